@@ -1,0 +1,64 @@
+import { performance } from 'node:perf_hooks'
+
+/** Time as a dependency. Wall clock for people and certificates, monotonic for leases and delays. */
+export interface Clock {
+  /** Milliseconds since 1970. May jump. */
+  wallMs(): number
+  /** Milliseconds since some fixed moment. Never goes back. */
+  monotonicMs(): number
+  /** Runs `task` once after `delayMs`; disposing cancels it. */
+  after(delayMs: number, task: () => void): Disposable
+}
+
+export const systemClock: Clock = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(delayMs, task) {
+    const timer = setTimeout(task, delayMs)
+    return { [Symbol.dispose]: () => clearTimeout(timer) }
+  },
+}
+
+/** Resolves after `delayMs`, rejects with the signal's reason when it is aborted first. */
+export function delay(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const timer = clock.after(delayMs, () => {
+      signal.removeEventListener('abort', stop)
+      resolve()
+    })
+    const stop = () => {
+      timer[Symbol.dispose]()
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', stop, { once: true })
+  })
+}
+
+/** A clock that moves only when told. `advance` runs the tasks that fall due, in order of time. */
+export function createVirtualClock(startMs = 0): Clock & { advance(byMs: number): void } {
+  let nowMs = startMs
+  let order = 0
+  const tasks = new Set<{ atMs: number; order: number; run: () => void }>()
+  return {
+    wallMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    after(delayMs, run) {
+      order += 1
+      const task = { atMs: nowMs + delayMs, order, run }
+      tasks.add(task)
+      return { [Symbol.dispose]: () => void tasks.delete(task) }
+    },
+    advance(byMs) {
+      const endMs = nowMs + byMs
+      for (;;) {
+        const due = [...tasks].filter((task) => task.atMs <= endMs).sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0]
+        if (!due) break
+        tasks.delete(due)
+        nowMs = Math.max(nowMs, due.atMs)
+        due.run()
+      }
+      nowMs = endMs
+    },
+  }
+}
