@@ -47,7 +47,8 @@ function buf(input, output, paths) {
   const args = ['generate', input, '--template', JSON.stringify(template), ...paths.flatMap((path) => ['--path', path])]
   const bin = join(root, 'node_modules/@bufbuild/buf/bin/buf')
   const result = spawnSync(process.execPath, [bin, ...args], { cwd: input, stdio: ['ignore', 2, 2] })
-  if (result.status !== 0) throw new Error(`buf generate of ${input} ended with ${result.status ?? result.error?.message}`)
+  if (result.status !== 0)
+    throw new Error(`buf generate of ${input} ended with ${result.status ?? result.error?.message}`)
 }
 
 buf(join(root, 'proto'), join(root, 'packages/shared/gen'), [])
@@ -61,7 +62,10 @@ try {
   const validate = join(scratch, 'validate/validate.proto')
   const text = readFileSync(validate, 'utf8')
   if (!text.includes('ignore_empty = 26')) {
-    writeFileSync(validate, text.replace(/message StringRules \{/, 'message StringRules {\n    optional bool ignore_empty = 26;'))
+    writeFileSync(
+      validate,
+      text.replace(/message StringRules \{/, 'message StringRules {\n    optional bool ignore_empty = 26;'),
+    )
   }
   buf(scratch, join(root, 'packages/core/gen'), envoyEntries)
 } finally {

@@ -42,7 +42,7 @@ export type SecretNeed =
       /** `kuma://<tag>/<value>` SANs, sorted texts `<tag>/<value>`. */
       readonly tags: readonly string[]
     }
-  | { readonly type: 'authority'; /** `mesh_ca:secret:<mesh>` */ readonly name: string; readonly mesh: string }
+  | { readonly type: 'authority' /** `mesh_ca:secret:<mesh>` */; readonly name: string; readonly mesh: string }
 
 /** All that one proxy is to have, compiled from the state at one mark. Immutable. */
 export interface ProxyTable {

@@ -1,0 +1,141 @@
+import { z } from 'zod'
+import type { Violation } from './kind.ts'
+import { message } from './kind.ts'
+
+export const serviceTag = 'kuma.io/service'
+export const protocolTag = 'kuma.io/protocol'
+export const zoneTag = 'kuma.io/zone'
+export const meshTag = 'kuma.io/mesh'
+export const displayNameLabel = 'kuma.io/display-name'
+export const originLabel = 'kuma.io/origin'
+export const zoneLabel = 'kuma.io/zone'
+export const meshLabel = 'kuma.io/mesh'
+export const proxyTypeLabel = 'kuma.io/proxy-type'
+
+export const protocols = ['grpc', 'http', 'http2', 'kafka', 'tcp'] as const
+export type Protocol = (typeof protocols)[number]
+
+/** Tag → value. Numbers and booleans of careless YAML (`port: 8080`) become texts, as every other reader of it does. */
+export const tagMap = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.boolean()], { error: 'expected a text' }).transform(String),
+)
+export type Tags = Readonly<Record<string, string>>
+
+export const selectorList = z.array(message({ match: tagMap.optional() }))
+export type Selectors = readonly { readonly match?: Tags | undefined }[]
+
+/** A duration as text: Go's form (`1h30m`, `25ms`) or protobuf's (`0.5s`). */
+export const duration = z
+  .union([z.string(), z.number()])
+  .transform((value) => (typeof value === 'number' ? `${value}s` : value))
+  .refine((text) => durationMs(text) !== undefined, { error: 'expected a duration such as 10s, 1h30m or 25ms' })
+
+const unitMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** Milliseconds of a duration text; undefined if it is none. */
+export function durationMs(text: string): number | undefined {
+  if (text === '0') return 0
+  let rest = text.startsWith('-') ? undefined : text
+  let total = 0
+  while (rest) {
+    const part = /^(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/.exec(rest)
+    if (!part) return undefined
+    total += Number(part[1]) * (unitMs[part[2] ?? ''] ?? 0)
+    rest = rest.slice(part[0].length)
+  }
+  return rest === '' ? total : undefined
+}
+
+export const port = z.number({ error: 'port must be in the range [1, 65535]' }).int()
+export const portInRange = (value: number | undefined): boolean => value !== undefined && value >= 1 && value <= 65_535
+
+/** Where a file, a secret or bytes come from. Exactly one member. */
+export const dataSource = message({
+  file: z.string().optional(),
+  secret: z.string().optional(),
+  inline: z.string().optional(),
+  inlineString: z.string().optional(),
+})
+
+/** An enum of protobuf: its names in any case; the schema keeps the upper-case name. */
+export const protoEnum = <const Names extends readonly [string, ...string[]]>(names: Names) =>
+  z.preprocess((value) => (typeof value === 'string' ? value.toUpperCase() : value), z.enum(names))
+
+const tagName = /^[a-zA-Z0-9.\-_:/]*$/
+const tagValue = /^[a-zA-Z0-9.\-_:]*$/
+
+interface TagRules {
+  readonly selector: boolean
+  readonly requireService: boolean
+  readonly forbidden?: readonly string[]
+  /** Gateway and listener tags: the documents users start from print values with a slash (`port: tcp/8080`). */
+  readonly allowSlash?: boolean
+}
+
+/** The tag rules of the gateway reference §1.2, with its field paths and reasons. */
+export function checkTags(field: string, tags: Tags, rules: TagRules): Violation[] {
+  const violations: Violation[] = []
+  for (const [key, value] of Object.entries(tags)) {
+    const at = `${field}["${key}"]`
+    if (key === '') violations.push({ field, reason: 'tag name must be non-empty' })
+    if (value === '') violations.push({ field: at, reason: 'tag value must be non-empty' })
+    if (!tagName.test(key)) {
+      violations.push({
+        field: at,
+        reason: 'tag name must consist of alphanumeric characters, dots, dashes, slashes and underscores',
+      })
+    }
+    if (rules.selector && value !== '*' && !tagName.test(value)) {
+      violations.push({
+        field: at,
+        reason: 'tag value must consist of alphanumeric characters, dots, dashes, slashes and underscores or be "*"',
+      })
+    }
+    if (!rules.selector && !(rules.allowSlash ? tagName : tagValue).test(value)) {
+      violations.push({
+        field: at,
+        reason: 'tag value must consist of alphanumeric characters, dots, dashes and underscores',
+      })
+    }
+    if (rules.forbidden?.includes(key)) violations.push({ field: at, reason: `tag name must not be "${key}"` })
+  }
+  if (rules.requireService && !tags[serviceTag])
+    violations.push({ field, reason: `mandatory tag "${serviceTag}" is missing` })
+  return violations
+}
+
+/** Selectors of a resource: at least one, each with at least one tag. */
+export function checkSelectors(field: string, selectors: Selectors, requireService: boolean): Violation[] {
+  if (selectors.length === 0) return [{ field, reason: 'must have at least one element' }]
+  return selectors.flatMap(({ match = {} }, index) =>
+    Object.keys(match).length === 0
+      ? [
+          { field: `${field}[${index}].match`, reason: 'must have at least one tag' },
+          ...(requireService
+            ? [{ field: `${field}[${index}].match`, reason: `mandatory tag "${serviceTag}" is missing` }]
+            : []),
+        ]
+      : checkTags(`${field}[${index}].match`, match, { selector: true, requireService }),
+  )
+}
+
+const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
+const subdomain = new RegExp(`^${label}(\\.${label})*$`)
+
+export const isSubdomain = (text: string): boolean => text.length <= 253 && subdomain.test(text)
+
+const ipv4 = /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/
+const isIpv6 = (text: string): boolean => /^[0-9a-fA-F:.]+$/.test(text) && text.includes(':')
+export const isIp = (text: string): boolean => ipv4.test(text) || isIpv6(text)
+
+/** The address rules of the gateway reference §3.3. */
+export function checkAddress(field: string, address: string | undefined): Violation[] {
+  if (!address) return [{ field, reason: "address can't be empty" }]
+  if (address === '0.0.0.0' || address === '::') return [{ field, reason: 'must not be 0.0.0.0 or ::' }]
+  const looksNumeric = /^[\d.]+$/.test(address)
+  if (isIp(address) || (!looksNumeric && isSubdomain(address.toLowerCase()))) return []
+  return [{ field, reason: 'address has to be valid IP address or domain name' }]
+}
+
+export const portReason = 'port must be in the range [1, 65535]'

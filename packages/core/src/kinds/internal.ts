@@ -1,0 +1,97 @@
+import { z } from 'zod'
+import { defineKind } from './kind.ts'
+
+/** Bookkeeping of the planes, as rows like any other. People neither write nor list them. */
+const internalKind = { path: '', writable: { global: false, zone: false }, internal: true, fixedName: true } as const
+
+/**
+ * One set of tags that a zone serves in a mesh, with the number of ready inbounds that carry it. The name is the hash of
+ * the tags. One row each, so that one flap does not rewrite a long list.
+ */
+export const availableService = defineKind({
+  ...internalKind,
+  name: 'AvailableService',
+  scope: 'mesh',
+  travel: 'zone-relayed',
+  schema: z.object({ tags: z.record(z.string(), z.string()), instances: z.number().int() }),
+})
+export type AvailableServiceSpec = z.infer<typeof availableService.schema>
+
+/** The virtual address of a service in a mesh, named by the service: first of two unique keys. */
+export const virtualAddress = defineKind({
+  ...internalKind,
+  name: 'VirtualAddress',
+  scope: 'mesh',
+  travel: 'internal',
+  schema: z.object({ number: z.number().int(), releasedAtMs: z.number().optional() }),
+})
+export type VirtualAddressSpec = z.infer<typeof virtualAddress.schema>
+
+/** Who holds a number, named by the number: the second of the two unique keys. */
+export const virtualAddressNumber = defineKind({
+  ...internalKind,
+  name: 'VirtualAddressNumber',
+  scope: 'global',
+  travel: 'internal',
+  schema: z.object({ mesh: z.string(), service: z.string() }),
+})
+export type VirtualAddressNumberSpec = z.infer<typeof virtualAddressNumber.schema>
+
+/** The root of a mesh's builtin authority. Its key never leaves the global (or the standalone zone). */
+export const meshRoot = defineKind({
+  ...internalKind,
+  name: 'MeshRoot',
+  scope: 'mesh',
+  travel: 'internal',
+  adminOnly: true,
+  schema: z.object({ backend: z.string(), certificate: z.string(), sealedKey: z.string() }),
+})
+export type MeshRootSpec = z.infer<typeof meshRoot.schema>
+
+/** A zone asks for its intermediate authority of a mesh. The key stays in the zone. */
+export const authorityRequest = defineKind({
+  ...internalKind,
+  name: 'AuthorityRequest',
+  scope: 'mesh',
+  travel: 'zone-to-global',
+  schema: z.object({ backend: z.string(), publicKey: z.string() }),
+})
+export type AuthorityRequestSpec = z.infer<typeof authorityRequest.schema>
+
+/** The global's answer, seen by the zone it is named after. `roots` is the bundle to trust in this mesh. */
+export const authorityCertificate = defineKind({
+  ...internalKind,
+  name: 'AuthorityCertificate',
+  scope: 'mesh',
+  travel: 'global-to-zones',
+  schema: z.object({
+    zone: z.string(),
+    backend: z.string(),
+    publicKey: z.string(),
+    certificate: z.string(),
+    roots: z.string(),
+    notAfterMs: z.number(),
+  }),
+})
+export type AuthorityCertificateSpec = z.infer<typeof authorityCertificate.schema>
+
+/** The zone's key of an intermediate authority, sealed. Never synced. */
+export const authorityKey = defineKind({
+  ...internalKind,
+  name: 'AuthorityKey',
+  scope: 'mesh',
+  travel: 'internal',
+  adminOnly: true,
+  schema: z.object({ backend: z.string(), publicKey: z.string(), sealedKey: z.string() }),
+})
+export type AuthorityKeySpec = z.infer<typeof authorityKey.schema>
+
+/** A public key that zones check tokens with. Named `<purpose>-<serial>`, purposes: `zone`, `dataplane`. */
+export const tokenKey = defineKind({
+  ...internalKind,
+  name: 'TokenKey',
+  scope: 'global',
+  travel: 'global-to-zones',
+  schema: z.object({ purpose: z.string(), mesh: z.string().optional(), kid: z.string(), publicKey: z.string() }),
+})
+export type TokenKeySpec = z.infer<typeof tokenKey.schema>

@@ -1,0 +1,59 @@
+import { dataplane } from './kinds/dataplane.ts'
+import {
+  authorityCertificate,
+  authorityKey,
+  authorityRequest,
+  availableService,
+  meshRoot,
+  tokenKey,
+  virtualAddress,
+  virtualAddressNumber,
+} from './kinds/internal.ts'
+import type { Kind } from './kinds/kind.ts'
+import { mesh } from './kinds/mesh.ts'
+import { meshGateway } from './kinds/mesh-gateway.ts'
+import { meshGatewayRoute } from './kinds/mesh-gateway-route.ts'
+import { globalSecret, secret } from './kinds/secret.ts'
+import { zone } from './kinds/zone.ts'
+import { zoneIngress } from './kinds/zone-ingress.ts'
+import { meshTrafficPermission } from './policies/mesh-traffic-permission/mesh-traffic-permission.ts'
+import { retry } from './policies/retry/retry.ts'
+import { timeout } from './policies/timeout/timeout.ts'
+import { trafficPermission } from './policies/traffic-permission/traffic-permission.ts'
+
+/** Every kind there is. A new kind is one file and one line here; policies apply in this order, the later one wins. */
+export const kinds: readonly Kind[] = [
+  mesh,
+  zone,
+  globalSecret,
+  secret,
+  zoneIngress,
+  dataplane,
+  meshGateway,
+  meshGatewayRoute,
+  timeout,
+  retry,
+  trafficPermission,
+  meshTrafficPermission,
+  availableService,
+  virtualAddress,
+  virtualAddressNumber,
+  meshRoot,
+  authorityRequest,
+  authorityCertificate,
+  authorityKey,
+  tokenKey,
+]
+
+const kindByName = new Map(kinds.map((kind) => [kind.name, kind]))
+const kindByPath = new Map(
+  kinds
+    .filter((kind) => !kind.internal)
+    .flatMap((kind) => [kind.path, ...kind.pathAliases].map((path) => [path, kind])),
+)
+
+/** The kinds that people read and write. */
+export const publicKinds: readonly Kind[] = kinds.filter((kind) => !kind.internal)
+
+export const findKind = (name: string): Kind | undefined => kindByName.get(name)
+export const findKindByPath = (path: string): Kind | undefined => kindByPath.get(path)
