@@ -9,7 +9,8 @@ export interface Position {
 }
 
 /** The text form of a position: receipts, ETags and the header Zonemesh-Revision. */
-export const positionText = (position: Position): string => `${position.store}@${position.revision}.${position.commitId}`
+export const positionText = (position: Position): string =>
+  `${position.store}@${position.revision}.${position.commitId}`
 
 export function parsePosition(text: string): Position | undefined {
   const match = /^([^@]+)@(\d+)\.([0-9a-f]+)$/.exec(text)
@@ -42,13 +43,27 @@ export interface Commit {
   readonly subject: string
   /** Why: shown in the history. */
   readonly intent: string
-  /** False for all but the last commit of a round that must become visible at once. The head mark stays where it was. */
+  /**
+   * False for all but the last commit of a round that must become visible at once. The head mark stays where it was until a
+   * commit without it. The commits of a round are handed over in one turn: they share a transaction and nobody comes between.
+   */
   readonly mark?: boolean
 }
 
 export type CommitOutcome =
-  | { readonly ok: true; readonly position: Position; /** Changes that were written; skipped ones are left out. */ readonly written: readonly Version[] }
-  | { readonly ok: false; readonly conflicts: readonly { readonly key: ResourceKey; readonly expected: Expect; readonly found: number | undefined }[] }
+  | {
+      readonly ok: true
+      readonly position: Position /** Changes that were written; skipped ones are left out. */
+      readonly written: readonly Version[]
+    }
+  | {
+      readonly ok: false
+      readonly conflicts: readonly {
+        readonly key: ResourceKey
+        readonly expected: Expect
+        readonly found: number | undefined
+      }[]
+    }
 
 /** One version of one key. `row` is undefined for a tombstone (`deleted`) and for a forgotten row (`forgotten`). */
 export interface Version {
@@ -88,13 +103,30 @@ export interface Store {
   head(): Promise<Position>
   /** The newest mark: no later than head, and not inside an unfinished round. */
   mark(): Promise<Position>
-  /** Durable when it resolves. Commits that wait in one turn share a transaction, each with its own revision. At most 1,000 changes. */
+  /**
+   * Durable when it resolves. Commits that wait in one turn share a transaction, each with its own revision, in the order of
+   * the calls; a refused one hurts only itself. A commit that writes nothing takes no revision: its position is the head.
+   * At most 1,000 changes.
+   */
   commit(commit: Commit): Promise<CommitOutcome>
   get(key: ResourceKey): Promise<Version | undefined>
-  /** Live rows of a selection at a revision (default: the newest mark), in key order; `after` resumes behind a key text. */
-  scan(selection: Selection, options?: { readonly at?: number; readonly after?: string; readonly limit?: number }): Promise<readonly Row[]>
-  /** For each key its newest version with after < revision ≤ through, by revision then key; `resume` is `next` of the page before. */
-  changesSince(after: number, through: number, options?: { readonly limit?: number; readonly resume?: string }): Promise<{ readonly versions: readonly Version[]; readonly next?: string }>
+  /**
+   * Live rows of a selection at a revision (default: the newest mark), in key order; `after` resumes behind a key text.
+   * Rejects with HorizonError when `at` is below the horizon.
+   */
+  scan(
+    selection: Selection,
+    options?: { readonly at?: number; readonly after?: string; readonly limit?: number },
+  ): Promise<readonly Row[]>
+  /**
+   * For each key its newest version with after < revision ≤ through, by revision then key, in pages (500 without a limit);
+   * `resume` is `next` of the page before. Rejects with HorizonError when `after` is below the horizon.
+   */
+  changesSince(
+    after: number,
+    through: number,
+    options?: { readonly limit?: number; readonly resume?: string },
+  ): Promise<{ readonly versions: readonly Version[]; readonly next?: string }>
   /** Every kept version of one key, newest first. */
   history(key: ResourceKey): Promise<readonly Version[]>
   records(options: { readonly after: number; readonly limit: number }): Promise<readonly CommitRecord[]>

@@ -1,0 +1,111 @@
+import { closeSync, openSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { messageOf } from '../base/base.ts'
+import type { Clock } from '../env/clock.ts'
+import type { Random } from '../env/random.ts'
+import { StoreOpenError } from './errors.ts'
+
+/** "ZMST": tells our files from other SQLite databases. */
+const applicationId = 0x5a4d5354
+const schemaVersion = 1
+/** How long an opening process waits for the former owner to let go. */
+const lockWaitMs = 500
+
+const schema = `
+  CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+  CREATE TABLE records (
+    revision INTEGER PRIMARY KEY, commit_id TEXT NOT NULL, subject TEXT NOT NULL, intent TEXT NOT NULL,
+    at_ms INTEGER NOT NULL, rows INTEGER NOT NULL, mark INTEGER NOT NULL
+  );
+  CREATE TABLE versions (
+    key TEXT NOT NULL, revision INTEGER NOT NULL, kind TEXT NOT NULL, mesh TEXT NOT NULL, state TEXT NOT NULL,
+    incarnation INTEGER NOT NULL, origin_revision INTEGER NOT NULL, created_at_ms INTEGER NOT NULL,
+    modified_at_ms INTEGER NOT NULL, labels TEXT, spec TEXT,
+    PRIMARY KEY (key, revision)
+  ) WITHOUT ROWID;
+  CREATE INDEX versions_by_revision ON versions (revision, key);
+  CREATE INDEX versions_by_kind ON versions (kind, key);
+  PRAGMA application_id = ${applicationId};
+  PRAGMA user_version = ${schemaVersion};
+`
+
+/**
+ * Opens the file, or makes it with mode 0600, and owns it until it is closed: SQLite's exclusive lock keeps every other process
+ * out and ends with ours, however it ends. Throws StoreOpenError with one sentence.
+ */
+export function openSqliteFile(deps: { readonly clock: Clock; readonly random: Random }, path: string): DatabaseSync {
+  let database: DatabaseSync | undefined
+  try {
+    createPrivately(path)
+    database = new DatabaseSync(path, { timeout: lockWaitMs })
+    // Exclusive before WAL: the index of the log then lives in this process, and the lock is held from the first read on.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE')
+    database.exec('PRAGMA journal_mode = WAL')
+    database.exec('PRAGMA synchronous = FULL')
+    database.exec('BEGIN IMMEDIATE')
+    prepareSchema(deps, database, path)
+    database.exec('COMMIT')
+    return database
+  } catch (cause) {
+    database?.close()
+    if (cause instanceof StoreOpenError) throw cause
+    throw new StoreOpenError(sentence(path, cause), { cause })
+  }
+}
+
+/** The journal files get the mode of the database. */
+function createPrivately(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause
+  }
+}
+
+function prepareSchema(
+  deps: { readonly clock: Clock; readonly random: Random },
+  database: DatabaseSync,
+  path: string,
+): void {
+  const pragma = (name: string) => Number(database.prepare(`PRAGMA ${name}`).get()?.[name])
+  const found = { application: pragma('application_id'), version: pragma('user_version') }
+  const tables = Number(database.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n'])
+  if (tables === 0 && found.application === 0) {
+    database.exec(schema)
+    const put = database.prepare('INSERT INTO meta (name, value) VALUES (?, ?)')
+    put.run('store', deps.random.uuid())
+    put.run('incarnation', Math.max(1, Math.floor(deps.clock.wallMs())))
+    put.run('horizon', 0)
+    database.prepare("INSERT INTO records VALUES (0, '0', '', '', 0, 0, 0)").run()
+    return
+  }
+  if (found.application !== applicationId) {
+    throw new StoreOpenError(
+      `cannot open store ${path}: expected a Zonemesh store, found another application's SQLite database`,
+    )
+  }
+  if (found.version !== schemaVersion) {
+    throw new StoreOpenError(
+      `cannot open store ${path}: expected schema version ${schemaVersion}, found ${found.version}`,
+    )
+  }
+}
+
+function sentence(path: string, cause: unknown): string {
+  const code = cause instanceof Error && 'errcode' in cause ? Number(cause.errcode) & 0xff : undefined
+  switch (code) {
+    case 5:
+    case 6:
+      return `cannot open store ${path}: expected to be its only user, found it locked by another process`
+    case 8:
+      return `cannot open store ${path}: expected a writable file, found it read-only`
+    case 11:
+      return `cannot open store ${path}: expected a sound database, found it damaged (${messageOf(cause)})`
+    case 14:
+      return `cannot open store ${path}: expected a file in an existing folder that this user may write, found none`
+    case 26:
+      return `cannot open store ${path}: expected a Zonemesh store, found a file that is not a database`
+    default:
+      return `cannot open store ${path}: expected a readable and writable database file, found: ${messageOf(cause)}`
+  }
+}

@@ -1,0 +1,244 @@
+import type { SQLInputValue, SQLOutputValue } from 'node:sqlite'
+import type { JsonObject } from '../base/base.ts'
+import type { Clock } from '../env/clock.ts'
+import type { Log } from '../env/log.ts'
+import type { Random } from '../env/random.ts'
+import { keyText, parseKeyText, type Row } from '../resource/resource.ts'
+import { HorizonError } from './errors.ts'
+import type { FaultHook } from './faults.ts'
+import { commitIdFrom, createCommitGroup } from './group.ts'
+import { planCommit } from './plan.ts'
+import { openSqliteFile } from './sqlite-file.ts'
+import type { Commit, CommitOutcome, Position, Selection, Store, Version } from './store.ts'
+
+export interface SqliteDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly faultPoint?: FaultHook
+}
+
+/** A long read gives other tasks their turn after this many rows. */
+const rowsPerTurn = 500
+
+/**
+ * The store in one SQLite file. Rows stay in the file and are read by demand; in memory are only the head, the mark and the
+ * horizon. Throws StoreOpenError if the file cannot be opened, is not ours, or has another owner.
+ */
+export async function openSqliteStore(
+  deps: SqliteDeps,
+  options: { readonly path: string; readonly horizonRevisions?: number },
+): Promise<Store> {
+  const horizonRevisions = options.horizonRevisions ?? 20_000
+  const database = openSqliteFile(deps, options.path)
+  const prepare = (sql: string) => database.prepare(sql)
+  const meta = (name: string) => prepare('SELECT value FROM meta WHERE name = ?').get(name)?.['value']
+  const id = String(meta('store'))
+  const incarnation = Number(meta('incarnation'))
+  let horizon = Number(meta('horizon'))
+
+  const columns =
+    'v.key, v.revision, v.state, v.incarnation, v.origin_revision, v.created_at_ms, v.modified_at_ms, v.labels, v.spec'
+  const isNewest =
+    'NOT EXISTS (SELECT 1 FROM versions n WHERE n.key = v.key AND n.revision > v.revision AND n.revision <= ?1)'
+  const statements = {
+    lastRecord: prepare('SELECT revision, commit_id, mark FROM records ORDER BY revision DESC LIMIT 1'),
+    record: prepare('SELECT revision, commit_id FROM records WHERE revision = ?'),
+    records: prepare('SELECT * FROM records WHERE revision > ? ORDER BY revision LIMIT ?'),
+    addRecord: prepare('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    moveMark: prepare('UPDATE records SET mark = ?2 WHERE revision = ?1'),
+    newest: prepare(`SELECT ${columns} FROM versions v WHERE v.key = ? ORDER BY v.revision DESC LIMIT 1`),
+    history: prepare(`SELECT ${columns} FROM versions v WHERE v.key = ? ORDER BY v.revision DESC`),
+    addVersion: prepare('INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    changes: prepare(
+      `SELECT ${columns} FROM versions v WHERE (v.revision, v.key) > (?2, ?3) AND v.revision <= ?1 AND ${isNewest}
+       ORDER BY v.revision, v.key LIMIT ?4`,
+    ),
+    scan: prepare(
+      `SELECT ${columns} FROM versions v WHERE v.key > ?2 AND v.key < ?3 AND v.revision <= ?1 AND v.state = 'live'
+       AND (?4 IS NULL OR v.kind = ?4) AND (?5 IS NULL OR v.mesh = ?5) AND ${isNewest} ORDER BY v.key LIMIT ?6`,
+    ),
+    scanKind: prepare(
+      `SELECT ${columns} FROM versions v INDEXED BY versions_by_kind WHERE v.kind = ?4 AND v.key > ?2 AND v.key < ?3
+       AND v.revision <= ?1 AND v.state = 'live' AND (?5 IS NULL OR v.mesh = ?5) AND ${isNewest} ORDER BY v.key LIMIT ?6`,
+    ),
+    dropSuperseded: prepare(
+      `DELETE FROM versions WHERE (key, revision) IN (
+         SELECT o.key, o.revision FROM versions n JOIN versions o ON o.key = n.key AND o.revision < n.revision
+         WHERE n.revision > ?1 AND n.revision <= ?2)`,
+    ),
+    dropRemoved: prepare("DELETE FROM versions WHERE revision > ?1 AND revision <= ?2 AND state <> 'live'"),
+    dropRecords: prepare('DELETE FROM records WHERE revision < ?'),
+    setHorizon: prepare("UPDATE meta SET value = ? WHERE name = 'horizon'"),
+  }
+
+  const last = statements.lastRecord.get()
+  let head: Position = { store: id, revision: Number(last?.['revision']), commitId: String(last?.['commit_id']) }
+  let mark = positionAt(Number(last?.['mark'])) ?? head
+  const group = createCommitGroup((run) => setImmediate(run), transact)
+
+  function positionAt(revision: number): Position | undefined {
+    const record = statements.record.get(revision)
+    return record && { store: id, revision, commitId: String(record['commit_id']) }
+  }
+
+  function transact(commits: readonly Commit[]) {
+    const before = { head, mark }
+    try {
+      database.exec('BEGIN IMMEDIATE')
+      deps.faultPoint?.('begin')
+      const outcomes = commits.map(write)
+      deps.faultPoint?.('before-commit')
+      database.exec('COMMIT')
+      deps.faultPoint?.('after-commit')
+      if (head.revision - horizon > horizonRevisions * 1.25) setImmediate(prune)
+      return { outcomes, newMark: mark.revision !== before.mark.revision }
+    } catch (cause) {
+      if (database.isTransaction) {
+        database.exec('ROLLBACK')
+        head = before.head
+        mark = before.mark
+      }
+      throw new Error(`cannot write store ${options.path}`, { cause })
+    }
+  }
+
+  function write(commit: Commit): CommitOutcome {
+    const revision = head.revision + 1
+    const nowMs = deps.clock.wallMs()
+    const plan = planCommit(commit, { newest, incarnation, revision, nowMs })
+    if (!plan.ok) return plan
+    if (plan.versions.length > 0) {
+      head = { store: id, revision, commitId: commitIdFrom(deps.random.bytes(8)) }
+      for (const version of plan.versions) {
+        deps.faultPoint?.('version')
+        addVersion(version)
+      }
+      const { subject, intent } = commit
+      const newMark = commit.mark === false ? mark.revision : revision
+      statements.addRecord.run(revision, head.commitId, subject, intent, nowMs, plan.versions.length, newMark)
+    } else if (commit.mark !== false && mark.revision !== head.revision) {
+      statements.moveMark.run(head.revision, head.revision)
+    }
+    if (commit.mark !== false) mark = head
+    return { ok: true, position: head, written: plan.versions }
+  }
+
+  function addVersion({ key, revision, state, stamp, row }: Version): void {
+    const { incarnation, originRevision, createdAtMs, modifiedAtMs } = stamp
+    const content = row ? [JSON.stringify(row.labels), JSON.stringify(row.spec)] : [null, null]
+    const values: SQLInputValue[] = [keyText(key), revision, key.kind, key.mesh, state, incarnation, originRevision]
+    statements.addVersion.run(...values, createdAtMs, modifiedAtMs, ...content)
+  }
+
+  function newest(text: string): Version | undefined {
+    const found = statements.newest.get(text)
+    return found && versionFrom(found)
+  }
+
+  /** Only what was superseded since the last time is looked at, so the cost follows the changes. */
+  function prune(): void {
+    if (!database.isOpen) return
+    const next = Math.min(mark.revision, head.revision - horizonRevisions)
+    if (next <= horizon) return
+    try {
+      database.exec('BEGIN IMMEDIATE')
+      statements.dropSuperseded.run(horizon, next)
+      statements.dropRemoved.run(horizon, next)
+      statements.dropRecords.run(next)
+      statements.setHorizon.run(next)
+      database.exec('COMMIT')
+      horizon = next
+    } catch (cause) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      deps.log.error(
+        { path: options.path, err: cause },
+        'cannot drop old versions from the store; trying again after later commits',
+      )
+    }
+  }
+
+  return {
+    id,
+    incarnation,
+    head: async () => head,
+    mark: async () => mark,
+    commit: (commit) => group.add(commit),
+    get: async (key) => newest(keyText(key)),
+    async scan(selection, { at = mark.revision, after = '', limit = Number.POSITIVE_INFINITY } = {}) {
+      const { from, below } = keyRange(selection)
+      const statement =
+        selection.origin === undefined && selection.kind !== undefined ? statements.scanKind : statements.scan
+      const rows: Row[] = []
+      let resume = after > from ? after : from
+      for (;;) {
+        if (at < horizon) throw new HorizonError(at, horizon)
+        const want = Math.min(rowsPerTurn, limit - rows.length)
+        const page = statement.all(at, resume, below, selection.kind ?? null, selection.mesh ?? null, want)
+        for (const found of page) {
+          const { row } = versionFrom(found)
+          if (row) rows.push(row)
+        }
+        if (page.length < want || rows.length >= limit) return rows
+        resume = String(page.at(-1)?.['key'])
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    },
+    async changesSince(after, through, { limit = rowsPerTurn, resume } = {}) {
+      if (after < horizon) throw new HorizonError(after, horizon)
+      const cut = resume?.indexOf('/') ?? -1
+      const from = resume === undefined ? [after, afterEveryKey] : [Number(resume.slice(0, cut)), resume.slice(cut + 1)]
+      const versions = statements.changes.all(through, ...from, limit).map(versionFrom)
+      const end = versions.at(-1)
+      return versions.length === limit && end ? { versions, next: `${end.revision}/${keyText(end.key)}` } : { versions }
+    },
+    history: async (key) => statements.history.all(keyText(key)).map(versionFrom),
+    async records({ after, limit }) {
+      return statements.records.all(after, limit).map((record) => ({
+        position: { store: id, revision: Number(record['revision']), commitId: String(record['commit_id']) },
+        subject: String(record['subject']),
+        intent: String(record['intent']),
+        atMs: Number(record['at_ms']),
+        rows: Number(record['rows']),
+      }))
+    },
+    async standing(position) {
+      if (position.store !== id || position.revision > head.revision) return 'diverged'
+      if (position.revision < horizon) return 'behind'
+      return positionAt(position.revision)?.commitId === position.commitId ? 'valid' : 'diverged'
+    },
+    onMark: (listener) => group.onMark(listener),
+    async close() {
+      group.close()
+      if (database.isOpen) database.close()
+    },
+  }
+}
+
+/** Greater than every key text: keys are names, and none has this character. */
+const afterEveryKey = '\u{10ffff}'
+
+/** The keys of a selection, as an open interval of key texts. */
+function keyRange({ origin, kind, mesh }: Selection): { readonly from: string; readonly below: string } {
+  if (origin === undefined) return { from: '', below: afterEveryKey }
+  const prefix = kind === undefined ? origin : mesh === undefined ? `${origin}/${kind}` : `${origin}/${kind}/${mesh}`
+  // "0" is the character after "/".
+  return { from: `${prefix}/`, below: `${prefix}0` }
+}
+
+function versionFrom(found: Record<string, SQLOutputValue>): Version {
+  const key = parseKeyText(String(found['key']))
+  const stamp = {
+    incarnation: Number(found['incarnation']),
+    originRevision: Number(found['origin_revision']),
+    createdAtMs: Number(found['created_at_ms']),
+    modifiedAtMs: Number(found['modified_at_ms']),
+  }
+  const revision = Number(found['revision'])
+  if (found['state'] === 'deleted' || found['state'] === 'forgotten')
+    return { key, revision, state: found['state'], stamp }
+  // Both were written by addVersion, as the JSON text of values of these types.
+  const labels = JSON.parse(String(found['labels'])) as Record<string, string>
+  const spec = JSON.parse(String(found['spec'])) as JsonObject
+  return { key, revision, state: 'live', stamp, row: { key, stamp, labels, spec } }
+}
