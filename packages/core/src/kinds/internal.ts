@@ -92,6 +92,6 @@ export const tokenKey = defineKind({
   name: 'TokenKey',
   scope: 'global',
   travel: 'global-to-zones',
-  schema: z.object({ purpose: z.string(), mesh: z.string().optional(), kid: z.string(), publicKey: z.string() }),
+  schema: z.object({ purpose: z.string(), mesh: z.string(), kid: z.string(), publicKey: z.string() }),
 })
 export type TokenKeySpec = z.infer<typeof tokenKey.schema>

@@ -10,7 +10,8 @@ export const secret = defineKind({
   path: 'secrets',
   shortName: 'sec',
   scope: 'mesh',
-  travel: 'global-to-zones',
+  // Sealed with the key of the plane that owns it; no zone needs one before a listener uses certificates.
+  travel: 'internal',
   writable: { global: true, zone: false },
   adminOnly: true,
   fixedName: true,

@@ -1,0 +1,129 @@
+import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import { type Change, parsePosition, positionText } from '@zonemesh/shared/store/store.ts'
+import { z } from 'zod'
+import { ApiError, badRequest } from './errors.ts'
+import type { User } from './identity.ts'
+import type { ApiPlane } from './plane.ts'
+import { committed, type Prepared, prepare } from './resources.ts'
+import type { Answer, Call, Router } from './server.ts'
+
+const commitRequest = z.strictObject({
+  documents: z.array(z.unknown()).max(1000, 'at most 1,000 documents'),
+  /** Nothing is written if one document is refused. */
+  atomic: z.boolean().default(false),
+  intent: z.string().max(200).default('apply'),
+})
+
+/** What became of one document. */
+interface Outcome {
+  readonly index: number
+  readonly type: string
+  readonly mesh?: string
+  readonly name: string
+  readonly outcome: 'created' | 'updated' | 'unchanged' | 'refused' | 'skipped'
+  readonly detail?: string
+  readonly violations?: readonly { readonly field: string; readonly reason: string }[]
+  readonly warnings?: readonly string[]
+}
+
+const field = (document: unknown, key: string): string => {
+  const value: unknown = document !== null && typeof document === 'object' ? Reflect.get(document, key) : undefined
+  return typeof value === 'string' ? value : ''
+}
+
+const identity = (document: unknown, index: number) => ({
+  index,
+  type: field(document, 'type') || field(document, 'kind'),
+  ...(field(document, 'mesh') ? { mesh: field(document, 'mesh') } : {}),
+  name: field(document, 'name'),
+})
+
+async function prepareAll(plane: ApiPlane, user: User, documents: readonly unknown[]) {
+  const newMeshes = new Set(documents.filter((one) => field(one, 'type') === 'Mesh').map((one) => field(one, 'name')))
+  const prepared = new Map<number, Prepared>()
+  const refused = new Map<number, Outcome>()
+  for (const [index, document] of documents.entries()) {
+    try {
+      const one = await prepare(plane, user, document, newMeshes)
+      const twin = [...prepared.values()].some((other) => JSON.stringify(other.key) === JSON.stringify(one.key))
+      if (twin) throw badRequest('the same resource stands twice in one commit')
+      prepared.set(index, one)
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError)) throw thrown
+      refused.set(index, {
+        ...identity(document, index),
+        outcome: 'refused',
+        detail: thrown.message,
+        ...(thrown.violations.length > 0 ? { violations: thrown.violations } : {}),
+      })
+    }
+  }
+  return { prepared, refused }
+}
+
+/** All good documents of one call in one commit; what became of each is told. */
+async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
+  const parsed = commitRequest.safeParse(call.body)
+  if (!parsed.success)
+    throw badRequest(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '))
+  const { documents, atomic, intent } = parsed.data
+  const { prepared, refused } = await prepareAll(plane, call.user, documents)
+  const stop = atomic && refused.size > 0
+  const changes: Change[] = stop
+    ? []
+    : [...prepared.values()].map(({ key, labels, spec }) => ({ op: 'put', key, labels, spec }))
+  const outcome =
+    changes.length > 0 ? committed(await plane.commit({ changes, subject: call.user.name, intent })) : undefined
+  const position = outcome?.position ?? (await plane.store.head())
+  const written = new Set((outcome?.written ?? []).map((version) => JSON.stringify(version.key)))
+  const outcomes = documents.map((document, index): Outcome => {
+    const one = prepared.get(index)
+    const refusal = refused.get(index)
+    if (!one) return refusal ?? { ...identity(document, index), outcome: 'refused' }
+    const { kind, mesh, name, warnings } = one.admitted
+    const result = stop
+      ? 'skipped'
+      : !one.existing
+        ? 'created'
+        : written.has(JSON.stringify(one.key))
+          ? 'updated'
+          : 'unchanged'
+    return {
+      index,
+      type: kind.name,
+      ...(mesh ? { mesh } : {}),
+      name,
+      outcome: result,
+      ...(warnings.length > 0 ? { warnings } : {}),
+    }
+  })
+  const revision = positionText(position)
+  return {
+    status: refused.size === 0 ? 200 : stop || prepared.size === 0 ? 400 : 207,
+    body: { revision, outcomes },
+    headers: { 'Zonemesh-Revision': revision },
+  }
+}
+
+const waitMsMax = 300_000
+
+/** `GET /_receipts/<revision>?wait=served@all&timeout=5s`: who has it, since when. */
+async function receipt(plane: ApiPlane, call: Call): Promise<Answer> {
+  const position = parsePosition(call.params['revision'] ?? '')
+  if (!position) throw badRequest('expected a revision in the form <store>@<revision>.<commit id>')
+  if ((await plane.store.standing(position)) === 'diverged')
+    throw new ApiError(404, 'Could not retrieve a resource', 'this store does not hold that commit')
+  const wait = /^(stored|served|applied)@([a-z0-9.,-]+)$/.exec(call.query.get('wait') ?? 'served@all')
+  if (!wait) throw badRequest('wait must be stored@all, served@all or served@<zone>[,<zone>]')
+  const timeout = call.query.get('timeout') ?? '0s'
+  const timeoutMs = durationMs(timeout)
+  if (timeoutMs === undefined) throw badRequest(`timeout: expected a duration such as 5s, found "${timeout}"`)
+  const level = wait[1] === 'stored' ? 'stored' : 'served'
+  const zones = wait[2] === 'all' ? undefined : (wait[2] ?? '').split(',')
+  return { status: 200, body: await plane.receipt(position.revision, level, zones, Math.min(timeoutMs, waitMsMax)) }
+}
+
+export function registerCommit(route: Router, plane: ApiPlane): void {
+  route('POST', '/_commit', (call) => apply(plane, call))
+  route('GET', '/_receipts/:revision', (call) => receipt(plane, call))
+}

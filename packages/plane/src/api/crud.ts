@@ -1,0 +1,147 @@
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { publicKinds } from '@zonemesh/core/registry.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import { positionText } from '@zonemesh/shared/store/store.ts'
+import { ApiError, badRequest, invalid, notFound } from './errors.ts'
+import { requireAdmin } from './identity.ts'
+import { filterRows, page } from './listing.ts'
+import type { ApiPlane } from './plane.ts'
+import { renderRow } from './render.ts'
+import { allRows, checkDeletion, committed, findRow, ifMatch, isWritable, prepare, requireMesh } from './resources.ts'
+import type { Answer, Call, Router } from './server.ts'
+
+/** A row as shown by this plane, with what it composes. */
+export async function show(plane: ApiPlane, kind: Kind, row: Row): Promise<JsonObject> {
+  const spec = await plane.decorate(kind, row)
+  return renderRow(kind, row, plane.origin, () => spec)
+}
+
+/** The receipt of the commit that wrote a version: the ETag of an item. */
+async function etag(plane: ApiPlane, row: Row): Promise<Record<string, string>> {
+  const version = await plane.store.get(row.key)
+  const [record] = version ? await plane.store.records({ after: version.revision - 1, limit: 1 }) : []
+  return record ? { ETag: `"${positionText(record.position)}"` } : {}
+}
+
+function guard(kind: Kind, call: Call): void {
+  if (kind.adminOnly) requireAdmin(call.user, `access the resource of type "${kind.name}"`)
+}
+
+async function list(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
+  guard(kind, call)
+  const { mesh } = call.params
+  if (mesh !== undefined) await requireMesh(plane, mesh)
+  const rows = filterRows(
+    plane,
+    kind,
+    await allRows(plane, { kind: kind.name, ...(mesh === undefined ? {} : { mesh }) }),
+    call.query,
+  )
+  return page(call, rows, (row) => show(plane, kind, row))
+}
+
+async function getItem(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
+  guard(kind, call)
+  const { mesh = '', name = '' } = call.params
+  if (mesh !== '') await requireMesh(plane, mesh)
+  const format = call.query.get('format') ?? 'universal'
+  if (format !== 'universal') throw badRequest(`bad request: format "${format}" is not served, only universal`)
+  const row = await findRow(plane, kind, mesh, name)
+  if (!row) throw notFound('Could not retrieve a resource')
+  return { status: 200, body: await show(plane, kind, row), headers: await etag(plane, row) }
+}
+
+/** The URL names the resource; the body has to agree. */
+function checkUrl(kind: Kind, call: Call): void {
+  const { body, params } = call
+  if (body === null || typeof body !== 'object' || Array.isArray(body))
+    throw badRequest('the body is not a JSON object')
+  const expected: Record<string, string | undefined> = {
+    type: kind.name,
+    name: params['name'],
+    ...(kind.scope === 'mesh' ? { mesh: params['mesh'] } : {}),
+  }
+  const document: Record<string, unknown> = { ...body }
+  const violations = Object.entries(expected).flatMap(([field, value]) => {
+    const given = document[field]
+    if (given === undefined && field === 'mesh' && kind.layout === 'nested') return []
+    return given === value ? [] : [{ field, reason: `\`${field}\` from the URL has to be the same as in body` }]
+  })
+  if (violations.length > 0) throw invalid('Could not process a resource', violations)
+}
+
+async function put(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
+  if (call.body === undefined) throw badRequest('the body is empty')
+  const { mesh } = call.params
+  if (mesh !== undefined) await requireMesh(plane, mesh)
+  checkUrl(kind, call)
+  // The URL has the last word where the body may leave the mesh out.
+  const document = { ...(call.body as object), ...(mesh === undefined ? {} : { mesh }) }
+  const prepared = await prepare(plane, call.user, document)
+  const expect = ifMatch(plane, call.request.headers['if-match'])
+  const { key, labels, spec } = prepared
+  const outcome = committed(
+    await plane.commit({
+      changes: [{ op: 'put', key, labels, spec, ...(expect ? { expect } : {}) }],
+      subject: call.user.name,
+      intent: `PUT ${kind.name} ${key.name}`,
+    }),
+  )
+  const revision = positionText(outcome.position)
+  const { warnings } = prepared.admitted
+  return {
+    status: prepared.existing ? 200 : 201,
+    body: warnings.length > 0 ? { warnings } : {},
+    headers: { 'Zonemesh-Revision': revision, ETag: `"${revision}"` },
+  }
+}
+
+async function remove(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
+  requireAdmin(call.user, `delete the resource of type "${kind.name}"`)
+  const { mesh = '', name = '' } = call.params
+  if (mesh !== '') await requireMesh(plane, mesh)
+  const row = await findRow(plane, kind, mesh, name)
+  if (!isWritable(plane, kind)) {
+    throw new ApiError(
+      405,
+      'Method not allowed',
+      `${kind.name} resources are not deleted here: ${plane.role === 'global' ? 'delete them on their zone' : `delete them on the global control plane (${plane.writeElsewhere})`}`,
+    )
+  }
+  if (!row) throw notFound('Could not delete a resource')
+  await checkDeletion(plane, kind, row)
+  const expect = ifMatch(plane, call.request.headers['if-match'])
+  const children = kind.name === 'Mesh' ? await ofMesh(plane, row.key.name) : []
+  const outcome = committed(
+    await plane.commit({
+      changes: [
+        { op: 'delete', key: row.key, ...(expect ? { expect } : {}) },
+        ...children.map((child) => ({ op: 'delete' as const, key: child.key })),
+      ],
+      subject: call.user.name,
+      intent: `DELETE ${kind.name} ${row.key.name}`,
+    }),
+  )
+  return { status: 200, body: {}, headers: { 'Zonemesh-Revision': positionText(outcome.position) } }
+}
+
+/** Own rows that go with their mesh. */
+async function ofMesh(plane: ApiPlane, mesh: string): Promise<readonly Row[]> {
+  const rows = await allRows(plane, { mesh, origin: plane.origin })
+  return rows.filter((row) => row.key.mesh === mesh)
+}
+
+/** List, get, put and delete of every kind. */
+export function registerCrud(route: Router, plane: ApiPlane): void {
+  for (const kind of publicKinds) {
+    for (const path of [kind.path, ...kind.pathAliases]) {
+      const collection = kind.scope === 'mesh' ? `/meshes/:mesh/${path}` : `/${path}`
+      route('GET', collection, (call) => list(plane, kind, call))
+      if (kind.scope === 'mesh') route('GET', `/${path}`, (call) => list(plane, kind, call))
+      route('GET', `${collection}/:name`, (call) => getItem(plane, kind, call))
+      route('PUT', `${collection}/:name`, (call) => put(plane, kind, call))
+      route('DELETE', `${collection}/:name`, (call) => remove(plane, kind, call))
+    }
+  }
+}

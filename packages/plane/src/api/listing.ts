@@ -1,0 +1,105 @@
+import { type DataplaneSpec, dataplaneRole } from '@zonemesh/core/kinds/dataplane.ts'
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import { ApiError, badRequest } from './errors.ts'
+import { shownLabels, shownName } from './names.ts'
+import type { ApiPlane } from './plane.ts'
+import type { Answer, Call } from './server.ts'
+
+const sizeDefault = 100
+const sizeMax = 1000
+
+function pageSize(text: string | null): number {
+  if (text === null) return sizeDefault
+  const refuse = (reason: string) =>
+    new ApiError(400, 'Invalid page size', 'Invalid page size', [{ field: 'size', reason }])
+  if (!/^\d+$/.test(text)) throw refuse('invalid format')
+  const size = Number(text)
+  if (size === 0) throw refuse('must be greater than 0')
+  if (size > sizeMax) throw refuse(`invalid page size of ${size}. Maximum page size is ${sizeMax}`)
+  return size
+}
+
+/** One page of a list, in the form that kumactl reads. `next` is absolute, with sorted query keys. */
+export async function page(
+  call: Call,
+  rows: readonly Row[],
+  render: (row: Row) => Promise<JsonObject>,
+): Promise<Answer> {
+  const size = pageSize(call.query.get('size'))
+  const offsetText = call.query.get('offset') ?? '0'
+  if (!/^\d+$/.test(offsetText))
+    throw new ApiError(400, 'Could not retrieve resources', `invalid: invalid offset: ${offsetText}`)
+  const offset = Number(offsetText)
+  const items = await Promise.all(rows.slice(offset, offset + size).map(render))
+  const more = offset + size < rows.length
+  const { request } = call
+  const query = new URLSearchParams([...call.query].filter(([key]) => key !== 'offset'))
+  query.set('offset', String(offset + size))
+  query.set('size', String(size))
+  const sorted = new URLSearchParams([...query].sort(([a], [b]) => byCodeUnit(a, b)))
+  const next = more ? `${request.protocol}://${request.host}${request.url.split('?')[0]}?${sorted}` : null
+  return { status: 200, body: { total: rows.length, items, next } }
+}
+
+/** `filter[labels.<key>]=<value>`; anything else in brackets is refused. */
+function labelFilters(query: URLSearchParams): Map<string, string> {
+  const filters = new Map<string, string>()
+  for (const [key, value] of query) {
+    const inner = /^filter\[(.*)\]$/.exec(key)?.[1]
+    if (inner === undefined) continue
+    if (!inner.startsWith('labels.'))
+      throw badRequest('bad request: filter', [
+        { field: `filter[${inner}]`, reason: 'filters are only supported on labels' },
+      ])
+    filters.set(inner.slice('labels.'.length), value)
+  }
+  return filters
+}
+
+/** All pairs must match on one tag set; a value matches as a substring, `*` matches any. */
+function matchesTags(spec: DataplaneSpec, wanted: readonly string[]): boolean {
+  const sets = [...(spec.networking?.inbound ?? []).map((one) => one.tags ?? {}), spec.networking?.gateway?.tags ?? {}]
+  return sets.some((tags) =>
+    wanted.every((pair) => {
+      const [key = '', ...rest] = pair.split(':')
+      const value = rest.join(':')
+      const tag = tags[key]
+      return tag !== undefined && (value === '*' || tag.includes(value))
+    }),
+  )
+}
+
+function matchesGateway(spec: DataplaneSpec, wanted: string | null): boolean {
+  const role = dataplaneRole(spec)
+  switch (wanted) {
+    case null:
+      return true
+    case 'true':
+      return role !== 'sidecar'
+    case 'false':
+      return role === 'sidecar'
+    case 'builtin':
+    case 'delegated':
+      return role === wanted
+    default:
+      throw badRequest('bad request: gateway must be one of true, false, builtin, delegated')
+  }
+}
+
+/** Applies the query parameters of lists (REST reference §1.6). */
+export function filterRows(plane: ApiPlane, kind: Kind, rows: readonly Row[], query: URLSearchParams): Row[] {
+  const name = query.get('name')
+  const labels = labelFilters(query)
+  return rows.filter((row) => {
+    if (name !== null && !shownName(kind, row, plane.origin).includes(name)) return false
+    const shown = shownLabels(kind, row, plane.origin)
+    for (const [key, value] of labels) if (shown[key] !== value) return false
+    if (kind.name !== 'Dataplane') return true
+    // The kind says what its spec is.
+    const spec = row.spec as DataplaneSpec
+    return matchesTags(spec, query.getAll('tag')) && matchesGateway(spec, query.get('gateway'))
+  })
+}

@@ -1,0 +1,42 @@
+import { displayNameLabel, originLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
+
+const alphabet = 'bcdfghjklmnpqrstvwxz2456789'
+
+/** Kuma's hashed name of a row that came from another plane (KDS reference §4.6). */
+export function hashedName(mesh: string, display: string, values: readonly string[]): string {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of Buffer.from(mesh + display + values.join('')))
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
+  const suffix = [...hash.toString(16).padStart(16, '0')]
+    .map((digit) => alphabet[digit.charCodeAt(0) % alphabet.length])
+    .join('')
+  return `${display.slice(0, 236)}-${suffix}`
+}
+
+/** The name under which an API shows a row: its own, or the hashed one if it belongs to another plane. */
+export function shownName(kind: Kind, row: Row, ownOrigin: string): string {
+  const { origin, mesh, name } = row.key
+  if (origin === ownOrigin || kind.fixedName) return name
+  return hashedName(mesh, name, origin === globalOrigin ? [] : [origin])
+}
+
+/** The labels of a row with those that a reader of another plane's row is given. */
+export function shownLabels(kind: Kind, row: Row, ownOrigin: string): Record<string, string> {
+  const { origin, name } = row.key
+  if (origin === ownOrigin || kind.fixedName) return { ...row.labels }
+  return {
+    ...row.labels,
+    [displayNameLabel]: name,
+    [originLabel]: origin === globalOrigin ? 'global' : 'zone',
+    ...(origin === globalOrigin ? {} : { [zoneLabel]: origin }),
+  }
+}
+
+/** Kuma's resource identifier; empty for kinds without a short name. */
+export function kri(kind: Kind, row: Row): string | undefined {
+  if (kind.shortName === '' || kind.isPolicy) return undefined
+  const zone = row.labels[zoneLabel] ?? (row.key.origin === globalOrigin ? '' : row.key.origin)
+  return `kri_${kind.shortName}_${row.key.mesh}_${zone}__${row.key.name}_`
+}

@@ -1,0 +1,30 @@
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import { kri, shownLabels, shownName } from './names.ts'
+
+/** What can be added to a spec before it is shown: composed lists, opened secrets. */
+export type Decorate = (kind: Kind, row: Row) => JsonObject
+
+/** A row in the form people and kumactl read, keys in Kuma's order. */
+export function renderRow(kind: Kind, row: Row, ownOrigin: string, decorate: Decorate): JsonObject {
+  const labels = shownLabels(kind, row, ownOrigin)
+  const identifier = kri(kind, row)
+  const spec = decorate(kind, row)
+  return {
+    type: kind.name,
+    ...(kind.scope === 'mesh' ? { mesh: row.key.mesh } : {}),
+    name: shownName(kind, row, ownOrigin),
+    creationTime: new Date(row.stamp.createdAtMs).toISOString(),
+    modificationTime: new Date(row.stamp.modifiedAtMs).toISOString(),
+    ...(Object.keys(labels).length > 0
+      ? { labels: Object.fromEntries(Object.entries(labels).sort(([a], [b]) => byCodeUnit(a, b))) }
+      : {}),
+    ...(identifier ? { kri: identifier } : {}),
+    ...(kind.layout === 'nested' ? { spec } : spec),
+  }
+}
+
+/** One space of indent and a final newline, as Kuma answers. */
+export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`

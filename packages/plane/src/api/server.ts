@@ -1,0 +1,183 @@
+import type { Server } from 'node:http'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { registerCommit } from './commit.ts'
+import { registerCrud } from './crud.ts'
+import { ApiError, badRequest, errorBody } from './errors.ts'
+import { identify, type User } from './identity.ts'
+import { registerOverviews } from './overviews.ts'
+import type { ApiPlane } from './plane.ts'
+import { jsonText } from './render.ts'
+import { registerSystem } from './system.ts'
+import { registerTokens } from './token-routes.ts'
+
+const bodyBytesMax = 4 * 1024 * 1024
+
+/** One request as the handlers see it. */
+export interface Call {
+  readonly user: User
+  readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
+  readonly body: unknown
+  readonly request: FastifyRequest
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** A text answer instead of JSON. */
+  readonly text?: string
+}
+
+export type Handler = (call: Call) => Promise<Answer>
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+/** Registers a route. All routes share authentication, error objects and JSON formatting. */
+export type Router = (method: Method, path: string, handler: Handler, options?: { readonly public?: boolean }) => void
+
+export interface ApiServer {
+  /** The port in use, also when 0 was asked for. */
+  readonly port: number
+  readonly tlsPort: number | undefined
+  close(): Promise<void>
+}
+
+export interface ApiConfig {
+  readonly host: string
+  readonly port: number
+  /** Leave out for no TLS port. */
+  readonly tls?: { readonly port: number; readonly certificate: string; readonly key: string }
+}
+
+function sendError(plane: ApiPlane, reply: FastifyReply, thrown: unknown): void {
+  const status = statusOf(thrown)
+  const error =
+    thrown instanceof ApiError
+      ? thrown
+      : status === 413
+        ? new ApiError(413, 'Bad Request', `the body is larger than ${bodyBytesMax} bytes`)
+        : status === 415
+          ? new ApiError(415, 'Bad Request', 'expected Content-Type application/json')
+          : status < 500
+            ? badRequest(messageOf(thrown))
+            : new ApiError(500, 'Internal Server Error', 'Internal Server Error')
+  if (error.status >= 500) plane.log.error({ err: thrown }, 'an API request failed')
+  reply
+    .code(error.status)
+    .headers(error.headers)
+    .type('application/json')
+    .send(jsonText(errorBody(error)))
+}
+
+function statusOf(thrown: unknown): number {
+  if (thrown instanceof ApiError) return thrown.status
+  const status: unknown = thrown instanceof Error && 'statusCode' in thrown ? thrown.statusCode : undefined
+  return typeof status === 'number' ? status : 500
+}
+
+function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<string, Set<Method>>): Router {
+  return (method, path, handler, options) => {
+    const methods = methodsByPath.get(path) ?? new Set<Method>()
+    methodsByPath.set(path, methods.add(method))
+    app.route({
+      method,
+      url: path,
+      handler: async (request, reply) => {
+        const user = options?.public
+          ? { name: '', groups: [] }
+          : await identify(plane, { peer: request.socket.remoteAddress, headers: request.headers })
+        const answer = await handler({
+          user,
+          // All route parameters are texts.
+          params: request.params as Record<string, string>,
+          query: new URLSearchParams(request.url.split('?')[1] ?? ''),
+          body: request.body,
+          request,
+        })
+        reply.code(answer.status).headers(answer.headers ?? {})
+        if (answer.text !== undefined) return reply.type('text/plain').send(answer.text)
+        return reply.type('application/json').send(jsonText(answer.body))
+      },
+    })
+  }
+}
+
+function createApp(plane: ApiPlane, tls: ApiConfig['tls']): FastifyInstance {
+  const options = {
+    bodyLimit: bodyBytesMax,
+    logger: false,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 120_000,
+    forceCloseConnections: true,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 400 },
+  } as const
+  // The TLS form has another server type; handlers use nothing of it.
+  const app = (
+    tls ? Fastify({ ...options, https: { cert: tls.certificate, key: tls.key } }) : Fastify(options)
+  ) as FastifyInstance
+  const methodsByPath = new Map<string, Set<Method>>()
+  app.removeContentTypeParser('text/plain')
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, body === '' ? undefined : JSON.parse(String(body)))
+    } catch (thrown) {
+      done(badRequest(`the body is not JSON: ${messageOf(thrown)}`))
+    }
+  })
+  app.setErrorHandler((thrown, _request, reply) => sendError(plane, reply, thrown))
+  app.addHook('onRequest', async (request) => {
+    const { accept } = request.headers
+    if (accept && !/json|\*\/\*|text\/plain/.test(accept))
+      throw new ApiError(406, 'Bad Request', 'answers are application/json')
+  })
+  const route = createRouter(app, plane, methodsByPath)
+  registerSystem(route, plane)
+  registerTokens(route, plane)
+  registerOverviews(route, plane)
+  registerCrud(route, plane)
+  registerCommit(route, plane)
+  // A known path with another verb is 405, in Kuma's words.
+  for (const [path, methods] of methodsByPath) {
+    for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const) {
+      if (method !== 'PATCH' && methods.has(method)) continue
+      app.route({
+        method,
+        url: path,
+        handler: (_request, reply) => reply.code(405).type('text/plain').send('405: Method Not Allowed'),
+      })
+    }
+  }
+  app.setNotFoundHandler((_request, reply) =>
+    reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found'),
+  )
+  return app
+}
+
+/** Starts the REST API on one or two ports. Throws with one clear sentence when a port is taken. */
+export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiServer> {
+  const plain = createApp(plane, undefined)
+  const secure = config.tls ? createApp(plane, config.tls) : undefined
+  await listen(plain, config.host, config.port, 'the HTTP API')
+  if (secure && config.tls) await listen(secure, config.host, config.tls.port, 'the HTTPS API')
+  return {
+    port: portOf(plain.server),
+    tlsPort: secure ? portOf(secure.server) : undefined,
+    async close() {
+      await Promise.all([plain.close(), secure?.close()])
+    },
+  }
+}
+
+async function listen(app: FastifyInstance, host: string, port: number, what: string): Promise<void> {
+  try {
+    await app.listen({ host, port })
+  } catch (cause) {
+    throw new Error(`cannot open port ${port} for ${what} on ${host}: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
+  return address !== null && typeof address === 'object' ? address.port : 0
+}

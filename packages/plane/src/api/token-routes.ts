@@ -1,0 +1,89 @@
+import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { z } from 'zod'
+import type { Purpose } from '../tokens/tokens.ts'
+import { ApiError, invalid } from './errors.ts'
+import { requireAdmin } from './identity.ts'
+import type { ApiPlane } from './plane.ts'
+import type { Answer, Call, Router } from './server.ts'
+
+const title = 'Could not issue a token'
+const tenYears = '87600h'
+
+const dataplaneRequest = z.object({
+  name: z.string().default(''),
+  mesh: z.string().min(1, 'cannot be empty'),
+  tags: z.record(z.string(), z.array(z.string())).nullish(),
+  type: z.enum(['dataplane', 'ingress', 'egress', '']).default(''),
+  workload: z.string().default(''),
+  validFor: z.string().default(''),
+})
+const zoneRequest = z.object({
+  zone: z.string().default(''),
+  scope: z.array(z.enum(['cp', 'ingress', 'egress'])),
+  validFor: z.string().default(''),
+})
+const userRequest = z.object({
+  name: z.string().min(1, 'cannot be empty'),
+  groups: z.array(z.string()).nullish(),
+  validFor: z.string().min(1, 'cannot be empty'),
+})
+
+function parse<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
+  const result = schema.safeParse(body)
+  if (result.success) return result.data
+  throw invalid(
+    title,
+    result.error.issues.map((issue) => ({ field: issue.path.join('.'), reason: issue.message })),
+  )
+}
+
+function validForMs(text: string): number {
+  const value = durationMs(text === '' ? tenYears : text)
+  if (value) return value
+  throw invalid(title, [{ field: 'validFor', reason: `expected a duration such as 720h, found "${text}"` }])
+}
+
+async function issue(
+  plane: ApiPlane,
+  purpose: Purpose,
+  mesh: string,
+  claims: JsonObject,
+  validFor: string,
+): Promise<Answer> {
+  const token = await plane.tokens.issue(purpose, mesh, claims, validForMs(validFor))
+  if (token === undefined) {
+    throw new ApiError(
+      400,
+      title,
+      `this control plane holds no ${purpose} token signing key: ask the global control plane (${plane.writeElsewhere})`,
+    )
+  }
+  return { status: 200, body: undefined, text: token }
+}
+
+/** `POST /tokens/{dataplane,zone,user}` (REST reference §1.4): 200 with the bare token. */
+export function registerTokens(route: Router, plane: ApiPlane): void {
+  const admin = (call: Call, what: string) => requireAdmin(call.user, `generate ${what} token`)
+  route('POST', '/tokens/dataplane', (call) => {
+    admin(call, 'dataplane')
+    const { name, mesh, tags, type, workload, validFor } = parse(dataplaneRequest, call.body)
+    return issue(
+      plane,
+      'dataplane',
+      mesh,
+      { Name: name, Mesh: mesh, Tags: tags ?? {}, Type: type, Workload: workload },
+      validFor,
+    )
+  })
+  route('POST', '/tokens/zone', (call) => {
+    admin(call, 'zone')
+    const { zone, scope, validFor } = parse(zoneRequest, call.body)
+    return issue(plane, 'zone', '', { Zone: zone, Scope: scope }, validFor)
+  })
+  route('POST', '/tokens/user', (call) => {
+    admin(call, 'user')
+    const { name, groups, validFor } = parse(userRequest, call.body)
+    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor)
+  })
+}

@@ -1,0 +1,140 @@
+import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import type { AuthorityCertificateSpec, AuthorityKeySpec, AuthorityRequestSpec } from '@zonemesh/core/kinds/internal.ts'
+import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
+import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import type { Sealer } from './seal.ts'
+import { createWorkloadCertificate, generateKeys, type KeyedCertificate } from './x509.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly sealer: Sealer
+  /** The zone's name: the origin of its rows. */
+  readonly zone: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly commit: (commit: Commit) => Promise<CommitOutcome>
+}
+
+/** What a proxy shows and trusts in a mesh. */
+export interface WorkloadIdentity extends KeyedCertificate {
+  readonly notAfterMs: number
+  readonly issuedAtMs: number
+  readonly backend: string
+}
+
+interface Authority {
+  readonly issuer: KeyedCertificate
+  readonly roots: string
+  readonly backend: string
+  readonly notAfterMs: number
+  readonly workloadMs: number
+}
+
+const dayMs = 86_400_000
+
+/**
+ * The zone's side of mesh authorities: keeps a key per mesh that never leaves the zone, asks the owner to certify it,
+ * and issues workload certificates. Workload keys live here, in memory only.
+ */
+export function createAuthorityHolder(deps: Deps) {
+  const authorities = new Map<string, Authority>()
+
+  async function keyOf(
+    mesh: string,
+    backend: string,
+  ): Promise<{ readonly privateKey: string; readonly publicKey: string }> {
+    const key = { origin: deps.zone, kind: 'AuthorityKey', mesh, name: backend }
+    const stored = (await deps.store.get(key))?.row
+    if (stored) {
+      // Rows of this kind hold what is put below.
+      const { sealedKey, publicKey } = stored.spec as AuthorityKeySpec
+      return { privateKey: deps.sealer.open(sealedKey), publicKey }
+    }
+    const keys = await generateKeys()
+    const spec: AuthorityKeySpec = { backend, publicKey: keys.publicKey, sealedKey: deps.sealer.seal(keys.privateKey) }
+    const request: AuthorityRequestSpec = { backend, publicKey: keys.publicKey }
+    await deps.commit({
+      changes: [
+        { op: 'put', key, labels: {}, spec: { ...spec } },
+        {
+          op: 'put',
+          key: { origin: deps.zone, kind: 'AuthorityRequest', mesh, name: backend },
+          labels: {},
+          spec: { ...request },
+        },
+      ],
+      subject: 'mesh-system:control-plane',
+      intent: `authority key of mesh ${mesh}`,
+    })
+    return keys
+  }
+
+  async function load(mesh: string, spec: MeshSpec): Promise<Authority | undefined> {
+    const backend = enabledBackend(spec)
+    if (backend?.type !== 'builtin') return undefined
+    const { privateKey, publicKey } = await keyOf(mesh, backend.name)
+    for (const origin of [globalOrigin, deps.zone]) {
+      const row = (await deps.store.get({ origin, kind: 'AuthorityCertificate', mesh, name: deps.zone }))?.row
+      // Rows of this kind hold what the owner wrote.
+      const answer = row?.spec as AuthorityCertificateSpec | undefined
+      if (answer?.publicKey !== publicKey || answer.backend !== backend.name) continue
+      return {
+        issuer: { certificate: answer.certificate, key: privateKey },
+        roots: answer.roots,
+        backend: backend.name,
+        notAfterMs: answer.notAfterMs,
+        workloadMs: durationMs(backend.dpCert?.rotation?.expiration ?? '') ?? dayMs,
+      }
+    }
+    return undefined
+  }
+
+  return {
+    /** Reads the meshes and answers of the store; returns the meshes whose authority is new or gone. */
+    async reconcile(): Promise<ReadonlySet<string>> {
+      const changed = new Set<string>()
+      const meshes = await deps.store.scan({ kind: 'Mesh' })
+      for (const row of meshes) {
+        const mesh = row.key.name
+        // The kind says what its spec is.
+        const next = await load(mesh, row.spec as MeshSpec)
+        const before = authorities.get(mesh)
+        if (next?.issuer.certificate === before?.issuer.certificate && next?.workloadMs === before?.workloadMs) continue
+        if (next) authorities.set(mesh, next)
+        else authorities.delete(mesh)
+        changed.add(mesh)
+      }
+      for (const mesh of authorities.keys()) {
+        if (meshes.some((row) => row.key.name === mesh)) continue
+        authorities.delete(mesh)
+        changed.add(mesh)
+      }
+      return changed
+    },
+    /** The bundle to trust in a mesh, PEM; undefined until the owner has answered. */
+    roots: (mesh: string): string | undefined => authorities.get(mesh)?.roots,
+    /** When the zone's authority of a mesh ends. */
+    notAfterMs: (mesh: string): number | undefined => authorities.get(mesh)?.notAfterMs,
+    /** A certificate for the identities of one proxy; undefined until the owner has answered. */
+    async issue(
+      mesh: string,
+      services: readonly string[],
+      tags: readonly string[],
+    ): Promise<WorkloadIdentity | undefined> {
+      const authority = authorities.get(mesh)
+      if (!authority) return undefined
+      const nowMs = deps.clock.wallMs()
+      const notAfterMs = Math.min(nowMs + authority.workloadMs, authority.notAfterMs)
+      const uris = [...services.map((service) => `spiffe://${mesh}/${service}`), ...tags.map((tag) => `kuma://${tag}`)]
+      const certificate = await createWorkloadCertificate(authority.issuer, uris, {
+        notBeforeMs: nowMs - 60_000,
+        notAfterMs,
+      })
+      return { ...certificate, notAfterMs, issuedAtMs: nowMs, backend: authority.backend }
+    },
+  }
+}
+export type AuthorityHolder = ReturnType<typeof createAuthorityHolder>

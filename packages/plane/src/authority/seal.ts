@@ -1,0 +1,44 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Closes secrets before they reach the store, and opens them for those who may see them. AES-256-GCM. */
+export interface Sealer {
+  seal(plain: string): string
+  /** Throws if the text was sealed with another key. */
+  open(sealed: string): string
+}
+
+const keyFile = 'seal.key'
+
+/** The sealer of a data folder; its key file (0600) is made at the first start. In memory without a folder. */
+export function openSealer(folder: string | undefined): Sealer {
+  if (folder === undefined) return createSealer(randomBytes(32))
+  const path = join(folder, keyFile)
+  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' })
+  chmodSync(path, 0o600)
+  const key = Buffer.from(readFileSync(path, 'utf8'), 'base64')
+  if (key.length !== 32) throw new Error(`${path}: expected 32 bytes in base64, found ${key.length}`)
+  return createSealer(key)
+}
+
+function createSealer(key: Buffer): Sealer {
+  return {
+    seal(plain) {
+      const nonce = randomBytes(12)
+      const cipher = createCipheriv('aes-256-gcm', key, nonce)
+      const body = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final()])
+      return Buffer.concat([nonce, cipher.getAuthTag(), body]).toString('base64')
+    },
+    open(sealed) {
+      const bytes = Buffer.from(sealed, 'base64')
+      const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12))
+      decipher.setAuthTag(bytes.subarray(12, 28))
+      try {
+        return decipher.update(bytes.subarray(28)).toString('utf8') + decipher.final('utf8')
+      } catch (cause) {
+        throw new Error(`a stored secret cannot be opened: it was sealed with another ${keyFile}`, { cause })
+      }
+    },
+  }
+}

@@ -1,0 +1,39 @@
+import { logLevels } from '@zonemesh/shared/env/log.ts'
+import { z } from 'zod'
+import { list, option, port, text, toggle } from './options.ts'
+
+/** Settings that every control plane has. */
+export const planeOptions = {
+  configFile: option(text.optional(), 'YAML file with settings, named as in the reference page', {
+    placeholder: 'FILE',
+  }),
+  dataDir: option(text.optional(), 'folder of the store and of keys; without it everything is kept in memory', {
+    placeholder: 'DIR',
+  }),
+  host: option(text.default('0.0.0.0'), 'address to listen on', { placeholder: 'ADDRESS', shownDefault: '0.0.0.0' }),
+  apiPort: option(port.default(5681), 'port of the HTTP API', { placeholder: 'PORT', shownDefault: '5681' }),
+  apiTlsPort: option(port.default(5682), 'port of the HTTP API over TLS', {
+    placeholder: 'PORT',
+    shownDefault: '5682',
+  }),
+  healthPort: option(port.default(5680), 'port of /healthy, /ready and /metrics', {
+    placeholder: 'PORT',
+    shownDefault: '5680',
+  }),
+  tlsHosts: option(list.default([]), 'further names and addresses for the server certificate', {
+    placeholder: 'HOST',
+    repeated: true,
+  }),
+  localhostIsAdmin: option(toggle.default(true), 'treat callers on this machine as admin', {
+    shownDefault: 'on; --no-localhost-is-admin',
+  }),
+  historyRevisions: option(
+    z.coerce.number().int().min(100).default(10_000),
+    'how many revisions of history the store keeps',
+    { placeholder: 'N', shownDefault: '10000' },
+  ),
+  logLevel: option(z.enum(logLevels).default('info'), `how much to log: ${logLevels.join(', ')}`, {
+    placeholder: 'LEVEL',
+    shownDefault: 'info',
+  }),
+}

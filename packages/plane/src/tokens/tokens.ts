@@ -1,0 +1,89 @@
+import { createPrivateKey, createPublicKey, generateKeyPair, randomUUID } from 'node:crypto'
+import { promisify } from 'node:util'
+import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
+import { err, messageOf, ok } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
+
+/** The three kinds of token, in Kuma's form: RS256, `kid` is the serial of the signing key. */
+export type Purpose = 'user' | 'zone' | 'dataplane'
+
+/** Where keys come from. Signing keys exist only on the plane that owns them; public keys are synced to zones. */
+export interface KeySource {
+  /** PEM (PKCS #8) of the newest signing key with its serial; undefined where tokens cannot be issued. */
+  signingKey(purpose: Purpose, mesh: string): Promise<{ readonly kid: string; readonly privateKey: string } | undefined>
+  publicKey(purpose: Purpose, mesh: string, kid: string): Promise<string | undefined>
+}
+
+export interface UserClaims {
+  readonly Name: string
+  readonly Groups: readonly string[]
+}
+export interface ZoneClaims {
+  readonly Zone: string
+  readonly Scope: readonly string[]
+}
+export interface DataplaneClaims {
+  readonly Name: string
+  readonly Mesh: string
+  readonly Tags: Readonly<Record<string, readonly string[]>>
+  readonly Type: string
+  readonly Workload: string
+}
+
+const makePair = promisify(generateKeyPair)
+
+/** A new RSA-2048 signing key, made off the event loop. */
+export async function createSigningKey(): Promise<string> {
+  const { privateKey } = await makePair('rsa', { modulusLength: 2048 })
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+}
+
+export const publicKeyOf = (privateKey: string): string =>
+  createPublicKey(createPrivateKey(privateKey)).export({ type: 'spki', format: 'pem' }).toString()
+
+export interface Tokens {
+  /** A signed token, or undefined where this plane holds no signing key. `validForMs` from now on. */
+  issue(purpose: Purpose, mesh: string, claims: JsonObject, validForMs: number): Promise<string | undefined>
+  /** The claims of a token that is ours, in time, and of this purpose; else a reason for people. */
+  verify(purpose: Purpose, mesh: string, token: string): Promise<Result<JsonObject, string>>
+}
+
+/** Issues and checks tokens with the keys of `keys`. Times come from the clock in `deps`. */
+export function createTokens(deps: { readonly clock: Clock }, keys: KeySource): Tokens {
+  return {
+    async issue(purpose, mesh, claims, validForMs) {
+      const key = await keys.signingKey(purpose, mesh)
+      if (!key) return undefined
+      const nowSeconds = Math.floor(deps.clock.wallMs() / 1000)
+      return new SignJWT({ ...claims })
+        .setProtectedHeader({ alg: 'RS256', kid: key.kid, typ: 'JWT' })
+        .setIssuedAt(nowSeconds)
+        .setNotBefore(nowSeconds - 5)
+        .setExpirationTime(nowSeconds + Math.ceil(validForMs / 1000))
+        .setJti(randomUUID())
+        .sign(createPrivateKey(key.privateKey))
+    },
+    async verify(purpose, mesh, token) {
+      try {
+        const { kid, alg } = decodeProtectedHeader(token)
+        if (alg !== 'RS256') return err(`the token is signed with ${alg}, expected RS256`)
+        const publicKey = await keys.publicKey(purpose, mesh, kid ?? '')
+        if (!publicKey)
+          return err(`no ${purpose} token signing key with serial ${kid}${mesh ? ` in mesh ${mesh}` : ''}`)
+        const { payload } = await jwtVerify(token, createPublicKey(publicKey), {
+          algorithms: ['RS256'],
+          currentDate: new Date(deps.clock.wallMs()),
+        })
+        // A verified payload was parsed from JSON.
+        return ok(payload as JsonObject)
+      } catch (thrown) {
+        const message = messageOf(thrown)
+        if (/"exp" claim/.test(message)) return err('the token has expired')
+        if (/"nbf" claim/.test(message)) return err('the token is not valid yet')
+        if (/signature/.test(message)) return err('the token was not signed by this control plane')
+        return err(`not a token: ${message}`)
+      }
+    },
+  }
+}
