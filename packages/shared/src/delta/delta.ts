@@ -1,0 +1,195 @@
+/**
+ * What the serving end of a delta discovery stream knows about one type of resource: what the peer asked for, what it
+ * has or is being sent, and which answers still lack a verdict. Pure; the protocol around it decides what to write.
+ */
+export interface DeltaSide<R extends Versioned> {
+  /** The peer has asked for this type on this stream. */
+  open: boolean
+  /** Something was written on this stream. */
+  answered: boolean
+  /** The peer wants every resource of the type, not only `names`. */
+  wildcard: boolean
+  readonly names: Set<string>
+  /** Names that must be answered by the next write, whether or not anything changed. */
+  readonly owed: Set<string>
+  /** The version that the peer holds or is being sent; `uncertain` after a nack that says nothing about this name. */
+  readonly peer: Map<string, string>
+  /** The newest version that the peer accepted, with its content. Missing for what it held before this stream. */
+  readonly held: Map<string, R>
+  /** Answers without a verdict, oldest first, by nonce. */
+  readonly pending: Map<string, DeltaAnswer<R>>
+  /** The version of a name that the peer refused when it came alone. It is not sent again. */
+  readonly refused: Map<string, string>
+  /** Names that go alone until they have a verdict of their own. */
+  readonly alone: Set<string>
+}
+
+export interface Versioned {
+  readonly name: string
+  readonly version: string
+}
+
+export interface DeltaAnswer<R> {
+  readonly changed: readonly R[]
+  readonly removed: readonly string[]
+  /** The state from which this answer was made. */
+  readonly mark: number
+}
+
+/** The version of a name of which nobody knows what the peer has. Differs from every real one. */
+export const uncertain = '?'
+
+export function createDeltaSide<R extends Versioned>(): DeltaSide<R> {
+  return {
+    open: false,
+    answered: false,
+    wildcard: false,
+    names: new Set(),
+    owed: new Set(),
+    peer: new Map(),
+    held: new Map(),
+    pending: new Map(),
+    refused: new Map(),
+    alone: new Set(),
+  }
+}
+
+export interface Subscription {
+  readonly subscribe: readonly string[]
+  readonly unsubscribe: readonly string[]
+  /** Only in the first request for a type: what the peer holds from former streams. */
+  readonly initial: Readonly<Record<string, string>>
+}
+
+/**
+ * Takes a change of the peer's subscription. A name that was subscribed now, and that the peer does not say it holds,
+ * becomes owed. `wildcardType`: the first request of the type without names asks for everything.
+ */
+export function subscribe<R extends Versioned>(
+  side: DeltaSide<R>,
+  request: Subscription,
+  options: { readonly wildcardType: boolean },
+): void {
+  if (!side.open) {
+    side.open = true
+    side.wildcard = options.wildcardType && request.subscribe.every((name) => name === '*')
+    // What was already written on this stream is newer than what the peer knew when it asked.
+    for (const [name, version] of Object.entries(request.initial))
+      if (!side.peer.has(name)) side.peer.set(name, version)
+  }
+  for (const name of request.unsubscribe) {
+    side.names.delete(name)
+    side.owed.delete(name)
+    if (side.wildcard) continue
+    side.peer.delete(name)
+    side.held.delete(name)
+  }
+  for (const name of request.subscribe) {
+    if (name === '*') continue
+    side.names.add(name)
+    if (!(name in request.initial)) side.owed.add(name)
+  }
+}
+
+/** Takes the content of what the peer held before this stream, as far as the target still has the same version. */
+export function adopt<R extends Versioned>(side: DeltaSide<R>, target: ReadonlyMap<string, R>): void {
+  for (const [name, version] of side.peer) {
+    const resource = target.get(name)
+    if (resource?.version === version && !side.held.has(name)) side.held.set(name, resource)
+  }
+}
+
+export interface Difference<R> {
+  readonly changed: readonly R[]
+  /** Wildcard types: what the peer has and should not. */
+  readonly removed: readonly string[]
+  /** Owed names for which there is nothing to send. */
+  readonly missing: readonly string[]
+}
+
+/** What the peer lacks compared to the target. A refused version counts as the version accepted before it. */
+export function difference<R extends Versioned>(side: DeltaSide<R>, target: ReadonlyMap<string, R>): Difference<R> {
+  const changed: R[] = []
+  for (const [name, resource] of target) {
+    if (!side.wildcard && !side.names.has(name) && !side.peer.has(name) && !side.owed.has(name)) continue
+    const wanted = wantedOf(side, resource)
+    if (wanted && (side.owed.has(name) || side.peer.get(name) !== wanted.version)) changed.push(wanted)
+  }
+  const removed = side.wildcard ? [...side.peer.keys()].filter((name) => !target.has(name)) : []
+  const missing = [...side.owed].filter((name) => {
+    const resource = target.get(name)
+    return !resource || !wantedOf(side, resource)
+  })
+  return { changed, removed, missing }
+}
+
+/** The version to send: the target's, or the accepted one before it if the target's was refused. */
+export function wantedOf<R extends Versioned>(side: DeltaSide<R>, resource: R): R | undefined {
+  return side.refused.get(resource.name) === resource.version ? side.held.get(resource.name) : resource
+}
+
+/** Records an answer that was written. */
+export function wrote<R extends Versioned>(side: DeltaSide<R>, nonce: string, answer: DeltaAnswer<R>): void {
+  for (const resource of answer.changed) {
+    side.peer.set(resource.name, resource.version)
+    side.owed.delete(resource.name)
+  }
+  for (const name of answer.removed) {
+    side.peer.delete(name)
+    side.owed.delete(name)
+  }
+  side.answered = true
+  side.pending.set(nonce, answer)
+}
+
+/** The peer accepted an answer. Returns it, or undefined if the nonce is not one of ours. */
+export function acknowledge<R extends Versioned>(side: DeltaSide<R>, nonce: string): DeltaAnswer<R> | undefined {
+  const answer = side.pending.get(nonce)
+  if (!answer) return undefined
+  side.pending.delete(nonce)
+  for (const resource of answer.changed) {
+    side.held.set(resource.name, resource)
+    side.alone.delete(resource.name)
+  }
+  for (const name of answer.removed) side.held.delete(name)
+  return answer
+}
+
+/**
+ * The peer refused an answer. One resource: that is its verdict, it stays as it was before. Several: nobody knows what
+ * was applied, so each goes again alone; removals are repeated too.
+ */
+export function refuse<R extends Versioned>(
+  side: DeltaSide<R>,
+  nonce: string,
+): { readonly answer: DeltaAnswer<R>; readonly verdict: R | undefined } | undefined {
+  const answer = side.pending.get(nonce)
+  if (!answer) return undefined
+  side.pending.delete(nonce)
+  const [first] = answer.changed
+  const verdict = answer.changed.length === 1 ? first : undefined
+  for (const resource of answer.changed) {
+    // A newer version may already be on its way; its own verdict will tell.
+    const newest = side.peer.get(resource.name) === resource.version
+    if (!verdict) side.alone.add(resource.name)
+    if (!verdict && newest) side.peer.set(resource.name, uncertain)
+    if (verdict) side.alone.delete(resource.name)
+    if (verdict && newest) restore(side, resource.name)
+  }
+  for (const name of answer.removed) if (!side.peer.has(name)) side.peer.set(name, uncertain)
+  if (verdict) side.refused.set(verdict.name, verdict.version)
+  return { answer, verdict }
+}
+
+function restore<R extends Versioned>(side: DeltaSide<R>, name: string): void {
+  const held = side.held.get(name)
+  if (held) side.peer.set(name, held.version)
+  else side.peer.delete(name)
+}
+
+/** The lowest mark of any answer without a verdict. */
+export function oldestPending<R extends Versioned>(side: DeltaSide<R>): number | undefined {
+  let oldest: number | undefined
+  for (const answer of side.pending.values()) if (oldest === undefined || answer.mark < oldest) oldest = answer.mark
+  return oldest
+}

@@ -1,0 +1,133 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import { messageOf, unreachable } from '@zonemesh/shared/base/base.ts'
+import {
+  type FromProxy,
+  FromProxySchema,
+  FromZoneSchema,
+  type Hello,
+} from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
+import { type ProxyIdentity, proxyId, type XdsDeps } from '../xds/contract.ts'
+import { isProxyType } from '../xds/node.ts'
+import { type NamesFeed, type NamesTable, namesDifference } from './names-feed.ts'
+
+export type SessionCall = ServerDuplexStream<Buffer, Buffer>
+type SessionDeps = Pick<XdsDeps, 'log' | 'authenticate' | 'openNames' | 'draining' | 'envoyExited'>
+
+const namesPerMessage = 1_000
+
+/** The stream beside ADS with our own data plane: names down, draining and exits up. */
+export async function runSession(deps: SessionDeps, call: SessionCall): Promise<void> {
+  const ended = new AbortController()
+  const stop = () => ended.abort()
+  call.on('cancelled', stop).on('close', stop).on('error', stop)
+  try {
+    const messages = call[Symbol.asyncIterator]() as AsyncIterator<Buffer> // our deserializer yields the raw bytes
+    const first = await messages.next()
+    if (first.done) return
+    const { message } = fromBinary(FromProxySchema, first.value)
+    if (message.case !== 'hello') return refuse(call, status.INVALID_ARGUMENT, 'a session begins with hello')
+    const hello = message.value
+    if (!isProxyType(hello.proxyType))
+      return refuse(call, status.INVALID_ARGUMENT, `unknown proxy type ${hello.proxyType}`)
+    const proxy = { type: hello.proxyType, mesh: hello.mesh, name: hello.name }
+    const token = call.metadata.get('authorization')[0]?.toString()
+    const allowed = await deps.authenticate(token, proxy, undefined)
+    if (!allowed.ok) return refuse(call, status.UNAUTHENTICATED, allowed.error)
+    await converse(deps, call, proxy, hello, messages, ended)
+  } catch (error) {
+    if (!ended.signal.aborted) refuse(call, status.INTERNAL, messageOf(error))
+  } finally {
+    stop()
+  }
+}
+
+async function converse(
+  deps: SessionDeps,
+  call: SessionCall,
+  proxy: ProxyIdentity,
+  hello: Hello,
+  messages: AsyncIterator<Buffer>,
+  ended: AbortController,
+): Promise<void> {
+  const facts = { ...(hello.part === undefined ? {} : { part: hello.part }), canBindPort80: hello.canBindPort80 }
+  const feed = deps.openNames(proxy, facts)
+  const names = sendNames(call, feed, hello, ended.signal)
+  try {
+    for (;;) {
+      const next = await messages.next()
+      if (next.done || ended.signal.aborted) break
+      await hear(deps, call, proxy, fromBinary(FromProxySchema, next.value))
+    }
+  } finally {
+    ended.abort()
+    feed.close()
+    await names
+    call.end()
+  }
+}
+
+async function hear(deps: SessionDeps, call: SessionCall, proxy: ProxyIdentity, { message }: FromProxy): Promise<void> {
+  switch (message.case) {
+    case 'draining':
+      deps.log.info({ proxy: proxyId(proxy) }, 'a proxy drains')
+      await deps.draining(proxy)
+      call.write(encode({ message: { case: 'removed', value: {} } }))
+      return
+    case 'envoyExited':
+      deps.envoyExited(proxy, { code: message.value.exitCode, signal: message.value.signal })
+      return
+    case 'hello':
+    case undefined:
+      return // a second hello says nothing new; messages of a newer data plane are skipped
+    default:
+      unreachable(message)
+  }
+}
+
+/** Sends what changed since the last table sent. The feed keeps the newest only, so a slow reader skips. */
+async function sendNames(call: SessionCall, feed: NamesFeed, hello: Hello, signal: AbortSignal): Promise<void> {
+  let sent: NamesTable | undefined
+  for await (const _ of feed.names.watch(signal)) {
+    while (call.writableNeedDrain && !signal.aborted)
+      await new Promise((resolve) => call.once('drain', resolve).once('close', resolve))
+    const table = feed.names.value
+    if (!table || table === sent || signal.aborted) continue
+    const known = !sent && hello.namesStore === table.store && Number(hello.namesRevision) === table.revision
+    if (!known)
+      for (const bytes of encodeNames(sent?.store === table.store ? sent : undefined, table)) call.write(bytes)
+    sent = table
+  }
+}
+
+/** One message per thousand names; only the first resets, only the last carries the new revision. */
+function* encodeNames(before: NamesTable | undefined, after: NamesTable): Iterable<Buffer> {
+  const difference = namesDifference(before, after)
+  const pages = Math.max(1, Math.ceil(difference.changed.length / namesPerMessage))
+  for (let page = 0; page < pages; page++) {
+    yield encode({
+      message: {
+        case: 'names',
+        value: {
+          reset: difference.reset && page === 0,
+          store: after.store,
+          revision: BigInt(page === pages - 1 ? after.revision : 0),
+          ttlSeconds: after.ttlSeconds,
+          domain: after.domain,
+          changed: difference.changed
+            .slice(page * namesPerMessage, (page + 1) * namesPerMessage)
+            .map(({ name, addresses }) => ({ name, addresses: [...addresses] })),
+          removed: page === 0 ? [...difference.removed] : [],
+        },
+      },
+    })
+  }
+}
+
+type FromZoneInit = Parameters<typeof create<typeof FromZoneSchema>>[1]
+
+const encode = (init: FromZoneInit): Buffer => Buffer.from(toBinary(FromZoneSchema, create(FromZoneSchema, init)))
+
+function refuse(call: SessionCall, code: status, details: string): void {
+  call.emit('error', { code, details })
+}

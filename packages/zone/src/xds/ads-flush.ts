@@ -1,0 +1,195 @@
+import { type TypeUrl, typeUrls, type XdsResource } from '@zonemesh/core/emit/table.ts'
+import { type DeltaSide, difference, oldestPending, wrote } from '@zonemesh/shared/delta/delta.ts'
+import { leavingClusters } from './ads-removal.ts'
+import { type AdsEffect, type AdsState, isWildcardType, sideOf, targetOf } from './ads-state.ts'
+import { emptyResource, isEmptyVersion } from './empty.ts'
+import { warmsSlowly } from './slow-cluster.ts'
+
+/**
+ * Writes everything that may be written now, in the order in which Envoy can take it: clusters, their assignments (X1),
+ * secrets, listeners, secrets of new listeners, routes. Ends with what became served.
+ */
+export function flush(state: AdsState): readonly AdsEffect[] {
+  if (!state.table) return []
+  const effects: AdsEffect[] = []
+  const clustersOpen = sideOf(state, typeUrls.cluster).open
+  const leaving = leavingClusters(state)
+  if (clustersOpen) effects.push(...writeClusters(state, leaving.due))
+  effects.push(...writeNamed(state, typeUrls.assignment), ...writeNamed(state, typeUrls.secret))
+  effects.push(...writeNamed(state, typeUrls.runtime))
+  const cold = coldClusters(state)
+  const listeners = clustersOpen ? writeListeners(state, cold) : { effects: [], held: true }
+  const routes = writeNamed(state, typeUrls.route, (table) => !clustersOpen || namesAny(table, cold))
+  effects.push(...listeners.effects, ...writeNamed(state, typeUrls.secret), ...routes)
+  // The routes written above may have been the last to name a cluster; its wait begins when they are accepted.
+  effects.push(...leaving.timers)
+  if (listeners.held || routesHeld(state)) state.unsentSince ??= state.table.mark
+  else state.unsentSince = undefined
+  return [...effects, ...reportServed(state)]
+}
+
+function writeClusters(state: AdsState, due: readonly string[]): readonly AdsEffect[] {
+  const side = sideOf(state, typeUrls.cluster)
+  const { changed } = difference(side, targetOf(state, typeUrls.cluster))
+  if (changed.length === 0 && due.length === 0 && !lacksFirst(side)) return []
+  const cold = new Set(changed.filter((cluster) => !side.peer.has(cluster.name) && warmsSlowly(cluster)))
+  const effects = write(state, typeUrls.cluster, changed, due)
+  for (const effect of effects) {
+    if (effect.type === 'send' && state.clustersAcked && effect.changed.some((cluster) => cold.has(cluster))) {
+      effects.push({ type: 'timer', id: `warm:${effect.nonce}`, delayMs: state.options.warmMs })
+    }
+  }
+  const assignments = sideOf(state, typeUrls.assignment)
+  for (const cluster of changed) {
+    // X1, X3: also an assignment that is unchanged, or shared with another cluster.
+    if (cluster.assignment !== undefined) assignments.owed.add(cluster.assignment)
+    push(state, typeUrls.secret, cluster.secrets)
+  }
+  for (const name of due) state.leaving.delete(name)
+  return effects
+}
+
+/** A wildcard type gets a first answer even if it is empty, for the proxy waits for it. */
+const lacksFirst = (side: DeltaSide<XdsResource>): boolean => !side.answered && side.peer.size === 0
+
+function writeListeners(
+  state: AdsState,
+  cold: ReadonlySet<string>,
+): { readonly effects: readonly AdsEffect[]; readonly held: boolean } {
+  const side = sideOf(state, typeUrls.listener)
+  if (!side.open) return { effects: [], held: true }
+  const target = targetOf(state, typeUrls.listener)
+  const { changed, removed } = difference(side, target)
+  const ready = changed.filter((listener) => !namesAny(listener, cold))
+  const held = ready.length < changed.length
+  // A listener may take over the address of another: while one is held back, none is taken away.
+  const gone = held ? [] : removed
+  if (ready.length === 0 && gone.length === 0 && !lacksFirst(side)) return { effects: [], held }
+  const effects = write(state, typeUrls.listener, ready, gone)
+  for (const listener of ready) {
+    push(state, typeUrls.secret, listener.secrets)
+    for (const route of listener.routes ?? []) sideOf(state, typeUrls.route).owed.add(route)
+  }
+  return { effects, held }
+}
+
+/** Secrets that come with their user, before the proxy asks (X6). Those it has already need no repetition (X5). */
+function push(state: AdsState, typeUrl: TypeUrl, names: readonly string[] | undefined): void {
+  const side = sideOf(state, typeUrl)
+  for (const name of names ?? []) if (!side.names.has(name)) side.owed.add(name)
+}
+
+/** Types that are asked for by name: what changed or is owed, and an answer for what does not exist (X14). */
+function writeNamed(
+  state: AdsState,
+  typeUrl: TypeUrl,
+  waits: (resource: XdsResource) => boolean = () => false,
+): readonly AdsEffect[] {
+  const side = sideOf(state, typeUrl)
+  const { changed, missing } = difference(side, targetOf(state, typeUrl))
+  const ready = changed.filter((resource) => side.owed.has(resource.name) || !waits(resource))
+  const removable = typeUrl === typeUrls.secret || typeUrl === typeUrls.assignment
+  const asked = missing.filter((name) => side.names.has(name) || targetOf(state, typeUrl).has(name))
+  for (const name of missing) if (!asked.includes(name)) side.owed.delete(name)
+  const absent = asked.filter((name) => removable && !(typeUrl === typeUrls.assignment && isLive(state, name)))
+  const empty = asked.filter((name) => !absent.includes(name)).map(emptyResource)
+  if (ready.length === 0 && asked.length === 0) return []
+  return write(state, typeUrl, [...acceptedFirst(state, side, ready), ...ready, ...empty], absent)
+}
+
+/** X15: an assignment that the target names is never answered by a removal. */
+const isLive = (state: AdsState, name: string): boolean => targetOf(state, typeUrls.assignment).has(name)
+
+/**
+ * X4: a changed cluster first gets the assignment that was accepted before, if the new one is unproven: when the new one
+ * is refused, the cluster is warm already and keeps its endpoints.
+ */
+function acceptedFirst(
+  state: AdsState,
+  side: DeltaSide<XdsResource>,
+  changed: readonly XdsResource[],
+): readonly XdsResource[] {
+  return changed.flatMap((resource) => {
+    const held = side.held.get(resource.name)
+    const risky = side.owed.has(resource.name) && !state.options.isProven(resource.version)
+    return held && risky && held.version !== resource.version && side === sideOf(state, typeUrls.assignment)
+      ? [held]
+      : []
+  })
+}
+
+/** Splits into answers: what is in doubt alone, the rest together up to the size limit. The removals go first. */
+function write(
+  state: AdsState,
+  typeUrl: TypeUrl,
+  changed: readonly XdsResource[],
+  removed: readonly string[],
+): AdsEffect[] {
+  const side = sideOf(state, typeUrl)
+  const together: XdsResource[] = []
+  const alone: XdsResource[] = []
+  for (const resource of changed) (goesAlone(state, side, typeUrl, resource) ? alone : together).push(resource)
+  const groups = split(together, state.options.bytesMax)
+  if (groups.length === 0 && (removed.length > 0 || alone.length === 0)) groups.push([])
+  groups.push(...alone.map((resource) => [resource]))
+  return groups.map((group, index) => {
+    const nonce = String(state.nextNonce++)
+    const gone = index === 0 ? removed : []
+    wrote(side, nonce, { changed: group, removed: gone, mark: state.table?.mark ?? 0 })
+    return { type: 'send', typeUrl, nonce, changed: group, removed: gone }
+  })
+}
+
+/** X11–X13: a nack in a named type hurts its neighbours, so there only proven versions share an answer. */
+function goesAlone(state: AdsState, side: DeltaSide<XdsResource>, typeUrl: TypeUrl, resource: XdsResource): boolean {
+  if (side.alone.has(resource.name)) return true
+  return !isWildcardType(typeUrl) && !isEmptyVersion(resource.version) && !state.options.isProven(resource.version)
+}
+
+function split(resources: readonly XdsResource[], bytesMax: number): XdsResource[][] {
+  const groups: XdsResource[][] = []
+  const names = new Set<string>()
+  let bytes = 0
+  for (const resource of resources) {
+    const last = groups.at(-1)
+    if (!last || bytes + resource.bytes.length > bytesMax || names.has(resource.name)) {
+      groups.push([resource])
+      names.clear()
+      bytes = 0
+    } else last.push(resource)
+    names.add(resource.name)
+    bytes += resource.bytes.length
+  }
+  return groups
+}
+
+/** X8: new clusters that warm slowly and whose answer has no verdict yet. The first answer is acked at once and says nothing. */
+function coldClusters(state: AdsState): ReadonlySet<string> {
+  const cold = new Set<string>()
+  if (!state.clustersAcked) return cold
+  const side = sideOf(state, typeUrls.cluster)
+  for (const [nonce, answer] of side.pending) {
+    if (state.gaveUpWaiting.has(nonce)) continue
+    for (const cluster of answer.changed)
+      if (!side.held.has(cluster.name) && warmsSlowly(cluster)) cold.add(cluster.name)
+  }
+  return cold
+}
+
+const namesAny = (resource: XdsResource, clusters: ReadonlySet<string>): boolean =>
+  clusters.size > 0 && (resource.clusters ?? []).some((name) => clusters.has(name))
+
+function routesHeld(state: AdsState): boolean {
+  const side = sideOf(state, typeUrls.route)
+  return difference(side, targetOf(state, typeUrls.route)).changed.length > 0
+}
+
+/** A mark is served when everything made for it, and for those before it, is written and has its verdict. */
+export function reportServed(state: AdsState): readonly AdsEffect[] {
+  let limit = state.unsentSince ?? Number.POSITIVE_INFINITY
+  for (const side of state.sides.values()) limit = Math.min(limit, oldestPending(side) ?? limit)
+  const served = state.marks.findLast((candidate) => candidate < limit)
+  if (served === undefined) return []
+  state.marks = state.marks.filter((candidate) => candidate > served)
+  return [{ type: 'served', mark: served }]
+}

@@ -1,0 +1,190 @@
+import { type TypeUrl, typeUrls, type XdsResource } from '@zonemesh/core/emit/table.ts'
+import { acknowledge, adopt, refuse, subscribe, uncertain } from '@zonemesh/shared/delta/delta.ts'
+import { flush, reportServed } from './ads-flush.ts'
+import { noteAccepted, removalTimerFired } from './ads-removal.ts'
+import {
+  type AdsEffect,
+  type AdsEvent,
+  type AdsRequest,
+  type AdsState,
+  isWildcardType,
+  type Refusal,
+  type ResolvedTable,
+  sideOf,
+  targetOf,
+} from './ads-state.ts'
+import { emptyResource } from './empty.ts'
+
+/**
+ * One step of one aggregated delta stream: takes an event, returns what to do. The rules by number are those of
+ * SPEC.md, "Envoy as a client" (X1–X24). Every event ends in one flush that writes whatever may be written by then.
+ */
+export function adsStep(state: AdsState, event: AdsEvent): readonly AdsEffect[] {
+  switch (event.type) {
+    case 'request':
+      return [...takeRequest(state, event.request), ...(isPlainAck(event.request) ? reportServed(state) : flush(state))]
+    case 'table':
+      takeTable(state, event.table)
+      return flush(state)
+    case 'timer':
+      takeTimer(state, event.id)
+      return flush(state)
+  }
+}
+
+/** An ack that lets nothing else be written: most of the traffic after a proxy's start. */
+const isPlainAck = (request: AdsRequest): boolean =>
+  (request.typeUrl === typeUrls.assignment || request.typeUrl === typeUrls.secret) &&
+  request.nonce !== '' &&
+  request.error === undefined &&
+  request.subscribe.length === 0 &&
+  request.unsubscribe.length === 0
+
+function takeRequest(state: AdsState, request: AdsRequest): readonly AdsEffect[] {
+  const typeUrl = Object.values(typeUrls).find((known) => known === request.typeUrl)
+  if (!typeUrl) return []
+  const side = sideOf(state, typeUrl)
+  const first = !side.open
+  subscribe(side, request, { wildcardType: isWildcardType(typeUrl) })
+  if (first) resume(state, typeUrl, request)
+  if (typeUrl === typeUrls.assignment) forgetPushed(state, request)
+  if (request.nonce === '') return []
+  return request.error === undefined ? accept(state, typeUrl, request.nonce) : reject(state, typeUrl, request)
+}
+
+/** X18–X20: the first request of a type tells what the peer holds, and its order tells whether a cluster is warming. */
+function resume(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): void {
+  const side = sideOf(state, typeUrl)
+  const { doubtful } = state.options
+  if (typeUrl === typeUrls.cluster) {
+    state.resumed = Object.keys(request.initial).length > 0
+    for (const name of doubtful.clusters) if (!side.peer.has(name)) side.peer.set(name, uncertain)
+  }
+  if (typeUrl === typeUrls.listener) {
+    for (const name of doubtful.listeners) if (!side.peer.has(name)) side.peer.set(name, uncertain)
+  }
+  if (typeUrl === typeUrls.assignment && !sideOf(state, typeUrls.cluster).open) {
+    for (const name of request.subscribe) side.owed.add(name)
+  }
+  adopt(side, targetOf(state, typeUrl))
+}
+
+/** X1, X3: an assignment written behind its cluster counts also when it comes before the subscription. */
+function forgetPushed(state: AdsState, request: AdsRequest): void {
+  const side = sideOf(state, typeUrls.assignment)
+  const target = targetOf(state, typeUrls.assignment)
+  if (!sideOf(state, typeUrls.cluster).open) return
+  for (const name of request.subscribe) {
+    const version = target.get(name)?.version
+    if (version === undefined || name in request.initial || request.unsubscribe.includes(name)) continue
+    const written = side.held.get(name)?.version === version || isPending(state, name, version)
+    if (written && side.peer.get(name) === version) side.owed.delete(name)
+  }
+}
+
+const isPending = (state: AdsState, name: string, version: string): boolean =>
+  [...sideOf(state, typeUrls.assignment).pending.values()].some((answer) =>
+    answer.changed.some((resource) => resource.name === name && resource.version === version),
+  )
+
+function accept(state: AdsState, typeUrl: TypeUrl, nonce: string): readonly AdsEffect[] {
+  const side = sideOf(state, typeUrl)
+  const answer = side.pending.get(nonce)
+  if (!answer) return []
+  noteAccepted(state, typeUrl, answer)
+  acknowledge(side, nonce)
+  if (typeUrl === typeUrls.cluster) {
+    state.clustersAcked = true
+    state.gaveUpWaiting.delete(nonce)
+  }
+  for (const resource of answer.changed) state.bindTries.delete(resource.name)
+  const versions = answer.changed.map((resource) => resource.version)
+  return versions.length > 0 ? [{ type: 'accepted', typeUrl, versions }] : []
+}
+
+const bindFailure = /cannot bind '|Address already in use|Cannot assign requested address/
+
+/** X11–X13. */
+function reject(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): readonly AdsEffect[] {
+  const side = sideOf(state, typeUrl)
+  const refused = refuse(side, request.nonce)
+  if (!refused) return []
+  if (typeUrl === typeUrls.cluster) state.gaveUpWaiting.delete(request.nonce)
+  repair(state, typeUrl)
+  const { verdict } = refused
+  if (!verdict) return []
+  // What a nack of these types emptied gets the version it had.
+  if (!isWildcardType(typeUrl) && (side.names.has(verdict.name) || side.held.has(verdict.name))) {
+    side.owed.add(verdict.name)
+  }
+  const detail = request.error ?? ''
+  const bind = typeUrl === typeUrls.listener && bindFailure.test(detail)
+  const held = side.held.get(verdict.name)
+  const refusal: Refusal = {
+    typeUrl,
+    name: verdict.name,
+    version: verdict.version,
+    detail,
+    reason: bind ? 'bind' : 'content',
+    contributions: bind ? [] : changedContributions(verdict, held),
+  }
+  return bind ? [{ type: 'refused', refusal }, retryBind(state, verdict.name)] : [{ type: 'refused', refusal }]
+}
+
+/** X12: a nack ended the warming of everything of its type; what was proven and may have waited is written again. */
+function repair(state: AdsState, typeUrl: TypeUrl): void {
+  if (isWildcardType(typeUrl)) return
+  const side = sideOf(state, typeUrl)
+  const mayWait =
+    typeUrl === typeUrls.assignment
+      ? [...sideOf(state, typeUrls.cluster).pending.values()].flatMap((answer) =>
+          answer.changed.flatMap((cluster) => cluster.assignment ?? []),
+        )
+      : [...side.pending.values()].flatMap((answer) => answer.changed.map((resource) => resource.name))
+  for (const name of mayWait) {
+    const version = side.peer.get(name)
+    if (version !== undefined && state.options.isProven(version)) side.owed.add(name)
+  }
+}
+
+function retryBind(state: AdsState, name: string): AdsEffect {
+  const tries = state.bindTries.get(name) ?? 0
+  state.bindTries.set(name, tries + 1)
+  return { type: 'timer', id: `bind:${name}`, delayMs: state.options.bindRetryMs * 2 ** Math.min(tries, 4) }
+}
+
+function changedContributions(now: XdsResource, before: XdsResource | undefined): readonly string[] {
+  const changed: string[] = []
+  for (const [key, hash] of now.contributions ?? []) if (before?.contributions?.get(key) !== hash) changed.push(key)
+  return changed
+}
+
+function takeTable(state: AdsState, table: ResolvedTable): void {
+  state.table = { mark: table.mark, resources: withAllAssignments(table.resources) }
+  if (state.marks.at(-1) !== table.mark) state.marks.push(table.mark)
+  for (const [typeUrl, side] of state.sides) {
+    const target = targetOf(state, typeUrl)
+    adopt(side, target)
+    for (const [name, version] of side.refused) if (target.get(name)?.version !== version) side.refused.delete(name)
+    for (const name of side.alone) if (!target.has(name)) side.alone.delete(name)
+  }
+}
+
+/** X15: a cluster that is to live and has no assignment gets an empty one, never a removal. */
+function withAllAssignments(resources: ResolvedTable['resources']): ResolvedTable['resources'] {
+  const assignments = resources.get(typeUrls.assignment)
+  const absent: XdsResource[] = []
+  for (const { assignment } of resources.get(typeUrls.cluster)?.values() ?? []) {
+    if (assignment !== undefined && !assignments?.has(assignment)) absent.push(emptyResource(assignment))
+  }
+  if (absent.length === 0) return resources
+  const all = new Map([...(assignments ?? []), ...absent.map((resource) => [resource.name, resource] as const)])
+  return new Map([...resources, [typeUrls.assignment, all]])
+}
+
+function takeTimer(state: AdsState, id: string): void {
+  const [kind = '', rest = ''] = [id.slice(0, id.indexOf(':')), id.slice(id.indexOf(':') + 1)]
+  if (kind === 'bind') sideOf(state, typeUrls.listener).refused.delete(rest)
+  if (kind === 'warm') state.gaveUpWaiting.add(rest)
+  if (kind === 'leave') removalTimerFired(state, id)
+}

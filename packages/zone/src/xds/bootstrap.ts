@@ -1,0 +1,215 @@
+import type { BootstrapRequest, BootstrapSubject } from './bootstrap-request.ts'
+
+export interface BootstrapTarget {
+  /** The host that the proxy dialled, or the configured one: where Envoy finds this zone. */
+  readonly host: string
+  readonly port: number
+  /** PEM of the authority that Envoy is to trust. */
+  readonly authority: string
+}
+
+const isIp = (host: string): boolean => /^[\d.]+$/.test(host) || host.includes(':')
+
+/**
+ * The Envoy bootstrap for one proxy, as JSON text, which is YAML too. The shape is Kuma's, so that kuma-dp takes it;
+ * the stream is always delta, and h2 is the only ALPN protocol, since port 5678 tells gRPC from HTTP/1.1 by it.
+ */
+export function renderBootstrap(request: BootstrapRequest, subject: BootstrapSubject, target: BootstrapTarget): string {
+  return JSON.stringify({
+    node: {
+      id: `${request.mesh}.${request.name}`,
+      cluster: request.proxyType === 'dataplane' ? (subject.service ?? 'unknown') : request.proxyType,
+      metadata: metadataOf(request, subject),
+    },
+    admin: {
+      accessLog: [
+        {
+          name: 'envoy.access_loggers.file',
+          typedConfig: { '@type': typeOf('access_loggers.file.v3.FileAccessLog'), path: '/dev/null' },
+        },
+      ],
+      address: adminAddress(request, subject),
+    },
+    defaultRegexEngine: {
+      name: 'envoy.regex_engines.google_re2',
+      typedConfig: { '@type': typeOf('regex_engines.v3.GoogleRE2') },
+    },
+    dynamicResources: {
+      adsConfig: {
+        apiType: 'DELTA_GRPC',
+        transportApiVersion: 'V3',
+        setNodeOnFirstMessageOnly: true,
+        grpcServices: [adsService(request)],
+      },
+      cdsConfig: { ads: {}, resourceApiVersion: 'V3', initialFetchTimeout: '0s' },
+      ldsConfig: { ads: {}, resourceApiVersion: 'V3', initialFetchTimeout: '0s' },
+    },
+    layeredRuntime: { layers: runtimeLayers(subject) },
+    overloadManager: overloadManager(request),
+    staticResources: {
+      clusters: [adsCluster(target), ...(isKumaDp(request) ? [accessLogSink(request)] : [])],
+      secrets: [trust(target)],
+    },
+    statsConfig: { statsTags },
+  })
+}
+
+const typeOf = (name: string): string => `type.googleapis.com/envoy.extensions.${name}`
+
+/** kuma-dp always sends its version; our own data plane sends `zonemesh`. */
+const isKumaDp = (request: BootstrapRequest): boolean => !request.zonemesh
+
+/** A socket path in the work folder, cut as kuma-dp cuts it to stay below the limit of unix sockets. */
+const socketPath = (workdir: string, name: string): string => `${`${workdir}/${name}`.slice(0, 98)}.sock`
+
+function metadataOf(request: BootstrapRequest, subject: BootstrapSubject): Record<string, unknown> {
+  const own = request.zonemesh
+  return withoutUndefined({
+    'dataplane.proxyType': request.proxyType,
+    'dataplane.resource': request.dataplaneResource || undefined,
+    'dataplane.admin.port': String(own?.adminPort ?? subject.adminPort ?? 9901),
+    'dataplane.admin.address': '127.0.0.1',
+    'dataplane.admin.socketPath': request.workdir ? socketPath(request.workdir, 'kuma-envoy-admin') : undefined,
+    'dataplane.dns.port': request.dnsPort ? String(request.dnsPort) : undefined,
+    'dataplane.readinessReporter.port': request.readinessPort ? String(request.readinessPort) : undefined,
+    'dataplane.appProbeProxy.enabled': request.appProbeProxyDisabled ? 'true' : undefined,
+    'spireAgent.socketPath': request.spireResources?.socketPath ?? '',
+    features: request.features ?? [],
+    dynamicMetadata: request.dynamicMetadata ?? undefined,
+    otelEnvInventory: request.otelEnv ?? undefined,
+    transparentProxy: request.dataplaneConfig ?? undefined,
+    ipv6Enabled: request.ipv6Enabled ?? undefined,
+    metricsCertPath: request.metricsResources?.certPath ?? '',
+    metricsKeyPath: request.metricsResources?.keyPath ?? '',
+    systemCaPath: request.systemCaPath,
+    version: request.version ?? undefined,
+    workdir: request.workdir,
+    'zonemesh.part': own?.part,
+    'zonemesh.canBindPort80': own?.canBindPort80,
+  })
+}
+
+const withoutUndefined = (fields: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
+function adminAddress(request: BootstrapRequest, subject: BootstrapSubject): unknown {
+  const port = request.zonemesh?.adminPort
+  if (port === undefined && request.workdir) {
+    return { pipe: { path: socketPath(request.workdir, 'kuma-envoy-admin'), mode: 0o600 } }
+  }
+  return { socketAddress: { address: '127.0.0.1', portValue: port ?? subject.adminPort ?? 9901 } }
+}
+
+/** Envoy comes back 50 to 500 ms after a lost stream; its own default may take 30 s after a long outage. */
+function adsService(request: BootstrapRequest): unknown {
+  const token = request.dataplaneToken.trim()
+  return {
+    envoyGrpc: {
+      clusterName: 'ads_cluster',
+      retryPolicy: { retryBackOff: { baseInterval: '0.05s', maxInterval: '0.5s' } },
+    },
+    ...(token ? { initialMetadata: [{ key: 'authorization', value: token }] } : {}),
+  }
+}
+
+function runtimeLayers(subject: BootstrapSubject): readonly unknown[] {
+  const limits = { 're2.max_program_size.error_level': 4294967295, 're2.max_program_size.warn_level': 1000 }
+  const gateway = {
+    name: 'gateway.listeners',
+    rtdsLayer: { name: 'gateway.listeners', rtdsConfig: { ads: {}, resourceApiVersion: 'V3' } },
+  }
+  return [{ name: 'kuma', staticLayer: limits }, ...(subject.isBuiltinGateway ? [gateway] : [])]
+}
+
+/** Without a limit on connections Envoy warns at every start. */
+function overloadManager(request: BootstrapRequest): unknown {
+  const heapBytes = request.resources?.maxHeapSizeBytes ?? 0
+  const connections = {
+    name: 'envoy.resource_monitors.global_downstream_max_connections',
+    typedConfig: {
+      '@type': typeOf('resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig'),
+      maxActiveDownstreamConnections: '50000',
+    },
+  }
+  if (heapBytes === 0) return { refreshInterval: '0.250s', resourceMonitors: [connections] }
+  const name = 'envoy.resource_monitors.fixed_heap'
+  const heap = {
+    name,
+    typedConfig: {
+      '@type': typeOf('resource_monitors.fixed_heap.v3.FixedHeapConfig'),
+      maxHeapSizeBytes: String(heapBytes),
+    },
+  }
+  const action = (suffix: string, value: number) => ({
+    name: `envoy.overload_actions.${suffix}`,
+    triggers: [{ name, threshold: { value } }],
+  })
+  return {
+    refreshInterval: '0.250s',
+    resourceMonitors: [connections, heap],
+    actions: [action('shrink_heap', 0.95), action('stop_accepting_requests', 0.98)],
+  }
+}
+
+function http2Cluster(name: string): Record<string, unknown> {
+  return {
+    name,
+    connectTimeout: '1s',
+    upstreamConnectionOptions: { tcpKeepalive: { keepaliveProbes: 3, keepaliveTime: 10, keepaliveInterval: 10 } },
+    typedExtensionProtocolOptions: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': typeOf('upstreams.http.v3.HttpProtocolOptions'),
+        explicitHttpConfig: { http2ProtocolOptions: {} },
+      },
+    },
+  }
+}
+
+const assignment = (clusterName: string, address: unknown): unknown => ({
+  clusterName,
+  endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }],
+})
+
+function adsCluster({ host, port }: BootstrapTarget): unknown {
+  return {
+    ...http2Cluster('ads_cluster'),
+    type: isIp(host) ? 'STATIC' : 'STRICT_DNS',
+    ...(isIp(host) ? {} : { dnsLookupFamily: 'V4_PREFERRED' }),
+    loadAssignment: assignment('ads_cluster', { socketAddress: { address: host, portValue: port } }),
+    transportSocket: {
+      name: 'envoy.transport_sockets.tls',
+      typedConfig: {
+        '@type': typeOf('transport_sockets.tls.v3.UpstreamTlsContext'),
+        sni: host,
+        commonTlsContext: {
+          alpnProtocols: ['h2'],
+          tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_2' },
+          validationContextSdsSecretConfig: { name: 'cp_validation_ctx' },
+        },
+      },
+    },
+  }
+}
+
+function accessLogSink(request: BootstrapRequest): unknown {
+  const path = socketPath(request.workdir, `kuma-al-${request.name}-${request.mesh}`)
+  return {
+    ...http2Cluster('access_log_sink'),
+    type: 'STATIC',
+    loadAssignment: assignment('access_log_sink', { pipe: { path } }),
+  }
+}
+
+function trust({ host, authority }: BootstrapTarget): unknown {
+  const matchTypedSubjectAltNames = ['DNS', 'IP_ADDRESS'].map((sanType) => ({ sanType, matcher: { exact: host } }))
+  const trustedCa = { inlineBytes: Buffer.from(authority).toString('base64') }
+  return { name: 'cp_validation_ctx', validationContext: { trustedCa, matchTypedSubjectAltNames } }
+}
+
+/** The reference's own tags, so that its dashboards find their labels. */
+const statsTags: readonly unknown[] = [
+  { tagName: 'name', regex: '^grpc\\.((.+)\\.)' },
+  { tagName: 'status', regex: '^grpc.*streams_closed(_([0-9]+))' },
+  { tagName: 'worker', regex: '(worker_([0-9]+)\\.)' },
+  { tagName: 'listener', regex: '((.+?)\\.)rbac\\.' },
+]

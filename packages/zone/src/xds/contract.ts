@@ -1,0 +1,68 @@
+import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
+import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import type { Latest } from '@zonemesh/shared/streams/latest.ts'
+import type { NamesFeed } from '../proxies/names-feed.ts'
+import type { AdsEffect, AdsEvent, Refusal, ResolvedTable } from './ads-state.ts'
+import type { BootstrapDeps } from './bootstrap-http.ts'
+
+export type ProxyType = 'dataplane' | 'ingress' | 'egress'
+
+export interface ProxyIdentity {
+  readonly type: ProxyType
+  /** Empty for zone proxies. */
+  readonly mesh: string
+  readonly name: string
+}
+
+/** Unique per zone: Envoy's node id. */
+export const proxyId = (proxy: ProxyIdentity): string => `${proxy.mesh}.${proxy.name}`
+
+/** One live ADS stream. */
+export interface ProxyStream {
+  readonly id: string
+  readonly proxy: ProxyIdentity
+  /** The Dataplane, ZoneIngress or ZoneEgress that the proxy brings; undefined if the entity exists already. */
+  readonly resource: JsonObject | undefined
+  readonly facts: ProxyFacts
+  /** The node's metadata as sent: version, features, admin. */
+  readonly metadata: JsonObject
+  readonly connectedAtMs: number
+}
+
+/** A proxy's tables, newest only. */
+export interface ProxyFeed {
+  /** Undefined until the first table is made. Secrets are in it: a table whose secrets are not ready is not set yet. */
+  readonly table: Latest<ResolvedTable | undefined>
+  close(): void
+}
+
+/** What the zone does for the door of its proxies. */
+export interface XdsDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  readonly bootstrap: BootstrapDeps
+  /** Checks a token for a proxy; `resource` is what it wants to register, else the stored entity counts. */
+  authenticate(
+    token: string | undefined,
+    proxy: ProxyIdentity,
+    resource: JsonObject | undefined,
+  ): Promise<Result<void, string>>
+  /** Registers a proxy: its row is committed when this resolves, before its first table is asked for. The stream is its lease. */
+  opened(stream: ProxyStream): Promise<Result<void, string>>
+  /** The stream is gone. Called once for each `opened` that succeeded; never means that the row goes at once. */
+  closed(stream: ProxyStream): void
+  openTables(proxy: ProxyIdentity): ProxyFeed
+  /** A resource was refused: exclude its contributions and make a new table. `bind` refusals are for status only. */
+  refused(proxy: ProxyIdentity, refusal: Refusal): void
+  served(proxy: ProxyIdentity, mark: number): void
+  /** Sees everything that goes over a stream, in order. For tests and for debugging. */
+  trace?(stream: ProxyStream, entry: AdsEvent | AdsEffect): void
+  openNames(proxy: ProxyIdentity, facts: ProxyFacts): NamesFeed
+  /** SIGTERM at the proxy: resolves when its row is gone. */
+  draining(proxy: ProxyIdentity): Promise<void>
+  envoyExited(proxy: ProxyIdentity, exit: { readonly code: number; readonly signal: string }): void
+}

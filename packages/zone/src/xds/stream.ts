@@ -1,0 +1,247 @@
+import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import { type TypeUrl, typeUrls } from '@zonemesh/core/emit/table.ts'
+import type { DeltaDiscoveryRequest } from '@zonemesh/core/gen/envoy/service/discovery/v3/discovery_pb.js'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import {
+  type AdsEffect,
+  type AdsEvent,
+  type AdsOptions,
+  type AdsState,
+  createAdsState,
+  pendingCount,
+  sideOf,
+} from './ads-state.ts'
+import { adsStep } from './ads-step.ts'
+import type { ProxyFeed, ProxyStream, XdsDeps } from './contract.ts'
+import { proxyId } from './contract.ts'
+import { type ProxyNode, readNode } from './node.ts'
+import type { Proven } from './proven.ts'
+import { decodeRequest, encodeResponse, requestFrom } from './wire.ts'
+
+export type AdsCall = ServerDuplexStream<Buffer, Buffer>
+
+/** What the streams of one server share. */
+export interface StreamShared {
+  readonly proven: Proven
+  readonly options: Omit<AdsOptions, 'isProven' | 'doubtful'>
+  /** The live stream of each node id. */
+  readonly live: Map<string, LiveStream>
+  /** What a former stream of a node id left in doubt (X13). Limit: 1,000 nodes, the oldest is forgotten. */
+  readonly doubtful: Map<string, AdsOptions['doubtful']>
+}
+
+export interface LiveStream {
+  /** Ends the stream; resolves when the zone was told. */
+  replace(): Promise<void>
+}
+
+/** Above this many answers without a verdict, newer tables wait; between two, the older is skipped. */
+const pendingMax = 2_000
+const doubtfulMax = 1_000
+
+/** Runs one ADS stream until either side ends it. */
+export async function runStream(deps: XdsDeps, shared: StreamShared, call: AdsCall): Promise<void> {
+  const ended = new AbortController()
+  const stop = () => ended.abort()
+  call.on('cancelled', stop).on('close', stop).on('error', stop)
+  try {
+    const messages = call[Symbol.asyncIterator]() as AsyncIterator<Buffer> // our deserializer yields the raw bytes
+    const first = await messages.next()
+    if (first.done) return
+    const firstRequest = decodeRequest(first.value)
+    const node = readNode(firstRequest.node)
+    if (!node.ok) return refuse(call, status.INVALID_ARGUMENT, node.error)
+    const token = call.metadata.get('authorization')[0]?.toString()
+    const allowed = await deps.authenticate(token, node.value.proxy, node.value.resource)
+    if (!allowed.ok) return refuse(call, status.UNAUTHENTICATED, allowed.error)
+    await runAdmitted(deps, shared, call, node.value, firstRequest, messages, ended)
+  } catch (error) {
+    if (ended.signal.aborted) return
+    deps.log.warn({ error: messageOf(error) }, 'an ADS stream failed')
+    refuse(call, status.INTERNAL, messageOf(error))
+  } finally {
+    stop()
+  }
+}
+
+async function runAdmitted(
+  deps: XdsDeps,
+  shared: StreamShared,
+  call: AdsCall,
+  node: ProxyNode,
+  firstRequest: DeltaDiscoveryRequest,
+  messages: AsyncIterator<Buffer>,
+  ended: AbortController,
+): Promise<void> {
+  const id = proxyId(node.proxy)
+  const log = deps.log.child({ proxy: id })
+  const done = Promise.withResolvers<void>()
+  const own: LiveStream = {
+    async replace() {
+      log.info({}, 'a newer stream of this proxy replaces the older one')
+      refuse(call, status.ABORTED, 'a newer stream of this proxy took over')
+      ended.abort()
+      await done.promise
+    },
+  }
+  const former = shared.live.get(id)
+  shared.live.set(id, own)
+  const stream = { ...node, id: deps.random.uuid(), connectedAtMs: deps.clock.wallMs() }
+  let opened = false
+  try {
+    await former?.replace()
+    if (ended.signal.aborted) return
+    const registered = await deps.opened(stream)
+    if (!registered.ok) return refuse(call, status.FAILED_PRECONDITION, registered.error)
+    opened = true
+    if (ended.signal.aborted) return
+    await serve(deps, shared, call, stream, firstRequest, messages, ended)
+  } finally {
+    if (shared.live.get(id) === own) shared.live.delete(id)
+    if (opened) deps.closed(stream)
+    done.resolve()
+  }
+}
+
+async function serve(
+  deps: XdsDeps,
+  shared: StreamShared,
+  call: AdsCall,
+  stream: ProxyStream,
+  firstRequest: DeltaDiscoveryRequest,
+  messages: AsyncIterator<Buffer>,
+  ended: AbortController,
+): Promise<void> {
+  const id = proxyId(stream.proxy)
+  const doubtful = shared.doubtful.get(id) ?? { clusters: [], listeners: [] }
+  const isProven = (version: string) => shared.proven.has(version)
+  const state = createAdsState({ ...shared.options, isProven, doubtful })
+  const settled = createSignal()
+  const timers = new Set<Disposable>()
+  const run = (event: AdsEvent) => {
+    if (ended.signal.aborted) return
+    deps.trace?.(stream, event)
+    for (const effect of adsStep(state, event)) perform(effect)
+    settled.notify()
+  }
+  const perform = (effect: AdsEffect): void => {
+    deps.trace?.(stream, effect)
+    switch (effect.type) {
+      case 'send':
+        call.write(encodeResponse(effect))
+        return
+      case 'timer': {
+        const timer = deps.clock.after(effect.delayMs, () => {
+          timers.delete(timer)
+          run({ type: 'timer', id: effect.id })
+        })
+        timers.add(timer)
+        return
+      }
+      case 'accepted':
+        shared.proven.add(effect.versions)
+        return
+      case 'refused':
+        logRefusal(deps, stream, effect.refusal)
+        deps.refused(stream.proxy, effect.refusal)
+        return
+      case 'served':
+        deps.served(stream.proxy, effect.mark)
+        return
+    }
+  }
+  const feed = deps.openTables(stream.proxy)
+  call.on('drain', settled.notify)
+  const tables = feedTables(
+    feed,
+    run,
+    () => !call.writableNeedDrain && pendingCount(state) < pendingMax,
+    settled,
+    ended,
+  )
+  try {
+    run({ type: 'request', request: requestFrom(firstRequest) })
+    for (;;) {
+      const next = await messages.next()
+      if (next.done || ended.signal.aborted) break
+      const request = decodeRequest(next.value)
+      if (request.node && request.node.id !== '' && request.node.id !== id) {
+        refuse(call, status.INVALID_ARGUMENT, 'the node id changed within a stream')
+        break
+      }
+      run({ type: 'request', request: requestFrom(request) })
+    }
+  } finally {
+    ended.abort()
+    settled.notify()
+    await tables
+    feed.close()
+    for (const timer of timers) timer[Symbol.dispose]()
+    keepDoubt(shared, id, state)
+    call.end()
+  }
+}
+
+/** Gives tables to the step, newest only, and none while the proxy is behind with what it has. */
+async function feedTables(
+  feed: ProxyFeed,
+  run: (event: AdsEvent) => void,
+  ready: () => boolean,
+  settled: Signal,
+  ended: AbortController,
+): Promise<void> {
+  let given: unknown
+  for await (const _ of feed.table.watch(ended.signal)) {
+    while (!ready() && !ended.signal.aborted) await settled.next()
+    const newest = feed.table.value
+    if (!newest || newest === given || ended.signal.aborted) continue
+    given = newest
+    run({ type: 'table', table: newest })
+  }
+}
+
+interface Signal {
+  notify(): void
+  next(): Promise<void>
+}
+
+function createSignal(): Signal {
+  let waiting = Promise.withResolvers<void>()
+  return {
+    notify() {
+      waiting.resolve()
+      waiting = Promise.withResolvers()
+    },
+    next: () => waiting.promise,
+  }
+}
+
+/** X13: what was in a refused answer, or in one without a verdict, may be there although the proxy does not list it. */
+function keepDoubt(shared: StreamShared, id: string, state: AdsState): void {
+  const names = (typeUrl: TypeUrl) => {
+    const side = sideOf(state, typeUrl)
+    const unsure = [...side.peer].filter(([, version]) => version === '?').map(([name]) => name)
+    const underWay = [...side.pending.values()].flatMap((answer) => answer.changed.map((resource) => resource.name))
+    return [...new Set([...unsure, ...underWay])]
+  }
+  const doubtful = { clusters: names(typeUrls.cluster), listeners: names(typeUrls.listener) }
+  shared.doubtful.delete(id)
+  if (doubtful.clusters.length + doubtful.listeners.length > 0) shared.doubtful.set(id, doubtful)
+  for (const oldest of shared.doubtful.keys()) {
+    if (shared.doubtful.size <= doubtfulMax) break
+    shared.doubtful.delete(oldest)
+  }
+}
+
+function logRefusal(
+  deps: XdsDeps,
+  stream: ProxyStream,
+  refusal: { typeUrl: string; name: string; detail: string; reason: string },
+): void {
+  const { typeUrl, name, detail, reason } = refusal
+  deps.log.warn({ proxy: proxyId(stream.proxy), typeUrl, name, reason, detail }, 'Envoy refused a resource')
+}
+
+function refuse(call: AdsCall, code: status, details: string): void {
+  call.emit('error', { code, details })
+}
