@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import { Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js'
 import { messageOf, unreachable } from '@zonemesh/shared/base/base.ts'
 import {
   type FromProxy,
@@ -50,6 +50,8 @@ async function converse(
   messages: AsyncIterator<Buffer>,
   ended: AbortController,
 ): Promise<void> {
+  // The headers tell the proxy that it was let in; names may take a while.
+  call.sendMetadata(new Metadata())
   const facts = { ...(hello.part === undefined ? {} : { part: hello.part }), canBindPort80: hello.canBindPort80 }
   const feed = deps.openNames(proxy, facts)
   const names = sendNames(call, feed, hello, ended.signal)

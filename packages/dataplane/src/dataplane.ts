@@ -1,0 +1,191 @@
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { tableOf } from '@zonemesh/shared/dns/answer.ts'
+import { nameserversOf } from '@zonemesh/shared/dns/forward.ts'
+import { startDnsServer } from '@zonemesh/shared/dns/server.ts'
+import { delay } from '@zonemesh/shared/env/clock.ts'
+import { fetchBootstrap } from './bootstrap.ts'
+import type { DataplaneConfig, DataplaneDeps } from './contract.ts'
+import { findEnvoy } from './envoy/find.ts'
+import { type RunningEnvoy, runEnvoy } from './envoy/run.ts'
+import { writeAtomic } from './files.ts'
+import { type NamesHolder, openNames } from './names.ts'
+import { type Claim, canBind, claimPart, partAddress } from './part.ts'
+import { type Readiness, serveReadiness } from './readiness.ts'
+import { type LocalProxy, readProxy } from './resource.ts'
+import { openSession, type Session } from './session.ts'
+import { authorityOf } from './trust.ts'
+
+export interface Dataplane {
+  readonly mesh: string
+  readonly name: string
+  /** Loopback mode: the claimed part and its resolver. */
+  readonly part: number | undefined
+  readonly resolver: { readonly host: string; readonly port: number } | undefined
+  readonly workDir: string
+  readonly envoyPid: number | undefined
+  readonly connected: boolean
+  isReady(): Promise<boolean>
+  /** Resolves when everything is stopped, after the signal was aborted. */
+  readonly done: Promise<void>
+}
+
+const removedLimitMs = 5_000
+
+/**
+ * Runs one proxy: claims its addresses, fetches the bootstrap, starts Envoy and the session. Resolves when Envoy is
+ * started; throws one line when the zone refuses for good. Aborting the signal drains and stops.
+ */
+export async function startDataplane(
+  deps: DataplaneDeps,
+  config: DataplaneConfig,
+  signal: AbortSignal,
+): Promise<Dataplane> {
+  await using opened = new AsyncDisposableStack()
+  const address = new URL(config.address)
+  const [proxy, binary] = await Promise.all([readProxy(config), findEnvoy(deps, signal)])
+  await mkdir(config.workDir, { recursive: true, mode: 0o700 })
+  const loopback = await openLoopback(deps, config, proxy)
+  if (loopback.claim) opened.use(loopback.claim.resolver)
+  const authority = await writeBootstrap(deps, config, proxy, loopback, address, signal)
+  const session = opened.use(
+    openSession(deps, {
+      address,
+      authority,
+      token: config.token,
+      hello: () => helloOf(proxy, loopback),
+      onNames: loopback.names.apply,
+    }),
+  )
+  const envoy = opened.use(
+    await runEnvoy(deps, {
+      binary,
+      bootstrapFile: join(config.workDir, 'bootstrap.json'),
+      workDir: config.workDir,
+      concurrency: config.concurrency,
+      drainMs: config.drainMs,
+      adminPort: config.adminPort,
+      onExit: session.envoyExited,
+    }),
+  )
+  const readiness = async (): Promise<Readiness> =>
+    signal.aborted ? 'TERMINATING' : (await envoy.isReady()) ? 'READY' : 'NOT_READY'
+  if (config.readinessPort !== undefined) opened.use(await serveReadiness(config.readinessPort, readiness))
+  const all = opened.move()
+  const { claim } = loopback
+  return {
+    mesh: proxy.mesh,
+    name: proxy.name,
+    part: claim?.part,
+    resolver: claim && { host: claim.resolver.host, port: claim.resolver.port },
+    workDir: config.workDir,
+    get envoyPid() {
+      return envoy.pid
+    },
+    get connected() {
+      return session.connected
+    },
+    isReady: envoy.isReady,
+    done: stopWhenAborted(deps, config, session, envoy, all, loopback.names, signal),
+  }
+}
+
+interface Loopback {
+  readonly claim: Claim | undefined
+  readonly canBindPort80: boolean
+  readonly names: NamesHolder
+}
+
+const unnamed = tableOf('mesh', 30, new Map())
+
+async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy: LocalProxy): Promise<Loopback> {
+  const wanted = config.dns.enabled && proxy.wantsLoopback && process.platform === 'linux'
+  if (!wanted) return { claim: undefined, canBindPort80: false, names: await openNames(config.workDir, undefined) }
+  let names: NamesHolder | undefined
+  const nameservers = nameserversOf(await readFile('/etc/resolv.conf', 'utf8').catch(() => ''))
+  const claim = await claimPart(config.workDir, `${proxy.mesh}.${proxy.name}`, (host) =>
+    startDnsServer(deps, {
+      host,
+      port: config.dns.port,
+      table: () => names?.table() ?? unnamed,
+      ...(nameservers.length > 0 ? { forward: { servers: nameservers } } : {}),
+      allowForward: (client) => client.startsWith('127.'),
+    }),
+  )
+  names = await openNames(config.workDir, claim?.part)
+  if (!claim) {
+    deps.log.warn({}, 'no addresses of 127.128.0.0/9 can be bound here: names are not served on this host')
+    return { claim, canBindPort80: false, names }
+  }
+  const canBindPort80 = await canBind(partAddress(claim.part, 1), 80)
+  if (!canBindPort80) deps.log.info({}, 'port 80 cannot be bound: services answer on the port in their name only')
+  return { claim, canBindPort80, names }
+}
+
+/** Returns the CA that is trusted from now on. */
+async function writeBootstrap(
+  deps: DataplaneDeps,
+  config: DataplaneConfig,
+  proxy: LocalProxy,
+  loopback: Loopback,
+  address: URL,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  let authority: string | undefined
+  const body = {
+    mesh: proxy.mesh,
+    name: proxy.name,
+    proxyType: proxy.type,
+    ...(config.token === undefined ? {} : { dataplaneToken: config.token }),
+    ...(proxy.resource === undefined ? {} : { dataplaneResource: proxy.resource }),
+    workdir: config.workDir,
+    features: [],
+    operatingSystem: process.platform,
+    ...(config.readinessPort === undefined ? {} : { readinessPort: config.readinessPort }),
+    zonemesh: {
+      ...(loopback.claim ? { part: loopback.claim.part } : {}),
+      canBindPort80: loopback.canBindPort80,
+      ...(config.adminPort === undefined ? {} : { adminPort: config.adminPort }),
+    },
+  }
+  const call = async () => {
+    authority = await authorityOf(config.trust, address, signal)
+    return { address, authority, body: { ...body, caCert: authority ?? '' } }
+  }
+  const text = await fetchBootstrap(deps, call, signal)
+  await writeAtomic(join(config.workDir, 'bootstrap.json'), text)
+  return authority
+}
+
+const helloOf = (proxy: LocalProxy, { claim, canBindPort80, names }: Loopback) => ({
+  proxyType: proxy.type,
+  mesh: proxy.mesh,
+  name: proxy.name,
+  version: '0.1.0',
+  ...(claim ? { part: claim.part } : {}),
+  canBindPort80,
+  namesStore: names.position().store,
+  namesRevision: BigInt(names.position().revision),
+})
+
+/** The row goes first, then Envoy serves on for the drain time, then everything ends. */
+async function stopWhenAborted(
+  deps: DataplaneDeps,
+  config: DataplaneConfig,
+  session: Session,
+  envoy: RunningEnvoy,
+  all: AsyncDisposableStack,
+  names: NamesHolder,
+  signal: AbortSignal,
+): Promise<void> {
+  await using _ = all
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  const removed = await session.drain(removedLimitMs)
+  deps.log.info({ removed, drainMs: config.drainMs }, 'draining')
+  await envoy.admin('/healthcheck/fail', 'POST').catch((error: unknown) => {
+    deps.log.debug({ error: messageOf(error) }, 'Envoy does not answer its admin')
+  })
+  await delay(deps.clock, config.drainMs, new AbortController().signal)
+  await names.saved()
+}

@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { delay } from '@zonemesh/shared/env/clock.ts'
+import type { DataplaneDeps } from '../contract.ts'
+
+export interface EnvoyOptions {
+  readonly binary: string
+  readonly bootstrapFile: string
+  readonly workDir: string
+  readonly concurrency: number
+  readonly drainMs: number
+  readonly adminPort: number | undefined
+  onExit(code: number, signal: string): void
+}
+
+export interface RunningEnvoy extends AsyncDisposable {
+  readonly pid: number | undefined
+  /** True when Envoy serves its first configuration. */
+  isReady(): Promise<boolean>
+  admin(path: string, method: 'GET' | 'POST'): Promise<string>
+}
+
+const firstWaitMs = 200
+const longestWaitMs = 5_000
+/** A run as long as this one starts the back-off anew. */
+const healthyMs = 10_000
+const killAfterMs = 5_000
+
+/** Runs Envoy until disposed, and starts it again when it dies. */
+export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
+  const pidFile = join(options.workDir, 'envoy.pid')
+  await endOrphan(pidFile, options.bootstrapFile)
+  const stopped = new AbortController()
+  let child: ChildProcess | undefined
+  const once = async (): Promise<void> => {
+    const args = [
+      ...['--config-path', options.bootstrapFile, '--concurrency', String(options.concurrency)],
+      ...['--drain-time-s', String(Math.max(1, Math.ceil(options.drainMs / 1000))), '--drain-strategy', 'immediate'],
+      ...['--disable-hot-restart', '--log-level', 'warn'],
+    ]
+    const started = spawn(options.binary, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    child = started
+    const exited = new Promise<readonly [number, string]>((resolve) => {
+      started.once('exit', (code, signal) => resolve([code ?? -1, signal ?? '']))
+      started.once('error', (error) => resolve([-1, error.message]))
+    })
+    for (const stream of [started.stdout, started.stderr])
+      createInterface({ input: stream }).on('line', deps.envoyOutput)
+    if (started.pid !== undefined) await writeFile(pidFile, String(started.pid))
+    const [code, signal] = await exited
+    child = undefined
+    if (stopped.signal.aborted) return
+    deps.log.error({ code, signal }, 'Envoy died, starting it again')
+    options.onExit(code, signal)
+  }
+  const run = async () => {
+    let waitMs = firstWaitMs
+    while (!stopped.signal.aborted) {
+      const startedAt = deps.clock.monotonicMs()
+      await once()
+      if (deps.clock.monotonicMs() - startedAt > healthyMs) waitMs = firstWaitMs
+      await delay(deps.clock, waitMs, stopped.signal).catch(() => {})
+      waitMs = Math.min(waitMs * 2, longestWaitMs)
+    }
+  }
+  const running = run()
+  const admin = (path: string, method: 'GET' | 'POST') => askAdmin(options, path, method)
+  return {
+    get pid() {
+      return child?.pid
+    },
+    admin,
+    isReady: async () => (await admin('/ready', 'GET').catch(() => '')).trim() === 'LIVE',
+    async [Symbol.asyncDispose]() {
+      stopped.abort()
+      child?.kill('SIGTERM')
+      using _ = deps.clock.after(killAfterMs, () => child?.kill('SIGKILL'))
+      await running
+    },
+  }
+}
+
+/** An Envoy that outlived its data plane (killed with -9) would hold our ports. Linux only: /proc says whose it is. */
+async function endOrphan(pidFile: string, bootstrapFile: string): Promise<void> {
+  try {
+    const pid = Number(await readFile(pidFile, 'utf8'))
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8')
+    if (Number.isInteger(pid) && commandLine.split('\0').includes(bootstrapFile)) process.kill(pid, 'SIGKILL')
+  } catch {
+    // No file, no process, or no /proc: nothing to end.
+  }
+}
+
+function askAdmin(options: EnvoyOptions, path: string, method: 'GET' | 'POST'): Promise<string> {
+  const target =
+    options.adminPort === undefined
+      ? { socketPath: `${`${options.workDir}/kuma-envoy-admin`.slice(0, 98)}.sock` }
+      : { host: '127.0.0.1', port: options.adminPort }
+  return new Promise((resolve, reject) => {
+    const sent = request({ ...target, path, method, agent: false, timeout: 2_000 }, (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        body += chunk
+      })
+      response.on('end', () => resolve(body)).on('error', reject)
+    })
+    sent
+      .on('timeout', () => sent.destroy(new Error('no answer from Envoy')))
+      .on('error', reject)
+      .end()
+  })
+}

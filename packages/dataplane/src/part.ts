@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { shortHash } from '@zonemesh/shared/base/base.ts'
+import type { DnsServer } from '@zonemesh/shared/dns/server.ts'
+import { writeAtomic } from './files.ts'
+
+/** Loopback mode divides 127.128.0.0/9 into this many parts of 4,096 addresses. */
+export const partCount = 2048
+const partSize = 4096
+const base = 0x7f80_0000
+
+/** Address number `offset` of a part. */
+export function partAddress(part: number, offset: number): string {
+  const number = base + part * partSize + offset
+  return [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.')
+}
+
+export interface Claim {
+  readonly part: number
+  readonly resolver: DnsServer
+}
+
+/**
+ * Claims a part by binding a resolver at its first address; the operating system makes sure that nobody else has it. The
+ * part of the last run is tried first, so that addresses stay the same. Undefined where these addresses do not exist.
+ */
+export async function claimPart(
+  workDir: string,
+  name: string,
+  startResolver: (host: string) => Promise<DnsServer>,
+): Promise<Claim | undefined> {
+  const file = join(workDir, 'part.json')
+  const kept = await readKept(file)
+  const first = kept ?? Number.parseInt(shortHash(name).slice(0, 8), 16) % partCount
+  for (let step = 0; step < partCount; step++) {
+    const part = (first + step) % partCount
+    try {
+      const resolver = await startResolver(partAddress(part, 1))
+      if (part !== kept) await writeAtomic(file, JSON.stringify({ part }))
+      return { part, resolver }
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException // errors of binding carry a code
+      if (code === 'EADDRNOTAVAIL') return undefined
+      if (code !== 'EADDRINUSE') throw error
+    }
+  }
+  return undefined
+}
+
+/** Whether Envoy, which runs as the same user, will be able to listen on port 80 there. */
+export function canBind(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)))
+  })
+}
+
+async function readKept(file: string): Promise<number | undefined> {
+  try {
+    const parsed: unknown = JSON.parse(await readFile(file, 'utf8'))
+    const part = parsed !== null && typeof parsed === 'object' && 'part' in parsed ? parsed.part : undefined
+    return typeof part === 'number' && Number.isInteger(part) && part >= 0 && part < partCount ? part : undefined
+  } catch {
+    return undefined
+  }
+}

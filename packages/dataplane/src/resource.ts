@@ -1,0 +1,87 @@
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { parse } from 'yaml'
+import type { DataplaneConfig, ProxyType } from './contract.ts'
+
+/** Who this proxy is, and what it registers as. */
+export interface LocalProxy {
+  readonly type: ProxyType
+  readonly mesh: string
+  readonly name: string
+  /** JSON text; undefined if the entity exists already. */
+  readonly resource: string | undefined
+  /** A builtin gateway, or a sidecar with transparent proxying, needs no listeners on loopback addresses. */
+  readonly wantsLoopback: boolean
+}
+
+const kinds = { dataplane: 'Dataplane', ingress: 'ZoneIngress', egress: 'ZoneEgress' } as const
+
+/** Reads the proxy's resource and turns the host names in it into addresses: planes resolve no names. */
+export async function readProxy(config: Pick<DataplaneConfig, 'proxyType' | 'source'>): Promise<LocalProxy> {
+  const { proxyType, source } = config
+  if (source.type === 'existing') {
+    const mesh = proxyType === 'dataplane' ? source.mesh : ''
+    return { type: proxyType, mesh, name: source.name, resource: undefined, wantsLoopback: proxyType === 'dataplane' }
+  }
+  const resource = parseResource(substitute(source.yaml, source.variables), kinds[proxyType])
+  const networking = isRecord(resource['networking']) ? resource['networking'] : {}
+  const addresses: Record<string, unknown> = {}
+  for (const field of ['address', 'advertisedAddress']) {
+    const host = networking[field]
+    if (typeof host === 'string') addresses[field] = await toAddress(host, field)
+  }
+  const gateway = isRecord(networking['gateway']) ? networking['gateway'] : undefined
+  const wantsLoopback =
+    proxyType === 'dataplane' && gateway?.['type'] !== 'BUILTIN' && networking['transparentProxying'] === undefined
+  return {
+    type: proxyType,
+    mesh: proxyType === 'dataplane' ? String(resource['mesh'] ?? 'default') : '',
+    name: String(resource['name']),
+    resource: JSON.stringify({ ...resource, networking: { ...networking, ...addresses } }),
+    wantsLoopback,
+  }
+}
+
+/** Replaces `{{ name }}` as Mustache does for plain variables. Throws with the names that have no value. */
+export function substitute(text: string, variables: Readonly<Record<string, string>>): string {
+  const missing = new Set<string>()
+  const filled = text.replaceAll(/\{\{\{?\s*([\w.-]+)\s*\}?\}\}/g, (whole, name: string) => {
+    const value = variables[name]
+    if (value === undefined) missing.add(name)
+    return value ?? whole
+  })
+  if (missing.size > 0)
+    throw new Error(
+      `the resource uses ${[...missing].join(', ')} but no value was given: use --dataplane-var NAME=VALUE`,
+    )
+  return filled
+}
+
+function parseResource(text: string, kind: string): Record<string, unknown> {
+  let parsed: unknown
+  try {
+    parsed = parse(text)
+  } catch (error) {
+    throw new Error(`the resource is not YAML: ${messageOf(error)}`, { cause: error })
+  }
+  if (!isRecord(parsed)) throw new Error('the resource is not a YAML object')
+  if (parsed['type'] !== kind)
+    throw new Error(`the resource must have type ${kind}, found ${JSON.stringify(parsed['type'])}`)
+  if (typeof parsed['name'] !== 'string' || parsed['name'] === '') throw new Error('the resource has no name')
+  return parsed
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+
+async function toAddress(host: string, field: string): Promise<string> {
+  if (isIP(host)) return host
+  try {
+    return (await lookup(host, { family: 4 })).address
+  } catch (error) {
+    throw new Error(`networking.${field} ${JSON.stringify(host)} cannot be resolved: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,110 @@
+import { isIP } from 'node:net'
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import { Client, type ClientDuplexStream, credentials, Metadata } from '@grpc/grpc-js'
+import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import { FromProxySchema, FromZoneSchema, type Names } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
+
+export interface SessionOptions {
+  readonly address: URL
+  readonly authority: string | undefined
+  readonly token: string | undefined
+  hello(): Extract<NonNullable<MessageInitShape<typeof FromProxySchema>['message']>, { case: 'hello' }>['value']
+  onNames(names: Names): void
+}
+
+export interface Session extends AsyncDisposable {
+  readonly connected: boolean
+  envoyExited(code: number, signal: string): void
+  /** Tells the zone that we stop; true when it says that the row is gone, false when it does not within the limit. */
+  drain(limitMs: number): Promise<boolean>
+}
+
+const path = '/zonemesh.proxy.v1.Proxy/Session'
+const raw = (bytes: Buffer): Buffer => bytes
+const firstWaitMs = 100
+const longestWaitMs = 2_000
+
+type Stream = ClientDuplexStream<Buffer, Buffer>
+
+/** Keeps a session with the zone open for as long as this proxy runs. The proxy works on without it. */
+export function openSession(deps: { readonly clock: Clock; readonly log: Log }, options: SessionOptions): Session {
+  const stopped = new AbortController()
+  const { address, authority } = options
+  const root = authority === undefined ? null : Buffer.from(authority)
+  const host = address.hostname
+  // An IP address may not be sent as server name: any name is sent instead, and the certificate is held to the address.
+  const verify = { checkServerIdentity: (_name: string, peer: PeerCertificate) => checkServerIdentity(host, peer) }
+  const secure = isIP(host) ? credentials.createSsl(root, null, null, verify) : credentials.createSsl(root)
+  const client = new Client(`${host}:${address.port || 5678}`, secure, {
+    ...(isIP(host) ? { 'grpc.ssl_target_name_override': 'zonemesh' } : {}),
+    'grpc.keepalive_time_ms': 15_000,
+    'grpc.keepalive_timeout_ms': 15_000,
+    'grpc.initial_reconnect_backoff_ms': firstWaitMs,
+    'grpc.max_reconnect_backoff_ms': longestWaitMs,
+    'grpc.max_receive_message_length': 16 * 1024 * 1024,
+  })
+  let stream: Stream | undefined
+  let heard = false
+  let removed = Promise.withResolvers<void>()
+  const send = (message: MessageInitShape<typeof FromProxySchema>['message']) => {
+    if (message) stream?.write(Buffer.from(toBinary(FromProxySchema, create(FromProxySchema, { message }))))
+  }
+  const once = (): Promise<string> =>
+    new Promise((resolve) => {
+      const metadata = new Metadata()
+      if (options.token !== undefined) metadata.set('authorization', options.token)
+      stream = client.makeBidiStreamRequest(path, raw, raw, metadata)
+      stream.on('metadata', () => {
+        heard = true
+      })
+      stream.on('data', (bytes: Buffer) => {
+        heard = true
+        const { message } = fromBinary(FromZoneSchema, bytes)
+        if (message.case === 'names') options.onNames(message.value)
+        if (message.case === 'removed') removed.resolve()
+      })
+      stream.on('error', (error) => resolve(error.message)).on('end', () => resolve('the zone ended it'))
+      send({ case: 'hello', value: options.hello() })
+    })
+  const run = async () => {
+    let waitMs = firstWaitMs
+    while (!stopped.signal.aborted) {
+      heard = false
+      const reason = await once()
+      if (heard) waitMs = firstWaitMs
+      stream = undefined
+      if (stopped.signal.aborted) break
+      deps.log.debug({ reason }, 'the session with the zone ended, opening another')
+      await delay(deps.clock, waitMs, stopped.signal).catch(() => {})
+      waitMs = Math.min(waitMs * 2, longestWaitMs)
+    }
+  }
+  const running = run()
+  return {
+    get connected() {
+      return stream !== undefined && heard
+    },
+    envoyExited: (exitCode, signal) => send({ case: 'envoyExited', value: { exitCode, signal } }),
+    async drain(limitMs) {
+      if (!stream) return false
+      removed = Promise.withResolvers()
+      send({ case: 'draining', value: {} })
+      const over = new AbortController()
+      const limit = delay(deps.clock, limitMs, over.signal).then(
+        () => false,
+        () => false,
+      )
+      const gone = await Promise.race([removed.promise.then(() => true), limit])
+      over.abort()
+      return gone
+    },
+    async [Symbol.asyncDispose]() {
+      stopped.abort()
+      stream?.cancel()
+      client.close()
+      await running
+    },
+  }
+}

@@ -1,0 +1,56 @@
+import { isIP } from 'node:net'
+import { connect, type PeerCertificate } from 'node:tls'
+import type { Trust } from './contract.ts'
+
+const waitMs = 10_000
+
+/**
+ * The CA in PEM that the zone's certificate must be signed by; undefined for the system's roots. A pin is looked for in
+ * the chain that the server shows; the connections made with it afterwards are verified in full.
+ */
+export async function authorityOf(trust: Trust, address: URL, signal: AbortSignal): Promise<string | undefined> {
+  if (trust.type === 'system') return undefined
+  if (trust.type === 'authority') return trust.pem
+  const chain = await shownChain(address, signal)
+  const found = chain.find((certificate) => hexOf(certificate.fingerprint256) === trust.sha256.toLowerCase())
+  if (!found)
+    throw new PinError(
+      `the certificate of ${address.host} is not signed by the CA that the join string names: wrong address, or somebody in between`,
+    )
+  const base64 = found.raw.toString('base64').match(/.{1,64}/g) ?? []
+  return `-----BEGIN CERTIFICATE-----\n${base64.join('\n')}\n-----END CERTIFICATE-----\n`
+}
+
+/** The server is not the one that was promised. Trying again does not help. */
+export class PinError extends Error {}
+
+const hexOf = (fingerprint: string): string => fingerprint.replaceAll(':', '').toLowerCase()
+
+/** Nothing is sent over this connection: it only looks at the certificates. */
+function shownChain(address: URL, signal: AbortSignal): Promise<PeerCertificate[]> {
+  return new Promise((resolve, reject) => {
+    const host = address.hostname
+    const socket = connect({
+      host,
+      port: Number(address.port || 5678),
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+      ...(isIP(host) ? {} : { servername: host }),
+    })
+    const stop = () => socket.destroy(new Error('stopped'))
+    signal.addEventListener('abort', stop, { once: true })
+    socket.setTimeout(waitMs, () => socket.destroy(new Error('timeout')))
+    socket.on('error', reject).on('close', () => signal.removeEventListener('abort', stop))
+    socket.on('secureConnect', () => {
+      const chain: PeerCertificate[] = []
+      for (
+        let next = socket.getPeerCertificate(true);
+        next?.raw && !chain.includes(next);
+        next = next.issuerCertificate
+      )
+        chain.push(next)
+      socket.destroy()
+      resolve(chain)
+    })
+  })
+}

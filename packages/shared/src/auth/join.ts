@@ -1,0 +1,38 @@
+import { err, ok, type Result } from '../base/base.ts'
+
+/** All that a data plane or a zone needs to join, in one string: where, as whom, and whom to trust. */
+export interface JoinString {
+  /** https://host:port */
+  readonly address: string
+  readonly token: string
+  /** SHA-256 of the DER form of the plane's CA certificate, in lower case hex. */
+  readonly pin: string
+}
+
+const prefix = 'zmj1.'
+
+export const encodeJoin = ({ address, token, pin }: JoinString): string =>
+  prefix + Buffer.from(JSON.stringify({ a: address, t: token, p: pin })).toString('base64url')
+
+/** Reads a join string; white space around it is ignored. The error never repeats the string, which holds a token. */
+export function decodeJoin(text: string): Result<JoinString, string> {
+  const trimmed = text.trim()
+  if (!trimmed.startsWith(prefix)) return err(`a join string begins with ${prefix}`)
+  const fields = parseObject(Buffer.from(trimmed.slice(prefix.length), 'base64url').toString('utf8'))
+  if (!fields) return err('the join string is damaged: it is cut off or was changed')
+  const { a: address, t: token, p: pin } = fields
+  if (typeof address !== 'string' || !/^https?:\/\/[^/]+\/?$/.test(address))
+    return err('the join string has no address')
+  if (typeof token !== 'string') return err('the join string has no token')
+  if (typeof pin !== 'string' || !/^[0-9a-f]{64}$/.test(pin)) return err('the join string has no SHA-256 of the CA')
+  return ok({ address, token, pin })
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return value !== null && typeof value === 'object' ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}

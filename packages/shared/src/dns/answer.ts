@@ -1,0 +1,94 @@
+import {
+  encodeMalformed,
+  encodeReply,
+  parseQuery,
+  type Query,
+  qtypes,
+  type Reply,
+  rcodes,
+  udpBytesMax,
+} from './codec.ts'
+
+/** The names of one domain, as a value. */
+export interface DnsTable {
+  /** The domain we are authoritative for, lower case, without dots at its ends. */
+  readonly domain: string
+  readonly ttlSeconds: number
+  /** Addresses of a name in lower case; `nodata` if names exist below it only; undefined if it does not exist. */
+  lookup(name: string, clientAddress: string): readonly string[] | 'nodata' | undefined
+}
+
+const negativeTtlSeconds = 1
+const classIn = 1
+const classAny = 255
+
+export type Answered =
+  | { readonly type: 'answer'; readonly bytes: Uint8Array }
+  /** Not ours: the question belongs to somebody else's domain. */
+  | { readonly type: 'forward'; readonly query: Query }
+  | { readonly type: 'drop' }
+
+export interface AnswerContext {
+  readonly clientAddress: string
+  readonly transport: 'udp' | 'tcp'
+  /** Whether this server forwards, for the bit that says so. */
+  readonly recursionAvailable: boolean
+}
+
+/** Answers one message. Never throws, whatever the bytes. */
+export function answer(bytes: Uint8Array, table: DnsTable, context: AnswerContext): Answered {
+  const parsed = parseQuery(bytes)
+  if (parsed.type === 'drop') return parsed
+  if (parsed.type === 'malformed') return { type: 'answer', bytes: encodeMalformed(parsed.malformed) }
+  const { query } = parsed
+  if (query.ednsVersion > 0) return plain(query, rcodes.badVers, context)
+  const name = query.name.toLowerCase()
+  if (name !== table.domain && !name.endsWith(`.${table.domain}`)) return { type: 'forward', query }
+  if (query.qclass !== classIn && query.qclass !== classAny) return plain(query, rcodes.refused, context)
+  const found = name === table.domain ? 'nodata' : table.lookup(name, context.clientAddress)
+  const wantsAddress = query.qtype === qtypes.a || query.qtype === qtypes.any
+  const reply: Reply = {
+    rcode: found === undefined ? rcodes.nxDomain : rcodes.noError,
+    authoritative: true,
+    recursionAvailable: context.recursionAvailable,
+    addresses: Array.isArray(found) && wantsAddress ? found : [],
+    ttlSeconds: table.ttlSeconds,
+  }
+  const soa = { domain: table.domain, negativeTtlSeconds }
+  return { type: 'answer', bytes: fit(query, reply.addresses.length > 0 ? reply : { ...reply, soa }, context) }
+}
+
+/** An answer that carries a code only. */
+export function plain(
+  query: Query,
+  rcode: Reply['rcode'],
+  context: AnswerContext,
+): Extract<Answered, { type: 'answer' }> {
+  const { recursionAvailable } = context
+  const reply = { rcode, authoritative: false, recursionAvailable, addresses: [], ttlSeconds: 0 }
+  return { type: 'answer', bytes: encodeReply(query, reply) }
+}
+
+/** What does not fit over UDP is cut to nothing with TC set: the asker comes again over TCP. */
+function fit(query: Query, reply: Reply, context: AnswerContext): Uint8Array {
+  const bytes = encodeReply(query, reply)
+  const limit = context.transport === 'tcp' ? 65_535 : Math.min(query.udpBytes ?? 512, udpBytesMax)
+  return bytes.length <= limit ? bytes : encodeReply(query, { ...reply, addresses: [], truncated: true })
+}
+
+/** A table over a map of names in lower case; names in between exist without addresses. */
+export function tableOf(
+  domain: string,
+  ttlSeconds: number,
+  addressesByName: ReadonlyMap<string, readonly string[]>,
+): DnsTable {
+  const between = new Set<string>()
+  for (const name of addressesByName.keys()) {
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) between.add(name.slice(dot + 1))
+  }
+  return {
+    domain,
+    ttlSeconds,
+    lookup: (name) => addressesByName.get(name) ?? (between.has(name) ? 'nodata' : undefined),
+  }
+}

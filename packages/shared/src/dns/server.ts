@@ -1,0 +1,160 @@
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Result } from '../base/base.ts'
+import type { Clock } from '../env/clock.ts'
+import type { Log } from '../env/log.ts'
+import type { Random } from '../env/random.ts'
+import { type AnswerContext, answer, type DnsTable, plain } from './answer.ts'
+import { rcodes } from './codec.ts'
+import { createForwarder, type DnsAddress, type Forwarder, refusesItself } from './forward.ts'
+import { frame, readFrames } from './framing.ts'
+
+export interface DnsServerDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+}
+
+export interface DnsServerConfig {
+  readonly host: string
+  /** 0 takes a free one, the same for UDP and TCP. */
+  readonly port: number
+  /** Asked for each question, so it may change. */
+  table(): DnsTable
+  /** Where to send what is not ours; without it such questions are refused. */
+  readonly forward?: { readonly servers: readonly DnsAddress[] }
+  /** Whether this asker may have questions forwarded: an open forwarder is a weapon. */
+  allowForward(clientAddress: string): boolean
+}
+
+export interface DnsServer extends AsyncDisposable {
+  readonly host: string
+  readonly port: number
+}
+
+/** Connections above this are closed at once; those that say nothing for a while too. */
+const connectionsMax = 100
+const idleMs = 10_000
+/** Questions of one connection that are under way; above it we stop reading. */
+const pipelineMax = 64
+
+/** Answers over UDP and TCP on one address. Rejects if the address is taken, or if an upstream is this server itself. */
+export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfig): Promise<DnsServer> {
+  const { udp, tcp, port } = await bindBoth(config)
+  const itself = config.forward?.servers.find((server) => refusesItself(server, config.host, port))
+  if (itself) {
+    await Promise.all([close(udp), close(tcp)])
+    throw new Error(`the DNS upstream ${itself.host}:${itself.port} is this server itself`)
+  }
+  const forwarder = config.forward && createForwarder(deps, config.forward.servers)
+  const respond = async (bytes: Uint8Array, context: AnswerContext): Promise<Uint8Array | undefined> => {
+    const answered = answer(bytes, config.table(), context)
+    if (answered.type === 'drop') return undefined
+    if (answered.type === 'answer') return answered.bytes
+    if (!forwarder || !config.allowForward(context.clientAddress))
+      return plain(answered.query, rcodes.refused, context).bytes
+    const relayed = await forwarder.ask(bytes, context.transport)
+    return relayed ?? plain(answered.query, rcodes.servFail, context).bytes
+  }
+  const recursionAvailable = forwarder !== undefined
+  let closed = false
+  udp.on('message', (bytes, peer) => {
+    const context = { clientAddress: peer.address, transport: 'udp', recursionAvailable } as const
+    // Our own names are answered without waiting; only forwarding takes time.
+    void respond(bytes, context).then((reply) => reply && !closed && udp.send(reply, peer.port, peer.address))
+  })
+  udp.on('error', (error) => deps.log.warn({ error: error.message }, 'the DNS socket reported an error'))
+  const sockets = new Set<Socket>()
+  tcp.on('connection', (socket) => {
+    if (sockets.size >= connectionsMax) {
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    serveConnection(socket, (bytes) => {
+      const clientAddress = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
+      return respond(bytes, { clientAddress, transport: 'tcp', recursionAvailable })
+    })
+  })
+  return {
+    host: config.host,
+    port,
+    [Symbol.asyncDispose]: () => {
+      closed = true
+      return stop(udp, tcp, sockets, forwarder)
+    },
+  }
+}
+
+function serveConnection(socket: Socket, respond: (bytes: Uint8Array) => Promise<Uint8Array | undefined>): void {
+  let underWay = 0
+  socket.setTimeout(idleMs, () => socket.destroy()).on('error', () => socket.destroy())
+  const read = readFrames((bytes) => {
+    underWay += 1
+    if (underWay >= pipelineMax) socket.pause()
+    void respond(bytes).then((reply) => {
+      underWay -= 1
+      if (underWay < pipelineMax) socket.resume()
+      if (!reply) socket.destroy()
+      else if (socket.writable) socket.write(frame(reply))
+    })
+  })
+  socket.on('data', read)
+}
+
+async function stop(
+  udp: UdpSocket,
+  tcp: Server,
+  sockets: Set<Socket>,
+  forwarder: Forwarder | undefined,
+): Promise<void> {
+  forwarder?.close()
+  for (const socket of sockets) socket.destroy()
+  await Promise.all([close(udp), close(tcp)])
+}
+
+const close = (closable: { close(done: () => void): unknown }): Promise<void> =>
+  new Promise((resolve) => void closable.close(() => resolve()))
+
+/** With port 0 the free UDP port may be taken over TCP: then another one is tried. */
+async function bindBoth(config: DnsServerConfig): Promise<{ udp: UdpSocket; tcp: Server; port: number }> {
+  for (let attempt = 0; ; attempt++) {
+    const udp = await bindUdp(config.host, config.port)
+    if (!udp.ok) throw udp.error
+    const { port } = udp.value.address()
+    const tcp = await bindTcp(config.host, port)
+    if (tcp.ok) return { udp: udp.value, tcp: tcp.value, port }
+    await close(udp.value)
+    if (config.port !== 0 || attempt >= 10) throw tcp.error
+  }
+}
+
+function bindUdp(host: string, port: number): Promise<Result<UdpSocket, Error>> {
+  return new Promise((resolve) => {
+    const socket = createSocket({
+      type: 'udp4',
+      // Peers are addresses already. Without this every answer waits for a look-up in the thread pool.
+      lookup: (address, _options, callback) => callback(null, address, 4),
+    })
+    socket.once('error', (error) => {
+      socket.close()
+      resolve({ ok: false, error })
+    })
+    socket.bind({ port, address: host, exclusive: true }, () => {
+      socket.removeAllListeners('error')
+      resolve({ ok: true, value: socket })
+    })
+  })
+}
+
+function bindTcp(host: string, port: number): Promise<Result<Server, Error>> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', (error) => resolve({ ok: false, error }))
+    server.listen({ port, host, exclusive: true }, () => {
+      server.removeAllListeners('error')
+      resolve({ ok: true, value: server })
+    })
+  })
+}
