@@ -1,0 +1,246 @@
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import {
+  type Bookmark as BookmarkFrame,
+  type BookmarkSchema,
+  FrameSchema,
+  type Position as PositionFrame,
+  ReplaceBegin_Reason,
+  RowSchema,
+  RowState,
+} from '../../../gen/zonemesh/sync/v1/sync_pb.js'
+import type { JsonObject } from '../../base/base.ts'
+import type { Position } from '../../store/store.ts'
+import {
+  type Bookmark,
+  type Delivered,
+  goodbyeCodes,
+  type Message,
+  type ReplaceReason,
+  type Verdict,
+} from './messages.ts'
+
+/** A row is encoded once, however many zones get it, as long as its version is at hand. */
+const encodedByContent = new WeakMap<object, Uint8Array>()
+const specText = new TextEncoder()
+const textOf = new TextDecoder('utf-8', { fatal: true })
+
+/** The bytes of one row. The same version gives the same bytes. */
+export function encodeRow(delivered: Delivered): Uint8Array {
+  const identity = delivered.row ?? delivered
+  const known = encodedByContent.get(identity)
+  if (known) return known
+  const { key, state, stamp, row } = delivered
+  const bytes = toBinary(
+    RowSchema,
+    create(RowSchema, {
+      origin: key.origin,
+      kind: key.kind,
+      mesh: key.mesh,
+      name: key.name,
+      state: { live: RowState.LIVE, deleted: RowState.DELETED, forgotten: RowState.FORGOTTEN }[state],
+      incarnation: BigInt(stamp.incarnation),
+      originRevision: BigInt(stamp.originRevision),
+      createdAtMs: BigInt(stamp.createdAtMs),
+      modifiedAtMs: BigInt(stamp.modifiedAtMs),
+      ...(row ? { labels: { ...row.labels }, spec: specText.encode(JSON.stringify(row.spec)) } : {}),
+    }),
+  )
+  encodedByContent.set(identity, bytes)
+  return bytes
+}
+
+export function encodeMessage(message: Message): Uint8Array {
+  return toBinary(FrameSchema, create(FrameSchema, { message: frameOf(message) }))
+}
+
+type FrameInit = NonNullable<MessageInitShape<typeof FrameSchema>['message']>
+
+function frameOf(message: Message): FrameInit {
+  switch (message.type) {
+    case 'rows':
+      return { case: 'rows', value: { rows: message.rows.map(encodeRow) } }
+    case 'mark':
+      return { case: 'mark', value: { position: positionFrame(message.position) } }
+    case 'replace': {
+      const { origins, position, reason } = message
+      return {
+        case: 'replaceBegin',
+        value: { origins: [...origins], position: positionFrame(position), reason: reasonFrames[reason] },
+      }
+    }
+    case 'credit':
+      return { case: 'credit', value: { bytes: BigInt(message.bytes) } }
+    case 'goodbye':
+      return { case: 'goodbye', value: message.goodbye }
+    case 'bookmark':
+      return { case: 'bookmark', value: bookmarkFrame(message.bookmark) }
+    case 'hello': {
+      const { incarnation, startedAtMs, position, creditBytes, ...plain } = message.hello
+      return {
+        case: 'hello',
+        value: {
+          ...plain,
+          incarnation: BigInt(incarnation),
+          startedAtMs: BigInt(startedAtMs),
+          creditBytes: BigInt(creditBytes),
+          ...(position ? { position: positionFrame(position) } : {}),
+        },
+      }
+    }
+    case 'welcome': {
+      const { epoch, position, creditBytes, ...plain } = message.welcome
+      return {
+        case: 'welcome',
+        value: {
+          ...plain,
+          epoch: BigInt(epoch),
+          creditBytes: BigInt(creditBytes),
+          ...(position ? { position: positionFrame(position) } : {}),
+        },
+      }
+    }
+  }
+}
+
+function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSchema> {
+  const { sequence, sent, stored, served, verdicts, counters, silentProxies } = bookmark
+  return {
+    sequence: BigInt(sequence),
+    sent: BigInt(sent),
+    stored: BigInt(stored),
+    served: BigInt(served),
+    verdicts: verdicts.map((verdict) => ({ ...verdict, revision: BigInt(verdict.revision) })),
+    counters: {
+      ...counters,
+      rowsReceived: BigInt(counters.rowsReceived),
+      rowsApplied: BigInt(counters.rowsApplied),
+      rowsRefused: BigInt(counters.rowsRefused),
+      bytesReceived: BigInt(counters.bytesReceived),
+    },
+    silentProxies: [...silentProxies],
+  }
+}
+
+const positionFrame = (position: Position) => ({ ...position, revision: BigInt(position.revision) })
+
+const reasonFrames: Record<ReplaceReason, ReplaceBegin_Reason> = {
+  new: ReplaceBegin_Reason.NEW,
+  behind: ReplaceBegin_Reason.BEHIND,
+  diverged: ReplaceBegin_Reason.DIVERGED,
+}
+
+/**
+ * Reads one frame. Undefined for a frame of a later protocol that this one does not know; throws when the bytes are no frame
+ * or a row in it is damaged.
+ */
+export function decodeMessage(bytes: Uint8Array): Message | undefined {
+  const { message } = fromBinary(FrameSchema, bytes)
+  switch (message.case) {
+    case 'rows': {
+      const size = message.value.rows.reduce((sum, row) => sum + row.length, 0)
+      return { type: 'rows', rows: message.value.rows.map(decodeRow), bytes: size }
+    }
+    case 'mark':
+      return { type: 'mark', position: requiredPosition(message.value.position) }
+    case 'replaceBegin': {
+      const { origins, position, reason } = message.value
+      return { type: 'replace', origins, position: requiredPosition(position), reason: reasonFrom(reason) }
+    }
+    case 'credit':
+      return { type: 'credit', bytes: Number(message.value.bytes) }
+    case 'goodbye': {
+      const code = goodbyeCodes.find((known) => known === message.value.code) ?? 'failed'
+      return { type: 'goodbye', goodbye: { code, reason: message.value.reason } }
+    }
+    case 'bookmark':
+      return { type: 'bookmark', bookmark: bookmarkFrom(message.value) }
+    case 'hello': {
+      const { protocol, storeId, incarnation, host, startedAtMs, version, position, hasRows, creditBytes } =
+        message.value
+      const facts = { protocol, storeId, host, version, hasRows, position: position && positionFrom(position) }
+      const numbers = {
+        incarnation: Number(incarnation),
+        startedAtMs: Number(startedAtMs),
+        creditBytes: Number(creditBytes),
+      }
+      return { type: 'hello', hello: { ...facts, ...numbers } }
+    }
+    case 'welcome': {
+      const { protocol, storeId, epoch, position, creditBytes, version, zone, host } = message.value
+      const facts = { protocol, storeId, version, zone, host, position: position && positionFrom(position) }
+      return { type: 'welcome', welcome: { ...facts, epoch: Number(epoch), creditBytes: Number(creditBytes) } }
+    }
+    case undefined:
+      return undefined
+  }
+}
+
+function decodeRow(bytes: Uint8Array): Delivered {
+  const frame = fromBinary(RowSchema, bytes)
+  const { origin, kind, mesh, name } = frame
+  const key = { origin, kind, mesh, name }
+  const stamp = {
+    incarnation: Number(frame.incarnation),
+    originRevision: Number(frame.originRevision),
+    createdAtMs: Number(frame.createdAtMs),
+    modifiedAtMs: Number(frame.modifiedAtMs),
+  }
+  if ([origin, kind, mesh, name].some((part) => part.includes('/')))
+    throw new Error(`a row's key has a "/": ${JSON.stringify(key)}`)
+  if (frame.state === RowState.DELETED) return { key, state: 'deleted', stamp }
+  if (frame.state === RowState.FORGOTTEN) return { key, state: 'forgotten', stamp }
+  if (frame.state !== RowState.LIVE) throw new Error(`a row has the unknown state ${frame.state}`)
+  return { key, state: 'live', stamp, row: { key, stamp, labels: frame.labels, spec: specFrom(frame.spec) } }
+}
+
+function specFrom(bytes: Uint8Array): JsonObject {
+  const spec: unknown = JSON.parse(textOf.decode(bytes))
+  if (typeof spec !== 'object' || spec === null || Array.isArray(spec)) throw new Error('a spec is not a JSON object')
+  // JSON.parse gives nothing but JSON values, and this one is an object.
+  return spec as JsonObject
+}
+
+const positionFrom = ({ store, revision, commitId }: PositionFrame): Position => ({
+  store,
+  revision: Number(revision),
+  commitId,
+})
+
+function requiredPosition(frame: PositionFrame | undefined): Position {
+  if (!frame) throw new Error('a mark without a position')
+  return positionFrom(frame)
+}
+
+/** An unknown reason is treated as the most careful one. */
+function reasonFrom(frame: ReplaceBegin_Reason): ReplaceReason {
+  if (frame === ReplaceBegin_Reason.NEW) return 'new'
+  return frame === ReplaceBegin_Reason.BEHIND ? 'behind' : 'diverged'
+}
+
+function bookmarkFrom(frame: BookmarkFrame): Bookmark {
+  const { counters } = frame
+  return {
+    sequence: Number(frame.sequence),
+    sent: Number(frame.sent),
+    stored: Number(frame.stored),
+    served: Number(frame.served),
+    verdicts: frame.verdicts.map(
+      ({ key, revision, outcome, reason, subject }): Verdict => ({
+        key,
+        revision: Number(revision),
+        outcome: outcome === 'accepted' || outcome === 'rejected' ? outcome : 'quarantined',
+        reason,
+        subject,
+      }),
+    ),
+    counters: {
+      rowsReceived: Number(counters?.rowsReceived ?? 0),
+      rowsApplied: Number(counters?.rowsApplied ?? 0),
+      rowsRefused: Number(counters?.rowsRefused ?? 0),
+      bytesReceived: Number(counters?.bytesReceived ?? 0),
+      proxies: counters?.proxies ?? 0,
+      proxiesConnected: counters?.proxiesConnected ?? 0,
+    },
+    silentProxies: frame.silentProxies,
+  }
+}

@@ -1,0 +1,98 @@
+import type { Origin } from '../../resource/resource.ts'
+import type { Position, Version } from '../../store/store.ts'
+
+/** A version as it travels: without the revision, which is the numbering of one store. */
+export type Delivered = Omit<Version, 'revision'>
+
+/** Why a replacement is sent: the reader never finished a round, is below the horizon, or knows another history. */
+export type ReplaceReason = 'new' | 'behind' | 'diverged'
+
+export interface Hello {
+  readonly protocol: number
+  readonly storeId: string
+  readonly incarnation: number
+  readonly host: string
+  readonly startedAtMs: number
+  readonly version: string
+  readonly position: Position | undefined
+  readonly hasRows: boolean
+  readonly creditBytes: number
+}
+
+export interface Welcome {
+  readonly protocol: number
+  readonly storeId: string
+  readonly epoch: number
+  readonly position: Position | undefined
+  readonly creditBytes: number
+  readonly version: string
+  readonly zone: string
+  readonly host: string
+}
+
+/** What became of one row at a receiver. Without a subject it is the verdict of the plane itself. */
+export interface Verdict {
+  readonly key: string
+  readonly revision: number
+  readonly outcome: 'accepted' | 'rejected' | 'quarantined'
+  readonly reason: string
+  readonly subject: string
+}
+
+export interface Counters {
+  readonly rowsReceived: number
+  readonly rowsApplied: number
+  readonly rowsRefused: number
+  readonly bytesReceived: number
+  readonly proxies: number
+  readonly proxiesConnected: number
+}
+
+/** Status of one end, each one replacing the former. `stored` and `served` are in the numbering of the one who reads it. */
+export interface Bookmark {
+  readonly sequence: number
+  readonly sent: number
+  readonly stored: number
+  readonly served: number
+  readonly verdicts: readonly Verdict[]
+  readonly counters: Counters
+  readonly silentProxies: readonly string[]
+}
+
+export const goodbyeCodes = [
+  'fenced',
+  'held-by-another',
+  'wrong-global',
+  'diverged',
+  'protocol',
+  'too-large',
+  'shutdown',
+  'failed',
+] as const
+export type GoodbyeCode = (typeof goodbyeCodes)[number]
+
+export interface Goodbye {
+  readonly code: GoodbyeCode
+  readonly reason: string
+}
+
+/** What the steps say to each other: the frames without their encoding. */
+export type RowMessage =
+  | { readonly type: 'rows'; readonly rows: readonly Delivered[]; readonly bytes: number }
+  | { readonly type: 'mark'; readonly position: Position }
+  | {
+      readonly type: 'replace'
+      readonly origins: readonly Origin[]
+      readonly position: Position
+      readonly reason: ReplaceReason
+    }
+
+export type Message =
+  | RowMessage
+  | { readonly type: 'hello'; readonly hello: Hello }
+  | { readonly type: 'welcome'; readonly welcome: Welcome }
+  | { readonly type: 'bookmark'; readonly bookmark: Bookmark }
+  | { readonly type: 'credit'; readonly bytes: number }
+  | { readonly type: 'goodbye'; readonly goodbye: Goodbye }
+
+export const protocolVersion = 1

@@ -1,0 +1,61 @@
+import { globalOrigin, type Origin, type ResourceKey, type Row } from '../../resource/resource.ts'
+
+/** Which way rows of a kind travel; `zone-relayed` ones go up and on to the other zones. */
+export type Travel = 'global-to-zones' | 'zone-to-global' | 'zone-relayed' | 'internal'
+
+/** What a plane says about its kinds. An unknown kind is kept when a peer sends it, and never sent. */
+export interface SightRules {
+  travelOf(kind: string): Travel | undefined
+  /** Kinds of which a zone sees only some rows of global origin, by what the row says. */
+  readonly seenBy?: ReadonlyMap<string, (row: Row, zone: string) => boolean>
+}
+
+/** Who sees what in one session: functions of the row and of fixed facts of the session, never of other rows. */
+export interface Sight {
+  /** Whether the peer may see a row with this key: never, always, or by what the row says. */
+  reach(key: ResourceKey): 'never' | 'always' | 'by-row'
+  sees(row: Row): boolean
+  /** Whether the peer may send, and name completely, rows of this origin. */
+  speaksFor(origin: Origin): boolean
+  /** Whether the peer may send a row with this key. */
+  accepts(key: ResourceKey): boolean
+}
+
+/** The sight of a zone, as the global holds it: the rows of the global and of the other zones, but never its own. */
+export function sightOfZone(rules: SightRules, zone: string): Sight {
+  const reach = ({ origin, kind }: ResourceKey) => {
+    const travel = rules.travelOf(kind)
+    if (origin !== globalOrigin) return travel === 'zone-relayed' && origin !== zone ? 'always' : 'never'
+    if (travel !== 'global-to-zones') return 'never'
+    return rules.seenBy?.has(kind) ? 'by-row' : 'always'
+  }
+  return {
+    reach,
+    sees(row) {
+      const found = reach(row.key)
+      return found === 'by-row' ? (rules.seenBy?.get(row.key.kind)?.(row, zone) ?? false) : found === 'always'
+    },
+    speaksFor: (origin) => origin === zone,
+    accepts: (key) => key.origin === zone && isUpward(rules.travelOf(key.kind) ?? 'zone-to-global'),
+  }
+}
+
+/** The sight of the global, as a zone holds it: the zone's own rows, and only of kinds that go up. */
+export function sightOfGlobal(rules: SightRules, zone: string): Sight {
+  const reach = ({ origin, kind }: ResourceKey) => {
+    const travel = rules.travelOf(kind)
+    return origin === zone && travel !== undefined && isUpward(travel) ? 'always' : 'never'
+  }
+  return {
+    reach,
+    sees: (row) => reach(row.key) === 'always',
+    speaksFor: (origin) => origin !== zone,
+    accepts({ origin, kind }) {
+      if (origin === zone) return false
+      const downward = origin === globalOrigin ? 'global-to-zones' : 'zone-relayed'
+      return (rules.travelOf(kind) ?? downward) === downward
+    },
+  }
+}
+
+const isUpward = (travel: Travel) => travel === 'zone-to-global' || travel === 'zone-relayed'

@@ -1,0 +1,71 @@
+import type { Clock } from '../env/clock.ts'
+import type { Verdict } from './log/messages.ts'
+import type { ZoneBoard, ZoneStatus } from './zone-status.ts'
+
+export type ReceiptLevel = 'stored' | 'served'
+
+/** What one zone says about a revision. `delayMs` runs from the commit to the bookmark that told of it, by one clock. */
+export type Receipt = {
+  readonly zone: string
+  readonly verdicts: readonly Verdict[]
+  readonly silentProxies: readonly string[]
+} & (
+  | { readonly state: 'done'; readonly delayMs: number | undefined }
+  | { readonly state: 'pending'; readonly reason: string }
+)
+
+export interface WaitOptions {
+  readonly revision: number
+  readonly level: ReceiptLevel
+  readonly zones: readonly string[]
+  readonly timeoutMs: number
+}
+
+/**
+ * Waits until all zones have a revision, or the time is over: then the others are named as pending, each with a reason. A
+ * zone that is away may still come back in time. Aborting ends the wait the same way.
+ */
+export async function waitForReceipts(
+  clock: Clock,
+  board: ZoneBoard,
+  options: WaitOptions,
+  signal: AbortSignal,
+): Promise<readonly Receipt[]> {
+  const receipts = () => options.zones.map((zone) => receiptOf(board, zone, options))
+  if (isComplete(receipts())) return receipts()
+  await new Promise<void>((resolve) => {
+    const finish = () => {
+      listening[Symbol.dispose]()
+      timer[Symbol.dispose]()
+      signal.removeEventListener('abort', finish)
+      resolve()
+    }
+    const timer = clock.after(options.timeoutMs, finish)
+    const listening = board.onChange(() => {
+      if (isComplete(receipts())) finish()
+    })
+    if (signal.aborted) finish()
+    else signal.addEventListener('abort', finish, { once: true })
+  })
+  return receipts()
+}
+
+const isComplete = (receipts: readonly Receipt[]) => receipts.every((receipt) => receipt.state === 'done')
+
+function receiptOf(board: ZoneBoard, zone: string, { revision, level }: WaitOptions): Receipt {
+  const status = board.zones().get(zone)
+  const verdicts = status?.verdicts.filter((verdict) => verdict.outcome !== 'accepted') ?? []
+  const facts = { zone, verdicts, silentProxies: status?.silentProxies ?? [] }
+  if (!status || status[level] < revision)
+    return { ...facts, state: 'pending', reason: pendingReason(status, level, revision) }
+  const reachedAtMs = board.progressOf(zone).find((progress) => progress[level] >= revision)?.atMs
+  const committedAtMs = board.committedAtMs(revision)
+  const delayMs =
+    reachedAtMs === undefined || committedAtMs === undefined ? undefined : Math.max(0, reachedAtMs - committedAtMs)
+  return { ...facts, state: 'done', delayMs }
+}
+
+function pendingReason(status: ZoneStatus | undefined, level: ReceiptLevel, revision: number): string {
+  if (!status?.connected) return status?.lastEnd ? `not connected: ${status.lastEnd}` : 'not connected'
+  return `${level} ${status[level]} of ${revision}`
+}

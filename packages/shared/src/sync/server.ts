@@ -1,0 +1,212 @@
+import type { Result } from '../base/base.ts'
+import { messageOf } from '../base/base.ts'
+import type { Clock } from '../env/clock.ts'
+import type { Log } from '../env/log.ts'
+import { globalOrigin } from '../resource/resource.ts'
+import type { Store } from '../store/store.ts'
+import { listenGrpc } from '../transport/grpc.ts'
+import type { Channel } from '../transport/transport.ts'
+import { nextEpoch } from './epochs.ts'
+import { firstMessage } from './handshake.ts'
+import { encodeMessage } from './log/frames.ts'
+import { type Goodbye, type GoodbyeCode, type Hello, protocolVersion } from './log/messages.ts'
+import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
+import { type SightRules, sightOfZone } from './log/who-sees.ts'
+import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
+import { creditWindowBytes, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
+import { createSharedReads } from './shared-reads.ts'
+import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
+
+export const syncPath = '/zonemesh.sync.v1.Sync/Session'
+
+export interface SyncServerDeps {
+  readonly store: Store
+  readonly clock: Clock
+  readonly log: Log
+  /** Which zone a token stands for; or why it stands for none, in words for the one who showed it. */
+  readonly authenticate: (token: string) => Promise<Result<{ readonly zone: string }, string>>
+  readonly rules: SightRules
+  readonly derive?: Derive
+  readonly onStatus?: (status: ZoneStatus) => void
+}
+
+export interface SyncServerOptions {
+  readonly host: string
+  readonly port: number
+  /** PEM: the server's certificate followed by its authority, whose SHA-256 is the pin; and the key. */
+  readonly tls: { readonly cert: string; readonly key: string }
+  readonly version: string
+  /** The name of this machine, for people. */
+  readonly hostname: string
+}
+
+export interface SyncServer extends AsyncDisposable {
+  readonly port: number
+  /** Every zone that this process has seen, connected or not. */
+  zones(): ReadonlyMap<string, ZoneStatus>
+  onChange(listener: () => void): Disposable
+  /** Waits until zones have stored or served a revision of this store. */
+  waitFor(options: WaitOptions, signal: AbortSignal): Promise<readonly Receipt[]>
+  /** Ends the session of a zone, if it has one; the zone dials again and is authenticated anew. */
+  disconnect(zone: string, reason: string): void
+}
+
+interface Holder {
+  readonly session: Session
+  readonly hello: Hello
+}
+
+const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
+
+/** Lets zones in, one session per zone, and moves rows with them. The zone's name is what its token says. */
+export async function startSyncServer(deps: SyncServerDeps, options: SyncServerOptions): Promise<SyncServer> {
+  const { store, clock, rules } = deps
+  const log = deps.log.child({ part: 'sync' })
+  const board = createZoneBoard(clock, deps.onStatus ?? (() => {}))
+  const changesSince = createSharedReads(store)
+  const holderByZone = new Map<string, Holder>()
+  /** Handshakes of one zone follow each other. Limit: one promise per zone. */
+  const turnByZone = new Map<string, Promise<void>>()
+  let closing = false
+
+  board.marked((await store.mark()).revision)
+  const listening = store.onMark(() => void store.mark().then((mark) => board.marked(mark.revision)))
+
+  async function admitZone(zone: string, channel: Channel, hello: Hello): Promise<void> {
+    const refusal = refusalOf(holderByZone.get(zone), hello)
+    if (refusal || closing) {
+      const goodbye: Goodbye = refusal ?? { code: 'shutdown', reason: 'this control plane is stopping' }
+      log.warn({ zone, host: hello.host, code: goodbye.code }, `refused a session: ${goodbye.reason}`)
+      board.refused(zone, goodbye.reason)
+      return leave(channel, goodbye)
+    }
+    const former = holderByZone.get(zone)
+    former?.session.end('fenced', `a newer session of this zone was opened from ${hello.host}`)
+    // Its last commit may still be on the way: only after it the position is the one to go on from.
+    await former?.session.done
+    const epoch = await nextEpoch(store, zone, hello)
+    const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
+    const facts = { protocol: protocolVersion, storeId: store.id, version: options.version, host: options.hostname }
+    const welcome = { ...facts, zone, epoch, position, creditBytes: creditWindowBytes }
+    channel.send(encodeMessage({ type: 'welcome', welcome }))
+    const session = startSession(
+      { store, clock, log },
+      {
+        channel,
+        self: globalOrigin,
+        peer: zone,
+        sight: sightOfZone(rules, zone),
+        peerStore: hello.storeId,
+        position,
+        peerPosition: hello.position,
+        creditBytes: hello.creditBytes,
+        // A zone owns its rows: what it says now counts, whatever it said before.
+        refusesDiverged: false,
+        originsAt: (at) => completeOrigins(store, zone, at),
+        changesSince,
+        derive: deps.derive ?? (async () => []),
+        served: () => nothingServed,
+        onApplied: () => {},
+        onBookmark: (bookmark) =>
+          board.bookmark(zone, bookmark, {
+            sent: session.sent()?.revision ?? 0,
+            stored: session.stored()?.revision ?? 0,
+          }),
+      },
+    )
+    const holder = { session, hello }
+    holderByZone.set(zone, holder)
+    const stored = hello.position?.store === store.id ? hello.position.revision : 0
+    board.connected(zone, epoch, hello, stored)
+    log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
+    void session.done.then((end) => {
+      if (holderByZone.get(zone) === holder) holderByZone.delete(zone)
+      board.ended(zone, end.reason)
+      log.info({ zone, epoch, code: end.goodbye?.code }, `the session of a zone ended: ${end.reason}`)
+    })
+  }
+
+  async function meet(zone: string, channel: Channel): Promise<void> {
+    const first = await firstMessage(clock, channel)
+    if (typeof first === 'string' || first.type !== 'hello') {
+      const reason = typeof first === 'string' ? first : `expected hello as the first frame, found ${first.type}`
+      return leave(channel, { code: 'protocol', reason })
+    }
+    const turn = (turnByZone.get(zone) ?? Promise.resolve()).then(() => admitZone(zone, channel, first.hello))
+    const settled = turn.catch((cause: unknown) => {
+      log.error({ zone, err: cause }, 'cannot open a session')
+      leave(channel, { code: 'failed', reason: messageOf(cause) })
+    })
+    turnByZone.set(zone, settled)
+    await settled
+  }
+
+  const listener = await listenGrpc({
+    host: options.host,
+    port: options.port,
+    tls: options.tls,
+    path: syncPath,
+    onCall(caller, accept, refuse) {
+      void authenticated(deps, caller.token).then((result) => {
+        if (result.ok) return meet(result.value.zone, accept())
+        log.warn({ address: caller.address }, `refused a caller: ${result.error}`)
+        return refuse(result.error)
+      })
+    },
+  })
+
+  return {
+    port: listener.port,
+    zones: () => board.zones(),
+    onChange: (listen) => board.onChange(listen),
+    waitFor: (wait, signal) => waitForReceipts(clock, board, wait, signal),
+    disconnect: (zone, reason) => holderByZone.get(zone)?.session.end('failed', reason),
+    async [Symbol.asyncDispose]() {
+      closing = true
+      listening[Symbol.dispose]()
+      const sessions = [...holderByZone.values()].map((holder) => holder.session)
+      for (const session of sessions) session.end('shutdown', 'this control plane is stopping')
+      await Promise.all(sessions.map((session) => session.done))
+      await listener.close()
+    },
+  }
+}
+
+async function authenticated(
+  deps: SyncServerDeps,
+  token: string | undefined,
+): Promise<Result<{ readonly zone: string }, string>> {
+  if (!token) return { ok: false, error: 'expected a zone token in "authorization", found none' }
+  try {
+    const result = await deps.authenticate(token)
+    if (result.ok && result.value.zone === globalOrigin)
+      return { ok: false, error: `no zone may be called "${globalOrigin}"` }
+    return result
+  } catch (cause) {
+    return { ok: false, error: `the token cannot be checked: ${messageOf(cause)}` }
+  }
+}
+
+function refusalOf(holder: Holder | undefined, hello: Hello): Goodbye | undefined {
+  if (hello.protocol !== protocolVersion) {
+    return { code: 'protocol', reason: `expected protocol ${protocolVersion}, found ${hello.protocol}` }
+  }
+  if (!holder || holder.hello.storeId === hello.storeId) return undefined
+  const { host, startedAtMs } = holder.hello
+  const code: GoodbyeCode = 'held-by-another'
+  return {
+    code,
+    reason: `this zone is held by ${host}, started ${new Date(startedAtMs).toISOString()}, with another store`,
+  }
+}
+
+function leave(channel: Channel, goodbye: Goodbye): void {
+  channel.send(encodeMessage({ type: 'goodbye', goodbye }))
+  channel.end()
+}
+
+/** The global itself, and the zones that have told everything they had up to some mark: each has its position row from then on. */
+async function completeOrigins(store: Store, zone: string, at: number): Promise<readonly string[]> {
+  const positions = await store.scan({ origin: globalOrigin, kind: positionKind }, { at })
+  return [globalOrigin, ...positions.map((row) => row.key.name).filter((name) => name !== zone)]
+}

@@ -1,0 +1,158 @@
+import type { Clock } from '../env/clock.ts'
+import type { Bookmark, Counters, Hello, Verdict } from './log/messages.ts'
+
+/** What the global knows of one zone's session. Revisions are the global's, but for `up`, which are the zone's. */
+export interface ZoneStatus {
+  readonly zone: string
+  readonly connected: boolean
+  /** Wall clock: when it connected, or when it was lost. */
+  readonly sinceMs: number
+  readonly epoch: number
+  readonly storeId: string
+  readonly host: string
+  readonly startedAtMs: number
+  readonly version: string
+  /** The newest mark sent to the zone, stored by it, and served by all its live proxies. */
+  readonly sent: number
+  readonly stored: number
+  readonly served: number
+  /** Revisions of the global that the zone has not stored yet. */
+  readonly lag: number
+  /** The newest mark that the zone has sent us, and that we have stored. */
+  readonly up: { readonly sent: number; readonly stored: number }
+  readonly lastBookmarkAtMs: number
+  /** Wall clock of the last bookmark that told more stored or served than the one before. */
+  readonly lastProgressAtMs: number
+  readonly verdicts: readonly Verdict[]
+  readonly silentProxies: readonly string[]
+  readonly counters: Counters
+  /** What the zone was told when its last session was refused or ended. */
+  readonly lastEnd: string | undefined
+}
+
+/** When a zone first told that it had a revision: monotonic clock, oldest first. */
+export interface Progress {
+  readonly stored: number
+  readonly served: number
+  readonly atMs: number
+}
+
+const progressMax = 1024
+const marksMax = 4096
+
+const noCounters: Counters = {
+  rowsReceived: 0,
+  rowsApplied: 0,
+  rowsRefused: 0,
+  bytesReceived: 0,
+  proxies: 0,
+  proxiesConnected: 0,
+}
+
+/** The state of all zones that were ever seen by this process, and the times that receipts are made of. */
+export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => void) {
+  const statusByZone = new Map<string, ZoneStatus>()
+  // Limit: the newest 1,024 steps of a zone; a receipt for an older one has no delay to show.
+  const progressByZone = new Map<string, Progress[]>()
+  // Limit: the newest 4,096 marks, the same.
+  const marks: { readonly revision: number; readonly atMs: number }[] = []
+  const listeners = new Set<() => void>()
+  const headRevision = () => marks.at(-1)?.revision ?? 0
+  const withLag = (status: ZoneStatus): ZoneStatus => ({ ...status, lag: Math.max(0, headRevision() - status.stored) })
+
+  function update(zone: string, change: Partial<ZoneStatus>): void {
+    const status = withLag({ ...(statusByZone.get(zone) ?? blank(zone)), ...change })
+    statusByZone.set(zone, status)
+    onStatus(status)
+    for (const listener of [...listeners]) listener()
+  }
+
+  return {
+    zones(): ReadonlyMap<string, ZoneStatus> {
+      return new Map([...statusByZone].map(([zone, status]) => [zone, withLag(status)]))
+    },
+    connected(zone: string, epoch: number, hello: Hello, stored: number) {
+      const { storeId, host, startedAtMs, version } = hello
+      const sameStore = statusByZone.get(zone)?.storeId === storeId
+      const served = sameStore ? {} : { served: 0, verdicts: [], silentProxies: [] }
+      update(zone, {
+        connected: true,
+        sinceMs: clock.wallMs(),
+        epoch,
+        storeId,
+        host,
+        startedAtMs,
+        version,
+        stored,
+        ...served,
+      })
+    },
+    ended(zone: string, lastEnd: string) {
+      update(zone, { connected: false, sinceMs: clock.wallMs(), lastEnd })
+    },
+    refused(zone: string, lastEnd: string) {
+      update(zone, { lastEnd })
+    },
+    bookmark(zone: string, bookmark: Bookmark, own: { readonly sent: number; readonly stored: number }) {
+      const former = statusByZone.get(zone) ?? blank(zone)
+      const { stored, served, verdicts, silentProxies, counters } = bookmark
+      const moved = stored > former.stored || served > former.served
+      if (moved) {
+        const progress = progressByZone.get(zone) ?? []
+        progressByZone.set(zone, progress)
+        progress.push({ stored, served, atMs: clock.monotonicMs() })
+        if (progress.length > progressMax) progress.shift()
+      }
+      const nowMs = clock.wallMs()
+      const times = moved ? { lastProgressAtMs: nowMs } : {}
+      const up = { sent: bookmark.sent, stored: own.stored }
+      update(zone, {
+        sent: own.sent,
+        stored,
+        served,
+        verdicts,
+        silentProxies,
+        counters,
+        up,
+        lastBookmarkAtMs: nowMs,
+        ...times,
+      })
+    },
+    /** Another mark of the global's store. */
+    marked(revision: number) {
+      if (revision <= headRevision()) return
+      marks.push({ revision, atMs: clock.monotonicMs() })
+      if (marks.length > marksMax) marks.shift()
+    },
+    committedAtMs: (revision: number) => marks.find((mark) => mark.revision >= revision)?.atMs,
+    progressOf: (zone: string): readonly Progress[] => progressByZone.get(zone) ?? [],
+    onChange(listener: () => void): Disposable {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+  }
+}
+
+export type ZoneBoard = ReturnType<typeof createZoneBoard>
+
+const blank = (zone: string): ZoneStatus => ({
+  zone,
+  connected: false,
+  sinceMs: 0,
+  epoch: 0,
+  storeId: '',
+  host: '',
+  startedAtMs: 0,
+  version: '',
+  sent: 0,
+  stored: 0,
+  served: 0,
+  lag: 0,
+  up: { sent: 0, stored: 0 },
+  lastBookmarkAtMs: 0,
+  lastProgressAtMs: 0,
+  verdicts: [],
+  silentProxies: [],
+  counters: noCounters,
+  lastEnd: undefined,
+})

@@ -1,0 +1,112 @@
+import { isIP } from 'node:net'
+import {
+  Client,
+  credentials,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js'
+import { messageOf } from '../base/base.ts'
+import { channelOver } from './stream-channel.ts'
+import type { Caller, Channel } from './transport.ts'
+
+const messageBytesMax = 10 * 1024 * 1024
+
+const channelOptions = {
+  'grpc.max_receive_message_length': messageBytesMax,
+  'grpc.max_send_message_length': messageBytesMax,
+  // Finds a host that went away without a word. Slowness of the peer's program is judged by bookmarks, not here.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+}
+
+const plain = (bytes: Buffer) => bytes
+
+function serviceOf(path: string): ServiceDefinition {
+  const method = {
+    path,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: plain,
+    requestDeserialize: plain,
+    responseSerialize: plain,
+    responseDeserialize: plain,
+  }
+  return { session: method }
+}
+
+export interface GrpcListener {
+  readonly port: number
+  /** Closes the door and every channel that came through it. */
+  close(): Promise<void>
+}
+
+/** Accepts or turns away a caller: `refuse` ends the call as unauthenticated, with a reason for the one who called. */
+export type OnCall = (caller: Caller, accept: () => Channel, refuse: (reason: string) => void) => void
+
+/** Listens for calls of one streaming method, over TLS. Throws one sentence when the address cannot be had. */
+export async function listenGrpc(options: {
+  readonly host: string
+  readonly port: number
+  readonly tls: { readonly cert: string; readonly key: string }
+  readonly path: string
+  readonly onCall: OnCall
+}): Promise<GrpcListener> {
+  const server = new Server({ ...channelOptions, 'grpc-node.max_session_memory': 64 })
+  const session = (call: ServerDuplexStream<Buffer, Buffer>) => {
+    const header = call.metadata.get('authorization')[0]
+    const token = typeof header === 'string' ? header.replace(/^Bearer /i, '') : undefined
+    const accept = () => channelOver(call, (cause) => ({ refused: false, reason: cause.message }))
+    const refuse = (reason: string) => void call.emit('error', { code: status.UNAUTHENTICATED, details: reason })
+    options.onCall({ address: call.getPeer(), token }, accept, refuse)
+  }
+  const implementation: UntypedServiceImplementation = { session }
+  server.addService(serviceOf(options.path), implementation)
+  const pair = { cert_chain: Buffer.from(options.tls.cert), private_key: Buffer.from(options.tls.key) }
+  const address = `${isIP(options.host) === 6 ? `[${options.host}]` : options.host}:${options.port}`
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createSsl(null, [pair]), (cause, bound) => {
+      if (cause) reject(new Error(`cannot listen for zones on ${address}: ${messageOf(cause)}`, { cause }))
+      else resolve(bound)
+    })
+  })
+  return {
+    port,
+    async close() {
+      server.forceShutdown()
+    },
+  }
+}
+
+/** Calls the method. The only root is the authority given, which signs for nothing but this service: names are not compared. */
+export function callGrpc(options: {
+  readonly address: string
+  readonly path: string
+  readonly token: string
+  readonly authorityPem: string
+}): Channel & Disposable {
+  const secure = credentials.createSsl(Buffer.from(options.authorityPem), null, null, {
+    checkServerIdentity: () => undefined,
+  })
+  const host = options.address.slice(0, options.address.lastIndexOf(':')).replace(/^\[|\]$/g, '')
+  const client = new Client(options.address, secure, {
+    ...channelOptions,
+    // An IP address is no server name in TLS.
+    ...(isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'zonemesh.invalid' }),
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.enable_retries': 0,
+  })
+  const metadata = new Metadata()
+  metadata.set('authorization', `Bearer ${options.token}`)
+  const call = client.makeBidiStreamRequest<Buffer, Buffer>(options.path, plain, plain, metadata)
+  const channel = channelOver(call, (cause) => {
+    const code = 'code' in cause ? cause.code : undefined
+    const details = 'details' in cause ? String(cause.details) : cause.message
+    return { refused: code === status.UNAUTHENTICATED || code === status.PERMISSION_DENIED, reason: details }
+  })
+  return { ...channel, [Symbol.dispose]: () => client.close() }
+}

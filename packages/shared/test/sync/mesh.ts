@@ -1,0 +1,135 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../src/env/clock.ts'
+import { silentLog } from '../../src/env/log.ts'
+import { systemRandom } from '../../src/env/random.ts'
+import { openSqliteStore } from '../../src/store/sqlite.ts'
+import type { Change, Store } from '../../src/store/store.ts'
+import { createLatest } from '../../src/streams/latest.ts'
+import type { SightRules } from '../../src/sync/log/who-sees.ts'
+import { type SyncServer, type SyncServerDeps, startSyncServer } from '../../src/sync/server.ts'
+import type { ServedStatus } from '../../src/sync/session.ts'
+import { startUplink, type Uplink, type UplinkDeps, type UplinkOptions } from '../../src/sync/uplink.ts'
+import type { TestAuthority } from './certificates.ts'
+
+/** Four kinds, one for each way, and one that a zone sees by what its rows say. */
+export const rules: SightRules = {
+  travelOf(kind) {
+    if (kind === 'Policy' || kind === 'Certificate') return 'global-to-zones'
+    if (kind === 'Dataplane') return 'zone-to-global'
+    if (kind === 'Service') return 'zone-relayed'
+    return kind === 'Future' ? undefined : 'internal'
+  },
+  seenBy: new Map([['Certificate', (row, zone) => row.spec['zone'] === zone]]),
+}
+
+export const put = (
+  origin: string,
+  kind: string,
+  name: string,
+  spec: Record<string, string | number> = {},
+): Change => ({
+  op: 'put',
+  key: { origin, kind, mesh: 'default', name },
+  labels: {},
+  spec,
+})
+
+export const remove = (origin: string, kind: string, name: string): Change => ({
+  op: 'delete',
+  key: { origin, kind, mesh: 'default', name },
+})
+
+export async function write(store: Store, ...changes: Change[]) {
+  const outcome = await store.commit({ changes, subject: 'test', intent: 'test' })
+  if (!outcome.ok) throw new Error('refused')
+  return outcome.position
+}
+
+/** The names of the live rows of a kind, with their origin, as "global/a". */
+export async function names(store: Store, kind: string): Promise<string[]> {
+  return (await store.scan({ kind })).map((row) => `${row.key.origin}/${row.key.name}`)
+}
+
+/** Resolves when `holds` does, looked at whenever the store has a new mark or `also` calls. */
+export async function until(
+  store: Pick<Store, 'onMark'>,
+  holds: () => Promise<boolean> | boolean,
+  also?: SyncServer,
+): Promise<void> {
+  const wake = createLatest(0)
+  const stop = new AbortController()
+  const turn = () => wake.set(wake.value + 1)
+  using _marks = store.onMark(turn)
+  using _changes = also?.onChange(turn)
+  for await (const _ of wake.watch(stop.signal)) {
+    if (await holds()) return
+  }
+}
+
+export const nothingServed: ServedStatus = {
+  served: 0,
+  verdicts: [],
+  silentProxies: [],
+  proxies: 0,
+  proxiesConnected: 0,
+}
+
+/** Everything that a test opened, closed in reverse. */
+export function createScene(authority: TestAuthority) {
+  const opened: (() => PromiseLike<void> | void)[] = []
+  const deps = { clock: systemClock, random: systemRandom, log: silentLog }
+  return {
+    deps,
+    folder(): string {
+      const path = mkdtempSync(join(tmpdir(), 'zonemesh-sync-'))
+      opened.push(() => rmSync(path, { recursive: true, force: true }))
+      return path
+    },
+    async sqlite(path: string): Promise<Store> {
+      const store = await openSqliteStore(deps, { path })
+      opened.push(() => store.close())
+      return store
+    },
+    async server(store: Store, overrides: Partial<SyncServerDeps> & { port?: number } = {}): Promise<SyncServer> {
+      const { port = 0, ...others } = overrides
+      const authenticate: SyncServerDeps['authenticate'] = async (token) =>
+        token.startsWith('token-of-')
+          ? { ok: true, value: { zone: token.slice(9) } }
+          : { ok: false, error: 'the token has expired' }
+      const server = await startSyncServer(
+        { ...deps, store, rules, authenticate, ...others },
+        { host: '127.0.0.1', port, tls: authority, version: 'test', hostname: 'global-host' },
+      )
+      opened.push(() => server[Symbol.asyncDispose]())
+      return server
+    },
+    uplink(
+      store: Store,
+      zone: string,
+      port: number,
+      overrides: Partial<UplinkDeps> & Partial<UplinkOptions> = {},
+    ): Uplink {
+      const { served = createLatest(nothingServed), derive, onApplied, ...options } = overrides
+      const hooks = { ...(derive ? { derive } : {}), ...(onApplied ? { onApplied } : {}) }
+      const uplink = startUplink(
+        { ...deps, store, rules, served, ...hooks },
+        {
+          address: `127.0.0.1:${port}`,
+          token: `token-of-${zone}`,
+          pinSha256Hex: authority.pinSha256Hex,
+          zone,
+          version: 'test',
+          hostname: `${zone}-host`,
+          ...options,
+        },
+      )
+      opened.push(() => uplink[Symbol.asyncDispose]())
+      return uplink
+    },
+    async close() {
+      for (const close of opened.reverse()) await close()
+    },
+  }
+}
