@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { webcrypto } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { createServer as createTlsServer, request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -270,19 +270,34 @@ async function collect(response: IncomingMessage): Promise<Answer> {
   return { status: response.statusCode ?? 0, body, headers: response.headers }
 }
 
-/** A server that answers every request with its name. `gate` may hold answers back. */
-export async function startUpstream(
-  name: string,
-  options: { tls?: Certificate; handle?: (request: IncomingMessage) => number } = {},
-): Promise<AsyncDisposable & { readonly port: number; readonly server: Server }> {
+export interface Upstream extends AsyncDisposable {
+  readonly port: number
+}
+
+interface UpstreamOptions {
+  handle?(request: IncomingMessage): number
+  /** Calls `done` when the answer may go. */
+  hold?(request: IncomingMessage, done: () => void): void
+}
+
+/** A server that answers every request with its name. */
+export function startUpstream(name: string, options: UpstreamOptions = {}): Promise<Upstream> {
   const server = createServer((request, response) => {
-    response.writeHead(options.handle?.(request) ?? 200).end(name)
+    const done = () => void response.writeHead(options.handle?.(request) ?? 200).end(name)
+    if (options.hold) options.hold(request, done)
+    else done()
   })
+  return listen(server)
+}
+
+export const startTlsUpstream = (name: string, { certificate, key }: Certificate): Promise<Upstream> =>
+  listen(createTlsServer({ cert: certificate, key }, (_request, response) => void response.end(name)))
+
+async function listen(server: Server): Promise<Upstream> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   return {
     port: address !== null && typeof address === 'object' ? address.port : 0,
-    server,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
