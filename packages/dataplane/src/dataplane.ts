@@ -1,8 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { tableOf } from '@zonemesh/shared/dns/answer.ts'
-import { nameserversOf } from '@zonemesh/shared/dns/forward.ts'
+import { systemServers } from '@zonemesh/shared/dns/forward.ts'
 import { startDnsServer } from '@zonemesh/shared/dns/server.ts'
 import { delay } from '@zonemesh/shared/env/clock.ts'
 import { fetchBootstrap } from './bootstrap.ts'
@@ -103,7 +103,7 @@ async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy:
   const wanted = config.dns.enabled && proxy.wantsLoopback && process.platform === 'linux'
   if (!wanted) return { claim: undefined, canBindPort80: false, names: await openNames(config.workDir, undefined) }
   let names: NamesHolder | undefined
-  const nameservers = nameserversOf(await readFile('/etc/resolv.conf', 'utf8').catch(() => ''))
+  const nameservers = await systemServers()
   const claim = await claimPart(config.workDir, `${proxy.mesh}.${proxy.name}`, (host) =>
     startDnsServer(deps, {
       host,

@@ -1,7 +1,7 @@
 import { err, ok, type Result } from '../base/base.ts'
 
 /** All that a data plane or a zone needs to join, in one string: where, as whom, and whom to trust. */
-export interface JoinString {
+export interface Join {
   /** https://host:port */
   readonly address: string
   readonly token: string
@@ -11,11 +11,11 @@ export interface JoinString {
 
 const prefix = 'zmj1.'
 
-export const encodeJoin = ({ address, token, pin }: JoinString): string =>
+export const encodeJoin = ({ address, token, pin }: Join): string =>
   prefix + Buffer.from(JSON.stringify({ a: address, t: token, p: pin })).toString('base64url')
 
 /** Reads a join string; white space around it is ignored. The error never repeats the string, which holds a token. */
-export function decodeJoin(text: string): Result<JoinString, string> {
+export function decodeJoin(text: string): Result<Join, string> {
   const trimmed = text.trim()
   if (!trimmed.startsWith(prefix)) return err(`a join string begins with ${prefix}`)
   const fields = parseObject(Buffer.from(trimmed.slice(prefix.length), 'base64url').toString('utf8'))

@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
-import { connect } from 'node:net'
+import { readFile } from 'node:fs/promises'
+import { connect, isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Clock } from '../env/clock.ts'
 import type { Random } from '../env/random.ts'
@@ -123,10 +124,23 @@ export function refusesItself(upstream: DnsAddress, host: string, port: number):
   )
 }
 
+/** Reads `host` or `host:port`; the host must be an IPv4 address. Undefined if it is neither. */
+export function parseDnsAddress(text: string): DnsAddress | undefined {
+  const match = /^(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?$/.exec(text.trim())
+  const port = Number(match?.[2] ?? 53)
+  return match?.[1] !== undefined && isIPv4(match[1]) && port > 0 && port < 65_536
+    ? { host: match[1], port }
+    : undefined
+}
+
 /** The IPv4 name servers of a resolv.conf. */
 export const nameserversOf = (resolvConf: string): readonly DnsAddress[] =>
   resolvConf
     .split('\n')
-    .map((line) => /^\s*nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$/.exec(line)?.[1])
-    .filter((host) => host !== undefined)
-    .map((host) => ({ host, port: 53 }))
+    .map((line) => /^\s*nameserver\s+(\S+)\s*$/.exec(line)?.[1])
+    .map((host) => (host === undefined ? undefined : parseDnsAddress(host)))
+    .filter((server) => server !== undefined)
+
+/** The name servers that this host uses. Empty where there is no resolv.conf. */
+export const systemServers = async (): Promise<readonly DnsAddress[]> =>
+  nameserversOf(await readFile('/etc/resolv.conf', 'utf8').catch(() => ''))
