@@ -8,22 +8,38 @@ interface Waiting {
   readonly reject: (cause: unknown) => void
 }
 
+export interface Transacted {
+  /** One for each commit, in their order. */
+  readonly outcomes: readonly CommitOutcome[]
+  readonly newMark: boolean
+}
+
 /**
  * Collects the commits of one turn, so that they share one transaction in the order of their calls, and nobody else's commit
- * comes between. Limit: none of its own; callers wait for their commit, so there are as many as callers.
+ * comes between. Those that come while a transaction runs make the next one. Limit: none of its own; callers wait for their
+ * commit, so there are as many as callers.
  */
 export function createCommitGroup(
   schedule: (run: () => void) => void,
-  transact: (commits: readonly Commit[]) => { readonly outcomes: readonly CommitOutcome[]; readonly newMark: boolean },
+  transact: (commits: readonly Commit[]) => Promise<Transacted>,
 ) {
   const listeners = new Set<() => void>()
   let waiting: Waiting[] = []
-  const flush = () => {
-    const group = waiting
-    waiting = []
+  let running: Promise<void> | undefined
+
+  async function drain(): Promise<void> {
+    while (waiting.length > 0) {
+      const group = waiting
+      waiting = []
+      await runGroup(group)
+    }
+    running = undefined
+  }
+
+  async function runGroup(group: readonly Waiting[]): Promise<void> {
     let wake = false
     try {
-      const { outcomes, newMark } = transact(group.map((entry) => entry.commit))
+      const { outcomes, newMark } = await transact(group.map((entry) => entry.commit))
       group.forEach((entry, index) => {
         const outcome = outcomes[index]
         assert(outcome, 'a commit of the group has no outcome')
@@ -35,24 +51,28 @@ export function createCommitGroup(
     }
     if (wake) for (const listener of [...listeners]) listener()
   }
+
+  function start(): void {
+    running ??= drain()
+  }
+
   return {
     add(commit: Commit): Promise<CommitOutcome> {
-      assert(
-        commit.changes.length <= changesPerCommitMax,
-        `a commit has ${commit.changes.length} changes, more than ${changesPerCommitMax}`,
-      )
+      const { length } = commit.changes
+      assert(length <= changesPerCommitMax, `a commit has ${length} changes, more than ${changesPerCommitMax}`)
       return new Promise((resolve, reject) => {
         waiting.push({ commit, resolve, reject })
-        if (waiting.length === 1) schedule(flush)
+        if (waiting.length === 1 && !running) schedule(start)
       })
     },
     onMark(listener: () => void): Disposable {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
-    /** Runs what waits now, and wakes nobody from then on. */
-    close() {
-      if (waiting.length > 0) flush()
+    /** Ends when what waits now is done, and wakes nobody from then on. */
+    async close(): Promise<void> {
+      start()
+      await running
       listeners.clear()
     },
   }

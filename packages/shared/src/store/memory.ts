@@ -57,7 +57,7 @@ export function createMemoryStore(
   const newestOf = (text: string) => contents.versionsByKey.get(text)?.at(-1)
   const group = createCommitGroup((run) => queueMicrotask(run), transact)
 
-  function transact(commits: readonly Commit[]) {
+  async function transact(commits: readonly Commit[]) {
     deps.faultPoint?.('begin')
     const pending = new Map<string, Version>()
     const records: CommitRecord[] = []
@@ -155,9 +155,7 @@ export function createMemoryStore(
       return recordAt(contents, position.revision).position.commitId === position.commitId ? 'valid' : 'diverged'
     },
     onMark: (listener) => group.onMark(listener),
-    async close() {
-      group.close()
-    },
+    close: () => group.close(),
   }
 }
 

@@ -1,12 +1,12 @@
 import type { SQLInputValue, SQLOutputValue } from 'node:sqlite'
-import type { JsonObject } from '../base/base.ts'
+import { type JsonObject, messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
 import { keyText, parseKeyText, type Row } from '../resource/resource.ts'
 import { HorizonError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
-import { commitIdFrom, createCommitGroup } from './group.ts'
+import { commitIdFrom, createCommitGroup, type Transacted } from './group.ts'
 import { planCommit } from './plan.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import type { Commit, CommitOutcome, Position, Selection, Store, Version } from './store.ts'
@@ -18,8 +18,11 @@ export interface SqliteDeps {
   readonly faultPoint?: FaultHook
 }
 
-/** A long read gives other tasks their turn after this many rows. */
+/** A long read or write gives other tasks their turn after this many rows. */
 const rowsPerTurn = 500
+const writesPerTurn = 200
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 /**
  * The store in one SQLite file. Rows stay in the file and are read by demand; in memory are only the head, the mark and the
@@ -44,11 +47,15 @@ export async function openSqliteStore(
   const statements = {
     lastRecord: prepare('SELECT revision, commit_id, mark FROM records ORDER BY revision DESC LIMIT 1'),
     record: prepare('SELECT revision, commit_id FROM records WHERE revision = ?'),
-    records: prepare('SELECT * FROM records WHERE revision > ? ORDER BY revision LIMIT ?'),
+    records: prepare('SELECT * FROM records WHERE revision > ?1 AND revision <= ?3 ORDER BY revision LIMIT ?2'),
     addRecord: prepare('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)'),
     moveMark: prepare('UPDATE records SET mark = ?2 WHERE revision = ?1'),
-    newest: prepare(`SELECT ${columns} FROM versions v WHERE v.key = ? ORDER BY v.revision DESC LIMIT 1`),
-    history: prepare(`SELECT ${columns} FROM versions v WHERE v.key = ? ORDER BY v.revision DESC`),
+    newest: prepare(
+      `SELECT ${columns} FROM versions v WHERE v.key = ?1 AND v.revision <= ?2 ORDER BY v.revision DESC LIMIT 1`,
+    ),
+    history: prepare(
+      `SELECT ${columns} FROM versions v WHERE v.key = ?1 AND v.revision <= ?2 ORDER BY v.revision DESC`,
+    ),
     addVersion: prepare('INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     changes: prepare(
       `SELECT ${columns} FROM versions v WHERE (v.revision, v.key) > (?2, ?3) AND v.revision <= ?1 AND ${isNewest}
@@ -82,46 +89,52 @@ export async function openSqliteStore(
     return record && { store: id, revision, commitId: String(record['commit_id']) }
   }
 
-  function transact(commits: readonly Commit[]) {
+  /**
+   * One transaction for the group. A long one gives other tasks their turn in between: what they read is bounded by the head
+   * and the mark, which move at its end.
+   */
+  async function transact(commits: readonly Commit[]): Promise<Transacted> {
     const before = { head, mark }
+    const next = { head, mark, rows: 0 }
     try {
       database.exec('BEGIN IMMEDIATE')
       deps.faultPoint?.('begin')
-      const outcomes = commits.map(write)
+      const outcomes: CommitOutcome[] = []
+      for (const commit of commits) outcomes.push(await write(commit, next))
       deps.faultPoint?.('before-commit')
       database.exec('COMMIT')
+      head = next.head
+      mark = next.mark
       deps.faultPoint?.('after-commit')
-      if (head.revision - horizon > horizonRevisions * 1.25) setImmediate(prune)
+      if (head.revision - horizon > horizonRevisions * 1.25) prune()
       return { outcomes, newMark: mark.revision !== before.mark.revision }
     } catch (cause) {
-      if (database.isTransaction) {
-        database.exec('ROLLBACK')
-        head = before.head
-        mark = before.mark
-      }
-      throw new Error(`cannot write store ${options.path}`, { cause })
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw new Error(`cannot write store ${options.path}: ${messageOf(cause)}`, { cause })
     }
   }
 
-  function write(commit: Commit): CommitOutcome {
-    const revision = head.revision + 1
+  async function write(commit: Commit, next: { head: Position; mark: Position; rows: number }): Promise<CommitOutcome> {
+    const revision = next.head.revision + 1
     const nowMs = deps.clock.wallMs()
     const plan = planCommit(commit, { newest, incarnation, revision, nowMs })
     if (!plan.ok) return plan
     if (plan.versions.length > 0) {
-      head = { store: id, revision, commitId: commitIdFrom(deps.random.bytes(8)) }
+      next.head = { store: id, revision, commitId: commitIdFrom(deps.random.bytes(8)) }
       for (const version of plan.versions) {
         deps.faultPoint?.('version')
         addVersion(version)
+        next.rows += 1
+        if (next.rows % writesPerTurn === 0) await nextTurn()
       }
       const { subject, intent } = commit
-      const newMark = commit.mark === false ? mark.revision : revision
-      statements.addRecord.run(revision, head.commitId, subject, intent, nowMs, plan.versions.length, newMark)
-    } else if (commit.mark !== false && mark.revision !== head.revision) {
-      statements.moveMark.run(head.revision, head.revision)
+      const newMark = commit.mark === false ? next.mark.revision : revision
+      statements.addRecord.run(revision, next.head.commitId, subject, intent, nowMs, plan.versions.length, newMark)
+    } else if (commit.mark !== false && next.mark.revision !== next.head.revision) {
+      statements.moveMark.run(next.head.revision, next.head.revision)
     }
-    if (commit.mark !== false) mark = head
-    return { ok: true, position: head, written: plan.versions }
+    if (commit.mark !== false) next.mark = next.head
+    return { ok: true, position: next.head, written: plan.versions }
   }
 
   function addVersion({ key, revision, state, stamp, row }: Version): void {
@@ -131,14 +144,14 @@ export async function openSqliteStore(
     statements.addVersion.run(...values, createdAtMs, modifiedAtMs, ...content)
   }
 
+  /** The newest version, that of an unfinished transaction included. */
   function newest(text: string): Version | undefined {
-    const found = statements.newest.get(text)
+    const found = statements.newest.get(text, Number.MAX_SAFE_INTEGER)
     return found && versionFrom(found)
   }
 
   /** Only what was superseded since the last time is looked at, so the cost follows the changes. */
   function prune(): void {
-    if (!database.isOpen) return
     const next = Math.min(mark.revision, head.revision - horizonRevisions)
     if (next <= horizon) return
     try {
@@ -164,7 +177,10 @@ export async function openSqliteStore(
     head: async () => head,
     mark: async () => mark,
     commit: (commit) => group.add(commit),
-    get: async (key) => newest(keyText(key)),
+    async get(key) {
+      const found = statements.newest.get(keyText(key), head.revision)
+      return found && versionFrom(found)
+    },
     async scan(selection, { at = mark.revision, after = '', limit = Number.POSITIVE_INFINITY } = {}) {
       const { from, below } = keyRange(selection)
       const statement =
@@ -181,7 +197,7 @@ export async function openSqliteStore(
         }
         if (page.length < want || rows.length >= limit) return rows
         resume = String(page.at(-1)?.['key'])
-        await new Promise((resolve) => setImmediate(resolve))
+        await nextTurn()
       }
     },
     async changesSince(after, through, { limit = rowsPerTurn, resume } = {}) {
@@ -192,9 +208,9 @@ export async function openSqliteStore(
       const end = versions.at(-1)
       return versions.length === limit && end ? { versions, next: `${end.revision}/${keyText(end.key)}` } : { versions }
     },
-    history: async (key) => statements.history.all(keyText(key)).map(versionFrom),
+    history: async (key) => statements.history.all(keyText(key), head.revision).map(versionFrom),
     async records({ after, limit }) {
-      return statements.records.all(after, limit).map((record) => ({
+      return statements.records.all(after, limit, head.revision).map((record) => ({
         position: { store: id, revision: Number(record['revision']), commitId: String(record['commit_id']) },
         subject: String(record['subject']),
         intent: String(record['intent']),
@@ -209,7 +225,7 @@ export async function openSqliteStore(
     },
     onMark: (listener) => group.onMark(listener),
     async close() {
-      group.close()
+      await group.close()
       if (database.isOpen) database.close()
     },
   }

@@ -1,0 +1,127 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/env/clock.ts'
+import { silentLog } from '../../src/env/log.ts'
+import { systemRandom } from '../../src/env/random.ts'
+import { StoreOpenError } from '../../src/store/errors.ts'
+import type { FaultPoint } from '../../src/store/faults.ts'
+import { openSqliteStore } from '../../src/store/sqlite.ts'
+
+const deps = { clock: systemClock, random: systemRandom, log: silentLog }
+let folder: string
+let path: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'zonemesh-file-'))
+  path = join(folder, 'store.db')
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+async function openError(): Promise<string> {
+  try {
+    const store = await openSqliteStore(deps, { path })
+    await store.close()
+    return 'opened'
+  } catch (thrown) {
+    return thrown instanceof StoreOpenError ? thrown.message : `another error: ${thrown}`
+  }
+}
+
+describe('opening a SQLite store', () => {
+  it('makes the file readable for its owner only, and the journal too', async () => {
+    const store = await openSqliteStore(deps, { path })
+    await store.commit({ changes: [], subject: 's', intent: 'i' })
+    expect([path, `${path}-wal`].map((file) => statSync(file).mode & 0o777)).toEqual([0o600, 0o600])
+    await store.close()
+  })
+
+  it('says where and what when the file is no database', async () => {
+    writeFileSync(path, 'these are notes, and not a database at all')
+    expect(await openError()).toBe(
+      `cannot open store ${path}: expected a Zonemesh store, found a file that is not a database`,
+    )
+  })
+
+  it('says so when the database is of another application', async () => {
+    const other = new DatabaseSync(path)
+    other.exec('CREATE TABLE notes (text TEXT)')
+    other.close()
+    expect(await openError()).toBe(
+      `cannot open store ${path}: expected a Zonemesh store, found another application's SQLite database`,
+    )
+  })
+
+  it('says so when a newer version has changed the schema', async () => {
+    await (await openSqliteStore(deps, { path })).close()
+    const other = new DatabaseSync(path)
+    other.exec('PRAGMA user_version = 7')
+    other.close()
+    expect(await openError()).toBe(`cannot open store ${path}: expected schema version 1, found 7`)
+  })
+
+  it('says so when the folder does not exist or the path is a folder', async () => {
+    path = join(folder, 'nowhere', 'store.db')
+    expect(await openError()).toContain(`cannot open store ${path}: expected`)
+    path = join(folder, 'folder')
+    mkdirSync(path)
+    expect(await openError()).toBe(
+      `cannot open store ${path}: expected a file in an existing folder that this user may write, found none`,
+    )
+  })
+
+  it('two owners never share a store, in one process or in two; a killed owner leaves it free', async () => {
+    const locked = `cannot open store ${path}: expected to be its only user, found it locked by another process`
+    const store = await openSqliteStore(deps, { path })
+    expect(await openError()).toBe(locked)
+    expect(await store.commit({ changes: [], subject: 's', intent: 'i' })).toMatchObject({ ok: true })
+    await store.close()
+
+    const script = `
+      import { openSqliteStore } from ${JSON.stringify(new URL('../../src/store/sqlite.ts', import.meta.url).href)}
+      import { systemClock } from ${JSON.stringify(new URL('../../src/env/clock.ts', import.meta.url).href)}
+      import { systemRandom } from ${JSON.stringify(new URL('../../src/env/random.ts', import.meta.url).href)}
+      await openSqliteStore({ clock: systemClock, random: systemRandom }, { path: ${JSON.stringify(path)} })
+      process.stdout.write('open')
+      setInterval(() => {}, 1000)`
+    const owner = spawn(process.execPath, [
+      '--disable-warning=ExperimentalWarning',
+      '--input-type=module',
+      '-e',
+      script,
+    ])
+    await once(owner.stdout, 'data')
+    expect(await openError()).toBe(locked)
+    owner.kill('SIGKILL')
+    await once(owner, 'exit')
+    expect(await openError()).toBe('opened')
+  })
+})
+
+describe('a SQLite store whose disk fails', () => {
+  it.each(['begin', 'version', 'before-commit'] as const)(
+    'at %s: the whole group is refused, nothing is left of it, later commits succeed',
+    async (failing) => {
+      let armed = false
+      const faultPoint = (point: FaultPoint) => {
+        if (armed && point === failing) throw new Error('no space left')
+      }
+      const store = await openSqliteStore({ ...deps, faultPoint }, { path })
+      const commit = () =>
+        store.commit({
+          changes: [{ op: 'put', key: { origin: 'global', kind: 'K', mesh: '', name: 'a' }, labels: {}, spec: {} }],
+          subject: 's',
+          intent: 'i',
+        })
+      armed = true
+      await expect(Promise.all([commit(), commit()])).rejects.toThrow('no space left')
+      armed = false
+      expect((await store.head()).revision).toBe(0)
+      expect(await commit()).toMatchObject({ ok: true, position: { revision: 1 } })
+      await store.close()
+    },
+  )
+})
