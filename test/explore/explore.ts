@@ -1,0 +1,66 @@
+/** One thing that may happen next. It changes the copy of the state that it is given. */
+export interface Move<State> {
+  readonly name: string
+  readonly apply: (state: State) => void
+}
+
+export interface Exploration {
+  readonly states: number
+  readonly ends: number
+}
+
+/**
+ * Walks every interleaving of what may happen, each state once, and judges every state in which nothing more can. A failure names
+ * the moves that led there, so that it can be played again.
+ */
+export function explore<State>(
+  initial: State,
+  movesOf: (state: State) => readonly Move<State>[],
+  judgeEnd: (state: State) => void,
+  statesMax = 2_000_000,
+): Exploration {
+  const seen = new Set<string>()
+  const trail: string[] = []
+  let ends = 0
+
+  function visit(state: State): void {
+    const text = JSON.stringify(state, plain)
+    if (seen.has(text)) return
+    seen.add(text)
+    if (seen.size > statesMax) throw new Error(`more than ${statesMax} states: make the scene smaller`)
+    const moves = movesOf(state)
+    if (moves.length === 0) {
+      ends += 1
+      judgeEnd(state)
+    }
+    for (const move of moves) {
+      const next = copied(state)
+      trail.push(move.name)
+      move.apply(next)
+      visit(next)
+      trail.pop()
+    }
+  }
+
+  try {
+    visit(initial)
+  } catch (cause) {
+    throw new Error(`after ${trail.join(', ')}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+  return { states: seen.size, ends }
+}
+
+/** Maps as sorted pairs: two states are the same whatever the order in which they came to hold what they hold. */
+const plain = (_key: string, value: unknown) =>
+  value instanceof Map ? [...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)) : value
+
+/** A copy of plain data. What is frozen is shared: nothing can change it. */
+function copied<T>(value: T): T {
+  // Each branch gives back what it was given: an array for an array, a map for a map, an object for an object.
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  if (Array.isArray(value)) return value.map(copied) as T
+  if (value instanceof Map) return new Map([...value].map(([key, inner]) => [key, copied(inner)])) as T
+  const copy: Record<string, unknown> = {}
+  for (const [name, inner] of Object.entries(value)) copy[name] = copied(inner)
+  return copy as T
+}
