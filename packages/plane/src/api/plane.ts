@@ -54,6 +54,8 @@ export interface ApiPlane {
   ): Promise<Receipt>
   /** The running configuration without secrets. */
   readonly config: JsonObject
+  /** What a join string for this plane needs. */
+  readonly join: { readonly pin: string; readonly syncPort?: number; readonly proxyPort?: number }
   /** Rows of a kind as shown, e.g. with composed services. */
   decorate(kind: Kind, row: Row): Promise<JsonObject>
 }

@@ -30,6 +30,7 @@ export function registerSystem(route: Router, plane: ApiPlane): void {
   route('GET', '/who-am-i', async ({ user }) => ({ status: 200, body: { name: user.name, groups: user.groups } }))
   route('GET', '/config', async () => ({ status: 200, body: plane.config }))
   route('GET', '/_status', async () => ({ status: 200, body: await plane.status() }))
+  route('GET', '/_join', async () => ({ status: 200, body: plane.join }))
   route('GET', '/_resources', async () => ({
     status: 200,
     body: {

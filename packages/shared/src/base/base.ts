@@ -33,7 +33,8 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** The first 16 hex digits of SHA-256: the version of a piece of configuration. */
-export const shortHash = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex').slice(0, 16)
+export const shortHash = (data: string | Uint8Array): string =>
+  createHash('sha256').update(data).digest('hex').slice(0, 16)
 
 /** The message of anything that was thrown. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))

@@ -52,7 +52,9 @@ export function createVirtualClock(startMs = 0): Clock & { advance(byMs: number)
     advance(byMs) {
       const endMs = nowMs + byMs
       for (;;) {
-        const due = [...tasks].filter((task) => task.atMs <= endMs).sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0]
+        const due = [...tasks]
+          .filter((task) => task.atMs <= endMs)
+          .sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0]
         if (!due) break
         tasks.delete(due)
         nowMs = Math.max(nowMs, due.atMs)

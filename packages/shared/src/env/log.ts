@@ -18,7 +18,10 @@ export type LogLevel = (typeof logLevels)[number]
 export function createLog(options: { level: LogLevel; name: string }): Log {
   const base = { level: options.level, name: options.name }
   if (!process.stderr.isTTY) return pino(base, pino.destination({ fd: 2, sync: true }))
-  const transport = { target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' } }
+  const transport = {
+    target: 'pino-pretty',
+    options: { destination: 2, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' },
+  }
   return pino({ ...base, transport })
 }
 

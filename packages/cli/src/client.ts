@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs'
+import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { option, text } from '@zonemesh/plane/config/options.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { CommandError } from './command.ts'
+
+/** How to reach a control plane's API; every command that talks to one has these. */
+export const clientOptions = {
+  address: option(text.default('http://localhost:5681'), 'the API of a control plane', {
+    placeholder: 'URL',
+    shownDefault: 'http://localhost:5681',
+  }),
+  tokenFile: option(text.optional(), 'file with a user token; not needed on the same machine', { placeholder: 'FILE' }),
+  token: option(text.optional(), 'a user token', { placeholder: 'TOKEN', secret: true }),
+  caCertFile: option(text.optional(), 'the authority to trust for an https address (PEM)', { placeholder: 'FILE' }),
+}
+
+interface ClientValues {
+  readonly address: string
+  readonly tokenFile: string | undefined
+  readonly token: string | undefined
+  readonly caCertFile: string | undefined
+}
+
+export interface Reply {
+  readonly status: number
+  readonly text: string
+  readonly json: unknown
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+}
+
+export interface Client {
+  readonly address: string
+  call(method: string, path: string, body?: unknown): Promise<Reply>
+  /** As `call`, but an error answer becomes a CommandError with everything the server said. */
+  need(method: string, path: string, body?: unknown): Promise<Reply>
+}
+
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (thrown) {
+    throw new CommandError(`cannot read ${path}: ${messageOf(thrown)}`)
+  }
+}
+
+/** Title, detail and fields of an error object; the bare text of anything else. */
+export function errorLines(reply: Reply): string {
+  const { json } = reply
+  const of = (key: string): unknown => (json !== null && typeof json === 'object' ? Reflect.get(json, key) : undefined)
+  if (typeof of('title') !== 'string') return `(${reply.status}) ${reply.text.trim()}`
+  const parameters = of('invalid_parameters')
+  const lines = Array.isArray(parameters)
+    ? parameters.map(
+        (one: { field?: string; reason?: string; choices?: string[] }) =>
+          `\n  ${one.field}: ${one.reason}${one.choices?.length ? ` (one of: ${one.choices.join(', ')})` : ''}`,
+      )
+    : []
+  return `${of('title')}: ${of('detail')}${lines.join('')}`
+}
+
+/** An HTTP client for the API of one control plane. */
+export function createClient(values: ClientValues): Client {
+  if (!URL.canParse(values.address))
+    throw new CommandError(`--address: expected a URL such as http://localhost:5681, found "${values.address}"`, 2)
+  const base = new URL(values.address)
+  const token = values.token ?? (values.tokenFile === undefined ? undefined : readText(values.tokenFile).trim())
+  const ca = values.caCertFile === undefined ? undefined : readText(values.caCertFile)
+  const send = base.protocol === 'https:' ? httpsRequest : httpRequest
+
+  const call: Client['call'] = (method, path, body) =>
+    new Promise((resolve, reject) => {
+      const payload = body === undefined ? undefined : JSON.stringify(body)
+      const outgoing = send(
+        new URL(base.pathname.replace(/\/$/, '') + path, base),
+        {
+          method,
+          headers: {
+            accept: 'application/json',
+            ...(payload === undefined
+              ? {}
+              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          },
+          timeout: 330_000,
+          ...(ca === undefined ? {} : { ca }),
+        },
+        (incoming) => {
+          const chunks: Buffer[] = []
+          incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+          incoming.on('error', reject)
+          incoming.on('end', () => {
+            const text = Buffer.concat(chunks).toString('utf8')
+            resolve({ status: incoming.statusCode ?? 0, text, json: parse(text), headers: incoming.headers })
+          })
+        },
+      )
+      outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within the time limit')))
+      outgoing.on('error', (thrown) =>
+        reject(
+          new CommandError(
+            `cannot reach the control plane at ${values.address}: ${messageOf(thrown) || 'connection refused'}`,
+          ),
+        ),
+      )
+      outgoing.end(payload)
+    })
+
+  return {
+    address: values.address,
+    call,
+    async need(method, path, body) {
+      const reply = await call(method, path, body)
+      if (reply.status >= 400) throw new CommandError(errorLines(reply))
+      return reply
+    },
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

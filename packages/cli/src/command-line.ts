@@ -1,0 +1,148 @@
+import { nearest } from '@zonemesh/core/kinds/kind.ts'
+import { optionLines, readOptions } from '@zonemesh/plane/config/options.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { type Command, CommandError, type Context, type ExitCode } from './command.ts'
+
+/** Each command is loaded when it is called: `get` does not wait for Envoy's types. */
+const loaders: Readonly<
+  Record<string, { readonly summary: string; readonly group: string; load(): Promise<Command> }>
+> = {
+  demo: {
+    group: 'Try',
+    summary: 'run a global, two zones and their proxies on this machine, and prove that a request crosses',
+    load: async () => (await import('./commands/demo.ts')).demo,
+  },
+  global: {
+    group: 'Run',
+    summary: 'run the global control plane',
+    load: async () => (await import('./commands/global.ts')).global,
+  },
+  zone: {
+    group: 'Run',
+    summary: 'run a zone control plane, or a standalone one',
+    load: async () => (await import('./commands/zone.ts')).zone,
+  },
+  dataplane: {
+    group: 'Run',
+    summary: 'run a proxy: Envoy and its name resolver',
+    load: async () => (await import('./commands/dataplane.ts')).dataplane,
+  },
+  apply: {
+    group: 'Use',
+    summary: 'create or change resources from YAML',
+    load: async () => (await import('./commands/apply.ts')).apply,
+  },
+  get: { group: 'Use', summary: 'show resources', load: async () => (await import('./commands/get.ts')).get },
+  delete: {
+    group: 'Use',
+    summary: 'delete a resource',
+    load: async () => (await import('./commands/delete.ts')).remove,
+  },
+  status: {
+    group: 'Use',
+    summary: 'show zones, proxies, and what is not served as written',
+    load: async () => (await import('./commands/status.ts')).status,
+  },
+  resolve: {
+    group: 'Use',
+    summary: 'ask a resolver for a name',
+    load: async () => (await import('./commands/resolve.ts')).resolve,
+  },
+  'token zone': {
+    group: 'Use',
+    summary: 'make a token (or a join string) for a zone and create the Zone',
+    load: async () => (await import('./commands/token.ts')).tokenZone,
+  },
+  'token dataplane': {
+    group: 'Use',
+    summary: 'make a token (or a join string) for a proxy',
+    load: async () => (await import('./commands/token.ts')).tokenDataplane,
+  },
+  'token user': {
+    group: 'Use',
+    summary: 'make a token for a person or a program',
+    load: async () => (await import('./commands/token.ts')).tokenUser,
+  },
+  version: {
+    group: 'Use',
+    summary: 'show the version of the command and of a control plane',
+    load: async () => (await import('./commands/version.ts')).version,
+  },
+}
+
+/** All commands, for the reference page. */
+export const loadCommands = (): Promise<Command[]> => Promise.all(Object.values(loaders).map((one) => one.load()))
+
+function overview(): string {
+  const width = Math.max(...Object.keys(loaders).map((name) => name.length)) + 2
+  const groups = [...new Set(Object.values(loaders).map((one) => one.group))]
+  const sections = groups.map((group) => {
+    const lines = Object.entries(loaders).filter(([, one]) => one.group === group)
+    return `${group}:\n${lines.map(([name, one]) => `  ${name.padEnd(width)}${one.summary}`).join('\n')}`
+  })
+  return `zonemesh — gateways across zones: one global control plane, its zones, and their Envoys.\n\nUsage: zonemesh COMMAND [OPTIONS]\n\n${sections.join('\n\n')}\n\nzonemesh COMMAND --help tells more. Exit codes: 0 done, 1 refused or failed, 2 wrong use.`
+}
+
+function help(command: Command): string {
+  const options =
+    Object.keys(command.options).length > 0 ? `\n\nOptions:\n${optionLines(command.options).join('\n')}` : ''
+  const examples =
+    command.examples.length > 0 ? `\n\nExamples:\n${command.examples.map((line) => `  ${line}`).join('\n')}` : ''
+  return `${command.summary[0]?.toUpperCase()}${command.summary.slice(1)}.\n\nUsage: zonemesh ${command.name} ${command.usage}${options}${examples}\n\nEvery option can also be set in the environment: --log-level is ZONEMESH_LOG_LEVEL.`
+}
+
+function findName(args: readonly string[]): { name: string; rest: readonly string[] } | undefined {
+  const two = args.slice(0, 2).join(' ')
+  if (loaders[two]) return { name: two, rest: args.slice(2) }
+  const [one = ''] = args
+  return loaders[one] ? { name: one, rest: args.slice(1) } : undefined
+}
+
+/** Runs one command; returns its exit code. Errors are told in one line on stderr. */
+export async function runCommandLine(args: readonly string[], signal: AbortSignal): Promise<ExitCode> {
+  const print = (line: string) => void process.stdout.write(`${line}\n`)
+  const note = (line: string) => void process.stderr.write(`${line}\n`)
+  const [first] = args
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
+    print(overview())
+    return first === undefined ? 2 : 0
+  }
+  const found = findName(first === '--version' ? ['version', ...args.slice(1)] : args)
+  if (!found) {
+    const subcommands = Object.keys(loaders).filter((name) => name.startsWith(`${first} `))
+    if (subcommands.length > 0) {
+      const asked = args.includes('--help') || args.includes('-h')
+      const lines = subcommands.map((name) => `  ${name.padEnd(20)}${loaders[name]?.summary}`).join('\n')
+      ;(asked ? print : note)(`Usage: zonemesh ${first} …\n\n${lines}`)
+      return asked ? 0 : 2
+    }
+    const candidate = nearest(first, Object.keys(loaders))
+    note(
+      `zonemesh: unknown command "${first}"${candidate ? `; did you mean "${candidate}"?` : ''} (zonemesh --help lists them)`,
+    )
+    return 2
+  }
+  const command = await loaders[found.name]?.load()
+  if (!command) return 2
+  if (found.rest.includes('--help') || found.rest.includes('-h')) {
+    print(help(command))
+    return 0
+  }
+  const read = readOptions(command.options, found.rest, process.env)
+  const misuse = (message: string): ExitCode => {
+    note(`zonemesh ${command.name}: ${message}\nUsage: zonemesh ${command.name} ${command.usage} (--help tells more)`)
+    return 2
+  }
+  if (!read.ok) return misuse(read.error.message)
+  const { values, positionals } = read.value
+  if (positionals.length < command.arity.min) return misuse('something is missing')
+  if (positionals.length > command.arity.max) return misuse(`unexpected "${positionals[command.arity.max]}"`)
+  const context: Context = { positionals, signal, print, note }
+  try {
+    return await command.run(values, context)
+  } catch (thrown) {
+    note(`zonemesh ${command.name}: ${messageOf(thrown)}`)
+    if (process.env['ZONEMESH_DEBUG'] && thrown instanceof Error) note(String(thrown.stack))
+    return thrown instanceof CommandError ? thrown.exitCode : 1
+  }
+}

@@ -1,0 +1,132 @@
+import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import type { Receipt } from '@zonemesh/plane/api/plane.ts'
+import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { z } from 'zod'
+import { type Client, clientOptions, createClient, errorLines } from '../client.ts'
+import { CommandError, type Context, defineCommand } from '../command.ts'
+import { readDocuments, readVariables, type SourceDocument } from '../documents.ts'
+
+const pairs = z
+  .union([z.string(), z.array(z.string())])
+  .transform((value) => (typeof value === 'string' ? [value] : value))
+
+interface Outcome {
+  readonly index: number
+  readonly type: string
+  readonly mesh?: string
+  readonly name: string
+  readonly outcome: 'created' | 'updated' | 'unchanged' | 'refused' | 'skipped'
+  readonly detail?: string
+  readonly violations?: readonly {
+    readonly field: string
+    readonly reason: string
+    readonly choices?: readonly string[]
+  }[]
+  readonly warnings?: readonly string[]
+}
+
+const place = (document: SourceDocument): string =>
+  `${document.file}, document ${document.number} (line ${document.line})`
+
+function tell(context: Context, document: SourceDocument, outcome: Outcome): void {
+  const what = `${outcome.type || 'document'}${outcome.name ? ` ${outcome.mesh ? `${outcome.mesh}/` : ''}${outcome.name}` : ''}`
+  if (outcome.outcome !== 'refused') {
+    context.print(`${what}: ${outcome.outcome}`)
+    for (const warning of outcome.warnings ?? []) context.note(`  warning: ${warning}`)
+    return
+  }
+  context.note(`${what}: refused — ${place(document)}: ${outcome.detail ?? 'not valid'}`)
+  for (const { field, reason, choices } of outcome.violations ?? []) {
+    context.note(`  ${field}: ${reason}${choices?.length ? ` (one of: ${choices.join(', ')})` : ''}`)
+  }
+}
+
+async function wait(
+  client: Client,
+  context: Context,
+  revision: string,
+  target: string,
+  timeout: string,
+): Promise<boolean> {
+  const query = new URLSearchParams({ wait: target, timeout })
+  const reply = await client.need('GET', `/_receipts/${encodeURIComponent(revision)}?${query}`)
+  // The plane answers with its own type.
+  const receipt = reply.json as Receipt
+  for (const { zone, state, delayMs, reason } of receipt.zones) {
+    const delay = delayMs === undefined ? '' : ` after ${delayMs < 10 ? delayMs.toFixed(1) : Math.round(delayMs)} ms`
+    context.print(`${zone}: ${state === 'reached' ? receipt.level : state}${delay}${reason ? ` — ${reason}` : ''}`)
+  }
+  if (receipt.zones.length === 0) context.print('no zone to wait for')
+  return receipt.complete
+}
+
+export const apply = defineCommand({
+  name: 'apply',
+  summary: 'create or change resources from YAML; all good documents of one call become one commit',
+  usage: '-f FILE|DIR|- [--wait served@all] [--atomic]',
+  examples: [
+    'zonemesh apply -f route.yaml',
+    'zonemesh apply -f demo/policies --var host=example.com --wait served@all --timeout 5s',
+    'cat mesh.yaml | zonemesh apply -f -',
+  ],
+  arity: { min: 0, max: 0 },
+  options: {
+    file: option(pairs, 'a YAML file, a folder of them, or - for standard input', {
+      placeholder: 'FILE|DIR|-',
+      repeated: true,
+      short: 'f',
+    }),
+    var: option(pairs.default([]), 'a value for {{NAME}} in the documents', {
+      placeholder: 'NAME=VALUE',
+      repeated: true,
+    }),
+    atomic: option(toggle.default(false), 'send nothing if one document is bad'),
+    wait: option(text.optional(), 'wait until every zone has it: stored@all, served@all, or served@ZONE[,ZONE]', {
+      placeholder: 'LEVEL@ZONES',
+    }),
+    timeout: option(
+      text
+        .default('5s')
+        .refine((value) => durationMs(value) !== undefined, { error: 'expected a duration such as 5s' }),
+      'how long to wait',
+      { placeholder: 'DURATION', shownDefault: '5s' },
+    ),
+    intent: option(text.default('apply'), 'why: kept with the commit', { placeholder: 'TEXT', shownDefault: 'apply' }),
+    ...clientOptions,
+  },
+  async run(values, context) {
+    if (values.wait && !/^(stored|served|applied)@./.test(values.wait)) {
+      throw new CommandError(`--wait: expected stored@all, served@all or served@ZONE, found "${values.wait}"`, 2)
+    }
+    const client = createClient(values)
+    const documents = await readDocuments(values.file, readVariables(values.var))
+    if (documents.length === 0) throw new CommandError(`no documents in ${values.file.join(', ')}`)
+    const unreadable = documents.filter((document) => document.error !== undefined)
+    for (const document of unreadable) context.note(`refused — ${place(document)}: ${document.error}`)
+    const good = documents.filter((document) => document.error === undefined)
+    if (values.atomic && unreadable.length > 0) {
+      context.note('nothing was sent (--atomic)')
+      return 1
+    }
+    if (good.length === 0) return 1
+    const reply = await client.call('POST', '/_commit', {
+      documents: good.map((document) => document.content),
+      atomic: values.atomic,
+      intent: values.intent,
+    })
+    const body = reply.json
+    if (body === null || typeof body !== 'object' || !('outcomes' in body)) throw new CommandError(errorLines(reply))
+    // The plane answers with its own types.
+    const { outcomes, revision } = body as { readonly outcomes: readonly Outcome[]; readonly revision: string }
+    for (const outcome of outcomes) {
+      const document = good[outcome.index]
+      if (document) tell(context, document, outcome)
+    }
+    const bad = unreadable.length > 0 || outcomes.some((outcome) => outcome.outcome === 'refused')
+    if (values.atomic && bad) context.note('nothing was written (--atomic)')
+    else context.print(`revision ${revision}`)
+    const reached =
+      values.wait && !(values.atomic && bad) ? await wait(client, context, revision, values.wait, values.timeout) : true
+    return bad || !reached ? 1 : 0
+  },
+})

@@ -1,0 +1,20 @@
+import { globalOptions } from '@zonemesh/global/options.ts'
+import { defineCommand } from '../command.ts'
+import { createEnv, untilStopped } from '../process.ts'
+
+export const global = defineCommand({
+  name: 'global',
+  summary: 'run the global control plane: it owns the policies and syncs them to the zones',
+  usage: '[--data-dir DIR]',
+  examples: ['zonemesh global --data-dir ./global', 'zonemesh token zone east > east.join'],
+  arity: { min: 0, max: 0 },
+  options: globalOptions,
+  async run(values, { signal }) {
+    const env = createEnv(values.logLevel, 'global')
+    // Loaded only now: help and wrong use do not wait for it.
+    const { startGlobal } = await import('@zonemesh/global/global.ts')
+    const running = await startGlobal(env, values, globalOptions)
+    await untilStopped(env, signal, () => running.close())
+    return 0
+  },
+})

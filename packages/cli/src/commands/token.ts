@@ -1,0 +1,147 @@
+import { chmodSync, writeFileSync } from 'node:fs'
+import { list, option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
+import { type Client, clientOptions, createClient } from '../client.ts'
+import { CommandError, type Context, defineCommand } from '../command.ts'
+
+const tokenOptions = {
+  validFor: option(text.default(''), 'how long it is valid, such as 720h', {
+    placeholder: 'DURATION',
+    shownDefault: '10 years',
+  }),
+  out: option(text.optional(), 'write it to a file (mode 0600) instead of standard output', { placeholder: 'FILE' }),
+  ...clientOptions,
+}
+
+function deliver(context: Context, out: string | undefined, token: string): void {
+  if (out === undefined) {
+    context.print(token)
+    return
+  }
+  writeFileSync(out, `${token}\n`, { mode: 0o600 })
+  chmodSync(out, 0o600)
+  context.note(`written to ${out}`)
+}
+
+/** The join string: where to connect, with which token, trusting which authority. One string to copy to the other machine. */
+async function joinString(
+  client: Client,
+  kind: 'sync' | 'proxies',
+  address: string | undefined,
+  token: string,
+): Promise<string> {
+  const reply = await client.need('GET', '/_join')
+  // The plane answers with its own type.
+  const known = reply.json as { readonly pin: string; readonly syncPort?: number; readonly proxyPort?: number }
+  const port = kind === 'sync' ? known.syncPort : known.proxyPort
+  if (port === undefined && address === undefined) {
+    const where = kind === 'sync' ? 'a global control plane (zones join it)' : 'a zone control plane (proxies join it)'
+    throw new CommandError(`--join: ${client.address} is not ${where}; give --join-address HOST:PORT or --address`, 2)
+  }
+  const target = address ?? `${new URL(client.address).hostname}:${port}`
+  return encodeJoin({ address: target.includes('://') ? target : `https://${target}`, token, pin: known.pin })
+}
+
+export const tokenZone = defineCommand({
+  name: 'token zone',
+  summary: 'make a token for a zone (its control plane and its ingress), and create the Zone; prints one join string',
+  usage: 'ZONE [--scope cp,ingress] [--raw]',
+  examples: [
+    'zonemesh token zone east > east.join',
+    'zonemesh zone --join-file east.join',
+    'zonemesh token zone east --scope ingress --raw > ingress.token',
+  ],
+  arity: { min: 1, max: 1 },
+  options: {
+    scope: option(list.default(['cp', 'ingress', 'egress']), 'what it may be used for: cp, ingress, egress', {
+      placeholder: 'SCOPE',
+      repeated: true,
+      shownDefault: 'cp,ingress,egress',
+    }),
+    raw: option(toggle.default(false), 'print the bare token instead of a join string'),
+    joinAddress: option(text.optional(), 'host and port of the global as the zone sees it', {
+      placeholder: 'HOST:PORT',
+    }),
+    ...tokenOptions,
+  },
+  async run(values, context) {
+    const [zone = ''] = context.positionals
+    const client = createClient(values)
+    const existing = await client.call('GET', `/zones/${encodeURIComponent(zone)}`)
+    if (existing.status === 404)
+      await client.need('PUT', `/zones/${encodeURIComponent(zone)}`, { type: 'Zone', name: zone, enabled: true })
+    const reply = await client.need('POST', '/tokens/zone', { zone, scope: values.scope, validFor: values.validFor })
+    deliver(
+      context,
+      values.out,
+      values.raw ? reply.text.trim() : await joinString(client, 'sync', values.joinAddress, reply.text.trim()),
+    )
+    return 0
+  },
+})
+
+export const tokenDataplane = defineCommand({
+  name: 'token dataplane',
+  summary: 'make a token for a proxy',
+  usage: '[--name NAME] [--mesh MESH] [--service SERVICE]',
+  examples: [
+    'zonemesh token dataplane --name web-1 > web-1.token',
+    'zonemesh token dataplane --service web --join --join-address https://zone.example:5678 --join-pin …',
+  ],
+  arity: { min: 0, max: 0 },
+  options: {
+    name: option(text.default(''), 'only for the proxy of this name', { placeholder: 'NAME' }),
+    mesh: option(text.default('default'), 'the mesh it belongs to', {
+      placeholder: 'MESH',
+      short: 'm',
+      shownDefault: 'default',
+    }),
+    service: option(list.default([]), 'only for these services', { placeholder: 'SERVICE', repeated: true }),
+    join: option(toggle.default(false), 'print a join string: address of the zone, token, and pin in one'),
+    joinAddress: option(text.optional(), 'the zone as the proxy sees it', { placeholder: 'URL' }),
+    joinPin: option(text.optional(), "SHA-256 of the zone's authority, when the token comes from another plane", {
+      placeholder: 'HEX',
+    }),
+    ...tokenOptions,
+  },
+  async run(values, context) {
+    const client = createClient(values)
+    const tags = values.service.length > 0 ? { 'kuma.io/service': values.service } : {}
+    const reply = await client.need('POST', '/tokens/dataplane', {
+      name: values.name,
+      mesh: values.mesh,
+      tags,
+      type: 'dataplane',
+      validFor: values.validFor,
+    })
+    const token = reply.text.trim()
+    if (!values.join) deliver(context, values.out, token)
+    else if (values.joinAddress && values.joinPin)
+      deliver(context, values.out, encodeJoin({ address: values.joinAddress, token, pin: values.joinPin }))
+    else deliver(context, values.out, await joinString(client, 'proxies', values.joinAddress, token))
+    return 0
+  },
+})
+
+export const tokenUser = defineCommand({
+  name: 'token user',
+  summary: 'make a token for a person or a program that calls the API',
+  usage: 'NAME [--group GROUP]',
+  examples: ['zonemesh token user ada --group mesh-system:admin --valid-for 24h > ada.token'],
+  arity: { min: 1, max: 1 },
+  options: {
+    group: option(list.default([]), 'a group; mesh-system:admin may write', { placeholder: 'GROUP', repeated: true }),
+    ...tokenOptions,
+    validFor: option(text.default('720h'), 'how long it is valid', { placeholder: 'DURATION', shownDefault: '720h' }),
+  },
+  async run(values, context) {
+    const [name = ''] = context.positionals
+    const reply = await createClient(values).need('POST', '/tokens/user', {
+      name,
+      groups: values.group,
+      validFor: values.validFor,
+    })
+    deliver(context, values.out, reply.text.trim())
+    return 0
+  },
+})

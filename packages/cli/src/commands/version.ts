@@ -1,0 +1,22 @@
+import { version as apiVersion } from '@zonemesh/plane/api/system.ts'
+import { clientOptions, createClient } from '../client.ts'
+import { defineCommand } from '../command.ts'
+
+export const version = defineCommand({
+  name: 'version',
+  summary: 'show the version of this command and of the control plane it would talk to',
+  usage: '[--address URL]',
+  examples: ['zonemesh version'],
+  arity: { min: 0, max: 0 },
+  options: clientOptions,
+  async run(values, { print }) {
+    print(`client ${apiVersion} (Node ${process.versions.node})`)
+    const reply = await createClient(values)
+      .call('GET', '/')
+      .catch(() => undefined)
+    const body: unknown = reply?.json
+    const server: unknown = body !== null && typeof body === 'object' ? Reflect.get(body, 'version') : undefined
+    print(server === undefined ? `server none at ${values.address}` : `server ${String(server)} at ${values.address}`)
+    return 0
+  },
+})

@@ -1,0 +1,33 @@
+import { createServer, type Server } from 'node:http'
+
+/** What the demo's service says of itself: who answered, and what arrived. */
+export interface EchoIdentity {
+  readonly service: string
+  readonly zone: string
+  readonly version: string
+}
+
+/** A service that answers every request with who it is. */
+export function startEcho(identity: EchoIdentity, host: string, port: number): Promise<Server> {
+  const server = createServer((request, response) => {
+    request.resume()
+    const { headers } = request
+    const body = {
+      ...identity,
+      method: request.method,
+      path: request.url,
+      host: headers.host,
+      route: headers['x-demo-route'],
+    }
+    response.writeHead(200, {
+      'content-type': 'application/json',
+      'x-zone': identity.zone,
+      'x-version': identity.version,
+    })
+    response.end(`${JSON.stringify(body)}\n`)
+  })
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => resolve(server))
+  })
+}

@@ -1,0 +1,38 @@
+import { createServer, request, type Server } from 'node:http'
+import { resolve } from '@zonemesh/shared/dns/resolve.ts'
+
+/** Where nginx is not installed: a small reverse proxy that does what the demo wants of it, resolving a .mesh name per request. */
+export function startNameGateway(
+  target: { readonly resolver: string; readonly name: string; readonly port: number },
+  host: string,
+  port: number,
+): Promise<Server> {
+  const [resolverHost = '', resolverPort = '53'] = target.resolver.split(':')
+  const server = createServer(async (incoming, response) => {
+    try {
+      const answer = await resolve(
+        target.name,
+        { host: resolverHost, port: Number(resolverPort) },
+        AbortSignal.timeout(3_000),
+      )
+      const [address] = answer.addresses
+      if (address === undefined) throw new Error(`${target.name} has no address`)
+      const headers = { ...incoming.headers, host: target.name }
+      const outgoing = request(
+        { host: address, port: target.port, path: incoming.url, method: incoming.method, headers },
+        (upstream) => {
+          response.writeHead(upstream.statusCode ?? 502, upstream.headers)
+          upstream.pipe(response)
+        },
+      )
+      outgoing.on('error', (error) => response.writeHead(502).end(`${error.message}\n`))
+      incoming.pipe(outgoing)
+    } catch (thrown) {
+      response.writeHead(502).end(`${thrown instanceof Error ? thrown.message : String(thrown)}\n`)
+    }
+  })
+  return new Promise((resolveStarted, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => resolveStarted(server))
+  })
+}

@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const mainFile = fileURLToPath(new URL('../main.ts', import.meta.url))
+
+export interface Running {
+  readonly name: string
+  readonly pid: number
+  readonly logFile: string
+  readonly exited: Promise<number | string>
+  readonly process: ChildProcess
+}
+
+/** The last lines of a log, for an error message. */
+function tail(file: string): string {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-6).join('\n')
+}
+
+/** The processes of a demo: each one writes its log to a file, and none outlives it. */
+export function createProcesses(folder: string) {
+  const running = new Map<string, Running>()
+  let stopping = false
+
+  function start(
+    name: string,
+    command: string,
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv = process.env,
+  ): Running {
+    const logFile = join(folder, `${name}.log`)
+    const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+    // Own groups: Ctrl-C reaches this process alone, which then stops them in order.
+    const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', 'pipe'], env: environment, detached: true })
+    child.stdout?.pipe(log, { end: false })
+    child.stderr?.pipe(log, { end: false })
+    const exited = new Promise<number | string>((resolve) => {
+      child.once('error', (error) => resolve(error.message))
+      child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
+    })
+    const one: Running = { name, pid: child.pid ?? 0, logFile, exited, process: child }
+    running.set(name, one)
+    void exited.then(() => {
+      if (running.get(name) === one) running.delete(name)
+    })
+    return one
+  }
+
+  return {
+    /** Another command of ours under the same Node. */
+    startOwn: (name: string, args: readonly string[]): Running =>
+      start(name, process.execPath, ['--disable-warning=ExperimentalWarning', mainFile, ...args]),
+    start,
+    get: (name: string): Running | undefined => running.get(name),
+    /** Fails with the end of its log when a process that should run has ended. */
+    async watch(): Promise<never> {
+      const ended = await Promise.race([...running.values()].map(async (one) => ({ one, how: await one.exited })))
+      if (stopping) return new Promise(() => {})
+      throw new Error(`${ended.one.name} ended with ${ended.how}:\n${tail(ended.one.logFile)}`)
+    },
+    async stop(): Promise<void> {
+      stopping = true
+      // Proxies first: they take their rows with them while their zone still listens.
+      const order = [...running.values()].reverse()
+      const proxies = order.filter((one) => !/^(global|zone-)/.test(one.name))
+      const planes = order.filter((one) => /^(global|zone-)/.test(one.name))
+      for (const group of [proxies, planes]) {
+        for (const one of group) one.process.kill('SIGTERM')
+        const all = Promise.all(group.map((one) => one.exited))
+        const timer = setTimeout(() => {
+          for (const one of group) one.process.kill('SIGKILL')
+        }, 8_000)
+        await all
+        clearTimeout(timer)
+      }
+    },
+  }
+}
+export type Processes = ReturnType<typeof createProcesses>

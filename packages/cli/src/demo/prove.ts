@@ -1,0 +1,159 @@
+import { Agent } from 'node:http'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { resolve } from '@zonemesh/shared/dns/resolve.ts'
+import { readDocuments } from '../documents.ts'
+import { type HttpAnswer, requestOnce, untilAnswer } from './http.ts'
+import { type Demo, demoFolder, type Steps } from './run.ts'
+import { meshName } from './scene.ts'
+
+const local = '127.0.0.1'
+const limitMs = 30_000
+const describe = (answer: HttpAnswer): string => `${answer.status} ${answer.body.trim().slice(0, 200)}`
+const answeredBy = (answer: HttpAnswer, zone: string, version?: string): boolean =>
+  answer.status === 200 &&
+  answer.headers['x-zone'] === zone &&
+  (version === undefined || answer.headers['x-version'] === version)
+
+/** The route that sends everything to one version. */
+async function routeTo(demo: Demo, version: string): Promise<object> {
+  const [document] = await readDocuments([join(demoFolder, 'policies/40-route.yaml')], { ...demo.variables, version })
+  // The file holds one object.
+  return document?.content as object
+}
+
+/** Changes the route on the global; returns how long it took until the gateway of the other zone answered the new way. */
+export async function changeRoute(demo: Demo, version: string): Promise<number> {
+  const body = await routeTo(demo, version)
+  using agent = disposable(new Agent({ keepAlive: true, maxSockets: 1 }))
+  const ask = () =>
+    requestOnce({ host: local, port: demo.gatewayPort, hostname: demo.scene.hostname, path: '/', agent: agent.value })
+  await ask()
+  const startMs = performance.now()
+  const written = demo.global.need('PUT', `/meshes/${demo.scene.mesh}/meshgatewayroutes/${demo.scene.route}`, body)
+  for (;;) {
+    const answer = await ask()
+    const nowMs = performance.now()
+    if (answeredBy(answer, 'west', version)) {
+      await written
+      return nowMs - startMs
+    }
+    if (nowMs - startMs > 10_000)
+      throw new Error(`the gateway did not take the new route within 10 s; it answers ${describe(answer)}`)
+  }
+}
+
+const disposable = (value: Agent) => ({ value, [Symbol.dispose]: () => value.destroy() })
+
+/** Shows, step by step, that the scene does what it is for. Throws at the first thing that is not so. */
+export async function prove(demo: Demo, steps: Steps): Promise<void> {
+  const { scene } = demo
+  const gateway = (path: string) => () =>
+    requestOnce({ host: local, port: demo.gatewayPort, hostname: scene.hostname, path })
+  const first = await untilAnswer(
+    "east's gateway answers from west",
+    limitMs,
+    gateway('/'),
+    (answer) => answeredBy(answer, 'west', scene.version1),
+    describe,
+  )
+  steps.done(
+    `Envoys configured; a request to http://${scene.hostname}:${demo.gatewayPort}/ entered in east and was answered in ${String(first.headers['x-zone'])} by ${String(first.headers['x-version'])}`,
+  )
+
+  const split = new Set<string>()
+  await untilAnswer(
+    'the split reaches both versions',
+    limitMs,
+    gateway('/split'),
+    (answer) =>
+      split.add(String(answer.headers['x-version'])).size >= 2 &&
+      split.has(scene.version1) &&
+      split.has(scene.version2),
+    describe,
+  )
+  steps.done(`weights ${scene.weight1}:${scene.weight2}: both ${scene.version1} and ${scene.version2} answer on /split`)
+
+  const name = meshName(scene.service)
+  const answer = await untilAnswer(
+    `${name} resolves in east`,
+    limitMs,
+    () => resolve(name, { host: local, port: demo.zones.east.dnsPort }, AbortSignal.timeout(2_000)),
+    (one) => one.addresses.length > 0,
+    (one) => `rcode ${one.rcode}`,
+  )
+  steps.done(`${name} is ${answer.addresses.join(', ')} at the resolver of zone east`)
+
+  const delegated = () =>
+    requestOnce({ host: local, port: demo.delegatedPort, hostname: 'anything.example', path: '/by-name' })
+  await untilAnswer(
+    'the delegated gateway reaches west by name',
+    limitMs,
+    delegated,
+    (one) => answeredBy(one, 'west'),
+    describe,
+  )
+  steps.done(
+    `the delegated gateway (${demo.delegatedKind}) reached west as http://${name}:${scene.servicePort} through its sidecar`,
+  )
+
+  const client = () => requestOnce({ host: local, port: demo.clientOutboundPort, hostname: scene.service, path: '/' })
+  await untilAnswer(
+    'the client reaches west through its outbound',
+    limitMs,
+    client,
+    (one) => answeredBy(one, 'west'),
+    describe,
+  )
+  steps.done(`the client service reached west through its outbound on port ${demo.clientOutboundPort}`)
+
+  const delayMs = await changeRoute(demo, scene.version2)
+  steps.done(
+    `route changed on the global: east's gateway answered from ${scene.version2} after ${delayMs.toFixed(1)} ms`,
+  )
+  await changeRoute(demo, scene.version1)
+}
+
+/** Lines that work as pasted in another terminal, from the folder of the project. */
+export function invitations(demo: Demo, hasDig: boolean): string[] {
+  const { scene } = demo
+  const zonemesh = 'bin/zonemesh'
+  const access = `--address ${demo.globalAddress} --token-file ${demo.adminTokenFile}`
+  const name = meshName(scene.service)
+  const [resolverHost, resolverPort] = demo.sidecarResolver.split(':')
+  return [
+    `curl -s --resolve ${scene.hostname}:${demo.gatewayPort}:${local} http://${scene.hostname}:${demo.gatewayPort}/`,
+    `curl -s --resolve ${scene.hostname}:${demo.gatewayPort}:${local} http://${scene.hostname}:${demo.gatewayPort}/split`,
+    `curl -s http://${local}:${demo.delegatedPort}/`,
+    `${zonemesh} resolve ${name} --at ${local}:${demo.zones.east.dnsPort}`,
+    `${zonemesh} resolve ${name} --at ${demo.sidecarResolver}`,
+    ...(hasDig
+      ? [
+          `dig +short @${local} -p ${demo.zones.east.dnsPort} ${name}`,
+          `dig +short @${resolverHost} -p ${resolverPort} ${name}`,
+        ]
+      : []),
+    `${zonemesh} status ${access}`,
+    `${zonemesh} status --address ${demo.zones.east.apiAddress}`,
+    `${zonemesh} get dataplanes --mesh ${scene.mesh} ${access}`,
+    `${zonemesh} get meshgatewayroute ${scene.route} --mesh ${scene.mesh} -o yaml ${access}`,
+    `${zonemesh} apply -f demo/policies/40-route.yaml ${Object.entries({ ...demo.variables, version: scene.version2 })
+      .filter(([key]) =>
+        [
+          'mesh',
+          'route',
+          'gateway',
+          'listenerTag',
+          'hostname',
+          'service',
+          'version',
+          'version1',
+          'version2',
+          'weight1',
+          'weight2',
+        ].includes(key),
+      )
+      .map(([key, value]) => `--var ${key}=${value}`)
+      .join(' ')} --wait served@all --timeout 5s ${access}`,
+  ]
+}

@@ -1,0 +1,104 @@
+import { createServer } from 'node:net'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+
+/** Everything in the demo that has a name or a number. Without a seed the names of the documents; with one, drawn from it. */
+export interface Scene {
+  readonly mesh: string
+  readonly gateway: string
+  readonly delegated: string
+  readonly client: string
+  /** `<svc>_<ns>_svc_<port>` */
+  readonly service: string
+  /** The port in its name. */
+  readonly servicePort: number
+  readonly hostname: string
+  readonly listenerTag: string
+  readonly route: string
+  readonly version1: string
+  readonly version2: string
+  readonly weight1: number
+  readonly weight2: number
+}
+
+export const defaultScene: Scene = {
+  mesh: 'default',
+  gateway: 'edge-gateway',
+  delegated: 'shop-gateway',
+  client: 'client_demo_svc_3000',
+  service: 'echo_demo_svc_8080',
+  servicePort: 8080,
+  hostname: 'shop.example.com',
+  listenerTag: 'http-main',
+  route: 'shop',
+  version1: 'v1',
+  version2: 'v2',
+  weight1: 90,
+  weight2: 10,
+}
+
+const words = [
+  'amber',
+  'birch',
+  'cedar',
+  'delta',
+  'ember',
+  'fjord',
+  'grove',
+  'heron',
+  'islet',
+  'juniper',
+  'kelp',
+  'lotus',
+  'maple',
+  'nectar',
+  'onyx',
+  'pebble',
+]
+
+/** A scene drawn from a seed: nothing in the demo can have been fixed by hand for one set of names. */
+export function drawScene(seed: number | undefined): Scene {
+  if (seed === undefined) return defaultScene
+  const random = createSeededRandom(seed)
+  const number = (from: number, to: number) => from + Math.floor(random.fraction() * (to - from + 1))
+  const left = [...words]
+  const word = () => left.splice(number(0, left.length - 1), 1)[0] ?? 'word'
+  const servicePort = number(1024, 9999)
+  const namespace = word()
+  const weight1 = number(1, 99)
+  return {
+    mesh: 'default',
+    gateway: `${word()}-gateway`,
+    delegated: `${word()}-gateway`,
+    client: `${word()}_${namespace}_svc_${number(1024, 9999)}`,
+    service: `${word()}_${namespace}_svc_${servicePort}`,
+    servicePort,
+    hostname: `${word()}.${word()}.example`,
+    listenerTag: `http-${number(100, 999)}`,
+    route: word(),
+    version1: `${word()}-1`,
+    version2: `${word()}-2`,
+    weight1,
+    weight2: 100 - weight1,
+  }
+}
+
+/** `echo_demo_svc_8080` → `echo.demo.svc.8080.mesh`. */
+export const meshName = (service: string): string => `${service.replaceAll('_', '.')}.mesh`
+
+const isFree = (port: number, host: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, host, () => server.close(() => resolve(true)))
+  })
+
+/** Free ports below those that the system gives to outgoing connections, so that nobody takes them between now and their use. */
+export async function freePorts(random: Random, count: number): Promise<number[]> {
+  const ports = new Set<number>()
+  while (ports.size < count) {
+    const port = 12_000 + Math.floor(random.fraction() * 18_000)
+    if (!ports.has(port) && (await isFree(port, '0.0.0.0'))) ports.add(port)
+  }
+  return [...ports]
+}

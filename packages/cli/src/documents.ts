@@ -1,0 +1,94 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { parseAllDocuments } from 'yaml'
+import { CommandError } from './command.ts'
+
+/** One YAML document with where it stands. */
+export interface SourceDocument {
+  readonly file: string
+  /** Counted from 1 over the non-empty documents of the file. */
+  readonly number: number
+  readonly line: number
+  readonly content?: unknown
+  /** Why it cannot be read. */
+  readonly error?: string
+}
+
+/** Puts values for `{{name}}`; an unknown name is an error that lists the known ones. */
+export function fillVariables(text: string, variables: Readonly<Record<string, string>>, file: string): string {
+  return text.replace(/\{\{\s*([\w.-]+)\s*\}\}/g, (_whole, name: string) => {
+    const value = variables[name]
+    if (value === undefined) {
+      const known = Object.keys(variables).join(', ') || 'none are given'
+      throw new CommandError(`${file}: no value for {{${name}}}; give one with --var ${name}=… (known: ${known})`, 1)
+    }
+    return value
+  })
+}
+
+function parseFile(file: string, text: string): SourceDocument[] {
+  const documents: SourceDocument[] = []
+  for (const document of parseAllDocuments(text)) {
+    if (!('contents' in document)) continue
+    const start = document.contents?.range?.[0] ?? document.range?.[0] ?? 0
+    const line = text.slice(0, start).split('\n').length
+    const number = documents.length + 1
+    const [error] = document.errors
+    if (error)
+      documents.push({
+        file,
+        number,
+        line: error.linePos?.[0].line ?? line,
+        error: error.message.split('\n')[0] ?? 'not YAML',
+      })
+    else if (document.contents !== null) documents.push({ file, number, line, content: document.toJS() })
+  }
+  return documents
+}
+
+async function readStdin(): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk))
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+const isYaml = (name: string): boolean => /\.(ya?ml|json)$/.test(name)
+
+/** All documents of a file, of the files of a folder (by name), or of standard input (`-`). */
+export async function readDocuments(
+  sources: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): Promise<SourceDocument[]> {
+  const documents: SourceDocument[] = []
+  for (const source of sources) {
+    try {
+      const files =
+        source === '-' || !statSync(source).isDirectory()
+          ? [source]
+          : readdirSync(source)
+              .filter(isYaml)
+              .sort()
+              .map((name) => join(source, name))
+      for (const file of files) {
+        const text = file === '-' ? await readStdin() : readFileSync(file, 'utf8')
+        documents.push(...parseFile(file === '-' ? 'standard input' : file, fillVariables(text, variables, file)))
+      }
+    } catch (thrown) {
+      if (thrown instanceof CommandError) throw thrown
+      throw new CommandError(`cannot read ${source}: ${messageOf(thrown)}`)
+    }
+  }
+  return documents
+}
+
+/** `["a=1", "b=2"]` as a record. */
+export function readVariables(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at < 1) throw new CommandError(`--var: expected NAME=VALUE, found "${pair}"`, 2)
+      return [pair.slice(0, at), pair.slice(at + 1)]
+    }),
+  )
+}

@@ -1,0 +1,28 @@
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { nearest } from '@zonemesh/core/kinds/kind.ts'
+import { publicKinds } from '@zonemesh/core/registry.ts'
+import { CommandError } from './command.ts'
+
+/** A kind by any spelling people use: `MeshGateway`, `meshgateway`, `meshgateways`, `mesh-gateway`, `mgw`. */
+export function kindByWord(word: string): Kind {
+  const plain = (text: string) => text.toLowerCase().replaceAll('-', '')
+  const wanted = plain(word)
+  const found = publicKinds.find((kind) =>
+    [kind.name, kind.path, ...kind.pathAliases, kind.shortName].some((name) => name !== '' && plain(name) === wanted),
+  )
+  if (found) return found
+  const candidate = nearest(
+    word,
+    publicKinds.flatMap((kind) => [kind.name.toLowerCase(), kind.path]),
+  )
+  throw new CommandError(
+    `unknown kind "${word}"${candidate ? `; did you mean "${candidate}"?` : ''} Known: ${publicKinds.map((kind) => kind.name.toLowerCase()).join(', ')}`,
+    2,
+  )
+}
+
+/** The URL of a collection or item. */
+export function pathOf(kind: Kind, mesh: string, name?: string): string {
+  const collection = kind.scope === 'mesh' ? `/meshes/${encodeURIComponent(mesh)}/${kind.path}` : `/${kind.path}`
+  return name === undefined ? collection : `${collection}/${encodeURIComponent(name)}`
+}

@@ -1,0 +1,19 @@
+import type { Env } from '@zonemesh/plane/lifecycle.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { createLog, type LogLevel } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+
+/** The real world for a process that runs until it is stopped. */
+export const createEnv = (level: LogLevel, name: string): Env => ({
+  clock: systemClock,
+  random: systemRandom,
+  log: createLog({ level, name }),
+})
+
+/** Waits for SIGINT or SIGTERM, then closes. */
+export async function untilStopped(env: Env, signal: AbortSignal, close: () => Promise<void>): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  env.log.info({}, 'stopping')
+  await close()
+  env.log.info({}, 'stopped')
+}

@@ -1,0 +1,191 @@
+import { hostname } from 'node:os'
+import type { ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
+import { startApi } from '@zonemesh/plane/api/server.ts'
+import { version } from '@zonemesh/plane/api/system.ts'
+import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
+import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
+import { startHealth } from '@zonemesh/plane/health/health.ts'
+import { createClosers, createReconciler, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
+import { sightRules } from '@zonemesh/plane/sight.ts'
+import { shownSpec } from '@zonemesh/plane/status/shown.ts'
+import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
+import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
+import type { globalOptions } from './options.ts'
+import { createStatus } from './status/status.ts'
+
+export type GlobalConfig = Values<typeof globalOptions>
+
+export interface RunningGlobal {
+  readonly apiPort: number
+  readonly apiTlsPort: number | undefined
+  readonly syncPort: number
+  readonly healthPort: number
+  readonly pin: string
+  close(): Promise<void>
+}
+
+async function ensureDefaults(store: Store): Promise<void> {
+  await store.commit({
+    changes: [
+      {
+        op: 'put',
+        key: { origin: globalOrigin, kind: 'Mesh', mesh: '', name: 'default' },
+        labels: {},
+        spec: {},
+        expect: { absent: true },
+      },
+    ],
+    subject: 'mesh-system:control-plane',
+    intent: 'the mesh that is always there',
+  })
+}
+
+/** The zone that a token stands for: it is ours, it is for a control plane, and the Zone exists and is not disabled. */
+async function authenticateZone(
+  tokens: Tokens,
+  store: Store,
+  token: string,
+): Promise<Result<{ readonly zone: string }, string>> {
+  const claims = await tokens.verify('zone', '', token)
+  if (!claims.ok) return claims
+  const { Zone, Scope } = claims.value
+  const zone = typeof Zone === 'string' ? Zone : ''
+  const scopes: readonly unknown[] = Array.isArray(Scope) ? Scope : []
+  if (zone === '') return err('the token names no zone')
+  if (!scopes.includes('cp')) return err(`the token's scope is ${scopes.join(', ') || 'empty'}, expected cp`)
+  const row = (await store.get({ origin: globalOrigin, kind: 'Zone', mesh: '', name: zone }))?.row
+  if (!row) return err(`there is no Zone "${zone}"; \`zonemesh token zone ${zone}\` creates it`)
+  // The kind says what its spec is.
+  return (row.spec as ZoneSpec).enabled === false ? err(`the Zone "${zone}" is disabled`) : ok({ zone })
+}
+
+/** Waits for the zones that count: every enabled one, or those that were named. */
+async function receipt(
+  store: Store,
+  sync: SyncServer,
+  revision: number,
+  level: 'stored' | 'served',
+  named: readonly string[] | undefined,
+  timeoutMs: number,
+): Promise<Receipt> {
+  const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
+  // The kind says what its spec is.
+  const enabled = rows.filter((row) => (row.spec as ZoneSpec).enabled !== false).map((row) => row.key.name)
+  const zones = named ?? enabled
+  const results = await sync.waitFor({ revision, level, zones, timeoutMs }, new AbortController().signal)
+  const list = results.map((one) => {
+    const rejected = one.verdicts.map(
+      (verdict) => `${verdict.key.split('/').slice(1).filter(Boolean).join('/')}: ${verdict.reason}`,
+    )
+    const silent = one.silentProxies.length > 0 ? [`silent: ${one.silentProxies.join(', ')}`] : []
+    const reason = [
+      ...(one.state === 'pending' ? [enabled.includes(one.zone) ? one.reason : 'no such enabled zone'] : []),
+      ...rejected,
+      ...silent,
+    ].join('; ')
+    const delayMs = one.state === 'done' ? one.delayMs : undefined
+    const state =
+      one.state === 'pending' ? ('pending' as const) : rejected.length > 0 ? ('refused' as const) : ('reached' as const)
+    return {
+      zone: one.zone,
+      state,
+      ...(delayMs === undefined ? {} : { delayMs }),
+      ...(reason === '' ? {} : { reason }),
+    }
+  })
+  return { revision: String(revision), level, complete: list.every((one) => one.state === 'reached'), zones: list }
+}
+
+/** Starts a global control plane. Throws with one clear sentence when something it needs cannot be had. */
+export async function startGlobal(
+  env: Env,
+  config: GlobalConfig,
+  shown: Parameters<typeof shownValues>[0],
+): Promise<RunningGlobal> {
+  const { clock, log } = env
+  const closers = createClosers(log)
+  try {
+    const store = await openStore(env, config.dataDir, config.historyRevisions)
+    closers.add('the store', () => store.close())
+    const sealer = openSealer(config.dataDir)
+    const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
+    await ensureDefaults(store)
+    const commit: Store['commit'] = (input) => store.commit(input)
+    const base = { store, sealer, origin: globalOrigin, clock, log, commit }
+    const tokens = createTokens(env, createKeySource({ ...base, owns: () => true }))
+    const owner = createAuthorityOwner(base)
+    const authorities = createReconciler(log, 'the authorities of meshes', () => owner.reconcile())
+    const watch = store.onMark(() => void authorities.wake())
+    closers.add('the watch for meshes', () => watch[Symbol.dispose]())
+    await authorities.wake()
+
+    const sync = await startSyncServer(
+      { store, clock, log, rules: sightRules, authenticate: (token) => authenticateZone(tokens, store, token) },
+      {
+        host: config.host,
+        port: config.syncPort,
+        tls: { cert: tls.certificate, key: tls.key },
+        version,
+        hostname: hostname(),
+      },
+    )
+    closers.add('sync', () => sync[Symbol.asyncDispose]())
+    const status = createStatus({ store, sync, clock })
+    const plane: ApiPlane = {
+      role: 'global',
+      origin: globalOrigin,
+      writeElsewhere: '',
+      store,
+      tokens,
+      sealer,
+      clock,
+      log,
+      localhostIsAdmin: config.localhostIsAdmin,
+      instanceId: `${hostname()}-${process.pid.toString(16)}`,
+      commit,
+      insight: (kind, row) => status.insight(kind, row),
+      status: () => status.report(),
+      isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
+      receipt: (revision, level, zones, timeoutMs) => receipt(store, sync, revision, level, zones, timeoutMs),
+      config: { mode: 'global', environment: 'universal', ...shownValues(shown, config) } as JsonObject,
+      join: { pin: tls.pin, syncPort: sync.port },
+      decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),
+    }
+    const api = await startApi(plane, {
+      host: config.host,
+      port: config.apiPort,
+      tls: { port: config.apiTlsPort, certificate: tls.certificate, key: tls.key },
+    })
+    closers.add('the API', () => api.close())
+    const health = await startHealth(
+      {
+        isReady: () => true,
+        meter: () => ({ zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length }),
+      },
+      { host: config.host, port: config.healthPort },
+    )
+    closers.add('health', () => health.close())
+    log.info(
+      { api: api.port, apiTls: api.tlsPort, sync: sync.port, health: health.port, store: store.id },
+      'the global control plane is ready',
+    )
+    return {
+      apiPort: api.port,
+      apiTlsPort: api.tlsPort,
+      syncPort: sync.port,
+      healthPort: health.port,
+      pin: tls.pin,
+      close: () => closers.close(),
+    }
+  } catch (thrown) {
+    await closers.close()
+    throw thrown
+  }
+}

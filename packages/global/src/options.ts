@@ -1,0 +1,11 @@
+import { option, port } from '@zonemesh/plane/config/options.ts'
+import { planeOptions } from '@zonemesh/plane/config/plane-options.ts'
+
+/** Settings of `zonemesh global`. */
+export const globalOptions = {
+  ...planeOptions,
+  syncPort: option(port.default(5685), 'port that zones connect to (gRPC over TLS)', {
+    placeholder: 'PORT',
+    shownDefault: '5685',
+  }),
+}

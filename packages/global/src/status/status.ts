@@ -1,0 +1,98 @@
+import type { ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { unservedFields } from '@zonemesh/plane/status/shown.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { SyncServer } from '@zonemesh/shared/sync/server.ts'
+import type { ZoneStatus } from '@zonemesh/shared/sync/zone-status.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly sync: SyncServer
+  readonly clock: Clock
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString()
+
+/** What a zone last reported of its proxies: insights by key text. */
+const reported = (status: ZoneStatus | undefined): Readonly<Record<string, JsonObject>> => status?.report ?? {}
+
+/** Kuma's ZoneInsight, as far as there is something true to say. */
+function zoneInsight(status: ZoneStatus): JsonObject {
+  const { rowsApplied, rowsRefused } = status.counters
+  return {
+    subscriptions: [
+      {
+        id: `${status.zone}-${status.epoch}`,
+        globalInstanceId: 'global',
+        zoneInstanceId: status.host,
+        ...(status.connected
+          ? { connectTime: iso(status.sinceMs) }
+          : { connectTime: iso(status.startedAtMs), disconnectTime: iso(status.sinceMs) }),
+        generation: status.epoch,
+        status: {
+          lastUpdateTime: iso(status.lastBookmarkAtMs),
+          total: {
+            responsesSent: String(rowsApplied + rowsRefused),
+            responsesAcknowledged: String(rowsApplied),
+            ...(rowsRefused > 0 ? { responsesRejected: String(rowsRefused) } : {}),
+          },
+          stat: {},
+        },
+        version: { kumaCp: { version: status.version } },
+        authTokenProvided: true,
+      },
+    ],
+  }
+}
+
+/** What the global knows of its zones and proxies. State, never log: it comes from bookmarks and is gone with the process. */
+export function createStatus({ store, sync, clock }: Deps) {
+  return {
+    insight(kind: string, row: Row): JsonObject | undefined {
+      if (kind === 'Zone') {
+        const status = sync.zones().get(row.key.name)
+        return status && status.epoch > 0 ? zoneInsight(status) : undefined
+      }
+      return reported(sync.zones().get(row.key.origin))[keyText(row.key)]
+    },
+    async report(): Promise<JsonObject> {
+      const head = await store.head()
+      const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
+      const zones = rows.map((row): JsonObject => {
+        const status = sync.zones().get(row.key.name)
+        // The kind says what its spec is.
+        const enabled = (row.spec as ZoneSpec).enabled !== false
+        if (!status)
+          return {
+            zone: row.key.name,
+            enabled,
+            connected: false,
+            reason: 'never seen since this control plane started',
+          }
+        return {
+          zone: row.key.name,
+          enabled,
+          connected: status.connected,
+          since: iso(status.sinceMs),
+          epoch: status.epoch,
+          host: status.host,
+          version: status.version,
+          revision: { head: head.revision, sent: status.sent, stored: status.stored, served: status.served },
+          current: status.connected && status.lag === 0,
+          lagRevisions: status.lag,
+          lastProgressMsAgo: status.lastProgressAtMs > 0 ? Math.round(clock.wallMs() - status.lastProgressAtMs) : -1,
+          proxies: {
+            total: status.counters.proxies,
+            connected: status.counters.proxiesConnected,
+            silent: [...status.silentProxies],
+          },
+          verdicts: status.verdicts.map((verdict) => ({ ...verdict })),
+          ...(status.connected ? {} : { reason: status.lastEnd ?? 'connection lost' }),
+        }
+      })
+      return { role: 'global', store: store.id, revision: head.revision, zones, unserved: await unservedFields(store) }
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+
+export interface Env {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** The store of a plane: a file in its data folder, or memory without one. */
+export async function openStore(env: Env, dataDir: string | undefined, horizonRevisions: number): Promise<Store> {
+  if (dataDir === undefined) return createMemoryStore(env, { horizonRevisions })
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  return openSqliteStore(env, { path: join(dataDir, 'store.db'), horizonRevisions })
+}
+
+/** Runs `task` whenever asked, one at a time; a request during a run makes one more run. Errors are logged and end nothing. */
+export function createReconciler(log: Log, what: string, task: () => Promise<void>) {
+  let running: Promise<void> | undefined
+  let again = false
+  async function loop(): Promise<void> {
+    do {
+      again = false
+      try {
+        await task()
+      } catch (thrown) {
+        log.error({ err: thrown }, `cannot bring ${what} up to date`)
+      }
+    } while (again)
+    running = undefined
+  }
+  return {
+    wake(): Promise<void> {
+      if (running) again = true
+      else running = loop()
+      return running
+    },
+    idle: (): Promise<void> => running ?? Promise.resolve(),
+  }
+}
+
+/** Closes things in the reverse order of their opening; every one gets its turn. */
+export function createClosers(log: Log) {
+  const closers: { readonly what: string; readonly close: () => unknown }[] = []
+  return {
+    add(what: string, close: () => unknown): void {
+      closers.push({ what, close })
+    },
+    async close(): Promise<void> {
+      for (const { what, close } of closers.splice(0).reverse()) {
+        try {
+          await close()
+        } catch (thrown) {
+          log.error({ err: thrown }, `cannot close ${what}`)
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,87 @@
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { isNewer } from '@zonemesh/shared/resource/resource.ts'
+import type { Change, Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/store/store.ts'
+
+/** Something the zone decides by itself whenever rows change: virtual addresses, announced services. */
+export interface Derivation {
+  /** The rows that follow from these changes. Changes nothing. */
+  preview(changes: readonly Change[], nowMs: number): readonly Change[]
+  /** What was written, own rows included; also how it loads at start. */
+  applied(versions: readonly Version[]): void
+}
+
+const changesMax = 1000
+
+/**
+ * A store whose commits carry what follows from them, in the same transaction: an announced service cannot be seen
+ * without its Dataplane, nor a name without its address. Commits go one after the other, because each preview builds on
+ * what the former one wrote.
+ */
+export function deriveOnCommit(
+  deps: { readonly clock: Clock },
+  store: Store,
+  derivations: readonly Derivation[],
+): Store {
+  let last: Promise<unknown> = Promise.resolve()
+
+  /** Received rows that the store would skip must not have consequences. */
+  async function effective(changes: readonly Change[]): Promise<Change[]> {
+    const kept: Change[] = []
+    for (const change of changes) {
+      if (change.op !== 'forget' && change.stamp) {
+        const here = await store.get(change.key)
+        if (here && !isNewer(change.stamp, here.stamp)) continue
+      }
+      kept.push(change)
+    }
+    return kept
+  }
+
+  async function commit(input: Commit): Promise<CommitOutcome> {
+    const changes = await effective(input.changes)
+    const derived: Change[] = []
+    for (const derivation of derivations)
+      derived.push(...derivation.preview([...changes, ...derived], deps.clock.wallMs()))
+    const together = changes.length + derived.length <= changesMax
+    // Too many for one commit: consequences first, held back from the mark until their cause is there.
+    for (let at = 0; !together && at < derived.length; at += changesMax) {
+      const part = await store.commit({ ...input, changes: derived.slice(at, at + changesMax), mark: false })
+      if (!part.ok) return part
+      for (const derivation of derivations) derivation.applied(part.written)
+    }
+    const outcome = await store.commit({ ...input, changes: together ? [...changes, ...derived] : changes })
+    if (outcome.ok) for (const derivation of derivations) derivation.applied(outcome.written)
+    return outcome
+  }
+
+  return {
+    id: store.id,
+    incarnation: store.incarnation,
+    head: () => store.head(),
+    mark: () => store.mark(),
+    get: (key) => store.get(key),
+    scan: (selection, options) => store.scan(selection, options),
+    changesSince: (after, through, options) => store.changesSince(after, through, options),
+    history: (key) => store.history(key),
+    records: (options) => store.records(options),
+    standing: (position) => store.standing(position),
+    onMark: (listener) => store.onMark(listener),
+    close: () => store.close(),
+    commit(input) {
+      const next = last.then(() => commit(input))
+      last = next.catch(() => undefined)
+      return next
+    },
+  }
+}
+
+/** Gives the derivations all live rows, before the first commit. */
+export async function loadDerivations(store: Store, derivations: readonly Derivation[]): Promise<void> {
+  const { revision } = await store.head()
+  let resume: string | undefined
+  do {
+    const page = await store.changesSince(0, revision, { limit: 1000, ...(resume === undefined ? {} : { resume }) })
+    for (const derivation of derivations) derivation.applied(page.versions)
+    resume = page.next
+  } while (resume !== undefined)
+}

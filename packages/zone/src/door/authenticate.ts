@@ -1,0 +1,61 @@
+import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
+import type { Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
+import type { ProxyIdentity } from '../xds/contract.ts'
+
+/** All values of each tag of a Dataplane. */
+function tagValues(spec: DataplaneSpec): Map<string, Set<string>> {
+  const values = new Map<string, Set<string>>()
+  const sets = [spec.networking?.gateway?.tags, ...(spec.networking?.inbound ?? []).map((one) => one.tags)]
+  for (const tags of sets) {
+    for (const [key, value] of Object.entries(tags ?? {})) values.set(key, (values.get(key) ?? new Set()).add(value))
+  }
+  return values
+}
+
+/** What a dataplane token says of the proxy that shows it (REST reference §4.6). */
+function checkDataplane(
+  claims: JsonObject,
+  proxy: ProxyIdentity,
+  spec: DataplaneSpec | undefined,
+): Result<void, string> {
+  const { Name, Mesh, Tags } = claims
+  if (Mesh && Mesh !== proxy.mesh)
+    return err(`the token is for mesh "${String(Mesh)}", the proxy is in mesh "${proxy.mesh}"`)
+  if (Name && Name !== proxy.name)
+    return err(`the token is for the proxy "${String(Name)}", this one is "${proxy.name}"`)
+  if (Tags === null || typeof Tags !== 'object' || Array.isArray(Tags)) return ok(undefined)
+  const allowed = Object.entries(Tags)
+  if (allowed.length === 0 || !spec) return ok(undefined)
+  const values = tagValues(spec)
+  for (const [tag, list] of allowed) {
+    const given = values.get(tag)
+    if (!given) return err(`the token needs the tag "${tag}", which the proxy does not have`)
+    const permitted: readonly unknown[] = Array.isArray(list) ? list : []
+    for (const value of given) if (!permitted.includes(value)) return err(`the token does not allow ${tag}=${value}`)
+  }
+  return ok(undefined)
+}
+
+/** Checks the token of a proxy: a dataplane token for a Dataplane, a zone token with the right scope for a zone proxy. */
+export async function authenticateProxy(
+  deps: { readonly tokens: Tokens; readonly zone: string },
+  token: string | undefined,
+  proxy: ProxyIdentity,
+  spec: DataplaneSpec | undefined,
+): Promise<Result<void, string>> {
+  const bare = token?.replace(/^Bearer\s+/i, '').trim()
+  if (!bare) return err('a token is needed, found none')
+  if (proxy.type === 'dataplane') {
+    const claims = await deps.tokens.verify('dataplane', proxy.mesh, bare)
+    return claims.ok ? checkDataplane(claims.value, proxy, spec) : claims
+  }
+  const claims = await deps.tokens.verify('zone', '', bare)
+  if (!claims.ok) return claims
+  const { Zone, Scope } = claims.value
+  if (Zone && Zone !== deps.zone) return err(`the token is for zone "${String(Zone)}", this is zone "${deps.zone}"`)
+  const scopes: readonly unknown[] = Array.isArray(Scope) ? Scope : []
+  return scopes.includes(proxy.type)
+    ? ok(undefined)
+    : err(`the token's scope is ${scopes.join(', ') || 'empty'}, expected ${proxy.type}`)
+}

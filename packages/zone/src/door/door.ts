@@ -1,0 +1,228 @@
+import { admit, refusalLines } from '@zonemesh/core/admit/admit.ts'
+import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
+import { meshLabel, originLabel, proxyTypeLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
+import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '@zonemesh/core/kinds/dataplane.ts'
+import { completeSpec } from '@zonemesh/plane/api/resources.ts'
+import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
+import type { Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import { err, type JsonObject, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { Engine } from '../engine/engine.ts'
+import type { Leases } from '../leases/leases.ts'
+import type { NameFeeds } from '../names/feeds.ts'
+import type { ProxyStatus } from '../status/proxies.ts'
+import type { BootstrapDeps } from '../xds/bootstrap-http.ts'
+import type { BootstrapSubject } from '../xds/bootstrap-request.ts'
+import type { ProxyIdentity, ProxyType, XdsDeps } from '../xds/contract.ts'
+import { authenticateProxy } from './authenticate.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly zone: string
+  readonly role: 'zone' | 'standalone'
+  readonly sealer: Sealer
+  readonly tokens: Tokens
+  readonly engine: Engine
+  readonly leases: Leases
+  readonly nameFeeds: NameFeeds
+  readonly status: ProxyStatus
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  /** Takes contributions that a proxy refused out of its tables until they change; returns the proxies to compile again. */
+  exclude(sources: readonly string[]): ReadonlySet<string>
+  /** A proxy has answered everything up to a mark. */
+  served(proxy: string, mark: number): void
+}
+
+const kindOfType: Record<ProxyType, string> = { dataplane: 'Dataplane', ingress: 'ZoneIngress', egress: 'ZoneEgress' }
+
+/** The label of rows that a proxy has registered by its stream: they end with their lease. */
+export const leaseLabel = 'zonemesh.io/lease'
+
+const proxyKey = (zone: string, { type, mesh, name }: ProxyIdentity): ResourceKey => ({
+  origin: zone,
+  kind: kindOfType[type],
+  mesh,
+  name,
+})
+
+/** What the zone does for its proxies: lets them in, registers them, gives them tables and names, hears their verdicts. */
+export function createDoor(deps: Deps): XdsDeps {
+  const { store, zone, engine, leases, status, log } = deps
+  const leased = new Set<string>()
+  const facts = new Map<string, ProxyFacts>()
+  const specs = new Map<string, DataplaneSpec>()
+
+  async function meshExists(mesh: string): Promise<boolean> {
+    for (const origin of [globalOrigin, zone]) {
+      if ((await store.get({ origin, kind: 'Mesh', mesh: '', name: mesh }))?.row) return true
+    }
+    return false
+  }
+
+  const stored = async (proxy: ProxyIdentity): Promise<Row | undefined> => (await store.get(proxyKey(zone, proxy)))?.row
+
+  /** The spec of the resource a proxy brings, completed; or why it cannot be taken. */
+  function read(
+    proxy: Pick<ProxyIdentity, 'type'>,
+    resource: JsonObject,
+  ): Result<{ mesh: string; name: string; spec: JsonObject; labels: Record<string, string> }, string> {
+    const admitted = admit(resource)
+    if (!admitted.ok) return err(refusalLines(admitted.error).join('; '))
+    const { kind, mesh, name, spec, labels } = admitted.value
+    if (kind.name !== kindOfType[proxy.type]) return err(`expected a ${kindOfType[proxy.type]}, found a ${kind.name}`)
+    const role =
+      kind.name === 'ZoneIngress'
+        ? 'zoneingress'
+        : dataplaneRole(spec as DataplaneSpec) === 'builtin'
+          ? 'gateway'
+          : 'sidecar'
+    const computed = {
+      ...(mesh ? { [meshLabel]: mesh } : {}),
+      [originLabel]: 'zone',
+      [zoneLabel]: zone,
+      'kuma.io/env': 'universal',
+      [proxyTypeLabel]: role,
+    }
+    return ok({
+      mesh,
+      name,
+      spec: completeSpec({ role: deps.role, origin: zone, sealer: deps.sealer }, kind, spec),
+      labels: { ...labels, ...computed },
+    })
+  }
+
+  /** The row follows the proxy's own resource; an equal one is not written again. */
+  async function register(proxy: ProxyIdentity, resource: JsonObject): Promise<Result<void, string>> {
+    const result = read(proxy, resource)
+    if (!result.ok) return result
+    const { mesh, name, spec, labels } = result.value
+    if (mesh !== proxy.mesh || name !== proxy.name)
+      return err(`the resource is ${mesh}.${name}, the proxy calls itself ${proxy.mesh}.${proxy.name}`)
+    const outcome = await store.commit({
+      changes: [{ op: 'put', key: proxyKey(zone, proxy), labels: { ...labels, [leaseLabel]: 'stream' }, spec }],
+      subject: `proxy ${proxy.mesh}.${proxy.name}`,
+      intent: 'registered by its stream',
+    })
+    return outcome.ok ? ok(undefined) : err('the resource was changed at the same time')
+  }
+
+  async function specOf(proxy: ProxyIdentity, resource: JsonObject | undefined): Promise<DataplaneSpec | undefined> {
+    if (proxy.type !== 'dataplane') return undefined
+    const brought = resource && read(proxy, resource)
+    // Both are specs of the kind Dataplane, which admission has judged.
+    if (brought?.ok) return brought.value.spec as DataplaneSpec
+    return (await stored(proxy))?.spec as DataplaneSpec | undefined
+  }
+
+  const bootstrap: BootstrapDeps = {
+    log,
+    tokenRequired: () => true,
+    async check(request) {
+      const refuse = (status: 400 | 404 | 422, text: string) => err({ status, text })
+      const type =
+        request.proxyType === 'ingress' ? 'ingress' : request.proxyType === 'dataplane' ? 'dataplane' : undefined
+      if (!type) return refuse(422, `proxy type "${request.proxyType}" is not served`)
+      if (type === 'dataplane' && !(await meshExists(request.mesh)))
+        return refuse(422, `mesh "${request.mesh}" does not exist`)
+      if (request.dataplaneResource === '') {
+        const row = await stored({ type, mesh: request.mesh, name: request.name })
+        return row ? ok(subjectOf(type, row.spec)) : refuse(404, '')
+      }
+      let resource: JsonObject
+      try {
+        resource = JSON.parse(request.dataplaneResource)
+      } catch (thrown) {
+        return refuse(422, `the resource is not JSON: ${messageOf(thrown)}`)
+      }
+      const result = read({ type }, resource)
+      return result.ok ? ok(subjectOf(type, result.value.spec)) : refuse(422, result.error)
+    },
+  }
+
+  return {
+    clock: deps.clock,
+    log,
+    random: deps.random,
+    bootstrap,
+    async authenticate(token, proxy, resource) {
+      return authenticateProxy(deps, token, proxy, await specOf(proxy, resource))
+    },
+    async opened(stream) {
+      const { proxy, resource } = stream
+      const key = keyText(proxyKey(zone, proxy))
+      if (resource) {
+        const registered = await register(proxy, resource)
+        if (!registered.ok) return registered
+        leased.add(key)
+      } else if (!(await stored(proxy)))
+        return err(`there is no ${kindOfType[proxy.type]} "${proxy.name}", and the proxy brings none`)
+      else leased.delete(key)
+      leases.opened(key, stream.id)
+      status.opened(key, stream)
+      facts.set(key, stream.facts)
+      const spec = await specOf(proxy, resource)
+      if (spec) {
+        specs.set(key, spec)
+        deps.nameFeeds.refresh(proxy.mesh)
+      }
+      log.info({ proxy: key }, 'a proxy is connected')
+      return ok(undefined)
+    },
+    closed(stream) {
+      const key = keyText(proxyKey(zone, stream.proxy))
+      leases.closed(key, stream.id, leased.has(key))
+      status.closed(key, stream.id)
+      log.info({ proxy: key }, 'the stream of a proxy ended')
+    },
+    openTables(proxy) {
+      const key = keyText(proxyKey(zone, proxy))
+      return engine.open(key, facts.get(key) ?? { canBindPort80: false })
+    },
+    refused(proxy, refusal) {
+      const key = keyText(proxyKey(zone, proxy))
+      log.warn(
+        { proxy: key, resource: refusal.name, sources: refusal.contributions },
+        `a proxy refused configuration: ${refusal.detail}`,
+      )
+      status.refused(key, refusal)
+      if (refusal.reason === 'content') engine.refresh(deps.exclude(refusal.contributions))
+    },
+    served(proxy, mark) {
+      const key = keyText(proxyKey(zone, proxy))
+      status.served(key)
+      deps.served(key, mark)
+    },
+    openNames(proxy, proxyFacts) {
+      const key = keyText(proxyKey(zone, proxy))
+      return deps.nameFeeds.open(proxy.mesh, proxyFacts, () => specs.get(key))
+    },
+    async draining(proxy) {
+      await leases.draining(keyText(proxyKey(zone, proxy)))
+    },
+    envoyExited(proxy, exit) {
+      const key = keyText(proxyKey(zone, proxy))
+      log.warn({ proxy: key, ...exit }, 'the Envoy of a proxy ended and is started again')
+      status.envoyExited(key)
+    },
+  }
+}
+
+function subjectOf(type: 'dataplane' | 'ingress', spec: JsonObject): BootstrapSubject {
+  if (type === 'ingress') return { isBuiltinGateway: false }
+  // The kind of a dataplane's resource is Dataplane.
+  const dataplane = spec as DataplaneSpec
+  const [service] = dataplaneServices(dataplane)
+  const { address, admin } = dataplane.networking ?? {}
+  return {
+    ...(service === undefined ? {} : { service }),
+    isBuiltinGateway: dataplaneRole(dataplane) === 'builtin',
+    ...(address === undefined ? {} : { address }),
+    ...(admin?.port === undefined ? {} : { adminPort: admin.port }),
+  }
+}

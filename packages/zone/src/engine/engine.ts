@@ -1,0 +1,168 @@
+import type { Compiler } from '@zonemesh/core/compile/compiler.ts'
+import {
+  type ProxyFacts,
+  type ProxyTable,
+  type TypeUrl,
+  typeUrls,
+  type XdsResource,
+} from '@zonemesh/core/emit/table.ts'
+import type { Names } from '@zonemesh/core/names/table.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Store, Version } from '@zonemesh/shared/store/store.ts'
+import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
+import type { Secrets } from '../secrets/secrets.ts'
+import type { ResolvedTable } from '../xds/ads-state.ts'
+import type { Progress } from './progress.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly compiler: Compiler
+  readonly names: Names
+  readonly secrets: Secrets
+  readonly progress: Progress
+  readonly log: Log
+  /** Names of these meshes are other ones now. */
+  readonly namesChanged: (meshes: ReadonlySet<string>) => void
+  /** A mark was compiled and handed out. */
+  readonly marked: (versions: readonly Version[]) => void
+}
+
+/** One live proxy as the engine sees it. */
+interface Feed {
+  readonly table: Latest<ResolvedTable | undefined>
+  facts: ProxyFacts
+  compiled: ProxyTable | undefined
+}
+
+const pageRows = 500
+
+/**
+ * The loop from store to tables: reads what changed up to the newest mark, compiles what reads it, and hands new tables
+ * to the streams of live proxies. Only marks are ever compiled.
+ */
+export function createEngine(deps: Deps) {
+  const feeds = new Map<string, Feed>()
+  const markRead = createLatest(0)
+  let running = false
+  let again = false
+  let closed = false
+
+  function publish(proxy: string, feed: Feed): void {
+    const compiled = deps.compiler.table(proxy, feed.facts)
+    if (!compiled) return
+    const secrets = new Map<string, XdsResource>()
+    for (const need of compiled.secretNeeds) {
+      const secret = deps.secrets.resolve(need)
+      // Its authority or certificate is on the way; `refresh` comes back here.
+      if (!secret) return
+      secrets.set(need.name, secret)
+    }
+    const before = feed.table.value?.resources.get(typeUrls.secret)
+    const same =
+      before !== undefined &&
+      before.size === secrets.size &&
+      [...secrets].every(([name, one]) => before.get(name)?.version === one.version)
+    if (same && feed.compiled === compiled) return
+    feed.compiled = compiled
+    const resources = new Map<TypeUrl, ReadonlyMap<string, XdsResource>>(compiled.resources)
+    resources.set(typeUrls.secret, same ? before : secrets)
+    const mark = markRead.value
+    deps.progress.sent(proxy, mark)
+    feed.table.set({ mark, resources })
+  }
+
+  function publishAll(proxies: Iterable<string>): void {
+    for (const proxy of proxies) {
+      const feed = feeds.get(proxy)
+      if (!feed) continue
+      try {
+        publish(proxy, feed)
+      } catch (thrown) {
+        // One proxy whose table cannot be made keeps the last one; the others go on.
+        deps.log.error({ proxy, err: thrown }, `cannot compile for a proxy: ${messageOf(thrown)}`)
+      }
+    }
+  }
+
+  async function readTo(revision: number): Promise<Version[]> {
+    const versions: Version[] = []
+    let resume: string | undefined
+    do {
+      const page = await deps.store.changesSince(markRead.value, revision, {
+        limit: pageRows,
+        ...(resume === undefined ? {} : { resume }),
+      })
+      versions.push(...page.versions)
+      resume = page.next
+    } while (resume !== undefined)
+    return versions
+  }
+
+  async function step(): Promise<void> {
+    const { revision } = await deps.store.mark()
+    if (revision <= markRead.value) return
+    const versions = await readTo(revision)
+    if (closed) return
+    const touched = deps.compiler.apply(versions, revision)
+    const meshes = deps.names.apply(versions)
+    markRead.set(revision)
+    publishAll(touched)
+    deps.progress.compiled(revision)
+    if (meshes.size > 0) deps.namesChanged(meshes)
+    deps.marked(versions)
+  }
+
+  async function run(): Promise<void> {
+    if (running) {
+      again = true
+      return
+    }
+    running = true
+    try {
+      do {
+        again = false
+        await step()
+      } while (again && !closed)
+    } catch (thrown) {
+      deps.log.error({ err: thrown }, `cannot read the store: ${messageOf(thrown)}`)
+    } finally {
+      running = false
+    }
+  }
+
+  const listening = deps.store.onMark(() => void run())
+
+  return {
+    /** The newest mark that is compiled. */
+    mark: markRead as Pick<Latest<number>, 'value'>,
+    /** Reads everything for the first time. */
+    start: run,
+    /** Tables for a proxy that has a stream now. */
+    open(proxy: string, facts: ProxyFacts): { readonly table: Latest<ResolvedTable | undefined>; close(): void } {
+      const feed: Feed = { table: createLatest<ResolvedTable | undefined>(undefined), facts, compiled: undefined }
+      feeds.set(proxy, feed)
+      publishAll([proxy])
+      return {
+        table: feed.table,
+        close() {
+          if (feeds.get(proxy) !== feed) return
+          feeds.delete(proxy)
+          deps.progress.gone(proxy)
+        },
+      }
+    },
+    /** Secrets are there or new, or a contribution was excluded: the tables of these proxies (or all) are made again. */
+    refresh(proxies: Iterable<string> = feeds.keys()): void {
+      publishAll([...proxies])
+    },
+    problemsOf: (proxy: string): ProxyTable['problems'] => feeds.get(proxy)?.compiled?.problems ?? [],
+    needsOf: (proxy: string): ProxyTable['secretNeeds'] => feeds.get(proxy)?.compiled?.secretNeeds ?? [],
+    live: (): readonly string[] => [...feeds.keys()],
+    close(): void {
+      closed = true
+      listening[Symbol.dispose]()
+    },
+  }
+}
+export type Engine = ReturnType<typeof createEngine>

@@ -1,0 +1,83 @@
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+
+interface Deps {
+  readonly clock: Clock
+  readonly log: Log
+  /** Removes the row of a proxy that is gone. */
+  remove(proxy: string, why: string): Promise<void>
+}
+
+export interface LeaseOptions {
+  readonly leaseMs: number
+  /** Above both limits a loss looks like the network's or our own fault: nothing is removed. */
+  readonly lostShareMax: number
+  readonly lostCountMax: number
+}
+
+export const defaultLeaseOptions: LeaseOptions = { leaseMs: 30_000, lostShareMax: 0.3, lostCountMax: 10 }
+
+/**
+ * Who of the proxies is alive. A proxy that registered by its stream holds a lease: a lost stream makes it suspect, and
+ * removes it after the lease. Rows of a former life of this process have no lease to lose, so they stay until their
+ * proxies return or an operator says so: silence of a control plane never removes an endpoint.
+ */
+export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOptions) {
+  const streams = new Map<string, Set<string>>()
+  const suspects = new Map<string, { readonly timer: Disposable; readonly sinceMs: number }>()
+
+  const tooMany = () => {
+    const total = streams.size + suspects.size
+    return suspects.size > options.lostCountMax && suspects.size > total * options.lostShareMax
+  }
+
+  function expire(proxy: string): void {
+    if (tooMany()) {
+      deps.log.warn(
+        { lost: suspects.size, live: streams.size },
+        'too many proxies were lost at once: none is removed until they return',
+      )
+      const retry = deps.clock.after(options.leaseMs, () => expire(proxy))
+      suspects.set(proxy, { timer: retry, sinceMs: suspects.get(proxy)?.sinceMs ?? deps.clock.monotonicMs() })
+      return
+    }
+    suspects.delete(proxy)
+    void deps.remove(proxy, 'its stream was lost and it did not return within its lease')
+  }
+
+  function forget(proxy: string): void {
+    suspects.get(proxy)?.timer[Symbol.dispose]()
+    suspects.delete(proxy)
+  }
+
+  return {
+    opened(proxy: string, stream: string): void {
+      forget(proxy)
+      streams.set(proxy, (streams.get(proxy) ?? new Set()).add(stream))
+    },
+    /** `leased`: the proxy registered itself by this stream; others keep their row whatever happens. */
+    closed(proxy: string, stream: string, leased: boolean): void {
+      const open = streams.get(proxy)
+      open?.delete(stream)
+      if (!open || open.size > 0) return
+      streams.delete(proxy)
+      if (!leased) return
+      suspects.set(proxy, {
+        timer: deps.clock.after(options.leaseMs, () => expire(proxy)),
+        sinceMs: deps.clock.monotonicMs(),
+      })
+    },
+    /** SIGTERM at the proxy: it goes at once. */
+    async draining(proxy: string): Promise<void> {
+      forget(proxy)
+      await deps.remove(proxy, 'it is draining')
+      forget(proxy)
+    },
+    isLive: (proxy: string): boolean => streams.has(proxy),
+    isSuspect: (proxy: string): boolean => suspects.has(proxy),
+    close(): void {
+      for (const proxy of [...suspects.keys()]) forget(proxy)
+    },
+  }
+}
+export type Leases = ReturnType<typeof createLeases>

@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
+import { type DnsAddress, nameserversOf } from '@zonemesh/shared/dns/forward.ts'
+import { type DnsServer, startDnsServer } from '@zonemesh/shared/dns/server.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import type { Version } from '@zonemesh/shared/store/store.ts'
+import { domain, type NameFeeds, ttlSeconds } from './feeds.ts'
+
+interface Deps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  readonly names: NameFeeds
+  readonly askers: Askers
+}
+
+interface Config {
+  readonly host: string
+  readonly port: number
+  /** Upstreams for all other names; none given: those of this machine. */
+  readonly forward: readonly string[]
+  readonly defaultMesh: string
+}
+
+const privateRange = /^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|::1$|f[cd]|fe80:)/i
+
+/** Which mesh an asker belongs to: told by the addresses of Dataplanes, if they are all of one mesh. */
+export function createAskers() {
+  const meshesByAddress = new Map<string, Map<string, string>>()
+  const addressByKey = new Map<string, string>()
+  return {
+    applied(versions: readonly Version[]): void {
+      for (const { key, row } of versions) {
+        if (key.kind !== 'Dataplane') continue
+        const id = `${key.origin}/${key.mesh}/${key.name}`
+        const before = addressByKey.get(id)
+        if (before !== undefined) meshesByAddress.get(before)?.delete(id)
+        addressByKey.delete(id)
+        // The kind says what its spec is.
+        const address = (row?.spec as DataplaneSpec | undefined)?.networking?.address
+        if (address === undefined) continue
+        addressByKey.set(id, address)
+        meshesByAddress.set(address, (meshesByAddress.get(address) ?? new Map()).set(id, key.mesh))
+      }
+    },
+    meshOf(address: string): string | undefined {
+      const meshes = new Set(meshesByAddress.get(address)?.values())
+      return meshes.size === 1 ? [...meshes][0] : undefined
+    },
+    isKnown: (address: string): boolean => (meshesByAddress.get(address)?.size ?? 0) > 0,
+  }
+}
+export type Askers = ReturnType<typeof createAskers>
+
+function upstream(text: string): DnsAddress {
+  const [host = '', port = '53'] = text.split(':')
+  if (isIP(host) === 0) throw new Error(`--dns-forward: expected ADDRESS[:PORT], found "${text}"`)
+  return { host, port: Number(port) }
+}
+
+function machineServers(log: Log): readonly DnsAddress[] {
+  try {
+    return nameserversOf(readFileSync('/etc/resolv.conf', 'utf8'))
+  } catch {
+    log.info({}, 'this machine names no name servers; names outside the mesh are not resolved')
+    return []
+  }
+}
+
+/** The zone's resolver: authoritative for the mesh domain, forwarding the rest for those who are near. */
+export async function startResolver(deps: Deps, config: Config): Promise<DnsServer> {
+  const meshOf = (address: string) => deps.askers.meshOf(address) ?? config.defaultMesh
+  const table = {
+    domain,
+    ttlSeconds,
+    lookup: (name: string, client: string) => deps.names.lookup(meshOf(client), name),
+  }
+  const given = config.forward.map(upstream)
+  // A name server of the machine may be this very resolver; one that was given by hand is an error then.
+  const servers = given.length > 0 ? given : machineServers(deps.log).filter((one) => one.port !== config.port)
+  return startDnsServer(deps, {
+    host: config.host,
+    port: config.port,
+    table: () => table,
+    ...(servers.length > 0 ? { forward: { servers } } : {}),
+    allowForward: (address) => privateRange.test(address) || deps.askers.isKnown(address),
+  })
+}

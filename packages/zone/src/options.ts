@@ -1,0 +1,36 @@
+import { list, option, port, text } from '@zonemesh/plane/config/options.ts'
+import { planeOptions } from '@zonemesh/plane/config/plane-options.ts'
+
+/** Settings of `zonemesh zone`. */
+export const zoneOptions = {
+  name: option(text.optional(), 'the name of a standalone zone; under a global the token says it', {
+    placeholder: 'NAME',
+  }),
+  join: option(text.optional(), 'the join string that `zonemesh token zone` printed on the global', {
+    placeholder: 'STRING',
+    secret: true,
+  }),
+  joinFile: option(text.optional(), 'file with the join string', { placeholder: 'FILE' }),
+  acceptGlobal: option(text.optional(), 'store id of another global that this zone may take its rows from', {
+    placeholder: 'STORE',
+  }),
+  ...planeOptions,
+  proxyPort: option(port.default(5678), 'TLS port for proxies: bootstrap, xDS and sessions', {
+    placeholder: 'PORT',
+    shownDefault: '5678',
+  }),
+  dnsPort: option(port.default(5653), 'port of the resolver (UDP and TCP)', {
+    placeholder: 'PORT',
+    shownDefault: '5653',
+  }),
+  dnsHost: option(text.optional(), 'address of the resolver', { placeholder: 'ADDRESS', shownDefault: 'as --host' }),
+  dnsForward: option(list.default([]), 'name servers for all other names', {
+    placeholder: 'HOST[:PORT]',
+    repeated: true,
+    shownDefault: 'those of this machine',
+  }),
+  dnsDefaultMesh: option(text.default('default'), 'the mesh of askers whose address tells none', {
+    placeholder: 'MESH',
+    shownDefault: 'default',
+  }),
+}

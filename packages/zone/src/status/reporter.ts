@@ -1,0 +1,67 @@
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import type { Progress } from '../engine/progress.ts'
+import type { ProxyStatus } from './proxies.ts'
+
+interface Deps {
+  readonly clock: Clock
+  readonly progress: Progress
+  readonly status: ProxyStatus
+}
+
+const marksMax = 4096
+const lookAgainMs = 2_100
+
+/**
+ * Says to the global what this zone serves, in the global's numbering: a mark of the global is served when the local mark
+ * that holds it is. Looks again after the time in which a silent proxy is left out.
+ */
+export function createReporter(deps: Deps) {
+  // Limit: the newest 4,096 marks; an older one is covered by a newer one.
+  const marks: { readonly global: number; readonly local: number }[] = []
+  const listeners = new Set<(status: ServedStatus) => void>()
+  let servedGlobal = 0
+  let look: Disposable | undefined
+
+  function read(): ServedStatus {
+    const { mark, silent } = deps.progress.read()
+    while (marks[0] && marks[0].local <= mark) servedGlobal = Math.max(servedGlobal, marks.shift()?.global ?? 0)
+    const verdicts = deps.status.verdicts().map((one) => ({
+      key: one.source,
+      revision: servedGlobal,
+      outcome: 'rejected' as const,
+      reason: one.reason,
+      subject: one.proxy,
+    }))
+    const proxies = deps.status.proxies()
+    return {
+      served: servedGlobal,
+      verdicts,
+      silentProxies: silent,
+      proxies: proxies.length,
+      proxiesConnected: proxies.filter((proxy) => deps.status.isConnected(proxy)).length,
+    }
+  }
+
+  function update(): void {
+    const status = read()
+    for (const listener of [...listeners]) listener(status)
+    look?.[Symbol.dispose]()
+    look = marks.length > 0 ? deps.clock.after(lookAgainMs, update) : undefined
+  }
+
+  deps.status.onChange(update)
+  return {
+    update,
+    /** The global's revision is in our store as of this local mark. */
+    applied(global: number, local: number): void {
+      marks.push({ global, local })
+      if (marks.length > marksMax) marks.shift()
+      update()
+    },
+    onUpdate(listener: (status: ServedStatus) => void): Disposable {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+  }
+}

@@ -1,0 +1,76 @@
+import { unservedFields } from '@zonemesh/plane/status/shown.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import type { Engine } from '../engine/engine.ts'
+import type { Progress } from '../engine/progress.ts'
+import type { Leases } from '../leases/leases.ts'
+import type { Secrets } from '../secrets/secrets.ts'
+import type { ProxyStatus } from './proxies.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly engine: Engine
+  readonly status: ProxyStatus
+  readonly progress: Progress
+  readonly leases: Leases
+  readonly uplink: Uplink | undefined
+  readonly role: 'zone' | 'standalone'
+  readonly zone: string
+}
+
+/** What a zone says of itself and of its proxies. */
+export function createZoneStatus(deps: Deps) {
+  const insightOf = (proxy: string, secrets: Secrets): JsonObject | undefined => {
+    const need = deps.engine.needsOf(proxy).find((one) => one.type === 'identity')
+    return deps.status.insightOf(proxy, need && secrets.identityOf(need))
+  }
+  return {
+    insight: (_kind: string, row: Row, secrets: Secrets) => insightOf(keyText(row.key), secrets),
+    async report(): Promise<JsonObject> {
+      const head = await deps.store.head()
+      const { silent } = deps.progress.read()
+      const proxies = deps.status.proxies().map((proxy): JsonObject => {
+        const problems = deps.engine.problemsOf(proxy)
+        const state = deps.leases.isSuspect(proxy)
+          ? 'suspect'
+          : !deps.status.isConnected(proxy)
+            ? 'offline'
+            : silent.includes(proxy)
+              ? 'silent'
+              : 'connected'
+        return {
+          proxy,
+          state,
+          served: deps.progress.servedBy(proxy),
+          ...(problems.length > 0 ? { reason: problems.map((one) => `${one.source}: ${one.reason}`).join('; ') } : {}),
+        }
+      })
+      const uplink = deps.uplink?.state.value
+      return {
+        role: deps.role,
+        zone: deps.zone,
+        store: deps.store.id,
+        revision: head.revision,
+        compiled: deps.engine.mark.value,
+        ...(uplink
+          ? {
+              uplink: {
+                phase: uplink.phase,
+                reason: uplink.reason,
+                since: new Date(uplink.sinceMs).toISOString(),
+                global: uplink.globalStoreId ?? '',
+                revision: uplink.position?.revision ?? 0,
+              },
+            }
+          : {}),
+        proxies,
+        verdicts: deps.status
+          .verdicts()
+          .map((one) => ({ key: one.source, outcome: 'rejected', reason: one.reason, subject: one.proxy })),
+        unserved: await unservedFields(deps.store),
+      }
+    },
+  }
+}
