@@ -1,0 +1,259 @@
+import { readOptions } from '@zonemesh/plane/config/options.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type RunningGlobal, startGlobal } from '../src/global.ts'
+import { globalOptions } from '../src/options.ts'
+
+let global: RunningGlobal
+let base: string
+
+beforeAll(async () => {
+  const read = readOptions(
+    globalOptions,
+    ['--host', '127.0.0.1', '--api-port', '0', '--api-tls-port', '0', '--health-port', '0', '--sync-port', '0'],
+    {},
+  )
+  if (!read.ok) throw new Error(read.error.message)
+  global = await startGlobal(
+    { clock: systemClock, random: systemRandom, log: silentLog },
+    read.value.values,
+    globalOptions,
+  )
+  base = `http://127.0.0.1:${global.apiPort}`
+})
+afterAll(() => global.close())
+
+/** A caller that is not this machine's admin: a proxy header takes that away. */
+const remote = { 'x-forwarded-for': '203.0.113.9' }
+
+async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+  const response = await fetch(base + path, {
+    method,
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  return {
+    status: response.status,
+    text,
+    json: /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : undefined,
+    headers: response.headers,
+  }
+}
+
+const gateway = (name: string) => ({
+  type: 'MeshGateway',
+  mesh: 'default',
+  name,
+  selectors: [{ match: { 'kuma.io/service': name } }],
+  conf: { listeners: [{ port: 8080, protocol: 'HTTP' }] },
+})
+
+test('R1 GET / tells product, version and store without authentication', async () => {
+  const answer = await call('GET', '/', undefined, { authorization: 'Bearer nonsense' })
+  expect(answer.status).toBe(200)
+  expect(answer.json).toMatchObject({
+    product: 'Zonemesh',
+    clusterId: expect.any(String),
+    version: expect.stringContaining('preview'),
+  })
+})
+
+test('R2 an unknown path is 404 and a known one with another verb 405, both as text', async () => {
+  expect(await call('GET', '/nope')).toMatchObject({ status: 404, text: '404: Page Not Found' })
+  expect(await call('POST', '/meshes', {})).toMatchObject({ status: 405, text: '405: Method Not Allowed' })
+})
+
+test('R3 an absent item is the error object with the title of its route', async () => {
+  const answer = await call('GET', '/meshes/nope')
+  expect(answer.status).toBe(404)
+  expect(answer.json).toEqual({
+    type: '/std-errors',
+    status: 404,
+    title: 'Could not retrieve a resource',
+    detail: 'Not found',
+    details: 'Not found',
+  })
+  expect((await call('GET', '/meshes/nope/meshgateways')).json).toMatchObject({
+    status: 404,
+    title: 'Failed to retrieve Mesh',
+  })
+})
+
+test('R4 PUT is 201 at first, then 200, and answers with its revision; DELETE is 200, then 404', async () => {
+  const path = '/meshes/default/meshgateways/edge-a'
+  const created = await call('PUT', path, gateway('edge-a'))
+  expect([created.status, created.json]).toEqual([201, {}])
+  expect(created.headers.get('zonemesh-revision')).toMatch(/^[0-9a-f-]{36}@\d+\.[0-9a-f]{16}$/)
+  expect((await call('PUT', path, gateway('edge-a'))).status).toBe(200)
+  const item = await call('GET', path)
+  expect(item.json).toMatchObject({
+    type: 'MeshGateway',
+    mesh: 'default',
+    name: 'edge-a',
+    kri: 'kri_mgw_default___edge-a_',
+    labels: { 'kuma.io/mesh': 'default' },
+  })
+  expect((await call('DELETE', path)).status).toBe(200)
+  expect((await call('DELETE', path)).status).toBe(404)
+})
+
+test('R5 a wrong If-Match is 412 and changes nothing; the right one is taken', async () => {
+  const path = '/meshes/default/meshgateways/edge-b'
+  const first = await call('PUT', path, gateway('edge-b'))
+  const tag = first.headers.get('etag') ?? ''
+  expect((await call('PUT', path, { ...gateway('edge-b'), tags: { a: '1' } }, { 'if-match': tag })).status).toBe(200)
+  expect((await call('PUT', path, { ...gateway('edge-b'), tags: { a: '2' } }, { 'if-match': tag })).status).toBe(412)
+  expect((await call('GET', path)).json.tags).toEqual({ a: '1' })
+})
+
+test.each([
+  ['no JSON', '{', 400, /not JSON/],
+  ['another name than the URL', { ...gateway('other') }, 400, /Resource is not valid/],
+  ['an unknown field', { ...gateway('edge-c'), selectorz: [] }, 400, /Resource is not valid/],
+])('R6 PUT refused: %s', async (_title, body, status, detail) => {
+  const answer = await call('PUT', '/meshes/default/meshgateways/edge-c', body)
+  expect(answer.status).toBe(status)
+  expect(answer.json.detail).toMatch(detail)
+  expect(answer.json.details).toBe(answer.json.detail)
+})
+
+test('R7 a body that is not declared as JSON is 415, one of 10 MB 413', async () => {
+  expect((await call('PUT', '/meshes/default/meshgateways/x', '{}', { 'content-type': 'text/plain' })).status).toBe(415)
+  expect((await call('PUT', '/meshes/default/meshgateways/x', 'x'.repeat(10_000_000))).status).toBe(413)
+})
+
+test('R8 what belongs to zones is refused with the place to write it', async () => {
+  const answer = await call('PUT', '/meshes/default/dataplanes/dp', {
+    type: 'Dataplane',
+    mesh: 'default',
+    name: 'dp',
+    networking: { address: '10.0.0.1', inbound: [{ port: 80, tags: { 'kuma.io/service': 'a' } }] },
+  })
+  expect(answer).toMatchObject({
+    status: 405,
+    json: { detail: expect.stringContaining('write them on the zone control plane') },
+  })
+})
+
+test('R9 lists have total, items and an absolute next with sorted keys', async () => {
+  for (const name of ['list-a', 'list-b', 'list-c'])
+    await call('PUT', `/meshes/default/meshgateways/${name}`, gateway(name))
+  const page = await call('GET', '/meshes/default/meshgateways?size=2&name=list-')
+  expect(page.json).toMatchObject({
+    total: 3,
+    items: [{ name: 'list-a' }, { name: 'list-b' }],
+    next: `${base}/meshes/default/meshgateways?name=list-&offset=2&size=2`,
+  })
+  expect((await call('GET', page.json.next.slice(base.length))).json).toMatchObject({
+    total: 3,
+    items: [{ name: 'list-c' }],
+    next: null,
+  })
+  expect((await call('GET', '/meshes?size=0')).json).toMatchObject({ status: 400, title: 'Invalid page size' })
+  expect((await call('GET', '/meshes?offset=x')).status).toBe(400)
+})
+
+test('R10 anybody reads, but not secrets; only an admin writes', async () => {
+  expect((await call('GET', '/meshes', undefined, remote)).status).toBe(200)
+  expect(await call('GET', '/global-secrets', undefined, remote)).toMatchObject({
+    status: 403,
+    json: { title: 'Access Denied' },
+  })
+  expect((await call('PUT', '/meshes/m2', { type: 'Mesh', name: 'm2' }, remote)).status).toBe(403)
+  expect((await call('DELETE', '/meshes/default', undefined, remote)).status).toBe(403)
+  expect((await call('POST', '/tokens/user', { name: 'a', validFor: '1h' }, remote)).status).toBe(403)
+})
+
+test.each([
+  ['Forwarded', { forwarded: 'for=1.2.3.4' }],
+  ['X-Real-IP', { 'x-real-ip': '1.2.3.4' }],
+  ['a cross-site request', { 'sec-fetch-site': 'cross-site' }],
+  ['a foreign Origin', { origin: 'https://evil.example' }],
+])('R11 localhost is not admin with %s', async (_title, headers) => {
+  expect((await call('GET', '/who-am-i', undefined, headers)).json.name).toBe('mesh-system:anonymous')
+})
+
+test('R12 a user token makes its holder known; a bad one is 401 even where anybody may read', async () => {
+  const token = (await call('POST', '/tokens/user', { name: 'ada', groups: ['mesh-system:admin'], validFor: '1h' }))
+    .text
+  expect(token).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
+  const bearer = { ...remote, authorization: `Bearer ${token}` }
+  expect((await call('GET', '/who-am-i', undefined, bearer)).json).toEqual({
+    name: 'ada',
+    groups: ['mesh-system:admin', 'mesh-system:authenticated'],
+  })
+  expect((await call('PUT', '/meshes/m3', { type: 'Mesh', name: 'm3' }, bearer)).status).toBe(201)
+  expect(
+    (await call('GET', '/meshes', undefined, { ...remote, authorization: `Bearer ${token.slice(0, -4)}AAAA` })).status,
+  ).toBe(401)
+})
+
+test('R13 secrets come back as they were written, and lie closed in the store', async () => {
+  const data = Buffer.from('hush').toString('base64')
+  expect(
+    (await call('PUT', '/meshes/default/secrets/s1', { type: 'Secret', mesh: 'default', name: 's1', data })).status,
+  ).toBe(201)
+  expect((await call('GET', '/meshes/default/secrets/s1')).json.data).toBe(data)
+})
+
+test('R14 one commit for all good documents of a call; each outcome is told', async () => {
+  const answer = await call('POST', '/_commit', {
+    documents: [
+      { type: 'Mesh', name: 'both' },
+      { ...gateway('in-both'), mesh: 'both' },
+      { type: 'Mesh', name: 'BAD' },
+    ],
+  })
+  expect(answer.status).toBe(207)
+  expect(answer.json.outcomes.map((one: { outcome: string }) => one.outcome)).toEqual(['created', 'created', 'refused'])
+  expect(answer.json.outcomes[2].violations[0].field).toBe('name')
+  expect((await call('GET', '/meshes/both/meshgateways/in-both')).status).toBe(200)
+})
+
+test('R15 an atomic commit with one bad document writes nothing', async () => {
+  const answer = await call('POST', '/_commit', {
+    atomic: true,
+    documents: [
+      { type: 'Mesh', name: 'never' },
+      { type: 'Mesh', name: 'BAD' },
+    ],
+  })
+  expect(answer.status).toBe(400)
+  expect(answer.json.outcomes.map((one: { outcome: string }) => one.outcome)).toEqual(['skipped', 'refused'])
+  expect((await call('GET', '/meshes/never')).status).toBe(404)
+})
+
+test('R16 a receipt names each zone that is still away', async () => {
+  await call('PUT', '/zones/far', { type: 'Zone', name: 'far', enabled: true })
+  const { json, headers } = await call('PUT', '/meshes/m4', { type: 'Mesh', name: 'm4' })
+  expect(json).toEqual({})
+  const receipt = await call(
+    'GET',
+    `/_receipts/${encodeURIComponent(headers.get('zonemesh-revision') ?? '')}?wait=stored@all&timeout=50ms`,
+  )
+  expect(receipt.json).toMatchObject({
+    complete: false,
+    zones: [{ zone: 'far', state: 'pending', reason: 'not connected' }],
+  })
+})
+
+test('R17 a warning tells what is stored but not served yet', async () => {
+  const tcp = { ...gateway('tcp-edge'), conf: { listeners: [{ port: 9000, protocol: 'TCP' }] } }
+  const answer = await call('PUT', '/meshes/default/meshgateways/tcp-edge', tcp)
+  expect(answer.json.warnings).toEqual([expect.stringMatching(/^conf\.listeners\[0\]\.protocol: TCP/)])
+  expect((await call('GET', '/_status')).json.unserved).toContainEqual(expect.objectContaining({ name: 'tcp-edge' }))
+})
+
+test('R18 a mesh with builtin mutual TLS gets its root; its backend cannot be swapped while it is on', async () => {
+  const mesh = (name: string) => ({
+    type: 'Mesh',
+    name: 'secure',
+    mtls: { enabledBackend: name, backends: [{ name, type: 'builtin' }] },
+  })
+  expect((await call('PUT', '/meshes/secure', mesh('ca-1'))).status).toBe(201)
+  const swapped = await call('PUT', '/meshes/secure', mesh('ca-2'))
+  expect(swapped).toMatchObject({ status: 400, json: { invalid_parameters: [{ field: 'mtls.enabledBackend' }] } })
+})

@@ -1,0 +1,20 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { admit, refusalLines } from '@zonemesh/core/admit/admit.ts'
+import { expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+
+const folder = join(import.meta.dirname, 'documents')
+const documents = readdirSync(folder).flatMap((file) =>
+  parseAllDocuments(readFileSync(join(folder, file), 'utf8')).map((document, index) => ({
+    title: `${file} #${index + 1}`,
+    content: document.toJS(),
+  })),
+)
+
+// The universal YAML of the documents that users start from. Names with "filled-" were printed with "..." and hold the least
+// that makes them whole; all others stand as printed.
+test.each(documents)('A5 accepted as users have it: $title', ({ content }) => {
+  const result = admit(content)
+  expect(result.ok ? [] : refusalLines(result.error)).toEqual([])
+})

@@ -1,0 +1,184 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = resolve(import.meta.dirname, '..')
+
+function filesBelow(folder: string, isWanted: (path: string) => boolean): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory())
+      return entry.name === 'gen' || entry.name === 'node_modules' ? [] : filesBelow(path, isWanted)
+    return isWanted(path) ? [path] : []
+  })
+}
+
+const sources = filesBelow('packages', (path) => path.endsWith('.ts') && path.includes('/src/'))
+const everything = [
+  ...sources,
+  ...filesBelow('packages', (path) => path.endsWith('.ts') && path.includes('/test/')),
+  ...filesBelow('test', (path) => path.endsWith('.ts')),
+]
+const textOf = (path: string): string => readFileSync(join(root, path), 'utf8')
+/** The code without comments and texts: words in them prove nothing. */
+const codeOf = (path: string): string =>
+  textOf(path)
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|[^:])\/\/.*$/gm, '$1')
+    .replace(/`(?:\\.|[^`\\])*`|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"/g, "''")
+
+interface Import {
+  readonly from: string
+  readonly specifier: string
+  /** The file it means, relative to the root; undefined for npm packages and Node's own modules. */
+  readonly target: string | undefined
+}
+
+function importsOf(path: string): Import[] {
+  const found = [
+    ...textOf(path).matchAll(
+      /(?:^|\n)\s*(?:import|export)\b[^'"\n]*(?:\{[^}]*\}[^'"\n]*)?from\s*'([^']+)'|import\('([^']+)'\)|(?:^|\n)import '([^']+)'/g,
+    ),
+  ]
+  return found.map((match) => {
+    const specifier = match[1] ?? match[2] ?? match[3] ?? ''
+    const own = /^@zonemesh\/([a-z]+)\/(.*)$/.exec(specifier)
+    const inside = own?.[2]?.startsWith('gen/') ? own[2] : `src/${own?.[2]}`
+    const target = own
+      ? join('packages', own[1] ?? '', inside)
+      : specifier.startsWith('.')
+        ? relative(root, resolve(root, dirname(path), specifier))
+        : undefined
+    return { from: path, specifier, target }
+  })
+}
+
+const allImports = sources.flatMap(importsOf)
+const packageOf = (path: string): string => path.split('/')[1] ?? ''
+/** The folder below src; files that stand in src itself have none. */
+const folderOf = (path: string): string => (path.split('/').length > 4 ? (path.split('/')[3] ?? '') : '')
+
+const packagesSeen: Readonly<Record<string, readonly string[]>> = {
+  shared: [],
+  core: ['shared'],
+  plane: ['shared', 'core'],
+  global: ['shared', 'core', 'plane'],
+  zone: ['shared', 'core', 'plane'],
+  dataplane: ['shared'],
+  cli: ['shared', 'core', 'plane', 'global', 'zone', 'dataplane'],
+}
+
+test('L1 packages import only what stands below them', () => {
+  const wrong = allImports.filter(({ from, target }) => {
+    if (!target?.startsWith('packages/')) return false
+    const [own, other] = [packageOf(from), packageOf(target)]
+    return own !== other && !packagesSeen[own]?.includes(other)
+  })
+  expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
+})
+
+/** What each folder of a layered package may import of its own package. */
+const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  shared: {
+    base: [],
+    env: ['base'],
+    streams: ['base'],
+    resource: ['base'],
+    store: ['base', 'env', 'streams', 'resource'],
+    auth: ['base', 'env', 'streams', 'resource'],
+    delta: ['base', 'env', 'streams', 'resource'],
+    dns: ['base', 'env', 'streams', 'resource'],
+    transport: ['base', 'env', 'streams', 'resource'],
+    sync: ['base', 'env', 'streams', 'resource', 'store', 'transport', 'delta', 'auth'],
+  },
+}
+
+test('L1 inside shared, folders import only what stands below them', () => {
+  const wrong = allImports.filter(({ from, target }) => {
+    if (!target?.startsWith('packages/') || target.includes('/gen/')) return false
+    const layers = foldersSeen[packageOf(from)]
+    if (!layers || packageOf(from) !== packageOf(target)) return false
+    const [own, other] = [folderOf(from), folderOf(target)]
+    return own !== other && !layers[own]?.includes(other)
+  })
+  expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
+})
+
+test('L1 only core/emit knows the types of Envoy, beside the server that speaks xDS', () => {
+  const wrong = allImports.filter(
+    ({ from, target }) =>
+      target?.includes('/gen/envoy/') && !/^packages\/(core\/src\/emit|zone\/src\/xds)\//.test(from),
+  )
+  expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
+})
+
+const isStep = (path: string): boolean => /(-step|\/outbound|\/inbound)\.ts$/.test(path)
+const pure = sources.filter((path) => path.startsWith('packages/core/src/') || isStep(path))
+
+test('L2 core and every step have no await, clock, chance or node:*', () => {
+  const wrong = pure.flatMap((path) => {
+    const code = codeOf(path)
+    const words = [
+      /\bawait\b/,
+      /\basync\b/,
+      /\bDate\.now\b/,
+      /\bnew Date\(\)/,
+      /\bperformance\b/,
+      /\bMath\.random\b/,
+      /\bsetTimeout\b/,
+      /\bsetInterval\b/,
+      /\bprocess\./,
+    ].filter((word) => word.test(code))
+    const modules = importsOf(path).filter(({ specifier }) => specifier.startsWith('node:'))
+    return [
+      ...words.map((word) => `${path}: ${word.source}`),
+      ...modules.map(({ specifier }) => `${path}: ${specifier}`),
+    ]
+  })
+  expect(wrong).toEqual([])
+})
+
+test('L2 the only npm packages of core are zod, protobuf-es and re2js', () => {
+  const wrong = allImports.filter(
+    ({ from, specifier, target }) =>
+      from.startsWith('packages/core/') &&
+      target === undefined &&
+      !/^(zod|re2js|@bufbuild\/protobuf(\/.*)?)$/.test(specifier),
+  )
+  expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
+})
+
+test('style: no file is longer than 500 lines, and none is left without an importer or a name of its own', () => {
+  const long = everything.filter((path) => textOf(path).split('\n').length > 500)
+  expect(long).toEqual([])
+  const testImports = everything.filter((path) => !sources.includes(path)).flatMap(importsOf)
+  const imported = new Set([...allImports, ...testImports].map(({ target }) => target))
+  const entries = new Set(['packages/cli/src/main.ts'])
+  const started = new Set(
+    everything.flatMap((path) =>
+      [...textOf(path).matchAll(/new URL\('([^']+\.ts)', import\.meta\.url\)/g)].map((match) =>
+        relative(root, resolve(root, dirname(path), match[1] ?? '')),
+      ),
+    ),
+  )
+  expect(sources.filter((path) => !imported.has(path) && !entries.has(path) && !started.has(path))).toEqual([])
+})
+
+test('style: every dependency has its line in DEPENDENCIES.md, and no other has one', () => {
+  const manifest = JSON.parse(textOf('package.json'))
+  const declared = Object.keys({
+    ...manifest.dependencies,
+    ...manifest.devDependencies,
+    ...manifest.optionalDependencies,
+  }).sort()
+  const described = [...textOf('DEPENDENCIES.md').matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1]).sort()
+  expect(described).toEqual(declared)
+})
+
+test('style: no test sleeps, is retried, skipped or run alone', () => {
+  const tests = everything.filter((path) => path.endsWith('.test.ts') && !path.endsWith('tidy.test.ts'))
+  const wrong = tests.filter((path) =>
+    /\b(test|it|describe)\.(only|skip|todo)\b|\bretry:\s*[1-9]|\bvi\.mock\b/.test(codeOf(path)),
+  )
+  expect(wrong).toEqual([])
+})
