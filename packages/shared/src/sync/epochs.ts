@@ -1,9 +1,7 @@
 import { globalOrigin, type ResourceKey } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
 import type { Hello } from './log/messages.ts'
-
-/** Which session of a zone is the newest: a row of the global's own, never sent. */
-export const epochKind = 'SyncEpoch'
+import { epochKind } from './log/rounds.ts'
 
 const epochKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: epochKind, mesh: '', name: zone })
 

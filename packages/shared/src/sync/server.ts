@@ -107,6 +107,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         derive: deps.derive ?? (async () => []),
         served: () => nothingServed,
         onApplied: () => {},
+        onReport: (report) => board.report(zone, report),
         onBookmark: (bookmark) =>
           board.bookmark(zone, bookmark, {
             sent: session.sent()?.revision ?? 0,

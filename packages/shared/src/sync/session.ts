@@ -7,7 +7,16 @@ import type { Change, Position, Store, Version } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
 import { decodeMessage, encodeMessage, encodeRow } from './log/frames.ts'
 import { createInbound, type InboundEffect, type InboundEvent, inboundDefaults, inboundStep } from './log/inbound.ts'
-import type { Bookmark, Counters, Goodbye, GoodbyeCode, Message, ReplaceReason, Verdict } from './log/messages.ts'
+import type {
+  Bookmark,
+  Counters,
+  Goodbye,
+  GoodbyeCode,
+  Message,
+  ReplaceReason,
+  Report,
+  Verdict,
+} from './log/messages.ts'
 import {
   type Candidate,
   createOutbound,
@@ -62,6 +71,7 @@ export interface SessionOptions {
   readonly served: () => ServedStatus
   readonly onApplied: (applied: Applied) => void
   readonly onBookmark: (bookmark: Bookmark) => void
+  readonly onReport: (report: Report) => void
 }
 
 export interface SessionEnd {
@@ -78,6 +88,8 @@ export interface Session {
   readonly counters: () => Counters
   /** Something that a bookmark tells has changed. */
   announce(): void
+  /** Sends a report; resolves when the channel takes more, or has ended. */
+  report(report: Report): Promise<void>
   end(code: GoodbyeCode, reason: string): void
 }
 
@@ -300,6 +312,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
         return void outward({ type: 'credited', bytes: message.bytes })
       case 'bookmark':
         return void options.onBookmark(message.bookmark)
+      case 'report':
+        return void options.onReport(message.report)
       case 'goodbye':
         channel.end()
         return void finish({ goodbye: { ...message.goodbye, by: 'peer' }, reason: message.goodbye.reason })
@@ -333,6 +347,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     stored: () => inbound.position,
     counters,
     announce,
+    report(report) {
+      if (!ending) send({ type: 'report', report })
+      return channel.drained()
+    },
     end,
   }
 }

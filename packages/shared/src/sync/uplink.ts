@@ -1,4 +1,4 @@
-import { messageOf } from '../base/base.ts'
+import { type JsonObject, messageOf } from '../base/base.ts'
 import { type Clock, delay } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
@@ -11,8 +11,9 @@ import type { Channel } from '../transport/transport.ts'
 import { firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
 import { type Bookmark, type Goodbye, type Hello, protocolVersion, type Welcome } from './log/messages.ts'
-import { positionFrom, positionKey } from './log/rounds.ts'
+import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
+import { sendReports } from './reports.ts'
 import { syncPath } from './server.ts'
 import { type Applied, creditWindowBytes, type Derive, type ServedStatus, startSession } from './session.ts'
 
@@ -24,6 +25,8 @@ export interface UplinkDeps {
   readonly rules: SightRules
   /** What the proxies of this zone serve; a bookmark goes at once when it changes. */
   readonly served: Latest<ServedStatus>
+  /** What the global is to show of this zone's proxies, by key text. Sent as differences, at most once per second. */
+  readonly report?: Latest<Readonly<Record<string, JsonObject>>>
   readonly derive?: Derive
   /** A mark of the global is in this store. Also called once per session with the position it starts from. */
   readonly onApplied?: (applied: Applied) => void
@@ -67,9 +70,19 @@ interface Outcome {
   readonly wasConnected: boolean
 }
 
+/** A restart of the global is over in a moment: the first tries follow fast, later ones ever slower, all at random times. */
 const quickTries = 5
-const quickMs = { min: 50, max: 500 }
-const slowMs = { min: 1_000, max: 5_000 }
+const waitMinMs = 50
+const quickMaxMs = 500
+const slowMinMs = 1_000
+const slowMaxMs = 5_000
+
+function backOffMs(fraction: number, failures: number, refused: boolean): number {
+  const doublings = Math.max(0, failures - quickTries)
+  const maxMs = refused ? slowMaxMs : Math.min(slowMaxMs, quickMaxMs * 2 ** doublings)
+  const minMs = refused ? slowMinMs : waitMinMs
+  return minMs + fraction * (maxMs - minMs)
+}
 
 /** Keeps one session with the global for as long as it lives. The zone works on its own store whether or not there is one. */
 export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
@@ -97,7 +110,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
 
   async function attempt(): Promise<Outcome> {
     position ??= positionFrom(await store.get(positionKey(options.zone, globalOrigin)))
-    change({ phase: 'connecting', position, globalStoreId: position?.store })
+    change({ position, globalStoreId: position?.store })
     const authority = await pinnedAuthority(options.address, options.pinSha256Hex, stop.signal)
     if (!authority.ok) return { refused: authority.error.mismatch, reason: authority.error.reason, wasConnected: false }
     const { address, token } = options
@@ -129,7 +142,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       startedAtMs,
       position,
     }
-    const hasRows = own.some((row) => row.key.name !== globalOrigin)
+    const hasRows = own.some((row) => row.key.kind !== positionKind)
     return { ...facts, host: options.hostname, version: options.version, hasRows, creditBytes: creditWindowBytes }
   }
 
@@ -164,6 +177,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
           change({ position })
           deps.onApplied?.(applied)
         },
+        onReport: () => {},
         onBookmark: (bookmark: Bookmark) =>
           change({ storedByGlobal: bookmark.stored, sent: session.sent()?.revision ?? 0 }),
       },
@@ -172,12 +186,13 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     log.info({ epoch: welcome.epoch, global: welcome.host }, 'connected to the global')
     const watching = new AbortController()
     const announcing = announceServed(watching.signal, () => session.announce())
+    const reporting = deps.report && sendReports(clock, deps.report, session, watching.signal)
     const leave = () => session.end('shutdown', 'this zone control plane is stopping')
     stop.signal.addEventListener('abort', leave, { once: true })
     const end = await session.done
     stop.signal.removeEventListener('abort', leave)
     watching.abort()
-    await announcing
+    await Promise.all([announcing, reporting])
     if (end.goodbye) return refusedBy(end.goodbye, true)
     return { refused: false, reason: end.reason, wasConnected: true }
   }
@@ -194,9 +209,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       )
       if (stop.signal.aborted) break
       failures = outcome.wasConnected ? 0 : failures + 1
-      const quick = !outcome.refused && failures <= quickTries
-      const { min, max } = quick ? quickMs : slowMs
-      const waitMs = min + deps.random.fraction() * (max - min)
+      const waitMs = backOffMs(deps.random.fraction(), failures, outcome.refused)
       const again = state.value.reason === outcome.reason && !outcome.wasConnected
       change({ phase: outcome.refused ? 'refused' : 'waiting', reason: outcome.reason, epoch: undefined })
       const fields = { failures, waitMs: Math.round(waitMs) }

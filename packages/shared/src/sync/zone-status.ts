@@ -1,5 +1,6 @@
+import type { JsonObject } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
-import type { Bookmark, Counters, Hello, Verdict } from './log/messages.ts'
+import type { Bookmark, Counters, Hello, Report, Verdict } from './log/messages.ts'
 
 /** What the global knows of one zone's session. Revisions are the global's, but for `up`, which are the zone's. */
 export interface ZoneStatus {
@@ -26,6 +27,8 @@ export interface ZoneStatus {
   readonly verdicts: readonly Verdict[]
   readonly silentProxies: readonly string[]
   readonly counters: Counters
+  /** What the zone last reported of its proxies, by key text; kept while it is away. */
+  readonly report: Readonly<Record<string, JsonObject>>
   /** What the zone was told when its last session was refused or ended. */
   readonly lastEnd: string | undefined
 }
@@ -118,6 +121,12 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         ...times,
       })
     },
+    report(zone: string, { reset, changed, removed }: Report) {
+      const report = reset ? {} : { ...statusByZone.get(zone)?.report }
+      for (const key of removed) delete report[key]
+      for (const { key, value } of changed) report[key] = value
+      update(zone, { report })
+    },
     /** Another mark of the global's store. */
     marked(revision: number) {
       if (revision <= headRevision()) return
@@ -154,5 +163,6 @@ const blank = (zone: string): ZoneStatus => ({
   verdicts: [],
   silentProxies: [],
   counters: noCounters,
+  report: {},
   lastEnd: undefined,
 })

@@ -2,11 +2,13 @@ import { isIP } from 'node:net'
 import {
   Client,
   credentials,
+  logVerbosity,
   Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
   type ServiceDefinition,
+  setLogVerbosity,
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
@@ -23,6 +25,9 @@ const channelOptions = {
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
 }
+
+// Its own lines on stderr would come beside ours, which say the same with the address.
+setLogVerbosity(logVerbosity.NONE)
 
 const plain = (bytes: Buffer) => bytes
 

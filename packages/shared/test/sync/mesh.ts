@@ -111,8 +111,12 @@ export function createScene(authority: TestAuthority) {
       port: number,
       overrides: Partial<UplinkDeps> & Partial<UplinkOptions> = {},
     ): Uplink {
-      const { served = createLatest(nothingServed), derive, onApplied, ...options } = overrides
-      const hooks = { ...(derive ? { derive } : {}), ...(onApplied ? { onApplied } : {}) }
+      const { served = createLatest(nothingServed), derive, onApplied, report, ...options } = overrides
+      const hooks = {
+        ...(derive ? { derive } : {}),
+        ...(onApplied ? { onApplied } : {}),
+        ...(report ? { report } : {}),
+      }
       const uplink = startUplink(
         { ...deps, store, rules, served, ...hooks },
         {

@@ -21,7 +21,7 @@ import {
 
 /** A row is encoded once, however many zones get it, as long as its version is at hand. */
 const encodedByContent = new WeakMap<object, Uint8Array>()
-const specText = new TextEncoder()
+const jsonBytes = new TextEncoder()
 const textOf = new TextDecoder('utf-8', { fatal: true })
 
 /** The bytes of one row. The same version gives the same bytes. */
@@ -42,7 +42,7 @@ export function encodeRow(delivered: Delivered): Uint8Array {
       originRevision: BigInt(stamp.originRevision),
       createdAtMs: BigInt(stamp.createdAtMs),
       modifiedAtMs: BigInt(stamp.modifiedAtMs),
-      ...(row ? { labels: { ...row.labels }, spec: specText.encode(JSON.stringify(row.spec)) } : {}),
+      ...(row ? { labels: { ...row.labels }, spec: jsonBytes.encode(JSON.stringify(row.spec)) } : {}),
     }),
   )
   encodedByContent.set(identity, bytes)
@@ -74,6 +74,11 @@ function frameOf(message: Message): FrameInit {
       return { case: 'goodbye', value: message.goodbye }
     case 'bookmark':
       return { case: 'bookmark', value: bookmarkFrame(message.bookmark) }
+    case 'report': {
+      const { reset, changed, removed } = message.report
+      const entries = changed.map(({ key, value }) => ({ key, value: jsonBytes.encode(JSON.stringify(value)) }))
+      return { case: 'report', value: { reset, changed: entries, removed: [...removed] } }
+    }
     case 'hello': {
       const { incarnation, startedAtMs, position, creditBytes, ...plain } = message.hello
       return {
@@ -154,6 +159,11 @@ export function decodeMessage(bytes: Uint8Array): Message | undefined {
     }
     case 'bookmark':
       return { type: 'bookmark', bookmark: bookmarkFrom(message.value) }
+    case 'report': {
+      const { reset, changed, removed } = message.value
+      const entries = changed.map(({ key, value }) => ({ key, value: objectFrom(value) }))
+      return { type: 'report', report: { reset, changed: entries, removed } }
+    }
     case 'hello': {
       const { protocol, storeId, incarnation, host, startedAtMs, version, position, hasRows, creditBytes } =
         message.value
@@ -190,14 +200,15 @@ function decodeRow(bytes: Uint8Array): Delivered {
   if (frame.state === RowState.DELETED) return { key, state: 'deleted', stamp }
   if (frame.state === RowState.FORGOTTEN) return { key, state: 'forgotten', stamp }
   if (frame.state !== RowState.LIVE) throw new Error(`a row has the unknown state ${frame.state}`)
-  return { key, state: 'live', stamp, row: { key, stamp, labels: frame.labels, spec: specFrom(frame.spec) } }
+  return { key, state: 'live', stamp, row: { key, stamp, labels: frame.labels, spec: objectFrom(frame.spec) } }
 }
 
-function specFrom(bytes: Uint8Array): JsonObject {
-  const spec: unknown = JSON.parse(textOf.decode(bytes))
-  if (typeof spec !== 'object' || spec === null || Array.isArray(spec)) throw new Error('a spec is not a JSON object')
+function objectFrom(bytes: Uint8Array): JsonObject {
+  const value: unknown = JSON.parse(textOf.decode(bytes))
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error('a value is not a JSON object')
   // JSON.parse gives nothing but JSON values, and this one is an object.
-  return spec as JsonObject
+  return value as JsonObject
 }
 
 const positionFrom = ({ store, revision, commitId }: PositionFrame): Position => ({

@@ -55,7 +55,10 @@ export interface InboundDeps {
   readonly refusesDiverged: boolean
 }
 
-export const inboundDefaults = { stagedBytesMax: 256 * 1024 * 1024, driftMax: 1000 } as const
+export const inboundDefaults: Pick<InboundDeps, 'stagedBytesMax' | 'driftMax'> = {
+  stagedBytesMax: 256 * 1024 * 1024,
+  driftMax: 1000,
+}
 
 export const createInbound = (peerStore: string, position: Position | undefined): InboundState => ({
   peerStore,

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../../base/base.ts'
 import type { Origin } from '../../resource/resource.ts'
 import type { Position, Version } from '../../store/store.ts'
 
@@ -87,11 +88,20 @@ export type RowMessage =
       readonly reason: ReplaceReason
     }
 
+/** What a zone shows of its proxies, as differences by key text: state, never log. */
+export interface Report {
+  /** Forget what came before. */
+  readonly reset: boolean
+  readonly changed: readonly { readonly key: string; readonly value: JsonObject }[]
+  readonly removed: readonly string[]
+}
+
 export type Message =
   | RowMessage
   | { readonly type: 'hello'; readonly hello: Hello }
   | { readonly type: 'welcome'; readonly welcome: Welcome }
   | { readonly type: 'bookmark'; readonly bookmark: Bookmark }
+  | { readonly type: 'report'; readonly report: Report }
   | { readonly type: 'credit'; readonly bytes: number }
   | { readonly type: 'goodbye'; readonly goodbye: Goodbye }
 

@@ -4,6 +4,9 @@ import type { Change, Commit, Position, Version } from '../../store/store.ts'
 /** Where a store stands in the log of a peer: a row of its own, moved in the commit that it describes. Never sent. */
 export const positionKind = 'SyncPosition'
 
+/** Which session of a zone is the newest: a row of the global's own. Never sent. */
+export const epochKind = 'SyncEpoch'
+
 export const positionKey = (self: Origin, peer: Origin): ResourceKey => ({
   origin: self,
   kind: positionKind,

@@ -1,4 +1,5 @@
 import { globalOrigin, type Origin, type ResourceKey, type Row } from '../../resource/resource.ts'
+import { epochKind, positionKind } from './rounds.ts'
 
 /** Which way rows of a kind travel; `zone-relayed` ones go up and on to the other zones. */
 export type Travel = 'global-to-zones' | 'zone-to-global' | 'zone-relayed' | 'internal'
@@ -24,7 +25,7 @@ export interface Sight {
 /** The sight of a zone, as the global holds it: the rows of the global and of the other zones, but never its own. */
 export function sightOfZone(rules: SightRules, zone: string): Sight {
   const reach = ({ origin, kind }: ResourceKey) => {
-    const travel = rules.travelOf(kind)
+    const travel = travelOf(rules, kind)
     if (origin !== globalOrigin) return travel === 'zone-relayed' && origin !== zone ? 'always' : 'never'
     if (travel !== 'global-to-zones') return 'never'
     return rules.seenBy?.has(kind) ? 'by-row' : 'always'
@@ -36,14 +37,14 @@ export function sightOfZone(rules: SightRules, zone: string): Sight {
       return found === 'by-row' ? (rules.seenBy?.get(row.key.kind)?.(row, zone) ?? false) : found === 'always'
     },
     speaksFor: (origin) => origin === zone,
-    accepts: (key) => key.origin === zone && isUpward(rules.travelOf(key.kind) ?? 'zone-to-global'),
+    accepts: (key) => key.origin === zone && isUpward(travelOf(rules, key.kind) ?? 'zone-to-global'),
   }
 }
 
 /** The sight of the global, as a zone holds it: the zone's own rows, and only of kinds that go up. */
 export function sightOfGlobal(rules: SightRules, zone: string): Sight {
   const reach = ({ origin, kind }: ResourceKey) => {
-    const travel = rules.travelOf(kind)
+    const travel = travelOf(rules, kind)
     return origin === zone && travel !== undefined && isUpward(travel) ? 'always' : 'never'
   }
   return {
@@ -53,9 +54,13 @@ export function sightOfGlobal(rules: SightRules, zone: string): Sight {
     accepts({ origin, kind }) {
       if (origin === zone) return false
       const downward = origin === globalOrigin ? 'global-to-zones' : 'zone-relayed'
-      return (rules.travelOf(kind) ?? downward) === downward
+      return (travelOf(rules, kind) ?? downward) === downward
     },
   }
 }
+
+/** Where sync itself stands is nobody else's business, whatever a plane or a peer says. */
+const travelOf = (rules: SightRules, kind: string): Travel | undefined =>
+  kind === positionKind || kind === epochKind ? 'internal' : rules.travelOf(kind)
 
 const isUpward = (travel: Travel) => travel === 'zone-to-global' || travel === 'zone-relayed'

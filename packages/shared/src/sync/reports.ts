@@ -1,0 +1,56 @@
+import type { JsonObject } from '../base/base.ts'
+import { type Clock, delay } from '../env/clock.ts'
+import type { Latest } from '../streams/latest.ts'
+import type { Report } from './log/messages.ts'
+import type { Session } from './session.ts'
+
+/** Status for people: a second late is early enough. */
+const reportEveryMs = 1_000
+const entriesPerFrame = 200
+
+/** Sends what has changed of a report since it was last sent in this session, at most once per second, until the signal aborts. */
+export async function sendReports(
+  clock: Clock,
+  report: Latest<Readonly<Record<string, JsonObject>>>,
+  session: Session,
+  signal: AbortSignal,
+): Promise<void> {
+  const sent = new Map<string, { readonly value: JsonObject; readonly text: string }>()
+  let reset = true
+  for await (const now of report.watch(signal)) {
+    const frames = framesOf(differences(sent, now))
+    if (reset && frames.length === 0) frames.push({ changed: [], removed: [] })
+    for (const frame of frames) {
+      await session.report({ ...frame, reset })
+      reset = false
+    }
+    await delay(clock, reportEveryMs, signal).catch(() => {})
+  }
+}
+
+function differences(
+  sent: Map<string, { readonly value: JsonObject; readonly text: string }>,
+  now: Readonly<Record<string, JsonObject>>,
+): Omit<Report, 'reset'> {
+  const changed: { key: string; value: JsonObject }[] = []
+  for (const [key, value] of Object.entries(now)) {
+    const former = sent.get(key)
+    if (former?.value === value) continue
+    const text = JSON.stringify(value)
+    if (former?.text !== text) changed.push({ key, value })
+    sent.set(key, { value, text })
+  }
+  const removed = [...sent.keys()].filter((key) => !Object.hasOwn(now, key))
+  for (const key of removed) sent.delete(key)
+  return { changed, removed }
+}
+
+/** The removals go first. Without any difference there is no frame. */
+function framesOf({ changed, removed }: Omit<Report, 'reset'>): Omit<Report, 'reset'>[] {
+  const frames: Omit<Report, 'reset'>[] = []
+  if (removed.length > 0) frames.push({ changed: [], removed })
+  for (let start = 0; start < changed.length; start += entriesPerFrame) {
+    frames.push({ changed: changed.slice(start, start + entriesPerFrame), removed: [] })
+  }
+  return frames
+}

@@ -1,0 +1,188 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { keyText } from '../../src/resource/resource.ts'
+import { createMemoryContents, createMemoryStore } from '../../src/store/memory.ts'
+import { createLatest } from '../../src/streams/latest.ts'
+import { createTestAuthority, type TestAuthority } from './certificates.ts'
+import { createScene, names, put, remove, until, write } from './mesh.ts'
+import { callAsZone } from './raw-zone.ts'
+
+let authority: TestAuthority
+let scene: ReturnType<typeof createScene>
+beforeAll(async () => {
+  authority = await createTestAuthority()
+})
+beforeEach(() => {
+  scene = createScene(authority)
+})
+afterEach(() => scene.close())
+
+const memory = (horizonRevisions?: number) =>
+  createMemoryStore(scene.deps, horizonRevisions === undefined ? {} : { horizonRevisions })
+const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 1, modifiedAtMs: 1 }
+const row = (origin: string, kind: string, name: string) => {
+  const key = { origin, kind, mesh: 'default', name }
+  return { key, stamp, state: 'live' as const, row: { key, stamp, labels: {}, spec: {} } }
+}
+
+describe('a session of the global', () => {
+  it('L8 waits for credit: a zone that credits nothing gets one frame of rows, and every other zone all', async () => {
+    const [global, east] = [memory(), memory()]
+    const changes = Array.from({ length: 200 }, (_, index) =>
+      put('global', 'Policy', `p${index}`, { text: 'x'.repeat(1_000) }),
+    )
+    await write(global, ...changes)
+    const server = await scene.server(global)
+    using west = await callAsZone(authority, server.port, 'west', { creditBytes: 1 })
+    const first = await west.next('rows')
+    expect(first.bytes).toBeLessThanOrEqual(64 * 1024)
+    scene.uplink(east, 'east', server.port)
+    await until(east, async () => (await names(east, 'Policy')).length === 200)
+    expect(west.messages().filter((message) => message.type === 'rows')).toHaveLength(1)
+    expect(west.messages().some((message) => message.type === 'mark')).toBe(false)
+    west.send({ type: 'credit', bytes: 1_000_000 })
+    await west.next('mark')
+    const rows = west.messages().flatMap((message) => (message.type === 'rows' ? message.rows : []))
+    expect(rows).toHaveLength(200)
+  })
+
+  it('L6 refuses forged rows one by one, counts them, and keeps the session', async () => {
+    const global = memory()
+    await write(global, put('global', 'Policy', 'mine'))
+    const server = await scene.server(global)
+    using west = await callAsZone(authority, server.port, 'west')
+    await west.next('mark')
+    const forged = [row('global', 'Policy', 'mine'), row('east', 'Service', 'other'), row('west', 'SyncEpoch', 'west')]
+    west.send({ type: 'rows', rows: [...forged, row('west', 'Service', 'true')], bytes: 0 })
+    west.send({ type: 'mark', position: { store: 'store-of-west', revision: 1, commitId: 'c1' } })
+    await until(global, async () => (await names(global, 'Service')).length > 0)
+    expect(await names(global, 'Service')).toEqual(['west/true'])
+    expect(await global.get(row('global', 'Policy', 'mine').key)).toMatchObject({ state: 'live', revision: 1 })
+    // The global's own bookmark tells what it made of the rows.
+    let refused = 0
+    for (let index = 0; refused === 0; index += 1)
+      refused = (await west.next('bookmark', index)).bookmark.counters.rowsRefused
+    expect(refused).toBe(3)
+    expect(server.zones().get('west')?.connected).toBe(true)
+  })
+
+  it('a frame that cannot be read ends the session with its reason, and nothing of its round is applied', async () => {
+    const global = memory()
+    const server = await scene.server(global)
+    using west = await callAsZone(authority, server.port, 'west')
+    await west.next('mark')
+    west.send({ type: 'rows', rows: [row('west', 'Service', 'half')], bytes: 0 })
+    west.sendBytes(Uint8Array.from([0xff, 0xff, 0xff]))
+    expect((await west.next('goodbye')).goodbye).toMatchObject({
+      code: 'protocol',
+      reason: expect.stringContaining('3 bytes'),
+    })
+    await until(global, () => server.zones().get('west')?.connected === false, server)
+    expect(await names(global, 'Service')).toEqual([])
+  })
+
+  it('another protocol is refused by number', async () => {
+    const server = await scene.server(memory())
+    using west = await callAsZone(authority, server.port, 'west', { protocol: 9 })
+    expect((await west.next('goodbye')).goodbye).toEqual({ code: 'protocol', reason: 'expected protocol 1, found 9' })
+  })
+
+  it('says so in one sentence when its port is taken', async () => {
+    const server = await scene.server(memory())
+    await expect(scene.server(memory(), { port: server.port })).rejects.toThrow(
+      `cannot listen for zones on 127.0.0.1:${server.port}`,
+    )
+  })
+})
+
+describe('a zone that was away', () => {
+  it('below the horizon it gets a replacement: what is gone goes, its own rows stay', async () => {
+    const global = memory(10)
+    const contents = createMemoryContents(scene.deps)
+    const west = createMemoryStore(scene.deps, { contents })
+    await write(global, put('global', 'Policy', 'kept'), put('global', 'Policy', 'gone'))
+    const server = await scene.server(global)
+    const uplink = scene.uplink(west, 'west', server.port)
+    await until(west, async () => (await names(west, 'Policy')).length === 2)
+    await write(west, put('west', 'Dataplane', 'own'), put('west', 'Policy', 'local'))
+    await uplink[Symbol.asyncDispose]()
+    await write(global, remove('global', 'Policy', 'gone'))
+    for (let index = 0; index < 30; index += 1) await write(global, put('global', 'Policy', 'busy', { index }))
+    expect(await global.history({ origin: 'global', kind: 'Policy', mesh: 'default', name: 'gone' })).toEqual([])
+    scene.uplink(west, 'west', server.port)
+    await until(west, async () => (await names(west, 'Policy')).includes('global/busy'))
+    expect(await names(west, 'Policy')).toEqual(['global/busy', 'global/kept', 'west/local'])
+    expect(await names(west, 'Dataplane')).toEqual(['west/own'])
+  })
+
+  it('T18 a global that was restored from a backup removes nothing until an operator says so', async () => {
+    const contents = createMemoryContents(scene.deps)
+    const [global, west] = [createMemoryStore(scene.deps, { contents }), memory()]
+    await write(global, put('global', 'Policy', 'old'))
+    const backup = structuredClone(contents)
+    const server = await scene.server(global)
+    const uplink = scene.uplink(west, 'west', server.port)
+    await write(global, put('global', 'Policy', 'new'))
+    await until(west, async () => (await names(west, 'Policy')).length === 2)
+    await uplink[Symbol.asyncDispose]()
+    const restored = createMemoryStore(scene.deps, { contents: backup })
+    for (let index = 0; index < 20; index += 1) await write(restored, put('global', 'Policy', 'other', { index }))
+    const again = await scene.server(restored)
+    const refused = scene.uplink(west, 'west', again.port)
+    for await (const state of refused.state.watch(AbortSignal.timeout(5_000))) if (state.phase === 'refused') break
+    expect(refused.state.value.reason).toContain('went another way')
+    expect(await names(west, 'Policy')).toEqual(['global/new', 'global/old'])
+    await refused[Symbol.asyncDispose]()
+    scene.uplink(west, 'west', again.port, { acceptGlobalStore: restored.id })
+    await until(west, async () => (await names(west, 'Policy')).join() === 'global/old,global/other')
+  })
+})
+
+describe('what a plane adds', () => {
+  it('derived rows are in the same commit as their cause', async () => {
+    const [global, west] = [memory(), memory()]
+    const server = await scene.server(global)
+    scene.uplink(west, 'west', server.port, {
+      derive: async (changes) => changes.map((change) => put('west', 'VirtualAddress', change.key.name)),
+    })
+    await write(global, put('global', 'Policy', 'a'))
+    await until(west, async () => (await names(west, 'Policy')).length === 1)
+    const [policy] = await west.history({ origin: 'global', kind: 'Policy', mesh: 'default', name: 'a' })
+    const [address] = await west.history({ origin: 'west', kind: 'VirtualAddress', mesh: 'default', name: 'a' })
+    expect(address?.revision).toBe(policy?.revision)
+  })
+
+  it('a report reaches the global as it is, and a new session starts it afresh', async () => {
+    const [global, west] = [memory(), memory()]
+    const server = await scene.server(global)
+    const report = createLatest<Record<string, { readonly online: boolean }>>({
+      'a/b': { online: true },
+      'c/d': { online: false },
+    })
+    const uplink = scene.uplink(west, 'west', server.port, { report })
+    await until(global, () => Object.keys(server.zones().get('west')?.report ?? {}).length === 2, server)
+    expect(server.zones().get('west')?.report).toEqual(report.value)
+    await uplink[Symbol.asyncDispose]()
+    scene.uplink(west, 'west', server.port, { report: createLatest({}) })
+    await until(global, () => Object.keys(server.zones().get('west')?.report ?? {}).length === 0, server)
+  })
+
+  it('onApplied names the local mark that holds each mark of the global', async () => {
+    const [global, west] = [memory(), memory()]
+    const applied: string[] = []
+    const server = await scene.server(global)
+    scene.uplink(west, 'west', server.port, {
+      onApplied: ({ position, localMark, written }) =>
+        applied.push(
+          `${position.revision} in ${localMark.revision}: ${written.map((version) => keyText(version.key)).join()}`,
+        ),
+    })
+    await until(global, () => server.zones().get('west')?.connected === true, server)
+    await until(west, async () => (await west.mark()).revision === 1)
+    const { revision } = await write(global, put('global', 'Policy', 'a'))
+    await until(global, () => (server.zones().get('west')?.stored ?? 0) >= revision, server)
+    const line = applied.find((text) => text.includes('Policy'))
+    expect(line).toBe(
+      `${revision} in ${(await west.mark()).revision}: global/Policy/default/a,west/SyncPosition//global`,
+    )
+  })
+})

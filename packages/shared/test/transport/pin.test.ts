@@ -1,0 +1,60 @@
+import { createServer, type Server } from 'node:tls'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { pinnedAuthority } from '../../src/transport/pin.ts'
+import { createTestAuthority, type TestAuthority } from '../sync/certificates.ts'
+
+let authority: TestAuthority
+let server: Server
+let address: string
+let received = 0
+beforeAll(async () => {
+  authority = await createTestAuthority()
+})
+beforeEach(async () => {
+  received = 0
+  server = createServer({ cert: authority.cert, key: authority.key, ALPNProtocols: ['h2'] }, (socket) => {
+    socket.on('data', (bytes) => {
+      received += bytes.length
+    })
+    socket.on('error', () => {})
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const bound = server.address()
+  address = `127.0.0.1:${typeof bound === 'object' && bound ? bound.port : 0}`
+})
+afterEach(() => new Promise<void>((resolve) => void server.close(() => resolve())))
+
+const signal = () => AbortSignal.timeout(10_000)
+
+describe('a pinned authority', () => {
+  it('is the certificate of the chain with the pinned hash, and not a byte of ours is sent', async () => {
+    const found = await pinnedAuthority(address, authority.pinSha256Hex, signal())
+    expect(found).toEqual({ ok: true, value: expect.stringContaining('BEGIN CERTIFICATE') })
+    const pem = authority.cert.split('-----END CERTIFICATE-----')[1] ?? ''
+    expect(found.ok && found.value.replace(/\s|-----[A-Z ]+-----/g, '')).toBe(pem.replace(/\s|-----[A-Z ]+-----/g, ''))
+    expect(received).toBe(0)
+  })
+
+  it('may be written in capitals with colons', async () => {
+    const written = (authority.pinSha256Hex.toUpperCase().match(/../g) ?? []).join(':')
+    expect((await pinnedAuthority(address, written, signal())).ok).toBe(true)
+  })
+
+  it('says what was expected and found when it is another', async () => {
+    const found = await pinnedAuthority(address, '00'.repeat(32), signal())
+    expect(found).toMatchObject({ ok: false, error: { mismatch: true } })
+    expect(!found.ok && found.error.reason).toContain(authority.pinSha256Hex)
+  })
+
+  it('tells an address where nobody answers from one with another authority', async () => {
+    const found = await pinnedAuthority('127.0.0.1:1', authority.pinSha256Hex, signal())
+    expect(found).toMatchObject({ ok: false, error: { mismatch: false } })
+  })
+
+  it('wants a host and a port', async () => {
+    expect(await pinnedAuthority('nowhere', authority.pinSha256Hex, signal())).toMatchObject({
+      ok: false,
+      error: { mismatch: true },
+    })
+  })
+})
