@@ -11,7 +11,7 @@ export interface LocalProxy {
   readonly name: string
   /** JSON text; undefined if the entity exists already. */
   readonly resource: string | undefined
-  /** A builtin gateway, or a sidecar with transparent proxying, needs no listeners on loopback addresses. */
+  /** A builtin gateway, or a sidecar whose host redirects traffic to it, needs no listeners on loopback addresses. */
   readonly wantsLoopback: boolean
 }
 
@@ -32,8 +32,12 @@ export async function readProxy(config: Pick<DataplaneConfig, 'proxyType' | 'sou
     if (typeof host === 'string') addresses[field] = await toAddress(host, field)
   }
   const gateway = isRecord(networking['gateway']) ? networking['gateway'] : undefined
+  const transparent = isRecord(networking['transparentProxying']) ? networking['transparentProxying'] : {}
+  // Without redirection by the host (`reachableServices` alone says nothing of it), names need addresses that can be bound.
   const wantsLoopback =
-    proxyType === 'dataplane' && gateway?.['type'] !== 'BUILTIN' && networking['transparentProxying'] === undefined
+    proxyType === 'dataplane' &&
+    gateway?.['type'] !== 'BUILTIN' &&
+    transparent['redirectPortOutbound'] === undefined
   return {
     type: proxyType,
     mesh: proxyType === 'dataplane' ? String(resource['mesh'] ?? 'default') : '',

@@ -165,7 +165,14 @@ export async function startZone(
       nameFeeds,
       status,
       random,
-      exclude: (sources) => new Set(sources.flatMap((source) => [...compiler.exclude(source)])),
+      exclude(proxy, { typeUrl, name, version, contributions }) {
+        const refused = engine.resourceOf(proxy, typeUrl, name)
+        // A newer version is on its way already: its own verdict counts.
+        if (refused?.version !== version) return new Set()
+        return new Set(
+          contributions.flatMap((source) => [...compiler.exclude(source, refused.contributions?.get(source) ?? '')]),
+        )
+      },
       served(proxy, mark) {
         progress.served(proxy, mark)
         reporter.update()
@@ -190,6 +197,12 @@ export async function startZone(
 
     const served = createLatest<ServedStatus>(nothingServed)
     reporter.onUpdate((next) => served.set(next))
+    const report = createLatest<Readonly<Record<string, JsonObject>>>({})
+    status.onChange(() =>
+      report.set(
+        Object.fromEntries(status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, secrets) ?? {}])),
+      ),
+    )
     const uplink = join
       ? startUplink(
           {

@@ -3,13 +3,13 @@ import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 
 /** Where nginx is not installed: a small reverse proxy that does what the demo wants of it, resolving a .mesh name per request. */
 export function startNameGateway(
-  target: { readonly resolver: string; readonly name: string; readonly port: number },
+  target: { readonly resolver: () => Promise<string>; readonly name: string; readonly port: number },
   host: string,
   port: number,
 ): Promise<Server> {
-  const [resolverHost = '', resolverPort = '53'] = target.resolver.split(':')
   const server = createServer(async (incoming, response) => {
     try {
+      const [resolverHost = '', resolverPort = '53'] = (await target.resolver()).split(':')
       const answer = await resolve(
         target.name,
         { host: resolverHost, port: Number(resolverPort) },

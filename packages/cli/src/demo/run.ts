@@ -75,7 +75,7 @@ function findNginx(): string | undefined {
 }
 
 /** The loopback network that a proxy has claimed: it says so in its work folder. */
-async function claimedResolver(workDir: string): Promise<string> {
+export async function claimedResolver(workDir: string): Promise<string> {
   return untilAnswer(
     'the sidecar of the delegated gateway has a resolver',
     limitMs,
@@ -302,7 +302,7 @@ export async function startDemo(scene: Scene, folder: string, steps: Steps, sign
       processes.start('nginx', nginx, ['-p', prefix, '-c', join(prefix, 'nginx.conf'), '-e', join(prefix, 'error.log')])
     } else {
       const server = await startNameGateway(
-        { resolver: sidecarResolver, name: meshName(scene.service), port: scene.servicePort },
+        { resolver: async () => sidecarResolver, name: meshName(scene.service), port: scene.servicePort },
         local,
         delegatedPort,
       )

@@ -15,6 +15,7 @@ import type { Engine } from '../engine/engine.ts'
 import type { Leases } from '../leases/leases.ts'
 import type { NameFeeds } from '../names/feeds.ts'
 import type { ProxyStatus } from '../status/proxies.ts'
+import type { Refusal } from '../xds/ads-state.ts'
 import type { BootstrapDeps } from '../xds/bootstrap-http.ts'
 import type { BootstrapSubject } from '../xds/bootstrap-request.ts'
 import type { ProxyIdentity, ProxyType, XdsDeps } from '../xds/contract.ts'
@@ -34,7 +35,7 @@ interface Deps {
   readonly log: Log
   readonly random: Random
   /** Takes contributions that a proxy refused out of its tables until they change; returns the proxies to compile again. */
-  exclude(sources: readonly string[]): ReadonlySet<string>
+  exclude(proxy: string, refusal: Refusal): ReadonlySet<string>
   /** A proxy has answered everything up to a mark. */
   served(proxy: string, mark: number): void
 }
@@ -191,7 +192,7 @@ export function createDoor(deps: Deps): XdsDeps {
         `a proxy refused configuration: ${refusal.detail}`,
       )
       status.refused(key, refusal)
-      if (refusal.reason === 'content') engine.refresh(deps.exclude(refusal.contributions))
+      if (refusal.reason === 'content') engine.refresh(deps.exclude(key, refusal))
     },
     served(proxy, mark) {
       const key = keyText(proxyKey(zone, proxy))

@@ -156,6 +156,9 @@ export function createEngine(deps: Deps) {
     refresh(proxies: Iterable<string> = feeds.keys()): void {
       publishAll([...proxies])
     },
+    /** What a proxy was last given under a name. */
+    resourceOf: (proxy: string, typeUrl: TypeUrl, name: string): XdsResource | undefined =>
+      feeds.get(proxy)?.table.value?.resources.get(typeUrl)?.get(name),
     problemsOf: (proxy: string): ProxyTable['problems'] => feeds.get(proxy)?.compiled?.problems ?? [],
     needsOf: (proxy: string): ProxyTable['secretNeeds'] => feeds.get(proxy)?.compiled?.secretNeeds ?? [],
     live: (): readonly string[] => [...feeds.keys()],

@@ -27,6 +27,7 @@ export function createZoneStatus(deps: Deps) {
     return deps.status.insightOf(proxy, need && secrets.identityOf(need))
   }
   return {
+    insightOf,
     insight: (_kind: string, row: Row, secrets: Secrets) => insightOf(keyText(row.key), secrets),
     async report(): Promise<JsonObject> {
       const head = await deps.store.head()

@@ -1,0 +1,12 @@
+// Stands for a delegated gateway in compose: name-gateway-main.ts WORK_DIR_OF_SIDECAR NAME PORT_OF_NAME LISTEN_PORT.
+
+import { startNameGateway } from './name-gateway.ts'
+import { claimedResolver } from './run.ts'
+
+const [workDir = '', name = '', port = '80', listen = '8082'] = process.argv.slice(2)
+const server = await startNameGateway(
+  { resolver: () => claimedResolver(workDir), name, port: Number(port) },
+  '0.0.0.0',
+  Number(listen),
+)
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.close(() => process.exit(0)))
