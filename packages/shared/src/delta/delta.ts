@@ -16,12 +16,14 @@ export interface DeltaSide<R extends Versioned> {
   readonly peer: Map<string, string>
   /** The newest version that the peer accepted, with its content. Missing for what it held before this stream. */
   readonly held: Map<string, R>
+  /** What the peer holds from former streams and we have not seen: its version, or `uncertain`. Until the first verdict. */
+  readonly former: Map<string, string>
   /** Answers without a verdict, oldest first, by nonce. */
   readonly pending: Map<string, DeltaAnswer<R>>
   /** The version of a name that the peer refused when it came alone. It is not sent again. */
   readonly refused: Map<string, string>
-  /** Names that go alone until they have a verdict of their own. */
-  readonly alone: Set<string>
+  /** Names that go alone until they have a verdict of their own, with the versions that may have been applied. */
+  readonly alone: Map<string, readonly R[]>
 }
 
 export interface Versioned {
@@ -48,9 +50,10 @@ export function createDeltaSide<R extends Versioned>(): DeltaSide<R> {
     owed: new Set(),
     peer: new Map(),
     held: new Map(),
+    former: new Map(),
     pending: new Map(),
     refused: new Map(),
-    alone: new Set(),
+    alone: new Map(),
   }
 }
 
@@ -74,14 +77,18 @@ export function subscribe<R extends Versioned>(
     side.open = true
     side.wildcard = options.wildcardType && request.subscribe.every((name) => name === '*')
     // What was already written on this stream is newer than what the peer knew when it asked.
-    for (const [name, version] of Object.entries(request.initial))
-      if (!side.peer.has(name)) side.peer.set(name, version)
+    for (const [name, version] of Object.entries(request.initial)) {
+      if (side.peer.has(name)) continue
+      side.peer.set(name, version)
+      side.former.set(name, version)
+    }
   }
   for (const name of request.unsubscribe) {
     side.names.delete(name)
     side.owed.delete(name)
     if (side.wildcard) continue
     side.peer.delete(name)
+    side.former.delete(name)
     side.held.delete(name)
   }
   for (const name of request.subscribe) {
@@ -91,11 +98,19 @@ export function subscribe<R extends Versioned>(
   }
 }
 
+/** Notes that the peer may have a name in a version that nobody knows. */
+export function doubt<R extends Versioned>(side: DeltaSide<R>, name: string): void {
+  side.peer.set(name, uncertain)
+  side.former.set(name, uncertain)
+}
+
 /** Takes the content of what the peer held before this stream, as far as the target still has the same version. */
 export function adopt<R extends Versioned>(side: DeltaSide<R>, target: ReadonlyMap<string, R>): void {
-  for (const [name, version] of side.peer) {
+  for (const [name, version] of side.former) {
     const resource = target.get(name)
-    if (resource?.version === version && !side.held.has(name)) side.held.set(name, resource)
+    if (resource?.version !== version) continue
+    side.held.set(name, resource)
+    side.former.delete(name)
   }
 }
 
@@ -113,7 +128,10 @@ export function difference<R extends Versioned>(side: DeltaSide<R>, target: Read
   for (const [name, resource] of target) {
     if (!side.wildcard && !side.names.has(name) && !side.peer.has(name) && !side.owed.has(name)) continue
     const wanted = wantedOf(side, resource)
-    if (wanted && (side.owed.has(name) || side.peer.get(name) !== wanted.version)) changed.push(wanted)
+    if (!wanted) continue
+    const differs = side.peer.get(name) !== wanted.version
+    // For a refused version the accepted one is wanted; which one that is shows when nothing is under way any more.
+    if (side.owed.has(name) || (differs && (wanted === resource || !isUnderWay(side, name)))) changed.push(wanted)
   }
   const removed = side.wildcard ? [...side.peer.keys()].filter((name) => !target.has(name)) : []
   const missing = [...side.owed].filter((name) => {
@@ -122,6 +140,9 @@ export function difference<R extends Versioned>(side: DeltaSide<R>, target: Read
   })
   return { changed, removed, missing }
 }
+
+const isUnderWay = <R extends Versioned>(side: DeltaSide<R>, name: string): boolean =>
+  [...side.pending.values()].some(({ changed }) => changed.some((resource) => resource.name === name))
 
 /** The version to send: the target's, or the accepted one before it if the target's was refused. */
 export function wantedOf<R extends Versioned>(side: DeltaSide<R>, resource: R): R | undefined {
@@ -149,9 +170,15 @@ export function acknowledge<R extends Versioned>(side: DeltaSide<R>, nonce: stri
   side.pending.delete(nonce)
   for (const resource of answer.changed) {
     side.held.set(resource.name, resource)
+    side.former.delete(resource.name)
     side.alone.delete(resource.name)
+    if (side.refused.get(resource.name) === resource.version) side.refused.delete(resource.name)
   }
-  for (const name of answer.removed) side.held.delete(name)
+  for (const name of answer.removed) {
+    side.held.delete(name)
+    side.former.delete(name)
+    if (!side.peer.has(name)) side.alone.delete(name)
+  }
   return answer
 }
 
@@ -168,22 +195,31 @@ export function refuse<R extends Versioned>(
   side.pending.delete(nonce)
   const [first] = answer.changed
   const verdict = answer.changed.length === 1 ? first : undefined
-  for (const resource of answer.changed) {
-    // A newer version may already be on its way; its own verdict will tell.
-    const newest = side.peer.get(resource.name) === resource.version
-    if (!verdict) side.alone.add(resource.name)
-    if (!verdict && newest) side.peer.set(resource.name, uncertain)
-    if (verdict) side.alone.delete(resource.name)
-    if (verdict && newest) restore(side, resource.name)
+  const underWay = new Set<string>()
+  for (const { changed, removed } of side.pending.values()) {
+    for (const { name } of changed) underWay.add(name)
+    for (const name of removed) underWay.add(name)
   }
-  for (const name of answer.removed) if (!side.peer.has(name)) side.peer.set(name, uncertain)
+  for (const resource of answer.changed) {
+    // Something newer may already be on its way; its own verdict will tell.
+    const newest = !underWay.has(resource.name)
+    // Versions of it that were in refused answers with others may be there, or not.
+    const before = side.alone.get(resource.name) ?? []
+    const bad = verdict?.version ?? side.refused.get(resource.name)
+    const possible = [...before, resource].filter((one) => one.version !== bad)
+    if (possible.length > 0) side.alone.set(resource.name, possible)
+    else side.alone.delete(resource.name)
+    if (newest && possible.length > 0) side.peer.set(resource.name, uncertain)
+    else if (newest) restore(side, resource.name)
+  }
+  for (const name of answer.removed) if (!underWay.has(name)) side.peer.set(name, uncertain)
   if (verdict) side.refused.set(verdict.name, verdict.version)
   return { answer, verdict }
 }
 
 function restore<R extends Versioned>(side: DeltaSide<R>, name: string): void {
-  const held = side.held.get(name)
-  if (held) side.peer.set(name, held.version)
+  const version = side.held.get(name)?.version ?? side.former.get(name)
+  if (version !== undefined) side.peer.set(name, version)
   else side.peer.delete(name)
 }
 

@@ -46,7 +46,20 @@ function writeClusters(state: AdsState, due: readonly string[]): readonly AdsEff
     push(state, typeUrls.secret, cluster.secrets)
   }
   for (const name of due) state.leaving.delete(name)
+  forgiveUsers(state, changed)
   return effects
+}
+
+/** A listener may have been refused only because a cluster that it names was missing: with the cluster it is tried again. */
+function forgiveUsers(state: AdsState, clusters: readonly XdsResource[]): void {
+  const side = sideOf(state, typeUrls.listener)
+  if (side.refused.size === 0) return
+  const names = new Set(clusters.map((cluster) => cluster.name))
+  const target = targetOf(state, typeUrls.listener)
+  for (const name of side.refused.keys()) {
+    const listener = target.get(name)
+    if (listener && namesAny(listener, names)) side.refused.delete(name)
+  }
 }
 
 /** A wildcard type gets a first answer even if it is empty, for the proxy waits for it. */

@@ -72,7 +72,7 @@ function clustersInUse(state: AdsState): ReadonlySet<string> | 'unknown' {
   const listeners = sideOf(state, typeUrls.listener)
   const routes = sideOf(state, typeUrls.route)
   for (const name of listeners.peer.keys()) {
-    if (!listeners.held.has(name)) return 'unknown'
+    if (!isKnown(listeners, name)) return 'unknown'
   }
   const used = new Set<string>()
   const reachable = new Set<string>()
@@ -80,14 +80,19 @@ function clustersInUse(state: AdsState): ReadonlySet<string> | 'unknown' {
     for (const cluster of listener.clusters ?? []) used.add(cluster)
     for (const route of listener.routes ?? []) reachable.add(route)
   }
-  for (const name of reachable) if (routes.peer.has(name) && !routes.held.has(name)) return 'unknown'
+  for (const name of reachable) if (routes.peer.has(name) && !isKnown(routes, name)) return 'unknown'
   for (const table of possible(routes)) {
     if (reachable.has(table.name)) for (const cluster of table.clusters ?? []) used.add(cluster)
   }
   return used
 }
 
+const isKnown = (side: ReturnType<typeof sideOf>, name: string): boolean =>
+  !side.former.has(name) && (side.held.has(name) || side.alone.has(name))
+
+/** Everything of a type that the proxy may have, or may get by what is under way. */
 function* possible(side: ReturnType<typeof sideOf>): Iterable<XdsResource> {
   yield* side.held.values()
+  for (const [name, versions] of side.alone) if (side.peer.has(name)) yield* versions
   for (const answer of side.pending.values()) yield* answer.changed
 }

@@ -1,5 +1,5 @@
 import { type TypeUrl, typeUrls, type XdsResource } from '@zonemesh/core/emit/table.ts'
-import { createDeltaSide, type DeltaSide } from '@zonemesh/shared/delta/delta.ts'
+import { createDeltaSide, type DeltaSide, uncertain } from '@zonemesh/shared/delta/delta.ts'
 
 /** A proxy's table with its secrets made: what the stream is to bring to the proxy. Immutable. */
 export interface ResolvedTable {
@@ -51,6 +51,8 @@ export type AdsEffect =
   /** Every answer made from marks up to this one has its verdict. */
   | { readonly type: 'served'; readonly mark: number }
 
+export type Doubt = ReadonlyMap<TypeUrl, readonly string[]>
+
 export interface AdsOptions {
   /** True for a version that some proxy has accepted: it may share an answer with others. */
   isProven(version: string): boolean
@@ -64,8 +66,8 @@ export interface AdsOptions {
   readonly bindRetryMs: number
   /** Answers are split above this many bytes. */
   readonly bytesMax: number
-  /** Clusters and listeners that a former stream left in doubt: they are named again, or removed. */
-  readonly doubtful: { readonly clusters: readonly string[]; readonly listeners: readonly string[] }
+  /** What a former stream left in doubt, by type: it is sent again, or removed. */
+  readonly doubtful: Doubt
 }
 
 export const defaultAdsOptions: Omit<AdsOptions, 'isProven'> = {
@@ -74,7 +76,7 @@ export const defaultAdsOptions: Omit<AdsOptions, 'isProven'> = {
   warmMs: 10_000,
   bindRetryMs: 2_000,
   bytesMax: 256 * 1024,
-  doubtful: { clusters: [], listeners: [] },
+  doubtful: new Map(),
 }
 
 /** All that a step knows about one stream. The step owns it and changes it in place. */
@@ -117,6 +119,24 @@ export function createAdsState(options: AdsOptions): AdsState {
     leaving: new Map(),
     bindTries: new Map(),
   }
+}
+
+/**
+ * X13: what the proxy may have although it will not list it on its next stream, or not in that version, because it came
+ * in an answer that was refused or has no verdict. Whoever opens the next stream passes it on.
+ */
+export function doubtOf(state: AdsState): Doubt {
+  const doubt = new Map<TypeUrl, readonly string[]>()
+  for (const [typeUrl, side] of state.sides) {
+    const names = new Set(side.open ? [] : state.options.doubtful.get(typeUrl))
+    for (const [name, version] of side.peer) if (version === uncertain) names.add(name)
+    for (const answer of side.pending.values()) {
+      for (const resource of answer.changed) names.add(resource.name)
+      for (const name of answer.removed) names.add(name)
+    }
+    if (names.size > 0) doubt.set(typeUrl, [...names])
+  }
+  return doubt
 }
 
 const noResources: ReadonlyMap<string, XdsResource> = new Map()

@@ -1,5 +1,5 @@
 import { type TypeUrl, typeUrls, type XdsResource } from '@zonemesh/core/emit/table.ts'
-import { acknowledge, adopt, refuse, subscribe, uncertain } from '@zonemesh/shared/delta/delta.ts'
+import { acknowledge, adopt, doubt, refuse, subscribe } from '@zonemesh/shared/delta/delta.ts'
 import { flush, reportServed } from './ads-flush.ts'
 import { noteAccepted, removalTimerFired } from './ads-removal.ts'
 import {
@@ -55,13 +55,9 @@ function takeRequest(state: AdsState, request: AdsRequest): readonly AdsEffect[]
 /** X18–X20: the first request of a type tells what the peer holds, and its order tells whether a cluster is warming. */
 function resume(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): void {
   const side = sideOf(state, typeUrl)
-  const { doubtful } = state.options
-  if (typeUrl === typeUrls.cluster) {
-    state.resumed = Object.keys(request.initial).length > 0
-    for (const name of doubtful.clusters) if (!side.peer.has(name)) side.peer.set(name, uncertain)
-  }
-  if (typeUrl === typeUrls.listener) {
-    for (const name of doubtful.listeners) if (!side.peer.has(name)) side.peer.set(name, uncertain)
+  if (typeUrl === typeUrls.cluster) state.resumed = Object.keys(request.initial).length > 0
+  for (const name of state.options.doubtful.get(typeUrl) ?? []) {
+    if (side.wildcard || side.names.has(name)) doubt(side, name)
   }
   if (typeUrl === typeUrls.assignment && !sideOf(state, typeUrls.cluster).open) {
     for (const name of request.subscribe) side.owed.add(name)
@@ -166,7 +162,7 @@ function takeTable(state: AdsState, table: ResolvedTable): void {
     const target = targetOf(state, typeUrl)
     adopt(side, target)
     for (const [name, version] of side.refused) if (target.get(name)?.version !== version) side.refused.delete(name)
-    for (const name of side.alone) if (!target.has(name)) side.alone.delete(name)
+    for (const name of side.alone.keys()) if (!target.has(name) && !side.peer.has(name)) side.alone.delete(name)
   }
 }
 

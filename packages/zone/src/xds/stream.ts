@@ -1,5 +1,4 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js'
-import { type TypeUrl, typeUrls } from '@zonemesh/core/emit/table.ts'
 import type { DeltaDiscoveryRequest } from '@zonemesh/core/gen/envoy/service/discovery/v3/discovery_pb.js'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import {
@@ -8,8 +7,9 @@ import {
   type AdsOptions,
   type AdsState,
   createAdsState,
+  type Doubt,
+  doubtOf,
   pendingCount,
-  sideOf,
 } from './ads-state.ts'
 import { adsStep } from './ads-step.ts'
 import type { ProxyFeed, ProxyStream, XdsDeps } from './contract.ts'
@@ -27,7 +27,7 @@ export interface StreamShared {
   /** The live stream of each node id. */
   readonly live: Map<string, LiveStream>
   /** What a former stream of a node id left in doubt (X13). Limit: 1,000 nodes, the oldest is forgotten. */
-  readonly doubtful: Map<string, AdsOptions['doubtful']>
+  readonly doubtful: Map<string, Doubt>
 }
 
 export interface LiveStream {
@@ -113,7 +113,7 @@ async function serve(
   ended: AbortController,
 ): Promise<void> {
   const id = proxyId(stream.proxy)
-  const doubtful = shared.doubtful.get(id) ?? { clusters: [], listeners: [] }
+  const doubtful = shared.doubtful.get(id) ?? new Map()
   const isProven = (version: string) => shared.proven.has(version)
   const state = createAdsState({ ...shared.options, isProven, doubtful })
   const settled = createSignal()
@@ -218,15 +218,9 @@ function createSignal(): Signal {
 
 /** X13: what was in a refused answer, or in one without a verdict, may be there although the proxy does not list it. */
 function keepDoubt(shared: StreamShared, id: string, state: AdsState): void {
-  const names = (typeUrl: TypeUrl) => {
-    const side = sideOf(state, typeUrl)
-    const unsure = [...side.peer].filter(([, version]) => version === '?').map(([name]) => name)
-    const underWay = [...side.pending.values()].flatMap((answer) => answer.changed.map((resource) => resource.name))
-    return [...new Set([...unsure, ...underWay])]
-  }
-  const doubtful = { clusters: names(typeUrls.cluster), listeners: names(typeUrls.listener) }
+  const doubtful = doubtOf(state)
   shared.doubtful.delete(id)
-  if (doubtful.clusters.length + doubtful.listeners.length > 0) shared.doubtful.set(id, doubtful)
+  if (doubtful.size > 0) shared.doubtful.set(id, doubtful)
   for (const oldest of shared.doubtful.keys()) {
     if (shared.doubtful.size <= doubtfulMax) break
     shared.doubtful.delete(oldest)
