@@ -1,0 +1,111 @@
+import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Version } from '@zonemesh/shared/store/store.ts'
+import { createEndpoints } from '../edge/endpoints.ts'
+import { createIngresses } from '../edge/ingress.ts'
+import { createMeshes } from '../edge/meshes.ts'
+import { emit } from '../emit/emit.ts'
+import type { ProxyFacts, ProxyTable } from '../emit/table.ts'
+import { createGateways } from '../gateway/gateway.ts'
+import { createGatewayRoutes } from '../gateway/routes.ts'
+import { createGatewaySelection } from '../gateway/select.ts'
+import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
+import { createConnections } from '../match/connections.ts'
+import { createSidecars } from '../sidecar/sidecar.ts'
+import { type Cell, createUnits, type Problem } from '../view/units.ts'
+import { createView } from '../view/view.ts'
+import { createExclusions } from './exclusions.ts'
+import type { ProxyModel } from './model.ts'
+
+export interface Compiler {
+  /** Takes over rows of all origins and moves the mark. Returns the proxies (key texts) whose tables may differ. */
+  apply(versions: readonly Version[], mark: number): ReadonlySet<string>
+  /**
+   * All that a proxy is to have; the same object while nothing changed. `proxy` is the key text of a Dataplane or a
+   * ZoneIngress of the own zone; undefined when there is none.
+   */
+  table(proxy: string, facts: ProxyFacts): ProxyTable | undefined
+  /** Leaves out a contribution until it changes, because Envoy refused it. Returns what `apply` returns. */
+  exclude(source: string, hash: string): ReadonlySet<string>
+  readonly counters: { readonly unitsCompiled: number }
+}
+
+/**
+ * From rows to tables, without effects. Nothing is compiled before somebody asks for a proxy's table, and then only what
+ * a change touched: every unit notes what it reads.
+ */
+export function createCompiler({ zone }: { readonly zone: string }): Compiler {
+  const units = createUnits()
+  const view = createView(units, zone)
+  const exclusions = createExclusions(units)
+  const meshes = createMeshes(units, view)
+  const connections = createConnections(units, view)
+  const endpoints = createEndpoints(units, view, meshes)
+  const selection = createGatewaySelection(units, view)
+  const routes = createGatewayRoutes(units, view, selection, connections, exclusions)
+  const gateway = createGateways(units, view, meshes, endpoints, selection, routes)
+  const sidecar = createSidecars(units, view, meshes, endpoints, connections)
+  const ingress = createIngresses(units, view, endpoints)
+  let mark = 0
+
+  interface Proxy {
+    readonly facts: Cell<ProxyFacts>
+    readonly root: { read(): { value: ProxyModel | undefined; problems: readonly Problem[] }; close(): void }
+    made?: { model: ProxyModel; problems: readonly Problem[]; table: ProxyTable }
+  }
+  const proxies = new Map<string, Proxy>()
+
+  function open(proxy: string, first: ProxyFacts): Proxy {
+    const facts = units.cell(`facts ${proxy}`, first)
+    const isIngress = parseKeyText(proxy).kind === 'ZoneIngress'
+    const root = units.root(proxy, (): ProxyModel | undefined => {
+      if (isIngress) return ingress(proxy)
+      const row = view.row(proxy)
+      if (!row) return undefined
+      // Admission stored what the schema returned.
+      const role = units.attempt(proxy, () => dataplaneRole(row.spec as DataplaneSpec))
+      if (role === 'builtin') return gateway(proxy)
+      const { part, canBindPort80 } = facts.read()
+      return sidecar(proxy, part === undefined ? '' : String(part), canBindPort80 ? '80' : '')
+    })
+    const opened: Proxy = { facts, root }
+    proxies.set(proxy, opened)
+    return opened
+  }
+
+  return {
+    counters: units.counters,
+    apply(versions, newMark) {
+      mark = newMark
+      view.apply(versions)
+      const touched = new Set(units.drainTouched())
+      for (const version of versions) {
+        if (version.row) continue
+        const text = keyText(version.key)
+        exclusions.drop(text)
+        const gone = proxies.get(text)
+        if (!gone) continue
+        gone.root.close()
+        proxies.delete(text)
+        touched.add(text)
+      }
+      return touched
+    },
+    table(proxy, facts) {
+      const { origin, kind } = parseKeyText(proxy)
+      if (origin !== zone || (kind !== 'Dataplane' && kind !== 'ZoneIngress') || !view.has(proxy)) return undefined
+      const found = proxies.get(proxy) ?? open(proxy, facts)
+      found.facts.write(facts)
+      const { value: model, problems } = found.root.read()
+      units.drainTouched()
+      if (!model) return undefined
+      if (found.made?.model !== model || found.made.problems !== problems) {
+        found.made = { model, problems, table: emit(model, mark, problems) }
+      }
+      return found.made.table
+    },
+    exclude(source, hash) {
+      exclusions.add(source, hash)
+      return new Set(units.drainTouched())
+    },
+  }
+}

@@ -1,0 +1,159 @@
+import type { Tags } from '../kinds/common.ts'
+import type { Permissions } from '../policies/permissions.ts'
+import type { HttpRetries } from '../policies/retry/retries.ts'
+
+/**
+ * What a proxy is to have, in our own words: gateway, sidecar and edge say it in these types, emit turns them into
+ * Envoy's messages. All values are immutable and compared by content, so equal ones are encoded once.
+ */
+
+/** An IP address and a port. */
+export interface SocketAddress {
+  readonly address: string
+  readonly port: number
+}
+
+export interface ClusterModel {
+  readonly name: string
+  /** Where its endpoints are: told by EDS under the cluster's name, or this one address. */
+  readonly target: 'eds' | SocketAddress
+  readonly connectMs: number
+  readonly bufferBytes?: number
+  /** The HTTP version towards the endpoints; absent: plain TCP. */
+  readonly http?: {
+    readonly version: 1 | 2
+    readonly idleMs: number | undefined
+    readonly maxStreamMs: number | undefined
+    /** HTTP/2 with the small windows of an edge. */
+    readonly edgeWindows: boolean
+  }
+  readonly breakers: 'limits' | 'tracked' | 'none'
+  /** Mutual TLS of the mesh towards this service. */
+  readonly mtls?: { readonly mesh: string; readonly service: string; readonly sni: string }
+  /** Sets of tag keys by which an ingress picks endpoints. */
+  readonly subsetKeys?: readonly (readonly string[])[]
+  readonly statName?: string
+}
+
+export interface EndpointModel extends SocketAddress {
+  readonly zone: string
+  /** Without `kuma.io/service`. */
+  readonly tags: Tags
+  readonly weight: number
+}
+
+export interface AssignmentModel {
+  readonly cluster: string
+  readonly endpoints: readonly EndpointModel[]
+}
+
+export type PathMatch =
+  | { readonly type: 'exact'; readonly path: string }
+  | { readonly type: 'prefix'; readonly path: string }
+  | { readonly type: 'regex'; readonly path: string }
+
+export interface HeaderValue {
+  readonly name: string
+  readonly value: string
+}
+
+/** One route of a virtual host that forwards. */
+export interface RouteModel {
+  readonly path: PathMatch
+  readonly method?: string
+  readonly headers: readonly HeaderValue[]
+  readonly queries: readonly HeaderValue[]
+  readonly clusters: readonly { readonly name: string; readonly weight: number }[]
+  /** Always as weighted clusters, and 500 instead of 503 for a cluster that is not there: as gateways do. */
+  readonly weighted: boolean
+  readonly requestMs: number | undefined
+  readonly idleMs: number | undefined
+  readonly retries?: HttpRetries
+  readonly setHeaders: readonly HeaderValue[]
+  readonly addHeaders: readonly HeaderValue[]
+  readonly removeHeaders: readonly string[]
+  readonly host?: string
+  /** The value of `x-kuma-tags` that the service is told. */
+  readonly tagsHeader?: string
+}
+
+export interface VirtualHostModel {
+  readonly name: string
+  readonly domains: readonly string[]
+  /** In order. None: every request is answered with 404 and a sentence. */
+  readonly routes: readonly RouteModel[]
+}
+
+export interface RouteTableModel {
+  readonly name: string
+  readonly hosts: readonly VirtualHostModel[]
+  readonly removeTagsHeader: boolean
+  readonly ignorePort: boolean
+  /** key text of a row → hash of its part */
+  readonly contributions?: ReadonlyMap<string, string>
+}
+
+export interface HttpChain {
+  readonly type: 'http'
+  readonly statPrefix: string
+  /** By name over RDS, or in the listener itself. */
+  readonly routes: { readonly rds: string } | RouteTableModel
+  /** Which settings of the connection manager: those of an edge, or of a side of a sidecar. */
+  readonly role: 'gateway' | 'inbound' | 'outbound'
+  readonly streamIdleMs: number | undefined
+  readonly permissions?: { readonly mesh: string; readonly rules: Permissions }
+}
+
+export interface TcpChain {
+  readonly type: 'tcp'
+  readonly statPrefix: string
+  readonly cluster: string
+  readonly idleMs?: number | undefined
+  readonly connectAttempts?: number | undefined
+  /** Only endpoints with these tags. */
+  readonly subset?: Tags
+  readonly permissions?: { readonly mesh: string; readonly rules: Permissions }
+}
+
+export interface AnswerChain {
+  readonly type: 'answer'
+  readonly text: string
+}
+
+export interface ChainModel {
+  readonly match?: {
+    readonly transport: 'tls' | 'raw_buffer'
+    readonly serverNames?: readonly string[]
+    readonly alpn?: readonly string[]
+  }
+  /** Ends mutual TLS of this mesh. */
+  readonly mtls?: string
+  readonly content: HttpChain | TcpChain | AnswerChain
+}
+
+export interface ListenerModel extends SocketAddress {
+  readonly name: string
+  readonly direction: 'inbound' | 'outbound'
+  readonly reusePort: boolean
+  readonly bufferBytes?: number
+  readonly inspectTls: boolean
+  readonly tags?: Tags
+  readonly chains: readonly ChainModel[]
+}
+
+/** The identity that a proxy shows in its mesh. */
+export interface IdentityModel {
+  readonly mesh: string
+  readonly services: readonly string[]
+  readonly tags: readonly string[]
+}
+
+export interface ProxyModel {
+  readonly clusters: readonly ClusterModel[]
+  readonly assignments: readonly AssignmentModel[]
+  readonly listeners: readonly ListenerModel[]
+  readonly routeTables: readonly RouteTableModel[]
+  readonly identity?: IdentityModel
+  /** Gateways have a runtime layer for their listeners. */
+  readonly runtimeLayer: boolean
+}

@@ -1,0 +1,184 @@
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { AssignmentModel, EndpointModel, SocketAddress } from '../compile/model.ts'
+import { isIp, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
+import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
+import type { AvailableServiceSpec } from '../kinds/internal.ts'
+import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
+import { parseTags } from '../match/tags.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import { inZone, type Meshes } from './meshes.ts'
+
+interface Instance extends SocketAddress {
+  readonly tags: Tags
+  readonly ready: boolean
+}
+
+/** A tag set that another zone serves, and where its ingresses are. */
+interface RemoteOffer {
+  readonly zone: string
+  readonly tags: Tags
+  readonly instances: number
+  readonly ingresses: readonly SocketAddress[]
+}
+
+/** Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone. */
+export function createEndpoints(units: Units, view: View, meshes: Meshes) {
+  const local = units.family('local instances', (mesh: string, service: string): readonly Instance[] =>
+    view
+      .rows(ranges.serving(mesh, service))
+      .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row, service, view.zone)) ?? []),
+  )
+
+  const coordinates = units.family('ingress coordinates', (zone: string): readonly SocketAddress[] => {
+    const found = new Map<string, SocketAddress>()
+    for (const row of view.rows(ranges.ingresses(zone))) {
+      const source = keyText(row.key)
+      // Admission stored what the schema returned.
+      const at = units.attempt(source, () => (row.spec as ZoneIngressSpec).networking)
+      if (!at?.advertisedAddress || !at.advertisedPort) continue
+      if (isIp(at.advertisedAddress)) {
+        // Instances behind one balancer share a coordinate and count once.
+        found.set(`${at.advertisedAddress}:${at.advertisedPort}`, {
+          address: at.advertisedAddress,
+          port: at.advertisedPort,
+        })
+      } else
+        units.problem(source, `networking.advertisedAddress: expected an IP address, found ${at.advertisedAddress}`)
+    }
+    return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
+  })
+
+  const offers = units.family('remote offers', (mesh: string, service: string): readonly RemoteOffer[] => {
+    // Ingresses route by SNI, so without TLS there is no way into another zone.
+    if (meshes.mesh(mesh).mtls === 'none') return []
+    return view.rows(ranges.announced(mesh, service)).flatMap((row) => {
+      const zone = row.key.origin
+      if (!meshes.zoneEnabled(zone)) return []
+      const ingresses = coordinates(zone)
+      // As above.
+      const { tags, instances } = row.spec as AvailableServiceSpec
+      return ingresses.length > 0 && instances > 0 ? [{ zone, tags, instances, ingresses }] : []
+    })
+  })
+
+  /** How many ways into other zones there are for a service: each carries the weight of all instances behind it. */
+  const ways = units.family('ways', (mesh: string, service: string): number => {
+    const found = offers(mesh, service).flatMap((offer) => offer.ingresses.map((one) => `${one.address}:${one.port}`))
+    return Math.max(1, new Set(found).size)
+  })
+
+  const endpoints = units.family('endpoints', (mesh: string, tagsText: string): readonly EndpointModel[] => {
+    const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
+    const fits = (tags: Tags): boolean => Object.entries(wanted).every(([key, value]) => tags[key] === value)
+    const here = local(mesh, service).filter((one) => one.ready && fits(one.tags))
+    const weight = here.length > 0 ? ways(mesh, service) : 1
+    return [
+      ...here.map(({ address, port, tags }) => ({
+        address,
+        port,
+        weight,
+        zone: tags[zoneTag] ?? view.zone,
+        tags: withoutService(tags),
+      })),
+      ...throughIngresses(offers(mesh, service).filter((offer) => fits(offer.tags))),
+    ].sort(compareEndpoints)
+  })
+
+  return {
+    endpoints,
+    assignment: units.family(
+      'assignment',
+      (cluster: string, mesh: string, tagsText: string): AssignmentModel => ({
+        cluster,
+        endpoints: endpoints(mesh, tagsText),
+      }),
+    ),
+    /** Own ready instances only: what an ingress leads to. */
+    ownAssignment: units.family(
+      'own assignment',
+      (cluster: string, mesh: string, service: string): AssignmentModel => ({
+        cluster,
+        endpoints: local(mesh, service)
+          .filter((one) => one.ready)
+          .map(({ address, port, tags }) => ({
+            address,
+            port,
+            weight: 1,
+            zone: tags[zoneTag] ?? view.zone,
+            tags: withoutService(tags),
+          }))
+          .sort(compareEndpoints),
+      }),
+    ),
+    /** Full tag sets of own ready instances. */
+    ownTagSets: units.family('own tag sets', (mesh: string, service: string): readonly Tags[] =>
+      local(mesh, service)
+        .filter((one) => one.ready)
+        .map((one) => one.tags),
+    ),
+    /** The protocol that all instances speak, ready or not: a service must not change its form when it is down. */
+    protocol: units.family('protocol', (mesh: string, service: string): string => {
+      const all = [...local(mesh, service), ...offers(mesh, service)].map((one) => one.tags[protocolTag] ?? 'tcp')
+      return all.reduce<string | undefined>((a, b) => (a === undefined ? b : commonProtocol(a, b)), undefined) ?? 'tcp'
+    }),
+  }
+}
+export type Endpoints = ReturnType<typeof createEndpoints>
+
+function instancesOf(row: Row, service: string, zone: string): Instance[] {
+  // Admission stored what the schema returned; what is not so throws, and the row is left out.
+  const { networking } = row.spec as DataplaneSpec
+  return (networking?.inbound ?? []).flatMap((one) => {
+    if (one.tags?.[serviceTag] !== service || one.state === 'Ignored') return []
+    const address = networking?.advertisedAddress ?? one.address ?? networking?.address ?? ''
+    if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+    if (!one.port) throw new Error('networking.inbound: expected a port')
+    return [{ address, port: one.port, tags: inZone(one.tags, zone), ready: isReady(one) }]
+  })
+}
+
+/** One endpoint per ingress and zone, as heavy as all instances behind it, with the tags that they have in common. */
+function throughIngresses(offers: readonly RemoteOffer[]): EndpointModel[] {
+  const found = new Map<string, EndpointModel>()
+  for (const { zone, tags, instances, ingresses } of offers) {
+    for (const { address, port } of ingresses) {
+      const key = `${zone} ${address} ${port}`
+      const before = found.get(key)
+      found.set(key, {
+        address,
+        port,
+        zone,
+        weight: (before?.weight ?? 0) + instances,
+        tags: before ? common(before.tags, tags) : withoutService(tags),
+      })
+    }
+  }
+  return [...found.values()]
+}
+
+const common = (a: Tags, b: Tags): Tags =>
+  Object.fromEntries(Object.entries(a).filter(([key, value]) => b[key] === value))
+
+function withoutService({ [serviceTag]: _service, ...rest }: Tags): Tags {
+  return rest
+}
+
+const compareEndpoints = (a: EndpointModel, b: EndpointModel): number =>
+  byCodeUnit(a.zone, b.zone) || byCodeUnit(a.address, b.address) || a.port - b.port
+
+/** What a protocol is made of, most special first. */
+const stacks: Record<string, readonly string[]> = {
+  grpc: ['grpc', 'http2', 'tcp'],
+  http2: ['http2', 'tcp'],
+  http: ['http', 'tcp'],
+  kafka: ['kafka', 'tcp'],
+}
+
+function commonProtocol(a: string, b: string): string {
+  if (a === b) return a
+  const other = stacks[b] ?? ['tcp']
+  return (stacks[a] ?? ['tcp']).find((one) => other.includes(one)) ?? 'tcp'
+}

@@ -1,0 +1,145 @@
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import type { AssignmentModel, ChainModel, ClusterModel, ProxyModel } from '../compile/model.ts'
+import { isIp, protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
+import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
+import { parseTags, tagsText } from '../match/tags.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import { isLoopback, statName } from './addresses.ts'
+import type { Endpoints } from './endpoints.ts'
+import { sniOf } from './sni.ts'
+
+const chainsMax = 64
+
+interface ServedService {
+  readonly chains: readonly { readonly sni: string; readonly chain: ChainModel }[]
+  readonly cluster: ClusterModel
+  readonly assignment: AssignmentModel
+}
+
+/**
+ * Zone ingresses: TLS is not ended here, a connection is led by its SNI to the instances that have the tags in it. To be
+ * ready for routes that other zones make, every pair of tags has a chain, not only what is asked for today.
+ */
+export function createIngresses(units: Units, view: View, endpoints: Endpoints) {
+  const tagSets = units.family('ingress tag sets', (mesh: string, service: string): readonly string[] => {
+    const texts = new Set<string>([tagsText({ [serviceTag]: service })])
+    const whole = endpoints.ownTagSets(mesh, service)
+    const parts = new Set(whole.flatMap((tags) => subsets(tags)).map(tagsText))
+    if (parts.size <= chainsMax) for (const text of parts) texts.add(text)
+    for (const tags of whole) texts.add(tagsText(tags))
+    for (const text of view.range(ranges.demanded(mesh, service))) texts.add(text)
+    return [...texts].sort()
+  })
+
+  const served = units.family('ingress service', (mesh: string, service: string): ServedService => {
+    const name = `${mesh}:${service}`
+    const sets = tagSets(mesh, service).map(parseTags)
+    const keySets = new Map<string, readonly string[]>()
+    for (const tags of sets) {
+      const keys = Object.keys(tags)
+        .filter((key) => key !== serviceTag)
+        .sort()
+      if (keys.length > 0) keySets.set(keys.join(), keys)
+    }
+    return {
+      chains: sets.map((tags) => chainOf(mesh, name, tags)),
+      cluster: {
+        name,
+        target: 'eds',
+        connectMs: 5_000,
+        breakers: 'none',
+        statName: statName(name),
+        ...(keySets.size > 0
+          ? { subsetKeys: [...keySets].sort(([a], [b]) => byCodeUnit(a, b)).map(([, keys]) => keys) }
+          : {}),
+      },
+      assignment: endpoints.ownAssignment(name, mesh, service),
+    }
+  })
+
+  const all = units.family('ingress services', (): readonly ServedService[] =>
+    view
+      .range(ranges.ownMeshes)
+      .flatMap((mesh) => view.range(ranges.ownServices(mesh)).map((service) => served(mesh, service))),
+  )
+
+  const chains = units.family('ingress chains', (): readonly ChainModel[] => {
+    // Envoy compares names in lower case and refuses a listener with two equal chains.
+    const chainBySni = new Map<string, { readonly sni: string; readonly chain: ChainModel }>()
+    for (const one of all().flatMap((service) => service.chains)) {
+      const sni = one.sni.toLowerCase()
+      const first = chainBySni.get(sni)
+      if (!first) chainBySni.set(sni, one)
+      else if (first.sni !== one.sni)
+        units.problem(`sni/${one.sni}`, `differs from ${first.sni} in letter case only; the first is served`)
+    }
+    return [...chainBySni].sort(([a], [b]) => byCodeUnit(a, b)).map(([, { chain }]) => chain)
+  })
+
+  return units.family('ingress', (proxy: string): ProxyModel | undefined => {
+    const row = view.row(proxy)
+    if (!row) return undefined
+    const source = keyText(row.key)
+    const listener = units.attempt(source, () => {
+      // Admission stored what the schema returned.
+      const { address = '', port } = (row.spec as ZoneIngressSpec).networking ?? {}
+      if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+      if (!port) throw new Error('networking.port: expected a port')
+      const found = chains()
+      return {
+        name: `inbound:${address}:${port}`,
+        address,
+        port,
+        direction: 'inbound' as const,
+        reusePort: !isLoopback(address),
+        inspectTls: true,
+        chains:
+          found.length > 0
+            ? found
+            : [
+                {
+                  content: { type: 'answer' as const, text: JSON.stringify({ proxy: row.key.name, zone: view.zone }) },
+                },
+              ],
+      }
+    })
+    const services = listener ? all() : []
+    return {
+      clusters: services.map((one) => one.cluster),
+      assignments: services.map((one) => one.assignment),
+      listeners: listener ? [listener] : [],
+      routeTables: [],
+      runtimeLayer: false,
+    }
+  })
+}
+
+/** Every set of at most two of the tags, besides those that no route needs to name. */
+function subsets(tags: Tags): Tags[] {
+  const entries = Object.entries(tags).filter(([key]) => key !== serviceTag && key !== protocolTag)
+  const service = { [serviceTag]: tags[serviceTag] ?? '' }
+  return entries.flatMap(([key, value], index) => [
+    { ...service, [key]: value },
+    ...entries.slice(index + 1).map(([other, more]) => ({ ...service, [key]: value, [other]: more })),
+  ])
+}
+
+function chainOf(mesh: string, cluster: string, tags: Tags): { readonly sni: string; readonly chain: ChainModel } {
+  const { [serviceTag]: _service, ...subset } = tags
+  const sni = sniOf(mesh, tags)
+  return {
+    sni,
+    chain: {
+      match: { transport: 'tls', serverNames: [sni] },
+      content: {
+        type: 'tcp',
+        statPrefix: statName(cluster),
+        cluster,
+        ...(Object.keys(subset).length > 0 ? { subset } : {}),
+      },
+    },
+  }
+}

@@ -1,0 +1,33 @@
+import { type Tags, zoneTag } from '../kinds/common.ts'
+import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
+import type { ZoneSpec } from '../kinds/zone.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+
+/** What proxies must know of a mesh. */
+export interface MeshFacts {
+  readonly mtls: 'none' | 'strict' | 'permissive'
+}
+
+/** Facts about meshes and zones that many units read; each is compared, so that other fields wake nobody. */
+export function createMeshes(units: Units, view: View) {
+  return {
+    mesh: units.family('mesh', (name: string): MeshFacts => {
+      const row = view.named('Mesh', '', name)
+      // Admission stored what the schema returned.
+      const backend = row && enabledBackend(row.spec as MeshSpec)
+      if (!backend) return { mtls: 'none' }
+      return { mtls: backend.mode === 'PERMISSIVE' ? 'permissive' : 'strict' }
+    }),
+    /** A zone counts unless an operator has switched it off. */
+    zoneEnabled: units.family('zone enabled', (name: string): boolean => {
+      const row = view.named('Zone', '', name)
+      // As above.
+      return (row?.spec as ZoneSpec | undefined)?.enabled !== false
+    }),
+  }
+}
+export type Meshes = ReturnType<typeof createMeshes>
+
+/** Tags as all zones see them: with the zone, which people leave out. */
+export const inZone = (tags: Tags, zone: string): Tags => (tags[zoneTag] ? tags : { ...tags, [zoneTag]: zone })

@@ -1,0 +1,10 @@
+import { serviceTag, type Tags } from '../kinds/common.ts'
+import { sortedTags } from '../match/tags.ts'
+
+/** What a client sends and an ingress routes by: `<service>{<key>=<value>,…,mesh=<mesh>}` with sorted keys. */
+export function sniOf(mesh: string, tags: Tags): string {
+  const { [serviceTag]: service = '', ...rest } = tags
+  return `${service}{${sortedTags({ ...rest, mesh })
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')}}`
+}

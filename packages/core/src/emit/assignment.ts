@@ -1,0 +1,32 @@
+import { ClusterLoadAssignmentSchema } from '../../gen/envoy/config/endpoint/v3/endpoint_pb.js'
+import type { AssignmentModel, EndpointModel } from '../compile/model.ts'
+import type { Tags } from '../kinds/common.ts'
+import { sortedTags } from '../match/tags.ts'
+import { encode, once, resourceOf, socketAddress } from './encode.ts'
+import type { XdsResource } from './table.ts'
+
+/** Where the endpoints of a cluster are, by zone. */
+export const emitAssignment = once(({ cluster, endpoints }: AssignmentModel): XdsResource => {
+  const byZone = Map.groupBy(endpoints, (one) => one.zone)
+  const bytes = encode(ClusterLoadAssignmentSchema, {
+    clusterName: cluster,
+    endpoints: [...byZone].map(([zone, members]) => ({
+      ...(zone === '' ? {} : { locality: { zone } }),
+      lbEndpoints: members.map(lbEndpoint),
+    })),
+  })
+  return resourceOf(cluster, bytes)
+})
+
+const lbEndpoint = (one: EndpointModel) => ({
+  hostIdentifier: { case: 'endpoint' as const, value: { address: socketAddress(one) } },
+  loadBalancingWeight: one.weight,
+  ...(Object.keys(one.tags).length > 0
+    ? { metadata: tagsMetadata(['envoy.lb', 'envoy.transport_socket_match'], one.tags) }
+    : {}),
+})
+
+/** The tags under each of these names, in one order for equal bytes. */
+export const tagsMetadata = (names: readonly string[], tags: Tags) => ({
+  filterMetadata: Object.fromEntries(names.map((name) => [name, Object.fromEntries(sortedTags(tags))])),
+})

@@ -1,0 +1,84 @@
+import type { Any } from '@bufbuild/protobuf/wkt'
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbSubsetConfig_LbSubsetFallbackPolicy,
+  Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicy,
+  ClusterSchema,
+} from '../../gen/envoy/config/cluster/v3/cluster_pb.js'
+import { HttpProtocolOptionsSchema } from '../../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js'
+import type { ClusterModel } from '../compile/model.ts'
+import { durationField, encode, milliseconds, once, overAds, packed, resourceOf, socketAddress } from './encode.ts'
+import type { XdsResource } from './table.ts'
+import { meshSecrets, towardsService } from './tls.ts'
+
+const limits = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 }
+
+/** A cluster as Envoy is told of it. */
+export const emitCluster = once((model: ClusterModel): XdsResource => {
+  const { name, target, mtls, http, subsetKeys } = model
+  const bytes = encode(ClusterSchema, {
+    name,
+    ...(model.statName ? { altStatName: model.statName } : {}),
+    ...discovery(name, target),
+    connectTimeout: milliseconds(model.connectMs),
+    ...(model.bufferBytes === undefined ? {} : { perConnectionBufferLimitBytes: model.bufferBytes }),
+    ...(model.breakers === 'none'
+      ? {}
+      : {
+          circuitBreakers: {
+            thresholds: [{ trackRemaining: true, ...(model.breakers === 'limits' ? limits : {}) }],
+          },
+        }),
+    ...(mtls ? { transportSocket: towardsService(mtls.mesh, mtls.service, mtls.sni) } : {}),
+    ...(http ? { typedExtensionProtocolOptions: { [HttpProtocolOptionsSchema.typeName]: httpOptions(http) } } : {}),
+    ...(subsetKeys ? { lbSubsetConfig: subsets(subsetKeys) } : {}),
+  })
+  return resourceOf(name, bytes, {
+    ...(target === 'eds' ? { assignment: name } : {}),
+    ...(mtls ? { secrets: meshSecrets(mtls.mesh) } : {}),
+  })
+})
+
+function discovery(name: string, target: ClusterModel['target']) {
+  if (target === 'eds') {
+    return {
+      clusterDiscoveryType: { case: 'type' as const, value: Cluster_DiscoveryType.EDS },
+      edsClusterConfig: { edsConfig: overAds() },
+    }
+  }
+  const endpoint = { address: socketAddress(target) }
+  return {
+    clusterDiscoveryType: { case: 'type' as const, value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint' as const, value: endpoint } }] }],
+    },
+  }
+}
+
+function httpOptions({ version, idleMs, maxStreamMs, edgeWindows }: NonNullable<ClusterModel['http']>): Any {
+  const windows = edgeWindows ? { initialStreamWindowSize: 65_536, initialConnectionWindowSize: 1_048_576 } : {}
+  return packed(HttpProtocolOptionsSchema, {
+    commonHttpProtocolOptions: {
+      ...durationField('idleTimeout', idleMs),
+      maxConnectionDuration: milliseconds(0),
+      ...durationField('maxStreamDuration', maxStreamMs),
+    },
+    upstreamProtocolOptions: {
+      case: 'explicitHttpConfig',
+      value: {
+        protocolConfig:
+          version === 2 ? { case: 'http2ProtocolOptions', value: windows } : { case: 'httpProtocolOptions', value: {} },
+      },
+    },
+  })
+}
+
+/** Who names tags gets an endpoint with these tags or none; who names none gets any. */
+const subsets = (keySets: readonly (readonly string[])[]) => ({
+  fallbackPolicy: Cluster_LbSubsetConfig_LbSubsetFallbackPolicy.ANY_ENDPOINT,
+  subsetSelectors: keySets.map((keys) => ({
+    keys: [...keys],
+    fallbackPolicy: Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicy.NO_FALLBACK,
+  })),
+})

@@ -1,0 +1,77 @@
+import { create } from '@bufbuild/protobuf'
+import { TrafficDirection } from '../../gen/envoy/config/core/v3/base_pb.js'
+import {
+  type FilterChainMatch,
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from '../../gen/envoy/config/listener/v3/listener_components_pb.js'
+import { ListenerSchema } from '../../gen/envoy/config/listener/v3/listener_pb.js'
+import { TlsInspectorSchema } from '../../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js'
+import type { ChainModel, ListenerModel } from '../compile/model.ts'
+import { tagsMetadata } from './assignment.ts'
+import { encode, once, packed, resourceOf, socketAddress } from './encode.ts'
+import { filtersOf } from './filters.ts'
+import { clustersOf, withRepeated } from './route.ts'
+import type { XdsResource } from './table.ts'
+import { fromMesh, meshSecrets } from './tls.ts'
+
+/** A listener, put together from the bytes of its chains: many listeners share them. */
+export const emitListener = once((model: ListenerModel): XdsResource => {
+  const head = encode(ListenerSchema, {
+    name: model.name,
+    address: socketAddress(model),
+    trafficDirection: model.direction === 'inbound' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
+    enableReusePort: model.reusePort,
+    ...(model.bufferBytes === undefined ? {} : { perConnectionBufferLimitBytes: model.bufferBytes }),
+    ...(model.tags ? { metadata: tagsMetadata(['io.kuma.tags'], model.tags) } : {}),
+    listenerFilters: model.inspectTls
+      ? [
+          {
+            name: 'envoy.filters.listener.tls_inspector',
+            configType: { case: 'typedConfig', value: packed(TlsInspectorSchema, {}) },
+          },
+        ]
+      : [],
+  })
+  const references = model.chains.map(referencesOf)
+  const unique = (names: readonly string[]) => [...new Set(names)].sort()
+  return resourceOf(
+    model.name,
+    withRepeated(head, ListenerSchema.field.filterChains.number, model.chains.map(chainBytes)),
+    {
+      secrets: unique(references.flatMap((one) => one.secrets)),
+      routes: unique(references.flatMap((one) => one.routes)),
+      clusters: unique(references.flatMap((one) => one.clusters)),
+    },
+  )
+})
+
+const chainBytes = once(
+  (chain: ChainModel): Uint8Array =>
+    encode(FilterChainSchema, {
+      ...(chain.match ? { filterChainMatch: matchOf(chain.match) } : {}),
+      ...(chain.mtls === undefined ? {} : { transportSocket: fromMesh(chain.mtls) }),
+      filters: filtersOf(chain.content),
+    }),
+)
+
+const matchOf = ({ transport, serverNames, alpn }: NonNullable<ChainModel['match']>): FilterChainMatch =>
+  create(FilterChainMatchSchema, {
+    transportProtocol: transport,
+    serverNames: [...(serverNames ?? [])],
+    applicationProtocols: [...(alpn ?? [])],
+  })
+
+function referencesOf({ mtls, content }: ChainModel) {
+  const secrets = mtls === undefined ? [] : meshSecrets(mtls)
+  switch (content.type) {
+    case 'answer':
+      return { secrets, routes: [], clusters: [] }
+    case 'tcp':
+      return { secrets, routes: [], clusters: [content.cluster] }
+    case 'http':
+      return 'rds' in content.routes
+        ? { secrets, routes: [content.routes.rds], clusters: [] }
+        : { secrets, routes: [], clusters: clustersOf(content.routes) }
+  }
+}

@@ -1,0 +1,45 @@
+import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
+import { serviceTag, type Tags } from '../kinds/common.ts'
+import type { RouteBackend } from '../kinds/mesh-gateway-route.ts'
+import { sortedTags, tagsText } from '../match/tags.ts'
+
+export interface WeightedBackend {
+  readonly cluster: string
+  readonly weight: number
+  readonly tags: Tags
+}
+
+/** What a translation of foreign routes writes for a service that does not exist: no cluster, so 500. */
+export const unresolvedBackend = 'kuma.io/unresolved-backend'
+
+/**
+ * Clusters are per destination and listener, because policies are: `<service>-<hash of both tag sets>`, or the plain
+ * service where there is nothing to hash but the service.
+ */
+export function gatewayClusterName(destination: Tags, listener: Tags): string {
+  const service = destination[serviceTag] ?? ''
+  if (Object.keys(listener).length === 0 && Object.keys(destination).length === 1) return service
+  const flat = (tags: Tags) =>
+    sortedTags(tags)
+      .map(([key, value]) => key + value)
+      .join('')
+  return `${service}-${shortHash(flat(destination) + flat(listener))}`
+}
+
+/** The backends of a rule by cluster name: equal destinations are added up, weights that are all 0 count as 1 each. */
+export function weightBackends(backends: readonly RouteBackend[], listener: Tags): readonly WeightedBackend[] {
+  const byDestination = new Map<string, { tags: Tags; weight: number }>()
+  for (const { destination = {}, weight = 0 } of backends) {
+    const key = tagsText(destination)
+    byDestination.set(key, { tags: destination, weight: (byDestination.get(key)?.weight ?? 0) + weight })
+  }
+  const all = [...byDestination.values()]
+  const noWeights = all.every((one) => one.weight === 0)
+  return all
+    .map(({ tags, weight }) => ({
+      cluster: gatewayClusterName(tags, listener),
+      weight: noWeights ? 1 : weight,
+      tags,
+    }))
+    .sort((a, b) => byCodeUnit(a.cluster, b.cluster))
+}

@@ -1,0 +1,234 @@
+import { canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
+import type { Exclusions } from '../compile/exclusions.ts'
+import type { RouteTableModel, VirtualHostModel } from '../compile/model.ts'
+import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { backendService, type MeshGatewayRouteSpec, type RouteRule } from '../kinds/mesh-gateway-route.ts'
+import { type Connections, chooseForRoute } from '../match/connections.ts'
+import { compareHostnames, hostnameContains, hostnamesMatch } from '../match/hostnames.ts'
+import { parseTags, selects, sortedTags, tagsText } from '../match/tags.ts'
+import { mergeRetries } from '../policies/retry/retries.ts'
+import type { RetrySpec } from '../policies/retry/retry.ts'
+import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
+import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import { unresolvedBackend, weightBackends } from './backends.ts'
+import { compareEntries, type RouteEntry } from './order.ts'
+import { filtersOf, matchesOf } from './rules.ts'
+import type { GatewayPort, GatewaySelection } from './select.ts'
+
+/** Destinations by cluster name, with the listener tags whose policies apply. */
+export interface Destination {
+  readonly cluster: string
+  readonly tagsText: string
+  readonly listenerTags: string
+}
+
+interface RoutePart {
+  readonly entries: readonly RouteEntry[]
+  readonly destinations: readonly Destination[]
+}
+
+interface HostPlan {
+  readonly listenerTags: string
+  readonly routes: readonly string[]
+}
+
+const nothing: RoutePart = { entries: [], destinations: [] }
+
+/** From MeshGatewayRoutes to the route table of a gateway's port. Replicas of a gateway share all of it. */
+export function createGatewayRoutes(
+  units: Units,
+  view: View,
+  selection: GatewaySelection,
+  connections: Connections,
+  exclusions: Exclusions,
+) {
+  /** What binds a route to hosts; other fields of it wake nobody who reads this. */
+  const binding = units.family('route binding', (key: string) => {
+    // Admission stored what the schema returned; what is not so throws, and the route is left out.
+    const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
+    if (!spec?.conf?.http) return undefined
+    const selectors = spec.selectors.map(({ match = {} }) => match)
+    return { selectors, hostnames: [...(spec.conf.http.hostnames ?? [])] }
+  })
+
+  const attached = units.family('attached routes', (mesh: string, listenerTags: string): readonly string[] => {
+    const tags = parseTags(listenerTags)
+    const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) =>
+      view.range(ranges.selecting('MeshGatewayRoute', mesh, service)),
+    )
+    return [...new Set(keys)]
+      .filter((key) => units.attempt(key, () => binding(key)?.selectors.some((match) => selects(match, tags))))
+      .sort()
+  })
+
+  /** Which hosts there are on a port and which routes each has. */
+  const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string) => {
+    const hosts = portOf(selection.ports(gateway, own), port)?.hosts ?? []
+    const planByHost = new Map<string, { listenerTags: string; routes: Set<string> }>(
+      hosts.map((host) => [host.hostname, { listenerTags: host.tagsText, routes: new Set() }]),
+    )
+    const namesOf = (key: string): readonly string[] => binding(key)?.hostnames ?? []
+    const any = hosts.find((host) => host.hostname === '*')
+    const onAny = any ? attached(mesh, any.tagsText) : []
+    // All hosts first, then the routes: the result must not depend on the order of the routes.
+    for (const name of onAny.flatMap(namesOf)) {
+      if (any && !planByHost.has(name)) planByHost.set(name, { listenerTags: any.tagsText, routes: new Set() })
+    }
+    for (const key of onAny) {
+      const names = namesOf(key)
+      for (const [host, { routes }] of planByHost) {
+        if (names.length === 0 ? host === '*' : names.some((name) => hostnameContains(name, host))) routes.add(key)
+      }
+    }
+    for (const { hostname, tagsText: tags } of hosts) {
+      if (hostname === '*') continue
+      for (const key of attached(mesh, tags)) {
+        const names = namesOf(key)
+        if (names.length === 0 || names.some((name) => hostnamesMatch(name, hostname))) {
+          planByHost.get(hostname)?.routes.add(key)
+        }
+      }
+    }
+    return new Map<string, HostPlan>(
+      [...planByHost].map(([host, { listenerTags, routes }]) => [host, { listenerTags, routes: [...routes].sort() }]),
+    )
+  })
+
+  const hostPlan = units.family('host', (mesh: string, gateway: string, own: string, port: string, host: string) =>
+    plan(mesh, gateway, own, port).get(host),
+  )
+
+  const timeouts = units.family('gateway timeouts', (policy: string) =>
+    // As above. The empty name is no policy.
+    mergeTimeouts(policy === '' ? undefined : (view.row(policy)?.spec as TimeoutSpec), defaultTimeouts.gateway),
+  )
+  const retries = units.family('gateway retries', (policy: string) =>
+    mergeRetries(policy === '' ? undefined : (view.row(policy)?.spec as RetrySpec)),
+  )
+
+  /** The policy in force for a route that has these destinations; the empty name without one. */
+  function policyOf(kind: string, mesh: string, listenerTags: Tags, destinations: readonly Tags[]): string {
+    const profile = connections.profile(kind, mesh, [listenerTags])
+    return chooseForRoute(destinations.flatMap((tags) => connections.chosen(profile, tagsText(tags)) ?? []))?.key ?? ''
+  }
+
+  function ruleEntries(key: string, rule: RouteRule, index: number, listenerTags: string, own: string) {
+    const row = view.row(key)
+    if (!row || !rule.backends?.length || rule.filters?.some((filter) => filter.redirect)) return nothing
+    const { mesh } = row.key
+    const listener = parseTags(listenerTags)
+    const backends = weightBackends(rule.backends, listener)
+    const tags = backends.map((one) => one.tags)
+    const timeout = timeouts(policyOf('Timeout', mesh, listener, tags))
+    const retry = retries(policyOf('Retry', mesh, listener, tags))
+    const tried = tags.some((one) => one[protocolTag] === 'grpc') ? retry.grpc : retry.http
+    const shared = {
+      clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
+      weighted: true,
+      requestMs: timeout.requestMs,
+      idleMs: timeout.streamIdleMs,
+      ...(tried ? { retries: tried } : {}),
+      ...filtersOf(rule),
+      tagsHeader: tagsHeader(parseTags(own)),
+    }
+    const entries = (rule.matches ?? []).flatMap((match, position) =>
+      matchesOf(match).map(
+        ({ isTwin, ...found }): RouteEntry => ({
+          route: { ...shared, ...found },
+          isTwin,
+          createdAtMs: row.stamp.createdAtMs,
+          source: key,
+          rule: index,
+          match: position,
+        }),
+      ),
+    )
+    const destinations = backends
+      .filter((one) => one.tags[serviceTag] !== unresolvedBackend)
+      .map((one) => ({ cluster: one.cluster, tagsText: tagsText(one.tags), listenerTags }))
+    return entries.length > 0 ? { entries, destinations } : nothing
+  }
+
+  const partHash = units.family('route part hash', (key: string): string =>
+    // As above.
+    shortHash(canonicalJson((view.row(key)?.spec as MeshGatewayRouteSpec | undefined)?.conf ?? {})),
+  )
+
+  /** All that one route adds to the hosts of one listener. A route that throws adds nothing at all. */
+  const part = units.family('route part', (key: string, listenerTags: string, own: string): RoutePart => {
+    if (exclusions.has(key, partHash(key))) {
+      units.problem(key, 'left out: Envoy refused the route table with it')
+      return nothing
+    }
+    return (
+      units.attempt(key, () => {
+        // As above.
+        const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
+        const rules = spec?.conf?.http?.rules ?? []
+        for (const backend of rules.flatMap((rule) => rule.backends ?? [])) {
+          if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
+        }
+        const parts = rules.map((rule, index) => ruleEntries(key, rule, index, listenerTags, own))
+        return {
+          entries: parts.flatMap((one) => one.entries),
+          destinations: parts.flatMap((one) => one.destinations),
+        }
+      }) ?? nothing
+    )
+  })
+
+  const virtualHost = units.family(
+    'virtual host',
+    (mesh: string, gateway: string, own: string, port: string, host: string): VirtualHostModel => {
+      const planned = hostPlan(mesh, gateway, own, port, host)
+      const entries = (planned?.routes ?? []).flatMap((key) => part(key, planned?.listenerTags ?? '{}', own).entries)
+      return { name: host, domains: [host], routes: entries.sort(compareEntries).map((entry) => entry.route) }
+    },
+  )
+
+  return {
+    timeouts,
+    policyOf,
+    table: units.family('route table', (mesh: string, gateway: string, own: string, port: string): RouteTableModel => {
+      const hosts = plan(mesh, gateway, own, port)
+      const keys = new Set([...hosts.values()].flatMap((host) => host.routes))
+      return {
+        name: `${portOf(selection.ports(gateway, own), port)?.name ?? ''}:*`,
+        hosts: [...hosts.keys()].sort(compareHostnames).map((host) => virtualHost(mesh, gateway, own, port, host)),
+        removeTagsHeader: true,
+        ignorePort: true,
+        contributions: new Map(
+          [...keys]
+            .sort()
+            .filter((key) => !exclusions.has(key, partHash(key)))
+            .map((key) => [key, partHash(key)]),
+        ),
+      }
+    }),
+    destinations: units.family(
+      'destinations',
+      (mesh: string, gateway: string, own: string, port: string): readonly Destination[] => {
+        const byCluster = new Map<string, Destination>()
+        for (const { listenerTags, routes } of plan(mesh, gateway, own, port).values()) {
+          for (const key of routes) {
+            for (const one of part(key, listenerTags, own).destinations) byCluster.set(one.cluster, one)
+          }
+        }
+        return [...byCluster.values()].sort((a, b) => (a.cluster < b.cluster ? -1 : 1))
+      },
+    ),
+  }
+}
+export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>
+
+const portOf = (ports: readonly GatewayPort[], port: string): GatewayPort | undefined =>
+  ports.find((one) => String(one.port) === port)
+
+/** How a service is told who called: `&kuma.io/service=edge&&kuma.io/zone=east&`. */
+const tagsHeader = (tags: Tags): string =>
+  sortedTags(tags)
+    .map(([key, value]) => `&${key}=${value}&`)
+    .join('')

@@ -1,0 +1,103 @@
+import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
+import { type Selectors, serviceTag, type Tags } from '../kinds/common.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import { addRanks, bestMatch, compareRank, parseTags, type Rank } from './tags.ts'
+
+/** A source/destination policy that was chosen for one connection. */
+export interface ChosenPolicy {
+  readonly key: string
+  readonly createdAtMs: number
+  /** It names no service: its destination is `*`. */
+  readonly anyDestination: boolean
+}
+
+interface Connection {
+  readonly sources: Selectors
+  readonly destinations: Selectors
+}
+
+type Candidate = readonly [key: string, rank: Rank]
+
+/**
+ * Chooses source/destination policies: the highest rank of source and destination together, the newest of equals.
+ * A `profile` is the canonical text of the policies whose sources match somebody: proxies with equal profiles share
+ * whatever is made from them.
+ */
+export function createConnections(units: Units, view: View) {
+  const spec = units.family('connection policy', (key: string) => {
+    const row = view.row(key)
+    if (!row) return undefined
+    // Admission stored what the schema returned; what is not so throws where it is read, and is left out there.
+    const { sources, destinations } = row.spec as unknown as Connection
+    return { sources, destinations, createdAtMs: row.stamp.createdAtMs }
+  })
+
+  const profile = units.family('profile', (kind: string, mesh: string, sourcesText: string): string => {
+    // The text is made by canonicalJson from a list of tag sets.
+    const sources = JSON.parse(sourcesText) as Tags[]
+    const candidates: Candidate[] = []
+    for (const key of view.range(ranges.inMesh(kind, mesh))) {
+      const rank = units.attempt(key, () =>
+        bestOf(sources.flatMap((tags) => bestMatch(spec(key)?.sources, tags) ?? [])),
+      )
+      if (rank) candidates.push([key, rank])
+    }
+    return canonicalJson(candidates)
+  })
+
+  const chosen = units.family(
+    'chosen policy',
+    (profileText: string, destinationText: string): ChosenPolicy | undefined => {
+      const destination = parseTags(destinationText)
+      let best: (ChosenPolicy & { readonly rank: Rank }) | undefined
+      // The text is made by `profile`.
+      for (const [key, sourceRank] of JSON.parse(profileText) as Candidate[]) {
+        const found = units.attempt(key, () => {
+          const policy = spec(key)
+          const rank = bestMatch(policy?.destinations, destination)
+          return policy && rank ? { policy, rank } : undefined
+        })
+        if (!found) continue
+        const candidate = {
+          key,
+          createdAtMs: found.policy.createdAtMs,
+          anyDestination: found.policy.destinations.some(({ match }) => match?.[serviceTag] === '*'),
+          rank: addRanks(sourceRank, found.rank),
+        }
+        if (!best || isBetter(candidate, best)) best = candidate
+      }
+      return best && { key: best.key, createdAtMs: best.createdAtMs, anyDestination: best.anyDestination }
+    },
+  )
+
+  return {
+    /** The policies of a kind whose sources match any of these tag sets. */
+    profile: (kind: string, mesh: string, sources: readonly Tags[]): string =>
+      profile(kind, mesh, canonicalJson(sources)),
+    chosen,
+  }
+}
+export type Connections = ReturnType<typeof createConnections>
+
+/**
+ * One policy for a route to several services: of the best policies of each, the oldest of those that are for any
+ * service if there are such, otherwise the oldest of all.
+ */
+export function chooseForRoute(chosen: readonly ChosenPolicy[]): ChosenPolicy | undefined {
+  const forAny = chosen.filter((one) => one.anyDestination)
+  return [...(forAny.length > 0 ? forAny : chosen)].sort(
+    (a, b) => a.createdAtMs - b.createdAtMs || byCodeUnit(a.key, b.key),
+  )[0]
+}
+
+function bestOf(ranks: readonly Rank[]): Rank | undefined {
+  return ranks.reduce<Rank | undefined>((best, rank) => (best && compareRank(best, rank) >= 0 ? best : rank), undefined)
+}
+
+type Ranked = ChosenPolicy & { readonly rank: Rank }
+const isBetter = (a: Ranked, b: Ranked): boolean => {
+  const order = compareRank(a.rank, b.rank) || a.createdAtMs - b.createdAtMs || byCodeUnit(b.key, a.key)
+  return order > 0
+}

@@ -1,0 +1,179 @@
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
+import type { Change, Version } from '@zonemesh/shared/store/store.ts'
+import { serviceTag } from '../kinds/common.ts'
+import type { DataplaneSpec } from '../kinds/dataplane.ts'
+import type { AvailableServiceSpec, VirtualAddressNumberSpec, VirtualAddressSpec } from '../kinds/internal.ts'
+
+export interface AddressBookConfig {
+  readonly zone: string
+  /** How long the number of a service that is gone stays its own. */
+  readonly quarantineMs?: number
+}
+
+/** A service of a mesh: `<mesh>/<service>`. */
+type Named = string
+
+const defaultQuarantineMs = 600_000
+
+/**
+ * Numbers for services: unique in the zone over all meshes, lowest free first, stable while anybody names the service and
+ * for a while after, so that a client's memory of an address never leads to another service. Health does not matter: a
+ * service that is down keeps its name.
+ */
+export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: AddressBookConfig) {
+  const servicesBySource = new Map<string, readonly Named[]>()
+  const sourcesByService = new Map<Named, number>()
+  const heldByService = new Map<Named, VirtualAddressSpec>()
+  const holderByNumber = new Map<number, Named>()
+  /** Services whose row does not fit their sources: the next preview repairs them. */
+  const stale = new Set<Named>()
+
+  const addressKey = (named: Named): ResourceKey => {
+    const split = named.indexOf('/')
+    return { origin: zone, kind: 'VirtualAddress', mesh: named.slice(0, split), name: named.slice(split + 1) }
+  }
+  const numberKey = (number: number): ResourceKey => ({
+    origin: zone,
+    kind: 'VirtualAddressNumber',
+    mesh: '',
+    name: String(number),
+  })
+
+  function note(named: Named): void {
+    const held = heldByService.get(named)
+    const serves = held !== undefined && held.releasedAtMs === undefined
+    if (serves === (sourcesByService.get(named) ?? 0) > 0) stale.delete(named)
+    else stale.add(named)
+  }
+
+  function count(services: readonly Named[], step: 1 | -1): void {
+    for (const named of services) {
+      const now = (sourcesByService.get(named) ?? 0) + step
+      if (now === 0) sourcesByService.delete(named)
+      else sourcesByService.set(named, now)
+      note(named)
+    }
+  }
+
+  /** How many sources each touched service will have. */
+  function sourcesAfter(changes: readonly Change[]): Map<Named, number> {
+    const servicesAfter = new Map<string, readonly Named[]>()
+    for (const change of changes) {
+      if (isSource(change.key, zone))
+        servicesAfter.set(keyText(change.key), change.op === 'put' ? servicesOf(change.key, change.spec) : [])
+    }
+    const after = new Map([...stale].map((named) => [named, sourcesByService.get(named) ?? 0]))
+    const step = (services: readonly Named[], by: number) => {
+      for (const named of services) after.set(named, (after.get(named) ?? sourcesByService.get(named) ?? 0) + by)
+    }
+    for (const [text, services] of servicesAfter) {
+      step(servicesBySource.get(text) ?? [], -1)
+      step(services, 1)
+    }
+    return after
+  }
+
+  /** Gives out numbers, lowest first, that nobody holds or whose holder has been gone for long enough. */
+  function createAllocator(nowMs: number, taken: Set<number>) {
+    let next = 0
+    const isFree = (number: number): boolean => {
+      if (taken.has(number)) return false
+      const holder = holderByNumber.get(number)
+      const releasedAtMs = holder === undefined ? undefined : heldByService.get(holder)?.releasedAtMs
+      return holder === undefined || (releasedAtMs !== undefined && nowMs - releasedAtMs >= quarantineMs)
+    }
+    return function allocate(named: Named): Change[] {
+      while (!isFree(next)) next += 1
+      const number = next
+      taken.add(number)
+      const former = holderByNumber.get(number)
+      const { mesh, name } = addressKey(named)
+      return [
+        ...(former === undefined ? [] : [{ op: 'delete' as const, key: addressKey(former) }]),
+        { op: 'put', key: addressKey(named), labels: {}, spec: { number }, expect: { absent: true } },
+        {
+          op: 'put',
+          key: numberKey(number),
+          labels: {},
+          spec: { mesh, service: name },
+          expect: former === undefined ? { absent: true } : { present: true },
+        },
+      ]
+    }
+  }
+
+  return {
+    /** The rows that follow from these changes. Changes nothing here. */
+    preview(changes: readonly Change[], nowMs: number): readonly Change[] {
+      const kept: Change[] = []
+      const taken = new Set<number>()
+      const wanting: Named[] = []
+      for (const [named, sources] of [...sourcesAfter(changes)].sort(([a], [b]) => byCodeUnit(a, b))) {
+        const held = heldByService.get(named)
+        if (sources > 0 && !held) wanting.push(named)
+        else if (sources > 0 && held?.releasedAtMs !== undefined) {
+          taken.add(held.number)
+          kept.push({ op: 'put', key: addressKey(named), labels: {}, spec: { number: held.number } })
+        } else if (sources === 0 && held && held.releasedAtMs === undefined) {
+          kept.push({
+            op: 'put',
+            key: addressKey(named),
+            labels: {},
+            spec: { number: held.number, releasedAtMs: nowMs },
+          })
+        }
+      }
+      const allocate = createAllocator(nowMs, taken)
+      return [...kept, ...wanting.flatMap(allocate)]
+    },
+    /** Takes over what was written; also how it loads at start. */
+    applied(versions: readonly Version[]): void {
+      for (const { key, row } of versions) {
+        if (isSource(key, zone)) {
+          const text = keyText(key)
+          count(servicesBySource.get(text) ?? [], -1)
+          const services = row ? servicesOf(key, row.spec) : []
+          count(services, 1)
+          if (services.length > 0) servicesBySource.set(text, services)
+          else servicesBySource.delete(text)
+        }
+        if (key.origin !== zone) continue
+        if (key.kind === 'VirtualAddress') {
+          const named = `${key.mesh}/${key.name}`
+          // This plane writes these rows itself.
+          if (row) heldByService.set(named, row.spec as VirtualAddressSpec)
+          else heldByService.delete(named)
+          note(named)
+        }
+        if (key.kind === 'VirtualAddressNumber') {
+          const spec = row?.spec as VirtualAddressNumberSpec | undefined
+          if (spec) holderByNumber.set(Number(key.name), `${spec.mesh}/${spec.service}`)
+          else holderByNumber.delete(Number(key.name))
+        }
+      }
+    },
+  }
+}
+export type AddressBook = ReturnType<typeof createAddressBook>
+
+/** Rows that name services: Dataplanes of this zone, announcements of any. */
+const isSource = (key: ResourceKey, zone: string): boolean =>
+  (key.kind === 'Dataplane' && key.origin === zone) || key.kind === 'AvailableService'
+
+/** The services that a row names. A spec that is not one names none. */
+function servicesOf(key: ResourceKey, spec: unknown): readonly Named[] {
+  try {
+    // Admission stored what the schema returned, and planes write announcements; what is not so throws.
+    const tags =
+      key.kind === 'AvailableService'
+        ? [(spec as AvailableServiceSpec).tags]
+        : ((spec as DataplaneSpec).networking?.inbound ?? [])
+            .filter((one) => one.state !== 'Ignored')
+            .map((one) => one.tags ?? {})
+    const services = tags.map((one) => one[serviceTag]).filter((service) => service !== undefined && service !== '')
+    return [...new Set(services)].map((service) => `${key.mesh}/${service}`)
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,79 @@
+import { durationMs } from '../../kinds/common.ts'
+import type { RetrySpec } from './retry.ts'
+
+/** When and how often a request is tried again. What is undefined is left to Envoy. */
+export interface HttpRetries {
+  readonly retryOn: readonly string[]
+  readonly retries: number | undefined
+  readonly perTryMs: number | undefined
+  readonly backOff: { readonly baseMs: number; readonly maxMs: number | undefined } | undefined
+  readonly statusCodes: readonly number[]
+  readonly methods: readonly string[]
+}
+
+export interface Retries {
+  readonly http: HttpRetries | undefined
+  readonly grpc: HttpRetries | undefined
+  readonly tcpAttempts: number | undefined
+}
+
+const httpConditions = ['gateway-error', 'connect-failure', 'refused-stream']
+const grpcConditions = [
+  'cancelled',
+  'connect-failure',
+  'gateway-error',
+  'refused-stream',
+  'reset',
+  'resource-exhausted',
+  'unavailable',
+]
+
+const plain = { retries: 5, perTryMs: 16_000, backOff: { baseMs: 25, maxMs: 250 }, statusCodes: [], methods: [] }
+
+/** Kuma's built-in values of a mesh without policies. */
+export const defaultRetries: Retries = {
+  http: { ...plain, retryOn: httpConditions },
+  grpc: { ...plain, retryOn: grpcConditions },
+  tcpAttempts: 5,
+}
+
+/** `all_5xx` → `5xx`, `connect_failure` → `connect-failure`: from the resource's names to Envoy's. */
+const envoyName = (condition: string): string => (condition === 'all_5xx' ? '5xx' : condition.replaceAll('_', '-'))
+
+type HttpConf = NonNullable<NonNullable<RetrySpec['conf']>['http']>
+
+const milliseconds = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : durationMs(text)
+
+function backOffOf(conf: HttpConf): HttpRetries['backOff'] {
+  const baseMs = milliseconds(conf.backOff?.baseInterval)
+  // Envoy refuses an interval of nothing; a policy that says so wants the shortest there is.
+  return baseMs === undefined
+    ? undefined
+    : { baseMs: Math.max(1, baseMs), maxMs: milliseconds(conf.backOff?.maxInterval) }
+}
+
+function httpOf(conf: HttpConf, defaults: readonly string[]): HttpRetries {
+  const retryOn = conf.retryOn?.length ? conf.retryOn.map(envoyName) : [...defaults]
+  const statusCodes = conf.retriableStatusCodes ?? []
+  if (statusCodes.length > 0 && !retryOn.includes('retriable-status-codes')) retryOn.push('retriable-status-codes')
+  return {
+    retryOn,
+    retries: conf.numRetries,
+    perTryMs: milliseconds(conf.perTryTimeout),
+    backOff: backOffOf(conf),
+    statusCodes,
+    methods: conf.retriableMethods ?? [],
+  }
+}
+
+/** The retries of a policy, or the built-in ones without one. A protocol that the policy leaves out is not retried. */
+export function mergeRetries(spec: RetrySpec | undefined): Retries {
+  if (!spec) return defaultRetries
+  const { http, grpc, tcp } = spec.conf ?? {}
+  return {
+    http: http && httpOf(http, httpConditions),
+    grpc: grpc && httpOf(grpc, grpcConditions),
+    tcpAttempts: tcp?.maxConnectAttempts,
+  }
+}

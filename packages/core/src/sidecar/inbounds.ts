@@ -1,0 +1,178 @@
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import type { ChainModel, ClusterModel, HttpChain, ListenerModel, TcpChain } from '../compile/model.ts'
+import { statName } from '../edge/addresses.ts'
+import { inZone, type Meshes } from '../edge/meshes.ts'
+import { displayName } from '../gateway/select.ts'
+import { isIp, protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
+import type { DataplaneInbound, DataplaneSpec } from '../kinds/dataplane.ts'
+import { bestMatch, parseTags, tagsText } from '../match/tags.ts'
+import { permissionsBy } from '../policies/mesh-traffic-permission/allowed.ts'
+import type { MeshTrafficPermissionSpec } from '../policies/mesh-traffic-permission/mesh-traffic-permission.ts'
+import type { PermissionRule, Permissions } from '../policies/permissions.ts'
+import { defaultTimeouts } from '../policies/timeout/timeouts.ts'
+import { allowedBy } from '../policies/traffic-permission/allowed.ts'
+import type { TrafficPermissionSpec } from '../policies/traffic-permission/traffic-permission.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+
+export interface InboundModel {
+  readonly listener: ListenerModel
+  readonly cluster: ClusterModel
+}
+
+type Networking = NonNullable<DataplaneSpec['networking']>
+type MutualTls = 'none' | 'strict' | 'permissive'
+
+/** The side of a sidecar that faces the mesh: one listener and one cluster per inbound of its Dataplane. */
+export function createInbounds(units: Units, view: View, meshes: Meshes) {
+  /** Who may connect to an inbound with these tags: all policies about it together. */
+  const permissions = units.family('permissions', (mesh: string, destination: string): Permissions => {
+    const tags = parseTags(destination)
+    const allow: PermissionRule[] = []
+    const deny: PermissionRule[] = []
+    const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) => view.range(ranges.permitting(mesh, service)))
+    for (const key of [...new Set(keys)].sort()) {
+      const row = view.row(key)
+      if (!row) continue
+      const rules = units.attempt(key, () => {
+        // Admission stored what the schema returned; what is not so throws, and the policy is left out.
+        const spec = row.spec as TrafficPermissionSpec
+        return bestMatch(spec.destinations, tags) ? allowedBy(displayName(row), spec) : []
+      })
+      allow.push(...(rules ?? []))
+    }
+    for (const row of view.rows(ranges.inMesh('MeshTrafficPermission', mesh))) {
+      const found = units.attempt(keyText(row.key), () =>
+        // As above.
+        permissionsBy(displayName(row), row.spec as MeshTrafficPermissionSpec),
+      )
+      allow.push(...(found?.allow ?? []))
+      deny.push(...(found?.deny ?? []))
+    }
+    return { allow, deny }
+  })
+
+  return units.family('inbound', (proxy: string, index: string): InboundModel | undefined => {
+    const row = view.row(proxy)
+    // As above.
+    const networking = (row?.spec as DataplaneSpec | undefined)?.networking
+    const inbound = networking?.inbound?.[Number(index)]
+    if (!row || !networking || !inbound) return undefined
+    const { mesh } = row.key
+    const { address, port, target } = placeOf(networking, inbound)
+    const tags = inZone(inbound.tags ?? {}, view.zone)
+    const mtls = meshes.mesh(mesh).mtls
+    const http = isHttp(tags)
+    const cluster = clusterOf(target, tags)
+    const access = mtls === 'none' ? undefined : { mesh, rules: permissions(mesh, tagsText(tags)) }
+    const plain = http ? httpContent(cluster.name, tags) : tcpContent(cluster.name)
+    return {
+      cluster,
+      listener: {
+        name: `inbound:${address}:${port}`,
+        address,
+        port,
+        direction: 'inbound',
+        // A second proxy of this host must be refused the port, not given half of the connections.
+        reusePort: false,
+        inspectTls: mtls === 'permissive',
+        tags,
+        chains: chainsOf(mtls, mesh, plain, access ? { ...plain, permissions: access } : plain, cluster.name),
+      },
+    }
+  })
+}
+export type Inbounds = ReturnType<typeof createInbounds>
+
+function placeOf(networking: Networking, inbound: DataplaneInbound) {
+  const address = inbound.address ?? networking.address ?? ''
+  const port = inbound.port ?? 0
+  const servicePort = inbound.servicePort || port
+  // The service is looked for where its proxy is, unless that is the proxy itself.
+  const target = {
+    address: inbound.serviceAddress ?? (servicePort === port ? '127.0.0.1' : address),
+    port: servicePort,
+  }
+  if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+  if (!isIp(target.address)) throw new Error(`serviceAddress: expected an IP address, found "${target.address}"`)
+  if (address === target.address && port === target.port) {
+    throw new Error(`inbound ${address}:${port} would lead to itself: the service needs another address or port`)
+  }
+  return { address, port, target }
+}
+
+const isHttp = (tags: Tags): boolean => ['http', 'http2', 'grpc'].includes(tags[protocolTag] ?? 'tcp')
+
+function clusterOf(target: { readonly address: string; readonly port: number }, tags: Tags): ClusterModel {
+  const { connectMs, idleMs, maxStreamMs } = defaultTimeouts.inbound
+  const protocol = tags[protocolTag]
+  return {
+    name: `localhost:${target.port}`,
+    target,
+    connectMs,
+    breakers: 'tracked',
+    statName: `localhost_${target.port}`,
+    ...(isHttp(tags)
+      ? { http: { version: protocol === 'http' ? 1 : 2, idleMs, maxStreamMs, edgeWindows: false } }
+      : {}),
+  }
+}
+
+function httpContent(cluster: string, tags: Tags): HttpChain {
+  const service = tags[serviceTag] ?? ''
+  const { requestMs, streamIdleMs } = defaultTimeouts.inbound
+  const route = {
+    path: { type: 'prefix' as const, path: '/' },
+    headers: [],
+    queries: [],
+    clusters: [{ name: cluster, weight: 1 }],
+    weighted: false,
+    requestMs,
+    idleMs: streamIdleMs,
+    setHeaders: [],
+    addHeaders: [],
+    removeHeaders: [],
+  }
+  return {
+    type: 'http',
+    statPrefix: statName(cluster),
+    role: 'inbound',
+    streamIdleMs,
+    routes: {
+      name: `inbound:${service}`,
+      hosts: [{ name: service, domains: ['*'], routes: [route] }],
+      removeTagsHeader: true,
+      ignorePort: false,
+    },
+  }
+}
+
+const tcpContent = (cluster: string): TcpChain => ({
+  type: 'tcp',
+  statPrefix: statName(cluster),
+  cluster,
+  idleMs: defaultTimeouts.inbound.tcpIdleMs,
+})
+
+/** In permissive mode the mesh's own TLS is told apart by its protocol name; all else goes to the service as it is. */
+function chainsOf(
+  mtls: MutualTls,
+  mesh: string,
+  plain: HttpChain | TcpChain,
+  guarded: HttpChain | TcpChain,
+  cluster: string,
+): readonly ChainModel[] {
+  switch (mtls) {
+    case 'none':
+      return [{ content: plain }]
+    case 'strict':
+      return [{ mtls: mesh, content: guarded }]
+    case 'permissive':
+      return [
+        { match: { transport: 'raw_buffer' }, content: plain },
+        { match: { transport: 'tls' }, content: tcpContent(cluster) },
+        { match: { transport: 'tls', alpn: ['kuma'] }, mtls: mesh, content: guarded },
+      ]
+  }
+}

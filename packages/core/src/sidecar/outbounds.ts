@@ -1,0 +1,112 @@
+import type { AssignmentModel, ChainModel, ClusterModel } from '../compile/model.ts'
+import { statName } from '../edge/addresses.ts'
+import type { Endpoints } from '../edge/endpoints.ts'
+import type { Meshes } from '../edge/meshes.ts'
+import { sniOf } from '../edge/sni.ts'
+import { gatewayClusterName } from '../gateway/backends.ts'
+import { serviceTag } from '../kinds/common.ts'
+import type { Connections } from '../match/connections.ts'
+import { parseTags } from '../match/tags.ts'
+import { mergeRetries } from '../policies/retry/retries.ts'
+import type { RetrySpec } from '../policies/retry/retry.ts'
+import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
+import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+
+/** What a sidecar has towards one destination; shared by all whose policies are the same. */
+export function createOutbounds(
+  units: Units,
+  view: View,
+  meshes: Meshes,
+  endpoints: Endpoints,
+  connections: Connections,
+) {
+  const timeouts = units.family('outbound timeouts', (profile: string, destination: string) => {
+    const policy = connections.chosen(profile, destination)
+    // Admission stored what the schema returned.
+    return mergeTimeouts(policy && (view.row(policy.key)?.spec as TimeoutSpec | undefined), defaultTimeouts.outbound)
+  })
+
+  const retries = units.family('outbound retries', (profile: string, destination: string) => {
+    const policy = connections.chosen(profile, destination)
+    // As above.
+    return mergeRetries(policy && (view.row(policy.key)?.spec as RetrySpec | undefined))
+  })
+
+  return {
+    cluster: units.family('outbound cluster', (mesh: string, destination: string, profile: string): ClusterModel => {
+      const tags = parseTags(destination)
+      const service = tags[serviceTag] ?? ''
+      const { connectMs, idleMs, maxStreamMs } = timeouts(profile, destination)
+      return {
+        name: gatewayClusterName(tags, {}),
+        target: 'eds',
+        connectMs,
+        breakers: 'limits',
+        // Between sidecars HTTP always travels as HTTP/2, whatever the application speaks.
+        ...(isHttp(endpoints.protocol(mesh, service))
+          ? { http: { version: 2, idleMs, maxStreamMs, edgeWindows: false } }
+          : {}),
+        ...(meshes.mesh(mesh).mtls === 'none' ? {} : { mtls: { mesh, service, sni: sniOf(mesh, tags) } }),
+      }
+    }),
+
+    assignment: (mesh: string, destination: string): AssignmentModel =>
+      endpoints.assignment(gatewayClusterName(parseTags(destination), {}), mesh, destination),
+
+    chain: units.family(
+      'outbound chain',
+      (mesh: string, destination: string, timeoutProfile: string, retryProfile: string): ChainModel => {
+        const tags = parseTags(destination)
+        const service = tags[serviceTag] ?? ''
+        const cluster = gatewayClusterName(tags, {})
+        const timeout = timeouts(timeoutProfile, destination)
+        const retry = retries(retryProfile, destination)
+        const protocol = endpoints.protocol(mesh, service)
+        if (!isHttp(protocol)) {
+          return {
+            content: {
+              type: 'tcp',
+              statPrefix: statName(cluster),
+              cluster,
+              idleMs: timeout.tcpIdleMs,
+              connectAttempts: retry.tcpAttempts,
+            },
+          }
+        }
+        const tried = protocol === 'grpc' ? retry.grpc : retry.http
+        const route = {
+          path: { type: 'prefix' as const, path: '/' },
+          headers: [],
+          queries: [],
+          clusters: [{ name: cluster, weight: 1 }],
+          weighted: false,
+          requestMs: timeout.requestMs,
+          idleMs: timeout.streamIdleMs,
+          ...(tried ? { retries: tried } : {}),
+          setHeaders: [],
+          addHeaders: [],
+          removeHeaders: [],
+        }
+        return {
+          content: {
+            type: 'http',
+            statPrefix: statName(service),
+            role: 'outbound',
+            streamIdleMs: undefined,
+            routes: {
+              name: `outbound:${service}`,
+              hosts: [{ name: service, domains: ['*'], routes: [route] }],
+              removeTagsHeader: false,
+              ignorePort: false,
+            },
+          },
+        }
+      },
+    ),
+  }
+}
+export type Outbounds = ReturnType<typeof createOutbounds>
+
+const isHttp = (protocol: string): boolean => protocol === 'http' || protocol === 'http2' || protocol === 'grpc'

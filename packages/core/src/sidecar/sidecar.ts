@@ -1,0 +1,196 @@
+import { canonicalJson } from '@zonemesh/shared/base/base.ts'
+import type { AssignmentModel, ClusterModel, ListenerModel, ProxyModel, SocketAddress } from '../compile/model.ts'
+import type { Endpoints } from '../edge/endpoints.ts'
+import { inZone, type Meshes } from '../edge/meshes.ts'
+import { identityTags } from '../gateway/gateway.ts'
+import { isIp, serviceTag, type Tags } from '../kinds/common.ts'
+import { type DataplaneSpec, dataplaneServices } from '../kinds/dataplane.ts'
+import type { VirtualAddressSpec } from '../kinds/internal.ts'
+import type { Connections } from '../match/connections.ts'
+import { parseTags, tagsText } from '../match/tags.ts'
+import { loopbackAddressOf } from '../names/loopback.ts'
+import { servicePorts } from '../names/ports.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import { createInbounds } from './inbounds.ts'
+import { createOutbounds } from './outbounds.ts'
+
+interface Plan {
+  readonly inbounds: number
+  readonly outbounds: readonly (SocketAddress & { readonly destination: string })[]
+  /** Canonical text of a list; the empty text: all services. */
+  readonly reachable: string
+  readonly sources: readonly Tags[]
+  readonly services: readonly string[]
+}
+
+const noPlan: Plan = { inbounds: 0, outbounds: [], reachable: '[]', sources: [], services: [] }
+
+/** Sidecars, and those of somebody else's gateway, which have no inbounds. */
+export function createSidecars(
+  units: Units,
+  view: View,
+  meshes: Meshes,
+  endpoints: Endpoints,
+  connections: Connections,
+) {
+  const inbound = createInbounds(units, view, meshes)
+  const outbounds = createOutbounds(units, view, meshes, endpoints, connections)
+
+  const plan = units.family('sidecar plan', (proxy: string): Plan => {
+    const row = view.row(proxy)
+    if (!row) return noPlan
+    return units.attempt(proxy, () => planOf(row.spec as DataplaneSpec, view.zone)) ?? noPlan
+  })
+
+  /** Policies whose sources are this proxy; equal for most proxies of a mesh, which then share their clusters. */
+  const profile = units.family('sidecar profile', (proxy: string, kind: string): string =>
+    connections.profile(kind, meshOf(proxy), plan(proxy).sources),
+  )
+
+  const number = units.family('virtual number', (key: string): number | undefined => {
+    // The zone writes these rows itself.
+    const spec = view.row(key)?.spec as VirtualAddressSpec | undefined
+    return spec && spec.releasedAtMs === undefined ? spec.number : undefined
+  })
+
+  /** Services that have a number in a mesh, of those that may be reached. */
+  const numbered = units.family(
+    'numbered services',
+    (mesh: string, reachable: string): readonly { readonly service: string; readonly number: number }[] => {
+      // The text is made by planOf.
+      const wanted = reachable === '' ? undefined : new Set(JSON.parse(reachable) as string[])
+      return view.range(ranges.inMesh('VirtualAddress', mesh)).flatMap((key) => {
+        const service = key.slice(key.lastIndexOf('/') + 1)
+        const found = !wanted || wanted.has(service) ? number(key) : undefined
+        return found === undefined ? [] : [{ service, number: found }]
+      })
+    },
+  )
+
+  const sharedClusters = units.family(
+    'shared clusters',
+    (mesh: string, reachable: string, timeouts: string): readonly ClusterModel[] =>
+      numbered(mesh, reachable).map(({ service }) => outbounds.cluster(mesh, textOf(service), timeouts)),
+  )
+
+  const sharedAssignments = units.family(
+    'shared assignments',
+    (mesh: string, reachable: string): readonly AssignmentModel[] =>
+      numbered(mesh, reachable).map(({ service }) => outbounds.assignment(mesh, textOf(service))),
+  )
+
+  /** One listener towards a destination. Its chain is shared, its address is the proxy's own. */
+  const outboundListener = units.family(
+    'outbound listener',
+    (
+      mesh: string,
+      destination: string,
+      address: string,
+      port: string,
+      timeouts: string,
+      retries: string,
+    ): ListenerModel => ({
+      name: `outbound:${address}:${port}`,
+      address,
+      port: Number(port),
+      direction: 'outbound',
+      reusePort: false,
+      inspectTls: false,
+      tags: parseTags(destination),
+      chains: [outbounds.chain(mesh, destination, timeouts, retries)],
+    }),
+  )
+
+  const virtualListeners = units.family(
+    'virtual listeners',
+    (mesh: string, reachable: string, part: string, port80: string, timeouts: string, retries: string) =>
+      numbered(mesh, reachable).flatMap(({ service, number: found }): readonly ListenerModel[] => {
+        const address = loopbackAddressOf(found, Number(part))
+        if (address === undefined) {
+          units.problem(`${mesh}/${service}`, `virtual address ${found} is beyond the range of this proxy's host`)
+          return []
+        }
+        return servicePorts(service)
+          .filter((port) => port !== 80 || port80 !== '')
+          .map((port) => outboundListener(mesh, textOf(service), address, String(port), timeouts, retries))
+      }),
+  )
+
+  const inbounds = units.family('sidecar inbounds', (proxy: string) =>
+    Array.from({ length: plan(proxy).inbounds }, (_unused, index) => index).flatMap(
+      (index) => units.attempt(proxy, () => inbound(proxy, String(index))) ?? [],
+    ),
+  )
+
+  const clusters = units.family('sidecar clusters', (proxy: string, part: string): readonly ClusterModel[] => {
+    const mesh = meshOf(proxy)
+    const timeouts = profile(proxy, 'Timeout')
+    const shared = part === '' ? [] : sharedClusters(mesh, plan(proxy).reachable, timeouts)
+    const own = [
+      ...inbounds(proxy).map((one) => one.cluster),
+      ...plan(proxy).outbounds.map((one) => outbounds.cluster(mesh, one.destination, timeouts)),
+    ]
+    return own.length === 0 ? shared : unique([...shared, ...own], (one) => one.name)
+  })
+
+  const assignments = units.family('sidecar assignments', (proxy: string, part: string): readonly AssignmentModel[] => {
+    const mesh = meshOf(proxy)
+    const shared = part === '' ? [] : sharedAssignments(mesh, plan(proxy).reachable)
+    const own = plan(proxy).outbounds.map((one) => outbounds.assignment(mesh, one.destination))
+    return own.length === 0 ? shared : unique([...shared, ...own], (one) => one.cluster)
+  })
+
+  const listeners = units.family('sidecar listeners', (proxy: string, part: string, port80: string) => {
+    const mesh = meshOf(proxy)
+    const timeouts = profile(proxy, 'Timeout')
+    const retries = profile(proxy, 'Retry')
+    const explicit = plan(proxy).outbounds.map((one) =>
+      outboundListener(mesh, one.destination, one.address, String(one.port), timeouts, retries),
+    )
+    const virtual = part === '' ? [] : virtualListeners(mesh, plan(proxy).reachable, part, port80, timeouts, retries)
+    const all = [...inbounds(proxy).map((one) => one.listener), ...explicit, ...virtual]
+    // Envoy refuses a second listener on one address, so the first to ask for it has it.
+    return unique(all, (one) => `${one.address}:${one.port}`)
+  })
+
+  return units.family('sidecar', (proxy: string, part: string, port80: string): ProxyModel => {
+    const { services, sources } = plan(proxy)
+    const mesh = meshOf(proxy)
+    const secured = meshes.mesh(mesh).mtls !== 'none' && services.length > 0
+    return {
+      clusters: clusters(proxy, part),
+      assignments: assignments(proxy, part),
+      listeners: listeners(proxy, part, port80),
+      routeTables: [],
+      ...(secured ? { identity: { mesh, services, tags: identityTags(...sources) } } : {}),
+      runtimeLayer: false,
+    }
+  })
+}
+
+const textOf = (service: string): string => tagsText({ [serviceTag]: service })
+
+/** The mesh in the text of a key. */
+const meshOf = (proxy: string): string => proxy.split('/')[2] ?? ''
+
+function planOf(spec: DataplaneSpec, zone: string): Plan {
+  const { gateway, inbound = [], outbound = [], transparentProxying } = spec.networking ?? {}
+  const reachable = transparentProxying?.reachableServices ?? []
+  return {
+    inbounds: gateway ? 0 : inbound.length,
+    outbounds: outbound.flatMap(({ address = '127.0.0.1', port, tags }) =>
+      tags?.[serviceTag] && port && isIp(address) ? [{ address, port, destination: tagsText(tags) }] : [],
+    ),
+    reachable: reachable.length === 0 || reachable.includes('*') ? '' : canonicalJson([...reachable].sort()),
+    sources: gateway ? [inZone(gateway.tags ?? {}, zone)] : inbound.map((one) => inZone(one.tags ?? {}, zone)),
+    services: dataplaneServices(spec),
+  }
+}
+
+function unique<T>(values: readonly T[], nameOf: (value: T) => string): readonly T[] {
+  const byName = new Map<string, T>()
+  for (const value of values) if (!byName.has(nameOf(value))) byName.set(nameOf(value), value)
+  return [...byName.values()]
+}

@@ -1,0 +1,116 @@
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import { serviceTag, type Tags } from '../kinds/common.ts'
+import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
+import type { AvailableServiceSpec } from '../kinds/internal.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import type { MeshGatewayRouteSpec } from '../kinds/mesh-gateway-route.ts'
+import { tagsText } from '../match/tags.ts'
+import type { TrafficPermissionSpec } from '../policies/traffic-permission/traffic-permission.ts'
+
+/** One entry of an index: the range it is found in, and what is found there (the row's key unless it says otherwise). */
+export interface IndexEntry {
+  readonly range: string
+  readonly member?: string
+}
+
+/** The names of all ranges. Each is read as a whole, sorted; also an empty one is a dependency. */
+export const ranges = {
+  /** Rows of a kind by name: policies and meshes exist once per name, whatever their origin. */
+  named: (kind: string, mesh: string, name: string) => `named/${kind}/${mesh}/${name}`,
+  /** All rows of a kind in a mesh. */
+  inMesh: (kind: string, mesh: string) => `mesh/${kind}/${mesh}`,
+  /** Rows of a kind with a selector for this service, or for `*`. */
+  selecting: (kind: string, mesh: string, service: string) => `selecting/${kind}/${mesh}/${service}`,
+  /** TrafficPermissions with a destination of this service, or of `*`. */
+  permitting: (mesh: string, service: string) => `permitting/${mesh}/${service}`,
+  /** Own Dataplanes with an inbound of this service, ready or not. */
+  serving: (mesh: string, service: string) => `serving/${mesh}/${service}`,
+  /** What other zones announce of this service. */
+  announced: (mesh: string, service: string) => `announced/${mesh}/${service}`,
+  /** ZoneIngresses of a zone. */
+  ingresses: (zone: string) => `ingresses/${zone}`,
+  /** Members: meshes in which this zone has Dataplanes. */
+  ownMeshes: 'own-meshes',
+  /** Members: services with a ready inbound in this zone. */
+  ownServices: (mesh: string) => `own-services/${mesh}`,
+  /** Members: texts of tag sets that routes, mirrors or outbounds ask this service for. */
+  demanded: (mesh: string, service: string) => `demanded/${mesh}/${service}`,
+} as const
+
+const demand = (mesh: string, tags: Tags | undefined): IndexEntry[] =>
+  tags?.[serviceTag] ? [{ range: ranges.demanded(mesh, tags[serviceTag]), member: tagsText(tags) }] : []
+
+const selects = (
+  row: Row,
+  selectors: readonly { readonly match?: Tags | undefined }[] | undefined,
+): readonly IndexEntry[] =>
+  (selectors ?? []).map(({ match }) => ({
+    range: ranges.selecting(row.key.kind, row.key.mesh, match?.[serviceTag] ?? '*'),
+  }))
+
+function ofDataplane(row: Row, zone: string): IndexEntry[] {
+  if (row.key.origin !== zone) return []
+  // Admission stored what the schema returned; what is not so makes the caller leave the row out.
+  const { networking } = row.spec as DataplaneSpec
+  const { mesh } = row.key
+  return [
+    { range: ranges.ownMeshes, member: mesh },
+    ...(networking?.inbound ?? []).flatMap((one) => {
+      const service = one.tags?.[serviceTag]
+      if (!service || one.state === 'Ignored') return []
+      return [
+        { range: ranges.serving(mesh, service) },
+        ...(isReady(one) ? [{ range: ranges.ownServices(mesh), member: service }] : []),
+      ]
+    }),
+    ...(networking?.outbound ?? []).flatMap((one) => demand(mesh, one.tags)),
+  ]
+}
+
+function ofRoute(row: Row): IndexEntry[] {
+  const { selectors, conf } = row.spec as MeshGatewayRouteSpec
+  const { mesh } = row.key
+  return [
+    ...selects(row, selectors),
+    ...(conf?.http?.rules ?? []).flatMap((rule) => [
+      ...(rule.backends ?? []).flatMap((backend) => demand(mesh, backend.destination)),
+      ...(rule.filters ?? []).flatMap((filter) => demand(mesh, filter.mirror?.backend?.destination)),
+    ]),
+    ...(conf?.tcp?.rules ?? []).flatMap((rule) =>
+      (rule.backends ?? []).flatMap((backend) => demand(mesh, backend.destination)),
+    ),
+  ]
+}
+
+/** Where a row is found. Throws on a row that is not what its kind says; such a row is found nowhere. */
+export function indexEntriesOf(row: Row, zone: string): readonly IndexEntry[] {
+  const { kind, mesh, origin, name } = row.key
+  switch (kind) {
+    case 'Dataplane':
+      return ofDataplane(row, zone)
+    case 'ZoneIngress':
+      return [{ range: ranges.ingresses(origin) }]
+    case 'AvailableService': {
+      const service = (row.spec as AvailableServiceSpec).tags[serviceTag]
+      return origin === zone || !service ? [] : [{ range: ranges.announced(mesh, service) }]
+    }
+    case 'MeshGateway':
+      return selects(row, (row.spec as MeshGatewaySpec).selectors)
+    case 'MeshGatewayRoute':
+      return ofRoute(row)
+    case 'Mesh':
+    case 'Zone':
+      return [{ range: ranges.named(kind, mesh, name) }]
+    case 'TrafficPermission':
+      return (row.spec as TrafficPermissionSpec).destinations.map(({ match }) => ({
+        range: ranges.permitting(mesh, match?.[serviceTag] ?? '*'),
+      }))
+    case 'Timeout':
+    case 'Retry':
+    case 'MeshTrafficPermission':
+    case 'VirtualAddress':
+      return [{ range: ranges.inMesh(kind, mesh) }]
+    default:
+      return []
+  }
+}

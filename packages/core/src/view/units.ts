@@ -1,0 +1,236 @@
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { same } from './same.ts'
+
+/** A row that was left out of what is served, and why. */
+export interface Problem {
+  readonly source: string
+  readonly reason: string
+}
+
+type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown }
+
+/** `suspect`: something it read was touched, but perhaps came out the same. */
+type State = 'clean' | 'suspect' | 'dirty'
+
+interface Node {
+  readonly name: string
+  state: State
+  outcome: Outcome<unknown>
+  /** Problems of this unit and of all that it read. */
+  problems: readonly Problem[]
+  sources: Node[]
+  readonly observers: Set<Node>
+  /** Absent for cells, which are written from outside. */
+  readonly compute: (() => unknown) | undefined
+  readonly dispose: () => void
+  readonly isRoot?: boolean
+}
+
+/** A value that is written from outside and read by units. */
+export interface Cell<T> {
+  read(): T
+  /** True if the value is another one now. */
+  write(value: T): boolean
+}
+
+/** A function whose results are kept until something they were made of changes. Its arguments are its name. */
+export type Family<A extends readonly string[], T> = (...names: A) => T
+
+/**
+ * Compilation units: memoised functions that note by themselves what they read. A change marks what reads it, directly
+ * or not; nothing is computed before somebody asks; a unit that comes out the same stops the recomputation. Units that
+ * nobody reads any more are dropped.
+ */
+export function createUnits() {
+  let reading: { readonly node: Node; readonly sources: Set<Node>; readonly problems: Problem[] } | undefined
+  const touched = new Set<Node>()
+  const counters = { unitsCompiled: 0 }
+
+  function mark(node: Node, state: 'suspect' | 'dirty'): void {
+    for (const observer of node.observers) {
+      const before = observer.state
+      if (before !== 'dirty') observer.state = state
+      if (before !== 'clean') continue
+      if (observer.isRoot) touched.add(observer)
+      mark(observer, 'suspect')
+    }
+  }
+
+  function refresh(node: Node): void {
+    if (node.state === 'suspect') {
+      for (const source of node.sources) {
+        refresh(source)
+        // refresh(source) may have made this node dirty, which the compiler cannot see.
+        if ((node.state as State) === 'dirty') break
+      }
+    }
+    if (node.state === 'dirty') compute(node)
+    node.state = 'clean'
+  }
+
+  function compute(node: Node): void {
+    const outer = reading
+    const mine = { node, sources: new Set<Node>(), problems: [] as Problem[] }
+    reading = mine
+    counters.unitsCompiled += 1
+    const outcome = outcomeOf(() => node.compute?.())
+    reading = outer
+    settle(node, [...mine.sources])
+    const problems = collect(mine.problems, node.sources)
+    const unchanged = sameOutcome(node.outcome, outcome)
+    if (unchanged && same(node.problems, problems)) return
+    if (!unchanged) node.outcome = outcome
+    node.problems = problems
+    for (const observer of node.observers) observer.state = 'dirty'
+  }
+
+  /** Takes over the new list of what was read and drops what only this node had read. */
+  function settle(node: Node, sources: Node[]): void {
+    const before = node.sources
+    node.sources = sources
+    const kept = new Set(sources)
+    for (const source of before) if (!kept.has(source)) release(source, node)
+  }
+
+  function release(source: Node, observer: Node): void {
+    source.observers.delete(observer)
+    if (source.observers.size > 0) return
+    source.dispose()
+    if (!source.compute) return
+    source.state = 'dirty'
+    const sources = source.sources
+    source.sources = []
+    for (const one of sources) release(one, source)
+  }
+
+  function use(node: Node): unknown {
+    if (reading) {
+      reading.sources.add(node)
+      // At once, so that nobody drops it while its new reader is still computing.
+      node.observers.add(reading.node)
+    }
+    refresh(node)
+    if (node.outcome.ok) return node.outcome.value
+    throw node.outcome.error
+  }
+
+  return {
+    counters: counters as Readonly<typeof counters>,
+    /** A source of units. `dispose` is called when nobody reads it any more. */
+    cell<T>(name: string, value: T, dispose: () => void = () => undefined): Cell<T> {
+      const node: Node = {
+        name,
+        state: 'clean',
+        outcome: { ok: true, value },
+        problems: [],
+        sources: [],
+        observers: new Set(),
+        compute: undefined,
+        dispose,
+      }
+      return {
+        // A cell only ever holds what `write` of the same type was given.
+        read: () => use(node) as T,
+        write(next) {
+          if (node.outcome.ok && same(node.outcome.value, next)) return false
+          node.outcome = { ok: true, value: next }
+          mark(node, 'dirty')
+          return true
+        },
+      }
+    },
+    family<A extends readonly string[], T>(name: string, make: (...names: A) => T): Family<A, T> {
+      const nodes = new Map<string, Node>()
+      return (...names) => {
+        const key = names.join('\n')
+        let node = nodes.get(key)
+        if (!node) {
+          node = {
+            name: `${name} ${key}`,
+            state: 'dirty',
+            outcome: { ok: false, error: undefined },
+            problems: [],
+            sources: [],
+            observers: new Set(),
+            compute: () => make(...names),
+            dispose: () => void nodes.delete(key),
+          }
+          nodes.set(key, node)
+        }
+        // The node was made by `make`, whose type is T.
+        return use(node) as T
+      }
+    },
+    /** Runs a part on behalf of a row: if it throws, the row is left out and named, and the rest goes on. */
+    attempt<T>(source: string, part: () => T): T | undefined {
+      const outcome = outcomeOf(part)
+      if (outcome.ok) return outcome.value
+      reading?.problems.push({ source, reason: messageOf(outcome.error) })
+      return undefined
+    },
+    /** Notes that a row, or a part of it, is left out. */
+    problem(source: string, reason: string): void {
+      reading?.problems.push({ source, reason })
+    },
+    /** A unit that nobody reads but the outside: kept until closed. */
+    root<T>(name: string, make: () => T) {
+      const node: Node = {
+        name,
+        state: 'dirty',
+        outcome: { ok: false, error: undefined },
+        problems: [],
+        sources: [],
+        observers: new Set(),
+        compute: make,
+        dispose: () => undefined,
+        isRoot: true,
+      }
+      return {
+        name,
+        read: (): { readonly value: T; readonly problems: readonly Problem[] } => ({
+          // As above: made by `make`.
+          value: use(node) as T,
+          problems: node.problems,
+        }),
+        close(): void {
+          const sources = node.sources
+          node.sources = []
+          node.state = 'dirty'
+          for (const source of sources) release(source, node)
+        },
+      }
+    },
+    /** Names of the roots that may have changed since the last call. */
+    drainTouched(): string[] {
+      const names = [...touched].map((node) => node.name)
+      touched.clear()
+      return names
+    },
+  }
+}
+export type Units = ReturnType<typeof createUnits>
+
+function outcomeOf<T>(part: () => T): Outcome<T> {
+  try {
+    return { ok: true, value: part() }
+  } catch (error) {
+    return { ok: false, error }
+  }
+}
+
+function sameOutcome(a: Outcome<unknown>, b: Outcome<unknown>): boolean {
+  if (a.ok && b.ok) return same(a.value, b.value)
+  return !a.ok && !b.ok && a.error !== undefined && messageOf(a.error) === messageOf(b.error)
+}
+
+const none: readonly Problem[] = []
+
+function collect(own: readonly Problem[], sources: readonly Node[]): readonly Problem[] {
+  const problemByText = new Map<string, Problem>()
+  for (const problem of own) problemByText.set(`${problem.source} ${problem.reason}`, problem)
+  for (const { problems } of sources) {
+    for (const problem of problems) problemByText.set(`${problem.source} ${problem.reason}`, problem)
+  }
+  if (problemByText.size === 0) return none
+  return [...problemByText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, problem]) => problem)
+}
