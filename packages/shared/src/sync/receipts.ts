@@ -32,7 +32,8 @@ export async function waitForReceipts(
   signal: AbortSignal,
 ): Promise<readonly Receipt[]> {
   const receipts = () => options.zones.map((zone) => receiptOf(board, zone, options))
-  if (isComplete(receipts())) return receipts()
+  let missing = options.zones.filter((zone) => !has(board, zone, options))
+  if (missing.length === 0) return receipts()
   await new Promise<void>((resolve) => {
     const finish = () => {
       listening[Symbol.dispose]()
@@ -42,7 +43,8 @@ export async function waitForReceipts(
     }
     const timer = clock.after(options.timeoutMs, finish)
     const listening = board.onChange(() => {
-      if (isComplete(receipts())) finish()
+      missing = missing.filter((zone) => !has(board, zone, options))
+      if (missing.length === 0) finish()
     })
     if (signal.aborted) finish()
     else signal.addEventListener('abort', finish, { once: true })
@@ -50,10 +52,11 @@ export async function waitForReceipts(
   return receipts()
 }
 
-const isComplete = (receipts: readonly Receipt[]) => receipts.every((receipt) => receipt.state === 'done')
+const has = (board: ZoneBoard, zone: string, { level, revision }: WaitOptions) =>
+  (board.status(zone)?.[level] ?? 0) >= revision
 
 function receiptOf(board: ZoneBoard, zone: string, { revision, level }: WaitOptions): Receipt {
-  const status = board.zones().get(zone)
+  const status = board.status(zone)
   const verdicts = status?.verdicts.filter((verdict) => verdict.outcome !== 'accepted') ?? []
   const facts = { zone, verdicts, silentProxies: status?.silentProxies ?? [] }
   if (!status || status[level] < revision)

@@ -98,6 +98,9 @@ export const creditWindowBytes = 4 * 1024 * 1024
 const creditStepBytes = creditWindowBytes / 8
 const bookmarkEveryMs = 2_000
 const bookmarkCoalesceMs = 5
+const idleMarkMs = 40
+/** The other end sends a bookmark every 2 s: after so long without any frame it is gone, even if nobody said so. */
+const silenceMaxMs = 7_000
 /** Wake-ups are hints: without one, the log is looked at as often as this. */
 const slowPollMs = 30_000
 const readLimit = 500
@@ -118,6 +121,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   let sequence = 0
   let lastBookmarkMs = Number.NEGATIVE_INFINITY
   let bookmarkTimer: Disposable | undefined
+  let lastHeardMs = clock.monotonicMs()
+  let idleMark: Message | undefined
+  let idleTimer: Disposable | undefined
+  let lifeTimer: Disposable | undefined
   let localMark: Position | undefined
   let lastWritten: readonly Version[] = []
 
@@ -129,6 +136,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     listening[Symbol.dispose]()
     poll[Symbol.dispose]()
     bookmarkTimer?.[Symbol.dispose]()
+    idleTimer?.[Symbol.dispose]()
+    lifeTimer?.[Symbol.dispose]()
     void Promise.allSettled(underway).then(() => done.resolve(end))
   }
 
@@ -137,6 +146,19 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     send({ type: 'goodbye', goodbye: { code, reason } })
     channel.end()
     finish({ goodbye: { code, reason, by: 'self' }, reason })
+  }
+
+  /** Every commit of anybody is a mark for everybody: those that bring nothing wait, and the last one speaks for them. */
+  function sendRows({ message, idle }: Extract<OutboundEffect, { type: 'send' }>): void {
+    idleMark = idle ? message : undefined
+    if (!idle) send(message)
+    else idleTimer ??= clock.after(idleMarkMs, sendIdleMark)
+  }
+
+  function sendIdleMark(): void {
+    idleTimer = undefined
+    if (idleMark && !ending) send(idleMark)
+    idleMark = undefined
   }
 
   /** Runs an effect that takes time. A failure of it ends the session; the next one resumes by position. */
@@ -153,7 +175,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function outward(event: OutboundEvent): void {
     if (ending) return
     for (const effect of outboundStep(outbound, event, outboundDeps)) {
-      if (effect.type === 'send') send(effect.message)
+      if (effect.type === 'send') sendRows(effect)
       else run(read(effect).then(outward))
     }
   }
@@ -292,6 +314,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   function receive(bytes: Uint8Array): void {
     if (ending) return
+    lastHeardMs = clock.monotonicMs()
     let message: Message | undefined
     try {
       message = decodeMessage(bytes)
@@ -333,12 +356,26 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     channel.onMessage(receive)
   }
 
+  /** A look that comes late says that we were busy, not that the other end was silent: what it sent may still lie unread. */
+  function listenForLife(): void {
+    const dueMs = clock.monotonicMs() + bookmarkEveryMs
+    lifeTimer = clock.after(bookmarkEveryMs, () => {
+      const nowMs = clock.monotonicMs()
+      const silentMs = Math.round(nowMs - lastHeardMs)
+      if (silentMs < silenceMaxMs || nowMs - dueMs > bookmarkEveryMs / 2) return listenForLife()
+      const reason = `nothing was heard for ${silentMs} ms`
+      channel.cut(reason)
+      return finish({ goodbye: undefined, reason })
+    })
+  }
+
   const wake = () => outward({ type: 'woken' })
   const listening = store.onMark(wake)
   let poll = clock.after(slowPollMs, function again() {
     wake()
     poll = clock.after(slowPollMs, again)
   })
+  listenForLife()
   void channel.ended.then(({ reason }) => finish({ goodbye: undefined, reason }))
   run(open())
   return {

@@ -92,6 +92,8 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const stop = new AbortController()
   /** Further than what the store would tell, when the last rounds had no rows. */
   let position: Position | undefined
+  /** Has matched the pin; looked for again after a try that failed, in case that it was renewed. */
+  let authorityPem: string | undefined
   const state = createLatest<UplinkState>({
     phase: 'connecting',
     reason: '',
@@ -111,10 +113,14 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   async function attempt(): Promise<Outcome> {
     position ??= positionFrom(await store.get(positionKey(options.zone, globalOrigin)))
     change({ position, globalStoreId: position?.store })
-    const authority = await pinnedAuthority(options.address, options.pinSha256Hex, stop.signal)
-    if (!authority.ok) return { refused: authority.error.mismatch, reason: authority.error.reason, wasConnected: false }
+    if (authorityPem === undefined) {
+      const authority = await pinnedAuthority(options.address, options.pinSha256Hex, stop.signal)
+      if (!authority.ok)
+        return { refused: authority.error.mismatch, reason: authority.error.reason, wasConnected: false }
+      authorityPem = authority.value
+    }
     const { address, token } = options
-    using channel = callGrpc({ address, token, path: syncPath, authorityPem: authority.value })
+    using channel = callGrpc({ address, token, path: syncPath, authorityPem })
     channel.send(encodeMessage({ type: 'hello', hello: await hello() }))
     const first = await firstMessage(clock, channel)
     if (typeof first === 'string') {
@@ -209,6 +215,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       )
       if (stop.signal.aborted) break
       failures = outcome.wasConnected ? 0 : failures + 1
+      if (!outcome.wasConnected) authorityPem = undefined
       const waitMs = backOffMs(deps.random.fraction(), failures, outcome.refused)
       const again = state.value.reason === outcome.reason && !outcome.wasConnected
       change({ phase: outcome.refused ? 'refused' : 'waiting', reason: outcome.reason, epoch: undefined })

@@ -74,6 +74,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
     zones(): ReadonlyMap<string, ZoneStatus> {
       return new Map([...statusByZone].map(([zone, status]) => [zone, withLag(status)]))
     },
+    status: (zone: string): ZoneStatus | undefined => statusByZone.get(zone),
     connected(zone: string, epoch: number, hello: Hello, stored: number) {
       const { storeId, host, startedAtMs, version } = hello
       const sameStore = statusByZone.get(zone)?.storeId === storeId

@@ -29,7 +29,8 @@ export type OutboundEffect =
   | { readonly type: 'read-origins'; readonly at: number }
   | { readonly type: 'read-changes'; readonly after: number; readonly through: number; readonly resume?: string }
   | { readonly type: 'read-rows'; readonly origin: Origin; readonly at: number; readonly after?: string }
-  | { readonly type: 'send'; readonly message: RowMessage }
+  /** `idle`: the mark of a round without rows. It may wait for a while, and a later mark makes it needless. */
+  | { readonly type: 'send'; readonly message: RowMessage; readonly idle?: true }
 
 interface Round {
   /** Fixed from the start of the round to its end: the mark that it ends in. */
@@ -39,6 +40,8 @@ interface Round {
   /** Where the next page starts; undefined after the last one. */
   next: OutboundEffect | undefined
   readonly pending: Delivered[]
+  /** Nothing of it has been sent yet. */
+  idle: boolean
 }
 
 /** Plain data, so that a walk can copy it. Only `outboundStep` changes it. */
@@ -97,6 +100,7 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
     case 'origins':
       return withRound(state, (round) => {
         round.origins = event.origins
+        round.idle = false
         round.next = readRows(round, undefined)
         const { through } = round
         const message = {
@@ -139,7 +143,7 @@ function startRound(state: OutboundState): OutboundEffect[] {
 }
 
 function beginRound(state: OutboundState, mark: Position): OutboundEffect[] {
-  const round: Round = { through: mark, origins: undefined, next: undefined, pending: [] }
+  const round: Round = { through: mark, origins: undefined, next: undefined, pending: [], idle: true }
   if (state.reason !== undefined || state.position === undefined) {
     state.reason ??= 'new'
     state.round = round
@@ -164,6 +168,7 @@ function advance(state: OutboundState, round: Round, deps: OutboundDeps): Outbou
   while (round.pending.length > 0 && state.credit > 0) {
     const message = takeFrame(round.pending, deps)
     state.credit -= message.bytes
+    round.idle = false
     effects.push({ type: 'send', message })
   }
   if (round.pending.length > 0) return effects
@@ -173,7 +178,8 @@ function advance(state: OutboundState, round: Round, deps: OutboundDeps): Outbou
     round.next = undefined
     return effects
   }
-  effects.push({ type: 'send', message: { type: 'mark', position: round.through } })
+  const mark = { type: 'mark', position: round.through } as const
+  effects.push(round.idle ? { type: 'send', message: mark, idle: true } : { type: 'send', message: mark })
   state.position = round.through
   state.reason = undefined
   state.round = undefined
