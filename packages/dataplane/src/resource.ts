@@ -35,9 +35,7 @@ export async function readProxy(config: Pick<DataplaneConfig, 'proxyType' | 'sou
   const transparent = isRecord(networking['transparentProxying']) ? networking['transparentProxying'] : {}
   // Without redirection by the host (`reachableServices` alone says nothing of it), names need addresses that can be bound.
   const wantsLoopback =
-    proxyType === 'dataplane' &&
-    gateway?.['type'] !== 'BUILTIN' &&
-    transparent['redirectPortOutbound'] === undefined
+    proxyType === 'dataplane' && gateway?.['type'] !== 'BUILTIN' && transparent['redirectPortOutbound'] === undefined
   return {
     type: proxyType,
     mesh: proxyType === 'dataplane' ? String(resource['mesh'] ?? 'default') : '',

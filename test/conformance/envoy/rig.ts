@@ -224,6 +224,7 @@ export function postBootstrap(
       {
         host: '127.0.0.1',
         port: zone.server.port,
+        servername: 'localhost',
         path: options.path ?? '/bootstrap',
         method: 'POST',
         ca: zone.certificate.certificate,

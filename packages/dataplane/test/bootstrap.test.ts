@@ -1,0 +1,64 @@
+import { createServer } from 'node:http'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { expect, test } from 'vitest'
+import { fetchBootstrap } from '../src/bootstrap.ts'
+
+interface Reply {
+  readonly status: number
+  readonly body?: string
+}
+
+/** Waits cost nothing here; the deadline of five minutes passes a thousand times faster. */
+const fast = {
+  ...systemClock,
+  monotonicMs: () => systemClock.monotonicMs() * 1_000,
+  after: (ms: number, task: () => void) => systemClock.after(ms / 1_000, task),
+}
+const unhurried = { ...fast, monotonicMs: systemClock.monotonicMs }
+
+/** Asks a plain HTTP server through the same code: what is tested here comes after TLS. */
+async function fetchFrom(replies: readonly Reply[], clock = unhurried): Promise<{ text: string; asked: number }> {
+  let asked = 0
+  const server = createServer((_request, response) => {
+    const reply = replies[Math.min(asked, replies.length - 1)] ?? { status: 500 }
+    asked += 1
+    response.writeHead(reply.status).end(reply.body ?? '')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = address !== null && typeof address === 'object' ? address.port : 0
+  try {
+    const call = async () => ({ address: new URL(`http://127.0.0.1:${port}`), authority: undefined, body: {} })
+    const text = await fetchBootstrap({ clock, log: silentLog }, call, new AbortController().signal)
+    return { text, asked }
+  } finally {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+const good = { status: 200, body: JSON.stringify({ bootstrap: Buffer.from('{}').toString('base64') }) }
+
+test('404, the wrong port and 5xx are tried again', async () => {
+  const replies = [{ status: 404 }, { status: 404, body: '404: Page Not Found' }, { status: 503 }, good]
+  expect(await fetchFrom(replies)).toEqual({ text: '{}', asked: 4 })
+})
+
+test('every other 4xx stops at once, with the reason of the zone in one line', async () => {
+  for (const status of [400, 401, 422]) {
+    await expect(fetchFrom([{ status, body: 'mesh "x" does not exist\n' }, good])).rejects.toThrow(
+      new RegExp(`refuses this proxy \\(${status}\\): mesh "x" does not exist$`),
+    )
+  }
+})
+
+test('after five minutes it gives up and says why', async () => {
+  await expect(fetchFrom([{ status: 404 }], fast)).rejects.toThrow('does not know this proxy yet')
+})
+
+test('an aborted signal ends the waiting', async () => {
+  const call = async () => ({ address: new URL('http://127.0.0.1:1'), authority: undefined, body: {} })
+  const stopped = AbortSignal.timeout(20)
+  await expect(fetchBootstrap({ clock: systemClock, log: silentLog }, call, stopped)).rejects.toThrow()
+})

@@ -1,0 +1,260 @@
+import { createSocket } from 'node:dgram'
+import { connect } from 'node:net'
+import fc from 'fast-check'
+import { afterEach, expect, test } from 'vitest'
+import { answer, type DnsTable, tableOf } from '../../src/dns/answer.ts'
+import { encodeQuestion, encodeReply, parseAnswer, parseQuery, type Query, readName } from '../../src/dns/codec.ts'
+import { nameserversOf, parseDnsAddress } from '../../src/dns/forward.ts'
+import { frame, readFrames } from '../../src/dns/framing.ts'
+import { resolve } from '../../src/dns/resolve.ts'
+import { type DnsServer, type DnsServerConfig, startDnsServer } from '../../src/dns/server.ts'
+import { systemClock } from '../../src/env/clock.ts'
+import { silentLog } from '../../src/env/log.ts'
+import { systemRandom } from '../../src/env/random.ts'
+
+const table = tableOf(
+  'mesh',
+  30,
+  new Map([
+    ['web.mesh', ['240.0.0.1']],
+    ['a.b.mesh', ['240.0.0.2', '240.0.0.3']],
+    ['many.mesh', Array.from({ length: 60 }, (_, index) => `240.0.1.${index}`)],
+  ]),
+)
+const udp = { clientAddress: '127.0.0.1', transport: 'udp', recursionAvailable: false } as const
+
+interface Options {
+  readonly qtype?: number
+  readonly edns?: number
+  readonly version?: number
+  readonly opcode?: number
+  readonly questions?: number
+}
+
+function query(name: string, options: Options = {}): Uint8Array {
+  const { qtype = 1, edns, version = 0, opcode = 0, questions = 1 } = options
+  const labels = name.split('.').flatMap((label) => [label.length, ...Buffer.from(label)])
+  const opt = edns === undefined ? [] : [0, 0, 41, edns >> 8, edns & 255, 0, version, 0, 0, 0, 0]
+  const header = [0x12, 0x34, 0x01 | (opcode << 3), 0, 0, questions, 0, 0, 0, 0, 0, edns === undefined ? 0 : 1]
+  return Uint8Array.from([...header, ...labels, 0, 0, qtype, 0, 1, ...opt])
+}
+
+function ask(bytes: Uint8Array, context: Parameters<typeof answer>[2] = udp) {
+  const answered = answer(bytes, table, context)
+  if (answered.type !== 'answer') return { type: answered.type, bytes: undefined, addresses: undefined }
+  const view = new DataView(answered.bytes.buffer, answered.bytes.byteOffset)
+  const parsed = parseAnswer(answered.bytes)
+  return {
+    ...parsed,
+    type: answered.type,
+    bytes: answered.bytes,
+    authorities: view.getUint16(8),
+    additional: view.getUint16(10),
+  }
+}
+
+test('a known name: its addresses, authoritative, with the TTL', () => {
+  expect(ask(query('web.mesh'))).toMatchObject({
+    id: 0x1234,
+    rcode: 0,
+    authoritative: true,
+    addresses: ['240.0.0.1'],
+    ttlSeconds: 30,
+    authorities: 0,
+  })
+  expect(ask(query('a.b.mesh'))).toMatchObject({ addresses: ['240.0.0.2', '240.0.0.3'] })
+})
+
+test('any letter case, and the question is repeated as it was asked', () => {
+  const answered = ask(query('WeB.MesH'))
+  expect(answered).toMatchObject({ rcode: 0, addresses: ['240.0.0.1'] })
+  expect(Buffer.from(answered.bytes ?? []).includes('WeB')).toBe(true)
+})
+
+test('NXDOMAIN with SOA for unknown names, NODATA with SOA for other types and for names in between', () => {
+  expect(ask(query('nope.mesh'))).toMatchObject({ rcode: 3, authoritative: true, addresses: [], authorities: 1 })
+  expect(ask(query('web.mesh', { qtype: 28 }))).toMatchObject({ rcode: 0, addresses: [], authorities: 1 })
+  expect(ask(query('b.mesh'))).toMatchObject({ rcode: 0, addresses: [], authorities: 1 })
+  expect(ask(query('mesh'))).toMatchObject({ rcode: 0, addresses: [], authorities: 1 })
+})
+
+test('what is not ours is forwarded, also a name that only ends alike', () => {
+  expect(ask(query('example.com')).type).toBe('forward')
+  expect(ask(query('webmesh')).type).toBe('forward')
+})
+
+test('NOTIMP for other opcodes, FORMERR for no or several questions and for what is cut off', () => {
+  expect(ask(query('web.mesh', { opcode: 2 }))).toMatchObject({ id: 0x1234, rcode: 4 })
+  expect(ask(query('web.mesh', { questions: 2 }))).toMatchObject({ rcode: 1 })
+  expect(ask(query('web.mesh', { questions: 0 }))).toMatchObject({ rcode: 1 })
+  expect(ask(query('web.mesh').subarray(0, 16))).toMatchObject({ rcode: 1 })
+})
+
+test('EDNS0: an OPT is answered by one, an unknown version by BADVERS, and its size counts', () => {
+  expect(ask(query('web.mesh'))).toMatchObject({ additional: 0 })
+  expect(ask(query('web.mesh', { edns: 1232 }))).toMatchObject({ additional: 1 })
+  const refused = ask(query('web.mesh', { edns: 1232, version: 1 }))
+  expect(refused).toMatchObject({ rcode: 0, addresses: [] })
+  expect(refused.bytes?.at(-6)).toBe(1) // the upper bits of code 16
+  expect(ask(query('many.mesh'))).toMatchObject({ truncated: true, addresses: [] })
+  expect(ask(query('many.mesh', { edns: 1232 }))).toMatchObject({ truncated: false })
+  expect(ask(query('many.mesh'), { ...udp, transport: 'tcp' }).addresses).toHaveLength(60)
+})
+
+test('any bytes at all: never a throw, and an answer fits its transport', () => {
+  const headers = fc.constantFrom(
+    query('web.mesh'),
+    query('a.b.mesh', { edns: 600 }),
+    query('x.y.z.mesh', { qtype: 255 }),
+  )
+  const mutated = fc
+    .tuple(headers, fc.array(fc.tuple(fc.nat(60), fc.nat(255)), { maxLength: 6 }), fc.nat(60))
+    .map(([base, changes, cut]) => {
+      const bytes = Uint8Array.from(base)
+      for (const [at, value] of changes) if (at < bytes.length) bytes[at] = value
+      return bytes.subarray(0, bytes.length - Math.min(cut, 20))
+    })
+  fc.assert(
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 600 }), mutated), (bytes) => {
+      const answered = answer(bytes, table, udp)
+      if (answered.type === 'answer') expect(answered.bytes.length).toBeLessThanOrEqual(1232)
+      parseAnswer(bytes)
+      for (let offset = 0; offset < 20; offset++) readName(bytes, offset)
+    }),
+    { numRuns: 5_000 },
+  )
+})
+
+test('what is encoded is read back', () => {
+  const label = fc.stringMatching(/^[a-zA-Z0-9-]{1,20}$/)
+  fc.assert(
+    fc.property(
+      fc.array(label, { minLength: 1, maxLength: 5 }),
+      fc.array(fc.ipV4(), { maxLength: 8 }),
+      (labels, addresses) => {
+        const question = encodeQuestion(7, labels.join('.'))
+        const parsed = parseQuery(question ?? new Uint8Array())
+        expect(parsed).toMatchObject({ type: 'query', query: { id: 7, name: labels.join('.'), udpBytes: 1232 } })
+        const asked: Query | undefined = parsed.type === 'query' ? parsed.query : undefined
+        if (!asked) return
+        const reply = { rcode: 0, authoritative: true, recursionAvailable: false, addresses, ttlSeconds: 5 } as const
+        expect(parseAnswer(encodeReply(asked, reply))).toMatchObject({ id: 7, addresses })
+      },
+    ),
+  )
+})
+
+test('compressed names are followed, and loops are not', () => {
+  const bytes = Uint8Array.from([3, 0x77, 0x65, 0x62, 0, 1, 0x61, 0xc0, 0, 0xc0, 9])
+  expect(readName(bytes, 5)?.labels.map((one) => Buffer.from(one).toString())).toEqual(['a', 'web'])
+  expect(readName(bytes, 5)?.next).toBe(9)
+  expect(readName(bytes, 9)).toBeUndefined()
+})
+
+test('frames come out whole, however the bytes are cut', () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 40 })), fc.integer({ min: 1, max: 9 }), (messages, step) => {
+      const stream = Buffer.concat(messages.map(frame))
+      const out: Uint8Array[] = []
+      const read = readFrames((message) => void out.push(Uint8Array.from(message)))
+      for (let offset = 0; offset < stream.length; offset += step) read(stream.subarray(offset, offset + step))
+      expect(out).toEqual(messages)
+    }),
+  )
+})
+
+test('addresses of servers', () => {
+  expect(parseDnsAddress('10.0.0.1')).toEqual({ host: '10.0.0.1', port: 53 })
+  expect(parseDnsAddress('10.0.0.1:5353')).toEqual({ host: '10.0.0.1', port: 5353 })
+  for (const bad of ['', 'host', '10.0.0.1:0', '10.0.0.1:99999', '300.0.0.1'])
+    expect(parseDnsAddress(bad)).toBeUndefined()
+  expect(nameserversOf('# x\nnameserver 10.0.0.1\nnameserver ::1\nsearch a\n nameserver 10.0.0.2 \n')).toEqual([
+    { host: '10.0.0.1', port: 53 },
+    { host: '10.0.0.2', port: 53 },
+  ])
+})
+
+const servers: DnsServer[] = []
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server[Symbol.asyncDispose]()
+})
+const deps = { clock: systemClock, log: silentLog, random: systemRandom }
+
+async function start(change: Partial<DnsServerConfig> & { served?: DnsTable } = {}): Promise<DnsServer> {
+  const { served = table, ...rest } = change
+  const server = await startDnsServer(deps, {
+    host: '127.0.0.1',
+    port: 0,
+    table: () => served,
+    allowForward: () => true,
+    ...rest,
+  })
+  servers.push(server)
+  return server
+}
+
+const signal = new AbortController().signal
+
+test('over the wire: UDP, and TCP when the answer was cut', async () => {
+  const server = await start()
+  expect((await resolve('Web.mesh', server, signal)).addresses).toEqual(['240.0.0.1'])
+  expect((await resolve('many.mesh', server, signal)).addresses).toHaveLength(60)
+  expect((await resolve('nope.mesh', server, signal)).rcode).toBe(3)
+})
+
+test('several questions on one TCP connection are all answered', async () => {
+  const server = await start()
+  const answers: (readonly string[])[] = []
+  const { promise, resolve: done } = Promise.withResolvers<void>()
+  const socket = connect(server.port, server.host)
+  socket.on(
+    'data',
+    readFrames((bytes) => {
+      answers.push(parseAnswer(bytes)?.addresses ?? [])
+      if (answers.length === 3) done()
+    }),
+  )
+  socket.write(Buffer.concat(['web.mesh', 'a.b.mesh', 'web.mesh'].map((name) => frame(query(name)))))
+  await promise
+  socket.destroy()
+  expect(answers).toHaveLength(3)
+})
+
+test('other names are forwarded with another id, and come back with the asker’s', async () => {
+  const upstream = await start({ served: tableOf('com', 60, new Map([['example.com', ['192.0.2.1']]])) })
+  const server = await start({ forward: { servers: [upstream] } })
+  expect((await resolve('example.com', server, signal)).addresses).toEqual(['192.0.2.1'])
+})
+
+test('forwarding is refused to whom it is not allowed, and without an upstream', async () => {
+  const upstream = await start()
+  const closed = await start({ forward: { servers: [upstream] }, allowForward: () => false })
+  expect((await resolve('example.com', closed, signal)).rcode).toBe(5)
+  expect((await resolve('example.com', await start(), signal)).rcode).toBe(5)
+})
+
+test('a silent upstream is answered by SERVFAIL, and the next one is asked', async () => {
+  const silent = createSocket('udp4')
+  await new Promise<void>((done) => silent.bind(0, '127.0.0.1', done))
+  const dead = { host: '127.0.0.1', port: silent.address().port }
+  // Time is short here: the clock of the forwarder runs a hundred times faster.
+  const fast = { ...systemClock, after: (ms: number, task: () => void) => systemClock.after(ms / 100, task) }
+  const good = await start({ served: tableOf('com', 60, new Map([['example.com', ['192.0.2.1']]])) })
+  const options = { host: '127.0.0.1', port: 0, table: () => table, allowForward: () => true }
+  const both = await startDnsServer({ ...deps, clock: fast }, { ...options, forward: { servers: [dead, good] } })
+  const none = await startDnsServer({ ...deps, clock: fast }, { ...options, forward: { servers: [dead] } })
+  servers.push(both, none)
+  expect((await resolve('example.com', both, signal)).addresses).toEqual(['192.0.2.1'])
+  expect((await resolve('example.com', none, signal)).rcode).toBe(2)
+  await new Promise<void>((done) => silent.close(done))
+})
+
+test('an upstream that is the server itself is refused at start, and so is an address that is taken', async () => {
+  const server = await start()
+  await expect(start({ port: server.port })).rejects.toThrow('EADDRINUSE')
+  await server[Symbol.asyncDispose]()
+  servers.splice(0)
+  const itself = { host: '127.0.0.1', port: server.port }
+  await expect(start({ port: server.port, forward: { servers: [itself] } })).rejects.toThrow('is this server itself')
+  await start({ port: server.port })
+})
