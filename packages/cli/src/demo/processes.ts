@@ -7,6 +7,8 @@ const mainFile = fileURLToPath(new URL('../main.ts', import.meta.url))
 
 export interface Running {
   readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
   readonly pid: number
   readonly logFile: string
   readonly exited: Promise<number | string>
@@ -21,6 +23,8 @@ function tail(file: string): string {
 /** The processes of a demo: each one writes its log to a file, and none outlives it. */
 export function createProcesses(folder: string) {
   const running = new Map<string, Running>()
+  /** Ended on purpose. */
+  const expected = new Set<Running>()
   let stopping = false
 
   function start(
@@ -39,7 +43,7 @@ export function createProcesses(folder: string) {
       child.once('error', (error) => resolve(error.message))
       child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
     })
-    const one: Running = { name, pid: child.pid ?? 0, logFile, exited, process: child }
+    const one: Running = { name, command, args, pid: child.pid ?? 0, logFile, exited, process: child }
     running.set(name, one)
     void exited.then(() => {
       if (running.get(name) === one) running.delete(name)
@@ -53,10 +57,19 @@ export function createProcesses(folder: string) {
       start(name, process.execPath, ['--disable-warning=ExperimentalWarning', mainFile, ...args]),
     start,
     get: (name: string): Running | undefined => running.get(name),
+    /** Ends a process with a signal and waits for it; returns a function that starts the same again. */
+    async kill(name: string, signal: NodeJS.Signals): Promise<() => Running> {
+      const one = running.get(name)
+      if (!one) throw new Error(`no process is called ${name}`)
+      expected.add(one)
+      one.process.kill(signal)
+      await one.exited
+      return () => start(name, one.command, one.args)
+    },
     /** Fails with the end of its log when a process that should run has ended. */
     async watch(): Promise<never> {
       const ended = await Promise.race([...running.values()].map(async (one) => ({ one, how: await one.exited })))
-      if (stopping) return new Promise(() => {})
+      if (stopping || expected.has(ended.one)) return new Promise(() => {})
       throw new Error(`${ended.one.name} ended with ${ended.how}:\n${tail(ended.one.logFile)}`)
     },
     async stop(): Promise<void> {

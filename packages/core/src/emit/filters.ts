@@ -19,7 +19,7 @@ import type { AnswerChain, HttpChain, TcpChain } from '../compile/model.ts'
 import { tagsMetadata } from './assignment.ts'
 import { durationField, encode, milliseconds, overAds, packed, packedBytes } from './encode.ts'
 import { accessRules } from './permissions.ts'
-import { routeTableBytes, withRepeated } from './route.ts'
+import { joined, memberOf, routeTableBytes } from './route.ts'
 
 const filter = (name: string, value: ReturnType<typeof packed>): Filter =>
   create(FilterSchema, { name, configType: { case: 'typedConfig', value } })
@@ -71,12 +71,13 @@ function tcpFilters(chain: TcpChain): Filter[] {
 /** A connection manager. Its routes, when they are in it, are appended as bytes: they were encoded before. */
 function httpFilter(chain: HttpChain): Filter {
   const base = {
+    // First, because a made message has every field: what this chain says counts.
+    ...settings[chain.role],
     statPrefix: chain.statPrefix,
     ...durationField('streamIdleTimeout', chain.streamIdleMs),
     internalAddressConfig: {
       cidrRanges: internalRanges.map(([addressPrefix, prefixLen]) => ({ addressPrefix, prefixLen })),
     },
-    ...settings[chain.role],
     httpFilters: [
       ...(chain.permissions
         ? [
@@ -97,8 +98,9 @@ function httpFilter(chain: HttpChain): Filter {
           ...base,
           routeSpecifier: { case: 'rds', value: { routeConfigName: routes.rds, configSource: overAds() } },
         })
-      : withRepeated(encode(HttpConnectionManagerSchema, base), HttpConnectionManagerSchema.field.routeConfig.number, [
-          routeTableBytes(routes),
+      : joined([
+          encode(HttpConnectionManagerSchema, base),
+          memberOf(HttpConnectionManagerSchema.field.routeConfig.number, routeTableBytes(routes)),
         ])
   return filter('envoy.filters.network.http_connection_manager', packedBytes(HttpConnectionManagerSchema, bytes))
 }

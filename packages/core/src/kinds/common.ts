@@ -36,6 +36,7 @@ const unitMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s
 /** Milliseconds of a duration text; undefined if it is none. */
 export function durationMs(text: string): number | undefined {
   if (text === '0') return 0
+  if (text === '') return undefined
   let rest = text.startsWith('-') ? undefined : text
   let total = 0
   while (rest) {
