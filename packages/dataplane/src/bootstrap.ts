@@ -1,5 +1,4 @@
-import { request as requestPlain } from 'node:http'
-import { request as requestSecure } from 'node:https'
+import { request } from 'node:https'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -80,8 +79,6 @@ function decode(body: string): string {
 function post(call: BootstrapCall, signal: AbortSignal): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const text = JSON.stringify(call.body)
-    // Plain http is for a zone behind something that ends TLS on this host.
-    const request = call.address.protocol === 'http:' ? requestPlain : requestSecure
     const sent = request(
       {
         host: call.address.hostname,

@@ -10,7 +10,8 @@ let b: Upstream
 let port: number
 
 beforeAll(async () => {
-  scene = await startScene({ ads: { bindRetryMs: 50 } })
+  // No removal of one test may fall into the flow of another.
+  scene = await startScene({ ads: { bindRetryMs: 50, retryMs: 600_000, drainMs: 600_000 } })
   a = await startUpstream('a')
   b = await startUpstream('b')
   port = await freePort()

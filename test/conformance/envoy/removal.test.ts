@@ -4,7 +4,7 @@ import { assignment, cluster, listener, route } from './resources.ts'
 import { freePort, probe, startUpstream, type Upstream, until } from './rig.ts'
 import { keepAsking, type Scene, startScene } from './scene.ts'
 
-const retryMs = 300
+const retryMs = 500
 const drainMs = 1_000
 let scene: Scene
 let a: Upstream

@@ -35,7 +35,7 @@ function writeClusters(state: AdsState, due: readonly string[]): readonly AdsEff
   const cold = new Set(changed.filter((cluster) => !side.peer.has(cluster.name) && warmsSlowly(cluster)))
   const effects = write(state, typeUrls.cluster, changed, due)
   for (const effect of effects) {
-    if (effect.type === 'send' && state.clustersAcked && effect.changed.some((cluster) => cold.has(cluster))) {
+    if (effect.type === 'send' && ackMeansWarm(state) && effect.changed.some((cluster) => cold.has(cluster))) {
       effects.push({ type: 'timer', id: `warm:${effect.nonce}`, delayMs: state.options.warmMs })
     }
   }
@@ -176,10 +176,13 @@ function split(resources: readonly XdsResource[], bytesMax: number): XdsResource
   return groups
 }
 
-/** X8: new clusters that warm slowly and whose answer has no verdict yet. The first answer is acked at once and says nothing. */
+/** The very first answer to a new Envoy is acked at once and says nothing; one that comes back has had its first. */
+const ackMeansWarm = (state: AdsState): boolean => state.clustersAcked || state.resumed
+
+/** X8: new clusters that warm slowly and whose answer has no verdict yet. */
 function coldClusters(state: AdsState): ReadonlySet<string> {
   const cold = new Set<string>()
-  if (!state.clustersAcked) return cold
+  if (!ackMeansWarm(state)) return cold
   const side = sideOf(state, typeUrls.cluster)
   for (const [nonce, answer] of side.pending) {
     if (state.gaveUpWaiting.has(nonce)) continue

@@ -67,21 +67,17 @@ function resume(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): void {
 
 /** X1, X3: an assignment written behind its cluster counts also when it comes before the subscription. */
 function forgetPushed(state: AdsState, request: AdsRequest): void {
+  if (request.subscribe.length === 0 || !sideOf(state, typeUrls.cluster).open) return
   const side = sideOf(state, typeUrls.assignment)
   const target = targetOf(state, typeUrls.assignment)
-  if (!sideOf(state, typeUrls.cluster).open) return
+  const written = new Set([...side.held.values()].map((resource) => resource.version))
+  for (const answer of side.pending.values()) for (const resource of answer.changed) written.add(resource.version)
   for (const name of request.subscribe) {
     const version = target.get(name)?.version
     if (version === undefined || name in request.initial || request.unsubscribe.includes(name)) continue
-    const written = side.held.get(name)?.version === version || isPending(state, name, version)
-    if (written && side.peer.get(name) === version) side.owed.delete(name)
+    if (written.has(version) && side.peer.get(name) === version) side.owed.delete(name)
   }
 }
-
-const isPending = (state: AdsState, name: string, version: string): boolean =>
-  [...sideOf(state, typeUrls.assignment).pending.values()].some((answer) =>
-    answer.changed.some((resource) => resource.name === name && resource.version === version),
-  )
 
 function accept(state: AdsState, typeUrl: TypeUrl, nonce: string): readonly AdsEffect[] {
   const side = sideOf(state, typeUrl)

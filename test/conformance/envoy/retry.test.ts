@@ -1,8 +1,9 @@
-import { createServer } from 'node:http'
+import { createServer } from 'node:https'
+import { fetchBootstrap } from '@zonemesh/dataplane/bootstrap.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { expect, test } from 'vitest'
-import { fetchBootstrap } from '../src/bootstrap.ts'
+import { createCertificate } from './rig.ts'
 
 interface Reply {
   readonly status: number
@@ -17,10 +18,11 @@ const fast = {
 }
 const unhurried = { ...fast, monotonicMs: systemClock.monotonicMs }
 
-/** Asks a plain HTTP server through the same code: what is tested here comes after TLS. */
+/** Asks a server that gives these answers one after the other, the last for ever. */
 async function fetchFrom(replies: readonly Reply[], clock = unhurried): Promise<{ text: string; asked: number }> {
   let asked = 0
-  const server = createServer((_request, response) => {
+  const { certificate, key } = await createCertificate()
+  const server = createServer({ cert: certificate, key }, (_request, response) => {
     const reply = replies[Math.min(asked, replies.length - 1)] ?? { status: 500 }
     asked += 1
     response.writeHead(reply.status).end(reply.body ?? '')
@@ -29,7 +31,7 @@ async function fetchFrom(replies: readonly Reply[], clock = unhurried): Promise<
   const address = server.address()
   const port = address !== null && typeof address === 'object' ? address.port : 0
   try {
-    const call = async () => ({ address: new URL(`http://127.0.0.1:${port}`), authority: undefined, body: {} })
+    const call = async () => ({ address: new URL(`https://127.0.0.1:${port}`), authority: certificate, body: {} })
     const text = await fetchBootstrap({ clock, log: silentLog }, call, new AbortController().signal)
     return { text, asked }
   } finally {
@@ -58,7 +60,7 @@ test('after five minutes it gives up and says why', async () => {
 })
 
 test('an aborted signal ends the waiting', async () => {
-  const call = async () => ({ address: new URL('http://127.0.0.1:1'), authority: undefined, body: {} })
+  const call = async () => ({ address: new URL('https://127.0.0.1:1'), authority: undefined, body: {} })
   const stopped = AbortSignal.timeout(20)
   await expect(fetchBootstrap({ clock: systemClock, log: silentLog }, call, stopped)).rejects.toThrow()
 })
