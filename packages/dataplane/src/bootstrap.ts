@@ -2,6 +2,7 @@ import { request } from 'node:https'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import { endpointOf } from './address.ts'
 
 export interface BootstrapCall {
   readonly address: URL
@@ -81,8 +82,7 @@ function post(call: BootstrapCall, signal: AbortSignal): Promise<{ status: numbe
     const text = JSON.stringify(call.body)
     const sent = request(
       {
-        host: call.address.hostname,
-        port: Number(call.address.port || 5678),
+        ...endpointOf(call.address),
         path: '/bootstrap',
         method: 'POST',
         agent: false,

@@ -5,6 +5,7 @@ import { Client, type ClientDuplexStream, credentials, Metadata } from '@grpc/gr
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { FromProxySchema, FromZoneSchema, type Names } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
+import { endpointOf } from './address.ts'
 
 export interface SessionOptions {
   readonly address: URL
@@ -33,11 +34,11 @@ export function openSession(deps: { readonly clock: Clock; readonly log: Log }, 
   const stopped = new AbortController()
   const { address, authority } = options
   const root = authority === undefined ? null : Buffer.from(authority)
-  const host = address.hostname
+  const { host, port } = endpointOf(address)
   // An IP address may not be sent as server name: any name is sent instead, and the certificate is held to the address.
   const verify = { checkServerIdentity: (_name: string, peer: PeerCertificate) => checkServerIdentity(host, peer) }
   const secure = isIP(host) ? credentials.createSsl(root, null, null, verify) : credentials.createSsl(root)
-  const client = new Client(`${host}:${address.port || 5678}`, secure, {
+  const client = new Client(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, secure, {
     ...(isIP(host) ? { 'grpc.ssl_target_name_override': 'zonemesh' } : {}),
     'grpc.keepalive_time_ms': 15_000,
     'grpc.keepalive_timeout_ms': 15_000,

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { connect, type PeerCertificate } from 'node:tls'
+import { endpointOf } from './address.ts'
 import type { Trust } from './contract.ts'
 
 const waitMs = 10_000
@@ -29,10 +30,10 @@ const hexOf = (fingerprint: string): string => fingerprint.replaceAll(':', '').t
 /** Nothing is sent over this connection: it only looks at the certificates. */
 function shownChain(address: URL, signal: AbortSignal): Promise<PeerCertificate[]> {
   return new Promise((resolve, reject) => {
-    const host = address.hostname
+    const { host, port } = endpointOf(address)
     const socket = connect({
       host,
-      port: Number(address.port || 5678),
+      port,
       rejectUnauthorized: false,
       ALPNProtocols: ['http/1.1'],
       ...(isIP(host) ? {} : { servername: host }),
