@@ -4,12 +4,16 @@ import { createEndpoints } from '../edge/endpoints.ts'
 import { createIngresses } from '../edge/ingress.ts'
 import { createMeshes } from '../edge/meshes.ts'
 import { emit } from '../emit/emit.ts'
+import { proveRoute } from '../emit/route.ts'
 import type { ProxyFacts, ProxyTable } from '../emit/table.ts'
 import { createGateways } from '../gateway/gateway.ts'
 import { createGatewayRoutes } from '../gateway/routes.ts'
 import { createGatewaySelection } from '../gateway/select.ts'
 import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
 import { createConnections } from '../match/connections.ts'
+import { mergeRetries } from '../policies/retry/retries.ts'
+import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
+import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import { createSidecars } from '../sidecar/sidecar.ts'
 import { type Cell, createUnits, type Problem } from '../view/units.ts'
 import { createView } from '../view/view.ts'
@@ -38,10 +42,13 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
   const view = createView(units, zone)
   const exclusions = createExclusions(units)
   const meshes = createMeshes(units, view)
-  const connections = createConnections(units, view)
+  const connections = createConnections(units, view, {
+    Timeout: (spec: TimeoutSpec) => mergeTimeouts(spec, defaultTimeouts.outbound),
+    Retry: mergeRetries,
+  })
   const endpoints = createEndpoints(units, view, meshes)
   const selection = createGatewaySelection(units, view)
-  const routes = createGatewayRoutes(units, view, selection, connections, exclusions)
+  const routes = createGatewayRoutes(units, view, selection, connections, exclusions, proveRoute)
   const gateway = createGateways(units, view, meshes, endpoints, selection, routes)
   const sidecar = createSidecars(units, view, meshes, endpoints, connections)
   const ingress = createIngresses(units, view, endpoints)

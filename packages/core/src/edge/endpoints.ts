@@ -5,6 +5,7 @@ import { isIp, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/comm
 import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
 import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
+import { expectCount, expectPort, expectTags } from '../match/expect.ts'
 import { parseTags } from '../match/tags.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
@@ -37,16 +38,9 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes) {
     for (const row of view.rows(ranges.ingresses(zone))) {
       const source = keyText(row.key)
       // Admission stored what the schema returned.
-      const at = units.attempt(source, () => (row.spec as ZoneIngressSpec).networking)
-      if (!at?.advertisedAddress || !at.advertisedPort) continue
-      if (isIp(at.advertisedAddress)) {
-        // Instances behind one balancer share a coordinate and count once.
-        found.set(`${at.advertisedAddress}:${at.advertisedPort}`, {
-          address: at.advertisedAddress,
-          port: at.advertisedPort,
-        })
-      } else
-        units.problem(source, `networking.advertisedAddress: expected an IP address, found ${at.advertisedAddress}`)
+      const at = units.attempt(source, () => coordinateOf(row.spec as ZoneIngressSpec))
+      // Instances behind one balancer share a coordinate and count once.
+      if (at) found.set(`${at.address}:${at.port}`, at)
     }
     return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
   })
@@ -58,9 +52,12 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes) {
       const zone = row.key.origin
       if (!meshes.zoneEnabled(zone)) return []
       const ingresses = coordinates(zone)
-      // As above.
-      const { tags, instances } = row.spec as AvailableServiceSpec
-      return ingresses.length > 0 && instances > 0 ? [{ zone, tags, instances, ingresses }] : []
+      const offer = units.attempt(keyText(row.key), () => {
+        // As above.
+        const spec = row.spec as AvailableServiceSpec
+        return { tags: expectTags('tags', spec.tags), instances: expectCount('instances', spec.instances) }
+      })
+      return offer && ingresses.length > 0 && offer.instances > 0 ? [{ zone, ingresses, ...offer }] : []
     })
   })
 
@@ -135,9 +132,17 @@ function instancesOf(row: Row, service: string, zone: string): Instance[] {
     if (one.tags?.[serviceTag] !== service || one.state === 'Ignored') return []
     const address = networking?.advertisedAddress ?? one.address ?? networking?.address ?? ''
     if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
-    if (!one.port) throw new Error('networking.inbound: expected a port')
-    return [{ address, port: one.port, tags: inZone(one.tags, zone), ready: isReady(one) }]
+    const port = expectPort('networking.inbound.port', one.port)
+    return [{ address, port, tags: inZone(expectTags('tags', one.tags), zone), ready: isReady(one) }]
   })
+}
+
+/** What other zones dial; undefined while an ingress does not say it. */
+function coordinateOf({ networking }: ZoneIngressSpec): SocketAddress | undefined {
+  const { advertisedAddress: address, advertisedPort: port } = networking ?? {}
+  if (!address || !port) return undefined
+  if (!isIp(address)) throw new Error(`networking.advertisedAddress: expected an IP address, found ${address}`)
+  return { address, port: expectPort('networking.advertisedPort', port) }
 }
 
 /** One endpoint per ingress and zone, as heavy as all instances behind it, with the tags that they have in common. */

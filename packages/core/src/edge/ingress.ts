@@ -61,9 +61,13 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
   })
 
   const all = units.family('ingress services', (): readonly ServedService[] =>
-    view
-      .range(ranges.ownMeshes)
-      .flatMap((mesh) => view.range(ranges.ownServices(mesh)).map((service) => served(mesh, service))),
+    view.range(ranges.ownMeshes).flatMap((mesh) =>
+      view
+        .range(ranges.ownServices(mesh))
+        // A row that is in the index but cannot be reached is no reason for a chain.
+        .filter((service) => endpoints.ownTagSets(mesh, service).length > 0)
+        .map((service) => served(mesh, service)),
+    ),
   )
 
   const chains = units.family('ingress chains', (): readonly ChainModel[] => {

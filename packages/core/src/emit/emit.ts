@@ -1,3 +1,4 @@
+import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { RuntimeSchema } from '../../gen/envoy/service/runtime/v3/rtds_pb.js'
 import type { IdentityModel, ProxyModel } from '../compile/model.ts'
 import type { Problem } from '../view/units.ts'
@@ -9,24 +10,59 @@ import { emitRouteTable } from './route.ts'
 import { type ProxyTable, type SecretNeed, type TypeUrl, typeUrls, type XdsResource } from './table.ts'
 import { authorityName, identityName } from './tls.ts'
 
-/** What a proxy is to have, as Envoy's messages. */
+/**
+ * What a proxy is to have, as Envoy's messages. Lists that did not change keep their maps, and proxies share them. What
+ * cannot be encoded is left out and named.
+ */
 export function emit(model: ProxyModel, mark: number, problems: readonly Problem[]): ProxyTable {
-  const resources = new Map<TypeUrl, ReadonlyMap<string, XdsResource>>([
-    [typeUrls.cluster, byName(model.clusters.map(emitCluster))],
-    [typeUrls.assignment, byName(model.assignments.map(emitAssignment))],
-    [typeUrls.listener, byName(model.listeners.map(emitListener))],
-    [typeUrls.route, byName(model.routeTables.map(emitRouteTable))],
-    ...(model.runtimeLayer ? [[typeUrls.runtime, byName([gatewayRuntime()])] as const] : []),
-  ])
-  return { mark, resources, secretNeeds: model.identity ? needsOf(model.identity) : [], problems }
+  const parts: readonly (readonly [TypeUrl, Emitted])[] = [
+    [typeUrls.cluster, clusters(model.clusters)],
+    [typeUrls.assignment, assignments(model.assignments)],
+    [typeUrls.listener, listeners(model.listeners)],
+    [typeUrls.route, routeTables(model.routeTables)],
+    ...(model.runtimeLayer ? [[typeUrls.runtime, runtimeLayers] as const] : []),
+  ]
+  const failures = parts.flatMap(([, part]) => part.failures)
+  return {
+    mark,
+    resources: new Map(parts.map(([type, part]) => [type, part.resources])),
+    secretNeeds: model.identity ? needsOf(model.identity) : [],
+    problems: failures.length > 0 ? [...problems, ...failures] : problems,
+  }
 }
+
+interface Emitted {
+  readonly resources: ReadonlyMap<string, XdsResource>
+  readonly failures: readonly Problem[]
+}
+
+const mapped = <Model>(nameOf: (model: Model) => string, emitOne: (model: Model) => XdsResource) =>
+  once((models: readonly Model[]): Emitted => {
+    const failures: Problem[] = []
+    const resources: XdsResource[] = []
+    for (const model of models) {
+      try {
+        resources.push(emitOne(model))
+      } catch (thrown) {
+        failures.push({ source: `resource ${nameOf(model)}`, reason: messageOf(thrown) })
+      }
+    }
+    return { resources: byName(resources), failures }
+  })
 
 const byName = (resources: readonly XdsResource[]): ReadonlyMap<string, XdsResource> =>
   new Map(resources.map((one) => [one.name, one]))
 
+const clusters = mapped((model) => model.name, emitCluster)
+const assignments = mapped((model) => model.cluster, emitAssignment)
+const listeners = mapped((model) => model.name, emitListener)
+const routeTables = mapped((model) => model.name, emitRouteTable)
+
 /** The layer that gateways ask for; limits of listeners would be keys in it. */
-const gatewayRuntime = (): XdsResource =>
-  resourceOf('gateway.listeners', encode(RuntimeSchema, { name: 'gateway.listeners', layer: {} }))
+const runtimeLayers: Emitted = {
+  resources: byName([resourceOf('gateway.listeners', encode(RuntimeSchema, { name: 'gateway.listeners', layer: {} }))]),
+  failures: [],
+}
 
 const needsOf = once(({ mesh, services, tags }: IdentityModel): readonly SecretNeed[] => [
   { type: 'identity', name: identityName(mesh), mesh, services, tags },

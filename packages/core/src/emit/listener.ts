@@ -11,7 +11,7 @@ import type { ChainModel, ListenerModel } from '../compile/model.ts'
 import { tagsMetadata } from './assignment.ts'
 import { encode, once, packed, resourceOf, socketAddress } from './encode.ts'
 import { filtersOf } from './filters.ts'
-import { clustersOf, withRepeated } from './route.ts'
+import { clustersOf, joined, memberOf } from './route.ts'
 import type { XdsResource } from './table.ts'
 import { fromMesh, meshSecrets } from './tls.ts'
 
@@ -35,24 +35,23 @@ export const emitListener = once((model: ListenerModel): XdsResource => {
   })
   const references = model.chains.map(referencesOf)
   const unique = (names: readonly string[]) => [...new Set(names)].sort()
-  return resourceOf(
-    model.name,
-    withRepeated(head, ListenerSchema.field.filterChains.number, model.chains.map(chainBytes)),
-    {
-      secrets: unique(references.flatMap((one) => one.secrets)),
-      routes: unique(references.flatMap((one) => one.routes)),
-      clusters: unique(references.flatMap((one) => one.clusters)),
-    },
-  )
+  return resourceOf(model.name, joined([head, ...model.chains.map(chainMember)]), {
+    secrets: unique(references.flatMap((one) => one.secrets)),
+    routes: unique(references.flatMap((one) => one.routes)),
+    clusters: unique(references.flatMap((one) => one.clusters)),
+  })
 })
 
-const chainBytes = once(
+const chainMember = once(
   (chain: ChainModel): Uint8Array =>
-    encode(FilterChainSchema, {
-      ...(chain.match ? { filterChainMatch: matchOf(chain.match) } : {}),
-      ...(chain.mtls === undefined ? {} : { transportSocket: fromMesh(chain.mtls) }),
-      filters: filtersOf(chain.content),
-    }),
+    memberOf(
+      ListenerSchema.field.filterChains.number,
+      encode(FilterChainSchema, {
+        ...(chain.match ? { filterChainMatch: matchOf(chain.match) } : {}),
+        ...(chain.mtls === undefined ? {} : { transportSocket: fromMesh(chain.mtls) }),
+        filters: filtersOf(chain.content),
+      }),
+    ),
 )
 
 const matchOf = ({ transport, serverNames, alpn }: NonNullable<ChainModel['match']>): FilterChainMatch =>

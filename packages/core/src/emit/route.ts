@@ -26,7 +26,11 @@ export const emitRouteTable = once(
 
 /** The names of all clusters in a route table, sorted. */
 export const clustersOf = ({ hosts }: RouteTableModel): readonly string[] =>
-  [...new Set(hosts.flatMap((host) => host.routes.flatMap((route) => route.clusters.map((one) => one.name))))].sort()
+  [...new Set(hosts.flatMap(clustersOfHost))].sort()
+
+const clustersOfHost = once((host: VirtualHostModel): readonly string[] => [
+  ...new Set(host.routes.flatMap((route) => route.clusters.map((one) => one.name))),
+])
 
 /**
  * A route table is put together from the bytes of its hosts, and a host from the bytes of its routes, so that one changed
@@ -39,21 +43,33 @@ export const routeTableBytes = once((model: RouteTableModel): Uint8Array => {
     ignorePortInHostMatching: model.ignorePort,
     requestHeadersToRemove: model.removeTagsHeader ? [tagsHeaderName] : [],
   })
-  return withRepeated(head, RouteConfigurationSchema.field.virtualHosts.number, model.hosts.map(hostBytes))
+  return joined([head, ...model.hosts.map(hostMember)])
 })
 
-const hostBytes = once((model: VirtualHostModel): Uint8Array => {
+const hostMember = once((model: VirtualHostModel): Uint8Array => {
   const head = encode(VirtualHostSchema, { name: model.name, domains: [...model.domains] })
-  const routes = model.routes.length > 0 ? model.routes.map(routeBytes) : [fallback()]
-  return withRepeated(head, VirtualHostSchema.field.routes.number, routes)
+  const routes = model.routes.length > 0 ? model.routes.map(routeMember) : [routeMemberOf(fallback())]
+  return memberOf(RouteConfigurationSchema.field.virtualHosts.number, joined([head, ...routes]))
 })
 
-/** A message with more members in one of its repeated fields. */
-export function withRepeated(head: Uint8Array, field: number, members: readonly Uint8Array[]): Uint8Array {
-  const writer = new BinaryWriter().raw(head)
-  for (const member of members) writer.tag(field, WireType.LengthDelimited).bytes(member)
-  return writer.finish()
+/** One member of a repeated field: tag, length and bytes. */
+export function memberOf(field: number, member: Uint8Array): Uint8Array {
+  const prefix = new BinaryWriter().tag(field, WireType.LengthDelimited).uint32(member.length).finish()
+  return joined([prefix, member])
 }
+
+/** A message with more members behind it. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let end = 0
+  for (const part of parts) {
+    bytes.set(part, end)
+    end += part.length
+  }
+  return bytes
+}
+
+const routeMemberOf = (route: Uint8Array): Uint8Array => memberOf(VirtualHostSchema.field.routes.number, route)
 
 const fallback = (): Uint8Array =>
   encode(RouteSchema, {
@@ -64,48 +80,53 @@ const fallback = (): Uint8Array =>
     },
   })
 
-const routeBytes = once(
+const routeMember = once(
   (model: RouteModel): Uint8Array =>
-    encode(RouteSchema, {
-      match: {
-        pathSpecifier: pathOf(model.path),
-        headers: [...(model.method ? [{ name: ':method', value: model.method }] : []), ...model.headers].map(
-          ({ name, value }) => ({
+    routeMemberOf(
+      encode(RouteSchema, {
+        match: {
+          pathSpecifier: pathOf(model.path),
+          headers: [...(model.method ? [{ name: ':method', value: model.method }] : []), ...model.headers].map(
+            ({ name, value }) => ({
+              name,
+              headerMatchSpecifier: { case: 'stringMatch' as const, value: exactly(value) },
+            }),
+          ),
+          queryParameters: model.queries.map(({ name, value }) => ({
             name,
-            headerMatchSpecifier: { case: 'stringMatch' as const, value: exactly(value) },
-          }),
-        ),
-        queryParameters: model.queries.map(({ name, value }) => ({
-          name,
-          queryParameterMatchSpecifier: { case: 'stringMatch' as const, value: exactly(value) },
-        })),
-      },
-      requestHeadersToAdd: [
-        ...model.setHeaders.map((header) =>
-          appended(header, HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD),
-        ),
-        ...model.addHeaders.map((header) =>
-          appended(header, HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD),
-        ),
-      ],
-      requestHeadersToRemove: [...model.removeHeaders],
-      action: {
-        case: 'route',
-        value: {
-          clusterSpecifier: targetOf(model),
-          ...(model.weighted
-            ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR }
-            : {}),
-          ...durationField('timeout', model.requestMs),
-          ...durationField('idleTimeout', model.idleMs),
-          ...(model.retries ? { retryPolicy: retryPolicy(model.retries) } : {}),
-          ...(model.host === undefined
-            ? {}
-            : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: model.host } }),
+            queryParameterMatchSpecifier: { case: 'stringMatch' as const, value: exactly(value) },
+          })),
         },
-      },
-    }),
+        requestHeadersToAdd: [
+          ...model.setHeaders.map((header) =>
+            appended(header, HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD),
+          ),
+          ...model.addHeaders.map((header) =>
+            appended(header, HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD),
+          ),
+        ],
+        requestHeadersToRemove: [...model.removeHeaders],
+        action: {
+          case: 'route',
+          value: {
+            clusterSpecifier: targetOf(model),
+            ...(model.weighted
+              ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR }
+              : {}),
+            ...durationField('timeout', model.requestMs),
+            ...durationField('idleTimeout', model.idleMs),
+            ...(model.retries ? { retryPolicy: retryPolicy(model.retries) } : {}),
+            ...(model.host === undefined
+              ? {}
+              : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: model.host } }),
+          },
+        },
+      }),
+    ),
 )
+
+/** Throws if a route cannot be encoded. What it encodes is used when the route is emitted. */
+export const proveRoute = (route: RouteModel): unknown => routeMember(route)
 
 const exactly = (value: string) => ({ matchPattern: { case: 'exact' as const, value } })
 

@@ -1,6 +1,7 @@
 import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
 import type { RouteBackend } from '../kinds/mesh-gateway-route.ts'
+import { expectCount, expectTags } from '../match/expect.ts'
 import { sortedTags, tagsText } from '../match/tags.ts'
 
 export interface WeightedBackend {
@@ -31,7 +32,11 @@ export function weightBackends(backends: readonly RouteBackend[], listener: Tags
   const byDestination = new Map<string, { tags: Tags; weight: number }>()
   for (const { destination = {}, weight = 0 } of backends) {
     const key = tagsText(destination)
-    byDestination.set(key, { tags: destination, weight: (byDestination.get(key)?.weight ?? 0) + weight })
+    const before = byDestination.get(key)?.weight ?? 0
+    byDestination.set(key, {
+      tags: expectTags('destination', destination),
+      weight: before + expectCount('weight', weight),
+    })
   }
   const all = [...byDestination.values()]
   const noWeights = all.every((one) => one.weight === 0)

@@ -1,6 +1,6 @@
-import { canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
+import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import type { Exclusions } from '../compile/exclusions.ts'
-import type { RouteTableModel, VirtualHostModel } from '../compile/model.ts'
+import type { RouteModel, RouteTableModel, VirtualHostModel } from '../compile/model.ts'
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { backendService, type MeshGatewayRouteSpec, type RouteRule } from '../kinds/mesh-gateway-route.ts'
 import { type Connections, chooseForRoute } from '../match/connections.ts'
@@ -30,6 +30,12 @@ interface RoutePart {
   readonly destinations: readonly Destination[]
 }
 
+interface ServedHost {
+  readonly model: VirtualHostModel
+  readonly destinations: readonly Destination[]
+  readonly contributions: readonly (readonly [key: string, hash: string])[]
+}
+
 interface HostPlan {
   readonly listenerTags: string
   readonly routes: readonly string[]
@@ -37,13 +43,17 @@ interface HostPlan {
 
 const nothing: RoutePart = { entries: [], destinations: [] }
 
-/** From MeshGatewayRoutes to the route table of a gateway's port. Replicas of a gateway share all of it. */
+/**
+ * From MeshGatewayRoutes to the route table of a gateway's port. Replicas of a gateway share all of it. `prove` throws on
+ * a route that cannot be said to Envoy at all.
+ */
 export function createGatewayRoutes(
   units: Units,
   view: View,
   selection: GatewaySelection,
   connections: Connections,
   exclusions: Exclusions,
+  prove: (route: RouteModel) => unknown,
 ) {
   /** What binds a route to hosts; other fields of it wake nobody who reads this. */
   const binding = units.family('route binding', (key: string) => {
@@ -172,6 +182,7 @@ export function createGatewayRoutes(
           if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
         }
         const parts = rules.map((rule, index) => ruleEntries(key, rule, index, listenerTags, own))
+        for (const { route } of parts.flatMap((one) => one.entries)) prove(route)
         return {
           entries: parts.flatMap((one) => one.entries),
           destinations: parts.flatMap((one) => one.destinations),
@@ -182,42 +193,43 @@ export function createGatewayRoutes(
 
   const virtualHost = units.family(
     'virtual host',
-    (mesh: string, gateway: string, own: string, port: string, host: string): VirtualHostModel => {
-      const planned = hostPlan(mesh, gateway, own, port, host)
-      const entries = (planned?.routes ?? []).flatMap((key) => part(key, planned?.listenerTags ?? '{}', own).entries)
-      return { name: host, domains: [host], routes: entries.sort(compareEntries).map((entry) => entry.route) }
+    (mesh: string, gateway: string, own: string, port: string, host: string): ServedHost => {
+      const { routes = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, host) ?? {}
+      const parts = routes.map((key) => ({ key, part: part(key, listenerTags, own) }))
+      const entries = parts.flatMap((one) => one.part.entries).sort(compareEntries)
+      return {
+        model: { name: host, domains: [host], routes: entries.map((entry) => entry.route) },
+        destinations: parts.flatMap((one) => one.part.destinations),
+        contributions: parts.filter((one) => one.part.entries.length > 0).map(({ key }) => [key, partHash(key)]),
+      }
     },
   )
+
+  const served = units.family('served hosts', (mesh: string, gateway: string, own: string, port: string) => {
+    const hosts = [...plan(mesh, gateway, own, port).keys()].sort(compareHostnames)
+    return hosts.map((host) => virtualHost(mesh, gateway, own, port, host))
+  })
 
   return {
     timeouts,
     policyOf,
     table: units.family('route table', (mesh: string, gateway: string, own: string, port: string): RouteTableModel => {
-      const hosts = plan(mesh, gateway, own, port)
-      const keys = new Set([...hosts.values()].flatMap((host) => host.routes))
+      const hosts = served(mesh, gateway, own, port)
       return {
         name: `${portOf(selection.ports(gateway, own), port)?.name ?? ''}:*`,
-        hosts: [...hosts.keys()].sort(compareHostnames).map((host) => virtualHost(mesh, gateway, own, port, host)),
+        hosts: hosts.map((host) => host.model),
         removeTagsHeader: true,
         ignorePort: true,
-        contributions: new Map(
-          [...keys]
-            .sort()
-            .filter((key) => !exclusions.has(key, partHash(key)))
-            .map((key) => [key, partHash(key)]),
-        ),
+        contributions: new Map(hosts.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
       }
     }),
+    /** All clusters that the table of a port leads to, by name. */
     destinations: units.family(
       'destinations',
       (mesh: string, gateway: string, own: string, port: string): readonly Destination[] => {
-        const byCluster = new Map<string, Destination>()
-        for (const { listenerTags, routes } of plan(mesh, gateway, own, port).values()) {
-          for (const key of routes) {
-            for (const one of part(key, listenerTags, own).destinations) byCluster.set(one.cluster, one)
-          }
-        }
-        return [...byCluster.values()].sort((a, b) => (a.cluster < b.cluster ? -1 : 1))
+        const all = served(mesh, gateway, own, port).flatMap((host) => host.destinations)
+        const byCluster = new Map(all.map((one) => [one.cluster, one]))
+        return [...byCluster.values()].sort((a, b) => byCodeUnit(a.cluster, b.cluster))
       },
     ),
   }

@@ -2,6 +2,7 @@ import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import { displayNameLabel, serviceTag, type Tags } from '../kinds/common.ts'
 import { listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { expectPort } from '../match/expect.ts'
 import { bestMatch, compareRank, parseTags, type Rank, tagsText } from '../match/tags.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
@@ -28,7 +29,7 @@ export function createGatewaySelection(units: Units, view: View) {
       for (const key of new Set(keys)) {
         const row = view.row(key)
         // Admission stored what the schema returned; what is not so throws here, and the row is left out.
-        const rank = row && units.attempt(key, () => bestMatch((row.spec as MeshGatewaySpec).selectors, tags))
+        const rank = row && units.attempt(key, () => matchOf(row.spec as MeshGatewaySpec, tags))
         if (!row || !rank) continue
         if (!best || isBetter({ row, rank }, best)) best = { row, rank }
       }
@@ -70,6 +71,15 @@ export type GatewaySelection = ReturnType<typeof createGatewaySelection>
 
 /** The name that people gave the resource. */
 export const displayName = (row: Row): string => row.labels[displayNameLabel] ?? row.key.name
+
+/** How well a gateway fits these tags. Throws on one without listeners: it must not stand in the way of another. */
+function matchOf(spec: MeshGatewaySpec, tags: Tags): Rank | undefined {
+  const rank = bestMatch(spec.selectors, tags)
+  const listeners = spec.conf?.listeners ?? []
+  if (rank && listeners.length === 0) throw new Error('conf.listeners: expected at least one')
+  if (rank) for (const listener of listeners) expectPort('conf.listeners.port', listener.port)
+  return rank
+}
 
 type Candidate = { readonly row: Row; readonly rank: Rank }
 const isBetter = (a: Candidate, b: Candidate): boolean => {

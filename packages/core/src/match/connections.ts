@@ -23,14 +23,21 @@ type Candidate = readonly [key: string, rank: Rank]
 /**
  * Chooses source/destination policies: the highest rank of source and destination together, the newest of equals.
  * A `profile` is the canonical text of the policies whose sources match somebody: proxies with equal profiles share
- * whatever is made from them.
+ * whatever is made from them. `proofs` throw on a policy of their kind that cannot be applied; it is as if it were not
+ * there.
  */
-export function createConnections(units: Units, view: View) {
+export function createConnections(
+  units: Units,
+  view: View,
+  proofs: Readonly<Record<string, (spec: never) => unknown>>,
+) {
   const spec = units.family('connection policy', (key: string) => {
     const row = view.row(key)
     if (!row) return undefined
     // Admission stored what the schema returned; what is not so throws where it is read, and is left out there.
     const { sources, destinations } = row.spec as unknown as Connection
+    // A proof takes the specs of the kind that it is filed under.
+    proofs[row.key.kind]?.(row.spec as never)
     return { sources, destinations, createdAtMs: row.stamp.createdAtMs }
   })
 

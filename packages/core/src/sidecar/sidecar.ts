@@ -52,7 +52,7 @@ export function createSidecars(
   const number = units.family('virtual number', (key: string): number | undefined => {
     // The zone writes these rows itself.
     const spec = view.row(key)?.spec as VirtualAddressSpec | undefined
-    return spec && spec.releasedAtMs === undefined ? spec.number : undefined
+    return spec && spec.releasedAtMs === undefined && Number.isInteger(spec.number) ? spec.number : undefined
   })
 
   /** Services that have a number in a mesh, of those that may be reached. */

@@ -1,4 +1,5 @@
 import { durationMs } from '../../kinds/common.ts'
+import { expectCount } from '../../match/expect.ts'
 import type { RetrySpec } from './retry.ts'
 
 /** When and how often a request is tried again. What is undefined is left to Envoy. */
@@ -42,6 +43,9 @@ const envoyName = (condition: string): string => (condition === 'all_5xx' ? '5xx
 
 type HttpConf = NonNullable<NonNullable<RetrySpec['conf']>['http']>
 
+const count = (field: string, value: number | undefined): number | undefined =>
+  value === undefined ? undefined : expectCount(field, value)
+
 const milliseconds = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : durationMs(text)
 
@@ -55,11 +59,11 @@ function backOffOf(conf: HttpConf): HttpRetries['backOff'] {
 
 function httpOf(conf: HttpConf, defaults: readonly string[]): HttpRetries {
   const retryOn = conf.retryOn?.length ? conf.retryOn.map(envoyName) : [...defaults]
-  const statusCodes = conf.retriableStatusCodes ?? []
+  const statusCodes = (conf.retriableStatusCodes ?? []).map((code) => expectCount('retriableStatusCodes', code))
   if (statusCodes.length > 0 && !retryOn.includes('retriable-status-codes')) retryOn.push('retriable-status-codes')
   return {
     retryOn,
-    retries: conf.numRetries,
+    retries: count('numRetries', conf.numRetries),
     perTryMs: milliseconds(conf.perTryTimeout),
     backOff: backOffOf(conf),
     statusCodes,
@@ -74,6 +78,6 @@ export function mergeRetries(spec: RetrySpec | undefined): Retries {
   return {
     http: http && httpOf(http, httpConditions),
     grpc: grpc && httpOf(grpc, grpcConditions),
-    tcpAttempts: tcp?.maxConnectAttempts,
+    tcpAttempts: count('maxConnectAttempts', tcp?.maxConnectAttempts),
   }
 }

@@ -1,0 +1,24 @@
+import type { Tags } from '../kinds/common.ts'
+
+/** Rows of peers were not admitted here. These throw on what would otherwise break the configuration of others. */
+
+/** A port, or an error that says what was found. */
+export function expectPort(field: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65_535) return value
+  throw new Error(`${field}: expected a port, found ${JSON.stringify(value)}`)
+}
+
+/** A whole number that is not negative. */
+export function expectCount(field: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32) return value
+  throw new Error(`${field}: expected a whole number, found ${JSON.stringify(value)}`)
+}
+
+/** Tags whose values are texts. */
+export function expectTags(field: string, value: unknown): Tags {
+  if (typeof value === 'object' && value !== null && Object.values(value).every((one) => typeof one === 'string')) {
+    // Checked in the line above.
+    return value as Tags
+  }
+  throw new Error(`${field}: expected tags, found ${JSON.stringify(value)}`)
+}
