@@ -28,4 +28,4 @@ ENV NODE_ENV=production ZONEMESH_ROOT=/zonemesh PATH=/zonemesh/bin:$PATH
 RUN mkdir -p /data && chown 10001:10001 /data
 USER 10001:10001
 VOLUME /data
-ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "/zonemesh/packages/cli/src/main.ts"]
+ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "--max-semi-space-size=2", "/zonemesh/packages/cli/src/main.ts"]

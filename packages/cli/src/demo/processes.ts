@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { nodeFlags } from '../node-flags.ts'
 
 const mainFile = fileURLToPath(new URL('../main.ts', import.meta.url))
 
@@ -54,7 +55,7 @@ export function createProcesses(folder: string) {
   return {
     /** Another command of ours under the same Node. */
     startOwn: (name: string, args: readonly string[]): Running =>
-      start(name, process.execPath, ['--disable-warning=ExperimentalWarning', mainFile, ...args]),
+      start(name, process.execPath, [...nodeFlags, mainFile, ...args]),
     start,
     get: (name: string): Running | undefined => running.get(name),
     /** Ends a process with a signal and waits for it; returns a function that starts the same again. */

@@ -56,6 +56,8 @@ const proxyKey = (zone: string, { type, mesh, name }: ProxyIdentity): ResourceKe
 export function createDoor(deps: Deps): XdsDeps {
   const { store, zone, engine, leases, status, log } = deps
   const leased = new Set<string>()
+  /** Their rows are gone while their streams still drain: an Envoy that reconnects must not bring them back. */
+  const leaving = new Set<string>()
   const facts = new Map<string, ProxyFacts>()
   const specs = new Map<string, DataplaneSpec>()
 
@@ -157,6 +159,7 @@ export function createDoor(deps: Deps): XdsDeps {
     async opened(stream) {
       const { proxy, resource } = stream
       const key = keyText(proxyKey(zone, proxy))
+      if (leaving.has(key)) return err('the proxy is draining')
       if (resource) {
         const registered = await register(proxy, resource)
         if (!registered.ok) return registered
@@ -177,6 +180,7 @@ export function createDoor(deps: Deps): XdsDeps {
     },
     closed(stream) {
       const key = keyText(proxyKey(zone, stream.proxy))
+      leaving.delete(key)
       leases.closed(key, stream.id, leased.has(key))
       status.closed(key, stream.id)
       log.info({ proxy: key }, 'the stream of a proxy ended')
@@ -204,7 +208,9 @@ export function createDoor(deps: Deps): XdsDeps {
       return deps.nameFeeds.open(proxy.mesh, proxyFacts, () => specs.get(key))
     },
     async draining(proxy) {
-      await leases.draining(keyText(proxyKey(zone, proxy)))
+      const key = keyText(proxyKey(zone, proxy))
+      if (leases.isLive(key)) leaving.add(key)
+      await leases.draining(key)
     },
     envoyExited(proxy, exit) {
       const key = keyText(proxyKey(zone, proxy))
