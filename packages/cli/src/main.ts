@@ -1,10 +1,16 @@
+import { performance } from 'node:perf_hooks'
 import { runCommandLine } from './command-line.ts'
 
 const stop = new AbortController()
+/** Ctrl-C reaches a command twice: by the terminal, and by the launcher that hands it on. */
+const sameKeyMs = 500
+let stoppedAtMs = 0
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(name, () => {
-    // A second signal does not wait for a clean end.
-    if (stop.signal.aborted) process.exit(1)
+    // A second key does not wait for a clean end.
+    if (stop.signal.aborted && performance.now() - stoppedAtMs > sameKeyMs) process.exit(1)
+    if (stop.signal.aborted) return
+    stoppedAtMs = performance.now()
     stop.abort(new Error(`stopped by ${name}`))
   })
 }

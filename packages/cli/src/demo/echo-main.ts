@@ -1,6 +1,7 @@
-// The demo's service as a process of its own: echo-main.ts SERVICE ZONE VERSION PORT.
+// The demo's service as a process of its own: echo-main.ts SERVICE ZONE VERSION PORT. It listens on loopback, so that nobody
+// reaches it but through its sidecar, and so that the sidecar can have the same port on its virtual addresses.
 import { startEcho } from './echo-server.ts'
 
 const [service = 'echo', zone = '', version = '', port = '8080'] = process.argv.slice(2)
-const server = await startEcho({ service, zone, version }, '0.0.0.0', Number(port))
+const server = await startEcho({ service, zone, version }, '127.0.0.1', Number(port))
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.close(() => process.exit(0)))

@@ -26,7 +26,9 @@ export interface Demo {
   readonly global: Client
   readonly globalAddress: string
   readonly adminTokenFile: string
-  readonly zones: Readonly<Record<'east' | 'west', { readonly apiAddress: string; readonly dnsPort: number }>>
+  readonly zones: Readonly<
+    Record<'east' | 'west', { readonly apiAddress: string; readonly dnsPort: number; readonly proxyPort: number }>
+  >
   readonly gatewayPort: number
   readonly delegatedPort: number
   readonly delegatedKind: 'nginx' | 'node'

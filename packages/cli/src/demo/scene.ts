@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 
@@ -86,19 +86,39 @@ export function drawScene(seed: number | undefined): Scene {
 /** `echo_demo_svc_8080` → `echo.demo.svc.8080.mesh`. */
 export const meshName = (service: string): string => `${service.replaceAll('_', '.')}.mesh`
 
-const isFree = (port: number, host: string): Promise<boolean> =>
+/** A port of this machine if nobody has it. It does not keep the process alive. */
+const hold = (port: number): Promise<Server | undefined> =>
   new Promise((resolve) => {
     const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, host, () => server.close(() => resolve(true)))
+    server.unref()
+    server.once('error', () => resolve(undefined))
+    server.listen({ port, host: '0.0.0.0', exclusive: true }, () => resolve(server))
   })
 
-/** Free ports below those that the system gives to outgoing connections, so that nobody takes them between now and their use. */
+async function isFree(port: number): Promise<boolean> {
+  const server = await hold(port)
+  if (!server) return false
+  await new Promise((resolve) => server.close(resolve))
+  return true
+}
+
+const blockPorts = 64
+const blocks = 280
+
+/**
+ * Free ports below those that the system gives to outgoing connections. They come from a block whose first port this process
+ * holds until it ends, so that two demos that start at the same moment never take the same ones.
+ */
 export async function freePorts(random: Random, count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) {
-    const port = 12_000 + Math.floor(random.fraction() * 18_000)
-    if (!ports.has(port) && (await isFree(port, '0.0.0.0'))) ports.add(port)
+  for (;;) {
+    const first = 12_000 + Math.floor(random.fraction() * blocks) * blockPorts
+    const lock = await hold(first)
+    if (!lock) continue
+    const ports: number[] = []
+    for (let port = first + 1; port < first + blockPorts && ports.length < count; port += 1) {
+      if (await isFree(port)) ports.push(port)
+    }
+    if (ports.length === count) return ports
+    lock.close()
   }
-  return [...ports]
 }
