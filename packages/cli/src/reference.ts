@@ -1,0 +1,15 @@
+import { optionReference } from '@zonemesh/plane/config/options.ts'
+import type { Command } from './command.ts'
+
+/** The reference page, made of the same declarations as `--help`. */
+export function referencePage(commands: readonly Command[]): string {
+  const sections = commands.map((command) => {
+    const options = Object.keys(command.options).length
+      ? `\n\n| Flag | Variable | In a file | Default | Meaning |\n|---|---|---|---|---|\n${optionReference(command.options).join('\n')}`
+      : ''
+    return `## zonemesh ${command.name}\n\n${command.summary[0]?.toUpperCase()}${command.summary.slice(1)}.\n\n\`zonemesh ${command.name} ${command.usage}\`${options}`
+  })
+  const head =
+    '# Reference\n\nWritten by `npm run reference`; do not edit. Flags win over the environment, the environment over the file named by `--config-file`, the\nfile over defaults. Exit codes: 0 done, 1 refused or failed, 2 wrong use.'
+  return `${[head, ...sections].join('\n\n')}\n`
+}

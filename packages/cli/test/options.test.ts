@@ -1,0 +1,48 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { list, option, port, readOptions, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { expect, test } from 'vitest'
+
+const options = {
+  configFile: option(text.optional(), 'file', { placeholder: 'FILE' }),
+  apiPort: option(port.default(5681), 'port', { placeholder: 'PORT' }),
+  hosts: option(list.default([]), 'hosts', { placeholder: 'HOST', repeated: true }),
+  atomic: option(toggle.default(false), 'all or nothing'),
+  name: option(text, 'a name', { placeholder: 'NAME', short: 'n' }),
+}
+const file = (content: string): string => {
+  const path = join(mkdtempSync(join(tmpdir(), 'zonemesh-options-')), 'settings.yaml')
+  writeFileSync(path, content)
+  return path
+}
+
+test('B2 flags win over the environment, the environment over the file, the file over defaults', () => {
+  const path = file('apiPort: 1\nname: from-file\natomic: true\n')
+  const read = readOptions(options, ['--config-file', path, '--api-port', '3'], {
+    ZONEMESH_API_PORT: '2',
+    ZONEMESH_NAME: 'from-env',
+  })
+  expect(read).toMatchObject({ ok: true, value: { values: { apiPort: 3, name: 'from-env', atomic: true, hosts: [] } } })
+})
+
+test('B3 repeated, short, negated and inline forms; what follows -- is no option', () => {
+  const read = readOptions(options, ['-n', 'x', '--hosts', 'a,b', '--hosts=c', '--no-atomic', 'pos', '--', '--odd'], {})
+  expect(read).toMatchObject({
+    ok: true,
+    value: { values: { name: 'x', hosts: ['a', 'b', 'c'], atomic: false }, positionals: ['pos', '--odd'] },
+  })
+})
+
+test.each([
+  [['--nmae', 'x'], {}, /unknown option --nmae; did you mean --name\?/],
+  [['--name'], {}, /--name needs a value: --name NAME/],
+  [[], {}, /--name is needed: a name/],
+  [['-n', 'x', '--api-port', '70000'], {}, /--api-port: expected a port from 0 to 65535, found "70000"/],
+  [['-n', 'x'], { ZONEMESH_API_PORT: 'many' }, /ZONEMESH_API_PORT: expected a port, found "many"/],
+  [['-n', 'x', '--config-file', '/nowhere.yaml'], {}, /configuration file \/nowhere\.yaml does not exist/],
+  [['-n', 'x', '--config-file', file('apiprt: 1')], {}, /unknown setting "apiprt"; did you mean "apiPort"\?/],
+] as const)('B4 wrong use is told with its source: %j %j', (args, environment, message) => {
+  const read = readOptions(options, args, environment)
+  expect(read.ok ? 'accepted' : read.error.message).toMatch(message)
+})
