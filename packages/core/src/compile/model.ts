@@ -7,7 +7,7 @@ import type { HttpRetries } from '../policies/retry/retries.ts'
  * Envoy's messages. All values are immutable and compared by content, so equal ones are encoded once.
  */
 
-/** An IP address and a port. */
+/** An IP address and a port. Only the service behind an inbound may have a name instead. */
 export interface SocketAddress {
   readonly address: string
   readonly port: number

@@ -4,7 +4,7 @@ import type { Change, Version } from '@zonemesh/shared/store/store.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
 import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
-import { parseTags, tagsText } from '../match/tags.ts'
+import { parseTags, sortedTags, tagsText } from '../match/tags.ts'
 import { inZone } from './meshes.ts'
 
 /** A tag set in a mesh. */
@@ -24,6 +24,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
   const offersByDataplane = new Map<string, readonly Offer[]>()
   const countByOffer = new Map<string, number>()
   const announcedByOffer = new Map<string, number>()
+  const offerByRow = new Map<string, string>()
   /** Offers whose row does not say what is counted: the next preview repairs them. */
   const stale = new Set<string>()
 
@@ -61,6 +62,22 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
     else offersByDataplane.delete(text)
   }
 
+  function applyAnnouncement(key: ResourceKey, row: Row | undefined): void {
+    const text = keyText(key)
+    // This plane writes these rows itself. A tombstone has no tags; the key tells which offer it was.
+    const spec = row?.spec as AvailableServiceSpec | undefined
+    const offer = spec ? offerKey({ mesh: key.mesh, text: tagsText(spec.tags) }) : offerByRow.get(text)
+    if (offer === undefined) return
+    if (spec) {
+      offerByRow.set(text, offer)
+      announcedByOffer.set(offer, spec.instances)
+    } else {
+      offerByRow.delete(text)
+      announcedByOffer.delete(offer)
+    }
+    note(offer)
+  }
+
   return {
     /** The announcements that follow from these changes. Changes nothing here. */
     preview(changes: readonly Change[]): readonly Change[] {
@@ -89,29 +106,10 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
         const { key, row } = version
         if (isOwnDataplane(key)) applyDataplane(version)
         else if (key.kind === 'AvailableService' && key.origin === zone) {
-          const offer = row ? offerOfRow(row) : findByName(key)
-          if (offer === undefined) continue
-          // This plane writes these rows itself.
-          if (row) announcedByOffer.set(offer, (row.spec as AvailableServiceSpec).instances)
-          else announcedByOffer.delete(offer)
-          note(offer)
+          applyAnnouncement(key, row)
         }
       }
     },
-  }
-
-  function offerOfRow(row: Row): string {
-    // As above.
-    return offerKey({ mesh: row.key.mesh, text: tagsText((row.spec as AvailableServiceSpec).tags) })
-  }
-
-  /** A tombstone has no tags; its name tells which offer it was. */
-  function findByName({ mesh, name }: ResourceKey): string | undefined {
-    for (const offer of announcedByOffer.keys()) {
-      const split = offer.indexOf(' ')
-      if (offer.slice(0, split) === mesh && shortHash(offer.slice(split + 1)) === name) return offer
-    }
-    return undefined
   }
 }
 export type Announcements = ReturnType<typeof createAnnouncements>
@@ -141,5 +139,10 @@ export function composeAvailableServices(rows: readonly Row[]): readonly {
       const { tags, instances } = row.spec as AvailableServiceSpec
       return { tags, instances, mesh: row.key.mesh }
     })
-    .sort((a, b) => byCodeUnit(a.mesh, b.mesh) || byCodeUnit(tagsText(a.tags), tagsText(b.tags)))
+    .sort((a, b) => byCodeUnit(a.mesh, b.mesh) || byCodeUnit(flat(a.tags), flat(b.tags)))
 }
+
+const flat = (tags: Tags): string =>
+  sortedTags(tags)
+    .map(([key, value]) => `${key}=${value}`)
+    .join('&')

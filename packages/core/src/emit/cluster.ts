@@ -1,12 +1,14 @@
 import type { Any } from '@bufbuild/protobuf/wkt'
 import {
   Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
   Cluster_LbSubsetConfig_LbSubsetFallbackPolicy,
   Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicy,
   ClusterSchema,
 } from '../../gen/envoy/config/cluster/v3/cluster_pb.js'
 import { HttpProtocolOptionsSchema } from '../../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js'
 import type { ClusterModel } from '../compile/model.ts'
+import { isIp } from '../kinds/common.ts'
 import { durationField, encode, milliseconds, once, overAds, packed, resourceOf, socketAddress } from './encode.ts'
 import type { XdsResource } from './table.ts'
 import { meshSecrets, towardsService } from './tls.ts'
@@ -48,7 +50,13 @@ function discovery(name: string, target: ClusterModel['target']) {
   }
   const endpoint = { address: socketAddress(target) }
   return {
-    clusterDiscoveryType: { case: 'type' as const, value: Cluster_DiscoveryType.STATIC },
+    // A name is looked up where the proxy is: it may mean something there only.
+    ...(isIp(target.address)
+      ? { clusterDiscoveryType: { case: 'type' as const, value: Cluster_DiscoveryType.STATIC } }
+      : {
+          clusterDiscoveryType: { case: 'type' as const, value: Cluster_DiscoveryType.STRICT_DNS },
+          dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
+        }),
     loadAssignment: {
       clusterName: name,
       endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint' as const, value: endpoint } }] }],

@@ -97,7 +97,7 @@ export function createGateways(
       assignments: unique.map((one) => endpoints.assignment(one.cluster, mesh, one.tagsText)),
       listeners: ports.map((one) => listener(one.name, own?.address ?? '', String(one.port), service)),
       routeTables: gateway ? ports.map((one) => routes.table(mesh, gateway, text, String(one.port))) : [],
-      ...(own && meshes.mesh(mesh).mtls !== 'none' ? { identity } : {}),
+      ...(service !== '' && meshes.mesh(mesh).mtls !== 'none' ? { identity } : {}),
       runtimeLayer: true,
     }
   })

@@ -95,7 +95,6 @@ function placeOf(networking: Networking, inbound: DataplaneInbound) {
     port: servicePort,
   }
   if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
-  if (!isIp(target.address)) throw new Error(`serviceAddress: expected an IP address, found "${target.address}"`)
   if (address === target.address && port === target.port) {
     throw new Error(`inbound ${address}:${port} would lead to itself: the service needs another address or port`)
   }

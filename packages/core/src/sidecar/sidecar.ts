@@ -27,6 +27,8 @@ interface Plan {
 
 const noPlan: Plan = { inbounds: 0, outbounds: [], reachable: '[]', sources: [], services: [] }
 
+const nothing: ProxyModel = { clusters: [], assignments: [], listeners: [], routeTables: [], runtimeLayer: false }
+
 /** Sidecars, and those of somebody else's gateway, which have no inbounds. */
 export function createSidecars(
   units: Units,
@@ -158,7 +160,9 @@ export function createSidecars(
   return units.family('sidecar', (proxy: string, part: string, port80: string): ProxyModel => {
     const { services, sources } = plan(proxy)
     const mesh = meshOf(proxy)
-    const secured = meshes.mesh(mesh).mtls !== 'none' && services.length > 0
+    // Without a service it has no identity to show, and nothing it could do with clusters.
+    if (services.length === 0) return nothing
+    const secured = meshes.mesh(mesh).mtls !== 'none'
     return {
       clusters: clusters(proxy, part),
       assignments: assignments(proxy, part),

@@ -3,7 +3,7 @@ import type { Version } from '@zonemesh/shared/store/store.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Compiler, createCompiler } from '../../src/compile/compiler.ts'
-import type { ProxyTable } from '../../src/emit/table.ts'
+import { type ProxyTable, type TypeUrl, typeUrls } from '../../src/emit/table.ts'
 import { anyStep, badPut, goodStep, type Step } from './random-rows.ts'
 import { createScene, type Scene } from './scene.ts'
 
@@ -89,6 +89,32 @@ test('L4 rows that are not what their kind says change nothing of what others ar
         for (const proxy of proxiesOf(scene)) compiler.table(proxy, facts)
       },
     ),
+    { numRuns: runs },
+  )
+})
+
+/** What a table refers to without giving it. */
+function danglingOf(table: ProxyTable | undefined): string[] {
+  const has = (type: TypeUrl, name: string) => table?.resources.get(type)?.has(name) ?? false
+  const needs = new Set(table?.secretNeeds.map((need) => need.name))
+  return [...(table?.resources.values() ?? [])].flatMap((resources) =>
+    [...resources.values()].flatMap((one) => [
+      ...(one.clusters ?? []).filter((name) => !has(typeUrls.cluster, name)),
+      ...(one.routes ?? []).filter((name) => !has(typeUrls.route, name)),
+      ...(one.secrets ?? []).filter((name) => !needs.has(name)),
+      ...(one.assignment && !has(typeUrls.assignment, one.assignment) ? [one.assignment] : []),
+    ]),
+  )
+}
+
+test('L9 a table gives all that it refers to', () => {
+  fc.assert(
+    fc.property(fc.array(anyStep, { maxLength: 40 }), (steps) => {
+      const scene = createScene()
+      for (const step of steps) versionOf(scene, step)
+      const compiler = fromNothing(scene.all(), scene.revision)
+      for (const proxy of proxiesOf(scene)) expect(danglingOf(compiler.table(proxy, facts))).toEqual([])
+    }),
     { numRuns: runs },
   )
 })

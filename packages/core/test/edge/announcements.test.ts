@@ -1,0 +1,123 @@
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { composeAvailableServices, createAnnouncements } from '../../src/edge/announcements.ts'
+import type { DataplaneInbound, DataplaneSpec } from '../../src/kinds/dataplane.ts'
+import { createRows, put, remove } from '../compile/derived.ts'
+import { builtinGateway, sidecar, zoned } from '../compile/scene.ts'
+
+const dataplane = (name: string, mesh = 'default') => zoned('east', 'Dataplane', name, mesh)
+
+function createZone() {
+  const rows = createRows()
+  const announcements = createAnnouncements({ zone: 'east' })
+  return {
+    rows,
+    announcements,
+    commit(...changes: Parameters<typeof rows.commit>[0]) {
+      const derived = announcements.preview(changes)
+      expect(announcements.preview(changes)).toEqual(derived)
+      announcements.applied(rows.commit([...changes, ...derived]))
+      return derived
+    },
+    shown: () => composeAvailableServices(rows.ofKind('AvailableService')),
+  }
+}
+
+test('equal tags are counted, others are rows of their own, with the zone in them', () => {
+  const zone = createZone()
+  zone.commit(put(dataplane('a'), sidecar('10.0.0.1', 'web')), put(dataplane('b'), sidecar('10.0.0.2', 'web')))
+  zone.commit(put(dataplane('c'), sidecar('10.0.0.3', 'web', { version: 'v2' })))
+  zone.commit(put(dataplane('d', 'other'), sidecar('10.0.0.4', 'web')))
+  const tags = { 'kuma.io/service': 'web', 'kuma.io/protocol': 'http', 'kuma.io/zone': 'east' }
+  expect(zone.shown()).toEqual([
+    { mesh: 'default', instances: 2, tags },
+    { mesh: 'default', instances: 1, tags: { ...tags, version: 'v2' } },
+    { mesh: 'other', instances: 1, tags },
+  ])
+})
+
+test('gateways, inbounds that are not ready and foreign Dataplanes announce nothing', () => {
+  const zone = createZone()
+  const state = (one: object) => {
+    const { networking } = sidecar('10.0.0.1', 'web')
+    return { networking: { ...networking, inbound: networking.inbound.map((inbound) => ({ ...inbound, ...one })) } }
+  }
+  zone.commit(
+    put(dataplane('gateway'), builtinGateway('10.0.0.9')),
+    put(dataplane('not-ready'), state({ state: 'NotReady' })),
+    put(dataplane('ignored'), state({ state: 'Ignored' })),
+    put(dataplane('unhealthy'), state({ health: { ready: false } })),
+    put(dataplane('junk'), { networking: { inbound: 3 } }),
+    put(zoned('west', 'Dataplane', 'foreign'), sidecar('10.0.0.1', 'web')),
+  )
+  expect(zone.shown()).toEqual([])
+})
+
+test('what does not change an announcement writes none', () => {
+  const zone = createZone()
+  zone.commit(put(dataplane('a'), sidecar('10.0.0.1', 'web')))
+  expect(zone.commit(put(dataplane('a'), sidecar('10.0.0.77', 'web')))).toEqual([])
+  expect(zone.commit(remove(dataplane('a'))).map((change) => change.op)).toEqual(['delete'])
+  expect(zone.commit(remove(dataplane('a')))).toEqual([])
+})
+
+test('after a start that finds rows out of step, the next commit repairs them', () => {
+  const before = createZone()
+  before.commit(put(dataplane('a'), sidecar('10.0.0.1', 'web')))
+  before.rows.commit([put(dataplane('b'), sidecar('10.0.0.2', 'web')), put(dataplane('c'), sidecar('10.0.0.3', 'api'))])
+  const announcements = createAnnouncements({ zone: 'east' })
+  announcements.applied(before.rows.versions())
+  announcements.applied(before.rows.commit(announcements.preview([])))
+  expect(composeAvailableServices(before.rows.ofKind('AvailableService')).map((one) => one.instances)).toEqual([1, 2])
+  expect(announcements.preview([])).toEqual([])
+})
+
+test('after any changes the announcements are those of a count from nothing', () => {
+  const change = fc.tuple(
+    fc.constantFrom('a', 'b', 'c'),
+    fc.constantFrom('default', 'other'),
+    fc.option(fc.array(fc.constantFrom('web', 'api'), { maxLength: 3 })),
+  )
+  fc.assert(
+    fc.property(
+      fc.array(fc.uniqueArray(change, { selector: ([name, mesh]) => name + mesh, maxLength: 3 }), { maxLength: 15 }),
+      (commits) => {
+        const zone = createZone()
+        for (const commit of commits) {
+          zone.commit(
+            ...commit.map(([name, mesh, services]) =>
+              services === null
+                ? remove(dataplane(name, mesh))
+                : put(dataplane(name, mesh), {
+                    networking: {
+                      address: '10.0.0.1',
+                      inbound: services.map((service) => ({ port: 1, tags: { 'kuma.io/service': service } })),
+                    },
+                  }),
+            ),
+          )
+          const counted = new Map<string, number>()
+          for (const row of zone.rows.ofKind('Dataplane')) {
+            // Written in the lines above.
+            const inbounds: readonly DataplaneInbound[] = (row.spec as DataplaneSpec).networking?.inbound ?? []
+            for (const one of inbounds) {
+              const key = `${row.key.mesh} ${one.tags?.['kuma.io/service']}`
+              counted.set(key, (counted.get(key) ?? 0) + 1)
+            }
+          }
+          expect(
+            new Map(zone.shown().map((one) => [`${one.mesh} ${one.tags['kuma.io/service']}`, one.instances])),
+          ).toEqual(counted)
+        }
+        // A restart comes to the same.
+        const again = createAnnouncements({ zone: 'east' })
+        again.applied(zone.rows.versions())
+        expect(again.preview([])).toEqual([])
+        expect(new Set(zone.rows.ofKind('AvailableService').map((row) => keyText(row.key))).size).toBe(
+          zone.shown().length,
+        )
+      },
+    ),
+  )
+})

@@ -1,0 +1,248 @@
+import type { Version } from '@zonemesh/shared/store/store.ts'
+import { expect, test } from 'vitest'
+import { createCompiler } from '../../src/compile/compiler.ts'
+import { sniOf } from '../../src/edge/sni.ts'
+import { typeUrls } from '../../src/emit/table.ts'
+import { createScene, global, httpRoute, mtlsMesh, prefixRule, type Scene, sidecar, zoned } from '../compile/scene.ts'
+import { decoded } from '../emit/decode.ts'
+
+test.each([
+  [{ 'kuma.io/service': 'backend' }, 'backend{mesh=default}'],
+  [
+    { version: 'v1', 'kuma.io/service': 'backend', 'kuma.io/zone': 'east' },
+    'backend{kuma.io/zone=east,mesh=default,version=v1}',
+  ],
+  [{ 'kuma.io/service': 'backend', zone: 'z', app: 'a' }, 'backend{app=a,mesh=default,zone=z}'],
+])('§5.4 SNI of %o', (tags, expected) => expect(sniOf('default', tags)).toBe(expected))
+
+interface ListenerJson {
+  readonly filter_chains: readonly {
+    readonly filter_chain_match?: { readonly server_names?: readonly string[] }
+    readonly filters: readonly {
+      readonly typed_config: { readonly cluster?: string; readonly metadata_match?: object }
+    }[]
+  }[]
+}
+
+const ingressKey = zoned('west', 'ZoneIngress', 'in', '')
+const ingress = { networking: { address: '10.0.0.1', port: 10001 } }
+
+function ingressOf(build: (scene: Scene) => readonly Version[]) {
+  const scene = createScene()
+  const compiler = createCompiler({ zone: 'west' })
+  compiler.apply([scene.put(ingressKey, ingress), ...build(scene)], scene.revision)
+  const table = compiler.table('west/ZoneIngress//in', { canBindPort80: false })
+  // The tests read what they need of the decoded listener.
+  const listener = decoded(table, typeUrls.listener)['inbound:10.0.0.1:10001'] as ListenerJson
+  return {
+    table,
+    listener,
+    snis: listener.filter_chains.flatMap((chain) => chain.filter_chain_match?.server_names ?? []),
+    clusters: decoded(table, typeUrls.cluster),
+  }
+}
+
+test('an ingress has a chain for the service, every pair of its tags, the whole set and what routes ask for', () => {
+  const { snis, clusters } = ingressOf((scene) => [
+    scene.put(zoned('west', 'Dataplane', 'a'), sidecar('10.0.0.2', 'echo', { a: '1', b: '2' })),
+    scene.put(global('MeshGatewayRoute', 'r'), {
+      ...httpRoute([
+        {
+          ...prefixRule('/'),
+          backends: [{ destination: { 'kuma.io/service': 'echo', 'kuma.io/protocol': 'http', a: '1' } }],
+        },
+        {
+          ...prefixRule('/m', 'other'),
+          filters: [{ mirror: { percentage: 1, backend: { destination: { 'kuma.io/service': 'echo', c: '3' } } } }],
+        },
+      ]),
+    }),
+  ])
+  expect(snis).toEqual(
+    [
+      'echo{a=1,b=2,kuma.io/protocol=http,kuma.io/zone=west,mesh=default}',
+      'echo{a=1,b=2,mesh=default}',
+      'echo{a=1,kuma.io/protocol=http,mesh=default}',
+      'echo{a=1,kuma.io/zone=west,mesh=default}',
+      'echo{a=1,mesh=default}',
+      'echo{b=2,kuma.io/zone=west,mesh=default}',
+      'echo{b=2,mesh=default}',
+      'echo{c=3,mesh=default}',
+      'echo{kuma.io/zone=west,mesh=default}',
+      'echo{mesh=default}',
+    ].sort(),
+  )
+  expect(clusters['default:echo']).toMatchObject({
+    type: 'EDS',
+    alt_stat_name: 'default_echo',
+    lb_subset_config: { fallback_policy: 'ANY_ENDPOINT' },
+  })
+})
+
+test('beyond 64 sets of a service only the whole ones are served', () => {
+  const many = Object.fromEntries(Array.from({ length: 12 }, (_unused, at) => [`tag-${at}`, 'x']))
+  const { snis } = ingressOf((scene) => [scene.put(zoned('west', 'Dataplane', 'a'), sidecar('10.0.0.2', 'echo', many))])
+  expect(snis).toHaveLength(2)
+  expect(snis).toContain('echo{mesh=default}')
+})
+
+test('SNIs that differ in letter case only are one chain, and a problem', () => {
+  const { snis, table } = ingressOf((scene) => [
+    scene.put(zoned('west', 'Dataplane', 'a'), sidecar('10.0.0.2', 'echo')),
+    scene.put(zoned('west', 'Dataplane', 'b'), sidecar('10.0.0.3', 'Echo')),
+  ])
+  expect(snis.map((sni) => sni.toLowerCase())).toEqual([...new Set(snis.map((sni) => sni.toLowerCase()))])
+  expect(snis).toContain('Echo{mesh=default}')
+  expect(table?.problems.map((one) => one.source)).toContain('sni/echo{mesh=default}')
+})
+
+test('without any service an ingress says who it is', () => {
+  const { table, snis } = ingressOf(() => [])
+  expect(snis).toEqual([])
+  expect(JSON.stringify(decoded(table, typeUrls.listener))).toContain(String.raw`{\"proxy\":\"in\",\"zone\":\"west\"}`)
+})
+
+interface AssignmentJson {
+  readonly endpoints?: readonly {
+    readonly locality?: { readonly zone: string }
+    readonly lb_endpoints: readonly {
+      readonly endpoint: {
+        readonly address: { readonly socket_address: { readonly address: string; readonly port_value: number } }
+      }
+      readonly load_balancing_weight: number
+      readonly metadata?: { readonly filter_metadata: Record<string, Record<string, string>> }
+    }[]
+  }[]
+}
+
+const remote = (scene: Scene, zone: string, name: string, tags: Record<string, string>, instances: number) =>
+  scene.put(zoned(zone, 'AvailableService', name), {
+    tags: { 'kuma.io/service': 'echo', 'kuma.io/zone': zone, ...tags },
+    instances,
+  })
+const way = (scene: Scene, zone: string, name: string, address?: string, port = 10001) =>
+  scene.put(zoned(zone, 'ZoneIngress', name, ''), {
+    networking: {
+      address: '10.0.0.1',
+      port: 10001,
+      ...(address ? { advertisedAddress: address, advertisedPort: port } : {}),
+    },
+  })
+const mesh = (scene: Scene, spec: object = mtlsMesh()) => scene.put(global('Mesh', 'default', ''), spec)
+
+function endpointsOf(build: (scene: Scene) => readonly Version[], tags: Record<string, string> = {}) {
+  const scene = createScene()
+  const client = {
+    networking: {
+      address: '10.0.0.9',
+      inbound: [{ port: 1, servicePort: 2, tags: { 'kuma.io/service': 'client' } }],
+      outbound: [{ port: 9000, tags: { 'kuma.io/service': 'echo', ...tags } }],
+    },
+  }
+  const compiler = createCompiler({ zone: 'east' })
+  compiler.apply([scene.put(zoned('east', 'Dataplane', 'client'), client), ...build(scene)], scene.revision)
+  const table = compiler.table('east/Dataplane/default/client', { canBindPort80: false })
+  // As above.
+  const [assignment] = Object.values(decoded(table, typeUrls.assignment)) as AssignmentJson[]
+  return {
+    table,
+    found: (assignment?.endpoints ?? []).flatMap((group) =>
+      group.lb_endpoints.map(({ endpoint, load_balancing_weight: weight }) => {
+        const { address, port_value: port } = endpoint.address.socket_address
+        return `${group.locality?.zone} ${address}:${port} ${weight}`
+      }),
+    ),
+    assignment,
+  }
+}
+
+test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Record<string, string>?]>([
+  [
+    'own instances weigh 1 where there are no others',
+    (s) => [mesh(s), s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo'))],
+    ['east 10.1.0.1:10080 1'],
+  ],
+  [
+    'an ingress weighs as much as the instances behind it, own ones times the number of ways',
+    (s) => [
+      mesh(s),
+      s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo')),
+      way(s, 'west', 'w1', '10.2.0.1'),
+      way(s, 'west', 'w2', '10.2.0.2'),
+      remote(s, 'west', 'x', {}, 3),
+    ],
+    ['east 10.1.0.1:10080 2', 'west 10.2.0.1:10001 3', 'west 10.2.0.2:10001 3'],
+  ],
+  [
+    'zones that do not offer the service count for nothing',
+    (s) => [
+      mesh(s),
+      s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo')),
+      way(s, 'west', 'w1', '10.2.0.1'),
+      way(s, 'north', 'n1', '10.3.0.1'),
+      remote(s, 'west', 'x', {}, 3),
+    ],
+    ['east 10.1.0.1:10080 1', 'west 10.2.0.1:10001 3'],
+  ],
+  [
+    'one coordinate counts once',
+    (s) => [mesh(s), way(s, 'west', 'w1', '10.2.0.1'), way(s, 'west', 'w2', '10.2.0.1'), remote(s, 'west', 'x', {}, 2)],
+    ['west 10.2.0.1:10001 2'],
+  ],
+  [
+    'tag sets of a zone are added up',
+    (s) => [
+      mesh(s),
+      way(s, 'west', 'w1', '10.2.0.1'),
+      remote(s, 'west', 'x', { v: '1' }, 2),
+      remote(s, 'west', 'y', { v: '2' }, 3),
+    ],
+    ['west 10.2.0.1:10001 5'],
+  ],
+  [
+    'tags choose among them',
+    (s) => [
+      mesh(s),
+      way(s, 'west', 'w1', '10.2.0.1'),
+      remote(s, 'west', 'x', { v: '1' }, 2),
+      remote(s, 'west', 'y', { v: '2' }, 3),
+    ],
+    ['west 10.2.0.1:10001 3'],
+    { v: '2' },
+  ],
+  [
+    'without mutual TLS there is no way out of the zone',
+    (s) => [mesh(s, {}), way(s, 'west', 'w1', '10.2.0.1'), remote(s, 'west', 'x', {}, 2)],
+    [],
+  ],
+  ['without an advertised address neither', (s) => [mesh(s), way(s, 'west', 'w1'), remote(s, 'west', 'x', {}, 2)], []],
+  [
+    'a name is no address',
+    (s) => [mesh(s), way(s, 'west', 'w1', 'ingress.example'), remote(s, 'west', 'x', {}, 2)],
+    [],
+  ],
+  [
+    'a zone that is switched off is left out',
+    (s) => [
+      mesh(s),
+      s.put(global('Zone', 'west', ''), { enabled: false }),
+      way(s, 'west', 'w1', '10.2.0.1'),
+      remote(s, 'west', 'x', {}, 2),
+    ],
+    [],
+  ],
+])('§4.6 endpoints: %s', (_title, build, expected, tags = {}) =>
+  expect(endpointsOf(build, tags).found).toEqual(expected),
+)
+
+test('endpoint metadata has the tags without the service, for both who ask', () => {
+  const { assignment } = endpointsOf((s) => [
+    mesh(s),
+    s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo', { v: '1' })),
+  ])
+  const tags = { 'kuma.io/protocol': 'http', 'kuma.io/zone': 'east', v: '1' }
+  expect(assignment?.endpoints?.[0]?.lb_endpoints[0]?.metadata?.filter_metadata).toEqual({
+    'envoy.lb': tags,
+    'envoy.transport_socket_match': tags,
+  })
+})

@@ -1,0 +1,137 @@
+import { expect, test } from 'vitest'
+import type { RouteModel } from '../../src/compile/model.ts'
+import { gatewayClusterName, weightBackends } from '../../src/gateway/backends.ts'
+import { compareEntries, type RouteEntry } from '../../src/gateway/order.ts'
+import { filtersOf, matchesOf } from '../../src/gateway/rules.ts'
+
+test('§4.1 the cluster hash has the value that Kuma gives', () => {
+  expect(
+    gatewayClusterName(
+      { 'kuma.io/service': 'echo-service' },
+      { 'kuma.io/service': 'gateway-default', port: 'http/8080' },
+    ),
+  ).toBe('echo-service-9f149ed9e14091ca')
+  expect(gatewayClusterName({ 'kuma.io/service': 'echo' }, {})).toBe('echo')
+})
+
+const backend = (service: string, weight?: number, tags: Record<string, string> = {}) => ({
+  ...(weight === undefined ? {} : { weight }),
+  destination: { 'kuma.io/service': service, ...tags },
+})
+
+test.each([
+  ['one backend without weight counts 1', [backend('a')], [1]],
+  ['one backend with weight 0 counts 1', [backend('a', 0)], [1]],
+  ['no weights at all count 1 each', [backend('a'), backend('b')], [1, 1]],
+  ['a 0 beside others is no traffic', [backend('a', 0), backend('b', 3)], [0, 3]],
+  ['equal destinations are added up', [backend('a', 2), backend('a', 3), backend('b', 5)], [5, 5]],
+  ['other tags are another cluster', [backend('a', 1), backend('a', 2, { version: 'v2' })], [1, 2]],
+])('§2.7 %s', (_title, backends, weights) => {
+  const found = weightBackends(backends, {})
+  expect(found.map((one) => one.weight).sort()).toEqual([...weights].sort())
+  expect(new Set(found.map((one) => one.cluster)).size).toBe(found.length)
+})
+
+test.each([
+  [{ match: 'PREFIX' as const, value: '/' }, [['prefix', '/', false]]],
+  [
+    { match: 'PREFIX' as const, value: '/a' },
+    [
+      ['exact', '/a', true],
+      ['prefix', '/a/', false],
+    ],
+  ],
+  [
+    { match: 'PREFIX' as const, value: '/a/' },
+    [
+      ['exact', '/a', true],
+      ['prefix', '/a/', false],
+    ],
+  ],
+  [{ match: 'EXACT' as const, value: '/a/' }, [['exact', '/a/', false]]],
+  [{ value: '/a' }, [['exact', '/a', false]]],
+  [{ match: 'REGEX' as const, value: '/a.*' }, [['regex', '/a.*', false]]],
+  [undefined, [['prefix', '/', false]]],
+])('§2.4 path %o', (path, expected) => {
+  const found = matchesOf({ ...(path ? { path } : {}), method: 'GET' })
+  expect(found.map((one) => [one.path.type, one.path.path, one.isTwin])).toEqual(expected)
+  expect(found.every((one) => one.method === 'GET')).toBe(true)
+})
+
+test('a match that asks for what is not served is left out', () => {
+  expect(matchesOf({ headers: [{ match: 'REGEX', name: 'x', value: '.' }] })).toEqual([])
+  expect(matchesOf({ queryParameters: [{ match: 'REGEX', name: 'x', value: '.' }] })).toEqual([])
+})
+
+test('§2.1 request headers: set, add, remove, and the host apart', () => {
+  expect(
+    filtersOf({
+      filters: [
+        {
+          requestHeader: {
+            set: [
+              { name: ':authority', value: 'h.example' },
+              { name: 'x-one', value: '1' },
+            ],
+          },
+        },
+        { requestHeader: { add: [{ name: 'x-two-b', value: '2' }], remove: ['x-three'] } },
+      ],
+    }),
+  ).toEqual({
+    setHeaders: [{ name: 'X-One', value: '1' }],
+    addHeaders: [{ name: 'X-Two-B', value: '2' }],
+    removeHeaders: ['X-Three'],
+    host: 'h.example',
+  })
+})
+
+const entry = (name: string, route: Partial<RouteModel>, more: Partial<RouteEntry> = {}): RouteEntry => ({
+  route: {
+    path: { type: 'prefix', path: '/' },
+    headers: [],
+    queries: [],
+    clusters: [{ name, weight: 1 }],
+    weighted: true,
+    requestMs: undefined,
+    idleMs: undefined,
+    setHeaders: [],
+    addHeaders: [],
+    removeHeaders: [],
+    ...route,
+  },
+  isTwin: false,
+  createdAtMs: 5,
+  source: 'm',
+  rule: 0,
+  match: 0,
+  ...more,
+})
+const header = { name: 'x', value: '1' }
+
+test('§2.6 the order in a virtual host, whatever the order of the routes', () => {
+  const ordered = [
+    entry('long exact', { path: { type: 'exact', path: '/abc' } }),
+    entry('exact', { path: { type: 'exact', path: '/a' } }),
+    entry('twin with method', { path: { type: 'exact', path: '/a' }, method: 'GET' }, { isTwin: true }),
+    entry('twin', { path: { type: 'exact', path: '/a' } }, { isTwin: true }),
+    entry('long prefix', { path: { type: 'prefix', path: '/a/b/' } }),
+    entry('method', { path: { type: 'prefix', path: '/a/' }, method: 'GET' }),
+    entry('two headers', { path: { type: 'prefix', path: '/a/' }, headers: [header, header] }),
+    entry('header and query', { path: { type: 'prefix', path: '/a/' }, headers: [header], queries: [header] }),
+    entry('header', { path: { type: 'prefix', path: '/a/' }, headers: [header] }),
+    entry('query', { path: { type: 'prefix', path: '/a/' }, queries: [header] }),
+    entry('plain a', { path: { type: 'prefix', path: '/a/' } }),
+    entry('plain b', { path: { type: 'prefix', path: '/b/' } }),
+    entry('oldest', {}, { createdAtMs: 1, source: 'z' }),
+    entry('by name', {}, { source: 'a' }),
+    entry('first rule', {}, { rule: 0, match: 1 }),
+    entry('second rule', {}, { rule: 1 }),
+    entry('second match', {}, { rule: 1, match: 1 }),
+    entry('regex', { path: { type: 'regex', path: '/a.*/b.*/c' } }),
+  ]
+  const names = (entries: readonly RouteEntry[]) => entries.map((one) => one.route.clusters[0]?.name)
+  expect(names([...ordered].reverse().sort(compareEntries))).toEqual(names(ordered))
+  const mixed = [...ordered.slice(7), ...ordered.slice(0, 7)]
+  expect(names(mixed.sort(compareEntries))).toEqual(names(ordered))
+})

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { hostnameContains, hostnamesMatch } from '../../src/match/hostnames.ts'
+import { bestMatch, compareRank, selects } from '../../src/match/tags.ts'
+
+test.each([
+  // a, b, do they have a host in common
+  ['foo.example.com', 'foo.example.com', true],
+  ['foo.example.com', 'bar.example.com', false],
+  ['*', 'foo.example.com', true],
+  ['*', '*.example.com', true],
+  ['*', '*', true],
+  ['*.com', 'foo.example.com', true],
+  ['*.com', '*.example.com', true],
+  ['*.example.com', 'foo.example.com', true],
+  ['*.example.com', 'a.b.example.com', true],
+  ['*.example.com', 'example.com', false],
+  ['*.example.com', '*.example.com', true],
+  ['*.example.com', '*.other.com', false],
+  ['*.com', 'telecom', false],
+  ['*.example.com', 'fooexample.com', false],
+])('§1.5 %s and %s: %s', (a, b, expected) => {
+  expect(hostnamesMatch(a, b)).toBe(expected)
+  expect(hostnamesMatch(b, a)).toBe(expected)
+})
+
+test('§1.5 containment has a direction', () => {
+  expect(hostnameContains('*.com', 'a.com')).toBe(true)
+  expect(hostnameContains('a.com', '*.com')).toBe(false)
+  expect(hostnameContains('*.a.com', '*.com')).toBe(false)
+})
+
+test.each([
+  [{ a: '1' }, { a: '1', b: '2' }, true],
+  [{ a: '*' }, { a: '1' }, true],
+  [{ a: '*' }, { b: '1' }, false],
+  [{ a: '1', b: '2' }, { a: '1' }, false],
+  [{}, { a: '1' }, true],
+])('selector %o on %o: %s', (selector: Record<string, string>, tags: Record<string, string>, expected) => {
+  expect(selects(selector, tags)).toBe(expected)
+})
+
+test('§3.6 more tags beat fewer, and exact ones beat stars', () => {
+  const tags = { 'kuma.io/service': 'a', version: 'v1' }
+  const star = bestMatch([{ match: { 'kuma.io/service': '*' } }], tags)
+  const exact = bestMatch([{ match: { 'kuma.io/service': '*' } }, { match: { 'kuma.io/service': 'a' } }], tags)
+  const two = bestMatch([{ match: { 'kuma.io/service': '*', version: '*' } }], tags)
+  expect(star && exact && two && [compareRank(exact, star) > 0, compareRank(two, exact) > 0]).toEqual([true, true])
+  expect(bestMatch([{ match: { 'kuma.io/service': 'b' } }], tags)).toBeUndefined()
+})

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest'
+import { permissionsBy } from '../../src/policies/mesh-traffic-permission/allowed.ts'
+import { defaultRetries, mergeRetries } from '../../src/policies/retry/retries.ts'
+import { defaultTimeouts, mergeTimeouts } from '../../src/policies/timeout/timeouts.ts'
+
+const everybody = { sources: [], destinations: [] }
+
+test('§3.6 a mesh without policies has the values of Kuma', () => {
+  expect(mergeTimeouts(undefined, defaultTimeouts.gateway)).toMatchObject({
+    connectMs: 5000,
+    requestMs: 15_000,
+    streamIdleMs: 5000,
+  })
+  expect(mergeTimeouts(undefined, defaultTimeouts.outbound)).toMatchObject({
+    streamIdleMs: 1_800_000,
+    idleMs: 3_600_000,
+  })
+  expect(mergeRetries(undefined)).toBe(defaultRetries)
+})
+
+test('a timeout policy changes what it says', () => {
+  const spec = {
+    ...everybody,
+    conf: { connectTimeout: '250ms', tcp: { idleTimeout: '1h' }, http: { requestTimeout: '0s', idleTimeout: '1m30s' } },
+  }
+  expect(mergeTimeouts(spec, defaultTimeouts.outbound)).toEqual({
+    connectMs: 250,
+    tcpIdleMs: 3_600_000,
+    idleMs: 90_000,
+    requestMs: 0,
+    streamIdleMs: 1_800_000,
+    maxStreamMs: 0,
+  })
+})
+
+test('a retry policy: its conditions in the names of Envoy, status codes with their condition', () => {
+  const http = {
+    numRetries: 3,
+    perTryTimeout: '200ms',
+    backOff: { baseInterval: '20ms', maxInterval: '1s' },
+    retryOn: ['all_5xx', 'connect_failure'],
+    retriableStatusCodes: [503],
+    retriableMethods: ['GET'],
+  }
+  expect(mergeRetries({ ...everybody, conf: { http, tcp: { maxConnectAttempts: 3 } } })).toEqual({
+    http: {
+      retries: 3,
+      perTryMs: 200,
+      backOff: { baseMs: 20, maxMs: 1000 },
+      retryOn: ['5xx', 'connect-failure', 'retriable-status-codes'],
+      statusCodes: [503],
+      methods: ['GET'],
+    },
+    grpc: undefined,
+    tcpAttempts: 3,
+  })
+  expect(mergeRetries({ ...everybody, conf: { grpc: {} } }).grpc?.retryOn).toEqual(defaultRetries.grpc?.retryOn)
+  expect(
+    mergeRetries({ ...everybody, conf: { http: { backOff: { baseInterval: '0s' } } } }).http?.backOff?.baseMs,
+  ).toBe(1)
+})
+
+test('a mesh permission: mesh and subsets, allowed and denied', () => {
+  const subset = { kind: 'MeshSubset', tags: { team: 'red' } }
+  expect(
+    permissionsBy('p', {
+      from: [
+        { targetRef: { kind: 'Mesh' }, default: { action: 'Allow' } },
+        { targetRef: subset, default: { action: 'Deny' } },
+      ],
+    }),
+  ).toEqual({
+    allow: [{ policy: 'MeshTrafficPermission:p', source: {} }],
+    deny: [{ policy: 'MeshTrafficPermission:p', source: { team: 'red' } }],
+  })
+})

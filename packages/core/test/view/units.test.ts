@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest'
+import { createUnits } from '../../src/view/units.ts'
+import { createView } from '../../src/view/view.ts'
+import { createScene, global, zoned } from '../compile/scene.ts'
+
+test('a unit is computed when asked for, and again only when what it read changed', () => {
+  const units = createUnits()
+  const [a, b] = [units.cell('a', 1), units.cell('b', 10)]
+  const parity = units.family('parity', () => a.read() % 2)
+  const text = units.family('text', (prefix: string) => `${prefix}${parity()}`)
+  const root = units.root('root', () => text('p') + b.read())
+  expect(units.counters.unitsCompiled).toBe(0)
+  expect(root.read().value).toBe('p110')
+  expect(units.counters.unitsCompiled).toBe(3)
+  a.write(3)
+  expect(units.drainTouched()).toEqual(['root'])
+  expect(root.read().value).toBe('p110')
+  // Parity came out the same, so nothing above it was computed.
+  expect(units.counters.unitsCompiled).toBe(4)
+  a.write(4)
+  expect(root.read().value).toBe('p010')
+  expect(units.counters.unitsCompiled).toBe(7)
+  a.write(4)
+  expect(units.drainTouched()).toEqual(['root'])
+  expect(units.drainTouched()).toEqual([])
+})
+
+test('a unit stops depending on what it no longer reads, and what nobody reads is dropped', () => {
+  const units = createUnits()
+  const [choice, a, b] = [units.cell('choice', 'a'), units.cell('a', 1), units.cell('b', 2)]
+  let dropped = 0
+  const c = units.cell('c', 3, () => {
+    dropped += 1
+  })
+  const viaC = units.family('via c', () => c.read())
+  const root = units.root('root', () => (choice.read() === 'a' ? a.read() + viaC() : b.read()))
+  expect(root.read().value).toBe(4)
+  choice.write('b')
+  expect(root.read().value).toBe(2)
+  expect(dropped).toBe(1)
+  units.drainTouched()
+  a.write(7)
+  c.write(9)
+  expect(units.drainTouched()).toEqual([])
+  choice.write('a')
+  expect(root.read().value).toBe(16)
+})
+
+test('what one unit drops while another takes it over stays alive', () => {
+  const units = createUnits()
+  const [first, source] = [units.cell('first', true), units.cell('source', 1)]
+  const shared = units.family('shared', () => source.read())
+  const left = units.family('left', () => (first.read() ? shared() : 0))
+  // Reads the shared unit before the left one lets go of it.
+  const root = units.root('root', () => (first.read() ? 0 : shared()) + left())
+  expect(root.read().value).toBe(1)
+  first.write(false)
+  expect(root.read().value).toBe(1)
+  source.write(5)
+  expect(root.read().value).toBe(5)
+})
+
+test('a part that throws is named, and the name goes when it is mended', () => {
+  const units = createUnits()
+  const cell = units.cell('cell', 0)
+  const bad = units.family('bad', () => {
+    if (cell.read() === 0) throw new Error('no zero')
+    return cell.read()
+  })
+  const middle = units.family('middle', () => units.attempt('row', () => bad()) ?? -1)
+  const root = units.root('root', () => middle())
+  expect(root.read()).toEqual({ value: -1, problems: [{ source: 'row', reason: 'no zero' }] })
+  cell.write(2)
+  expect(root.read()).toEqual({ value: 2, problems: [] })
+})
+
+test('a view answers absent keys and empty ranges, and tells when they fill', () => {
+  const units = createUnits()
+  const view = createView(units, 'east')
+  const scene = createScene()
+  const key = global('Mesh', 'default', '')
+  const root = units.root('root', () => [
+    view.row('global/Mesh//default')?.key.name,
+    view.named('Mesh', '', 'default')?.key.origin,
+  ])
+  expect(root.read().value).toEqual([undefined, undefined])
+  view.apply([scene.put(key, {})])
+  expect(units.drainTouched()).toEqual(['root'])
+  expect(root.read().value).toEqual(['default', 'global'])
+  view.apply([scene.remove(key)])
+  expect(root.read().value).toEqual([undefined, undefined])
+})
+
+test('of a zone row and a global row with one name the global one is in force', () => {
+  const units = createUnits()
+  const view = createView(units, 'east')
+  const scene = createScene()
+  const root = units.root('root', () => view.named('Mesh', '', 'default')?.key.origin)
+  view.apply([scene.put(zoned('east', 'Mesh', 'default', ''), {}), scene.put(zoned('west', 'Mesh', 'other', ''), {})])
+  expect(root.read().value).toBe('east')
+  view.apply([scene.put(global('Mesh', 'default', ''), {})])
+  expect(root.read().value).toBe('global')
+  view.apply([scene.remove(global('Mesh', 'default', ''))])
+  expect(root.read().value).toBe('east')
+  expect(view.named('Mesh', '', 'other')).toBeUndefined()
+})
