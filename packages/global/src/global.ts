@@ -8,7 +8,14 @@ import { openSealer } from '@zonemesh/plane/authority/seal.ts'
 import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { startHealth } from '@zonemesh/plane/health/health.ts'
-import { createClosers, createReconciler, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
+import {
+  createClosers,
+  createReconciler,
+  type Env,
+  openStore,
+  renewalEveryMs,
+  repeat,
+} from '@zonemesh/plane/lifecycle.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
@@ -123,7 +130,11 @@ export async function startGlobal(
     const owner = createAuthorityOwner(base)
     const authorities = createReconciler(log, 'the authorities of meshes', () => owner.reconcile())
     const watch = store.onMark(() => void authorities.wake())
-    closers.add('the watch for meshes', () => watch[Symbol.dispose]())
+    const renewal = repeat(clock, renewalEveryMs, () => authorities.wake())
+    closers.add('the watch for meshes', () => {
+      watch[Symbol.dispose]()
+      renewal[Symbol.dispose]()
+    })
     await authorities.wake()
 
     const sync = await startSyncServer(
@@ -137,6 +148,17 @@ export async function startGlobal(
       },
     )
     closers.add('sync', () => sync[Symbol.asyncDispose]())
+    // A zone that is disabled or deleted has nothing to say any more; its next session is refused with the reason.
+    const zoneWatch = createReconciler(log, 'the sessions of zones', async () => {
+      const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
+      // The kind says what its spec is.
+      const enabled = new Set(rows.filter((row) => (row.spec as ZoneSpec).enabled !== false).map((row) => row.key.name))
+      for (const [zone, status] of sync.zones()) {
+        if (status.connected && !enabled.has(zone)) sync.disconnect(zone, `the Zone "${zone}" is disabled or deleted`)
+      }
+    })
+    const zoneMarks = store.onMark(() => void zoneWatch.wake())
+    closers.add('the watch for zones', () => zoneMarks[Symbol.dispose]())
     const status = createStatus({ store, sync, clock })
     const plane: ApiPlane = {
       role: 'global',

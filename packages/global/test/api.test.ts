@@ -257,3 +257,21 @@ test('R18 a mesh with builtin mutual TLS gets its root; its backend cannot be sw
   const swapped = await call('PUT', '/meshes/secure', mesh('ca-2'))
   expect(swapped).toMatchObject({ status: 400, json: { invalid_parameters: [{ field: 'mtls.enabledBackend' }] } })
 })
+
+test('R19 overviews and insights exist for every kind that has them, in both spellings', async () => {
+  await call('PUT', '/zones/near', { type: 'Zone', name: 'near', enabled: true })
+  expect((await call('GET', '/zones/_overview')).json.items).toContainEqual(
+    expect.objectContaining({ type: 'ZoneOverview', name: 'near', zone: { enabled: true } }),
+  )
+  expect((await call('GET', '/zones+insights/near')).json).toMatchObject({ type: 'ZoneOverview', name: 'near' })
+  expect((await call('GET', '/zone-insights/near')).json).toMatchObject({ type: 'ZoneInsight', name: 'near' })
+  for (const path of [
+    '/meshes/default/dataplanes/_overview',
+    '/dataplanes+insights',
+    '/meshes/default/dataplane-insights',
+    '/zoneingresses/_overview',
+    '/zone-ingress-insights',
+  ]) {
+    expect(await call('GET', path)).toMatchObject({ status: 200, json: { total: 0, items: [], next: null } })
+  }
+})

@@ -25,6 +25,8 @@ export function createReconciler(log: Log, what: string, task: () => Promise<voi
   let running: Promise<void> | undefined
   let again = false
   async function loop(): Promise<void> {
+    // What a commit is waited for elsewhere goes first: this runs in the next turn of the loop.
+    await new Promise<void>((resolve) => setImmediate(resolve))
     do {
       again = false
       try {
@@ -44,6 +46,19 @@ export function createReconciler(log: Log, what: string, task: () => Promise<voi
     idle: (): Promise<void> => running ?? Promise.resolve(),
   }
 }
+
+/** Runs `task` again and again, `everyMs` after the last time, until disposed. */
+export function repeat(clock: Clock, everyMs: number, task: () => unknown): Disposable {
+  let timer = clock.after(everyMs, run)
+  function run(): void {
+    task()
+    timer = clock.after(everyMs, run)
+  }
+  return { [Symbol.dispose]: () => timer[Symbol.dispose]() }
+}
+
+/** How often a plane looks for authorities that are to be renewed: they are due half a month before they end. */
+export const renewalEveryMs = 3_600_000
 
 /** Closes things in the reverse order of their opening; every one gets its turn. */
 export function createClosers(log: Log) {

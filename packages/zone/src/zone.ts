@@ -12,7 +12,14 @@ import { openSealer } from '@zonemesh/plane/authority/seal.ts'
 import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { startHealth } from '@zonemesh/plane/health/health.ts'
-import { createClosers, createReconciler, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
+import {
+  createClosers,
+  createReconciler,
+  type Env,
+  openStore,
+  renewalEveryMs,
+  repeat,
+} from '@zonemesh/plane/lifecycle.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
@@ -138,6 +145,8 @@ export async function startZone(
       },
     })
     closers.add('the engine', () => engine.close())
+    const renewal = repeat(clock, renewalEveryMs, () => authorities.wake())
+    closers.add('renewal', () => renewal[Symbol.dispose]())
     const leases = createLeases({
       clock,
       log,

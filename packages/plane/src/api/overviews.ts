@@ -10,9 +10,21 @@ import { allRows, findRow, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './server.ts'
 
 const overviews = [
-  { kind: 'Dataplane', base: 'dataplane', insight: 'dataplaneInsight', legacy: 'dataplanes+insights' },
-  { kind: 'ZoneIngress', base: 'zoneIngress', insight: 'zoneIngressInsight', legacy: 'zoneingresses+insights' },
-  { kind: 'Zone', base: 'zone', insight: 'zoneInsight', legacy: 'zones+insights' },
+  {
+    kind: 'Dataplane',
+    base: 'dataplane',
+    insight: 'dataplaneInsight',
+    legacy: 'dataplanes+insights',
+    insights: 'dataplane-insights',
+  },
+  {
+    kind: 'ZoneIngress',
+    base: 'zoneIngress',
+    insight: 'zoneIngressInsight',
+    legacy: 'zoneingresses+insights',
+    insights: 'zone-ingress-insights',
+  },
+  { kind: 'Zone', base: 'zone', insight: 'zoneInsight', legacy: 'zones+insights', insights: 'zone-insights' },
 ] as const
 
 /** A resource with what its plane knows of it, in the shape that kumactl and the page of Kuma read. */
@@ -28,32 +40,50 @@ async function overview(plane: ApiPlane, kind: Kind, entry: (typeof overviews)[n
   }
 }
 
-/** Overviews (REST reference §1.6, §2.7) and the read-only insight collections. */
+/** What is known of a resource, as a resource of its own. One of which nothing is known is empty, as Kuma's are. */
+function insightOf(plane: ApiPlane, kind: Kind, row: Row): JsonObject {
+  return {
+    ...renderRow(kind, row, plane.origin, () => plane.insight(kind.name, row) ?? {}),
+    type: `${kind.name}Insight`,
+  }
+}
+
+type Render = (row: Row) => Promise<JsonObject>
+
+function listOf(plane: ApiPlane, kind: Kind, render: Render) {
+  return async (call: Call): Promise<Answer> => {
+    const { mesh } = call.params
+    if (mesh !== undefined) await requireMesh(plane, mesh)
+    const rows = await allRows(plane, { kind: kind.name, ...(mesh === undefined ? {} : { mesh }) })
+    return page(call, filterRows(plane, kind, rows, call.query), render)
+  }
+}
+
+function itemOf(plane: ApiPlane, kind: Kind, render: Render) {
+  return async (call: Call): Promise<Answer> => {
+    const { mesh = '', name = '' } = call.params
+    if (mesh !== '') await requireMesh(plane, mesh)
+    const row = await findRow(plane, kind, mesh, name)
+    if (!row) throw notFound('Could not retrieve a resource')
+    return { status: 200, body: await render(row) }
+  }
+}
+
+/** Overviews with their older spelling, and the read-only insight collections (REST reference §1.6, §2.4, §2.7). */
 export function registerOverviews(route: Router, plane: ApiPlane): void {
   for (const entry of overviews) {
     const kind = findKind(entry.kind)
     assert(kind, `the registry has no ${entry.kind}`)
-    const list = async (call: Call): Promise<Answer> => {
-      const { mesh } = call.params
-      if (mesh !== undefined) await requireMesh(plane, mesh)
-      const rows = await allRows(plane, { kind: kind.name, ...(mesh === undefined ? {} : { mesh }) })
-      return page(call, filterRows(plane, kind, rows, call.query), (row) => overview(plane, kind, entry, row))
+    const full: Render = (row) => overview(plane, kind, entry, row)
+    const alone: Render = async (row) => insightOf(plane, kind, row)
+    const scoped = kind.scope === 'mesh' ? '/meshes/:mesh/' : '/'
+    for (const root of new Set([scoped, '/'])) {
+      route('GET', `${root}${kind.path}/_overview`, listOf(plane, kind, full))
+      route('GET', `${root}${entry.legacy}`, listOf(plane, kind, full))
+      route('GET', `${root}${entry.insights}`, listOf(plane, kind, alone))
     }
-    const item = async (call: Call): Promise<Answer> => {
-      const { mesh = '', name = '' } = call.params
-      if (mesh !== '') await requireMesh(plane, mesh)
-      const row = await findRow(plane, kind, mesh, name)
-      if (!row) throw notFound('Could not retrieve a resource')
-      return { status: 200, body: await overview(plane, kind, entry, row) }
-    }
-    const root = kind.scope === 'mesh' ? '/meshes/:mesh/' : '/'
-    route('GET', `${root}${kind.path}/_overview`, list)
-    route('GET', `${root}${entry.legacy}`, list)
-    if (kind.scope === 'mesh') {
-      route('GET', `/${kind.path}/_overview`, list)
-      route('GET', `/${entry.legacy}`, list)
-    }
-    route('GET', `${root}${kind.path}/:name/_overview`, item)
-    route('GET', `${root}${entry.legacy}/:name`, item)
+    route('GET', `${scoped}${kind.path}/:name/_overview`, itemOf(plane, kind, full))
+    route('GET', `${scoped}${entry.legacy}/:name`, itemOf(plane, kind, full))
+    route('GET', `${scoped}${entry.insights}/:name`, itemOf(plane, kind, alone))
   }
 }
