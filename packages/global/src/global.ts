@@ -1,13 +1,11 @@
 import { hostname } from 'node:os'
 import type { ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
 import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
-import { startApi } from '@zonemesh/plane/api/server.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { openSealer } from '@zonemesh/plane/authority/seal.ts'
 import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
-import { startHealth } from '@zonemesh/plane/health/health.ts'
 import {
   createClosers,
   createReconciler,
@@ -16,6 +14,7 @@ import {
   renewalEveryMs,
   repeat,
 } from '@zonemesh/plane/lifecycle.ts'
+import { type PlanePorts, startServers } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
@@ -29,11 +28,8 @@ import { createStatus } from './status/status.ts'
 
 export type GlobalConfig = Values<typeof globalOptions>
 
-export interface RunningGlobal {
-  readonly apiPort: number
-  readonly apiTlsPort: number | undefined
+export interface RunningGlobal extends PlanePorts {
   readonly syncPort: number
-  readonly healthPort: number
   readonly pin: string
   close(): Promise<void>
 }
@@ -180,32 +176,12 @@ export async function startGlobal(
       join: { pin: tls.pin, syncPort: sync.port },
       decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),
     }
-    const api = await startApi(plane, {
-      host: config.host,
-      port: config.apiPort,
-      tls: { port: config.apiTlsPort, certificate: tls.certificate, key: tls.key },
+    const meter = () => ({
+      zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,
     })
-    closers.add('the API', () => api.close())
-    const health = await startHealth(
-      {
-        isReady: () => true,
-        meter: () => ({ zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length }),
-      },
-      { host: config.host, port: config.healthPort },
-    )
-    closers.add('health', () => health.close())
-    log.info(
-      { api: api.port, apiTls: api.tlsPort, sync: sync.port, health: health.port, store: store.id },
-      'the global control plane is ready',
-    )
-    return {
-      apiPort: api.port,
-      apiTlsPort: api.tlsPort,
-      syncPort: sync.port,
-      healthPort: health.port,
-      pin: tls.pin,
-      close: () => closers.close(),
-    }
+    const ports = await startServers(plane, config, tls, meter, closers)
+    log.info({ ...ports, sync: sync.port, store: store.id }, 'the global control plane is ready')
+    return { ...ports, syncPort: sync.port, pin: tls.pin, close: () => closers.close() }
   } catch (thrown) {
     await closers.close()
     throw thrown

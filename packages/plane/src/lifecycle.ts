@@ -78,3 +78,4 @@ export function createClosers(log: Log) {
     },
   }
 }
+export type Closers = ReturnType<typeof createClosers>

@@ -4,14 +4,12 @@ import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
 import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
 import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
-import { startApi } from '@zonemesh/plane/api/server.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { openSealer } from '@zonemesh/plane/authority/seal.ts'
 import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
-import { startHealth } from '@zonemesh/plane/health/health.ts'
 import {
   createClosers,
   createReconciler,
@@ -20,13 +18,14 @@ import {
   renewalEveryMs,
   repeat,
 } from '@zonemesh/plane/lifecycle.ts'
+import { type PlanePorts, startServers } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens } from '@zonemesh/plane/tokens/tokens.ts'
 import type { Join } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
@@ -47,12 +46,10 @@ import { startXdsServer } from './xds/server.ts'
 
 export type ZoneConfig = Values<typeof zoneOptions>
 
-export interface RunningZone {
+export interface RunningZone extends PlanePorts {
   readonly name: string
-  readonly apiPort: number
   readonly proxyPort: number
   readonly dnsPort: number
-  readonly healthPort: number
   close(): Promise<void>
 }
 
@@ -258,43 +255,16 @@ export async function startZone(
       join: { pin: tls.pin, proxyPort: xds.port },
       decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),
     }
-    const api = await startApi(plane, {
-      host: config.host,
-      port: config.apiPort,
-      tls: { port: config.apiTlsPort, certificate: tls.certificate, key: tls.key },
+    const meter = () => ({
+      zonemesh_units_compiled_total: compiler.counters.unitsCompiled,
+      zonemesh_proxies_connected: engine.live().length,
     })
-    closers.add('the API', () => api.close())
-    const health = await startHealth(
-      {
-        isReady: () => true,
-        meter: () => ({
-          zonemesh_units_compiled_total: compiler.counters.unitsCompiled,
-          zonemesh_proxies_connected: engine.live().length,
-        }),
-      },
-      { host: config.host, port: config.healthPort },
-    )
-    closers.add('health', () => health.close())
+    const ports = await startServers(plane, config, tls, meter, closers)
     log.info(
-      {
-        zone,
-        role,
-        api: api.port,
-        proxies: xds.port,
-        dns: resolver.port,
-        health: health.port,
-        global: join?.address ?? globalOrigin,
-      },
+      { zone, role, ...ports, proxies: xds.port, dns: resolver.port, global: join?.address ?? 'none' },
       'the zone control plane is ready',
     )
-    return {
-      name: zone,
-      apiPort: api.port,
-      proxyPort: xds.port,
-      dnsPort: resolver.port,
-      healthPort: health.port,
-      close: () => closers.close(),
-    }
+    return { ...ports, name: zone, proxyPort: xds.port, dnsPort: resolver.port, close: () => closers.close() }
   } catch (thrown) {
     await closers.close()
     throw thrown

@@ -1,4 +1,5 @@
 import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
@@ -9,21 +10,6 @@ import { readDocuments, readVariables, type SourceDocument } from '../documents.
 const pairs = z
   .union([z.string(), z.array(z.string())])
   .transform((value) => (typeof value === 'string' ? [value] : value))
-
-interface Outcome {
-  readonly index: number
-  readonly type: string
-  readonly mesh?: string
-  readonly name: string
-  readonly outcome: 'created' | 'updated' | 'unchanged' | 'refused' | 'skipped'
-  readonly detail?: string
-  readonly violations?: readonly {
-    readonly field: string
-    readonly reason: string
-    readonly choices?: readonly string[]
-  }[]
-  readonly warnings?: readonly string[]
-}
 
 const place = (document: SourceDocument): string =>
   `${document.file}, document ${document.number} (line ${document.line})`

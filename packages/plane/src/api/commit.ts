@@ -1,4 +1,5 @@
 import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import type { Violation } from '@zonemesh/core/kinds/kind.ts'
 import { type Change, parsePosition, positionText } from '@zonemesh/shared/store/store.ts'
 import { z } from 'zod'
 import { ApiError, badRequest } from './errors.ts'
@@ -14,15 +15,15 @@ const commitRequest = z.strictObject({
   intent: z.string().max(200).default('apply'),
 })
 
-/** What became of one document. */
-interface Outcome {
+/** What became of one document of a commit, in the order of the call. */
+export interface Outcome {
   readonly index: number
   readonly type: string
   readonly mesh?: string
   readonly name: string
   readonly outcome: 'created' | 'updated' | 'unchanged' | 'refused' | 'skipped'
   readonly detail?: string
-  readonly violations?: readonly { readonly field: string; readonly reason: string }[]
+  readonly violations?: readonly Violation[]
   readonly warnings?: readonly string[]
 }
 

@@ -1,0 +1,38 @@
+import type { ApiPlane } from './api/plane.ts'
+import { startApi } from './api/server.ts'
+import type { ServerTls } from './authority/server-tls.ts'
+import { type Meter, startHealth } from './health/health.ts'
+import type { Closers } from './lifecycle.ts'
+
+interface Config {
+  readonly host: string
+  readonly apiPort: number
+  readonly apiTlsPort: number
+  readonly healthPort: number
+}
+
+/** The ports in use, also where 0 was asked for. */
+export interface PlanePorts {
+  readonly apiPort: number
+  readonly apiTlsPort: number | undefined
+  readonly healthPort: number
+}
+
+/** Opens the ports that every control plane has: the REST API, the same over TLS, and health. */
+export async function startServers(
+  plane: ApiPlane,
+  config: Config,
+  tls: ServerTls,
+  meter: Meter,
+  closers: Closers,
+): Promise<PlanePorts> {
+  const api = await startApi(plane, {
+    host: config.host,
+    port: config.apiPort,
+    tls: { port: config.apiTlsPort, certificate: tls.certificate, key: tls.key },
+  })
+  closers.add('the API', () => api.close())
+  const health = await startHealth({ isReady: () => true, meter }, { host: config.host, port: config.healthPort })
+  closers.add('health', () => health.close())
+  return { apiPort: api.port, apiTlsPort: api.tlsPort, healthPort: health.port }
+}
