@@ -28,6 +28,11 @@ export interface Compiler {
    * ZoneIngress of the own zone; undefined when there is none.
    */
   table(proxy: string, facts: ProxyFacts): ProxyTable | undefined
+  /**
+   * Makes ready what `table` will need, at most so many units of it; true when all is. For a shell that must not hold its
+   * loop while a large gateway is compiled for the first time. `table` needs no preparation otherwise.
+   */
+  prepare(proxy: string, facts: ProxyFacts, unitsMax: number): boolean
   /** Leaves out a contribution until it changes, because Envoy refused it. Returns what `apply` returns. */
   exclude(source: string, hash: string): ReadonlySet<string>
   readonly counters: { readonly unitsCompiled: number }
@@ -79,36 +84,54 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
     return opened
   }
 
+  /** The compilation of a proxy of this zone, if there is its row. */
+  function find(proxy: string, facts: ProxyFacts): Proxy | undefined {
+    const { origin, kind } = parseKeyText(proxy)
+    if (origin !== zone || (kind !== 'Dataplane' && kind !== 'ZoneIngress') || !view.has(proxy)) return undefined
+    const found = proxies.get(proxy) ?? open(proxy, facts)
+    found.facts.write(facts)
+    units.drainTouched()
+    return found
+  }
+
   return {
     counters: units.counters,
     apply(versions, newMark) {
       mark = newMark
       view.apply(versions)
-      const touched = new Set(units.drainTouched())
+      const touched = new Set<string>()
       for (const version of versions) {
-        if (version.row) continue
         const text = keyText(version.key)
+        // Written again, even as it was when it was refused: it is tried again, and has its verdict again.
         exclusions.drop(text)
+        if (version.row) continue
         const gone = proxies.get(text)
         if (!gone) continue
         gone.root.close()
         proxies.delete(text)
         touched.add(text)
       }
+      for (const text of units.drainTouched()) touched.add(text)
       return touched
     },
     table(proxy, facts) {
-      const { origin, kind } = parseKeyText(proxy)
-      if (origin !== zone || (kind !== 'Dataplane' && kind !== 'ZoneIngress') || !view.has(proxy)) return undefined
-      const found = proxies.get(proxy) ?? open(proxy, facts)
-      found.facts.write(facts)
+      const found = find(proxy, facts)
+      if (!found) return undefined
       const { value: model, problems } = found.root.read()
-      units.drainTouched()
       if (!model) return undefined
       if (found.made?.model !== model || found.made.problems !== problems) {
         found.made = { model, problems, table: emit(model, mark, problems) }
       }
       return found.made.table
+    },
+    prepare(proxy, facts, unitsMax) {
+      const found = find(proxy, facts)
+      return (
+        !found ||
+        units.within(unitsMax, () => {
+          found.root.read()
+        })
+      )
     },
     exclude(source, hash) {
       exclusions.add(source, hash)

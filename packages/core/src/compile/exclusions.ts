@@ -22,7 +22,7 @@ export function createExclusions(units: Units) {
       return cell.read().has(hash)
     },
     add: (source: string, hash: string): void => set(source, new Set([...(hashesBySource.get(source) ?? none), hash])),
-    /** The row is gone. */
+    /** The row is gone or was written again. */
     drop: (source: string): void => {
       if (hashesBySource.has(source)) set(source, none)
     },

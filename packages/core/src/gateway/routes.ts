@@ -4,7 +4,7 @@ import type { RouteModel, RouteTableModel, VirtualHostModel } from '../compile/m
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { backendService, type MeshGatewayRouteSpec, type RouteRule } from '../kinds/mesh-gateway-route.ts'
 import { type Connections, chooseForRoute } from '../match/connections.ts'
-import { compareHostnames, hostnameContains, hostnamesMatch } from '../match/hostnames.ts'
+import { compareHostnames } from '../match/hostnames.ts'
 import { parseTags, selects, sortedTags, tagsText } from '../match/tags.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
 import type { RetrySpec } from '../policies/retry/retry.ts'
@@ -14,6 +14,7 @@ import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { unresolvedBackend, weightBackends } from './backends.ts'
+import { planHosts } from './hosts.ts'
 import { compareEntries, type RouteEntry } from './order.ts'
 import { filtersOf, matchesOf } from './rules.ts'
 import type { GatewayPort, GatewaySelection } from './select.ts'
@@ -34,11 +35,6 @@ interface ServedHost {
   readonly model: VirtualHostModel
   readonly destinations: readonly Destination[]
   readonly contributions: readonly (readonly [key: string, hash: string])[]
-}
-
-interface HostPlan {
-  readonly listenerTags: string
-  readonly routes: readonly string[]
 }
 
 const nothing: RoutePart = { entries: [], destinations: [] }
@@ -74,38 +70,11 @@ export function createGatewayRoutes(
       .sort()
   })
 
-  /** Which hosts there are on a port and which routes each has. */
-  const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string) => {
-    const hosts = portOf(selection.ports(gateway, own), port)?.hosts ?? []
-    const planByHost = new Map<string, { listenerTags: string; routes: Set<string> }>(
-      hosts.map((host) => [host.hostname, { listenerTags: host.tagsText, routes: new Set() }]),
-    )
-    const namesOf = (key: string): readonly string[] => binding(key)?.hostnames ?? []
-    const any = hosts.find((host) => host.hostname === '*')
-    const onAny = any ? attached(mesh, any.tagsText) : []
-    // All hosts first, then the routes: the result must not depend on the order of the routes.
-    for (const name of onAny.flatMap(namesOf)) {
-      if (any && !planByHost.has(name)) planByHost.set(name, { listenerTags: any.tagsText, routes: new Set() })
-    }
-    for (const key of onAny) {
-      const names = namesOf(key)
-      for (const [host, { routes }] of planByHost) {
-        if (names.length === 0 ? host === '*' : names.some((name) => hostnameContains(name, host))) routes.add(key)
-      }
-    }
-    for (const { hostname, tagsText: tags } of hosts) {
-      if (hostname === '*') continue
-      for (const key of attached(mesh, tags)) {
-        const names = namesOf(key)
-        if (names.length === 0 || names.some((name) => hostnamesMatch(name, hostname))) {
-          planByHost.get(hostname)?.routes.add(key)
-        }
-      }
-    }
-    return new Map<string, HostPlan>(
-      [...planByHost].map(([host, { listenerTags, routes }]) => [host, { listenerTags, routes: [...routes].sort() }]),
-    )
-  })
+  const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string) =>
+    planHosts(portOf(selection.ports(gateway, own), port)?.hosts ?? [], (listener) =>
+      attached(mesh, listener.tagsText).map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] })),
+    ),
+  )
 
   const hostPlan = units.family('host', (mesh: string, gateway: string, own: string, port: string, host: string) =>
     plan(mesh, gateway, own, port).get(host),

@@ -44,6 +44,8 @@ export type Family<A extends readonly string[], T> = (...names: A) => T
 export function createUnits() {
   let reading: { readonly node: Node; readonly sources: Set<Node>; readonly problems: Problem[] } | undefined
   const touched = new Set<Node>()
+  /** How many units may still be computed before a pause. */
+  let budget = Number.POSITIVE_INFINITY
   const counters = { unitsCompiled: 0 }
 
   function mark(node: Node, state: 'suspect' | 'dirty'): void {
@@ -69,12 +71,19 @@ export function createUnits() {
   }
 
   function compute(node: Node): void {
+    if (budget <= 0) throw pause
     const outer = reading
     const mine = { node, sources: new Set<Node>(), problems: [] as Problem[] }
     reading = mine
-    counters.unitsCompiled += 1
     const outcome = outcomeOf(() => node.compute?.())
     reading = outer
+    if (!outcome.ok && outcome.error === pause) {
+      // It stays dirty, and holds on to what it read already.
+      node.sources = [...new Set([...node.sources, ...mine.sources])]
+      throw pause
+    }
+    budget -= 1
+    counters.unitsCompiled += 1
     settle(node, [...mine.sources])
     const problems = collect(mine.problems, node.sources)
     const unchanged = sameOutcome(node.outcome, outcome)
@@ -165,6 +174,7 @@ export function createUnits() {
     attempt<T>(source: string, part: () => T): T | undefined {
       const outcome = outcomeOf(part)
       if (outcome.ok) return outcome.value
+      if (outcome.error === pause) throw pause
       reading?.problems.push({ source, reason: messageOf(outcome.error) })
       return undefined
     },
@@ -200,6 +210,22 @@ export function createUnits() {
         },
       }
     },
+    /**
+     * Runs `read` until it has computed so many units; false if there is more to do. What was computed is kept, so the
+     * next call goes on from there. Units have no effects, so nothing is lost by leaving one in the middle.
+     */
+    within(unitsMax: number, read: () => void): boolean {
+      budget = unitsMax
+      try {
+        read()
+        return true
+      } catch (thrown) {
+        if (thrown === pause) return false
+        throw thrown
+      } finally {
+        budget = Number.POSITIVE_INFINITY
+      }
+    },
     /** Names of the roots that may have changed since the last call. */
     drainTouched(): string[] {
       const names = [...touched].map((node) => node.name)
@@ -209,6 +235,9 @@ export function createUnits() {
   }
 }
 export type Units = ReturnType<typeof createUnits>
+
+/** Thrown through all units that are being computed when the budget is used up. */
+const pause = new Error('invariant broken: a pause was taken for an error')
 
 function outcomeOf<T>(part: () => T): Outcome<T> {
   try {

@@ -1,6 +1,7 @@
 import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { type IndexEntry, indexEntriesOf, ranges } from './indexes.ts'
+import { same } from './same.ts'
 import type { Cell, Units } from './units.ts'
 
 /** Kinds whose rows belong to a zone. Of all others one row per name is in force, and the global's wins. */
@@ -66,12 +67,14 @@ export function createView(units: Units, zone: string) {
   /** Brings indexes and readers of one key up to date with what is stored. */
   function update(text: string): void {
     const row = visible(text)
-    for (const entry of entriesByRow.get(text) ?? []) count(entry, text, -1)
+    rowCells.get(text)?.write(row)
+    const before = entriesByRow.get(text) ?? []
     const entries = row ? entriesOf(row) : []
+    if (same(before, entries)) return
+    for (const entry of before) count(entry, text, -1)
     for (const entry of entries) count(entry, text, 1)
     if (entries.length > 0) entriesByRow.set(text, entries)
     else entriesByRow.delete(text)
-    rowCells.get(text)?.write(row)
   }
 
   function readRow(text: string): Row | undefined {

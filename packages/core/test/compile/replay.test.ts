@@ -52,6 +52,8 @@ test('L3 any sequence of changes ends in the bytes of a build from nothing, what
           const versions = steps.map((step) => versionOf(scene, step))
           for (const proxy of compiler.apply(versions, scene.revision)) pending.add(proxy)
           for (const proxy of proxiesOf(scene).filter((_one, at) => (asked >> (at % 3)) & 1)) {
+            // In the smallest steps for some: a pause must lose nothing.
+            while (asked % 2 === 0 && !compiler.prepare(proxy, facts, 2));
             const table = compiler.table(proxy, facts)
             // Who was not said to be touched has the very same table.
             if (seen.has(proxy) && !pending.has(proxy)) expect(table).toBe(seen.get(proxy))
