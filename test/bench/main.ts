@@ -6,9 +6,10 @@ import { createClient } from '@zonemesh/cli/client.ts'
 import { requestOnce, untilAnswer } from '@zonemesh/cli/demo/http.ts'
 import { changeRoute, prove } from '@zonemesh/cli/demo/prove.ts'
 import { type Demo, startDemo } from '@zonemesh/cli/demo/run.ts'
-import { defaultScene } from '@zonemesh/cli/demo/scene.ts'
+import { defaultScene, freePorts } from '@zonemesh/cli/demo/scene.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { type Figure, figureJson, figureLines } from './figures.ts'
 import { measureFloor } from './floor.ts'
 import { storeDataplanes, storeRoutes } from './load.ts'
@@ -35,6 +36,41 @@ async function routeChanges(demo: Demo, name: string, target: NonNullable<Figure
   figures.push({ name, unit: 'ms', samples, target })
 }
 
+/** A figure that a plane counts, read from its metrics. */
+async function counted(address: string, name: string): Promise<number> {
+  const text = await (await fetch(`${address}/metrics`)).text()
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
+}
+
+const revisionOf = async (address: string): Promise<number> =>
+  ((await (await fetch(`${address}/_status`)).json()) as { revision: number }).revision
+
+/** What a route change costs, in counts: these do not depend on the machine, so the short form holds them. */
+async function costOfChanges(demo: Demo): Promise<void> {
+  const { east } = demo.zones
+  const read = async () => ({
+    units: await counted(east.healthAddress, 'zonemesh_units_compiled_total'),
+    globalCommits: await revisionOf(demo.globalAddress),
+    zoneCommits: await revisionOf(east.apiAddress),
+  })
+  const changes = 10
+  const before = await read()
+  for (let index = 0; index < changes; index += 1)
+    await changeRoute(demo, index % 2 === 0 ? demo.scene.version2 : demo.scene.version1)
+  const after = await read()
+  const limits = { units: 12, globalCommits: 1, zoneCommits: 1 }
+  for (const key of ['units', 'globalCommits', 'zoneCommits'] as const) {
+    const each = (after[key] - before[key]) / changes
+    const name = {
+      units: 'units compiled in east per route change',
+      globalCommits: 'commits of the global per route change',
+      zoneCommits: 'commits of east per route change',
+    }[key]
+    figures.push({ name, unit: 'count', samples: [each], target: { max: limits[key] } })
+    if (!(each <= limits[key])) failures.push(`${name}: expected at most ${limits[key]}, found ${each}`)
+  }
+}
+
 /** An inbound of a new service on a running sidecar in west: when does its name answer in east, and east's gateway route to it? */
 async function newServices(demo: Demo): Promise<void> {
   const { mesh, gateway, listenerTag, hostname } = demo.scene
@@ -47,6 +83,7 @@ async function newServices(demo: Demo): Promise<void> {
   const path = `/meshes/${mesh}/dataplanes/echo-1`
   const original = (await west.need('GET', path)).json as { networking: { inbound: { port: number }[] } }
   const [first] = original.networking.inbound
+  const ports = await freePorts(systemRandom, counts.newServices)
   const names: number[] = []
   const routes: number[] = []
   for (let index = 0; index < counts.newServices; index += 1) {
@@ -75,7 +112,7 @@ async function newServices(demo: Demo): Promise<void> {
     )
     const inbound = {
       ...first,
-      port: (first?.port ?? 0) + 1 + index,
+      port: ports[index] ?? 0,
       tags: { 'kuma.io/service': service, 'kuma.io/protocol': 'http' },
     }
     const { networking, ...rest } = original
@@ -257,6 +294,7 @@ try {
     target: { max: 0 },
   })
   if (failed > 0) failures.push(`${failed} of ${requests} requests failed while routes changed`)
+  await costOfChanges(running)
   say(`${counts.newServices} new services …`)
   await newServices(running)
   say('idle …')

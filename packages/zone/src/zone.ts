@@ -18,7 +18,7 @@ import {
   renewalEveryMs,
   repeat,
 } from '@zonemesh/plane/lifecycle.ts'
-import { type PlanePorts, startServers } from '@zonemesh/plane/servers.ts'
+import type { PlanePorts } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
@@ -259,6 +259,8 @@ export async function startZone(
       zonemesh_units_compiled_total: compiler.counters.unitsCompiled,
       zonemesh_proxies_connected: engine.live().length,
     })
+    // Loaded only now: names and proxies, which have waited, are served before the API is read from disk.
+    const { startServers } = await import('@zonemesh/plane/servers.ts')
     const ports = await startServers(plane, config, tls, meter, closers)
     log.info(
       { zone, role, ...ports, proxies: xds.port, dns: resolver.port, global: join?.address ?? 'none' },

@@ -19,6 +19,14 @@ export const demoFolder = join(root, 'demo')
 const local = '127.0.0.1'
 const limitMs = 60_000
 
+/** The addresses of one zone of a demo. */
+export interface DemoZone {
+  readonly apiAddress: string
+  readonly healthAddress: string
+  readonly dnsPort: number
+  readonly proxyPort: number
+}
+
 /** The addresses of a running demo. */
 export interface Demo {
   readonly scene: Scene
@@ -26,9 +34,7 @@ export interface Demo {
   readonly global: Client
   readonly globalAddress: string
   readonly adminTokenFile: string
-  readonly zones: Readonly<
-    Record<'east' | 'west', { readonly apiAddress: string; readonly dnsPort: number; readonly proxyPort: number }>
-  >
+  readonly zones: Readonly<Record<'east' | 'west', DemoZone>>
   readonly gatewayPort: number
   readonly delegatedPort: number
   readonly delegatedKind: 'nginx' | 'node'
@@ -156,7 +162,7 @@ export async function startDemo(scene: Scene, folder: string, steps: Steps, sign
     // The API says who may join and whom to trust.
     const { pin } = (await global.need('GET', '/_join')).json as { readonly pin: string }
 
-    const zones: Record<string, { apiAddress: string; dnsPort: number; proxyPort: number }> = {}
+    const zones: Record<string, DemoZone> = {}
     for (const zone of ['east', 'west']) {
       await global.need('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
       const join_ = encodeJoin({
@@ -185,7 +191,12 @@ export async function startDemo(scene: Scene, folder: string, steps: Steps, sign
         '--dns-port',
         `${dnsPort}`,
       ])
-      zones[zone] = { apiAddress: `http://${local}:${api}`, dnsPort, proxyPort }
+      zones[zone] = {
+        apiAddress: `http://${local}:${api}`,
+        healthAddress: `http://${local}:${health}`,
+        dnsPort,
+        proxyPort,
+      }
     }
     const { east, west } = zones
     if (!east || !west) throw new Error('a zone is missing')

@@ -1,0 +1,117 @@
+import { X509Certificate } from 'node:crypto'
+import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
+import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { expect, test } from 'vitest'
+import { createSecrets } from '../../src/secrets/secrets.ts'
+
+const hourMs = 3_600_000
+const need = {
+  type: 'identity',
+  name: 'identity_cert:secret:default',
+  mesh: 'default',
+  services: ['echo'],
+  tags: ['version/v1'],
+} as const
+
+/** A standalone zone's authorities over a memory store, with a mesh whose workload certificates live for two hours. */
+async function scene() {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  const store = createMemoryStore({ clock, random: createSeededRandom(7) })
+  const base = {
+    store,
+    sealer: openSealer(undefined),
+    origin: 'home',
+    zone: 'home',
+    clock,
+    log: silentLog,
+    commit: store.commit,
+  }
+  await store.commit({
+    changes: [
+      {
+        op: 'put',
+        key: { origin: 'home', kind: 'Mesh', mesh: '', name: 'default' },
+        labels: {},
+        spec: {
+          mtls: {
+            enabledBackend: 'ca-1',
+            backends: [{ name: 'ca-1', type: 'builtin', dpCert: { rotation: { expiration: '2h' } } }],
+          },
+        },
+      },
+    ],
+    subject: 'test',
+    intent: 'test',
+  })
+  const owner = createAuthorityOwner(base)
+  const holder = createAuthorityHolder(base)
+  await holder.reconcile()
+  await owner.reconcile()
+  expect(await holder.reconcile()).toEqual(new Set(['default']))
+  const waiting: (() => void)[] = []
+  const secrets = createSecrets({ holder, clock, log: silentLog }, () => {
+    for (const wake of waiting.splice(0)) wake()
+  })
+  const nextChange = () => new Promise<void>((resolve) => waiting.push(resolve))
+  return { clock, owner, holder, secrets, nextChange, store }
+}
+
+test('Z13 a workload certificate names the services and tags of its proxy, is signed by the zone, and leads to the root of the mesh', async () => {
+  const { secrets, holder, nextChange } = await scene()
+  expect(secrets.resolve(need)).toBeUndefined()
+  await nextChange()
+  expect(secrets.resolve(need)?.name).toBe(need.name)
+  const identity = secrets.identityOf(need)
+  const [leaf = '', intermediate = ''] = (identity?.certificate ?? '').split(/(?<=-----END CERTIFICATE-----\n)/)
+  const root = new X509Certificate(holder.roots('default') ?? '')
+  const [a, b] = [new X509Certificate(leaf), new X509Certificate(intermediate)]
+  expect(a.subjectAltName).toBe('URI:spiffe://default/echo, URI:kuma://version/v1')
+  expect([a.verify(b.publicKey), b.verify(root.publicKey), a.ca, b.ca, root.ca]).toEqual([
+    true,
+    true,
+    false,
+    true,
+    true,
+  ])
+  expect(identity && identity.notAfterMs - identity.issuedAtMs).toBe(2 * hourMs)
+})
+
+test('Z14 it is made anew after four fifths of its life, without anybody asking', async () => {
+  const { clock, secrets, nextChange } = await scene()
+  secrets.resolve(need)
+  await nextChange()
+  const first = secrets.resolve(need)?.version
+  clock.advance(1.5 * hourMs)
+  expect(secrets.resolve(need)?.version).toBe(first)
+  const changed = nextChange()
+  clock.advance(0.1 * hourMs)
+  await changed
+  expect(secrets.resolve(need)?.version).not.toBe(first)
+  secrets.close()
+})
+
+test('Z15 the zone asks for a new authority half a month before the old one ends, and gets it', async () => {
+  const { clock, owner, holder } = await scene()
+  const before = holder.notAfterMs('default') ?? 0
+  clock.advance(14 * 24 * hourMs)
+  await owner.reconcile()
+  expect(await holder.reconcile()).toEqual(new Set())
+  clock.advance(2 * 24 * hourMs)
+  await owner.reconcile()
+  expect(await holder.reconcile()).toEqual(new Set(['default']))
+  expect(holder.notAfterMs('default')).toBeGreaterThan(before)
+})
+
+test('Z16 keys lie closed in the store, and the root key is nowhere but with its owner', async () => {
+  const { store } = await scene()
+  for (const kind of ['MeshRoot', 'AuthorityKey', 'AuthorityRequest', 'AuthorityCertificate']) {
+    const rows = await store.scan({ kind })
+    expect(rows.length).toBeGreaterThan(0)
+    expect(JSON.stringify(rows)).not.toContain('PRIVATE KEY')
+  }
+})
