@@ -19,6 +19,7 @@ import { sightRules } from '@zonemesh/plane/sight.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import { observeCommits } from '@zonemesh/plane/with-commit.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -115,8 +116,14 @@ export async function startGlobal(
   const { clock, log } = env
   const closers = createClosers(log)
   try {
-    const store = await openStore(env, config.dataDir, config.historyRevisions)
-    closers.add('the store', () => store.close())
+    const raw = await openStore(env, config.dataDir, config.historyRevisions)
+    closers.add('the store', () => raw.close())
+    const store = observeCommits(raw, (versions) => {
+      const kinds = new Set(versions.map((version) => version.key.kind))
+      for (const follower of followers) if (follower.kinds.some((kind) => kinds.has(kind))) void follower.wake()
+    })
+    /** Who acts on changes of a kind, each in its own time. */
+    const followers: { readonly kinds: readonly string[]; wake(): unknown }[] = []
     const sealer = openSealer(config.dataDir)
     const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
     await ensureDefaults(store)
@@ -125,12 +132,9 @@ export async function startGlobal(
     const tokens = createTokens(env, createKeySource({ ...base, owns: () => true }))
     const owner = createAuthorityOwner(base)
     const authorities = createReconciler(log, 'the authorities of meshes', () => owner.reconcile())
-    const watch = store.onMark(() => void authorities.wake())
+    followers.push({ kinds: ['Mesh', 'AuthorityRequest'], wake: authorities.wake })
     const renewal = repeat(clock, renewalEveryMs, () => authorities.wake())
-    closers.add('the watch for meshes', () => {
-      watch[Symbol.dispose]()
-      renewal[Symbol.dispose]()
-    })
+    closers.add('renewal', () => renewal[Symbol.dispose]())
     await authorities.wake()
 
     const sync = await startSyncServer(
@@ -145,7 +149,7 @@ export async function startGlobal(
     )
     closers.add('sync', () => sync[Symbol.asyncDispose]())
     // A zone that is disabled or deleted has nothing to say any more; its next session is refused with the reason.
-    const zoneWatch = createReconciler(log, 'the sessions of zones', async () => {
+    const zoneSessions = createReconciler(log, 'the sessions of zones', async () => {
       const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
       // The kind says what its spec is.
       const enabled = new Set(rows.filter((row) => (row.spec as ZoneSpec).enabled !== false).map((row) => row.key.name))
@@ -153,8 +157,7 @@ export async function startGlobal(
         if (status.connected && !enabled.has(zone)) sync.disconnect(zone, `the Zone "${zone}" is disabled or deleted`)
       }
     })
-    const zoneMarks = store.onMark(() => void zoneWatch.wake())
-    closers.add('the watch for zones', () => zoneMarks[Symbol.dispose]())
+    followers.push({ kinds: ['Zone'], wake: zoneSessions.wake })
     const status = createStatus({ store, sync, clock })
     const plane: ApiPlane = {
       role: 'global',

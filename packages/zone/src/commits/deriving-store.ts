@@ -1,3 +1,4 @@
+import { withCommit } from '@zonemesh/plane/with-commit.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { isNewer } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/store/store.ts'
@@ -54,25 +55,11 @@ export function deriveOnCommit(
     return outcome
   }
 
-  return {
-    id: store.id,
-    incarnation: store.incarnation,
-    head: () => store.head(),
-    mark: () => store.mark(),
-    get: (key) => store.get(key),
-    scan: (selection, options) => store.scan(selection, options),
-    changesSince: (after, through, options) => store.changesSince(after, through, options),
-    history: (key) => store.history(key),
-    records: (options) => store.records(options),
-    standing: (position) => store.standing(position),
-    onMark: (listener) => store.onMark(listener),
-    close: () => store.close(),
-    commit(input) {
-      const next = last.then(() => commit(input))
-      last = next.catch(() => undefined)
-      return next
-    },
-  }
+  return withCommit(store, (input) => {
+    const next = last.then(() => commit(input))
+    last = next.catch(() => undefined)
+    return next
+  })
 }
 
 /** Gives the derivations all live rows, before the first commit. */

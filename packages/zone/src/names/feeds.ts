@@ -30,7 +30,7 @@ export function createNameFeeds(deps: { readonly names: Names; readonly storeId:
 
   function tableFor(one: Open): NamesTable {
     const reachable = one.spec()?.networking?.transparentProxying?.reachableServices
-    const all = !reachable || reachable.includes('*')
+    const all = !reachable?.length || reachable.includes('*')
     const addressesByName = new Map<string, readonly string[]>()
     for (const [name, { service, number }] of deps.names.forMesh(one.mesh)) {
       if (!all && !reachable.includes(service)) continue

@@ -79,14 +79,16 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
 
   return {
     opened(proxy: string, stream: ProxyStream): void {
+      const former = known.get(proxy)
       known.set(proxy, {
         subscription: { id: stream.id, connectTime: new Date(stream.connectedAtMs).toISOString() },
         metadata: stream.metadata,
         acknowledged: 0,
         rejected: 0,
         lastUpdateMs: deps.clock.wallMs(),
-        verdicts: new Map(),
-        envoyExits: known.get(proxy)?.envoyExits ?? 0,
+        // What was refused for its content is left out for this stream too; an address that was taken may be free now.
+        verdicts: new Map([...(former?.verdicts ?? [])].filter(([, one]) => one.kind === 'content')),
+        envoyExits: former?.envoyExits ?? 0,
       })
       changed()
     },
