@@ -1,5 +1,6 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
@@ -13,10 +14,21 @@ export interface Env {
   readonly log: Log
 }
 
+/** Makes a folder and those above it. One by one: Node's own recursion never ends where nothing can be made, as in /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return
+  makeFolder(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (cause) {
+    throw new Error(`cannot make the data folder ${path}: ${messageOf(cause)}`, { cause })
+  }
+}
+
 /** The store of a plane: a file in its data folder, or memory without one. */
 export async function openStore(env: Env, dataDir: string | undefined, horizonRevisions: number): Promise<Store> {
   if (dataDir === undefined) return createMemoryStore(env, { horizonRevisions })
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  makeFolder(resolve(dataDir))
   return openSqliteStore(env, { path: join(dataDir, 'store.db'), horizonRevisions })
 }
 

@@ -27,6 +27,10 @@ export function createProcesses(folder: string) {
   /** Ended on purpose. */
   const expected = new Set<Running>()
   let stopping = false
+  // Whatever ends this process, a bug included, ends the others: their groups are their own, so nobody else would.
+  process.once('exit', () => {
+    for (const one of running.values()) one.process.kill('SIGKILL')
+  })
 
   function start(
     name: string,
