@@ -16,7 +16,7 @@ export function kindByWord(word: string): Kind {
     publicKinds.flatMap((kind) => [kind.name.toLowerCase(), kind.path]),
   )
   throw new CommandError(
-    `unknown kind "${word}"${candidate ? `; did you mean "${candidate}"?` : ''} Known: ${publicKinds.map((kind) => kind.name.toLowerCase()).join(', ')}`,
+    `unknown kind "${word}"${candidate ? `; did you mean "${candidate}"?` : ''} (known: ${publicKinds.map((kind) => kind.name.toLowerCase()).join(', ')})`,
     2,
   )
 }
