@@ -38,8 +38,8 @@ export interface Outcome {
 }
 
 /** Runs a program to its end and keeps what it says. */
-export async function run(command: string, args: readonly string[], input = ''): Promise<Outcome> {
-  const child = spawn(command, [...args], { cwd: root, stdio: ['pipe', 'pipe', 'pipe'], timeout: 40_000 })
+export async function run(command: string, args: readonly string[], input = '', limitMs = 15_000): Promise<Outcome> {
+  const child = spawn(command, [...args], { cwd: root, stdio: ['pipe', 'pipe', 'pipe'], timeout: limitMs })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -65,7 +65,9 @@ function parseResource(text: string, kind: string): Record<string, unknown> {
   try {
     parsed = parse(text)
   } catch (error) {
-    throw new Error(`the resource is not YAML: ${messageOf(error)}`, { cause: error })
+    // The first line says what and where; the rest is a picture of it.
+    const [reason = ''] = messageOf(error).split('\n')
+    throw new Error(`the resource is not YAML: ${reason.replace(/:$/, '')}`, { cause: error })
   }
   if (!isRecord(parsed)) throw new Error('the resource is not a YAML object')
   if (parsed['type'] !== kind)

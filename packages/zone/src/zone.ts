@@ -25,9 +25,10 @@ import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens } from '@zonemesh/plane/tokens/tokens.ts'
 import type { Join } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import { startUplink } from '@zonemesh/shared/sync/uplink.ts'
 import { deriveOnCommit, loadDerivations } from './commits/deriving-store.ts'
@@ -79,6 +80,14 @@ async function ensureStandalone(store: Store, zone: string): Promise<void> {
   }
 }
 
+/** A store belongs to the zone that made its own rows in it: under another name they would count as a stranger's. */
+async function requireOwnStore(store: Store, zone: string, dataDir: string | undefined): Promise<void> {
+  const own = [...(await store.scan({ kind: positionKind })), ...(await store.scan({ kind: 'Zone' }))]
+  const other = own.find(({ key }) => key.origin !== zone && key.origin !== globalOrigin)
+  if (other)
+    throw new Error(`expected a store of zone "${zone}" in ${dataDir}, found the one of zone "${other.key.origin}"`)
+}
+
 const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
 
 /** Starts a zone control plane: joined to a global, or standalone. Serves from its own store from the first moment. */
@@ -95,6 +104,7 @@ export async function startZone(
     const role = join ? ('zone' as const) : ('standalone' as const)
     const raw = await openStore(env, config.dataDir, config.historyRevisions)
     closers.add('the store', () => raw.close())
+    await requireOwnStore(raw, zone, config.dataDir)
     const sealer = openSealer(config.dataDir)
     const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
     const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]

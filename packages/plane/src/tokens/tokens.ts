@@ -49,6 +49,11 @@ export interface Tokens {
   verify(purpose: Purpose, mesh: string, token: string): Promise<Result<JsonObject, string>>
 }
 
+const unknownKey = 'there is no'
+
+/** Whether a token was refused for a key that may still be on its way here. */
+export const isUnknownKey = (reason: string): boolean => reason.startsWith(unknownKey)
+
 /** Issues and checks tokens with the keys of `keys`. Times come from the clock in `deps`. */
 export function createTokens(deps: { readonly clock: Clock }, keys: KeySource): Tokens {
   return {
@@ -70,7 +75,7 @@ export function createTokens(deps: { readonly clock: Clock }, keys: KeySource): 
         if (alg !== 'RS256') return err(`the token is signed with ${alg}, expected RS256`)
         const publicKey = await keys.publicKey(purpose, mesh, kid ?? '')
         if (!publicKey)
-          return err(`no ${purpose} token signing key with serial ${kid}${mesh ? ` in mesh ${mesh}` : ''}`)
+          return err(`${unknownKey} ${purpose} token signing key with serial ${kid}${mesh ? ` in mesh ${mesh}` : ''}`)
         const { payload } = await jwtVerify(token, createPublicKey(publicKey), {
           algorithms: ['RS256'],
           currentDate: new Date(deps.clock.wallMs()),

@@ -4,7 +4,7 @@ import { meshLabel, originLabel, proxyTypeLabel, zoneLabel } from '@zonemesh/cor
 import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '@zonemesh/core/kinds/dataplane.ts'
 import { completeSpec } from '@zonemesh/plane/api/resources.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
-import type { Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import { isUnknownKey, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { err, type JsonObject, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -17,7 +17,7 @@ import type { NameFeeds } from '../names/feeds.ts'
 import type { ProxyStatus } from '../status/proxies.ts'
 import type { Refusal } from '../xds/ads-state.ts'
 import type { BootstrapDeps } from '../xds/bootstrap-http.ts'
-import type { BootstrapSubject } from '../xds/bootstrap-request.ts'
+import type { BootstrapRefusal, BootstrapSubject } from '../xds/bootstrap-request.ts'
 import type { ProxyIdentity, ProxyType, XdsDeps } from '../xds/contract.ts'
 import { authenticateProxy } from './authenticate.ts'
 
@@ -127,15 +127,19 @@ export function createDoor(deps: Deps): XdsDeps {
     log,
     tokenRequired: () => true,
     async check(request) {
-      const refuse = (status: 400 | 404 | 422, text: string) => err({ status, text })
+      const refuse = (status: 400 | 404 | 422 | 503, text: string) => err({ status, text })
       const type =
         request.proxyType === 'ingress' ? 'ingress' : request.proxyType === 'dataplane' ? 'dataplane' : undefined
       if (!type) return refuse(422, `proxy type "${request.proxyType}" is not served`)
       if (type === 'dataplane' && !(await meshExists(request.mesh)))
         return refuse(422, `mesh "${request.mesh}" does not exist`)
       if (request.dataplaneResource === '') {
-        const row = await stored({ type, mesh: request.mesh, name: request.name })
-        return row ? ok(subjectOf(type, row.spec)) : refuse(404, '')
+        const identity: ProxyIdentity = { type, mesh: request.mesh, name: request.name }
+        const row = await stored(identity)
+        if (!row) return refuse(404, '')
+        // The spec is of the kind of its row, which the type of the proxy names.
+        const refused = await refusedToken(request.dataplaneToken, identity, row.spec as DataplaneSpec)
+        return refused ?? ok(subjectOf(type, row.spec))
       }
       let resource: JsonObject
       try {
@@ -144,8 +148,24 @@ export function createDoor(deps: Deps): XdsDeps {
         return refuse(422, `the resource is not JSON: ${messageOf(thrown)}`)
       }
       const result = read({ type }, resource)
-      return result.ok ? ok(subjectOf(type, result.value.spec)) : refuse(422, result.error)
+      if (!result.ok) return refuse(422, result.error)
+      const { mesh, name, spec } = result.value
+      // Admission has judged it as the kind that the type of the proxy names.
+      const refused = await refusedToken(request.dataplaneToken, { type, mesh, name }, spec as DataplaneSpec)
+      return refused ?? ok(subjectOf(type, spec))
     },
+  }
+
+  /** Why a token is no good, told before Envoy is started. One that only Envoy will show is judged on its streams. */
+  async function refusedToken(
+    token: string,
+    proxy: ProxyIdentity,
+    spec: DataplaneSpec,
+  ): Promise<Result<never, BootstrapRefusal> | undefined> {
+    if (token === '') return undefined
+    const allowed = await authenticateProxy(deps, token, proxy, proxy.type === 'dataplane' ? spec : undefined)
+    if (allowed.ok) return undefined
+    return err({ status: isUnknownKey(allowed.error) ? 503 : 422, text: allowed.error })
   }
 
   return {

@@ -15,7 +15,7 @@ import {
 
 export interface BootstrapDeps {
   readonly log: Log
-  /** True if a proxy of this type must show a token. It is verified on the ADS stream only. */
+  /** True if a proxy of this type must show a token. `check` judges it, and so does every stream. */
   tokenRequired(proxyType: string): boolean
   /** Decodes and validates the resource, and looks up its mesh; without a resource the entity must exist (404, empty). */
   check(request: BootstrapRequest): Promise<Result<BootstrapSubject, BootstrapRefusal>>

@@ -53,6 +53,6 @@ export interface BootstrapSubject {
 
 /** An answer other than 200. kuma-dp retries on 404 and 5xx and stops on all other 4xx. */
 export interface BootstrapRefusal {
-  readonly status: 400 | 404 | 422
+  readonly status: 400 | 404 | 422 | 503
   readonly text: string
 }

@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { changeRoute } from '@zonemesh/cli/demo/prove.ts'
+import type { Demo } from '@zonemesh/cli/demo/run.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Scene, startScene, throughGateway, until, zonemesh, zonemeshWithInput } from './rig.ts'
+
+let scene: Scene
+let demo: Demo
+beforeAll(async () => {
+  scene = await startScene(42)
+  demo = scene.demo
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+
+/** The mesh of the scene, in words that a shell would type. */
+const atGlobal = (): string[] => ['--address', demo.globalAddress]
+const applyAndWait = (yaml: string) =>
+  zonemeshWithInput(yaml, 'apply', '-f', '-', '--wait', 'served@all', '--timeout', '20s', ...atGlobal())
+
+/** A route of the scene's gateway for one path. */
+const routeFor = (name: string, path: string): string => {
+  const { mesh, gateway, listenerTag, hostname, service, version1 } = demo.scene
+  return `type: MeshGatewayRoute
+mesh: ${mesh}
+name: ${name}
+selectors:
+  - match: { kuma.io/service: ${gateway}, listener: ${listenerTag} }
+conf:
+  http:
+    hostnames: ['${hostname}']
+    rules:
+      - matches: [{ path: ${path} }]
+        backends:
+          - destination: { kuma.io/service: ${service}, version: ${version1} }
+`
+}
+
+const statusLines = async (address: string): Promise<string> => (await zonemesh('status', '--address', address)).stdout
+
+/** What Envoy refuses, though it looks well: no character is that large. */
+const refusedPattern = "{ match: REGEX, value: '/bad/\\x{10FFFF}' }"
+const goodPath = (path: string): string => `{ match: EXACT, value: ${path} }`
+
+const statusOfPath = async (path: string): Promise<number> => (await throughGateway(demo, path)).status
+const untilStatus = (path: string, wanted: number) =>
+  until(
+    `${path} answers ${wanted}`,
+    () => statusOfPath(path),
+    (status) => status === wanted,
+  )
+
+test('E8 a route that Envoy refuses hurts only itself, and everybody says which one and why, until it is mended', async () => {
+  const { mesh } = demo.scene
+  const refused = await applyAndWait(routeFor('refused', refusedPattern))
+  expect(refused).toMatchObject({ code: 1, stderr: '' })
+  expect(refused.stdout).toContain(`MeshGatewayRoute ${mesh}/refused: created`)
+  expect(refused.stdout).toMatch(
+    new RegExp(`^east: refused after [\\d.]+ ms — MeshGatewayRoute/${mesh}/refused: invalid escape sequence`, 'm'),
+  )
+  expect(refused.stdout).toMatch(/^west: served after /m)
+  // What was there stays, what comes is served.
+  await changeRoute(demo, demo.scene.version2)
+  await zonemeshWithInput(routeFor('sound', goodPath('/sound')), 'apply', '-f', '-', ...atGlobal())
+  await untilStatus('/sound', 200)
+  const verdict = new RegExp(
+    `^rejected: MeshGatewayRoute ${mesh}/refused.* by Dataplane ${mesh}/gateway-1: invalid escape sequence`,
+    'm',
+  )
+  expect(await statusLines(demo.zones.east.apiAddress)).toMatch(verdict)
+  const atTheGlobal = await statusLines(demo.globalAddress)
+  expect(atTheGlobal).toMatch(verdict)
+  expect(atTheGlobal).toMatch(/^rejected: .* in east by /m)
+
+  // Another Envoy is not given the route either, so its verdict stays.
+  process.kill(Number(readFileSync(join(demo.folder, 'gateway-1/envoy.pid'), 'utf8')), 'SIGKILL')
+  await until(
+    'Envoy is gone',
+    () => throughGateway(demo, '/later').then(String, (thrown: Error) => thrown.message),
+    (answer) => answer.includes('ECONNREFUSED'),
+  )
+  await untilStatus('/later', 200)
+  expect(await statusLines(demo.zones.east.apiAddress)).toMatch(verdict)
+
+  const mended = await applyAndWait(routeFor('refused', goodPath('/bad')))
+  expect(mended).toMatchObject({ code: 0, stderr: '' })
+  expect(await statusOfPath('/bad')).toBe(200)
+  for (const address of [demo.zones.east.apiAddress, demo.globalAddress])
+    expect(await statusLines(address)).not.toContain('rejected')
+
+  expect((await applyAndWait(routeFor('refused', refusedPattern))).code).toBe(1)
+  expect(await statusLines(demo.globalAddress)).toMatch(verdict)
+  const removed = await zonemesh('delete', 'meshgatewayroute', 'refused', '--mesh', mesh, ...atGlobal())
+  expect(removed).toMatchObject({ code: 0, stderr: '' })
+  for (const address of [demo.zones.east.apiAddress, demo.globalAddress]) {
+    await until(
+      'the verdict goes with its route',
+      () => statusLines(address),
+      (lines) => !lines.includes('rejected'),
+    )
+  }
+  expect(await statusOfPath('/sound')).toBe(200)
+  await changeRoute(demo, demo.scene.version1)
+})
+
+test('E9 without a permission requests are denied; a MeshTrafficPermission for the mesh allows them again', async () => {
+  const { mesh } = demo.scene
+  const removed = await zonemesh('delete', 'trafficpermission', 'allow-all', '--mesh', mesh, ...atGlobal())
+  expect(removed).toMatchObject({ code: 0, stderr: '' })
+  await untilStatus('/', 403)
+  const allowed = await applyAndWait(`type: MeshTrafficPermission
+mesh: ${mesh}
+name: allow
+spec:
+  targetRef: { kind: Mesh }
+  from:
+    - targetRef: { kind: Mesh }
+      default: { action: Allow }
+`)
+  expect(allowed).toMatchObject({ code: 0, stderr: '' })
+  // Connections from before end with the old filters, a moment later.
+  await untilStatus('/', 200)
+})

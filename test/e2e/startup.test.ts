@@ -1,0 +1,237 @@
+import { once } from 'node:events'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
+import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { decodeJoin, encodeJoin, type Join } from '@zonemesh/shared/auth/join.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  api,
+  type Folder,
+  local,
+  type Outcome,
+  statusOf,
+  temporaryFolder,
+  until,
+  untilLogged,
+  zonemesh,
+} from './rig.ts'
+
+let folder: Folder
+let processes: Processes
+let globalAddress = ''
+let zoneAddress = ''
+let zoneProxyAddress = ''
+let dataplaneToken = ''
+const joins: Record<string, Join> = {}
+
+const anyPorts = ['--host', local, '--api-port', '0', '--api-tls-port', '0', '--health-port', '0']
+const anyZonePorts = [...anyPorts, '--proxy-port', '0', '--dns-port', '0']
+const path = (name: string): string => join(folder.path, name)
+
+async function joinOf(zone: string): Promise<Join> {
+  const { stdout } = await zonemesh('token', 'zone', zone, '--address', globalAddress)
+  const decoded = decodeJoin(stdout)
+  if (!decoded.ok) throw new Error(decoded.error)
+  return decoded.value
+}
+
+/** Starts a zone control plane and returns its log. */
+const startZone = (name: string, given: Join, dataDir: string): string =>
+  processes.startOwn(name, [
+    'zone',
+    ...['--join-file', folder.file(`${name}.join`, encodeJoin(given)), '--data-dir', path(dataDir)],
+    ...anyZonePorts,
+  ]).logFile
+
+beforeAll(async () => {
+  folder = temporaryFolder()
+  processes = createProcesses(folder.path)
+  const [apiPort = 0, sync = 0, zonePort = 0, proxyPort = 0] = await freePorts(systemRandom, 4)
+  globalAddress = `http://${local}:${apiPort}`
+  zoneAddress = `http://${local}:${zonePort}`
+  zoneProxyAddress = `https://${local}:${proxyPort}`
+  processes.startOwn('global', [
+    'global',
+    ...['--data-dir', path('global'), ...anyPorts, '--api-port', `${apiPort}`, '--sync-port', `${sync}`],
+  ])
+  await until(
+    'the global answers',
+    () => api(globalAddress).call('GET', '/'),
+    ({ status }) => status === 200,
+  )
+  for (const zone of ['east', 'west', 'north']) joins[zone] = await joinOf(zone)
+  processes.startOwn('zone-east', [
+    'zone',
+    ...['--join-file', folder.file('east.join', encodeJoin(joined('east'))), '--data-dir', path('east')],
+    ...[...anyZonePorts, '--api-port', `${zonePort}`, '--proxy-port', `${proxyPort}`],
+  ])
+  await until(
+    'east is current',
+    () => statusOf(globalAddress),
+    ({ zones }) => zones.some(({ zone, current }) => zone === 'east' && current),
+  )
+  dataplaneToken = folder.file(
+    'dataplane.token',
+    (await zonemesh('token', 'dataplane', '--address', globalAddress)).stdout,
+  )
+})
+afterAll(async () => {
+  await processes.stop()
+  folder[Symbol.dispose]()
+})
+
+function joined(zone: string): Join {
+  const known = joins[zone]
+  if (!known) throw new Error(`no join for ${zone}`)
+  return known
+}
+
+/** One line on stderr, whatever else the log says on stdout; exit code 1. */
+function expectOneLine(outcome: Outcome, line: RegExp): void {
+  expect(outcome.stderr).toMatch(line)
+  expect(outcome.stderr.trim().split('\n').length).toBe(1)
+  expect(outcome.code).toBe(1)
+}
+
+/** The message of a zone that goes on trying, and that it says so only once. */
+async function expectRetryLine(log: string, message: RegExp): Promise<void> {
+  const text = await untilLogged(log, message)
+  const lines = text.split('\n').filter((line) => message.test(line))
+  expect(lines.length).toBe(1)
+  expect(lines[0]).toContain('"waitMs"')
+}
+
+const foreignSignature = (token: string): string => `${token.slice(0, token.lastIndexOf('.'))}.${'A'.repeat(342)}`
+
+test('E10 a zone that the global refuses says why in one line and waits', async () => {
+  const north = joined('north')
+  const wrong = startZone('wrong-token', { ...north, token: foreignSignature(north.token) }, 'wrong-token')
+  await expectRetryLine(wrong, /the global and this zone do not agree: the token was not signed by this control plane/)
+
+  const reply = await api(globalAddress).need('POST', '/tokens/zone', { zone: 'north', scope: ['cp'], validFor: '1ms' })
+  const expired = startZone('expired-token', { ...north, token: reply.text.trim() }, 'expired-token')
+  await expectRetryLine(expired, /the global and this zone do not agree: .*expired/)
+
+  const pin = startZone('wrong-pin', { ...north, pin: 'a'.repeat(64) }, 'wrong-pin')
+  await expectRetryLine(pin, /the global and this zone do not agree: .*(pin|authority|certificate)/)
+
+  const scoped = await api(globalAddress).need('POST', '/tokens/zone', { zone: 'north', scope: ['ingress'] })
+  const scope = startZone('wrong-scope', { ...north, token: scoped.text.trim() }, 'wrong-scope')
+  await expectRetryLine(scope, /the token's scope is ingress, expected cp/)
+
+  const [closed = 0] = await freePorts(systemRandom, 1)
+  const nobody = startZone('nobody', { ...north, address: `https://${local}:${closed}` }, 'nobody')
+  await expectRetryLine(nobody, /no session with the global: .*ECONNREFUSED/)
+  for (const name of ['wrong-token', 'expired-token', 'wrong-pin', 'wrong-scope', 'nobody'])
+    await processes.kill(name, 'SIGTERM')
+})
+
+test('E11 one zone has one control plane: another one is refused by name, and the first goes on', async () => {
+  const log = startZone('twin', joined('east'), 'twin')
+  await expectRetryLine(
+    log,
+    /the global and this zone do not agree: this zone is held by \S+, started .*, with another store/,
+  )
+  expect((await statusOf(zoneAddress)).uplink.phase).toBe('connected')
+  await processes.kill('twin', 'SIGTERM')
+
+  const same = await zonemesh('zone', '--join-file', path('east.join'), '--data-dir', path('east'), ...anyZonePorts)
+  expectOneLine(same, /cannot open store .*east\/store\.db: .*locked by another process/)
+})
+
+test('E12 a zone does not take over the store of another zone', async () => {
+  const again = await processes.kill('zone-east', 'SIGTERM')
+  const outcome = await zonemesh(
+    ...['zone', '--join-file', folder.file('west.join', encodeJoin(joined('west')))],
+    ...['--data-dir', path('east'), ...anyZonePorts],
+  )
+  again()
+  expectOneLine(outcome, /expected a store of zone "west" in \S+east, found the one of zone "east"/)
+  await until(
+    'east is back',
+    () => statusOf(zoneAddress),
+    ({ uplink }) => uplink.phase === 'connected',
+  )
+})
+
+test('E13 a control plane that cannot have what it needs says so in one line and exits 1', async () => {
+  const [taken = 0] = await freePorts(systemRandom, 1)
+  const server = createServer().listen(taken, local)
+  await once(server, 'listening')
+  for (const option of ['--api-port', '--sync-port', '--health-port', '--api-tls-port']) {
+    const args = ['global', '--data-dir', path('other'), ...anyPorts, '--sync-port', '0', option, `${taken}`]
+    expectOneLine(await zonemesh(...args), new RegExp(`${taken}.*in use|EADDRINUSE.*${taken}`))
+  }
+  for (const option of ['--proxy-port', '--dns-port']) {
+    const args = ['zone', '--name', 'home', '--data-dir', path('other'), ...anyZonePorts, option, `${taken}`]
+    expectOneLine(await zonemesh(...args), new RegExp(`${taken}.*in use|EADDRINUSE.*${taken}`))
+  }
+  server.close()
+
+  const text = 'this is not a database, and longer than the first page of one would have to be\n'.repeat(100)
+  folder.file('store.db', text)
+  const foreign = await zonemesh('global', '--data-dir', folder.path, ...anyPorts, '--sync-port', '0')
+  expectOneLine(foreign, /store\.db: expected a Zonemesh store, found a file that is not a database/)
+  expect(readFileSync(path('store.db'), 'utf8')).toBe(text)
+
+  const file = folder.file('a-file', '')
+  mkdirSync(path('held/store.db'), { recursive: true })
+  for (const [folderOfStore, line] of [
+    [file, /a-file/],
+    [path('held'), /cannot open store \S+held\/store\.db: expected a/],
+    ['/proc/zonemesh', /cannot make the data folder \/proc\/zonemesh: /],
+  ] as const) {
+    expectOneLine(await zonemesh('global', '--data-dir', folderOfStore, ...anyPorts, '--sync-port', '0'), line)
+  }
+})
+
+const dataplaneYaml = `type: Dataplane
+mesh: {{mesh}}
+name: web
+networking:
+  address: 127.0.0.1
+  inbound:
+    - port: {{port}}
+      tags: { kuma.io/service: web }
+`
+
+test('E14 a proxy that the zone refuses, or whose file is wrong, ends with one line', async () => {
+  const [port = 0] = await freePorts(systemRandom, 1)
+  const file = folder.file('web.yaml', dataplaneYaml)
+  const caFile = path('east/ca.crt')
+  const run = (yaml: string, token: string, ca: string, mesh: string, ...rest: readonly string[]) =>
+    zonemesh(
+      ...['dataplane', '--dataplane-file', yaml, '--dataplane-var', `mesh=${mesh}`, '--cp-address', zoneProxyAddress],
+      ...['--token-file', token, '--ca-cert-file', ca, '--work-dir', path('web'), ...rest],
+    )
+  const given = ['--dataplane-var', `port=${port}`]
+
+  const token = readFileSync(dataplaneToken, 'utf8').trim()
+  const wrongToken = folder.file('wrong.token', foreignSignature(token))
+  expectOneLine(
+    await run(file, wrongToken, caFile, 'default', ...given),
+    /refuses this proxy \(422\): the token was not signed by this control plane/,
+  )
+  expectOneLine(await run(file, dataplaneToken, caFile, 'nowhere', ...given), /mesh "nowhere" does not exist/)
+  expectOneLine(await run(file, dataplaneToken, caFile, 'default'), /uses port but no value was given/)
+  const unknown = folder.file('unknown.yaml', dataplaneYaml.replace('address:', 'adress:'))
+  expectOneLine(await run(unknown, dataplaneToken, caFile, 'default', ...given), /networking\.adress/)
+  const broken = folder.file('broken.yaml', 'type: [')
+  expectOneLine(await run(broken, dataplaneToken, caFile, 'default'), /the resource is not YAML/)
+  expectOneLine(await run(path('none.yaml'), dataplaneToken, caFile, 'default'), /cannot read .*none\.yaml/)
+})
+
+test('E15 a proxy that does not trust the zone says what it waits for', async () => {
+  const [port = 0] = await freePorts(systemRandom, 1)
+  const { logFile } = processes.startOwn('distrustful', [
+    ...['dataplane', '--dataplane-file', folder.file('web.yaml', dataplaneYaml), '--cp-address', zoneProxyAddress],
+    ...['--dataplane-var', 'mesh=default', '--dataplane-var', `port=${port}`, '--token-file', dataplaneToken],
+    ...['--ca-cert-file', path('global/ca.crt'), '--work-dir', path('distrustful')],
+  ])
+  const text = await untilLogged(logFile, /no bootstrap yet, trying again/)
+  expect(text).toMatch(/cannot reach the zone at 127\.0\.0\.1:\d+: .*certificate/)
+  await processes.kill('distrustful', 'SIGTERM')
+})
