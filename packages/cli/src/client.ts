@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { CommandError } from './command.ts'
@@ -72,15 +73,19 @@ export function createClient(values: ClientValues): Client {
   const call: Client['call'] = (method, path, body) =>
     new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : JSON.stringify(body)
+      const bytes = Buffer.byteLength(payload ?? '')
+      // A server that refuses a body while it is still being sent may be gone before its answer is read.
+      if (bytes > bodyBytesMax)
+        throw new CommandError(
+          `the request is ${bytes} bytes, larger than ${bodyBytesMax} bytes, the most that a control plane takes at once`,
+        )
       const outgoing = send(
         new URL(base.pathname.replace(/\/$/, '') + path, base),
         {
           method,
           headers: {
             accept: 'application/json',
-            ...(payload === undefined
-              ? {}
-              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
+            ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': bytes }),
             ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           },
           timeout: 330_000,

@@ -5,13 +5,12 @@ import { registerCommit } from './commit.ts'
 import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody } from './errors.ts'
 import { identify, type User } from './identity.ts'
+import { bodyBytesMax } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
 import { jsonText } from './render.ts'
 import { registerSystem } from './system.ts'
 import { registerTokens } from './token-routes.ts'
-
-const bodyBytesMax = 4 * 1024 * 1024
 
 /** One request as the handlers see it. */
 export interface Call {
