@@ -103,6 +103,40 @@ test('E8 a route that Envoy refuses hurts only itself, and everybody says which 
   await changeRoute(demo, demo.scene.version1)
 })
 
+/** Proxies that a list of overviews calls connected. */
+async function connectedAt(path: string, insight: string): Promise<readonly string[]> {
+  // Kuma's shape.
+  const { items } = (await demo.global.need('GET', path)).json as {
+    readonly items: readonly (Readonly<Record<string, unknown>> & { readonly name: string })[]
+  }
+  const isConnected = (one: unknown) => JSON.stringify(one ?? '').includes('"connectTime"')
+  const hasLeft = (one: unknown) => JSON.stringify(one ?? '').includes('"disconnectTime"')
+  return items.filter((item) => isConnected(item[insight]) && !hasLeft(item[insight])).map(({ name }) => name)
+}
+
+test('E23 the global shows of every proxy what its zone knows of it', async () => {
+  await until(
+    'the global knows of five proxies and two ingresses',
+    async () => [
+      ...(await connectedAt('/dataplanes/_overview', 'dataplaneInsight')),
+      ...(await connectedAt('/zoneingresses/_overview', 'zoneIngressInsight')),
+    ],
+    (names) => names.length === 7,
+  )
+  const again = await demo.processes.kill('client-1', 'SIGTERM')
+  await until(
+    'the global knows that one has left',
+    () => connectedAt('/dataplanes/_overview', 'dataplaneInsight'),
+    (names) => names.length === 4 && !names.some((name) => name.startsWith('client-1')),
+  )
+  again()
+  await until(
+    'the global knows that it is back',
+    () => connectedAt('/dataplanes/_overview', 'dataplaneInsight'),
+    (names) => names.length === 5,
+  )
+})
+
 test('E9 without a permission requests are denied; a MeshTrafficPermission for the mesh allows them again', async () => {
   const { mesh } = demo.scene
   const removed = await zonemesh('delete', 'trafficpermission', 'allow-all', '--mesh', mesh, ...atGlobal())

@@ -214,11 +214,6 @@ export async function startZone(
     const served = createLatest<ServedStatus>(nothingServed)
     reporter.onUpdate((next) => served.set(next))
     const report = createLatest<Readonly<Record<string, JsonObject>>>({})
-    status.onChange(() =>
-      report.set(
-        Object.fromEntries(status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, secrets) ?? {}])),
-      ),
-    )
     const uplink = join
       ? startUplink(
           {
@@ -228,6 +223,7 @@ export async function startZone(
             log,
             rules: sightRules,
             served,
+            report,
             onApplied: (applied) => reporter.applied(applied.position.revision, applied.localMark.revision),
           },
           {
@@ -244,6 +240,13 @@ export async function startZone(
     if (uplink) closers.add('the uplink', () => uplink[Symbol.asyncDispose]())
 
     const zoneStatus = createZoneStatus({ store, engine, status, progress, leases, uplink, role, zone })
+    const tell = () =>
+      report.set(
+        Object.fromEntries(status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, secrets) ?? {}])),
+      )
+    status.onChange(tell)
+    // Proxies may have come back before this line.
+    tell()
     const plane: ApiPlane = {
       role,
       origin: zone,
