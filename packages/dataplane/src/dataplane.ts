@@ -113,7 +113,9 @@ async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy:
       allowForward: (client) => client.startsWith('127.'),
     }),
   )
-  names = await openNames(config.workDir, claim?.part)
+  names = await openNames(config.workDir, claim?.part, (cause) =>
+    deps.log.error({ workDir: config.workDir, reason: messageOf(cause) }, 'cannot keep the names for the next run'),
+  )
   if (!claim) {
     deps.log.warn({}, 'no addresses of 127.128.0.0/9 can be bound here: names are not served on this host')
     return { claim, canBindPort80: false, names }

@@ -28,7 +28,12 @@ export interface NamesHolder {
 
 const nothing: State = { store: '', revision: 0, ttlSeconds: 30, domain: 'mesh', names: {} }
 
-export async function openNames(workDir: string, part: number | undefined): Promise<NamesHolder> {
+/** `failed` is told when the file cannot be written: names go on being served, they only would not outlive this process. */
+export async function openNames(
+  workDir: string,
+  part: number | undefined,
+  failed: (cause: unknown) => void = () => {},
+): Promise<NamesHolder> {
   const file = join(workDir, 'names.json')
   let state = await load(file, part)
   let addressesByName = new Map(Object.entries(state.names))
@@ -38,11 +43,13 @@ export async function openNames(workDir: string, part: number | undefined): Prom
   const save = () => {
     if (queued) return
     queued = true
-    saving = saving.then(() => {
-      queued = false
-      const names = Object.fromEntries(addressesByName)
-      return writeAtomic(file, JSON.stringify({ ...state, ...(part === undefined ? {} : { part }), names }))
-    })
+    saving = saving
+      .then(() => {
+        queued = false
+        const names = Object.fromEntries(addressesByName)
+        return writeAtomic(file, JSON.stringify({ ...state, ...(part === undefined ? {} : { part }), names }))
+      })
+      .catch(failed)
   }
   return {
     table: () => table,

@@ -75,6 +75,15 @@ test('a difference that is cut off is not believed to be whole', async () => {
   holder.apply(names({ reset: true, revision: 4n, changed: [{ name: 'a.mesh', addresses: address(2) }] }))
   holder.apply(names({ revision: 0n, changed: [{ name: 'b.mesh', addresses: address(3) }] }))
   expect(holder.position().revision).toBe(0)
+  await holder.saved()
+})
+
+test('a folder that cannot be written costs the memory of names, not the names', async () => {
+  const failures: unknown[] = []
+  const holder = await openNames(join(folder, 'gone'), 3, (cause) => failures.push(cause))
+  holder.apply(names({ reset: true, revision: 4n, changed: [{ name: 'a.mesh', addresses: address(2) }] }))
+  await holder.saved()
+  expect([holder.table().lookup('a.mesh', ''), failures.length]).toEqual([address(2), 1])
 })
 
 test('a damaged file is as good as none', async () => {
