@@ -50,7 +50,7 @@ const untilStatus = (path: string, wanted: number) =>
     (status) => status === wanted,
   )
 
-test('E8 a route that Envoy refuses hurts only itself, and everybody says which one and why, until it is mended', async () => {
+test('E8 a route that Envoy refuses leaves what was there and what comes after it served, and all say which one and why, until it is mended', async () => {
   const { mesh } = demo.scene
   const refused = await applyAndWait(routeFor('refused', refusedPattern))
   expect(refused).toMatchObject({ code: 1, stderr: '' })
