@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { changeRoute } from '@zonemesh/cli/demo/prove.ts'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Scene, startScene, throughGateway, until, zonemesh, zonemeshWithInput } from './rig.ts'
+import { type Scene, startScene, statusOf, throughGateway, until, zonemesh, zonemeshWithInput } from './rig.ts'
 
 let scene: Scene
 let demo: Demo
@@ -101,6 +101,33 @@ test('E8 a route that Envoy refuses leaves what was there and what comes after i
   }
   expect(await statusOfPath('/sound')).toBe(200)
   await changeRoute(demo, demo.scene.version1)
+})
+
+test('E24 of many routes in one commit only the one that Envoy refuses is left out, and a zone that starts again does not try it again', async () => {
+  const { mesh } = demo.scene
+  const sound = ['one', 'two', 'three', 'four', 'five'].map((name) => routeFor(name, goodPath(`/${name}`)))
+  const applied = await applyAndWait(
+    [...sound.slice(0, 3), routeFor('refused', refusedPattern), ...sound.slice(3)].join('\n---\n'),
+  )
+  expect(applied.code).toBe(1)
+  for (const name of ['one', 'two', 'three', 'four', 'five']) await untilStatus(`/${name}`, 200)
+  const rejected = async () =>
+    (await statusLines(demo.zones.east.apiAddress)).split('\n').filter((line) => line.startsWith('rejected'))
+  await until('the search is over', rejected, (lines) => lines.length === 1)
+  expect((await rejected())[0]).toContain(`MeshGatewayRoute ${mesh}/refused`)
+
+  const restart = await demo.processes.kill('zone-east', 'SIGKILL')
+  restart()
+  await until(
+    'the zone is back and its gateway has answered',
+    async () => JSON.stringify(await statusOf(demo.zones.east.apiAddress).catch(() => ({}))),
+    (text) => text.includes('gateway-1') && !text.includes('"served":0'),
+  )
+  expect(await rejected()).toHaveLength(1)
+  for (const name of ['one', 'five']) expect(await statusOfPath(`/${name}`)).toBe(200)
+  for (const name of ['one', 'two', 'three', 'four', 'five', 'refused']) {
+    expect((await zonemesh('delete', 'meshgatewayroute', name, '--mesh', mesh, ...atGlobal())).code).toBe(0)
+  }
 })
 
 /** Proxies that a list of overviews calls connected. */

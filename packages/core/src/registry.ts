@@ -5,6 +5,7 @@ import {
   authorityRequest,
   availableService,
   meshRoot,
+  refusal,
   tokenKey,
   virtualAddress,
   virtualAddressNumber,
@@ -43,6 +44,7 @@ export const kinds: readonly Kind[] = [
   authorityCertificate,
   authorityKey,
   tokenKey,
+  refusal,
 ]
 
 const kindByName = new Map(kinds.map((kind) => [kind.name, kind]))

@@ -39,6 +39,7 @@ import { createLeases } from './leases/leases.ts'
 import { createNameFeeds } from './names/feeds.ts'
 import { createAskers, startResolver } from './names/resolver.ts'
 import type { zoneOptions } from './options.ts'
+import { createRefusals, type Refusals } from './refusals/refusals.ts'
 import { createSecrets } from './secrets/secrets.ts'
 import { createProxyStatus } from './status/proxies.ts'
 import { createReporter } from './status/reporter.ts'
@@ -135,7 +136,15 @@ export async function startZone(
       if (changed.size > 0) engine.refresh()
     })
     const authorityKinds = new Set(['Mesh', 'MeshRoot', 'AuthorityRequest', 'AuthorityCertificate'])
-    const reporter = createReporter({ clock, progress, status })
+    const refusals: Refusals = createRefusals({
+      store,
+      zone,
+      compiler,
+      engine: () => engine,
+      log,
+      changed: () => reporter.update(),
+    })
+    const reporter = createReporter({ clock, progress, status, refusals })
     const engine = createEngine({
       store,
       compiler,
@@ -146,6 +155,7 @@ export async function startZone(
       namesChanged: (meshes) => nameFeeds.changed(meshes),
       marked(versions) {
         for (const { key } of versions) status.reconsider(keyText(key))
+        refusals.marked(versions)
         askers.applied(versions)
         if (versions.some(({ key }) => authorityKinds.has(key.kind))) void authorities.wake()
         reporter.update()
@@ -170,6 +180,7 @@ export async function startZone(
     })
     closers.add('leases', () => leases.close())
     await engine.start()
+    await refusals.load()
     await authorities.wake()
 
     const door = createDoor({
@@ -181,16 +192,11 @@ export async function startZone(
       nameFeeds,
       status,
       random,
-      exclude(proxy, { typeUrl, name, version, contributions }) {
-        const refused = engine.resourceOf(proxy, typeUrl, name)
-        // A newer version is on its way already: its own verdict counts.
-        if (refused?.version !== version) return new Set()
-        return new Set(
-          contributions.flatMap((source) => [...compiler.exclude(source, refused.contributions?.get(source) ?? '')]),
-        )
-      },
-      served(proxy, mark) {
-        progress.served(proxy, mark)
+      refusals,
+      served(proxy, serial) {
+        // First, so that a search that goes on is on its way before this answer counts.
+        refusals.served(proxy, serial)
+        progress.served(proxy, serial)
         reporter.update()
       },
     })
@@ -239,7 +245,7 @@ export async function startZone(
       : undefined
     if (uplink) closers.add('the uplink', () => uplink[Symbol.asyncDispose]())
 
-    const zoneStatus = createZoneStatus({ store, engine, status, progress, leases, uplink, role, zone })
+    const zoneStatus = createZoneStatus({ store, engine, status, refusals, progress, leases, uplink, role, zone })
     const tell = () =>
       report.set(
         Object.fromEntries(status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, secrets) ?? {}])),

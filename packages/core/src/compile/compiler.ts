@@ -35,6 +35,8 @@ export interface Compiler {
   prepare(proxy: string, facts: ProxyFacts, unitsMax: number): boolean
   /** Leaves out a contribution until it changes, because Envoy refused it. Returns what `apply` returns. */
   exclude(source: string, hash: string): ReadonlySet<string>
+  /** Takes a contribution in again. Returns what `apply` returns. */
+  readmit(source: string, hash: string): ReadonlySet<string>
   readonly counters: { readonly unitsCompiled: number }
 }
 
@@ -135,6 +137,10 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
     },
     exclude(source, hash) {
       exclusions.add(source, hash)
+      return new Set(units.drainTouched())
+    },
+    readmit(source, hash) {
+      exclusions.remove(source, hash)
       return new Set(units.drainTouched())
     },
   }

@@ -22,6 +22,9 @@ export function createExclusions(units: Units) {
       return cell.read().has(hash)
     },
     add: (source: string, hash: string): void => set(source, new Set([...(hashesBySource.get(source) ?? none), hash])),
+    /** It is to be tried again. */
+    remove: (source: string, hash: string): void =>
+      set(source, new Set([...(hashesBySource.get(source) ?? none)].filter((one) => one !== hash))),
     /** The row is gone or was written again. */
     drop: (source: string): void => {
       if (hashesBySource.has(source)) set(source, none)

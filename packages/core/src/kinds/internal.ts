@@ -95,3 +95,22 @@ export const tokenKey = defineKind({
   schema: z.object({ purpose: z.string(), mesh: z.string(), kid: z.string(), publicKey: z.string() }),
 })
 export type TokenKeySpec = z.infer<typeof tokenKey.schema>
+
+/**
+ * A part of a row that an Envoy refused, named by the hash of its source. It stays out of the tables until the row is
+ * written again, through restarts too: a restarted zone must not try it on Envoys that have nothing else to fall back on.
+ */
+export const refusal = defineKind({
+  ...internalKind,
+  name: 'Refusal',
+  scope: 'mesh',
+  travel: 'internal',
+  schema: z.object({
+    source: z.string(),
+    hash: z.string(),
+    proxy: z.string(),
+    resource: z.string(),
+    reason: z.string(),
+  }),
+})
+export type RefusalSpec = z.infer<typeof refusal.schema>

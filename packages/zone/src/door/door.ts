@@ -14,8 +14,8 @@ import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Leases } from '../leases/leases.ts'
 import type { NameFeeds } from '../names/feeds.ts'
+import type { Refusals } from '../refusals/refusals.ts'
 import type { ProxyStatus } from '../status/proxies.ts'
-import type { Refusal } from '../xds/ads-state.ts'
 import type { BootstrapDeps } from '../xds/bootstrap-http.ts'
 import type { BootstrapRefusal, BootstrapSubject } from '../xds/bootstrap-request.ts'
 import type { ProxyIdentity, ProxyType, XdsDeps } from '../xds/contract.ts'
@@ -34,8 +34,7 @@ interface Deps {
   readonly clock: Clock
   readonly log: Log
   readonly random: Random
-  /** Takes contributions that a proxy refused out of its tables until they change; returns the proxies to compile again. */
-  exclude(proxy: string, refusal: Refusal): ReadonlySet<string>
+  readonly refusals: Refusals
   /** A proxy has answered everything up to a mark. */
   served(proxy: string, mark: number): void
 }
@@ -203,6 +202,7 @@ export function createDoor(deps: Deps): XdsDeps {
       leaving.delete(key)
       leases.closed(key, stream.id, leased.has(key))
       status.closed(key, stream.id)
+      deps.refusals.gone(key)
       log.info({ proxy: key }, 'the stream of a proxy ended')
     },
     openTables(proxy) {
@@ -215,8 +215,8 @@ export function createDoor(deps: Deps): XdsDeps {
         { proxy: key, resource: refusal.name, sources: refusal.contributions },
         `a proxy refused configuration: ${refusal.detail}`,
       )
-      status.refused(key, refusal)
-      if (refusal.reason === 'content') engine.refresh(deps.exclude(key, refusal))
+      if (refusal.reason === 'content' && refusal.contributions.length > 0) deps.refusals.refused(key, refusal)
+      else status.refused(key, refusal)
     },
     served(proxy, mark) {
       const key = keyText(proxyKey(zone, proxy))

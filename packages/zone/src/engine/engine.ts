@@ -44,6 +44,8 @@ const pageRows = 500
 export function createEngine(deps: Deps) {
   const feeds = new Map<string, Feed>()
   const markRead = createLatest(0)
+  /** Numbers tables: several may be of one mark, and each is answered for itself. */
+  let serial = 0
   let running = false
   let again = false
   let closed = false
@@ -67,9 +69,9 @@ export function createEngine(deps: Deps) {
     feed.compiled = compiled
     const resources = new Map<TypeUrl, ReadonlyMap<string, XdsResource>>(compiled.resources)
     resources.set(typeUrls.secret, same ? before : secrets)
-    const mark = markRead.value
-    deps.progress.sent(proxy, mark)
-    feed.table.set({ mark, resources })
+    serial += 1
+    deps.progress.sent(proxy, serial, markRead.value)
+    feed.table.set({ mark: serial, resources })
   }
 
   function publishAll(proxies: Iterable<string>): void {
@@ -156,6 +158,8 @@ export function createEngine(deps: Deps) {
     refresh(proxies: Iterable<string> = feeds.keys()): void {
       publishAll([...proxies])
     },
+    /** The number of the newest table of any proxy: what a proxy serves is told in these. */
+    serial: (): number => serial,
     /** What a proxy was last given under a name. */
     resourceOf: (proxy: string, typeUrl: TypeUrl, name: string): XdsResource | undefined =>
       feeds.get(proxy)?.table.value?.resources.get(typeUrl)?.get(name),

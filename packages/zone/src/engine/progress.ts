@@ -10,29 +10,40 @@ export interface Served {
 
 const silentAfterMs = 2_000
 
+interface Sent {
+  readonly serial: number
+  readonly mark: number
+  readonly sinceMs: number
+}
+
 /**
  * Counts which tables are still on their way. A mark that changes nothing for a proxy is served by it at once; a proxy
  * that does not answer within two seconds is left out and named.
  */
 export function createProgress(clock: Clock) {
   let done = 0
-  const waiting = new Map<string, { mark: number; sinceMs: number }[]>()
+  const waiting = new Map<string, readonly Sent[]>()
+  /** Proxies that have accepted a table in this life of theirs. */
+  const accepted = new Set<string>()
   return {
-    /** A table of this mark was handed to the proxy's stream. */
-    sent(proxy: string, mark: number): void {
-      const list = waiting.get(proxy) ?? []
-      if (list.at(-1)?.mark === mark) return
-      list.push({ mark, sinceMs: clock.monotonicMs() })
-      waiting.set(proxy, list)
+    /** A table was handed to the proxy's stream. Serials grow; several tables may be of one mark. */
+    sent(proxy: string, serial: number, mark: number): void {
+      waiting.set(proxy, [...(waiting.get(proxy) ?? []), { serial, mark, sinceMs: clock.monotonicMs() }])
     },
-    served(proxy: string, mark: number): void {
-      const rest = (waiting.get(proxy) ?? []).filter((entry) => entry.mark > mark)
+    /** Everything up to this serial has its verdict. */
+    served(proxy: string, serial: number): void {
+      accepted.add(proxy)
+      const rest = (waiting.get(proxy) ?? []).filter((entry) => entry.serial > serial)
       if (rest.length > 0) waiting.set(proxy, rest)
       else waiting.delete(proxy)
     },
-    gone: (proxy: string): void => void waiting.delete(proxy),
-    /** The newest mark that one proxy has answered in full. */
-    servedBy: (proxy: string): number => {
+    gone(proxy: string): void {
+      waiting.delete(proxy)
+      accepted.delete(proxy)
+    },
+    /** The newest mark that one proxy has answered in full; 0 before it has answered anything. */
+    servedBy(proxy: string): number {
+      if (!accepted.has(proxy)) return 0
       const [first] = waiting.get(proxy) ?? []
       return first ? first.mark - 1 : done
     },

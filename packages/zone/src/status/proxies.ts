@@ -7,10 +7,7 @@ import type { ProxyStream } from '../xds/contract.ts'
 /** A part of the configuration that a proxy does not run, and why. */
 export interface Verdict {
   readonly source: string
-  readonly resource: string
   readonly reason: string
-  readonly kind: 'bind' | 'content'
-  readonly atMs: number
 }
 
 interface Known {
@@ -86,8 +83,8 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
         acknowledged: 0,
         rejected: 0,
         lastUpdateMs: deps.clock.wallMs(),
-        // What was refused for its content is left out for this stream too; an address that was taken may be free now.
-        verdicts: new Map([...(former?.verdicts ?? [])].filter(([, one]) => one.kind === 'content')),
+        // An address that was taken may be free now.
+        verdicts: new Map(),
         envoyExits: former?.envoyExits ?? 0,
       })
       changed()
@@ -107,21 +104,14 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
       one.acknowledged += 1
       one.lastUpdateMs = deps.clock.wallMs()
     },
+    /** A resource that cannot be traced to rows, or an address that is taken: seen here alone, and open again with the next stream. */
     refused(proxy: string, refusal: Refusal): void {
       const one = known.get(proxy)
       if (!one) return
       one.rejected += 1
       one.lastUpdateMs = deps.clock.wallMs()
       const sources = refusal.contributions.length > 0 ? refusal.contributions : [`resource ${refusal.name}`]
-      for (const source of sources) {
-        one.verdicts.set(source, {
-          source,
-          resource: refusal.name,
-          reason: refusal.detail,
-          kind: refusal.reason,
-          atMs: deps.clock.wallMs(),
-        })
-      }
+      for (const source of sources) one.verdicts.set(source, { source, reason: refusal.detail })
       changed()
     },
     /** The row of a refused contribution has changed: its verdict is open again. */

@@ -1,12 +1,14 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import type { Progress } from '../engine/progress.ts'
+import type { Refusals } from '../refusals/refusals.ts'
 import type { ProxyStatus } from './proxies.ts'
 
 interface Deps {
   readonly clock: Clock
   readonly progress: Progress
   readonly status: ProxyStatus
+  readonly refusals: Pick<Refusals, 'verdicts'>
 }
 
 const marksMax = 4096
@@ -26,7 +28,7 @@ export function createReporter(deps: Deps) {
   function read(): ServedStatus {
     const { mark, silent } = deps.progress.read()
     while (marks[0] && marks[0].local <= mark) servedGlobal = Math.max(servedGlobal, marks.shift()?.global ?? 0)
-    const verdicts = deps.status.verdicts().map((one) => ({
+    const verdicts = [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((one) => ({
       key: one.source,
       revision: servedGlobal,
       outcome: 'rejected' as const,

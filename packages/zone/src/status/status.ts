@@ -6,6 +6,7 @@ import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
 import type { Leases } from '../leases/leases.ts'
+import type { Refusals } from '../refusals/refusals.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import type { ProxyStatus } from './proxies.ts'
 
@@ -13,6 +14,7 @@ interface Deps {
   readonly store: Store
   readonly engine: Engine
   readonly status: ProxyStatus
+  readonly refusals: Pick<Refusals, 'verdicts'>
   readonly progress: Progress
   readonly leases: Leases
   readonly uplink: Uplink | undefined
@@ -67,9 +69,12 @@ export function createZoneStatus(deps: Deps) {
             }
           : {}),
         proxies,
-        verdicts: deps.status
-          .verdicts()
-          .map((one) => ({ key: one.source, outcome: 'rejected', reason: one.reason, subject: one.proxy })),
+        verdicts: [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((one) => ({
+          key: one.source,
+          outcome: 'rejected',
+          reason: one.reason,
+          subject: one.proxy,
+        })),
         unserved: await unservedFields(deps.store),
       }
     },

@@ -4,19 +4,19 @@ import { createProgress } from '../../src/engine/progress.ts'
 
 test('Z7 a mark is served when every proxy it changed has answered; one that it did not change is not waited for', () => {
   const progress = createProgress(createVirtualClock())
-  progress.sent('a', 5)
+  progress.sent('a', 1, 5)
   progress.compiled(5)
   expect(progress.read()).toEqual({ mark: 4, silent: [] })
   progress.compiled(6)
   expect(progress.read().mark).toBe(4)
-  progress.served('a', 5)
+  progress.served('a', 1)
   expect(progress.read().mark).toBe(6)
 })
 
 test('Z8 a proxy that is silent for two seconds is left out and named', () => {
   const clock = createVirtualClock()
   const progress = createProgress(clock)
-  progress.sent('a', 3)
+  progress.sent('a', 1, 3)
   progress.compiled(4)
   clock.advance(2_001)
   expect(progress.read()).toEqual({ mark: 4, silent: ['a'] })
@@ -26,10 +26,11 @@ test('Z8 a proxy that is silent for two seconds is left out and named', () => {
 
 test('Z9 an older answer does not stand for a newer table', () => {
   const progress = createProgress(createVirtualClock())
-  progress.sent('a', 3)
-  progress.sent('a', 7)
+  progress.sent('a', 1, 3)
+  progress.sent('a', 2, 7)
   progress.compiled(8)
-  progress.served('a', 3)
+  expect(progress.servedBy('a')).toBe(0)
+  progress.served('a', 1)
   expect(progress.read().mark).toBe(6)
   expect(progress.servedBy('a')).toBe(6)
 })

@@ -1,0 +1,122 @@
+import type { Compiler } from '@zonemesh/core/compile/compiler.ts'
+import type { RefusalSpec } from '@zonemesh/core/kinds/internal.ts'
+import { messageOf, shortHash, unreachable } from '@zonemesh/shared/base/base.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Change, Store, Version } from '@zonemesh/shared/store/store.ts'
+import type { Engine } from '../engine/engine.ts'
+import type { Refusal } from '../xds/ads-state.ts'
+import { createSearches, type SearchEffect } from './search.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly zone: string
+  readonly compiler: Compiler
+  readonly engine: () => Engine
+  readonly log: Log
+  /** A verdict came or went. */
+  readonly changed: () => void
+}
+
+/**
+ * What Envoys of this zone have refused. The parts that changed are left out at once, the guilty ones are found and stay
+ * out until their rows are written again; all others are served. Kept in the store, because a restarted zone would
+ * otherwise try them again on Envoys that hold nothing it knows to be good.
+ */
+export function createRefusals(deps: Deps) {
+  const searches = createSearches()
+  const guilty = new Map<string, RefusalSpec>()
+  /** What the effects of a search wait for: the serial of the table that was made after them. */
+  const awaited = new Map<string, number>()
+
+  const rowKey = (source: string) => ({
+    origin: deps.zone,
+    kind: 'Refusal',
+    mesh: parseKeyText(source).mesh,
+    name: shortHash(source),
+  })
+
+  function store(changes: readonly Change[], intent: string): void {
+    deps.store.commit({ changes, subject: 'mesh-system:control-plane', intent }).catch((cause: unknown) => {
+      deps.log.error({ reason: messageOf(cause) }, 'cannot keep what an Envoy refused for the next start')
+    })
+  }
+
+  function perform(key: string, proxy: string, resource: string, effects: readonly SearchEffect[]): void {
+    if (effects.length === 0) return
+    const touched = new Set<string>()
+    for (const effect of effects) {
+      const { source, hash } = effect.suspect
+      switch (effect.type) {
+        case 'exclude':
+          for (const one of deps.compiler.exclude(source, hash)) touched.add(one)
+          break
+        case 'readmit':
+          for (const one of deps.compiler.readmit(source, hash)) touched.add(one)
+          break
+        case 'guilty': {
+          const spec = { source, hash, proxy, resource, reason: effect.detail }
+          guilty.set(source, spec)
+          store([{ op: 'put', key: rowKey(source), labels: {}, spec }], `refused by ${proxy}`)
+          deps.log.warn({ source, proxy, resource }, `left out until it is written again: ${effect.detail}`)
+          break
+        }
+        default:
+          unreachable(effect)
+      }
+    }
+    deps.engine().refresh(touched)
+    awaited.set(key, deps.engine().serial())
+    deps.changed()
+  }
+
+  return {
+    /** Leaves out what was refused by a former life of this zone. Once, before the first proxy is served. */
+    async load(): Promise<void> {
+      for (const row of await deps.store.scan({ kind: 'Refusal', origin: deps.zone })) {
+        // Rows of this kind hold what is put above.
+        const spec = row.spec as RefusalSpec
+        if (!(await deps.store.get(parseKeyText(spec.source)))?.row) continue
+        guilty.set(spec.source, spec)
+        deps.compiler.exclude(spec.source, spec.hash)
+      }
+    },
+    /** A proxy refused the content of a resource whose parts come from rows. */
+    refused(proxy: string, { typeUrl, name, version, contributions, detail }: Refusal): void {
+      const resource = deps.engine().resourceOf(proxy, typeUrl, name)
+      // A newer version is on its way already: its own verdict counts.
+      if (resource?.version !== version) return
+      const suspects = contributions.map((source) => ({ source, hash: resource.contributions?.get(source) ?? '' }))
+      const key = `${proxy} ${name}`
+      perform(key, proxy, name, searches.refused(key, suspects, detail))
+    },
+    /** A proxy has answered every table up to this serial. */
+    served(proxy: string, serial: number): void {
+      for (const key of searches.keys()) {
+        if (!key.startsWith(`${proxy} `) || serial < (awaited.get(key) ?? 0)) continue
+        perform(key, proxy, key.slice(proxy.length + 1), searches.accepted(key))
+      }
+    },
+    /** Rows were written: what was refused of them is judged anew. */
+    marked(versions: readonly Version[]): void {
+      const ended: Change[] = []
+      for (const version of versions) {
+        const source = keyText(version.key)
+        searches.drop(source)
+        if (!guilty.delete(source)) continue
+        ended.push({ op: 'delete', key: rowKey(source) })
+      }
+      if (ended.length === 0) return
+      store(ended, 'written again')
+      deps.changed()
+    },
+    /** The proxy has another stream now: what was on its way is not any more. */
+    gone(proxy: string): void {
+      for (const key of searches.keys()) {
+        if (key.startsWith(`${proxy} `)) perform(key, proxy, key.slice(proxy.length + 1), searches.end(key))
+      }
+    },
+    verdicts: (): readonly RefusalSpec[] => [...guilty.values()],
+  }
+}
+export type Refusals = ReturnType<typeof createRefusals>
