@@ -125,7 +125,7 @@ async function newServices(demo: Demo): Promise<void> {
       () => resolve(`fresh-${index}.bench.svc.80.mesh`, { host: local, port: demo.zones.east.dnsPort }, stop.signal),
       (answer) => answer.addresses.length > 0,
     )
-    const routed = untilFast(
+    const routed = untilOverlapping(
       () => requestOnce({ host: local, port: demo.gatewayPort, hostname, path: `/fresh-${index}` }),
       (answer) => answer.status === 200,
     )
@@ -155,6 +155,33 @@ async function untilFast<T>(ask: () => Promise<T>, isRight: (answer: T) => boole
     await delay(systemClock, 1, stop.signal)
   }
   throw new Error('not within 10 s')
+}
+
+/**
+ * The same with requests that do not wait for each other: one that met no endpoint is tried again by Envoy with back-offs
+ * of up to 250 ms, which would be measured instead.
+ */
+function untilOverlapping<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const stopAsking = (): void => {
+      clearInterval(asking)
+      clearTimeout(limit)
+    }
+    const asking = setInterval(() => {
+      ask().then(
+        (answer) => {
+          if (!isRight(answer)) return
+          stopAsking()
+          resolve(performance.now())
+        },
+        () => {},
+      )
+    }, 5)
+    const limit = setTimeout(() => {
+      stopAsking()
+      reject(new Error('not within 10 s'))
+    }, 10_000)
+  })
 }
 
 const ticksPerSecond = 100

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { request as httpRequest } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { Agent as HttpAgent, request as httpRequest } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
@@ -68,7 +68,10 @@ export function createClient(values: ClientValues): Client {
   const base = new URL(values.address)
   const token = values.token ?? (values.tokenFile === undefined ? undefined : readText(values.tokenFile).trim())
   const ca = values.caCertFile === undefined ? undefined : readText(values.caCertFile)
-  const send = base.protocol === 'https:' ? httpsRequest : httpRequest
+  const isTls = base.protocol === 'https:'
+  const send = isTls ? httpsRequest : httpRequest
+  // Idle connections are unreferenced: they do not keep a finished command alive.
+  const agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true })
 
   const call: Client['call'] = (method, path, body) =>
     new Promise((resolve, reject) => {
@@ -89,6 +92,7 @@ export function createClient(values: ClientValues): Client {
             ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           },
           timeout: 330_000,
+          agent,
           ...(ca === undefined ? {} : { ca }),
         },
         (incoming) => {

@@ -98,6 +98,7 @@ export const creditWindowBytes = 4 * 1024 * 1024
 const creditStepBytes = creditWindowBytes / 8
 const bookmarkEveryMs = 2_000
 const bookmarkCoalesceMs = 5
+const bookmarkDelayMs = 3
 const idleMarkMs = 40
 /** The other end sends a bookmark every 2 s: after so long without any frame it is gone, even if nobody said so. */
 const silenceMaxMs = 7_000
@@ -121,6 +122,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   let sequence = 0
   let lastBookmarkMs = Number.NEGATIVE_INFINITY
   let bookmarkTimer: Disposable | undefined
+  /** A bookmark is due within the time in which they are coalesced. */
+  let announced = false
   let lastHeardMs = clock.monotonicMs()
   let idleMark: Message | undefined
   let idleTimer: Disposable | undefined
@@ -281,10 +284,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   /** At once if the last bookmark is some milliseconds old, else when it is. */
   function announce(): void {
-    if (ending) return
-    const waitMs = lastBookmarkMs + bookmarkCoalesceMs - clock.monotonicMs()
-    if (waitMs <= 0) bookmark()
-    else rearm(waitMs)
+    if (ending || announced) return
+    announced = true
+    // Never at once: what is stored is soon served too, and one bookmark tells both, after the work that it tells of.
+    rearm(Math.max(bookmarkDelayMs, lastBookmarkMs + bookmarkCoalesceMs - clock.monotonicMs()))
   }
 
   function rearm(waitMs: number): void {
@@ -294,6 +297,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   function bookmark(): void {
     if (ending) return
+    announced = false
     sequence += 1
     lastBookmarkMs = clock.monotonicMs()
     const { served, verdicts, silentProxies } = options.served()
