@@ -1,0 +1,76 @@
+import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
+import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
+import { openSealer, type Sealer } from '@zonemesh/plane/authority/seal.ts'
+import { openServerTls, type ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
+import { type Closers, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
+import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
+import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
+import { deriveOnCommit, loadDerivations } from './commits/deriving-store.ts'
+import type { ZoneConfig } from './zone.ts'
+
+export type Role = 'zone' | 'standalone'
+
+/** What a zone stands on: its store, its keys, and who may come in. */
+export interface ZoneBase extends Env {
+  readonly zone: string
+  readonly origin: string
+  readonly role: Role
+  readonly store: Store
+  readonly commit: Store['commit']
+  readonly sealer: Sealer
+  readonly tls: ServerTls
+  readonly tokens: Tokens
+}
+
+/** A zone without a global owns everything, so it makes what a global would have made. */
+async function ensureStandalone(store: Store, zone: string): Promise<void> {
+  for (const [kind, name, spec] of [
+    ['Mesh', 'default', {}],
+    ['Zone', zone, { enabled: true }],
+  ] as const) {
+    await store.commit({
+      changes: [{ op: 'put', key: { origin: zone, kind, mesh: '', name }, labels: {}, spec, expect: { absent: true } }],
+      subject: 'mesh-system:control-plane',
+      intent: `the ${kind} that is always there`,
+    })
+  }
+}
+
+/** A store belongs to the zone that made its own rows in it: under another name they would count as a stranger's. */
+async function requireOwnStore(store: Store, zone: string, dataDir: string | undefined): Promise<void> {
+  const own = [...(await store.scan({ kind: positionKind })), ...(await store.scan({ kind: 'Zone' }))]
+  const other = own.find(({ key }) => key.origin !== zone && key.origin !== globalOrigin)
+  if (other)
+    throw new Error(`expected a store of zone "${zone}" in ${dataDir}, found the one of zone "${other.key.origin}"`)
+}
+
+/** Opens the store with what follows from every commit, and the keys beside it. */
+export async function openBase(
+  env: Env,
+  config: ZoneConfig,
+  zone: string,
+  role: Role,
+  closers: Closers,
+): Promise<ZoneBase> {
+  const raw = await openStore(env, config.dataDir, config.historyRevisions)
+  closers.add('the store', () => raw.close())
+  await requireOwnStore(raw, zone, config.dataDir)
+  const sealer = openSealer(config.dataDir)
+  const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
+  const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
+  await loadDerivations(raw, derivations)
+  const store = deriveOnCommit(env, raw, derivations)
+  if (role === 'standalone') await ensureStandalone(store, zone)
+  const commit: Store['commit'] = (input) => store.commit(input)
+  const keys = createKeySource({
+    store,
+    sealer,
+    origin: zone,
+    commit,
+    owns: (purpose) => role === 'standalone' || purpose === 'user',
+  })
+  return { ...env, zone, origin: zone, role, store, commit, sealer, tls, tokens: createTokens(env, keys) }
+}

@@ -1,0 +1,88 @@
+import { hostname } from 'node:os'
+import { createCompiler } from '@zonemesh/core/compile/compiler.ts'
+import { createNames } from '@zonemesh/core/names/table.ts'
+import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
+import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import { type Closers, createReconciler, renewalEveryMs, repeat } from '@zonemesh/plane/lifecycle.ts'
+import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { ZoneBase } from './base.ts'
+import { createEngine } from './engine/engine.ts'
+import { createProgress } from './engine/progress.ts'
+import { createLeases } from './leases/leases.ts'
+import { createNameFeeds } from './names/feeds.ts'
+import { createAskers } from './names/resolver.ts'
+import { createRefusals, type Refusals } from './refusals/refusals.ts'
+import { createSecrets } from './secrets/secrets.ts'
+import { createProxyStatus } from './status/proxies.ts'
+import { createReporter } from './status/reporter.ts'
+
+/** Rows that the zone's authorities are made of. */
+const authorityKinds = new Set(['Mesh', 'MeshRoot', 'AuthorityRequest', 'AuthorityCertificate'])
+
+/** Everything between the store and the ports: rows in, tables, names and verdicts out. Has compiled the store when it resolves. */
+export async function startCore(base: ZoneBase, closers: Closers) {
+  const { clock, log, zone, store } = base
+  const holder = createAuthorityHolder(base)
+  const owner = base.role === 'standalone' ? createAuthorityOwner(base) : undefined
+  const status = createProxyStatus({ clock, instanceId: hostname() })
+  const progress = createProgress(clock)
+  const names = createNames()
+  const askers = createAskers()
+  const compiler = createCompiler({ zone })
+  const nameFeeds = createNameFeeds({ names, storeId: store.id })
+  const secrets = createSecrets({ holder, clock, log }, () => engine.refresh())
+  closers.add('secrets', () => secrets.close())
+  const authorities = createReconciler(log, 'the authorities of meshes', async () => {
+    await owner?.reconcile()
+    const changed = await holder.reconcile()
+    for (const mesh of changed) secrets.forget(mesh)
+    if (changed.size > 0) engine.refresh()
+  })
+  const refusals: Refusals = createRefusals({
+    store,
+    zone,
+    compiler,
+    engine: () => engine,
+    log,
+    changed: () => reporter.update(),
+  })
+  const reporter = createReporter({ clock, progress, status, refusals })
+  const engine = createEngine({
+    store,
+    compiler,
+    names,
+    secrets,
+    progress,
+    log,
+    namesChanged: (meshes) => nameFeeds.changed(meshes),
+    marked(versions) {
+      for (const { key } of versions) status.reconsider(keyText(key))
+      refusals.marked(versions)
+      askers.applied(versions)
+      if (versions.some(({ key }) => authorityKinds.has(key.kind))) void authorities.wake()
+      reporter.update()
+    },
+  })
+  closers.add('the engine', () => engine.close())
+  const renewal = repeat(clock, renewalEveryMs, () => authorities.wake())
+  closers.add('renewal', () => renewal[Symbol.dispose]())
+  const leases = createLeases({
+    clock,
+    log,
+    async remove(proxy, why) {
+      log.info({ proxy }, `a proxy is removed: ${why}`)
+      await store.commit({
+        changes: [{ op: 'delete', key: parseKeyText(proxy) }],
+        subject: 'mesh-system:control-plane',
+        intent: why,
+      })
+      status.forgotten(proxy)
+    },
+  })
+  closers.add('leases', () => leases.close())
+  await engine.start()
+  await refusals.load()
+  await authorities.wake()
+  return { status, progress, askers, compiler, nameFeeds, secrets, refusals, reporter, engine, leases }
+}
+export type ZoneCore = Awaited<ReturnType<typeof startCore>>
