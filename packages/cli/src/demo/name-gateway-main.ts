@@ -1,7 +1,7 @@
 // Stands for a delegated gateway in compose: name-gateway-main.ts WORK_DIR_OF_SIDECAR NAME PORT_OF_NAME LISTEN_PORT.
 
+import { claimedResolver } from './delegated.ts'
 import { startNameGateway } from './name-gateway.ts'
-import { claimedResolver } from './run.ts'
 
 const [workDir = '', name = '', port = '80', listen = '8082'] = process.argv.slice(2)
 const server = await startNameGateway(

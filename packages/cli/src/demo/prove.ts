@@ -5,8 +5,9 @@ import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { readDocuments } from '../documents.ts'
 import { type HttpAnswer, requestOnce, untilAnswer } from './http.ts'
-import { type Demo, demoFolder, type Steps } from './run.ts'
+import type { Demo } from './run.ts'
 import { meshName } from './scene.ts'
+import { demoFolder, type Steps } from './stage.ts'
 
 const local = '127.0.0.1'
 const limitMs = 30_000
