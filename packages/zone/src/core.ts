@@ -82,7 +82,8 @@ export async function startCore(base: ZoneBase, closers: Closers) {
   closers.add('leases', () => leases.close())
   await engine.start()
   await refusals.load()
-  await authorities.wake()
+  // Not waited for: names need no certificates, and proxies get their tables when they are there.
+  void authorities.wake()
   return { status, progress, askers, compiler, nameFeeds, secrets, refusals, reporter, engine, leases }
 }
 export type ZoneCore = Awaited<ReturnType<typeof startCore>>

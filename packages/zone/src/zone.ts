@@ -41,9 +41,19 @@ export function zoneNameOf(token: string): string {
   throw new Error('the token in the join string names no zone; make one with `zonemesh token zone NAME`')
 }
 
-/** Opens the port for proxies and the resolver: both serve what the core has compiled already. */
+/** Opens the resolver and the port for proxies: both serve what the core has compiled already. */
 async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, closers: Closers) {
   const { tls } = base
+  const resolver = await startResolver(
+    { ...base, names: core.nameFeeds, askers: core.askers },
+    {
+      host: config.dnsHost ?? config.host,
+      port: config.dnsPort,
+      forward: config.dnsForward,
+      defaultMesh: config.dnsDefaultMesh,
+    },
+  )
+  closers.add('the resolver', () => resolver[Symbol.asyncDispose]())
   const door = createDoor({
     ...base,
     ...core,
@@ -60,16 +70,6 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
     tls: { key: tls.key, certificate: tls.certificate, authority: tls.authority },
   })
   closers.add('the proxy port', () => xds[Symbol.asyncDispose]())
-  const resolver = await startResolver(
-    { ...base, names: core.nameFeeds, askers: core.askers },
-    {
-      host: config.dnsHost ?? config.host,
-      port: config.dnsPort,
-      forward: config.dnsForward,
-      defaultMesh: config.dnsDefaultMesh,
-    },
-  )
-  closers.add('the resolver', () => resolver[Symbol.asyncDispose]())
   return { proxyPort: xds.port, dnsPort: resolver.port }
 }
 
