@@ -21,6 +21,15 @@ function tail(file: string): string {
   return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-6).join('\n')
 }
 
+/** Ends a process with those it has started: an Envoy must not outlive the proxy process that watches it. */
+function killGroup({ pid }: Running): void {
+  try {
+    if (pid > 0) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It is gone already.
+  }
+}
+
 /** The processes of a demo: each one writes its log to a file, and none outlives it. */
 export function createProcesses(folder: string) {
   const running = new Map<string, Running>()
@@ -29,7 +38,7 @@ export function createProcesses(folder: string) {
   let stopping = false
   // Whatever ends this process, a bug included, ends the others: their groups are their own, so nobody else would.
   process.once('exit', () => {
-    for (const one of running.values()) one.process.kill('SIGKILL')
+    for (const one of running.values()) killGroup(one)
   })
 
   function start(
@@ -87,7 +96,7 @@ export function createProcesses(folder: string) {
         for (const one of group) one.process.kill('SIGTERM')
         const all = Promise.all(group.map((one) => one.exited))
         const timer = setTimeout(() => {
-          for (const one of group) one.process.kill('SIGKILL')
+          for (const one of group) killGroup(one)
         }, 8_000)
         await all
         clearTimeout(timer)
