@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import type { ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
 import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
@@ -67,7 +67,13 @@ async function authenticateZone(
   const row = (await store.get({ origin: globalOrigin, kind: 'Zone', mesh: '', name: zone }))?.row
   if (!row) return err(`there is no Zone "${zone}"; \`zonemesh token zone ${zone}\` creates it`)
   // The kind says what its spec is.
-  return (row.spec as ZoneSpec).enabled === false ? err(`the Zone "${zone}" is disabled`) : ok({ zone })
+  return isEnabled(row.spec as ZoneSpec) ? ok({ zone }) : err(`the Zone "${zone}" is disabled`)
+}
+
+async function enabledZones(store: Store): Promise<readonly string[]> {
+  const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
+  // The kind says what its spec is.
+  return rows.filter((row) => isEnabled(row.spec as ZoneSpec)).map((row) => row.key.name)
 }
 
 /** Waits for the zones that count: every enabled one, or those that were named. */
@@ -79,9 +85,7 @@ async function receipt(
   named: readonly string[] | undefined,
   timeoutMs: number,
 ): Promise<Receipt> {
-  const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
-  // The kind says what its spec is.
-  const enabled = rows.filter((row) => (row.spec as ZoneSpec).enabled !== false).map((row) => row.key.name)
+  const enabled = await enabledZones(store)
   const zones = named ?? enabled
   const results = await sync.waitFor({ revision, level, zones, timeoutMs }, new AbortController().signal)
   const list = results.map((one) => {
@@ -150,9 +154,7 @@ export async function startGlobal(
     closers.add('sync', () => sync[Symbol.asyncDispose]())
     // A zone that is disabled or deleted has nothing to say any more; its next session is refused with the reason.
     const zoneSessions = createReconciler(log, 'the sessions of zones', async () => {
-      const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
-      // The kind says what its spec is.
-      const enabled = new Set(rows.filter((row) => (row.spec as ZoneSpec).enabled !== false).map((row) => row.key.name))
+      const enabled = new Set(await enabledZones(store))
       for (const [zone, status] of sync.zones()) {
         if (status.connected && !enabled.has(zone)) sync.disconnect(zone, `the Zone "${zone}" is disabled or deleted`)
       }

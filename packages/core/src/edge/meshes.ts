@@ -1,6 +1,6 @@
 import { type Tags, zoneTag } from '../kinds/common.ts'
 import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
-import type { ZoneSpec } from '../kinds/zone.ts'
+import { isEnabled, type ZoneSpec } from '../kinds/zone.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
@@ -19,11 +19,11 @@ export function createMeshes(units: Units, view: View) {
       if (!backend) return { mtls: 'none' }
       return { mtls: backend.mode === 'PERMISSIVE' ? 'permissive' : 'strict' }
     }),
-    /** A zone counts unless an operator has switched it off. */
+    /** A zone of which nothing is known counts too. */
     zoneEnabled: units.family('zone enabled', (name: string): boolean => {
       const row = view.named('Zone', '', name)
       // As above.
-      return (row?.spec as ZoneSpec | undefined)?.enabled !== false
+      return !row || isEnabled(row.spec as ZoneSpec)
     }),
   }
 }

@@ -5,6 +5,9 @@ import { defineKind, message } from './kind.ts'
 const zoneSchema = message({ enabled: z.boolean().optional() })
 export type ZoneSpec = z.infer<typeof zoneSchema>
 
+/** A zone counts unless somebody has said otherwise. */
+export const isEnabled = ({ enabled }: ZoneSpec): boolean => enabled !== false
+
 export const zone = defineKind({
   name: 'Zone',
   path: 'zones',

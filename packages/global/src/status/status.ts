@@ -1,4 +1,4 @@
-import type { ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
 import { unservedFields } from '@zonemesh/plane/status/shown.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -63,7 +63,7 @@ export function createStatus({ store, sync, clock }: Deps) {
       const zones = rows.map((row): JsonObject => {
         const status = sync.zones().get(row.key.name)
         // The kind says what its spec is.
-        const enabled = (row.spec as ZoneSpec).enabled !== false
+        const enabled = isEnabled(row.spec as ZoneSpec)
         if (!status)
           return {
             zone: row.key.name,

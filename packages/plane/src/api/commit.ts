@@ -1,5 +1,6 @@
 import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import type { Violation } from '@zonemesh/core/kinds/kind.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Change, parsePosition, positionText } from '@zonemesh/shared/store/store.ts'
 import { z } from 'zod'
 import { ApiError, badRequest } from './errors.ts'
@@ -42,12 +43,14 @@ const identity = (document: unknown, index: number) => ({
 async function prepareAll(plane: ApiPlane, user: User, documents: readonly unknown[]) {
   const newMeshes = new Set(documents.filter((one) => field(one, 'type') === 'Mesh').map((one) => field(one, 'name')))
   const prepared = new Map<number, Prepared>()
+  const seen = new Set<string>()
   const refused = new Map<number, Outcome>()
   for (const [index, document] of documents.entries()) {
     try {
       const one = await prepare(plane, user, document, newMeshes)
-      const twin = [...prepared.values()].some((other) => JSON.stringify(other.key) === JSON.stringify(one.key))
-      if (twin) throw badRequest('the same resource stands twice in one commit')
+      const text = keyText(one.key)
+      if (seen.has(text)) throw badRequest('the same resource stands twice in one commit')
+      seen.add(text)
       prepared.set(index, one)
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown
@@ -76,7 +79,7 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
   const outcome =
     changes.length > 0 ? committed(await plane.commit({ changes, subject: call.user.name, intent })) : undefined
   const position = outcome?.position ?? (await plane.store.head())
-  const written = new Set((outcome?.written ?? []).map((version) => JSON.stringify(version.key)))
+  const written = new Set((outcome?.written ?? []).map((version) => keyText(version.key)))
   const outcomes = documents.map((document, index): Outcome => {
     const one = prepared.get(index)
     const refusal = refused.get(index)
@@ -86,7 +89,7 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
       ? 'skipped'
       : !one.existing
         ? 'created'
-        : written.has(JSON.stringify(one.key))
+        : written.has(keyText(one.key))
           ? 'updated'
           : 'unchanged'
     return {

@@ -13,8 +13,7 @@ import type { Answer, Call, Router } from './server.ts'
 
 /** A row as shown by this plane, with what it composes. */
 export async function show(plane: ApiPlane, kind: Kind, row: Row): Promise<JsonObject> {
-  const spec = await plane.decorate(kind, row)
-  return renderRow(kind, row, plane.origin, () => spec)
+  return renderRow(kind, row, plane.origin, await plane.decorate(kind, row))
 }
 
 /** The receipt of the commit that wrote a version: the ETag of an item. */
@@ -78,7 +77,7 @@ async function put(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
   checkUrl(kind, call)
   // The URL has the last word where the body may leave the mesh out.
   const document = { ...(call.body as object), ...(mesh === undefined ? {} : { mesh }) }
-  const prepared = await prepare(plane, call.user, document)
+  const prepared = await prepare(plane, call.user, document, new Set(mesh === undefined ? [] : [mesh]))
   const expect = ifMatch(plane, call.request.headers['if-match'])
   const { key, labels, spec } = prepared
   const outcome = committed(

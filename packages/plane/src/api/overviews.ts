@@ -32,10 +32,10 @@ async function overview(plane: ApiPlane, kind: Kind, entry: (typeof overviews)[n
   const spec = await plane.decorate(kind, row)
   const insight = plane.insight(kind.name, row)
   return {
-    ...renderRow(kind, row, plane.origin, () => ({
+    ...renderRow(kind, row, plane.origin, {
       [entry.base]: spec,
       ...(insight ? { [entry.insight]: insight } : {}),
-    })),
+    }),
     type: `${kind.name}Overview`,
   }
 }
@@ -43,7 +43,7 @@ async function overview(plane: ApiPlane, kind: Kind, entry: (typeof overviews)[n
 /** What is known of a resource, as a resource of its own. One of which nothing is known is empty, as Kuma's are. */
 function insightOf(plane: ApiPlane, kind: Kind, row: Row): JsonObject {
   return {
-    ...renderRow(kind, row, plane.origin, () => plane.insight(kind.name, row) ?? {}),
+    ...renderRow(kind, row, plane.origin, plane.insight(kind.name, row) ?? {}),
     type: `${kind.name}Insight`,
   }
 }

@@ -4,14 +4,10 @@ import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { kri, shownLabels, shownName } from './names.ts'
 
-/** What can be added to a spec before it is shown: composed lists, opened secrets. */
-export type Decorate = (kind: Kind, row: Row) => JsonObject
-
-/** A row in the form people and kumactl read, keys in Kuma's order. */
-export function renderRow(kind: Kind, row: Row, ownOrigin: string, decorate: Decorate): JsonObject {
+/** A row in the form people and kumactl read, keys in Kuma's order. `spec` is the row's as it is shown. */
+export function renderRow(kind: Kind, row: Row, ownOrigin: string, spec: JsonObject): JsonObject {
   const labels = shownLabels(kind, row, ownOrigin)
   const identifier = kri(kind, row)
-  const spec = decorate(kind, row)
   return {
     type: kind.name,
     ...(kind.scope === 'mesh' ? { mesh: row.key.mesh } : {}),

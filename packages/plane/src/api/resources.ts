@@ -12,7 +12,7 @@ import type { Kind, Violation } from '@zonemesh/core/kinds/kind.ts'
 import type { MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import { globalOrigin, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import { type CommitOutcome, parsePosition, type Selection } from '@zonemesh/shared/store/store.ts'
 import { ApiError, badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin, type User } from './identity.ts'
@@ -30,7 +30,7 @@ export async function allRows(plane: ApiPlane, selection: Selection): Promise<Ro
     rows.push(...page)
     const last = page.at(-1)
     if (!last || page.length < pageRows) break
-    after = `${last.key.origin}/${last.key.kind}/${last.key.mesh}/${last.key.name}`
+    after = keyText(last.key)
   }
   return rows.sort(
     (a, b) =>
@@ -171,12 +171,12 @@ export interface Prepared {
   readonly spec: JsonObject
 }
 
-/** Judges a document and completes it. Throws an ApiError with everything that is wrong. */
+/** Judges a document and completes it. Throws an ApiError with everything that is wrong. `knownMeshes` are not looked up. */
 export async function prepare(
   plane: ApiPlane,
   user: User,
   document: unknown,
-  newMeshes: ReadonlySet<string> = new Set(),
+  knownMeshes: ReadonlySet<string> = new Set(),
 ): Promise<Prepared> {
   const result = admit(document)
   if (!result.ok) {
@@ -190,7 +190,7 @@ export async function prepare(
   if (kind.adminOnly) requireAdmin(user, `access the resource of type "${kind.name}"`)
   requireAdmin(user, `write the resource of type "${kind.name}"`)
   requireWritable(plane, kind)
-  if (kind.scope === 'mesh' && !newMeshes.has(mesh)) await requireMesh(plane, mesh)
+  if (kind.scope === 'mesh' && !knownMeshes.has(mesh)) await requireMesh(plane, mesh)
   const key = { origin: plane.origin, kind: kind.name, mesh, name }
   const existing = (await plane.store.get(key))?.row
   const { labels, violations } = computedLabels(plane, admitted)

@@ -24,12 +24,19 @@ export const defaultLeaseOptions: LeaseOptions = { leaseMs: 30_000, lostShareMax
  */
 export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOptions) {
   const streams = new Map<string, Set<string>>()
-  const suspects = new Map<string, { readonly timer: Disposable; readonly sinceMs: number }>()
+  /** The timer that ends the lease of each proxy whose stream was lost. */
+  const suspects = new Map<string, Disposable>()
 
   const tooMany = () => {
     const total = streams.size + suspects.size
     return suspects.size > options.lostCountMax && suspects.size > total * options.lostShareMax
   }
+
+  const suspect = (proxy: string) =>
+    suspects.set(
+      proxy,
+      deps.clock.after(options.leaseMs, () => expire(proxy)),
+    )
 
   function expire(proxy: string): void {
     if (tooMany()) {
@@ -37,8 +44,7 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
         { lost: suspects.size, live: streams.size },
         'too many proxies were lost at once: none is removed until they return',
       )
-      const retry = deps.clock.after(options.leaseMs, () => expire(proxy))
-      suspects.set(proxy, { timer: retry, sinceMs: suspects.get(proxy)?.sinceMs ?? deps.clock.monotonicMs() })
+      suspect(proxy)
       return
     }
     suspects.delete(proxy)
@@ -46,7 +52,7 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
   }
 
   function forget(proxy: string): void {
-    suspects.get(proxy)?.timer[Symbol.dispose]()
+    suspects.get(proxy)?.[Symbol.dispose]()
     suspects.delete(proxy)
   }
 
@@ -62,10 +68,7 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
       if (!open || open.size > 0) return
       streams.delete(proxy)
       if (!leased) return
-      suspects.set(proxy, {
-        timer: deps.clock.after(options.leaseMs, () => expire(proxy)),
-        sinceMs: deps.clock.monotonicMs(),
-      })
+      suspect(proxy)
     },
     /** SIGTERM at the proxy: it goes at once. */
     async draining(proxy: string): Promise<void> {
