@@ -275,3 +275,22 @@ test('R19 overviews and insights exist for every kind that has them, in both spe
     expect(await call('GET', path)).toMatchObject({ status: 200, json: { total: 0, items: [], next: null } })
   }
 })
+
+test('R20 a mesh that is refused does not stand for the resources that come with it, in whatever order they come', async () => {
+  const bad = { type: 'Mesh', name: 'unborn', mtls: { enabledBackend: 'nowhere' } }
+  const inside = { ...gateway('in-unborn'), mesh: 'unborn' }
+  for (const documents of [
+    [bad, inside],
+    [inside, bad],
+  ]) {
+    const { json } = await call('POST', '/_commit', { documents })
+    expect(json.outcomes.map((one: { outcome: string }) => one.outcome)).toEqual(['refused', 'refused'])
+  }
+  const born = await call('POST', '/_commit', {
+    documents: [
+      { ...gateway('early'), mesh: 'born' },
+      { type: 'Mesh', name: 'born' },
+    ],
+  })
+  expect(born.json.outcomes.map((one: { outcome: string }) => one.outcome)).toEqual(['created', 'created'])
+})

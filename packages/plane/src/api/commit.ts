@@ -41,17 +41,22 @@ const identity = (document: unknown, index: number) => ({
 })
 
 async function prepareAll(plane: ApiPlane, user: User, documents: readonly unknown[]) {
-  const newMeshes = new Set(documents.filter((one) => field(one, 'type') === 'Mesh').map((one) => field(one, 'name')))
+  const isMesh = ([, document]: [number, unknown]) => field(document, 'type') === 'Mesh'
+  const entries = [...documents.entries()]
+  // Meshes first: whatever stands in one needs one that was not refused.
+  const ordered = [...entries.filter(isMesh), ...entries.filter((entry) => !isMesh(entry))]
+  const newMeshes = new Set<string>()
   const prepared = new Map<number, Prepared>()
   const seen = new Set<string>()
   const refused = new Map<number, Outcome>()
-  for (const [index, document] of documents.entries()) {
+  for (const [index, document] of ordered) {
     try {
       const one = await prepare(plane, user, document, newMeshes)
       const text = keyText(one.key)
       if (seen.has(text)) throw badRequest('the same resource stands twice in one commit')
       seen.add(text)
       prepared.set(index, one)
+      if (one.key.kind === 'Mesh') newMeshes.add(one.key.name)
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown
       refused.set(index, {
