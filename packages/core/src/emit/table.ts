@@ -30,7 +30,7 @@ export interface XdsResource {
   readonly contributions?: ReadonlyMap<string, string>
 }
 
-/** A secret that the proxy needs. The zone's shell makes it; key material never passes through core. */
+/** A secret that the proxy needs, by name. The zone's shell makes it; no table holds key material. */
 export type SecretNeed =
   | {
       readonly type: 'identity'
