@@ -111,6 +111,48 @@ export function storeContract(name: string, open: OpenStore): void {
     })
   })
 
+  describe(`${name}: checks, incarnations and notes`, () => {
+    it('S a check writes nothing and refuses the commit when it does not hold', async () => {
+      const store = await freshStore()
+      await commit(store, [put('a', 1)])
+      const check = (revision: number) => ({ op: 'check' as const, key: keyOf('a'), expect: { revision } })
+      const why = { subject: 's', intent: 'i' }
+      expect(await store.commit({ ...why, changes: [check(1), put('b', 1)] })).toMatchObject({ ok: true })
+      expect(await store.commit({ ...why, changes: [check(2), put('b', 2)] })).toMatchObject({ ok: false })
+      expect((await store.get(keyOf('b')))?.revision).toBe(2)
+      expect((await store.history(keyOf('a'))).length).toBe(1)
+    })
+
+    it('S an incarnation is only ever raised, and outlives a restart', async () => {
+      const { store, reopen } = await fresh()
+      const before = store.incarnation
+      await store.raiseIncarnation(before - 1)
+      expect(store.incarnation).toBe(before)
+      await store.raiseIncarnation(before + 5)
+      await commit(store, [put('a', 1)])
+      const { store: again } = await reopen()
+      expect(again.incarnation).toBe(before + 5)
+      expect((await again.get(keyOf('a')))?.stamp.incarnation).toBe(before + 5)
+    })
+
+    it('S notes outlive a restart, are read by prefix, and make no revision', async () => {
+      const { store, reopen } = await fresh()
+      await store.notes.put([
+        { name: 'zone/b', value: { n: 2 } },
+        { name: 'zone/a', value: { n: 1 } },
+        { name: 'zones', value: { n: 3 } },
+      ])
+      await store.notes.put([
+        { name: 'zone/a', value: { n: 4 } },
+        { name: 'zone/b', value: undefined },
+      ])
+      const { store: again } = await reopen()
+      expect([...(await again.notes.read('zone/'))]).toEqual([['zone/a', { n: 4 }]])
+      expect((await again.notes.read('')).size).toBe(2)
+      expect((await again.head()).revision).toBe(0)
+    })
+  })
+
   describe(`${name}: received rows`, () => {
     const stamp = (incarnation: number, originRevision: number) => ({
       incarnation,
@@ -133,6 +175,27 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await commit(store, [received(3, 5, 11)])).written).toHaveLength(1)
       expect((await commit(store, [received(4, 6, 1)])).written).toHaveLength(1)
       expect((await store.get(keyOf('a', 'west')))?.stamp).toEqual(stamp(6, 1))
+    })
+
+    it('S a forced row counts whatever its stamp is, and once', async () => {
+      const store = await freshStore()
+      await commit(store, [received(1, 5, 10)])
+      const forced = { ...received(2, 5, 3), forced: true } as const
+      expect((await commit(store, [forced])).written).toHaveLength(1)
+      expect((await commit(store, [forced])).written).toEqual([])
+      expect((await commit(store, [{ ...forced, ...put('a', 9, 'west') }])).written).toHaveLength(1)
+      expect((await store.get(keyOf('a', 'west')))?.row?.spec).toMatchObject(put('a', 9, 'west').spec)
+    })
+
+    it('S a removal says whether it was declared, by the commit of its owner', async () => {
+      const { store, reopen } = await fresh()
+      await commit(store, [put('a', 1), put('b', 1), received(1, 5, 10)])
+      await store.commit({ changes: [deleted('a')], subject: 's', intent: 'i', declared: true })
+      await commit(store, [deleted('b')])
+      await commit(store, [{ op: 'delete', key: keyOf('a', 'west'), stamp: stamp(5, 11), declared: true }])
+      const { store: again } = await reopen()
+      const versions = await Promise.all([keyOf('a'), keyOf('b'), keyOf('a', 'west')].map((key) => again.get(key)))
+      expect(versions.map((version) => version?.declared)).toEqual([true, undefined, true])
     })
 
     it('L6 a tombstone keeps older versions away', async () => {

@@ -4,7 +4,11 @@ import type { Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/sto
 export function withCommit(store: Store, commit: (input: Commit) => Promise<CommitOutcome>): Store {
   return {
     id: store.id,
-    incarnation: store.incarnation,
+    get incarnation() {
+      return store.incarnation
+    },
+    notes: store.notes,
+    raiseIncarnation: (atLeast) => store.raiseIncarnation(atLeast),
     head: () => store.head(),
     mark: () => store.mark(),
     commit,

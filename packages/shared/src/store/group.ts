@@ -65,6 +65,14 @@ export function createCommitGroup(
         if (waiting.length === 1 && !running) schedule(start)
       })
     },
+    /** Runs between two transactions. */
+    async alone(task: () => Promise<void>): Promise<void> {
+      while (running) await running
+      const work = task()
+      const ended = () => undefined
+      running = work.then(ended, ended).then(drain)
+      await work
+    },
     onMark(listener: () => void): Disposable {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }

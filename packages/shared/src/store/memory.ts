@@ -1,4 +1,4 @@
-import { byCodeUnit } from '../base/base.ts'
+import { byCodeUnit, type JsonObject } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Random } from '../env/random.ts'
 import { keyText, type Row } from '../resource/resource.ts'
@@ -11,7 +11,7 @@ import type { Commit, CommitOutcome, CommitRecord, Position, Selection, Store, V
 /** All that a memory store holds. A new store over the same contents is the old one, restarted. */
 export interface MemoryContents {
   readonly id: string
-  readonly incarnation: number
+  incarnation: number
   mark: number
   horizon: number
   /** Every version of a key, oldest first. */
@@ -21,6 +21,7 @@ export interface MemoryContents {
   /** Every kept version by revision, then key. */
   log: { readonly text: string; readonly version: Version }[]
   records: CommitRecord[]
+  readonly notes: Map<string, JsonObject>
 }
 
 /** The page of changes when a reader names no limit. */
@@ -44,6 +45,7 @@ export function createMemoryContents(deps: MemoryDeps): MemoryContents {
     sortedKeys: undefined,
     log: [],
     records: [{ position: { store: id, revision: 0, commitId: '0' }, subject: '', intent: '', atMs: 0, rows: 0 }],
+    notes: new Map(),
   }
 }
 
@@ -103,7 +105,23 @@ export function createMemoryStore(
 
   return {
     id: contents.id,
-    incarnation: contents.incarnation,
+    get incarnation() {
+      return contents.incarnation
+    },
+    async raiseIncarnation(atLeast) {
+      contents.incarnation = Math.max(contents.incarnation, atLeast)
+    },
+    notes: {
+      async put(entries) {
+        for (const { name, value } of entries) {
+          if (value) contents.notes.set(name, value)
+          else contents.notes.delete(name)
+        }
+      },
+      async read(prefix) {
+        return new Map([...contents.notes].filter(([name]) => name.startsWith(prefix)))
+      },
+    },
     async head() {
       return recordAt(contents, headRevision(contents)).position
     },

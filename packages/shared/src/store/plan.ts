@@ -33,7 +33,8 @@ export function planCommit(commit: Commit, context: PlanContext): Plan {
     const expect = 'expect' in change ? change.expect : undefined
     if (expect && !holds(expect, before))
       conflicts.push({ key: change.key, expected: expect, found: liveRevision(before) })
-    const version = versionOf(change, written.get(text) ?? before, context)
+    if (change.op === 'check') continue
+    const version = versionOf(change, written.get(text) ?? before, context, commit.declared)
     if (version) written.set(text, version)
   }
   if (conflicts.length > 0) return { ok: false, conflicts }
@@ -49,14 +50,22 @@ function holds(expect: Expect, before: Version | undefined): boolean {
   return found === expect.revision
 }
 
-function versionOf(change: Change, present: Version | undefined, context: PlanContext): Version | undefined {
+function versionOf(
+  change: Exclude<Change, { op: 'check' }>,
+  present: Version | undefined,
+  context: PlanContext,
+  declaredAll: true | undefined,
+): Version | undefined {
   const { revision } = context
   const live = present?.state === 'live' ? present : undefined
   if (change.op === 'forget') return live && { key: live.key, revision, state: 'forgotten', stamp: live.stamp }
-  if (isStale(change.stamp, present)) return undefined
+  const known = change.op === 'put' && change.forced ? isKnown(change, live) : isStale(change.stamp, present)
+  if (known) return undefined
   if (change.op === 'delete') {
-    const createdAtMs = live?.stamp.createdAtMs ?? context.nowMs
-    return live && { key: live.key, revision, state: 'deleted', stamp: change.stamp ?? ownStamp(context, createdAtMs) }
+    if (!live) return undefined
+    const stamp = change.stamp ?? ownStamp(context, live.stamp.createdAtMs)
+    const declared = (change.stamp ? change.declared : declaredAll) ? { declared: true as const } : {}
+    return { key: live.key, revision, state: 'deleted', stamp, ...declared }
   }
   if (!change.stamp && live?.row && sameContent(live.row, change)) return undefined
   const stamp = change.stamp ?? ownStamp(context, live?.stamp.createdAtMs ?? context.nowMs)
@@ -67,6 +76,13 @@ function versionOf(change: Change, present: Version | undefined, context: PlanCo
 /** A forgotten row may come back as it was: its owner let us see it again. Everything else must be newer. */
 const isStale = (stamp: Stamp | undefined, present: Version | undefined) =>
   stamp !== undefined && present !== undefined && present.state !== 'forgotten' && !isNewer(stamp, present.stamp)
+
+/** Two histories of one owner may have given the same stamp to different content. */
+const isKnown = (change: Extract<Change, { op: 'put' }>, live: Version | undefined) =>
+  live?.row !== undefined &&
+  change.stamp?.incarnation === live.stamp.incarnation &&
+  change.stamp.originRevision === live.stamp.originRevision &&
+  sameContent(live.row, change)
 
 const sameContent = (a: { labels: unknown; spec: unknown }, b: { labels: unknown; spec: unknown }) =>
   isDeepStrictEqual(a.labels, b.labels) && isDeepStrictEqual(a.spec, b.spec)

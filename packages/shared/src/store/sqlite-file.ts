@@ -7,7 +7,7 @@ import { StoreOpenError } from './errors.ts'
 
 /** "ZMST": tells our files from other SQLite databases. */
 const applicationId = 0x5a4d5354
-const schemaVersion = 1
+const schemaVersion = 2
 /** How long an opening process waits for the former owner to let go. */
 const lockWaitMs = 500
 
@@ -20,12 +20,19 @@ const schema = `
   CREATE TABLE versions (
     key TEXT NOT NULL, revision INTEGER NOT NULL, kind TEXT NOT NULL, mesh TEXT NOT NULL, state TEXT NOT NULL,
     incarnation INTEGER NOT NULL, origin_revision INTEGER NOT NULL, created_at_ms INTEGER NOT NULL,
-    modified_at_ms INTEGER NOT NULL, labels TEXT, spec TEXT,
+    modified_at_ms INTEGER NOT NULL, labels TEXT, spec TEXT, declared INTEGER,
     PRIMARY KEY (key, revision)
   ) WITHOUT ROWID;
+  CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE INDEX versions_by_revision ON versions (revision, key);
   CREATE INDEX versions_by_kind ON versions (kind, key);
   PRAGMA application_id = ${applicationId};
+  PRAGMA user_version = ${schemaVersion};
+`
+
+const fromVersion1 = `
+  ALTER TABLE versions ADD COLUMN declared INTEGER;
+  CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   PRAGMA user_version = ${schemaVersion};
 `
 
@@ -83,6 +90,10 @@ function prepareSchema(
     throw new StoreOpenError(
       `cannot open store ${path}: expected a Zonemesh store, found another application's SQLite database`,
     )
+  }
+  if (found.version === 1) {
+    database.exec(fromVersion1)
+    return
   }
   if (found.version !== schemaVersion) {
     throw new StoreOpenError(

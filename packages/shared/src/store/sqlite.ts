@@ -37,11 +37,11 @@ export async function openSqliteStore(
   const prepare = (sql: string) => database.prepare(sql)
   const meta = (name: string) => prepare('SELECT value FROM meta WHERE name = ?').get(name)?.['value']
   const id = String(meta('store'))
-  const incarnation = Number(meta('incarnation'))
+  let incarnation = Number(meta('incarnation'))
   let horizon = Number(meta('horizon'))
 
   const columns =
-    'v.key, v.revision, v.state, v.incarnation, v.origin_revision, v.created_at_ms, v.modified_at_ms, v.labels, v.spec'
+    'v.key, v.revision, v.state, v.incarnation, v.origin_revision, v.created_at_ms, v.modified_at_ms, v.labels, v.spec, v.declared'
   const isNewest =
     'NOT EXISTS (SELECT 1 FROM versions n WHERE n.key = v.key AND n.revision > v.revision AND n.revision <= ?1)'
   const statements = {
@@ -56,7 +56,7 @@ export async function openSqliteStore(
     history: prepare(
       `SELECT ${columns} FROM versions v WHERE v.key = ?1 AND v.revision <= ?2 ORDER BY v.revision DESC`,
     ),
-    addVersion: prepare('INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    addVersion: prepare('INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     changes: prepare(
       `SELECT ${columns} FROM versions v WHERE (v.revision, v.key) > (?2, ?3) AND v.revision <= ?1 AND ${isNewest}
        ORDER BY v.revision, v.key LIMIT ?4`,
@@ -77,6 +77,10 @@ export async function openSqliteStore(
     dropRemoved: prepare("DELETE FROM versions WHERE revision > ?1 AND revision <= ?2 AND state <> 'live'"),
     dropRecords: prepare('DELETE FROM records WHERE revision < ?'),
     setHorizon: prepare("UPDATE meta SET value = ? WHERE name = 'horizon'"),
+    setIncarnation: prepare("UPDATE meta SET value = ? WHERE name = 'incarnation'"),
+    notes: prepare('SELECT name, value FROM notes WHERE name >= ?1 AND name < ?2 ORDER BY name'),
+    putNote: prepare('INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value'),
+    dropNote: prepare('DELETE FROM notes WHERE name = ?'),
   }
 
   const last = statements.lastRecord.get()
@@ -137,11 +141,11 @@ export async function openSqliteStore(
     return { ok: true, position: next.head, written: plan.versions }
   }
 
-  function addVersion({ key, revision, state, stamp, row }: Version): void {
+  function addVersion({ key, revision, state, stamp, row, declared }: Version): void {
     const { incarnation, originRevision, createdAtMs, modifiedAtMs } = stamp
     const content = row ? [JSON.stringify(row.labels), JSON.stringify(row.spec)] : [null, null]
     const values: SQLInputValue[] = [keyText(key), revision, key.kind, key.mesh, state, incarnation, originRevision]
-    statements.addVersion.run(...values, createdAtMs, modifiedAtMs, ...content)
+    statements.addVersion.run(...values, createdAtMs, modifiedAtMs, ...content, declared ? 1 : null)
   }
 
   /** The newest version, that of an unfinished transaction included. */
@@ -173,7 +177,29 @@ export async function openSqliteStore(
 
   return {
     id,
-    incarnation,
+    get incarnation() {
+      return incarnation
+    },
+    raiseIncarnation: (atLeast) =>
+      group.alone(async () => {
+        if (atLeast <= incarnation) return
+        statements.setIncarnation.run(atLeast)
+        incarnation = atLeast
+      }),
+    notes: {
+      put: (entries) =>
+        group.alone(async () => {
+          for (const { name, value } of entries) {
+            if (value) statements.putNote.run(name, JSON.stringify(value))
+            else statements.dropNote.run(name)
+          }
+        }),
+      async read(prefix) {
+        const found = statements.notes.all(prefix, prefix + afterEveryKey)
+        // Each was written by `put`, as the JSON text of an object.
+        return new Map(found.map(({ name, value }) => [String(name), JSON.parse(String(value)) as JsonObject]))
+      },
+    },
     head: async () => head,
     mark: async () => mark,
     commit: (commit) => group.add(commit),
@@ -252,7 +278,7 @@ function versionFrom(found: Record<string, SQLOutputValue>): Version {
   }
   const revision = Number(found['revision'])
   if (found['state'] === 'deleted' || found['state'] === 'forgotten')
-    return { key, revision, state: found['state'], stamp }
+    return { key, revision, state: found['state'], stamp, ...(found['declared'] ? { declared: true } : {}) }
   // Both were written by addVersion, as the JSON text of values of these types.
   const labels = JSON.parse(String(found['labels'])) as Record<string, string>
   const spec = JSON.parse(String(found['spec'])) as JsonObject

@@ -32,10 +32,21 @@ export type Change =
       readonly labels: Readonly<Record<string, string>>
       readonly spec: JsonObject
       readonly stamp?: Stamp
+      /** The stamp counts even if it is the older one: an operator has accepted another history of the owner. */
+      readonly forced?: true
       readonly expect?: Expect
     }
-  | { readonly op: 'delete'; readonly key: ResourceKey; readonly stamp?: Stamp; readonly expect?: Expect }
+  | {
+      readonly op: 'delete'
+      readonly key: ResourceKey
+      readonly stamp?: Stamp
+      /** As in the owner's commit; own removals take it from the commit. */
+      readonly declared?: true
+      readonly expect?: Expect
+    }
   | { readonly op: 'forget'; readonly key: ResourceKey }
+  /** Writes nothing: the commit is refused unless this holds. */
+  | { readonly op: 'check'; readonly key: ResourceKey; readonly expect: Expect }
 
 export interface Commit {
   readonly changes: readonly Change[]
@@ -43,6 +54,8 @@ export interface Commit {
   readonly subject: string
   /** Why: shown in the history. */
   readonly intent: string
+  /** What it removes is meant to go, however much it is: readers do not hold it. */
+  readonly declared?: true
   /**
    * False for all but the last commit of a round that must become visible at once. The head mark stays where it was until a
    * commit without it. The commits of a round are handed over in one turn: they share a transaction and nobody comes between.
@@ -72,6 +85,8 @@ export interface Version {
   readonly state: 'live' | 'deleted' | 'forgotten'
   readonly stamp: Stamp
   readonly row?: Row
+  /** Of a tombstone: its owner has declared that so much is to go. */
+  readonly declared?: true
 }
 
 export interface CommitRecord {
@@ -88,6 +103,17 @@ export interface Selection {
   readonly mesh?: string
 }
 
+/**
+ * State that the processes of one store share and that outlives them, but that is no row: it has no revision and no history, wakes
+ * nobody, and never travels. Not durable at once.
+ */
+export interface Notes {
+  /** Writes, or drops where the value is undefined. */
+  put(entries: readonly { readonly name: string; readonly value: JsonObject | undefined }[]): Promise<void>
+  /** All entries whose name starts so. */
+  read(prefix: string): Promise<ReadonlyMap<string, JsonObject>>
+}
+
 /** How a reader's position relates to this store. */
 export type Standing = 'valid' | 'behind' | 'diverged'
 
@@ -98,7 +124,14 @@ export type Standing = 'valid' | 'behind' | 'diverged'
 export interface Store {
   /** Random, made once per store; a copy that went another way is told apart by commit ids. */
   readonly id: string
+  /** What own rows are stamped with first: it only ever grows. */
   readonly incarnation: number
+  readonly notes: Notes
+  /**
+   * Begins another incarnation, at least this one, because readers know a history of this store that it does not hold itself. Does
+   * nothing if the present one is as high.
+   */
+  raiseIncarnation(atLeast: number): Promise<void>
   /** The newest commit. Revision 0 with commit id "0" before the first. */
   head(): Promise<Position>
   /** The newest mark: no later than head, and not inside an unfinished round. */

@@ -55,12 +55,24 @@ describe('opening a SQLite store', () => {
     )
   })
 
+  it('S brings a file of schema version 1 up to date', async () => {
+    const store = await openSqliteStore(deps, { path })
+    await store.close()
+    const other = new DatabaseSync(path)
+    other.exec('DROP TABLE notes; ALTER TABLE versions DROP COLUMN declared; PRAGMA user_version = 1')
+    other.close()
+    const again = await openSqliteStore(deps, { path })
+    await again.notes.put([{ name: 'a', value: {} }])
+    expect(again.id).toBe(store.id)
+    await again.close()
+  })
+
   it('says so when a newer version has changed the schema', async () => {
     await (await openSqliteStore(deps, { path })).close()
     const other = new DatabaseSync(path)
     other.exec('PRAGMA user_version = 7')
     other.close()
-    expect(await openError()).toBe(`cannot open store ${path}: expected schema version 1, found 7`)
+    expect(await openError()).toBe(`cannot open store ${path}: expected schema version 2, found 7`)
   })
 
   it('says so when the folder does not exist or the path is a folder', async () => {

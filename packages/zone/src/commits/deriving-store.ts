@@ -29,7 +29,8 @@ export function deriveOnCommit(
   async function effective(changes: readonly Change[]): Promise<Change[]> {
     const kept: Change[] = []
     for (const change of changes) {
-      if (change.op !== 'forget' && change.stamp) {
+      const forced = change.op === 'put' && change.forced
+      if (change.op !== 'forget' && change.op !== 'check' && change.stamp && !forced) {
         const here = await store.get(change.key)
         if (here && !isNewer(change.stamp, here.stamp)) continue
       }
@@ -41,8 +42,9 @@ export function deriveOnCommit(
   async function commit(input: Commit): Promise<CommitOutcome> {
     const changes = await effective(input.changes)
     const derived: Change[] = []
+    const made = changes.filter(({ op }) => op !== 'check')
     for (const derivation of derivations)
-      derived.push(...derivation.preview([...changes, ...derived], deps.clock.wallMs()))
+      derived.push(...derivation.preview([...made, ...derived], deps.clock.wallMs()))
     const together = changes.length + derived.length <= changesMax
     // Too many for one commit: consequences first, held back from the mark until their cause is there.
     for (let at = 0; !together && at < derived.length; at += changesMax) {
