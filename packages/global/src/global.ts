@@ -23,7 +23,9 @@ import { observeCommits } from '@zonemesh/plane/with-commit.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
+import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { globalOptions } from './options.ts'
 import { createStatus } from './status/status.ts'
 
@@ -144,13 +146,19 @@ export async function startGlobal(
     const sync = await startSyncServer(
       { store, clock, log, rules: sightRules, authenticate: (token) => authenticateZone(tokens, store, token) },
       {
-        host: config.host,
-        port: config.syncPort,
-        tls: { cert: tls.certificate, key: tls.key },
+        listen: [
+          listenGrpc({
+            host: config.host,
+            port: config.syncPort,
+            tls: { cert: tls.certificate, key: tls.key },
+            path: syncPath,
+          }),
+        ],
         version,
         hostname: hostname(),
       },
     )
+    const syncPort = sync.ports[0] ?? config.syncPort
     closers.add('sync', () => sync[Symbol.asyncDispose]())
     // A zone that is disabled or deleted has nothing to say any more; its next session is refused with the reason.
     const zoneSessions = createReconciler(log, 'the sessions of zones', async () => {
@@ -178,15 +186,15 @@ export async function startGlobal(
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
       receipt: (revision, level, zones, timeoutMs) => receipt(store, sync, revision, level, zones, timeoutMs),
       config: { mode: 'global', environment: 'universal', ...shownValues(shown, config) } as JsonObject,
-      join: { pin: tls.pin, syncPort: sync.port },
+      join: { pin: tls.pin, syncPort },
       decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),
     }
     const meter = () => ({
       zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,
     })
     const ports = await startServers(plane, config, tls, meter, closers)
-    log.info({ ...ports, sync: sync.port, store: store.id }, 'the global control plane is ready')
-    return { ...ports, syncPort: sync.port, pin: tls.pin, close: () => closers.close() }
+    log.info({ ...ports, sync: syncPort, store: store.id }, 'the global control plane is ready')
+    return { ...ports, syncPort, pin: tls.pin, close: () => closers.close() }
   } catch (thrown) {
     await closers.close()
     throw thrown

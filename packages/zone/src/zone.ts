@@ -9,8 +9,10 @@ import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import type { Join } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { openBase, type ZoneBase } from './base.ts'
 import { startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
@@ -89,12 +91,11 @@ function startJoined(
   core.reporter.onUpdate((next) => served.set(next))
   const onApplied: Parameters<typeof startUplink>[0]['onApplied'] = ({ position, localMark }) =>
     core.reporter.applied(position.revision, localMark.revision)
+  const address = join.address.replace(/^https?:\/\/|\/$/g, '')
   const uplink = startUplink(
-    { ...base, rules: sightRules, served, report, onApplied },
+    { ...base, log: base.log.child({ address }), rules: sightRules, served, report, onApplied },
     {
-      address: join.address.replace(/^https?:\/\/|\/$/g, ''),
-      token: join.token,
-      pinSha256Hex: join.pin,
+      dialer: dialGrpc({ address, path: syncPath, token: join.token, pinSha256Hex: join.pin }),
       zone: base.zone,
       version,
       hostname: hostname(),

@@ -4,6 +4,9 @@ import type { Channel } from '../transport/transport.ts'
 import { decodeMessage } from './log/frames.ts'
 import type { Message } from './log/messages.ts'
 
+/** The method that zones call. */
+export const syncPath = '/zonemesh.sync.v1.Sync/Session'
+
 /** How long the other end may take for its first frame. */
 const firstFrameMs = 10_000
 

@@ -4,8 +4,7 @@ import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
-import { listenGrpc } from '../transport/grpc.ts'
-import type { Channel } from '../transport/transport.ts'
+import type { Channel, Listen, OnCall } from '../transport/transport.ts'
 import { nextEpoch } from './epochs.ts'
 import { firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
@@ -16,8 +15,6 @@ import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
 import { creditWindowBytes, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
 import { createSharedReads } from './shared-reads.ts'
 import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
-
-export const syncPath = '/zonemesh.sync.v1.Sync/Session'
 
 export interface SyncServerDeps {
   readonly store: Store
@@ -31,17 +28,16 @@ export interface SyncServerDeps {
 }
 
 export interface SyncServerOptions {
-  readonly host: string
-  readonly port: number
-  /** PEM: the server's certificate followed by its authority, whose SHA-256 is the pin; and the key. */
-  readonly tls: { readonly cert: string; readonly key: string }
+  /** The doors for zones, each with its own transport. */
+  readonly listen: readonly Listen[]
   readonly version: string
   /** The name of this machine, for people. */
   readonly hostname: string
 }
 
 export interface SyncServer extends AsyncDisposable {
-  readonly port: number
+  /** One for each door, in their order. */
+  readonly ports: readonly number[]
   /** Every zone that this process has seen, connected or not. */
   zones(): ReadonlyMap<string, ZoneStatus>
   onChange(listener: () => void): Disposable
@@ -142,22 +138,17 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     await settled
   }
 
-  const listener = await listenGrpc({
-    host: options.host,
-    port: options.port,
-    tls: options.tls,
-    path: syncPath,
-    onCall(caller, accept, refuse) {
-      void authenticated(deps, caller.token).then((result) => {
-        if (result.ok) return meet(result.value.zone, accept())
-        log.warn({ address: caller.address }, `refused a caller: ${result.error}`)
-        return refuse(result.error)
-      })
-    },
-  })
+  const onCall: OnCall = (caller, accept, refuse) => {
+    void authenticated(deps, caller.token).then((result) => {
+      if (result.ok) return meet(result.value.zone, accept())
+      log.warn({ address: caller.address }, `refused a caller: ${result.error}`)
+      return refuse(result.error)
+    })
+  }
+  const doors = await Promise.all(options.listen.map((listen) => listen(onCall)))
 
   return {
-    port: listener.port,
+    ports: doors.map((door) => door.port),
     zones: () => board.zones(),
     onChange: (listen) => board.onChange(listen),
     waitFor: (wait, signal) => waitForReceipts(clock, board, wait, signal),
@@ -168,7 +159,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
       const sessions = [...holderByZone.values()].map((holder) => holder.session)
       for (const session of sessions) session.end('shutdown', 'this control plane is stopping')
       await Promise.all(sessions.map((session) => session.done))
-      await listener.close()
+      await Promise.all(doors.map((door) => door.close()))
     },
   }
 }

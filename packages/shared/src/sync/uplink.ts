@@ -5,16 +5,13 @@ import type { Random } from '../env/random.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
-import { callGrpc } from '../transport/grpc.ts'
-import { pinnedAuthority } from '../transport/pin.ts'
-import type { Channel } from '../transport/transport.ts'
+import type { Channel, Dialer } from '../transport/transport.ts'
 import { firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
 import { type Bookmark, type Goodbye, type Hello, protocolVersion, type Welcome } from './log/messages.ts'
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
 import { sendReports } from './reports.ts'
-import { syncPath } from './server.ts'
 import { type Applied, creditWindowBytes, type Derive, type ServedStatus, startSession } from './session.ts'
 
 export interface UplinkDeps {
@@ -33,10 +30,7 @@ export interface UplinkDeps {
 }
 
 export interface UplinkOptions {
-  readonly address: string
-  readonly token: string
-  /** SHA-256 of the global's authority certificate in DER. */
-  readonly pinSha256Hex: string
+  readonly dialer: Dialer
   readonly zone: string
   readonly version: string
   readonly hostname: string
@@ -87,13 +81,11 @@ function backOffMs(fraction: number, failures: number, refused: boolean): number
 /** Keeps one session with the global for as long as it lives. The zone works on its own store whether or not there is one. */
 export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const { store, clock, served } = deps
-  const log = deps.log.child({ part: 'uplink', address: options.address })
+  const log = deps.log.child({ part: 'uplink' })
   const startedAtMs = clock.wallMs()
   const stop = new AbortController()
   /** Further than what the store would tell, when the last rounds had no rows. */
   let position: Position | undefined
-  /** Has matched the pin; looked for again after a try that failed, in case that it was renewed. */
-  let authorityPem: string | undefined
   const state = createLatest<UplinkState>({
     phase: 'connecting',
     reason: '',
@@ -113,14 +105,9 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   async function attempt(): Promise<Outcome> {
     position ??= positionFrom(await store.get(positionKey(options.zone, globalOrigin)))
     change({ position, globalStoreId: position?.store })
-    if (authorityPem === undefined) {
-      const authority = await pinnedAuthority(options.address, options.pinSha256Hex, stop.signal)
-      if (!authority.ok)
-        return { refused: authority.error.mismatch, reason: authority.error.reason, wasConnected: false }
-      authorityPem = authority.value
-    }
-    const { address, token } = options
-    using channel = callGrpc({ address, token, path: syncPath, authorityPem })
+    const dialled = await options.dialer.dial(stop.signal)
+    if (!dialled.ok) return { ...dialled.error, wasConnected: false }
+    using channel = dialled.value
     channel.send(encodeMessage({ type: 'hello', hello: await hello() }))
     const first = await firstMessage(clock, channel)
     if (typeof first === 'string') {
@@ -215,7 +202,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       )
       if (stop.signal.aborted) break
       failures = outcome.wasConnected ? 0 : failures + 1
-      if (!outcome.wasConnected) authorityPem = undefined
+      if (!outcome.wasConnected) options.dialer.forget()
       const waitMs = backOffMs(deps.random.fraction(), failures, outcome.refused)
       const again = state.value.reason === outcome.reason && !outcome.wasConnected
       change({ phase: outcome.refused ? 'refused' : 'waiting', reason: outcome.reason, epoch: undefined })

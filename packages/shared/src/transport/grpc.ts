@@ -12,9 +12,10 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
-import { messageOf } from '../base/base.ts'
+import { err, messageOf, ok } from '../base/base.ts'
+import { pinnedAuthority } from './pin.ts'
 import { channelOver } from './stream-channel.ts'
-import type { Caller, Channel } from './transport.ts'
+import type { Channel, Dialer, Listen } from './transport.ts'
 
 const messageBytesMax = 10 * 1024 * 1024
 
@@ -42,45 +43,61 @@ function serviceOf(path: string): ServiceDefinition {
   return { session: method }
 }
 
-export interface GrpcListener {
-  readonly port: number
-  /** Closes the door and every channel that came through it. */
-  close(): Promise<void>
-}
-
-/** Accepts or turns away a caller: `refuse` ends the call as unauthenticated, with a reason for the one who called. */
-export type OnCall = (caller: Caller, accept: () => Channel, refuse: (reason: string) => void) => void
-
-/** Listens for calls of one streaming method, over TLS. Throws one sentence when the address cannot be had. */
-export async function listenGrpc(options: {
-  readonly host: string
-  readonly port: number
-  readonly tls: { readonly cert: string; readonly key: string }
-  readonly path: string
-  readonly onCall: OnCall
-}): Promise<GrpcListener> {
-  const server = new Server({ ...channelOptions, 'grpc-node.max_session_memory': 64 })
-  const session = (call: ServerDuplexStream<Buffer, Buffer>) => {
-    const header = call.metadata.get('authorization')[0]
-    const token = typeof header === 'string' ? header.replace(/^Bearer /i, '') : undefined
-    const accept = () => channelOver(call, (cause) => ({ refused: false, reason: cause.message }))
-    const refuse = (reason: string) => void call.emit('error', { code: status.UNAUTHENTICATED, details: reason })
-    options.onCall({ address: call.getPeer(), token }, accept, refuse)
-  }
-  const implementation: UntypedServiceImplementation = { session }
-  server.addService(serviceOf(options.path), implementation)
-  const pair = { cert_chain: Buffer.from(options.tls.cert), private_key: Buffer.from(options.tls.key) }
-  const address = `${isIP(options.host) === 6 ? `[${options.host}]` : options.host}:${options.port}`
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createSsl(null, [pair]), (cause, bound) => {
-      if (cause) reject(new Error(`cannot listen for zones on ${address}: ${messageOf(cause)}`, { cause }))
-      else resolve(bound)
+/** Listens for calls of one streaming method, over TLS. */
+export const listenGrpc =
+  (options: {
+    readonly host: string
+    readonly port: number
+    readonly tls: { readonly cert: string; readonly key: string }
+    readonly path: string
+  }): Listen =>
+  async (onCall) => {
+    const server = new Server({ ...channelOptions, 'grpc-node.max_session_memory': 64 })
+    const session = (call: ServerDuplexStream<Buffer, Buffer>) => {
+      const header = call.metadata.get('authorization')[0]
+      const token = typeof header === 'string' ? header.replace(/^Bearer /i, '') : undefined
+      const accept = () => channelOver(call, (cause) => ({ refused: false, reason: cause.message }))
+      const refuse = (reason: string) => void call.emit('error', { code: status.UNAUTHENTICATED, details: reason })
+      onCall({ address: call.getPeer(), token }, accept, refuse)
+    }
+    const implementation: UntypedServiceImplementation = { session }
+    server.addService(serviceOf(options.path), implementation)
+    const pair = { cert_chain: Buffer.from(options.tls.cert), private_key: Buffer.from(options.tls.key) }
+    const address = `${isIP(options.host) === 6 ? `[${options.host}]` : options.host}:${options.port}`
+    const port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync(address, ServerCredentials.createSsl(null, [pair]), (cause, bound) => {
+        if (cause) reject(new Error(`cannot listen for zones on ${address}: ${messageOf(cause)}`, { cause }))
+        else resolve(bound)
+      })
     })
-  })
+    return {
+      port,
+      async close() {
+        server.forceShutdown()
+      },
+    }
+  }
+
+/** Calls the method at an address whose authority is known by its pin; the authority is read once, and again after `forget`. */
+export function dialGrpc(options: {
+  readonly address: string
+  readonly path: string
+  readonly token: string
+  /** SHA-256 of the authority's certificate in DER. */
+  readonly pinSha256Hex: string
+}): Dialer {
+  let authorityPem: string | undefined
   return {
-    port,
-    async close() {
-      server.forceShutdown()
+    async dial(signal) {
+      if (authorityPem === undefined) {
+        const authority = await pinnedAuthority(options.address, options.pinSha256Hex, signal)
+        if (!authority.ok) return err({ refused: authority.error.mismatch, reason: authority.error.reason })
+        authorityPem = authority.value
+      }
+      return ok(callGrpc({ ...options, authorityPem }))
+    },
+    forget() {
+      authorityPem = undefined
     },
   }
 }

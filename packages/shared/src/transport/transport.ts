@@ -1,3 +1,5 @@
+import type { Result } from '../base/base.ts'
+
 /** How a channel ended. `refused` says that the other end would not have us: its reason is for people. */
 export interface ChannelEnd {
   readonly refused: boolean
@@ -27,4 +29,30 @@ export interface Channel {
 export interface Caller {
   readonly address: string
   readonly token: string | undefined
+}
+
+/** Accepts or turns away a caller: `refuse` ends the call as unauthenticated, with a reason for the one who called. */
+export type OnCall = (caller: Caller, accept: () => Channel, refuse: (reason: string) => void) => void
+
+export interface Listening {
+  readonly port: number
+  /** Closes the door and every channel that came through it. */
+  close(): Promise<void>
+}
+
+/** Opens one door for callers. Throws one sentence when the address cannot be had. */
+export type Listen = (onCall: OnCall) => Promise<Listening>
+
+/** Why nobody was reached; `refused`: somebody answered, and trying again soon does not help. */
+export interface DialFailure {
+  readonly refused: boolean
+  readonly reason: string
+}
+
+/** The way to one peer. */
+export interface Dialer {
+  /** One try. Disposing the channel lets go of its connection. */
+  dial(signal: AbortSignal): Promise<Result<Channel & Disposable, DialFailure>>
+  /** The last try led nowhere: what was learnt about the peer before may be old. */
+  forget(): void
 }

@@ -7,10 +7,12 @@ import { systemRandom } from '../../src/env/random.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import type { Change, Store } from '../../src/store/store.ts'
 import { createLatest } from '../../src/streams/latest.ts'
+import { syncPath } from '../../src/sync/handshake.ts'
 import type { SightRules } from '../../src/sync/log/who-sees.ts'
 import { type SyncServer, type SyncServerDeps, startSyncServer } from '../../src/sync/server.ts'
 import type { ServedStatus } from '../../src/sync/session.ts'
 import { startUplink, type Uplink, type UplinkDeps, type UplinkOptions } from '../../src/sync/uplink.ts'
+import { dialGrpc, listenGrpc } from '../../src/transport/grpc.ts'
 import type { TestAuthority } from './certificates.ts'
 
 /** Four kinds, one for each way, and one that a zone sees by what its rows say. */
@@ -92,7 +94,7 @@ export function createScene(authority: TestAuthority) {
       opened.push(() => store.close())
       return store
     },
-    async server(store: Store, overrides: Partial<SyncServerDeps> & { port?: number } = {}): Promise<SyncServer> {
+    async server(store: Store, overrides: Partial<SyncServerDeps> & { port?: number } = {}) {
       const { port = 0, ...others } = overrides
       const authenticate: SyncServerDeps['authenticate'] = async (token) =>
         token.startsWith('token-of-')
@@ -100,18 +102,24 @@ export function createScene(authority: TestAuthority) {
           : { ok: false, error: 'the token has expired' }
       const server = await startSyncServer(
         { ...deps, store, rules, authenticate, ...others },
-        { host: '127.0.0.1', port, tls: authority, version: 'test', hostname: 'global-host' },
+        {
+          listen: [listenGrpc({ host: '127.0.0.1', port, tls: authority, path: syncPath })],
+          version: 'test',
+          hostname: 'global-host',
+        },
       )
       opened.push(() => server[Symbol.asyncDispose]())
-      return server
+      return { ...server, port: server.ports[0] ?? 0 }
     },
     uplink(
       store: Store,
       zone: string,
       port: number,
-      overrides: Partial<UplinkDeps> & Partial<UplinkOptions> = {},
+      overrides: Partial<UplinkDeps> &
+        Partial<UplinkOptions> & { readonly token?: string; readonly pinSha256Hex?: string } = {},
     ): Uplink {
-      const { served = createLatest(nothingServed), derive, onApplied, report, ...options } = overrides
+      const { served = createLatest(nothingServed), derive, onApplied, report, ...others } = overrides
+      const { token = `token-of-${zone}`, pinSha256Hex = authority.pinSha256Hex, ...options } = others
       const hooks = {
         ...(derive ? { derive } : {}),
         ...(onApplied ? { onApplied } : {}),
@@ -120,9 +128,7 @@ export function createScene(authority: TestAuthority) {
       const uplink = startUplink(
         { ...deps, store, rules, served, ...hooks },
         {
-          address: `127.0.0.1:${port}`,
-          token: `token-of-${zone}`,
-          pinSha256Hex: authority.pinSha256Hex,
+          dialer: dialGrpc({ address: `127.0.0.1:${port}`, path: syncPath, token, pinSha256Hex }),
           zone,
           version: 'test',
           hostname: `${zone}-host`,

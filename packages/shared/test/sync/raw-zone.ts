@@ -1,7 +1,8 @@
 import { createLatest } from '../../src/streams/latest.ts'
+import { syncPath } from '../../src/sync/handshake.ts'
 import { decodeMessage, encodeMessage } from '../../src/sync/log/frames.ts'
 import type { Hello, Message } from '../../src/sync/log/messages.ts'
-import { syncPath } from '../../src/sync/server.ts'
+
 import { callGrpc } from '../../src/transport/grpc.ts'
 import { pinnedAuthority } from '../../src/transport/pin.ts'
 import type { TestAuthority } from './certificates.ts'
