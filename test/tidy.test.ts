@@ -112,9 +112,10 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     authority: [],
     config: [],
     health: [],
+    history: [],
     tokens: ['authority'],
     status: ['authority', 'tokens'],
-    api: ['authority', 'tokens'],
+    api: ['authority', 'tokens', 'history'],
   },
 }
 

@@ -28,6 +28,7 @@ import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.t
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { globalOptions } from './options.ts'
 import { createStatus } from './status/status.ts'
+import { openTrail } from './trail/trail.ts'
 
 export type GlobalConfig = Values<typeof globalOptions>
 
@@ -124,7 +125,10 @@ export async function startGlobal(
   try {
     const raw = await openStore(env, config.dataDir, config.historyRevisions)
     closers.add('the store', () => raw.close())
+    const trail = await openTrail({ store: raw, clock, log })
+    closers.add('the trail', () => trail[Symbol.asyncDispose]())
     const store = observeCommits(raw, (versions) => {
+      trail.committed(versions)
       const kinds = new Set(versions.map((version) => version.key.kind))
       for (const follower of followers) if (follower.kinds.some((kind) => kinds.has(kind))) void follower.wake()
     })
@@ -144,7 +148,14 @@ export async function startGlobal(
     await authorities.wake()
 
     const sync = await startSyncServer(
-      { store, clock, log, rules: sightRules, authenticate: (token) => authenticateZone(tokens, store, token) },
+      {
+        store,
+        clock,
+        log,
+        rules: sightRules,
+        authenticate: (token) => authenticateZone(tokens, store, token),
+        onStatus: trail.told,
+      },
       {
         listen: [
           listenGrpc({
@@ -185,6 +196,7 @@ export async function startGlobal(
       status: () => status.report(),
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
       receipt: (revision, level, zones, timeoutMs) => receipt(store, sync, revision, level, zones, timeoutMs),
+      trail: trail.timesOf,
       config: { mode: 'global', environment: 'universal', ...shownValues(shown, config) } as JsonObject,
       join: { pin: tls.pin, syncPort },
       decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),

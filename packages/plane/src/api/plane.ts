@@ -5,6 +5,7 @@ import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
+import type { Trail } from '../history/versions.ts'
 import type { Tokens } from '../tokens/tokens.ts'
 
 /** How far a write has come in one zone. */
@@ -52,6 +53,8 @@ export interface ApiPlane {
     zones: readonly string[] | undefined,
     timeoutMs: number,
   ): Promise<Receipt>
+  /** Which zones ran a revision since when; only a global knows. */
+  readonly trail?: Trail
   /** The running configuration without secrets. */
   readonly config: JsonObject
   /** What a join string for this plane needs. */

@@ -4,6 +4,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { registerCommit } from './commit.ts'
 import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody } from './errors.ts'
+import { registerHistory } from './history-routes.ts'
 import { identify, type User } from './identity.ts'
 import { bodyBytesMax } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
@@ -136,6 +137,7 @@ function createApp(plane: ApiPlane, tls: ApiConfig['tls']): FastifyInstance {
   registerOverviews(route, plane)
   registerCrud(route, plane)
   registerCommit(route, plane)
+  registerHistory(route, plane)
   // A known path with another verb is 405, in Kuma's words.
   for (const [path, methods] of methodsByPath) {
     for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const) {

@@ -1,0 +1,81 @@
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { newestCommits } from '../history/commits.ts'
+import { differences, shownDifference } from '../history/differences.ts'
+import { resourceName } from '../history/documents.ts'
+import { horizonOf } from '../history/revisions.ts'
+import { versionEntries } from '../history/versions.ts'
+import { badRequest } from './errors.ts'
+import { type Asked, asked, keyOf, revisionOf, wantedBy, withHorizon } from './history-query.ts'
+import { requireAdmin } from './identity.ts'
+import type { ApiPlane } from './plane.ts'
+import { rollback } from './rollback.ts'
+import type { Answer, Call, Router } from './server.ts'
+
+const limitDefault = 50
+const limitMax = 1000
+
+const askedBy = ({ query }: Call): Asked =>
+  asked({
+    kind: query.get('kind') ?? undefined,
+    name: query.get('name') ?? undefined,
+    mesh: query.get('mesh') ?? undefined,
+  })
+
+/** `GET /_history?kind=&name=[&mesh=]`: every kept version of a resource, newest first. */
+async function ofResource(plane: ApiPlane, call: Call, kind: Kind, mesh: string, name: string): Promise<Answer> {
+  if (kind.adminOnly) requireAdmin(call.user, `access the resource of type "${kind.name}"`)
+  const key = await keyOf(plane, kind, mesh, name)
+  const items = await versionEntries(plane.store, kind, key, plane.trail)
+  const horizon = `@${await horizonOf(plane.store)}`
+  return { status: 200, body: { ...resourceName(kind, key, plane.origin), total: items.length, items, horizon } }
+}
+
+function numberFrom(query: URLSearchParams, name: string, fallback: number, max: number): number {
+  const text = query.get(name)
+  if (text === null) return fallback
+  const value = Number(text.replace(/^@/, ''))
+  if (/^@?\d{1,15}$/.test(text) && value >= 1 && value <= max) return value
+  throw badRequest(`${name}: expected a number from 1 to ${max}, found "${text}"`)
+}
+
+/** `GET /_history[?kind=&mesh=&before=&limit=&all=true]`: commits, newest first. */
+async function ofCommits(plane: ApiPlane, call: Call, what: Asked): Promise<Answer> {
+  const { query, user } = call
+  const all = query.get('all') === 'true'
+  const before = numberFrom(query, 'before', Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+  const limit = numberFrom(query, 'limit', limitDefault, limitMax)
+  const wanted = wantedBy(plane, user, what, { everywhere: all })
+  const { store, origin, trail } = plane
+  const page = await newestCommits({ store, origin, trail }, { before, limit, all, wanted })
+  const horizon = `@${await horizonOf(store)}`
+  return { status: 200, body: { items: page.items, next: page.next ?? null, horizon } }
+}
+
+/** `GET /_diff?from=@a[&to=@b][&kind=&name=&mesh=&all=true]`: what differs between two revisions, with both documents. */
+async function diff(plane: ApiPlane, call: Call): Promise<Answer> {
+  const { query, user } = call
+  const what = askedBy(call)
+  const from = query.get('from')
+  if (from === null) throw badRequest('from is missing: a revision such as @12 or @-1')
+  const range = {
+    from: await revisionOf(plane, user, what, from),
+    to: await revisionOf(plane, user, what, query.get('to') ?? '@head'),
+  }
+  const wanted = wantedBy(plane, user, what, { everywhere: query.get('all') === 'true' })
+  const found = await differences(plane.store, range.from, range.to, wanted)
+  const items = found.map((one) => shownDifference(one, plane.origin))
+  return { status: 200, body: { from: `@${range.from}`, to: `@${range.to}`, total: items.length, items } }
+}
+
+/** The log for people: who wrote what, when and why, which zones ran it, and the way back. */
+export function registerHistory(route: Router, plane: ApiPlane): void {
+  route('GET', '/_history', (call) =>
+    withHorizon(() => {
+      const what = askedBy(call)
+      const { kind, name, mesh } = what
+      return kind && name !== undefined ? ofResource(plane, call, kind, mesh ?? '', name) : ofCommits(plane, call, what)
+    }),
+  )
+  route('GET', '/_diff', (call) => withHorizon(() => diff(plane, call)))
+  route('POST', '/_rollback', (call) => withHorizon(() => rollback(plane, call)))
+}

@@ -1,0 +1,97 @@
+import { type CommitRecord, positionText, type Store, type Version } from '@zonemesh/shared/store/store.ts'
+import { versionsBetween, type Wanted } from './differences.ts'
+import { type ResourceName, resourceName } from './documents.ts'
+import { horizonOf } from './revisions.ts'
+import { iso, type Trail, type ZoneRun } from './versions.ts'
+
+export interface CommitResource extends ResourceName {
+  readonly zone?: string
+  readonly what: 'created' | 'changed' | 'deleted' | 'withdrawn'
+}
+
+/** One commit of the log. `rows` counts all that it wrote, `resources` names those that people read and write. */
+export interface CommitEntry {
+  readonly short: string
+  readonly revision: string
+  readonly when: string
+  readonly who: string
+  readonly why: string
+  readonly rows: number
+  readonly resources: readonly CommitResource[]
+  readonly zones?: readonly Omit<ZoneRun, 'servedUntil'>[]
+}
+
+export interface CommitPage {
+  readonly items: readonly CommitEntry[]
+  /** Ask on from below this revision; absent when the history that is kept is at its end. */
+  readonly next?: number
+}
+
+/** One call looks at so many commits, even if it finds few that were asked for. */
+const recordsPerCall = 1000
+const recordsPerTurn = 100
+
+/**
+ * Commits below a revision, newest first. Unless `all` are asked for, only those that wrote something wanted: planes commit
+ * much for themselves. The oldest record stands for the state at the horizon; what it wrote is not known any more.
+ */
+export async function newestCommits(
+  deps: { readonly store: Store; readonly origin: string; readonly trail: Trail | undefined },
+  options: { readonly before: number; readonly limit: number; readonly all: boolean; readonly wanted: Wanted },
+): Promise<CommitPage> {
+  const { store } = deps
+  const items: CommitEntry[] = []
+  const horizon = await horizonOf(store)
+  let top = Math.min(options.before, (await store.head()).revision + 1)
+  const bottom = Math.max(horizon, top - 1 - recordsPerCall)
+  while (top - 1 > bottom) {
+    const from = Math.max(bottom, top - 1 - recordsPerTurn)
+    const records = await store.records({ after: from, limit: top - 1 - from })
+    for (const record of records.toReversed()) {
+      const entry = await entryOf(deps, record, options.wanted)
+      if (options.all || entry.resources.length > 0) items.push(entry)
+      top = record.position.revision
+      if (items.length === options.limit) return { items, ...(top - 1 > horizon ? { next: top } : {}) }
+    }
+    top = from + 1
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return { items, ...(bottom > horizon ? { next: bottom + 1 } : {}) }
+}
+
+async function entryOf(
+  { store, origin, trail }: Parameters<typeof newestCommits>[0],
+  { position, atMs, subject, intent, rows }: CommitRecord,
+  wanted: Wanted,
+): Promise<CommitEntry> {
+  const resources: CommitResource[] = []
+  for await (const version of versionsBetween(store, position.revision - 1, position.revision)) {
+    const kind = wanted(version.key)
+    if (kind) resources.push({ ...resourceName(kind, version.key, origin), what: await happened(store, version) })
+  }
+  const zones = (trail?.(position.revision) ?? []).map(({ zone, stored, served }) => ({
+    zone,
+    state: served ? ('served' as const) : ('stored' as const),
+    ...(stored ? { storedAt: iso(stored.atMs) } : {}),
+    ...(served ? { servedAt: iso(served.atMs) } : {}),
+  }))
+  return {
+    short: `@${position.revision}`,
+    revision: positionText(position),
+    when: iso(atMs),
+    who: subject,
+    why: intent,
+    rows,
+    resources,
+    ...(zones.length > 0 ? { zones } : {}),
+  }
+}
+
+async function happened(store: Store, version: Version): Promise<CommitResource['what']> {
+  if (!version.row) return version.state === 'forgotten' ? 'withdrawn' : 'deleted'
+  const { createdAtMs, modifiedAtMs } = version.stamp
+  if (createdAtMs !== modifiedAtMs) return 'changed'
+  // Two writes may fall into one millisecond: only then the versions are looked at.
+  const former = (await store.history(version.key)).find((one) => one.revision < version.revision)
+  return former?.row ? 'changed' : 'created'
+}

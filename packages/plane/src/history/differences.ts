@@ -1,0 +1,80 @@
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { byCodeUnit, type JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { ResourceKey, Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Store, Version } from '@zonemesh/shared/store/store.ts'
+import { type ResourceName, resourceName, shownDocument } from './documents.ts'
+import { changedFields, type FieldChange } from './fields.ts'
+
+/** The kind of a key that is asked for; undefined for all others. */
+export type Wanted = (key: ResourceKey) => Kind | undefined
+
+/** A row that is not the same at two revisions. One of `before` and `after` may be absent, not both. */
+export interface RowDifference {
+  readonly kind: Kind
+  readonly key: ResourceKey
+  readonly before: Row | undefined
+  readonly after: Row | undefined
+}
+
+/** A difference as people see it. */
+export interface Difference extends ResourceName {
+  readonly zone?: string
+  readonly change: 'created' | 'changed' | 'deleted'
+  readonly before?: JsonObject
+  readonly after?: JsonObject
+  readonly fields: readonly FieldChange[]
+}
+
+/** Reads of a file are done at once; so many of them, then others have their turn. */
+const readsPerTurn = 200
+
+/** All versions that commits after one revision up to another have written, the last one of each key, page by page. */
+export async function* versionsBetween(store: Store, after: number, through: number): AsyncGenerator<Version> {
+  let resume: string | undefined
+  do {
+    const page = await store.changesSince(after, through, resume === undefined ? {} : { resume })
+    yield* page.versions
+    resume = page.next
+  } while (resume !== undefined)
+}
+
+/** What differs between two revisions, whichever is the older, by kind, mesh and name. Rejects with HorizonError. */
+export async function differences(store: Store, from: number, to: number, wanted: Wanted): Promise<RowDifference[]> {
+  const found: RowDifference[] = []
+  let reads = 0
+  for await (const { key } of versionsBetween(store, Math.min(from, to), Math.max(from, to))) {
+    const kind = wanted(key)
+    if (!kind) continue
+    const versions = await store.history(key)
+    const rowAt = (revision: number) => versions.find((version) => version.revision <= revision)?.row
+    const [before, after] = [rowAt(from), rowAt(to)]
+    if (before !== after && isDifferent(kind, before, after)) found.push({ kind, key, before, after })
+    reads += 1
+    if (reads % readsPerTurn === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  return found.sort(
+    (a, b) =>
+      byCodeUnit(a.key.kind, b.key.kind) ||
+      byCodeUnit(a.key.mesh, b.key.mesh) ||
+      byCodeUnit(a.key.name, b.key.name) ||
+      byCodeUnit(a.key.origin, b.key.origin),
+  )
+}
+
+/** A row that came back as it was is no difference, whatever happened in between. */
+const isDifferent = (kind: Kind, before: Row | undefined, after: Row | undefined): boolean =>
+  fieldsOf(kind, before, after).length > 0
+
+function fieldsOf(kind: Kind, before: Row | undefined, after: Row | undefined): FieldChange[] {
+  return changedFields(before && shownDocument(kind, before), after && shownDocument(kind, after))
+}
+
+export function shownDifference({ kind, key, before, after }: RowDifference, ownOrigin: string): Difference {
+  return {
+    ...resourceName(kind, key, ownOrigin),
+    change: !before ? 'created' : after ? 'changed' : 'deleted',
+    ...(before ? { before: shownDocument(kind, before) } : {}),
+    ...(after ? { after: shownDocument(kind, after) } : {}),
+    fields: before && after ? fieldsOf(kind, before, after) : [],
+  }
+}

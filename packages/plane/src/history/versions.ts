@@ -1,0 +1,110 @@
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
+import { type CommitRecord, positionText, type Store, type Version } from '@zonemesh/shared/store/store.ts'
+import { shownDocument } from './documents.ts'
+import { changedFields, type FieldChange } from './fields.ts'
+import { horizonOf } from './revisions.ts'
+
+/** When a zone first told that it had a revision, and which one it told: it may have been a later one. */
+export interface Told {
+  readonly atMs: number
+  readonly revision: number
+}
+
+/** What a zone told of one revision. */
+export interface ZoneTimes {
+  readonly zone: string
+  readonly stored?: Told
+  readonly served?: Told
+}
+
+/** Which zones had a revision since when, as far as this plane knows. */
+export type Trail = (revision: number) => readonly ZoneTimes[]
+
+/** `skipped`: the zone went to a newer version at once and never ran this one. */
+export interface ZoneRun {
+  readonly zone: string
+  readonly state: 'stored' | 'served' | 'skipped'
+  readonly storedAt?: string
+  readonly servedAt?: string
+  /** When the zone served the version that came after this one. */
+  readonly servedUntil?: string
+}
+
+/** One version of one resource. Who, why and the commit are unknown of a version that is older than the records. */
+export interface VersionEntry {
+  readonly short: string
+  readonly revision?: string
+  readonly when: string
+  readonly who?: string
+  readonly why?: string
+  readonly what: 'created' | 'changed' | 'deleted' | 'withdrawn'
+  /** Absent where what was there before is not kept. */
+  readonly changes?: readonly FieldChange[]
+  readonly zones?: readonly ZoneRun[]
+}
+
+export const iso = (ms: number): string => new Date(ms).toISOString()
+
+/** The record of the commit that made a revision; it may be too old. */
+export async function recordOf(store: Store, revision: number): Promise<CommitRecord | undefined> {
+  const [record] = await store.records({ after: revision - 1, limit: 1 })
+  return record?.position.revision === revision ? record : undefined
+}
+
+/** Every kept version of a row, newest first, with who made it, when and why, and which zones ran it. */
+export async function versionEntries(
+  store: Store,
+  kind: Kind,
+  key: ResourceKey,
+  trail: Trail | undefined,
+): Promise<VersionEntry[]> {
+  const horizon = await horizonOf(store)
+  const versions = await store.history(key)
+  const entries: VersionEntry[] = []
+  for (const [index, version] of versions.entries()) {
+    const record = await recordOf(store, version.revision)
+    const zones = trail ? runs(trail, version, versions[index - 1]) : []
+    entries.push({
+      short: `@${version.revision}`,
+      ...(record ? { revision: positionText(record.position), who: record.subject, why: record.intent } : {}),
+      when: iso(record?.atMs ?? version.stamp.modifiedAtMs),
+      ...happened(kind, version, versions[index + 1], horizon),
+      ...(zones.length > 0 ? { zones } : {}),
+    })
+  }
+  return entries
+}
+
+function happened(
+  kind: Kind,
+  version: Version,
+  former: Version | undefined,
+  horizon: number,
+): Pick<VersionEntry, 'what' | 'changes'> {
+  if (!version.row) return { what: version.state === 'forgotten' ? 'withdrawn' : 'deleted', changes: [] }
+  if (former?.row) {
+    const changes = changedFields(shownDocument(kind, former.row), shownDocument(kind, version.row))
+    return { what: 'changed', changes }
+  }
+  const { createdAtMs, modifiedAtMs } = version.stamp
+  const formerIsGone = former === undefined && version.revision <= horizon && createdAtMs !== modifiedAtMs
+  return formerIsGone ? { what: 'changed' } : { what: 'created', changes: [] }
+}
+
+function runs(trail: Trail, version: Version, newer: Version | undefined): ZoneRun[] {
+  const limit = newer?.revision ?? Number.POSITIVE_INFINITY
+  const after = new Map((newer ? trail(newer.revision) : []).map((times) => [times.zone, times]))
+  return trail(version.revision).map(({ zone, stored, served }): ZoneRun => {
+    const isServed = served !== undefined && served.revision < limit
+    const isStored = stored !== undefined && stored.revision < limit
+    const until = isServed ? after.get(zone)?.served : undefined
+    return {
+      zone,
+      state: isServed ? 'served' : isStored ? 'stored' : 'skipped',
+      ...(isStored ? { storedAt: iso(stored.atMs) } : {}),
+      ...(isServed ? { servedAt: iso(served.atMs) } : {}),
+      ...(until ? { servedUntil: iso(until.atMs) } : {}),
+    }
+  })
+}
