@@ -1,23 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Clock } from '@zonemesh/shared/env/clock.ts'
-import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryContents, createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import { type OpenedStore, storeContract } from './store.ts'
-
-/** Each look at the wall clock is a millisecond later than the one before. */
-function createTickingClock(): Clock {
-  const clock = createVirtualClock(1_000)
-  const wallMs = () => {
-    clock.advance(1)
-    return clock.wallMs()
-  }
-  return { ...clock, wallMs }
-}
+import { createTickingClock } from './ticking-clock.ts'
 
 storeContract('memory', async (options) => {
   const deps = { clock: createTickingClock(), random: createSeededRandom(1) }

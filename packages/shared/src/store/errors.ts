@@ -13,3 +13,8 @@ export class HorizonError extends Error {
     this.horizon = horizon
   }
 }
+
+/** The database does not answer, for now. Nothing is lost; whoever asked may ask again. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError'
+}

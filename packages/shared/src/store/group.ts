@@ -49,7 +49,11 @@ export function createCommitGroup(
     } catch (cause) {
       for (const entry of group) entry.reject(cause)
     }
-    if (wake) for (const listener of [...listeners]) listener()
+    if (wake) wakeAll()
+  }
+
+  function wakeAll(): void {
+    for (const listener of [...listeners]) listener()
   }
 
   function start(): void {
@@ -77,6 +81,8 @@ export function createCommitGroup(
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
+    /** Somebody else has made a mark, or may have. */
+    wake: wakeAll,
     /** Ends when what waits now is done, and wakes nobody from then on. */
     async close(): Promise<void> {
       start()

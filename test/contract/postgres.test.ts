@@ -1,0 +1,35 @@
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
+import { afterAll, beforeAll } from 'vitest'
+import { type PostgresServer, startPostgres } from './postgres-server.ts'
+import { type OpenedStore, storeContract } from './store.ts'
+import { createTickingClock } from './ticking-clock.ts'
+
+let server: PostgresServer
+let schemas = 0
+beforeAll(async () => {
+  server = await startPostgres({ durable: false })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+storeContract('PostgreSQL', async (options) => {
+  const deps = { clock: createTickingClock(), random: createSeededRandom(1), log: silentLog }
+  schemas += 1
+  const schema = `contract_${schemas}`
+  const opened = async (): Promise<OpenedStore> => {
+    const store = await openPostgresStore(deps, { ...options, url: server.url(schema) })
+    return {
+      store,
+      reopen: async () => {
+        await store.close()
+        return opened()
+      },
+      remove: async () => {
+        await store.close()
+        await server.sql(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)
+      },
+    }
+  }
+  return opened()
+})

@@ -1,0 +1,12 @@
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
+
+/** Each look at the wall clock is a millisecond later than the one before. */
+export function createTickingClock(): Clock & { advance(byMs: number): void } {
+  const clock = createVirtualClock(1_000)
+  const wallMs = () => {
+    clock.advance(1)
+    return clock.wallMs()
+  }
+  return { ...clock, wallMs }
+}
