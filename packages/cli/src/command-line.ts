@@ -38,6 +38,21 @@ const loaders: Readonly<
     summary: 'delete a resource',
     load: async () => (await import('./commands/delete.ts')).remove,
   },
+  history: {
+    group: 'Use',
+    summary: 'show who changed what, when and why, and which zones ran it',
+    load: async () => (await import('./commands/history.ts')).history,
+  },
+  diff: {
+    group: 'Use',
+    summary: 'show what differs between two revisions',
+    load: async () => (await import('./commands/diff.ts')).diff,
+  },
+  rollback: {
+    group: 'Use',
+    summary: 'make resources what they were at a revision',
+    load: async () => (await import('./commands/rollback.ts')).rollback,
+  },
   status: {
     group: 'Use',
     summary: 'show zones, proxies, and what is not served as written',

@@ -2,9 +2,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readOptions } from '@zonemesh/plane/config/options.ts'
+import { sightRules } from '@zonemesh/plane/sight.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import { startUplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
+import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type RunningGlobal, startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
@@ -370,4 +377,57 @@ test('H13 anybody reads the history, only an admin rolls back', async () => {
   expect((await call('GET', `/_diff?from=${to}`, undefined, remote)).status).toBe(200)
   expect((await call('POST', '/_rollback', { to }, remote)).status).toBe(403)
   expect(await connectOf('t')).toBe('2s')
+})
+
+/** A zone without proxies: it serves what it has stored, if it is to. */
+async function joinZone(zone: string, isServing: boolean) {
+  await call('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
+  const token = (await call('POST', '/tokens/zone', { zone, scope: ['cp'], validFor: '1h' })).text.trim()
+  const env = { clock: systemClock, random: systemRandom, log: silentLog }
+  const nothing: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
+  const served = createLatest(nothing)
+  const onApplied: UplinkDeps['onApplied'] = ({ position }) => {
+    if (isServing) served.set({ ...nothing, served: position.revision })
+  }
+  const address = `127.0.0.1:${global.syncPort}`
+  return startUplink(
+    { ...env, store: createMemoryStore(env), rules: sightRules, served, onApplied },
+    {
+      dialer: dialGrpc({ address, path: syncPath, token, pinSha256Hex: global.pin }),
+      zone,
+      version: 'test',
+      hostname: zone,
+    },
+  )
+}
+
+test('H18 the history says which zones stored and served a version since when, also after a restart', async () => {
+  await using _east = await joinZone('east', true)
+  await using _west = await joinZone('west', false)
+  const reached = async (revision: string, wait: string) => {
+    const path = `/_receipts/${encodeURIComponent(revision)}?wait=${wait}&timeout=10s`
+    expect((await call('GET', path)).json).toMatchObject({ complete: true })
+  }
+  const zonesOf = async () =>
+    (await call('GET', '/_history?kind=Timeout&name=t')).json.items.map((one: { zones: unknown }) => one.zones)
+  const time = expect.stringMatching(/^\d{4}-.*Z$/)
+  for (const connect of ['1s', '2s']) {
+    const { revision } = await put('t', connect)
+    await reached(revision, 'served@east')
+    await reached(revision, 'stored@all')
+  }
+  const known = await zonesOf()
+  expect(known).toEqual([
+    [
+      { zone: 'east', state: 'served', storedAt: time, servedAt: time },
+      { zone: 'west', state: 'stored', storedAt: time },
+    ],
+    [
+      { zone: 'east', state: 'served', storedAt: time, servedAt: time, servedUntil: time },
+      { zone: 'west', state: 'stored', storedAt: time },
+    ],
+  ])
+  await global.close()
+  await start()
+  expect(await zonesOf()).toEqual(known)
 })

@@ -27,7 +27,7 @@ function tell(context: Context, document: SourceDocument, outcome: Outcome): voi
   }
 }
 
-async function wait(
+export async function wait(
   client: Client,
   context: Context,
   revision: string,

@@ -1,0 +1,40 @@
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { CommandError } from './command.ts'
+import { kindByWord } from './kinds.ts'
+
+export interface ResourceWord {
+  readonly kind: Kind | undefined
+  readonly name: string | undefined
+}
+
+/** `KIND/NAME`, `KIND NAME`, `KIND`, or nothing: what a command is about. */
+export function resourceFrom(words: readonly string[]): ResourceWord {
+  const [first, second] = words
+  if (first === undefined) return { kind: undefined, name: undefined }
+  const [word = '', inline, ...more] = first.split('/')
+  if (more.length > 0 || inline === '' || (inline !== undefined && second !== undefined))
+    throw new CommandError(`expected KIND/NAME, found "${words.join(' ')}"`, 2)
+  return { kind: kindByWord(word), name: inline ?? second }
+}
+
+/** The same as the planes read it in a query or a body. */
+export function askedFor(
+  { kind, name }: ResourceWord,
+  mesh: string | undefined,
+): { readonly kind?: string; readonly name?: string; readonly mesh?: string } {
+  return {
+    ...(kind ? { kind: kind.name } : {}),
+    ...(name === undefined ? {} : { name }),
+    ...(mesh === undefined ? {} : { mesh }),
+  }
+}
+
+export const shownName = ({ type, mesh, name, zone }: Named): string =>
+  `${type} ${mesh === undefined ? '' : `${mesh}/`}${name}${zone === undefined ? '' : ` of ${zone}`}`
+
+interface Named {
+  readonly type: string
+  readonly mesh?: string
+  readonly name: string
+  readonly zone?: string
+}

@@ -1,0 +1,57 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { coloured, unifiedDiff } from '../src/unified-diff.ts'
+
+/** What `patch` does: takes the lines of the hunks away, puts those of the other side in. */
+function patched(before: readonly string[], lines: readonly string[]): string[] {
+  const result: string[] = []
+  let at = 0
+  for (const line of lines) {
+    const range = /^@@ -(\d+)(?:,(\d+))? \+/.exec(line)
+    if (range) {
+      const start = Number(range[1]) - (range[2] === '0' ? 0 : 1)
+      result.push(...before.slice(at, start))
+      at = start
+    } else if (line.startsWith('+')) result.push(line.slice(1))
+    else {
+      expect(before[at]).toBe(line.slice(1))
+      if (line.startsWith(' ')) result.push(line.slice(1))
+      at += 1
+    }
+  }
+  return [...result, ...before.slice(at)]
+}
+
+const text = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 40 })
+
+test('B9 a patch makes of the one text the other, is empty for equal ones, and keeps what they have in common', () => {
+  fc.assert(
+    fc.property(text, text, (before, after) => {
+      const lines = unifiedDiff(before, after)
+      expect(patched(before, lines)).toEqual(after)
+      if (before.join() === after.join()) expect(lines).toEqual([])
+    }),
+  )
+})
+
+test('B9 changes that are far apart stand in hunks of their own, with three lines around them', () => {
+  const before = Array.from({ length: 30 }, (_unused, index) => `line ${index + 1}`)
+  const after = before.map((line) => (line === 'line 5' || line === 'line 25' ? `${line}!` : line))
+  const lines = unifiedDiff(before, after)
+  expect(lines.filter((line) => line.startsWith('@@'))).toEqual(['@@ -2,7 +2,7 @@', '@@ -22,7 +22,7 @@'])
+  expect(lines).toHaveLength(2 + 2 * 8)
+})
+
+test('B9 large texts are shown as replaced rather than compared for ever', () => {
+  const many = (letter: string) => Array.from({ length: 5_000 }, (_unused, index) => `${letter}${index}`)
+  expect(unifiedDiff(many('a'), many('b'))).toHaveLength(10_001)
+})
+
+test('B9 a line is coloured by its first character', () => {
+  expect(['+a', '-a', ' a', '@@ -1 +1 @@'].map(coloured)).toEqual([
+    '\u001b[32m+a\u001b[0m',
+    '\u001b[31m-a\u001b[0m',
+    ' a',
+    '\u001b[36m@@ -1 +1 @@\u001b[0m',
+  ])
+})

@@ -1,0 +1,158 @@
+import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { createMemoryContents, createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import type { Change, Store } from '@zonemesh/shared/store/store.ts'
+import { expect, test } from 'vitest'
+import { openTrail } from '../src/trail/trail.ts'
+
+/** A store with its clock and a trail, which may be closed and opened again over the same contents. */
+async function scene() {
+  const clock = createVirtualClock(1_000)
+  const deps = { clock, random: systemRandom, log: silentLog }
+  const contents = createMemoryContents(deps)
+  const puts: number[] = []
+  const open = async () => {
+    const memory = createMemoryStore(deps, { contents })
+    const notes: Store['notes'] = {
+      read: (prefix) => memory.notes.read(prefix),
+      put: (entries) => {
+        puts.push(entries.length)
+        return memory.notes.put(entries)
+      },
+    }
+    const store: Store = { ...memory, notes }
+    return { store, trail: await openTrail({ ...deps, store }) }
+  }
+  let { store, trail } = await open()
+  return {
+    clock,
+    puts,
+    trail: () => trail,
+    head: async () => (await store.head()).revision,
+    notes: async () => [...(await store.notes.read('trail/')).keys()],
+    async write(...changes: Change[]): Promise<number> {
+      const outcome = await store.commit({ changes, subject: 'ada', intent: 'test' })
+      if (!outcome.ok) throw new Error('refused')
+      trail.committed(outcome.written)
+      return outcome.position.revision
+    },
+    async restart() {
+      await trail[Symbol.asyncDispose]()
+      const opened = await open()
+      store = opened.store
+      trail = opened.trail
+    },
+  }
+}
+
+const key = (kind: string, name: string, origin = 'global') => ({
+  origin,
+  kind,
+  mesh: kind === 'Timeout' ? 'default' : '',
+  name,
+})
+const put = (kind: string, name: string, spec = {}, origin = 'global'): Change => ({
+  op: 'put',
+  key: key(kind, name, origin),
+  labels: {},
+  spec,
+})
+const zones = ['west', 'east'].map((name) => put('Zone', name))
+
+test('H14 the time at which a zone first told a revision is kept, with the revision that it told', async () => {
+  const { write, trail, clock } = await scene()
+  await write(...zones)
+  const first = await write(put('Timeout', 't', { n: 1 }))
+  const second = await write(put('Timeout', 't', { n: 2 }))
+  clock.advance(5)
+  trail().told({ zone: 'east', stored: first, served: 0 })
+  clock.advance(5)
+  trail().told({ zone: 'east', stored: second, served: second })
+  trail().told({ zone: 'west', stored: second, served: first })
+  clock.advance(5)
+  trail().told({ zone: 'east', stored: second + 7, served: second + 7 })
+  const told = (atMs: number, revision: number) => ({ atMs, revision })
+  expect(trail().timesOf(first)).toEqual([
+    { zone: 'east', stored: told(1_005, first), served: told(1_010, second) },
+    { zone: 'west', stored: told(1_010, second), served: told(1_010, first) },
+  ])
+  expect(trail().timesOf(second)).toEqual([
+    { zone: 'east', stored: told(1_010, second), served: told(1_010, second) },
+    { zone: 'west', stored: told(1_010, second) },
+  ])
+})
+
+test('H14 a zone that speaks before the commit has come here is heard all the same', async () => {
+  const { write, trail, head } = await scene()
+  await write(...zones)
+  trail().told({ zone: 'east', stored: (await head()) + 1, served: 0 })
+  const revision = await write(put('Timeout', 't'))
+  expect(trail().timesOf(revision)).toEqual([{ zone: 'east', stored: { atMs: 1_000, revision } }])
+})
+
+test('H15 times outlive a restart, and what a zone tells again does not move them', async () => {
+  const { write, trail, clock, restart } = await scene()
+  await write(...zones)
+  const revision = await write(put('Timeout', 't'))
+  const later = await write(put('Timeout', 'u'))
+  trail().told({ zone: 'east', stored: revision, served: revision })
+  const before = trail().timesOf(revision)
+  await restart()
+  clock.advance(60_000)
+  expect(trail().timesOf(revision)).toEqual(before)
+  trail().told({ zone: 'east', stored: revision, served: 0 })
+  trail().told({ zone: 'east', stored: later, served: later })
+  expect(trail().timesOf(revision)).toEqual(before)
+  // Nobody had told of this one before: it is known from the rows.
+  const at = { atMs: 61_000, revision: later }
+  expect(trail().timesOf(later)).toEqual([{ zone: 'east', stored: at, served: at }])
+})
+
+test('H16 notes are written at most once per second, and make no commit', async () => {
+  const { write, trail, clock, head, notes, puts } = await scene()
+  await write(...zones)
+  const before = await head()
+  for (let index = 0; index < 20; index += 1) {
+    const revision = await write(put('Timeout', 't', { index }))
+    trail().told({ zone: 'east', stored: revision, served: revision })
+    clock.advance(100)
+  }
+  expect(await head()).toBe(before + 20)
+  // The zones' own revision, and twenty of the timeout.
+  expect(await notes()).toHaveLength(21)
+  expect(puts).toEqual([11, 10])
+})
+
+test('H16 only what people write on the global is followed, and of that the newest 500 revisions', async () => {
+  const { write, trail, restart, notes } = await scene()
+  await write(...zones)
+  const internal = await write(put('MeshRoot', 'r'), put('Dataplane', 'web', {}, 'east'))
+  const revisions: number[] = []
+  for (let index = 0; index < 510; index += 1) {
+    revisions.push(await write(put('Timeout', 't', { index })))
+    trail().told({ zone: 'east', stored: revisions.at(-1) ?? 0, served: 0 })
+  }
+  const known = () => revisions.filter((revision) => trail().timesOf(revision).length > 0)
+  expect(trail().timesOf(internal)).toEqual([])
+  expect(known()).toEqual(revisions.slice(-500))
+  await restart()
+  expect(known()).toEqual(revisions.slice(-500))
+  expect(await notes()).toHaveLength(500)
+})
+
+test('H17 a deleted zone is forgotten, also when its last session still ends; one of its name begins anew', async () => {
+  const { write, trail, restart, notes } = await scene()
+  await write(...zones)
+  const revision = await write(put('Timeout', 't'))
+  const east = { zone: 'east', stored: revision, served: revision }
+  trail().told(east)
+  await write({ op: 'delete', key: key('Zone', 'east') })
+  trail().told(east)
+  expect(trail().timesOf(revision)).toEqual([])
+  await restart()
+  expect(await notes()).toEqual([])
+  await write(put('Zone', 'east'))
+  trail().told(east)
+  expect(trail().timesOf(revision)).toHaveLength(1)
+})
