@@ -60,7 +60,7 @@ interface Scene {
 }
 
 const outboundDeps = { sight: outboundSight, measure: () => 40_000 }
-const inboundDeps = { ...inboundDefaults, sight: inboundSight, refusesDiverged: true, driftMax: 2 }
+const inboundDeps = { ...inboundDefaults, sight: inboundSight, owner: 'global', holds: true, relays: true, driftMax: 2 }
 
 function outward(link: Link, event: OutboundEvent): void {
   for (const effect of outboundStep(link.outbound, event, outboundDeps)) {
@@ -83,6 +83,7 @@ function inward(scene: Scene, link: Link, event: InboundEvent): void {
         link.tasks.push(effect)
         break
       case 'refused':
+      case 'held':
       case 'goodbye':
         throw new Error(`unexpected ${JSON.stringify(effect)}`)
     }
@@ -96,7 +97,10 @@ function perform(scene: Scene, link: Link): void {
     const live = [...scene.rows.values()].filter((version) => version.state === 'live')
     inward(scene, link, {
       type: 'listed',
-      keys: live.map((version) => version.key).filter((key) => task.origins.includes(key.origin)),
+      rows: live
+        .filter(({ key }) => task.origins.includes(key.origin))
+        .map(({ key, stamp }) => ({ key, incarnation: stamp.incarnation })),
+      otherOrigins: [],
     })
     return
   }

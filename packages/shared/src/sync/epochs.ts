@@ -1,5 +1,5 @@
 import { globalOrigin, type ResourceKey } from '../resource/resource.ts'
-import type { Store } from '../store/store.ts'
+import type { Change, Store } from '../store/store.ts'
 import type { Hello } from './log/messages.ts'
 import { epochKind } from './log/rounds.ts'
 
@@ -7,27 +7,45 @@ const epochKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: e
 
 const triesMax = 10
 
+/** A session's right to write what a zone says. */
+export interface Epoch {
+  readonly epoch: number
+  /** The highest incarnation of the zone's rows that this store has seen before. */
+  readonly formerIncarnation: number
+  /** Holds as long as no newer session of the zone was opened, on whatever replica. */
+  readonly guard: Change
+}
+
 /** Takes the next epoch of a zone by compare-and-set: of two sessions, on whatever replicas, exactly one is the newer. */
-export async function nextEpoch(store: Store, zone: string, hello: Hello): Promise<number> {
+export async function nextEpoch(store: Store, zone: string, hello: Hello): Promise<Epoch> {
+  const key = epochKey(zone)
   for (let tries = 1; tries <= triesMax; tries += 1) {
-    const found = await store.get(epochKey(zone))
+    const found = await store.get(key)
     const former = found?.state === 'live' ? found : undefined
     const epoch = Number(former?.row?.spec['epoch'] ?? 0) + 1
-    const { storeId, host, startedAtMs } = hello
+    const formerIncarnation = Number(former?.row?.spec['incarnation'] ?? 0)
+    const { storeId, host, startedAtMs, replica } = hello
+    const incarnation = Math.max(formerIncarnation, hello.incarnation)
     const outcome = await store.commit({
       changes: [
         {
           op: 'put',
-          key: epochKey(zone),
+          key,
           labels: {},
-          spec: { epoch, storeId, host, startedAtMs },
+          spec: { epoch, storeId, host, startedAtMs, replica, incarnation },
           expect: former ? { revision: former.revision } : { absent: true },
         },
       ],
       subject: `zone ${zone}`,
       intent: 'open a sync session',
     })
-    if (outcome.ok) return epoch
+    const revision = outcome.ok ? outcome.written[0]?.revision : undefined
+    if (revision !== undefined) return { epoch, formerIncarnation, guard: { op: 'check', key, expect: { revision } } }
   }
   throw new Error(`zone ${zone} cannot get an epoch: ${triesMax} tries lost to other sessions`)
+}
+
+/** Whether a session of this epoch is still the newest of its zone. */
+export async function isNewest(store: Store, zone: string, epoch: number): Promise<boolean> {
+  return Number((await store.get(epochKey(zone)))?.row?.spec['epoch'] ?? 0) <= epoch
 }

@@ -5,10 +5,11 @@ import type { Log } from '../env/log.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
 import type { Channel, Listen, OnCall } from '../transport/transport.ts'
-import { nextEpoch } from './epochs.ts'
+import { isNewest, nextEpoch } from './epochs.ts'
+import { createFormers, formerStayMs } from './formers.ts'
 import { firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
-import { type Goodbye, type GoodbyeCode, type Hello, protocolVersion } from './log/messages.ts'
+import { type Goodbye, type GoodbyeCode, type Hello, protocolVersion, type ReplaceReason } from './log/messages.ts'
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
@@ -33,6 +34,10 @@ export interface SyncServerOptions {
   readonly version: string
   /** The name of this machine, for people. */
   readonly hostname: string
+  /** Other processes serve zones from the same store. */
+  readonly replicas?: boolean
+  /** How long what remains of a lost store of a zone stays; 5 minutes. */
+  readonly formerStayMs?: number
 }
 
 export interface SyncServer extends AsyncDisposable {
@@ -43,6 +48,12 @@ export interface SyncServer extends AsyncDisposable {
   onChange(listener: () => void): Disposable
   /** Waits until zones have stored or served a revision of this store. */
   waitFor(options: WaitOptions, signal: AbortSignal): Promise<readonly Receipt[]>
+  /** Tells a zone to let through what it holds, by its id. False when the zone has no session here, or holds nothing. */
+  release(zone: string): boolean
+  /** Keeps what remains of a zone's lost store. False when nothing does. */
+  keep(zone: string, subject: string): Promise<boolean>
+  /** Rows that remain of lost stores, by zone. */
+  formers(): ReadonlyMap<string, number>
   /** Ends the session of a zone, if it has one; the zone dials again and is authenticated anew. */
   disconnect(zone: string, reason: string): void
 }
@@ -50,7 +61,15 @@ export interface SyncServer extends AsyncDisposable {
 interface Holder {
   readonly session: Session
   readonly hello: Hello
+  readonly epoch: number
+  /** The newest mark of its own that the zone has told of. */
+  mark: number
+  /** It has told all that it had in this session. */
+  complete: boolean
 }
+
+/** A hint that is lost costs this long. One read for all zones. */
+const lookEveryMs = 2_000
 
 const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
 
@@ -65,8 +84,53 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const turnByZone = new Map<string, Promise<void>>()
   let closing = false
 
+  const formers = createFormers({ store, clock, log, stayMs: options.formerStayMs ?? formerStayMs })
+
   board.marked((await store.mark()).revision)
-  const listening = store.onMark(() => void store.mark().then((mark) => board.marked(mark.revision)))
+  const marked = () => store.mark().then((mark) => board.marked(mark.revision))
+  // What a store that is away keeps from us now, the next look finds.
+  const listening = store.onMark(() => void marked().catch(() => undefined))
+  let looking = clock.after(lookEveryMs, lookAgain)
+
+  function lookAgain(): void {
+    look()
+      .catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot look at the store'))
+      .finally(() => {
+        if (!closing) looking = clock.after(lookEveryMs, lookAgain)
+      })
+  }
+
+  /** What hints may have missed: commits and sessions of other processes, and rows that are due. */
+  async function look(): Promise<void> {
+    const { revision } = await store.mark()
+    if (board.marked(revision)) for (const { session } of holderByZone.values()) session.wake()
+    await formers.look()
+    if (!options.replicas) return
+    for (const [zone, { session, epoch }] of [...holderByZone]) {
+      if (!(await isNewest(store, zone, epoch))) session.end('fenced', 'a newer session was opened on another replica')
+    }
+  }
+
+  /** A zone has told all that it had: those who hold rows of it from another life hear which are left. */
+  function considerComplete(zone: string, holder: Holder): void {
+    const stored = holder.session.stored()
+    if (holder.complete || stored?.store !== holder.hello.storeId || stored.revision < holder.mark) return
+    holder.complete = true
+    for (const [other, { session, hello }] of holderByZone) {
+      if (other !== zone && hello.uncovered.includes(zone)) session.late([zone])
+    }
+  }
+
+  /**
+   * The global itself, and the zones that have told everything they had up to some mark: each has its position row from then on. A
+   * reader who knows another history of this store may have newer rows of a zone than the store: only what zones have told by now counts.
+   */
+  async function originsAt(zone: string, at: number, reason: ReplaceReason): Promise<readonly string[]> {
+    const positions = await store.scan({ origin: globalOrigin, kind: positionKind }, { at })
+    const zones = positions.map((row) => row.key.name).filter((name) => name !== zone)
+    const complete = (name: string) => holderByZone.get(name)?.complete ?? false
+    return [globalOrigin, ...(reason === 'diverged' ? zones.filter(complete) : zones)]
+  }
 
   async function admitZone(zone: string, channel: Channel, hello: Hello): Promise<void> {
     const refusal = refusalOf(holderByZone.get(zone), hello)
@@ -80,10 +144,10 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     former?.session.end('fenced', `a newer session of this zone was opened from ${hello.host}`)
     // Its last commit may still be on the way: only after it the position is the one to go on from.
     await former?.session.done
-    const epoch = await nextEpoch(store, zone, hello)
+    const { epoch, formerIncarnation, guard } = await nextEpoch(store, zone, hello)
     const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
     const facts = { protocol: protocolVersion, storeId: store.id, version: options.version, host: options.hostname }
-    const welcome = { ...facts, zone, epoch, position, creditBytes: creditWindowBytes }
+    const welcome = { ...facts, zone, epoch, position, formerIncarnation, creditBytes: creditWindowBytes }
     channel.send(encodeMessage({ type: 'welcome', welcome }))
     const session = startSession(
       { store, clock, log },
@@ -97,22 +161,30 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         peerPosition: hello.position,
         creditBytes: hello.creditBytes,
         // A zone owns its rows: what it says now counts, whatever it said before.
-        refusesDiverged: false,
-        originsAt: (at) => completeOrigins(store, zone, at),
+        holds: false,
+        relays: false,
+        uncovered: [],
+        formerBelow: hello.incarnation,
+        formerStays: (rows) => formers.stays(zone, hello.incarnation, rows),
+        guards: [guard],
+        originsAt: (at, reason) => originsAt(zone, at, reason),
         changesSince,
         derive: deps.derive ?? (async () => []),
         served: () => nothingServed,
-        onApplied: () => {},
+        onApplied: () => considerComplete(zone, holder),
         onReport: (report) => board.report(zone, report),
-        onBookmark: (bookmark) =>
-          board.bookmark(zone, bookmark, {
-            sent: session.sent()?.revision ?? 0,
-            stored: session.stored()?.revision ?? 0,
-          }),
+        onRelease: () => {},
+        onBookmark(bookmark) {
+          holder.mark = bookmark.mark
+          const own = { sent: session.sent()?.revision ?? 0, stored: session.stored()?.revision ?? 0 }
+          board.bookmark(zone, bookmark, own)
+          considerComplete(zone, holder)
+        },
       },
     )
-    const holder = { session, hello }
+    const holder: Holder = { session, hello, epoch, mark: Number.POSITIVE_INFINITY, complete: false }
     holderByZone.set(zone, holder)
+    session.late(hello.uncovered.filter((origin) => holderByZone.get(origin)?.complete))
     const stored = hello.position?.store === store.id ? hello.position.revision : 0
     board.connected(zone, epoch, hello, stored)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
@@ -152,10 +224,20 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     zones: () => board.zones(),
     onChange: (listen) => board.onChange(listen),
     waitFor: (wait, signal) => waitForReceipts(clock, board, wait, signal),
+    release(zone) {
+      const hold = board.status(zone)?.holds[0]
+      const holder = holderByZone.get(zone)
+      if (!hold || !holder) return false
+      holder.session.askRelease(hold.id)
+      return true
+    },
+    keep: (zone, subject) => formers.keep(zone, subject),
+    formers: () => formers.rowsByZone(),
     disconnect: (zone, reason) => holderByZone.get(zone)?.session.end('failed', reason),
     async [Symbol.asyncDispose]() {
       closing = true
       listening[Symbol.dispose]()
+      looking[Symbol.dispose]()
       const sessions = [...holderByZone.values()].map((holder) => holder.session)
       for (const session of sessions) session.end('shutdown', 'this control plane is stopping')
       await Promise.all(sessions.map((session) => session.done))
@@ -183,22 +265,17 @@ function refusalOf(holder: Holder | undefined, hello: Hello): Goodbye | undefine
   if (hello.protocol !== protocolVersion) {
     return { code: 'protocol', reason: `expected protocol ${protocolVersion}, found ${hello.protocol}` }
   }
-  if (!holder || holder.hello.storeId === hello.storeId) return undefined
-  const { host, startedAtMs } = holder.hello
+  if (!holder || holder.hello.replica === hello.replica) return undefined
+  const { host, startedAtMs, storeId, replica } = holder.hello
+  // Of two processes with one store the younger one goes on, once and for all: they never take turns.
+  const isYounger = startedAtMs !== hello.startedAtMs ? hello.startedAtMs > startedAtMs : hello.replica > replica
+  if (storeId === hello.storeId && isYounger) return undefined
   const code: GoodbyeCode = 'held-by-another'
-  return {
-    code,
-    reason: `this zone is held by ${host}, started ${new Date(startedAtMs).toISOString()}, with another store`,
-  }
+  const how = storeId === hello.storeId ? 'with the same store' : 'with another store'
+  return { code, reason: `this zone is held by ${host}, started ${new Date(startedAtMs).toISOString()}, ${how}` }
 }
 
 function leave(channel: Channel, goodbye: Goodbye): void {
   channel.send(encodeMessage({ type: 'goodbye', goodbye }))
   channel.end()
-}
-
-/** The global itself, and the zones that have told everything they had up to some mark: each has its position row from then on. */
-async function completeOrigins(store: Store, zone: string, at: number): Promise<readonly string[]> {
-  const positions = await store.scan({ origin: globalOrigin, kind: positionKind }, { at })
-  return [globalOrigin, ...positions.map((row) => row.key.name).filter((name) => name !== zone)]
 }

@@ -1,31 +1,36 @@
 import { messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
-import { keyText, type Origin, type ResourceKey } from '../resource/resource.ts'
-import { HorizonError } from '../store/errors.ts'
+import type { Origin } from '../resource/resource.ts'
 import type { Change, Position, Store, Version } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
 import { decodeMessage, encodeMessage, encodeRow } from './log/frames.ts'
-import { createInbound, type InboundEffect, type InboundEvent, inboundDefaults, inboundStep } from './log/inbound.ts'
+import type { Listed } from './log/holds.ts'
+import {
+  type Application,
+  createInbound,
+  type InboundEffect,
+  type InboundEvent,
+  inboundDefaults,
+  inboundStep,
+} from './log/inbound.ts'
 import type {
   Bookmark,
   Counters,
   Goodbye,
   GoodbyeCode,
+  Hold,
   Message,
   ReplaceReason,
   Report,
   Verdict,
 } from './log/messages.ts'
-import {
-  type Candidate,
-  createOutbound,
-  type OutboundEffect,
-  type OutboundEvent,
-  outboundStep,
-} from './log/outbound.ts'
+import { createOutbound, type OutboundEffect, type OutboundEvent, outboundStep } from './log/outbound.ts'
 import { commitsOf, positionChange } from './log/rounds.ts'
 import type { Sight } from './log/who-sees.ts'
+import { startPulse } from './pulse.ts'
+import { createReads } from './reads.ts'
+import { createThroughput } from './throughput.ts'
 
 /** What a plane adds to a round in the same commit, such as addresses of new services. */
 export type Derive = (changes: readonly Change[]) => Promise<readonly Change[]>
@@ -63,14 +68,27 @@ export interface SessionOptions {
   readonly peerPosition: Position | undefined
   /** Bytes of rows that the peer takes before it has credited any. */
   readonly creditBytes: number
-  readonly refusesDiverged: boolean
-  /** The origins of which this store holds all rows at a revision. */
-  readonly originsAt: (at: number) => Promise<readonly Origin[]>
+  /** Rows of the peer's own origin are held when they would remove too much, or come from another history. */
+  readonly holds: boolean
+  /** The peer relays rows of other origins; of these the store here has some that it never named completely. */
+  readonly relays: boolean
+  readonly uncovered: readonly Origin[]
+  /** Rows of the peer's own origin below this incarnation outlive a replacement for a while. */
+  readonly formerBelow: number
+  /** What must hold for any commit of this session: it is fenced otherwise. */
+  readonly guards: readonly Change[]
+  /** The origins that this store can name completely at a revision. */
+  readonly originsAt: (at: number, reason: ReplaceReason) => Promise<readonly Origin[]>
   readonly changesSince: Store['changesSince']
   readonly derive: Derive
   readonly served: () => ServedStatus
   readonly onApplied: (applied: Applied) => void
+  /** What follows, in the same commit, from rows of a former incarnation that stay for a while. */
+  readonly formerStays: (rows: number) => readonly Change[]
   readonly onBookmark: (bookmark: Bookmark) => void
+  /** The peer tells to let through what is held here. */
+  readonly onRelease: (hold: string) => void
+  readonly onHold?: (hold: Hold | undefined) => void
   readonly onReport: (report: Report) => void
 }
 
@@ -86,6 +104,16 @@ export interface Session {
   readonly sent: () => Position | undefined
   readonly stored: () => Position | undefined
   readonly counters: () => Counters
+  /** What is held here, for an operator to release. */
+  readonly hold: () => Hold | undefined
+  /** Lets through what is held here under this id. */
+  release(hold: string): void
+  /** Asks the peer to let through what it holds. */
+  askRelease(hold: string): void
+  /** All rows of these origins are known here now, which the peer had rows of before. */
+  late(origins: readonly Origin[]): void
+  /** There may be a newer mark. */
+  wake(): void
   /** Something that a bookmark tells has changed. */
   announce(): void
   /** Sends a report; resolves when the channel takes more, or has ended. */
@@ -95,39 +123,30 @@ export interface Session {
 
 /** What either end lets the other send before it credits more. */
 export const creditWindowBytes = 4 * 1024 * 1024
-const creditStepBytes = creditWindowBytes / 8
-const bookmarkEveryMs = 2_000
-const bookmarkCoalesceMs = 5
-const bookmarkDelayMs = 3
+const creditStepBytes = 32 * 1024
 const idleMarkMs = 40
-/** The other end sends a bookmark every 2 s: after so long without any frame it is gone, even if nobody said so. */
-const silenceMaxMs = 7_000
 /** Wake-ups are hints: without one, the log is looked at as often as this. */
 const slowPollMs = 30_000
-const readLimit = 500
 
 /** One session after its handshake: performs the effects of both steps on the store and the channel. The same for both ends. */
 export function startSession(deps: SessionDeps, options: SessionOptions): Session {
   const { store, clock, log } = deps
   const { channel, sight, self, peer } = options
   const outbound = createOutbound()
-  const inbound = createInbound(options.peerStore, options.position)
-  const inboundDeps = { ...inboundDefaults, sight, refusesDiverged: options.refusesDiverged }
+  const inbound = createInbound(options.peerStore, options.position, options.uncovered)
+  const { holds, relays, formerBelow } = options
+  const inboundDeps = { ...inboundDefaults, sight, owner: peer, holds, relays, formerBelow }
   const outboundDeps = { sight, measure: (delivered: Parameters<typeof encodeRow>[0]) => encodeRow(delivered).length }
+  const read = createReads({ ...options, store })
+  const throughput = createThroughput(clock)
   const done = Promise.withResolvers<SessionEnd>()
   const underway = new Set<Promise<void>>()
   const count = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0 }
   let ending: SessionEnd | undefined
   let creditOwed = 0
   let sequence = 0
-  let lastBookmarkMs = Number.NEGATIVE_INFINITY
-  let bookmarkTimer: Disposable | undefined
-  /** A bookmark is due within the time in which they are coalesced. */
-  let announced = false
-  let lastHeardMs = clock.monotonicMs()
   let idleMark: Message | undefined
   let idleTimer: Disposable | undefined
-  let lifeTimer: Disposable | undefined
   let localMark: Position | undefined
   let lastWritten: readonly Version[] = []
 
@@ -138,9 +157,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     ending = end
     listening[Symbol.dispose]()
     poll[Symbol.dispose]()
-    bookmarkTimer?.[Symbol.dispose]()
+    pulse[Symbol.dispose]()
     idleTimer?.[Symbol.dispose]()
-    lifeTimer?.[Symbol.dispose]()
     void Promise.allSettled(underway).then(() => done.resolve(end))
   }
 
@@ -154,6 +172,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   /** Every commit of anybody is a mark for everybody: those that bring nothing wait, and the last one speaks for them. */
   function sendRows({ message, idle }: Extract<OutboundEffect, { type: 'send' }>): void {
     idleMark = idle ? message : undefined
+    if (message.type === 'rows') throughput.sent(message.bytes)
     if (!idle) send(message)
     else idleTimer ??= clock.after(idleMarkMs, sendIdleMark)
   }
@@ -178,47 +197,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function outward(event: OutboundEvent): void {
     if (ending) return
     for (const effect of outboundStep(outbound, event, outboundDeps)) {
-      if (effect.type === 'send') sendRows(effect)
-      else run(read(effect).then(outward))
-    }
-  }
-
-  async function read(effect: Exclude<OutboundEffect, { type: 'send' }>): Promise<OutboundEvent> {
-    try {
       // Nothing more is read for a peer that does not keep up.
-      await channel.drained()
-      switch (effect.type) {
-        case 'read-mark':
-          return { type: 'marked', mark: await store.mark() }
-        case 'read-origins':
-          return { type: 'origins', origins: await options.originsAt(effect.at) }
-        case 'read-rows': {
-          const after = effect.after === undefined ? {} : { after: effect.after }
-          const rows = await store.scan({ origin: effect.origin }, { at: effect.at, limit: readLimit, ...after })
-          const last = rows.at(-1)
-          return { type: 'rows', rows, ...(rows.length === readLimit && last ? { next: keyText(last.key) } : {}) }
-        }
-        case 'read-changes': {
-          const resume = effect.resume === undefined ? {} : { resume: effect.resume }
-          const { versions, next } = await options.changesSince(effect.after, effect.through, {
-            limit: readLimit,
-            ...resume,
-          })
-          const candidates: Candidate[] = []
-          for (const version of versions) candidates.push(await candidateOf(version, effect.after))
-          return { type: 'changes', candidates, ...(next === undefined ? {} : { next }) }
-        }
-      }
-    } catch (cause) {
-      if (cause instanceof HorizonError) return { type: 'lost' }
-      throw cause
+      if (effect.type !== 'send') run(channel.drained().then(() => read(effect).then(outward)))
+      else sendRows(effect)
     }
-  }
-
-  async function candidateOf(version: Version, after: number): Promise<Candidate> {
-    if (sight.reach(version.key) !== 'by-row' || (version.row && sight.sees(version.row))) return { version }
-    const before = (await store.history(version.key)).find((former) => former.revision <= after)?.row
-    return before ? { version, before } : { version }
   }
 
   function inward(event: InboundEvent): void {
@@ -240,41 +222,65 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
         )
         return
       case 'stored':
-        announce()
+        pulse.announce()
         if (localMark) options.onApplied({ position: effect.position, localMark, written: lastWritten })
         lastWritten = []
+        return
+      case 'held':
+        pulse.announce()
+        options.onHold?.(effect.hold)
+        if (effect.hold) log.warn({ ...effect.hold }, `held until an operator says so: ${effect.hold.reason}`)
+        else log.info({ peer }, 'nothing is held any more')
         return
       case 'goodbye':
         return void end(effect.code, effect.reason)
       case 'list':
-        return void run(list(effect.origins).then((keys) => inward({ type: 'listed', keys })))
+        return void run(list(effect.origins).then(inward))
       case 'apply':
-        return void run(apply(effect.changes, effect.position))
+        return void run(apply(effect))
     }
   }
 
-  async function list(origins: readonly Origin[]): Promise<readonly ResourceKey[]> {
+  async function list(origins: readonly Origin[]): Promise<InboundEvent> {
     const { revision } = await store.head()
-    const keys: ResourceKey[] = []
-    for (const origin of origins) for (const row of await store.scan({ origin }, { at: revision })) keys.push(row.key)
-    return keys
+    const named = new Set(origins)
+    const rows: Listed[] = []
+    const others = new Set<Origin>()
+    const found = relays
+      ? [await store.scan({}, { at: revision })]
+      : await Promise.all(origins.map((origin) => store.scan({ origin }, { at: revision })))
+    for (const { key, stamp } of found.flat()) {
+      if (named.has(key.origin)) rows.push({ key, incarnation: stamp.incarnation })
+      else if (key.origin !== self) others.add(key.origin)
+    }
+    return { type: 'listed', rows, otherOrigins: [...others] }
   }
 
-  async function apply(changes: readonly Change[], position: Position): Promise<void> {
+  async function apply({ changes, position, uncovered, former }: Application): Promise<void> {
     const derived = changes.length > 0 ? await options.derive(changes) : []
-    const why = { subject: peer, intent: `sync up to ${position.revision}` }
-    const commits = commitsOf([...changes, ...derived], positionChange(self, peer, position), why)
+    const why = { subject: peer, intent: position ? `sync up to ${position.revision}` : 'sync past what is held' }
+    const last = [
+      ...(position ? [positionChange(self, peer, position, uncovered)] : []),
+      ...(former > 0 ? options.formerStays(former) : []),
+    ]
+    const commits = commitsOf([...changes, ...derived], last, why, options.guards)
     // All in one turn: the store puts them into one transaction.
     const outcomes = await Promise.all(commits.map((commit) => store.commit(commit)))
     const written: Version[] = []
     for (const outcome of outcomes) {
-      if (!outcome.ok) throw new Error(`the store refused a round of ${peer}: ${JSON.stringify(outcome.conflicts)}`)
+      if (!outcome.ok) return refusedRound(outcome.conflicts)
       written.push(...outcome.written)
       localMark = outcome.position
     }
     count.rowsApplied += written.length
-    lastWritten = written
+    lastWritten = [...lastWritten, ...written]
     inward({ type: 'applied' })
+  }
+
+  function refusedRound(conflicts: readonly unknown[]): void {
+    if (options.guards.length === 0)
+      throw new Error(`the store refused a round of ${peer}: ${JSON.stringify(conflicts)}`)
+    end('fenced', 'a newer session of this zone was opened elsewhere')
   }
 
   function payCredit(): void {
@@ -282,33 +288,19 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     creditOwed = 0
   }
 
-  /** At once if the last bookmark is some milliseconds old, else when it is. */
-  function announce(): void {
-    if (ending || announced) return
-    announced = true
-    // Never at once: what is stored is soon served too, and one bookmark tells both, after the work that it tells of.
-    rearm(Math.max(bookmarkDelayMs, lastBookmarkMs + bookmarkCoalesceMs - clock.monotonicMs()))
-  }
-
-  function rearm(waitMs: number): void {
-    bookmarkTimer?.[Symbol.dispose]()
-    bookmarkTimer = clock.after(waitMs, bookmark)
-  }
-
   function bookmark(): void {
     if (ending) return
-    announced = false
     sequence += 1
-    lastBookmarkMs = clock.monotonicMs()
     const { served, verdicts, silentProxies } = options.served()
     const stored = inbound.position?.store === options.peerStore ? inbound.position.revision : 0
     const sent = outbound.position?.revision ?? 0
+    const mark = outbound.newest?.revision ?? 0
+    const holds = inbound.hold ? [inbound.hold] : []
     payCredit()
     send({
       type: 'bookmark',
-      bookmark: { sequence, sent, stored, served, verdicts, silentProxies, counters: counters() },
+      bookmark: { sequence, sent, mark, stored, served, holds, verdicts, silentProxies, counters: counters() },
     })
-    rearm(bookmarkEveryMs)
   }
 
   function counters(): Counters {
@@ -316,9 +308,15 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     return { ...count, proxies, proxiesConnected }
   }
 
+  function credited(bytes: number): void {
+    throughput.credited(bytes)
+    const frameBytes = throughput.bytesPerSecond()
+    outward({ type: 'credited', bytes, ...(frameBytes === undefined ? {} : { frameBytes }) })
+  }
+
   function receive(bytes: Uint8Array): void {
     if (ending) return
-    lastHeardMs = clock.monotonicMs()
+    pulse.heard()
     let message: Message | undefined
     try {
       message = decodeMessage(bytes)
@@ -336,11 +334,13 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case 'replace':
         return void inward(message)
       case 'credit':
-        return void outward({ type: 'credited', bytes: message.bytes })
+        return void credited(message.bytes)
       case 'bookmark':
         return void options.onBookmark(message.bookmark)
       case 'report':
         return void options.onReport(message.report)
+      case 'release':
+        return void options.onRelease(message.hold)
       case 'goodbye':
         channel.end()
         return void finish({ goodbye: { ...message.goodbye, by: 'peer' }, reason: message.goodbye.reason })
@@ -356,30 +356,21 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     outward({ type: 'credited', bytes: options.creditBytes })
     outward({ type: 'opened', position: reason ? undefined : options.peerPosition, reason })
     if (options.position) options.onApplied({ position: options.position, localMark, written: [] })
-    bookmark()
+    if (!ending) pulse.beat()
     channel.onMessage(receive)
   }
 
-  /** A look that comes late says that we were busy, not that the other end was silent: what it sent may still lie unread. */
-  function listenForLife(): void {
-    const dueMs = clock.monotonicMs() + bookmarkEveryMs
-    lifeTimer = clock.after(bookmarkEveryMs, () => {
-      const nowMs = clock.monotonicMs()
-      const silentMs = Math.round(nowMs - lastHeardMs)
-      if (silentMs < silenceMaxMs || nowMs - dueMs > bookmarkEveryMs / 2) return listenForLife()
-      const reason = `nothing was heard for ${silentMs} ms`
-      channel.cut(reason)
-      return finish({ goodbye: undefined, reason })
-    })
-  }
-
+  const pulse = startPulse(clock, bookmark, (silentMs) => {
+    const reason = `nothing was heard for ${silentMs} ms`
+    channel.cut(reason)
+    finish({ goodbye: undefined, reason })
+  })
   const wake = () => outward({ type: 'woken' })
   const listening = store.onMark(wake)
   let poll = clock.after(slowPollMs, function again() {
     wake()
     poll = clock.after(slowPollMs, again)
   })
-  listenForLife()
   void channel.ended.then(({ reason }) => finish({ goodbye: undefined, reason }))
   run(open())
   return {
@@ -387,7 +378,12 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     sent: () => outbound.position,
     stored: () => inbound.position,
     counters,
-    announce,
+    hold: () => inbound.hold,
+    release: (hold) => inward({ type: 'released', hold }),
+    askRelease: (hold) => void send({ type: 'release', hold }),
+    late: (origins) => outward({ type: 'late', origins }),
+    wake,
+    announce: () => pulse.announce(),
     report(report) {
       if (!ending) send({ type: 'report', report })
       return channel.drained()

@@ -7,12 +7,21 @@ import type { Position, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
 import type { Channel, Dialer } from '../transport/transport.ts'
 import { firstMessage } from './handshake.ts'
+import { beginIncarnation } from './incarnation.ts'
 import { encodeMessage } from './log/frames.ts'
-import { type Bookmark, type Goodbye, type Hello, protocolVersion, type Welcome } from './log/messages.ts'
-import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
+import { type Bookmark, type Goodbye, type Hello, type Hold, protocolVersion, type Welcome } from './log/messages.ts'
+import { positionFrom, positionKey, syncKinds, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
+import { silenceMaxMs } from './pulse.ts'
 import { sendReports } from './reports.ts'
-import { type Applied, creditWindowBytes, type Derive, type ServedStatus, startSession } from './session.ts'
+import {
+  type Applied,
+  creditWindowBytes,
+  type Derive,
+  type ServedStatus,
+  type Session,
+  startSession,
+} from './session.ts'
 
 export interface UplinkDeps {
   readonly store: Store
@@ -51,11 +60,26 @@ export interface UplinkState {
   /** The last own mark sent, and the last one that the global has stored. */
   readonly sent: number
   readonly storedByGlobal: number
+  /** The newest mark of the global that a bookmark of it told, and when by the monotonic clock: an older word is no word. */
+  readonly globalMark: number
+  readonly heardAtMs: number
+  /** What waits for an operator; said to `release`. */
+  readonly hold: Hold | undefined
 }
 
 export interface Uplink extends AsyncDisposable {
   readonly state: Latest<UplinkState>
+  /** An operator lets through what is held. False when nothing is, or something else than was meant. */
+  release(hold?: string): boolean
 }
+
+/** True only if a word of the global that is not older than the lease says that there is nothing newer. */
+export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
+  state.phase === 'connected' &&
+  state.hold === undefined &&
+  nowMs - state.heardAtMs < silenceMaxMs &&
+  state.position?.store === state.globalStoreId &&
+  (state.position?.revision ?? -1) >= state.globalMark
 
 /** How a try went: `refused` waits long, `lost` waits short at first. */
 interface Outcome {
@@ -83,7 +107,15 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const { store, clock, served } = deps
   const log = deps.log.child({ part: 'uplink' })
   const startedAtMs = clock.wallMs()
+  const replica = deps.random.uuid()
   const stop = new AbortController()
+  let session: Session | undefined
+  /** The store of a global that an operator has accepted. */
+  let accepted = options.acceptGlobalStore
+  /** A new incarnation was begun by this process: once is enough, even if a session is cut before the global has it. */
+  let begun = false
+  /** Ends the wait for the next try. */
+  let hurry: (() => void) | undefined
   /** Further than what the store would tell, when the last rounds had no rows. */
   let position: Position | undefined
   const state = createLatest<UplinkState>({
@@ -95,6 +127,9 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     position: undefined,
     sent: 0,
     storedByGlobal: 0,
+    globalMark: 0,
+    heardAtMs: Number.NEGATIVE_INFINITY,
+    hold: undefined,
   })
 
   function change(next: Partial<UplinkState>): void {
@@ -103,12 +138,14 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   }
 
   async function attempt(): Promise<Outcome> {
-    position ??= positionFrom(await store.get(positionKey(options.zone, globalOrigin)))
+    const known = await store.get(positionKey(options.zone, globalOrigin))
+    position ??= positionFrom(known)
+    const uncovered = uncoveredFrom(known)
     change({ position, globalStoreId: position?.store })
     const dialled = await options.dialer.dial(stop.signal)
     if (!dialled.ok) return { ...dialled.error, wasConnected: false }
     using channel = dialled.value
-    channel.send(encodeMessage({ type: 'hello', hello: await hello() }))
+    channel.send(encodeMessage({ type: 'hello', hello: await hello(uncovered) }))
     const first = await firstMessage(clock, channel)
     if (typeof first === 'string') {
       const { refused } = await endedBy(channel)
@@ -118,16 +155,35 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     const refusal =
       first.type === 'welcome' ? wrongGlobal(first.welcome) : `expected welcome as the first frame, found ${first.type}`
     if (first.type !== 'welcome' || refusal !== undefined) {
-      const goodbye: Goodbye = { code: 'wrong-global', reason: refusal ?? '' }
+      const goodbye: Goodbye = { code: first.type === 'welcome' ? 'wrong-global' : 'protocol', reason: refusal ?? '' }
+      if (first.type === 'welcome') change({ hold: foreign(first.welcome, goodbye.reason) })
       channel.send(encodeMessage({ type: 'goodbye', goodbye }))
       channel.end()
       return { refused: true, reason: goodbye.reason, wasConnected: false }
     }
-    return converse(channel, first.welcome)
+    if (await isAnotherIncarnation(first.welcome)) {
+      const goodbye: Goodbye = { code: 'shutdown', reason: 'this zone begins a new incarnation' }
+      channel.send(encodeMessage({ type: 'goodbye', goodbye }))
+      channel.end()
+      return { refused: false, reason: goodbye.reason, wasConnected: true }
+    }
+    return converse(channel, first.welcome, uncovered)
   }
 
-  async function hello(): Promise<Hello> {
-    const own = await store.scan({ origin: options.zone }, { limit: 2 })
+  /** The global has seen rows of ours that this store does not know of. */
+  async function isAnotherIncarnation({ position: theirs, formerIncarnation }: Welcome): Promise<boolean> {
+    if (!theirs || begun || (await store.standing(theirs)) !== 'diverged') return false
+    if (!(await beginIncarnation(store, options.zone, formerIncarnation))) return false
+    begun = true
+    log.warn(
+      { incarnation: store.incarnation },
+      'the global knows a later history of this zone: a new incarnation begins',
+    )
+    return true
+  }
+
+  async function hello(uncovered: readonly string[]): Promise<Hello> {
+    const own = await store.scan({ origin: options.zone }, { limit: syncKinds.size + 1 })
     const facts = {
       protocol: protocolVersion,
       storeId: store.id,
@@ -135,21 +191,40 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       startedAtMs,
       position,
     }
-    const hasRows = own.some((row) => row.key.kind !== positionKind)
-    return { ...facts, host: options.hostname, version: options.version, hasRows, creditBytes: creditWindowBytes }
+    const hasRows = own.some((row) => !syncKinds.has(row.key.kind))
+    const names = { host: options.hostname, version: options.version, replica }
+    return { ...facts, ...names, hasRows, uncovered, creditBytes: creditWindowBytes }
   }
 
   function wrongGlobal(welcome: Welcome): string | undefined {
     if (welcome.zone !== options.zone)
       return `expected the token of zone ${options.zone}, found one of zone ${welcome.zone}`
     const known = position?.store
-    if (known === undefined || known === welcome.storeId || options.acceptGlobalStore === welcome.storeId)
-      return undefined
+    if (known === undefined || known === welcome.storeId || accepted === welcome.storeId) return undefined
     return `expected the global whose store is ${known}, found one whose store is ${welcome.storeId}: its rows are not taken until an operator accepts it`
   }
 
-  async function converse(channel: Channel, welcome: Welcome): Promise<Outcome> {
-    const session = startSession(
+  const foreign = (welcome: Welcome, reason: string): Hold => ({
+    id: `global:${welcome.storeId}`,
+    origin: globalOrigin,
+    reason,
+    removals: 0,
+  })
+
+  function release(hold: string | undefined): boolean {
+    const held = state.value.hold
+    if (!held || (hold !== undefined && hold !== held.id)) return false
+    log.warn({ hold: held.id }, `an operator lets through what was held: ${held.reason}`)
+    if (held.id.startsWith('global:')) {
+      accepted = held.id.slice('global:'.length)
+      change({ hold: undefined })
+      hurry?.()
+    } else session?.release(held.id)
+    return true
+  }
+
+  async function converse(channel: Channel, welcome: Welcome, uncovered: readonly string[]): Promise<Outcome> {
+    const mine = startSession(
       { store, clock, log },
       {
         channel,
@@ -160,7 +235,12 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
         position,
         peerPosition: welcome.position,
         creditBytes: welcome.creditBytes,
-        refusesDiverged: options.acceptGlobalStore !== welcome.storeId,
+        holds: true,
+        relays: true,
+        uncovered,
+        formerBelow: 0,
+        formerStays: () => [],
+        guards: [],
         originsAt: async () => [options.zone],
         changesSince: store.changesSince.bind(store),
         derive: deps.derive ?? (async () => []),
@@ -171,18 +251,27 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
           deps.onApplied?.(applied)
         },
         onReport: () => {},
+        onRelease: release,
         onBookmark: (bookmark: Bookmark) =>
-          change({ storedByGlobal: bookmark.stored, sent: session.sent()?.revision ?? 0 }),
+          change({
+            storedByGlobal: bookmark.stored,
+            sent: mine.sent()?.revision ?? 0,
+            globalMark: bookmark.mark,
+            heardAtMs: clock.monotonicMs(),
+          }),
+        onHold: (hold) => change({ hold }),
       },
     )
-    change({ phase: 'connected', reason: '', globalStoreId: welcome.storeId, epoch: welcome.epoch })
+    session = mine
+    change({ hold: undefined, phase: 'connected', reason: '', globalStoreId: welcome.storeId, epoch: welcome.epoch })
     log.info({ epoch: welcome.epoch, global: welcome.host }, 'connected to the global')
     const watching = new AbortController()
-    const announcing = announceServed(watching.signal, () => session.announce())
-    const reporting = deps.report && sendReports(clock, deps.report, session, watching.signal)
-    const leave = () => session.end('shutdown', 'this zone control plane is stopping')
+    const announcing = announceServed(watching.signal, () => mine.announce())
+    const reporting = deps.report && sendReports(clock, deps.report, mine, watching.signal)
+    const leave = () => mine.end('shutdown', 'this zone control plane is stopping')
     stop.signal.addEventListener('abort', leave, { once: true })
-    const end = await session.done
+    const end = await mine.done
+    session = undefined
     stop.signal.removeEventListener('abort', leave)
     watching.abort()
     await Promise.all([announcing, reporting])
@@ -213,7 +302,9 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
           fields,
           `${outcome.refused ? 'the global and this zone do not agree' : 'no session with the global'}: ${outcome.reason}`,
         )
-      await delay(clock, waitMs, stop.signal).catch(() => {})
+      const hurried = new AbortController()
+      hurry = () => hurried.abort()
+      await delay(clock, waitMs, AbortSignal.any([stop.signal, hurried.signal])).catch(() => {})
     }
     change({ phase: 'stopped', reason: '' })
   }
@@ -221,6 +312,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const running = run()
   return {
     state,
+    release,
     async [Symbol.asyncDispose]() {
       stop.abort()
       await running

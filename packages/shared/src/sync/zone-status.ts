@@ -1,6 +1,7 @@
 import type { JsonObject } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
-import type { Bookmark, Counters, Hello, Report, Verdict } from './log/messages.ts'
+import type { Bookmark, Counters, Hello, Hold, Report, Verdict } from './log/messages.ts'
+import { silenceMaxMs } from './pulse.ts'
 
 /** What the global knows of one zone's session. Revisions are the global's, but for `up`, which are the zone's. */
 export interface ZoneStatus {
@@ -17,13 +18,18 @@ export interface ZoneStatus {
   readonly sent: number
   readonly stored: number
   readonly served: number
-  /** Revisions of the global that the zone has not stored yet. */
+  /** Revisions of the global that the zone has not stored yet, and since when the oldest of them waits. */
   readonly lag: number
+  readonly lagMs: number
+  /** It has stored all there is, by a bookmark that is younger than the time after which a session is cut. */
+  readonly current: boolean
   /** The newest mark that the zone has sent us, and that we have stored. */
   readonly up: { readonly sent: number; readonly stored: number }
   readonly lastBookmarkAtMs: number
   /** Wall clock of the last bookmark that told more stored or served than the one before. */
   readonly lastProgressAtMs: number
+  /** What the zone keeps back until an operator says so. */
+  readonly holds: readonly Hold[]
   readonly verdicts: readonly Verdict[]
   readonly silentProxies: readonly string[]
   readonly counters: Counters
@@ -61,7 +67,18 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
   const marks: { readonly revision: number; readonly atMs: number }[] = []
   const listeners = new Set<() => void>()
   const headRevision = () => marks.at(-1)?.revision ?? 0
-  const withLag = (status: ZoneStatus): ZoneStatus => ({ ...status, lag: Math.max(0, headRevision() - status.stored) })
+  /** When each zone was last heard: monotonic clock. */
+  const heardMs = new Map<string, number>()
+  const committedAtMs = (revision: number) => marks.find((mark) => mark.revision >= revision)?.atMs
+
+  function withLag(status: ZoneStatus): ZoneStatus {
+    const nowMs = clock.monotonicMs()
+    const lag = Math.max(0, headRevision() - status.stored)
+    const sinceMs = lag > 0 ? committedAtMs(status.stored + 1) : undefined
+    const lagMs = sinceMs === undefined ? 0 : Math.round(nowMs - sinceMs)
+    const fresh = nowMs - (heardMs.get(status.zone) ?? Number.NEGATIVE_INFINITY) < silenceMaxMs
+    return { ...status, lag, lagMs, current: status.connected && lag === 0 && fresh && status.holds.length === 0 }
+  }
 
   function update(zone: string, change: Partial<ZoneStatus>): void {
     const status = withLag({ ...(statusByZone.get(zone) ?? blank(zone)), ...change })
@@ -99,7 +116,8 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
     },
     bookmark(zone: string, bookmark: Bookmark, own: { readonly sent: number; readonly stored: number }) {
       const former = statusByZone.get(zone) ?? blank(zone)
-      const { stored, served, verdicts, silentProxies, counters } = bookmark
+      const { stored, served, holds, verdicts, silentProxies, counters } = bookmark
+      heardMs.set(zone, clock.monotonicMs())
       const moved = stored > former.stored || served > former.served
       if (moved) {
         const progress = progressByZone.get(zone) ?? []
@@ -114,6 +132,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         sent: own.sent,
         stored,
         served,
+        holds,
         verdicts,
         silentProxies,
         counters,
@@ -128,13 +147,14 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
       for (const { key, value } of changed) report[key] = value
       update(zone, { report })
     },
-    /** Another mark of the global's store. */
-    marked(revision: number) {
-      if (revision <= headRevision()) return
+    /** A mark of the global's store; true if it is a newer one. */
+    marked(revision: number): boolean {
+      if (revision <= headRevision()) return false
       marks.push({ revision, atMs: clock.monotonicMs() })
       if (marks.length > marksMax) marks.shift()
+      return true
     },
-    committedAtMs: (revision: number) => marks.find((mark) => mark.revision >= revision)?.atMs,
+    committedAtMs,
     progressOf: (zone: string): readonly Progress[] => progressByZone.get(zone) ?? [],
     onChange(listener: () => void): Disposable {
       listeners.add(listener)
@@ -158,9 +178,12 @@ const blank = (zone: string): ZoneStatus => ({
   stored: 0,
   served: 0,
   lag: 0,
+  lagMs: 0,
+  current: false,
   up: { sent: 0, stored: 0 },
   lastBookmarkAtMs: 0,
   lastProgressAtMs: 0,
+  holds: [],
   verdicts: [],
   silentProxies: [],
   counters: noCounters,

@@ -20,6 +20,7 @@ const delivered: fc.Arbitrary<Delivered> = fc.oneof(
     .record({ key, stamp, labels, spec })
     .map(({ key, stamp, labels, spec }) => ({ key, stamp, state: 'live' as const, row: { key, stamp, labels, spec } })),
   fc.record({ key, stamp, state: fc.constantFrom('deleted' as const, 'forgotten' as const) }),
+  fc.record({ key, stamp, state: fc.constant('deleted' as const), declared: fc.constant(true as const) }),
 )
 const counters = fc.record({
   rowsReceived: whole,
@@ -45,9 +46,10 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     type: fc.constant('replace' as const),
     origins: fc.array(word),
     position,
-    reason: fc.constantFrom('new' as const, 'behind' as const, 'diverged' as const),
+    reason: fc.constantFrom('new' as const, 'behind' as const, 'diverged' as const, 'late' as const),
   }),
   fc.record({ type: fc.constant('credit' as const), bytes: whole }),
+  fc.record({ type: fc.constant('release' as const), hold: word }),
   fc.record({
     type: fc.constant('goodbye' as const),
     goodbye: fc.record({ code: fc.constantFrom(...goodbyeCodes), reason: fc.string() }),
@@ -57,6 +59,8 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     bookmark: fc.record({
       sequence: whole,
       sent: whole,
+      mark: whole,
+      holds: fc.array(fc.record({ id: word, origin: word, reason: word, removals: fc.nat(9) }), { maxLength: 2 }),
       stored: whole,
       served: whole,
       verdicts: fc.array(verdict, { maxLength: 2 }),

@@ -2,14 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { keyText, type ResourceKey } from '../../src/resource/resource.ts'
 import {
   createInbound,
+  type InboundDeps,
   type InboundEffect,
   type InboundEvent,
   inboundDefaults,
   inboundStep,
 } from '../../src/sync/log/inbound.ts'
-import type { Delivered } from '../../src/sync/log/messages.ts'
+import type { Delivered, ReplaceReason } from '../../src/sync/log/messages.ts'
 import { commitsOf, positionChange } from '../../src/sync/log/rounds.ts'
-import { sightOfGlobal } from '../../src/sync/log/who-sees.ts'
+import { sightOfGlobal, sightOfZone } from '../../src/sync/log/who-sees.ts'
 import { put, rules } from './mesh.ts'
 
 const at = (revision: number, store = 'g') => ({ store, revision, commitId: `c${revision}` })
@@ -21,20 +22,24 @@ const live = (origin: string, kind: string, name: string, revision = 1): Deliver
 }
 const rows = (...found: Delivered[]): InboundEvent => ({ type: 'rows', rows: found, bytes: 100 * found.length })
 const mark = (revision: number): InboundEvent => ({ type: 'mark', position: at(revision) })
-const replace = (
-  origins: string[],
-  revision: number,
-  reason: 'new' | 'behind' | 'diverged' = 'behind',
-): InboundEvent => ({ type: 'replace', origins, position: at(revision), reason })
+const replace = (origins: string[], revision: number, reason: ReplaceReason = 'behind'): InboundEvent => ({
+  type: 'replace',
+  origins,
+  position: at(revision),
+  reason,
+})
 
-function receiver(
-  position?: ReturnType<typeof at>,
-  overrides: Partial<typeof inboundDefaults> & { refusesDiverged?: boolean } = {},
-) {
+function receiver(position?: ReturnType<typeof at>, overrides: Partial<InboundDeps> = {}) {
   const state = createInbound('g', position)
-  const deps = { ...inboundDefaults, refusesDiverged: true, sight: sightOfGlobal(rules, 'west'), ...overrides }
+  const facts = { owner: 'global', holds: true, relays: true, sight: sightOfGlobal(rules, 'west') }
+  const deps = { ...inboundDefaults, ...facts, ...overrides }
   return (event: InboundEvent): InboundEffect[] => inboundStep(state, event, deps)
 }
+const listed = (keys: readonly ResourceKey[], otherOrigins: string[] = [], incarnation = 1): InboundEvent => ({
+  type: 'listed',
+  rows: keys.map((key) => ({ key, incarnation })),
+  otherOrigins,
+})
 const changesIn = (effects: InboundEffect[]) =>
   effects.flatMap((effect) =>
     effect.type === 'apply' ? effect.changes.map((change) => `${change.op} ${keyText(change.key)}`) : [],
@@ -70,7 +75,7 @@ describe('the inbound step', () => {
       keyOf('east', 'Service', 'other'),
       keyOf('west', 'Service', 'mine'),
     ]
-    expect(changesIn(step({ type: 'listed', keys: here }))).toEqual([
+    expect(changesIn(step(listed(here)))).toEqual([
       'put global/Policy/default/kept',
       'forget global/Policy/default/gone',
     ])
@@ -83,7 +88,7 @@ describe('the inbound step', () => {
     step(replace(['global'], 6))
     step(rows(live('global', 'Policy', 'new')))
     step(mark(6))
-    expect(changesIn(step({ type: 'listed', keys: [keyOf('global', 'Policy', 'old')] }))).toEqual([
+    expect(changesIn(step(listed([keyOf('global', 'Policy', 'old')])))).toEqual([
       'put global/Policy/default/new',
       'forget global/Policy/default/old',
     ])
@@ -119,10 +124,126 @@ describe('the inbound step', () => {
     expect(step(mark(11))).toMatchObject([{ type: 'apply', changes: [], position: at(11) }])
   })
 
-  it('T18 another history may not remove anything until an operator says so', () => {
-    expect(receiver(at(5))(replace(['global'], 3, 'diverged'))).toMatchObject([{ type: 'goodbye', code: 'diverged' }])
-    expect(receiver(at(5), { refusesDiverged: false })(replace(['global'], 3, 'diverged'))).toEqual([])
-    expect(receiver(undefined)(replace(['global'], 3, 'diverged'))).toEqual([])
+  it('row 18: rows of another history wait for an operator; what the owner only relays goes on', () => {
+    const step = receiver(at(5))
+    step(replace(['global', 'east'], 3, 'diverged'))
+    step(rows(live('global', 'Policy', 'old'), live('east', 'Service', 's')))
+    step(mark(3))
+    const here = [keyOf('global', 'Policy', 'new'), keyOf('east', 'Service', 'gone')]
+    const effects = step(listed(here))
+    expect(effects[0]).toMatchObject({ type: 'held', hold: { id: 'history:g', origin: 'global', removals: 1 } })
+    expect(effects[0]).toMatchObject({ hold: { reason: expect.stringContaining('rolled back') } })
+    expect(effects[1]).toMatchObject({ type: 'apply', position: undefined })
+    expect(changesIn(effects)).toEqual(['put east/Service/default/s', 'forget east/Service/default/gone'])
+    expect(step({ type: 'applied' })).toEqual([])
+    expect(step({ type: 'released', hold: 'something else' })).toEqual([])
+    expect(step({ type: 'released', hold: 'history:g' })).toEqual([{ type: 'list', origins: ['global'] }])
+    const released = step(listed(here, ['east']))
+    expect(released[0]).toEqual({ type: 'held', hold: undefined })
+    expect(released[1]).toMatchObject({ type: 'apply', position: at(3), uncovered: [] })
+    expect(changesIn(released)).toEqual(['put global/Policy/default/old', 'forget global/Policy/default/new'])
+    expect(step({ type: 'applied' })).toEqual([{ type: 'stored', position: at(3) }])
+  })
+
+  it('row 18: a store that has since passed the reader is told apart from one that is rolled back', () => {
+    const step = receiver(at(5))
+    step(replace(['global'], 9, 'diverged'))
+    step(mark(9))
+    const [held] = step(listed([keyOf('global', 'Policy', 'a')]))
+    expect(held).toMatchObject({ hold: { reason: expect.stringContaining('another history') } })
+  })
+
+  const policies = (count: number) =>
+    Array.from({ length: count }, (_, index) => keyOf('global', 'Policy', `p${index}`))
+  const removed = (key: ResourceKey, originRevision: number, declared = false): Delivered => ({
+    key,
+    state: 'deleted',
+    stamp: { incarnation: 1, originRevision, createdAtMs: 0, modifiedAtMs: 0 },
+    ...(declared ? { declared: true } : {}),
+  })
+
+  it('row 26: a commit that removes many without intent is held, later ones wait, and a release lets all through', () => {
+    const step = receiver(at(1))
+    const here = policies(30)
+    step(rows(...here.slice(0, 20).map((key) => removed(key, 2))))
+    expect(step(mark(2))).toEqual([{ type: 'list', origins: ['global'] }])
+    expect(step(listed(here))).toMatchObject([{ type: 'held', hold: { id: 'commit:1.2', removals: 20 } }])
+    step(rows(live('global', 'Policy', 'later', 3)))
+    expect(step(mark(3))).toEqual([{ type: 'list', origins: ['global'] }])
+    expect(step(listed(here))).toEqual([])
+    step(rows(live('east', 'Service', 's')))
+    expect(changesIn(step(mark(4)))).toEqual(['put east/Service/default/s'])
+    step({ type: 'applied' })
+    step({ type: 'released', hold: 'commit:1.2' })
+    const effects = step(listed(here))
+    expect(changesIn(effects)).toHaveLength(21)
+    expect(effects.at(-1)).toMatchObject({ position: at(4) })
+  })
+
+  it('row 26: many removals of many commits, declared ones, and few ones are not held', () => {
+    const here = policies(30)
+    const single = receiver(at(1))
+    single(rows(...here.slice(0, 20).map((key, index) => removed(key, index + 2))))
+    expect(single(mark(25))).toMatchObject([{ type: 'apply' }])
+    const declared = receiver(at(1))
+    declared(rows(...here.slice(0, 20).map((key) => removed(key, 2, true))))
+    expect(declared(mark(2))).toMatchObject([{ type: 'apply' }])
+    const small = receiver(at(1))
+    small(rows(...here.slice(0, 11).map((key) => removed(key, 2))))
+    small(mark(2))
+    expect(small(listed(policies(100)))).toMatchObject([{ type: 'apply' }])
+  })
+
+  it('row 26: a hold ends by itself when the owner takes its removals back', () => {
+    const step = receiver(at(1))
+    const here = policies(30)
+    step(rows(...here.slice(0, 20).map((key) => removed(key, 2))))
+    step(mark(2))
+    step(listed(here))
+    step(rows(...here.slice(0, 20).map(({ kind, name }) => live('global', kind, name, 3))))
+    expect(step(mark(3))).toMatchObject([
+      { type: 'held', hold: undefined },
+      { type: 'apply', position: at(3) },
+    ])
+  })
+
+  it('row 27: a replacement that misses most of a kind is held', () => {
+    const step = receiver(at(1))
+    step(replace(['global'], 5))
+    step(rows(live('global', 'Policy', 'p0')))
+    step(mark(5))
+    expect(step(listed(policies(30)))).toMatchObject([
+      { type: 'held', hold: { id: 'replacement:g', removals: 29, reason: expect.stringContaining('29 of 30 Policy') } },
+    ])
+  })
+
+  it('row 22: what remains of a former incarnation stays for a while', () => {
+    const step = receiver(undefined, {
+      owner: 'west',
+      holds: false,
+      relays: false,
+      formerBelow: 7,
+      sight: sightOfZone(rules, 'west'),
+    })
+    step(replace(['west'], 5, 'diverged'))
+    step(rows(live('west', 'Dataplane', 'a')))
+    step(mark(5))
+    const effects = step(listed([keyOf('west', 'Dataplane', 'a'), keyOf('west', 'Dataplane', 'b')], [], 6))
+    expect(effects).toMatchObject([{ type: 'apply', former: 1 }])
+    expect(changesIn(effects)).toEqual(['put west/Dataplane/default/a'])
+  })
+
+  it('L7 origins whose rows a new store has not named are remembered until it names them', () => {
+    const step = receiver(undefined)
+    step(replace(['global'], 5, 'new'))
+    step(mark(5))
+    expect(step(listed([], ['east', 'north']))).toMatchObject([{ uncovered: ['east', 'north'] }])
+    step({ type: 'applied' })
+    step(replace(['east'], 6, 'late'))
+    step(mark(6))
+    const late = step(listed([keyOf('east', 'Service', 'gone')], ['global', 'north']))
+    expect(late).toMatchObject([{ uncovered: ['north'], position: at(6) }])
+    expect(changesIn(late)).toEqual(['forget east/Service/default/gone'])
   })
 
   it('a mark of another store ends the session', () => {
@@ -144,7 +265,7 @@ describe('the commits of a round', () => {
 
   it('are of at most 1,000 changes; only the last one marks, and the position moves in it', () => {
     const changes = Array.from({ length: 2500 }, (_, index) => put('global', 'Policy', `p${index}`))
-    const commits = commitsOf(changes, position, why)
+    const commits = commitsOf(changes, [position], why)
     expect(commits.map((commit) => [commit.changes.length, commit.mark])).toEqual([
       [999, false],
       [999, false],
@@ -156,11 +277,11 @@ describe('the commits of a round', () => {
 
   it('are of at most so many bytes, but for a single larger row', () => {
     const changes = ['a', 'b', 'c'].map((name) => put('global', 'Policy', name, { text: 'x'.repeat(600) }))
-    const commits = commitsOf(changes, position, why, { changesMax: 1000, bytesMax: 1_000 })
+    const commits = commitsOf(changes, [position], why, [], { changesMax: 1000, bytesMax: 1_000 })
     expect(commits.map((commit) => commit.changes.length)).toEqual([1, 1, 2])
   })
 
   it('a round without rows is one commit with the position', () => {
-    expect(commitsOf([], position, why)).toEqual([{ ...why, changes: [position] }])
+    expect(commitsOf([], [position], why)).toEqual([{ ...why, changes: [position] }])
   })
 })

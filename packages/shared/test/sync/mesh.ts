@@ -94,8 +94,8 @@ export function createScene(authority: TestAuthority) {
       opened.push(() => store.close())
       return store
     },
-    async server(store: Store, overrides: Partial<SyncServerDeps> & { port?: number } = {}) {
-      const { port = 0, ...others } = overrides
+    async server(store: Store, overrides: Partial<SyncServerDeps> & { port?: number; formerStayMs?: number } = {}) {
+      const { port = 0, formerStayMs = 300_000, ...others } = overrides
       const authenticate: SyncServerDeps['authenticate'] = async (token) =>
         token.startsWith('token-of-')
           ? { ok: true, value: { zone: token.slice(9) } }
@@ -106,6 +106,7 @@ export function createScene(authority: TestAuthority) {
           listen: [listenGrpc({ host: '127.0.0.1', port, tls: authority, path: syncPath })],
           version: 'test',
           hostname: 'global-host',
+          formerStayMs,
         },
       )
       opened.push(() => server[Symbol.asyncDispose]())

@@ -31,6 +31,8 @@ export async function callAsZone(authority: TestAuthority, port: number, zone: s
       position: undefined,
       hasRows: false,
       creditBytes: 1_000_000,
+      replica: `replica-of-${zone}`,
+      uncovered: [],
       ...hello,
     },
   })

@@ -127,12 +127,13 @@ describe('a zone that was away', () => {
     const restored = createMemoryStore(scene.deps, { contents: backup })
     for (let index = 0; index < 20; index += 1) await write(restored, put('global', 'Policy', 'other', { index }))
     const again = await scene.server(restored)
-    const refused = scene.uplink(west, 'west', again.port)
-    for await (const state of refused.state.watch(AbortSignal.timeout(5_000))) if (state.phase === 'refused') break
-    expect(refused.state.value.reason).toContain('went another way')
+    const held = scene.uplink(west, 'west', again.port)
+    for await (const state of held.state.watch(AbortSignal.timeout(5_000))) if (state.hold) break
+    expect(held.state.value.hold?.reason).toContain('another history')
+    await until(global, () => again.zones().get('west')?.holds[0] !== undefined, again)
+    expect(again.zones().get('west')).toMatchObject({ connected: true, current: false })
     expect(await names(west, 'Policy')).toEqual(['global/new', 'global/old'])
-    await refused[Symbol.asyncDispose]()
-    scene.uplink(west, 'west', again.port, { acceptGlobalStore: restored.id })
+    expect(again.release('west')).toBe(true)
     await until(west, async () => (await names(west, 'Policy')).join() === 'global/old,global/other')
   })
 })

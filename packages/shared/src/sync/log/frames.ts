@@ -29,7 +29,7 @@ export function encodeRow(delivered: Delivered): Uint8Array {
   const identity = delivered.row ?? delivered
   const known = encodedByContent.get(identity)
   if (known) return known
-  const { key, state, stamp, row } = delivered
+  const { key, state, stamp, row, declared } = delivered
   const bytes = toBinary(
     RowSchema,
     create(RowSchema, {
@@ -42,6 +42,7 @@ export function encodeRow(delivered: Delivered): Uint8Array {
       originRevision: BigInt(stamp.originRevision),
       createdAtMs: BigInt(stamp.createdAtMs),
       modifiedAtMs: BigInt(stamp.modifiedAtMs),
+      ...(declared ? { intended: true } : {}),
       ...(row ? { labels: { ...row.labels }, spec: jsonBytes.encode(JSON.stringify(row.spec)) } : {}),
     }),
   )
@@ -70,6 +71,8 @@ function frameOf(message: Message): FrameInit {
     }
     case 'credit':
       return { case: 'credit', value: { bytes: BigInt(message.bytes) } }
+    case 'release':
+      return { case: 'release', value: { hold: message.hold } }
     case 'goodbye':
       return { case: 'goodbye', value: message.goodbye }
     case 'bookmark':
@@ -80,25 +83,27 @@ function frameOf(message: Message): FrameInit {
       return { case: 'report', value: { reset, changed: entries, removed: [...removed] } }
     }
     case 'hello': {
-      const { incarnation, startedAtMs, position, creditBytes, ...plain } = message.hello
+      const { incarnation, startedAtMs, position, creditBytes, uncovered, ...plain } = message.hello
       return {
         case: 'hello',
         value: {
           ...plain,
           incarnation: BigInt(incarnation),
           startedAtMs: BigInt(startedAtMs),
+          uncovered: [...uncovered],
           creditBytes: BigInt(creditBytes),
           ...(position ? { position: positionFrame(position) } : {}),
         },
       }
     }
     case 'welcome': {
-      const { epoch, position, creditBytes, ...plain } = message.welcome
+      const { epoch, position, creditBytes, formerIncarnation, ...plain } = message.welcome
       return {
         case: 'welcome',
         value: {
           ...plain,
           epoch: BigInt(epoch),
+          formerIncarnation: BigInt(formerIncarnation),
           creditBytes: BigInt(creditBytes),
           ...(position ? { position: positionFrame(position) } : {}),
         },
@@ -108,10 +113,12 @@ function frameOf(message: Message): FrameInit {
 }
 
 function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSchema> {
-  const { sequence, sent, stored, served, verdicts, counters, silentProxies } = bookmark
+  const { sequence, sent, mark, stored, served, holds, verdicts, counters, silentProxies } = bookmark
   return {
     sequence: BigInt(sequence),
     sent: BigInt(sent),
+    mark: BigInt(mark),
+    holds: holds.map((hold) => ({ ...hold })),
     stored: BigInt(stored),
     served: BigInt(served),
     verdicts: verdicts.map((verdict) => ({ ...verdict, revision: BigInt(verdict.revision) })),
@@ -132,6 +139,7 @@ const reasonFrames: Record<ReplaceReason, ReplaceBegin_Reason> = {
   new: ReplaceBegin_Reason.NEW,
   behind: ReplaceBegin_Reason.BEHIND,
   diverged: ReplaceBegin_Reason.DIVERGED,
+  late: ReplaceBegin_Reason.LATE,
 }
 
 /**
@@ -153,6 +161,8 @@ export function decodeMessage(bytes: Uint8Array): Message | undefined {
     }
     case 'credit':
       return { type: 'credit', bytes: Number(message.value.bytes) }
+    case 'release':
+      return { type: 'release', hold: message.value.hold }
     case 'goodbye': {
       const code = goodbyeCodes.find((known) => known === message.value.code) ?? 'failed'
       return { type: 'goodbye', goodbye: { code, reason: message.value.reason } }
@@ -165,9 +175,10 @@ export function decodeMessage(bytes: Uint8Array): Message | undefined {
       return { type: 'report', report: { reset, changed: entries, removed } }
     }
     case 'hello': {
-      const { protocol, storeId, incarnation, host, startedAtMs, version, position, hasRows, creditBytes } =
-        message.value
-      const facts = { protocol, storeId, host, version, hasRows, position: position && positionFrom(position) }
+      const { protocol, storeId, host, version, hasRows, replica, uncovered, ...frame } = message.value
+      const { incarnation, startedAtMs, creditBytes, position } = frame
+      const known = { position: position && positionFrom(position), replica, uncovered }
+      const facts = { protocol, storeId, host, version, hasRows, ...known }
       const numbers = {
         incarnation: Number(incarnation),
         startedAtMs: Number(startedAtMs),
@@ -176,9 +187,10 @@ export function decodeMessage(bytes: Uint8Array): Message | undefined {
       return { type: 'hello', hello: { ...facts, ...numbers } }
     }
     case 'welcome': {
-      const { protocol, storeId, epoch, position, creditBytes, version, zone, host } = message.value
+      const { protocol, storeId, epoch, position, creditBytes, version, zone, host, formerIncarnation } = message.value
       const facts = { protocol, storeId, version, zone, host, position: position && positionFrom(position) }
-      return { type: 'welcome', welcome: { ...facts, epoch: Number(epoch), creditBytes: Number(creditBytes) } }
+      const numbers = { epoch: Number(epoch), creditBytes: Number(creditBytes) }
+      return { type: 'welcome', welcome: { ...facts, ...numbers, formerIncarnation: Number(formerIncarnation) } }
     }
     case undefined:
       return undefined
@@ -197,7 +209,8 @@ function decodeRow(bytes: Uint8Array): Delivered {
   }
   if ([origin, kind, mesh, name].some((part) => part.includes('/')))
     throw new Error(`a row's key has a "/": ${JSON.stringify(key)}`)
-  if (frame.state === RowState.DELETED) return { key, state: 'deleted', stamp }
+  if (frame.state === RowState.DELETED)
+    return { key, state: 'deleted', stamp, ...(frame.intended ? { declared: true } : {}) }
   if (frame.state === RowState.FORGOTTEN) return { key, state: 'forgotten', stamp }
   if (frame.state !== RowState.LIVE) throw new Error(`a row has the unknown state ${frame.state}`)
   return { key, state: 'live', stamp, row: { key, stamp, labels: frame.labels, spec: objectFrom(frame.spec) } }
@@ -225,6 +238,7 @@ function requiredPosition(frame: PositionFrame | undefined): Position {
 /** An unknown reason is treated as the most careful one. */
 function reasonFrom(frame: ReplaceBegin_Reason): ReplaceReason {
   if (frame === ReplaceBegin_Reason.NEW) return 'new'
+  if (frame === ReplaceBegin_Reason.LATE) return 'late'
   return frame === ReplaceBegin_Reason.BEHIND ? 'behind' : 'diverged'
 }
 
@@ -233,6 +247,8 @@ function bookmarkFrom(frame: BookmarkFrame): Bookmark {
   return {
     sequence: Number(frame.sequence),
     sent: Number(frame.sent),
+    mark: Number(frame.mark),
+    holds: frame.holds.map(({ id, origin, reason, removals }) => ({ id, origin, reason, removals })),
     stored: Number(frame.stored),
     served: Number(frame.served),
     verdicts: frame.verdicts.map(

@@ -5,8 +5,11 @@ import type { Position, Version } from '../../store/store.ts'
 /** A version as it travels: without the revision, which is the numbering of one store. */
 export type Delivered = Omit<Version, 'revision'>
 
-/** Why a replacement is sent: the reader never finished a round, is below the horizon, or knows another history. */
-export type ReplaceReason = 'new' | 'behind' | 'diverged'
+/**
+ * Why a replacement is sent: the reader never finished a round, is below the horizon, knows another history, or has rows of an
+ * origin that this store has come to know only later.
+ */
+export type ReplaceReason = 'new' | 'behind' | 'diverged' | 'late'
 
 export interface Hello {
   readonly protocol: number
@@ -18,6 +21,10 @@ export interface Hello {
   readonly position: Position | undefined
   readonly hasRows: boolean
   readonly creditBytes: number
+  /** The process: another one of the same zone has another. */
+  readonly replica: string
+  /** Origins of which the zone holds rows that this global's store has never named completely. */
+  readonly uncovered: readonly Origin[]
 }
 
 export interface Welcome {
@@ -29,6 +36,8 @@ export interface Welcome {
   readonly version: string
   readonly zone: string
   readonly host: string
+  /** The highest incarnation of this zone's rows that the global has seen. */
+  readonly formerIncarnation: number
 }
 
 /** What became of one row at a receiver. Without a subject it is the verdict of the plane itself. */
@@ -38,6 +47,15 @@ export interface Verdict {
   readonly outcome: 'accepted' | 'rejected' | 'quarantined'
   readonly reason: string
   readonly subject: string
+}
+
+/** What a receiver keeps back from use until an operator says so. */
+export interface Hold {
+  /** Names the commit or the replacement; to be said to let it through. */
+  readonly id: string
+  readonly origin: Origin
+  readonly reason: string
+  readonly removals: number
 }
 
 export interface Counters {
@@ -53,8 +71,11 @@ export interface Counters {
 export interface Bookmark {
   readonly sequence: number
   readonly sent: number
+  /** The newest mark of the sender's own store that it knows of: more than `sent` while rows are on their way. */
+  readonly mark: number
   readonly stored: number
   readonly served: number
+  readonly holds: readonly Hold[]
   readonly verdicts: readonly Verdict[]
   readonly counters: Counters
   readonly silentProxies: readonly string[]
@@ -103,6 +124,7 @@ export type Message =
   | { readonly type: 'bookmark'; readonly bookmark: Bookmark }
   | { readonly type: 'report'; readonly report: Report }
   | { readonly type: 'credit'; readonly bytes: number }
+  | { readonly type: 'release'; readonly hold: string }
   | { readonly type: 'goodbye'; readonly goodbye: Goodbye }
 
 export const protocolVersion = 1

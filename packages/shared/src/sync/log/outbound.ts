@@ -14,7 +14,10 @@ export type OutboundEvent =
   /** The peer told its position, and this store what it thinks of it. Once, and first. */
   | { readonly type: 'opened'; readonly position: Position | undefined; readonly reason: ReplaceReason | undefined }
   | { readonly type: 'woken' }
-  | { readonly type: 'credited'; readonly bytes: number }
+  /** `frameBytes`: about what the link carries in a second, where that is known. */
+  | { readonly type: 'credited'; readonly bytes: number; readonly frameBytes?: number }
+  /** This store has come to know all rows of origins that the reader had rows of before. */
+  | { readonly type: 'late'; readonly origins: readonly Origin[] }
   /** Answers to the reads: exactly one is under way at a time. */
   | { readonly type: 'marked'; readonly mark: Position }
   | { readonly type: 'origins'; readonly origins: readonly Origin[] }
@@ -26,7 +29,7 @@ export type OutboundEvent =
 export type OutboundEffect =
   | { readonly type: 'read-mark' }
   /** The origins that this store can name completely at a revision. */
-  | { readonly type: 'read-origins'; readonly at: number }
+  | { readonly type: 'read-origins'; readonly at: number; readonly reason: ReplaceReason }
   | { readonly type: 'read-changes'; readonly after: number; readonly through: number; readonly resume?: string }
   | { readonly type: 'read-rows'; readonly origin: Origin; readonly at: number; readonly after?: string }
   /** `idle`: the mark of a round without rows. It may wait for a while, and a later mark makes it needless. */
@@ -39,6 +42,10 @@ interface Round {
   origins: readonly Origin[] | undefined
   /** Where the next page starts; undefined after the last one. */
   next: OutboundEffect | undefined
+  /** Origins that are announced beside the changes. */
+  late: readonly Origin[]
+  /** The changes are still to be read, behind the rows of late origins. */
+  changesFollow: boolean
   readonly pending: Delivered[]
   /** Nothing of it has been sent yet. */
   idle: boolean
@@ -49,7 +56,11 @@ export interface OutboundState {
   opened: boolean
   /** The last mark sent, or that the peer came with. */
   position: Position | undefined
+  /** The newest mark of this store that is known. */
+  newest: Position | undefined
   reason: ReplaceReason | undefined
+  late: readonly Origin[]
+  frameBytes: number
   /** Bytes that may be sent; one frame may overdraw it. */
   credit: number
   woken: boolean
@@ -63,13 +74,17 @@ export interface OutboundDeps {
   readonly measure: (delivered: Delivered) => number
 }
 
-/** Small enough to share a link fairly, large enough to cost little. */
-const frameBytes = 64 * 1024
+/** A link of 1 KiB/s carries the smallest frame before anybody doubts it; the largest is small enough to share a link fairly. */
+export const frameBytesMin = 4 * 1024
+export const frameBytesMax = 64 * 1024
 
 export const createOutbound = (): OutboundState => ({
   opened: false,
   position: undefined,
+  newest: undefined,
   reason: undefined,
+  late: [],
+  frameBytes: frameBytesMin,
   credit: 0,
   woken: false,
   reading: false,
@@ -93,23 +108,20 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
       return state.opened && !state.round && !state.reading ? startRound(state) : []
     case 'credited':
       state.credit += event.bytes
+      state.frameBytes = Math.min(frameBytesMax, Math.max(frameBytesMin, event.frameBytes ?? state.frameBytes))
       return state.round && !state.reading ? advance(state, state.round, deps) : []
+    case 'late':
+      state.late = [...new Set([...state.late, ...event.origins])]
+      state.woken = true
+      return state.opened && !state.round && !state.reading ? startRound(state) : []
     case 'marked':
       state.reading = false
+      state.newest = event.mark
       return beginRound(state, event.mark)
     case 'origins':
       return withRound(state, (round) => {
-        round.origins = event.origins
-        round.idle = false
-        round.next = readRows(round, undefined)
-        const { through } = round
-        const message = {
-          type: 'replace',
-          origins: event.origins,
-          position: through,
-          reason: state.reason ?? 'new',
-        } as const
-        return [{ type: 'send', message }, ...advance(state, round, deps)]
+        state.late = state.late.filter((origin) => !event.origins.includes(origin))
+        return [...announce(round, event.origins, state.reason ?? 'new'), ...advance(state, round, deps)]
       })
     case 'changes':
       return withRound(state, (round) => {
@@ -123,7 +135,7 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
           if (deps.sight.sees(row)) round.pending.push({ key: row.key, state: 'live', stamp: row.stamp, row })
         }
         if (event.next === undefined) round.origins = round.origins?.slice(1)
-        round.next = readRows(round, event.next)
+        round.next = readRows(round, event.next) ?? changesAfter(state, round)
         return advance(state, round, deps)
       })
     case 'lost':
@@ -143,17 +155,50 @@ function startRound(state: OutboundState): OutboundEffect[] {
 }
 
 function beginRound(state: OutboundState, mark: Position): OutboundEffect[] {
-  const round: Round = { through: mark, origins: undefined, next: undefined, pending: [], idle: true }
+  const round: Round = {
+    through: mark,
+    origins: undefined,
+    next: undefined,
+    late: [],
+    changesFollow: false,
+    pending: [],
+    idle: true,
+  }
   if (state.reason !== undefined || state.position === undefined) {
     state.reason ??= 'new'
     state.round = round
     state.reading = true
-    return [{ type: 'read-origins', at: mark.revision }]
+    return [{ type: 'read-origins', at: mark.revision, reason: state.reason }]
+  }
+  if (state.late.length > 0) {
+    const effects = announce(round, state.late, 'late')
+    round.late = state.late
+    round.changesFollow = true
+    state.round = round
+    state.reading = true
+    const first = round.next ?? changesAfter(state, round)
+    round.next = undefined
+    return first ? [...effects, first] : effects
   }
   if (mark.revision <= state.position.revision) return state.woken ? startRound(state) : []
   state.round = round
   state.reading = true
   return [readChanges(state, round, undefined)]
+}
+
+/** Opens the replacement of these origins, and reads the first rows next. */
+function announce(round: Round, origins: readonly Origin[], reason: ReplaceReason): OutboundEffect[] {
+  round.origins = origins
+  round.idle = false
+  round.next = readRows(round, undefined)
+  return [{ type: 'send', message: { type: 'replace', origins, position: round.through, reason } }]
+}
+
+/** Behind the rows of late origins comes what has changed: the round ends in one mark. */
+function changesAfter(state: OutboundState, round: Round): OutboundEffect | undefined {
+  if (!round.changesFollow) return undefined
+  round.changesFollow = false
+  return readChanges(state, round, undefined)
 }
 
 /** An answer that comes for a round that is over is of no use to anybody. */
@@ -166,7 +211,7 @@ function withRound(state: OutboundState, use: (round: Round) => OutboundEffect[]
 function advance(state: OutboundState, round: Round, deps: OutboundDeps): OutboundEffect[] {
   const effects: OutboundEffect[] = []
   while (round.pending.length > 0 && state.credit > 0) {
-    const message = takeFrame(round.pending, deps)
+    const message = takeFrame(round.pending, state.frameBytes, deps)
     state.credit -= message.bytes
     round.idle = false
     effects.push({ type: 'send', message })
@@ -182,11 +227,12 @@ function advance(state: OutboundState, round: Round, deps: OutboundDeps): Outbou
   effects.push(round.idle ? { type: 'send', message: mark, idle: true } : { type: 'send', message: mark })
   state.position = round.through
   state.reason = undefined
+  state.late = state.late.filter((origin) => !round.late.includes(origin))
   state.round = undefined
   return state.woken ? [...effects, ...startRound(state)] : effects
 }
 
-function takeFrame(pending: Delivered[], deps: OutboundDeps) {
+function takeFrame(pending: Delivered[], frameBytes: number, deps: OutboundDeps) {
   let bytes = 0
   let count = 0
   for (const delivered of pending) {

@@ -7,6 +7,12 @@ export const positionKind = 'SyncPosition'
 /** Which session of a zone is the newest: a row of the global's own. Never sent. */
 export const epochKind = 'SyncEpoch'
 
+/** What remains of a zone's former incarnation, and until when: a row of the global's own. Never sent. */
+export const formerKind = 'SyncFormer'
+
+/** Kinds that say where sync itself stands. */
+export const syncKinds: ReadonlySet<string> = new Set([positionKind, epochKind, formerKind])
+
 export const positionKey = (self: Origin, peer: Origin): ResourceKey => ({
   origin: self,
   kind: positionKind,
@@ -14,12 +20,28 @@ export const positionKey = (self: Origin, peer: Origin): ResourceKey => ({
   name: peer,
 })
 
-export const positionChange = (self: Origin, peer: Origin, position: Position): Change => ({
+export const positionChange = (
+  self: Origin,
+  peer: Origin,
+  position: Position,
+  uncovered: readonly Origin[] = [],
+): Change => ({
   op: 'put',
   key: positionKey(self, peer),
   labels: {},
-  spec: { store: position.store, revision: position.revision, commitId: position.commitId },
+  spec: {
+    store: position.store,
+    revision: position.revision,
+    commitId: position.commitId,
+    ...(uncovered.length > 0 ? { uncovered } : {}),
+  },
 })
+
+/** Origins of which rows are here that the peer's store has never named completely. */
+export function uncoveredFrom(version: Version | undefined): readonly Origin[] {
+  const uncovered = version?.row?.spec['uncovered']
+  return Array.isArray(uncovered) ? uncovered.filter((origin): origin is string => typeof origin === 'string') : []
+}
 
 export function positionFrom(version: Version | undefined): Position | undefined {
   const spec = version?.row?.spec
@@ -41,30 +63,33 @@ const roundLimits: RoundLimits = { changesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 
 /**
  * The commits of one round: of at most 1,000 changes and 4 MiB each, only the last one marks, and the position moves in it.
- * They are to be handed to the store in one turn, so that they share a transaction.
+ * They are to be handed to the store in one turn, so that they share a transaction. Every one of them carries the guards.
  */
 export function commitsOf(
   changes: readonly Change[],
-  position: Change,
+  last: readonly Change[],
   why: { readonly subject: string; readonly intent: string },
+  guards: readonly Change[] = [],
   limits: RoundLimits = roundLimits,
 ): Commit[] {
   const parts: Change[][] = [[]]
   let bytes = 0
   for (const change of changes) {
     const size = sizeOf(change)
-    const last = parts.at(-1) ?? []
-    // One place is kept free for the position.
-    if (last.length > 0 && (last.length >= limits.changesMax - 1 || bytes + size > limits.bytesMax)) {
+    const part = parts.at(-1) ?? []
+    const room = limits.changesMax - last.length - guards.length
+    if (part.length > 0 && (part.length >= room || bytes + size > limits.bytesMax)) {
       parts.push([change])
       bytes = size
     } else {
-      last.push(change)
+      part.push(change)
       bytes += size
     }
   }
   return parts.map((part, index) =>
-    index === parts.length - 1 ? { ...why, changes: [...part, position] } : { ...why, changes: part, mark: false },
+    index === parts.length - 1
+      ? { ...why, changes: [...guards, ...part, ...last] }
+      : { ...why, changes: [...guards, ...part], mark: false },
   )
 }
 

@@ -1,5 +1,5 @@
 import { globalOrigin, type Origin, type ResourceKey, type Row } from '../../resource/resource.ts'
-import { epochKind, positionKind } from './rounds.ts'
+import { syncKinds } from './rounds.ts'
 
 /** Which way rows of a kind travel; `zone-relayed` ones go up and on to the other zones. */
 export type Travel = 'global-to-zones' | 'zone-to-global' | 'zone-relayed' | 'internal'
@@ -61,6 +61,6 @@ export function sightOfGlobal(rules: SightRules, zone: string): Sight {
 
 /** Where sync itself stands is nobody else's business, whatever a plane or a peer says. */
 const travelOf = (rules: SightRules, kind: string): Travel | undefined =>
-  kind === positionKind || kind === epochKind ? 'internal' : rules.travelOf(kind)
+  syncKinds.has(kind) ? 'internal' : rules.travelOf(kind)
 
 const isUpward = (travel: Travel) => travel === 'zone-to-global' || travel === 'zone-relayed'

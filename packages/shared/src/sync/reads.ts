@@ -1,0 +1,57 @@
+import { keyText, type Origin } from '../resource/resource.ts'
+import { HorizonError } from '../store/errors.ts'
+import type { Store, Version } from '../store/store.ts'
+import type { ReplaceReason } from './log/messages.ts'
+import type { Candidate, OutboundEffect, OutboundEvent } from './log/outbound.ts'
+import type { Sight } from './log/who-sees.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly sight: Sight
+  /** The origins that this store can name completely at a revision. */
+  readonly originsAt: (at: number, reason: ReplaceReason) => Promise<readonly Origin[]>
+  readonly changesSince: Store['changesSince']
+}
+
+const readLimit = 500
+
+/** Performs the reads that the outbound step asks for, one at a time, and answers with its next event. */
+export function createReads({ store, sight, originsAt, changesSince }: Deps) {
+  async function candidateOf(version: Version, after: number): Promise<Candidate> {
+    if (sight.reach(version.key) !== 'by-row' || (version.row && sight.sees(version.row))) return { version }
+    const before = (await store.history(version.key)).find((former) => former.revision <= after)?.row
+    return before ? { version, before } : { version }
+  }
+
+  async function read(effect: Exclude<OutboundEffect, { type: 'send' }>): Promise<OutboundEvent> {
+    switch (effect.type) {
+      case 'read-mark':
+        return { type: 'marked', mark: await store.mark() }
+      case 'read-origins':
+        return { type: 'origins', origins: await originsAt(effect.at, effect.reason) }
+      case 'read-rows': {
+        const after = effect.after === undefined ? {} : { after: effect.after }
+        const rows = await store.scan({ origin: effect.origin }, { at: effect.at, limit: readLimit, ...after })
+        const last = rows.at(-1)
+        return { type: 'rows', rows, ...(rows.length === readLimit && last ? { next: keyText(last.key) } : {}) }
+      }
+      case 'read-changes': {
+        const resume = effect.resume === undefined ? {} : { resume: effect.resume }
+        const page = { limit: readLimit, ...resume }
+        const { versions, next } = await changesSince(effect.after, effect.through, page)
+        const candidates: Candidate[] = []
+        for (const version of versions) candidates.push(await candidateOf(version, effect.after))
+        return { type: 'changes', candidates, ...(next === undefined ? {} : { next }) }
+      }
+    }
+  }
+
+  return async (effect: Exclude<OutboundEffect, { type: 'send' }>): Promise<OutboundEvent> => {
+    try {
+      return await read(effect)
+    } catch (cause) {
+      if (cause instanceof HorizonError) return { type: 'lost' }
+      throw cause
+    }
+  }
+}
