@@ -123,12 +123,11 @@ export async function startGlobal(
   const { clock, log } = env
   const closers = createClosers(log)
   try {
-    const raw = await openStore(env, config.dataDir, config.historyRevisions)
+    const raw = await openStore(env, config, 'the global')
     closers.add('the store', () => raw.close())
     const trail = await openTrail({ store: raw, clock, log })
     closers.add('the trail', () => trail[Symbol.asyncDispose]())
     const store = observeCommits(raw, (versions) => {
-      trail.committed(versions)
       const kinds = new Set(versions.map((version) => version.key.kind))
       for (const follower of followers) if (follower.kinds.some((kind) => kinds.has(kind))) void follower.wake()
     })

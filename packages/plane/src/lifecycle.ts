@@ -25,10 +25,32 @@ function makeFolder(path: string): void {
   }
 }
 
-/** The store of a plane: a file in its data folder, or memory without one. */
-export async function openStore(env: Env, dataDir: string | undefined, horizonRevisions: number): Promise<Store> {
+/**
+ * The store of a plane: the database that is named, else a file in its data folder, or memory without one. `owner` is whose store it
+ * is, as a database is shared by replicas and by nobody else.
+ */
+export async function openStore(
+  env: Env,
+  config: {
+    readonly store?: string | undefined
+    readonly dataDir?: string | undefined
+    readonly historyRevisions: number
+  },
+  owner: string,
+): Promise<Store> {
+  const { store: url, dataDir, historyRevisions: horizonRevisions } = config
+  if (dataDir !== undefined) makeFolder(resolve(dataDir))
+  if (url !== undefined) {
+    if (dataDir === undefined)
+      env.log.warn(
+        {},
+        'without --data-dir, keys are made anew at each start: what this store keeps sealed is lost then',
+      )
+    // Loaded only now: a plane with a file needs no driver.
+    const { openPostgresStore } = await import('@zonemesh/shared/store/postgres.ts')
+    return openPostgresStore(env, { url, owner, horizonRevisions })
+  }
   if (dataDir === undefined) return createMemoryStore(env, { horizonRevisions })
-  makeFolder(resolve(dataDir))
   return openSqliteStore(env, { path: join(dataDir, 'store.db'), horizonRevisions })
 }
 

@@ -55,9 +55,9 @@ export async function openBase(
   role: Role,
   closers: Closers,
 ): Promise<ZoneBase> {
-  const raw = await openStore(env, config.dataDir, config.historyRevisions)
+  const raw = await openStore(env, config, `zone "${zone}"`)
   closers.add('the store', () => raw.close())
-  await requireOwnStore(raw, zone, config.dataDir)
+  await requireOwnStore(raw, zone, config.store === undefined ? config.dataDir : 'its database')
   const sealer = openSealer(config.dataDir)
   const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
   const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]

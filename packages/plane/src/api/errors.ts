@@ -49,3 +49,6 @@ export const invalid = (title: string, violations: readonly Violation[]): ApiErr
   new ApiError(400, title, 'Resource is not valid', violations)
 export const badRequest = (detail: string, violations: readonly Violation[] = []): ApiError =>
   new ApiError(400, 'Bad Request', detail, violations)
+/** Nothing was lost, and the same request may be sent again. */
+export const unavailable = (): ApiError =>
+  new ApiError(503, 'Service Unavailable', 'the store is not available; try again soon', [], { 'Retry-After': '1' })

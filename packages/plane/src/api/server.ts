@@ -1,9 +1,10 @@
 import type { Server } from 'node:http'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { registerCommit } from './commit.ts'
 import { registerCrud } from './crud.ts'
-import { ApiError, badRequest, errorBody } from './errors.ts'
+import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
 import { registerHistory } from './history-routes.ts'
 import { identify, type User } from './identity.ts'
 import { bodyBytesMax } from './limits.ts'
@@ -50,17 +51,7 @@ export interface ApiConfig {
 }
 
 function sendError(plane: ApiPlane, reply: FastifyReply, thrown: unknown): void {
-  const status = statusOf(thrown)
-  const error =
-    thrown instanceof ApiError
-      ? thrown
-      : status === 413
-        ? new ApiError(413, 'Bad Request', `the body is larger than ${bodyBytesMax} bytes`)
-        : status === 415
-          ? new ApiError(415, 'Bad Request', 'expected Content-Type application/json')
-          : status < 500
-            ? badRequest(messageOf(thrown))
-            : new ApiError(500, 'Internal Server Error', 'Internal Server Error')
+  const error = errorOf(thrown)
   if (error.status >= 500) plane.log.error({ err: thrown }, 'an API request failed')
   reply
     .code(error.status)
@@ -69,8 +60,17 @@ function sendError(plane: ApiPlane, reply: FastifyReply, thrown: unknown): void 
     .send(jsonText(errorBody(error)))
 }
 
+function errorOf(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown
+  if (thrown instanceof StoreUnavailableError) return unavailable()
+  const status = statusOf(thrown)
+  if (status === 413) return new ApiError(413, 'Bad Request', `the body is larger than ${bodyBytesMax} bytes`)
+  if (status === 415) return new ApiError(415, 'Bad Request', 'expected Content-Type application/json')
+  if (status < 500) return badRequest(messageOf(thrown))
+  return new ApiError(500, 'Internal Server Error', 'Internal Server Error')
+}
+
 function statusOf(thrown: unknown): number {
-  if (thrown instanceof ApiError) return thrown.status
   const status: unknown = thrown instanceof Error && 'statusCode' in thrown ? thrown.statusCode : undefined
   return typeof status === 'number' ? status : 500
 }

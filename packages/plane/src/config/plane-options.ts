@@ -10,6 +10,14 @@ export const planeOptions = {
   dataDir: option(text.optional(), 'folder of the store and of keys; without it everything is kept in memory', {
     placeholder: 'DIR',
   }),
+  store: option(
+    z
+      .string()
+      .regex(/^postgres(ql)?:\/\//, 'expected postgres://USER:PASSWORD@HOST:PORT/DATABASE')
+      .optional(),
+    'PostgreSQL database to keep the store in, also for several processes at once; keys stay in the data folder',
+    { placeholder: 'URL', secret: true, shownDefault: 'a file in the data folder' },
+  ),
   host: option(text.default('0.0.0.0'), 'address to listen on', { placeholder: 'ADDRESS', shownDefault: '0.0.0.0' }),
   apiPort: option(port.default(5681), 'port of the HTTP API', { placeholder: 'PORT', shownDefault: '5681' }),
   apiTlsPort: option(port.default(5682), 'port of the HTTP API over TLS', {

@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import { err, messageOf, ok } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
 
 /** The three kinds of token, in Kuma's form: RS256, `kid` is the serial of the signing key. */
@@ -83,6 +84,8 @@ export function createTokens(deps: { readonly clock: Clock }, keys: KeySource): 
         // A verified payload was parsed from JSON.
         return ok(payload as JsonObject)
       } catch (thrown) {
+        // Says nothing of the token.
+        if (thrown instanceof StoreUnavailableError) throw thrown
         const message = messageOf(thrown)
         if (/"exp" claim/.test(message)) return err('the token has expired')
         if (/"nbf" claim/.test(message)) return err('the token is not valid yet')

@@ -48,7 +48,10 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
       return
     }
     suspects.delete(proxy)
-    void deps.remove(proxy, 'its stream was lost and it did not return within its lease')
+    deps.remove(proxy, 'its stream was lost and it did not return within its lease').catch((thrown: unknown) => {
+      deps.log.warn({ proxy, err: thrown }, 'cannot remove a proxy that is gone; trying again after another lease')
+      if (!streams.has(proxy)) suspect(proxy)
+    })
   }
 
   function forget(proxy: string): void {

@@ -1,0 +1,60 @@
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+
+/**
+ * How the next COMMIT that comes by is treated. `lost`: it never arrives. `unanswered`: it arrives, its answer is lost.
+ * `late`: the client is gone, and it arrives only when somebody else already asks for the head.
+ */
+export type Cut = 'lost' | 'unanswered' | 'late'
+
+/** Stands between a store and its server, and cuts a connection where the outcome of a commit is unknown to its client. */
+export async function startCuttingProxy(port: number) {
+  let next: Cut | undefined
+  let release: (() => void) | undefined
+  const sockets = new Set<Socket>()
+
+  function pass(client: Socket): void {
+    const server = connect(port, '127.0.0.1')
+    let deaf = false
+    for (const socket of [client, server]) {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => sockets.delete(socket))
+    }
+    client.on('data', (bytes) => {
+      const cut = bytes.includes('COMMIT\0') ? next : undefined
+      if (cut) next = undefined
+      if (cut === 'lost') return void server.destroy()
+      if (cut === 'late') {
+        deaf = true
+        release = () => void server.write(bytes)
+        return void client.destroy()
+      }
+      if (cut === 'unanswered') server.once('data', () => server.destroy())
+      if (cut === 'unanswered') deaf = true
+      server.write(bytes)
+      if (release && bytes.includes('FOR UPDATE')) {
+        const held = release
+        release = undefined
+        held()
+      }
+    })
+    server.on('data', (bytes) => void (deaf || client.write(bytes)))
+    client.on('close', () => void (deaf || server.destroy()))
+    server.on('close', () => client.destroy())
+  }
+
+  const listener = createServer(pass).listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const address = listener.address()
+  return {
+    port: address !== null && typeof address === 'object' ? address.port : 0,
+    cutNext(cut: Cut): void {
+      next = cut
+    },
+    [Symbol.dispose](): void {
+      listener.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}

@@ -1,0 +1,236 @@
+import { createVirtualClock, systemClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { StoreOpenError, StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
+import { openPostgresStore, type PostgresDeps, type PostgresOptions } from '@zonemesh/shared/store/postgres.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { startCuttingProxy } from './postgres-proxy.ts'
+import { type PostgresServer, startPostgres } from './postgres-server.ts'
+import { keyOf, put, rowsAt } from './store-samples.ts'
+
+let server: PostgresServer
+let schemas = 0
+let schema = ''
+const opened: Store[] = []
+const why = { subject: 'anna', intent: 'test' }
+
+beforeAll(async () => {
+  server = await startPostgres({ durable: false })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+beforeEach(() => {
+  schemas += 1
+  schema = `replicas_${schemas}`
+})
+afterEach(async () => {
+  for (const store of opened.splice(0)) await store.close()
+  await server.sql(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)
+})
+
+/** One more process of the store. Its clock stands still, so that no poll helps out where a hint should come. */
+async function replica(options: Partial<PostgresOptions> = {}, deps: Partial<PostgresDeps> = {}): Promise<Store> {
+  const all = { clock: createVirtualClock(1_000), random: systemRandom, log: silentLog, ...deps }
+  const store = await openPostgresStore(all, { url: server.url(schema), ...options })
+  opened.push(store)
+  return store
+}
+
+const nextMark = (store: Store) =>
+  new Promise<void>((resolve) => {
+    const listening = store.onMark(() => {
+      listening[Symbol.dispose]()
+      resolve()
+    })
+  })
+
+describe('PostgreSQL: several processes', () => {
+  it('S processes that start at once make one store', async () => {
+    const stores = await Promise.all([replica(), replica(), replica(), replica()])
+    expect(new Set(stores.map(({ id, incarnation }) => `${id} ${incarnation}`)).size).toBe(1)
+  })
+
+  it('L5 commits of two processes have revisions without gaps, and a reader who is woken misses none', async () => {
+    const [east, west, reader] = [await replica(), await replica(), await replica()]
+    const state = new Map<string, unknown>()
+    const seen: number[] = []
+    let position = 0
+    const everything = Promise.withResolvers<void>()
+    let reading = Promise.resolve()
+    const read = async () => {
+      const { revision } = await reader.mark()
+      let resume: string | undefined
+      do {
+        const page = await reader.changesSince(position, revision, { limit: 7, ...(resume ? { resume } : {}) })
+        for (const version of page.versions) {
+          seen.push(version.revision)
+          state.set(keyText(version.key), version.row?.spec)
+        }
+        resume = page.next
+      } while (resume !== undefined)
+      position = revision
+      if (position === 1000) everything.resolve()
+    }
+    using _listening = reader.onMark(() => {
+      reading = reading.then(read).catch(everything.reject)
+    })
+    const write = async (store: Store, name: string) => {
+      for (let index = 0; index < 500; index += 1) {
+        expect(await store.commit({ ...why, changes: [put(`${name}-${index}`, index)] })).toMatchObject({ ok: true })
+      }
+    }
+    await Promise.all([write(east, 'east'), write(west, 'west')])
+    await everything.promise
+    const counted = Array.from({ length: 1000 }, (_, index) => index + 1)
+    const records = await east.records({ after: 0, limit: 2000 })
+    expect(records.map((record) => record.position.revision)).toEqual(counted)
+    expect(seen).toEqual(counted)
+    expect(state).toEqual(await rowsAt(west, 1000))
+  })
+
+  it('S a commit of one wakes the others, once it can be read', async () => {
+    const [one, other] = [await replica(), await replica()]
+    const woken = nextMark(other)
+    const outcome = await one.commit({ ...why, changes: [put('a', 1)] })
+    await woken
+    expect(outcome).toMatchObject({ ok: true, position: await other.mark() })
+    expect((await other.get(keyOf('a')))?.row?.spec).toEqual({ value: 1 })
+  })
+
+  it('S of writers in two processes that expect the same revision exactly one wins', async () => {
+    const stores = [await replica(), await replica()]
+    await stores[0]?.commit({ ...why, changes: [put('counter', 0)] })
+    const increment = async (store: Store): Promise<void> => {
+      const found = await store.get(keyOf('counter'))
+      const change = put('counter', Number(found?.row?.spec['value']) + 1)
+      const expectation = { revision: found?.revision ?? 0 }
+      const outcome = await store.commit({ ...why, changes: [{ ...change, expect: expectation }] })
+      if (!outcome.ok) return increment(store)
+    }
+    await Promise.all(stores.flatMap((store) => Array.from({ length: 20 }, () => increment(store))))
+    expect((await stores[1]?.get(keyOf('counter')))?.row?.spec).toEqual({ value: 40 })
+  })
+
+  it('S a position from one is valid at the other at once, and a raised incarnation counts there', async () => {
+    const [one, other] = [await replica(), await replica()]
+    await one.raiseIncarnation(one.incarnation + 7)
+    const outcome = await one.commit({ ...why, changes: [put('a', 1)] })
+    expect(outcome.ok && (await other.standing(outcome.position))).toBe('valid')
+    await other.commit({ ...why, changes: [put('b', 1)] })
+    expect((await one.get(keyOf('b')))?.stamp.incarnation).toBe(one.incarnation)
+    expect(other.incarnation).toBe(one.incarnation)
+  })
+
+  it('S what was emptied and made anew is another store: nobody writes to it as if it were the old one', async () => {
+    const store = await replica()
+    await store.commit({ ...why, changes: [put('a', 1)] })
+    await server.sql(`DROP SCHEMA ${schema} CASCADE`)
+    await expect(store.commit({ ...why, changes: [put('a', 2)] })).rejects.toThrow(/does not exist/)
+    const another = await replica()
+    await expect(store.commit({ ...why, changes: [put('a', 2)] })).rejects.toThrow(`expected store ${store.id}`)
+    await expect(store.mark()).rejects.toThrow('it was replaced')
+    expect((await another.head()).revision).toBe(0)
+  })
+})
+
+describe('PostgreSQL: a commit whose answer is lost', () => {
+  const change = { ...put('a', 1), expect: { absent: true } } as const
+
+  it.each(['unanswered', 'late'] as const)('S %s: it was made, and its caller is told so', async (cut) => {
+    using proxy = await startCuttingProxy(server.port)
+    const store = await replica({ url: server.url(schema, proxy.port) })
+    proxy.cutNext(cut)
+    const outcome = await store.commit({ ...why, changes: [change] })
+    expect(outcome).toMatchObject({ ok: true, position: { revision: 1 } })
+    expect(await store.head()).toEqual(outcome.ok && outcome.position)
+    expect(await store.history(keyOf('a'))).toHaveLength(1)
+  })
+
+  it('S lost: it was not made, its caller is told so, and may try again', async () => {
+    using proxy = await startCuttingProxy(server.port)
+    const store = await replica({ url: server.url(schema, proxy.port) })
+    proxy.cutNext('lost')
+    await expect(store.commit({ ...why, changes: [change] })).rejects.toBeInstanceOf(StoreUnavailableError)
+    expect(await store.get(keyOf('a'))).toBeUndefined()
+    expect(await store.commit({ ...why, changes: [change] })).toMatchObject({ ok: true, position: { revision: 1 } })
+  })
+
+  it('S a mark that was to be released is released, or its caller knows', async () => {
+    using proxy = await startCuttingProxy(server.port)
+    const store = await replica({ url: server.url(schema, proxy.port) })
+    await store.commit({ ...why, changes: [put('a', 1)], mark: false })
+    proxy.cutNext('lost')
+    await expect(store.commit({ ...why, changes: [] })).rejects.toBeInstanceOf(StoreUnavailableError)
+    expect((await store.mark()).revision).toBe(0)
+    proxy.cutNext('unanswered')
+    expect(await store.commit({ ...why, changes: [] })).toMatchObject({ ok: true })
+    expect((await store.mark()).revision).toBe(1)
+  })
+})
+
+describe('PostgreSQL: a server that goes away', () => {
+  it('S everything rejects as unavailable; when it is back nothing is lost, marks wake, commits go on', async () => {
+    const store = await replica({}, { clock: systemClock })
+    const before = await store.commit({ ...why, changes: [put('a', 1)] })
+    const asks = [
+      () => store.commit({ ...why, changes: [put('b', 1)] }),
+      () => store.get(keyOf('a')),
+      () => store.mark(),
+      () => store.scan({}),
+      () => store.changesSince(0, 1),
+      () => store.notes.read(''),
+    ]
+    await server.crash()
+    for (const ask of asks) await expect(ask()).rejects.toBeInstanceOf(StoreUnavailableError)
+    const woken = nextMark(store)
+    await server.start()
+    await woken
+    expect(before).toMatchObject({ ok: true, position: await store.head() })
+    expect(await store.commit({ ...why, changes: [put('b', 1)] })).toMatchObject({
+      ok: true,
+      position: { revision: 2 },
+    })
+  })
+
+  it('S an administrator who ends all connections hurts nobody for long', async () => {
+    const store = await replica({}, { clock: systemClock })
+    const woken = nextMark(store)
+    await server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'zonemesh'")
+    await woken
+    expect(await store.commit({ ...why, changes: [put('a', 1)] })).toMatchObject({ ok: true })
+  })
+})
+
+describe('PostgreSQL: what cannot be opened says why in one sentence', () => {
+  const refused = async (options: Partial<PostgresOptions>): Promise<string> => {
+    const thrown: unknown = await replica(options).catch((cause: unknown) => cause)
+    if (!(thrown instanceof StoreOpenError))
+      throw new Error('it was opened, or failed in another way', { cause: thrown })
+    expect(thrown.message).not.toContain(server.password)
+    expect(thrown.message).not.toContain('\n')
+    return thrown.message
+  }
+
+  it('S where there is no server, user, password or database', async () => {
+    const url = server.url(schema)
+    expect(await refused({ url: server.url(schema, 1) })).toMatch(/server that answers, found: .*ECONNREFUSED/)
+    expect(await refused({ url: url.replace(server.password, 'wrong') })).toMatch(/password that the server accepts/)
+    expect(await refused({ url: url.replace('/postgres?', '/none?') })).toMatch(/an existing database, found: .*"none"/)
+    expect(await refused({ url: url.replace(':', '://[') })).toMatch(/expected an address such as postgres:/)
+    expect(await refused({ url: `${url}-x` })).toMatch(/expected a schema of .*found "replicas_\d+-x"/)
+  })
+
+  it('S another application, another version, another owner', async () => {
+    await server.sql(`CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.theirs (a int)`)
+    expect(await refused({})).toMatch(
+      /expected a Zonemesh store or an empty schema, found another application's tables/,
+    )
+    await server.sql(`DROP TABLE ${schema}.theirs`)
+    const store = await replica({ owner: 'the global' })
+    await store.close()
+    expect(await refused({ owner: 'zone "east"' })).toMatch(/a store of zone "east", found the one of the global/)
+    await server.sql(`UPDATE ${schema}.meta SET value = '99' WHERE name = 'schema'`)
+    expect(await refused({ owner: 'the global' })).toMatch(/expected schema version 1, found 99/)
+  })
+})
