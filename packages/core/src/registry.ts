@@ -5,6 +5,7 @@ import {
   authorityRequest,
   availableService,
   meshRoot,
+  quarantine,
   refusal,
   tokenKey,
   virtualAddress,
@@ -45,6 +46,7 @@ export const kinds: readonly Kind[] = [
   authorityKey,
   tokenKey,
   refusal,
+  quarantine,
 ]
 
 const kindByName = new Map(kinds.map((kind) => [kind.name, kind]))

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { createCompiler } from '@zonemesh/core/compile/compiler.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
+import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { type Closers, createReconciler, renewalEveryMs, repeat } from '@zonemesh/plane/lifecycle.ts'
@@ -11,6 +12,7 @@ import { createProgress } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
 import { createNameFeeds } from './names/feeds.ts'
 import { createAskers } from './names/resolver.ts'
+import { createQuarantine, type Quarantine } from './quarantine/quarantine.ts'
 import { createRefusals, type Refusals } from './refusals/refusals.ts'
 import { createSecrets } from './secrets/secrets.ts'
 import { createProxyStatus } from './status/proxies.ts'
@@ -46,11 +48,18 @@ export async function startCore(base: ZoneBase, closers: Closers) {
     log,
     changed: () => reporter.update(),
   })
-  const reporter = createReporter({ clock, progress, status, refusals })
+  const quarantine: Quarantine = createQuarantine({
+    ...base,
+    software: version,
+    compiler,
+    changed: () => reporter.update(),
+  })
+  const reporter = createReporter({ clock, progress, status, refusals, quarantine })
   const engine = createEngine({
     store,
     compiler,
     names,
+    quarantine,
     secrets,
     progress,
     log,
@@ -58,6 +67,7 @@ export async function startCore(base: ZoneBase, closers: Closers) {
     marked(versions) {
       for (const { key } of versions) status.reconsider(keyText(key))
       refusals.marked(versions)
+      quarantine.marked(versions)
       askers.applied(versions)
       if (versions.some(({ key }) => authorityKinds.has(key.kind))) void authorities.wake()
       reporter.update()
@@ -80,10 +90,11 @@ export async function startCore(base: ZoneBase, closers: Closers) {
     },
   })
   closers.add('leases', () => leases.close())
+  await quarantine.load()
   await engine.start()
   await refusals.load()
   // Not waited for: names need no certificates, and proxies get their tables when they are there.
   void authorities.wake()
-  return { status, progress, askers, compiler, nameFeeds, secrets, refusals, reporter, engine, leases }
+  return { status, progress, askers, compiler, nameFeeds, secrets, refusals, quarantine, reporter, engine, leases }
 }
 export type ZoneCore = Awaited<ReturnType<typeof startCore>>

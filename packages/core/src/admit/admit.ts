@@ -2,7 +2,14 @@ import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import { err, ok } from '@zonemesh/shared/base/base.ts'
 import type { z } from 'zod'
 import { isSubdomain, meshLabel } from '../kinds/common.ts'
-import { type CheckContext, type Kind, nearest, unknownFieldSeparator, type Violation } from '../kinds/kind.ts'
+import {
+  type CheckContext,
+  fieldPath,
+  type Kind,
+  nearest,
+  unknownFieldSeparator,
+  type Violation,
+} from '../kinds/kind.ts'
 import { findKind, publicKinds } from '../registry.ts'
 
 /** A document that may be stored. */
@@ -40,16 +47,6 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
 
 const refuse = (...violations: Violation[]): Refusal => ({ detail: 'Resource is not valid', violations })
-
-/** `["a", 0, "b/c"]` → `a[0]["b/c"]`. */
-function fieldPath(prefix: string, path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, part) => {
-    if (typeof part === 'number') return `${text}[${part}]`
-    const key = String(part)
-    if (!/^[A-Za-z_][\w-]*$/.test(key)) return `${text}["${key}"]`
-    return text === '' ? key : `${text}.${key}`
-  }, prefix)
-}
 
 function violationsOf(prefix: string, issues: readonly z.core.$ZodIssue[]): Violation[] {
   return issues.flatMap((issue) => {

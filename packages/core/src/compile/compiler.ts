@@ -1,4 +1,4 @@
-import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import { keyText, parseKeyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { createEndpoints } from '../edge/endpoints.ts'
 import { createIngresses } from '../edge/ingress.ts'
@@ -15,17 +15,24 @@ import { mergeRetries } from '../policies/retry/retries.ts'
 import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
 import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import { createSidecars } from '../sidecar/sidecar.ts'
-import { type Cell, createUnits, type Problem } from '../view/units.ts'
-import { createView } from '../view/view.ts'
+import { type Cell, type Crash, createUnits, type FaultPoint, HeldError, type Problem } from '../view/units.ts'
+import { createView, type HeldRow } from '../view/view.ts'
 import { createExclusions } from './exclusions.ts'
+import { judge } from './judge.ts'
 import type { ProxyModel } from './model.ts'
+import { createQuarantine } from './quarantine.ts'
+
+export type { FaultPoint } from '../view/units.ts'
+export { type HeldRow, rowVersion } from '../view/view.ts'
 
 export interface Compiler {
   /** Takes over rows of all origins and moves the mark. Returns the proxies (key texts) whose tables may differ. */
   apply(versions: readonly Version[], mark: number): ReadonlySet<string>
   /**
    * All that a proxy is to have; the same object while nothing changed. `proxy` is the key text of a Dataplane or a
-   * ZoneIngress of the own zone; undefined when there is none.
+   * ZoneIngress of the own zone; undefined when there is none. Of a row that makes a unit fail this version is held back,
+   * as if it were not there (see `drainHeld`); of a Mesh that is held back no proxy has a table. Throws only if no row can
+   * be blamed.
    */
   table(proxy: string, facts: ProxyFacts): ProxyTable | undefined
   /**
@@ -37,16 +44,29 @@ export interface Compiler {
   exclude(source: string, hash: string): ReadonlySet<string>
   /** Takes a contribution in again. Returns what `apply` returns. */
   readmit(source: string, hash: string): ReadonlySet<string>
+  /** Holds back a version of a row, which may be yet to come: it made a former life fail. Returns what `apply` returns. */
+  hold(source: string, version: string): ReadonlySet<string>
+  /** Whether this very version of a row is held back. */
+  isHeld(row: Row): boolean
+  /** Rows that were held back since the last call, and the proxies whose tables may differ for it. */
+  drainHeld(): { readonly rows: readonly HeldRow[]; readonly touched: ReadonlySet<string> }
   readonly counters: { readonly unitsCompiled: number }
+}
+
+interface CompilerDeps {
+  readonly zone: string
+  /** For tests and simulation: see its type. Also called as unit `index` when a row is put into the indexes. */
+  readonly faultPoint?: FaultPoint
 }
 
 /**
  * From rows to tables, without effects. Nothing is compiled before somebody asks for a proxy's table, and then only what
  * a change touched: every unit notes what it reads.
  */
-export function createCompiler({ zone }: { readonly zone: string }): Compiler {
-  const units = createUnits()
-  const view = createView(units, zone)
+export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
+  const units = createUnits({ faultPoint })
+  const view = createView(units, zone, faultPoint)
+  const quarantine = createQuarantine(units, view)
   const exclusions = createExclusions(units)
   const meshes = createMeshes(units, view)
   const connections = createConnections(units, view, {
@@ -63,7 +83,11 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
 
   interface Proxy {
     readonly facts: Cell<ProxyFacts>
-    readonly root: { read(): { value: ProxyModel | undefined; problems: readonly Problem[] }; close(): void }
+    readonly root: {
+      read(): { value: ProxyModel | undefined; problems: readonly Problem[] }
+      crash(): Crash | undefined
+      close(): void
+    }
     made?: { model: ProxyModel; problems: readonly Problem[]; table: ProxyTable }
   }
   const proxies = new Map<string, Proxy>()
@@ -89,7 +113,7 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
   /** The compilation of a proxy of this zone, if there is its row. */
   function find(proxy: string, facts: ProxyFacts): Proxy | undefined {
     const { origin, kind } = parseKeyText(proxy)
-    if (origin !== zone || (kind !== 'Dataplane' && kind !== 'ZoneIngress') || !view.has(proxy)) return undefined
+    if (origin !== zone || (kind !== 'Dataplane' && kind !== 'ZoneIngress') || !view.stored(proxy)) return undefined
     const found = proxies.get(proxy) ?? open(proxy, facts)
     found.facts.write(facts)
     units.drainTouched()
@@ -100,7 +124,7 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
     counters: units.counters,
     apply(versions, newMark) {
       mark = newMark
-      view.apply(versions)
+      quarantine.applied(versions, view.apply(versions, judge))
       const touched = new Set<string>()
       for (const version of versions) {
         const text = keyText(version.key)
@@ -119,8 +143,10 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
     table(proxy, facts) {
       const found = find(proxy, facts)
       if (!found) return undefined
-      const { value: model, problems } = found.root.read()
-      if (!model) return undefined
+      quarantine.heal(proxy, found.root.crash)
+      const read = unlessHeld(found.root.read)
+      if (!read?.value) return undefined
+      const { value: model, problems } = read
       if (found.made?.model !== model || found.made.problems !== problems) {
         found.made = { model, problems, table: emit(model, mark, problems) }
       }
@@ -131,10 +157,16 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
       return (
         !found ||
         units.within(unitsMax, () => {
-          found.root.read()
+          unlessHeld(found.root.read)
         })
       )
     },
+    hold(source, version) {
+      view.hold(source, version)
+      return new Set(units.drainTouched())
+    },
+    isHeld: view.isHeld,
+    drainHeld: quarantine.drain,
     exclude(source, hash) {
       exclusions.add(source, hash)
       return new Set(units.drainTouched())
@@ -143,5 +175,15 @@ export function createCompiler({ zone }: { readonly zone: string }): Compiler {
       exclusions.remove(source, hash)
       return new Set(units.drainTouched())
     },
+  }
+}
+
+/** Undefined if something is held back without which there is nothing. */
+function unlessHeld<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (thrown) {
+    if (thrown instanceof HeldError) return undefined
+    throw thrown
   }
 }

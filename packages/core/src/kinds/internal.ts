@@ -114,3 +114,24 @@ export const refusal = defineKind({
   }),
 })
 export type RefusalSpec = z.infer<typeof refusal.schema>
+
+/**
+ * A version of a row that is left out of everything, because its shape is not that of its kind or because the compiler
+ * failed of it; named by the hash of its source. Kept so that a restarted zone does not fail of it again. It ends when
+ * the row is written again or another version of the software looks at it.
+ */
+export const quarantine = defineKind({
+  ...internalKind,
+  name: 'Quarantine',
+  scope: 'mesh',
+  travel: 'internal',
+  schema: z.object({
+    source: z.string(),
+    /** `<incarnation>.<originRevision>` of the row. */
+    rowVersion: z.string(),
+    reason: z.string(),
+    atMs: z.number(),
+    software: z.string(),
+  }),
+})
+export type QuarantineSpec = z.infer<typeof quarantine.schema>

@@ -151,3 +151,13 @@ export function message<Shape extends z.ZodRawShape>(shape: Shape) {
     return Object.fromEntries(entries)
   }, strict)
 }
+
+/** `["a", 0, "b/c"]` → `a[0]["b/c"]`. */
+export function fieldPath(prefix: string, path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    const key = String(part)
+    if (!/^[A-Za-z_][\w-]*$/.test(key)) return `${text}["${key}"]`
+    return text === '' ? key : `${text}.${key}`
+  }, prefix)
+}

@@ -5,6 +5,27 @@ import { same } from './same.ts'
 export interface Problem {
   readonly source: string
   readonly reason: string
+  /** The unit that failed, where it was no refusal of ours but a bug that the row met. */
+  readonly crashedIn?: string
+}
+
+/**
+ * Called with the name of each unit that was computed and the names of what it read; a row is read under the text of its
+ * key. A throw stands for a bug of the unit. For tests and simulation only.
+ */
+export type FaultPoint = (unit: string, reads: readonly string[]) => void
+
+/** Something without which nothing may be made. It ends all that reads it; leaving out a part would not do. */
+export class HeldError extends Error {}
+
+/** What a root fails of: the unit at the bottom of it, and what that one has read. */
+export interface Crash {
+  readonly unit: string
+  readonly reason: string
+  /** Names of cells that the unit itself read. */
+  readonly direct: readonly string[]
+  /** These, and those that reached it through other units. */
+  readonly all: readonly string[]
 }
 
 type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown }
@@ -41,7 +62,7 @@ export type Family<A extends readonly string[], T> = (...names: A) => T
  * or not; nothing is computed before somebody asks; a unit that comes out the same stops the recomputation. Units that
  * nobody reads any more are dropped.
  */
-export function createUnits() {
+export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint | undefined } = {}) {
   let reading: { readonly node: Node; readonly sources: Set<Node>; readonly problems: Problem[] } | undefined
   const touched = new Set<Node>()
   /** How many units may still be computed before a pause. */
@@ -75,7 +96,11 @@ export function createUnits() {
     const outer = reading
     const mine = { node, sources: new Set<Node>(), problems: [] as Problem[] }
     reading = mine
-    const outcome = outcomeOf(() => node.compute?.())
+    const outcome = outcomeOf(() => {
+      const value = node.compute?.()
+      if (faultPoint) meetFault(faultPoint, node.name, mine.sources)
+      return value
+    })
     reading = outer
     if (!outcome.ok && outcome.error === pause) {
       // It stays dirty, and holds on to what it read already.
@@ -174,8 +199,10 @@ export function createUnits() {
     attempt<T>(source: string, part: () => T): T | undefined {
       const outcome = outcomeOf(part)
       if (outcome.ok) return outcome.value
-      if (outcome.error === pause) throw pause
-      reading?.problems.push({ source, reason: messageOf(outcome.error) })
+      const { error } = outcome
+      if (error === pause || error instanceof HeldError) throw error
+      const crashedIn = reading && isBug(error) ? bottomOf(reading.node, reading.sources, error).name : undefined
+      reading?.problems.push({ source, reason: messageOf(error), ...(crashedIn === undefined ? {} : { crashedIn }) })
       return undefined
     },
     /** Notes that a row, or a part of it, is left out. */
@@ -202,6 +229,20 @@ export function createUnits() {
           value: use(node) as T,
           problems: node.problems,
         }),
+        /** The bug that this root has met, if it has; also one that cost it a part only. Reads it. */
+        crash(): Crash | undefined {
+          const outcome = outcomeOf(() => use(node))
+          if (outcome.ok) {
+            const problem = node.problems.find((one) => one.crashedIn !== undefined)
+            const unit = problem && findBelow(node, (one) => one.name === problem.crashedIn)
+            return problem && unit && { unit: unit.name, reason: problem.reason, ...cellsOf(unit) }
+          }
+          const { error } = outcome
+          if (error instanceof HeldError) return undefined
+          if (error === pause) throw pause
+          const unit = bottomOf(node, node.sources, error)
+          return { unit: unit.name, reason: messageOf(error), ...cellsOf(unit) }
+        },
         close(): void {
           const sources = node.sources
           node.sources = []
@@ -238,6 +279,56 @@ export type Units = ReturnType<typeof createUnits>
 
 /** Thrown through all units that are being computed when the budget is used up. */
 const pause = new Error('invariant broken: a pause was taken for an error')
+
+/** A throw of a fault point, told apart from refusals. */
+class PlantedError extends Error {}
+
+/** Refusals are plain errors with a sentence; these are thrown where nobody thought of something. */
+const isBug = (error: unknown): boolean =>
+  error instanceof TypeError ||
+  error instanceof RangeError ||
+  error instanceof ReferenceError ||
+  error instanceof SyntaxError ||
+  error instanceof PlantedError
+
+function meetFault(faultPoint: FaultPoint, unit: string, sources: ReadonlySet<Node>): void {
+  try {
+    faultPoint(
+      unit,
+      [...sources].map((source) => source.name),
+    )
+  } catch (cause) {
+    throw new PlantedError(messageOf(cause), { cause })
+  }
+}
+
+/** The unit in which an error began, which went through others. */
+function bottomOf(node: Node, sources: Iterable<Node>, error: unknown): Node {
+  for (const source of sources) {
+    if (source.compute && !source.outcome.ok && source.outcome.error === error)
+      return bottomOf(source, source.sources, error)
+  }
+  return node
+}
+
+/** All that a node is made of, itself first, each once. */
+function* below(node: Node): Iterable<Node> {
+  const seen = new Set([node])
+  for (const one of seen) {
+    yield one
+    for (const source of one.sources) seen.add(source)
+  }
+}
+
+function findBelow(node: Node, isWanted: (node: Node) => boolean): Node | undefined {
+  for (const one of below(node)) if (isWanted(one)) return one
+  return undefined
+}
+
+function cellsOf(unit: Node): Pick<Crash, 'direct' | 'all'> {
+  const namesOf = (nodes: Iterable<Node>) => [...nodes].flatMap((one) => (one.compute ? [] : [one.name]))
+  return { direct: namesOf(unit.sources), all: namesOf(below(unit)) }
+}
 
 function outcomeOf<T>(part: () => T): Outcome<T> {
   try {

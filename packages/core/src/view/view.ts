@@ -1,14 +1,15 @@
-import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { globalOrigin, keyText, type Row, type Stamp } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { type IndexEntry, indexEntriesOf, ranges } from './indexes.ts'
 import { same } from './same.ts'
-import type { Cell, Units } from './units.ts'
+import { type Cell, type FaultPoint, HeldError, type Units } from './units.ts'
 
 /** Kinds whose rows belong to a zone. Of all others one row per name is in force, and the global's wins. */
 const zoneKinds = new Set(['Dataplane', 'ZoneIngress', 'AvailableService'])
 
-/** Kinds that nothing here is compiled from. */
-const keptKinds = new Set([
+/** Kinds that something is compiled from. */
+export const keptKinds: ReadonlySet<string> = new Set([
   ...zoneKinds,
   'Mesh',
   'Zone',
@@ -21,27 +22,55 @@ const keptKinds = new Set([
   'VirtualAddress',
 ])
 
+/** One version of a row, whoever delivered it: what its owner's order is told by. */
+export const rowVersion = ({ incarnation, originRevision }: Stamp): string => `${incarnation}.${originRevision}`
+
+/** A row that is held back, and why. */
+export interface HeldRow {
+  readonly row: Row
+  readonly reason: string
+}
+
+/**
+ * A Mesh that is held back must not be taken for one without mutual TLS. Whoever reads it has no table until it is
+ * written again, and its proxies keep what they have.
+ */
+const neededKinds = new Set(['Mesh'])
+
+/** Stands in the cell of such a row. */
+const held: unique symbol = Symbol('held')
+
 /**
  * The rows of one mark as a compilation sees them. Whoever reads through `row` or `range` depends on just that key or
- * range, present or absent. Rows of other zones that are of no use here (their policies, their gateways) are not in it.
+ * range, present or absent. Rows of other zones that are of no use here (their policies, their gateways) are not in it,
+ * nor are versions that are held back.
  */
-export function createView(units: Units, zone: string) {
+export function createView(units: Units, zone: string, faultPoint?: FaultPoint) {
+  const heldByRow = new Map<string, string>()
   const stored = new Map<string, Row>()
   const entriesByRow = new Map<string, readonly IndexEntry[]>()
   /** range → member → how many entries put it there. */
   const members = new Map<string, Map<string, number>>()
-  const rowCells = new Map<string, Cell<Row | undefined>>()
+  const rowCells = new Map<string, Cell<Row | typeof held | undefined>>()
   const rangeCells = new Map<string, Cell<readonly string[]>>()
   const touchedRanges = new Set<string>()
 
   const listOf = (range: string): readonly string[] => [...(members.get(range)?.keys() ?? [])].sort()
 
-  function visible(text: string): Row | undefined {
+  const isHeld = (row: Row): boolean => heldByRow.get(keyText(row.key)) === rowVersion(row.stamp)
+
+  /** The stored row, unless it is held back. One that nothing can do without stays, and says so to its readers. */
+  function inForce(text: string): Row | undefined {
     const row = stored.get(text)
+    return row && isHeld(row) && !neededKinds.has(row.key.kind) ? undefined : row
+  }
+
+  function visible(text: string): Row | undefined {
+    const row = inForce(text)
     if (!row || zoneKinds.has(row.key.kind)) return row
     if (row.key.origin === globalOrigin) return row
     if (row.key.origin !== zone) return undefined
-    return stored.has(keyText({ ...row.key, origin: globalOrigin })) ? undefined : row
+    return inForce(keyText({ ...row.key, origin: globalOrigin })) ? undefined : row
   }
 
   function count(entry: IndexEntry, text: string, step: 1 | -1): void {
@@ -64,10 +93,13 @@ export function createView(units: Units, zone: string) {
     }
   }
 
+  const cellValue = (row: Row | undefined) => (row && isHeld(row) ? held : row)
+
   /** Brings indexes and readers of one key up to date with what is stored. */
   function update(text: string): void {
     const row = visible(text)
-    rowCells.get(text)?.write(row)
+    if (row && !isHeld(row)) faultPoint?.('index', [text])
+    rowCells.get(text)?.write(cellValue(row))
     const before = entriesByRow.get(text) ?? []
     const entries = row ? entriesOf(row) : []
     if (same(before, entries)) return
@@ -80,10 +112,23 @@ export function createView(units: Units, zone: string) {
   function readRow(text: string): Row | undefined {
     let cell = rowCells.get(text)
     if (!cell) {
-      cell = units.cell(text, visible(text), () => void rowCells.delete(text))
+      cell = units.cell<Row | typeof held | undefined>(text, cellValue(visible(text)), () => void rowCells.delete(text))
       rowCells.set(text, cell)
     }
-    return cell.read()
+    const row = cell.read()
+    if (row === held) throw new HeldError(`${text} is quarantined, and nothing can be made without it`)
+    return row
+  }
+
+  /** A row, and the own one of the same name that it may stand before. */
+  function updateNamed({ key }: { readonly key: Row['key'] }): void {
+    update(keyText(key))
+    if (key.origin === globalOrigin && !zoneKinds.has(key.kind)) update(keyText({ ...key, origin: zone }))
+  }
+
+  function writeRanges(): void {
+    for (const range of touchedRanges) rangeCells.get(range)?.write(listOf(range))
+    touchedRanges.clear()
   }
 
   function readRange(range: string): readonly string[] {
@@ -97,20 +142,57 @@ export function createView(units: Units, zone: string) {
 
   return {
     zone,
-    /** Takes over what changed. Readers are marked; nothing is computed. */
-    apply(versions: readonly Version[]): void {
+    /**
+     * Takes over what changed. Readers are marked; nothing is computed. Returns the rows that were held back because they
+     * are not sound or cannot be taken over; all others are there.
+     */
+    apply(
+      versions: readonly Version[],
+      faultOf: (row: Row) => string | undefined = () => undefined,
+    ): readonly HeldRow[] {
+      const unsound: HeldRow[] = []
+      const holdBack = (row: Row, reason: string) => {
+        unsound.push({ row, reason })
+        heldByRow.set(keyText(row.key), rowVersion(row.stamp))
+      }
       for (const version of versions) {
-        const { key } = version
+        const { key, row } = version
         if (!keptKinds.has(key.kind)) continue
         const text = keyText(key)
-        if (version.row) stored.set(text, version.row)
+        if (row) stored.set(text, row)
         else stored.delete(text)
-        update(text)
-        if (key.origin === globalOrigin && !zoneKinds.has(key.kind)) update(keyText({ ...key, origin: zone }))
+        // What is held back is one version, not the row for ever.
+        if (!row || !isHeld(row)) heldByRow.delete(text)
+        const fault = row && !isHeld(row) ? faultOf(row) : undefined
+        if (row && fault !== undefined) holdBack(row, fault)
+        try {
+          updateNamed(version)
+        } catch (thrown) {
+          if (!row) throw thrown
+          holdBack(row, messageOf(thrown))
+          updateNamed(version)
+        }
       }
-      for (const range of touchedRanges) rangeCells.get(range)?.write(listOf(range))
-      touchedRanges.clear()
+      writeRanges()
+      return unsound
     },
+    /** From now on this version of a row is as if it were not there. The row itself may come later. */
+    hold(text: string, version: string): void {
+      heldByRow.set(text, version)
+      const row = stored.get(text)
+      if (row) updateNamed(row)
+      writeRanges()
+    },
+    /** The row counts again. */
+    release(text: string): void {
+      heldByRow.delete(text)
+      const row = stored.get(text)
+      if (row) updateNamed(row)
+      writeRanges()
+    },
+    isHeld,
+    /** Outside of compilation only: a row as it is stored, held back or not. */
+    stored: (text: string): Row | undefined => stored.get(text),
     row: readRow,
     /** Members of a range, sorted. */
     range: readRange,
@@ -121,8 +203,6 @@ export function createView(units: Units, zone: string) {
       const [text] = readRange(ranges.named(kind, mesh, name))
       return text === undefined ? undefined : readRow(text)
     },
-    /** Outside of compilation only: whether a row is stored. */
-    has: (text: string): boolean => stored.has(text),
   }
 }
 export type View = ReturnType<typeof createView>

@@ -1,3 +1,4 @@
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
@@ -210,7 +211,7 @@ test('§3.6 timeouts and retries of the best policy; one that is bad is as if it
     destinations: [{ match: { 'kuma.io/service': service } }],
     conf,
   })
-  const { table } = compiled((scene) => [
+  const { table, compiler } = compiled((scene) => [
     gatewayOn(scene, '*'),
     route(scene, 'a', []),
     scene.put(global('Timeout', 'any'), policy('*', { http: { requestTimeout: '7s' } })),
@@ -228,7 +229,7 @@ test('§3.6 timeouts and retries of the best policy; one that is bad is as if it
     retry_policy: { retry_on: 'gateway-error,connect-failure,refused-stream', num_retries: 1 },
   })
   expect(Object.values(decoded(table(), typeUrls.cluster))).toMatchObject([{ connect_timeout: '1s' }])
-  expect(table()?.problems.map((one) => one.source)).toEqual(['global/Timeout/default/bad'])
+  expect(compiler.drainHeld().rows.map((one) => keyText(one.row.key))).toEqual(['global/Timeout/default/bad'])
 })
 
 test('a contribution that Envoy refused is left out until it changes', () => {

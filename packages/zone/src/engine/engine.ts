@@ -1,4 +1,4 @@
-import type { Compiler } from '@zonemesh/core/compile/compiler.ts'
+import type { Compiler, HeldRow } from '@zonemesh/core/compile/compiler.ts'
 import {
   type ProxyFacts,
   type ProxyTable,
@@ -11,6 +11,7 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
+import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import type { ResolvedTable } from '../xds/ads-state.ts'
 import type { Progress } from './progress.ts'
@@ -19,6 +20,7 @@ interface Deps {
   readonly store: Store
   readonly compiler: Compiler
   readonly names: Names
+  readonly quarantine: Pick<Quarantine, 'keep'>
   readonly secrets: Secrets
   readonly progress: Progress
   readonly log: Log
@@ -74,7 +76,25 @@ export function createEngine(deps: Deps) {
     feed.table.set({ mark: serial, resources })
   }
 
+  /** What was held back on the way is told, and whom it concerns is served without it. */
   function publishAll(proxies: Iterable<string>): void {
+    publishEach(proxies)
+    for (let held = deps.compiler.drainHeld(); held.rows.length > 0; held = deps.compiler.drainHeld()) {
+      deps.quarantine.keep(held.rows)
+      forgetNames(held.rows)
+      publishEach(held.touched)
+    }
+  }
+
+  function forgetNames(rows: readonly HeldRow[]): void {
+    const gone = rows.map(
+      ({ row: { key, stamp } }): Version => ({ key, stamp, revision: markRead.value, state: 'deleted' }),
+    )
+    const meshes = deps.names.apply(gone)
+    if (meshes.size > 0) deps.namesChanged(meshes)
+  }
+
+  function publishEach(proxies: Iterable<string>): void {
     for (const proxy of proxies) {
       const feed = feeds.get(proxy)
       if (!feed) continue
@@ -101,13 +121,18 @@ export function createEngine(deps: Deps) {
     return versions
   }
 
+  function withoutHeld(version: Version): Version {
+    const { row, ...rest } = version
+    return row && deps.compiler.isHeld(row) ? { ...rest, state: 'deleted' } : version
+  }
+
   async function step(): Promise<void> {
     const { revision } = await deps.store.mark()
     if (revision <= markRead.value) return
     const versions = await readTo(revision)
     if (closed) return
     const touched = deps.compiler.apply(versions, revision)
-    const meshes = deps.names.apply(versions)
+    const meshes = deps.names.apply(versions.map(withoutHeld))
     markRead.set(revision)
     publishAll(touched)
     deps.progress.compiled(revision)

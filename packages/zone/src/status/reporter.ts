@@ -1,6 +1,7 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import type { Progress } from '../engine/progress.ts'
+import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Refusals } from '../refusals/refusals.ts'
 import type { ProxyStatus } from './proxies.ts'
 
@@ -9,6 +10,7 @@ interface Deps {
   readonly progress: Progress
   readonly status: ProxyStatus
   readonly refusals: Pick<Refusals, 'verdicts'>
+  readonly quarantine: Pick<Quarantine, 'verdicts'>
 }
 
 const marksMax = 4096
@@ -28,17 +30,25 @@ export function createReporter(deps: Deps) {
   function read(): ServedStatus {
     const { mark, silent } = deps.progress.read()
     while (marks[0] && marks[0].local <= mark) servedGlobal = Math.max(servedGlobal, marks.shift()?.global ?? 0)
-    const verdicts = [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((one) => ({
+    const rejected = [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((one) => ({
       key: one.source,
       revision: servedGlobal,
       outcome: 'rejected' as const,
       reason: one.reason,
       subject: one.proxy,
     }))
+    // By the zone itself, so without a subject; the version tells the owner whom to ask.
+    const quarantined = deps.quarantine.verdicts().map((one) => ({
+      key: one.source,
+      revision: servedGlobal,
+      outcome: 'quarantined' as const,
+      reason: `${one.reason} (version ${one.software})`,
+      subject: '',
+    }))
     const proxies = deps.status.proxies()
     return {
       served: servedGlobal,
-      verdicts,
+      verdicts: [...rejected, ...quarantined],
       silentProxies: silent,
       proxies: proxies.length,
       proxiesConnected: proxies.filter((proxy) => deps.status.isConnected(proxy)).length,

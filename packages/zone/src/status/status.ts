@@ -6,6 +6,7 @@ import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
 import type { Leases } from '../leases/leases.ts'
+import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Refusals } from '../refusals/refusals.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import type { ProxyStatus } from './proxies.ts'
@@ -15,6 +16,7 @@ interface Deps {
   readonly engine: Engine
   readonly status: ProxyStatus
   readonly refusals: Pick<Refusals, 'verdicts'>
+  readonly quarantine: Pick<Quarantine, 'verdicts'>
   readonly progress: Progress
   readonly leases: Leases
   readonly uplink: Uplink | undefined
@@ -74,6 +76,11 @@ export function createZoneStatus(deps: Deps) {
           outcome: 'rejected',
           reason: one.reason,
           subject: one.proxy,
+        })),
+        quarantined: deps.quarantine.verdicts().map((one) => ({
+          key: one.source,
+          reason: one.reason,
+          since: new Date(one.atMs).toISOString(),
         })),
         unserved: await unservedFields(deps.store),
       }

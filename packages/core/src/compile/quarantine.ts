@@ -1,0 +1,134 @@
+import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Version } from '@zonemesh/shared/store/store.ts'
+import type { Crash, Units } from '../view/units.ts'
+import { type HeldRow, rowVersion, type View } from '../view/view.ts'
+import { findCulprits } from './culprits.ts'
+
+/** Later ones are blamed last: the more hangs on a row, the easier is it to make a fault go away by leaving it out. */
+const blameOrder = [
+  'MeshGatewayRoute',
+  'Timeout',
+  'Retry',
+  'TrafficPermission',
+  'MeshTrafficPermission',
+  'AvailableService',
+  'VirtualAddress',
+  'ZoneIngress',
+  'Dataplane',
+  'MeshGateway',
+  'Zone',
+  'Mesh',
+]
+
+/** A table has at most so many units that fail one after the other before it is given up. */
+const roundsMax = 32
+const hopelessMax = 1000
+
+/**
+ * Which rows are held back, because their shape is not that of their kind or because units fail of them. A unit that
+ * fails says what it has read; which of these rows is at fault is found by leaving them out and compiling again, which
+ * costs time but nothing else.
+ */
+export function createQuarantine(units: Units, view: View) {
+  let found: HeldRow[] = []
+  let touched = new Set<string>()
+  /** Rows of the newest mark. At the first one all are new, which says nothing. */
+  let newest: ReadonlySet<string> = new Set()
+  let isFirst = true
+  const revisionByRow = new Map<string, number>()
+  /** Faults that no row can be blamed for, until one of their rows changes. */
+  const hopeless = new Set<string>()
+
+  const drain = () => {
+    for (const name of units.drainTouched()) touched.add(name)
+  }
+
+  /** Rows that the failed unit has read, the likely ones first. */
+  function suspectsOf(crash: Crash, proxy: string): readonly string[] {
+    const direct = new Set(crash.direct)
+    const last = ({ kind }: { readonly kind: string }, text: string) =>
+      // A proxy whose own row is left out has no table, in which nothing fails. That proves nothing.
+      kind === 'Mesh' ? 2 : text === proxy ? 1 : 0
+    const rated = crash.all.flatMap((text) => {
+      const row = view.stored(text)
+      if (!row || view.isHeld(row)) return []
+      const rank = [
+        last(parseKeyText(text), text),
+        newest.has(text) ? 0 : 1,
+        direct.has(text) ? 0 : 1,
+        blameOrder.indexOf(row.key.kind),
+        -(revisionByRow.get(text) ?? 0),
+      ]
+      return [{ text, rank }]
+    })
+    return rated.sort((a, b) => compareRanks(a.rank, b.rank)).map(({ text }) => text)
+  }
+
+  return {
+    /** Notes what changed in this mark, and which rows of it are not sound. */
+    applied(versions: readonly Version[], unsound: readonly HeldRow[]): void {
+      const mine = new Set<string>()
+      for (const { key, row, revision } of versions) {
+        const text = keyText(key)
+        if (row) revisionByRow.set(text, revision)
+        else revisionByRow.delete(text)
+        if (row) mine.add(text)
+      }
+      newest = isFirst ? new Set() : mine
+      isFirst = false
+      found.push(...unsound)
+    },
+    /** Holds back the rows of which the table of a proxy fails, until it does not or nobody can be blamed. */
+    heal(proxy: string, crashOf: () => Crash | undefined): void {
+      for (let round = 0; round < roundsMax; round += 1) {
+        const crash = crashOf()
+        if (!crash) return
+        const suspects = suspectsOf(crash, proxy)
+        const name = `${crash.unit}\n${crash.reason}\n${suspects.map((text) => revisionByRow.get(text)).join()}`
+        if (hopeless.has(name)) return
+        let out: readonly string[] = []
+        const leaveOut = (next: readonly string[]) => {
+          const wanted = new Set(next)
+          for (const text of out) if (!wanted.has(text)) view.release(text)
+          const before = new Set(out)
+          for (const text of next) {
+            const row = before.has(text) ? undefined : view.stored(text)
+            if (row) view.hold(text, rowVersion(row.stamp))
+          }
+          out = next
+          drain()
+        }
+        const culprits = findCulprits(suspects, (left) => {
+          leaveOut(left)
+          return crashOf()?.unit !== crash.unit
+        })
+        leaveOut(culprits)
+        if (culprits.length === 0) {
+          // A limit and not a cache: what is forgotten is looked for once more.
+          if (hopeless.size >= hopelessMax) hopeless.clear()
+          hopeless.add(name)
+          return
+        }
+        for (const text of culprits) {
+          const row = view.stored(text)
+          if (row) found.push({ row, reason: crash.reason })
+        }
+      }
+    },
+    /** What was held back since the last call, and the proxies whose tables may differ for it. */
+    drain(): { readonly rows: readonly HeldRow[]; readonly touched: ReadonlySet<string> } {
+      const drained = { rows: found, touched }
+      found = []
+      touched = new Set()
+      return drained
+    },
+  }
+}
+
+function compareRanks(a: readonly number[], b: readonly number[]): number {
+  for (const [at, value] of a.entries()) {
+    const difference = value - (b[at] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}

@@ -1,0 +1,104 @@
+import { type Compiler, type HeldRow, rowVersion } from '@zonemesh/core/compile/compiler.ts'
+import type { QuarantineSpec } from '@zonemesh/core/kinds/internal.ts'
+import { messageOf, shortHash } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Change, Store, Version } from '@zonemesh/shared/store/store.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly zone: string
+  /** The version of this software: another one judges anew. */
+  readonly software: string
+  readonly compiler: Pick<Compiler, 'hold'>
+  readonly clock: Clock
+  readonly log: Log
+  /** A quarantine came or went. */
+  readonly changed: () => void
+}
+
+const changesMax = 1000
+
+/**
+ * Rows that this zone does not compile, because their shape is wrong or because the compiler failed of them. Kept in the
+ * store, so that a restarted zone leaves them out before it compiles anything. The compiler holds one version of a row
+ * back; when the row is written again, that is over by itself, and here it is forgotten.
+ */
+export function createQuarantine(deps: Deps) {
+  const specBySource = new Map<string, QuarantineSpec>()
+
+  const rowKey = (source: string) => ({
+    origin: deps.zone,
+    kind: 'Quarantine',
+    mesh: parseKeyText(source).mesh,
+    name: shortHash(source),
+  })
+
+  async function store(changes: readonly Change[], intent: string): Promise<void> {
+    try {
+      for (let at = 0; at < changes.length; at += changesMax) {
+        const part = changes.slice(at, at + changesMax)
+        await deps.store.commit({ changes: part, subject: 'mesh-system:control-plane', intent })
+      }
+    } catch (cause) {
+      deps.log.error({ reason: messageOf(cause) }, 'cannot keep what is quarantined for the next start')
+    }
+  }
+
+  async function isInForce({ source, rowVersion: version, software }: QuarantineSpec): Promise<boolean> {
+    if (software !== deps.software) return false
+    const row = (await deps.store.get(parseKeyText(source)))?.row
+    return row !== undefined && rowVersion(row.stamp) === version
+  }
+
+  return {
+    /** Leaves out what a former life of this zone left out. Once, before anything is compiled. */
+    async load(): Promise<void> {
+      const ended: Change[] = []
+      for (const { key, spec } of await deps.store.scan({ kind: 'Quarantine', origin: deps.zone })) {
+        // Rows of this kind hold what is put below.
+        const found = spec as QuarantineSpec
+        if (await isInForce(found)) {
+          specBySource.set(found.source, found)
+          deps.compiler.hold(found.source, found.rowVersion)
+        } else ended.push({ op: 'delete', key })
+      }
+      await store(ended, 'judged anew')
+    },
+    /** The compiler leaves these rows out from now on. */
+    keep(rows: readonly HeldRow[]): void {
+      const changes: Change[] = []
+      for (const { row, reason } of rows) {
+        const source = keyText(row.key)
+        const version = rowVersion(row.stamp)
+        if (specBySource.get(source)?.rowVersion === version) continue
+        const spec = { source, rowVersion: version, reason, atMs: deps.clock.wallMs(), software: deps.software }
+        specBySource.set(source, spec)
+        changes.push({ op: 'put', key: rowKey(source), labels: {}, spec })
+        deps.log.warn({ source, version }, `quarantined until it is written again: ${reason}`)
+      }
+      if (changes.length === 0) return
+      void store(changes, 'quarantined')
+      deps.changed()
+    },
+    /** Rows were written: what was said of other versions of them is over. */
+    marked(versions: readonly Version[]): void {
+      const ended: Change[] = []
+      for (const { key, row } of versions) {
+        const source = keyText(key)
+        const spec = specBySource.get(source)
+        if (!spec || (row && rowVersion(row.stamp) === spec.rowVersion)) continue
+        specBySource.delete(source)
+        ended.push({ op: 'delete', key: rowKey(source) })
+      }
+      if (ended.length === 0) return
+      void store(ended, 'written again')
+      deps.changed()
+    },
+    /** All that is in force, in the order of keys. */
+    verdicts: (): readonly QuarantineSpec[] =>
+      [...specBySource.values()].sort((a, b) => (a.source < b.source ? -1 : 1)),
+  }
+}
+export type Quarantine = ReturnType<typeof createQuarantine>
