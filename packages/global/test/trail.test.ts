@@ -34,9 +34,12 @@ async function scene() {
     async write(...changes: Change[]): Promise<number> {
       const outcome = await store.commit({ changes, subject: 'ada', intent: 'test' })
       if (!outcome.ok) throw new Error('refused')
-      trail.committed(outcome.written)
+      // It has looked at the commit when it answers.
+      await trail.timesOf(0)
       return outcome.position.revision
     },
+    /** Another process over the same store. */
+    second: async () => openTrail({ ...deps, store }),
     async restart() {
       await trail[Symbol.asyncDispose]()
       const opened = await open()
@@ -73,11 +76,11 @@ test('H14 the time at which a zone first told a revision is kept, with the revis
   clock.advance(5)
   trail().told({ zone: 'east', stored: second + 7, served: second + 7 })
   const told = (atMs: number, revision: number) => ({ atMs, revision })
-  expect(trail().timesOf(first)).toEqual([
+  expect(await trail().timesOf(first)).toEqual([
     { zone: 'east', stored: told(1_005, first), served: told(1_010, second) },
     { zone: 'west', stored: told(1_010, second), served: told(1_010, first) },
   ])
-  expect(trail().timesOf(second)).toEqual([
+  expect(await trail().timesOf(second)).toEqual([
     { zone: 'east', stored: told(1_010, second), served: told(1_010, second) },
     { zone: 'west', stored: told(1_010, second) },
   ])
@@ -88,7 +91,7 @@ test('H14 a zone that speaks before the commit has come here is heard all the sa
   await write(...zones)
   trail().told({ zone: 'east', stored: (await head()) + 1, served: 0 })
   const revision = await write(put('Timeout', 't'))
-  expect(trail().timesOf(revision)).toEqual([{ zone: 'east', stored: { atMs: 1_000, revision } }])
+  expect(await trail().timesOf(revision)).toEqual([{ zone: 'east', stored: { atMs: 1_000, revision } }])
 })
 
 test('H15 times outlive a restart, and what a zone tells again does not move them', async () => {
@@ -97,20 +100,20 @@ test('H15 times outlive a restart, and what a zone tells again does not move the
   const revision = await write(put('Timeout', 't'))
   const later = await write(put('Timeout', 'u'))
   trail().told({ zone: 'east', stored: revision, served: revision })
-  const before = trail().timesOf(revision)
+  const before = await trail().timesOf(revision)
   await restart()
   clock.advance(60_000)
-  expect(trail().timesOf(revision)).toEqual(before)
+  expect(await trail().timesOf(revision)).toEqual(before)
   trail().told({ zone: 'east', stored: revision, served: 0 })
   trail().told({ zone: 'east', stored: later, served: later })
-  expect(trail().timesOf(revision)).toEqual(before)
+  expect(await trail().timesOf(revision)).toEqual(before)
   // Nobody had told of this one before: it is known from the rows.
   const at = { atMs: 61_000, revision: later }
-  expect(trail().timesOf(later)).toEqual([{ zone: 'east', stored: at, served: at }])
+  expect(await trail().timesOf(later)).toEqual([{ zone: 'east', stored: at, served: at }])
 })
 
 test('H16 notes are written at most once per second, and make no commit', async () => {
-  const { write, trail, clock, head, notes, puts } = await scene()
+  const { write, trail, clock, head, notes, puts, restart } = await scene()
   await write(...zones)
   const before = await head()
   for (let index = 0; index < 20; index += 1) {
@@ -119,6 +122,7 @@ test('H16 notes are written at most once per second, and make no commit', async 
     clock.advance(100)
   }
   expect(await head()).toBe(before + 20)
+  await restart()
   // The zones' own revision, and twenty of the timeout.
   expect(await notes()).toHaveLength(21)
   expect(puts).toEqual([11, 10])
@@ -133,11 +137,14 @@ test('H16 only what people write on the global is followed, and of that the newe
     revisions.push(await write(put('Timeout', 't', { index })))
     trail().told({ zone: 'east', stored: revisions.at(-1) ?? 0, served: 0 })
   }
-  const known = () => revisions.filter((revision) => trail().timesOf(revision).length > 0)
-  expect(trail().timesOf(internal)).toEqual([])
-  expect(known()).toEqual(revisions.slice(-500))
+  const known = async () => {
+    const times = await Promise.all(revisions.map((revision) => trail().timesOf(revision)))
+    return revisions.filter((_revision, index) => (times[index] ?? []).length > 0)
+  }
+  expect(await trail().timesOf(internal)).toEqual([])
+  expect(await known()).toEqual(revisions.slice(-500))
   await restart()
-  expect(known()).toEqual(revisions.slice(-500))
+  expect(await known()).toEqual(revisions.slice(-500))
   expect(await notes()).toHaveLength(500)
 })
 
@@ -149,10 +156,27 @@ test('H17 a deleted zone is forgotten, also when its last session still ends; on
   trail().told(east)
   await write({ op: 'delete', key: key('Zone', 'east') })
   trail().told(east)
-  expect(trail().timesOf(revision)).toEqual([])
+  expect(await trail().timesOf(revision)).toEqual([])
   await restart()
   expect(await notes()).toEqual([])
   await write(put('Zone', 'east'))
   trail().told(east)
-  expect(trail().timesOf(revision)).toHaveLength(1)
+  expect(await trail().timesOf(revision)).toHaveLength(1)
+})
+
+test('H19 of several processes with one store each answers with what the zones of all told, the earliest time', async () => {
+  const { write, trail, clock, second } = await scene()
+  await write(...zones)
+  const other = await second()
+  const revision = await write(put('Timeout', 't'))
+  trail().told({ zone: 'east', stored: revision, served: 0 })
+  clock.advance(100)
+  // A session that has moved tells again what it told before.
+  await other.timesOf(revision)
+  other.told({ zone: 'east', stored: revision, served: revision })
+  await trail()[Symbol.asyncDispose]()
+  await other[Symbol.asyncDispose]()
+  const told = (atMs: number) => ({ atMs, revision })
+  expect(await other.timesOf(revision)).toEqual([{ zone: 'east', stored: told(1_000), served: told(1_100) }])
+  expect(await trail().timesOf(revision)).toEqual(await other.timesOf(revision))
 })

@@ -69,7 +69,7 @@ async function entryOf(
     const kind = wanted(version.key)
     if (kind) resources.push({ ...resourceName(kind, version.key, origin), what: await happened(store, version) })
   }
-  const zones = (trail?.(position.revision) ?? []).map(({ zone, stored, served }) => ({
+  const zones = ((await trail?.(position.revision)) ?? []).map(({ zone, stored, served }) => ({
     zone,
     state: served ? ('served' as const) : ('stored' as const),
     ...(stored ? { storedAt: iso(stored.atMs) } : {}),

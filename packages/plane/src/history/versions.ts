@@ -19,7 +19,7 @@ export interface ZoneTimes {
 }
 
 /** Which zones had a revision since when, as far as this plane knows. */
-export type Trail = (revision: number) => readonly ZoneTimes[]
+export type Trail = (revision: number) => Promise<readonly ZoneTimes[]>
 
 /** `skipped`: the zone went to a newer version at once and never ran this one. */
 export interface ZoneRun {
@@ -64,7 +64,7 @@ export async function versionEntries(
   const entries: VersionEntry[] = []
   for (const [index, version] of versions.entries()) {
     const record = await recordOf(store, version.revision)
-    const zones = trail ? runs(trail, version, versions[index - 1]) : []
+    const zones = trail ? await runs(trail, version, versions[index - 1]) : []
     entries.push({
       short: `@${version.revision}`,
       ...(record ? { revision: positionText(record.position), who: record.subject, why: record.intent } : {}),
@@ -92,10 +92,10 @@ function happened(
   return formerIsGone ? { what: 'changed' } : { what: 'created', changes: [] }
 }
 
-function runs(trail: Trail, version: Version, newer: Version | undefined): ZoneRun[] {
+async function runs(trail: Trail, version: Version, newer: Version | undefined): Promise<ZoneRun[]> {
   const limit = newer?.revision ?? Number.POSITIVE_INFINITY
-  const after = new Map((newer ? trail(newer.revision) : []).map((times) => [times.zone, times]))
-  return trail(version.revision).map(({ zone, stored, served }): ZoneRun => {
+  const after = new Map((newer ? await trail(newer.revision) : []).map((times) => [times.zone, times]))
+  return (await trail(version.revision)).map(({ zone, stored, served }): ZoneRun => {
     const isServed = served !== undefined && served.revision < limit
     const isStored = stored !== undefined && stored.revision < limit
     const until = isServed ? after.get(zone)?.served : undefined
