@@ -4,7 +4,7 @@ import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Change, Position, Store, Version } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
-import { decodeMessage, encodeMessage, encodeRow } from './log/frames.ts'
+import { decodeFrame, encodeMessage, encodeRow } from './log/frames.ts'
 import type { Listed } from './log/holds.ts'
 import {
   type Application,
@@ -145,12 +145,17 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   let ending: SessionEnd | undefined
   let creditOwed = 0
   let sequence = 0
+  let framesSent = 0
+  let framesHeard = 0
   let idleMark: Message | undefined
   let idleTimer: Disposable | undefined
   let localMark: Position | undefined
   let lastWritten: readonly Version[] = []
 
-  const send = (message: Message) => channel.send(encodeMessage(message))
+  function send(message: Message): void {
+    framesSent += 1
+    channel.send(encodeMessage(message, framesSent))
+  }
 
   function finish(end: SessionEnd): void {
     if (ending) return
@@ -316,13 +321,20 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   function receive(bytes: Uint8Array): void {
     if (ending) return
-    pulse.heard()
-    let message: Message | undefined
+    let frame: ReturnType<typeof decodeFrame>
     try {
-      message = decodeMessage(bytes)
+      frame = decodeFrame(bytes)
     } catch (cause) {
       return void end('protocol', `a frame of ${bytes.length} bytes cannot be read: ${messageOf(cause)}`)
     }
+    const { message, number } = frame
+    if (number > 0) {
+      // A repeat is dropped; behind a gap nothing can be trusted: the session is resumed.
+      if (number <= framesHeard) return
+      if (number !== framesHeard + 1) return void end('gap', `expected frame ${framesHeard + 1}, found ${number}`)
+      framesHeard = number
+    }
+    pulse.heard()
     switch (message?.type) {
       case undefined:
         return

@@ -9,7 +9,15 @@ import type { Channel, Dialer } from '../transport/transport.ts'
 import { firstMessage } from './handshake.ts'
 import { beginIncarnation } from './incarnation.ts'
 import { encodeMessage } from './log/frames.ts'
-import { type Bookmark, type Goodbye, type Hello, type Hold, protocolVersion, type Welcome } from './log/messages.ts'
+import {
+  type Bookmark,
+  type Goodbye,
+  type GoodbyeCode,
+  type Hello,
+  type Hold,
+  protocolVersion,
+  type Welcome,
+} from './log/messages.ts'
 import { positionFrom, positionKey, syncKinds, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
 import { silenceMaxMs } from './pulse.ts'
@@ -322,7 +330,8 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
 
 /** Which goodbyes do not go away by trying again soon. */
 function refusedBy(goodbye: Goodbye, wasConnected: boolean): Outcome {
-  const refused = goodbye.code !== 'shutdown' && goodbye.code !== 'failed' && goodbye.code !== 'fenced'
+  const passing: readonly GoodbyeCode[] = ['shutdown', 'failed', 'fenced', 'gap']
+  const refused = !passing.includes(goodbye.code)
   return { refused, reason: goodbye.reason, wasConnected: wasConnected && !refused }
 }
 

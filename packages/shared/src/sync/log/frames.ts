@@ -2,6 +2,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/p
 import {
   type Bookmark as BookmarkFrame,
   type BookmarkSchema,
+  type Frame,
   FrameSchema,
   type Position as PositionFrame,
   ReplaceBegin_Reason,
@@ -50,8 +51,9 @@ export function encodeRow(delivered: Delivered): Uint8Array {
   return bytes
 }
 
-export function encodeMessage(message: Message): Uint8Array {
-  return toBinary(FrameSchema, create(FrameSchema, { message: frameOf(message) }))
+/** One frame. `number` is its place in one direction of a session; the handshake is not counted. */
+export function encodeMessage(message: Message, number = 0): Uint8Array {
+  return toBinary(FrameSchema, create(FrameSchema, { message: frameOf(message), number: BigInt(number) }))
 }
 
 type FrameInit = NonNullable<MessageInitShape<typeof FrameSchema>['message']>
@@ -146,8 +148,14 @@ const reasonFrames: Record<ReplaceReason, ReplaceBegin_Reason> = {
  * Reads one frame. Undefined for a frame of a later protocol that this one does not know; throws when the bytes are no frame
  * or a row in it is damaged.
  */
-export function decodeMessage(bytes: Uint8Array): Message | undefined {
-  const { message } = fromBinary(FrameSchema, bytes)
+export function decodeFrame(bytes: Uint8Array): { readonly message: Message | undefined; readonly number: number } {
+  const { message, number } = fromBinary(FrameSchema, bytes)
+  return { message: messageFrom(message), number: Number(number) }
+}
+
+export const decodeMessage = (bytes: Uint8Array): Message | undefined => decodeFrame(bytes).message
+
+function messageFrom(message: Frame['message']): Message | undefined {
   switch (message.case) {
     case 'rows': {
       const size = message.value.rows.reduce((sum, row) => sum + row.length, 0)

@@ -87,6 +87,7 @@ export const goodbyeCodes = [
   'wrong-global',
   'diverged',
   'protocol',
+  'gap',
   'too-large',
   'shutdown',
   'failed',
