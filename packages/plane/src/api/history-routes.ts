@@ -42,6 +42,8 @@ function numberFrom(query: URLSearchParams, name: string, fallback: number, max:
 async function ofCommits(plane: ApiPlane, call: Call, what: Asked): Promise<Answer> {
   const { query, user } = call
   const all = query.get('all') === 'true'
+  // What commits are for names secrets and keys.
+  if (all) requireAdmin(user, 'read all commits')
   const before = numberFrom(query, 'before', Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
   const limit = numberFrom(query, 'limit', limitDefault, limitMax)
   const wanted = wantedBy(plane, user, what, { everywhere: all })
