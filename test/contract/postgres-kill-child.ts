@@ -1,0 +1,32 @@
+import { writeSync } from 'node:fs'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
+import { put } from './store-samples.ts'
+
+// Run by the kill tests: `postgres-kill-child.ts <url> <n>`. The same as kill-child.ts, with a store in PostgreSQL.
+
+const [, , url = '', nth = '0'] = process.argv
+let points = 0
+const store = await openPostgresStore(
+  {
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+    faultPoint() {
+      points += 1
+      if (points === Number(nth)) process.kill(process.pid, 'SIGKILL')
+    },
+  },
+  { url },
+)
+for (const round of [1, 2]) {
+  const why = { subject: 'child', intent: `round ${round}` }
+  const first = store.commit({ ...why, changes: [put('a', round), put('b', round)], mark: false })
+  const second = store.commit({ ...why, changes: [put('c', round)] })
+  const outcomes = await Promise.all([first, second])
+  if (outcomes.every((outcome) => outcome.ok)) writeSync(1, `ack ${round}\n`)
+}
+await store.close()
+writeSync(1, `points ${points}\n`)

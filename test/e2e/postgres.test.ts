@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs'
+import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
+import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type PostgresServer, startPostgres } from '../contract/postgres-server.ts'
+import { api, type Folder, local, statusOf, temporaryFolder, until, zonemesh } from './rig.ts'
+
+let server: PostgresServer
+let folder: Folder
+let processes: Processes
+let schemas = 0
+let schema = ''
+
+beforeAll(async () => {
+  server = await startPostgres({ durable: true })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+beforeEach(() => {
+  schemas += 1
+  schema = `e2e_${schemas}`
+  folder = temporaryFolder()
+  processes = createProcesses(folder.path)
+})
+afterEach(async () => {
+  await processes.stop()
+  folder[Symbol.dispose]()
+})
+
+const anyPorts = ['--host', local, '--api-tls-port', '0', '--health-port', '0']
+
+/** Starts a global on the database and waits until it answers. Replicas share the folder with the keys. */
+async function startGlobal(name: string): Promise<string> {
+  const [port = 0, sync = 0] = await freePorts(systemRandom, 2)
+  const places = ['--store', server.url(schema), '--data-dir', `${folder.path}/global`]
+  processes.startOwn(name, ['global', ...places, ...anyPorts, '--api-port', `${port}`, '--sync-port', `${sync}`])
+  const address = `http://${local}:${port}`
+  await until(
+    `${name} answers`,
+    () => api(address).call('GET', '/'),
+    ({ status }) => status === 200,
+  )
+  return address
+}
+
+async function startZone(globalAddress: string): Promise<string> {
+  const [port = 0] = await freePorts(systemRandom, 1)
+  const { stdout } = await zonemesh('token', 'zone', 'east', '--address', globalAddress)
+  const places = ['--store', server.url(`${schema}_east`), '--data-dir', `${folder.path}/east`]
+  const joinFile = folder.file('east.join', stdout)
+  const ports = [...anyPorts, '--api-port', `${port}`, '--proxy-port', '0', '--dns-port', '0']
+  processes.startOwn('zone-east', ['zone', '--join-file', joinFile, ...places, ...ports])
+  return `http://${local}:${port}`
+}
+
+const meshPath = (name: string) => `/meshes/${name}`
+const putMesh = (address: string, name: string) => api(address).call('PUT', meshPath(name), { type: 'Mesh', name })
+const untilMesh = (address: string, name: string) =>
+  until(
+    `${address} has the mesh ${name}`,
+    () => api(address).call('GET', meshPath(name)),
+    ({ status }) => status === 200,
+  )
+/** How many revisions a store has, asked of the database itself. */
+const revisionOf = async (of: string) => Number((await server.sql(`SELECT revision FROM ${of}.head`))[0]?.['revision'])
+
+test('E25 a global and a zone keep their stores in PostgreSQL; both are killed and go on where they were', async () => {
+  const globalAddress = await startGlobal('global')
+  const zoneAddress = await startZone(globalAddress)
+  expect((await putMesh(globalAddress, 'first')).status).toBe(201)
+  await untilMesh(zoneAddress, 'first')
+  expect(await server.sql(`SELECT state FROM ${schema}_east.versions WHERE key = 'global/Mesh//first'`)).toHaveLength(1)
+
+  const startAgain = await processes.kill('global', 'SIGKILL')
+  const before = await revisionOf(schema)
+  startAgain()
+  await untilMesh(globalAddress, 'first')
+  expect(await revisionOf(schema)).toBeGreaterThanOrEqual(before)
+  await until(
+    'the zone is back',
+    () => statusOf(zoneAddress),
+    ({ uplink }) => uplink.phase === 'connected',
+  )
+  expect((await putMesh(globalAddress, 'second')).status).toBe(201)
+  await untilMesh(zoneAddress, 'second')
+
+  const startZoneAgain = await processes.kill('zone-east', 'SIGKILL')
+  expect((await putMesh(globalAddress, 'third')).status).toBe(201)
+  startZoneAgain()
+  await untilMesh(zoneAddress, 'third')
+  await untilMesh(zoneAddress, 'first')
+})
+
+test('E26 two globals on one database: what is written on one is read on the other, and reaches the zone', async () => {
+  const one = await startGlobal('global-1')
+  const other = await startGlobal('global-2')
+  const zoneAddress = await startZone(one)
+  expect((await putMesh(one, 'of-one')).status).toBe(201)
+  expect((await api(other).call('GET', meshPath('of-one'))).status).toBe(200)
+  expect((await putMesh(other, 'of-the-other')).status).toBe(201)
+  expect((await api(one).call('GET', meshPath('of-the-other'))).status).toBe(200)
+  await untilMesh(zoneAddress, 'of-one')
+  await untilMesh(zoneAddress, 'of-the-other')
+})
+
+test('E27 while the database is away writes and reads get 503 with Retry-After, and nothing is lost', async () => {
+  const globalAddress = await startGlobal('global')
+  const zoneAddress = await startZone(globalAddress)
+  expect((await putMesh(globalAddress, 'before')).status).toBe(201)
+  await untilMesh(zoneAddress, 'before')
+  const [globalPid, zonePid] = ['global', 'zone-east'].map((name) => processes.get(name)?.pid)
+  await server.crash()
+  for (const method of ['PUT', 'GET']) {
+    const answer = await fetch(`${globalAddress}${meshPath('during')}`, {
+      method,
+      ...(method === 'PUT'
+        ? { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ type: 'Mesh', name: 'during' }) }
+        : {}),
+    })
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1'])
+    expect(await answer.json()).toMatchObject({ status: 503, detail: expect.stringContaining('not available') })
+  }
+  await server.start()
+  await until(
+    'the global writes again',
+    () => putMesh(globalAddress, 'after'),
+    ({ status }) => status === 200 || status === 201,
+  )
+  await untilMesh(zoneAddress, 'after')
+  expect((await api(globalAddress).call('GET', meshPath('before'))).status).toBe(200)
+  expect(['global', 'zone-east'].map((name) => processes.get(name)?.pid)).toEqual([globalPid, zonePid])
+  for (const name of ['global', 'zone-east'])
+    expect(readFileSync(`${folder.path}/${name}.log`, 'utf8')).not.toContain(server.password)
+})
+
+test('E28 a zone does not take the database of a global, and no sentence names a password', async () => {
+  await startGlobal('global')
+  const args = ['zone', '--name', 'home', ...anyPorts, '--api-port', '0', '--proxy-port', '0', '--dns-port', '0']
+  const url = server.url(schema)
+  const outcome = await zonemesh(...args, '--data-dir', `${folder.path}/home`, '--store', url)
+  expect(outcome.code).toBe(1)
+  expect(outcome.stderr).toMatch(/expected a store of zone "home", found the one of the global/)
+  const wrong = await zonemesh(...args, '--store', url.replace(server.password, 'not-this-one'))
+  expect(wrong.stderr).toMatch(/a user and password that the server accepts/)
+  const scheme = await zonemesh(...args, '--store', url.replace('postgres:', 'mysql:'))
+  expect(scheme).toMatchObject({ code: 2, stderr: expect.stringContaining('expected postgres://USER') })
+  for (const { stderr } of [outcome, wrong, scheme])
+    expect(stderr).not.toMatch(new RegExp(`${server.password}|not-this`))
+})
