@@ -85,6 +85,7 @@ export const status = defineCommand({
     }
     const verdicts: readonly JsonObject[] = [
       ...rows(body['verdicts']),
+      ...rows(body['quarantined']).map((one): JsonObject => ({ ...one, outcome: 'quarantined' })),
       ...rows(body['zones']).flatMap((zone) =>
         rows(zone['verdicts']).map((one): JsonObject => ({ ...one, zone: zone['zone'] ?? '' })),
       ),

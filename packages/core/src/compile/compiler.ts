@@ -55,7 +55,7 @@ export interface Compiler {
 
 interface CompilerDeps {
   readonly zone: string
-  /** For tests and simulation: see its type. Also called as unit `index` when a row is put into the indexes. */
+  /** For tests and simulation: see its type. Also called as unit `index <key>` when a row is put into the indexes. */
   readonly faultPoint?: FaultPoint
 }
 

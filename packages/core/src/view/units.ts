@@ -10,8 +10,8 @@ export interface Problem {
 }
 
 /**
- * Called with the name of each unit that was computed and the names of what it read; a row is read under the text of its
- * key. A throw stands for a bug of the unit. For tests and simulation only.
+ * Called with the name of each unit that was computed and the names of what it read and found; a row is read under the
+ * text of its key. A throw stands for a bug of the unit. For tests and simulation only.
  */
 export type FaultPoint = (unit: string, reads: readonly string[]) => void
 
@@ -291,11 +291,14 @@ const isBug = (error: unknown): boolean =>
   error instanceof SyntaxError ||
   error instanceof PlantedError
 
+const isThere = ({ compute, outcome }: Node): boolean =>
+  compute !== undefined || (outcome.ok && outcome.value !== undefined)
+
 function meetFault(faultPoint: FaultPoint, unit: string, sources: ReadonlySet<Node>): void {
   try {
     faultPoint(
       unit,
-      [...sources].map((source) => source.name),
+      [...sources].filter(isThere).map((source) => source.name),
     )
   } catch (cause) {
     throw new PlantedError(messageOf(cause), { cause })

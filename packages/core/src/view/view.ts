@@ -98,7 +98,7 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
   /** Brings indexes and readers of one key up to date with what is stored. */
   function update(text: string): void {
     const row = visible(text)
-    if (row && !isHeld(row)) faultPoint?.('index', [text])
+    if (row && !isHeld(row)) faultPoint?.(`index ${text}`, [])
     rowCells.get(text)?.write(cellValue(row))
     const before = entriesByRow.get(text) ?? []
     const entries = row ? entriesOf(row) : []

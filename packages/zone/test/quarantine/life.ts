@@ -1,0 +1,146 @@
+import { createCompiler } from '@zonemesh/core/compile/compiler.ts'
+import { createNames } from '@zonemesh/core/names/table.ts'
+import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
+import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { globalOrigin, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
+import { createMemoryStore, type MemoryContents } from '@zonemesh/shared/store/memory.ts'
+import type { Change } from '@zonemesh/shared/store/store.ts'
+import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import { createEngine } from '../../src/engine/engine.ts'
+import { createProgress } from '../../src/engine/progress.ts'
+import { createLeases } from '../../src/leases/leases.ts'
+import { createQuarantine } from '../../src/quarantine/quarantine.ts'
+import { createSecrets } from '../../src/secrets/secrets.ts'
+import { createProxyStatus } from '../../src/status/proxies.ts'
+import { createReporter } from '../../src/status/reporter.ts'
+import { createZoneStatus } from '../../src/status/status.ts'
+
+export const global = (kind: string, name: string, mesh = 'default'): ResourceKey => ({
+  origin: globalOrigin,
+  kind,
+  mesh,
+  name,
+})
+export const own = (kind: string, name: string): ResourceKey => ({ origin: 'east', kind, mesh: 'default', name })
+
+interface Options {
+  readonly contents: MemoryContents
+  readonly clock: ReturnType<typeof createVirtualClock>
+  readonly software?: string
+  /** Key texts of rows that the compiler of this life has a bug with. */
+  readonly poisonous?: readonly string[]
+}
+
+/** One life of a zone, from its store to its status, put together as `startCore` does it. */
+export async function startLife({ contents, clock, software = '1', poisonous = [] }: Options) {
+  const log = silentLog
+  const zone = 'east'
+  const store = createMemoryStore({ clock, random: createSeededRandom(contents.mark + 1) }, { contents })
+  let crashes = 0
+  const compiler = createCompiler({
+    zone,
+    faultPoint(_unit, reads) {
+      const met = reads.find((one) => poisonous.includes(one))
+      if (met === undefined) return
+      crashes += 1
+      throw new Error(`undefined is not a function in ${met}`)
+    },
+  })
+  const sealer = openSealer(undefined)
+  const holder = createAuthorityHolder({ store, sealer, zone, clock, log, commit: store.commit })
+  const names = createNames()
+  const progress = createProgress(clock)
+  const status = createProxyStatus({ clock, instanceId: 'test' })
+  const quarantine = createQuarantine({
+    store,
+    zone,
+    software,
+    compiler,
+    clock,
+    log,
+    changed: () => reporter.update(),
+  })
+  const refusals = { verdicts: () => [] }
+  const reporter = createReporter({ clock, progress, status, refusals, quarantine })
+  const served: ServedStatus[] = []
+  reporter.onUpdate((next) => served.push(next))
+  const waiting: (() => boolean)[] = []
+  const look = () => {
+    for (const [at, wake] of [...waiting.entries()].reverse()) if (wake()) waiting.splice(at, 1)
+  }
+  const engine = createEngine({
+    store,
+    compiler,
+    names,
+    secrets: createSecrets({ holder, clock, log }, () => undefined),
+    progress,
+    quarantine,
+    log,
+    namesChanged: () => undefined,
+    marked(versions) {
+      quarantine.marked(versions)
+      reporter.update()
+      look()
+    },
+  })
+  const leases = createLeases({ clock, log, remove: async () => undefined })
+  const zoneStatus = createZoneStatus({
+    store,
+    engine,
+    status,
+    refusals,
+    quarantine,
+    progress,
+    leases,
+    uplink: undefined,
+    role: 'zone',
+    zone,
+  })
+  await quarantine.load()
+  await engine.start()
+  return {
+    store,
+    engine,
+    names,
+    crashes: () => crashes,
+    /** What the newest bookmark says. */
+    verdicts: () => served.at(-1)?.verdicts ?? [],
+    report: () => zoneStatus.report(),
+    /** Resolves when everything that follows from it is compiled and stored. */
+    async put(...rows: readonly (readonly [ResourceKey, unknown])[]): Promise<void> {
+      const changes = rows.map(([key, spec]): Change => {
+        originRevision += 1
+        const stamp = { incarnation: 1, originRevision, createdAtMs: 0, modifiedAtMs: 0 }
+        // A test may write what admission would refuse.
+        return { op: 'put', key, labels: {}, spec: spec as JsonObject, ...(key.origin === zone ? {} : { stamp }) }
+      })
+      await store.commit({ changes, subject: 'test', intent: 'test' })
+      await settle()
+    },
+    settle,
+    stop: () => engine.close(),
+  }
+
+  /** What is compiled may cause commits, which are compiled again. */
+  async function settle(): Promise<void> {
+    const { revision } = await store.head()
+    if (engine.mark.value < revision) {
+      await new Promise<void>((resolve) => {
+        const isThere = () => engine.mark.value >= revision
+        waiting.push(() => {
+          if (isThere()) resolve()
+          return isThere()
+        })
+        look()
+      })
+    }
+    if ((await store.head()).revision > revision) await settle()
+  }
+}
+
+/** The owner's numbers go on over all lives. */
+let originRevision = 0
