@@ -26,6 +26,9 @@ const statementWaitMs = 10_000
 /** We give up a server that does not answer at all: TCP alone would wait for a quarter of an hour. */
 const answerWaitMs = 15_000
 
+/** Without statistics, the server would rather read and sort a whole table for each page than walk the index that has its order. */
+const planner = '-c enable_bitmapscan=off -c enable_sort=off'
+
 /** Reads the address of a database. The schema may stand in it as `?schema=`. Throws StoreOpenError without any secret. */
 export function placeOf(url: string): PostgresPlace {
   const schema = new URLSearchParams(url.split('?')[1] ?? '').get('schema') ?? 'zonemesh'
@@ -42,6 +45,7 @@ export function placeOf(url: string): PostgresPlace {
     lock_timeout: statementWaitMs,
     idle_in_transaction_session_timeout: statementWaitMs,
     query_timeout: answerWaitMs,
+    options: planner,
   }
   try {
     const { host, port, database } = new pg.Client(config)

@@ -6,12 +6,16 @@ const columns =
 
 /**
  * The statements of a store in one schema. What reads at a revision takes the horizon in the same statement, hence from the same
- * snapshot: another process may move it at any time.
+ * snapshot: another process may move it at any time. Pages are meant to be read by walking an index in their order and looking up
+ * each key; the settings of the connections (`planner`) see to that on tables of which the server has no statistics yet.
  */
 export function statementsOf(schema: string) {
   const versions = `${schema}.versions`
+  /** OFFSET 0 keeps the planner from joining the whole table for one page. */
   const isNewest = (through: string) =>
-    `NOT EXISTS (SELECT 1 FROM ${versions} n WHERE n.key = v.key AND n.revision > v.revision AND n.revision <= ${through})`
+    `NOT EXISTS (SELECT 1 FROM ${versions} n WHERE n.key = v.key AND n.revision > v.revision AND n.revision <= ${through}
+      OFFSET 0)`
+  const seen = (column: string) => `(SELECT ${column} FROM ${schema}.head)`
   const insertVersions = `INSERT INTO ${versions} SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[],
     $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::boolean[])`
   const lockHead = `SELECT * FROM ${schema}.head FOR UPDATE`
@@ -41,21 +45,21 @@ export function statementsOf(schema: string) {
     history: { text: `SELECT ${columns} FROM ${versions} v WHERE v.key = $1 ORDER BY v.revision DESC` },
     changes: {
       name: 'changes',
-      text: `SELECT h.horizon, v.* FROM ${schema}.head h LEFT JOIN LATERAL (
-          SELECT ${columns} FROM ${versions} v WHERE (v.revision, v.key) > ($2, $3) AND v.revision <= $1
-          AND ${isNewest('$1')} ORDER BY v.revision, v.key LIMIT $4
-        ) v ON true ORDER BY v.revision, v.key`,
+      text: `SELECT ${columns}, ${seen('horizon')} AS horizon FROM ${versions} v
+        WHERE (v.revision, v.key) > ($2, $3) AND v.revision <= $1 AND ${isNewest('$1')}
+        ORDER BY v.revision, v.key LIMIT $4`,
     },
     /** Only conditions that are wanted stand in it, so that the server can choose an index by them. */
-    scan: ({ kind, mesh }: Selection, isFirst: boolean) => ({
-      text: `SELECT h.horizon, coalesce($1::bigint, h.mark) AS at, v.* FROM ${schema}.head h LEFT JOIN LATERAL (
-          SELECT ${columns} FROM ${versions} v WHERE v.key > $2 AND v.key < $3 AND v.state = 'live'
-          AND v.revision <= ${isFirst ? 'coalesce($1::bigint, h.mark)' : '$1::bigint'}
+    scan: ({ kind, mesh }: Selection, isFirst: boolean) => {
+      const at = isFirst ? `coalesce($1::bigint, ${seen('mark')})` : '$1::bigint'
+      return {
+        text: `SELECT ${columns}, ${seen('horizon')} AS horizon, ${at} AS at FROM ${versions} v
+          WHERE v.key > $2 AND v.key < $3 AND v.state = 'live' AND v.revision <= ${at}
           AND ${kind === undefined ? '$5::text IS NULL' : 'v.kind = $5::text'}
           AND ${mesh === undefined ? '$6::text IS NULL' : 'v.mesh = $6::text'}
-          AND ${isNewest('coalesce($1::bigint, h.mark)')} ORDER BY v.key LIMIT $4::bigint
-        ) v ON true ORDER BY v.key`,
-    }),
+          AND ${isNewest(at)} ORDER BY v.key LIMIT $4::bigint`,
+      }
+    },
     records: {
       text: `SELECT * FROM ${schema}.records WHERE revision > $1 ORDER BY revision LIMIT $2`,
     },

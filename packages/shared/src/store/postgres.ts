@@ -239,6 +239,12 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
     return found?.['locked'] === true && next < goal
   }
 
+  /** An empty page does not tell the horizon of its snapshot. The one that is read after it is no lower. */
+  async function requireHorizon(revision: number, page: readonly Found[]): Promise<void> {
+    const horizon = page[0] ? Number(page[0]['horizon']) : (await readHead()).horizon
+    if (revision < horizon) throw new HorizonError(revision, horizon)
+  }
+
   const hints = await openHints(deps, place, (what) => void lookForMark(what === 'lost'))
   try {
     toldMark = (await readHead()).mark.revision
@@ -286,19 +292,18 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
         const { kind = null, mesh = null } = selection
         const values = [at ?? null, resume, below, want, kind, mesh]
         const page = await database.ask(sql.scan(selection, at === undefined), values)
-        at = Number(page[0]?.['at'])
-        requireHorizon(at, page)
-        const found = page.filter(({ key }) => key !== null).map(versionFrom)
-        for (const { row } of found) if (row) rows.push(row)
-        const end = found.at(-1)
-        if (found.length < want || rows.length >= limit || !end) return rows
-        resume = keyText(end.key)
+        if (page[0]) at = Number(page[0]['at'])
+        if (at !== undefined) await requireHorizon(at, page)
+        for (const { row } of page.map(versionFrom)) if (row) rows.push(row)
+        const end = page.at(-1)
+        if (page.length < want || rows.length >= limit || !end) return rows
+        resume = String(end['key'])
       }
     },
     async changesSince(after, through, { limit = rowsPerPage, resume } = {}) {
       const page = await database.ask(sql.changes, [through, ...resumeFrom(after, resume), limit])
-      requireHorizon(after, page)
-      const versions = page.filter(({ key }) => key !== null).map(versionFrom)
+      await requireHorizon(after, page)
+      const versions = page.map(versionFrom)
       const end = versions.at(-1)
       return versions.length === limit && end ? { versions, next: `${end.revision}/${keyText(end.key)}` } : { versions }
     },
@@ -328,11 +333,6 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
       await database.close()
     },
   }
-}
-
-function requireHorizon(revision: number, page: readonly Found[]): void {
-  const horizon = Number(page[0]?.['horizon'])
-  if (revision < horizon) throw new HorizonError(revision, horizon)
 }
 
 const inParts = <T>(list: readonly T[]): readonly (readonly T[])[] =>
