@@ -11,8 +11,8 @@ export interface SchemaDeps {
   readonly log: Log
 }
 
-/** The oldest server that is still maintained by its makers, and the only encoding that holds all that JSON can. */
-const serverVersionMin = 140_000
+/** Older servers get no more updates from their makers. */
+const serverVersionMin = 150_000
 
 /**
  * Keys compare by their bytes, as in every store. Labels and specs are texts, not jsonb, which would forget the order of members.
