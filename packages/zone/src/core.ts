@@ -1,12 +1,13 @@
 import { hostname } from 'node:os'
-import { createCompiler } from '@zonemesh/core/compile/compiler.ts'
+import { createCompiler, type FaultPoint } from '@zonemesh/core/compile/compiler.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
-import { type Closers, createReconciler, renewalEveryMs, repeat } from '@zonemesh/plane/lifecycle.ts'
+import { type Closers, createReconciler, type Env, renewalEveryMs, repeat } from '@zonemesh/plane/lifecycle.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
-import type { ZoneBase } from './base.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { Role, ZoneBase } from './base.ts'
 import { createEngine } from './engine/engine.ts'
 import { createProgress } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
@@ -14,32 +15,68 @@ import { createNameFeeds } from './names/feeds.ts'
 import { createAskers } from './names/resolver.ts'
 import { createQuarantine, type Quarantine } from './quarantine/quarantine.ts'
 import { createRefusals, type Refusals } from './refusals/refusals.ts'
-import { createSecrets } from './secrets/secrets.ts'
+import { createSecrets, type Secrets } from './secrets/secrets.ts'
 import { createProxyStatus } from './status/proxies.ts'
 import { createReporter } from './status/reporter.ts'
 
 /** Rows that the zone's authorities are made of. */
 const authorityKinds = new Set(['Mesh', 'MeshRoot', 'AuthorityRequest', 'AuthorityCertificate'])
 
-/** Everything between the store and the ports: rows in, tables, names and verdicts out. Has compiled the store when it resolves. */
-export async function startCore(base: ZoneBase, closers: Closers) {
-  const { clock, log, zone, store } = base
+/** What the core stands on. */
+export interface CoreBase extends Env {
+  readonly zone: string
+  readonly role: Role
+  readonly store: Store
+}
+
+/** Where certificates come from, and what keeps them new. */
+export interface CoreKeys {
+  readonly secrets: Secrets
+  /** Rows that authorities are made of have changed. */
+  wake(): void
+  close(): void
+}
+
+/** Keys of this zone, made by Web Crypto. `refresh`: a secret that was asked for is there, or is new. */
+export function createKeys(base: ZoneBase, refresh: () => void): CoreKeys {
+  const { clock, log } = base
   const holder = createAuthorityHolder(base)
   const owner = base.role === 'standalone' ? createAuthorityOwner(base) : undefined
-  const status = createProxyStatus({ clock, instanceId: hostname() })
-  const progress = createProgress(clock)
-  const names = createNames()
-  const askers = createAskers()
-  const compiler = createCompiler({ zone })
-  const nameFeeds = createNameFeeds({ names, storeId: store.id })
-  const secrets = createSecrets({ holder, clock, log }, () => engine.refresh())
-  closers.add('secrets', () => secrets.close())
+  const secrets = createSecrets({ holder, clock, log }, refresh)
   const authorities = createReconciler(log, 'the authorities of meshes', async () => {
     await owner?.reconcile()
     const changed = await holder.reconcile()
     for (const mesh of changed) secrets.forget(mesh)
-    if (changed.size > 0) engine.refresh()
+    if (changed.size > 0) refresh()
   })
+  const renewal = repeat(clock, renewalEveryMs, () => authorities.wake())
+  return {
+    secrets,
+    wake: () => void authorities.wake(),
+    close() {
+      renewal[Symbol.dispose]()
+      secrets.close()
+    },
+  }
+}
+
+/** Everything between the store and the ports: rows in, tables, names and verdicts out. Has compiled the store when it resolves. */
+export async function startCore(
+  base: CoreBase,
+  closers: Closers,
+  makeKeys: (refresh: () => void) => CoreKeys,
+  faultPoint?: FaultPoint,
+) {
+  const { clock, log, zone, store } = base
+  const status = createProxyStatus({ clock, instanceId: hostname() })
+  const progress = createProgress(clock)
+  const names = createNames()
+  const askers = createAskers()
+  const compiler = createCompiler({ zone, ...(faultPoint ? { faultPoint } : {}) })
+  const nameFeeds = createNameFeeds({ names, storeId: store.id })
+  const keys = makeKeys(() => engine.refresh())
+  const { secrets } = keys
+  closers.add('secrets and authorities', () => keys.close())
   const refusals: Refusals = createRefusals({
     store,
     zone,
@@ -69,13 +106,11 @@ export async function startCore(base: ZoneBase, closers: Closers) {
       refusals.marked(versions)
       quarantine.marked(versions)
       askers.applied(versions)
-      if (versions.some(({ key }) => authorityKinds.has(key.kind))) void authorities.wake()
+      if (versions.some(({ key }) => authorityKinds.has(key.kind))) keys.wake()
       reporter.update()
     },
   })
   closers.add('the engine', () => engine.close())
-  const renewal = repeat(clock, renewalEveryMs, () => authorities.wake())
-  closers.add('renewal', () => renewal[Symbol.dispose]())
   const leases = createLeases({
     clock,
     log,
@@ -94,7 +129,7 @@ export async function startCore(base: ZoneBase, closers: Closers) {
   await engine.start()
   await refusals.load()
   // Not waited for: names need no certificates, and proxies get their tables when they are there.
-  void authorities.wake()
+  keys.wake()
   return { status, progress, askers, compiler, nameFeeds, secrets, refusals, quarantine, reporter, engine, leases }
 }
 export type ZoneCore = Awaited<ReturnType<typeof startCore>>

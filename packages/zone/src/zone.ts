@@ -14,7 +14,7 @@ import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { openBase, type ZoneBase } from './base.ts'
-import { startCore, type ZoneCore } from './core.ts'
+import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
 import { startResolver } from './names/resolver.ts'
 import type { zoneOptions } from './options.ts'
@@ -121,7 +121,7 @@ export async function startZone(
     const zone = join ? zoneNameOf(join.token) : (config.name ?? '')
     const role = join ? 'zone' : 'standalone'
     const base = await openBase(env, config, zone, role, closers)
-    const core = await startCore(base, closers)
+    const core = await startCore(base, closers, (refresh) => createKeys(base, refresh))
     const doors = await startDoors(base, core, config, closers)
     const report = createReport()
     const uplink = startJoined(base, core, config, join, report, closers)
