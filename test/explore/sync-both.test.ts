@@ -131,7 +131,8 @@ function open(scene: Scene): void {
   }
   scene.link = link
   outward(link, { type: 'credited', bytes: 1 })
-  outward(link, { type: 'opened', position: reason ? undefined : position, reason })
+  const newest = log.position(scene.head)
+  outward(link, { type: 'opened', position: reason ? undefined : position, reason, newest })
 }
 
 function movesOf(scene: Scene): Move<Scene>[] {

@@ -113,6 +113,7 @@ function opened(from: number | undefined): Scene {
     type: 'opened',
     position: from === undefined ? undefined : log.position(from),
     reason: from === undefined ? 'new' : undefined,
+    newest: log.position(start),
   })
   return scene
 }

@@ -2,6 +2,7 @@ import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
 import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import { openSealer, type Sealer } from '@zonemesh/plane/authority/seal.ts'
 import { openServerTls, type ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
+import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
 import { type Closers, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
@@ -58,6 +59,7 @@ export async function openBase(
   const raw = await openStore(env, config, `zone "${zone}"`)
   closers.add('the store', () => raw.close())
   await requireOwnStore(raw, zone, config.store === undefined ? config.dataDir : 'its database')
+  await requireKnownStore(env, raw, { dataDir: config.dataDir, role, accepts: true })
   const sealer = openSealer(config.dataDir)
   const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
   const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]

@@ -7,6 +7,7 @@ import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { type Closers, createReconciler, type Env, renewalEveryMs, repeat } from '@zonemesh/plane/lifecycle.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { Role, ZoneBase } from './base.ts'
 import { createEngine } from './engine/engine.ts'
 import { createProgress } from './engine/progress.ts'
@@ -73,7 +74,7 @@ export async function startCore(
   const names = createNames()
   const askers = createAskers()
   const compiler = createCompiler({ zone, ...(faultPoint ? { faultPoint } : {}) })
-  const nameFeeds = createNameFeeds({ names, storeId: store.id })
+  const nameFeeds = createNameFeeds({ names, storeId: store.id, isComplete: () => engine.isComplete() })
   const keys = makeKeys(() => engine.refresh())
   const { secrets } = keys
   closers.add('secrets and authorities', () => keys.close())
@@ -93,7 +94,10 @@ export async function startCore(
   })
   const reporter = createReporter({ clock, progress, status, refusals, quarantine })
   const engine = createEngine({
+    clock,
     store,
+    startsComplete: base.role === 'standalone',
+    completes: (key) => key.kind === positionKind && key.origin === zone,
     compiler,
     names,
     quarantine,

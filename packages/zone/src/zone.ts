@@ -19,6 +19,7 @@ import { createDoor } from './door/door.ts'
 import { startResolver } from './names/resolver.ts'
 import type { zoneOptions } from './options.ts'
 import { waitHere } from './receipt.ts'
+import { releaseHere } from './release.ts'
 import { createZoneStatus } from './status/status.ts'
 import { startXdsServer } from './xds/server.ts'
 
@@ -143,6 +144,7 @@ export async function startZone(
       insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,
+      ...(uplink ? { releaseHold: (_zone, hold) => releaseHere(uplink, hold) } : {}),
       receipt: (revision, level, _zones, timeoutMs) => waitHere(base, core, revision, level, timeoutMs),
       config: { mode: 'zone', environment: 'universal', zone, ...shownValues(shown, config) } as JsonObject,
       join: { pin: base.tls.pin, proxyPort: doors.proxyPort },

@@ -14,8 +14,11 @@ export interface DnsTable {
   /** The domain we are authoritative for, lower case, without dots at its ends. */
   readonly domain: string
   readonly ttlSeconds: number
-  /** Addresses of a name in lower case; `nodata` if names exist below it only; undefined if it does not exist. */
-  lookup(name: string, clientAddress: string): readonly string[] | 'nodata' | undefined
+  /**
+   * Addresses of a name in lower case; `nodata` if names exist below it only; undefined if it does not exist; `unknown` if
+   * that cannot be said at present, so that nobody remembers a no.
+   */
+  lookup(name: string, clientAddress: string): readonly string[] | 'nodata' | 'unknown' | undefined
 }
 
 const negativeTtlSeconds = 1
@@ -46,6 +49,7 @@ export function answer(bytes: Uint8Array, table: DnsTable, context: AnswerContex
   if (name !== table.domain && !name.endsWith(`.${table.domain}`)) return { type: 'forward', query }
   if (query.qclass !== classIn && query.qclass !== classAny) return plain(query, rcodes.refused, context)
   const found = name === table.domain ? 'nodata' : table.lookup(name, context.clientAddress)
+  if (found === 'unknown') return plain(query, rcodes.servFail, context)
   const wantsAddress = query.qtype === qtypes.a || query.qtype === qtypes.any
   const reply: Reply = {
     rcode: found === undefined ? rcodes.nxDomain : rcodes.noError,

@@ -14,6 +14,13 @@ interface Deps {
 }
 
 export const formerStayMs = 300_000
+
+/** What remains of a zone's lost store. */
+export interface Former {
+  readonly rows: number
+  /** By this process; a restart gives the time anew. */
+  readonly expiresInMs: number
+}
 const changesMax = 900
 
 const formerKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: formerKind, mesh: '', name: zone })
@@ -79,8 +86,12 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
       const changes: Change[] = [{ op: 'delete', key: formerKey(zone), expect: { present: true } }]
       return (await store.commit({ subject, intent: `keep what remained of zone ${zone}`, changes })).ok
     },
-    /** How many rows stay, by zone, when last looked. */
-    rowsByZone: (): ReadonlyMap<string, number> => rowsByZone,
+    /** What stays, by zone, when last looked. */
+    byZone(): ReadonlyMap<string, Former> {
+      const sinceMs = (zone: string) => seen.get(zone)?.atMs ?? clock.monotonicMs()
+      const leftMs = (zone: string) => Math.max(0, sinceMs(zone) + stayMs - clock.monotonicMs())
+      return new Map([...rowsByZone].map(([zone, rows]) => [zone, { rows, expiresInMs: Math.round(leftMs(zone)) }]))
+    },
   }
 }
 export type Formers = ReturnType<typeof createFormers>

@@ -6,7 +6,7 @@ import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
 import type { Channel, Listen, OnCall } from '../transport/transport.ts'
 import { isNewest, nextEpoch } from './epochs.ts'
-import { createFormers, formerStayMs } from './formers.ts'
+import { createFormers, type Former, formerStayMs } from './formers.ts'
 import { firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
 import { type Goodbye, type GoodbyeCode, type Hello, protocolVersion, type ReplaceReason } from './log/messages.ts'
@@ -52,8 +52,8 @@ export interface SyncServer extends AsyncDisposable {
   release(zone: string): boolean
   /** Keeps what remains of a zone's lost store. False when nothing does. */
   keep(zone: string, subject: string): Promise<boolean>
-  /** Rows that remain of lost stores, by zone. */
-  formers(): ReadonlyMap<string, number>
+  /** What remains of lost stores, by zone. */
+  formers(): ReadonlyMap<string, Former>
   /** Ends the session of a zone, if it has one; the zone dials again and is authenticated anew. */
   disconnect(zone: string, reason: string): void
 }
@@ -66,6 +66,8 @@ interface Holder {
   mark: number
   /** It has told all that it had in this session. */
   complete: boolean
+  /** The origins that a replacement in this session has named: of all others the zone may have rows that are gone. */
+  named: ReadonlySet<string> | undefined
 }
 
 /** A hint that is lost costs this long. One read for all zones. */
@@ -116,8 +118,9 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     const stored = holder.session.stored()
     if (holder.complete || stored?.store !== holder.hello.storeId || stored.revision < holder.mark) return
     holder.complete = true
-    for (const [other, { session, hello }] of holderByZone) {
-      if (other !== zone && hello.uncovered.includes(zone)) session.late([zone])
+    for (const [other, { session, hello, named }] of holderByZone) {
+      const isUnnamed = (origin: string) => hello.position !== undefined && named?.has(origin) === false
+      if (other !== zone && (hello.uncovered.includes(zone) || isUnnamed(zone))) session.late([zone])
     }
   }
 
@@ -137,7 +140,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     if (refusal || closing) {
       const goodbye: Goodbye = refusal ?? { code: 'shutdown', reason: 'this control plane is stopping' }
       log.warn({ zone, host: hello.host, code: goodbye.code }, `refused a session: ${goodbye.reason}`)
-      board.refused(zone, goodbye.reason)
+      board.refused(zone, goodbye)
       return leave(channel, goodbye)
     }
     const former = holderByZone.get(zone)
@@ -167,7 +170,11 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         formerBelow: hello.incarnation,
         formerStays: (rows) => formers.stays(zone, hello.incarnation, rows),
         guards: [guard],
-        originsAt: (at, reason) => originsAt(zone, at, reason),
+        async originsAt(at, reason) {
+          const origins = await originsAt(zone, at, reason)
+          holder.named = new Set(origins)
+          return origins
+        },
         changesSince,
         derive: deps.derive ?? (async () => []),
         served: () => nothingServed,
@@ -182,7 +189,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         },
       },
     )
-    const holder: Holder = { session, hello, epoch, mark: Number.POSITIVE_INFINITY, complete: false }
+    const holder: Holder = { session, hello, epoch, mark: Number.POSITIVE_INFINITY, complete: false, named: undefined }
     holderByZone.set(zone, holder)
     session.late(hello.uncovered.filter((origin) => holderByZone.get(origin)?.complete))
     const stored = hello.position?.store === store.id ? hello.position.revision : 0
@@ -190,7 +197,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
     void session.done.then((end) => {
       if (holderByZone.get(zone) === holder) holderByZone.delete(zone)
-      board.ended(zone, end.reason)
+      board.ended(zone, end)
       log.info({ zone, epoch, code: end.goodbye?.code }, `the session of a zone ended: ${end.reason}`)
     })
   }
@@ -232,7 +239,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
       return true
     },
     keep: (zone, subject) => formers.keep(zone, subject),
-    formers: () => formers.rowsByZone(),
+    formers: () => formers.byZone(),
     disconnect: (zone, reason) => holderByZone.get(zone)?.session.end('failed', reason),
     async [Symbol.asyncDispose]() {
       closing = true

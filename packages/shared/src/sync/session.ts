@@ -366,7 +366,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     localMark = await store.mark()
     const reason = await replaceReason(store, options.peerPosition)
     outward({ type: 'credited', bytes: options.creditBytes })
-    outward({ type: 'opened', position: reason ? undefined : options.peerPosition, reason })
+    outward({ type: 'opened', position: reason ? undefined : options.peerPosition, reason, newest: localMark })
     if (options.position) options.onApplied({ position: options.position, localMark, written: [] })
     if (!ending) pulse.beat()
     channel.onMessage(receive)

@@ -175,7 +175,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       channel.end()
       return { refused: false, reason: goodbye.reason, wasConnected: true }
     }
-    return converse(channel, first.welcome, uncovered)
+    return await converse(channel, first.welcome, uncovered)
   }
 
   /** The global has seen rows of ours that this store does not know of. */

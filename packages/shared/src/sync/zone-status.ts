@@ -1,7 +1,8 @@
 import type { JsonObject } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
-import type { Bookmark, Counters, Hello, Hold, Report, Verdict } from './log/messages.ts'
+import type { Bookmark, Counters, Goodbye, GoodbyeCode, Hello, Hold, Report, Verdict } from './log/messages.ts'
 import { silenceMaxMs } from './pulse.ts'
+import type { SessionEnd } from './session.ts'
 
 /** What the global knows of one zone's session. Revisions are the global's, but for `up`, which are the zone's. */
 export interface ZoneStatus {
@@ -37,6 +38,10 @@ export interface ZoneStatus {
   readonly report: Readonly<Record<string, JsonObject>>
   /** What the zone was told when its last session was refused or ended. */
   readonly lastEnd: string | undefined
+  /** Of the same; undefined if the connection was lost without a word. */
+  readonly lastEndCode: GoodbyeCode | undefined
+  /** Wall clock of the same. */
+  readonly lastEndAtMs: number
 }
 
 /** When a zone first told that it had a revision: monotonic clock, oldest first. */
@@ -108,11 +113,13 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         ...served,
       })
     },
-    ended(zone: string, lastEnd: string) {
-      update(zone, { connected: false, sinceMs: clock.wallMs(), lastEnd })
+    ended(zone: string, { reason, goodbye }: SessionEnd) {
+      const nowMs = clock.wallMs()
+      const end = { lastEnd: reason, lastEndCode: goodbye?.code, lastEndAtMs: nowMs }
+      update(zone, { connected: false, sinceMs: nowMs, ...end })
     },
-    refused(zone: string, lastEnd: string) {
-      update(zone, { lastEnd })
+    refused(zone: string, { reason, code }: Goodbye) {
+      update(zone, { lastEnd: reason, lastEndCode: code, lastEndAtMs: clock.wallMs() })
     },
     bookmark(zone: string, bookmark: Bookmark, own: { readonly sent: number; readonly stored: number }) {
       const former = statusByZone.get(zone) ?? blank(zone)
@@ -189,4 +196,6 @@ const blank = (zone: string): ZoneStatus => ({
   counters: noCounters,
   report: {},
   lastEnd: undefined,
+  lastEndCode: undefined,
+  lastEndAtMs: 0,
 })

@@ -1,6 +1,7 @@
 import { withCommit } from '@zonemesh/plane/with-commit.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { isNewer } from '@zonemesh/shared/resource/resource.ts'
+import { stateAt } from '@zonemesh/shared/store/state.ts'
 import type { Change, Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/store/store.ts'
 
 /** Something the zone decides by itself whenever rows change: virtual addresses, announced services. */
@@ -67,10 +68,7 @@ export function deriveOnCommit(
 /** Gives the derivations all live rows, before the first commit. */
 export async function loadDerivations(store: Store, derivations: readonly Derivation[]): Promise<void> {
   const { revision } = await store.head()
-  let resume: string | undefined
-  do {
-    const page = await store.changesSince(0, revision, { limit: 1000, ...(resume === undefined ? {} : { resume }) })
-    for (const derivation of derivations) derivation.applied(page.versions)
-    resume = page.next
-  } while (resume !== undefined)
+  for await (const versions of stateAt(store, revision)) {
+    for (const derivation of derivations) derivation.applied(versions)
+  }
 }

@@ -8,7 +8,10 @@ import {
 } from '@zonemesh/core/emit/table.ts'
 import type { Names } from '@zonemesh/core/names/table.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import { keyText, parseKeyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
+import { changesAfter, stateAt } from '@zonemesh/shared/store/state.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
@@ -24,6 +27,13 @@ interface Deps {
   readonly secrets: Secrets
   readonly progress: Progress
   readonly log: Log
+  readonly clock: Clock
+  /**
+   * False for a zone under a global: until a row says that a first round of the global is here, its tables would take from
+   * Envoys what they have, because the store was lost and not because anybody meant it.
+   */
+  readonly startsComplete: boolean
+  readonly completes: (key: ResourceKey) => boolean
   /** Names of these meshes are other ones now. */
   readonly namesChanged: (meshes: ReadonlySet<string>) => void
   /** A mark was compiled and handed out. */
@@ -37,7 +47,14 @@ interface Feed {
   compiled: ProxyTable | undefined
 }
 
-const pageRows = 500
+const retryMs = 1_000
+
+const goneVersion = (text: string, revision: number): Version => ({
+  key: parseKeyText(text),
+  revision,
+  state: 'forgotten',
+  stamp: { incarnation: 0, originRevision: 0, createdAtMs: 0, modifiedAtMs: 0 },
+})
 
 /**
  * The loop from store to tables: reads what changed up to the newest mark, compiles what reads it, and hands new tables
@@ -48,9 +65,13 @@ export function createEngine(deps: Deps) {
   const markRead = createLatest(0)
   /** Numbers tables: several may be of one mark, and each is answered for itself. */
   let serial = 0
+  /** Key texts of all rows that were read. */
+  const known = new Set<string>()
+  let complete = deps.startsComplete
   let running = false
   let again = false
   let closed = false
+  let retry: Disposable | undefined
 
   function publish(proxy: string, feed: Feed): void {
     const compiled = deps.compiler.table(proxy, feed.facts)
@@ -95,6 +116,7 @@ export function createEngine(deps: Deps) {
   }
 
   function publishEach(proxies: Iterable<string>): void {
+    if (!complete) return
     for (const proxy of proxies) {
       const feed = feeds.get(proxy)
       if (!feed) continue
@@ -107,18 +129,15 @@ export function createEngine(deps: Deps) {
     }
   }
 
-  async function readTo(revision: number): Promise<Version[]> {
+  /** What changed, or, where the log does not reach back so far, everything, and what is there no more. */
+  async function readTo(revision: number): Promise<readonly Version[]> {
+    const changes = markRead.value > 0 ? await changesAfter(deps.store, markRead.value, revision) : undefined
+    if (changes) return changes
     const versions: Version[] = []
-    let resume: string | undefined
-    do {
-      const page = await deps.store.changesSince(markRead.value, revision, {
-        limit: pageRows,
-        ...(resume === undefined ? {} : { resume }),
-      })
-      versions.push(...page.versions)
-      resume = page.next
-    } while (resume !== undefined)
-    return versions
+    for await (const page of stateAt(deps.store, revision)) versions.push(...page)
+    const found = new Set(versions.map(({ key }) => keyText(key)))
+    const gone = [...known].filter((text) => !found.has(text))
+    return [...versions, ...gone.map((text) => goneVersion(text, revision))]
   }
 
   function withoutHeld(version: Version): Version {
@@ -131,12 +150,19 @@ export function createEngine(deps: Deps) {
     if (revision <= markRead.value) return
     const versions = await readTo(revision)
     if (closed) return
+    for (const { key, state } of versions) {
+      if (state === 'live') known.add(keyText(key))
+      else known.delete(keyText(key))
+    }
     const touched = deps.compiler.apply(versions, revision)
     const meshes = deps.names.apply(versions.map(withoutHeld))
     markRead.set(revision)
-    publishAll(touched)
+    const isFirst = !complete && versions.some(({ key, state }) => state === 'live' && deps.completes(key))
+    complete ||= isFirst
+    publishAll(isFirst ? feeds.keys() : touched)
     deps.progress.compiled(revision)
-    if (meshes.size > 0) deps.namesChanged(meshes)
+    if (isFirst) deps.namesChanged(new Set(deps.names.meshes()))
+    else if (meshes.size > 0) deps.namesChanged(meshes)
     deps.marked(versions)
   }
 
@@ -153,6 +179,8 @@ export function createEngine(deps: Deps) {
       } while (again && !closed)
     } catch (thrown) {
       deps.log.error({ err: thrown }, `cannot read the store: ${messageOf(thrown)}`)
+      retry?.[Symbol.dispose]()
+      retry = deps.clock.after(retryMs, () => void run())
     } finally {
       running = false
     }
@@ -190,9 +218,12 @@ export function createEngine(deps: Deps) {
       feeds.get(proxy)?.table.value?.resources.get(typeUrl)?.get(name),
     problemsOf: (proxy: string): ProxyTable['problems'] => feeds.get(proxy)?.compiled?.problems ?? [],
     needsOf: (proxy: string): ProxyTable['secretNeeds'] => feeds.get(proxy)?.compiled?.secretNeeds ?? [],
+    /** Whether what is compiled is all that it should be, and not what is left of a lost store. */
+    isComplete: (): boolean => complete,
     live: (): readonly string[] => [...feeds.keys()],
     close(): void {
       closed = true
+      retry?.[Symbol.dispose]()
       listening[Symbol.dispose]()
     },
   }

@@ -23,7 +23,12 @@ interface Open {
 }
 
 /** What each proxy may resolve, kept up to date: the names of its mesh that it has listeners for. */
-export function createNameFeeds(deps: { readonly names: Names; readonly storeId: string }) {
+export function createNameFeeds(deps: {
+  readonly names: Names
+  readonly storeId: string
+  /** Before that a name that is not there may only not be there yet. */
+  readonly isComplete: () => boolean
+}) {
   const open = new Set<Open>()
   const parents = new Map<string, ReadonlySet<string>>()
   let revision = 0
@@ -60,24 +65,30 @@ export function createNameFeeds(deps: { readonly names: Names; readonly storeId:
       const known = spec()
       if (mesh !== '' && (!known || dataplaneRole(known) !== 'builtin')) {
         open.add(one)
-        names.set(tableFor(one))
+        if (deps.isComplete()) names.set(tableFor(one))
       }
       return { names, close: () => void open.delete(one) }
     },
     changed(meshes: ReadonlySet<string>): void {
+      if (!deps.isComplete()) return
       revision += 1
       for (const mesh of meshes) parents.delete(mesh)
       for (const one of open) if (meshes.has(one.mesh)) one.names.set(tableFor(one))
     },
     /** What a proxy may reach has become known. */
     refresh(mesh: string): void {
+      if (!deps.isComplete()) return
       for (const one of open) if (one.mesh === mesh) one.names.set(tableFor(one))
     },
-    /** The zone resolver's answer: the base is the same for everybody. `nodata` where names stand below only. */
-    lookup(mesh: string, name: string): readonly string[] | 'nodata' | undefined {
+    /**
+     * The zone resolver's answer: the base is the same for everybody. `nodata` where names stand below only; `unknown` while
+     * a zone does not know what it should have.
+     */
+    lookup(mesh: string, name: string): readonly string[] | 'nodata' | 'unknown' | undefined {
       const entry = deps.names.forMesh(mesh).get(name)
       const address = entry && addressFor(entry.number, undefined)
       if (address) return [address]
+      if (!deps.isComplete()) return 'unknown'
       return parentsOf(mesh).has(name) ? 'nodata' : undefined
     },
   }

@@ -1,8 +1,9 @@
 import { unservedFields } from '@zonemesh/plane/status/shown.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
-import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import { isCurrent, type Uplink, type UplinkState } from '@zonemesh/shared/sync/uplink.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
 import type { Leases } from '../leases/leases.ts'
@@ -13,6 +14,7 @@ import type { ProxyStatus } from './proxies.ts'
 
 interface Deps {
   readonly store: Store
+  readonly clock: Clock
   readonly engine: Engine
   readonly status: ProxyStatus
   readonly refusals: Pick<Refusals, 'verdicts'>
@@ -52,24 +54,13 @@ export function createZoneStatus(deps: Deps) {
           ...(problems.length > 0 ? { reason: problems.map((one) => `${one.source}: ${one.reason}`).join('; ') } : {}),
         }
       })
-      const uplink = deps.uplink?.state.value
       return {
         role: deps.role,
         zone: deps.zone,
         store: deps.store.id,
         revision: head.revision,
         compiled: deps.engine.mark.value,
-        ...(uplink
-          ? {
-              uplink: {
-                phase: uplink.phase,
-                reason: uplink.reason,
-                since: new Date(uplink.sinceMs).toISOString(),
-                global: uplink.globalStoreId ?? '',
-                revision: uplink.position?.revision ?? 0,
-              },
-            }
-          : {}),
+        ...(deps.uplink ? { uplink: uplinkReport(deps.uplink.state.value, deps.clock.monotonicMs()) } : {}),
         proxies,
         verdicts: [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((one) => ({
           key: one.source,
@@ -85,5 +76,25 @@ export function createZoneStatus(deps: Deps) {
         unserved: await unservedFields(deps.store),
       }
     },
+  }
+}
+
+/** `current` is said of what the global's own stream has confirmed, within the time after which silence ends a session. */
+function uplinkReport(state: UplinkState, nowMs: number): JsonObject {
+  const { phase, reason, epoch, position, globalStoreId, globalMark, hold, heardAtMs } = state
+  const revision = position?.revision ?? 0
+  const isSame = position === undefined || position.store === globalStoreId
+  return {
+    phase,
+    reason,
+    since: new Date(state.sinceMs).toISOString(),
+    global: globalStoreId ?? '',
+    revision,
+    current: isCurrent(state, nowMs),
+    ...(epoch === undefined ? {} : { epoch }),
+    ...(phase === 'connected' && isSame ? { lagRevisions: Math.max(0, globalMark - revision) } : {}),
+    ...(Number.isFinite(heardAtMs) ? { heardMsAgo: Math.round(nowMs - heardAtMs) } : {}),
+    up: { sent: state.sent, stored: state.storedByGlobal },
+    ...(hold ? { hold: { ...hold } } : {}),
   }
 }

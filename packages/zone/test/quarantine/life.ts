@@ -73,6 +73,9 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     for (const [at, wake] of [...waiting.entries()].reverse()) if (wake()) waiting.splice(at, 1)
   }
   const engine = createEngine({
+    clock,
+    startsComplete: true,
+    completes: () => true,
     store,
     compiler,
     names,
@@ -89,6 +92,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
   })
   const leases = createLeases({ clock, log, remove: async () => undefined })
   const zoneStatus = createZoneStatus({
+    clock,
     store,
     engine,
     status,

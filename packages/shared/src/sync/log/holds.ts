@@ -37,7 +37,9 @@ function removalsByCommit(round: Pick<RoundToJudge, 'origin' | 'rows'>): Map<str
 export const isSuspicious = (round: Pick<RoundToJudge, 'origin' | 'rows'>): boolean =>
   [...removalsByCommit(round).values()].some((group) => group.length > removalsMax)
 
-const isMass = (removed: number, total: number) => removed > removalsMax && removed > total * removedShareMax
+/** The same at the source and at a zone: what the one lets go undeclared, the other does not hold. */
+export const isMass = (removed: number, total: number): boolean =>
+  removed > removalsMax && removed > total * removedShareMax
 
 /**
  * Why a round must wait for an operator; undefined if it need not. Judged per commit of its owner, however many of them a

@@ -12,7 +12,13 @@ export interface Candidate {
 
 export type OutboundEvent =
   /** The peer told its position, and this store what it thinks of it. Once, and first. */
-  | { readonly type: 'opened'; readonly position: Position | undefined; readonly reason: ReplaceReason | undefined }
+  | {
+      readonly type: 'opened'
+      readonly position: Position | undefined
+      readonly reason: ReplaceReason | undefined
+      /** The newest mark here at this moment. */
+      readonly newest: Position
+    }
   | { readonly type: 'woken' }
   /** `frameBytes`: about what the link carries in a second, where that is known. */
   | { readonly type: 'credited'; readonly bytes: number; readonly frameBytes?: number }
@@ -100,6 +106,7 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
   switch (event.type) {
     case 'opened':
       state.opened = true
+      state.newest = event.newest
       state.position = event.position
       state.reason = event.reason
       return startRound(state)

@@ -1,0 +1,93 @@
+import { keyText } from '../resource/resource.ts'
+import type { Version } from '../store/store.ts'
+
+/** One version as a judge sees it: who may change it, its owner's stamp, and a hash of its content. */
+export interface SeenVersion {
+  readonly key: string
+  readonly origin: string
+  readonly state: 'live' | 'deleted' | 'forgotten'
+  readonly incarnation: number
+  readonly originRevision: number
+  readonly content: string
+}
+
+/**
+ * What happened in a mesh, as its judges need it: recorded by the simulator from the inside, or by `zonemesh chaos` from what
+ * running planes tell. Times are those of one clock, in milliseconds.
+ */
+export type HistoryEvent = { readonly atMs: number } & (
+  | {
+      readonly type: 'written'
+      /** `global` or the name of a zone: whose store. */
+      readonly plane: string
+      readonly store: string
+      /** Counts how often the store was lost or exchanged for an older copy. */
+      readonly life: number
+      readonly revision: number
+      readonly mark: boolean
+      readonly versions: readonly SeenVersion[]
+    }
+  /** The store of a plane was lost or exchanged for an older copy. */
+  | { readonly type: 'store-exchanged'; readonly plane: string; readonly life: number }
+  /** An operator let through what a zone held. */
+  | { readonly type: 'released'; readonly zone: string }
+  /** What remained of a former store of a zone has expired. */
+  | { readonly type: 'expired'; readonly zone: string }
+  /** A zone has taken a mark of the global. */
+  | {
+      readonly type: 'applied'
+      readonly zone: string
+      readonly session: string
+      readonly store: string
+      readonly revision: number
+    }
+  /** A zone has begun to take the rows of these origins anew: an announced replacement. */
+  | { readonly type: 'replaced'; readonly zone: string; readonly origins: readonly string[] }
+  /** Somebody says that a zone has all there is of this store of the global. */
+  | { readonly type: 'claimed'; readonly by: string; readonly zone: string; readonly store: string }
+  /** What a zone shows of two rows that were always written together. */
+  | { readonly type: 'pair'; readonly zone: string; readonly left: string; readonly right: string }
+  /** A zone answers a name with an address; undefined: not at all any more. */
+  | {
+      readonly type: 'answered'
+      readonly zone: string
+      readonly service: string
+      readonly address: string | undefined
+    }
+  /** A receipt told that a zone has a revision of this store. */
+  | { readonly type: 'receipt'; readonly zone: string; readonly store: string; readonly revision: number }
+  /** How long a good commit took to a zone. */
+  | { readonly type: 'lag'; readonly zone: string; readonly ms: number }
+  | {
+      readonly type: 'request'
+      readonly from: string
+      readonly to: string
+      readonly ok: boolean
+      readonly reason: string
+    }
+  /** After healing and the stated time: what a plane holds and what it should. */
+  | {
+      readonly type: 'final'
+      readonly plane: string
+      readonly missing: readonly string[]
+      readonly surplus: readonly string[]
+    }
+)
+
+/** Why a guarantee does not hold, with the place in the history. */
+export interface Violation {
+  readonly guarantee: string
+  readonly atMs: number
+  readonly reason: string
+}
+
+export type Judge = (history: readonly HistoryEvent[]) => readonly Violation[]
+
+export const seen = (version: Version, content: string): SeenVersion => ({
+  key: keyText(version.key),
+  origin: version.key.origin,
+  state: version.state,
+  incarnation: version.stamp.incarnation,
+  originRevision: version.stamp.originRevision,
+  content,
+})

@@ -1,0 +1,29 @@
+import { judgeOrdered } from './g1-ordered.ts'
+import { judgeAtomic } from './g2-atomic.ts'
+import { judgeReliable } from './g3-reliable.ts'
+import { judgeResumable } from './g4-resumable.ts'
+import { judgeOwnerOnly } from './g5-owner-only.ts'
+import { judgeNoFalseDelete } from './g6-no-false-delete.ts'
+import { judgeHonestStatus } from './g8-honest-status.ts'
+import { judgeNameSafety } from './g9-name-safety.ts'
+import { judgeTraffic } from './g10-traffic.ts'
+import type { HistoryEvent, Violation } from './history.ts'
+
+/** All guarantees that one history can show. G7 compares two, and is asked for by itself. */
+export function judgeAll(
+  history: readonly HistoryEvent[],
+  options: { readonly quarantineMs: number },
+): readonly Violation[] {
+  const judges = [
+    judgeOrdered,
+    judgeAtomic,
+    judgeReliable,
+    judgeResumable,
+    judgeOwnerOnly,
+    judgeNoFalseDelete,
+    judgeHonestStatus,
+    judgeNameSafety(options.quarantineMs),
+    judgeTraffic,
+  ]
+  return judges.flatMap((judge) => judge(history)).sort((a, b) => a.atMs - b.atMs)
+}

@@ -1,0 +1,163 @@
+import { createMemoryContents, createMemoryStore, type MemoryContents } from '@zonemesh/shared/store/memory.ts'
+import type { Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/store/store.ts'
+import type { Process, World } from './world.ts'
+
+/** What a commit wrote, whoever made it. */
+export interface Written {
+  readonly store: string
+  readonly revision: number
+  readonly commitId: string
+  readonly subject: string
+  readonly isMark: boolean
+  readonly versions: readonly Version[]
+}
+
+/** What outlives a process. */
+export interface Disk {
+  contents: MemoryContents
+  /** How often its contents were exchanged for others. */
+  life: number
+  backup: MemoryContents | undefined
+  /** The next write is the last thing that its process does. */
+  crash: 'before' | 'after' | undefined
+  /** Writes and reads are refused for a while. */
+  isDown: boolean
+  readonly others: Set<{ readonly process: Process; readonly wake: () => void }>
+}
+
+export function createDisk(world: World, process: Pick<Process, 'clock'>): Disk {
+  const deps = { clock: process.clock, random: world.random }
+  const contents = createMemoryContents(deps)
+  return { contents, life: 0, backup: undefined, crash: undefined, isDown: false, others: new Set() }
+}
+
+/** A copy that goes its own way from here on. Rows are immutable and shared. */
+export const copyOf = (contents: MemoryContents): MemoryContents => ({
+  ...contents,
+  versionsByKey: new Map([...contents.versionsByKey].map(([key, versions]) => [key, [...versions]])),
+  sortedKeys: undefined,
+  log: [...contents.log],
+  records: [...contents.records],
+  notes: new Map(contents.notes),
+})
+
+interface Waiting {
+  readonly commit: Commit
+  readonly resolve: (outcome: CommitOutcome) => void
+  readonly reject: (cause: unknown) => void
+}
+
+const never = new Promise<never>(() => {})
+
+/**
+ * The memory store as a process sees it that can die: writes take time, and may be the last thing it does. Several processes
+ * may share a disk: each hears of the others' commits a little later, or not at all.
+ */
+export function openDisk(
+  world: World,
+  process: Process,
+  disk: Disk,
+  options: { readonly horizonRevisions: number; readonly onWritten: (written: Written) => void },
+): Store {
+  const { contents } = disk
+  const inner = createMemoryStore(
+    { clock: process.clock, random: world.random },
+    { contents, horizonRevisions: options.horizonRevisions },
+  )
+  const listeners = new Set<() => void>()
+  const tell = () => {
+    for (const listener of [...listeners]) listener()
+  }
+  const self = { process, wake: tell }
+  disk.others.add(self)
+  process.onKill(() => disk.others.delete(self))
+  inner.onMark(() => {
+    tell()
+    for (const other of disk.others) {
+      // A hint that is lost now and then.
+      if (other !== self && world.random.fraction() < 0.8) other.process.after(1, other.wake)
+    }
+  })
+
+  let waiting: Waiting[] = []
+  let running = false
+
+  async function drain(): Promise<void> {
+    running = true
+    while (waiting.length > 0) {
+      await process.sleep(0.1 + process.random.fraction() * 2)
+      if (disk.crash === 'before') {
+        disk.crash = undefined
+        process.kill()
+      }
+      if (!process.isAlive()) return
+      const group = waiting
+      waiting = []
+      if (disk.isDown) {
+        for (const entry of group) entry.reject(new Error('the store does not answer'))
+        continue
+      }
+      // Handed over in one turn: they share a transaction.
+      const outcomes = await Promise.all(group.map(({ commit }) => inner.commit(commit)))
+      outcomes.forEach((outcome, index) => {
+        const commit = group[index]?.commit
+        if (!outcome.ok || outcome.written.length === 0 || !commit) return
+        const { store, revision, commitId } = outcome.position
+        const { subject } = commit
+        options.onWritten({
+          store,
+          revision,
+          commitId,
+          subject,
+          isMark: commit.mark !== false,
+          versions: outcome.written,
+        })
+      })
+      if (disk.crash === 'after') {
+        disk.crash = undefined
+        process.kill()
+      }
+      if (!process.isAlive()) return
+      await process.sleep(0.1)
+      group.forEach((entry, index) => {
+        const outcome = outcomes[index]
+        if (outcome) entry.resolve(outcome)
+      })
+    }
+    running = false
+  }
+
+  /** Nothing that a dead process waits for ever comes. */
+  const while_ = async <T>(task: () => Promise<T>): Promise<T> => {
+    if (disk.isDown) throw new Error('the store does not answer')
+    const value = await task()
+    return process.isAlive() ? value : never
+  }
+
+  return {
+    id: inner.id,
+    get incarnation() {
+      return inner.incarnation
+    },
+    notes: inner.notes,
+    raiseIncarnation: (atLeast) => while_(() => inner.raiseIncarnation(atLeast)),
+    head: () => while_(() => inner.head()),
+    mark: () => while_(() => inner.mark()),
+    commit: (commit) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ commit, resolve, reject })
+        if (!running) void drain()
+      }),
+    get: (key) => while_(() => inner.get(key)),
+    scan: (selection, scanOptions) => while_(() => inner.scan(selection, scanOptions)),
+    changesSince: (after, through, page) => while_(() => inner.changesSince(after, through, page)),
+    history: (key) => while_(() => inner.history(key)),
+    records: (page) => while_(() => inner.records(page)),
+    standing: (position) => while_(() => inner.standing(position)),
+    onMark(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+    close: () => inner.close(),
+  }
+}

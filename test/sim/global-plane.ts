@@ -1,0 +1,50 @@
+import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { sightRules } from '@zonemesh/plane/sight.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
+import { openDisk } from './disk.ts'
+import type { Scene } from './scene.ts'
+import type { Process } from './world.ts'
+
+/** One process of the global: the real sync server over the shared disk. */
+export interface GlobalPlane {
+  readonly process: Process
+  readonly store: Store
+  readonly sync: SyncServer
+}
+
+/** Tokens are names here; who is disabled is told by the Zone, as in the real plane. */
+async function authenticate(store: Store, token: string) {
+  const row = (await store.get({ origin: globalOrigin, kind: 'Zone', mesh: '', name: token }))?.row
+  // The kind says what its spec is.
+  if (row && isEnabled(row.spec as ZoneSpec)) return { ok: true, value: { zone: token } } as const
+  return { ok: false, error: `there is no enabled Zone "${token}"` } as const
+}
+
+export async function startGlobalPlane(scene: Scene, index: number): Promise<GlobalPlane> {
+  const { world, network, options } = scene
+  const process = world.createProcess(`global-${index}`, scene.wallOf(`global-${index}`))
+  const store = openDisk(world, process, scene.globalDisk, {
+    horizonRevisions: options.horizonRevisions,
+    onWritten: (written) => scene.written('global', scene.globalDisk, written),
+  })
+  const sync = await startSyncServer(
+    {
+      store,
+      clock: process.clock,
+      log: silentLog,
+      rules: sightRules,
+      authenticate: (token) => authenticate(store, token),
+    },
+    {
+      listen: [network.listen(index, process)],
+      version: 'sim',
+      hostname: process.name,
+      replicas: true,
+      formerStayMs: options.formerStayMs,
+    },
+  )
+  return { process, store, sync }
+}

@@ -1,0 +1,151 @@
+import { typeUrls } from '@zonemesh/core/emit/table.ts'
+import { sightRules } from '@zonemesh/plane/sight.ts'
+import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
+import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { sightOfGlobal, sightOfZone } from '@zonemesh/shared/sync/log/who-sees.ts'
+import { isCurrent } from '@zonemesh/shared/sync/uplink.ts'
+import { gatewayName } from './content.ts'
+import type { Disk } from './disk.ts'
+import type { Scene } from './scene.ts'
+
+const services = (scene: Scene) => [
+  ...scene.zones.map((zone) => `stable-${zone}`),
+  ...Array.from({ length: 6 }, (_, index) => `churn-${index}`),
+]
+
+/** Looks at everything a person could look at, and writes it down. */
+export function createObserver(scene: Scene) {
+  const answers = new Map<string, string | undefined>()
+  const reached = new Set<string>()
+
+  function claims(): void {
+    for (const { process, sync, store } of scene.globals.values()) {
+      for (const [zone, status] of sync.zones()) {
+        if (status.current) scene.record({ type: 'claimed', by: process.name, zone, store: store.id })
+      }
+    }
+    for (const { zone, process, uplink } of scene.planes.values()) {
+      const state = uplink.state.value
+      if (isCurrent(state, process.clock.monotonicMs()))
+        scene.record({ type: 'claimed', by: zone, zone, store: state.globalStoreId ?? '' })
+    }
+  }
+
+  async function pairs(): Promise<void> {
+    for (const { zone, store, core } of [...scene.planes.values()]) {
+      const rows = await rowsAt(scene.zoneDisk(zone), 'Timeout', core.engine.mark.value)
+      const side = (name: string) => canonicalJson(rows.find((row) => row.key.name === name)?.spec ?? null)
+      if (store) scene.record({ type: 'pair', zone, left: side('pair-left'), right: side('pair-right') })
+    }
+  }
+
+  function names(): void {
+    for (const { zone, core } of scene.planes.values()) {
+      for (const service of services(scene)) {
+        const found = core.nameFeeds.lookup('default', `${service}.mesh`)
+        const address = Array.isArray(found) ? String(found[0]) : undefined
+        const name = `${zone} ${service}`
+        if (answers.get(name) === address && answers.has(name)) continue
+        answers.set(name, address)
+        scene.record({ type: 'answered', zone, service, address })
+      }
+    }
+  }
+
+  /** A request from every gateway to the service of every zone, as its Envoy would send it now. */
+  function requests(): void {
+    for (const zone of scene.zones) {
+      const held = scene.proxies.heldBy(zone, gatewayName)
+      const assignments = [...(held?.resources.get(typeUrls.assignment)?.values() ?? [])]
+      for (const to of scene.zones) {
+        const name = `${zone} ${to}`
+        const assignment = assignments.find((one) => one.name.includes(`stable-${to}`))
+        const ok = assignment !== undefined && hasEndpoint(assignment.bytes)
+        // Before the first one has passed, the mesh is still being set up.
+        if (ok) reached.add(name)
+        else if (reached.has(name)) {
+          const reason = assignment ? 'no endpoint' : 'no cluster'
+          scene.record({ type: 'request', from: zone, to: `stable-${to}`, ok: false, reason })
+        }
+      }
+    }
+  }
+
+  return {
+    async look(): Promise<void> {
+      claims()
+      names()
+      requests()
+      await pairs()
+    },
+    reachedAll: () => reached.size === scene.zones.length ** 2,
+  }
+}
+
+/** The encoded assignment has an address in it: these of the simulation all begin alike. */
+const hasEndpoint = (bytes: Uint8Array): boolean => Buffer.from(bytes).includes('127.4')
+
+/** Read past the processes: a dead one's disk can be looked at too. */
+async function rowsAt(disk: Disk, kind: string, at: number): Promise<readonly Row[]> {
+  const { contents } = disk
+  if (at < contents.horizon) return []
+  return readOnly(disk).scan({ kind, origin: globalOrigin }, { at })
+}
+
+const readOnly = (disk: Disk) =>
+  createMemoryStore(
+    { random: { fraction: () => 0, bytes: (length) => new Uint8Array(length), uuid: () => '' }, clock: noClock },
+    { contents: disk.contents },
+  )
+const noClock = { wallMs: () => 0, monotonicMs: () => 0, after: () => ({ [Symbol.dispose]: () => {} }) }
+
+async function liveRows(disk: Disk): Promise<readonly Row[]> {
+  const store = readOnly(disk)
+  return store.scan({}, { at: (await store.head()).revision })
+}
+
+const lineOf = (row: Row) =>
+  `${keyText(row.key)} ${row.stamp.incarnation}.${row.stamp.originRevision} ${canonicalJson(row.spec)}`
+
+function difference(expected: readonly Row[], found: readonly Row[]) {
+  const [want, have] = [new Set(expected.map(lineOf)), new Set(found.map(lineOf))]
+  return {
+    missing: [...want].filter((line) => !have.has(line)).sort(byCodeUnit),
+    surplus: [...have].filter((line) => !want.has(line)).sort(byCodeUnit),
+  }
+}
+
+/** What every plane holds beside what it should hold. Nothing is recorded; empty when all agree. */
+export async function disagreements(scene: Scene) {
+  const found: { plane: string; missing: readonly string[]; surplus: readonly string[] }[] = []
+  const atGlobal = await liveRows(scene.globalDisk)
+  for (const zone of scene.zones) {
+    const atZone = await liveRows(scene.zoneDisk(zone))
+    const [down, up] = [sightOfZone(sightRules, zone), sightOfGlobal(sightRules, zone)]
+    const forZone = difference(
+      atGlobal.filter((row) => down.sees(row)),
+      atZone.filter((row) => row.key.origin !== zone),
+    )
+    const forGlobal = difference(
+      atZone.filter((row) => up.sees(row)),
+      atGlobal.filter((row) => row.key.origin === zone),
+    )
+    const plane = scene.planes.get(zone)
+    const { mark } = scene.zoneDisk(zone).contents
+    const behind: string[] = []
+    if (!plane) behind.push('the zone does not run')
+    else {
+      if (plane.core.engine.mark.value !== mark) behind.push(`compiled ${plane.core.engine.mark.value} of ${mark}`)
+      if (plane.core.progress.read().mark !== mark) behind.push(`served ${plane.core.progress.read().mark} of ${mark}`)
+      if (plane.core.progress.read().silent.length > 0) behind.push('silent proxies')
+      if (!isCurrent(plane.uplink.state.value, plane.process.clock.monotonicMs()))
+        behind.push('the zone is not current')
+    }
+    const boards = [...scene.globals.values()].map(({ sync }) => sync.zones().get(zone)?.current ?? false)
+    if (!boards.includes(true)) behind.push('no global says that it is current')
+    found.push({ plane: `zone ${zone}`, missing: [...forZone.missing, ...behind], surplus: forZone.surplus })
+    found.push({ plane: `global of ${zone}`, ...forGlobal })
+  }
+  return found.filter(({ missing, surplus }) => missing.length + surplus.length > 0)
+}

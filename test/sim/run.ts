@@ -1,0 +1,134 @@
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
+import { judgeAll } from '@zonemesh/shared/guarantees/judges.ts'
+import { createFaults, type Fault, planFaults } from './faults.ts'
+import { createObserver, disagreements } from './observe.ts'
+import { createScene, type Scene } from './scene.ts'
+import { createWorkload } from './workload.ts'
+
+export interface RunOptions {
+  readonly seed: number
+  /** Instead of what the seed would draw. */
+  readonly faults?: readonly Fault[]
+  readonly zones?: number
+  /** Breaks something on purpose, to prove that a judge sees it. */
+  readonly sabotage?: (scene: Scene) => void
+}
+
+export interface RunResult {
+  readonly seed: number
+  readonly faults: readonly Fault[]
+  readonly zones: number
+  readonly globals: number
+  readonly events: number
+  readonly virtualMs: number
+  /** Virtual time from healing to agreement; undefined if there was none in time. */
+  readonly convergedMs: number | undefined
+  readonly violations: readonly string[]
+  readonly trace: readonly string[]
+  readonly history: readonly HistoryEvent[]
+}
+
+const settleMs = 12_000
+const chaosMs = 30_000
+/** The stated time in which everything agrees after healing: a slow zone's retries, a lease, and what remains of a lost store. */
+export const convergeMs = 60_000
+const lookEveryMs = 500
+const quarantineMs = 20_000
+const formerStayMs = 10_000
+
+/** The size of a scene follows from its seed: most are small, some have fifty zones. */
+function sizeOf(seed: number): { readonly zones: number; readonly globals: number } {
+  const random = createSeededRandom(seed ^ 0x5eed)
+  const drawn = random.fraction()
+  const zones =
+    drawn < 0.8 ? 1 + Math.floor(random.fraction() * 3) : drawn < 0.97 ? 4 + Math.floor(random.fraction() * 5) : 50
+  return { zones, globals: random.fraction() < 0.5 ? 1 : 2 }
+}
+
+/** One run: chaos from the seed, then healing, then everything must agree within the stated time; and all judges are asked. */
+export async function run(options: RunOptions): Promise<RunResult> {
+  const { seed } = options
+  const size = sizeOf(seed)
+  const zones = options.zones ?? size.zones
+  const scene = createScene(seed, {
+    zones,
+    globals: size.globals,
+    horizonRevisions: seed % 3 === 0 ? 20 : 1_000,
+    formerStayMs,
+    quarantineMs,
+  })
+  const { world } = scene
+  const workload = createWorkload(scene)
+  const faults = options.faults ?? planFaults(createSeededRandom(seed * 31 + 7), scene, chaosMs)
+  const doer = createFaults(scene, workload)
+  const observer = createObserver(scene)
+  const crashes: string[] = []
+  const onRejection = (cause: unknown) =>
+    void crashes.push(`an unhandled rejection: ${cause instanceof Error ? cause.stack : String(cause)}`)
+  process.on('unhandledRejection', onRejection)
+  try {
+    options.sabotage?.(scene)
+    world.at(50, () => void workload.found())
+    for (const zone of scene.zones) doer.lackRows(zone)
+    const supervise = () => {
+      doer.supervise()
+      if (world.now() < endMs) world.at(200, supervise)
+    }
+    world.at(0, supervise)
+    const look = () => {
+      void observer.look()
+      if (world.now() < endMs) world.at(lookEveryMs, look)
+    }
+    let endMs = settleMs + chaosMs + convergeMs
+    world.at(lookEveryMs, look)
+    await world.runUntil(settleMs)
+
+    const healAtMs = settleMs + chaosMs
+    const changeAgain = () => {
+      if (world.now() >= healAtMs) return
+      workload.change()
+      world.at(50 + world.random.fraction() * 900, changeAgain)
+    }
+    changeAgain()
+    for (const fault of faults) world.at(fault.atMs, () => doer.inject(fault))
+    await world.runUntil(healAtMs)
+
+    doer.heal()
+    let convergedMs: number | undefined
+    let left = await disagreements(scene)
+    while (world.now() < endMs) {
+      await world.runUntil(world.now() + 1_000)
+      // Faults that still last end now and then; an operator looks in every five seconds.
+      if (world.now() < healAtMs + chaosMs / 2) doer.heal()
+      if (Math.floor(world.now() / 1_000) % 5 === 0) doer.release()
+      left = await disagreements(scene)
+      if (left.length > 0 || world.now() < healAtMs + chaosMs / 2) continue
+      convergedMs = world.now() - healAtMs
+      break
+    }
+    endMs = world.now()
+    for (const { plane, missing, surplus } of left) scene.record({ type: 'final', plane, missing, surplus })
+    const violations = [
+      ...judgeAll(scene.history, { quarantineMs }).map(
+        (one) => `${one.guarantee} at ${one.atMs.toFixed(0)}: ${one.reason}`,
+      ),
+      ...scene.proxies.broken(),
+      ...crashes,
+    ]
+    return {
+      seed,
+      faults,
+      zones,
+      globals: size.globals,
+      events: world.events(),
+      virtualMs: world.now(),
+      convergedMs,
+      violations,
+      trace: world.trace,
+      history: scene.history,
+    }
+  } finally {
+    process.off('unhandledRejection', onRejection)
+  }
+}

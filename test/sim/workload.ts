@@ -1,0 +1,103 @@
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
+import type { Change, Store } from '@zonemesh/shared/store/store.ts'
+import { badRoute, globalBase, isRemoved, pair, route, routeKey, sidecar, zoneBase } from './content.ts'
+import type { GlobalPlane } from './global-plane.ts'
+import type { Scene } from './scene.ts'
+import { dataplaneKey } from './zone-plane.ts'
+
+const churns = 6
+
+/** People and proxies: who writes what, and when. */
+export function createWorkload(scene: Scene) {
+  const { world } = scene
+  const chance = () => world.random.fraction()
+  const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(chance() * list.length)]
+  let pairs = 0
+  let poisons = 0
+
+  const commit = (store: Store, subject: string, changes: readonly Change[], declared = false) =>
+    store
+      .commit({ changes, subject, intent: 'simulated', ...(declared ? { declared: true } : {}) })
+      .catch(() => undefined)
+
+  /** A person asks for a receipt now and then, and believes it. */
+  async function watch(plane: GlobalPlane, done: ReturnType<typeof commit>): Promise<void> {
+    const outcome = await done
+    if (!outcome?.ok || chance() > 0.3) return
+    const { store, revision } = outcome.position
+    const wait = { revision, level: 'stored' as const, zones: scene.zones, timeoutMs: 5_000 }
+    const committedAtMs = world.now()
+    for (const receipt of await plane.sync.waitFor(wait, new AbortController().signal)) {
+      if (receipt.state !== 'done') continue
+      scene.record({ type: 'receipt', zone: receipt.zone, store, revision })
+      scene.record({ type: 'lag', zone: receipt.zone, ms: world.now() - committedAtMs })
+    }
+  }
+
+  function onGlobal(changes: readonly Change[], declared = false): void {
+    const plane = pick([...scene.globals.values()])
+    if (plane) void watch(plane, commit(plane.store, 'anna', changes, declared))
+  }
+
+  function onZone(zone: string, changes: readonly Change[]): void {
+    const plane = scene.planes.get(zone)
+    if (plane) void commit(plane.store, `a proxy of ${zone}`, changes)
+  }
+
+  function writePair(): void {
+    pairs += 1
+    onGlobal(pair(pairs))
+  }
+
+  function change(): void {
+    const drawn = chance()
+    const name = `r${Math.floor(chance() * 16)}`
+    if (drawn < 0.35) onGlobal([route(name, `/${Math.floor(chance() * 100)}`, `stable-${pick(scene.zones)}`)])
+    else if (drawn < 0.45) onGlobal([isRemoved(routeKey(name))])
+    else if (drawn < 0.6) writePair()
+    else {
+      const zone = pick(scene.zones) ?? ''
+      const index = Math.floor(chance() * churns)
+      const instance = `churn-${index}-1`
+      onZone(
+        zone,
+        chance() < 0.5
+          ? [sidecar(zone, instance, `churn-${index}`, 10 + index)]
+          : [isRemoved(dataplaneKey(zone, instance))],
+      )
+    }
+  }
+
+  return {
+    /** What is there before anything happens. */
+    async found(): Promise<void> {
+      const [plane] = scene.globals.values()
+      if (plane) await commit(plane.store, 'anna', globalBase(scene.zones))
+    },
+    async foundZone(zone: string): Promise<void> {
+      const plane = scene.planes.get(zone)
+      if (plane) await commit(plane.store, `proxies of ${zone}`, zoneBase(zone))
+    },
+    change,
+    /** Most routes at once: meant, or by mistake and past the guard of the API. */
+    massDelete(declared: boolean): void {
+      onGlobal(
+        Array.from({ length: 15 }, (_, index) => isRemoved(routeKey(`r${index}`))),
+        declared,
+      )
+    },
+    poison(): void {
+      poisons += 1
+      onGlobal([badRoute(`bad-${poisons}`)])
+    },
+    /** A row like any other, but for zones whose compiler has the bug. */
+    wakeBug(): void {
+      poisons += 1
+      onGlobal([route(`poison-${poisons}`, `/poison-${poisons}`, `stable-${scene.zones[0]}`)])
+    },
+    /** Its store is gone: whoever runs the global writes again what he knows. */
+    refound: () => onGlobal(globalBase(scene.zones)),
+    origin: globalOrigin,
+  }
+}
+export type Workload = ReturnType<typeof createWorkload>

@@ -1,0 +1,168 @@
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { createSeededRandom, type Random } from '@zonemesh/shared/env/random.ts'
+
+/** One simulated process: what belongs to it happens only while it lives. */
+export interface Process {
+  readonly name: string
+  /** Its own clocks: the wall clock may be set, the monotonic one begins with the process. */
+  readonly clock: Clock
+  readonly random: Random
+  readonly isAlive: () => boolean
+  /** Runs `task` on its event loop after a delay of true time. */
+  after(delayMs: number, task: () => void): Disposable
+  sleep(delayMs: number): Promise<void>
+  /** SIGKILL: nothing of it runs any more, and nothing it waits for ever comes. */
+  kill(): void
+  /** Its event loop does nothing for so long. */
+  stall(forMs: number): void
+  onKill(listener: () => void): void
+}
+
+interface Task {
+  atMs: number
+  order: number
+  readonly owner: Process | undefined
+  readonly run: () => void
+  cancelled: boolean
+}
+
+/** All microtasks of the present turn have run. The only real waiting in a simulation, and nothing else can come between. */
+const drained = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/**
+ * Virtual time for many processes, from one seed. One event runs at a time, with everything that follows from it; the same seed
+ * gives the same order.
+ */
+export function createWorld(seed: number) {
+  const random = createSeededRandom(seed)
+  const heap = createHeap()
+  const stalledUntil = new Map<Process, number>()
+  const trace: string[] = []
+  let nowMs = 0
+  let order = 0
+  let events = 0
+
+  function schedule(delayMs: number, owner: Process | undefined, run: () => void): Disposable {
+    order += 1
+    const task: Task = { atMs: nowMs + Math.max(0, delayMs), order, owner, run, cancelled: false }
+    heap.push(task)
+    return {
+      [Symbol.dispose]: () => {
+        task.cancelled = true
+      },
+    }
+  }
+
+  function createProcess(name: string, wall: { offsetMs: number }): Process {
+    const startMs = nowMs
+    const killed: (() => void)[] = []
+    let alive = true
+    const own = createSeededRandom(Math.floor(random.fraction() * 2 ** 32))
+    const after = (delayMs: number, run: () => void) => schedule(delayMs, process, run)
+    const process: Process = {
+      name,
+      random: own,
+      isAlive: () => alive,
+      clock: {
+        wallMs: () => Math.floor(epochMs + nowMs + wall.offsetMs),
+        monotonicMs: () => nowMs - startMs,
+        after,
+      },
+      after,
+      sleep: (delayMs) => new Promise((resolve) => after(delayMs, resolve)),
+      kill() {
+        if (!alive) return
+        alive = false
+        note('killed', name)
+        for (const listener of killed) listener()
+      },
+      stall: (forMs) => void stalledUntil.set(process, nowMs + forMs),
+      onKill: (listener) => void killed.push(listener),
+    }
+    return process
+  }
+
+  function note(what: string, ...details: readonly (string | number | boolean | undefined)[]): void {
+    trace.push(`${nowMs.toFixed(1)} ${what} ${details.join(' ')}`)
+  }
+
+  /** Runs what falls due up to this time. */
+  async function runUntil(untilMs: number): Promise<void> {
+    for (;;) {
+      const next = heap.peek()
+      if (!next || next.atMs > untilMs) break
+      heap.pop()
+      if (next.cancelled || (next.owner && !next.owner.isAlive())) continue
+      const stalled = next.owner ? (stalledUntil.get(next.owner) ?? 0) : 0
+      if (stalled > next.atMs) {
+        next.atMs = stalled
+        heap.push(next)
+        continue
+      }
+      nowMs = Math.max(nowMs, next.atMs)
+      events += 1
+      next.run()
+      await drained()
+    }
+    nowMs = Math.max(nowMs, untilMs)
+  }
+
+  return {
+    random,
+    now: () => nowMs,
+    events: () => events,
+    trace,
+    note,
+    /** Runs outside of any process: what the world does. */
+    at: (delayMs: number, run: () => void) => schedule(delayMs, undefined, run),
+    createProcess,
+    runUntil,
+    drained,
+  }
+}
+export type World = ReturnType<typeof createWorld>
+
+/** The wall clock at the start, so that incarnations and certificates have times as they are. */
+export const epochMs = 1_800_000_000_000
+
+/** Earliest first; of two at one time the one that was scheduled first. */
+function createHeap() {
+  const tasks: Task[] = []
+  const isBefore = (a: Task, b: Task) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
+  const at = (index: number): Task => {
+    const task = tasks[index]
+    if (!task) throw new Error('the heap has no such task')
+    return task
+  }
+  function swap(a: number, b: number): void {
+    const task = at(a)
+    tasks[a] = at(b)
+    tasks[b] = task
+  }
+  return {
+    peek: (): Task | undefined => tasks[0],
+    push(task: Task): void {
+      tasks.push(task)
+      for (let index = tasks.length - 1; index > 0; ) {
+        const parent = (index - 1) >> 1
+        if (!isBefore(at(index), at(parent))) break
+        swap(index, parent)
+        index = parent
+      }
+    },
+    pop(): void {
+      const last = tasks.pop()
+      if (!last || tasks.length === 0) return
+      tasks[0] = last
+      for (let index = 0; ; ) {
+        let least = index
+        for (const child of [2 * index + 1, 2 * index + 2]) {
+          if (child < tasks.length && isBefore(at(child), at(least))) least = child
+        }
+        if (least === index) break
+        swap(index, least)
+        index = least
+      }
+    },
+  }
+}

@@ -1,0 +1,90 @@
+import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
+import type { SecretNeed } from '@zonemesh/core/emit/table.ts'
+import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
+import { createClosers } from '@zonemesh/plane/lifecycle.ts'
+import { sightRules } from '@zonemesh/plane/sight.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import { deriveOnCommit, loadDerivations } from '@zonemesh/zone/commits/deriving-store.ts'
+import { type CoreKeys, startCore, type ZoneCore } from '@zonemesh/zone/core.ts'
+import { openDisk } from './disk.ts'
+import type { Scene } from './scene.ts'
+import type { Process } from './world.ts'
+
+/** One process of a zone: the real uplink, derivations and core over its disk. */
+export interface ZonePlane {
+  readonly zone: string
+  readonly process: Process
+  readonly store: Store
+  readonly core: ZoneCore
+  readonly uplink: Uplink
+}
+
+/** Certificates are there at once: keys are not what is tried here. */
+const keys = (): CoreKeys => ({
+  secrets: {
+    resolve: ({ name }: SecretNeed) => ({ name, bytes: new Uint8Array(), version: '0'.repeat(16) }),
+    identityOf: () => undefined,
+    forget: () => {},
+    close: () => {},
+  },
+  wake: () => {},
+  close: () => {},
+})
+
+const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
+
+export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePlane> {
+  const { world, network, options } = scene
+  const disk = scene.zoneDisk(zone)
+  const process = world.createProcess(zone, scene.wallOf(zone))
+  const raw = openDisk(world, process, disk, {
+    horizonRevisions: options.horizonRevisions,
+    onWritten: (written) => scene.written(zone, disk, written),
+  })
+  const { clock, random } = process
+  const env = { clock, random, log: silentLog }
+  const derivations = [createAnnouncements({ zone }), createAddressBook({ zone, quarantineMs: options.quarantineMs })]
+  await loadDerivations(raw, derivations)
+  const store = deriveOnCommit(env, raw, derivations)
+  const faultPoint = scene.isPoisonFor(zone)
+    ? (_unit: string, reads: readonly string[]) => {
+        if (reads.some((read) => read.includes('/poison-'))) throw new TypeError('planted: a bug of this compiler')
+      }
+    : undefined
+  const core = await startCore({ ...env, zone, role: 'zone', store }, createClosers(silentLog), keys, faultPoint)
+  const served = createLatest<ServedStatus>(nothingServed)
+  core.reporter.onUpdate((next) => served.set(next))
+  const uplink = startUplink(
+    {
+      ...env,
+      store,
+      rules: sightRules,
+      served,
+      onApplied({ position, localMark }) {
+        core.reporter.applied(position.revision, localMark.revision)
+        scene.applied(zone, `${process.name}/${uplink.state.value.epoch ?? 0}`, position)
+      },
+    },
+    {
+      dialer: network.dialer(zone, process, zone, scene.globalAddresses),
+      zone,
+      version: 'sim',
+      hostname: zone,
+    },
+  )
+  return { zone, process, store, core, uplink }
+}
+
+export const proxyText = (zone: string, mesh: string, name: string): string => keyText(dataplaneKey(zone, name, mesh))
+
+export const dataplaneKey = (zone: string, name: string, mesh = 'default'): ResourceKey => ({
+  origin: zone,
+  kind: 'Dataplane',
+  mesh,
+  name,
+})
