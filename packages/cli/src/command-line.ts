@@ -35,7 +35,7 @@ const loaders: Readonly<
   get: { group: 'Use', summary: 'show resources', load: async () => (await import('./commands/get.ts')).get },
   delete: {
     group: 'Use',
-    summary: 'delete a resource',
+    summary: 'delete resources',
     load: async () => (await import('./commands/delete.ts')).remove,
   },
   history: {
@@ -57,6 +57,16 @@ const loaders: Readonly<
     group: 'Use',
     summary: 'show zones, proxies, and what is not served as written',
     load: async () => (await import('./commands/status.ts')).status,
+  },
+  'zone release': {
+    group: 'Use',
+    summary: 'let through what a zone holds back',
+    load: async () => (await import('./commands/zone-guards.ts')).zoneRelease,
+  },
+  'zone keep': {
+    group: 'Use',
+    summary: 'keep what remains of a zone whose store was lost',
+    load: async () => (await import('./commands/zone-guards.ts')).zoneKeep,
   },
   resolve: {
     group: 'Use',

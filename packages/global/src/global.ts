@@ -6,6 +6,7 @@ import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { openSealer } from '@zonemesh/plane/authority/seal.ts'
 import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
+import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
 import {
   createClosers,
   createReconciler,
@@ -28,6 +29,7 @@ import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.t
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { globalOptions } from './options.ts'
 import { createStatus } from './status/status.ts'
+import { askRelease } from './release.ts'
 import { openTrail } from './trail/trail.ts'
 
 export type GlobalConfig = Values<typeof globalOptions>
@@ -126,6 +128,7 @@ export async function startGlobal(
     const raw = await openStore(env, config, 'the global')
     closers.add('the store', () => raw.close())
     const trail = await openTrail({ store: raw, clock, log })
+    await requireKnownStore(env, raw, { dataDir: config.dataDir, role: 'global', accepts: config.acceptNewStore })
     closers.add('the trail', () => trail[Symbol.asyncDispose]())
     const store = observeCommits(raw, (versions) => {
       const kinds = new Set(versions.map((version) => version.key.kind))
@@ -199,6 +202,8 @@ export async function startGlobal(
       config: { mode: 'global', environment: 'universal', ...shownValues(shown, config) } as JsonObject,
       join: { pin: tls.pin, syncPort },
       decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),
+      releaseHold: (zone, hold) => askRelease(sync, zone, hold),
+      keepFormer: (zone, subject) => sync.keep(zone, subject),
     }
     const meter = () => ({
       zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,

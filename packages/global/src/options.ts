@@ -1,4 +1,4 @@
-import { option, port } from '@zonemesh/plane/config/options.ts'
+import { option, port, toggle } from '@zonemesh/plane/config/options.ts'
 import { planeOptions } from '@zonemesh/plane/config/plane-options.ts'
 
 /** Settings of `zonemesh global`. */
@@ -8,4 +8,8 @@ export const globalOptions = {
     placeholder: 'PORT',
     shownDefault: '5685',
   }),
+  acceptNewStore: option(
+    toggle.default(false),
+    'go on with another store than the data folder names, for one start: an empty one is not what the zones have',
+  ),
 }

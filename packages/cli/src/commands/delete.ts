@@ -1,31 +1,105 @@
-import { option, text } from '@zonemesh/plane/config/options.ts'
-import { clientOptions, createClient, errorLines } from '../client.ts'
-import { CommandError, defineCommand } from '../command.ts'
+import type { Outcome } from '@zonemesh/plane/api/commit.ts'
+import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { type Client, clientOptions, createClient, errorLines } from '../client.ts'
+import { CommandError, type Context, defineCommand } from '../command.ts'
+import { readDocuments } from '../documents.ts'
 import { kindByWord, pathOf } from '../kinds.ts'
+import { shownName } from '../resource-word.ts'
+import { apply } from './apply.ts'
+
+interface Named {
+  readonly type: string
+  readonly mesh?: string
+  readonly name: string
+}
+
+async function deleteOne(client: Client, context: Context, { type, mesh, name }: Named, declared: boolean) {
+  const kind = kindByWord(type)
+  const path = `${pathOf(kind, mesh ?? '', name)}${declared ? '?declared=true' : ''}`
+  const reply = await client.call('DELETE', path)
+  if (reply.status === 404)
+    throw new CommandError(`no ${kind.name} "${name}"${mesh === undefined ? '' : ` in mesh "${mesh}"`}`)
+  if (reply.status >= 400) throw new CommandError(errorLines(reply))
+  context.print(`${shownName({ type, name, ...(mesh === undefined ? {} : { mesh }) })}: deleted`)
+  context.print(`revision ${String(reply.headers['zonemesh-revision'])}`)
+  return 0 as const
+}
+
+async function deleteMany(client: Client, context: Context, deletions: readonly Named[], declared: boolean) {
+  const body = { documents: [], deletions, declared, atomic: true, intent: `delete ${deletions.length} resources` }
+  const reply = await client.call('POST', '/_commit', body)
+  const { json } = reply
+  if (json === null || typeof json !== 'object' || !('outcomes' in json)) throw new CommandError(errorLines(reply))
+  // The plane answers with its own types.
+  const { outcomes, revision } = json as { readonly outcomes: readonly Outcome[]; readonly revision: string }
+  for (const one of outcomes) {
+    if (one.outcome === 'refused') context.note(`${shownName(one)}: refused: ${one.detail ?? 'not valid'}`)
+    else if (one.outcome === 'deleted') context.print(`${shownName(one)}: deleted`)
+  }
+  if (reply.status >= 400) {
+    context.note('nothing was deleted')
+    return 1 as const
+  }
+  context.print(`revision ${revision}`)
+  return 0 as const
+}
+
+/** What the documents of files name; whatever else they say does not matter. */
+async function namedIn(files: readonly string[]): Promise<Named[]> {
+  return (await readDocuments(files, {})).map(({ content, error, file, number }): Named => {
+    const of = (key: string): unknown =>
+      content !== null && typeof content === 'object' ? Reflect.get(content, key) : undefined
+    const [type, mesh, name] = [of('type'), of('mesh'), of('name')]
+    if (error !== undefined || typeof type !== 'string' || typeof name !== 'string')
+      throw new CommandError(`${file}, document ${number}: ${error ?? 'expected a resource with type and name'}`)
+    return { type, name, ...(typeof mesh === 'string' ? { mesh } : {}) }
+  })
+}
 
 export const remove = defineCommand({
   name: 'delete',
-  summary: 'delete one resource',
-  usage: 'KIND NAME [--mesh MESH]',
-  examples: ['zonemesh delete meshgatewayroute edge-route'],
-  arity: { min: 2, max: 2 },
+  summary: 'delete resources, several of them in one commit',
+  usage: '(KIND NAME [NAME…] | -f FILE|DIR|-) [--mesh MESH] [--yes-remove-many]',
+  examples: [
+    'zonemesh delete meshgatewayroute edge-route',
+    'zonemesh delete timeout slow slower --mesh default',
+    'zonemesh delete -f old-policies --yes-remove-many',
+  ],
+  arity: { min: 0, max: Number.POSITIVE_INFINITY },
   options: {
     mesh: option(text.default('default'), 'the mesh of mesh-scoped kinds', {
       placeholder: 'MESH',
       short: 'm',
       shownDefault: 'default',
     }),
+    file: option(apply.options.file.schema.default([]), 'delete what the documents of a file or folder name', {
+      placeholder: 'FILE|DIR|-',
+      repeated: true,
+      short: 'f',
+    }),
+    yesRemoveMany: option(
+      toggle.default(false),
+      'it is meant to be that much: without this, more than 30 % of a kind and more than 10 are refused',
+    ),
     ...clientOptions,
   },
-  async run(values, { positionals, print }) {
-    const [word = '', name = ''] = positionals
+  async run(values, context) {
+    const [word, ...names] = context.positionals
+    if ((word === undefined) === (values.file.length === 0) || (word !== undefined && names.length === 0))
+      throw new CommandError('expected KIND NAME, or -f FILE', 2)
+    const client = createClient(values)
+    const declared = values.yesRemoveMany
+    if (word === undefined) {
+      const deletions = await namedIn(values.file)
+      if (deletions.length === 0) throw new CommandError(`no documents in ${values.file.join(', ')}`)
+      return deleteMany(client, context, deletions, declared)
+    }
     const kind = kindByWord(word)
-    const reply = await createClient(values).call('DELETE', pathOf(kind, values.mesh, name))
-    if (reply.status === 404)
-      throw new CommandError(`no ${kind.name} "${name}"${kind.scope === 'mesh' ? ` in mesh "${values.mesh}"` : ''}`)
-    if (reply.status >= 400) throw new CommandError(errorLines(reply))
-    print(`${kind.name} ${kind.scope === 'mesh' ? `${values.mesh}/` : ''}${name}: deleted`)
-    print(`revision ${String(reply.headers['zonemesh-revision'])}`)
-    return 0
+    const mesh = kind.scope === 'mesh' ? { mesh: values.mesh } : {}
+    const named = names.map((name): Named => ({ type: kind.name, name, ...mesh }))
+    const [only] = named
+    return named.length === 1 && only
+      ? deleteOne(client, context, only, declared)
+      : deleteMany(client, context, named, declared)
   },
 })

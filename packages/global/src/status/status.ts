@@ -59,40 +59,71 @@ export function createStatus({ store, sync, clock }: Deps) {
     },
     async report(): Promise<JsonObject> {
       const head = await store.head()
+      const mark = await store.mark()
       const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
-      const zones = rows.map((row): JsonObject => {
-        const status = sync.zones().get(row.key.name)
-        // The kind says what its spec is.
-        const enabled = isEnabled(row.spec as ZoneSpec)
-        if (!status)
-          return {
-            zone: row.key.name,
-            enabled,
-            connected: false,
-            reason: 'never seen since this control plane started',
-          }
+      const now: Now = { head: head.revision, mark: mark.revision, wallMs: clock.wallMs() }
+      const seen = sync.zones()
+      const formers = sync.formers()
+      const zones = rows.map(({ key: { name }, spec }): JsonObject => {
+        const status = seen.get(name)
+        const former = formers.get(name)
         return {
-          zone: row.key.name,
-          enabled,
-          connected: status.connected,
-          since: iso(status.sinceMs),
-          epoch: status.epoch,
-          host: status.host,
-          version: status.version,
-          revision: { head: head.revision, sent: status.sent, stored: status.stored, served: status.served },
-          current: status.connected && status.lag === 0,
-          lagRevisions: status.lag,
-          lastProgressMsAgo: status.lastProgressAtMs > 0 ? Math.round(clock.wallMs() - status.lastProgressAtMs) : -1,
-          proxies: {
-            total: status.counters.proxies,
-            connected: status.counters.proxiesConnected,
-            silent: [...status.silentProxies],
-          },
-          verdicts: status.verdicts.map((verdict) => ({ ...verdict })),
-          ...(status.connected ? {} : { reason: status.lastEnd ?? 'connection lost' }),
+          zone: name,
+          // The kind says what its spec is.
+          enabled: isEnabled(spec as ZoneSpec),
+          ...(status ? zoneReport(status, now) : unseen),
+          ...(former ? { remains: { ...former } } : {}),
         }
       })
       return { role: 'global', store: store.id, revision: head.revision, zones, unserved: await unservedFields(store) }
     },
   }
 }
+
+interface Now {
+  readonly head: number
+  /** What a zone must have stored to be current, whoever wrote it: another process of this store too. */
+  readonly mark: number
+  readonly wallMs: number
+}
+
+const unseen: JsonObject = {
+  connected: false,
+  current: false,
+  holds: [],
+  quarantined: [],
+  reason: 'never seen since this control plane started',
+}
+
+function zoneReport(status: ZoneStatus, now: Now): JsonObject {
+  const lag = Math.max(status.lag, now.mark - status.stored)
+  return {
+    connected: status.connected,
+    since: iso(status.sinceMs),
+    epoch: status.epoch,
+    host: status.host,
+    version: status.version,
+    revision: { head: now.head, sent: status.sent, stored: status.stored, served: status.served },
+    current: status.current && lag === 0,
+    lagRevisions: lag,
+    lagMs: status.lagMs,
+    lastProgressMsAgo: status.lastProgressAtMs > 0 ? Math.round(now.wallMs - status.lastProgressAtMs) : -1,
+    holds: status.holds.map((hold) => ({ ...hold })),
+    quarantined: status.verdicts.filter(({ outcome }) => outcome === 'quarantined').map((verdict) => ({ ...verdict })),
+    proxies: {
+      total: status.counters.proxies,
+      connected: status.counters.proxiesConnected,
+      silent: [...status.silentProxies],
+    },
+    verdicts: status.verdicts.map((verdict) => ({ ...verdict })),
+    ...(status.lastEnd === undefined ? {} : { lastEnd: endOf(status, status.lastEnd, now.wallMs) }),
+    ...(status.connected ? {} : { reason: status.lastEnd ?? 'connection lost' }),
+  }
+}
+
+/** How the last session ended, or why another was refused meanwhile: of a zone that is connected too. */
+const endOf = ({ lastEndCode, lastEndAtMs }: ZoneStatus, reason: string, wallMs: number): JsonObject => ({
+  reason,
+  code: lastEndCode ?? 'lost',
+  msAgo: Math.round(wallMs - lastEndAtMs),
+})

@@ -3,9 +3,11 @@ import type { Violation } from '@zonemesh/core/kinds/kind.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Change, parsePosition, positionText } from '@zonemesh/shared/store/store.ts'
 import { z } from 'zod'
+import { changesOf, deletion, prepareDeletion, type Removal } from './deletions.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { User } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
+import { isDeclared, requireIntent } from './removals.ts'
 import { committed, type Prepared, prepare } from './resources.ts'
 import type { Answer, Call, Router } from './server.ts'
 
@@ -14,15 +16,21 @@ const commitRequest = z.strictObject({
   /** Nothing is written if one document is refused. */
   atomic: z.boolean().default(false),
   intent: z.string().max(200).default('apply'),
+  /** Resources that go in the same commit. */
+  deletions: z.array(deletion).max(1000, 'at most 1,000 deletions').default([]),
+  /** However much goes, it is meant to. */
+  declared: z.boolean().default(false),
 })
 
-/** What became of one document of a commit, in the order of the call. */
+const changesMax = 1000
+
+/** What became of one document of a commit, in the order of the call; deletions count on behind the documents. */
 export interface Outcome {
   readonly index: number
   readonly type: string
   readonly mesh?: string
   readonly name: string
-  readonly outcome: 'created' | 'updated' | 'unchanged' | 'refused' | 'skipped'
+  readonly outcome: 'created' | 'updated' | 'unchanged' | 'deleted' | 'refused' | 'skipped'
   readonly detail?: string
   readonly violations?: readonly Violation[]
   readonly warnings?: readonly string[]
@@ -40,23 +48,24 @@ const identity = (document: unknown, index: number) => ({
   name: field(document, 'name'),
 })
 
-async function prepareAll(plane: ApiPlane, user: User, documents: readonly unknown[]) {
+async function prepareAll(
+  plane: ApiPlane,
+  user: User,
+  documents: readonly unknown[],
+  deletions: readonly z.infer<typeof deletion>[],
+) {
   const isMesh = ([, document]: [number, unknown]) => field(document, 'type') === 'Mesh'
   const entries = [...documents.entries()]
   // Meshes first: whatever stands in one needs one that was not refused.
   const ordered = [...entries.filter(isMesh), ...entries.filter((entry) => !isMesh(entry))]
   const newMeshes = new Set<string>()
   const prepared = new Map<number, Prepared>()
+  const removals = new Map<number, Removal>()
   const seen = new Set<string>()
   const refused = new Map<number, Outcome>()
-  for (const [index, document] of ordered) {
+  async function judged(index: number, document: unknown, judge: () => Promise<void>): Promise<void> {
     try {
-      const one = await prepare(plane, user, document, newMeshes)
-      const text = keyText(one.key)
-      if (seen.has(text)) throw badRequest('the same resource stands twice in one commit')
-      seen.add(text)
-      prepared.set(index, one)
-      if (one.key.kind === 'Mesh') newMeshes.add(one.key.name)
+      await judge()
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown
       refused.set(index, {
@@ -67,28 +76,49 @@ async function prepareAll(plane: ApiPlane, user: User, documents: readonly unkno
       })
     }
   }
-  return { prepared, refused }
+  for (const [index, document] of ordered) {
+    await judged(index, document, async () => {
+      const one = await prepare(plane, user, document, newMeshes)
+      const text = keyText(one.key)
+      if (seen.has(text)) throw badRequest('the same resource stands twice in one commit')
+      seen.add(text)
+      prepared.set(index, one)
+      if (one.key.kind === 'Mesh') newMeshes.add(one.key.name)
+    })
+  }
+  const writes = [...prepared.values()].map(({ key }) => key)
+  for (const [at, one] of deletions.entries()) {
+    const index = documents.length + at
+    await judged(index, one, async () => {
+      removals.set(index, await prepareDeletion(plane, user, one, writes))
+    })
+  }
+  return { prepared, removals, refused }
 }
 
-/** All good documents of one call in one commit; what became of each is told. */
+/** All good documents and deletions of one call in one commit; what became of each is told. */
 async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
   const parsed = commitRequest.safeParse(call.body)
   if (!parsed.success)
     throw badRequest(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '))
-  const { documents, atomic, intent } = parsed.data
-  const { prepared, refused } = await prepareAll(plane, call.user, documents)
+  const { documents, deletions, atomic, intent } = parsed.data
+  const { prepared, removals, refused } = await prepareAll(plane, call.user, documents, deletions)
   const stop = atomic && refused.size > 0
-  const changes: Change[] = stop
-    ? []
-    : [...prepared.values()].map(({ key, labels, spec }) => ({ op: 'put', key, labels, spec }))
-  const outcome =
-    changes.length > 0 ? committed(await plane.commit({ changes, subject: call.user.name, intent })) : undefined
+  const puts = [...prepared.values()].map(({ key, labels, spec }): Change => ({ op: 'put', key, labels, spec }))
+  const changes = stop ? [] : [...puts, ...changesOf(removals.values())]
+  if (changes.length > changesMax)
+    throw badRequest(`this commit takes ${changes.length} changes, more than ${changesMax}: send it in parts`)
+  const declared = isDeclared(call)
+  await requireIntent(plane, changes, declared)
+  const commit = { changes, subject: call.user.name, intent, ...(declared ? { declared } : {}) }
+  const outcome = changes.length > 0 ? committed(await plane.commit(commit)) : undefined
   const position = outcome?.position ?? (await plane.store.head())
   const written = new Set((outcome?.written ?? []).map((version) => keyText(version.key)))
-  const outcomes = documents.map((document, index): Outcome => {
+  const outcomes = [...documents, ...deletions].map((document, index): Outcome => {
     const one = prepared.get(index)
-    const refusal = refused.get(index)
-    if (!one) return refusal ?? { ...identity(document, index), outcome: 'refused' }
+    const removal = removals.get(index)
+    if (removal) return { ...identity(document, index), outcome: stop ? 'skipped' : 'deleted' }
+    if (!one) return refused.get(index) ?? { ...identity(document, index), outcome: 'refused' }
     const { kind, mesh, name, warnings } = one.admitted
     const result = stop
       ? 'skipped'
@@ -108,7 +138,7 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
   })
   const revision = positionText(position)
   return {
-    status: refused.size === 0 ? 200 : stop || prepared.size === 0 ? 400 : 207,
+    status: refused.size === 0 ? 200 : stop || prepared.size + removals.size === 0 ? 400 : 207,
     body: { revision, outcomes },
     headers: { 'Zonemesh-Revision': revision },
   }

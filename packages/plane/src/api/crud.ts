@@ -3,12 +3,14 @@ import { publicKinds } from '@zonemesh/core/registry.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { positionText } from '@zonemesh/shared/store/store.ts'
-import { ApiError, badRequest, invalid, notFound } from './errors.ts'
+import { deletable } from './deletions.ts'
+import { badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import { filterRows, page } from './listing.ts'
 import type { ApiPlane } from './plane.ts'
+import { isDeclared, removalOf, requireIntent } from './removals.ts'
 import { renderRow } from './render.ts'
-import { allRows, checkDeletion, committed, findRow, ifMatch, isWritable, prepare, requireMesh } from './resources.ts'
+import { allRows, committed, findRow, ifMatch, prepare, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './server.ts'
 
 /** A row as shown by this plane, with what it composes. */
@@ -97,38 +99,22 @@ async function put(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
 }
 
 async function remove(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
-  requireAdmin(call.user, `delete the resource of type "${kind.name}"`)
   const { mesh = '', name = '' } = call.params
-  if (mesh !== '') await requireMesh(plane, mesh)
-  const row = await findRow(plane, kind, mesh, name)
-  if (!isWritable(plane, kind)) {
-    throw new ApiError(
-      405,
-      'Method not allowed',
-      `${kind.name} resources are not deleted here: ${plane.role === 'global' ? 'delete them on their zone' : `delete them on the global control plane (${plane.writeElsewhere})`}`,
-    )
-  }
-  if (!row) throw notFound('Could not delete a resource')
-  await checkDeletion(plane, kind, row)
+  const row = await deletable(plane, call.user, kind, mesh, name)
   const expect = ifMatch(plane, call.request.headers['if-match'])
-  const children = kind.name === 'Mesh' ? await ofMesh(plane, row.key.name) : []
+  const removals = await removalOf(plane, kind, row)
+  const changes = removals.map((one, index) => (index === 0 && expect ? { ...one, expect } : one))
+  const declared = isDeclared(call)
+  await requireIntent(plane, changes, declared)
   const outcome = committed(
     await plane.commit({
-      changes: [
-        { op: 'delete', key: row.key, ...(expect ? { expect } : {}) },
-        ...children.map((child) => ({ op: 'delete' as const, key: child.key })),
-      ],
+      changes,
       subject: call.user.name,
       intent: `DELETE ${kind.name} ${row.key.name}`,
+      ...(declared ? { declared } : {}),
     }),
   )
   return { status: 200, body: {}, headers: { 'Zonemesh-Revision': positionText(outcome.position) } }
-}
-
-/** Own rows that go with their mesh. */
-async function ofMesh(plane: ApiPlane, mesh: string): Promise<readonly Row[]> {
-  const rows = await allRows(plane, { mesh, origin: plane.origin })
-  return rows.filter((row) => row.key.mesh === mesh)
 }
 
 /** List, get, put and delete of every kind. */

@@ -1,9 +1,10 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
-import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import type { Sealer } from '../authority/seal.ts'
 import type { Trail } from '../history/versions.ts'
 import type { Tokens } from '../tokens/tokens.ts'
@@ -46,6 +47,10 @@ export interface ApiPlane {
   status(): Promise<JsonObject>
   /** True while the zone has a session; such a zone cannot be deleted. */
   isZoneOnline(zone: string): boolean
+  /** Lets through what a zone holds, or asks the zone to; or why there is nothing to let through. A standalone zone has none. */
+  releaseHold?(zone: string, hold: string | undefined): Result<Hold, string>
+  /** Keeps what remains of a zone's lost store; false when nothing does. Only a global can. */
+  keepFormer?(zone: string, subject: string): Promise<boolean>
   /** Waits until the commit is stored or served everywhere, or the time is over. */
   receipt(
     revision: number,

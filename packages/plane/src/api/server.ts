@@ -7,6 +7,7 @@ import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
 import { registerHistory } from './history-routes.ts'
 import { identify, type User } from './identity.ts'
+import { registerGuards } from './guards.ts'
 import { bodyBytesMax } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
@@ -160,6 +161,7 @@ export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiS
   const plain = createApp(plane, undefined)
   const secure = config.tls ? createApp(plane, config.tls) : undefined
   await listen(plain, config.host, config.port, 'the HTTP API')
+  registerGuards(route, plane)
   if (secure && config.tls) await listen(secure, config.host, config.tls.port, 'the HTTPS API')
   return {
     port: portOf(plain.server),

@@ -1,0 +1,45 @@
+import { option, text } from '@zonemesh/plane/config/options.ts'
+import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
+import { clientOptions, createClient } from '../client.ts'
+import { defineCommand } from '../command.ts'
+
+const pathOf = (zone: string, action: string): string => `/zones/${encodeURIComponent(zone)}/${action}`
+
+export const zoneRelease = defineCommand({
+  name: 'zone release',
+  summary: 'let through what a zone holds back: a mass removal, another history of the global, or another global',
+  usage: 'NAME [--hold ID]',
+  examples: ['zonemesh zone release east', 'zonemesh zone release east --address http://east.example:5681'],
+  arity: { min: 1, max: 1 },
+  options: {
+    hold: option(text.optional(), 'only this one, as `zonemesh status` names it; nothing happens if it is another', {
+      placeholder: 'ID',
+    }),
+    ...clientOptions,
+  },
+  async run(values, { positionals, print }) {
+    const [zone = ''] = positionals
+    const body = values.hold === undefined ? {} : { hold: values.hold }
+    const reply = await createClient(values).need('POST', pathOf(zone, '_release'), body)
+    // The plane answers with this shape.
+    const { hold } = reply.json as { readonly hold: Hold }
+    const what = `${hold.reason} (${hold.id})`
+    print(reply.status === 202 ? `zone ${zone} is asked to let through: ${what}` : `zone ${zone} lets through: ${what}`)
+    return 0
+  },
+})
+
+export const zoneKeep = defineCommand({
+  name: 'zone keep',
+  summary: 'keep what remains of a zone whose store was lost; without this it goes after five minutes',
+  usage: 'NAME',
+  examples: ['zonemesh zone keep east'],
+  arity: { min: 1, max: 1 },
+  options: clientOptions,
+  async run(values, { positionals, print }) {
+    const [zone = ''] = positionals
+    await createClient(values).need('POST', pathOf(zone, '_keep'))
+    print(`what remains of the former store of zone ${zone} stays`)
+    return 0
+  },
+})

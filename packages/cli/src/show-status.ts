@@ -1,0 +1,178 @@
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { Context } from './command.ts'
+import { table } from './table.ts'
+import { wantsColour } from './unified-diff.ts'
+
+const text = (value: unknown): string => (value === undefined || value === null ? '-' : String(value))
+const rows = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value : [])
+/** The plane answers with these shapes; a field that an older plane does not tell is as if empty. */
+const part = (value: unknown): JsonObject => (value ?? {}) as JsonObject
+
+/** `1.5s`, `40s`, `4m 10s`, `3h`: how long, for people. */
+export function duration(ms: unknown): string {
+  if (typeof ms !== 'number' || ms < 0) return '-'
+  if (ms < 1_000) return `${Math.round(ms)}ms`
+  const seconds = Math.round(ms / 1_000)
+  if (seconds < 60) return `${seconds}s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m ${seconds % 60}s`
+  return `${Math.floor(minutes / 60)}h`
+}
+
+const red = '\u001b[31m'
+const yellow = '\u001b[33m'
+const green = '\u001b[32m'
+const plain = '\u001b[0m'
+
+const colourByState: Readonly<Record<string, string>> = {
+  current: green,
+  behind: yellow,
+  offline: yellow,
+  held: red,
+  refused: red,
+}
+
+/** A line of the table in the colour of its state, on a terminal that shows colours. */
+function painted(line: string, state: string): string {
+  const colour = colourByState[state]
+  return colour && wantsColour() ? `${colour}${line}${plain}` : line
+}
+
+/** `global/MeshGatewayRoute/default/r` → `MeshGatewayRoute default/r`. */
+function resourceName(key: unknown): string {
+  const [, kind = '', mesh = '', name = ''] = text(key).split('/')
+  return kind === '' ? text(key) : `${kind} ${mesh === '' ? '' : `${mesh}/`}${name}`
+}
+
+/** Codes of an end that somebody has to do something about. */
+const refusals: ReadonlySet<unknown> = new Set(['wrong-global', 'held-by-another', 'protocol', 'too-large'])
+
+function stateOf(zone: JsonObject): string {
+  const isRefused = refusals.has(part(zone['lastEnd'])['code'])
+  if (zone['enabled'] === false) return 'disabled'
+  if (zone['connected'] !== true) return isRefused ? 'refused' : 'offline'
+  if (rows(zone['holds']).length > 0) return 'held'
+  return zone['current'] === true ? 'current' : 'behind'
+}
+
+function behind(zone: JsonObject): string {
+  const { lagRevisions: lag, lagMs } = zone
+  if (typeof lag !== 'number') return '-'
+  return lag === 0 ? 'nothing' : `${lag} revisions, ${duration(lagMs)}`
+}
+
+/** So long the end of a former session is still news of a zone that is connected again. */
+const newsMs = 600_000
+
+/** Below the table: what needs somebody, in a sentence with the command that does it. */
+function zoneNews(zone: JsonObject): string[] {
+  const name = text(zone['zone'])
+  const end = part(zone['lastEnd'])
+  const { remains } = zone
+  const isNews = refusals.has(end['code']) && typeof end['msAgo'] === 'number' && end['msAgo'] < newsMs
+  return [
+    ...rows(zone['holds']).map((hold) => holdLine(name, hold)),
+    ...(remains === undefined ? [] : [remainsLine(name, part(remains))]),
+    ...(zone['connected'] === true && isNews
+      ? [`refused ${duration(end['msAgo'])} ago: another session of ${name}: ${text(end['reason'])}`]
+      : []),
+  ]
+}
+
+const holdLine = (zone: string, { id, reason, removals }: JsonObject): string =>
+  `held in ${zone}: ${text(reason)}${Number(removals) > 0 ? `; ${text(removals)} rows would go` : ''}; ` +
+  `let it through with: zonemesh zone release ${zone} --hold ${text(id)}`
+
+const remainsLine = (zone: string, { rows: count, expiresInMs }: JsonObject): string =>
+  `remains of a former store of ${zone}: ${text(count)} rows, which go in ${duration(expiresInMs)}; ` +
+  `keep them with: zonemesh zone keep ${zone}`
+
+/** The zones as their global sees them. */
+export function showZones(context: Context, zones: readonly JsonObject[]): void {
+  if (zones.length === 0) {
+    context.print('no zones; `zonemesh token zone NAME` creates one')
+    return
+  }
+  const states = zones.map(stateOf)
+  const cells = zones.map((zone, index) => {
+    const { stored, served } = part(zone['revision'])
+    const { connected, total } = part(zone['proxies'])
+    return [
+      text(zone['zone']),
+      states[index] ?? '',
+      text(stored),
+      text(served),
+      behind(zone),
+      duration(zone['lastProgressMsAgo']),
+      text(zone['epoch']),
+      text(rows(zone['quarantined']).length),
+      `${text(connected)}/${text(total)}`,
+      text(zone['host']),
+      zone['connected'] === true ? '' : text(zone['reason']),
+    ]
+  })
+  const header = [
+    'ZONE',
+    'STATE',
+    'STORED',
+    'SERVED',
+    'BEHIND',
+    'PROGRESS',
+    'SESSION',
+    'QUARANTINED',
+    'PROXIES',
+    'HOST',
+    '',
+  ]
+  for (const [index, line] of table(header, cells).entries())
+    context.print(painted(line.trimEnd(), states[index - 1] ?? ''))
+  for (const line of zones.flatMap(zoneNews)) context.print(painted(line, line.split(' ')[0] ?? ''))
+}
+
+/** How a zone stands with its global, as the zone sees it. */
+export function showUplink(context: Context, zone: string, uplink: JsonObject): void {
+  const hold = uplink['hold'] === undefined ? undefined : part(uplink['hold'])
+  const isConnected = uplink['phase'] === 'connected'
+  const state = !isConnected ? text(uplink['phase']) : hold ? 'held' : uplink['current'] === true ? 'current' : 'behind'
+  const heard = uplink['heardMsAgo'] === undefined ? 'not heard yet' : `heard ${duration(uplink['heardMsAgo'])} ago`
+  const why = uplink['reason'] ? `: ${text(uplink['reason'])}` : ''
+  const line = `uplink ${text(uplink['phase'])}${why}, ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${heard}`
+  context.print(painted(line, state))
+  if (hold) context.print(painted(holdLine(zone, hold), 'held'))
+}
+
+export function showProxies(context: Context, proxies: readonly JsonObject[]): void {
+  const cells = proxies.map((proxy) => [
+    resourceName(proxy['proxy']),
+    text(proxy['state']),
+    text(proxy['served']),
+    text(proxy['reason'] ?? ''),
+  ])
+  for (const line of table(['PROXY', 'STATE', 'SERVED', ''], cells)) context.print(line.trimEnd())
+}
+
+/** Everything that `GET /_status` tells, for people. */
+export function showStatus(context: Context, body: JsonObject): void {
+  context.print(`${text(body['role'])} control plane, store ${text(body['store'])}, revision ${text(body['revision'])}`)
+  if (body['role'] === 'global') showZones(context, rows(body['zones']))
+  else {
+    if (body['role'] === 'zone') showUplink(context, text(body['zone']), part(body['uplink']))
+    showProxies(context, rows(body['proxies']))
+  }
+  const verdicts: readonly JsonObject[] = [
+    ...rows(body['verdicts']),
+    ...rows(body['quarantined']).map((one): JsonObject => ({ ...one, outcome: 'quarantined' })),
+    ...rows(body['zones']).flatMap((zone) =>
+      rows(zone['verdicts']).map((one): JsonObject => ({ ...one, zone: zone['zone'] ?? '' })),
+    ),
+  ]
+  for (const one of verdicts) {
+    const at = one['zone'] === undefined ? '' : ` in ${text(one['zone'])}`
+    const by = one['subject'] ? ` by ${resourceName(one['subject'])}` : ''
+    context.print(`${text(one['outcome'])}: ${resourceName(one['key'])}${at}${by}: ${text(one['reason'])}`)
+  }
+  for (const one of rows(body['unserved'])) {
+    const mesh = one['mesh'] ? `${text(one['mesh'])}/` : ''
+    context.print(`not served: ${text(one['kind'])} ${mesh}${text(one['name'])}: ${text(one['warning'])}`)
+  }
+}

@@ -1,0 +1,313 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readOptions } from '@zonemesh/plane/config/options.ts'
+import { sightRules } from '@zonemesh/plane/sight.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
+import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type RunningGlobal, startGlobal } from '../src/global.ts'
+import { globalOptions } from '../src/options.ts'
+
+const env = { clock: systemClock, random: systemRandom, log: silentLog }
+let folder: string
+let global: RunningGlobal
+
+async function start(...more: string[]): Promise<void> {
+  const ports = ['--api-port', '0', '--api-tls-port', '0', '--health-port', '0', '--sync-port', '0']
+  const read = readOptions(globalOptions, ['--host', '127.0.0.1', ...ports, '--data-dir', folder, ...more], {})
+  if (!read.ok) throw new Error(read.error.message)
+  global = await startGlobal(env, read.value.values, globalOptions)
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'zonemesh-guards-'))
+  await start()
+})
+afterEach(async () => {
+  await global.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+  const response = await fetch(`http://127.0.0.1:${global.apiPort}${path}`, {
+    method,
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  const json = /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : undefined
+  return { status: response.status, text, json }
+}
+
+/** A caller that is not this machine's admin. */
+const remote = { 'x-forwarded-for': '203.0.113.9' }
+
+const timeout = (name: string, mesh = 'default') => ({
+  type: 'Timeout',
+  mesh,
+  name,
+  sources: [{ match: { 'kuma.io/service': '*' } }],
+  destinations: [{ match: { 'kuma.io/service': '*' } }],
+  conf: { connectTimeout: '1s' },
+})
+const names = (count: number) => Array.from({ length: count }, (_, index) => `t${String(index).padStart(2, '0')}`)
+
+async function putTimeouts(count: number, mesh = 'default'): Promise<void> {
+  const documents = names(count).map((name) => timeout(name, mesh))
+  expect((await call('POST', '/_commit', { documents })).status).toBe(200)
+}
+const timeoutsLeft = async (): Promise<number> => (await call('GET', '/timeouts')).json.total
+
+const deletionsOf = (count: number) => names(count).map((name) => ({ type: 'Timeout', mesh: 'default', name }))
+const remove = (count: number, more: object = {}, query = '') =>
+  call('POST', `/_commit${query}`, { documents: [], deletions: deletionsOf(count), ...more })
+
+test('R21 a commit deletes several resources at once, and tells of each; one that is not there is refused alone', async () => {
+  await putTimeouts(4)
+  const deletions = [...deletionsOf(2), { type: 'Timeout', mesh: 'default', name: 'none' }]
+  const atomic = await call('POST', '/_commit', { documents: [timeout('new')], deletions, atomic: true })
+  expect(atomic.status).toBe(400)
+  expect(await timeoutsLeft()).toBe(4)
+  const answer = await call('POST', '/_commit', { documents: [timeout('new')], deletions })
+  expect(answer.status).toBe(207)
+  expect(answer.json.outcomes).toMatchObject([
+    { index: 0, outcome: 'created', name: 'new' },
+    { index: 1, outcome: 'deleted', name: 't00' },
+    { index: 2, outcome: 'deleted', name: 't01' },
+    { index: 3, outcome: 'refused', name: 'none', detail: 'Not found' },
+  ])
+  expect(await timeoutsLeft()).toBe(3)
+  expect((await call('GET', '/_history?limit=1')).json.items[0].resources).toHaveLength(3)
+})
+
+test('R21 a commit does not write what it deletes, nor into a mesh that it deletes', async () => {
+  await call('PUT', '/meshes/other', { type: 'Mesh', name: 'other' })
+  await putTimeouts(1)
+  const documents = [timeout('t00'), timeout('x', 'other')]
+  const deletions = [...deletionsOf(1), { type: 'Mesh', name: 'other' }]
+  const { status, json } = await call('POST', '/_commit', { documents, deletions })
+  expect(status).toBe(207)
+  expect(json.outcomes.map((one: JsonObject) => one['outcome'])).toEqual(['unchanged', 'created', 'refused', 'refused'])
+  expect((await call('GET', '/meshes/other')).status).toBe(200)
+  const anonymous = await call('POST', '/_commit', { documents: [], deletions: deletionsOf(1) }, remote)
+  expect(anonymous.json.outcomes[0].detail).toMatch(/cannot delete/)
+})
+
+test('R22 a commit that removes more than 30 % of a kind and more than 10 is 409 with what would go, unless declared', async () => {
+  await putTimeouts(40)
+  const refused = await remove(13)
+  expect(refused.status).toBe(409)
+  expect(refused.json.detail).toMatch(/^this commit removes 13 of 40 Timeout, .*\?declared=true.*--yes-remove-many$/)
+  expect(refused.json.invalid_parameters).toHaveLength(13)
+  expect(refused.json.invalid_parameters[0]).toEqual({ field: 'Timeout default/t00', reason: 'would be removed' })
+  expect(await timeoutsLeft()).toBe(40)
+  // 30 % exactly is not more, and ten are few of whatever there is.
+  expect((await remove(12)).status).toBe(200)
+  expect(await timeoutsLeft()).toBe(28)
+  expect((await remove(40, { atomic: true })).status).toBe(400)
+  const rest = names(40).slice(12, 36)
+  const deletions = rest.map((name) => ({ type: 'Timeout', mesh: 'default', name }))
+  expect((await call('POST', '/_commit', { documents: [], deletions })).status).toBe(409)
+  expect((await call('POST', '/_commit', { documents: [], deletions, declared: true })).status).toBe(200)
+  expect(await timeoutsLeft()).toBe(4)
+})
+
+test('R22 ten of ten go without a word; nothing else of a commit that is 409 is written', async () => {
+  await putTimeouts(11)
+  const mixed = { documents: [timeout('zz')], deletions: deletionsOf(11) }
+  expect((await call('POST', '/_commit', mixed)).status).toBe(409)
+  expect(await timeoutsLeft()).toBe(11)
+  expect((await remove(10)).status).toBe(200)
+  expect(await timeoutsLeft()).toBe(1)
+})
+
+test('R22 a mesh with very many policies is deleted only when that is declared', async () => {
+  await call('PUT', '/meshes/other', { type: 'Mesh', name: 'other' })
+  await putTimeouts(12, 'other')
+  const refused = await call('DELETE', '/meshes/other')
+  expect(refused.status).toBe(409)
+  expect(refused.json.invalid_parameters).toContainEqual({ field: 'Timeout other/t00', reason: 'would be removed' })
+  expect((await call('DELETE', '/meshes/other?declared=true')).status).toBe(200)
+  expect((await call('GET', '/meshes/other')).status).toBe(404)
+  expect(await timeoutsLeft()).toBe(0)
+})
+
+test('R22 a rollback declares by itself what it removes', async () => {
+  await putTimeouts(12)
+  const answer = await call('POST', '/_rollback', { to: '@-1' })
+  expect(answer.status).toBe(200)
+  expect(await timeoutsLeft()).toBe(0)
+})
+
+async function zoneStatus(zone: string): Promise<JsonObject> {
+  const { zones } = (await call('GET', '/_status')).json
+  return zones.find((one: JsonObject) => one['zone'] === zone)
+}
+
+async function until<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
+  for (;;) {
+    const answer = await ask()
+    if (isRight(answer)) return answer
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** A zone without proxies, which serves what it has. */
+async function joinZone(
+  zone: string,
+): Promise<{ readonly uplink: Uplink; readonly rows: () => Promise<number> } & AsyncDisposable> {
+  const { text } = await call('POST', '/tokens/zone', { zone, scope: ['cp'], validFor: '1h' })
+  const store = createMemoryStore(env, { horizonRevisions: 1000 })
+  const served = createLatest<ServedStatus>({
+    served: 0,
+    verdicts: [],
+    silentProxies: [],
+    proxies: 0,
+    proxiesConnected: 0,
+  })
+  const address = `127.0.0.1:${global.syncPort}`
+  const dialer = dialGrpc({ address, path: syncPath, token: text.trim(), pinSha256Hex: global.pin })
+  const uplink = startUplink(
+    { store, ...env, rules: sightRules, served },
+    { dialer, zone, version: '0', hostname: 'box' },
+  )
+  return {
+    uplink,
+    rows: async () => (await store.scan({ kind: 'Timeout' })).length,
+    [Symbol.asyncDispose]: () => uplink[Symbol.asyncDispose](),
+  }
+}
+
+/** What no API lets through: a commit that removes nearly all of a kind, and does not say that it means to. */
+async function removeByAnotherWay(count: number): Promise<void> {
+  await global.close()
+  const store = await openSqliteStore(env, { path: join(folder, 'store.db'), horizonRevisions: 1000 })
+  const changes = names(count).map(
+    (name) => ({ op: 'delete', key: { origin: 'global', kind: 'Timeout', mesh: 'default', name } }) as const,
+  )
+  await store.commit({ changes, subject: 'nobody', intent: 'a bug' })
+  await store.close()
+}
+
+test('R23 release: 409 with the reason while there is nothing to release, 202 when the zone is asked', async () => {
+  expect((await call('POST', '/zones/east/_release')).status).toBe(404)
+  await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: true })
+  const away = await call('POST', '/zones/east/_release')
+  expect(away.status).toBe(409)
+  expect(away.json.detail).toBe('zone "east" is not connected to this control plane: run it against the zone itself')
+  expect((await call('POST', '/zones/east/_release', {}, remote)).status).toBe(403)
+  await putTimeouts(20)
+  const { syncPort } = global
+  await using east = await joinZone('east')
+  await until(
+    () => zoneStatus('east'),
+    ({ current }) => current === true,
+  )
+  expect((await call('POST', '/zones/east/_release')).json.detail).toBe('zone "east" holds nothing')
+
+  await removeByAnotherWay(19)
+  await start('--sync-port', `${syncPort}`)
+  const held = await until(
+    () => zoneStatus('east'),
+    (status) => Array.isArray(status?.['holds']) && status['holds'].length > 0,
+  )
+  expect(held).toMatchObject({
+    connected: true,
+    current: false,
+    holds: [{ id: expect.stringMatching(/^commit:/), origin: 'global', removals: 19 }],
+  })
+  expect(Number(held['lagRevisions'])).toBeGreaterThan(0)
+  expect(await east.rows()).toBe(20)
+  const other = await call('POST', '/zones/east/_release', { hold: 'commit:0.0' })
+  expect(other.status).toBe(409)
+  expect(other.json.detail).toMatch(/^zone "east" holds "commit:\S+", not "commit:0\.0"$/)
+  expect((await call('POST', '/zones/east/_release', { holt: 'x' })).status).toBe(400)
+  const released = await call('POST', '/zones/east/_release')
+  expect(released).toMatchObject({ status: 202, json: { zone: 'east', hold: { removals: 19 } } })
+  await until(
+    () => zoneStatus('east'),
+    ({ current }) => current === true,
+  )
+  expect(await east.rows()).toBe(1)
+  expect(east.uplink.state.value.hold).toBeUndefined()
+})
+
+test('R24 keep: 409 when nothing remains of a zone, and only for admins', async () => {
+  await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: true })
+  const answer = await call('POST', '/zones/east/_keep')
+  expect(answer.status).toBe(409)
+  expect(answer.json.detail).toBe('nothing remains of a former store of zone "east"')
+  expect((await call('POST', '/zones/east/_keep', {}, remote)).status).toBe(403)
+  expect((await call('POST', '/zones/none/_keep')).status).toBe(404)
+})
+
+test('R25 a zone that was never seen is not called current, nor is one that has left', async () => {
+  await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: true })
+  expect(await zoneStatus('east')).toMatchObject({ connected: false, current: false, holds: [], quarantined: [] })
+  {
+    await using _ = await joinZone('east')
+    const status = await until(
+      () => zoneStatus('east'),
+      ({ current }) => current === true,
+    )
+    expect(status).toMatchObject({ connected: true, epoch: 1, lagRevisions: 0, lagMs: 0 })
+  }
+  const left = await until(
+    () => zoneStatus('east'),
+    ({ connected }) => connected === false,
+  )
+  expect(left).toMatchObject({
+    current: false,
+    lastEnd: { code: 'shutdown' },
+    reason: expect.stringMatching(/stopping/),
+  })
+})
+
+const identity = () => join(folder, 'identity.json')
+
+test('R26 which store a data folder belongs to stands beside it, readable for its owner alone', async () => {
+  const { clusterId } = (await call('GET', '/')).json
+  expect(JSON.parse(readFileSync(identity(), 'utf8'))).toEqual({
+    store: clusterId,
+    role: 'global',
+    madeAt: expect.stringMatching(/Z$/),
+  })
+  expect(statSync(identity()).mode & 0o777).toBe(0o600)
+  await global.close()
+  await start()
+  expect((await call('GET', '/')).json.clusterId).toBe(clusterId)
+})
+
+test('R26 a global whose store is gone does not serve, twice, and says the three ways out; asked to, it goes on', async () => {
+  const { clusterId } = (await call('GET', '/')).json
+  await global.close()
+  for (const suffix of ['', '-wal', '-shm']) rmSync(join(folder, `store.db${suffix}`), { force: true })
+  const line = new RegExp(
+    `^expected store ${clusterId}, which \\S+identity\\.json names .*, found a new and empty one \\(\\S+\\): ` +
+      'restore a backup .*zonemesh global recover --from … --keys ….*--accept-new-store$',
+  )
+  for (let time = 0; time < 2; time += 1) await expect(start()).rejects.toThrow(line)
+  await start('--accept-new-store')
+  const now = (await call('GET', '/')).json.clusterId
+  expect(now).not.toBe(clusterId)
+  await global.close()
+  await start()
+  expect((await call('GET', '/')).json.clusterId).toBe(now)
+})
+
+test('R26 an identity that cannot be read counts as another store', async () => {
+  await global.close()
+  writeFileSync(identity(), '{ "store": 1 }')
+  await expect(start()).rejects.toThrow(/identity\.json to name the store of this data folder, found other fields/)
+  await start('--accept-new-store')
+})
