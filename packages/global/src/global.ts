@@ -27,6 +27,7 @@ import type { Store } from '@zonemesh/shared/store/store.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
 import type { globalOptions } from './options.ts'
 import { createStatus } from './status/status.ts'
 import { askRelease } from './release.ts'
@@ -149,6 +150,7 @@ export async function startGlobal(
     closers.add('renewal', () => renewal[Symbol.dispose]())
     await authorities.wake()
 
+    const webSocket = createWebSocketDoor()
     const sync = await startSyncServer(
       {
         store,
@@ -166,6 +168,7 @@ export async function startGlobal(
             tls: { cert: tls.certificate, key: tls.key },
             path: syncPath,
           }),
+          webSocket.listen,
         ],
         version,
         hostname: hostname(),
@@ -181,6 +184,7 @@ export async function startGlobal(
       }
     })
     followers.push({ kinds: ['Zone'], wake: zoneSessions.wake })
+    let ports: PlanePorts | undefined
     const status = createStatus({ store, sync, clock })
     const plane: ApiPlane = {
       role: 'global',
@@ -200,7 +204,14 @@ export async function startGlobal(
       receipt: (revision, level, zones, timeoutMs) => receipt(store, sync, revision, level, zones, timeoutMs),
       trail: trail.timesOf,
       config: { mode: 'global', environment: 'universal', ...shownValues(shown, config) } as JsonObject,
-      join: { pin: tls.pin, syncPort },
+      join: {
+        pin: tls.pin,
+        syncPort,
+        // Known once the API is open, which is who asks.
+        get webSocketPort() {
+          return ports?.apiTlsPort
+        },
+      },
       decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),
       releaseHold: (zone, hold) => askRelease(sync, zone, hold),
       keepFormer: (zone, subject) => sync.keep(zone, subject),
@@ -208,7 +219,9 @@ export async function startGlobal(
     const meter = () => ({
       zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,
     })
-    const ports = await startServers(plane, config, tls, meter, closers)
+    ports = await startServers(plane, config, tls, meter, closers, webSocket)
+    // Before the API, which waits for its connections: zones over WebSocket hear why they end.
+    closers.add('the sessions of zones', () => sync[Symbol.asyncDispose]())
     log.info({ ...ports, sync: syncPort, store: store.id }, 'the global control plane is ready')
     return { ...ports, syncPort, pin: tls.pin, close: () => closers.close() }
   } catch (thrown) {

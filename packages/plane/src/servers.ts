@@ -1,5 +1,5 @@
 import type { ApiPlane } from './api/plane.ts'
-import { startApi } from './api/server.ts'
+import { startApi, type Upgrades } from './api/server.ts'
 import type { ServerTls } from './authority/server-tls.ts'
 import { type Meter, startHealth } from './health/health.ts'
 import type { Closers } from './lifecycle.ts'
@@ -25,11 +25,13 @@ export async function startServers(
   tls: ServerTls,
   meter: Meter,
   closers: Closers,
+  upgrades?: Upgrades,
 ): Promise<PlanePorts> {
   const api = await startApi(plane, {
     host: config.host,
     port: config.apiPort,
     tls: { port: config.apiTlsPort, certificate: tls.certificate, key: tls.key },
+    ...(upgrades ? { upgrades } : {}),
   })
   closers.add('the API', () => api.close())
   const health = await startHealth({ isReady: () => true, meter }, { host: config.host, port: config.healthPort })

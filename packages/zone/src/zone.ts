@@ -13,6 +13,9 @@ import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import type { Dialer } from '@zonemesh/shared/transport/transport.ts'
+import { dialWebSocket } from '@zonemesh/shared/transport/websocket.ts'
+import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
 import { openBase, type ZoneBase } from './base.ts'
 import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
@@ -76,6 +79,17 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
   return { proxyPort: xds.port, dnsPort: resolver.port }
 }
 
+/** The way to the global that a join string names: gRPC, or the same frames over WebSocket. Throws when the address cannot be right. */
+function dialerOf({ address, token, pin: pinSha256Hex }: Join): Dialer {
+  if (!isWebSocketAddress(address)) {
+    const hostAndPort = address.replace(/^https?:\/\/|\/$/g, '')
+    return dialGrpc({ address: hostAndPort, path: syncPath, token, pinSha256Hex })
+  }
+  const route = readWebSocketAddress(address)
+  if (!route.ok) throw new Error(`the join string has an address that cannot be used: ${route.error}`)
+  return dialWebSocket({ address, token, pinSha256Hex })
+}
+
 const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
 
 /** Keeps the session with the global, and tells it what this zone serves. Undefined for a standalone zone. */
@@ -93,10 +107,11 @@ function startJoined(
   const onApplied: Parameters<typeof startUplink>[0]['onApplied'] = ({ position, localMark }) =>
     core.reporter.applied(position.revision, localMark.revision)
   const address = join.address.replace(/^https?:\/\/|\/$/g, '')
+  const dialer = dialerOf(join)
   const uplink = startUplink(
     { ...base, log: base.log.child({ address }), rules: sightRules, served, report, onApplied },
     {
-      dialer: dialGrpc({ address, path: syncPath, token: join.token, pinSha256Hex: join.pin }),
+      dialer,
       zone: base.zone,
       version,
       hostname: hostname(),

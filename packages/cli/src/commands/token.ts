@@ -1,6 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs'
 import { list, option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
+import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
 import { type Client, clientOptions, createClient } from '../client.ts'
 import { CommandError, type Context, defineCommand } from '../command.ts'
 
@@ -26,20 +27,33 @@ function deliver(context: Context, out: string | undefined, token: string): void
 /** The join string: where to connect, with which token, trusting which authority. One string to copy to the other machine. */
 async function joinString(
   client: Client,
-  kind: 'sync' | 'proxies',
+  kind: 'sync' | 'websocket' | 'proxies',
   address: string | undefined,
   token: string,
 ): Promise<string> {
   const reply = await client.need('GET', '/_join')
   // The plane answers with its own type.
-  const known = reply.json as { readonly pin: string; readonly syncPort?: number; readonly proxyPort?: number }
-  const port = kind === 'sync' ? known.syncPort : known.proxyPort
+  const known = reply.json as {
+    readonly pin: string
+    readonly syncPort?: number
+    readonly webSocketPort?: number
+    readonly proxyPort?: number
+  }
+  const port = { sync: known.syncPort, websocket: known.webSocketPort, proxies: known.proxyPort }[kind]
   if (port === undefined && address === undefined) {
-    const where = kind === 'sync' ? 'a global control plane (zones join it)' : 'a zone control plane (proxies join it)'
+    const where =
+      kind === 'proxies' ? 'a zone control plane (proxies join it)' : 'a global control plane (zones join it)'
     throw new CommandError(`--join: ${client.address} is not ${where}; give --join-address HOST:PORT or --address`, 2)
   }
   const target = address ?? `${new URL(client.address).hostname}:${port}`
-  return encodeJoin({ address: target.includes('://') ? target : `https://${target}`, token, pin: known.pin })
+  const scheme = kind === 'websocket' ? 'wss' : 'https'
+  const full = target.includes('://') ? target : `${scheme}://${target}`
+  if (isWebSocketAddress(full)) {
+    const route = readWebSocketAddress(full)
+    if (!route.ok) throw new CommandError(`--join-address: ${route.error}`, 2)
+  } else if (kind === 'websocket')
+    throw new CommandError(`--join-address: expected wss:// with --websocket, found "${full}"`, 2)
+  return encodeJoin({ address: full, token, pin: known.pin })
 }
 
 export const tokenZone = defineCommand({
@@ -50,6 +64,8 @@ export const tokenZone = defineCommand({
     'zonemesh token zone east > east.join',
     'zonemesh zone --join-file east.join',
     'zonemesh token zone east --scope ingress --raw > ingress.token',
+    'zonemesh token zone east --websocket > east.join',
+    'zonemesh token zone east --join-address wss://mesh.example?tls=system > east.join',
   ],
   arity: { min: 1, max: 1 },
   options: {
@@ -59,9 +75,15 @@ export const tokenZone = defineCommand({
       shownDefault: 'cp,ingress,egress',
     }),
     raw: option(toggle.default(false), 'print the bare token instead of a join string'),
-    joinAddress: option(text.optional(), 'host and port of the global as the zone sees it', {
-      placeholder: 'HOST:PORT',
-    }),
+    websocket: option(
+      toggle.default(false),
+      'join over WebSocket on the port of the HTTPS API, where a network lets only HTTP pass',
+    ),
+    joinAddress: option(
+      text.optional(),
+      'the global as the zone sees it; a wss:// URL joins over WebSocket, and ?tls=system in it trusts the roots of the machine because a proxy in between ends TLS',
+      { placeholder: 'HOST:PORT|URL' },
+    ),
     ...tokenOptions,
   },
   async run(values, context) {
@@ -74,7 +96,9 @@ export const tokenZone = defineCommand({
     deliver(
       context,
       values.out,
-      values.raw ? reply.text.trim() : await joinString(client, 'sync', values.joinAddress, reply.text.trim()),
+      values.raw
+        ? reply.text.trim()
+        : await joinString(client, values.websocket ? 'websocket' : 'sync', values.joinAddress, reply.text.trim()),
     )
     return 0
   },

@@ -63,7 +63,13 @@ export interface ApiPlane {
   /** The running configuration without secrets. */
   readonly config: JsonObject
   /** What a join string for this plane needs. */
-  readonly join: { readonly pin: string; readonly syncPort?: number; readonly proxyPort?: number }
+  readonly join: {
+    readonly pin: string
+    readonly syncPort?: number
+    /** Where zones that only get through over HTTP join: WebSocket over TLS. */
+    readonly webSocketPort?: number | undefined
+    readonly proxyPort?: number
+  }
   /** Rows of a kind as shown, e.g. with composed services. */
   decorate(kind: Kind, row: Row): Promise<JsonObject>
 }

@@ -1,14 +1,17 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
+import { guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { boundBodies } from './bodies.ts'
 import { registerCommit } from './commit.ts'
 import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
+import { registerGuards } from './guards.ts'
 import { registerHistory } from './history-routes.ts'
 import { identify, type User } from './identity.ts'
-import { registerGuards } from './guards.ts'
-import { bodyBytesMax } from './limits.ts'
+import { bodyBytesMax, headerBytesMax, headersMs, lookForSlowMs, requestMs } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
 import { jsonText } from './render.ts'
@@ -44,11 +47,19 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
+/** Another protocol on the same ports, such as sync over WebSocket. It authenticates its own callers. */
+export interface Upgrades {
+  /** Requests to upgrade that are not its own are answered as if they had not asked. */
+  isMine(request: IncomingMessage): boolean
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+}
+
 export interface ApiConfig {
   readonly host: string
   readonly port: number
   /** Leave out for no TLS port. */
   readonly tls?: { readonly port: number; readonly certificate: string; readonly key: string }
+  readonly upgrades?: Upgrades
 }
 
 function sendError(plane: ApiPlane, reply: FastifyReply, thrown: unknown): void {
@@ -103,19 +114,30 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
   }
 }
 
-function createApp(plane: ApiPlane, tls: ApiConfig['tls']): FastifyInstance {
+function createApp(plane: ApiPlane, tls: ApiConfig['tls'], upgrades: Upgrades | undefined): FastifyInstance {
+  const http = {
+    maxHeaderSize: headerBytesMax,
+    headersTimeout: headersMs,
+    connectionsCheckingInterval: lookForSlowMs,
+    shouldUpgradeCallback: (request: IncomingMessage) => upgrades?.isMine(request) ?? false,
+  }
   const options = {
     bodyLimit: bodyBytesMax,
     logger: false,
-    requestTimeout: 30_000,
+    requestTimeout: requestMs,
     keepAliveTimeout: 120_000,
     forceCloseConnections: true,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 400 },
   } as const
   // The TLS form has another server type; handlers use nothing of it.
   const app = (
-    tls ? Fastify({ ...options, https: { cert: tls.certificate, key: tls.key } }) : Fastify(options)
+    tls
+      ? Fastify({ ...options, https: { ...http, cert: tls.certificate, key: tls.key, handshakeTimeout: requestMs } })
+      : Fastify({ ...options, http })
   ) as FastifyInstance
+  if (upgrades) app.server.on('upgrade', (request, socket, head) => upgrades.upgrade(request, socket, head))
+  boundConnections(app)
+  boundBodies(app)
   const methodsByPath = new Map<string, Set<Method>>()
   app.removeContentTypeParser('text/plain')
   app.removeContentTypeParser('application/json')
@@ -139,6 +161,7 @@ function createApp(plane: ApiPlane, tls: ApiConfig['tls']): FastifyInstance {
   registerCrud(route, plane)
   registerCommit(route, plane)
   registerHistory(route, plane)
+  registerGuards(route, plane)
   // A known path with another verb is 405, in Kuma's words.
   for (const [path, methods] of methodsByPath) {
     for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const) {
@@ -156,12 +179,19 @@ function createApp(plane: ApiPlane, tls: ApiConfig['tls']): FastifyInstance {
   return app
 }
 
+/** A connection is admitted with its first request: what follows has limits of its own. */
+function boundConnections(app: FastifyInstance): void {
+  const guard = guardConnections(app.server)
+  const admit = (request: IncomingMessage) => guard.admit(peerOf(request.socket))
+  app.server.on('request', admit).on('upgrade', admit)
+  app.addHook('preClose', async () => guard[Symbol.dispose]())
+}
+
 /** Starts the REST API on one or two ports. Throws with one clear sentence when a port is taken. */
 export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiServer> {
-  const plain = createApp(plane, undefined)
-  const secure = config.tls ? createApp(plane, config.tls) : undefined
+  const plain = createApp(plane, undefined, config.upgrades)
+  const secure = config.tls ? createApp(plane, config.tls, config.upgrades) : undefined
   await listen(plain, config.host, config.port, 'the HTTP API')
-  registerGuards(route, plane)
   if (secure && config.tls) await listen(secure, config.host, config.tls.port, 'the HTTPS API')
   return {
     port: portOf(plain.server),

@@ -2,7 +2,7 @@ import { err, ok, type Result } from '../base/base.ts'
 
 /** All that a data plane or a zone needs to join, in one string: where, as whom, and whom to trust. */
 export interface Join {
-  /** https://host:port */
+  /** `https://host:port`; for a zone that joins over WebSocket `wss://host:port`, see transport/websocket-address.ts. */
   readonly address: string
   readonly token: string
   /** SHA-256 of the DER form of the plane's CA certificate, in lower case hex. */
@@ -10,6 +10,7 @@ export interface Join {
 }
 
 const prefix = 'zmj1.'
+const addressForm = /^(https?:\/\/[^/]+\/?|wss?:\/\/[^\s/?]+(\/[^\s?]*)?(\?\S*)?)$/
 
 export const encodeJoin = ({ address, token, pin }: Join): string =>
   prefix + Buffer.from(JSON.stringify({ a: address, t: token, p: pin })).toString('base64url')
@@ -21,8 +22,7 @@ export function decodeJoin(text: string): Result<Join, string> {
   const fields = parseObject(Buffer.from(trimmed.slice(prefix.length), 'base64url').toString('utf8'))
   if (!fields) return err('the join string is damaged: it is cut off or was changed')
   const { a: address, t: token, p: pin } = fields
-  if (typeof address !== 'string' || !/^https?:\/\/[^/]+\/?$/.test(address))
-    return err('the join string has no address')
+  if (typeof address !== 'string' || !addressForm.test(address)) return err('the join string has no address')
   if (typeof token !== 'string') return err('the join string has no token')
   if (typeof pin !== 'string' || !/^[0-9a-f]{64}$/.test(pin)) return err('the join string has no SHA-256 of the CA')
   return ok({ address, token, pin })

@@ -7,8 +7,37 @@ import type { Message } from './log/messages.ts'
 /** The method that zones call. */
 export const syncPath = '/zonemesh.sync.v1.Sync/Session'
 
-/** How long the other end may take for its first frame. */
-const firstFrameMs = 10_000
+/** How long the other end may take for its first frame; a link of 1 KiB/s carries one with a thousand origins in it. */
+const firstFrameMs = 20_000
+
+/**
+ * Sessions of one zone between its call and its welcome. A zone dials once at a time, and so does each of its replicas; more is
+ * somebody in a loop, and is told to come again.
+ */
+const handshakesPerZoneMax = 8
+
+export interface Handshakes {
+  /** Counts a session until it is disposed. Undefined when its zone has too many. */
+  enter(zone: string): Disposable | undefined
+}
+
+export function createHandshakes(): Handshakes {
+  const countByZone = new Map<string, number>()
+  return {
+    enter(zone) {
+      const count = countByZone.get(zone) ?? 0
+      if (count >= handshakesPerZoneMax) return undefined
+      countByZone.set(zone, count + 1)
+      return {
+        [Symbol.dispose]() {
+          const left = (countByZone.get(zone) ?? 1) - 1
+          if (left > 0) countByZone.set(zone, left)
+          else countByZone.delete(zone)
+        },
+      }
+    },
+  }
+}
 
 /** The first frame of a channel; a sentence when there is none. Later frames wait until somebody listens for them. */
 export function firstMessage(clock: Clock, channel: Channel): Promise<Message | string> {

@@ -7,7 +7,7 @@ import type { Store } from '../store/store.ts'
 import type { Channel, Listen, OnCall } from '../transport/transport.ts'
 import { isNewest, nextEpoch } from './epochs.ts'
 import { createFormers, type Former, formerStayMs } from './formers.ts'
-import { firstMessage } from './handshake.ts'
+import { createHandshakes, firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
 import { type Goodbye, type GoodbyeCode, type Hello, protocolVersion, type ReplaceReason } from './log/messages.ts'
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
@@ -84,6 +84,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const holderByZone = new Map<string, Holder>()
   /** Handshakes of one zone follow each other. Limit: one promise per zone. */
   const turnByZone = new Map<string, Promise<void>>()
+  const handshakes = createHandshakes()
   let closing = false
 
   const formers = createFormers({ store, clock, log, stayMs: options.formerStayMs ?? formerStayMs })
@@ -203,6 +204,8 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   }
 
   async function meet(zone: string, channel: Channel): Promise<void> {
+    using place = handshakes.enter(zone)
+    if (!place) return leave(channel, { code: 'failed', reason: 'too many sessions of this zone wait for a welcome' })
     const first = await firstMessage(clock, channel)
     if (typeof first === 'string' || first.type !== 'hello') {
       const reason = typeof first === 'string' ? first : `expected hello as the first frame, found ${first.type}`

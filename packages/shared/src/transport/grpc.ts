@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { createServer, type Server as TlsServer } from 'node:tls'
 import {
   Client,
   credentials,
@@ -13,6 +14,8 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { err, messageOf, ok } from '../base/base.ts'
+import { type ConnectionLimits, defaultConnectionLimits, guardConnections } from './connections.ts'
+import { serverLimits } from './grpc-limits.ts'
 import { pinnedAuthority } from './pin.ts'
 import { channelOver } from './stream-channel.ts'
 import type { Channel, Dialer, Listen } from './transport.ts'
@@ -43,40 +46,70 @@ function serviceOf(path: string): ServiceDefinition {
   return { session: method }
 }
 
-/** Listens for calls of one streaming method, over TLS. */
+/** Listens for calls of one streaming method, over TLS. A connection whose caller is accepted is admitted, see `ConnectionLimits`. */
 export const listenGrpc =
   (options: {
     readonly host: string
     readonly port: number
     readonly tls: { readonly cert: string; readonly key: string }
     readonly path: string
+    readonly limits?: ConnectionLimits
   }): Listen =>
   async (onCall) => {
-    const server = new Server({ ...channelOptions, 'grpc-node.max_session_memory': 64 })
+    const limits = options.limits ?? defaultConnectionLimits
+    const server = new Server({ ...channelOptions, ...serverLimits, 'grpc-node.max_session_memory': 64 })
     const session = (call: ServerDuplexStream<Buffer, Buffer>) => {
       const header = call.metadata.get('authorization')[0]
       const token = typeof header === 'string' ? header.replace(/^Bearer /i, '') : undefined
-      const accept = () => channelOver(call, (cause) => ({ refused: false, reason: cause.message }))
+      const accept = () => {
+        guard.admit(call.getPeer())
+        return channelOver(call, (cause) => ({ refused: false, reason: cause.message }))
+      }
       const refuse = (reason: string) => void call.emit('error', { code: status.UNAUTHENTICATED, details: reason })
       onCall({ address: call.getPeer(), token }, accept, refuse)
     }
     const implementation: UntypedServiceImplementation = { session }
     server.addService(serviceOf(options.path), implementation)
-    const pair = { cert_chain: Buffer.from(options.tls.cert), private_key: Buffer.from(options.tls.key) }
-    const address = `${isIP(options.host) === 6 ? `[${options.host}]` : options.host}:${options.port}`
-    const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(address, ServerCredentials.createSsl(null, [pair]), (cause, bound) => {
-        if (cause) reject(new Error(`cannot listen for zones on ${address}: ${messageOf(cause)}`, { cause }))
-        else resolve(bound)
-      })
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+    const { cert, key } = options.tls
+    // Not the server's own socket: on ours, connections are counted and timed from before TLS.
+    const tls = createServer({ cert, key, ALPNProtocols: ['h2'], handshakeTimeout: limits.pendingMs })
+    const guard = guardConnections(tls, limits)
+    tls.on('tlsClientError', (_cause, socket) => socket.destroy())
+    tls.on('secureConnection', (socket) => {
+      if (socket.alpnProtocol !== 'h2') return void socket.destroy()
+      socket.on('error', () => socket.destroy())
+      socket.setNoDelay(true)
+      injector.injectConnection(socket)
     })
+    const port = await bind(tls, options.host, options.port)
     return {
       port,
       async close() {
+        const closed = new Promise<void>((resolve) => tls.close(() => resolve()))
         server.forceShutdown()
+        injector.destroy()
+        // In the next turn, so that what is written already goes out.
+        setImmediate(() => guard[Symbol.dispose]())
+        await closed
       },
     }
   }
+
+function bind(tls: TlsServer, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const failed = (cause: Error) => {
+      const address = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+      reject(new Error(`cannot listen for zones on ${address}: ${messageOf(cause)}`, { cause }))
+    }
+    tls.once('error', failed)
+    tls.listen(port, host, () => {
+      tls.off('error', failed)
+      const bound = tls.address()
+      resolve(bound !== null && typeof bound === 'object' ? bound.port : port)
+    })
+  })
+}
 
 /** Calls the method at an address whose authority is known by its pin; the authority is read once, and again after `forget`. */
 export function dialGrpc(options: {

@@ -9,7 +9,8 @@ export interface PinFailure {
   readonly reason: string
 }
 
-const connectTimeoutMs = 5_000
+/** How long the other end may be silent while we connect: a link of 1 KiB/s needs seconds for its certificates. */
+const connectTimeoutMs = 10_000
 
 /**
  * Reads the certificates of a server and gives the one with the pinned SHA-256, as PEM: the only root to trust from then on. No
@@ -41,7 +42,9 @@ export async function pinnedAuthority(
 function readChain(host: string, port: number, signal: AbortSignal): Promise<Buffer[]> {
   return new Promise((resolve, reject) => {
     const servername = isIP(host) === 0 ? { servername: host } : {}
-    const socket = connect({ host, port, ...servername, ALPNProtocols: ['h2'], rejectUnauthorized: false })
+    // Whichever protocol the door speaks, it answers with the same certificates.
+    const ALPNProtocols = ['h2', 'http/1.1']
+    const socket = connect({ host, port, ...servername, ALPNProtocols, rejectUnauthorized: false })
     const stop = () => socket.destroy(new Error('stopped'))
     const finish = (settle: () => void) => {
       signal.removeEventListener('abort', stop)

@@ -5,16 +5,21 @@ interface DuplexCall {
   write(bytes: Buffer): boolean
   end(): void
   cancel?(): void
+  pause(): unknown
+  resume(): unknown
   on(event: 'data', listener: (bytes: Buffer) => void): unknown
   on(event: 'drain' | 'end' | 'cancelled' | 'close', listener: () => void): unknown
   on(event: 'error', listener: (cause: Error) => void): unknown
 }
 
+/** What may lie here while nobody listens: one frame of the handshake and the first credit. Above it nothing more is read. */
+const earlyBytesMax = 4 * 1024 * 1024
+
 /** A channel over one gRPC call. `endOf` says what an error of this end means. */
 export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEnd): Channel {
   let listener: ((bytes: Uint8Array) => void) | undefined
-  // Limit: what a peer may send before it is answered, one frame of the handshake and its first credit.
   const early: Uint8Array[] = []
+  let earlyBytes = 0
   let open = true
   let blocked: PromiseWithResolvers<void> | undefined
   const ended = Promise.withResolvers<ChannelEnd>()
@@ -24,8 +29,10 @@ export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEn
     ended.resolve(end)
   }
   call.on('data', (bytes) => {
-    if (listener) listener(bytes)
-    else early.push(bytes)
+    if (listener) return listener(bytes)
+    early.push(bytes)
+    earlyBytes += bytes.length
+    if (earlyBytes > earlyBytesMax) call.pause()
   })
   call.on('drain', () => {
     blocked?.resolve()
@@ -49,8 +56,10 @@ export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEn
       listener = next
       while (listener && early.length > 0) {
         const bytes = early.shift()
+        earlyBytes -= bytes?.length ?? 0
         if (bytes) listener(bytes)
       }
+      if (open && earlyBytes <= earlyBytesMax) call.resume()
     },
     end() {
       if (open) call.end()

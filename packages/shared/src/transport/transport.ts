@@ -31,7 +31,10 @@ export interface Caller {
   readonly token: string | undefined
 }
 
-/** Accepts or turns away a caller: `refuse` ends the call as unauthenticated, with a reason for the one who called. */
+/**
+ * Accepts or turns away a caller, once: `refuse` ends the call as unauthenticated, with a reason for the one who called. A
+ * transport drops a caller that takes too long before it is accepted.
+ */
 export type OnCall = (caller: Caller, accept: () => Channel, refuse: (reason: string) => void) => void
 
 export interface Listening {

@@ -1,0 +1,244 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { getCACertificates } from 'node:tls'
+import { type ClientOptions, WebSocket, WebSocketServer } from 'ws'
+import { err, ok, type Result } from '../base/base.ts'
+import { pinnedAuthority } from './pin.ts'
+import type { Channel, Dialer, DialFailure, Listen } from './transport.ts'
+import { readWebSocketAddress, type WebSocketRoute, webSocketPath } from './websocket-address.ts'
+import { channelOverWebSocket, webSocketOptions } from './websocket-channel.ts'
+
+/** Callers whose token is being checked. Above it the next one is told to come again: 503. */
+const pendingMax = 1_024
+const pendingPerAddressMax = 256
+/** How long a caller may take from its connection to the answer of its upgrade; a link of 1 KiB/s needs most of it. */
+const upgradeMs = 20_000
+/** How long channels may take to say that they end when the door closes. */
+const closeMs = 1_000
+/** What is read of the answer of somebody who would not upgrade: it is shown to people. */
+const refusalBytesMax = 2_048
+
+/** A door on the ports of an HTTP server that somebody else opens. */
+export interface WebSocketDoor {
+  readonly listen: Listen
+  /** True for a request to this door: give its `upgrade` here, and leave all others to the server. */
+  isMine(request: IncomingMessage): boolean
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
+}
+
+/**
+ * The same frames as over gRPC, where only HTTP passes. The door is there before its listener: callers that come before `listen`,
+ * or after its close, are told to come again. Its port is 0, as the ports are those of the server.
+ */
+export function createWebSocketDoor(): WebSocketDoor {
+  const server = new WebSocketServer({ ...webSocketOptions, noServer: true, clientTracking: true })
+  const pendingByAddress = new Map<string, number>()
+  let pending = 0
+  let onCall: Parameters<Listen>[0] | undefined
+  // A request that is no WebSocket was answered with 400 by then.
+  server.on('wsClientError', (_cause, socket) => socket.destroy())
+
+  function accept(request: IncomingMessage, socket: Duplex, head: Buffer): Channel {
+    let channel: Channel | undefined
+    server.handleUpgrade(request, socket, head, (opened) => {
+      channel = channelOverWebSocket(opened)
+    })
+    return channel ?? lostChannel
+  }
+
+  /** Counts a caller until it is answered. Undefined when there are too many. */
+  function enter(address: string): (() => void) | undefined {
+    const same = pendingByAddress.get(address) ?? 0
+    if (pending >= pendingMax || same >= pendingPerAddressMax) return undefined
+    pending += 1
+    pendingByAddress.set(address, same + 1)
+    return () => {
+      pending -= 1
+      const left = (pendingByAddress.get(address) ?? 1) - 1
+      if (left > 0) pendingByAddress.set(address, left)
+      else pendingByAddress.delete(address)
+    }
+  }
+
+  return {
+    isMine: (request) => isUpgrade(request) && pathOf(request) === webSocketPath,
+    upgrade(request, socket, head) {
+      socket.on('error', () => socket.destroy())
+      const { remoteAddress = 'unknown', remotePort } = request.socket
+      if (!isUpgrade(request) || pathOf(request) !== webSocketPath)
+        return answer(socket, '404 Not Found', `expected an upgrade to websocket of ${webSocketPath}`)
+      if (!onCall)
+        return answer(socket, '503 Service Unavailable', 'this control plane takes no sessions at the moment')
+      const leave = enter(remoteAddress)
+      if (!leave) return answer(socket, '503 Service Unavailable', 'too many callers wait for an answer')
+      const token = request.headers.authorization?.replace(/^Bearer /i, '')
+      let answered = false
+      const once = () => {
+        if (answered) throw new Error('a caller was answered twice')
+        answered = true
+        leave()
+      }
+      onCall(
+        { address: `${remoteAddress}:${remotePort}`, token },
+        () => {
+          once()
+          return accept(request, socket, head)
+        },
+        (reason) => {
+          once()
+          answer(socket, '401 Unauthorized', reason)
+        },
+      )
+    },
+    async listen(next) {
+      onCall = next
+      return {
+        port: 0,
+        async close() {
+          onCall = undefined
+          const open = [...server.clients]
+          const closed = open.map((client) => new Promise<void>((resolve) => client.once('close', () => resolve())))
+          for (const client of open) client.close(1001)
+          const timer = setTimeout(() => {
+            for (const client of open) client.terminate()
+          }, closeMs)
+          await Promise.all(closed)
+          clearTimeout(timer)
+        },
+      }
+    },
+  }
+}
+
+const isUpgrade = (request: IncomingMessage): boolean => request.headers.upgrade?.toLowerCase() === 'websocket'
+
+const pathOf = (request: IncomingMessage): string => (request.url ?? '').split('?')[0] ?? ''
+
+/** A caller that was gone, or spoke no WebSocket, before it was let in. */
+const lostChannel: Channel = {
+  send: () => true,
+  drained: async () => {},
+  onMessage() {},
+  ended: Promise.resolve({ refused: false, reason: 'the caller was gone before it was let in' }),
+  end() {},
+  cut() {},
+}
+
+function answer(socket: Duplex, status: string, reason: string): void {
+  const body = `${reason}\n`
+  const headers = [
+    `HTTP/1.1 ${status}`,
+    'Connection: close',
+    'Content-Type: text/plain; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ]
+  socket.once('finish', () => socket.destroy())
+  socket.end(`${headers.join('\r\n')}\r\n\r\n${body}`)
+}
+
+/** Calls a door over WebSocket. With `wss://` the authority is known by its pin, and read again after `forget`. */
+export function dialWebSocket(options: {
+  /** Such as `wss://global.example:5682`; see `readWebSocketAddress`. */
+  readonly address: string
+  readonly token: string
+  /** SHA-256 of the authority's certificate in DER; not looked at where the address says that a proxy ends TLS. */
+  readonly pinSha256Hex: string
+}): Dialer {
+  let authorityPem: string | undefined
+  return {
+    async dial(signal) {
+      const read = readWebSocketAddress(options.address)
+      if (!read.ok) return err({ refused: true, reason: read.error })
+      const route = read.value
+      if (route.trust === 'pin' && authorityPem === undefined) {
+        const authority = await pinnedAuthority(route.hostAndPort, options.pinSha256Hex, signal)
+        if (!authority.ok) return err({ refused: authority.error.mismatch, reason: authority.error.reason })
+        authorityPem = authority.value
+      }
+      return call(route, { ...webSocketOptions, ...trustOf(route, authorityPem) }, options.token, signal)
+    },
+    forget() {
+      authorityPem = undefined
+    },
+  }
+}
+
+function trustOf(route: WebSocketRoute, authorityPem: string | undefined): ClientOptions {
+  switch (route.trust) {
+    case 'none':
+      return {}
+    case 'system':
+      // Those of Node with NODE_EXTRA_CA_CERTS, and those of the machine.
+      return { ca: [...getCACertificates('default'), ...getCACertificates('system')] }
+    case 'pin':
+      // The only root is the authority, which signs for nothing but this service: names are not compared. False: no objection.
+      return { ca: [authorityPem ?? ''], checkServerIdentity: () => false }
+  }
+}
+
+function call(
+  route: WebSocketRoute,
+  options: ClientOptions,
+  token: string,
+  signal: AbortSignal,
+): Promise<Result<Channel & Disposable, DialFailure>> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(route.url, [], {
+      ...options,
+      followRedirects: false,
+      handshakeTimeout: upgradeMs,
+      headers: { authorization: `Bearer ${token}` },
+    })
+    const settle = (result: Result<Channel & Disposable, DialFailure>) => {
+      signal.removeEventListener('abort', stop)
+      resolve(result)
+    }
+    const stop = () => {
+      socket.terminate()
+      settle(err({ refused: false, reason: 'stopped' }))
+    }
+    socket.on('error', (cause) =>
+      settle(err({ refused: false, reason: `cannot reach ${route.hostAndPort}: ${cause.message}` })),
+    )
+    socket.on('unexpected-response', (request, response) => {
+      void failureOf(route, response).then((failure) => {
+        request.destroy()
+        settle(err(failure))
+      })
+    })
+    socket.on('open', () => {
+      // Before the next turn of the loop, so that no message comes before its listener.
+      const channel = channelOverWebSocket(socket)
+      settle(ok({ ...channel, [Symbol.dispose]: () => leave(socket) }))
+    })
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+  })
+}
+
+/** Lets go of a connection: what was sent last, such as why we leave, gets a moment to arrive. */
+function leave(socket: WebSocket): void {
+  socket.close(1000)
+  const timer = setTimeout(() => socket.terminate(), closeMs)
+  socket.once('close', () => clearTimeout(timer))
+}
+
+/** Our own door answers a token that it refuses with 401 and a sentence; other answers come from what stands between. */
+async function failureOf(route: WebSocketRoute, response: IncomingMessage): Promise<DialFailure> {
+  const refused = response.statusCode === 401
+  let text = ''
+  try {
+    // A response without an encoding yields buffers.
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      text += chunk.toString('utf8')
+      if (text.length > refusalBytesMax) break
+    }
+  } catch {
+    // What came so far is told.
+  }
+  const line = text.slice(0, refusalBytesMax).trim()
+  const isOurs = response.headers['content-type']?.startsWith('text/plain') === true && line !== ''
+  if (refused && isOurs) return { refused, reason: line }
+  const said = isOurs ? `: ${line}` : ''
+  return { refused, reason: `expected 101 from ${route.url}, found ${response.statusCode}${said}` }
+}

@@ -1,0 +1,219 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Caller, Channel, ChannelEnd, Listening } from '../../src/transport/transport.ts'
+import { createTestAuthority, type TestAuthority } from '../sync/certificates.ts'
+import type { Transport } from './doors.ts'
+
+const mebibyte = 1024 * 1024
+
+/** Collects the messages of a channel, and says when so many are there. */
+function collect(channel: Channel) {
+  const messages: Uint8Array[] = []
+  const waiting: { count: number; resolve: () => void }[] = []
+  channel.onMessage((bytes) => {
+    // A view of a buffer that the transport may use again is no message.
+    messages.push(Uint8Array.from(bytes))
+    for (const one of waiting) if (messages.length >= one.count) one.resolve()
+  })
+  return {
+    messages,
+    until: (count: number) =>
+      new Promise<void>((resolve) => {
+        if (messages.length >= count) resolve()
+        else waiting.push({ count, resolve })
+      }),
+  }
+}
+
+const numbered = (number: number, length = 4): Uint8Array => {
+  const bytes = new Uint8Array(length)
+  new DataView(bytes.buffer).setUint32(0, number)
+  return bytes
+}
+const numberOf = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
+
+/** What every transport does, whatever carries it. */
+export function describeTransport(transport: Transport): void {
+  let authority: TestAuthority
+  let door: Listening
+  let callers: Caller[]
+  let accepted: PromiseWithResolvers<Channel>
+  const opened: (Channel & Disposable)[] = []
+
+  beforeAll(async () => {
+    authority = await createTestAuthority()
+  })
+  beforeEach(async () => {
+    callers = []
+    accepted = Promise.withResolvers()
+    door = await transport.open(authority, (caller, accept, refuse) => {
+      callers.push(caller)
+      if (caller.token === 'bad') refuse('the token has expired')
+      else accepted.resolve(accept())
+    })
+  })
+  afterEach(async () => {
+    for (const channel of opened.splice(0)) {
+      channel.cut('the test is over')
+      channel[Symbol.dispose]()
+    }
+    await door.close()
+  })
+
+  const dial = async (token = 'good') => {
+    const dialler = transport.dialer(door.port, token, authority.pinSha256Hex)
+    const dialled = await dialler.dial(AbortSignal.timeout(10_000))
+    if (dialled.ok) opened.push(dialled.value)
+    return dialled
+  }
+
+  /** Both ends of an open channel; the first message has gone through it. */
+  async function pair() {
+    const dialled = await dial()
+    if (!dialled.ok) throw new Error(dialled.error.reason)
+    const near = dialled.value
+    near.send(numbered(0))
+    const far = await accepted.promise
+    return { near, far }
+  }
+
+  /** How a call ends that is not let in, whether the transport hears it while dialling or after. */
+  async function endOfCall(token: string): Promise<ChannelEnd> {
+    const dialled = await dial(token)
+    return dialled.ok ? dialled.value.ended : dialled.error
+  }
+
+  describe(`a channel over ${transport.name}`, () => {
+    it('carries messages whole and in order, both ways', async () => {
+      const { near, far } = await pair()
+      const [atFar, atNear] = [collect(far), collect(near)]
+      for (let number = 1; number <= 500; number += 1) {
+        near.send(numbered(number, 4 + ((number * 7_919) % 3_000)))
+        far.send(numbered(number, 4 + ((number * 104_729) % 3_000)))
+      }
+      await Promise.all([atFar.until(501), atNear.until(500)])
+      expect(atFar.messages.map(numberOf)).toEqual(Array.from({ length: 501 }, (_, index) => index))
+      expect(atNear.messages.map(numberOf)).toEqual(Array.from({ length: 500 }, (_, index) => index + 1))
+      expect(atFar.messages.slice(1).map((bytes) => bytes.length)).toEqual(
+        Array.from({ length: 500 }, (_, index) => 4 + (((index + 1) * 7_919) % 3_000)),
+      )
+    })
+
+    it('carries a message of 10 MiB whole, and ends at a longer one', async () => {
+      const { near, far } = await pair()
+      const atFar = collect(far)
+      const large = new Uint8Array(10 * mebibyte).map((_, index) => index % 251)
+      near.send(large)
+      await atFar.until(2)
+      expect(Buffer.compare(atFar.messages[1] ?? new Uint8Array(), large)).toBe(0)
+      near.send(new Uint8Array(10 * mebibyte + 1))
+      expect(await near.ended).toMatchObject({ refused: false })
+      expect(atFar.messages.length).toBe(2)
+    })
+
+    it('says false to a sender whose other end does not read, with little in memory, and goes on when it does', async () => {
+      const { near, far } = await pair()
+      const frame = new Uint8Array(256 * 1024)
+      let sent = 0
+      // Nobody listens at the far end: it stops reading, and what is on the way is bounded by the buffers of both.
+      const fill = async (): Promise<void> => {
+        for (;;) {
+          sent += 1
+          if (near.send(frame)) continue
+          const drained = near.drained().then(() => true)
+          const turns = (async () => {
+            for (let turn = 0; turn < 2_000; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve))
+            return false
+          })()
+          if (!(await Promise.race([drained, turns]))) return
+        }
+      }
+      await fill()
+      expect(sent * frame.length).toBeLessThan(40 * mebibyte)
+      const atFar = collect(far)
+      await near.drained()
+      await atFar.until(sent + 1)
+      near.send(numbered(7))
+      await atFar.until(sent + 2)
+      expect(numberOf(atFar.messages.at(-1) ?? new Uint8Array(4))).toBe(7)
+    })
+
+    it('ends after what was sent', async () => {
+      const { near, far } = await pair()
+      const atFar = collect(far)
+      for (let number = 1; number <= 100; number += 1) near.send(numbered(number, 10_000))
+      near.end()
+      expect(await far.ended).toEqual({ refused: false, reason: 'the other end closed the session' })
+      expect(atFar.messages.length).toBe(101)
+    })
+
+    it('ends after what the called end sent', async () => {
+      const { near, far } = await pair()
+      const atNear = collect(near)
+      for (let number = 1; number <= 100; number += 1) far.send(numbered(number, 10_000))
+      far.end()
+      expect((await near.ended).refused).toBe(false)
+      expect(atNear.messages.length).toBe(100)
+    })
+
+    it('is cut at once: here with the reason given, and the other end hears of it', async () => {
+      const { near, far } = await pair()
+      collect(far)
+      near.cut('a test cuts it')
+      expect(await near.ended).toEqual({ refused: false, reason: 'a test cuts it' })
+      expect((await far.ended).refused).toBe(false)
+      expect(near.send(numbered(1))).toBe(true)
+      await near.drained()
+    })
+
+    it('is cut by the called end too', async () => {
+      const { near, far } = await pair()
+      far.cut('a test cuts it')
+      expect(await far.ended).toEqual({ refused: false, reason: 'a test cuts it' })
+      expect((await near.ended).refused).toBe(false)
+    })
+
+    it('keeps early messages for the one who listens later, also in between', async () => {
+      const { near, far } = await pair()
+      near.send(numbered(1))
+      near.send(numbered(2))
+      const first = await new Promise<Uint8Array>((resolve) => {
+        far.onMessage((bytes) => {
+          far.onMessage(undefined)
+          resolve(bytes)
+        })
+      })
+      expect(numberOf(first)).toBe(0)
+      const atFar = collect(far)
+      await atFar.until(2)
+      expect(atFar.messages.map(numberOf)).toEqual([1, 2])
+    })
+
+    it('E10 tells a caller that it was refused, with the reason', async () => {
+      expect(await endOfCall('bad')).toEqual({ refused: true, reason: 'the token has expired' })
+    })
+
+    it('tells the door who calls, from where and with which token', async () => {
+      await pair()
+      expect(callers).toEqual([{ address: expect.stringMatching(/^127\.0\.0\.1:\d+$/), token: 'good' }])
+    })
+
+    it('refuses a door with another authority, and sends it no token', async () => {
+      const dialled = await transport.dialer(door.port, 'good', '00'.repeat(32)).dial(AbortSignal.timeout(10_000))
+      expect(dialled).toMatchObject({ ok: false, error: { refused: true } })
+      expect(callers).toEqual([])
+    })
+
+    it('tells an address where nobody listens from a refusal', async () => {
+      const dialled = await transport.dialer(1, 'good', authority.pinSha256Hex).dial(AbortSignal.timeout(10_000))
+      expect(dialled).toMatchObject({ ok: false, error: { refused: false } })
+    })
+
+    it('both ends hear when the door closes', async () => {
+      const { near, far } = await pair()
+      collect(far)
+      await door.close()
+      expect((await near.ended).refused).toBe(false)
+      expect((await far.ended).refused).toBe(false)
+    })
+  })
+}
