@@ -214,6 +214,11 @@ test('R23 release: 409 with the reason while there is nothing to release, 202 wh
     ({ current }) => current === true,
   )
   expect((await call('POST', '/zones/east/_release')).json.detail).toBe('zone "east" holds nothing')
+  // What is declared here is not held there.
+  expect((await remove(20, { declared: true })).status).toBe(200)
+  await until(east.rows, (rows) => rows === 0)
+  await putTimeouts(20)
+  await until(east.rows, (rows) => rows === 20)
 
   await removeByAnotherWay(19)
   await start('--sync-port', `${syncPort}`)

@@ -253,13 +253,13 @@ function takeFrame(pending: Delivered[], frameBytes: number, deps: OutboundDeps)
 
 /** What the peer is told of a changed row: itself, its end, that it went out of sight, or nothing. */
 function judged({ version, before }: Candidate, sight: OutboundDeps['sight']): Delivered[] {
-  const { key, state, stamp, row } = version
+  const { key, state, stamp, row, declared } = version
   const reach = sight.reach(key)
   if (reach === 'never') return []
   if (row && sight.sees(row)) return [{ key, state, stamp, row }]
   const wasSeen = reach === 'always' || (before !== undefined && sight.sees(before))
   if (!wasSeen) return []
-  return [{ key, state: row ? 'forgotten' : state, stamp }]
+  return [{ key, state: row ? 'forgotten' : state, stamp, ...(declared ? { declared } : {}) }]
 }
 
 function readChanges(state: OutboundState, round: Round, resume: string | undefined): OutboundEffect {
