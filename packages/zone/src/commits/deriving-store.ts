@@ -33,7 +33,8 @@ export function deriveOnCommit(
       const forced = change.op === 'put' && change.forced
       if (change.op !== 'forget' && change.op !== 'check' && change.stamp && !forced) {
         const here = await store.get(change.key)
-        if (here && !isNewer(change.stamp, here.stamp)) continue
+        // What was forgotten may come back as it was, as in the store itself.
+        if (here && here.state !== 'forgotten' && !isNewer(change.stamp, here.stamp)) continue
       }
       kept.push(change)
     }

@@ -65,6 +65,20 @@ test('Z11 a stale row from another plane has no consequences', async () => {
   expect(names).toEqual(['new'])
 })
 
+test('Z11 a row that was forgotten comes back with the stamp that it had, and so with an older one', async () => {
+  const { store } = await open()
+  const key = { origin: 'global', kind: 'Timeout', mesh: 'default', name: 't' }
+  const received = (originRevision: number): Change => {
+    const stamp = { incarnation: 1, originRevision, createdAtMs: 0, modifiedAtMs: 0 }
+    return { op: 'put', key, labels: {}, spec: {}, stamp }
+  }
+  for (const originRevision of [9, 9, 7]) {
+    await store.commit({ changes: [received(originRevision)], ...meta })
+    expect((await store.get(key))?.state).toBe('live')
+    await store.commit({ changes: [{ op: 'forget', key }], ...meta })
+  }
+})
+
 test('Z12 whatever is written at once or one after the other, restarts included: announcements and addresses are those of the Dataplanes', async () => {
   const step = fc.record({
     name: fc.constantFrom('a', 'b', 'c'),
