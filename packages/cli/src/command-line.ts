@@ -88,6 +88,51 @@ const loaders: Readonly<
     summary: 'make a token for a person or a program',
     load: async () => (await import('./commands/token.ts')).tokenUser,
   },
+  'chaos partition': {
+    group: 'Hurt (tests)',
+    summary: 'cut the line between a zone and the global, and judge what follows',
+    load: async () => (await import('./commands/chaos.ts')).chaosPartition,
+  },
+  'chaos kill': {
+    group: 'Hurt (tests)',
+    summary: 'end a plane as a crash does, start it again, and judge what follows',
+    load: async () => (await import('./commands/chaos.ts')).chaosKill,
+  },
+  'chaos pause': {
+    group: 'Hurt (tests)',
+    summary: 'hold a plane without ending it, and judge what follows',
+    load: async () => (await import('./commands/chaos.ts')).chaosPause,
+  },
+  'chaos slow': {
+    group: 'Hurt (tests)',
+    summary: 'let only so much through between a zone and the global, and judge',
+    load: async () => (await import('./commands/chaos.ts')).chaosSlow,
+  },
+  'chaos delay': {
+    group: 'Hurt (tests)',
+    summary: 'make the line between a zone and the global long, and judge',
+    load: async () => (await import('./commands/chaos.ts')).chaosDelay,
+  },
+  'chaos clock': {
+    group: 'Hurt (tests)',
+    summary: 'start a plane with another wall clock, and judge what follows',
+    load: async () => (await import('./commands/chaos.ts')).chaosClock,
+  },
+  'chaos restore-old-store': {
+    group: 'Hurt (tests)',
+    summary: "put back an older copy of the global's store, and judge what follows",
+    load: async () => (await import('./commands/chaos.ts')).chaosRestore,
+  },
+  'chaos suite': {
+    group: 'Hurt (tests)',
+    summary: 'hurt a stack in several ways drawn from a seed, and judge',
+    load: async () => (await import('./commands/chaos.ts')).chaosSuite,
+  },
+  'chaos relay': {
+    group: 'Hurt (tests)',
+    summary: 'for tests only: stand in a TCP line and hurt it on demand',
+    load: async () => (await import('./commands/chaos-relay.ts')).chaosRelay,
+  },
   version: {
     group: 'Use',
     summary: 'show the version of the command and of a control plane',

@@ -10,8 +10,8 @@ export interface Context {
   note(line: string): void
 }
 
-/** 0 done, 1 refused or failed, 2 wrong use. */
-export type ExitCode = 0 | 1 | 2
+/** 0 done, 1 refused or failed, 2 wrong use, 3 not possible on this machine. */
+export type ExitCode = 0 | 1 | 2 | 3
 
 export interface Command<Spec extends Options = Options> {
   /** The words that call it: `token zone`. */

@@ -16,7 +16,7 @@ const hasCommand = (name: string): boolean =>
 export const demo = defineCommand({
   name: 'demo',
   summary: 'run a global, two zones and their proxies on this machine, and prove that a request crosses',
-  usage: '[--once] [--seed N]',
+  usage: '[--once] [--seed N] [--chaos]',
   examples: ['npm run demo', 'npm run demo -- --once', 'npm run demo -- --seed 7'],
   arity: { min: 0, max: 0 },
   options: {
@@ -24,6 +24,10 @@ export const demo = defineCommand({
     seed: option(z.coerce.number().int().optional(), 'draw names, tags, ports, weights and hostnames from N', {
       placeholder: 'N',
     }),
+    chaos: option(
+      toggle.default(false),
+      'put a relay into the line of each zone, for `zonemesh chaos` in another terminal',
+    ),
     keep: option(toggle.default(false), 'keep the folder with stores and logs'),
   },
   async run(values, { print, note, signal }) {
@@ -34,7 +38,7 @@ export const demo = defineCommand({
     }
     let failed = false
     try {
-      const running = await startDemo(drawScene(values.seed), folder, steps, signal)
+      const running = await startDemo(drawScene(values.seed), folder, steps, signal, values)
       try {
         const broken = running.processes.watch()
         broken.catch(() => {})

@@ -72,13 +72,13 @@ export function createProcesses(folder: string) {
     start,
     get: (name: string): Running | undefined => running.get(name),
     /** Ends a process with a signal and waits for it; returns a function that starts the same again. */
-    async kill(name: string, signal: NodeJS.Signals): Promise<() => Running> {
+    async kill(name: string, signal: NodeJS.Signals): Promise<(environment?: NodeJS.ProcessEnv) => Running> {
       const one = running.get(name)
       if (!one) throw new Error(`no process is called ${name}`)
       expected.add(one)
       one.process.kill(signal)
       await one.exited
-      return () => start(name, one.command, one.args)
+      return (environment) => start(name, one.command, one.args, environment)
     },
     /** Fails with the end of its log when a process that should run has ended. */
     async watch(): Promise<never> {

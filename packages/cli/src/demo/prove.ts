@@ -141,6 +141,7 @@ export function invitations(demo: Demo, hasDig: boolean): string[] {
       : []),
     `${zonemesh} status ${access}`,
     `${zonemesh} status --address ${demo.zones.east.apiAddress}`,
+    ...(demo.stackFile ? [`${zonemesh} chaos partition east --for 20s --stack ${demo.stackFile}`] : []),
     `${zonemesh} get dataplanes --mesh ${scene.mesh} ${access}`,
     `${zonemesh} get meshgatewayroute ${scene.route} --mesh ${scene.mesh} -o yaml ${access}`,
     `${zonemesh} apply -f demo/policies/40-route.yaml ${Object.entries({ ...demo.variables, version: scene.version2 })

@@ -1,4 +1,5 @@
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
+import { startChaosLines } from '../chaos/lines.ts'
 import type { Client } from '../client.ts'
 import { claimedResolver, startDelegatedGateway } from './delegated.ts'
 import { applyPolicies, type DemoZone, startGlobalProcess, startZoneProcess, type ZoneName } from './planes.ts'
@@ -23,28 +24,37 @@ export interface Demo {
   readonly sidecarResolver: string
   readonly variables: Readonly<Record<string, string>>
   readonly processes: Processes
+  /** Where `zonemesh chaos` finds the demo, when it was started for that. */
+  readonly stackFile: string | undefined
   /** Ends every process, and the services of this one. */
   stop(): Promise<void>
 }
 
 /** Starts a global, two zones and their proxies as processes of this machine, and the services they stand for. */
-export async function startDemo(scene: Scene, folder: string, steps: Steps, signal: AbortSignal): Promise<Demo> {
+export async function startDemo(
+  scene: Scene,
+  folder: string,
+  steps: Steps,
+  signal: AbortSignal,
+  options: { readonly chaos: boolean } = { chaos: false },
+): Promise<Demo> {
   const progress = (line: string) => void process.stderr.write(`${line}\n`)
   process.env['ZONEMESH_ENVOY'] = await findEnvoy({ env: process.env, progress }, signal)
   const stage = await createStage(scene, folder, steps, signal)
   try {
-    return await startScene(stage)
+    return await startScene(stage, options.chaos)
   } catch (thrown) {
     await stage.stop()
     throw thrown
   }
 }
 
-async function startScene(stage: Stage): Promise<Demo> {
+async function startScene(stage: Stage, withChaos: boolean): Promise<Demo> {
   const { scene, folder, gatewayPort, variables, processes } = stage
   const { global, address, adminTokenFile, syncPort } = await startGlobalProcess(stage)
-  const east = await startZoneProcess(stage, global, syncPort, 'east')
-  const west = await startZoneProcess(stage, global, syncPort, 'west')
+  const chaos = withChaos ? await startChaosLines(stage, syncPort, ['east', 'west']) : undefined
+  const east = await startZoneProcess(stage, global, chaos?.portOf('east') ?? syncPort, 'east')
+  const west = await startZoneProcess(stage, global, chaos?.portOf('west') ?? syncPort, 'west')
   const zones = { east, west }
   await applyPolicies(stage, global)
 
@@ -65,5 +75,17 @@ async function startScene(stage: Stage): Promise<Demo> {
   const delegatedKind = await startDelegatedGateway(stage, sidecarResolver, delegatedPort)
   const ports = { gatewayPort, delegatedPort, clientOutboundPort }
   const places = { globalAddress: address, adminTokenFile, zones, sidecarResolver }
-  return { scene, folder, global, ...places, ...ports, delegatedKind, variables, processes, stop: () => stage.stop() }
+  const stackFile = chaos?.write({ globalAddress: address, adminTokenFile, zones, gatewayPort })
+  return {
+    stackFile,
+    scene,
+    folder,
+    global,
+    ...places,
+    ...ports,
+    delegatedKind,
+    variables,
+    processes,
+    stop: () => stage.stop(),
+  }
 }

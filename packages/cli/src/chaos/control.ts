@@ -1,0 +1,139 @@
+import { timingSafeEqual } from 'node:crypto'
+import { createServer, type IncomingMessage } from 'node:http'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { z } from 'zod'
+import { lineFaults, type Relay, type RelayCounters } from './relay.ts'
+
+/** One process of a stack. `starts` grows with every start. */
+export const role = z.object({ name: z.string(), pid: z.number(), running: z.boolean(), starts: z.number() })
+export type Role = z.infer<typeof role>
+
+/** What a supervisor of processes does for the control. */
+export interface Supervisor {
+  roles(): readonly Role[]
+  /** SIGSTOP, SIGCONT. */
+  signal(name: string, signal: 'SIGSTOP' | 'SIGCONT'): void
+  /** Ends it and keeps it ended; resolves when it is gone. */
+  end(name: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
+  /** Starts it again as it was, with these variables on top. */
+  start(name: string, environment: Readonly<Record<string, string>>): void
+}
+
+const order = z.discriminatedUnion('do', [
+  z.strictObject({ do: z.literal('look') }),
+  z.strictObject({ do: z.literal('line'), line: z.string(), faults: lineFaults }),
+  z.strictObject({ do: z.literal('cut'), line: z.string() }),
+  z.strictObject({ do: z.literal('signal'), role: z.string(), signal: z.enum(['SIGSTOP', 'SIGCONT']) }),
+  z.strictObject({ do: z.literal('end'), role: z.string(), signal: z.enum(['SIGKILL', 'SIGTERM']) }),
+  z.strictObject({
+    do: z.literal('start'),
+    role: z.string(),
+    environment: z.record(z.string(), z.string()).default({}),
+  }),
+])
+export type Order = z.input<typeof order>
+
+export interface Sight {
+  readonly roles: readonly Role[]
+  readonly lines: Readonly<Record<string, RelayCounters>>
+}
+
+export interface Control extends AsyncDisposable {
+  readonly address: string
+  readonly token: string
+}
+
+const bodyBytesMax = 65_536
+
+/**
+ * Takes orders to hurt a stack, on loopback or wherever a test network has it, from whoever has the token. It is part of
+ * `zonemesh demo --chaos` and of `zonemesh chaos relay`, both for tests only.
+ */
+export async function startControl(
+  deps: { readonly lines: ReadonlyMap<string, Relay>; readonly supervisor: Supervisor | undefined },
+  options: { readonly host: string; readonly port: number; readonly token: string },
+): Promise<Control> {
+  const { lines, supervisor } = deps
+  const needLine = (name: string): Relay => {
+    const found = lines.get(name)
+    if (found) return found
+    throw new Error(
+      `no relay stands in the line of "${name}"; there is one for: ${[...lines.keys()].join(', ') || 'none'}`,
+    )
+  }
+  const needSupervisor = (): Supervisor => {
+    if (supervisor) return supervisor
+    throw new Error('this control watches no processes: it is a relay alone')
+  }
+
+  async function obey(one: z.infer<typeof order>): Promise<void> {
+    switch (one.do) {
+      case 'look':
+        return
+      case 'line':
+        return needLine(one.line).set(one.faults)
+      case 'cut':
+        return needLine(one.line).cut()
+      case 'signal':
+        return needSupervisor().signal(one.role, one.signal)
+      case 'end':
+        return needSupervisor().end(one.role, one.signal)
+      case 'start':
+        return needSupervisor().start(one.role, one.environment)
+    }
+  }
+
+  const sight = (): Sight => ({
+    roles: supervisor?.roles() ?? [],
+    lines: Object.fromEntries([...lines].map(([name, relay]) => [name, relay.counters()])),
+  })
+
+  const expected = Buffer.from(`Bearer ${options.token}`)
+  const server = createServer(async (request, response) => {
+    const answer = (status: number, body: unknown) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`)
+    const shown = Buffer.from(request.headers.authorization ?? '')
+    if (shown.length !== expected.length || !timingSafeEqual(shown, expected)) {
+      answer(401, { detail: 'expected the token of the stack file as "Authorization: Bearer …"' })
+      return
+    }
+    try {
+      const read = order.safeParse(JSON.parse(await bodyOf(request)))
+      if (!read.success) {
+        answer(400, {
+          detail: read.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '),
+        })
+        return
+      }
+      await obey(read.data)
+      answer(200, sight())
+    } catch (thrown) {
+      answer(400, { detail: messageOf(thrown) })
+    }
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.host, resolve)
+  })
+  const bound = server.address()
+  const port = bound !== null && typeof bound === 'object' ? bound.port : options.port
+  return {
+    address: `http://${options.host}:${port}`,
+    token: options.token,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes > bodyBytesMax) throw new Error(`an order is larger than ${bodyBytesMax} bytes`)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

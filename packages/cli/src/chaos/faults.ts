@@ -1,0 +1,337 @@
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Direction } from './relay.ts'
+import type { Scene } from './scene.ts'
+
+/** What shows that a fault bit, or why it is thought that it did not; and what it did that it must not. */
+export interface Bite {
+  readonly evidence: readonly string[]
+  readonly misses: readonly string[]
+  readonly problems: readonly string[]
+}
+
+/** One way to hurt a stack. `run` hurts and heals; `prove` asks the samples of that time, when all has converged. */
+export interface Fault {
+  readonly title: string
+  /** Longer than the others until all is well again, for a reason. */
+  readonly convergeMs?: number
+  run(scene: Scene): Promise<readonly string[]>
+  prove(scene: Scene, fromMs: number, healedAtMs: number): Pick<Bite, 'evidence' | 'misses'>
+}
+
+/** Silence of so long ends a session; a fault that is shorter is seen as a delay. */
+const cutAfterMs = 7_000
+const cutSurelyMs = cutAfterMs + 2_500
+
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
+const most = (values: readonly number[]): number => Math.max(0, ...values)
+
+/** Collects what was shown and what was not. */
+function ledger() {
+  const evidence: string[] = []
+  const misses: string[] = []
+  return {
+    evidence,
+    misses,
+    expect(isSo: boolean, shown: string, missed: string): void {
+      if (isSo) evidence.push(shown)
+      else misses.push(missed)
+    },
+  }
+}
+
+const needZone = (scene: Scene, zone: string): string => {
+  if (scene.stack.zones[zone]) return zone
+  throw scene.misuse(`no zone is called "${zone}"; there are: ${Object.keys(scene.stack.zones).join(', ')}`)
+}
+
+/** Cuts the line between a zone and the global without telling either. */
+export function partition(zone: string, forMs: number, direction: 'both' | Direction): Fault {
+  const closed: readonly Direction[] = direction === 'both' ? ['up', 'down'] : [direction]
+  return {
+    title: `partition ${zone} for ${seconds(forMs)}${direction === 'both' ? '' : `, ${direction} only`}`,
+    async run(scene) {
+      await scene.hand.hurt(needZone(scene, zone), { blackHole: [...closed] })
+      await scene.wait(forMs)
+      await scene.hand.heal(zone)
+      return []
+    },
+    prove({ recorder }, fromMs, healedAtMs) {
+      const book = ledger()
+      const waited = most(
+        recorder.sights(fromMs, healedAtMs).flatMap(({ lines }) => {
+          const bytes = lines[zone]?.bytes
+          return bytes ? closed.map((one) => bytes[one].waiting + bytes[one].lost) : []
+        }),
+      )
+      book.expect(waited > 0, `the relay held ${waited} bytes`, 'the relay held no byte')
+      if (forMs >= cutSurelyMs) {
+        const lost = recorder
+          .zone(zone, fromMs, healedAtMs)
+          .find(({ answered, phase }) => answered && phase !== 'connected')
+        const told = recorder
+          .global(fromMs, healedAtMs + 2_000)
+          .find(({ zones }) => zones.some((one) => one.zone === zone && !one.connected))
+        book.expect(
+          lost !== undefined,
+          `zone ${zone} said it is not connected after ${seconds((lost?.atMs ?? 0) - fromMs)} (${lost?.reason})`,
+          `zone ${zone} never said that it is not connected`,
+        )
+        book.expect(
+          told !== undefined,
+          `the global said so after ${seconds((told?.atMs ?? 0) - fromMs)}`,
+          `the global never said that zone ${zone} is not connected`,
+        )
+      } else if (closed.includes('down')) {
+        const heardMsAgo = most(recorder.zone(zone, fromMs, healedAtMs).map((one) => one.heardMsAgo))
+        const wanted = Math.min(forMs * 0.6, 3_000)
+        const text = `zone ${zone} heard nothing of the global for ${seconds(heardMsAgo)}`
+        book.expect(heardMsAgo >= wanted, text, `${text}, less than ${seconds(wanted)}`)
+      } else {
+        const lag = most(lagsOf({ recorder }, zone, fromMs, healedAtMs))
+        book.expect(
+          lag > 0,
+          `the global saw zone ${zone} ${lag} revisions behind`,
+          `the global saw zone ${zone} never behind`,
+        )
+      }
+      return book
+    },
+  }
+}
+
+const lagsOf = ({ recorder }: Pick<Scene, 'recorder'>, zone: string, fromMs: number, toMs: number): number[] =>
+  recorder.global(fromMs, toMs).flatMap(({ zones }) => zones.filter((one) => one.zone === zone).map(({ lag }) => lag))
+
+/** The zones whose session a role is part of. */
+const zonesOf = (scene: Scene, role: string): string[] =>
+  Object.keys(scene.stack.zones).filter((zone) => role === 'global' || role === `zone-${zone}`)
+
+const needRole = async (scene: Scene, role: string) => {
+  const { roles } = await scene.hand.look()
+  const found = roles.find(({ name }) => name === role)
+  if (found) return found
+  throw scene.misuse(
+    `no plane is called "${role}"; there are: ${roles.map(({ name }) => name).join(', ') || 'none here'}`,
+  )
+}
+
+/** Sessions of before are over: their zones said a new epoch afterwards. */
+function expectNewSessions(scene: Scene, role: string, fromMs: number, book: ReturnType<typeof ledger>): void {
+  for (const zone of zonesOf(scene, role)) {
+    const before =
+      scene.recorder.zone(zone, 0, fromMs).findLast(({ answered, epoch }) => answered && epoch > 0)?.epoch ?? 0
+    const after = scene.recorder.newest(zone)?.epoch ?? 0
+    const text = `session of zone ${zone}: epoch ${before} → ${after}`
+    book.expect(after > before, text, `${text}: it is the same one`)
+  }
+}
+
+/** Ends a plane as a crash does, and starts it again. */
+export function kill(role: string, forMs: number): Fault {
+  let [before, after] = [0, 0]
+  return {
+    title: `kill ${role} for ${seconds(forMs)}`,
+    async run(scene) {
+      before = (await needRole(scene, role)).pid
+      await scene.hand.end(role, 'SIGKILL')
+      await scene.wait(forMs)
+      await scene.hand.start(role)
+      after = (await needRole(scene, role)).pid
+      return []
+    },
+    prove(scene, fromMs) {
+      const book = ledger()
+      const text = `${role} was process ${before}, is ${after}`
+      book.expect(before !== after && before > 0, text, `${text}: it never ended`)
+      expectNewSessions(scene, role, fromMs, book)
+      return book
+    },
+  }
+}
+
+/** Holds a plane: it neither answers nor ends, and its connections stay. */
+export function pause(role: string, forMs: number): Fault {
+  return {
+    title: `pause ${role} for ${seconds(forMs)}`,
+    async run(scene) {
+      await needRole(scene, role)
+      await scene.hand.hold(role)
+      await scene.wait(forMs)
+      await scene.hand.letGo(role)
+      return []
+    },
+    prove(scene, fromMs, healedAtMs) {
+      const book = ledger()
+      const { recorder } = scene
+      const zone = role.replace(/^zone-/, '')
+      const samples = role === 'global' ? recorder.global(fromMs, healedAtMs) : recorder.zone(zone, fromMs, healedAtMs)
+      const silent = samples.filter(({ answered }) => !answered).length
+      const text = `${silent} of ${samples.length} questions to ${role} were not answered`
+      book.expect(silent > 0, text, `${role} answered all ${samples.length} questions`)
+      if (forMs >= cutSurelyMs) expectNewSessions(scene, role, fromMs, book)
+      return book
+    },
+  }
+}
+
+/** Lets only so many bytes per second through, each way. */
+export function slow(zone: string, bytesPerSecond: number, forMs: number): Fault {
+  return {
+    title: `slow ${zone} to ${bytesPerSecond} B/s for ${seconds(forMs)}`,
+    convergeMs: 30_000,
+    async run(scene) {
+      await scene.hand.hurt(needZone(scene, zone), { bytesPerSecond })
+      await scene.wait(forMs)
+      await scene.hand.heal(zone)
+      return []
+    },
+    prove(scene, fromMs, healedAtMs) {
+      const book = ledger()
+      const sights = scene.recorder.sights(fromMs, healedAtMs).flatMap(({ atMs, lines }) => {
+        const line = lines[zone]
+        return line ? [{ atMs, ...line.bytes.down }] : []
+      })
+      const [first, last] = [sights[0], sights.at(-1)]
+      const rate =
+        first && last && last.atMs > first.atMs ? ((last.passed - first.passed) / (last.atMs - first.atMs)) * 1_000 : 0
+      const waiting = most(sights.map((one) => one.waiting))
+      const text = `${Math.round(rate)} B/s went down to ${zone}, and up to ${waiting} bytes waited`
+      book.expect(rate <= bytesPerSecond * 1.3 && waiting > 0, text, `${text}: the line was no bottleneck`)
+      const lag = most(lagsOf(scene, zone, fromMs, healedAtMs))
+      book.expect(
+        lag >= 2,
+        `the global saw zone ${zone} up to ${lag} revisions behind`,
+        `zone ${zone} was never 2 revisions behind`,
+      )
+      return book
+    },
+  }
+}
+
+/** Makes a line long. */
+export function late(zone: string, delayMs: number, jitterMs: number, forMs: number): Fault {
+  const lagMs = ({ recorder }: Scene, fromMs: number, toMs: number) =>
+    most(
+      recorder
+        .global(fromMs, toMs)
+        .flatMap(({ zones }) => zones.filter((one) => one.zone === zone).map((one) => one.lagMs)),
+    )
+  return {
+    title: `delay ${zone} by ${delayMs} ms (± ${jitterMs} ms) for ${seconds(forMs)}`,
+    async run(scene) {
+      await scene.hand.hurt(needZone(scene, zone), { delayMs, jitterMs })
+      await scene.wait(forMs)
+      await scene.hand.heal(zone)
+      return []
+    },
+    prove(scene, fromMs, healedAtMs) {
+      const book = ledger()
+      const [before, during] = [lagMs(scene, 0, fromMs), lagMs(scene, fromMs, healedAtMs)]
+      const text = `commits waited up to ${during} ms for zone ${zone}, before up to ${before} ms`
+      book.expect(during >= delayMs, text, `${text}: less than the delay`)
+      return book
+    },
+  }
+}
+
+const libraries = ['x86_64-linux-gnu', 'aarch64-linux-gnu', '.'].map((at) => `/usr/lib/${at}/faketime/libfaketime.so.1`)
+export const findFaketime = (): string | undefined => libraries.find((path) => existsSync(path))
+
+/** Starts a plane again with another wall clock, and later with the true one. Its monotonic clock goes on as it should. */
+export function clockJump(role: string, byText: string, byMs: number, forMs: number, library: string): Fault {
+  let saidMs = 0
+  return {
+    title: `clock of ${role} ${byText} for ${seconds(forMs)}`,
+    async run(scene) {
+      await needRole(scene, role)
+      await scene.hand.end(role, 'SIGTERM')
+      const environment = {
+        LD_PRELOAD: library,
+        FAKETIME: `${byMs < 0 ? '-' : '+'}${Math.abs(byMs) / 1_000}`,
+        FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      }
+      await scene.hand.start(role, environment)
+      const zone = role.replace(/^zone-/, '')
+      const plane = role === 'global' ? scene.planes.global : scene.planes.zones.get(zone)
+      await scene.until(`${role} answers`, async () => {
+        saidMs = ((await plane?.ask('GET', '/'))?.dateMs ?? 0) - scene.clock.wallMs()
+        return true
+      })
+      await scene.wait(forMs)
+      await scene.hand.end(role, 'SIGTERM')
+      await scene.hand.start(role)
+      return []
+    },
+    prove(scene, fromMs) {
+      const book = ledger()
+      const text = `${role} said a time ${seconds(saidMs)} from ours`
+      book.expect(Math.abs(saidMs - byMs) < 10_000, text, `${text}, expected ${seconds(byMs)}`)
+      expectNewSessions(scene, role, fromMs, book)
+      return book
+    },
+  }
+}
+
+/** Puts an older copy of the global's store in the place of the present one: zones must hold, and lose nothing by themselves. */
+export function restoreOldStore(): Fault {
+  let held = 0
+  let [olderHead, newerHead] = [0, 0]
+  return {
+    title: "restore an old copy of the global's store",
+    convergeMs: 30_000,
+    async run(scene) {
+      const { hand, recorder, stack } = scene
+      const file = stack.global.storeFile
+      if (file === undefined) throw scene.misuse('the stack file does not say where the store of the global is')
+      const zones = Object.keys(stack.zones)
+      const problems: string[] = []
+      const folder = mkdtempSync(join(stack.folder, 'old-store-'))
+      const files = (from: string, to: string) => {
+        for (const end of ['', '-wal', '-shm']) {
+          rmSync(to + end, { force: true })
+          if (existsSync(from + end)) copyFileSync(from + end, to + end)
+        }
+      }
+      await needRole(scene, 'global')
+      try {
+        await hand.end('global', 'SIGTERM')
+        files(file, join(folder, 'store.db'))
+        await hand.start('global')
+        await scene.converged(scene.convergeMs)
+        olderHead = recorder.global(0).findLast(({ answered }) => answered)?.head ?? 0
+        // So much is lost with the copy that no zone can be at a position that both histories have.
+        await scene.wait(3_000)
+        newerHead = recorder.global(0).findLast(({ answered }) => answered)?.head ?? 0
+        const rowsBefore = new Map(zones.map((zone) => [zone, recorder.rowCount(zone)]))
+        await hand.end('global', 'SIGTERM')
+        files(join(folder, 'store.db'), file)
+        await hand.start('global')
+        await scene.until('every zone holds what comes from the older history', async () => {
+          held = zones.filter((zone) => recorder.newest(zone)?.hold !== '' && recorder.newest(zone)?.answered).length
+          return held === zones.length
+        })
+        await scene.wait(2_000)
+        for (const zone of zones) {
+          const [before, now] = [rowsBefore.get(zone) ?? 0, recorder.rowCount(zone)]
+          if (now < before) problems.push(`zone ${zone} had ${before} rows and has ${now} while it holds`)
+        }
+        for (const zone of zones) await scene.release(zone)
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+      return problems
+    },
+    prove(scene) {
+      const book = ledger()
+      const zones = Object.keys(scene.stack.zones).length
+      book.expect(
+        newerHead > olderHead,
+        `the copy lacked revisions ${olderHead + 1} to ${newerHead}`,
+        'the copy lacked nothing',
+      )
+      book.expect(held === zones, `${held} of ${zones} zones held`, `only ${held} of ${zones} zones held`)
+      return book
+    },
+  }
+}

@@ -1,0 +1,111 @@
+import type { Socket } from 'node:net'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+
+/** One direction of a relay, shared by its connections: how it is now, and what went over it. */
+export interface Lane {
+  /** When the next byte may go, where a rate is set. */
+  freeAtMs: number
+  passed: number
+  waiting: number
+  lost: number
+  isClosed(): boolean
+  delayMs(): number
+  bytesPerSecond(): number | undefined
+}
+
+/** More than this waits in the sender, as on a real line. */
+const waitingBytesMax = 1_048_576
+/** Where a rate is set, the share of a second that goes at once. */
+const sliceSeconds = 0.05
+
+/** Carries bytes from one socket to another in order, as late and as slowly as the lane says. */
+export function createPipe(clock: Clock, lane: Lane, from: Socket, to: Socket) {
+  const queue: { bytes: Buffer; readonly dueMs: number }[] = []
+  let waiting = 0
+  let lastDueMs = 0
+  let timer: Disposable | undefined
+  let isDeaf = false
+  let onEmpty: (() => void) | undefined
+
+  from.on('data', (bytes) => {
+    if (isDeaf) {
+      lane.lost += bytes.length
+      return
+    }
+    // Bytes of one connection never overtake each other, however the delays fall.
+    lastDueMs = Math.max(lastDueMs, clock.monotonicMs() + lane.delayMs())
+    queue.push({ bytes, dueMs: lastDueMs })
+    count(bytes.length)
+    if (waiting > waitingBytesMax) from.pause()
+    pump()
+  })
+  to.on('drain', pump)
+  to.on('connect', pump)
+
+  function count(bytes: number): void {
+    waiting += bytes
+    lane.waiting += bytes
+  }
+
+  function later(atMs: number): void {
+    timer?.[Symbol.dispose]()
+    timer = clock.after(Math.max(1, atMs - clock.monotonicMs()), pump)
+  }
+
+  function pump(): void {
+    for (;;) {
+      const [head] = queue
+      if (!head) break
+      if (lane.isClosed() || to.connecting || to.writableNeedDrain) return
+      const nowMs = clock.monotonicMs()
+      const rate = lane.bytesPerSecond()
+      const dueMs = Math.max(head.dueMs, rate === undefined ? 0 : lane.freeAtMs)
+      if (dueMs > nowMs) {
+        later(dueMs)
+        return
+      }
+      const most = rate === undefined ? head.bytes.length : Math.max(1, Math.floor(rate * sliceSeconds))
+      const part = head.bytes.subarray(0, most)
+      head.bytes = head.bytes.subarray(most)
+      if (head.bytes.length === 0) queue.shift()
+      if (rate !== undefined) lane.freeAtMs = nowMs + (part.length / rate) * 1_000
+      count(-part.length)
+      if (to.writable) {
+        lane.passed += part.length
+        to.write(part)
+      } else lane.lost += part.length
+      if (waiting <= waitingBytesMax) from.resume()
+    }
+    if (lane.isClosed() || !onEmpty) return
+    const tell = onEmpty
+    onEmpty = undefined
+    tell()
+  }
+
+  function drop(): void {
+    timer?.[Symbol.dispose]()
+    lane.lost += waiting
+    count(-waiting)
+    queue.length = 0
+  }
+
+  return {
+    pump,
+    /** Runs when everything that was sent has gone, and the lane is open. */
+    whenEmpty(tell: () => void): void {
+      onEmpty = tell
+      pump()
+    },
+    /** From now on what is sent is taken and goes nowhere. */
+    swallow(): void {
+      isDeaf = true
+      drop()
+      from.resume()
+    },
+    destroy(): void {
+      isDeaf = true
+      onEmpty = undefined
+      drop()
+    },
+  }
+}

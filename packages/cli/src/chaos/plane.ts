@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+
+export interface Answer {
+  readonly status: number
+  readonly body: JsonObject
+  /** What the plane's own clock said. */
+  readonly dateMs: number
+  readonly headers: Headers
+}
+
+/** A plane that may be paused, dead or cut off: nothing is waited for long. */
+export function createPlane(address: string, tokenFile?: string, limitMs = 1_500) {
+  const authorization =
+    tokenFile === undefined ? {} : { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` }
+  return {
+    address,
+    async ask(method: string, path: string, body?: unknown, mostMs = limitMs): Promise<Answer> {
+      const reply = await fetch(address + path, {
+        method,
+        headers: { ...authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(mostMs),
+      })
+      const text = await reply.text()
+      const { headers, status } = reply
+      return { status, body: objectOf(text), dateMs: Date.parse(headers.get('date') ?? ''), headers }
+    },
+  }
+}
+export type Plane = ReturnType<typeof createPlane>
+
+function objectOf(text: string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(text)
+    // What was parsed from JSON and is an object is one of JSON.
+    return value !== null && typeof value === 'object' ? (value as JsonObject) : {}
+  } catch {
+    return {}
+  }
+}

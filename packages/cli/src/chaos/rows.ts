@@ -1,0 +1,51 @@
+import { canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
+import type { SeenVersion } from '@zonemesh/shared/guarantees/history.ts'
+import type { Plane } from './plane.ts'
+
+/** What everybody may read and what travels: policies down, proxies up. */
+const kinds = ['meshes', 'meshgateways', 'meshgatewayroutes', 'timeouts', 'traffic-permissions', 'dataplanes']
+
+/** The rows of a plane by the name that they have on every plane, as its API lists them. Throws when one list is not answered. */
+export async function readRows(plane: Plane): Promise<Map<string, SeenVersion>> {
+  const rows = new Map<string, SeenVersion>()
+  for (const kind of kinds) {
+    const { status, body } = await plane.ask('GET', `/${kind}?size=1000`)
+    if (status !== 200 || !Array.isArray(body['items'])) throw new Error(`${plane.address}/${kind} answered ${status}`)
+    for (const item of body['items']) {
+      const row = seenRow(Object(item))
+      rows.set(row.key, row)
+    }
+  }
+  return rows
+}
+
+/** Names and labels are shown differently by each plane; everything else is the same row. */
+function seenRow(item: Readonly<Record<string, unknown>>): SeenVersion {
+  const { name: _name, labels, creationTime: _created, modificationTime: _modified, kri, ...content } = item
+  const origin: unknown = Reflect.get(Object(labels), 'kuma.io/zone')
+  return {
+    key: String(kri),
+    origin: typeof origin === 'string' ? origin : 'global',
+    state: 'live',
+    incarnation: 0,
+    originRevision: 0,
+    content: shortHash(canonicalJson(content)),
+  }
+}
+
+/** What a plane lacks or has otherwise, and what it has too much, of the rows of one origin. */
+export function compareRows(
+  origin: string,
+  wanted: ReadonlyMap<string, SeenVersion>,
+  found: ReadonlyMap<string, SeenVersion>,
+) {
+  const of = (rows: ReadonlyMap<string, SeenVersion>) => [...rows.values()].filter((row) => row.origin === origin)
+  return {
+    missing: of(wanted)
+      .filter(({ key, content }) => found.get(key)?.content !== content)
+      .map(({ key }) => key),
+    surplus: of(found)
+      .filter(({ key }) => !wanted.has(key))
+      .map(({ key }) => key),
+  }
+}

@@ -1,0 +1,148 @@
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import { CommandError } from '../command.ts'
+import { pathOf, startChanges } from './changes.ts'
+import type { Fault } from './faults.ts'
+import { createHand } from './hand.ts'
+import { createPlane } from './plane.ts'
+import { startRecorder } from './recorder.ts'
+import { compareRows, readRows } from './rows.ts'
+import { createScene, type Planes, type Scene } from './scene.ts'
+import type { Stack } from './stack.ts'
+import { startTraffic } from './traffic.ts'
+import { type FaultReport, judge, type Verdict } from './verdict.ts'
+
+interface Deps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly say: (line: string) => void
+}
+
+export interface Options {
+  readonly perSecond: number
+  /** How long a stack may take after a fault until every zone has everything. */
+  readonly convergeMs: number
+}
+
+const calmMs = 1_500
+
+/** Hurts a running stack in one way after the other, with traffic and changes all the while, and judges what was seen. */
+export async function runChaos(
+  deps: Deps,
+  stack: Stack,
+  faults: readonly Fault[],
+  options: Options,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  const { clock, say } = deps
+  const hand = createHand(stack)
+  // Before anything else: a stack that is not there is told in one sentence.
+  const { lines } = await hand.look()
+  const planes: Planes = {
+    global: createPlane(stack.global.api, stack.global.tokenFile),
+    zones: new Map(Object.entries(stack.zones).map(([zone, { api }]) => [zone, createPlane(api)])),
+  }
+  const recorder = startRecorder({ clock, hand, ...planes }, stack)
+  const changes = startChanges(
+    { clock, random: deps.random, global: planes.global, record: recorder.record },
+    stack.scene,
+  )
+  const scene = createScene({ clock, stack, hand, planes, recorder, changes, convergeMs: options.convergeMs }, signal)
+  try {
+    await changes.begin()
+    await scene.converged(options.convergeMs)
+    const paths = stack.scene.services.map(({ zone }) => pathOf(zone))
+    await scene.until('the gateway answers on the routes of this run', () => answers(stack, paths))
+    const traffic = startTraffic({ clock, record: recorder.record }, stack.scene, {
+      perSecond: options.perSecond,
+      paths,
+    })
+    changes.start()
+    const reports: FaultReport[] = []
+    try {
+      await delay(clock, calmMs, signal)
+      for (const fault of faults) {
+        say(`… ${fault.title}`)
+        reports.push(await runFault(scene, fault, options))
+        await delay(clock, calmMs, signal)
+      }
+    } finally {
+      await heal(scene, Object.keys(lines))
+      await changes.stop()
+      await traffic.stop()
+    }
+    await recordFinal(scene)
+    await recorder.stop()
+    return judge(recorder.history(), reports, { ...traffic.count(), ...changes.count() })
+  } finally {
+    await recorder.stop()
+    await changes.clear().catch(() => undefined)
+  }
+}
+
+async function runFault(scene: Scene, fault: Fault, options: Options): Promise<FaultReport> {
+  const { recorder } = scene
+  const fromMs = recorder.now()
+  const limitMs = Math.max(options.convergeMs, fault.convergeMs ?? 0)
+  const problems: string[] = []
+  let convergedMs: number | undefined
+  let healedAtMs = 0
+  try {
+    problems.push(...(await fault.run(scene)))
+    healedAtMs = recorder.now()
+    convergedMs = await scene.converged(limitMs)
+  } catch (thrown) {
+    // Wrong use, or a person who stops it: nothing to judge.
+    if (thrown instanceof CommandError && thrown.exitCode === 2) throw thrown
+    problems.push(messageOf(thrown))
+  }
+  // One more look, so that what was true at the end is among the samples.
+  await scene.wait(500)
+  const proof = fault.prove(scene, fromMs, healedAtMs || recorder.now())
+  return { title: fault.title, ...proof, problems, fromMs, healedAtMs, convergedMs, limitMs }
+}
+
+/** Whatever happened, lines are whole and planes run afterwards. */
+async function heal({ hand }: Scene, lines: readonly string[]): Promise<void> {
+  for (const line of lines) await hand.heal(line).catch(() => undefined)
+  const sight = await hand.look().catch(() => undefined)
+  for (const { name, running } of sight?.roles ?? []) {
+    if (running) await hand.letGo(name).catch(() => undefined)
+    else await hand.start(name).catch(() => undefined)
+  }
+}
+
+async function answers(stack: Stack, paths: readonly string[]): Promise<boolean> {
+  const { requestOnce } = await import('../demo/http.ts')
+  const [host = '', port = ''] = stack.scene.entrance.split(':')
+  for (const path of paths) {
+    const { status } = await requestOnce({ host, port: Number(port), hostname: stack.scene.hostname, path })
+    if (status !== 200) return false
+  }
+  return true
+}
+
+/** After the last change: every plane holds what the owners have. */
+async function recordFinal(scene: Scene): Promise<void> {
+  const { planes, recorder } = scene
+  const compare = async () => {
+    const global = await readRows(planes.global)
+    const found: { readonly plane: string; readonly missing: string[]; readonly surplus: string[] }[] = []
+    for (const [zone, plane] of planes.zones) {
+      const own = await readRows(plane)
+      const [down, up] = [compareRows('global', global, own), compareRows(zone, own, global)]
+      found.push({ plane: zone, ...down }, { plane: 'global', ...up })
+    }
+    return found
+  }
+  const limitMs = scene.convergeMs
+  await scene
+    .until(
+      'equal rows',
+      async () => (await compare()).every((one) => one.missing.length + one.surplus.length === 0),
+      limitMs,
+    )
+    .catch(() => undefined)
+  for (const one of await compare()) recorder.record({ type: 'final', atMs: recorder.now(), ...one })
+}

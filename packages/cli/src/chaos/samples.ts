@@ -1,0 +1,96 @@
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Plane } from './plane.ts'
+
+/** What a zone said of itself at one moment; all but the first three fields mean something only if it answered. */
+export interface ZoneSample {
+  readonly atMs: number
+  readonly zone: string
+  readonly answered: boolean
+  readonly phase: string
+  readonly reason: string
+  readonly epoch: number
+  /** The store of the global whose rows it has, up to this revision. */
+  readonly store: string
+  readonly revision: number
+  readonly current: boolean
+  readonly lag: number
+  readonly heardMsAgo: number
+  readonly hold: string
+}
+
+export interface ZoneAsSeen {
+  readonly zone: string
+  readonly connected: boolean
+  readonly current: boolean
+  readonly epoch: number
+  readonly stored: number
+  readonly lag: number
+  readonly lagMs: number
+  readonly holds: number
+}
+
+/** What the global said of itself and of its zones. */
+export interface GlobalSample {
+  readonly atMs: number
+  readonly answered: boolean
+  readonly store: string
+  readonly head: number
+  readonly zones: readonly ZoneAsSeen[]
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+const number = (value: unknown): number => (typeof value === 'number' ? value : 0)
+const object = (value: unknown): Readonly<Record<string, unknown>> =>
+  value !== null && typeof value === 'object' ? { ...value } : {}
+
+async function status(plane: Plane): Promise<JsonObject | undefined> {
+  try {
+    const { status, body } = await plane.ask('GET', '/_status')
+    return status === 200 ? body : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The moment is the one before the question: what is told is at least so new. */
+export async function readZone(clock: Clock, zone: string, plane: Plane): Promise<ZoneSample> {
+  const atMs = clock.monotonicMs()
+  const report = await status(plane)
+  const uplink = object(report?.['uplink'])
+  return {
+    atMs: report ? clock.monotonicMs() : atMs,
+    zone,
+    answered: report !== undefined,
+    phase: text(uplink['phase']),
+    reason: text(uplink['reason']),
+    epoch: number(uplink['epoch']),
+    store: text(uplink['global']),
+    revision: number(uplink['revision']),
+    current: uplink['current'] === true,
+    lag: number(uplink['lagRevisions']),
+    heardMsAgo: number(uplink['heardMsAgo']),
+    hold: text(object(uplink['hold'])['reason']),
+  }
+}
+
+export async function readGlobal(clock: Clock, plane: Plane): Promise<GlobalSample> {
+  const report = await status(plane)
+  const zones = Array.isArray(report?.['zones']) ? report['zones'].map(object) : []
+  return {
+    atMs: clock.monotonicMs(),
+    answered: report !== undefined,
+    store: text(report?.['store']),
+    head: number(report?.['revision']),
+    zones: zones.map((one) => ({
+      zone: text(one['zone']),
+      connected: one['connected'] === true,
+      current: one['current'] === true,
+      epoch: number(one['epoch']),
+      stored: number(object(one['revision'])['stored']),
+      lag: number(one['lagRevisions']),
+      lagMs: number(one['lagMs']),
+      holds: Array.isArray(one['holds']) ? one['holds'].length : 0,
+    })),
+  }
+}

@@ -1,0 +1,87 @@
+import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
+import { CommandError } from '../command.ts'
+import { type Changes, pairNames } from './changes.ts'
+import type { Hand } from './hand.ts'
+import type { Plane } from './plane.ts'
+import { type Recorder, turnOf } from './recorder.ts'
+import type { Stack } from './stack.ts'
+
+export interface Planes {
+  readonly global: Plane
+  readonly zones: ReadonlyMap<string, Plane>
+}
+
+interface Deps {
+  readonly clock: Clock
+  readonly stack: Stack
+  readonly hand: Hand
+  readonly planes: Planes
+  readonly recorder: Recorder
+  readonly changes: Changes
+  readonly convergeMs: number
+}
+
+const lookEveryMs = 50
+const untilLimitMs = 20_000
+
+/** What a fault is given to hurt a stack and to see what became of it. */
+export function createScene(deps: Deps, signal: AbortSignal) {
+  const { clock, planes, recorder, changes, stack } = deps
+
+  async function until(what: string, isSo: () => Promise<boolean>, limitMs = untilLimitMs): Promise<number> {
+    const startMs = clock.monotonicMs()
+    let last = ''
+    while (clock.monotonicMs() - startMs < limitMs) {
+      try {
+        if (await isSo()) return clock.monotonicMs() - startMs
+      } catch (thrown) {
+        last = thrown instanceof Error ? ` (${thrown.message})` : ''
+      }
+      await delay(clock, lookEveryMs, signal)
+    }
+    throw new Error(`${what}: not within ${Math.round(limitMs / 1_000)} s${last}`)
+  }
+
+  /** Both ends say current, and what was committed last before the question is what the zone shows. */
+  async function zoneHas(
+    zone: string,
+    plane: Plane,
+    turns: { readonly turn: number; readonly pair: number },
+  ): Promise<boolean> {
+    const seen = await planes.global.ask('GET', '/_status')
+    const zones = Array.isArray(seen.body['zones']) ? seen.body['zones'] : []
+    const one: unknown = zones.find((entry) => Reflect.get(Object(entry), 'zone') === zone)
+    if (Reflect.get(Object(one), 'connected') !== true) return false
+    const own = await plane.ask('GET', '/_status')
+    const uplink = Object(own.body['uplink'])
+    if (own.status !== 200 || uplink.phase !== 'connected' || uplink.hold !== undefined) return false
+    const { body } = await plane.ask('GET', `/meshes/${stack.scene.mesh}/meshgatewayroutes?size=1000`)
+    const shown = Number(turnOf(body['items'], pairNames[0])?.slice('turn-'.length))
+    return shown >= turns.pair
+  }
+
+  return {
+    ...deps,
+    until,
+    wait: (ms: number): Promise<void> => delay(clock, ms, signal),
+    misuse: (text: string) => new CommandError(text, 2),
+    /** Resolves when every zone has what was committed before the call; says how long that took. */
+    async converged(limitMs: number): Promise<number> {
+      const startMs = clock.monotonicMs()
+      const wanted = changes.newest()
+      for (const [zone, plane] of planes.zones) {
+        const leftMs = Math.max(1, startMs + limitMs - clock.monotonicMs())
+        await until(`zone ${zone} has what was committed`, () => zoneHas(zone, plane, wanted), leftMs)
+      }
+      return clock.monotonicMs() - startMs
+    },
+    /** An operator lets a zone go on, at the zone itself. */
+    async release(zone: string): Promise<void> {
+      const { status, body } = (await planes.zones.get(zone)?.ask('POST', `/zones/${zone}/_release`, {})) ?? {}
+      if (status === undefined || status >= 300)
+        throw new Error(`zone ${zone} could not be released: ${status} ${JSON.stringify(body)}`)
+      recorder.record({ type: 'released', atMs: clock.monotonicMs(), zone })
+    },
+  }
+}
+export type Scene = ReturnType<typeof createScene>

@@ -1,0 +1,77 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { z } from 'zod'
+import { CommandError } from '../command.ts'
+
+/** Where everything of a running stack is, so that another process can hurt and watch it. Written by `zonemesh demo --chaos`. */
+export const stackFile = z.object({
+  version: z.literal(1),
+  folder: z.string(),
+  /** Hurts lines and processes: see control.ts. The token is why the file is for its owner only. */
+  control: z.object({ address: z.string(), token: z.string() }),
+  global: z.object({ api: z.string(), tokenFile: z.string().optional(), storeFile: z.string().optional() }),
+  zones: z.record(z.string(), z.object({ api: z.string(), dns: z.string() })),
+  scene: z.object({
+    mesh: z.string(),
+    /** The service tag of the builtin gateway, and the tag of its listener. */
+    gateway: z.string(),
+    listener: z.string(),
+    hostname: z.string(),
+    /** HOST:PORT of the gateway. */
+    entrance: z.string(),
+    /** Services that stay, each with its zone: what is asked and resolved. */
+    services: z.array(z.object({ service: z.string(), zone: z.string(), version: z.string().optional() })),
+  }),
+})
+export type Stack = z.infer<typeof stackFile>
+
+const fileName = 'stack.json'
+
+export function writeStack(folder: string, stack: Stack): string {
+  const path = join(folder, fileName)
+  writeFileSync(path, `${JSON.stringify(stack, null, 2)}\n`, { mode: 0o600 })
+  return path
+}
+
+/** Reads the file of a stack: the one given, or that of the newest demo of this user. */
+export function findStack(given: string | undefined): Stack {
+  const path = given ?? newestDemo()
+  if (path === undefined)
+    throw new CommandError(
+      'no running stack found: start one with `zonemesh demo --chaos`, or name its file with --stack',
+    )
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (thrown) {
+    throw new CommandError(`cannot read the stack file ${path}: ${messageOf(thrown)}`)
+  }
+  const read = stackFile.safeParse(parse(text))
+  if (read.success) return read.data
+  const [issue] = read.error.issues
+  throw new CommandError(
+    `${path}: ${issue?.path.join('.') || 'the file'}: expected what \`zonemesh demo --chaos\` writes, found: ${issue?.message}`,
+  )
+}
+
+function newestDemo(): string | undefined {
+  const own = process.getuid?.()
+  const found = readdirSync(tmpdir())
+    .filter((name) => name.startsWith('zonemesh-demo-'))
+    .flatMap((name) => {
+      const path = join(tmpdir(), name, fileName)
+      const stat = statSync(path, { throwIfNoEntry: false })
+      return stat && (own === undefined || stat.uid === own) ? [{ path, mtimeMs: stat.mtimeMs }] : []
+    })
+  return found.sort((a, b) => b.mtimeMs - a.mtimeMs)[0]?.path
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,60 @@
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { type Fault, kill, late, partition, pause, restoreOldStore, slow } from './faults.ts'
+
+const faultsMin = 4
+const faultsMax = 6
+/** What a fault takes beside its own time: until it has converged, and the calm after it. */
+const aroundMs = 6_000
+const restoreMs = 20_000
+
+/** Draws faults from a seed: no two equal ones in a row, at least one that ends sessions, all of them within the time. */
+export function drawSuite(seed: number, zones: readonly string[], hasStore: boolean, limitMs: number): Fault[] {
+  const random = createSeededRandom(seed)
+  const number = (from: number, to: number) => from + Math.floor(random.fraction() * (to - from + 1))
+  const one = <T>(of: readonly T[]): T => {
+    const found = of[number(0, of.length - 1)]
+    if (found === undefined) throw new Error('invariant broken: drawn from an empty list')
+    return found
+  }
+  const zone = () => one(zones)
+  const plane = () => one(['global', ...zones.map((name) => `zone-${name}`)])
+  type Draw = () => { readonly fault: Fault; readonly ms: number }
+  const lasting = (ms: number, fault: Fault) => ({ fault, ms: ms + aroundMs })
+  const cut: Draw = () => {
+    const ms = number(10_000, 14_000)
+    return lasting(ms, partition(zone(), ms, one(['both', 'both', 'up', 'down'])))
+  }
+  const draws: Draw[] = [
+    cut,
+    () => {
+      const ms = number(500, 5_000)
+      return lasting(ms, kill(plane(), ms))
+    },
+    () => {
+      const ms = number(3_000, 11_000)
+      return lasting(ms, pause(plane(), ms))
+    },
+    () => {
+      const ms = number(6_000, 10_000)
+      return lasting(ms, slow(zone(), number(1_500, 3_000), ms))
+    },
+    () => {
+      const ms = number(4_000, 7_000)
+      return lasting(ms, late(zone(), number(200, 500), number(0, 100), ms))
+    },
+  ]
+  const withStore: Draw[] = hasStore ? [...draws, () => ({ fault: restoreOldStore(), ms: restoreMs })] : draws
+  const wanted = number(faultsMin, faultsMax)
+  const drawn = [cut()]
+  let usedMs = drawn[0]?.ms ?? 0
+  let left = withStore.filter((draw) => draw !== cut)
+  while (drawn.length < wanted && left.length > 0) {
+    const draw = one(left)
+    left = left.filter((other) => other !== draw)
+    const next = draw()
+    if (usedMs + next.ms > limitMs) continue
+    usedMs += next.ms
+    drawn.push(next)
+  }
+  return drawn.map(({ fault }) => fault)
+}

@@ -1,0 +1,66 @@
+import { Agent } from 'node:http'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
+import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
+import { requestOnce } from '../demo/http.ts'
+import type { Stack } from './stack.ts'
+
+export interface Failure {
+  readonly atMs: number
+  readonly to: string
+  readonly reason: string
+}
+
+const keepAliveCallers = 4
+const otherCallers = 2
+
+/** Asks through the gateway at a steady rate, on connections that stay and on new ones, until it is stopped. */
+export function startTraffic(
+  deps: { readonly clock: Clock; readonly record: (event: HistoryEvent) => void },
+  scene: Stack['scene'],
+  options: { readonly perSecond: number; readonly paths: readonly string[] },
+) {
+  const { clock } = deps
+  const end = new AbortController()
+  const agents: Agent[] = []
+  const failures: Failure[] = []
+  let requests = 0
+  const [host = '', port = ''] = scene.entrance.split(':')
+  const everyMs = ((keepAliveCallers + otherCallers) / options.perSecond) * 1_000
+
+  async function ask(path: string, agent: Agent): Promise<string> {
+    try {
+      const { status, body } = await requestOnce({ host, port: Number(port), hostname: scene.hostname, path, agent })
+      return status === 200 ? '' : `${status} ${body.trim().slice(0, 200)}`
+    } catch (thrown) {
+      return messageOf(thrown)
+    }
+  }
+
+  async function call(first: number, agent: Agent): Promise<void> {
+    agents.push(agent)
+    for (let turn = first; !end.signal.aborted; turn += 1) {
+      const startMs = clock.monotonicMs()
+      const path = options.paths[turn % options.paths.length] ?? '/'
+      const reason = await ask(path, agent)
+      requests += 1
+      const atMs = clock.monotonicMs()
+      if (reason !== '') failures.push({ atMs, to: path, reason })
+      deps.record({ type: 'request', atMs, from: 'the gateway', to: path, ok: reason === '', reason })
+      await delay(clock, Math.max(1, everyMs - (atMs - startMs)), end.signal).catch(() => undefined)
+    }
+  }
+
+  const callers = Array.from({ length: keepAliveCallers + otherCallers }, (_, index) =>
+    call(index, new Agent({ keepAlive: index < keepAliveCallers, maxSockets: 1 })),
+  )
+  return {
+    count: () => ({ requests, failures }),
+    async stop() {
+      end.abort()
+      await Promise.all(callers)
+      for (const agent of agents) agent.destroy()
+      return { requests, failures }
+    },
+  }
+}

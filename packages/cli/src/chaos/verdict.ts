@@ -1,0 +1,128 @@
+import { judgeOrdered } from '@zonemesh/shared/guarantees/g1-ordered.ts'
+import { judgeAtomic } from '@zonemesh/shared/guarantees/g2-atomic.ts'
+import { judgeReliable } from '@zonemesh/shared/guarantees/g3-reliable.ts'
+import { judgeResumable } from '@zonemesh/shared/guarantees/g4-resumable.ts'
+import { judgeNoFalseDelete } from '@zonemesh/shared/guarantees/g6-no-false-delete.ts'
+import { judgeHonestStatus } from '@zonemesh/shared/guarantees/g8-honest-status.ts'
+import { judgeNameSafety } from '@zonemesh/shared/guarantees/g9-name-safety.ts'
+import { judgeTraffic } from '@zonemesh/shared/guarantees/g10-traffic.ts'
+import type { HistoryEvent, Judge, Violation } from '@zonemesh/shared/guarantees/history.ts'
+import type { Bite } from './faults.ts'
+import type { Failure } from './traffic.ts'
+
+/** One fault: did it bite, and how long was it until all was well again. */
+export interface FaultReport extends Bite {
+  readonly title: string
+  readonly fromMs: number
+  readonly healedAtMs: number
+  readonly convergedMs: number | undefined
+  readonly limitMs: number
+}
+
+interface Counts {
+  readonly requests: number
+  readonly failures: readonly Failure[]
+  readonly committed: number
+  readonly failed: number
+  readonly lastFailure: string
+}
+
+export interface GuaranteeReport {
+  readonly guarantee: string
+  readonly what: string
+  /** How much was looked at; nothing looked at proves nothing. */
+  readonly observations: number
+  readonly violations: readonly Violation[]
+}
+
+export interface Verdict {
+  readonly ok: boolean
+  readonly faults: readonly FaultReport[]
+  readonly guarantees: readonly GuaranteeReport[]
+  readonly counts: Counts
+}
+
+/** An address may go to another service an hour after it answered for none: far longer than any run. */
+const quarantineMs = 3_600_000
+
+/** A name of a service that stays is never answered with nothing, once it was answered. */
+const judgeNamesStay: Judge = (history) => {
+  const known = new Set<string>()
+  const violations: Violation[] = []
+  for (const event of history) {
+    if (event.type !== 'answered') continue
+    const name = `${event.zone} ${event.service}`
+    if (event.address !== undefined) known.add(name)
+    else if (known.has(name)) {
+      const reason = `zone ${event.zone} no longer answers ${event.service}, which still runs`
+      violations.push({ guarantee: 'G9', atMs: event.atMs, reason })
+    }
+  }
+  return violations
+}
+
+/** G5 and G7 are not to be seen from outside in one run: the simulation and the tests of policies show them. */
+const guarantees: readonly {
+  readonly of: string
+  readonly what: string
+  readonly by: HistoryEvent['type']
+  readonly judges: readonly Judge[]
+}[] = [
+  { of: 'G1', what: 'revisions only go up', by: 'applied', judges: [judgeOrdered] },
+  { of: 'G2', what: 'committed together, seen together', by: 'pair', judges: [judgeAtomic] },
+  { of: 'G3', what: 'in the end all have the same', by: 'final', judges: [judgeReliable] },
+  { of: 'G4', what: 'a service keeps its address', by: 'answered', judges: [judgeResumable(quarantineMs)] },
+  { of: 'G6', what: 'nothing goes that nobody deleted', by: 'written', judges: [judgeNoFalseDelete] },
+  { of: 'G8', what: 'who says current is current', by: 'claimed', judges: [judgeHonestStatus] },
+  {
+    of: 'G9',
+    what: 'an address answers for one service, a name does not go',
+    by: 'answered',
+    judges: [judgeNameSafety(quarantineMs), judgeNamesStay],
+  },
+  { of: 'G10', what: 'no request fails', by: 'request', judges: [judgeTraffic] },
+]
+
+/** Judges a recorded history with the validators that the simulation uses too. */
+export function judge(history: readonly HistoryEvent[], faults: readonly FaultReport[], counts: Counts): Verdict {
+  const reports = guarantees.map(({ of, what, by, judges }) => ({
+    guarantee: of,
+    what,
+    observations: history.filter(({ type }) => type === by).length,
+    violations: judges.flatMap((one) => one(history)),
+  }))
+  const isWell = ({ misses, problems }: FaultReport) => misses.length + problems.length === 0
+  const holds = ({ violations, observations }: GuaranteeReport) => violations.length === 0 && observations > 0
+  return { ok: faults.every(isWell) && reports.every(holds), faults, guarantees: reports, counts }
+}
+
+const shownMax = 5
+
+/** The verdict for people. */
+export function verdictLines(verdict: Verdict): string[] {
+  const startMs = verdict.faults[0]?.fromMs ?? 0
+  const at = (ms: number) => `at ${((ms - startMs) / 1_000).toFixed(2)} s: `
+  const faults = verdict.faults.flatMap(({ title, evidence, misses, problems, convergedMs, limitMs }) => {
+    const after =
+      convergedMs === undefined
+        ? 'did not converge'
+        : `converged ${(convergedMs / 1_000).toFixed(1)} s after it was over (limit ${limitMs / 1_000} s)`
+    return [
+      `${misses.length + problems.length === 0 ? '✔' : '✘'} ${title}: ${misses.length === 0 ? after : 'the fault did not bite'}`,
+      ...evidence.map((line) => `    bit: ${line}`),
+      ...misses.map((line) => `    did not bite: ${line}`),
+      ...problems.map((line) => `    wrong: ${line}`),
+    ]
+  })
+  const lines = verdict.guarantees.flatMap(({ guarantee, what, observations, violations }) => [
+    `${violations.length === 0 && observations > 0 ? '✔' : '✘'} ${guarantee.padEnd(4)}${what}: ${violations.length === 0 ? `${observations} looked at` : `broken ${violations.length} times`}${observations === 0 ? ', which proves nothing' : ''}`,
+    ...violations.slice(0, shownMax).map(({ atMs, reason }) => `    ${at(atMs)}${reason}`),
+  ])
+  const { requests, failures, committed, failed } = verdict.counts
+  return [
+    ...faults,
+    ...lines,
+    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} not taken while the global was away`,
+    verdict.ok ? 'verdict: held' : 'verdict: NOT held',
+  ]
+}

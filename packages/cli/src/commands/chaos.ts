@@ -1,0 +1,200 @@
+import { writeFileSync } from 'node:fs'
+import { option, text } from '@zonemesh/plane/config/options.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { z } from 'zod'
+import {
+  clockJump,
+  type Fault,
+  findFaketime,
+  kill,
+  late,
+  partition,
+  pause,
+  restoreOldStore,
+  slow,
+} from '../chaos/faults.ts'
+import { runChaos } from '../chaos/run.ts'
+import { findStack } from '../chaos/stack.ts'
+import { drawSuite } from '../chaos/suite.ts'
+import { verdictLines } from '../chaos/verdict.ts'
+import { duration, readDuration, readRate } from '../chaos/words.ts'
+import { CommandError, type Context, defineCommand, type ExitCode } from '../command.ts'
+
+const runOptions = {
+  stack: option(text.optional(), 'the file of the stack; without it, the newest demo of this user', {
+    placeholder: 'FILE',
+  }),
+  json: option(text.optional(), 'write the verdict there, as JSON', { placeholder: 'FILE' }),
+  rate: option(z.coerce.number().int().min(1).max(5_000).default(100), 'requests per second through the gateway', {
+    placeholder: 'N',
+    shownDefault: '100',
+  }),
+  within: option(duration.default(15_000), 'how long the stack may take to be well again after a fault', {
+    placeholder: 'TIME',
+    shownDefault: '15s',
+  }),
+}
+
+const forOption = (shownDefault: string) =>
+  option(duration.default(readDuration(shownDefault) ?? 0), 'how long the fault lasts', {
+    placeholder: 'TIME',
+    shownDefault,
+  })
+
+interface RunValues {
+  readonly stack: string | undefined
+  readonly json: string | undefined
+  readonly rate: number
+  readonly within: number
+}
+
+async function run(values: RunValues, context: Context, faults: readonly Fault[], seed?: number): Promise<ExitCode> {
+  const { print, note, signal } = context
+  const deps = { clock: systemClock, random: systemRandom, say: note }
+  const options = { perSecond: values.rate, convergeMs: values.within }
+  const verdict = await runChaos(deps, findStack(values.stack), faults, options, signal)
+  for (const line of verdictLines(verdict)) print(line)
+  if (values.json !== undefined)
+    writeFileSync(values.json, `${JSON.stringify({ ...(seed === undefined ? {} : { seed }), ...verdict }, null, 2)}\n`)
+  return verdict.ok ? 0 : 1
+}
+
+export const chaosPartition = defineCommand({
+  name: 'chaos partition',
+  summary: 'cut the line between a zone and the global, and judge what follows',
+  usage: 'ZONE [--for TIME] [--direction both|up|down]',
+  examples: ['zonemesh chaos partition east --for 60s', 'zonemesh chaos partition west --for 12s --direction up'],
+  arity: { min: 1, max: 1 },
+  options: {
+    for: forOption('60s'),
+    direction: option(
+      z.enum(['both', 'up', 'down']).default('both'),
+      'what does not arrive: both, up (to the global), down',
+      {
+        placeholder: 'WAY',
+        shownDefault: 'both',
+      },
+    ),
+    ...runOptions,
+  },
+  run: (values, context) =>
+    run(values, context, [partition(context.positionals[0] ?? '', values.for, values.direction)]),
+})
+
+export const chaosKill = defineCommand({
+  name: 'chaos kill',
+  summary: 'end a plane as a crash does, start it again, and judge what follows',
+  usage: 'ROLE [--for TIME]',
+  examples: ['zonemesh chaos kill global --for 5s', 'zonemesh chaos kill zone-east'],
+  arity: { min: 1, max: 1 },
+  options: { for: forOption('5s'), ...runOptions },
+  run: (values, context) => run(values, context, [kill(context.positionals[0] ?? '', values.for)]),
+})
+
+export const chaosPause = defineCommand({
+  name: 'chaos pause',
+  summary: 'hold a plane without ending it, and judge what follows',
+  usage: 'ROLE [--for TIME]',
+  examples: ['zonemesh chaos pause global --for 5s'],
+  arity: { min: 1, max: 1 },
+  options: { for: forOption('5s'), ...runOptions },
+  run: (values, context) => run(values, context, [pause(context.positionals[0] ?? '', values.for)]),
+})
+
+export const chaosSlow = defineCommand({
+  name: 'chaos slow',
+  summary: 'let only so much through between a zone and the global, and judge what follows',
+  usage: 'ZONE RATE [--for TIME]',
+  examples: ['zonemesh chaos slow east 4kb/s --for 30s'],
+  arity: { min: 2, max: 2 },
+  options: { for: forOption('30s'), ...runOptions },
+  async run(values, context) {
+    const [zone = '', rateText = ''] = context.positionals
+    const rate = readRate(rateText)
+    if (rate === undefined) throw new CommandError(`expected a rate such as 4kb/s or 800b/s, found "${rateText}"`, 2)
+    return run(values, context, [slow(zone, rate, values.for)])
+  },
+})
+
+export const chaosDelay = defineCommand({
+  name: 'chaos delay',
+  summary: 'make the line between a zone and the global long, and judge what follows',
+  usage: 'ZONE DELAY [--jitter TIME] [--for TIME]',
+  examples: ['zonemesh chaos delay west 300ms --jitter 100ms --for 20s'],
+  arity: { min: 2, max: 2 },
+  options: {
+    for: forOption('20s'),
+    jitter: option(duration.optional(), 'each part of the stream is late by up to so much more', {
+      placeholder: 'TIME',
+    }),
+    ...runOptions,
+  },
+  async run(values, context) {
+    const [zone = '', delayText = ''] = context.positionals
+    const delayMs = readDuration(delayText)
+    if (delayMs === undefined) throw new CommandError(`expected a time such as 300ms, found "${delayText}"`, 2)
+    return run(values, context, [late(zone, delayMs, values.jitter ?? 0, values.for)])
+  },
+})
+
+export const chaosClock = defineCommand({
+  name: 'chaos clock',
+  summary: 'start a plane with another wall clock (needs libfaketime), and judge what follows',
+  usage: 'ROLE +TIME|-TIME [--for TIME]',
+  examples: ['zonemesh chaos clock zone-east +1h', 'zonemesh chaos clock global -10m --for 20s'],
+  arity: { min: 2, max: 2 },
+  options: { for: forOption('10s'), ...runOptions },
+  async run(values, context) {
+    const [role = '', byText = ''] = context.positionals
+    const ms = readDuration(byText.replace(/^[+-]/, ''))
+    if (ms === undefined || !/^[+-]/.test(byText))
+      throw new CommandError(`expected how far the clock jumps, such as +1h or -10m, found "${byText}"`, 2)
+    const library = findFaketime()
+    if (library === undefined) {
+      context.note('zonemesh chaos clock: libfaketime is not installed (apt-get install libfaketime); nothing was done')
+      return 3
+    }
+    return run(values, context, [clockJump(role, byText, byText.startsWith('-') ? -ms : ms, values.for, library)])
+  },
+})
+
+export const chaosRestore = defineCommand({
+  name: 'chaos restore-old-store',
+  summary:
+    "put an older copy of the global's store in its place: zones must hold and lose nothing until they are released",
+  usage: '',
+  examples: ['zonemesh chaos restore-old-store'],
+  arity: { min: 0, max: 0 },
+  options: runOptions,
+  run: (values, context) => run(values, context, [restoreOldStore()]),
+})
+
+export const chaosSuite = defineCommand({
+  name: 'chaos suite',
+  summary: 'hurt a stack in four to six ways drawn from a seed, and judge what follows',
+  usage: '[--seed N] [--minutes M]',
+  examples: ['zonemesh chaos suite --seed 1', 'zonemesh chaos suite --seed 7 --minutes 3 --json verdict.json'],
+  arity: { min: 0, max: 0 },
+  options: {
+    seed: option(z.coerce.number().int().default(1), 'which faults, and in which order', {
+      placeholder: 'N',
+      shownDefault: '1',
+    }),
+    minutes: option(z.coerce.number().min(0.5).max(60).default(1.5), 'how long all of it may take', {
+      placeholder: 'M',
+      shownDefault: '1.5',
+    }),
+    ...runOptions,
+  },
+  run(values, context) {
+    const stack = findStack(values.stack)
+    const faults = drawSuite(
+      values.seed,
+      Object.keys(stack.zones),
+      stack.global.storeFile !== undefined,
+      values.minutes * 60_000,
+    )
+    return run(values, context, faults, values.seed)
+  },
+})
