@@ -1,5 +1,6 @@
 import { createMemoryContents, createMemoryStore, type MemoryContents } from '@zonemesh/shared/store/memory.ts'
-import type { Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/store/store.ts'
+import type { Commit, CommitOutcome, Position, Store, Version } from '@zonemesh/shared/store/store.ts'
+import type { Sabotage } from './sabotage.ts'
 import type { Process, World } from './world.ts'
 
 /** What a commit wrote, whoever made it. */
@@ -57,7 +58,12 @@ export function openDisk(
   world: World,
   process: Process,
   disk: Disk,
-  options: { readonly horizonRevisions: number; readonly onWritten: (written: Written) => void },
+  options: {
+    readonly plane: string
+    readonly sabotage: Sabotage
+    readonly horizonRevisions: number
+    readonly onWritten: (written: Written) => void
+  },
 ): Store {
   const { contents } = disk
   const inner = createMemoryStore(
@@ -98,7 +104,9 @@ export function openDisk(
         continue
       }
       // Handed over in one turn: they share a transaction.
-      const outcomes = await Promise.all(group.map(({ commit }) => inner.commit(commit)))
+      const outcomes = await Promise.all(
+        group.map(({ commit }) => inner.commit(options.sabotage.commit?.(options.plane, commit) ?? commit)),
+      )
       outcomes.forEach((outcome, index) => {
         const commit = group[index]?.commit
         if (!outcome.ok || outcome.written.length === 0 || !commit) return
@@ -127,6 +135,15 @@ export function openDisk(
     running = false
   }
 
+  /** With stale marks: the first one of every half minute stands for all that come after it. */
+  let stale: { readonly mark: Position; readonly atMs: number } | undefined
+  async function markOf(): Promise<Position> {
+    const mark = await inner.mark()
+    if (!options.sabotage.staleMarks || options.plane !== 'global') return mark
+    if (!stale || world.now() - stale.atMs > 30_000) stale = { mark, atMs: world.now() }
+    return stale.mark
+  }
+
   /** Nothing that a dead process waits for ever comes. */
   const while_ = async <T>(task: () => Promise<T>): Promise<T> => {
     if (disk.isDown) throw new Error('the store does not answer')
@@ -142,7 +159,7 @@ export function openDisk(
     notes: inner.notes,
     raiseIncarnation: (atLeast) => while_(() => inner.raiseIncarnation(atLeast)),
     head: () => while_(() => inner.head()),
-    mark: () => while_(() => inner.mark()),
+    mark: () => while_(() => markOf()),
     commit: (commit) =>
       new Promise((resolve, reject) => {
         waiting.push({ commit, resolve, reject })

@@ -74,8 +74,6 @@ export function createFaults(scene: Scene, workload: Workload) {
   /** Until when a process is kept down. */
   const downUntilMs = new Map<string, number>()
   const starting = new Map<string, number>()
-  /** Zones whose proxies have to register anew, because their rows went with the store. */
-  const bare = new Set<string>()
 
   function keepDown(name: string, forMs: number): void {
     downUntilMs.set(name, Math.max(downUntilMs.get(name) ?? 0, world.now() + forMs))
@@ -116,9 +114,8 @@ export function createFaults(scene: Scene, workload: Workload) {
       if (scene.planes.has(zone) || !isDue(zone)) continue
       start(zone, async () => {
         await scene.startZone(zone)
-        if (!bare.has(zone)) return
+        // Proxies register with every new life of their zone's plane; mostly nothing changes.
         await workload.foundZone(zone)
-        bare.delete(zone)
       })
     }
   }
@@ -212,7 +209,7 @@ export function createFaults(scene: Scene, workload: Workload) {
         const disk = scene.zoneDisk(target)
         disk.contents = createDisk(world, maker).contents
         exchange(target, disk)
-        bare.add(target)
+        scene.lost.add(target)
         return
       }
       case 'zone-store-old': {
@@ -240,6 +237,7 @@ export function createFaults(scene: Scene, workload: Workload) {
         const disk = scene.globalDisk
         disk.contents = createDisk(world, maker).contents
         exchange('global', disk)
+        scene.lost.add('global')
         world.at(forMs + 2_000, () => workload.refound())
         return
       }
@@ -280,8 +278,6 @@ export function createFaults(scene: Scene, workload: Workload) {
       Object.assign(scene.globalDisk, { isDown: false, crash: undefined })
     },
     supervise,
-    /** The proxies of a zone have to register. */
-    lackRows: (zone: string) => void bare.add(zone),
     /** An operator looks at what is held and lets it through. */
     release(): void {
       for (const { zone, uplink } of scene.planes.values()) {

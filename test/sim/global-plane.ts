@@ -27,6 +27,8 @@ export async function startGlobalPlane(scene: Scene, index: number): Promise<Glo
   const { world, network, options } = scene
   const process = world.createProcess(`global-${index}`, scene.wallOf(`global-${index}`))
   const store = openDisk(world, process, scene.globalDisk, {
+    plane: 'global',
+    sabotage: options.sabotage,
     horizonRevisions: options.horizonRevisions,
     onWritten: (written) => scene.written('global', scene.globalDisk, written),
   })
@@ -42,7 +44,7 @@ export async function startGlobalPlane(scene: Scene, index: number): Promise<Glo
       listen: [network.listen(index, process)],
       version: 'sim',
       hostname: process.name,
-      replicas: true,
+      replica: `${process.name} ${world.now()}`,
       formerStayMs: options.formerStayMs,
     },
   )

@@ -1,5 +1,6 @@
 import { err, ok } from '@zonemesh/shared/base/base.ts'
 import type { Channel, ChannelEnd, Dialer, Listen, Listening, OnCall } from '@zonemesh/shared/transport/transport.ts'
+import type { Sabotage } from './sabotage.ts'
 import type { Process, World } from './world.ts'
 
 /** The line between a zone and the globals, as the world wants it at the moment. */
@@ -43,7 +44,7 @@ interface End {
 }
 
 /** A network of links, one for each zone. Connections are TCP's: in order, until they break. */
-export function createNetwork(world: World) {
+export function createNetwork(world: World, sabotage: Sabotage) {
   const links = new Map<string, Link>()
   const doors = new Map<number, { readonly process: Process; readonly onCall: OnCall }>()
   const connections = new Map<string, Set<() => void>>()
@@ -92,7 +93,10 @@ export function createNetwork(world: World) {
     function arrive(bytes: Uint8Array): void {
       const link = linkOf(zone)
       const to = target()
-      const hand = (one: Uint8Array) => to.process.after(0, () => to.deliver(one))
+      const hand = (one: Uint8Array) => {
+        const carried = direction === 'down' && sabotage.down ? sabotage.down(one) : [one]
+        for (const each of carried) to.process.after(0, () => to.deliver(each))
+      }
       if (kept) {
         hand(bytes)
         hand(kept)

@@ -56,18 +56,14 @@ export function createObserver(scene: Scene) {
   /** A request from every gateway to the service of every zone, as its Envoy would send it now. */
   function requests(): void {
     for (const zone of scene.zones) {
-      const held = scene.proxies.heldBy(zone, gatewayName)
-      const assignments = [...(held?.resources.get(typeUrls.assignment)?.values() ?? [])]
+      // Where the stores of the global and of the zone were lost, no copy of what was meant is left.
+      if (scene.lost.has('global') && scene.lost.has(zone)) continue
       for (const to of scene.zones) {
         const name = `${zone} ${to}`
-        const assignment = assignments.find((one) => one.name.includes(`stable-${to}`))
-        const ok = assignment !== undefined && hasEndpoint(assignment.bytes)
+        const reason = whyNot(scene, zone, to)
         // Before the first one has passed, the mesh is still being set up.
-        if (ok) reached.add(name)
-        else if (reached.has(name)) {
-          const reason = assignment ? 'no endpoint' : 'no cluster'
-          scene.record({ type: 'request', from: zone, to: `stable-${to}`, ok: false, reason })
-        }
+        if (reason === undefined) reached.add(name)
+        else if (reached.has(name)) scene.record({ type: 'request', from: zone, to: `stable-${to}`, ok: false, reason })
       }
     }
   }
@@ -79,8 +75,16 @@ export function createObserver(scene: Scene) {
       requests()
       await pairs()
     },
-    reachedAll: () => reached.size === scene.zones.length ** 2,
   }
+}
+
+/** Why a request from the gateway of one zone to the service of another would fail; undefined if it would not. */
+function whyNot(scene: Scene, zone: string, to: string): string | undefined {
+  const held = scene.proxies.heldBy(zone, gatewayName)
+  const assignments = [...(held?.resources.get(typeUrls.assignment)?.values() ?? [])]
+  const assignment = assignments.find((one) => one.name.includes(`stable-${to}`))
+  if (!assignment) return 'no cluster'
+  return hasEndpoint(assignment.bytes) ? undefined : 'no endpoint'
 }
 
 /** The encoded assignment has an address in it: these of the simulation all begin alike. */
@@ -141,6 +145,10 @@ export async function disagreements(scene: Scene) {
       if (plane.core.progress.read().silent.length > 0) behind.push('silent proxies')
       if (!isCurrent(plane.uplink.state.value, plane.process.clock.monotonicMs()))
         behind.push('the zone is not current')
+    }
+    for (const to of scene.zones) {
+      const reason = whyNot(scene, zone, to)
+      if (reason) behind.push(`no way to stable-${to}: ${reason}`)
     }
     const boards = [...scene.globals.values()].map(({ sync }) => sync.zones().get(zone)?.current ?? false)
     if (!boards.includes(true)) behind.push('no global says that it is current')

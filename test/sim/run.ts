@@ -3,7 +3,8 @@ import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
 import { judgeAll } from '@zonemesh/shared/guarantees/judges.ts'
 import { createFaults, type Fault, planFaults } from './faults.ts'
 import { createObserver, disagreements } from './observe.ts'
-import { createScene, type Scene } from './scene.ts'
+import type { Sabotage } from './sabotage.ts'
+import { createScene } from './scene.ts'
 import { createWorkload } from './workload.ts'
 
 export interface RunOptions {
@@ -12,7 +13,7 @@ export interface RunOptions {
   readonly faults?: readonly Fault[]
   readonly zones?: number
   /** Breaks something on purpose, to prove that a judge sees it. */
-  readonly sabotage?: (scene: Scene) => void
+  readonly sabotage?: Sabotage
 }
 
 export interface RunResult {
@@ -57,6 +58,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     horizonRevisions: seed % 3 === 0 ? 20 : 1_000,
     formerStayMs,
     quarantineMs,
+    sabotage: options.sabotage ?? {},
   })
   const { world } = scene
   const workload = createWorkload(scene)
@@ -68,9 +70,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     void crashes.push(`an unhandled rejection: ${cause instanceof Error ? cause.stack : String(cause)}`)
   process.on('unhandledRejection', onRejection)
   try {
-    options.sabotage?.(scene)
     world.at(50, () => void workload.found())
-    for (const zone of scene.zones) doer.lackRows(zone)
     const supervise = () => {
       doer.supervise()
       if (world.now() < endMs) world.at(200, supervise)

@@ -7,6 +7,7 @@ import { createDisk, type Disk, type Written } from './disk.ts'
 import { type GlobalPlane, startGlobalPlane } from './global-plane.ts'
 import { createNetwork, type Network } from './network.ts'
 import { createProxies, type Proxies } from './proxies.ts'
+import type { Sabotage } from './sabotage.ts'
 import { createWorld, type World } from './world.ts'
 import { startZonePlane, type ZonePlane } from './zone-plane.ts'
 
@@ -16,6 +17,7 @@ export interface SceneOptions {
   readonly horizonRevisions: number
   readonly formerStayMs: number
   readonly quarantineMs: number
+  readonly sabotage: Sabotage
 }
 
 /** Everything that is there: the world, the disks, and the processes that live. */
@@ -35,6 +37,8 @@ export interface Scene {
   isPoisonFor(zone: string): boolean
   /** Zones whose compiler has a bug that some rows wake. */
   readonly buggyZones: Set<string>
+  /** Planes that have lost their store for good. */
+  readonly lost: Set<string>
   record(event: HistoryEvent extends infer E ? (E extends HistoryEvent ? Omit<E, 'atMs'> : never) : never): void
   written(plane: string, disk: Disk, written: Written): void
   applied(zone: string, session: string, position: Position): void
@@ -58,7 +62,7 @@ const seenVersion = (version: Version): SeenVersion => seen(version, contentOf(v
 
 export function createScene(seed: number, options: SceneOptions): Scene {
   const world = createWorld(seed)
-  const network = createNetwork(world)
+  const network = createNetwork(world, options.sabotage)
   const zones = Array.from({ length: options.zones }, (_, index) => `z${index}`)
   const walls = new Map<string, { offsetMs: number }>()
   const disks = new Map<string, Disk>()
@@ -79,6 +83,7 @@ export function createScene(seed: number, options: SceneOptions): Scene {
     globals,
     planes,
     buggyZones,
+    lost: new Set(),
     get proxies() {
       return proxies
     },
@@ -110,7 +115,7 @@ export function createScene(seed: number, options: SceneOptions): Scene {
         versions: versions.map(seenVersion),
       })
       const position = positionFrom(versions.find(({ key }) => key.kind === positionKind && key.origin === plane))
-      if (position && plane !== 'global') scene.applied(plane, `${plane} disk`, position)
+      if (position && plane !== 'global') scene.applied(plane, `${plane} disk ${disk.life}`, position)
     },
     applied(zone, session, { store, revision }) {
       world.note('applied', zone, revision)

@@ -43,20 +43,27 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
   const disk = scene.zoneDisk(zone)
   const process = world.createProcess(zone, scene.wallOf(zone))
   const raw = openDisk(world, process, disk, {
+    plane: zone,
+    sabotage: options.sabotage,
     horizonRevisions: options.horizonRevisions,
     onWritten: (written) => scene.written(zone, disk, written),
   })
   const { clock, random } = process
   const env = { clock, random, log: silentLog }
-  const derivations = [createAnnouncements({ zone }), createAddressBook({ zone, quarantineMs: options.quarantineMs })]
-  await loadDerivations(raw, derivations)
+  const derivations = [
+    createAnnouncements({ zone }),
+    createAddressBook({ zone, quarantineMs: options.sabotage.quarantineMs ?? options.quarantineMs }),
+  ]
+  await loadDerivations(env, raw, derivations)
   const store = deriveOnCommit(env, raw, derivations)
-  const faultPoint = scene.isPoisonFor(zone)
-    ? (_unit: string, reads: readonly string[]) => {
-        if (reads.some((read) => read.includes('/poison-'))) throw new TypeError('planted: a bug of this compiler')
-      }
-    : undefined
-  const core = await startCore({ ...env, zone, role: 'zone', store }, createClosers(silentLog), keys, faultPoint)
+  const { stallsOn, servesAnything } = options.sabotage
+  const faultPoint = (_unit: string, reads: readonly string[]) => {
+    if (stallsOn && reads.some(stallsOn)) process.stall(2_000)
+    if (scene.isPoisonFor(zone) && reads.some((read) => read.includes('/poison-')))
+      throw new TypeError('planted: a bug of this compiler')
+  }
+  const role = servesAnything ? 'standalone' : 'zone'
+  const core = await startCore({ ...env, zone, role, store }, createClosers(silentLog), keys, faultPoint)
   const served = createLatest<ServedStatus>(nothingServed)
   core.reporter.onUpdate((next) => served.set(next))
   const uplink = startUplink(

@@ -63,7 +63,7 @@ export async function openBase(
   const sealer = openSealer(config.dataDir)
   const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
   const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
-  await loadDerivations(raw, derivations)
+  await loadDerivations(env, raw, derivations)
   const store = deriveOnCommit(env, raw, derivations)
   if (role === 'standalone') await ensureStandalone(store, zone)
   const commit: Store['commit'] = (input) => store.commit(input)

@@ -11,6 +11,12 @@ export interface AddressBookConfig {
   readonly quarantineMs?: number
 }
 
+/** Both clocks of one moment: the wall's for people, the monotonic one to measure by. */
+export interface Now {
+  readonly wallMs: number
+  readonly monotonicMs: number
+}
+
 /** A service of a mesh: `<mesh>/<service>`. */
 type Named = string
 
@@ -26,6 +32,11 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
   const sourcesByService = new Map<Named, number>()
   const heldByService = new Map<Named, VirtualAddressSpec>()
   const holderByNumber = new Map<number, Named>()
+  /**
+   * When this process first saw that a service had let go of its number, by its monotonic clock: a wall clock that jumps must not end a
+   * quarantine. A restart begins it anew.
+   */
+  const releaseSeenMs = new Map<Named, number>()
   /** Services whose row does not fit their sources: the next preview repairs them. */
   const stale = new Set<Named>()
 
@@ -75,13 +86,13 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
   }
 
   /** Gives out numbers, lowest first, that nobody holds or whose holder has been gone for long enough. */
-  function createAllocator(nowMs: number, taken: Set<number>) {
+  function createAllocator(monotonicMs: number, taken: Set<number>) {
     let next = 0
     const isFree = (number: number): boolean => {
       if (taken.has(number)) return false
       const holder = holderByNumber.get(number)
-      const releasedAtMs = holder === undefined ? undefined : heldByService.get(holder)?.releasedAtMs
-      return holder === undefined || (releasedAtMs !== undefined && nowMs - releasedAtMs >= quarantineMs)
+      const seenMs = holder === undefined ? undefined : releaseSeenMs.get(holder)
+      return holder === undefined || (seenMs !== undefined && monotonicMs - seenMs >= quarantineMs)
     }
     return function allocate(named: Named): Change[] {
       while (!isFree(next)) next += 1
@@ -105,7 +116,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
 
   return {
     /** The rows that follow from these changes. Changes nothing here. */
-    preview(changes: readonly Change[], nowMs: number): readonly Change[] {
+    preview(changes: readonly Change[], now: Now): readonly Change[] {
       const kept: Change[] = []
       const taken = new Set<number>()
       const wanting: Named[] = []
@@ -120,15 +131,15 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
             op: 'put',
             key: addressKey(named),
             labels: {},
-            spec: { number: held.number, releasedAtMs: nowMs },
+            spec: { number: held.number, releasedAtMs: now.wallMs },
           })
         }
       }
-      const allocate = createAllocator(nowMs, taken)
+      const allocate = createAllocator(now.monotonicMs, taken)
       return [...kept, ...wanting.flatMap(allocate)]
     },
     /** Takes over what was written; also how it loads at start. */
-    applied(versions: readonly Version[]): void {
+    applied(versions: readonly Version[], monotonicMs: number): void {
       for (const { key, row } of versions) {
         if (isSource(key, zone)) {
           const text = keyText(key)
@@ -142,8 +153,11 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
         if (key.kind === 'VirtualAddress') {
           const named = `${key.mesh}/${key.name}`
           // This plane writes these rows itself.
-          if (row) heldByService.set(named, row.spec as VirtualAddressSpec)
+          const spec = row?.spec as VirtualAddressSpec | undefined
+          if (spec) heldByService.set(named, spec)
           else heldByService.delete(named)
+          if (spec?.releasedAtMs === undefined) releaseSeenMs.delete(named)
+          else if (!releaseSeenMs.has(named)) releaseSeenMs.set(named, monotonicMs)
           note(named)
         }
         if (key.kind === 'VirtualAddressNumber') {

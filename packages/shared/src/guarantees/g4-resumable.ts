@@ -1,22 +1,31 @@
 import type { Judge, Violation } from './history.ts'
 
-/** G4: a service keeps its address in a zone as long as the zone keeps its store and names the service. */
-export const judgeResumable: Judge = (history) => {
-  const violations: Violation[] = []
-  const addresses = new Map<string, string>()
-  for (const event of history) {
-    if (event.type === 'store-exchanged') {
-      for (const name of [...addresses.keys()]) if (name.startsWith(`${event.plane} `)) addresses.delete(name)
+/**
+ * G4: a service keeps its address in a zone as long as the zone keeps its store, and for the quarantine after nobody named it
+ * any more.
+ */
+export const judgeResumable =
+  (quarantineMs: number): Judge =>
+  (history) => {
+    const violations: Violation[] = []
+    const known = new Map<string, { readonly address: string; goneAtMs: number | undefined }>()
+    for (const event of history) {
+      if (event.type === 'store-exchanged') {
+        for (const name of [...known.keys()]) if (name.startsWith(`${event.plane} `)) known.delete(name)
+      }
+      if (event.type !== 'answered') continue
+      const name = `${event.zone} ${event.service}`
+      const before = known.get(name)
+      if (event.address === undefined) {
+        if (before) before.goneAtMs ??= event.atMs
+        continue
+      }
+      const isFree = before?.goneAtMs !== undefined && event.atMs - before.goneAtMs >= quarantineMs
+      if (before && before.address !== event.address && !isFree) {
+        const reason = `zone ${event.zone} answers ${event.service} with ${event.address}, before with ${before.address}`
+        violations.push({ guarantee: 'G4', atMs: event.atMs, reason })
+      }
+      known.set(name, { address: event.address, goneAtMs: undefined })
     }
-    if (event.type !== 'answered') continue
-    const name = `${event.zone} ${event.service}`
-    const before = addresses.get(name)
-    if (event.address === undefined) continue
-    if (before !== undefined && before !== event.address) {
-      const reason = `zone ${event.zone} answers ${event.service} with ${event.address}, before with ${before}`
-      violations.push({ guarantee: 'G4', atMs: event.atMs, reason })
-    }
-    addresses.set(name, event.address)
+    return violations
   }
-  return violations
-}

@@ -18,7 +18,7 @@ export function judgeAll(
     judgeOrdered,
     judgeAtomic,
     judgeReliable,
-    judgeResumable,
+    judgeResumable(options.quarantineMs),
     judgeOwnerOnly,
     judgeNoFalseDelete,
     judgeHonestStatus,

@@ -13,6 +13,7 @@ import { type Goodbye, type GoodbyeCode, type Hello, protocolVersion, type Repla
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
+import { createReplicas, type RemoteZone } from './replicas.ts'
 import { creditWindowBytes, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
 import { createSharedReads } from './shared-reads.ts'
 import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
@@ -34,8 +35,8 @@ export interface SyncServerOptions {
   readonly version: string
   /** The name of this machine, for people. */
   readonly hostname: string
-  /** Other processes serve zones from the same store. */
-  readonly replicas?: boolean
+  /** Other processes serve zones from the same store: the name of this one, which no other one has, now or before. */
+  readonly replica?: string
   /** How long what remains of a lost store of a zone stays; 5 minutes. */
   readonly formerStayMs?: number
 }
@@ -82,6 +83,10 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const board = createZoneBoard(clock, deps.onStatus ?? (() => {}))
   const changesSince = createSharedReads(store)
   const holderByZone = new Map<string, Holder>()
+  const replicas =
+    options.replica === undefined ? undefined : createReplicas({ store, clock, instance: options.replica })
+  /** Zones that other replicas have sessions with, when last looked. */
+  let remote: ReadonlyMap<string, RemoteZone> = new Map()
   /** Handshakes of one zone follow each other. Limit: one promise per zone. */
   const turnByZone = new Map<string, Promise<void>>()
   const handshakes = createHandshakes()
@@ -108,17 +113,42 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     const { revision } = await store.mark()
     if (board.marked(revision)) for (const { session } of holderByZone.values()) session.wake()
     await formers.look()
-    if (!options.replicas) return
+    if (!replicas) return
     for (const [zone, { session, epoch }] of [...holderByZone]) {
       if (!(await isNewest(store, zone, epoch))) session.end('fenced', 'a newer session was opened on another replica')
     }
+    await replicas.tell(
+      new Map(
+        [...holderByZone].flatMap(([zone, { complete }]) => {
+          const status = board.status(zone)
+          return status ? [[zone, { status, complete }] as const] : []
+        }),
+      ),
+    )
+    const before = remote
+    remote = await replicas.hear()
+    for (const zone of before.keys()) {
+      if (!remote.has(zone) && !holderByZone.has(zone))
+        board.ended(zone, { reason: 'the replica that it was connected to is gone', goodbye: undefined })
+    }
+    for (const [zone, { status, complete }] of remote) {
+      if (holderByZone.has(zone)) continue
+      board.heardElsewhere(zone, status)
+      if (complete && !before.get(zone)?.complete) announceComplete(zone)
+    }
   }
+
+  const isComplete = (zone: string) => (holderByZone.get(zone) ?? remote.get(zone))?.complete ?? false
 
   /** A zone has told all that it had: those who hold rows of it from another life hear which are left. */
   function considerComplete(zone: string, holder: Holder): void {
     const stored = holder.session.stored()
     if (holder.complete || stored?.store !== holder.hello.storeId || stored.revision < holder.mark) return
     holder.complete = true
+    announceComplete(zone)
+  }
+
+  function announceComplete(zone: string): void {
     for (const [other, { session, hello, named }] of holderByZone) {
       const isUnnamed = (origin: string) => hello.position !== undefined && named?.has(origin) === false
       if (other !== zone && (hello.uncovered.includes(zone) || isUnnamed(zone))) session.late([zone])
@@ -132,8 +162,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   async function originsAt(zone: string, at: number, reason: ReplaceReason): Promise<readonly string[]> {
     const positions = await store.scan({ origin: globalOrigin, kind: positionKind }, { at })
     const zones = positions.map((row) => row.key.name).filter((name) => name !== zone)
-    const complete = (name: string) => holderByZone.get(name)?.complete ?? false
-    return [globalOrigin, ...(reason === 'diverged' ? zones.filter(complete) : zones)]
+    return [globalOrigin, ...(reason === 'diverged' ? zones.filter(isComplete) : zones)]
   }
 
   async function admitZone(zone: string, channel: Channel, hello: Hello): Promise<void> {
@@ -192,7 +221,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     )
     const holder: Holder = { session, hello, epoch, mark: Number.POSITIVE_INFINITY, complete: false, named: undefined }
     holderByZone.set(zone, holder)
-    session.late(hello.uncovered.filter((origin) => holderByZone.get(origin)?.complete))
+    session.late(hello.uncovered.filter(isComplete))
     const stored = hello.position?.store === store.id ? hello.position.revision : 0
     board.connected(zone, epoch, hello, stored)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
@@ -251,6 +280,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
       const sessions = [...holderByZone.values()].map((holder) => holder.session)
       for (const session of sessions) session.end('shutdown', 'this control plane is stopping')
       await Promise.all(sessions.map((session) => session.done))
+      await replicas?.leave().catch(() => {})
       await Promise.all(doors.map((door) => door.close()))
     },
   }

@@ -113,6 +113,14 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         ...served,
       })
     },
+    /** Another replica has a session with the zone, and says so again and again. */
+    heardElsewhere(zone: string, status: ZoneStatus) {
+      const former = statusByZone.get(zone)
+      if (former?.connected && former.epoch >= status.epoch) return
+      const { report = {} } = former ?? {}
+      if (status.connected) heardMs.set(zone, clock.monotonicMs())
+      update(zone, { ...status, report })
+    },
     ended(zone: string, { reason, goodbye }: SessionEnd) {
       const nowMs = clock.wallMs()
       const end = { lastEnd: reason, lastEndCode: goodbye?.code, lastEndAtMs: nowMs }

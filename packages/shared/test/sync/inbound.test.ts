@@ -145,6 +145,26 @@ describe('the inbound step', () => {
     expect(step({ type: 'applied' })).toEqual([{ type: 'stored', position: at(3) }])
   })
 
+  it('row 18: what another history has removed since goes too, though its stamp is the older one', () => {
+    const step = receiver(at(5))
+    const policy = keyOf('global', 'Policy', 'a')
+    step(replace(['global'], 3, 'diverged'))
+    step(rows(live('global', 'Policy', 'a', 2)))
+    step(mark(3))
+    step(listed([policy]))
+    step(
+      rows({
+        key: policy,
+        state: 'deleted',
+        stamp: { incarnation: 1, originRevision: 4, createdAtMs: 0, modifiedAtMs: 0 },
+      }),
+    )
+    step(mark(4))
+    step(listed([policy]))
+    step({ type: 'released', hold: 'history:g' })
+    expect(changesIn(step(listed([policy])))).toEqual(['forget global/Policy/default/a'])
+  })
+
   it('row 18: a store that has since passed the reader is told apart from one that is rolled back', () => {
     const step = receiver(at(5))
     step(replace(['global'], 9, 'diverged'))

@@ -1,3 +1,4 @@
+import type { Now } from '@zonemesh/core/names/address-book.ts'
 import { withCommit } from '@zonemesh/plane/with-commit.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { isNewer } from '@zonemesh/shared/resource/resource.ts'
@@ -7,9 +8,9 @@ import type { Change, Commit, CommitOutcome, Store, Version } from '@zonemesh/sh
 /** Something the zone decides by itself whenever rows change: virtual addresses, announced services. */
 export interface Derivation {
   /** The rows that follow from these changes. Changes nothing. */
-  preview(changes: readonly Change[], nowMs: number): readonly Change[]
+  preview(changes: readonly Change[], now: Now): readonly Change[]
   /** What was written, own rows included; also how it loads at start. */
-  applied(versions: readonly Version[]): void
+  applied(versions: readonly Version[], monotonicMs: number): void
 }
 
 const changesMax = 1000
@@ -44,18 +45,18 @@ export function deriveOnCommit(
   async function commit(input: Commit): Promise<CommitOutcome> {
     const changes = await effective(input.changes)
     const derived: Change[] = []
+    const now = { wallMs: deps.clock.wallMs(), monotonicMs: deps.clock.monotonicMs() }
     const made = changes.filter(({ op }) => op !== 'check')
-    for (const derivation of derivations)
-      derived.push(...derivation.preview([...made, ...derived], deps.clock.wallMs()))
+    for (const derivation of derivations) derived.push(...derivation.preview([...made, ...derived], now))
     const together = changes.length + derived.length <= changesMax
     // Too many for one commit: consequences first, held back from the mark until their cause is there.
     for (let at = 0; !together && at < derived.length; at += changesMax) {
       const part = await store.commit({ ...input, changes: derived.slice(at, at + changesMax), mark: false })
       if (!part.ok) return part
-      for (const derivation of derivations) derivation.applied(part.written)
+      for (const derivation of derivations) derivation.applied(part.written, deps.clock.monotonicMs())
     }
     const outcome = await store.commit({ ...input, changes: together ? [...changes, ...derived] : changes })
-    if (outcome.ok) for (const derivation of derivations) derivation.applied(outcome.written)
+    if (outcome.ok) for (const derivation of derivations) derivation.applied(outcome.written, deps.clock.monotonicMs())
     return outcome
   }
 
@@ -67,9 +68,13 @@ export function deriveOnCommit(
 }
 
 /** Gives the derivations all live rows, before the first commit. */
-export async function loadDerivations(store: Store, derivations: readonly Derivation[]): Promise<void> {
+export async function loadDerivations(
+  deps: { readonly clock: Clock },
+  store: Store,
+  derivations: readonly Derivation[],
+): Promise<void> {
   const { revision } = await store.head()
   for await (const versions of stateAt(store, revision)) {
-    for (const derivation of derivations) derivation.applied(versions)
+    for (const derivation of derivations) derivation.applied(versions, deps.clock.monotonicMs())
   }
 }

@@ -68,7 +68,7 @@ export function createEngine(deps: Deps) {
   /** Key texts of all rows that were read. */
   const known = new Set<string>()
   let complete = deps.startsComplete
-  let running = false
+  let running: Promise<void> | undefined
   let again = false
   let closed = false
   let retry: Disposable | undefined
@@ -166,12 +166,14 @@ export function createEngine(deps: Deps) {
     deps.marked(versions)
   }
 
-  async function run(): Promise<void> {
-    if (running) {
-      again = true
-      return
-    }
-    running = true
+  /** Resolves when everything up to the newest mark is compiled, whoever asked first. */
+  function run(): Promise<void> {
+    if (running) again = true
+    running ??= loop()
+    return running
+  }
+
+  async function loop(): Promise<void> {
     try {
       do {
         again = false
@@ -182,7 +184,7 @@ export function createEngine(deps: Deps) {
       retry?.[Symbol.dispose]()
       retry = deps.clock.after(retryMs, () => void run())
     } finally {
-      running = false
+      running = undefined
     }
   }
 

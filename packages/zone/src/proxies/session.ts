@@ -16,8 +16,8 @@ type SessionDeps = Pick<XdsDeps, 'log' | 'authenticate' | 'openNames' | 'drainin
 
 const namesPerMessage = 1_000
 
-/** The stream beside ADS with our own data plane: names down, draining and exits up. */
-export async function runSession(deps: SessionDeps, call: SessionCall): Promise<void> {
+/** The stream beside ADS with our own data plane: names down, draining and exits up. `admit` hears which connection has shown its token. */
+export async function runSession(deps: SessionDeps, call: SessionCall, admit: (peer: string) => void): Promise<void> {
   const ended = new AbortController()
   const stop = () => ended.abort()
   call.on('cancelled', stop).on('close', stop).on('error', stop)
@@ -25,7 +25,8 @@ export async function runSession(deps: SessionDeps, call: SessionCall): Promise<
     const messages = call[Symbol.asyncIterator]() as AsyncIterator<Buffer> // our deserializer yields the raw bytes
     const first = await messages.next()
     if (first.done) return
-    const { message } = fromBinary(FromProxySchema, first.value)
+    const message = readable(first.value)?.message
+    if (!message) return refuse(call, status.INVALID_ARGUMENT, 'expected a message of a proxy')
     if (message.case !== 'hello') return refuse(call, status.INVALID_ARGUMENT, 'a session begins with hello')
     const hello = message.value
     if (!isProxyType(hello.proxyType))
@@ -34,6 +35,7 @@ export async function runSession(deps: SessionDeps, call: SessionCall): Promise<
     const token = call.metadata.get('authorization')[0]?.toString()
     const allowed = await deps.authenticate(token, proxy, undefined)
     if (!allowed.ok) return refuse(call, status.UNAUTHENTICATED, allowed.error)
+    admit(call.getPeer())
     await converse(deps, call, proxy, hello, messages, ended)
   } catch (error) {
     if (!ended.signal.aborted) refuse(call, status.INTERNAL, messageOf(error))
@@ -59,13 +61,27 @@ async function converse(
     for (;;) {
       const next = await messages.next()
       if (next.done || ended.signal.aborted) break
-      await hear(deps, call, proxy, fromBinary(FromProxySchema, next.value))
+      const message = readable(next.value)
+      if (!message) {
+        refuse(call, status.INVALID_ARGUMENT, 'expected a message of a proxy')
+        break
+      }
+      await hear(deps, call, proxy, message)
     }
   } finally {
     ended.abort()
     feed.close()
     await names
     call.end()
+  }
+}
+
+/** Undefined for bytes that are no message. */
+function readable(bytes: Uint8Array): FromProxy | undefined {
+  try {
+    return fromBinary(FromProxySchema, bytes)
+  } catch {
+    return undefined
   }
 }
 

@@ -30,7 +30,15 @@ export interface BootstrapConfig {
   readonly authority: string
 }
 
-const bodyBytesMax = 4 * 1024 * 1024
+/** A longer body is answered with 413, before anything of it is read as JSON. */
+const bodyBytesMax = 1024 * 1024
+/** Bodies that are being read, together: this is before any token is looked at. The next request is answered with 503. */
+const bodiesMax = 64
+
+/** What is being read at the moment, for one server. */
+export interface Bodies {
+  reading: number
+}
 
 /** Answers the plain HTTP requests of port 5678: POST /bootstrap, and 404 for everything else. */
 export async function answerHttp(
@@ -38,12 +46,18 @@ export async function answerHttp(
   config: BootstrapConfig,
   request: IncomingMessage,
   response: ServerResponse,
+  bodies: Bodies,
 ): Promise<void> {
   const path = (request.url ?? '').split('?')[0]
   if (path !== '/bootstrap') return reply(response, 404, '404 page not found\n')
   if (request.method !== 'POST') return reply(response, 405, 'Method Not Allowed\n')
   try {
-    const body = parse(await readBody(request))
+    const encoding = request.headers['content-encoding'] ?? 'identity'
+    if (encoding !== 'identity') return refuseBody(response, 415, `expected no Content-Encoding, found ${encoding}\n`)
+    if (bodies.reading >= bodiesMax) return refuseBody(response, 503, 'too many bootstrap requests are being read\n')
+    const text = await readBody(request, bodies)
+    if (text === undefined) return refuseBody(response, 413, `the body is larger than ${bodyBytesMax} bytes\n`)
+    const body = parse(text)
     if (!body) return reply(response, 400, '')
     const answer = await answerBootstrap(deps, config, body, request.headers.host ?? '')
     if (!answer.ok) return reply(response, answer.error.status, answer.error.text)
@@ -51,6 +65,8 @@ export async function answerHttp(
       reply(response, 200, JSON.stringify(wrap(answer.value)), 'application/json')
     } else reply(response, 200, answer.value.text, 'text/x-yaml')
   } catch (error) {
+    // Whoever went away while it sent its request has nothing to be told.
+    if (request.destroyed && !request.complete) return
     deps.log.error({ error: messageOf(error) }, 'a bootstrap request failed')
     reply(response, 500, '')
   }
@@ -104,16 +120,29 @@ function parse(body: string): BootstrapRequest | undefined {
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+/** Undefined when it is too long; what follows is not read. */
+async function readBody(request: IncomingMessage, bodies: Bodies): Promise<string | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) return undefined
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    // a request without an encoding yields buffers
-    bytes += chunk.length
-    if (bytes > bodyBytesMax) return ''
-    chunks.push(chunk)
+  bodies.reading += 1
+  try {
+    // A request without an encoding yields buffers. It stays open behind the loop, for its answer.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      if (bytes > bodyBytesMax) return undefined
+      chunks.push(chunk)
+    }
+  } finally {
+    bodies.reading -= 1
   }
   return Buffer.concat(chunks).toString('utf8')
+}
+
+/** The rest of the body is not read: the connection ends with the answer. */
+function refuseBody(response: ServerResponse, status: 413 | 415 | 503, text: string): void {
+  response.setHeader('connection', 'close')
+  reply(response, status, text)
 }
 
 /** The host part of a Host header, also of `[::1]:5678`. */

@@ -1,5 +1,5 @@
 import { createServer as createHttpServer } from 'node:http'
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import {
   Server as GrpcServer,
   ServerCredentials,
@@ -7,6 +7,8 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { defaultConnectionLimits, guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
+import { serverLimits } from '@zonemesh/shared/transport/grpc-limits.ts'
 import { runSession, type SessionCall } from '../proxies/session.ts'
 import { type AdsOptions, defaultAdsOptions } from './ads-state.ts'
 import { answerHttp } from './bootstrap-http.ts'
@@ -32,7 +34,15 @@ export interface XdsServer extends AsyncDisposable {
   setCertificate(tls: { readonly key: string; readonly certificate: string }): void
 }
 
+/** The first request of an Envoy names all that it holds: 16 MiB are 100,000 names. A longer message ends its stream. */
 const receiveBytesMax = 16 * 1024 * 1024
+/** Time for the headers of a bootstrap request, and for all of it; who takes longer gets 408. Looked at every 2 s. */
+const httpLimits = {
+  headersTimeout: 5_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 2_000,
+  maxHeaderSize: 16 * 1024,
+}
 const raw = (bytes: Buffer): Buffer => bytes
 const streaming = (path: string): ServiceDefinition[string] => ({
   path,
@@ -57,14 +67,17 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
     live: new Map(),
     doubtful: new Map(),
   }
-  const { grpc, injector } = createGrpc(deps, shared)
   const tls = createTlsServer({
     key: config.tls.key,
     cert: config.tls.certificate,
     minVersion: 'TLSv1.2',
+    handshakeTimeout: defaultConnectionLimits.pendingMs,
     ALPNCallback: ({ protocols }) =>
       protocols.includes('http/1.1') ? 'http/1.1' : protocols.includes('h2') ? 'h2' : undefined,
   })
+  // A stream is admitted with its token, a bootstrap with its request: what follows has limits of its own.
+  const guard = guardConnections(tls)
+  const { grpc, injector } = createGrpc(deps, shared, (peer) => guard.admit(peer))
   const bootstrap = () => ({
     ...(config.xdsHost === undefined ? {} : { xdsHost: config.xdsHost }),
     xdsPort: config.xdsPort ?? portOf(tls),
@@ -72,16 +85,16 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
     authority: config.tls.authority,
   })
   let certificate: { readonly key: string; readonly certificate: string } = config.tls
-  const http = createHttpServer({ headersTimeout: 5_000, requestTimeout: 15_000 }, (request, response) => {
-    answerHttp(deps.bootstrap, bootstrap(), request, response).catch((error: unknown) => {
+  const bodies = { reading: 0 }
+  const http = createHttpServer(httpLimits, (request, response) => {
+    guard.admit(peerOf(request.socket))
+    answerHttp(deps.bootstrap, bootstrap(), request, response, bodies).catch((error: unknown) => {
       deps.log.error({ error: messageOf(error) }, 'an HTTP answer failed')
       response.destroy()
     })
   })
-  const sockets = new Set<TLSSocket>()
   tls.on('secureConnection', (socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket)).on('error', () => socket.destroy())
+    socket.on('error', () => socket.destroy())
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 15_000)
     if (socket.alpnProtocol === 'h2') injector.injectConnection(socket)
@@ -98,29 +111,29 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
       const closed = new Promise<void>((resolve) => tls.close(() => resolve()))
       grpc.forceShutdown()
       http.closeAllConnections()
-      for (const socket of sockets) socket.destroy()
       injector.destroy()
+      guard[Symbol.dispose]()
       await closed
     },
   }
 }
 
-function createGrpc(deps: XdsDeps, shared: StreamShared) {
+function createGrpc(deps: XdsDeps, shared: StreamShared, admit: (peer: string) => void) {
   const grpc = new GrpcServer({
+    ...serverLimits,
     'grpc.max_receive_message_length': receiveBytesMax,
     'grpc.max_send_message_length': -1,
     'grpc.keepalive_time_ms': 15_000,
     'grpc.keepalive_timeout_ms': 15_000,
     'grpc.keepalive_permit_without_calls': 1,
-    'grpc.max_concurrent_streams': 1_000_000,
   })
-  const guard = (what: string, running: Promise<void>) => {
+  const watch = (what: string, running: Promise<void>) => {
     running.catch((error: unknown) => deps.log.error({ error: messageOf(error) }, `${what} failed`))
   }
   const definition = { ads: streaming(adsPath), session: streaming(sessionPath) }
   const handlers: UntypedServiceImplementation = {
-    ads: (call: AdsCall) => guard('an ADS stream', runStream(deps, shared, call)),
-    session: (call: SessionCall) => guard('a session', runSession(deps, call)),
+    ads: (call: AdsCall) => watch('an ADS stream', runStream(deps, shared, call, admit)),
+    session: (call: SessionCall) => watch('a session', runSession(deps, call, admit)),
   }
   grpc.addService(definition, handlers)
   return { grpc, injector: grpc.createConnectionInjector(ServerCredentials.createInsecure()) }

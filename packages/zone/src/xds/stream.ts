@@ -38,9 +38,19 @@ export interface LiveStream {
 /** Above this many answers without a verdict, newer tables wait; between two, the older is skipped. */
 const pendingMax = 2_000
 const doubtfulMax = 1_000
+/**
+ * Names that a stream may ask for, each as often as it asks: a proxy that asks for what nobody has would fill our memory. An Envoy
+ * asks for each once, and again after a change; above this its stream ends, and the next one starts from nothing.
+ */
+const subscriptionsMax = 1_000_000
 
-/** Runs one ADS stream until either side ends it. */
-export async function runStream(deps: XdsDeps, shared: StreamShared, call: AdsCall): Promise<void> {
+/** Runs one ADS stream until either side ends it. `admit` hears which connection has shown its token. */
+export async function runStream(
+  deps: XdsDeps,
+  shared: StreamShared,
+  call: AdsCall,
+  admit: (peer: string) => void,
+): Promise<void> {
   const ended = new AbortController()
   const stop = () => ended.abort()
   call.on('cancelled', stop).on('close', stop).on('error', stop)
@@ -48,12 +58,14 @@ export async function runStream(deps: XdsDeps, shared: StreamShared, call: AdsCa
     const messages = call[Symbol.asyncIterator]() as AsyncIterator<Buffer> // our deserializer yields the raw bytes
     const first = await messages.next()
     if (first.done) return
-    const firstRequest = decodeRequest(first.value)
+    const firstRequest = readable(first.value)
+    if (!firstRequest) return refuse(call, status.INVALID_ARGUMENT, 'expected a DeltaDiscoveryRequest')
     const node = readNode(firstRequest.node)
     if (!node.ok) return refuse(call, status.INVALID_ARGUMENT, node.error)
     const token = call.metadata.get('authorization')[0]?.toString()
     const allowed = await deps.authenticate(token, node.value.proxy, node.value.resource)
     if (!allowed.ok) return refuse(call, status.UNAUTHENTICATED, allowed.error)
+    admit(call.getPeer())
     await runAdmitted(deps, shared, call, node.value, firstRequest, messages, ended)
   } catch (error) {
     if (ended.signal.aborted) return
@@ -161,10 +173,20 @@ async function serve(
   )
   try {
     run({ type: 'request', request: requestFrom(firstRequest) })
+    let asked = firstRequest.resourceNamesSubscribe.length
     for (;;) {
       const next = await messages.next()
       if (next.done || ended.signal.aborted) break
-      const request = decodeRequest(next.value)
+      const request = readable(next.value)
+      if (!request) {
+        refuse(call, status.INVALID_ARGUMENT, 'expected a DeltaDiscoveryRequest')
+        break
+      }
+      asked += request.resourceNamesSubscribe.length
+      if (asked > subscriptionsMax) {
+        refuse(call, status.RESOURCE_EXHAUSTED, `expected at most ${subscriptionsMax} subscriptions in one stream`)
+        break
+      }
       if (request.node && request.node.id !== '' && request.node.id !== id) {
         refuse(call, status.INVALID_ARGUMENT, 'the node id changed within a stream')
         break
@@ -179,6 +201,15 @@ async function serve(
     for (const timer of timers) timer[Symbol.dispose]()
     keepDoubt(shared, id, state)
     call.end()
+  }
+}
+
+/** Undefined for bytes that are no request. */
+function readable(bytes: Uint8Array): DeltaDiscoveryRequest | undefined {
+  try {
+    return decodeRequest(bytes)
+  } catch {
+    return undefined
   }
 }
 

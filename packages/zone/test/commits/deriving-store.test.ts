@@ -15,7 +15,7 @@ async function open(raw?: Store) {
   const clock = createVirtualClock(1_000_000)
   const store = raw ?? createMemoryStore({ clock, random: createSeededRandom(1) })
   const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
-  await loadDerivations(store, derivations)
+  await loadDerivations({ clock }, store, derivations)
   return { raw: store, store: deriveOnCommit({ clock }, store, derivations) }
 }
 

@@ -329,7 +329,8 @@ const isNear = (state: InboundState, mark: Position, deps: InboundDeps) =>
 
 const changesOf = (round: Round, forcedOrigin: Origin | undefined): Change[] =>
   [...round.rows.values()].map(({ key, state, stamp, row, declared }): Change => {
-    if (state === 'forgotten') return { op: 'forget', key }
+    // The stamp of a removal in a history that was accepted may be the older one, and the removal counts all the same.
+    if (state === 'forgotten' || (state === 'deleted' && key.origin === forcedOrigin)) return { op: 'forget', key }
     if (state === 'deleted' || !row) return { op: 'delete', key, stamp, ...(declared ? { declared: true } : {}) }
     const forced = key.origin === forcedOrigin ? ({ forced: true } as const) : {}
     return { op: 'put', key, labels: row.labels, spec: row.spec, stamp, ...forced }

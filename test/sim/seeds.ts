@@ -1,0 +1,29 @@
+import { expect, it } from 'vitest'
+import { run } from './run.ts'
+import { summary } from './tell.ts'
+
+/** 300 fixed seeds in both halves together; files run side by side. */
+const seedsPerHalf = 150
+const seedsPerTest = 25
+/** Half of a million: what every run of the tests looks at, at the least. */
+const eventsMin = 500_000
+
+/** Every second seed from `first` on, and the number of events looked at. */
+export function seedsSuite(first: 1 | 2): void {
+  let events = 0
+  for (let from = 0; from < seedsPerHalf; from += seedsPerTest) {
+    const seeds = Array.from({ length: seedsPerTest }, (_, index) => first + 2 * (from + index))
+    it(`G1-G10, L9, L12: seeds ${seeds[0]} to ${seeds.at(-1)}, every second one`, { timeout: 120_000 }, async () => {
+      for (const seed of seeds) {
+        const result = await run({ seed })
+        events += result.events
+        expect(result.violations, `${summary(result)}\nto repeat it: npm run sim -- --seed ${seed}`).toEqual([])
+        expect(result.convergedMs).toBeDefined()
+      }
+    })
+  }
+  it('half a million events were looked at', () => {
+    console.log(`simulated events: ${events}`)
+    expect(events).toBeGreaterThan(eventsMin)
+  })
+}
