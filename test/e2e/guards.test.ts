@@ -1,0 +1,413 @@
+import { chmodSync, cpSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
+import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { nodeFlags } from '@zonemesh/cli/node-flags.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { api, type Folder, local, type Outcome, root, run, statusOf, temporaryFolder, until } from './rig.ts'
+
+/** The page that people read when it has happened: what it tells them to type is what is typed here. */
+const page = readFileSync(join(root, 'docs/when-a-store-is-lost.md'), 'utf8')
+const documented = new Set(
+  [...page.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block = '']) =>
+    block.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
+  ),
+)
+const typed = new Set<string>()
+
+let folder: Folder
+let processes: Processes
+/** A machine: where its API is, and the settings of the planes on it. */
+interface Machine {
+  readonly address: string
+  readonly ports: Readonly<Record<string, number>>
+}
+let ofGlobal: Machine
+let ofEast: Machine
+
+async function machine(): Promise<Machine> {
+  const [API_PORT = 0, SYNC_PORT = 0] = await freePorts(systemRandom, 2)
+  const ports = { API_PORT, SYNC_PORT, API_TLS_PORT: 0, HEALTH_PORT: 0, PROXY_PORT: 0, DNS_PORT: 0 }
+  return { address: `http://${local}:${API_PORT}`, ports }
+}
+
+/** A line as it is typed on that machine. */
+function script(at: Machine, line: string): string[] {
+  const settings = { HOST: local, ADDRESS: at.address, ...at.ports }
+  const environment = Object.entries(settings).map(([name, value]) => `export ZONEMESH_${name}=${value}`)
+  return ['-c', [...environment, `export PATH=${folder.path}/bin:$PATH`, `cd ${folder.path}`, line].join('\n')]
+}
+
+/** Types a line; one that the page does not have is marked as such by its caller. */
+const typeAlso = (at: Machine, line: string): Promise<Outcome> => run('sh', script(at, line))
+const startAlso = (at: Machine, name: string, line: string) => processes.start(name, 'sh', script(at, `exec ${line}`))
+
+function fromPage(line: string): string {
+  expect(documented).toContain(line)
+  typed.add(line)
+  return line
+}
+async function type(at: Machine, line: string): Promise<string> {
+  const { code, stdout, stderr } = await typeAlso(at, fromPage(line))
+  expect([line, code, stderr]).toEqual([line, 0, ''])
+  return stdout
+}
+
+async function startGlobal(line = 'zonemesh global --data-dir ./global'): Promise<void> {
+  startAlso(ofGlobal, 'global', fromPage(line))
+  await untilAnswers(ofGlobal)
+}
+const startEast = () =>
+  startAlso(ofEast, 'zone-east', fromPage('zonemesh zone --join-file east.join --data-dir ./east'))
+const untilAnswers = ({ address }: Machine) =>
+  until(
+    `${address} answers`,
+    () => api(address).call('GET', '/'),
+    ({ status }) => status === 200,
+  )
+const stop = (name: string) => processes.kill(name, 'SIGTERM')
+
+const zoneSeen = async (name = 'east', at = ofGlobal): Promise<JsonObject> => {
+  const { zones } = await statusOf(at.address)
+  // The plane answers with more than the tests of others read.
+  return (zones.find(({ zone }) => zone === name) ?? {}) as JsonObject
+}
+const uplinkOf = async ({ address }: Machine): Promise<JsonObject> => (await statusOf(address)).uplink
+// An uplink tells this shape, or nothing of it.
+const holdOf = (uplink: JsonObject) => uplink['hold'] as { readonly id: string; readonly reason: string } | undefined
+const untilHeld = () =>
+  until(
+    'east holds',
+    () => uplinkOf(ofEast),
+    (uplink) => holdOf(uplink) !== undefined,
+  )
+/** On both ends, and both at once: neither says it of the other's past. */
+const untilCurrent = () =>
+  until(
+    'east is current',
+    async () => [await uplinkOf(ofEast), await zoneSeen()],
+    ([uplink, seen]) => uplink?.['current'] === true && seen?.['current'] === true,
+  )
+
+async function count({ address }: Machine, path = '/timeouts'): Promise<number> {
+  // The plane answers with its own list type.
+  return ((await api(address).need('GET', path)).json as { readonly total: number }).total
+}
+const untilCount = (at: Machine, expected: number, path = '/timeouts') =>
+  until(
+    `${expected} of ${path}`,
+    () => count(at, path),
+    (found) => found === expected,
+  )
+
+const numbers = (of: number) => Array.from({ length: of }, (_, index) => index)
+const timeout = (name: string): string => `type: Timeout
+mesh: default
+name: ${name}
+sources: [{ match: { kuma.io/service: '*' } }]
+destinations: [{ match: { kuma.io/service: '*' } }]
+conf: { connectTimeout: 1s }
+`
+
+beforeAll(async () => {
+  folder = temporaryFolder()
+  processes = createProcesses(folder.path)
+  for (const name of ['bin', 'policies']) mkdirSync(join(folder.path, name))
+  const main = join(root, 'packages/cli/src/main.ts')
+  const command = [process.execPath, ...nodeFlags, main].join(' ')
+  chmodSync(folder.file('bin/zonemesh', `#!/bin/sh\nexec ${command} "$@"\n`), 0o755)
+  folder.file(
+    'policies/timeouts.yaml',
+    numbers(20)
+      .map((at) => timeout(`t${at}`))
+      .join('---\n'),
+  )
+  folder.file(
+    'more.yaml',
+    numbers(5)
+      .map((at) => timeout(`more${at}`))
+      .join('---\n'),
+  )
+  ofGlobal = await machine()
+  ofEast = await machine()
+  await startGlobal()
+  await type(ofGlobal, 'zonemesh token zone east > east.join')
+  startEast()
+  await type(ofGlobal, 'zonemesh apply -f policies')
+  await untilCount(ofEast, 20)
+  await untilCurrent()
+})
+afterAll(async () => {
+  await processes.stop()
+  folder[Symbol.dispose]()
+})
+
+/** What no API lets through, and no zone either: a commit that removes all of a kind without saying that it means to. */
+async function removeByAnotherWay(): Promise<void> {
+  const again = await stop('global')
+  const path = join(folder.path, 'global/store.db')
+  const deps = { clock: systemClock, random: systemRandom, log: silentLog }
+  const store = await openSqliteStore(deps, { path, horizonRevisions: 10_000 })
+  const rows = await store.scan({ kind: 'Timeout', origin: 'global' })
+  const changes = rows.map(({ key }) => ({ op: 'delete', key }) as const)
+  await store.commit({ changes, subject: 'a script', intent: 'clean up' })
+  await store.close()
+  again()
+  await untilAnswers(ofGlobal)
+}
+
+test('row 26 very much is removed at once: 409 at the source, declared it passes; what comes by another way is held', async () => {
+  const refused = await typeAlso(ofGlobal, 'zonemesh delete -f policies')
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toMatch(/this commit removes 20 of 20 Timeout/)
+  expect(refused.stderr.match(/Timeout default\/t\d+: would be removed/g)).toHaveLength(20)
+  expect(await count(ofGlobal)).toBe(20)
+  const declared = await typeAlso(ofGlobal, 'zonemesh delete -f policies --yes-remove-many')
+  expect(declared.code).toBe(0)
+  await untilCount(ofEast, 0)
+  expect(holdOf(await uplinkOf(ofEast))).toBeUndefined()
+  await type(ofGlobal, 'zonemesh apply -f policies')
+  await untilCount(ofEast, 20)
+
+  await removeByAnotherWay()
+  const held = await untilHeld()
+  expect(held).toMatchObject({ phase: 'connected', current: false, hold: { removals: 20 } })
+  await until('the global knows', zoneSeen, ({ holds }) => Array.isArray(holds) && holds.length === 1)
+  const shown = await type(ofGlobal, 'zonemesh status')
+  expect(shown).toMatch(/^east +held +/m)
+  expect(shown).toMatch(
+    /^held in east: revision \d+ of the global removes 20 of 20 Timeout without declared intent; 20 rows/m,
+  )
+  expect(await type(ofEast, 'zonemesh status')).toMatch(
+    /^held in east: revision .*zonemesh zone release east --hold commit:/m,
+  )
+  expect([await count(ofGlobal), await count(ofEast)]).toEqual([0, 20])
+  expect(await type(ofGlobal, 'zonemesh history --limit 5')).toMatch(/a script +clean up/)
+  await type(ofGlobal, 'zonemesh rollback @-1')
+  await untilCurrent()
+  expect([await count(ofGlobal), await count(ofEast)]).toEqual([20, 20])
+
+  await removeByAnotherWay()
+  await untilHeld()
+  await until('the global knows', zoneSeen, ({ holds }) => Array.isArray(holds) && holds.length === 1)
+  expect(await type(ofGlobal, 'zonemesh zone release east')).toMatch(/^zone east is asked to let through: revision /)
+  await untilCount(ofEast, 0)
+  await untilCurrent()
+  await type(ofGlobal, 'zonemesh apply -f policies')
+  await untilCount(ofEast, 20)
+})
+
+async function restore(): Promise<void> {
+  await type(ofGlobal, 'rm -f global/store.db*')
+  await type(ofGlobal, 'cp global-backup/store.db global/store.db')
+  await startGlobal()
+}
+const releaseByGlobal = async () => {
+  await until('the global knows', zoneSeen, ({ holds }) => Array.isArray(holds) && holds.length === 1)
+  await type(ofGlobal, 'zonemesh zone release east')
+}
+
+test('row 18 the store of the global is rolled back, with and without new writes: held, nothing deleted, until released', async () => {
+  await untilCurrent()
+  await stop('global')
+  mkdirSync(join(folder.path, 'global-backup'))
+  cpSync(join(folder.path, 'global/store.db'), join(folder.path, 'global-backup/store.db'))
+  await startGlobal()
+  await typeAlso(ofGlobal, 'zonemesh apply -f more.yaml')
+  await untilCount(ofEast, 25)
+  await stop('global')
+  await restore()
+  expect(holdOf(await untilHeld())?.reason).toMatch(/^the store of the global is rolled back: /)
+  expect([await count(ofGlobal), await count(ofEast)]).toEqual([20, 25])
+  await releaseByGlobal()
+  await untilCount(ofEast, 20)
+  await untilCurrent()
+
+  await typeAlso(ofGlobal, 'zonemesh apply -f more.yaml')
+  await untilCount(ofEast, 25)
+  await untilCurrent()
+  const known = Number((await uplinkOf(ofEast))['revision'])
+  const startEastAgain = await stop('zone-east')
+  await stop('global')
+  await restore()
+  for (let at = 0; (await statusOf(ofGlobal.address)).revision <= known; at += 1)
+    await api(ofGlobal.address).need('PUT', `/meshes/past${at}`, { type: 'Mesh', name: `past${at}` })
+  startEastAgain()
+  await untilAnswers(ofEast)
+  expect(holdOf(await untilHeld())?.reason).toMatch(/^the store of the global has another history: /)
+  expect([await count(ofEast), await count(ofEast, '/meshes')]).toEqual([25, 1])
+  await releaseByGlobal()
+  await untilCount(ofEast, 20)
+  await untilCurrent()
+  expect(await count(ofEast, '/meshes')).toBe(await count(ofGlobal, '/meshes'))
+})
+
+test('row 20 a zone reaches another global: refused on both ends, and it keeps what it has', async () => {
+  const other = await machine()
+  startAlso(other, 'global-other', 'zonemesh global --data-dir ./other')
+  await untilAnswers(other)
+  await typeAlso(other, 'zonemesh token zone east > other.join')
+  await stop('zone-east')
+  startAlso(ofEast, 'zone-east', 'zonemesh zone --join-file other.join --data-dir ./east')
+  await untilAnswers(ofEast)
+  const refused = await until(
+    'east refuses',
+    () => uplinkOf(ofEast),
+    ({ phase }) => phase === 'refused',
+  )
+  const { store } = await statusOf(other.address)
+  expect(refused).toMatchObject({
+    current: false,
+    reason: expect.stringMatching(/^expected the global whose store is \S+, found one whose store is /),
+    hold: { id: `global:${store}` },
+  })
+  const seen = await until(
+    'the other global says so',
+    () => zoneSeen('east', other),
+    ({ lastEnd }) => lastEnd !== undefined,
+  )
+  expect(seen).toMatchObject({ current: false, lastEnd: { code: 'wrong-global' } })
+  await until(
+    'its status says so',
+    async () => (await typeAlso(other, 'zonemesh status')).stdout,
+    (text) => /^east +refused .*expected the global whose store is/m.test(text),
+  )
+  expect(await type(ofEast, 'zonemesh status')).toMatch(/^uplink refused: expected the global whose store is /m)
+  expect(await count(ofEast)).toBe(20)
+  await stop('global-other')
+  await stop('zone-east')
+  startEast()
+  await untilAnswers(ofEast)
+  await untilCurrent()
+  expect(await count(ofEast)).toBe(20)
+})
+
+const dataplane = (name: string, port: number) => ({
+  type: 'Dataplane',
+  mesh: 'default',
+  name,
+  networking: { address: '127.0.0.1', inbound: [{ port, tags: { 'kuma.io/service': name } }] },
+})
+const putDataplane = (at: number) =>
+  api(ofEast.address).need('PUT', `/meshes/default/dataplanes/d${at}`, dataplane(`d${at}`, 20_000 + at))
+
+test('row 22 the store of a zone is lost: it heals under its name, and what remains of it can be kept', async () => {
+  for (const at of numbers(3)) await putDataplane(at)
+  await untilCount(ofGlobal, 3, '/dataplanes')
+  await stop('zone-east')
+  await typeAlso(ofEast, 'rm -f east/store.db*')
+  startEast()
+  await untilAnswers(ofEast)
+  expect(readFileSync(join(folder.path, 'zone-east.log'), 'utf8')).toMatch(
+    /found a new and empty one .*; going on with it/,
+  )
+  await untilCount(ofEast, 20)
+  await untilCurrent()
+  expect(await count(ofEast, '/dataplanes')).toBe(0)
+  await putDataplane(0)
+  const { remains } = await until('what remains is told', zoneSeen, (seen) => seen['remains'] !== undefined)
+  expect(remains).toEqual({ rows: expect.any(Number), expiresInMs: expect.any(Number) })
+  expect((remains as JsonObject)['expiresInMs']).toBeGreaterThan(280_000)
+  expect(await count(ofGlobal, '/dataplanes')).toBe(3)
+  expect(await type(ofGlobal, 'zonemesh status')).toMatch(
+    /^remains of a former store of east: \d+ rows, which go in (4m \d+s|5m); keep them with: zonemesh zone keep east$/m,
+  )
+  await type(ofGlobal, 'zonemesh zone keep east')
+  await until('nothing is about to go', zoneSeen, (seen) => seen['remains'] === undefined)
+  expect(await count(ofGlobal, '/dataplanes')).toBe(3)
+  await untilCurrent()
+})
+
+test('row 23 two processes of one zone: the younger takes over once, and the older is refused from then on', async () => {
+  const machines = [await machine(), await machine()] as const
+  const [older, younger] = machines
+  await typeAlso(ofGlobal, 'zonemesh token zone west > west.join')
+  startAlso(older, 'zone-west', 'zonemesh zone --join-file west.join --data-dir ./west')
+  await until(
+    'west is current',
+    () => zoneSeen('west'),
+    ({ current }) => current === true,
+  )
+  await stop('zone-west')
+  cpSync(join(folder.path, 'west'), join(folder.path, 'west-copy'), { recursive: true })
+  startAlso(older, 'zone-west', 'zonemesh zone --join-file west.join --data-dir ./west')
+  await until(
+    'the older one is there',
+    () => uplinkOf(older),
+    ({ current }) => current === true,
+  )
+  const { epoch: before } = await zoneSeen('west')
+  startAlso(younger, 'zone-west-copy', 'zonemesh zone --join-file west.join --data-dir ./west-copy')
+  const refused = await until(
+    'the older one is refused',
+    () => uplinkOf(older),
+    ({ phase }) => phase === 'refused',
+  )
+  expect(refused['reason']).toMatch(/^this zone is held by \S+, started \S+, with the same store$/)
+  const shown = await type(ofGlobal, 'zonemesh status')
+  expect(shown).toMatch(/^refused \S+ ago: another session of west: this zone is held by /m)
+  expect(shown).toMatch(/^west +(current|behind) +/m)
+  const refusals = () =>
+    readFileSync(join(folder.path, 'global.log'), 'utf8').match(/refused a session: this zone is held by/g)?.length ?? 0
+  await until('the older one has tried again', refusals, (found) => found >= 2)
+  const after = await zoneSeen('west')
+  expect(after).toMatchObject({ connected: true, epoch: Number(before) + 1, lastEnd: { code: 'held-by-another' } })
+  expect(await uplinkOf(younger)).toMatchObject({ phase: 'connected', epoch: after['epoch'] })
+  await stop('zone-west')
+  await stop('zone-west-copy')
+})
+
+test('row 17 the store of the global is emptied: it does not serve, zones keep theirs and take the new one only when told', async () => {
+  await stop('global')
+  await typeAlso(ofGlobal, 'rm global/store.db*')
+  const refused = await typeAlso(ofGlobal, 'zonemesh global --data-dir ./global')
+  expect(refused.code).toBe(1)
+  expect(refused.stderr.trim().split('\n')).toEqual([
+    expect.stringMatching(
+      /^zonemesh global: expected store \S+, .* found a new and empty one .*zonemesh global recover .*--accept-new-store$/,
+    ),
+  ])
+  await startGlobal('zonemesh global --data-dir ./global --accept-new-store')
+  // The token was signed by the store that is lost.
+  const outside = await until(
+    'east is refused',
+    () => uplinkOf(ofEast),
+    ({ phase }) => phase === 'refused',
+  )
+  expect(outside['reason']).toMatch(/there is no zone token signing key/)
+  expect(await count(ofEast)).toBe(20)
+
+  folder.file('policies/timeouts.yaml', timeout('only'))
+  await type(ofGlobal, 'zonemesh apply -f policies')
+  await type(ofGlobal, 'zonemesh token zone east > east.join')
+  await stop('zone-east')
+  startEast()
+  await untilAnswers(ofEast)
+  const { store } = await statusOf(ofGlobal.address)
+  const held = await until(
+    'east refuses',
+    () => uplinkOf(ofEast),
+    (uplink) => holdOf(uplink) !== undefined,
+  )
+  expect(held).toMatchObject({ phase: 'refused', current: false, hold: { id: `global:${store}`, removals: 0 } })
+  const byGlobal = await typeAlso(ofGlobal, 'zonemesh zone release east')
+  expect(byGlobal.stderr).toMatch(/is not connected to this control plane: run it against the zone itself/)
+  expect([await count(ofEast), await count(ofEast, '/dataplanes')]).toEqual([20, 1])
+  expect(await type(ofEast, 'zonemesh zone release east')).toMatch(
+    /^zone east lets through: expected the global whose store/,
+  )
+  await untilCount(ofEast, 1)
+  await untilCurrent()
+  // What is the zone's own nobody has taken, and the new global has it now.
+  await untilCount(ofGlobal, 1, '/dataplanes')
+  expect(await count(ofEast, '/dataplanes')).toBe(1)
+})
+
+test('E29 every command of the page on lost stores was typed, and did what the page says', () => {
+  expect([...documented].filter((line) => !typed.has(line))).toEqual([])
+})
