@@ -58,7 +58,7 @@ function stateOf(zone: JsonObject): string {
 function behind(zone: JsonObject): string {
   const { lagRevisions: lag, lagMs } = zone
   if (typeof lag !== 'number') return '-'
-  return lag === 0 ? 'nothing' : `${lag} revisions, ${duration(lagMs)}`
+  return lag === 0 ? 'nothing' : `${lag} revision${lag === 1 ? '' : 's'}, ${duration(lagMs)}`
 }
 
 /** So long the end of a former session is still news of a zone that is connected again. */

@@ -172,7 +172,7 @@ test('B12 status says of each zone in a word how it stands, and below what needs
     'ZONE|STATE|STORED|SERVED|BEHIND|PROGRESS',
     'a|current|9|8|nothing|3s',
     'b|behind|9|8|4 revisions, 1m 5s|3s',
-    'c|held|9|8|1 revisions, 1s|3s',
+    'c|held|9|8|1 revision, 1s|3s',
     'd|refused|9|8|nothing|3s',
     'e|current|9|8|nothing|3s',
     'f|offline|-|-|-|-',

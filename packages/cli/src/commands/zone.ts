@@ -8,7 +8,12 @@ export const zone = defineCommand({
   name: 'zone',
   summary: 'run a zone control plane: joined to a global, or standalone with --name',
   usage: '(--join STRING | --join-file FILE | --name NAME) [--data-dir DIR]',
-  examples: ['zonemesh zone --join-file east.join --data-dir ./east', 'zonemesh zone --name home --data-dir ./home'],
+  examples: [
+    'zonemesh zone --join-file east.join --data-dir ./east',
+    'zonemesh zone --name home --data-dir ./home',
+    'zonemesh zone release east',
+    'zonemesh zone keep east',
+  ],
   arity: { min: 0, max: 0 },
   options: zoneOptions,
   async run(values, { signal }) {
