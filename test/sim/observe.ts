@@ -32,11 +32,16 @@ export function createObserver(scene: Scene) {
     }
   }
 
-  async function pairs(): Promise<void> {
-    for (const { zone, store, core } of [...scene.planes.values()]) {
-      const rows = await rowsAt(scene.zoneDisk(zone), 'Timeout', core.engine.mark.value)
-      const side = (name: string) => canonicalJson(rows.find((row) => row.key.name === name)?.spec ?? null)
-      if (store) scene.record({ type: 'pair', zone, left: side('pair-left'), right: side('pair-right') })
+  function pairs(): void {
+    for (const { zone, core } of scene.planes.values()) {
+      const at = core.engine.mark.value
+      const { contents } = scene.zoneDisk(zone)
+      if (at < contents.horizon) continue
+      const side = (name: string) => {
+        const versions = contents.versionsByKey.get(`${globalOrigin}/Timeout/default/pair-${name}`)
+        return canonicalJson(versions?.findLast(({ revision }) => revision <= at)?.row?.spec ?? null)
+      }
+      scene.record({ type: 'pair', zone, left: side('left'), right: side('right') })
     }
   }
 
@@ -69,11 +74,11 @@ export function createObserver(scene: Scene) {
   }
 
   return {
-    async look(): Promise<void> {
+    look(): void {
       claims()
       names()
       requests()
-      await pairs()
+      pairs()
     },
   }
 }
@@ -91,12 +96,6 @@ function whyNot(scene: Scene, zone: string, to: string): string | undefined {
 const hasEndpoint = (bytes: Uint8Array): boolean => Buffer.from(bytes).includes('127.4')
 
 /** Read past the processes: a dead one's disk can be looked at too. */
-async function rowsAt(disk: Disk, kind: string, at: number): Promise<readonly Row[]> {
-  const { contents } = disk
-  if (at < contents.horizon) return []
-  return readOnly(disk).scan({ kind, origin: globalOrigin }, { at })
-}
-
 const readOnly = (disk: Disk) =>
   createMemoryStore(
     { random: { fraction: () => 0, bytes: (length) => new Uint8Array(length), uuid: () => '' }, clock: noClock },
@@ -109,8 +108,16 @@ async function liveRows(disk: Disk): Promise<readonly Row[]> {
   return store.scan({}, { at: (await store.head()).revision })
 }
 
-const lineOf = (row: Row) =>
-  `${keyText(row.key)} ${row.stamp.incarnation}.${row.stamp.originRevision} ${canonicalJson(row.spec)}`
+const lines = new WeakMap<Row, string>()
+
+function lineOf(row: Row): string {
+  const known = lines.get(row)
+  if (known !== undefined) return known
+  const { incarnation, originRevision } = row.stamp
+  const line = `${keyText(row.key)} ${incarnation}.${originRevision} ${canonicalJson(row.spec)}`
+  lines.set(row, line)
+  return line
+}
 
 function difference(expected: readonly Row[], found: readonly Row[]) {
   const [want, have] = [new Set(expected.map(lineOf)), new Set(found.map(lineOf))]

@@ -43,7 +43,7 @@ function sizeOf(seed: number): { readonly zones: number; readonly globals: numbe
   const random = createSeededRandom(seed ^ 0x5eed)
   const drawn = random.fraction()
   const zones =
-    drawn < 0.8 ? 1 + Math.floor(random.fraction() * 3) : drawn < 0.97 ? 4 + Math.floor(random.fraction() * 5) : 50
+    drawn < 0.8 ? 1 + Math.floor(random.fraction() * 3) : drawn < 0.99 ? 4 + Math.floor(random.fraction() * 5) : 50
   return { zones, globals: random.fraction() < 0.5 ? 1 : 2 }
 }
 
@@ -77,7 +77,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     }
     world.at(0, supervise)
     const look = () => {
-      void observer.look()
+      observer.look()
       if (world.now() < endMs) world.at(lookEveryMs, look)
     }
     let endMs = settleMs + chaosMs + convergeMs

@@ -16,11 +16,11 @@ export const judgeHonestStatus: Judge = (history) => {
   const bestByZone = new Map<string, number>()
   for (const event of history) {
     if (event.type === 'written' && event.plane === 'global' && event.mark) {
-      const name = `${event.store}`
-      marksByStore.set(name, [
-        ...(marksByStore.get(name) ?? []).filter(({ revision }) => revision < event.revision).slice(-200),
-        { revision: event.revision, atMs: event.atMs },
-      ])
+      const marks = marksByStore.get(event.store) ?? []
+      marksByStore.set(event.store, marks)
+      // A store that was rolled back gives its revisions out again.
+      while ((marks.at(-1)?.revision ?? -1) >= event.revision) marks.pop()
+      marks.push({ revision: event.revision, atMs: event.atMs })
     }
     if (event.type === 'applied') {
       appliedByZone.set(event.zone, event)
