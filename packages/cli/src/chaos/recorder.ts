@@ -17,10 +17,13 @@ interface Deps {
   readonly zones: ReadonlyMap<string, Plane>
 }
 
+interface Claim {
+  readonly epoch: number
+  readonly event: Extract<HistoryEvent, { type: 'claimed' }>
+}
+
 const lookEveryMs = 250
 const listEveryMs = 1_000
-/** Younger than this, what a zone said last is what it has. */
-const freshMs = 2_000
 
 /** Watches the planes of a stack through what they tell everybody, and writes down what happened. */
 export function startRecorder(deps: Deps, stack: Stack) {
@@ -31,6 +34,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
   const globalSamples: GlobalSample[] = []
   const sights: (Sight & { readonly atMs: number })[] = []
   const newest = new Map<string, ZoneSample>()
+  let claims: Claim[] = []
   const rowsByPlane = new Map<string, Map<string, SeenVersion>>()
   const now = () => clock.monotonicMs()
   const record = (event: HistoryEvent): void => void history.push(event)
@@ -45,10 +49,11 @@ export function startRecorder(deps: Deps, stack: Stack) {
   async function lookAtZone(zone: string, plane: Plane): Promise<void> {
     const sample = await readZone(clock, zone, plane)
     zoneSamples.push(sample)
-    if (!sample.answered) return
+    if (!sample.answered) return recordClaims(sample)
     newest.set(zone, sample)
     const { atMs, store, revision, epoch } = sample
     if (store !== '') record({ type: 'applied', atMs, zone, session: String(epoch), store, revision })
+    recordClaims(sample)
     if (sample.current) record({ type: 'claimed', atMs, by: `zone ${zone}`, zone, store })
   }
 
@@ -56,12 +61,22 @@ export function startRecorder(deps: Deps, stack: Stack) {
     const sample = await readGlobal(clock, deps.global)
     globalSamples.push(sample)
     for (const one of sample.zones) {
-      const seen = newest.get(one.zone)
-      // A session that began since the zone was last seen: nobody knows yet what it has.
-      const isKnown = seen && (seen.epoch === one.epoch || sample.atMs - seen.atMs < freshMs)
-      if (one.current && isKnown)
-        record({ type: 'claimed', atMs: sample.atMs, by: 'the global', zone: one.zone, store: sample.store })
+      if (!one.current) continue
+      const { atMs, store } = sample
+      claims.push({ epoch: one.epoch, event: { type: 'claimed', atMs, by: 'the global', zone: one.zone, store } })
     }
+  }
+
+  /**
+   * What the global says of a zone is judged when the zone was asked after it: its own word is up to one look old, and it may
+   * just have caught up. A zone that does not answer has what it had, unless it is in a session that nobody has seen it in.
+   */
+  function recordClaims({ zone, askedAtMs, answered }: ZoneSample): void {
+    const epoch = newest.get(zone)?.epoch
+    const isDue = (one: Claim) =>
+      one.event.zone === zone && one.event.atMs < askedAtMs && (answered || one.epoch === epoch)
+    for (const { event } of claims.filter(isDue)) record(event)
+    claims = claims.filter((one) => !isDue(one))
   }
 
   /** Rows that were there and are no more are told as deleted: whether their owner has deleted them is for the judge. */

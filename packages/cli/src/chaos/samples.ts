@@ -2,8 +2,9 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Plane } from './plane.ts'
 
-/** What a zone said of itself at one moment; all but the first three fields mean something only if it answered. */
+/** What a zone said of itself at one moment; all but the first four fields mean something only if it answered. */
 export interface ZoneSample {
+  readonly askedAtMs: number
   readonly atMs: number
   readonly zone: string
   readonly answered: boolean
@@ -53,13 +54,13 @@ async function status(plane: Plane): Promise<JsonObject | undefined> {
   }
 }
 
-/** The moment is the one before the question: what is told is at least so new. */
 export async function readZone(clock: Clock, zone: string, plane: Plane): Promise<ZoneSample> {
-  const atMs = clock.monotonicMs()
+  const askedAtMs = clock.monotonicMs()
   const report = await status(plane)
   const uplink = object(report?.['uplink'])
   return {
-    atMs: report ? clock.monotonicMs() : atMs,
+    askedAtMs,
+    atMs: report ? clock.monotonicMs() : askedAtMs,
     zone,
     answered: report !== undefined,
     phase: text(uplink['phase']),

@@ -144,13 +144,19 @@ export const chaosClock = defineCommand({
   usage: 'ROLE +TIME|-TIME [--for TIME]',
   examples: ['zonemesh chaos clock zone-east +1h', 'zonemesh chaos clock global -10m --for 20s'],
   arity: { min: 2, max: 2 },
-  options: { for: forOption('10s'), ...runOptions },
+  options: {
+    for: forOption('10s'),
+    library: option(text.optional(), 'where libfaketime.so.1 is, if not where distributions put it', {
+      placeholder: 'FILE',
+    }),
+    ...runOptions,
+  },
   async run(values, context) {
     const [role = '', byText = ''] = context.positionals
     const ms = readDuration(byText.replace(/^[+-]/, ''))
     if (ms === undefined || !/^[+-]/.test(byText))
       throw new CommandError(`expected how far the clock jumps, such as +1h or -10m, found "${byText}"`, 2)
-    const library = findFaketime()
+    const library = findFaketime(values.library)
     if (library === undefined) {
       context.note('zonemesh chaos clock: libfaketime is not installed (apt-get install libfaketime); nothing was done')
       return 3
