@@ -85,8 +85,9 @@ export async function run(options: RunOptions): Promise<RunResult> {
     await world.runUntil(settleMs)
 
     const healAtMs = settleMs + chaosMs
+    // People go on for a while after healing began.
     const changeAgain = () => {
-      if (world.now() >= healAtMs) return
+      if (world.now() >= healAtMs + chaosMs / 3) return
       workload.change()
       world.at(50 + world.random.fraction() * 900, changeAgain)
     }

@@ -32,11 +32,18 @@ export interface DnsServer extends AsyncDisposable {
   readonly port: number
 }
 
-/** Connections above this are closed at once; those that say nothing for a while too. */
-const connectionsMax = 100
+/** TCP connections in all and from one address. Full: the one that has been silent longest makes room, or nobody after a moment. */
+const connectionsMax = 200
+const connectionsPerAddressMax = 100
+const silentForRoomMs = 500
+/** A connection that says nothing for so long is closed. */
 const idleMs = 10_000
 /** Questions of one connection that are under way; above it we stop reading. */
 const pipelineMax = 64
+/** Answers that one connection has not read; above it we stop reading its questions. */
+const unreadBytesMax = 64 * 1024
+/** Answers that the system has not sent yet over UDP; above it new ones are dropped, as on any full link. */
+const unsentBytesMax = 4 * 1024 * 1024
 
 /** Answers over UDP and TCP on one address. Rejects if the address is taken, or if an upstream is this server itself. */
 export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfig): Promise<DnsServer> {
@@ -56,25 +63,54 @@ export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfi
     const relayed = await forwarder.ask(bytes, context.transport)
     return relayed ?? plain(answered.query, rcodes.servFail, context).bytes
   }
+  /** Nothing that somebody sends ends the process: what cannot be answered is dropped. */
+  const respondSafely: typeof respond = (bytes, context) =>
+    respond(bytes, context).catch((thrown: unknown) => {
+      deps.log.error({ err: thrown }, 'a DNS question could not be answered')
+      return undefined
+    })
   const recursionAvailable = forwarder !== undefined
   let closed = false
   udp.on('message', (bytes, peer) => {
     const context = { clientAddress: peer.address, transport: 'udp', recursionAvailable } as const
     // Our own names are answered without waiting; only forwarding takes time.
-    void respond(bytes, context).then((reply) => reply && !closed && udp.send(reply, peer.port, peer.address))
+    void respondSafely(bytes, context).then((reply) => {
+      // Port 0 is nobody's: only a forged packet comes from there, and Node throws when asked to send to it.
+      if (!reply || closed || peer.port === 0 || udp.getSendQueueSize() > unsentBytesMax) return
+      udp.send(reply, peer.port, peer.address)
+    })
   })
   udp.on('error', (error) => deps.log.warn({ error: error.message }, 'the DNS socket reported an error'))
-  const sockets = new Set<Socket>()
-  tcp.on('connection', (socket) => {
-    if (sockets.size >= connectionsMax) {
+  /** When each was last heard. The one that has been silent longest comes first. */
+  const sockets = new Map<Socket, number>()
+  const heard = (socket: Socket) => {
+    sockets.delete(socket)
+    sockets.set(socket, deps.clock.monotonicMs())
+  }
+  /** False: all of them were heard a moment ago. */
+  const makeRoom = (ofAddress: string | undefined): boolean => {
+    for (const [socket, heardAtMs] of sockets) {
+      if (deps.clock.monotonicMs() - heardAtMs < silentForRoomMs) return false
+      if (ofAddress !== undefined && socket.remoteAddress !== ofAddress) continue
+      sockets.delete(socket)
       socket.destroy()
-      return
+      return true
     }
-    sockets.add(socket)
+    return false
+  }
+  tcp.on('connection', (socket) => {
+    const { remoteAddress = '' } = socket
+    const same = [...sockets.keys()].filter((other) => other.remoteAddress === remoteAddress).length
+    const isFull =
+      (same >= connectionsPerAddressMax && !makeRoom(remoteAddress)) ||
+      (sockets.size >= connectionsMax && !makeRoom(undefined))
+    if (isFull) return void socket.destroy()
+    heard(socket)
     socket.on('close', () => sockets.delete(socket))
     serveConnection(socket, (bytes) => {
-      const clientAddress = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
-      return respond(bytes, { clientAddress, transport: 'tcp', recursionAvailable })
+      if (sockets.has(socket)) heard(socket)
+      const clientAddress = remoteAddress.replace(/^::ffff:/, '')
+      return respondSafely(bytes, { clientAddress, transport: 'tcp', recursionAvailable })
     })
   })
   return {
@@ -82,22 +118,29 @@ export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfi
     port,
     [Symbol.asyncDispose]: () => {
       closed = true
-      return stop(udp, tcp, sockets, forwarder)
+      return stop(udp, tcp, sockets.keys(), forwarder)
     },
   }
 }
 
 function serveConnection(socket: Socket, respond: (bytes: Uint8Array) => Promise<Uint8Array | undefined>): void {
   let underWay = 0
-  socket.setTimeout(idleMs, () => socket.destroy()).on('error', () => socket.destroy())
+  const readOn = () => {
+    if (underWay < pipelineMax && socket.writableLength <= unreadBytesMax) socket.resume()
+  }
+  socket
+    .setTimeout(idleMs, () => socket.destroy())
+    .on('error', () => socket.destroy())
+    .on('drain', readOn)
   const read = readFrames((bytes) => {
     underWay += 1
     if (underWay >= pipelineMax) socket.pause()
     void respond(bytes).then((reply) => {
       underWay -= 1
-      if (underWay < pipelineMax) socket.resume()
-      if (!reply) socket.destroy()
-      else if (socket.writable) socket.write(frame(reply))
+      if (!reply) return void socket.destroy()
+      if (socket.writable) socket.write(frame(reply))
+      if (socket.writableLength > unreadBytesMax) socket.pause()
+      else readOn()
     })
   })
   socket.on('data', read)
@@ -106,11 +149,11 @@ function serveConnection(socket: Socket, respond: (bytes: Uint8Array) => Promise
 async function stop(
   udp: UdpSocket,
   tcp: Server,
-  sockets: Set<Socket>,
+  sockets: Iterable<Socket>,
   forwarder: Forwarder | undefined,
 ): Promise<void> {
   forwarder?.close()
-  for (const socket of sockets) socket.destroy()
+  for (const socket of [...sockets]) socket.destroy()
   await Promise.all([close(udp), close(tcp)])
 }
 

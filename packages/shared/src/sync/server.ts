@@ -9,7 +9,14 @@ import { isNewest, nextEpoch } from './epochs.ts'
 import { createFormers, type Former, formerStayMs } from './formers.ts'
 import { createHandshakes, firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
-import { type Goodbye, type GoodbyeCode, type Hello, protocolVersion, type ReplaceReason } from './log/messages.ts'
+import {
+  type Goodbye,
+  type GoodbyeCode,
+  type Hello,
+  protocolVersion,
+  type ReplaceReason,
+  type Welcome,
+} from './log/messages.ts'
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
@@ -138,6 +145,16 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     }
   }
 
+  let begun: Promise<void> | undefined
+  /**
+   * Readers have seen a history of this store that it does not hold: it was restored. What is written from here on belongs to a
+   * new incarnation, so that it counts also where that history has left newer stamps, on tombstones above all.
+   */
+  function beginIncarnationOnce(): Promise<void> {
+    begun ??= store.raiseIncarnation(Math.max(store.incarnation + 1, Math.floor(clock.wallMs())))
+    return begun
+  }
+
   const isComplete = (zone: string) => (holderByZone.get(zone) ?? remote.get(zone))?.complete ?? false
 
   /** A zone has told all that it had: those who hold rows of it from another life hear which are left. */
@@ -180,7 +197,10 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     const { epoch, formerIncarnation, guard } = await nextEpoch(store, zone, hello)
     const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
     const facts = { protocol: protocolVersion, storeId: store.id, version: options.version, host: options.hostname }
-    const welcome = { ...facts, zone, epoch, position, formerIncarnation, creditBytes: creditWindowBytes }
+    const standing: Welcome['standing'] = hello.position ? await store.standing(hello.position) : 'new'
+    if (standing === 'diverged' && hello.position?.store === store.id) await beginIncarnationOnce()
+    const theirs = { formerIncarnation, standing }
+    const welcome = { ...facts, zone, epoch, position, ...theirs, creditBytes: creditWindowBytes }
     channel.send(encodeMessage({ type: 'welcome', welcome }))
     const session = startSession(
       { store, clock, log },
@@ -192,6 +212,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         peerStore: hello.storeId,
         position,
         peerPosition: hello.position,
+        positionCounts: true,
         creditBytes: hello.creditBytes,
         // A zone owns its rows: what it says now counts, whatever it said before.
         holds: false,
@@ -222,7 +243,8 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     const holder: Holder = { session, hello, epoch, mark: Number.POSITIVE_INFINITY, complete: false, named: undefined }
     holderByZone.set(zone, holder)
     session.late(hello.uncovered.filter(isComplete))
-    const stored = hello.position?.store === store.id ? hello.position.revision : 0
+    const counts = standing === 'valid' || standing === 'behind'
+    const stored = counts ? (hello.position?.revision ?? 0) : 0
     board.connected(zone, epoch, hello, stored)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
     void session.done.then((end) => {

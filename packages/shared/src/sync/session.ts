@@ -66,6 +66,8 @@ export interface SessionOptions {
   /** Where we stand in the peer's log, and where the peer says it stands in ours. */
   readonly position: Position | undefined
   readonly peerPosition: Position | undefined
+  /** False when the peer's log does not hold our position: until it has sent a mark, we have nothing of it. */
+  readonly positionCounts: boolean
   /** Bytes of rows that the peer takes before it has credited any. */
   readonly creditBytes: number
   /** Rows of the peer's own origin are held when they would remove too much, or come from another history. */
@@ -144,6 +146,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const count = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0 }
   let ending: SessionEnd | undefined
   let creditOwed = 0
+  let { positionCounts } = options
   let sequence = 0
   let framesSent = 0
   let framesHeard = 0
@@ -227,6 +230,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
         )
         return
       case 'stored':
+        positionCounts = true
         pulse.announce()
         if (localMark) options.onApplied({ position: effect.position, localMark, written: lastWritten })
         lastWritten = []
@@ -297,7 +301,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     if (ending) return
     sequence += 1
     const { served, verdicts, silentProxies } = options.served()
-    const stored = inbound.position?.store === options.peerStore ? inbound.position.revision : 0
+    const stored = positionCounts && inbound.position?.store === options.peerStore ? inbound.position.revision : 0
     const sent = outbound.position?.revision ?? 0
     const mark = outbound.newest?.revision ?? 0
     const holds = inbound.hold ? [inbound.hold] : []
@@ -367,7 +371,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     const reason = await replaceReason(store, options.peerPosition)
     outward({ type: 'credited', bytes: options.creditBytes })
     outward({ type: 'opened', position: reason ? undefined : options.peerPosition, reason, newest: localMark })
-    if (options.position) options.onApplied({ position: options.position, localMark, written: [] })
+    if (options.position && positionCounts) options.onApplied({ position: options.position, localMark, written: [] })
     if (!ending) pulse.beat()
     channel.onMessage(receive)
   }

@@ -71,6 +71,8 @@ export interface UplinkState {
   /** The newest mark of the global that a bookmark of it told, and when by the monotonic clock: an older word is no word. */
   readonly globalMark: number
   readonly heardAtMs: number
+  /** False while the global does not hold the position that this zone came with. */
+  readonly positionCounts: boolean
   /** What waits for an operator; said to `release`. */
   readonly hold: Hold | undefined
 }
@@ -85,6 +87,7 @@ export interface Uplink extends AsyncDisposable {
 export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
   state.phase === 'connected' &&
   state.hold === undefined &&
+  state.positionCounts &&
   nowMs - state.heardAtMs < silenceMaxMs &&
   state.position?.store === state.globalStoreId &&
   (state.position?.revision ?? -1) >= state.globalMark
@@ -137,6 +140,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     storedByGlobal: 0,
     globalMark: 0,
     heardAtMs: Number.NEGATIVE_INFINITY,
+    positionCounts: false,
     hold: undefined,
   })
 
@@ -242,6 +246,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
         peerStore: welcome.storeId,
         position,
         peerPosition: welcome.position,
+        positionCounts: welcome.standing !== 'diverged',
         creditBytes: welcome.creditBytes,
         holds: true,
         relays: true,
@@ -255,7 +260,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
         served: () => served.value,
         onApplied(applied) {
           position = applied.position
-          change({ position })
+          change({ position, positionCounts: true })
           deps.onApplied?.(applied)
         },
         onReport: () => {},
@@ -271,7 +276,9 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       },
     )
     session = mine
-    change({ hold: undefined, phase: 'connected', reason: '', globalStoreId: welcome.storeId, epoch: welcome.epoch })
+    const facts = { globalStoreId: welcome.storeId, epoch: welcome.epoch }
+    const positionCounts = welcome.standing !== 'diverged'
+    change({ ...facts, hold: undefined, positionCounts, phase: 'connected', reason: '' })
     log.info({ epoch: welcome.epoch, global: welcome.host }, 'connected to the global')
     const watching = new AbortController()
     const announcing = announceServed(watching.signal, () => mine.announce())

@@ -198,12 +198,16 @@ function messageFrom(message: Frame['message']): Message | undefined {
       const { protocol, storeId, epoch, position, creditBytes, version, zone, host, formerIncarnation } = message.value
       const facts = { protocol, storeId, version, zone, host, position: position && positionFrom(position) }
       const numbers = { epoch: Number(epoch), creditBytes: Number(creditBytes) }
-      return { type: 'welcome', welcome: { ...facts, ...numbers, formerIncarnation: Number(formerIncarnation) } }
+      const standing = standings.find((known) => known === message.value.standing) ?? 'new'
+      const more = { formerIncarnation: Number(formerIncarnation), standing }
+      return { type: 'welcome', welcome: { ...facts, ...numbers, ...more } }
     }
     case undefined:
       return undefined
   }
 }
+
+const standings = ['valid', 'behind', 'diverged', 'new'] as const
 
 function decodeRow(bytes: Uint8Array): Delivered {
   const frame = fromBinary(RowSchema, bytes)

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../base/base.ts'
 import type { Origin } from '../../resource/resource.ts'
-import type { Position, Version } from '../../store/store.ts'
+import type { Position, Standing, Version } from '../../store/store.ts'
 
 /** A version as it travels: without the revision, which is the numbering of one store. */
 export type Delivered = Omit<Version, 'revision'>
@@ -38,6 +38,8 @@ export interface Welcome {
   readonly host: string
   /** The highest incarnation of this zone's rows that the global has seen. */
   readonly formerIncarnation: number
+  /** What the zone's position is worth at the global. A zone that has diverged does not have what its numbers say. */
+  readonly standing: Standing | 'new'
 }
 
 /** What became of one row at a receiver. Without a subject it is the verdict of the plane itself. */
