@@ -4,7 +4,7 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { boundBodies } from './bodies.ts'
+import { boundBodies, parseBody } from './bodies.ts'
 import { registerCommit } from './commit.ts'
 import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
@@ -143,9 +143,9 @@ function createApp(plane: ApiPlane, tls: ApiConfig['tls'], upgrades: Upgrades | 
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     try {
-      done(null, body === '' ? undefined : JSON.parse(String(body)))
+      done(null, parseBody(String(body)))
     } catch (thrown) {
-      done(badRequest(`the body is not JSON: ${messageOf(thrown)}`))
+      done(thrown instanceof Error ? thrown : badRequest(messageOf(thrown)))
     }
   })
   app.setErrorHandler((thrown, _request, reply) => sendError(plane, reply, thrown))

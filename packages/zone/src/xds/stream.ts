@@ -38,6 +38,8 @@ export interface LiveStream {
 /** Above this many answers without a verdict, newer tables wait; between two, the older is skipped. */
 const pendingMax = 2_000
 const doubtfulMax = 1_000
+/** Turns of the loop; a peer that reads takes one or two. */
+const flushTurnsMax = 100
 /**
  * Names that a stream may ask for, each as often as it asks: a proxy that asks for what nobody has would fill our memory. An Envoy
  * asks for each once, and again after a change; above this its stream ends, and the next one starts from nothing.
@@ -91,6 +93,7 @@ async function runAdmitted(
   const own: LiveStream = {
     async replace() {
       log.info({}, 'a newer stream of this proxy replaces the older one')
+      await flushed(call)
       refuse(call, status.ABORTED, 'a newer stream of this proxy took over')
       ended.abort()
       await done.promise
@@ -202,6 +205,15 @@ async function serve(
     keepDoubt(shared, id, state)
     call.end()
   }
+}
+
+/**
+ * Waits until what was written is handed over, but not for a peer that does not read: a status given while a write is under way is
+ * lost, because the end of reading destroys the call, and the peer would wait for ever.
+ */
+async function flushed(call: AdsCall): Promise<void> {
+  for (let turn = 0; turn < flushTurnsMax && call.writableLength > 0; turn += 1)
+    await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 /** Undefined for bytes that are no request. */

@@ -1,0 +1,270 @@
+import type { Socket } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import { decodeMessage, encodeMessage } from '@zonemesh/shared/sync/log/frames.ts'
+import type { Message } from '@zonemesh/shared/sync/log/messages.ts'
+import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import type { Channel, Dialer } from '@zonemesh/shared/transport/transport.ts'
+import { dialWebSocket } from '@zonemesh/shared/transport/websocket.ts'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { api, local, until } from '../e2e/rig.ts'
+import {
+  closed,
+  floods,
+  garbage,
+  grpcMessage,
+  idle,
+  mutate,
+  open,
+  openTls,
+  patient,
+  preface,
+  randomFrames,
+  rawGrpc,
+  settings,
+  slowHeaders,
+  stalledHandshakes,
+  upTo,
+} from './attacks.ts'
+import { type Plane, seeded, startPlane } from './rig.ts'
+
+let plane: Plane
+let token: string
+let pin: string
+let meshes: number
+let slow: readonly Socket[]
+beforeAll(async () => {
+  plane = await startPlane('global')
+  const client = api(plane.address)
+  await client.need('PUT', '/zones/fuzz', { type: 'Zone', name: 'fuzz', enabled: true })
+  for (const name of ['a', 'b', 'c']) await client.need('PUT', `/meshes/${name}`, { type: 'Mesh', name })
+  token = (await client.need('POST', '/tokens/zone', { zone: 'fuzz', scope: ['cp'] })).text.trim()
+  // The plane answers with its own type.
+  pin = ((await client.need('GET', '/_join')).json as { readonly pin: string }).pin
+  meshes = await meshCount()
+  // They take seconds to be cut off: the last test looks.
+  slow = [
+    ...Array.from({ length: 50 }, () => slowHeaders(open({ port: plane.ports.api, from: patient }))),
+    ...Array.from({ length: 5 }, () => silentAfterTls()),
+  ]
+})
+
+/** Says in HTTP/2 that it is there, and then never calls. */
+function silentAfterTls(): Socket {
+  const socket = openTls({ port: plane.ports.sync, from: patient }, ['h2'])
+  socket.once('secureConnect', () => socket.write(Buffer.concat([preface, settings])))
+  return socket.resume()
+}
+
+afterAll(() => plane[Symbol.asyncDispose]())
+afterEach(async () => {
+  await plane.expectUnharmed()
+  // Row 27, row 41: whatever was said, nothing of the global was taken away.
+  expect(await meshCount()).toBe(meshes)
+  for (const transport of ['gRPC', 'WebSocket'] as const) await expectWelcome(transport)
+})
+
+async function meshCount(): Promise<number> {
+  // The plane answers with its own list type.
+  return ((await api(plane.address).need('GET', '/meshes')).json as { readonly total: number }).total
+}
+
+const dialer = (transport: 'gRPC' | 'WebSocket', shown = token): Dialer =>
+  transport === 'gRPC'
+    ? dialGrpc({ address: `${local}:${plane.ports.sync}`, path: syncPath, token: shown, pinSha256Hex: pin })
+    : dialWebSocket({ address: `wss://${local}:${plane.ports.apiTls}`, token: shown, pinSha256Hex: pin })
+
+const hello = (): Message => ({
+  type: 'hello',
+  hello: {
+    protocol: 1,
+    storeId: 'store-of-fuzz',
+    incarnation: 1,
+    host: 'fuzz-host',
+    startedAtMs: 0,
+    version: 'test',
+    position: undefined,
+    hasRows: false,
+    creditBytes: 1_000_000,
+    replica: 'replica-of-fuzz',
+    uncovered: [],
+  },
+})
+
+async function dial(transport: 'gRPC' | 'WebSocket'): Promise<Channel & Disposable> {
+  const dialled = await dialer(transport).dial(AbortSignal.timeout(10_000))
+  if (!dialled.ok) throw new Error(dialled.error.reason)
+  return dialled.value
+}
+
+/** A zone that means no harm gets in. */
+async function expectWelcome(transport: 'gRPC' | 'WebSocket'): Promise<Channel & Disposable> {
+  const channel = await dial(transport)
+  channel.send(encodeMessage(hello()))
+  const first = await new Promise<Message | string | undefined>((resolve) => {
+    channel.onMessage((bytes) => resolve(decodeMessage(bytes)))
+    void channel.ended.then(({ reason }) => resolve(reason))
+  })
+  expect(first).toMatchObject({ type: 'welcome' })
+  channel.onMessage(() => {})
+  channel.end()
+  channel[Symbol.dispose]()
+  return channel
+}
+
+test('row 8: bytes that are no protocol at all harm no port', async () => {
+  const random = seeded(801)
+  for (const port of [plane.ports.sync, plane.ports.api, plane.ports.apiTls]) await garbage({ port }, random)
+})
+
+test('row 8: TLS with random frames of HTTP/2, and floods of one kind', async () => {
+  await randomFrames({ port: plane.ports.sync }, seeded(802))
+  await floods({ port: plane.ports.sync })
+})
+
+test('row 8: a thousand connections that say nothing, and stalled handshakes, keep nobody out, from their own address either', async () => {
+  const random = seeded(803)
+  const { sync, api: apiPort, apiTls } = plane.ports
+  const sockets = [
+    ...[sync, apiPort, apiTls].flatMap((port) => idle({ port }, 1_000)),
+    ...[sync, apiTls].flatMap((port) => stalledHandshakes({ port, from: local }, random, 400)),
+  ]
+  await plane.expectUnharmed()
+  await expectWelcome('gRPC')
+  await expectWelcome('WebSocket')
+  // The oldest make room: of each thousand from one address about half is left.
+  await until(
+    'the surplus is closed',
+    () => sockets.filter((socket) => socket.destroyed || socket.readyState !== 'open').length,
+    (gone) => gone >= 3 * (1_000 - 512),
+  )
+  for (const socket of sockets) socket.destroy()
+  await Promise.all(sockets.map(closed))
+})
+
+test('row 8: gRPC from callers without a token: random messages, lengths that lie, compressed bombs', async () => {
+  const random = seeded(804)
+  const target = { port: plane.ports.sync }
+  const bomb = gzipSync(new Uint8Array(64 * 1024 * 1024))
+  const bodies = [
+    ...Array.from({ length: 100 }, () => grpcMessage(mutate(random, encodeMessage(hello())))),
+    ...Array.from({ length: 100 }, () => random.bytes(upTo(random, 2_000))),
+    grpcMessage(new Uint8Array(10), false, 0xffffffff),
+    grpcMessage(bomb, true),
+  ]
+  const answers = await Promise.all(
+    bodies.map((body) => rawGrpc(target, syncPath, body, { 'grpc-encoding': 'gzip', authorization: 'Bearer x.y.z' })),
+  )
+  expect(answers.filter(({ status }) => status === '0')).toEqual([])
+  const unknown = await rawGrpc(target, '/nobody.Nothing/Here', grpcMessage(new Uint8Array(3)))
+  expect(unknown.status).toBe('12')
+})
+
+test('row 8: a compressed message is refused also with a token: nobody of ours sends one', async () => {
+  const bomb = gzipSync(new Uint8Array(64 * 1024 * 1024))
+  const headers = { 'grpc-encoding': 'gzip', authorization: `Bearer ${token}` }
+  const answer = await rawGrpc({ port: plane.ports.sync }, syncPath, grpcMessage(bomb, true), headers)
+  expect(answer).toEqual({ status: '12', message: expect.stringContaining('unsupported encoding') })
+})
+
+/** Frames of every kind as a zone sends them, of which some speak for others. */
+function frames(): Uint8Array[] {
+  const position = { store: 'store-of-fuzz', revision: 7, commitId: '00000000000000aa' }
+  const stamp = { incarnation: 1, originRevision: 5, createdAtMs: 1, modifiedAtMs: 2 }
+  const row = (origin: string, kind: string, state: 'live' | 'deleted') => {
+    const key = { origin, kind, mesh: kind === 'Mesh' ? '' : 'default', name: 'a' }
+    return state === 'live'
+      ? { key, stamp, state, row: { key, stamp, labels: {}, spec: { networking: {} } } }
+      : { key, stamp, state }
+  }
+  const rows = [
+    row('fuzz', 'Dataplane', 'live'),
+    row('fuzz', 'Dataplane', 'deleted'),
+    row('global', 'Mesh', 'deleted'),
+    row('other', 'Dataplane', 'live'),
+  ]
+  const messages = [
+    ...rows.map((one) => ({ type: 'rows', rows: [one], bytes: 0 })),
+    { type: 'mark', position },
+    { type: 'replace', origins: ['fuzz'], position, reason: 'diverged' },
+    { type: 'replace', origins: ['global', 'other'], position, reason: 'new' },
+    { type: 'credit', bytes: 1_000 },
+    { type: 'release', hold: 'nothing' },
+    { type: 'report', report: { reset: true, changed: [{ key: 'k', value: {} }], removed: ['x'] } },
+    hello(),
+  ]
+  // They are made as the encoder wants them; what it leaves out is what the decoder is to bear.
+  return messages.map((message) => encodeMessage(message as unknown as Message))
+}
+
+test.each(['gRPC', 'WebSocket'] as const)(
+  'row 27, row 41: a zone that is let in over %s and then sends mutated frames ends its own session only',
+  async (transport) => {
+    const random = seeded(transport === 'gRPC' ? 805 : 806)
+    const valid = frames()
+    for (let session = 0; session < 60; session += 1) {
+      const channel = await dial(transport)
+      channel.onMessage(() => {})
+      if (session % 4 !== 0) channel.send(encodeMessage(hello()))
+      for (let count = 0; count < 12; count += 1) {
+        const one = valid[upTo(random, valid.length)] ?? new Uint8Array()
+        channel.send(random.fraction() < 0.3 ? one : mutate(random, one))
+      }
+      if (session % 3 === 0) channel.cut('enough')
+      else channel.end()
+      await channel.ended
+      channel[Symbol.dispose]()
+    }
+  },
+)
+
+test('row 8: WebSocket frames that are masked wrongly, too long, or a flood of pings', async () => {
+  const random = seeded(807)
+  const head = (shown: string) =>
+    `GET /_sync HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer ${shown}\r\n\r\n`
+  const ping = Buffer.from([0x89, 0x80, 0, 0, 0, 0])
+  const bodies = [
+    ...Array.from({ length: 40 }, () => Buffer.from(random.bytes(upTo(random, 3_000)))),
+    Buffer.from([0x82, 0xff, 0x7f, 255, 255, 255, 255, 255, 255, 255]),
+    Buffer.from([0x82, 0x7e, 0xff, 0xff]),
+    Buffer.concat(Array.from({ length: 50_000 }, () => ping)),
+    // Fragments without an end.
+    Buffer.concat(Array.from({ length: 50_000 }, () => Buffer.from([0x00, 0x81, 0, 0, 0, 0, 65]))),
+  ]
+  const sockets = bodies.flatMap((body) =>
+    [token, 'no'].map((shown) => {
+      const socket = open({ port: plane.ports.api })
+      socket.end(Buffer.concat([Buffer.from(head(shown)), body]))
+      return socket.resume()
+    }),
+  )
+  await Promise.all(sockets.map(closed))
+})
+
+test('row 8: the API answers what is too long, too deep, compressed, or no request', async () => {
+  const call = async (path: string, body: string | Uint8Array, headers: Record<string, string> = {}) => {
+    const request = { method: 'PUT', body, headers: { 'content-type': 'application/json', ...headers } }
+    return (await fetch(`${plane.address}${path}`, request)).status
+  }
+  expect(await call('/meshes/deep', '['.repeat(2_000_000) + ']'.repeat(2_000_000))).toBe(400)
+  expect(
+    await call('/meshes/deep', `{"type":"Mesh","name":"deep","a":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_001)}`),
+  ).toBe(400)
+  const startMs = performance.now()
+  expect(await call('/meshes/quotes', `"${'\\"'.repeat(2_000_000)}`)).toBe(400)
+  // A judge of bodies that takes the square of their length would need minutes.
+  expect(performance.now() - startMs).toBeLessThan(5_000)
+  expect(await call('/meshes/bomb', gzipSync(new Uint8Array(10_000_000)), { 'content-encoding': 'gzip' })).toBe(415)
+  expect(await call('/meshes/proto', '{"__proto__":{"type":"Mesh"},"constructor":1}')).toBe(400)
+  expect((await fetch(plane.address, { headers: { 'x-long': 'x'.repeat(20_000) } })).status).toBe(431)
+  expect((await fetch(`${plane.address}/_sync`)).status).toBe(404)
+  const upgraded = open({ port: plane.ports.api })
+  upgraded.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+  const answer = await new Promise<Buffer>((resolve) => upgraded.once('data', resolve))
+  expect(answer.toString('latin1')).toMatch(/^HTTP\/1\.1 200 /)
+  upgraded.destroy()
+})
+
+test('row 8: headers that never end, and calls that never come, were cut off within seconds', async () => {
+  await Promise.all(slow.map(closed))
+})
