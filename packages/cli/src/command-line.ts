@@ -103,6 +103,16 @@ const loaders: Readonly<
     summary: 'hold a plane without ending it, and judge what follows',
     load: async () => (await import('./commands/chaos.ts')).chaosPause,
   },
+  'chaos half-open': {
+    group: 'Hurt (tests)',
+    summary: 'replace the global while the line of a zone stays open to nobody, and judge',
+    load: async () => (await import('./commands/chaos.ts')).chaosHalfOpen,
+  },
+  'chaos flap': {
+    group: 'Hurt (tests)',
+    summary: 'let the line of a zone go and come, and judge what follows',
+    load: async () => (await import('./commands/chaos.ts')).chaosFlap,
+  },
   'chaos slow': {
     group: 'Hurt (tests)',
     summary: 'let only so much through between a zone and the global, and judge',

@@ -339,3 +339,62 @@ export function restoreOldStore(): Fault {
     },
   }
 }
+
+/** A balancer that keeps its connections while the global behind it is replaced: nobody tells the zone. */
+export function halfOpen(zone: string): Fault {
+  let newSessionMs: number | undefined
+  return {
+    title: `replace the global behind a balancer that keeps the connection of ${zone}`,
+    async run(scene) {
+      const { hand, recorder } = scene
+      const before = recorder.newest(needZone(scene, zone))?.epoch ?? 0
+      await hand.hurt(zone, { halfOpen: true })
+      const startMs = recorder.now()
+      await hand.end('global', 'SIGKILL')
+      await hand.start('global')
+      await scene.until(`zone ${zone} has a new session`, async () => {
+        const now = recorder.newest(zone)
+        return now?.answered === true && now.epoch > before && now.phase === 'connected'
+      })
+      newSessionMs = recorder.now() - startMs
+      await hand.heal(zone)
+      return []
+    },
+    prove({ recorder }, fromMs, healedAtMs) {
+      const book = ledger()
+      const kept = most(recorder.sights(fromMs, healedAtMs).map(({ lines }) => lines[zone]?.halfOpen ?? 0))
+      book.expect(kept > 0, `the relay kept ${kept} dead connections`, 'the relay kept no dead connection')
+      const lost = recorder
+        .zone(zone, fromMs, healedAtMs)
+        .find(({ answered, phase }) => answered && phase !== 'connected')
+      const text = `zone ${zone} had a new session after ${seconds(newSessionMs ?? 0)} (${lost?.reason || 'the former one was not seen to end'})`
+      book.expect(newSessionMs !== undefined && newSessionMs > 1_000, text, `${text}: at once, so that it was told`)
+      return book
+    },
+  }
+}
+
+/** A line that goes and comes, faster than anybody may call it lost. */
+export function flap(zone: string, everyMs: number, times: number): Fault {
+  return {
+    title: `line of ${zone} ${seconds(everyMs)} down, ${seconds(everyMs)} up, ${times} times`,
+    async run(scene) {
+      needZone(scene, zone)
+      for (let turn = 0; turn < times; turn += 1) {
+        await scene.hand.hurt(zone, { blackHole: ['up', 'down'] })
+        await scene.wait(everyMs)
+        await scene.hand.heal(zone)
+        await scene.wait(everyMs)
+      }
+      return []
+    },
+    prove({ recorder }, fromMs, healedAtMs) {
+      const book = ledger()
+      const samples = recorder.zone(zone, fromMs, healedAtMs).filter(({ answered }) => answered)
+      const quiet = samples.filter(({ heardMsAgo }) => heardMsAgo > everyMs / 2).length
+      const text = `zone ${zone} had heard nothing for ${seconds(everyMs / 2)} in ${quiet} of ${samples.length} looks`
+      book.expect(quiet >= times, text, `${text}: less than one per time`)
+      return book
+    },
+  }
+}

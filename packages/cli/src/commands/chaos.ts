@@ -7,6 +7,8 @@ import {
   clockJump,
   type Fault,
   findFaketime,
+  flap,
+  halfOpen,
   kill,
   late,
   partition,
@@ -102,6 +104,36 @@ export const chaosPause = defineCommand({
   run: (values, context) => run(values, context, [pause(context.positionals[0] ?? '', values.for)]),
 })
 
+export const chaosHalfOpen = defineCommand({
+  name: 'chaos half-open',
+  summary: 'replace the global while the line of a zone stays open to nobody, and judge what follows',
+  usage: 'ZONE',
+  examples: ['zonemesh chaos half-open east'],
+  arity: { min: 1, max: 1 },
+  options: runOptions,
+  run: (values, context) => run(values, context, [halfOpen(context.positionals[0] ?? '')]),
+})
+
+export const chaosFlap = defineCommand({
+  name: 'chaos flap',
+  summary: 'let the line of a zone go and come, and judge what follows',
+  usage: 'ZONE [--every TIME] [--times N]',
+  examples: ['zonemesh chaos flap west --every 2s --times 10'],
+  arity: { min: 1, max: 1 },
+  options: {
+    every: option(duration.default(2_000), 'how long it is down, and then up', {
+      placeholder: 'TIME',
+      shownDefault: '2s',
+    }),
+    times: option(z.coerce.number().int().min(1).max(1_000).default(5), 'how often', {
+      placeholder: 'N',
+      shownDefault: '5',
+    }),
+    ...runOptions,
+  },
+  run: (values, context) => run(values, context, [flap(context.positionals[0] ?? '', values.every, values.times)]),
+})
+
 export const chaosSlow = defineCommand({
   name: 'chaos slow',
   summary: 'let only so much through between a zone and the global, and judge what follows',
@@ -141,18 +173,20 @@ export const chaosDelay = defineCommand({
 export const chaosClock = defineCommand({
   name: 'chaos clock',
   summary: 'start a plane with another wall clock (needs libfaketime), and judge what follows',
-  usage: 'ROLE +TIME|-TIME [--for TIME]',
-  examples: ['zonemesh chaos clock zone-east +1h', 'zonemesh chaos clock global -10m --for 20s'],
-  arity: { min: 2, max: 2 },
+  usage: 'ROLE +TIME|--by -TIME [--for TIME]',
+  examples: ['zonemesh chaos clock zone-east +1h', 'zonemesh chaos clock global --by -10m --for 20s'],
+  arity: { min: 1, max: 2 },
   options: {
     for: forOption('10s'),
+    by: option(text.optional(), 'how far it jumps; a word for itself may not begin with -', { placeholder: 'TIME' }),
     library: option(text.optional(), 'where libfaketime.so.1 is, if not where distributions put it', {
       placeholder: 'FILE',
     }),
     ...runOptions,
   },
   async run(values, context) {
-    const [role = '', byText = ''] = context.positionals
+    const [role = '', word = ''] = context.positionals
+    const byText = values.by ?? word
     const ms = readDuration(byText.replace(/^[+-]/, ''))
     if (ms === undefined || !/^[+-]/.test(byText))
       throw new CommandError(`expected how far the clock jumps, such as +1h or -10m, found "${byText}"`, 2)

@@ -1,0 +1,59 @@
+import { flap, halfOpen, late, partition, slow } from '@zonemesh/cli/chaos/faults.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { also, convergedMs, expectHeld, startVictim, type Victim } from './rig.ts'
+
+// Faults of lines, on one demo. Its names are drawn, so that nothing here holds for one set of names only.
+let victim: Victim
+beforeAll(async () => {
+  victim = await startVictim(101)
+})
+afterAll(() => victim[Symbol.asyncDispose]())
+
+test('row 1: a zone is cut off under traffic and changes: both ends say so within 10 s, nothing fails, and 5 s later all is well', async () => {
+  // Both ends have said so while it lasted, or the fault counts as one that did not bite.
+  const verdict = await expectHeld(victim, [partition('east', 10_000, 'both')])
+  expect(Math.max(...convergedMs(verdict))).toBeLessThan(5_000)
+})
+
+test('rows 2 and 7: one direction of a line is lost: the session ends within 10 s, and what arrives late from it changes nothing', async () => {
+  const verdict = await expectHeld(victim, [partition('east', 10_000, 'down'), partition('west', 10_000, 'up')])
+  expect(Math.max(...convergedMs(verdict))).toBeLessThan(5_000)
+})
+
+test('row 3: the global is replaced behind a balancer that keeps the old connection: a new session within 10 s', async () => {
+  const verdict = await expectHeld(victim, [halfOpen('west')])
+  const seconds = Number(/new session after ([\d.]+) s/.exec(verdict.faults[0]?.evidence.join() ?? '')?.[1])
+  expect(seconds).toBeLessThanOrEqual(10)
+})
+
+test('row 4: a line goes and comes every 2 s: the session stays, and nobody says connected and lost in turns', async () => {
+  const fault = also(flap('east', 2_000, 4), ({ recorder }, fromMs, healedAtMs) => {
+    const said = recorder.global(fromMs, healedAtMs).flatMap(({ zones }) => zones.filter(({ zone }) => zone === 'east'))
+    const changes = said.filter(({ connected }, index) => index > 0 && connected !== said[index - 1]?.connected).length
+    return changes <= 1 ? [] : [`the global changed its mind ${changes} times`]
+  })
+  const verdict = await expectHeld(victim, [fault])
+  expect(Math.max(...convergedMs(verdict))).toBeLessThan(3_000)
+})
+
+test('row 12: a line lets 1 KiB/s through: that zone is shown behind and catches up, the other one is never a second late', async () => {
+  const fault = also(slow('east', 1_024, 10_000), ({ recorder }, fromMs, healedAtMs) => {
+    const west = recorder.global(fromMs, healedAtMs).flatMap(({ zones }) => zones.filter(({ zone }) => zone === 'west'))
+    const lagMs = Math.max(...west.map((one) => one.lagMs))
+    return lagMs < 1_000 ? [] : [`zone west was ${lagMs} ms late`]
+  })
+  await expectHeld(victim, [fault])
+})
+
+test('row 44: 300 ms of delay and 100 ms of jitter each way: no session is lost, commits are late by less than 2 s', async () => {
+  const fault = also(late('west', 300, 100, 6_000), ({ recorder }, fromMs, healedAtMs) => {
+    const west = recorder.global(fromMs, healedAtMs).flatMap(({ zones }) => zones.filter(({ zone }) => zone === 'west'))
+    const lagMs = Math.max(...west.map((one) => one.lagMs))
+    const epochs = new Set(west.map(({ epoch }) => epoch))
+    return [
+      ...(lagMs < 2_000 ? [] : [`commits were ${lagMs} ms late`]),
+      ...(epochs.size === 1 ? [] : ['the session was lost']),
+    ]
+  })
+  await expectHeld(victim, [fault])
+})

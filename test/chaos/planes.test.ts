@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { kill, pause, restoreOldStore } from '@zonemesh/cli/chaos/faults.ts'
+import { meshName } from '@zonemesh/cli/demo/scene.ts'
+import { resolve } from '@zonemesh/shared/dns/resolve.ts'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { local, statusOf, until } from '../e2e/rig.ts'
+import { also, convergedMs, expectHeld, startVictim, type Victim } from './rig.ts'
+
+// Faults of planes, on one demo.
+let victim: Victim
+beforeAll(async () => {
+  victim = await startVictim(202)
+})
+afterAll(() => victim[Symbol.asyncDispose]())
+
+test('row 10: a zone is killed at random moments under changes: it goes on where it was, and serves all the while', async () => {
+  const random = createSeededRandom(10)
+  const faults = Array.from({ length: 4 }, () => kill('zone-east', 100 + Math.floor(random.fraction() * 1_500)))
+  await expectHeld(victim, faults)
+})
+
+test('row 15: the global stands still for 5 s: no zone drops its session, and 2 s later all is well', async () => {
+  const fault = also(pause('global', 5_000), ({ recorder }, fromMs) =>
+    ['east', 'west'].flatMap((zone) => {
+      const before = recorder.zone(zone, 0, fromMs).findLast(({ answered }) => answered)?.epoch
+      const now = recorder.newest(zone)?.epoch
+      return before === now ? [] : [`zone ${zone} had session ${before} and has ${now}`]
+    }),
+  )
+  const verdict = await expectHeld(victim, [fault])
+  expect(Math.max(...convergedMs(verdict))).toBeLessThan(2_000)
+})
+
+test('row 18: an older copy of the store is restored: zones hold, nothing goes, and after a release all is well', async () => {
+  await expectHeld(victim, [restoreOldStore()])
+})
+
+test('row 35: a zone starts while the global is away: its resolver answers from its own store within a second of being ready', async () => {
+  const { demo } = victim
+  const { service } = demo.scene
+  const ask = () => resolve(meshName(service), { host: local, port: demo.zones.east.dnsPort }, AbortSignal.timeout(500))
+  const { addresses } = await ask()
+  const startGlobal = await demo.processes.kill('global', 'SIGKILL')
+  const startZone = await demo.processes.kill('zone-east', 'SIGKILL')
+  const log = join(demo.folder, 'zone-east.log')
+  const linesBefore = readFileSync(log, 'utf8').split('\n').length
+  startZone()
+  const answer = await until('an answer', ask, (one) => one.addresses.length > 0, 10_000)
+  const answeredAtMs = Date.now()
+  expect(answer.addresses).toEqual(addresses)
+  const ready = await until(
+    'the zone says that it is ready',
+    () =>
+      readFileSync(log, 'utf8')
+        .split('\n')
+        .slice(linesBefore - 1)
+        .find((line) => line.includes('is ready')),
+    (line) => line !== undefined,
+  )
+  // The line is one of our log.
+  const { time } = JSON.parse(ready ?? '') as { readonly time: number }
+  expect(answeredAtMs - time).toBeLessThan(1_000)
+  startGlobal()
+  await until(
+    'both zones are back',
+    () => statusOf(demo.globalAddress),
+    ({ zones }) => zones.length === 2 && zones.every((zone) => zone.connected && zone.current),
+  )
+})

@@ -1,0 +1,56 @@
+import type { Fault } from '@zonemesh/cli/chaos/faults.ts'
+import { runChaos } from '@zonemesh/cli/chaos/run.ts'
+import { findStack, type Stack } from '@zonemesh/cli/chaos/stack.ts'
+import { type Verdict, verdictLines } from '@zonemesh/cli/chaos/verdict.ts'
+import { prove } from '@zonemesh/cli/demo/prove.ts'
+import { type Demo, startDemo } from '@zonemesh/cli/demo/run.ts'
+import { drawScene } from '@zonemesh/cli/demo/scene.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { expect } from 'vitest'
+import { temporaryFolder } from '../e2e/rig.ts'
+
+export interface Victim extends AsyncDisposable {
+  readonly demo: Demo
+  readonly stack: Stack
+}
+
+/** A demo that can be hurt, proven before. */
+export async function startVictim(seed: number): Promise<Victim> {
+  const folder = temporaryFolder()
+  const stop = new AbortController()
+  const demo = await startDemo(drawScene(seed), folder.path, { done: () => {} }, stop.signal, { chaos: true })
+  await prove(demo, { done: () => {} })
+  return {
+    demo,
+    stack: findStack(demo.stackFile),
+    async [Symbol.asyncDispose]() {
+      await demo.stop()
+      stop.abort()
+      folder[Symbol.dispose]()
+    },
+  }
+}
+
+const convergeMs = 15_000
+
+/** Hurts the demo and expects that it held, with at least one request per 20 ms answered and none failed. */
+export async function expectHeld({ stack }: Victim, faults: readonly Fault[]): Promise<Verdict> {
+  const deps = { clock: systemClock, random: createSeededRandom(1), say: () => undefined }
+  const verdict = await runChaos(deps, stack, faults, { perSecond: 50, convergeMs }, new AbortController().signal)
+  expect(verdict.ok, verdictLines(verdict).join('\n')).toBe(true)
+  expect(verdict.counts.failures).toEqual([])
+  return verdict
+}
+
+/** How long after each fault every zone had everything. */
+export const convergedMs = (verdict: Verdict): number[] => verdict.faults.map((one) => one.convergedMs ?? Number.NaN)
+
+/** The same fault, of which more is asked. The check returns what is wrong. */
+export const also = (fault: Fault, check: (...given: Parameters<Fault['prove']>) => readonly string[]): Fault => ({
+  ...fault,
+  prove(...given) {
+    const proof = fault.prove(...given)
+    return { ...proof, misses: [...proof.misses, ...check(...given)] }
+  },
+})
