@@ -29,6 +29,7 @@ const keys = (): CoreKeys => ({
   secrets: {
     resolve: ({ name }: SecretNeed) => ({ name, bytes: new Uint8Array(), version: '0'.repeat(16) }),
     identityOf: () => undefined,
+    identities: () => [],
     forget: () => {},
     close: () => {},
   },

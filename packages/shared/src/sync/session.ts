@@ -23,6 +23,7 @@ import type {
   Message,
   ReplaceReason,
   Report,
+  RowMessage,
   Verdict,
 } from './log/messages.ts'
 import { createOutbound, type OutboundEffect, type OutboundEvent, outboundStep } from './log/outbound.ts'
@@ -150,7 +151,9 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   let sequence = 0
   let framesSent = 0
   let framesHeard = 0
-  let idleMark: Message | undefined
+  let idleMark: RowMessage | undefined
+  /** The last mark that is on its way, or where the peer stood: a bookmark never tells of one that waits here. */
+  let sentMark: Position | undefined
   let idleTimer: Disposable | undefined
   let localMark: Position | undefined
   let lastWritten: readonly Version[] = []
@@ -181,13 +184,18 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function sendRows({ message, idle }: Extract<OutboundEffect, { type: 'send' }>): void {
     idleMark = idle ? message : undefined
     if (message.type === 'rows') throughput.sent(message.bytes)
-    if (!idle) send(message)
+    if (!idle) sendNow(message)
     else idleTimer ??= clock.after(idleMarkMs, sendIdleMark)
+  }
+
+  function sendNow(message: RowMessage): void {
+    if (message.type === 'mark') sentMark = message.position
+    send(message)
   }
 
   function sendIdleMark(): void {
     idleTimer = undefined
-    if (idleMark && !ending) send(idleMark)
+    if (idleMark && !ending) sendNow(idleMark)
     idleMark = undefined
   }
 
@@ -302,7 +310,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     sequence += 1
     const { served, verdicts, silentProxies } = options.served()
     const stored = positionCounts && inbound.position?.store === options.peerStore ? inbound.position.revision : 0
-    const sent = outbound.position?.revision ?? 0
+    const sent = sentMark?.revision ?? 0
     const mark = outbound.newest?.revision ?? 0
     const holds = inbound.hold ? [inbound.hold] : []
     payCredit()
@@ -369,6 +377,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   async function open(): Promise<void> {
     localMark = await store.mark()
     const reason = await replaceReason(store, options.peerPosition)
+    if (!reason) sentMark = options.peerPosition
     outward({ type: 'credited', bytes: options.creditBytes })
     outward({ type: 'opened', position: reason ? undefined : options.peerPosition, reason, newest: localMark })
     if (options.position && positionCounts) options.onApplied({ position: options.position, localMark, written: [] })
@@ -391,7 +400,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   run(open())
   return {
     done: done.promise,
-    sent: () => outbound.position,
+    sent: () => sentMark,
     stored: () => inbound.position,
     counters,
     hold: () => inbound.hold,

@@ -65,6 +65,12 @@ function heldReplacement(round: RoundToJudge, totals: ReadonlyMap<string, number
       : `the store of the global has another history: it does not hold the commit of revision ${position.revision} that this zone has seen`
     return { id: `history:${mark.store}`, origin, reason: `${reason}; restored from a backup?`, removals }
   }
+  // A global always has something: nothing at all is no word of it.
+  const here = [...totals.values()].reduce((sum, total) => sum + total, 0)
+  if (removals > 0 && removals === here && ![...round.rows].some(({ key }) => key.origin === origin)) {
+    const reason = `a replacement without a single row would remove all ${here} rows of the global`
+    return { id: `replacement:${mark.store}`, origin, reason, removals }
+  }
   for (const [kind, total] of totals) {
     const removed = replacement.missing.filter(({ key }) => key.kind === kind).length
     if (!isMass(removed, total)) continue

@@ -1,0 +1,229 @@
+import { judgeIsolation } from '@zonemesh/shared/guarantees/g7-isolation.ts'
+import type { Change } from '@zonemesh/shared/store/store.ts'
+import { describe, expect, it } from 'vitest'
+import { isRemoved, route, routeKey, sidecar } from './content.ts'
+import { run } from './run.ts'
+import { createStage, type Stage } from './stage.ts'
+import { dataplaneKey } from './zone-plane.ts'
+
+const why = { subject: 'anna', intent: 'test' }
+const routesOf = async (stage: Stage, zone: string) =>
+  ((await stage.scene.planes.get(zone)?.store.scan({ kind: 'MeshGatewayRoute' })) ?? []).map((row) => row.key.name)
+
+/** Writes on a plane and lets time go on until it is written. */
+const write = (stage: Stage, plane: string, changes: readonly Change[]) => {
+  const store = plane === 'global' ? stage.global()?.store : stage.scene.planes.get(plane)?.store
+  return stage.done(store?.commit({ ...why, changes }))
+}
+
+describe('the catalogue: planes, stores and clocks', () => {
+  it('row 9: the global dies at each of its writes, before and after: who was told keeps what he was told', {
+    timeout: 120_000,
+  }, async () => {
+    for (const crash of ['before', 'after'] as const) {
+      for (let write = 0; write < 10; write += 1) {
+        const stage = await createStage({ seed: write, zones: 2 })
+        const { globalDisk } = stage.scene
+        const told: { store: string; revision: number; commitId: string }[] = []
+        for (let index = 0; index < 12; index += 1) {
+          if (index === write) globalDisk.crash = crash
+          const done = stage
+            .global()
+            ?.store.commit({ ...why, changes: [route(`r${index}`, `/n${index}`, 'stable-z0')] })
+          void done?.then((outcome) => void (outcome.ok && told.push(outcome.position)))
+          await stage.run(40)
+        }
+        await stage.agreed(15_000)
+        const store = stage.global()?.store
+        for (const position of told) expect(await store?.standing(position)).toBe('valid')
+        expect(stage.verdict()).toEqual([])
+      }
+    }
+  })
+
+  it('row 10: a zone dies at each of its writes, before and after, and applies again what it must', {
+    timeout: 120_000,
+  }, async () => {
+    for (const crash of ['before', 'after'] as const) {
+      for (let write = 0; write < 10; write += 1) {
+        const stage = await createStage({ seed: 100 + write, zones: 2 })
+        for (let index = 0; index < 12; index += 1) {
+          if (index === write) stage.scene.zoneDisk('z0').crash = crash
+          const changes = [route(`r${index}`, `/n${index}`, 'stable-z0')]
+          void stage.global()?.store.commit({ ...why, changes })
+          await stage.run(40)
+        }
+        await stage.agreed(15_000)
+        expect(stage.verdict()).toEqual([])
+      }
+    }
+  })
+
+  it('row 11: clocks that jump by hours and years make nobody absent and change no order', async () => {
+    const stage = await createStage()
+    const epochs = stage.scene.zones.map((zone) => stage.board(zone)?.epoch)
+    stage.write(true)
+    const hour = 3_600_000
+    for (const jump of [hour, -hour, 24 * 365 * 10 * hour, -24 * 365 * 10 * hour]) {
+      for (const process of ['global-0', 'z0']) stage.scene.wallOf(process).offsetMs += jump
+      await stage.run(10_000)
+      expect(stage.scene.zones.map((zone) => stage.board(zone)?.connected)).toEqual([true, true, true])
+    }
+    expect(stage.scene.zones.map((zone) => stage.board(zone)?.epoch)).toEqual(epochs)
+    stage.write(false)
+    await stage.agreed(3_000)
+    expect(stage.verdict()).toEqual([])
+  })
+
+  it.each([0, 400])(
+    'row 18: the store of the global is rolled back, with %s writes before anybody returns',
+    {
+      timeout: 30_000,
+    },
+    async (writes) => {
+      const stage = await createStage({ zones: 2 })
+      stage.inject('global-store-old', '0', 4_000)
+      const add = (name: string) => write(stage, 'global', [route(name, `/${name}`, 'stable-z0')])
+      for (let index = 0; index < 20; index += 1) {
+        await add(`lost-${index}`)
+        await stage.run(50)
+      }
+      for (const zone of stage.scene.zones) stage.scene.network.linkOf(zone).up = false
+      await stage.run(5_500)
+      for (let index = 0; index < writes; index += 1) await add(`new-${index}`)
+      await stage.run(3_000)
+      for (const zone of stage.scene.zones) stage.scene.network.linkOf(zone).up = true
+      await stage.until(
+        'both hold',
+        () => stage.scene.zones.every((zone) => stage.uplink(zone)?.hold !== undefined),
+        10_000,
+      )
+      for (const zone of stage.scene.zones) {
+        expect((await routesOf(stage, zone)).filter((name) => name.startsWith('lost-'))).toHaveLength(20)
+        expect(stage.board(zone)?.current).toBe(false)
+      }
+      expect(stage.uplink('z0')?.hold?.reason).toContain(writes > 20 ? 'another history' : 'rolled back')
+      stage.release()
+      await stage.agreed(5_000)
+      // What was deleted in the lost history can be written again.
+      await add('lost-3')
+      await stage.agreed(3_000)
+      expect(stage.verdict()).toEqual([])
+    },
+  )
+
+  it('row 19: two globals over one store, one of them asleep beyond every lease: what it does then is refused', async () => {
+    const stage = await createStage({ globals: 2, zones: 3 })
+    stage.write(true)
+    for (let round = 0; round < 4; round += 1) {
+      stage.global(round % 2)?.process.stall(12_000)
+      await stage.run(14_000)
+    }
+    stage.write(false)
+    await stage.agreed(10_000)
+    const records = stage.scene.globalDisk.contents.records.map(({ position }) => position.revision)
+    expect(records).toEqual([...new Set(records)].sort((a, b) => a - b))
+    expect(stage.verdict()).toEqual([])
+  })
+
+  it('row 21: a zone comes back after the log was cut: one replacement, and what both sides wrote meanwhile stays', async () => {
+    const stage = await createStage({ zones: 2, horizonRevisions: 20 })
+    stage.inject('partition', 'z0', 10 ** 9)
+    await stage.until('away', () => stage.board('z0')?.connected === false, 10_000)
+    for (const zone of ['z0', 'z1']) await write(stage, zone, [sidecar(zone, 'same-name', 'both', 30)])
+    for (let index = 0; index < 80; index += 1) {
+      await write(stage, 'global', [route(`r${index % 10}`, `/${index}`, 'stable-z1')])
+    }
+    const before = stage.told.filter(({ message }) => message.type === 'replace').length
+    stage.heal()
+    await stage.agreed(12_000)
+    expect(stage.told.filter(({ message }) => message.type === 'replace').length - before).toBe(1)
+    for (const origin of ['z0', 'z1']) {
+      expect((await stage.global()?.store.get(dataplaneKey(origin, 'same-name')))?.state).toBe('live')
+    }
+    expect(stage.verdict()).toEqual([])
+  })
+
+  it('row 22: a zone whose store is lost has its place again; what remains of the former goes when it is due', async () => {
+    const stage = await createStage({ zones: 2 })
+    await write(stage, 'z0', [sidecar('z0', 'never-again', 'gone', 40)])
+    await stage.agreed(3_000)
+    stage.inject('zone-store-lost', 'z0', 1_000)
+    await stage.until('it is back', () => (stage.uplink('z0')?.phase ?? '') === 'connected', 10_000)
+    await stage.run(3_000)
+    const atGlobal = async () => (await stage.global()?.store.get(dataplaneKey('z0', 'never-again')))?.state
+    expect(await atGlobal()).toBe('live')
+    expect(stage.global()?.sync.formers().get('z0')?.rows).toBeGreaterThan(0)
+    await stage.agreed(20_000)
+    expect(await atGlobal()).toBe('forgotten')
+    expect(stage.verdict()).toEqual([])
+  })
+
+  it('row 24: bad rows of the global hurt nobody else', { timeout: 30_000 }, async () => {
+    const options = { seed: 11, zones: 3, faults: [] }
+    const good = await run(options)
+    const poison = Array.from({ length: 12 }, (_, index) => ({
+      atMs: 1_000 + index * 2_000,
+      type: 'poison' as const,
+      target: 'z0',
+      forMs: 0,
+      shade: 0,
+    }))
+    const bad = await run({ ...options, faults: poison })
+    expect(bad.violations).toEqual([])
+    expect(judgeIsolation(bad.history, good.history)).toEqual([])
+  })
+
+  it('row 26: most of a kind removed in one commit without intent is held by every zone, and goes when it is said so', async () => {
+    const stage = await createStage()
+    stage.workload.massDelete(false)
+    await stage.until('all hold', () => stage.scene.zones.every((zone) => stage.uplink(zone)?.hold), 3_000)
+    expect((await routesOf(stage, 'z1')).length).toBeGreaterThan(15)
+    expect(stage.board('z1')).toMatchObject({ connected: true, current: false, holds: [{ removals: 15 }] })
+    expect(stage.scene.zones.map((zone) => stage.global()?.sync.release(zone))).toEqual([true, true, true])
+    await stage.agreed(3_000)
+    expect(await routesOf(stage, 'z1')).toHaveLength(4)
+    expect(stage.verdict()).toEqual([])
+  })
+
+  it('row 33: names that come and go by the second: never a wrong service, never a live one unknown', async () => {
+    const stage = await createStage({ zones: 2 })
+    const zone = stage.scene.planes.get('z0')
+    for (let round = 0; round < 400; round += 1) {
+      const name = `churn-${round % 6}-1`
+      const change =
+        Math.floor(round / 6) % 2 === 0
+          ? sidecar('z0', name, `churn-${round % 6}`, 50 + (round % 6))
+          : isRemoved(dataplaneKey('z0', name))
+      void zone?.store.commit({ ...why, changes: [change] })
+      await stage.run(50)
+      expect(zone?.core.nameFeeds.lookup('default', 'stable-z0.mesh')).toHaveLength(1)
+    }
+    await stage.agreed(3_000)
+    expect(stage.verdict()).toEqual([])
+  })
+
+  it('row 46: heal a part of a hurt mesh, and that part agrees', async () => {
+    const stage = await createStage({ zones: 6, globals: 2 })
+    stage.write(true)
+    for (const zone of stage.scene.zones) stage.inject('partition', zone, 10 ** 9)
+    stage.inject('kill-global', '0', 10 ** 9)
+    await stage.run(10_000)
+    for (const zone of ['z1', 'z3']) Object.assign(stage.scene.network.linkOf(zone), { up: true, down: true })
+    stage.write(false)
+    const head = async () => (await stage.global(1)?.store.head())?.revision ?? 0
+    const isHealed = async (zone: string) =>
+      stage.board(zone, 1)?.current === true && stage.board(zone, 1)?.stored === (await head())
+    await stage.until('the healed agree', async () => (await isHealed('z1')) && (await isHealed('z3')), 30_000)
+    expect(stage.board('z0', 1)?.current ?? false).toBe(false)
+    expect(stage.verdict()).toEqual([])
+  })
+
+  it('a route that was deleted and written again is the new one everywhere', async () => {
+    const stage = await createStage({ zones: 2 })
+    for (const change of [isRemoved(routeKey('r1')), route('r1', '/again', 'stable-z1')])
+      await write(stage, 'global', [change])
+    await stage.agreed(3_000)
+    expect(stage.verdict()).toEqual([])
+  })
+})

@@ -1,0 +1,111 @@
+import { judgeAll } from '@zonemesh/shared/guarantees/judges.ts'
+import { decodeFrame } from '@zonemesh/shared/sync/log/frames.ts'
+import type { Message } from '@zonemesh/shared/sync/log/messages.ts'
+import { createFaults, type Fault, type FaultType } from './faults.ts'
+import { createObserver, disagreements } from './observe.ts'
+import type { Sabotage } from './sabotage.ts'
+import { createScene } from './scene.ts'
+import { createWorkload } from './workload.ts'
+
+export interface StageOptions {
+  readonly seed?: number
+  readonly zones?: number
+  readonly globals?: number
+  readonly horizonRevisions?: number
+  readonly sabotage?: Sabotage
+}
+
+const quarantineMs = 20_000
+
+/** A simulated mesh that a test plays on: it says what happens and when, and waits for what must follow. */
+export async function createStage(options: StageOptions = {}) {
+  const { seed = 1, zones = 3, globals = 1, horizonRevisions = 1_000 } = options
+  const told: { readonly atMs: number; readonly message: Message }[] = []
+  const down: Sabotage['down'] = (bytes) => {
+    const { message } = decodeFrame(bytes)
+    if (message) told.push({ atMs: scene.world.now(), message })
+    return options.sabotage?.down?.(bytes) ?? [bytes]
+  }
+  const sabotage: { -readonly [Switch in keyof Sabotage]: Sabotage[Switch] } = { ...options.sabotage, down }
+  const scene = createScene(seed, {
+    zones,
+    globals,
+    horizonRevisions,
+    formerStayMs: 10_000,
+    quarantineMs,
+    sabotage,
+  })
+  const { world } = scene
+  const workload = createWorkload(scene)
+  const doer = createFaults(scene, workload)
+  const observer = createObserver(scene)
+  let busy = true
+  let writing = false
+  const every = (periodMs: number, task: () => void) => {
+    const again = () => {
+      task()
+      if (busy) world.at(periodMs, again)
+    }
+    world.at(0, again)
+  }
+  every(200, () => doer.supervise())
+  every(250, () => observer.look())
+  every(300, () => {
+    if (writing) workload.change()
+  })
+  world.at(50, () => void workload.found())
+
+  /** Runs until it holds; fails with what is left when it does not in time. */
+  async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs: number): Promise<number> {
+    const startMs = world.now()
+    while (world.now() - startMs <= withinMs) {
+      if (await holds()) return world.now() - startMs
+      await world.runUntil(world.now() + 100)
+    }
+    throw new Error(`${what}: not within ${withinMs} ms; ${JSON.stringify(await disagreements(scene)).slice(0, 600)}`)
+  }
+
+  const stage = {
+    scene,
+    workload,
+    /** Switches may be turned while it runs. */
+    sabotage,
+    /** What the global has told all zones, in the order of arrival. */
+    told: told as readonly { readonly atMs: number; readonly message: Message }[],
+    run: (forMs: number) => world.runUntil(world.now() + forMs),
+    until,
+    /** Lets time go on until it is done: nothing in a simulation ends by waiting alone. */
+    async done<T>(task: Promise<T> | undefined, withinMs = 10_000): Promise<T | undefined> {
+      let result: { readonly value: T | undefined } | undefined
+      if (!task) return undefined
+      void task.then((value) => {
+        result = { value }
+      })
+      await until('it is done', () => result !== undefined, withinMs)
+      return result?.value
+    },
+    agreed: (withinMs: number) => until('all agree', async () => (await disagreements(scene)).length === 0, withinMs),
+    write(on: boolean): void {
+      writing = on
+    },
+    inject: (type: FaultType, target = 'z0', forMs = 1_000, shade = 0.4) =>
+      doer.inject({ atMs: 0, type, target, forMs, shade } satisfies Fault),
+    heal: () => doer.heal(),
+    release: () => doer.release(),
+    board: (zone: string, index = 0) => scene.globals.get(index)?.sync.zones().get(zone),
+    uplink: (zone: string) => scene.planes.get(zone)?.uplink.state.value,
+    global: (index = 0) => scene.globals.get(index),
+    /** Ends the scene and tells what does not hold. */
+    verdict(): readonly string[] {
+      busy = false
+      return judgeAll(scene.history, { quarantineMs }).map((one) => `${one.guarantee} at ${one.atMs}: ${one.reason}`)
+    },
+  }
+  await until(
+    'the mesh is set up',
+    async () => world.now() > 6_000 && (await disagreements(scene)).length === 0,
+    20_000,
+  )
+  return stage
+}
+export type Stage = Awaited<ReturnType<typeof createStage>>
