@@ -1,0 +1,93 @@
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { noFaults, type Relay, startRelay } from '../src/chaos/relay.ts'
+
+// The relay of `zonemesh chaos` between real sockets of this process.
+let relay: Relay
+let client: Socket
+let server: Socket
+let stop: () => void
+const host = '127.0.0.1'
+
+beforeEach(async () => {
+  const listener = createServer({ allowHalfOpen: true }).listen(0, host)
+  await once(listener, 'listening')
+  const address = listener.address()
+  const targetPort = address !== null && typeof address === 'object' ? address.port : 0
+  const deps = { clock: systemClock, random: systemRandom }
+  relay = await startRelay(deps, { host, port: 0, targetHost: host, targetPort })
+  const accepted = once(listener, 'connection')
+  client = connect(relay.port, host)
+  const [socket]: Socket[] = await accepted
+  if (!socket) throw new Error('nobody connected')
+  server = socket
+  for (const one of [client, server]) one.on('error', () => undefined)
+  stop = () => {
+    client.destroy()
+    server.destroy()
+    listener.close()
+  }
+})
+afterEach(async () => {
+  stop()
+  await relay[Symbol.asyncDispose]()
+})
+
+/** Reads until so many bytes are there. */
+async function read(socket: Socket, bytes: number): Promise<string> {
+  let text = ''
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    text += String(chunk)
+    if (text.length >= bytes) return text
+  }
+  return text
+}
+
+/** One exchange the other way: everything that was sent before it has been seen by the relay. */
+async function barrier(): Promise<void> {
+  server.write('!')
+  expect(await read(client, 1)).toBe('!')
+}
+
+test('B30 a relay passes bytes and ends in order, and counts them', async () => {
+  client.write('hello')
+  expect(await read(server, 5)).toBe('hello')
+  client.end('bye')
+  expect(await read(server, 99)).toBe('bye')
+  expect(relay.counters().bytes.up).toEqual({ passed: 8, waiting: 0, lost: 0 })
+})
+
+test('B30 a black hole of one direction holds its bytes and its end, tells nobody, and delivers both afterwards', async () => {
+  relay.set({ ...noFaults, blackHole: ['up'] })
+  client.end('late')
+  await barrier()
+  expect(relay.counters().bytes.up).toEqual({ passed: 0, waiting: 4, lost: 0 })
+  expect(server.readableEnded).toBe(false)
+  relay.set(noFaults)
+  expect(await read(server, 99)).toBe('late')
+})
+
+test('B30 half-open: when one side ends the other is not told, and what it sends is lost, until the fault is over', async () => {
+  relay.set({ ...noFaults, halfOpen: true })
+  server.resetAndDestroy()
+  await expect.poll(() => relay.counters().halfOpen).toBe(1)
+  expect(client.destroyed).toBe(false)
+  client.write('nobody')
+  await expect.poll(() => relay.counters().bytes.up.lost).toBe(6)
+  const closed = new Promise((resolve) => client.once('close', resolve))
+  relay.set(noFaults)
+  await closed
+})
+
+test('B30 a delay holds each byte back, a rate spreads them, and neither changes their order', async () => {
+  relay.set({ ...noFaults, delayMs: 40, jitterMs: 40, bytesPerSecond: 5_000 })
+  const startMs = systemClock.monotonicMs()
+  const sent = Array.from({ length: 100 }, (_, index) => String(index).padStart(10, '.'))
+  for (const part of sent) client.write(part)
+  expect(await read(server, 1_000)).toBe(sent.join(''))
+  // Of the 1,000 bytes the last slice goes without waiting behind it.
+  expect(systemClock.monotonicMs() - startMs).toBeGreaterThan(180)
+})
