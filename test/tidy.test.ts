@@ -85,6 +85,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     streams: ['base'],
     resource: ['base'],
     store: ['base', 'env', 'streams', 'resource'],
+    guarantees: ['base', 'resource', 'store'],
     auth: ['base', 'env', 'streams', 'resource'],
     delta: ['base', 'env', 'streams', 'resource'],
     dns: ['base', 'env', 'streams', 'resource'],
