@@ -45,7 +45,7 @@ function resourceName(key: unknown): string {
 }
 
 /** Codes of an end that somebody has to do something about. */
-const refusals: ReadonlySet<unknown> = new Set(['wrong-global', 'held-by-another', 'protocol', 'too-large'])
+const refusals: ReadonlySet<unknown> = new Set(['wrong-global', 'refused', 'held-by-another', 'protocol', 'too-large'])
 
 function stateOf(zone: JsonObject): string {
   const isRefused = refusals.has(part(zone['lastEnd'])['code'])
@@ -151,6 +151,9 @@ export function showProxies(context: Context, proxies: readonly JsonObject[]): v
   for (const line of table(['PROXY', 'STATE', 'SERVED', ''], cells)) context.print(line.trimEnd())
 }
 
+const expiringLine = ({ what, who, ends, endsInMs }: JsonObject): string =>
+  `expiring: ${text(what)} of ${text(who)} ${Number(endsInMs) > 0 ? `ends in ${duration(endsInMs)}` : 'has ended'} (${text(ends)})`
+
 /** Everything that `GET /_status` tells, for people. */
 export function showStatus(context: Context, body: JsonObject): void {
   context.print(`${text(body['role'])} control plane, store ${text(body['store'])}, revision ${text(body['revision'])}`)
@@ -171,6 +174,7 @@ export function showStatus(context: Context, body: JsonObject): void {
     const by = one['subject'] ? ` by ${resourceName(one['subject'])}` : ''
     context.print(`${text(one['outcome'])}: ${resourceName(one['key'])}${at}${by}: ${text(one['reason'])}`)
   }
+  for (const one of rows(body['expiring'])) context.print(painted(expiringLine(one), 'behind'))
   for (const one of rows(body['unserved'])) {
     const mesh = one['mesh'] ? `${text(one['mesh'])}/` : ''
     context.print(`not served: ${text(one['kind'])} ${mesh}${text(one['name'])}: ${text(one['warning'])}`)

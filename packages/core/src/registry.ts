@@ -8,6 +8,7 @@ import {
   quarantine,
   refusal,
   tokenKey,
+  tokenRevocation,
   virtualAddress,
   virtualAddressNumber,
 } from './kinds/internal.ts'
@@ -45,6 +46,7 @@ export const kinds: readonly Kind[] = [
   authorityCertificate,
   authorityKey,
   tokenKey,
+  tokenRevocation,
   refusal,
   quarantine,
 ]

@@ -17,20 +17,24 @@ import {
 } from '@zonemesh/plane/lifecycle.ts'
 import { type PlanePorts, startServers } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
+import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
+import { createTokenKeeper, publicTokenKinds, secretKinds } from '@zonemesh/plane/tokens/keeper.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { observeCommits } from '@zonemesh/plane/with-commit.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
-import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
+import { type Admitted, type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
 import type { globalOptions } from './options.ts'
-import { createStatus } from './status/status.ts'
 import { askRelease } from './release.ts'
+import { expiringOf } from './status/expiring.ts'
+import { createStatus } from './status/status.ts'
 import { openTrail } from './trail/trail.ts'
 
 export type GlobalConfig = Values<typeof globalOptions>
@@ -57,12 +61,16 @@ async function ensureDefaults(store: Store): Promise<void> {
   })
 }
 
-/** The zone that a token stands for: it is ours, it is for a control plane, and the Zone exists and is not disabled. */
+/**
+ * The zone that a token stands for: it is ours, it is for a control plane, and the Zone exists and is not disabled. Its session ends
+ * with the token.
+ */
 async function authenticateZone(
   tokens: Tokens,
+  watch: TokenWatch,
   store: Store,
   token: string,
-): Promise<Result<{ readonly zone: string }, string>> {
+): Promise<Result<Admitted, string>> {
   const claims = await tokens.verify('zone', '', token)
   if (!claims.ok) return claims
   const { Zone, Scope } = claims.value
@@ -73,7 +81,9 @@ async function authenticateZone(
   const row = (await store.get({ origin: globalOrigin, kind: 'Zone', mesh: '', name: zone }))?.row
   if (!row) return err(`there is no Zone "${zone}"; \`zonemesh token zone ${zone}\` creates it`)
   // The kind says what its spec is.
-  return isEnabled(row.spec as ZoneSpec) ? ok({ zone }) : err(`the Zone "${zone}" is disabled`)
+  if (!isEnabled(row.spec as ZoneSpec)) return err(`the Zone "${zone}" is disabled`)
+  const held = { purpose: 'zone', mesh: '', token, who: zone, endsOnExpiry: true } as const
+  return ok({ zone, watch: (end) => watch.hold(held, end) })
 }
 
 async function enabledZones(store: Store): Promise<readonly string[]> {
@@ -124,12 +134,13 @@ export async function startGlobal(
   shown: Parameters<typeof shownValues>[0],
 ): Promise<RunningGlobal> {
   const { clock, log } = env
+  const instanceId = `${hostname()}-${process.pid.toString(16)}`
   const closers = createClosers(log)
   try {
     const raw = await openStore(env, config, 'the global')
     closers.add('the store', () => raw.close())
-    const trail = await openTrail({ store: raw, clock, log })
     await requireKnownStore(env, raw, { dataDir: config.dataDir, role: 'global', accepts: config.acceptNewStore })
+    const trail = await openTrail({ store: raw, clock, log })
     closers.add('the trail', () => trail[Symbol.asyncDispose]())
     const store = observeCommits(raw, (versions) => {
       const kinds = new Set(versions.map((version) => version.key.kind))
@@ -137,12 +148,26 @@ export async function startGlobal(
     })
     /** Who acts on changes of a kind, each in its own time. */
     const followers: { readonly kinds: readonly string[]; wake(): unknown }[] = []
+    // What other processes of this global write is no commit of ours: followers look at every mark then.
+    if (config.store !== undefined) {
+      const marks = raw.onMark(() => {
+        for (const follower of followers) void follower.wake()
+      })
+      closers.add('marks', () => marks[Symbol.dispose]())
+    }
     const sealer = openSealer(config.dataDir)
     const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
     await ensureDefaults(store)
     const commit: Store['commit'] = (input) => store.commit(input)
     const base = { store, sealer, origin: globalOrigin, clock, log, commit }
     const tokens = createTokens(env, createKeySource({ ...base, owns: () => true }))
+    const keeper = createTokenKeeper(base)
+    const publicTokens = createReconciler(log, 'the public side of tokens', () => keeper.reconcile())
+    followers.push({ kinds: secretKinds, wake: publicTokens.wake })
+    await publicTokens.wake()
+    const watch = createTokenWatch({ store, tokens, clock, log })
+    closers.add('the watch over tokens', () => watch.close())
+    followers.push({ kinds: publicTokenKinds, wake: watch.wake })
     const owner = createAuthorityOwner(base)
     const authorities = createReconciler(log, 'the authorities of meshes', () => owner.reconcile())
     followers.push({ kinds: ['Mesh', 'AuthorityRequest'], wake: authorities.wake })
@@ -157,7 +182,7 @@ export async function startGlobal(
         clock,
         log,
         rules: sightRules,
-        authenticate: (token) => authenticateZone(tokens, store, token),
+        authenticate: (token) => authenticateZone(tokens, watch, store, token),
         onStatus: trail.told,
       },
       {
@@ -172,6 +197,8 @@ export async function startGlobal(
         ],
         version,
         hostname: hostname(),
+        // Several processes may serve zones from one database.
+        ...(config.store === undefined ? {} : { replica: `${instanceId}-${clock.wallMs()}` }),
       },
     )
     const syncPort = sync.ports[0] ?? config.syncPort
@@ -185,7 +212,9 @@ export async function startGlobal(
     })
     followers.push({ kinds: ['Zone'], wake: zoneSessions.wake })
     let ports: PlanePorts | undefined
-    const status = createStatus({ store, sync, clock })
+    const expiry = createExpiry({ clock, log, sources: () => expiringOf(store, tls, watch) })
+    closers.add('what is about to end', () => expiry.close())
+    const status = createStatus({ store, sync, clock, expiry })
     const plane: ApiPlane = {
       role: 'global',
       origin: globalOrigin,
@@ -196,12 +225,14 @@ export async function startGlobal(
       clock,
       log,
       localhostIsAdmin: config.localhostIsAdmin,
-      instanceId: `${hostname()}-${process.pid.toString(16)}`,
+      instanceId,
       commit,
       insight: (kind, row) => status.insight(kind, row),
       status: () => status.report(),
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
       receipt: (revision, level, zones, timeoutMs) => receipt(store, sync, revision, level, zones, timeoutMs),
+      releaseHold: (zone, hold) => askRelease(sync, zone, hold),
+      keepFormer: (zone, subject) => sync.keep(zone, subject),
       trail: trail.timesOf,
       config: { mode: 'global', environment: 'universal', ...shownValues(shown, config) } as JsonObject,
       join: {
@@ -213,11 +244,10 @@ export async function startGlobal(
         },
       },
       decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),
-      releaseHold: (zone, hold) => askRelease(sync, zone, hold),
-      keepFormer: (zone, subject) => sync.keep(zone, subject),
     }
     const meter = () => ({
       zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,
+      ...expiry.figures(),
     })
     ports = await startServers(plane, config, tls, meter, closers, webSocket)
     // Before the API, which waits for its connections: zones over WebSocket hear why they end.

@@ -6,6 +6,7 @@ import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
 import { type Closers, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
@@ -24,6 +25,7 @@ export interface ZoneBase extends Env {
   readonly sealer: Sealer
   readonly tls: ServerTls
   readonly tokens: Tokens
+  readonly watch: TokenWatch
 }
 
 /** A zone without a global owns everything, so it makes what a global would have made. */
@@ -74,5 +76,8 @@ export async function openBase(
     commit,
     owns: (purpose) => role === 'standalone' || purpose === 'user',
   })
-  return { ...env, zone, origin: zone, role, store, commit, sealer, tls, tokens: createTokens(env, keys) }
+  const tokens = createTokens(env, keys)
+  const watch = createTokenWatch({ ...env, store, tokens })
+  closers.add('the watch over tokens', () => watch.close())
+  return { ...env, zone, origin: zone, role, store, commit, sealer, tls, tokens, watch }
 }

@@ -5,6 +5,7 @@ import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { type Closers, createReconciler, type Env, renewalEveryMs, repeat } from '@zonemesh/plane/lifecycle.ts'
+import { createTokenKeeper, secretKinds } from '@zonemesh/plane/tokens/keeper.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
@@ -20,8 +21,8 @@ import { createSecrets, type Secrets } from './secrets/secrets.ts'
 import { createProxyStatus } from './status/proxies.ts'
 import { createReporter } from './status/reporter.ts'
 
-/** Rows that the zone's authorities are made of. */
-const authorityKinds = new Set(['Mesh', 'MeshRoot', 'AuthorityRequest', 'AuthorityCertificate'])
+/** Rows that the zone's authorities, and what tokens are judged by, are made of. */
+const keyKinds = new Set<string>(['Mesh', 'MeshRoot', 'AuthorityRequest', 'AuthorityCertificate', ...secretKinds])
 
 /** What the core stands on. */
 export interface CoreBase extends Env {
@@ -33,7 +34,7 @@ export interface CoreBase extends Env {
 /** Where certificates come from, and what keeps them new. */
 export interface CoreKeys {
   readonly secrets: Secrets
-  /** Rows that authorities are made of have changed. */
+  /** Rows that authorities or keys of tokens are made of have changed. */
   wake(): void
   close(): void
 }
@@ -43,8 +44,10 @@ export function createKeys(base: ZoneBase, refresh: () => void): CoreKeys {
   const { clock, log } = base
   const holder = createAuthorityHolder(base)
   const owner = base.role === 'standalone' ? createAuthorityOwner(base) : undefined
+  const keeper = base.role === 'standalone' ? createTokenKeeper(base) : undefined
   const secrets = createSecrets({ holder, clock, log }, refresh)
   const authorities = createReconciler(log, 'the authorities of meshes', async () => {
+    await keeper?.reconcile()
     await owner?.reconcile()
     const changed = await holder.reconcile()
     for (const mesh of changed) secrets.forget(mesh)
@@ -110,7 +113,7 @@ export async function startCore(
       refusals.marked(versions)
       quarantine.marked(versions)
       askers.applied(versions)
-      if (versions.some(({ key }) => authorityKinds.has(key.kind))) keys.wake()
+      if (versions.some(({ key }) => keyKinds.has(key.kind))) keys.wake()
       reporter.update()
     },
   })

@@ -5,6 +5,7 @@ import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle.ts'
 import type { PlanePorts } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
+import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import type { Join } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -19,10 +20,12 @@ import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/trans
 import { openBase, type ZoneBase } from './base.ts'
 import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
+import { followJoinFile, zoneNameOf } from './join-file.ts'
 import { startResolver } from './names/resolver.ts'
 import type { zoneOptions } from './options.ts'
 import { waitHere } from './receipt.ts'
 import { releaseHere } from './release.ts'
+import { expiringOf } from './status/expiring.ts'
 import { createZoneStatus } from './status/status.ts'
 import { startXdsServer } from './xds/server.ts'
 
@@ -33,18 +36,6 @@ export interface RunningZone extends PlanePorts {
   readonly proxyPort: number
   readonly dnsPort: number
   close(): Promise<void>
-}
-
-/** The zone that a join token names. The global checks the token; a zone only has to know what it is called. */
-export function zoneNameOf(token: string): string {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
-    const name: unknown = claims !== null && typeof claims === 'object' ? Reflect.get(claims, 'Zone') : undefined
-    if (typeof name === 'string' && name !== '') return name
-  } catch {
-    // Falls through to the one sentence for every kind of bad token.
-  }
-  throw new Error('the token in the join string names no zone; make one with `zonemesh token zone NAME`')
 }
 
 /** Opens the resolver and the port for proxies: both serve what the core has compiled already. */
@@ -90,7 +81,24 @@ function dialerOf({ address, token, pin: pinSha256Hex }: Join): Dialer {
   return dialWebSocket({ address, token, pinSha256Hex })
 }
 
+/** The way that the newest join string names, looked up at each try. */
+function dialerOfNewest(newest: () => Join): Dialer {
+  let known: { readonly join: Join; readonly dialer: Dialer } | undefined
+  const dialer = (): Dialer => {
+    const join = newest()
+    if (known?.join !== join) known = { join, dialer: dialerOf(join) }
+    return known.dialer
+  }
+  return { dial: async (signal) => dialer().dial(signal), forget: () => known?.dialer.forget() }
+}
+
 const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
+
+interface Joined {
+  readonly uplink: Uplink
+  /** The join string in use. */
+  join(): Join
+}
 
 /** Keeps the session with the global, and tells it what this zone serves. Undefined for a standalone zone. */
 function startJoined(
@@ -100,14 +108,20 @@ function startJoined(
   join: Join | undefined,
   report: Report,
   closers: Closers,
-): Uplink | undefined {
+): Joined | undefined {
   if (!join) return undefined
   const served = createLatest<ServedStatus>(nothingServed)
   core.reporter.onUpdate((next) => served.set(next))
   const onApplied: Parameters<typeof startUplink>[0]['onApplied'] = ({ position, localMark }) =>
     core.reporter.applied(position.revision, localMark.revision)
   const address = join.address.replace(/^https?:\/\/|\/$/g, '')
-  const dialer = dialerOf(join)
+  // An address that cannot be right is told at the start.
+  dialerOf(join)
+  const renewed = () => uplink.redial('this zone goes on with a newer token')
+  const path = config.join === undefined ? config.joinFile : undefined
+  const file = path === undefined ? undefined : followJoinFile(base, { path, zone: base.zone, first: join }, renewed)
+  const newest = () => file?.current() ?? join
+  const dialer = dialerOfNewest(newest)
   const uplink = startUplink(
     { ...base, log: base.log.child({ address }), rules: sightRules, served, report, onApplied },
     {
@@ -119,7 +133,8 @@ function startJoined(
     },
   )
   closers.add('the uplink', () => uplink[Symbol.asyncDispose]())
-  return uplink
+  closers.add('the join file', () => file?.close())
+  return { uplink, join: newest }
 }
 
 const createReport = () => createLatest<Readonly<Record<string, JsonObject>>>({})
@@ -140,8 +155,12 @@ export async function startZone(
     const core = await startCore(base, closers, (refresh) => createKeys(base, refresh))
     const doors = await startDoors(base, core, config, closers)
     const report = createReport()
-    const uplink = startJoined(base, core, config, join, report, closers)
-    const zoneStatus = createZoneStatus({ ...base, ...core, uplink })
+    const joined = startJoined(base, core, config, join, report, closers)
+    const uplink = joined?.uplink
+    const token = () => joined?.join().token
+    const expiry = createExpiry({ ...env, sources: () => expiringOf({ ...base, ...core, token }) })
+    closers.add('what is about to end', () => expiry.close())
+    const zoneStatus = createZoneStatus({ ...base, ...core, uplink, expiry })
     const tell = () =>
       report.set(
         Object.fromEntries(
@@ -168,6 +187,7 @@ export async function startZone(
     const meter = () => ({
       zonemesh_units_compiled_total: core.compiler.counters.unitsCompiled,
       zonemesh_proxies_connected: core.engine.live().length,
+      ...expiry.figures(),
     })
     // Loaded only now: names and proxies, which have waited, are served before the API is read from disk.
     const { startServers } = await import('@zonemesh/plane/servers.ts')

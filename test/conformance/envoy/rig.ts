@@ -101,6 +101,7 @@ export async function startZone(options: ZoneOptions = {}): Promise<Zone> {
       options.token === undefined || token === options.token
         ? { ok: true, value: undefined }
         : { ok: false, error: 'bad token' },
+    holdToken: () => ({ [Symbol.dispose]: () => {} }),
     opened: async (stream) => {
       lists.streams.push(stream)
       return { ok: true, value: undefined }

@@ -1,4 +1,4 @@
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, renameSync, writeFileSync } from 'node:fs'
 import { list, option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
 import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
@@ -19,8 +19,14 @@ function deliver(context: Context, out: string | undefined, token: string): void
     context.print(token)
     return
   }
-  writeFileSync(out, `${token}\n`, { mode: 0o600 })
-  chmodSync(out, 0o600)
+  // Whole or not at all: a running zone reads its join file again. A pipe or a device is written to as it is.
+  const isFile = lstatSync(out, { throwIfNoEntry: false })?.isFile() ?? true
+  const draft = isFile ? `${out}.${process.pid}` : out
+  writeFileSync(draft, `${token}\n`, { mode: 0o600 })
+  if (isFile) {
+    chmodSync(draft, 0o600)
+    renameSync(draft, out)
+  }
   context.note(`written to ${out}`)
 }
 
@@ -63,6 +69,7 @@ export const tokenZone = defineCommand({
   examples: [
     'zonemesh token zone east > east.join',
     'zonemesh zone --join-file east.join',
+    'zonemesh token zone east --valid-for 720h --out east.join',
     'zonemesh token zone east --scope ingress --raw > ingress.token',
     'zonemesh token zone east --websocket > east.join',
     'zonemesh token zone east --join-address wss://mesh.example?tls=system > east.join',

@@ -96,6 +96,16 @@ export const tokenKey = defineKind({
 })
 export type TokenKeySpec = z.infer<typeof tokenKey.schema>
 
+/** The tokens of a purpose (and mesh) that count no more, by their `jti`. The secrets that people write lists to stay on the global. */
+export const tokenRevocation = defineKind({
+  ...internalKind,
+  name: 'TokenRevocation',
+  scope: 'global',
+  travel: 'global-to-zones',
+  schema: z.object({ purpose: z.string(), mesh: z.string(), ids: z.array(z.string()) }),
+})
+export type TokenRevocationSpec = z.infer<typeof tokenRevocation.schema>
+
 /**
  * A part of a row that an Envoy refused, named by the hash of its source. It stays out of the tables until the row is
  * written again, through restarts too: a restarted zone must not try it on Envoys that have nothing else to fall back on.

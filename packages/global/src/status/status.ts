@@ -1,4 +1,5 @@
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { unservedFields } from '@zonemesh/plane/status/shown.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -11,6 +12,7 @@ interface Deps {
   readonly store: Store
   readonly sync: SyncServer
   readonly clock: Clock
+  readonly expiry: Expiry
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()
@@ -48,7 +50,7 @@ function zoneInsight(status: ZoneStatus): JsonObject {
 }
 
 /** What the global knows of its zones and proxies. State, never log: it comes from bookmarks and is gone with the process. */
-export function createStatus({ store, sync, clock }: Deps) {
+export function createStatus({ store, sync, clock, expiry }: Deps) {
   return {
     insight(kind: string, row: Row): JsonObject | undefined {
       if (kind === 'Zone') {
@@ -75,7 +77,8 @@ export function createStatus({ store, sync, clock }: Deps) {
           ...(former ? { remains: { ...former } } : {}),
         }
       })
-      return { role: 'global', store: store.id, revision: head.revision, zones, unserved: await unservedFields(store) }
+      const facts = { role: 'global', store: store.id, revision: head.revision }
+      return { ...facts, zones, expiring: await expiry.report(), unserved: await unservedFields(store) }
     },
   }
 }

@@ -6,7 +6,7 @@ import type { Log } from '@zonemesh/shared/env/log.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from './seal.ts'
-import { createWorkloadCertificate, generateKeys, type KeyedCertificate } from './x509.ts'
+import { backdatedMs, createWorkloadCertificate, generateKeys, type KeyedCertificate } from './x509.ts'
 
 interface Deps {
   readonly store: Store
@@ -118,6 +118,8 @@ export function createAuthorityHolder(deps: Deps) {
     roots: (mesh: string): string | undefined => authorities.get(mesh)?.roots,
     /** When the zone's authority of a mesh ends. */
     notAfterMs: (mesh: string): number | undefined => authorities.get(mesh)?.notAfterMs,
+    /** The meshes that this zone has an authority of. */
+    meshes: (): readonly string[] => [...authorities.keys()],
     /** A certificate for the identities of one proxy; undefined until the owner has answered. */
     async issue(
       mesh: string,
@@ -127,10 +129,14 @@ export function createAuthorityHolder(deps: Deps) {
       const authority = authorities.get(mesh)
       if (!authority) return undefined
       const nowMs = deps.clock.wallMs()
+      if (authority.notAfterMs <= nowMs)
+        throw new Error(
+          `the intermediate authority of mesh ${mesh} ended at ${new Date(authority.notAfterMs).toISOString()}`,
+        )
       const notAfterMs = Math.min(nowMs + authority.workloadMs, authority.notAfterMs)
       const uris = [...services.map((service) => `spiffe://${mesh}/${service}`), ...tags.map((tag) => `kuma://${tag}`)]
       const certificate = await createWorkloadCertificate(authority.issuer, uris, {
-        notBeforeMs: nowMs - 60_000,
+        notBeforeMs: nowMs - backdatedMs,
         notAfterMs,
       })
       return { ...certificate, notAfterMs, issuedAtMs: nowMs, backend: authority.backend }

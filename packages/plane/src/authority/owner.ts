@@ -18,7 +18,7 @@ interface Deps {
   readonly commit: (commit: Commit) => Promise<CommitOutcome>
 }
 
-const intermediateDays = 30
+export const intermediateDays = 30
 const rootDaysDefault = 3650
 
 /** `10y`, `720h`: Kuma's form of a root's lifetime. */

@@ -18,9 +18,11 @@ export interface Lifetime {
   readonly notAfterMs: number
 }
 
-/** From a little in the past, so that a clock that is minutes off still accepts it. */
+/** Certificates count from a little in the past, so that a clock that is minutes off still accepts them. */
+export const backdatedMs = 300_000
+
 export const lifetime = (nowMs: number, days: number): Lifetime => ({
-  notBeforeMs: nowMs - 300_000,
+  notBeforeMs: nowMs - backdatedMs,
   notAfterMs: nowMs + days * dayMs,
 })
 

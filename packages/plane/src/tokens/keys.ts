@@ -1,6 +1,6 @@
-import type { TokenKeySpec } from '@zonemesh/core/kinds/internal.ts'
+import type { TokenKeySpec, TokenRevocationSpec } from '@zonemesh/core/kinds/internal.ts'
 import type { SecretSpec } from '@zonemesh/core/kinds/secret.ts'
-import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import type { ResourceKey, Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
 import { createSigningKey, type KeySource, type Purpose, publicKeyOf } from './tokens.ts'
@@ -14,17 +14,25 @@ interface Deps {
   readonly commit: (commit: Commit) => Promise<CommitOutcome>
 }
 
-const serial = '1'
+const firstSerial = 1
 
-/** Kuma's names of the rows that hold signing keys. */
-function signingKeyRow(origin: string, purpose: Purpose, mesh: string) {
-  return purpose === 'dataplane'
-    ? { origin, kind: 'Secret', mesh, name: `dataplane-token-signing-key-${mesh}-${serial}` }
-    : { origin, kind: 'GlobalSecret', mesh: '', name: `${purpose}-token-signing-key-${serial}` }
+const secretKind = (purpose: Purpose): string => (purpose === 'dataplane' ? 'Secret' : 'GlobalSecret')
+const signingKeyPrefix = (purpose: Purpose, mesh: string): string =>
+  purpose === 'dataplane' ? `dataplane-token-signing-key-${mesh}-` : `${purpose}-token-signing-key-`
+
+/** Which signing key a secret holds, by Kuma's names; undefined for any other secret. */
+export function signingKeyOf({ kind, mesh, name }: ResourceKey) {
+  for (const purpose of ['user', 'zone', 'dataplane'] as const) {
+    const prefix = signingKeyPrefix(purpose, mesh)
+    if (kind !== secretKind(purpose) || !name.startsWith(prefix)) continue
+    const serial = name.slice(prefix.length)
+    if (/^[1-9]\d{0,8}$/.test(serial)) return { purpose, mesh: purpose === 'dataplane' ? mesh : '', kid: serial }
+  }
+  return undefined
 }
 
-/** Public keys are rows of their own, so that zones get them and nothing else. */
-const publicKeyName = (purpose: Purpose, mesh: string, kid: string): string =>
+/** Public keys and revocations are rows of their own, so that zones get them and nothing else. */
+export const publicName = (purpose: Purpose, mesh: string, kid = ''): string =>
   [purpose, mesh, kid].filter((part) => part !== '').join('-')
 
 /** The data of a secret row, opened. */
@@ -34,28 +42,34 @@ export function secretData(sealer: Sealer, row: Row): string {
   return sealed === undefined ? '' : sealer.open(sealed)
 }
 
+/** The text in a secret row: data of secrets is base64, as Kuma shows it. */
+export const secretText = (sealer: Sealer, row: Row): string =>
+  Buffer.from(secretData(sealer, row), 'base64').toString('utf8')
+
 /** Keys kept as rows: made when first needed, sealed at rest. */
 export function createKeySource(deps: Deps): KeySource {
+  const { store } = deps
   const making = new Map<string, Promise<string>>()
-  const opened = new Map<string, string>()
+  /** Private keys by what they lie sealed as. Limit: one for each purpose and mesh. */
+  const opened = new Map<string, { readonly sealed: unknown; readonly privateKey: string }>()
 
   async function make(purpose: Purpose, mesh: string): Promise<string> {
-    const key = signingKeyRow(deps.origin, purpose, mesh)
+    const kid = String(firstSerial)
+    const name = `${signingKeyPrefix(purpose, mesh)}${kid}`
     const privateKey = await createSigningKey()
-    const spec: TokenKeySpec = { purpose, mesh, kid: serial, publicKey: publicKeyOf(privateKey) }
+    const spec: TokenKeySpec = { purpose, mesh, kid, publicKey: publicKeyOf(privateKey) }
     const outcome = await deps.commit({
       changes: [
         {
           op: 'put',
-          key,
+          key: { origin: deps.origin, kind: secretKind(purpose), mesh: purpose === 'dataplane' ? mesh : '', name },
           labels: {},
-          // Data of secrets is base64, as Kuma shows it.
           spec: { sealed: deps.sealer.seal(Buffer.from(privateKey).toString('base64')) },
           expect: { absent: true },
         },
         {
           op: 'put',
-          key: { origin: deps.origin, kind: 'TokenKey', mesh: '', name: publicKeyName(purpose, mesh, serial) },
+          key: { origin: deps.origin, kind: 'TokenKey', mesh: '', name: publicName(purpose, mesh, kid) },
           labels: {},
           spec: { ...spec },
         },
@@ -64,46 +78,60 @@ export function createKeySource(deps: Deps): KeySource {
       intent: `token signing key of ${purpose}${mesh ? ` ${mesh}` : ''}`,
     })
     if (outcome.ok) return privateKey
-    return (await read(purpose, mesh)) ?? privateKey
+    return (await newest(purpose, mesh))?.privateKey ?? privateKey
   }
 
-  async function read(purpose: Purpose, mesh: string): Promise<string | undefined> {
-    const key = signingKeyRow(deps.origin, purpose, mesh)
-    const cached = opened.get(key.name)
-    if (cached) return cached
-    const row = (await deps.store.get(key))?.row
-    if (!row) return undefined
-    const privateKey = Buffer.from(secretData(deps.sealer, row), 'base64').toString('utf8')
-    opened.set(key.name, privateKey)
-    return privateKey
+  /** The signing key with the highest serial: a rotation is a secret with a higher one. */
+  async function newest(purpose: Purpose, mesh: string) {
+    const { origin } = deps
+    const place = { kind: secretKind(purpose), origin, mesh: purpose === 'dataplane' ? mesh : '' }
+    const { revision } = await store.head()
+    const rows = (await store.scan(place, { at: revision })).flatMap((row) => {
+      const found = signingKeyOf(row.key)
+      return found?.purpose === purpose ? [{ row, kid: found.kid }] : []
+    })
+    const last = rows.sort((a, b) => Number(a.kid) - Number(b.kid)).at(-1)
+    if (!last) return undefined
+    const { sealed } = last.row.spec
+    const slot = publicName(purpose, mesh)
+    const known = opened.get(slot)
+    if (known && known.sealed === sealed) return { kid: last.kid, privateKey: known.privateKey }
+    const privateKey = secretText(deps.sealer, last.row)
+    opened.set(slot, { sealed, privateKey })
+    return { kid: last.kid, privateKey }
   }
 
   return {
     async signingKey(purpose, mesh) {
       if (!deps.owns(purpose)) return undefined
-      const existing = await read(purpose, mesh)
-      if (existing) return { kid: serial, privateKey: existing }
-      const slot = `${purpose}/${mesh}`
+      const existing = await newest(purpose, mesh)
+      if (existing) return existing
+      const slot = publicName(purpose, mesh)
       const pending = making.get(slot) ?? make(purpose, mesh)
       making.set(slot, pending)
       try {
-        return { kid: serial, privateKey: await pending }
+        return { kid: String(firstSerial), privateKey: await pending }
       } finally {
         making.delete(slot)
       }
     },
     async publicKey(purpose, mesh, kid) {
       for (const origin of new Set([deps.origin, 'global'])) {
-        const version = await deps.store.get({
-          origin,
-          kind: 'TokenKey',
-          mesh: '',
-          name: publicKeyName(purpose, mesh, kid),
-        })
-        // Rows of this kind hold what `make` wrote.
-        if (version?.row) return (version.row.spec as TokenKeySpec).publicKey
+        const key = { origin, kind: 'TokenKey', mesh: '', name: publicName(purpose, mesh, kid) }
+        // Rows of this kind hold what `make` or the keeper wrote.
+        const spec = (await store.get(key))?.row?.spec as TokenKeySpec | undefined
+        if (spec?.purpose === purpose && spec.mesh === mesh) return spec.publicKey
       }
       return undefined
+    },
+    async isRevoked(purpose, mesh, id) {
+      for (const origin of new Set([deps.origin, 'global'])) {
+        const key = { origin, kind: 'TokenRevocation', mesh: '', name: publicName(purpose, mesh) }
+        // Rows of this kind hold what the keeper wrote.
+        const spec = (await store.get(key))?.row?.spec as TokenRevocationSpec | undefined
+        if (spec?.ids.includes(id)) return true
+      }
+      return false
     },
   }
 }

@@ -4,7 +4,7 @@ import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import { err, messageOf, ok } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
-import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
+import { decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
 
 /** The three kinds of token, in Kuma's form: RS256, `kid` is the serial of the signing key. */
 export type Purpose = 'user' | 'zone' | 'dataplane'
@@ -14,6 +14,8 @@ export interface KeySource {
   /** PEM (PKCS #8) of the newest signing key with its serial; undefined where tokens cannot be issued. */
   signingKey(purpose: Purpose, mesh: string): Promise<{ readonly kid: string; readonly privateKey: string } | undefined>
   publicKey(purpose: Purpose, mesh: string, kid: string): Promise<string | undefined>
+  /** Whether the list of revocations has a token, by its `jti`. */
+  isRevoked(purpose: Purpose, mesh: string, id: string): Promise<boolean>
 }
 
 export interface UserClaims {
@@ -47,7 +49,22 @@ export interface Tokens {
   /** A signed token, or undefined where this plane holds no signing key. `validForMs` from now on. */
   issue(purpose: Purpose, mesh: string, claims: JsonObject, validForMs: number): Promise<string | undefined>
   /** The claims of a token that is ours, in time, and of this purpose; else a reason for people. */
-  verify(purpose: Purpose, mesh: string, token: string): Promise<Result<JsonObject, string>>
+  verify(
+    purpose: Purpose,
+    mesh: string,
+    token: string,
+    options?: { /** Judges all but the time: for what was let in while it counted. */ readonly evenExpired: boolean },
+  ): Promise<Result<JsonObject, string>>
+}
+
+/** When a token ends, read without checking it; undefined where it does not say. */
+export function tokenEndsAtMs(token: string): number | undefined {
+  try {
+    const { exp } = decodeJwt(token)
+    return exp === undefined ? undefined : exp * 1000
+  } catch {
+    return undefined
+  }
 }
 
 const unknownKey = 'there is no'
@@ -70,17 +87,21 @@ export function createTokens(deps: { readonly clock: Clock }, keys: KeySource): 
         .setJti(randomUUID())
         .sign(createPrivateKey(key.privateKey))
     },
-    async verify(purpose, mesh, token) {
+    async verify(purpose, mesh, token, options) {
       try {
         const { kid, alg } = decodeProtectedHeader(token)
         if (alg !== 'RS256') return err(`the token is signed with ${alg}, expected RS256`)
         const publicKey = await keys.publicKey(purpose, mesh, kid ?? '')
         if (!publicKey)
           return err(`${unknownKey} ${purpose} token signing key with serial ${kid}${mesh ? ` in mesh ${mesh}` : ''}`)
+        const nowMs = deps.clock.wallMs()
+        const endsAtMs = options?.evenExpired ? tokenEndsAtMs(token) : undefined
+        const atMs = endsAtMs === undefined ? nowMs : Math.min(nowMs, endsAtMs - 1_000)
         const { payload } = await jwtVerify(token, createPublicKey(publicKey), {
           algorithms: ['RS256'],
-          currentDate: new Date(deps.clock.wallMs()),
+          currentDate: new Date(atMs),
         })
+        if (await keys.isRevoked(purpose, mesh, payload.jti ?? '')) return err('the token was revoked')
         // A verified payload was parsed from JSON.
         return ok(payload as JsonObject)
       } catch (thrown) {

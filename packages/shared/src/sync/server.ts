@@ -25,12 +25,19 @@ import { creditWindowBytes, type Derive, type ServedStatus, type Session, startS
 import { createSharedReads } from './shared-reads.ts'
 import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
 
+/** Who has called, by what was shown. */
+export interface Admitted {
+  readonly zone: string
+  /** Says, once, when what was shown counts no more, with a reason for the one who showed it. */
+  readonly watch?: (end: (reason: string) => void) => Disposable
+}
+
 export interface SyncServerDeps {
   readonly store: Store
   readonly clock: Clock
   readonly log: Log
   /** Which zone a token stands for; or why it stands for none, in words for the one who showed it. */
-  readonly authenticate: (token: string) => Promise<Result<{ readonly zone: string }, string>>
+  readonly authenticate: (token: string) => Promise<Result<Admitted, string>>
   readonly rules: SightRules
   readonly derive?: Derive
   readonly onStatus?: (status: ZoneStatus) => void
@@ -182,7 +189,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     return [globalOrigin, ...(reason === 'diverged' ? zones.filter(isComplete) : zones)]
   }
 
-  async function admitZone(zone: string, channel: Channel, hello: Hello): Promise<void> {
+  async function admitZone({ zone, watch }: Admitted, channel: Channel, hello: Hello): Promise<void> {
     const refusal = refusalOf(holderByZone.get(zone), hello)
     if (refusal || closing) {
       const goodbye: Goodbye = refusal ?? { code: 'shutdown', reason: 'this control plane is stopping' }
@@ -247,14 +254,17 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     const stored = counts ? (hello.position?.revision ?? 0) : 0
     board.connected(zone, epoch, hello, stored)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
+    const watching = watch?.((reason) => session.end('refused', reason))
     void session.done.then((end) => {
+      watching?.[Symbol.dispose]()
       if (holderByZone.get(zone) === holder) holderByZone.delete(zone)
       board.ended(zone, end)
       log.info({ zone, epoch, code: end.goodbye?.code }, `the session of a zone ended: ${end.reason}`)
     })
   }
 
-  async function meet(zone: string, channel: Channel): Promise<void> {
+  async function meet(admitted: Admitted, channel: Channel): Promise<void> {
+    const { zone } = admitted
     using place = handshakes.enter(zone)
     if (!place) return leave(channel, { code: 'failed', reason: 'too many sessions of this zone wait for a welcome' })
     const first = await firstMessage(clock, channel)
@@ -262,7 +272,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
       const reason = typeof first === 'string' ? first : `expected hello as the first frame, found ${first.type}`
       return leave(channel, { code: 'protocol', reason })
     }
-    const turn = (turnByZone.get(zone) ?? Promise.resolve()).then(() => admitZone(zone, channel, first.hello))
+    const turn = (turnByZone.get(zone) ?? Promise.resolve()).then(() => admitZone(admitted, channel, first.hello))
     const settled = turn.catch((cause: unknown) => {
       log.error({ zone, err: cause }, 'cannot open a session')
       leave(channel, { code: 'failed', reason: messageOf(cause) })
@@ -273,7 +283,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
 
   const onCall: OnCall = (caller, accept, refuse) => {
     void authenticated(deps, caller.token).then((result) => {
-      if (result.ok) return meet(result.value.zone, accept())
+      if (result.ok) return meet(result.value, accept())
       log.warn({ address: caller.address }, `refused a caller: ${result.error}`)
       return refuse(result.error)
     })
@@ -308,10 +318,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   }
 }
 
-async function authenticated(
-  deps: SyncServerDeps,
-  token: string | undefined,
-): Promise<Result<{ readonly zone: string }, string>> {
+async function authenticated(deps: SyncServerDeps, token: string | undefined): Promise<Result<Admitted, string>> {
   if (!token) return { ok: false, error: 'expected a zone token in "authorization", found none' }
   try {
     const result = await deps.authenticate(token)

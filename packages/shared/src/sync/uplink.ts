@@ -81,6 +81,8 @@ export interface Uplink extends AsyncDisposable {
   readonly state: Latest<UplinkState>
   /** An operator lets through what is held. False when nothing is, or something else than was meant. */
   release(hold?: string): boolean
+  /** Goes on in a new session at once: the dialer has something newer to show. */
+  redial(reason: string): void
 }
 
 /** True only if a word of the global that is not older than the lease says that there is nothing newer. */
@@ -125,6 +127,8 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   let accepted = options.acceptGlobalStore
   /** A new incarnation was begun by this process: once is enough, even if a session is cut before the global has it. */
   let begun = false
+  /** The session, or the wait for one, was ended for a new one. */
+  let moving = false
   /** Ends the wait for the next try. */
   let hurry: (() => void) | undefined
   /** Further than what the store would tell, when the last rounds had no rows. */
@@ -307,6 +311,12 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       if (stop.signal.aborted) break
       failures = outcome.wasConnected ? 0 : failures + 1
       if (!outcome.wasConnected) options.dialer.forget()
+      if (moving && outcome.wasConnected) {
+        moving = false
+        change({ phase: 'connecting', reason: outcome.reason, epoch: undefined })
+        continue
+      }
+      moving = false
       const waitMs = backOffMs(deps.random.fraction(), failures, outcome.refused)
       const again = state.value.reason === outcome.reason && !outcome.wasConnected
       change({ phase: outcome.refused ? 'refused' : 'waiting', reason: outcome.reason, epoch: undefined })
@@ -328,6 +338,11 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   return {
     state,
     release,
+    redial(reason) {
+      moving = session !== undefined
+      session?.end('shutdown', reason)
+      hurry?.()
+    },
     async [Symbol.asyncDispose]() {
       stop.abort()
       await running

@@ -37,6 +37,9 @@ function checkDataplane(
   return ok(undefined)
 }
 
+/** The token itself, without the word that may stand before it. */
+export const bareToken = (token: string | undefined): string => token?.replace(/^Bearer\s+/i, '').trim() ?? ''
+
 /** Checks the token of a proxy: a dataplane token for a Dataplane, a zone token with the right scope for a zone proxy. */
 export async function authenticateProxy(
   deps: { readonly tokens: Tokens; readonly zone: string },
@@ -44,7 +47,7 @@ export async function authenticateProxy(
   proxy: ProxyIdentity,
   spec: DataplaneSpec | undefined,
 ): Promise<Result<void, string>> {
-  const bare = token?.replace(/^Bearer\s+/i, '').trim()
+  const bare = bareToken(token)
   if (!bare) return err('a token is needed, found none')
   if (proxy.type === 'dataplane') {
     const claims = await deps.tokens.verify('dataplane', proxy.mesh, bare)

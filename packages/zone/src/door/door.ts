@@ -5,6 +5,7 @@ import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '@zonemesh/
 import { completeSpec } from '@zonemesh/plane/api/resources.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
 import { isUnknownKey, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
+import type { TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { err, type JsonObject, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -19,7 +20,7 @@ import type { ProxyStatus } from '../status/proxies.ts'
 import type { BootstrapDeps } from '../xds/bootstrap-http.ts'
 import type { BootstrapRefusal, BootstrapSubject } from '../xds/bootstrap-request.ts'
 import type { ProxyIdentity, ProxyType, XdsDeps } from '../xds/contract.ts'
-import { authenticateProxy } from './authenticate.ts'
+import { authenticateProxy, bareToken } from './authenticate.ts'
 
 interface Deps {
   readonly store: Store
@@ -27,6 +28,7 @@ interface Deps {
   readonly role: 'zone' | 'standalone'
   readonly sealer: Sealer
   readonly tokens: Tokens
+  readonly watch: Pick<TokenWatch, 'hold'>
   readonly engine: Engine
   readonly leases: Leases
   readonly nameFeeds: NameFeeds
@@ -174,6 +176,13 @@ export function createDoor(deps: Deps): XdsDeps {
     bootstrap,
     async authenticate(token, proxy, resource) {
       return authenticateProxy(deps, token, proxy, await specOf(proxy, resource))
+    },
+    holdToken(token, proxy, end) {
+      const who = keyText(proxyKey(zone, proxy))
+      const purpose = proxy.type === 'dataplane' ? 'dataplane' : 'zone'
+      // As in Kuma, a token is for coming in: its end takes nobody's traffic away, its revocation does.
+      const held = { purpose, mesh: proxy.mesh, token: bareToken(token), who, endsOnExpiry: false } as const
+      return deps.watch.hold(held, end)
     },
     async opened(stream) {
       const { proxy, resource } = stream

@@ -12,7 +12,7 @@ import { isProxyType } from '../xds/node.ts'
 import { type NamesFeed, type NamesTable, namesDifference } from './names-feed.ts'
 
 export type SessionCall = ServerDuplexStream<Buffer, Buffer>
-type SessionDeps = Pick<XdsDeps, 'log' | 'authenticate' | 'openNames' | 'draining' | 'envoyExited'>
+type SessionDeps = Pick<XdsDeps, 'log' | 'authenticate' | 'holdToken' | 'openNames' | 'draining' | 'envoyExited'>
 
 const namesPerMessage = 1_000
 
@@ -36,6 +36,10 @@ export async function runSession(deps: SessionDeps, call: SessionCall, admit: (p
     const allowed = await deps.authenticate(token, proxy, undefined)
     if (!allowed.ok) return refuse(call, status.UNAUTHENTICATED, allowed.error)
     admit(call.getPeer())
+    using _held = deps.holdToken(token, proxy, (reason) => {
+      refuse(call, status.UNAUTHENTICATED, reason)
+      ended.abort()
+    })
     await converse(deps, call, proxy, hello, messages, ended)
   } catch (error) {
     if (!ended.signal.aborted) refuse(call, status.INTERNAL, messageOf(error))

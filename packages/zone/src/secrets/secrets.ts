@@ -14,11 +14,12 @@ interface Deps {
 interface Entry {
   readonly resource: XdsResource
   readonly identity: WorkloadIdentity
-  readonly renewal: Disposable
 }
 
 /** When a certificate is made anew: after four fifths of its life, as Kuma does. */
 const renewAfter = 0.8
+/** Near the end of their authority certificates get ever shorter: they are not made more often than this. */
+const renewMinMs = 1_000
 const retryMs = 5_000
 const timerMsMax = 2 ** 31 - 1
 
@@ -29,31 +30,37 @@ const timerMsMax = 2 ** 31 - 1
 export function createSecrets(deps: Deps, changed: () => void) {
   const entries = new Map<string, Entry>()
   const making = new Set<string>()
+  let closed = false
+  /** The next try of each. */
+  const renewals = new Map<string, Disposable>()
 
-  function renewAt(key: string, need: SecretNeed & { type: 'identity' }, delayMs: number): Disposable {
-    return deps.clock.after(Math.min(timerMsMax, Math.max(0, delayMs)), () => void make(key, need))
+  function renewAt(key: string, need: SecretNeed & { type: 'identity' }, delayMs: number): void {
+    renewals.get(key)?.[Symbol.dispose]()
+    const renewal = deps.clock.after(Math.min(timerMsMax, Math.max(renewMinMs, delayMs)), () => void make(key, need))
+    renewals.set(key, renewal)
+  }
+
+  function drop(key: string): void {
+    renewals.get(key)?.[Symbol.dispose]()
+    renewals.delete(key)
+    entries.delete(key)
   }
 
   async function make(key: string, need: SecretNeed & { type: 'identity' }): Promise<void> {
-    if (making.has(key)) return
+    if (making.has(key) || closed) return
     making.add(key)
     try {
       const identity = await deps.holder.issue(need.mesh, need.services, need.tags)
-      if (!identity) return
-      entries.get(key)?.renewal[Symbol.dispose]()
-      const delayMs = (identity.notAfterMs - identity.issuedAtMs) * renewAfter
-      entries.set(key, {
-        identity,
-        resource: identitySecret(need.name, identity.certificate, identity.key),
-        renewal: renewAt(key, need, delayMs),
-      })
+      if (!identity || closed) return
+      renewAt(key, need, (identity.notAfterMs - identity.issuedAtMs) * renewAfter)
+      entries.set(key, { identity, resource: identitySecret(need.name, identity.certificate, identity.key) })
       changed()
     } catch (thrown) {
       deps.log.error(
         { mesh: need.mesh, services: need.services, reason: messageOf(thrown) },
         'cannot issue a workload certificate',
       )
-      renewAt(key, need, retryMs)
+      if (!closed) renewAt(key, need, retryMs)
     } finally {
       making.delete(key)
     }
@@ -79,14 +86,18 @@ export function createSecrets(deps: Deps, changed: () => void) {
     },
     /** The authority of a mesh is another one: all its certificates are made anew. */
     forget(mesh: string): void {
-      for (const [key, entry] of entries) {
-        if (JSON.parse(key)[0] !== mesh) continue
-        entry.renewal[Symbol.dispose]()
-        entries.delete(key)
-      }
+      for (const key of [...renewals.keys(), ...entries.keys()]) if (JSON.parse(key)[0] === mesh) drop(key)
     },
+    /** The certificates there are, with whom each is for. */
+    identities: (): readonly { readonly who: string; readonly identity: WorkloadIdentity }[] =>
+      [...entries].map(([key, { identity }]) => {
+        // The form of `keyOf`.
+        const [mesh, services] = JSON.parse(key) as [string, readonly string[]]
+        return { who: `${services.join(', ')} in mesh ${mesh}`, identity }
+      }),
     close(): void {
-      for (const entry of entries.values()) entry.renewal[Symbol.dispose]()
+      closed = true
+      for (const key of [...renewals.keys()]) drop(key)
       entries.clear()
     },
   }

@@ -1,3 +1,4 @@
+import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { unservedFields } from '@zonemesh/plane/status/shown.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -22,6 +23,7 @@ interface Deps {
   readonly progress: Progress
   readonly leases: Leases
   readonly uplink: Uplink | undefined
+  readonly expiry: Pick<Expiry, 'report'>
   readonly role: 'zone' | 'standalone'
   readonly zone: string
 }
@@ -73,6 +75,7 @@ export function createZoneStatus(deps: Deps) {
           reason: one.reason,
           since: new Date(one.atMs).toISOString(),
         })),
+        expiring: await deps.expiry.report(),
         unserved: await unservedFields(deps.store),
       }
     },

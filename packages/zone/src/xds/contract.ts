@@ -51,6 +51,8 @@ export interface XdsDeps {
     proxy: ProxyIdentity,
     resource: JsonObject | undefined,
   ): Promise<Result<void, string>>
+  /** Watches the token of a proxy that was let in with it: `end` is called once, with the reason, when it is revoked. */
+  holdToken(token: string | undefined, proxy: ProxyIdentity, end: (reason: string) => void): Disposable
   /** Registers a proxy: its row is committed when this resolves, before its first table is asked for. The stream is its lease. */
   opened(stream: ProxyStream): Promise<Result<void, string>>
   /** The stream is gone. Called once for each `opened` that succeeded; never means that the row goes at once. */

@@ -68,6 +68,10 @@ export async function runStream(
     const allowed = await deps.authenticate(token, node.value.proxy, node.value.resource)
     if (!allowed.ok) return refuse(call, status.UNAUTHENTICATED, allowed.error)
     admit(call.getPeer())
+    using _held = deps.holdToken(token, node.value.proxy, (reason) => {
+      refuse(call, status.UNAUTHENTICATED, reason)
+      ended.abort()
+    })
     await runAdmitted(deps, shared, call, node.value, firstRequest, messages, ended)
   } catch (error) {
     if (ended.signal.aborted) return

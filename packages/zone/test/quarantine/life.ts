@@ -101,6 +101,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     progress,
     leases,
     uplink: undefined,
+    expiry: { report: async () => [] },
     role: 'zone',
     zone,
   })

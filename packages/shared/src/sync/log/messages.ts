@@ -87,6 +87,7 @@ export const goodbyeCodes = [
   'fenced',
   'held-by-another',
   'wrong-global',
+  'refused',
   'diverged',
   'protocol',
   'gap',

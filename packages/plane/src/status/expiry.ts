@@ -1,0 +1,124 @@
+import { X509Certificate } from 'node:crypto'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import { intermediateDays } from '../authority/owner.ts'
+import type { ServerTls } from '../authority/server-tls.ts'
+import type { TokenWatch } from '../tokens/watch.ts'
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
+/** Something that ends: a token, an authority, a certificate. */
+export interface Expiring {
+  readonly what: string
+  readonly who: string
+  readonly endsAtMs: number
+  /** How long before its end somebody is told. What is renewed by itself is told of only when the renewal has failed. */
+  readonly warnMs: number
+}
+
+/** What nobody renews by itself is told of a day ahead. */
+export const byHand = (what: string, who: string, endsAtMs: number): Expiring => ({
+  what,
+  who,
+  endsAtMs,
+  warnMs: dayMs,
+})
+
+/** An intermediate authority is renewed at half of its life: a zone whose has come that far has been alone for as long. */
+export const intermediate = (mesh: string, zone: string, endsAtMs: number): Expiring => ({
+  what: 'intermediate authority',
+  who: `mesh ${mesh} in zone ${zone}`,
+  endsAtMs,
+  // Both ends look once an hour.
+  warnMs: (intermediateDays / 2) * dayMs - 2 * hourMs,
+})
+
+/** A workload certificate is renewed at four fifths of its life. */
+export const workload = (who: string, { issuedAtMs, notAfterMs }: { issuedAtMs: number; notAfterMs: number }) => ({
+  what: 'workload certificate',
+  who,
+  endsAtMs: notAfterMs,
+  warnMs: Math.min(dayMs, (notAfterMs - issuedAtMs) / 10),
+})
+
+export const endOf = (certificate: string): number => new Date(new X509Certificate(certificate).validTo).getTime()
+
+/** What every control plane shows on its ports, and the tokens that are in use there. */
+export const ofPlane = (tls: ServerTls, watch: TokenWatch, self: string): Expiring[] => [
+  byHand('server certificate', `${self}; a restart renews it`, endOf(tls.certificate)),
+  byHand('authority of the control plane', self, endOf(tls.authority)),
+  ...watch.live().map(({ purpose, who, endsAtMs }) => byHand(`${purpose} token`, who, endsAtMs)),
+]
+
+interface Deps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly sources: () => Promise<readonly Expiring[]>
+}
+
+const lookEveryMs = 60_000
+
+/** Tells ahead of time what is about to end: in the status, as figures, and in the log once per hour at most. */
+export function createExpiry({ clock, log, sources }: Deps) {
+  let known: readonly Expiring[] = []
+  let closed = false
+  const toldAtMs = new Map<string, number>()
+  let timer = clock.after(0, lookAgain)
+
+  const isDue = ({ endsAtMs, warnMs }: Expiring): boolean => endsAtMs - clock.wallMs() < warnMs
+
+  function lookAgain(): void {
+    look()
+      .catch((thrown: unknown) => log.warn({ reason: messageOf(thrown) }, 'cannot look what is about to end'))
+      .finally(() => {
+        if (!closed) timer = clock.after(lookEveryMs, lookAgain)
+      })
+  }
+
+  async function look(): Promise<readonly Expiring[]> {
+    known = [...(await sources())].sort((a, b) => a.endsAtMs - b.endsAtMs)
+    const due = known.filter(isDue)
+    const names = new Set(due.map(({ what, who }) => `${what} of ${who}`))
+    for (const name of toldAtMs.keys()) if (!names.has(name)) toldAtMs.delete(name)
+    for (const { what, who, endsAtMs } of due) {
+      const name = `${what} of ${who}`
+      const lastMs = toldAtMs.get(name)
+      if (lastMs !== undefined && clock.monotonicMs() - lastMs < hourMs) continue
+      toldAtMs.set(name, clock.monotonicMs())
+      const ends = new Date(endsAtMs).toISOString()
+      log.warn({ what, who, ends }, `the ${name} ${endsAtMs <= clock.wallMs() ? 'ended' : 'ends'} at ${ends}`)
+    }
+    return due
+  }
+
+  return {
+    /** What is about to end, or has ended while it is still in use: the soonest first. */
+    async report() {
+      return (await look()).map(({ what, who, endsAtMs }) => ({
+        what,
+        who,
+        ends: new Date(endsAtMs).toISOString(),
+        endsInMs: Math.round(endsAtMs - clock.wallMs()),
+      }))
+    },
+    /** Seconds to the end of the one of each sort that ends first, whether or not it is due. */
+    figures(): Record<string, number> {
+      const nowMs = clock.wallMs()
+      return Object.fromEntries(
+        known
+          .toReversed()
+          .map(({ what, endsAtMs }) => [
+            `zonemesh_expiry_seconds{what="${what}"}`,
+            Math.round((endsAtMs - nowMs) / 1000),
+          ]),
+      )
+    },
+    close(): void {
+      closed = true
+      timer[Symbol.dispose]()
+    },
+  }
+}
+export type Expiry = ReturnType<typeof createExpiry>

@@ -1,0 +1,106 @@
+import type { TokenRevocationSpec } from '@zonemesh/core/kinds/internal.ts'
+import { canonicalJson, type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import { keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Change, Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import type { Sealer } from '../authority/seal.ts'
+import { publicName, secretText, signingKeyOf } from './keys.ts'
+import { type Purpose, publicKeyOf } from './tokens.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly sealer: Sealer
+  readonly origin: string
+  readonly log: Log
+  readonly commit: (commit: Commit) => Promise<CommitOutcome>
+}
+
+/** The secrets that people write, and the rows that follow from them. */
+export const secretKinds = ['GlobalSecret', 'Secret'] as const
+export const publicTokenKinds = ['TokenKey', 'TokenRevocation'] as const
+
+/** Which tokens a secret revokes, by Kuma's names; a list for one mesh may stand in the mesh or be a GlobalSecret. */
+function revokes({ kind, mesh, name }: ResourceKey): { readonly purpose: Purpose; readonly mesh: string } | undefined {
+  const ofMesh = /^dataplane-token-revocations-(.+)$/.exec(name)?.[1]
+  if (ofMesh !== undefined && (kind === 'GlobalSecret' || mesh === ofMesh))
+    return { purpose: 'dataplane', mesh: ofMesh }
+  if (kind !== 'GlobalSecret') return undefined
+  const purpose = (['user', 'zone'] as const).find((one) => name === `${one}-token-revocations`)
+  return purpose && { purpose, mesh: '' }
+}
+
+/**
+ * Where signing keys and revocations live as secrets: keeps the rows that zones check tokens with in line with them. A key that is
+ * gone takes its public half with it, and every token that it has signed.
+ */
+export function createTokenKeeper({ store, sealer, origin, log, commit }: Deps) {
+  const publicKey = (kind: string, name: string): ResourceKey => ({ origin, kind, mesh: '', name })
+
+  /** What follows from one secret; a row without a spec stays as it is. */
+  function follows({ key }: Row, text: () => string): { readonly key: ResourceKey; spec?: JsonObject } | undefined {
+    const signing = signingKeyOf(key)
+    const revoked = revokes(key)
+    const target = signing
+      ? publicKey('TokenKey', publicName(signing.purpose, signing.mesh, signing.kid))
+      : revoked && publicKey('TokenRevocation', publicName(revoked.purpose, revoked.mesh))
+    if (!target) return undefined
+    try {
+      if (signing) return { key: target, spec: { ...signing, publicKey: publicKeyOf(text()) } }
+      const ids = text()
+        .split(/[\s,]+/)
+        .filter((id) => id !== '')
+      return { key: target, spec: { ...revoked, ids } }
+    } catch (thrown) {
+      log.error({ secret: keyText(key), reason: messageOf(thrown) }, 'a secret about tokens cannot be read')
+      return { key: target }
+    }
+  }
+
+  async function wanted(): Promise<Map<string, { readonly key: ResourceKey; readonly spec?: JsonObject }>> {
+    const found = new Map<string, { readonly key: ResourceKey; readonly spec?: JsonObject }>()
+    for (const kind of secretKinds) {
+      for (const row of await store.scan({ kind, origin })) {
+        const one = follows(row, () => secretText(sealer, row))
+        if (!one) continue
+        const former = found.get(keyText(one.key))
+        found.set(
+          keyText(one.key),
+          former?.spec && one.spec ? { key: one.key, spec: both(former.spec, one.spec) } : one,
+        )
+      }
+    }
+    return found
+  }
+
+  return {
+    async reconcile(): Promise<void> {
+      const rows = await wanted()
+      const changes: Change[] = []
+      for (const kind of publicTokenKinds) {
+        for (const { key, spec } of await store.scan({ kind, origin })) {
+          const next = rows.get(keyText(key))
+          rows.delete(keyText(key))
+          if (!next) changes.push({ op: 'delete', key })
+          else if (next.spec && canonicalJson(next.spec) !== canonicalJson(spec))
+            changes.push({ op: 'put', key, labels: {}, spec: next.spec })
+        }
+      }
+      for (const { key, spec } of rows.values()) if (spec) changes.push({ op: 'put', key, labels: {}, spec })
+      // A store takes at most 1,000 changes in one commit.
+      for (let at = 0; at < changes.length; at += 1_000) {
+        await commit({
+          changes: changes.slice(at, at + 1_000),
+          subject: 'mesh-system:control-plane',
+          intent: 'token keys and revocations follow their secrets',
+          declared: true,
+        })
+      }
+    },
+  }
+}
+
+/** Two secrets that revoke for one mesh. Rows of both hold lists. */
+const both = (a: JsonObject, b: JsonObject): JsonObject => {
+  const [first, second] = [a as TokenRevocationSpec, b as TokenRevocationSpec]
+  return { ...second, ids: [...new Set([...first.ids, ...second.ids])] }
+}

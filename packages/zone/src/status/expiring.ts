@@ -1,0 +1,36 @@
+import type { AuthorityCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
+import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
+import { byHand, type Expiring, endOf, intermediate, ofPlane, workload } from '@zonemesh/plane/status/expiry.ts'
+import { tokenEndsAtMs } from '@zonemesh/plane/tokens/tokens.ts'
+import type { TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { Secrets } from '../secrets/secrets.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly zone: string
+  readonly tls: ServerTls
+  readonly watch: TokenWatch
+  readonly secrets: Pick<Secrets, 'identities'>
+  /** The token that this zone shows to its global. */
+  readonly token: () => string | undefined
+}
+
+/** What ends in a zone: its own certificates and token, those of its proxies, and the authorities that these come from. */
+export async function expiringOf({ store, zone, tls, watch, secrets, token }: Deps): Promise<Expiring[]> {
+  const meshes = new Set((await store.scan({ kind: 'Mesh' })).map((row) => row.key.name))
+  const rows = (await store.scan({ kind: 'AuthorityCertificate' })).filter(
+    ({ key }) => key.name === zone && meshes.has(key.mesh),
+  )
+  const tokenEnd = tokenEndsAtMs(token() ?? '')
+  return [
+    ...ofPlane(tls, watch, `zone ${zone}`),
+    ...(tokenEnd === undefined ? [] : [byHand('zone token', `${zone}, which this zone joins with`, tokenEnd)]),
+    ...rows.flatMap(({ key, spec }) => {
+      // Rows of this kind hold what the authority's owner wrote.
+      const { notAfterMs, roots } = spec as AuthorityCertificateSpec
+      return [intermediate(key.mesh, zone, notAfterMs), byHand('root authority', `mesh ${key.mesh}`, endOf(roots))]
+    }),
+    ...secrets.identities().map(({ who, identity }) => workload(who, identity)),
+  ]
+}
