@@ -77,7 +77,7 @@ test('row 13: 2,000 policies go down and 2,000 proxies go up at once: all has ar
   expect(await epochs()).toEqual(before)
 })
 
-test('row 14: behind a burst of 2,000 changes in commits of 500, one change is served by every zone within a second of it', async () => {
+test('row 14: behind a burst of 2,000 changes in commits of 500, one change is stored by every zone within a second of it', async () => {
   const { globalAddress } = victim.demo
   const indexes = Array.from({ length: 2_000 }, (_, index) => 2_000 + index)
   const burst = commit(globalAddress, indexes.map(timeout), 'burst')

@@ -9,13 +9,13 @@ beforeAll(async () => {
 })
 afterAll(() => victim[Symbol.asyncDispose]())
 
-test('row 1: a zone is cut off under traffic and changes: both ends say so within 10 s, nothing fails, and 5 s later all is well', async () => {
+test('row 1: a zone is cut off under traffic and changes: both ends say so within 12 s, nothing fails, and 5 s later all is well', async () => {
   // Both ends have said so while it lasted, or the fault counts as one that did not bite.
   const verdict = await expectHeld(victim, [partition('east', 10_000, 'both')])
   expect(Math.max(...convergedMs(verdict))).toBeLessThan(5_000)
 })
 
-test('rows 2 and 7: one direction of a line is lost: the session ends within 10 s, and what arrives late from it changes nothing', async () => {
+test('rows 2 and 7: one direction of a line is lost: the end that hears nothing says so within 12 s, and what arrives late changes nothing', async () => {
   const verdict = await expectHeld(victim, [partition('east', 10_000, 'down'), partition('west', 10_000, 'up')])
   expect(Math.max(...convergedMs(verdict))).toBeLessThan(5_000)
 })
