@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { table } from '@zonemesh/cli/table.ts'
 
 /** One row of the result: what, how it was spread, and what is wanted. */
@@ -32,7 +34,7 @@ const shown = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 
 /** The table for people; rows over target are marked. */
-export function figureLines(figures: readonly Figure[]): string[] {
+function figureLines(figures: readonly Figure[]): string[] {
   const rows = figures.map((figure) => {
     const { p50, p90, p99, max } = columns(figure)
     const target = Object.entries(figure.target ?? {}).map(([key, value]) => `${key} ≤ ${value}`)
@@ -51,7 +53,7 @@ export function figureLines(figures: readonly Figure[]): string[] {
   return table(['FIGURE', 'UNIT', 'N', 'P50', 'P90', 'P99', 'MAX', 'TARGET', ''], rows)
 }
 
-export const figureJson = (figures: readonly Figure[]): object =>
+const figureJson = (figures: readonly Figure[]): object =>
   figures.map((figure) => ({
     name: figure.name,
     unit: figure.unit,
@@ -60,3 +62,22 @@ export const figureJson = (figures: readonly Figure[]): object =>
     target: figure.target ?? null,
     over: overTarget(figure),
   }))
+
+/** The file after `--out`, or this one of the folder for results. */
+export const outFile = (args: readonly string[], name: string): string =>
+  args.includes('--out') ? (args[args.indexOf('--out') + 1] ?? '') : join('bench-results', name)
+
+/** Prints the table, and writes everything as JSON. */
+export function writeFigures(
+  out: string,
+  result: {
+    readonly short: boolean
+    readonly counts: object
+    readonly figures: readonly Figure[]
+    readonly failures: readonly string[]
+  },
+): void {
+  for (const line of figureLines(result.figures)) process.stdout.write(`${line.trimEnd()}\n`)
+  mkdirSync(dirname(out), { recursive: true })
+  writeFileSync(out, `${JSON.stringify({ ...result, figures: figureJson(result.figures) }, null, 2)}\n`)
+}

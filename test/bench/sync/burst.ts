@@ -1,0 +1,57 @@
+import type { Figure } from '../figures.ts'
+import { routes, timeout } from './documents.ts'
+import type { BenchGlobal } from './global.ts'
+import type { BenchZone } from './zones.ts'
+
+const commitSize = 500
+const currentMs = 5_000
+const middleMs = 1_000
+
+/** Many changes at once, in commits one behind the other, and one small change by somebody else in the middle of them. */
+export async function bursts(
+  global: BenchGlobal,
+  zones: readonly BenchZone[],
+  options: { readonly changes: number; readonly rounds: number },
+): Promise<Figure[]> {
+  const { changes } = options
+  const samples = { written: [] as number[], current: [] as number[], middle: [] as number[] }
+  for (let round = 1; round <= options.rounds; round += 1) {
+    const startMs = performance.now()
+    let revision = 0
+    let middle: Promise<readonly number[]> | undefined
+    for (let at = 0; at < changes; at += commitSize) {
+      const writing = global.write(routes(at, Math.min(commitSize, changes - at), round))
+      if (at >= changes / 2) middle ??= oneChange(global, zones, round)
+      revision = await writing
+    }
+    samples.written.push(performance.now() - startMs)
+    const atMs = await Promise.all(zones.map((zone) => zone.untilCurrent(revision)))
+    samples.current.push(...atMs.map((at) => at - startMs))
+    samples.middle.push(...((await middle) ?? []))
+  }
+  const what = `burst of ${changes} changes in commits of ${commitSize}`
+  return [
+    { name: `${what}: all written, by one HTTP client`, unit: 'ms', samples: samples.written },
+    {
+      name: `${what}: first commit begun → each of ${zones.length} zones current`,
+      unit: 'ms',
+      samples: samples.current,
+      target: { max: currentMs },
+    },
+    {
+      name: 'one change in the middle of it → applied by each zone',
+      unit: 'ms',
+      samples: samples.middle,
+      target: { max: middleMs },
+    },
+  ]
+}
+
+/** How long one small change takes to each zone. */
+export async function oneChange(global: BenchGlobal, zones: readonly BenchZone[], value: number): Promise<number[]> {
+  const name = `change-${value}`
+  const applied = zones.map((zone) => zone.whenApplied(name))
+  const startMs = performance.now()
+  await global.write([timeout(name, 1 + (value % 50))])
+  return (await Promise.all(applied)).map((atMs) => atMs - startMs)
+}

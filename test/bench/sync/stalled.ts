@@ -1,0 +1,131 @@
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import { encodeMessage } from '@zonemesh/shared/sync/log/frames.ts'
+import { protocolVersion } from '@zonemesh/shared/sync/log/messages.ts'
+import { callGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import { pinnedAuthority } from '@zonemesh/shared/transport/pin.ts'
+import { type Figure, percentile } from '../figures.ts'
+import { oneChange } from './burst.ts'
+import { routes } from './documents.ts'
+import { type BenchGlobal, local } from './global.ts'
+import type { BenchZone } from './zones.ts'
+
+const slowerMax = 1.1
+const growthMibMax = 16
+const bookmarkEveryMs = 2_000
+
+/** A zone that allows itself everything, shows that it lives, and takes nothing off its line. */
+async function stall(global: BenchGlobal, name: string, token: string): Promise<AsyncDisposable> {
+  const address = `${local}:${global.syncPort}`
+  const pinned = await pinnedAuthority(address, global.pin, AbortSignal.timeout(5_000))
+  if (!pinned.ok) throw new Error(pinned.error.reason)
+  const channel = callGrpc({ address, path: syncPath, token, authorityPem: pinned.value })
+  const known = { protocol: protocolVersion, storeId: `store-of-${name}`, incarnation: 1, startedAtMs: Date.now() }
+  const names = { host: `${name}-host`, version: 'bench', replica: `${name}-${Date.now()}` }
+  const hello = { ...known, ...names, position: undefined, hasRows: false, creditBytes: 2 ** 40, uncovered: [] }
+  channel.send(encodeMessage({ type: 'hello', hello }))
+  // The welcome is read, and nothing after it.
+  await new Promise<void>((resolve) =>
+    channel.onMessage(() => {
+      channel.onMessage(undefined)
+      resolve()
+    }),
+  )
+  let sequence = 0
+  let timer: Disposable | undefined
+  const beat = () => {
+    sequence += 1
+    const counters = {
+      rowsReceived: 0,
+      rowsApplied: 0,
+      rowsRefused: 0,
+      bytesReceived: 0,
+      proxies: 0,
+      proxiesConnected: 0,
+    }
+    const told = { sent: 0, mark: 0, stored: 0, served: 0, holds: [], verdicts: [], silentProxies: [] }
+    channel.send(encodeMessage({ type: 'bookmark', bookmark: { sequence, ...told, counters } }, sequence))
+    timer = systemClock.after(bookmarkEveryMs, beat)
+  }
+  beat()
+  return {
+    async [Symbol.asyncDispose]() {
+      timer?.[Symbol.dispose]()
+      channel.cut('the measurement is over')
+      channel[Symbol.dispose]()
+      await channel.ended
+    },
+  }
+}
+
+/** Changes with and without a zone that does not read, in turns, so that both meet the same machine. */
+export async function besideAStalledZone(
+  global: BenchGlobal,
+  zones: readonly BenchZone[],
+  options: {
+    readonly name: string
+    readonly token: string
+    readonly blocks: number
+    readonly changesPerBlock: number
+    /** Routes that are rewritten past the stalled zone. */
+    readonly rewritten: number
+  },
+): Promise<Figure[]> {
+  const alone: number[] = []
+  const beside: number[] = []
+  let value = 1_000
+  const block = async (samples: number[]) => {
+    for (let index = 0; index < options.changesPerBlock; index += 1) {
+      value += 1
+      samples.push(...(await oneChange(global, zones, value)))
+    }
+  }
+  await block([])
+  for (let index = 0; index < options.blocks; index += 1) {
+    await block(alone)
+    await using _stalled = await stall(global, options.name, options.token)
+    await block(beside)
+  }
+  const ratio = percentile(beside, 0.99) / percentile(alone, 0.99)
+  return [
+    { name: 'one change → applied by each zone', unit: 'ms', samples: alone },
+    { name: 'the same beside a zone that does not read', unit: 'ms', samples: beside },
+    { name: 'p99 beside it : p99 alone', unit: 'ratio', samples: [ratio], target: { max: slowerMax } },
+    ...(await memory(global, zones, options)),
+  ]
+}
+
+const mib = 1024 * 1024
+
+/** What the global holds for it while everything is written anew, again and again. */
+async function memory(
+  global: BenchGlobal,
+  zones: readonly BenchZone[],
+  options: { readonly name: string; readonly token: string; readonly rewritten: number },
+): Promise<Figure[]> {
+  let round = 1_000
+  const rewrite = async () => {
+    round += 1
+    let revision = 0
+    for (let at = 0; at < options.rewritten; at += 500)
+      revision = await global.write(routes(at, Math.min(500, options.rewritten - at), round))
+    await Promise.all(zones.map((zone) => zone.untilCurrent(revision)))
+    return (await global.counted('process_resident_memory_bytes')) / mib
+  }
+  const before: number[] = []
+  const during: number[] = []
+  for (let index = 0; index < 3; index += 1) before.push(await rewrite())
+  await using _stalled = await stall(global, options.name, options.token)
+  for (let index = 0; index < 3; index += 1) during.push(await rewrite())
+  const name = `while ${options.rewritten} rows are written anew`
+  return [
+    { name: `memory of the global ${name}`, unit: 'MiB', samples: before },
+    { name: `memory of the global ${name} beside a zone that does not read`, unit: 'MiB', samples: during },
+    {
+      name: 'growth beside it',
+      unit: 'MiB',
+      samples: [Math.max(...during) - Math.max(...before)],
+      target: { max: growthMibMax },
+    },
+  ]
+}

@@ -1,0 +1,101 @@
+import type { Figure } from '../figures.ts'
+import { bursts } from './burst.ts'
+import { deadStreams } from './dead-stream.ts'
+import { routes } from './documents.ts'
+import { type BenchGlobal, startBenchGlobal } from './global.ts'
+import { herds } from './herd.ts'
+import { reconnects } from './reconnect.ts'
+import { besideAStalledZone } from './stalled.ts'
+import { startBenchZone } from './zones.ts'
+
+export const syncCounts = (short: boolean) =>
+  short
+    ? {
+        resources: 2_000,
+        reconnects: 10,
+        dead: 1,
+        burst: 2_000,
+        bursts: 1,
+        blocks: 2,
+        changes: 20,
+        herd: 100,
+        herds: 1,
+      }
+    : {
+        resources: 10_000,
+        reconnects: 50,
+        dead: 3,
+        burst: 10_000,
+        bursts: 3,
+        blocks: 6,
+        changes: 50,
+        herd: 500,
+        herds: 4,
+      }
+type Counts = ReturnType<typeof syncCounts>
+
+interface Run {
+  readonly folder: string
+  readonly counts: Counts
+  /** Of these alone, where only a part is wanted. */
+  readonly only: readonly string[]
+  readonly signal: AbortSignal
+  readonly say: (line: string) => void
+}
+
+const numbered = (name: string, count: number) => Array.from({ length: count }, (_unused, index) => `${name}-${index}`)
+
+/** The figures of sync: a real global in its own process, and zones without proxies in this one. */
+export async function measureSync(run: Run, found: (figures: readonly Figure[]) => void): Promise<void> {
+  const wants = (part: string) => run.only.length === 0 || run.only.includes(part)
+  if (['reconnect', 'dead', 'burst', 'stalled'].some(wants)) {
+    await using global = await startBenchGlobal(run.folder, 'global')
+    await ofTen(global, run, wants, found)
+  }
+  if (!wants('herd')) return
+  await using global = await startBenchGlobal(run.folder, 'global-of-many')
+  run.say(`${run.counts.herd} zones, and the global restarted …`)
+  await global.write(routes(0, 200, 0))
+  const tokens = await global.tokens(numbered('many', run.counts.herd))
+  found(await herds(global, { tokens, rounds: run.counts.herds }, run.say))
+}
+
+async function ofTen(
+  global: BenchGlobal,
+  { folder, counts, signal, say }: Run,
+  wants: (part: string) => boolean,
+  found: (figures: readonly Figure[]) => void,
+): Promise<void> {
+  const names = { zones: numbered('zone', 10), dead: numbered('dead', 10) }
+  const tokens = await global.tokens(['near', 'far', 'stalled', ...names.zones, ...names.dead])
+  const token = (name: string) => tokens.get(name) ?? ''
+  const tokensOf = (zones: readonly string[]) => new Map(zones.map((name) => [name, token(name)]))
+  say(`storing ${counts.resources} resources …`)
+  for (let at = 0; at < counts.resources; at += 500)
+    await global.write(routes(at, Math.min(500, counts.resources - at), 0))
+  if (wants('reconnect')) {
+    say('a zone reconnects …')
+    const options = { tokens, folder, count: counts.reconnects, stored: counts.resources }
+    found(await reconnects(global, options))
+  }
+  if (wants('dead')) {
+    say('lines die …')
+    found(await deadStreams(global, { tokens: tokensOf(names.dead), rounds: counts.dead }, signal))
+  }
+  if (!wants('burst') && !wants('stalled')) return
+  await using stack = new AsyncDisposableStack()
+  const zones = await Promise.all(
+    names.zones.map(async (name) => stack.use(await startBenchZone(global, { name, token: token(name), folder }))),
+  )
+  for (const zone of zones) await zone.untilCurrent(await global.revision())
+  if (wants('burst')) {
+    say('bursts …')
+    found(await bursts(global, zones, { changes: counts.burst, rounds: counts.bursts }))
+  }
+  if (wants('stalled')) {
+    say('a zone does not read …')
+    const stalled = { name: 'stalled', token: token('stalled') }
+    const options = { ...stalled, blocks: counts.blocks, changesPerBlock: counts.changes, rewritten: counts.burst }
+    found(await besideAStalledZone(global, zones, options))
+  }
+}

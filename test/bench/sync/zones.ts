@@ -1,0 +1,166 @@
+import { join } from 'node:path'
+import { sightRules } from '@zonemesh/plane/sight.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import { isCurrent, startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import type { Dialer } from '@zonemesh/shared/transport/transport.ts'
+import type { BenchGlobal } from './global.ts'
+import { local } from './global.ts'
+
+const env = { clock: systemClock, random: systemRandom, log: silentLog }
+const nothingServed = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
+
+/** What went over a zone's channels since it was set to nothing: the messages of sync, without HTTP/2 and TLS. */
+export interface Traffic {
+  bytes: number
+  frames: number
+  dialledAtMs: number
+  /** The peer was reached: its certificate was read, or was known. */
+  reachedAtMs: number
+  firstHeardAtMs: number
+}
+
+const noTraffic = (): Traffic => ({
+  bytes: 0,
+  frames: 0,
+  dialledAtMs: Number.NaN,
+  reachedAtMs: Number.NaN,
+  firstHeardAtMs: Number.NaN,
+})
+
+/** A zone without proxies: its store and its uplink, in this process. */
+export interface BenchZone extends AsyncDisposable {
+  readonly name: string
+  readonly store: Store
+  traffic(): Traffic
+  /** Ends the session and begins one in a new uplink, as after a restart; the store stays. */
+  again(): Promise<void>
+  /** When the zone had this revision of the global, and could say that there was nothing newer. */
+  untilCurrent(revision: number): Promise<number>
+  /** When the zone had no session any more. */
+  untilLost(): Promise<number>
+  /** When a row of this name is in the store. Set up before it is written. */
+  whenApplied(name: string): Promise<number>
+}
+
+const limitMs = 60_000
+
+export async function startBenchZone(
+  global: Pick<BenchGlobal, 'pin' | 'syncPort'>,
+  options: {
+    readonly name: string
+    readonly token: string
+    /** A store in a file of this folder, or in memory. */
+    readonly folder?: string
+    readonly port?: number
+  },
+): Promise<BenchZone> {
+  const { name, folder } = options
+  const store = folder ? await openSqliteStore(env, { path: join(folder, `${name}.db`) }) : createMemoryStore(env)
+  let traffic = noTraffic()
+  const dialer = counted(
+    dialGrpc({
+      address: `${local}:${options.port ?? global.syncPort}`,
+      path: syncPath,
+      token: options.token,
+      pinSha256Hex: global.pin,
+    }),
+    () => traffic,
+  )
+  const waiting = new Map<string, (atMs: number) => void>()
+
+  const start = (): Uplink =>
+    startUplink(
+      {
+        ...env,
+        store,
+        rules: sightRules,
+        served: createLatest(nothingServed),
+        onApplied({ written }) {
+          const nowMs = performance.now()
+          if (waiting.size > 0) for (const { key } of written) waiting.get(key.name)?.(nowMs)
+        },
+      },
+      { dialer, zone: name, version: 'bench', hostname: `${name}-host` },
+    )
+  let uplink = start()
+
+  async function until(what: string, holds: (state: Uplink['state']['value']) => boolean): Promise<number> {
+    const signal = AbortSignal.timeout(limitMs)
+    for await (const state of uplink.state.watch(signal)) if (holds(state)) return performance.now()
+    throw new Error(`${name}: ${what}: not within ${limitMs} ms; ${JSON.stringify(uplink.state.value)}`)
+  }
+
+  return {
+    name,
+    store,
+    traffic: () => traffic,
+    async again() {
+      await uplink[Symbol.asyncDispose]()
+      traffic = noTraffic()
+      uplink = start()
+    },
+    untilCurrent: (revision) =>
+      until(
+        `current at ${revision}`,
+        (state) => isCurrent(state, performance.now()) && (state.position?.revision ?? 0) >= revision,
+      ),
+    untilLost: () => until('lost', ({ phase }) => phase !== 'connected'),
+    whenApplied: (row) =>
+      new Promise((resolve) => {
+        waiting.set(row, (atMs) => {
+          waiting.delete(row)
+          resolve(atMs)
+        })
+      }),
+    async [Symbol.asyncDispose]() {
+      await uplink[Symbol.asyncDispose]()
+      await store.close()
+    },
+  }
+}
+
+/** The same dialer; what goes over its channels is counted. */
+function counted(dialer: Dialer, traffic: () => Traffic): Dialer {
+  const add = (bytes: number) => {
+    traffic().bytes += bytes
+    traffic().frames += 1
+  }
+  return {
+    forget: () => dialer.forget(),
+    async dial(signal) {
+      traffic().dialledAtMs = performance.now()
+      const dialled = await dialer.dial(signal)
+      if (!dialled.ok) return dialled
+      const channel = dialled.value
+      traffic().reachedAtMs = performance.now()
+      return {
+        ok: true,
+        value: {
+          ...channel,
+          send(bytes) {
+            add(bytes.length)
+            return channel.send(bytes)
+          },
+          onMessage(listener) {
+            channel.onMessage(
+              listener &&
+                ((bytes) => {
+                  add(bytes.length)
+                  if (Number.isNaN(traffic().firstHeardAtMs)) traffic().firstHeardAtMs = performance.now()
+                  listener(bytes)
+                }),
+            )
+          },
+        },
+      }
+    },
+  }
+}
