@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { createMemoryContents, createMemoryStore, type MemoryContents } from '@zonemesh/shared/store/memory.ts'
 import type { Commit, CommitOutcome, Position, Store, Version } from '@zonemesh/shared/store/store.ts'
 import type { Sabotage } from './sabotage.ts'
@@ -100,7 +101,7 @@ export function openDisk(
       const group = waiting
       waiting = []
       if (disk.isDown) {
-        for (const entry of group) entry.reject(new Error('the store does not answer'))
+        for (const entry of group) entry.reject(new StoreUnavailableError('the store does not answer'))
         continue
       }
       // Handed over in one turn: they share a transaction.
@@ -146,7 +147,7 @@ export function openDisk(
 
   /** Nothing that a dead process waits for ever comes. */
   const while_ = async <T>(task: () => Promise<T>): Promise<T> => {
-    if (disk.isDown) throw new Error('the store does not answer')
+    if (disk.isDown) throw new StoreUnavailableError('the store does not answer')
     const value = await task()
     return process.isAlive() ? value : never
   }

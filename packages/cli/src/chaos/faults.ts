@@ -72,13 +72,11 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
         const told = recorder
           .global(fromMs, healedAtMs + 2_000)
           .find(({ zones }) => zones.some((one) => one.zone === zone && !one.connected))
-        // Who is not heard by the other end learns it from that one, which may not get through before the fault is over.
-        if (closed.includes('down') || lost)
-          book.expect(
-            lost !== undefined,
-            `zone ${zone} said it is not connected after ${seconds((lost?.atMs ?? 0) - fromMs)} (${lost?.reason})`,
-            `zone ${zone} never said that it is not connected`,
-          )
+        book.expect(
+          lost !== undefined,
+          `zone ${zone} said it is not connected after ${seconds((lost?.atMs ?? 0) - fromMs)} (${lost?.reason})`,
+          `zone ${zone} never said that it is not connected`,
+        )
         book.expect(
           told !== undefined,
           `the global said so after ${seconds((told?.atMs ?? 0) - fromMs)}`,

@@ -50,6 +50,7 @@ export function openSqliteFile(deps: { readonly clock: Clock; readonly random: R
     database.exec('PRAGMA journal_mode = WAL')
     database.exec('PRAGMA synchronous = FULL')
     database.exec('BEGIN IMMEDIATE')
+    requireSound(database, path)
     prepareSchema(deps, database, path)
     database.exec('COMMIT')
     return database
@@ -58,6 +59,13 @@ export function openSqliteFile(deps: { readonly clock: Clock; readonly random: R
     if (cause instanceof StoreOpenError) throw cause
     throw new StoreOpenError(sentence(path, cause), { cause })
   }
+}
+
+/** A page that is not what it should be must not be found later, by whoever reads it first. */
+function requireSound(database: DatabaseSync, path: string): void {
+  const found = String(database.prepare('PRAGMA quick_check(1)').get()?.['quick_check'])
+  if (found !== 'ok')
+    throw new StoreOpenError(`cannot open store ${path}: expected a sound database, found it damaged (${found})`)
 }
 
 /** The journal files get the mode of the database. */

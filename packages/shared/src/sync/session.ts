@@ -1,7 +1,8 @@
 import { messageOf } from '../base/base.ts'
-import type { Clock } from '../env/clock.ts'
+import { type Clock, delay } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
+import { StoreUnavailableError } from '../store/errors.ts'
 import type { Change, Position, Store, Version } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
 import { decodeFrame, encodeMessage, encodeRow } from './log/frames.ts'
@@ -128,6 +129,7 @@ export interface Session {
 export const creditWindowBytes = 4 * 1024 * 1024
 const creditStepBytes = 32 * 1024
 const idleMarkMs = 40
+const storeRetryMs = 1_000
 /** Wake-ups are hints: without one, the log is looked at as often as this. */
 const slowPollMs = 30_000
 
@@ -145,6 +147,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const done = Promise.withResolvers<SessionEnd>()
   const underway = new Set<Promise<void>>()
   const count = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0 }
+  const over = new AbortController()
   let ending: SessionEnd | undefined
   let creditOwed = 0
   let { positionCounts } = options
@@ -166,6 +169,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function finish(end: SessionEnd): void {
     if (ending) return
     ending = end
+    over.abort()
     listening[Symbol.dispose]()
     poll[Symbol.dispose]()
     pulse[Symbol.dispose]()
@@ -199,10 +203,24 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     idleMark = undefined
   }
 
+  /** A database that is away for a while ends no session: what it was asked is asked again. */
+  async function patiently<T>(task: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await task()
+      } catch (cause) {
+        if (!(cause instanceof StoreUnavailableError) || ending) throw cause
+        log.debug({ peer, reason: cause.message }, 'a session waits for the store')
+        await delay(clock, storeRetryMs, over.signal)
+      }
+    }
+  }
+
   /** Runs an effect that takes time. A failure of it ends the session; the next one resumes by position. */
   function run(task: Promise<void>): void {
     const guarded = task
       .catch((cause: unknown) => {
+        if (ending) return
         log.warn({ peer, err: cause }, 'a sync session failed')
         end('failed', messageOf(cause))
       })
@@ -214,7 +232,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     if (ending) return
     for (const effect of outboundStep(outbound, event, outboundDeps)) {
       // Nothing more is read for a peer that does not keep up.
-      if (effect.type !== 'send') run(channel.drained().then(() => read(effect).then(outward)))
+      if (effect.type !== 'send') run(channel.drained().then(() => patiently(() => read(effect)).then(outward)))
       else sendRows(effect)
     }
   }
@@ -252,9 +270,9 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case 'goodbye':
         return void end(effect.code, effect.reason)
       case 'list':
-        return void run(list(effect.origins).then(inward))
+        return void run(patiently(() => list(effect.origins)).then(inward))
       case 'apply':
-        return void run(apply(effect))
+        return void run(patiently(() => apply(effect)))
     }
   }
 

@@ -30,6 +30,8 @@ export const defaultConnectionLimits: ConnectionLimits = {
 export interface ConnectionGuard extends Disposable {
   /** The connection from this peer has shown who it is. */
   admit(peer: string): void
+  /** Resets the connection from this peer: it hears of it even if what was sent before lies in buffers for ever. */
+  cut(peer: string): void
   /** Open connections, and those of them that are not admitted. */
   counts(): { readonly open: number; readonly pending: number }
 }
@@ -54,7 +56,7 @@ export function guardConnections(
   limits: ConnectionLimits = defaultConnectionLimits,
   clock: Clock = systemClock,
 ): ConnectionGuard {
-  const open = new Set<Socket>()
+  const open = new Map<string, Socket>()
   /** The oldest first. */
   const pending = new Map<string, Pending>()
   const pendingByAddress = new Map<string, number>()
@@ -91,11 +93,11 @@ export function guardConnections(
     const isFull = (same >= limits.pendingPerAddressMax && !makeRoom(address)) || pendingIsFull()
     if (address === '' || open.size >= limits.connectionsMax || isFull) return void socket.destroy()
     const peer = peerOf(socket)
-    open.add(socket)
+    open.set(peer, socket)
     pending.set(peer, { address, socket, sinceMs: clock.monotonicMs() })
     pendingByAddress.set(address, (pendingByAddress.get(address) ?? 0) + 1)
     socket.on('close', () => {
-      open.delete(socket)
+      if (open.get(peer) === socket) open.delete(peer)
       if (pending.get(peer)?.socket === socket) settle(peer)
     })
     socket.on('error', () => socket.destroy())
@@ -132,11 +134,12 @@ export function guardConnections(
   server.on('connection', connected)
   return {
     admit: settle,
+    cut: (peer) => void open.get(peer)?.resetAndDestroy(),
     counts: () => ({ open: open.size, pending: pending.size }),
     [Symbol.dispose]() {
       look?.[Symbol.dispose]()
       server.off('connection', connected)
-      for (const socket of open) socket.destroy()
+      for (const socket of open.values()) socket.destroy()
     },
   }
 }

@@ -63,7 +63,8 @@ export const listenGrpc =
       const token = typeof header === 'string' ? header.replace(/^Bearer /i, '') : undefined
       const accept = () => {
         guard.admit(call.getPeer())
-        return channelOver(call, (cause) => ({ refused: false, reason: cause.message }))
+        const cut = () => guard.cut(call.getPeer())
+        return channelOver(call, (cause) => ({ refused: false, reason: cause.message }), cut)
       }
       const refuse = (reason: string) => void call.emit('error', { code: status.UNAUTHENTICATED, details: reason })
       onCall({ address: call.getPeer(), token }, accept, refuse)

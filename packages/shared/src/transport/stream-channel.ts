@@ -15,8 +15,11 @@ interface DuplexCall {
 /** What may lie here while nobody listens: one frame of the handshake and the first credit. Above it nothing more is read. */
 const earlyBytesMax = 4 * 1024 * 1024
 
-/** A channel over one gRPC call. `endOf` says what an error of this end means. */
-export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEnd): Channel {
+/**
+ * A channel over one gRPC call. `endOf` says what an error of this end means. `reset`: the end that was called has no other way
+ * to be heard at once, because the end of a stream waits behind what the other one does not take.
+ */
+export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEnd, reset?: () => void): Channel {
   let listener: ((bytes: Uint8Array) => void) | undefined
   const early: Uint8Array[] = []
   let earlyBytes = 0
@@ -67,6 +70,7 @@ export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEn
     cut(reason) {
       if (!open) return
       if (call.cancel) call.cancel()
+      else if (reset) reset()
       else call.end()
       finish({ refused: false, reason })
     },
