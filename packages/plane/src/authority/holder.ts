@@ -35,6 +35,8 @@ interface Authority {
 
 const dayMs = 86_400_000
 
+const wholeSeconds = (ms: number): number => Math.floor(ms / 1_000) * 1_000
+
 /**
  * The zone's side of mesh authorities: keeps a key per mesh that never leaves the zone, asks the owner to certify it,
  * and issues workload certificates. Workload keys live here, in memory only.
@@ -133,7 +135,8 @@ export function createAuthorityHolder(deps: Deps) {
         throw new Error(
           `the intermediate authority of mesh ${mesh} ended at ${new Date(authority.notAfterMs).toISOString()}`,
         )
-      const notAfterMs = Math.min(nowMs + authority.workloadMs, authority.notAfterMs)
+      // A certificate tells its end in whole seconds: what lives for a few of them must not be taken to live longer.
+      const notAfterMs = wholeSeconds(Math.min(nowMs + authority.workloadMs, authority.notAfterMs))
       const uris = [...services.map((service) => `spiffe://${mesh}/${service}`), ...tags.map((tag) => `kuma://${tag}`)]
       const certificate = await createWorkloadCertificate(authority.issuer, uris, {
         notBeforeMs: nowMs - backdatedMs,

@@ -19,8 +19,8 @@ const need = {
 } as const
 
 /** A standalone zone's authorities over a memory store, with a mesh whose workload certificates live for two hours. */
-async function scene() {
-  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+async function scene(expiration = '2h', startMs = Date.UTC(2026, 0, 1)) {
+  const clock = createVirtualClock(startMs)
   const store = createMemoryStore({ clock, random: createSeededRandom(7) })
   const base = {
     store,
@@ -40,7 +40,7 @@ async function scene() {
         spec: {
           mtls: {
             enabledBackend: 'ca-1',
-            backends: [{ name: 'ca-1', type: 'builtin', dpCert: { rotation: { expiration: '2h' } } }],
+            backends: [{ name: 'ca-1', type: 'builtin', dpCert: { rotation: { expiration } } }],
           },
         },
       },
@@ -92,6 +92,34 @@ test('Z14 it is made anew after four fifths of its life, without anybody asking'
   clock.advance(0.1 * hourMs)
   await changed
   expect(secrets.resolve(need)?.version).not.toBe(first)
+  secrets.close()
+})
+
+test('V10 a certificate counts from five minutes back, and one of seconds is renewed a fifth of its life before the end that it tells', async () => {
+  const { clock, secrets, nextChange } = await scene('5s', Date.UTC(2026, 0, 1) + 999)
+  secrets.resolve(need)
+  await nextChange()
+  const identity = secrets.identityOf(need)
+  const { validFrom, validTo } = new X509Certificate(identity?.certificate ?? '')
+  expect(new Date(validFrom).getTime()).toBeLessThanOrEqual(clock.wallMs() - 300_000)
+  expect(new Date(validTo).getTime()).toBe(identity?.notAfterMs)
+  const lifeMs = new Date(validTo).getTime() - clock.wallMs()
+  expect(lifeMs).toBe(4_001)
+  const changed = nextChange()
+  clock.advance(lifeMs * 0.8 + 1)
+  await changed
+  expect(secrets.identityOf(need)?.notAfterMs).toBeGreaterThan(identity?.notAfterMs ?? 0)
+  secrets.close()
+})
+
+test('V11 an authority that has ended issues nothing, and says since when', async () => {
+  const { clock, secrets, nextChange, holder } = await scene()
+  secrets.resolve(need)
+  await nextChange()
+  clock.advance((holder.notAfterMs('default') ?? 0) - clock.wallMs() + 1)
+  await expect(holder.issue('default', ['echo'], [])).rejects.toThrow(
+    /^the intermediate authority of mesh default ended at 2026-01-31T/,
+  )
   secrets.close()
 })
 

@@ -1,0 +1,80 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
+import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
+import { type Log, silentLog } from '@zonemesh/shared/env/log.ts'
+import { expect, test } from 'vitest'
+import { followJoinFile } from '../src/join-file.ts'
+
+const pin = 'a'.repeat(64)
+const tokenOf = (zone: string, serial: number) =>
+  ['e30', Buffer.from(JSON.stringify({ Zone: zone, jti: serial })).toString('base64url'), 'x'].join('.')
+const joinOf = (zone: string, serial: number) => ({ address: 'https://g:5685', token: tokenOf(zone, serial), pin })
+
+/** A followed file, and what the zone makes of each text that is written into it. */
+function scene(judge: (token: string) => string | undefined = () => undefined) {
+  const folder = mkdtempSync(join(tmpdir(), 'zonemesh-join-'))
+  const path = join(folder, 'east.join')
+  const clock = createVirtualClock()
+  const said: string[] = []
+  let heard = Promise.withResolvers<void>()
+  const say = (text: string) => {
+    said.push(text)
+    heard.resolve()
+  }
+  const log: Log = { ...silentLog, warn: (_fields, message) => say(message) }
+  const tokens = {
+    verify: async (_purpose: string, _mesh: string, token: string) => {
+      const error = judge(token)
+      return error === undefined ? { ok: true as const, value: {} } : { ok: false as const, error }
+    },
+  }
+  const first = joinOf('east', 1)
+  writeFileSync(path, encodeJoin(first))
+  const file = followJoinFile({ clock, log, tokens }, { path, zone: 'east', first }, () => say('renewed'))
+  return {
+    file,
+    said,
+    first,
+    async write(text: string) {
+      heard = Promise.withResolvers()
+      writeFileSync(path, text)
+      clock.advance(2_000)
+      await heard.promise
+    },
+    [Symbol.dispose]() {
+      file.close()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+const still = 'the join file cannot be used, the former join string still counts: '
+
+test('V12 another join string in the file counts within 2 s', async () => {
+  using it = scene()
+  expect(it.file.current()).toEqual(it.first)
+  await it.write(`${encodeJoin(joinOf('east', 2))}\n`)
+  expect(it.said).toEqual(['renewed'])
+  expect(it.file.current()).toEqual(joinOf('east', 2))
+})
+
+test('V12 one that is damaged, of another zone, or revoked changes nothing and is told of', async () => {
+  using it = scene((token) => (token === tokenOf('east', 9) ? 'the token was revoked' : undefined))
+  await it.write('zmj1.half')
+  await it.write(encodeJoin(joinOf('west', 2)))
+  await it.write(encodeJoin(joinOf('east', 9)))
+  expect(it.said).toEqual([
+    `${still}the join string is damaged: it is cut off or was changed`,
+    `${still}expected a token of zone "east", found one of zone "west"`,
+    `${still}the token was revoked`,
+  ])
+  expect(it.file.current()).toEqual(it.first)
+})
+
+test('V12 a token whose key this zone has not heard of is left to the global to judge', async () => {
+  using it = scene(() => 'there is no zone token signing key with serial 2')
+  await it.write(encodeJoin(joinOf('east', 2)))
+  expect(it.said).toEqual(['renewed'])
+})
