@@ -17,6 +17,11 @@ const loaders: Readonly<
     summary: 'run the global control plane',
     load: async () => (await import('./commands/global.ts')).global,
   },
+  'global recover': {
+    group: 'Run',
+    summary: 'rebuild a lost global from its zones',
+    load: async () => (await import('./commands/global-recover.ts')).globalRecover,
+  },
   zone: {
     group: 'Run',
     summary: 'run a zone control plane, or a standalone one',

@@ -32,6 +32,7 @@ import { type Admitted, type SyncServer, startSyncServer } from '@zonemesh/share
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
 import type { globalOptions } from './options.ts'
+import { createKeysFile, keptKinds } from './recovery/keys-file.ts'
 import { askRelease } from './release.ts'
 import { expiringOf } from './status/expiring.ts'
 import { createStatus } from './status/status.ts'
@@ -171,7 +172,14 @@ export async function startGlobal(
     const owner = createAuthorityOwner(base)
     const authorities = createReconciler(log, 'the authorities of meshes', () => owner.reconcile())
     followers.push({ kinds: ['Mesh', 'AuthorityRequest'], wake: authorities.wake })
-    const renewal = repeat(clock, renewalEveryMs, () => authorities.wake())
+    const keysFile = config.dataDir === undefined ? undefined : createKeysFile({ store, clock, log }, config.dataDir)
+    const recovery = createReconciler(log, 'the recovery file', async () => keysFile?.reconcile())
+    followers.push({ kinds: keptKinds, wake: recovery.wake })
+    const renewal = repeat(clock, renewalEveryMs, () => {
+      void authorities.wake()
+      // What another process of the store wrote is in the file of this one by then.
+      void recovery.wake()
+    })
     closers.add('renewal', () => renewal[Symbol.dispose]())
     await authorities.wake()
 
@@ -252,6 +260,8 @@ export async function startGlobal(
     ports = await startServers(plane, config, tls, meter, closers, webSocket)
     // Before the API, which waits for its connections: zones over WebSocket hear why they end.
     closers.add('the sessions of zones', () => sync[Symbol.asyncDispose]())
+    // Only now: a global that cannot start says why in one line, and nothing of files.
+    await recovery.wake()
     log.info({ ...ports, sync: syncPort, store: store.id }, 'the global control plane is ready')
     return { ...ports, syncPort, pin: tls.pin, close: () => closers.close() }
   } catch (thrown) {

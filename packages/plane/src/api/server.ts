@@ -15,6 +15,7 @@ import { bodyBytesMax, headerBytesMax, headersMs, lookForSlowMs, requestMs } fro
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
 import { jsonText } from './render.ts'
+import { registerRows } from './rows.ts'
 import { registerSystem } from './system.ts'
 import { registerTokens } from './token-routes.ts'
 
@@ -162,6 +163,7 @@ function createApp(plane: ApiPlane, tls: ApiConfig['tls'], upgrades: Upgrades | 
   registerCommit(route, plane)
   registerHistory(route, plane)
   registerGuards(route, plane)
+  registerRows(route, plane)
   // A known path with another verb is 405, in Kuma's words.
   for (const [path, methods] of methodsByPath) {
     for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const) {

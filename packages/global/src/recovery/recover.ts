@@ -1,0 +1,126 @@
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
+import { type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
+import { publicName, signingKeyOf } from '@zonemesh/plane/tokens/keys.ts'
+import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { folderFiles, keptKinds, type RecoveryKeys } from './keys-file.ts'
+import { type Merged, mergeCopies, type ZoneCopy } from './merge.ts'
+
+export interface RecoverConfig {
+  readonly dataDir: string
+  /** A database in place of a file in the data folder. */
+  readonly store?: string | undefined
+  readonly historyRevisions: number
+}
+
+export interface Recovered extends Merged {
+  readonly kept: readonly Row[]
+  /** One sentence each: what neither the zones nor the keys file had. */
+  readonly missing: readonly string[]
+}
+
+const changesMax = 500
+
+/**
+ * Makes the store of a lost global again, under its own id and with another history, so that zones know it and yet hold what it
+ * says until somebody releases them. Its incarnation is above all that were seen: whatever it writes is newer than what zones hold.
+ * Throws one sentence; nothing is left behind then.
+ */
+export async function recoverGlobal(
+  env: Env,
+  config: RecoverConfig,
+  keys: RecoveryKeys,
+  copies: readonly [ZoneCopy, ...ZoneCopy[]],
+): Promise<Recovered> {
+  const { dataDir } = config
+  for (const { zone, position } of copies) {
+    if (position.store !== keys.store)
+      throw new Error(
+        `expected zone ${zone} to hold rows of the store that the keys file is of, ${keys.store}, found ${position.store}`,
+      )
+  }
+  if (existsSync(dataDir) && readdirSync(dataDir).length > 0)
+    throw new Error(`expected ${dataDir} to be empty or not to exist, found something in it: move it away first`)
+  const merged = mergeCopies(copies)
+  try {
+    const store = await openNew(env, config, keys.store)
+    try {
+      await fill(store, keys, merged)
+      writeFolder(dataDir, keys)
+      await requireKnownStore(env, store, { dataDir, role: 'global', accepts: false })
+    } finally {
+      await store.close()
+    }
+  } catch (thrown) {
+    // The folder was empty, so all that is in it is ours.
+    for (const name of existsSync(dataDir) ? readdirSync(dataDir) : []) rmSync(join(dataDir, name))
+    throw thrown
+  }
+  return { ...merged, kept: keys.rows, missing: missing(keys, merged) }
+}
+
+/** A store draws its id once, when it is made, and draws no other: this one is given the id that zones know. */
+async function openNew(env: Env, config: RecoverConfig, id: string): Promise<Store> {
+  const store = await openStore({ ...env, random: { ...env.random, uuid: () => id } }, config, 'the global')
+  if (store.id === id && (await store.head()).revision === 0) return store
+  await store.close()
+  throw new Error(`expected an empty database, found the store ${store.id} in it`)
+}
+
+async function fill(store: Store, keys: RecoveryKeys, { rows, newest }: Merged): Promise<void> {
+  const all = [...rows.map(({ row }) => row), ...keys.rows]
+  await store.raiseIncarnation(Math.max(keys.incarnation, ...all.map((row) => row.stamp.incarnation)) + 1)
+  const changes = all.map(({ key, labels, spec }) => ({
+    op: 'put' as const,
+    key: { ...key, origin: globalOrigin },
+    labels,
+    spec,
+  }))
+  const why = {
+    subject: 'mesh-system:control-plane',
+    intent: `recovered from zone ${newest.zone} at revision ${newest.position.revision}`,
+  }
+  // In one turn, so that they share a transaction: all of it or nothing.
+  const commits = []
+  for (let at = 0; at < changes.length; at += changesMax) {
+    const isLast = at + changesMax >= changes.length
+    commits.push(store.commit({ ...why, changes: changes.slice(at, at + changesMax), mark: isLast }))
+  }
+  for (const outcome of await Promise.all(commits)) {
+    if (!outcome.ok) throw new Error('the rows could not be written: the new store refused them')
+  }
+}
+
+function writeFolder(dataDir: string, { sealKey, authority }: RecoveryKeys): void {
+  const contents = { [folderFiles.sealKey]: sealKey, [folderFiles.certificate]: authority.certificate }
+  for (const [name, text] of Object.entries({ ...contents, [folderFiles.key]: authority.key }))
+    writeFileSync(join(dataDir, name), text, { mode: 0o600, flag: 'wx' })
+}
+
+/** What was made after the copy of the keys file, or is held by nobody. */
+function missing(keys: RecoveryKeys, { rows }: Merged): string[] {
+  const roots = new Set(keys.rows.filter(({ key }) => key.kind === 'MeshRoot').map(({ key }) => key.mesh))
+  const signing = new Set(
+    keys.rows.flatMap(({ key }) => {
+      const found = signingKeyOf(key)
+      return found ? [publicName(found.purpose, found.mesh, found.kid)] : []
+    }),
+  )
+  return [
+    ...rows
+      // The kind says what its spec is.
+      .filter(({ row: { key, spec } }) => key.kind === 'Mesh' && enabledBackend(spec as MeshSpec)?.type === 'builtin')
+      .filter(({ row }) => !roots.has(row.key.name))
+      .map(
+        ({ row }) =>
+          `the root authority of mesh ${row.key.name} is not in the keys file: a new one is made, which proxies of the former do not trust`,
+      ),
+    ...rows
+      .filter(({ row }) => row.key.kind === 'TokenKey' && !signing.has(row.key.name))
+      .map(({ row }) => `the token signing key ${row.key.name} is not in the keys file: the tokens it signed end`),
+    `the history of the former store; ${keptKinds.join(', ')} that were written after the copy of the keys file was made`,
+  ]
+}
