@@ -45,7 +45,7 @@ describe('a session of the global', () => {
     expect(rows).toHaveLength(200)
   })
 
-  it('L6 refuses forged rows one by one, counts them, and keeps the session', async () => {
+  it('L6 row 41: forged rows are refused one by one and counted, and the session is kept', async () => {
     const global = memory()
     await write(global, put('global', 'Policy', 'mine'))
     const server = await scene.server(global)
