@@ -45,6 +45,12 @@ test('row 16: the database of the global is away for longer than a silence may b
   processes.startOwn('zone-east', ['zone', ...given, ...zonePorts, '--api-port', `${zonePort}`])
   expect((await putMesh(globalAddress, 'before')).status).toBe(201)
   await hasMesh(zoneAddress, 'before')
+  const epoch = async () => {
+    const { json } = await api(zoneAddress).call('GET', '/_status')
+    return JSON.stringify(json).match(/"epoch":(\d+)/)?.[1]
+  }
+  const before = await epoch()
+  expect(before).toBeDefined()
 
   await server.crash()
   const startMs = performance.now()
@@ -70,12 +76,14 @@ test('row 16: the database of the global is away for longer than a silence may b
     ({ status }) => status < 300,
   )
   await hasMesh(zoneAddress, 'after')
+  // The session has waited with the global.
+  expect(await epoch()).toBe(before)
   expect((await api(zoneAddress).call('GET', '/meshes/before')).status).toBe(200)
 })
 
 const pageBytes = 4_096
 
-test('row 43: a bit of a store file has flipped where its structure is: the plane ends with one sentence, or serves what was written', async () => {
+test('row 43: a bit of a store file has flipped where its structure is: the plane ends with one sentence', async () => {
   const [port = 0] = await freePorts(systemRandom, 1)
   const dataDir = join(folder.path, 'home')
   const args = ['zone', '--name', 'home', '--data-dir', dataDir, ...zonePorts, '--api-port', `${port}`]
@@ -119,11 +127,7 @@ test('row 43: a bit of a store file has flipped where its structure is: the plan
     restore()
     outcomes.set(at, outcome)
   }
-  // A page that nobody reads at a start is not found then; what is served is what was written, or an error.
-  for (const [at, outcome] of outcomes)
-    expect(['ended with 1', 'served 200 4', 'served 500 undefined'], `byte ${at}`).toContain(outcome)
-  expect(outcomes.get(0)).toBe('ended with 1')
-  expect(outcomes.get(100)).toBe('ended with 1')
+  expect([...outcomes].filter(([, outcome]) => outcome !== 'ended with 1')).toEqual([])
   const log = readFileSync(join(folder.path, 'home.log'), 'utf8')
   expect(log).toMatch(/cannot open store .*: expected a Zonemesh store, found a file that is not a database/)
   expect(log).toMatch(/cannot open store .*: expected a sound database, found it damaged/)
