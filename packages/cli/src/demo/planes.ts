@@ -51,7 +51,7 @@ export async function startGlobalProcess(stage: Stage) {
     ...flags({ dataDir, host: local, apiPort, apiTlsPort, healthPort, syncPort }),
   ])
   const global = await stage.orFail(untilApi(address))
-  const admin = { name: 'demo', groups: ['mesh-system:admin'], validFor: '24h' }
+  const admin = { name: 'demo', groups: ['mesh-system:admin'], validFor: '72h' }
   const adminTokenFile = secretFile(folder, 'admin.token', await token(global, 'user', admin))
   return { global, address, adminTokenFile, syncPort }
 }

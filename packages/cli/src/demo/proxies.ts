@@ -10,7 +10,7 @@ export const proxyFile = (name: string): string => join(demoFolder, 'proxies', n
 /** Starts proxies of a demo, and the services that stand behind them. */
 export async function createProxies(stage: Stage, global: Client, zones: Readonly<Record<ZoneName, DemoZone>>) {
   const { folder, scene, variables } = stage
-  const dataplaneToken = await token(global, 'dataplane', { mesh: scene.mesh, validFor: '24h' })
+  const dataplaneToken = await token(global, 'dataplane', { mesh: scene.mesh, validFor: '72h' })
   const dataplaneTokenFile = secretFile(folder, 'dataplane.token', dataplaneToken)
 
   return {

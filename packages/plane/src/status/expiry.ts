@@ -78,7 +78,9 @@ export function createExpiry({ clock, log, sources }: Deps) {
   }
 
   async function look(): Promise<readonly Expiring[]> {
-    known = [...(await sources())].sort((a, b) => a.endsAtMs - b.endsAtMs)
+    // One token may have opened several things.
+    const byName = new Map((await sources()).map((one) => [`${one.what} of ${one.who} at ${one.endsAtMs}`, one]))
+    known = [...byName.values()].sort((a, b) => a.endsAtMs - b.endsAtMs)
     const due = known.filter(isDue)
     const names = new Set(due.map(({ what, who }) => `${what} of ${who}`))
     for (const name of toldAtMs.keys()) if (!names.has(name)) toldAtMs.delete(name)
