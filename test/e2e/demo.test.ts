@@ -95,7 +95,10 @@ const answers: readonly (readonly [RegExp, RegExp])[] = [
   [/^bin\/zonemesh resolve /, /^\d+\.\d+\.\d+\.\d+$/m],
   [/^dig /, /^\d+\.\d+\.\d+\.\d+$/m],
   [/ status --address \S+ --token-file/, /^east +current .*\nwest +current /m],
-  [/ status --address \S+$/, /^uplink connected, (current|behind), global revision \d+, heard .+\n(.*\n)*.*gateway-1 +connected/m],
+  [
+    / status --address \S+$/,
+    /^uplink connected, (current|behind), global revision \d+, heard .+\n(.*\n)*.*gateway-1 +connected/m,
+  ],
   [/ get dataplanes /, /echo-1.*\n(.*\n)*.*gateway-1/],
   [/ get meshgatewayroute /, /^type: MeshGatewayRoute$/m],
   [/ apply .* --wait served@all /, /^east: served after [\d.]+ ms\nwest: served after [\d.]+ ms$/m],
