@@ -381,6 +381,25 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await texts(3, 3)).toEqual([])
     })
 
+    it('gives the changes of one origin alone, page by page', async () => {
+      const store = await freshStore()
+      const of = (origin: string, row: string) => ({ ...put(row, 1), key: { ...keyOf(row), origin } })
+      await commit(store, [of('west', 'a'), of('global', 'b'), of('west', 'c')])
+      await commit(store, [of('west-1', 'd'), of('wes', 'e'), of('west', 'f')])
+      await commit(store, [{ op: 'delete', key: { ...keyOf('a'), origin: 'west' } }])
+      const names: string[] = []
+      let resume: string | undefined
+      do {
+        const page = { limit: 1, origin: 'west', ...(resume === undefined ? {} : { resume }) }
+        const { versions, next } = await store.changesSince(0, 3, page)
+        names.push(...versions.map(({ key, revision, state }) => `${key.name}${revision}${state[0]}`))
+        resume = next
+      } while (resume !== undefined)
+      expect(names).toEqual(['c1l', 'f2l', 'a3d'])
+      expect((await store.changesSince(2, 3, { origin: 'global' })).versions).toEqual([])
+      expect((await store.changesSince(0, 3)).versions).toHaveLength(6)
+    })
+
     it('keeps every version of a key, newest first', async () => {
       const store = await freshStore()
       await commit(store, [put('a', 1)])

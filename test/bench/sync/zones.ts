@@ -17,7 +17,7 @@ import { local } from './global.ts'
 const env = { clock: systemClock, random: systemRandom, log: silentLog }
 const nothingServed = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
 
-/** What went over a zone's channels since it was set to nothing: the messages of sync, without HTTP/2 and TLS. */
+/** What went over a zone's newest channel: the messages of sync, without HTTP/2 and TLS. */
 export interface Traffic {
   bytes: number
   frames: number
@@ -72,7 +72,9 @@ export async function startBenchZone(
       token: options.token,
       pinSha256Hex: global.pin,
     }),
-    () => traffic,
+    (next) => {
+      traffic = next
+    },
   )
   const waiting = new Map<string, (atMs: number) => void>()
 
@@ -104,7 +106,6 @@ export async function startBenchZone(
     traffic: () => traffic,
     async again() {
       await uplink[Symbol.asyncDispose]()
-      traffic = noTraffic()
       uplink = start()
     },
     untilCurrent: (revision) =>
@@ -127,20 +128,21 @@ export async function startBenchZone(
   }
 }
 
-/** The same dialer; what goes over its channels is counted. */
-function counted(dialer: Dialer, traffic: () => Traffic): Dialer {
-  const add = (bytes: number) => {
-    traffic().bytes += bytes
-    traffic().frames += 1
-  }
+/** The same dialer; what goes over each of its channels is counted. */
+function counted(dialer: Dialer, use: (traffic: Traffic) => void): Dialer {
   return {
     forget: () => dialer.forget(),
     async dial(signal) {
-      traffic().dialledAtMs = performance.now()
+      const traffic = { ...noTraffic(), dialledAtMs: performance.now() }
+      use(traffic)
+      const add = (bytes: number) => {
+        traffic.bytes += bytes
+        traffic.frames += 1
+      }
       const dialled = await dialer.dial(signal)
       if (!dialled.ok) return dialled
       const channel = dialled.value
-      traffic().reachedAtMs = performance.now()
+      traffic.reachedAtMs = performance.now()
       return {
         ok: true,
         value: {
@@ -154,7 +156,7 @@ function counted(dialer: Dialer, traffic: () => Traffic): Dialer {
               listener &&
                 ((bytes) => {
                   add(bytes.length)
-                  if (Number.isNaN(traffic().firstHeardAtMs)) traffic().firstHeardAtMs = performance.now()
+                  if (Number.isNaN(traffic.firstHeardAtMs)) traffic.firstHeardAtMs = performance.now()
                   listener(bytes)
                 }),
             )

@@ -148,12 +148,13 @@ export function createMemoryStore(
       }
       return rows
     },
-    async changesSince(after, through, { limit = versionsPerPage, resume } = {}) {
+    async changesSince(after, through, { limit = versionsPerPage, resume, origin } = {}) {
       if (after < contents.horizon) throw new HorizonError(after, contents.horizon)
       const versions: Version[] = []
       for (let index = firstInLog(contents.log, after, resume); index < contents.log.length; index += 1) {
         const entry = contents.log[index]
         if (!entry || entry.version.revision > through) break
+        if (origin !== undefined && entry.version.key.origin !== origin) continue
         const newest = contents.versionsByKey.get(entry.text)?.findLast((version) => version.revision <= through)
         if (newest !== entry.version) continue
         versions.push(entry.version)

@@ -49,6 +49,13 @@ export function statementsOf(schema: string) {
         WHERE (v.revision, v.key) > ($2, $3) AND v.revision <= $1 AND ${isNewest('$1')}
         ORDER BY v.revision, v.key LIMIT $4`,
     },
+    /** The same of one origin. */
+    changesOf: {
+      name: 'changes-of',
+      text: `SELECT ${columns}, ${seen('horizon')} AS horizon FROM ${versions} v
+        WHERE (v.revision, v.key) > ($2, $3) AND v.revision <= $1 AND v.key > $5 AND v.key < $6 AND ${isNewest('$1')}
+        ORDER BY v.revision, v.key LIMIT $4`,
+    },
     /** Only conditions that are wanted stand in it, so that the server can choose an index by them. */
     scan: ({ kind, mesh }: Selection, isFirst: boolean) => {
       const at = isFirst ? `coalesce($1::bigint, ${seen('mark')})` : '$1::bigint'

@@ -300,8 +300,12 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
         resume = String(end['key'])
       }
     },
-    async changesSince(after, through, { limit = rowsPerPage, resume } = {}) {
-      const page = await database.ask(sql.changes, [through, ...resumeFrom(after, resume), limit])
+    async changesSince(after, through, { limit = rowsPerPage, resume, origin } = {}) {
+      const wanted = [through, ...resumeFrom(after, resume), limit]
+      const { from, below } = keyRange(origin === undefined ? {} : { origin })
+      const page = await (origin === undefined
+        ? database.ask(sql.changes, wanted)
+        : database.ask(sql.changesOf, [...wanted, from, below]))
       await requireHorizon(after, page)
       const versions = page.map(versionFrom)
       const end = versions.at(-1)

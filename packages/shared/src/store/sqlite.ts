@@ -62,6 +62,13 @@ export async function openSqliteStore(
       `SELECT ${columns} FROM versions v WHERE (v.revision, v.key) > (?2, ?3) AND v.revision <= ?1 AND ${isNewest}
        ORDER BY v.revision, v.key LIMIT ?4`,
     ),
+    // The index alone says which are of the origin: the rows of all others are not read.
+    changesOf: prepare(
+      `SELECT ${columns} FROM (SELECT revision, key FROM versions INDEXED BY versions_by_revision
+         WHERE (revision, key) > (?2, ?3) AND revision <= ?1 AND key > ?5 AND key < ?6 ORDER BY revision, key) k
+       CROSS JOIN versions v WHERE v.key = k.key AND v.revision = k.revision AND ${isNewest}
+       ORDER BY k.revision, k.key LIMIT ?4`,
+    ),
     scan: prepare(
       `SELECT ${columns} FROM versions v WHERE v.key > ?2 AND v.key < ?3 AND v.revision <= ?1 AND v.state = 'live'
        AND (?4 IS NULL OR v.kind = ?4) AND (?5 IS NULL OR v.mesh = ?5) AND ${isNewest} ORDER BY v.key LIMIT ?6`,
@@ -190,9 +197,16 @@ export async function openSqliteStore(
     notes: {
       put: (entries) =>
         group.alone(async () => {
-          for (const { name, value } of entries) {
-            if (value) statements.putNote.run(name, JSON.stringify(value))
-            else statements.dropNote.run(name)
+          // One transaction: each by itself would wait for the disk.
+          database.exec('BEGIN IMMEDIATE')
+          try {
+            for (const { name, value } of entries) {
+              if (value) statements.putNote.run(name, JSON.stringify(value))
+              else statements.dropNote.run(name)
+            }
+            database.exec('COMMIT')
+          } finally {
+            if (database.isTransaction) database.exec('ROLLBACK')
           }
         }),
       async read(prefix) {
@@ -227,9 +241,13 @@ export async function openSqliteStore(
         await nextTurn()
       }
     },
-    async changesSince(after, through, { limit = rowsPerTurn, resume } = {}) {
+    async changesSince(after, through, { limit = rowsPerTurn, resume, origin } = {}) {
       if (after < horizon) throw new HorizonError(after, horizon)
-      const versions = statements.changes.all(through, ...resumeFrom(after, resume), limit).map(versionFrom)
+      const page = [through, ...resumeFrom(after, resume), limit]
+      const { from, below } = keyRange(origin === undefined ? {} : { origin })
+      const found =
+        origin === undefined ? statements.changes.all(...page) : statements.changesOf.all(...page, from, below)
+      const versions = found.map(versionFrom)
       const end = versions.at(-1)
       return versions.length === limit && end ? { versions, next: `${end.revision}/${keyText(end.key)}` } : { versions }
     },

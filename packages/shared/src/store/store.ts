@@ -153,12 +153,13 @@ export interface Store {
   ): Promise<readonly Row[]>
   /**
    * For each key its newest version with after < revision ≤ through, by revision then key, in pages (500 without a limit);
-   * `resume` is `next` of the page before. Rejects with HorizonError when `after` is below the horizon.
+   * `resume` is `next` of the page before; `origin` leaves out the keys of all others. Rejects with HorizonError when `after` is
+   * below the horizon.
    */
   changesSince(
     after: number,
     through: number,
-    options?: { readonly limit?: number; readonly resume?: string },
+    options?: { readonly limit?: number; readonly resume?: string; readonly origin?: string },
   ): Promise<{ readonly versions: readonly Version[]; readonly next?: string }>
   /** Every kept version of one key, newest first. */
   history(key: ResourceKey): Promise<readonly Version[]>

@@ -38,6 +38,8 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
       ],
       subject: `zone ${zone}`,
       intent: 'open a sync session',
+      // Nobody reads it at a mark. As one, it would leave every zone behind until each is told that there is nothing for it.
+      mark: false,
     })
     const revision = outcome.ok ? outcome.written[0]?.revision : undefined
     if (revision !== undefined) return { epoch, formerIncarnation, guard: { op: 'check', key, expect: { revision } } }

@@ -37,7 +37,7 @@ export function createReads({ store, sight, originsAt, changesSince }: Deps) {
       }
       case 'read-changes': {
         const resume = effect.resume === undefined ? {} : { resume: effect.resume }
-        const page = { limit: readLimit, ...resume }
+        const page = { limit: readLimit, ...resume, ...(sight.origin === undefined ? {} : { origin: sight.origin }) }
         const { versions, next } = await changesSince(effect.after, effect.through, page)
         const candidates: Candidate[] = []
         for (const version of versions) candidates.push(await candidateOf(version, effect.after))

@@ -157,6 +157,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   let idleMark: RowMessage | undefined
   /** The last mark that is on its way, or where the peer stood: a bookmark never tells of one that waits here. */
   let sentMark: Position | undefined
+  /** One was sent in this session. */
+  let markSent = false
   let idleTimer: Disposable | undefined
   let localMark: Position | undefined
   let lastWritten: readonly Version[] = []
@@ -184,16 +186,22 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     finish({ goodbye: { code, reason, by: 'self' }, reason })
   }
 
-  /** Every commit of anybody is a mark for everybody: those that bring nothing wait, and the last one speaks for them. */
+  /**
+   * Every commit of anybody is a mark for everybody: those that bring nothing wait, and the last one speaks for them. Not so the
+   * first of a session: until it is there, a peer that missed nothing cannot know that.
+   */
   function sendRows({ message, idle }: Extract<OutboundEffect, { type: 'send' }>): void {
-    idleMark = idle ? message : undefined
+    idleMark = idle && markSent ? message : undefined
     if (message.type === 'rows') throughput.sent(message.bytes)
-    if (!idle) sendNow(message)
+    if (!idleMark) sendNow(message)
     else idleTimer ??= clock.after(idleMarkMs, sendIdleMark)
   }
 
   function sendNow(message: RowMessage): void {
-    if (message.type === 'mark') sentMark = message.position
+    if (message.type === 'mark') {
+      sentMark = message.position
+      markSent = true
+    }
     send(message)
   }
 

@@ -12,7 +12,7 @@ const pagesMax = 16
 export function createSharedReads(store: Store): Store['changesSince'] {
   const pages = new Map<string, Page>()
   return (after, through, options = {}) => {
-    const name = `${after}/${through}/${options.limit ?? ''}/${options.resume ?? ''}`
+    const name = `${after}/${through}/${options.limit ?? ''}/${options.resume ?? ''}/${options.origin ?? ''}`
     const known = pages.get(name)
     if (known) return known
     const page = store.changesSince(after, through, options)

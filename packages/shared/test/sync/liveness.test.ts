@@ -100,8 +100,9 @@ describe('a session in virtual time', () => {
     expect(scene.over()).toBe('')
   })
 
-  it('coalesces marks that bring nothing: the last one speaks for them', async () => {
+  it('Y16 tells the first mark of a session at once, coalesces later ones that bring nothing: the last one speaks for them', async () => {
     const scene = await openSession()
+    expect(scene.sent.filter(({ type }) => type === 'mark')).toMatchObject([{ position: { revision: 0 } }])
     scene.sent.length = 0
     for (let index = 0; index < 10; index += 1) {
       const key = { origin: 'global', kind: 'Hidden', mesh: '', name: 'a' }

@@ -65,6 +65,25 @@ describe('a session of the global', () => {
     expect(server.zones().get('west')?.connected).toBe(true)
   })
 
+  it('Y16 a session that opens moves no mark: what all others have stays the newest', async () => {
+    const global = memory()
+    const { revision } = await write(global, put('global', 'Policy', 'one'))
+    const server = await scene.server(global)
+    using east = await callAsZone(authority, server.port, 'east')
+    await east.next('mark')
+    const marks: number[] = []
+    using _listening = global.onMark(() => marks.push(1))
+    for (let index = 0; index < 3; index += 1) {
+      using west = await callAsZone(authority, server.port, 'west')
+      expect((await west.next('mark')).position.revision).toBe(revision)
+      // Its first bookmark tells that there is nothing newer.
+      expect((await west.next('bookmark')).bookmark.mark).toBe(revision)
+    }
+    expect((await global.mark()).revision).toBe(revision)
+    expect((await global.head()).revision).toBeGreaterThan(revision)
+    expect(marks).toEqual([])
+  })
+
   it('a frame that cannot be read ends the session with its reason, and nothing of its round is applied', async () => {
     const global = memory()
     const server = await scene.server(global)

@@ -13,6 +13,8 @@ export interface SightRules {
 
 /** Who sees what in one session: functions of the row and of fixed facts of the session, never of other rows. */
 export interface Sight {
+  /** The peer sees rows of this origin alone; the others need not be read for it. */
+  readonly origin?: Origin
   /** Whether the peer may see a row with this key: never, always, or by what the row says. */
   reach(key: ResourceKey): 'never' | 'always' | 'by-row'
   sees(row: Row): boolean
@@ -48,6 +50,7 @@ export function sightOfGlobal(rules: SightRules, zone: string): Sight {
     return origin === zone && travel !== undefined && isUpward(travel) ? 'always' : 'never'
   }
   return {
+    origin: zone,
     reach,
     sees: (row) => reach(row.key) === 'always',
     speaksFor: (origin) => origin !== zone,
