@@ -93,6 +93,8 @@ export interface SessionOptions {
   /** The peer tells to let through what is held here. */
   readonly onRelease: (hold: string) => void
   readonly onHold?: (hold: Hold | undefined) => void
+  /** False while our store does not answer: it may hold a newer mark than the one we know. */
+  readonly knowsMark?: () => boolean
   readonly onReport: (report: Report) => void
 }
 
@@ -129,6 +131,8 @@ export interface Session {
 export const creditWindowBytes = 4 * 1024 * 1024
 const creditStepBytes = 32 * 1024
 const idleMarkMs = 40
+/** More than anybody has: nobody can call himself current by it. */
+const unknownMark = Number.MAX_SAFE_INTEGER
 const storeRetryMs = 1_000
 /** Wake-ups are hints: without one, the log is looked at as often as this. */
 const slowPollMs = 30_000
@@ -337,7 +341,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     const { served, verdicts, silentProxies } = options.served()
     const stored = positionCounts && inbound.position?.store === options.peerStore ? inbound.position.revision : 0
     const sent = sentMark?.revision ?? 0
-    const mark = outbound.newest?.revision ?? 0
+    const isKnown = options.knowsMark?.() ?? true
+    const mark = isKnown ? (outbound.newest?.revision ?? 0) : unknownMark
     const holds = inbound.hold ? [inbound.hold] : []
     payCredit()
     send({

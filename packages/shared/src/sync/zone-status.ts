@@ -51,6 +51,8 @@ export interface Progress {
   readonly atMs: number
 }
 
+/** A server looks every 2 s. */
+const markKnownMs = 3_000
 const progressMax = 1024
 const marksMax = 4096
 
@@ -76,13 +78,22 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
   const heardMs = new Map<string, number>()
   const committedAtMs = (revision: number) => marks.find((mark) => mark.revision >= revision)?.atMs
 
+  /** When the store last told its mark: one that does not answer may hold a newer one. */
+  let lookedMs = Number.NEGATIVE_INFINITY
+  const knowsMark = () => clock.monotonicMs() - lookedMs < markKnownMs
+
   function withLag(status: ZoneStatus): ZoneStatus {
     const nowMs = clock.monotonicMs()
     const lag = Math.max(0, headRevision() - status.stored)
     const sinceMs = lag > 0 ? committedAtMs(status.stored + 1) : undefined
     const lagMs = sinceMs === undefined ? 0 : Math.round(nowMs - sinceMs)
     const fresh = nowMs - (heardMs.get(status.zone) ?? Number.NEGATIVE_INFINITY) < silenceMaxMs
-    return { ...status, lag, lagMs, current: status.connected && lag === 0 && fresh && status.holds.length === 0 }
+    return {
+      ...status,
+      lag,
+      lagMs,
+      current: status.connected && lag === 0 && fresh && knowsMark() && status.holds.length === 0,
+    }
   }
 
   function update(zone: string, change: Partial<ZoneStatus>): void {
@@ -164,12 +175,15 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
     },
     /** A mark of the global's store; true if it is a newer one. */
     marked(revision: number): boolean {
+      lookedMs = clock.monotonicMs()
       if (revision <= headRevision()) return false
       marks.push({ revision, atMs: clock.monotonicMs() })
       if (marks.length > marksMax) marks.shift()
       return true
     },
     committedAtMs,
+    /** False while the store has not told its mark for a while. */
+    knowsMark,
     progressOf: (zone: string): readonly Progress[] => progressByZone.get(zone) ?? [],
     onChange(listener: () => void): Disposable {
       listeners.add(listener)

@@ -95,7 +95,10 @@ function uplinkReport(state: UplinkState, nowMs: number): JsonObject {
     revision,
     current: isCurrent(state, nowMs),
     ...(epoch === undefined ? {} : { epoch }),
-    ...(phase === 'connected' && isSame ? { lagRevisions: Math.max(0, globalMark - revision) } : {}),
+    // A global whose store does not answer knows no mark.
+    ...(phase === 'connected' && isSame && globalMark !== Number.MAX_SAFE_INTEGER
+      ? { lagRevisions: Math.max(0, globalMark - revision) }
+      : {}),
     ...(Number.isFinite(heardAtMs) ? { heardMsAgo: Math.round(nowMs - heardAtMs) } : {}),
     up: { sent: state.sent, stored: state.storedByGlobal },
     ...(hold ? { hold: { ...hold } } : {}),
