@@ -92,7 +92,7 @@ function joined(zone: string): Join {
 /** One line on stderr, whatever else the log says on stdout; exit code 1. */
 function expectOneLine(outcome: Outcome, line: RegExp): void {
   expect(outcome.stderr).toMatch(line)
-  expect(outcome.stderr.trim().split('\n').length).toBe(1)
+  expect(outcome.stderr.trim().split('\n')).toHaveLength(1)
   expect(outcome.code).toBe(1)
 }
 

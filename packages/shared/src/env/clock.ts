@@ -14,10 +14,22 @@ export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   after(delayMs, task) {
-    const timer = setTimeout(task, delayMs)
+    let leftMs = Math.max(0, delayMs)
+    let timer = wait()
+    function wait(): NodeJS.Timeout {
+      const stepMs = Math.min(longestMs, leftMs)
+      leftMs -= stepMs
+      return setTimeout(leftMs > 0 ? again : task, stepMs)
+    }
+    function again(): void {
+      timer = wait()
+    }
     return { [Symbol.dispose]: () => clearTimeout(timer) }
   },
 }
+
+/** Node takes no longer delay, about 24 days, and runs the task at once instead. */
+const longestMs = 2 ** 31 - 1
 
 /** Resolves after `delayMs`, rejects with the signal's reason when it is aborted first. */
 export function delay(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
