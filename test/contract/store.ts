@@ -1,6 +1,7 @@
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
+import { storeGuards } from './store-guards.ts'
 import { deleted, folded, keyOf, put, rowsAt } from './store-samples.ts'
 
 /** A store under test and the means to look at it again after a restart. */
@@ -111,47 +112,7 @@ export function storeContract(name: string, open: OpenStore): void {
     })
   })
 
-  describe(`${name}: checks, incarnations and notes`, () => {
-    it('S a check writes nothing and refuses the commit when it does not hold', async () => {
-      const store = await freshStore()
-      await commit(store, [put('a', 1)])
-      const check = (revision: number) => ({ op: 'check' as const, key: keyOf('a'), expect: { revision } })
-      const why = { subject: 's', intent: 'i' }
-      expect(await store.commit({ ...why, changes: [check(1), put('b', 1)] })).toMatchObject({ ok: true })
-      expect(await store.commit({ ...why, changes: [check(2), put('b', 2)] })).toMatchObject({ ok: false })
-      expect((await store.get(keyOf('b')))?.revision).toBe(2)
-      expect((await store.history(keyOf('a'))).length).toBe(1)
-    })
-
-    it('S an incarnation is only ever raised, and outlives a restart', async () => {
-      const { store, reopen } = await fresh()
-      const before = store.incarnation
-      await store.raiseIncarnation(before - 1)
-      expect(store.incarnation).toBe(before)
-      await store.raiseIncarnation(before + 5)
-      await commit(store, [put('a', 1)])
-      const { store: again } = await reopen()
-      expect(again.incarnation).toBe(before + 5)
-      expect((await again.get(keyOf('a')))?.stamp.incarnation).toBe(before + 5)
-    })
-
-    it('S notes outlive a restart, are read by prefix, and make no revision', async () => {
-      const { store, reopen } = await fresh()
-      await store.notes.put([
-        { name: 'zone/b', value: { n: 2 } },
-        { name: 'zone/a', value: { n: 1 } },
-        { name: 'zones', value: { n: 3 } },
-      ])
-      await store.notes.put([
-        { name: 'zone/a', value: { n: 4 } },
-        { name: 'zone/b', value: undefined },
-      ])
-      const { store: again } = await reopen()
-      expect([...(await again.notes.read('zone/'))]).toEqual([['zone/a', { n: 4 }]])
-      expect((await again.notes.read('')).size).toBe(2)
-      expect((await again.head()).revision).toBe(0)
-    })
-  })
+  storeGuards(name, fresh)
 
   describe(`${name}: received rows`, () => {
     const stamp = (incarnation: number, originRevision: number) => ({
