@@ -255,9 +255,12 @@ function judge(
   const missing = here.rows.filter(
     ({ key }) => named.has(key.origin) && deps.sight.accepts(key) && !round.rows.has(keyText(key)),
   )
+  const { replacement } = round
   // While the owner's rows are held already, what goes past them is not judged.
-  if (state.held) return [application(state, round, missing, undefined, deps)]
-  const replacement = round.replacement
+  if (state.held) {
+    state.uncovered = state.uncovered.filter((origin) => !named.has(origin))
+    return [application(state, round, missing, undefined, deps)]
+  }
   const ofOwner = {
     origin: deps.owner,
     rows: round.rows.values(),
