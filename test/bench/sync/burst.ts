@@ -14,8 +14,15 @@ export async function bursts(
   options: { readonly changes: number; readonly rounds: number },
 ): Promise<Figure[]> {
   const { changes } = options
-  const samples = { written: [] as number[], current: [] as number[], middle: [] as number[] }
+  const samples = {
+    written: [] as number[],
+    current: [] as number[],
+    middle: [] as number[],
+    zones: [] as number[],
+    global: [] as number[],
+  }
   for (let round = 1; round <= options.rounds; round += 1) {
+    const before = { zones: process.cpuUsage(), global: await global.counted('process_cpu_seconds_total') }
     const startMs = performance.now()
     let revision = 0
     let middle: Promise<readonly number[]> | undefined
@@ -27,6 +34,9 @@ export async function bursts(
     samples.written.push(performance.now() - startMs)
     const atMs = await Promise.all(zones.map((zone) => zone.untilCurrent(revision)))
     samples.current.push(...atMs.map((at) => at - startMs))
+    samples.global.push((await global.counted('process_cpu_seconds_total')) - before.global)
+    const { user, system } = process.cpuUsage(before.zones)
+    samples.zones.push((user + system) / 1e6)
     samples.middle.push(...((await middle) ?? []))
   }
   const what = `burst of ${changes} changes in commits of ${commitSize}`
@@ -38,6 +48,8 @@ export async function bursts(
       samples: samples.current,
       target: { max: currentMs },
     },
+    { name: `${what}: CPU of the global`, unit: 's', samples: samples.global },
+    { name: `${what}: CPU of ${zones.length} zones, which share one thread here`, unit: 's', samples: samples.zones },
     {
       name: 'one change in the middle of it → applied by each zone',
       unit: 'ms',

@@ -30,15 +30,17 @@ export async function herds(
     current: [] as number[],
     started: [] as number[],
     crowds: [] as number[],
+    cpu: [] as number[],
   }
   for (let round = 0; round < options.rounds; round += 1) {
     const startMs = await global.restart(round % 2 === 0 ? 'SIGTERM' : 'SIGKILL')
     const listeningMs = await global.untilListening()
     const atMs = await Promise.all(zones.map((zone) => zone.untilCurrent(1)))
+    samples.cpu.push(await global.counted('process_cpu_seconds_total'))
     samples.listening.push(listeningMs - startMs)
     samples.current.push(...atMs.map((at) => at - listeningMs))
     samples.started.push(...atMs.map((at) => at - startMs))
-    samples.crowds.push(crowd(zones.map((zone) => zone.traffic().reachedAtMs)))
+    samples.crowds.push(crowd(zones.map((zone) => zone.traffic().dueAtMs)))
   }
   const { length } = zones
   return [
@@ -50,8 +52,9 @@ export async function herds(
       target: { max: currentMs },
     },
     { name: `global started → each of ${length} zones current`, unit: 'ms', samples: samples.started },
+    { name: 'CPU of the global from its start until then', unit: 's', samples: samples.cpu },
     {
-      name: `most connects within ${windowMs} ms : mean`,
+      name: `most connects due within ${windowMs} ms : mean`,
       unit: 'ratio',
       samples: samples.crowds,
       target: { max: crowdMax },

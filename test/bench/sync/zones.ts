@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { sightRules } from '@zonemesh/plane/sight.ts'
-import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { type Clock, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
@@ -22,6 +22,8 @@ export interface Traffic {
   bytes: number
   frames: number
   dialledAtMs: number
+  /** When the wait before the dial was over: later than that it began only because this process was busy with other zones. */
+  dueAtMs: number
   /** The peer was reached: its certificate was read, or was known. */
   reachedAtMs: number
   firstHeardAtMs: number
@@ -31,6 +33,7 @@ const noTraffic = (): Traffic => ({
   bytes: 0,
   frames: 0,
   dialledAtMs: Number.NaN,
+  dueAtMs: Number.NaN,
   reachedAtMs: Number.NaN,
   firstHeardAtMs: Number.NaN,
 })
@@ -65,6 +68,17 @@ export async function startBenchZone(
   const { name, folder } = options
   const store = folder ? await openSqliteStore(env, { path: join(folder, `${name}.db`) }) : createMemoryStore(env)
   let traffic = noTraffic()
+  let dueMs = Number.NaN
+  const clock: Clock = {
+    ...systemClock,
+    after(delayMs, task) {
+      const atMs = performance.now() + delayMs
+      return systemClock.after(delayMs, () => {
+        dueMs = atMs
+        task()
+      })
+    },
+  }
   const dialer = counted(
     dialGrpc({
       address: `${local}:${options.port ?? global.syncPort}`,
@@ -74,6 +88,7 @@ export async function startBenchZone(
     }),
     (next) => {
       traffic = next
+      traffic.dueAtMs = dueMs
     },
   )
   const waiting = new Map<string, (atMs: number) => void>()
@@ -82,6 +97,7 @@ export async function startBenchZone(
     startUplink(
       {
         ...env,
+        clock,
         store,
         rules: sightRules,
         served: createLatest(nothingServed),

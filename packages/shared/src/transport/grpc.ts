@@ -16,7 +16,7 @@ import {
 import { err, messageOf, ok } from '../base/base.ts'
 import { type ConnectionLimits, defaultConnectionLimits, guardConnections } from './connections.ts'
 import { serverLimits } from './grpc-limits.ts'
-import { pinnedAuthority } from './pin.ts'
+import { createPinnedPeer } from './pin.ts'
 import { channelOver } from './stream-channel.ts'
 import type { Channel, Dialer, Listen } from './transport.ts'
 
@@ -112,7 +112,7 @@ function bind(tls: TlsServer, host: string, port: number): Promise<number> {
   })
 }
 
-/** Calls the method at an address whose authority is known by its pin; the authority is read once, and again after `forget`. */
+/** Calls the method at an address whose authority is known by its pin. */
 export function dialGrpc(options: {
   readonly address: string
   readonly path: string
@@ -120,19 +120,14 @@ export function dialGrpc(options: {
   /** SHA-256 of the authority's certificate in DER. */
   readonly pinSha256Hex: string
 }): Dialer {
-  let authorityPem: string | undefined
+  const peer = createPinnedPeer(options.address, options.pinSha256Hex)
   return {
     async dial(signal) {
-      if (authorityPem === undefined) {
-        const authority = await pinnedAuthority(options.address, options.pinSha256Hex, signal)
-        if (!authority.ok) return err({ refused: authority.error.mismatch, reason: authority.error.reason })
-        authorityPem = authority.value
-      }
-      return ok(callGrpc({ ...options, authorityPem }))
+      const authority = await peer.authority(signal)
+      if (!authority.ok) return err({ refused: authority.error.mismatch, reason: authority.error.reason })
+      return ok(callGrpc({ ...options, authorityPem: authority.value }))
     },
-    forget() {
-      authorityPem = undefined
-    },
+    forget: () => peer.forget(),
   }
 }
 

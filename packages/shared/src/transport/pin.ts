@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { isIP } from 'node:net'
-import { connect, type DetailedPeerCertificate } from 'node:tls'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls, type DetailedPeerCertificate } from 'node:tls'
 import { err, messageOf, ok, type Result } from '../base/base.ts'
 
 export interface PinFailure {
@@ -12,6 +12,47 @@ export interface PinFailure {
 /** How long the other end may be silent while we connect: a link of 1 KiB/s needs seconds for its certificates. */
 const connectTimeoutMs = 10_000
 
+/** What a dialer knows of its peer from one try to the next. */
+export interface PinnedPeer {
+  /** The authority to trust in this try, if somebody is there. */
+  authority(signal: AbortSignal): Promise<Result<string, PinFailure>>
+  /** The last try led nowhere. */
+  forget(): void
+}
+
+/**
+ * Reads the authority once: the pin says that there is no other one. After a try that led nowhere it only knocks until somebody is
+ * there again, as a thousand zones do whose global restarts; reading it anew would be a second TLS handshake of each. If whoever is
+ * there does not do either, it is read again, which tells people what was found.
+ */
+export function createPinnedPeer(address: string, pinSha256Hex: string): PinnedPeer {
+  let pem: string | undefined
+  let doubted = false
+  /** Somebody was there when it was doubted. */
+  let answered = false
+  return {
+    async authority(signal) {
+      answered = false
+      if (pem !== undefined && doubted) {
+        const found = await atAddress(address, (host, port) =>
+          overTcp(host, port, signal, (_socket, settle) => settle(undefined)),
+        )
+        if (!found.ok) return found
+        answered = true
+      }
+      doubted = false
+      if (pem !== undefined) return ok(pem)
+      const read = await pinnedAuthority(address, pinSha256Hex, signal)
+      if (read.ok) pem = read.value
+      return read
+    },
+    forget() {
+      if (answered) pem = undefined
+      else doubted = true
+    },
+  }
+}
+
 /**
  * Reads the certificates of a server and gives the one with the pinned SHA-256, as PEM: the only root to trust from then on. No
  * byte of ours but the TLS handshake is sent here, so that it does no harm if somebody else answers.
@@ -21,43 +62,64 @@ export async function pinnedAuthority(
   pinSha256Hex: string,
   signal: AbortSignal,
 ): Promise<Result<string, PinFailure>> {
+  const pin = pinSha256Hex.toLowerCase().replaceAll(':', '')
+  const chain = await atAddress(address, (host, port) => readChain(host, port, signal))
+  if (!chain.ok) return chain
+  const prints = chain.value.map((raw) => createHash('sha256').update(raw).digest('hex'))
+  const found = chain.value[prints.indexOf(pin)]
+  if (found) return ok(pemOf(found))
+  const reason = `expected a certificate authority with SHA-256 ${pin} at ${address}, found ${prints.join(', ') || 'none'}`
+  return err({ mismatch: true, reason })
+}
+
+async function atAddress<T>(
+  address: string,
+  task: (host: string, port: number) => Promise<T>,
+): Promise<Result<T, PinFailure>> {
   const cut = address.lastIndexOf(':')
   const host = address.slice(0, cut).replace(/^\[|\]$/g, '')
   const port = Number(address.slice(cut + 1))
   if (cut < 1 || !Number.isInteger(port))
     return err({ mismatch: true, reason: `expected host:port, found "${address}"` })
-  const pin = pinSha256Hex.toLowerCase().replaceAll(':', '')
   try {
-    const chain = await readChain(host, port, signal)
-    const prints = chain.map((raw) => createHash('sha256').update(raw).digest('hex'))
-    const found = chain[prints.indexOf(pin)]
-    if (found) return ok(pemOf(found))
-    const reason = `expected a certificate authority with SHA-256 ${pin} at ${address}, found ${prints.join(', ') || 'none'}`
-    return err({ mismatch: true, reason })
+    return ok(await task(host, port))
   } catch (cause) {
     return err({ mismatch: false, reason: `cannot reach ${address}: ${messageOf(cause)}` })
   }
 }
 
+/** TLS is begun only with somebody who is there: what it takes to begin it is much, and a zone knocks again and again. */
 function readChain(host: string, port: number, signal: AbortSignal): Promise<Buffer[]> {
+  const servername = isIP(host) === 0 ? { servername: host } : {}
+  // Whichever protocol the door speaks, it answers with the same certificates.
+  const ALPNProtocols = ['h2', 'http/1.1']
+  return overTcp(host, port, signal, (plain, settle, fail) => {
+    const socket = connectTls({ socket: plain, ...servername, ALPNProtocols, rejectUnauthorized: false })
+    socket.on('secureConnect', () => settle(chainOf(socket.getPeerCertificate(true))))
+    socket.on('error', fail)
+  })
+}
+
+/** Connects, does what is to be done there, and closes. */
+function overTcp<T>(
+  host: string,
+  port: number,
+  signal: AbortSignal,
+  use: (socket: Socket, settle: (value: T) => void, fail: (cause: Error) => void) => void,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const servername = isIP(host) === 0 ? { servername: host } : {}
-    // Whichever protocol the door speaks, it answers with the same certificates.
-    const ALPNProtocols = ['h2', 'http/1.1']
-    const socket = connect({ host, port, ...servername, ALPNProtocols, rejectUnauthorized: false })
+    const socket = connect({ host, port })
     const stop = () => socket.destroy(new Error('stopped'))
     const finish = (settle: () => void) => {
       signal.removeEventListener('abort', stop)
       socket.destroy()
       settle()
     }
+    const fail = (cause: Error) => finish(() => reject(cause))
     socket.setTimeout(connectTimeoutMs, () => socket.destroy(new Error(`no answer within ${connectTimeoutMs} ms`)))
-    socket.on('secureConnect', () => {
-      const chain = chainOf(socket.getPeerCertificate(true))
-      finish(() => resolve(chain))
-    })
-    socket.on('error', (cause) => finish(() => reject(cause)))
-    socket.on('close', () => finish(() => reject(new Error('the connection was closed'))))
+    socket.on('error', fail)
+    socket.on('close', () => fail(new Error('the connection was closed')))
+    socket.on('connect', () => use(socket, (value) => finish(() => resolve(value)), fail))
     if (signal.aborted) stop()
     else signal.addEventListener('abort', stop, { once: true })
   })

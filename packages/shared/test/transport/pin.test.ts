@@ -1,18 +1,25 @@
 import { createServer, type Server } from 'node:tls'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { pinnedAuthority } from '../../src/transport/pin.ts'
+import { createPinnedPeer, pinnedAuthority } from '../../src/transport/pin.ts'
 import { createTestAuthority, type TestAuthority } from '../sync/certificates.ts'
 
 let authority: TestAuthority
 let server: Server
 let address: string
 let received = 0
+let handshakes = 0
+/** Asked in every handshake that is begun. */
+const hello = () => {
+  handshakes += 1
+  return 'h2'
+}
 beforeAll(async () => {
   authority = await createTestAuthority()
 })
 beforeEach(async () => {
   received = 0
-  server = createServer({ cert: authority.cert, key: authority.key, ALPNProtocols: ['h2'] }, (socket) => {
+  handshakes = 0
+  server = createServer({ cert: authority.cert, key: authority.key, ALPNCallback: hello }, (socket) => {
     socket.on('data', (bytes) => {
       received += bytes.length
     })
@@ -56,5 +63,39 @@ describe('a pinned authority', () => {
       ok: false,
       error: { mismatch: true },
     })
+  })
+})
+
+describe('a peer that is tried again and again', () => {
+  it('is known by one handshake: after tries that led nowhere it is only knocked at, until somebody is there', async () => {
+    const peer = createPinnedPeer(address, authority.pinSha256Hex)
+    const known = await peer.authority(signal())
+    expect(known.ok).toBe(true)
+    expect(await peer.authority(signal())).toEqual(known)
+    const { port } = new URL(`tls://${address}`)
+    await new Promise<void>((resolve) => void server.close(() => resolve()))
+    for (let tries = 0; tries < 3; tries += 1) {
+      peer.forget()
+      const found = await peer.authority(signal())
+      expect(found).toMatchObject({ ok: false, error: { mismatch: false } })
+      expect(!found.ok && found.error.reason).toContain(`cannot reach ${address}`)
+    }
+    await new Promise<void>((resolve) => server.listen(Number(port), '127.0.0.1', resolve))
+    peer.forget()
+    expect(await peer.authority(signal())).toEqual(known)
+    expect(handshakes).toBe(1)
+  })
+
+  it('is read again when who is there does not do: people are told what was found', async () => {
+    const peer = createPinnedPeer(address, authority.pinSha256Hex)
+    await peer.authority(signal())
+    const other = await createTestAuthority()
+    server.setSecureContext({ cert: other.cert, key: other.key })
+    peer.forget()
+    expect((await peer.authority(signal())).ok).toBe(true)
+    peer.forget()
+    const found = await peer.authority(signal())
+    expect(found).toMatchObject({ ok: false, error: { mismatch: true } })
+    expect(!found.ok && found.error.reason).toContain(other.pinSha256Hex)
   })
 })
