@@ -50,16 +50,59 @@ export function explore<State>(
   return { states: seen.size, ends }
 }
 
-/** Maps as sorted pairs: two states are the same whatever the order in which they came to hold what they hold. */
-const plain = (_key: string, value: unknown) =>
-  value instanceof Map ? [...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)) : value
+/**
+ * The same for what cannot be copied: closures, timers, promises. Every state is reached by playing its moves anew, and what `look`
+ * tells must be all that its future depends on.
+ */
+export async function replay<Scene>(
+  open: () => Scene,
+  movesOf: (
+    scene: Scene,
+  ) => readonly { readonly name: string; readonly apply: (scene: Scene) => void | Promise<void> }[],
+  look: (scene: Scene) => unknown,
+  judgeEnd: (scene: Scene) => void,
+  statesMax = 200_000,
+): Promise<Exploration> {
+  const seen = new Set<string>()
+  const trails: (readonly string[])[] = [[]]
+  let ends = 0
+  for (let trail = trails.pop(); trail; trail = trails.pop()) {
+    const scene = open()
+    try {
+      for (const name of trail)
+        await movesOf(scene)
+          .find((move) => move.name === name)
+          ?.apply(scene)
+      const text = JSON.stringify(look(scene), plain)
+      if (seen.has(text)) continue
+      seen.add(text)
+      if (seen.size > statesMax) throw new Error(`more than ${statesMax} states: make the scene smaller`)
+      const moves = movesOf(scene)
+      if (moves.length === 0) {
+        ends += 1
+        judgeEnd(scene)
+      }
+      for (const { name } of moves) trails.push([...trail, name])
+    } catch (cause) {
+      throw new Error(`after ${trail.join(', ')}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    }
+  }
+  return { states: seen.size, ends }
+}
+
+/** Maps and sets sorted: two states are the same whatever the order in which they came to hold what they hold. */
+const plain = (_key: string, value: unknown) => {
+  if (value instanceof Map) return [...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1))
+  return value instanceof Set ? [...value].sort() : value
+}
 
 /** A copy of plain data. What is frozen is shared: nothing can change it. */
 function copied<T>(value: T): T {
-  // Each branch gives back what it was given: an array for an array, a map for a map, an object for an object.
+  // Each branch gives back what it was given: an array for an array, a map for a map, a set for a set, an object for an object.
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   if (Array.isArray(value)) return value.map(copied) as T
   if (value instanceof Map) return new Map([...value].map(([key, inner]) => [key, copied(inner)])) as T
+  if (value instanceof Set) return new Set([...value].map(copied)) as T
   const copy: Record<string, unknown> = {}
   for (const [name, inner] of Object.entries(value)) copy[name] = copied(inner)
   return copy as T
