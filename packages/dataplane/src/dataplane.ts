@@ -44,11 +44,13 @@ export async function startDataplane(
 ): Promise<Dataplane> {
   await using opened = new AsyncDisposableStack()
   const address = new URL(config.address)
-  const [proxy, binary] = await Promise.all([readProxy(config), findEnvoy(deps, signal)])
+  const proxy = await readProxy(config)
   await mkdir(config.workDir, { recursive: true, mode: 0o700 })
   const loopback = await openLoopback(deps, config, proxy)
   if (loopback.claim) opened.use(loopback.claim.resolver)
   const authority = await writeBootstrap(deps, config, proxy, loopback, address, signal)
+  // Only now: for a proxy that the zone refuses nothing is downloaded.
+  const binary = await findEnvoy(deps, signal)
   const session = opened.use(
     openSession(deps, {
       address,
