@@ -46,6 +46,26 @@ const changesIn = (effects: InboundEffect[]) =>
   )
 
 describe('the inbound step', () => {
+  it('Y8 a release counts for what is held then, and once: the next replacement that removes so much waits again', () => {
+    const step = receiver(at(1))
+    const id = 'replacement:g'
+    const here = listed([keyOf('global', 'Policy', 'a')])
+    expect(step({ type: 'released', hold: id })).toEqual([])
+    step(replace(['global'], 2))
+    step(mark(2))
+    expect(step(here)).toMatchObject([{ type: 'held', hold: { id } }])
+    expect(step({ type: 'released', hold: id })).toEqual([{ type: 'list', origins: ['global'] }])
+    expect(step({ type: 'released', hold: 'commit:9.9' })).toEqual([])
+    expect(changesIn(step(here))).toEqual(['forget global/Policy/default/a'])
+    step({ type: 'applied' })
+    step(rows(live('global', 'Policy', 'a', 3)))
+    step(mark(3))
+    step({ type: 'applied' })
+    step(replace(['global'], 4))
+    step(mark(4))
+    expect(step(here)).toMatchObject([{ type: 'held', hold: { id } }])
+  })
+
   it('stages rows until their mark, credits them at once, and applies them as one round', () => {
     const step = receiver(at(1))
     expect(step(rows(live('global', 'Policy', 'a')))).toEqual([{ type: 'credit', bytes: 100 }])

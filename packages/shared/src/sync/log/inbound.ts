@@ -141,6 +141,8 @@ export function inboundStep(state: InboundState, event: InboundEvent, deps: Inbo
       return [{ type: 'stored', position: mark }, ...applyNext(state, deps)]
     }
     case 'released':
+      // A word about something else, or about what is still to come, lets nothing through.
+      if (event.hold !== state.hold?.id) return []
       state.released = event.hold
       return state.busy ? [] : applyNext(state, deps)
     default:
@@ -273,6 +275,8 @@ function judge(
   }
   const hold = deps.holds && here.rows.length > 0 ? judgeHold(ofOwner, here.rows) : undefined
   if (hold && hold.id !== state.released) return keepBack(state, round, missing, hold, deps)
+  // It counts once: the next replacement that removes so much may have the same id.
+  state.released = undefined
   const effects: InboundEffect[] = state.hold ? [{ type: 'held', hold: undefined }] : []
   state.hold = undefined
   if (replacement && deps.relays) {
