@@ -1,4 +1,4 @@
-import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { encodeMessage } from '@zonemesh/shared/sync/log/frames.ts'
 import { protocolVersion } from '@zonemesh/shared/sync/log/messages.ts'
@@ -13,6 +13,7 @@ import type { BenchZone } from './zones.ts'
 const slowerMax = 1.1
 const growthMibMax = 16
 const bookmarkEveryMs = 2_000
+const settleMs = 2_000
 
 /** A zone that allows itself everything, shows that it lives, and takes nothing off its line. */
 async function stall(global: BenchGlobal, name: string, token: string): Promise<AsyncDisposable> {
@@ -74,7 +75,9 @@ export async function besideAStalledZone(
   const alone: number[] = []
   const beside: number[] = []
   let value = 1_000
+  // A zone that is new is given what there is, which everybody notices; what is measured is the time after that.
   const block = async (samples: number[]) => {
+    await delay(systemClock, settleMs, new AbortController().signal)
     for (let index = 0; index < options.changesPerBlock; index += 1) {
       value += 1
       samples.push(...(await oneChange(global, zones, value)))
