@@ -11,14 +11,14 @@ import { startBenchZone } from './zones.ts'
 export const syncCounts = (short: boolean) =>
   short
     ? {
-        resources: 2_000,
+        resources: 1_000,
         reconnects: 10,
         dead: 1,
-        burst: 2_000,
+        burst: 1_000,
         bursts: 1,
-        blocks: 2,
+        blocks: 1,
         changes: 20,
-        herd: 100,
+        herd: 50,
         herds: 1,
       }
     : {
