@@ -1,3 +1,4 @@
+import { createInbox } from './inbox.ts'
 import type { Channel, ChannelEnd } from './transport.ts'
 
 /** What a gRPC call offers on both ends. */
@@ -12,18 +13,18 @@ interface DuplexCall {
   on(event: 'error', listener: (cause: Error) => void): unknown
 }
 
-/** What may lie here while nobody listens: one frame of the handshake and the first credit. Above it nothing more is read. */
-const earlyBytesMax = 4 * 1024 * 1024
-
 /**
  * A channel over one gRPC call. `endOf` says what an error of this end means. `reset`: the end that was called has no other way
  * to be heard at once, because the end of a stream waits behind what the other one does not take.
  */
 export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEnd, reset?: () => void): Channel {
-  let listener: ((bytes: Uint8Array) => void) | undefined
-  const early: Uint8Array[] = []
-  let earlyBytes = 0
   let open = true
+  const inbox = createInbox({
+    pause: () => void call.pause(),
+    resume() {
+      if (open) call.resume()
+    },
+  })
   let blocked: PromiseWithResolvers<void> | undefined
   const ended = Promise.withResolvers<ChannelEnd>()
   const finish = (end: ChannelEnd) => {
@@ -31,12 +32,7 @@ export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEn
     blocked?.resolve()
     ended.resolve(end)
   }
-  call.on('data', (bytes) => {
-    if (listener) return listener(bytes)
-    early.push(bytes)
-    earlyBytes += bytes.length
-    if (earlyBytes > earlyBytesMax) call.pause()
-  })
+  call.on('data', inbox.take)
   call.on('drain', () => {
     blocked?.resolve()
     blocked = undefined
@@ -55,15 +51,7 @@ export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEn
       return accepted
     },
     drained: async () => (open ? blocked?.promise : undefined),
-    onMessage(next) {
-      listener = next
-      while (listener && early.length > 0) {
-        const bytes = early.shift()
-        earlyBytes -= bytes?.length ?? 0
-        if (bytes) listener(bytes)
-      }
-      if (open && earlyBytes <= earlyBytesMax) call.resume()
-    },
+    onMessage: inbox.listen,
     end() {
       if (open) call.end()
     },

@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws'
+import { createInbox } from './inbox.ts'
 import type { Channel, ChannelEnd } from './transport.ts'
 
 /** A message of a peer that is longer ends the channel. */
@@ -8,9 +9,6 @@ const sendBytesMax = 256 * 1024
 const drainedBytes = 64 * 1024
 /** Whoever goes on sending after false: the channel is cut here, as the other end takes nothing. */
 const sendBytesCut = 4 * messageBytesMax
-/** What may lie here while nobody listens. Above it nothing more is read. */
-const earlyBytesMax = 4 * 1024 * 1024
-
 /** How to open a socket on either end. Pings are answered here, and only while the other end reads. */
 export const webSocketOptions = {
   perMessageDeflate: false,
@@ -29,10 +27,13 @@ const endOf = (code: number): ChannelEnd => {
 
 /** A channel over an open WebSocket: one binary message each. */
 export function channelOverWebSocket(socket: WebSocket): Channel {
-  let listener: ((bytes: Uint8Array) => void) | undefined
-  const early: Uint8Array[] = []
-  let earlyBytes = 0
   let open = true
+  const inbox = createInbox({
+    pause: () => socket.pause(),
+    resume() {
+      if (open && socket.isPaused) socket.resume()
+    },
+  })
   let blocked: PromiseWithResolvers<void> | undefined
   const ended = Promise.withResolvers<ChannelEnd>()
   const finish = (end: ChannelEnd) => {
@@ -53,10 +54,7 @@ export function channelOverWebSocket(socket: WebSocket): Channel {
   socket.binaryType = 'nodebuffer'
   socket.on('message', (data, isBinary) => {
     if (!isBinary || !Buffer.isBuffer(data)) return cut('expected binary messages, found text')
-    if (listener) return listener(data)
-    early.push(data)
-    earlyBytes += data.length
-    if (earlyBytes > earlyBytesMax) socket.pause()
+    inbox.take(data)
   })
   // One that sends pings and does not read would fill our memory with answers.
   socket.on('ping', (data) => {
@@ -78,15 +76,7 @@ export function channelOverWebSocket(socket: WebSocket): Channel {
       return false
     },
     drained: async () => (open ? blocked?.promise : undefined),
-    onMessage(next) {
-      listener = next
-      while (listener && early.length > 0) {
-        const bytes = early.shift()
-        earlyBytes -= bytes?.length ?? 0
-        if (bytes) listener(bytes)
-      }
-      if (open && earlyBytes <= earlyBytesMax && socket.isPaused) socket.resume()
-    },
+    onMessage: inbox.listen,
     end() {
       if (open) socket.close(1000)
     },
