@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type PostgresServer, startPostgres } from './postgres-server.ts'
 import { put } from './store-samples.ts'
 
-const child = fileURLToPath(new URL('./postgres-kill-child.ts', import.meta.url))
+const child = fileURLToPath(new URL('./kill-child.ts', import.meta.url))
 
 /** begin, three versions, before and after the commit. */
 const pointsPerRound = 6
