@@ -2,7 +2,7 @@ import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
-import { type Epoch, isNewest, nextEpoch } from '@zonemesh/shared/sync/epochs.ts'
+import { type Epoch, newestEpochs, nextEpoch } from '@zonemesh/shared/sync/epochs.ts'
 import { expect, test } from 'vitest'
 import { replay } from './explore.ts'
 
@@ -100,7 +100,7 @@ async function write({ store, newest }: Scene, session: Session): Promise<void> 
   const { ok } = await store.commit({ changes, subject: 'west', intent: 'sync' })
   session.wrote = ok
   if (ok !== (epoch === newest)) throw new Error(`${session.name}, epoch ${epoch} of ${newest}: the commit was ${ok}`)
-  if ((await isNewest(store, 'west', epoch)) !== (epoch === newest))
+  if (((await newestEpochs(store)).get('west') === epoch) !== (epoch === newest))
     throw new Error(`${session.name}: newest is not what the store says`)
   if (!ok && (await store.get(key))) throw new Error(`${session.name}: a fenced commit has left a row`)
 }

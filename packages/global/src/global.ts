@@ -7,14 +7,7 @@ import { openSealer } from '@zonemesh/plane/authority/seal.ts'
 import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
-import {
-  createClosers,
-  createReconciler,
-  type Env,
-  openStore,
-  renewalEveryMs,
-  repeat,
-} from '@zonemesh/plane/lifecycle.ts'
+import { createClosers, createReconciler, type Env, openStore, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
 import { type PlanePorts, startServers } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
@@ -25,6 +18,7 @@ import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { observeCommits } from '@zonemesh/plane/with-commit.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
+import { repeat } from '@zonemesh/shared/env/clock.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'

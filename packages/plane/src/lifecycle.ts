@@ -81,16 +81,6 @@ export function createReconciler(log: Log, what: string, task: () => Promise<voi
   }
 }
 
-/** Runs `task` again and again, `everyMs` after the last time, until disposed. */
-export function repeat(clock: Clock, everyMs: number, task: () => unknown): Disposable {
-  let timer = clock.after(everyMs, run)
-  function run(): void {
-    task()
-    timer = clock.after(everyMs, run)
-  }
-  return { [Symbol.dispose]: () => timer[Symbol.dispose]() }
-}
-
 /** How often a plane looks for authorities that are to be renewed: they are due half a month before they end. */
 export const renewalEveryMs = 3_600_000
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isUnknownKey, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { decodeJoin, type Join } from '@zonemesh/shared/auth/join.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 
 interface Deps {
@@ -42,13 +42,7 @@ export function followJoinFile({ clock, log, tokens }: Deps, { path, zone, first
   /** Why the file could not be used, said once. */
   let told = ''
   let closed = false
-  let timer = clock.after(lookEveryMs, lookAgain)
-
-  function lookAgain(): void {
-    void look().finally(() => {
-      if (!closed) timer = clock.after(lookEveryMs, lookAgain)
-    })
-  }
+  const looking = repeat(clock, lookEveryMs, look)
 
   async function look(): Promise<void> {
     try {
@@ -85,7 +79,7 @@ export function followJoinFile({ clock, log, tokens }: Deps, { path, zone, first
     current: (): Join => current,
     close(): void {
       closed = true
-      timer[Symbol.dispose]()
+      looking[Symbol.dispose]()
     },
   }
 }

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { intermediateDays } from '../authority/owner.ts'
 import type { ServerTls } from '../authority/server-tls.ts'
@@ -63,18 +63,15 @@ const lookEveryMs = 60_000
 /** Tells ahead of time what is about to end: in the status, as figures, and in the log once per hour at most. */
 export function createExpiry({ clock, log, sources }: Deps) {
   let known: readonly Expiring[] = []
-  let closed = false
   const toldAtMs = new Map<string, number>()
-  let timer = clock.after(0, lookAgain)
+  const looking = repeat(clock, lookEveryMs, lookAgain, 0)
 
   const isDue = ({ endsAtMs, warnMs }: Expiring): boolean => endsAtMs - clock.wallMs() < warnMs
 
-  function lookAgain(): void {
-    look()
-      .catch((thrown: unknown) => log.warn({ reason: messageOf(thrown) }, 'cannot look what is about to end'))
-      .finally(() => {
-        if (!closed) timer = clock.after(lookEveryMs, lookAgain)
-      })
+  function lookAgain(): Promise<unknown> {
+    return look().catch((thrown: unknown) =>
+      log.warn({ reason: messageOf(thrown) }, 'cannot look what is about to end'),
+    )
   }
 
   async function look(): Promise<readonly Expiring[]> {
@@ -117,10 +114,7 @@ export function createExpiry({ clock, log, sources }: Deps) {
           ]),
       )
     },
-    close(): void {
-      closed = true
-      timer[Symbol.dispose]()
-    },
+    close: (): void => looking[Symbol.dispose](),
   }
 }
 export type Expiry = ReturnType<typeof createExpiry>

@@ -1,5 +1,5 @@
 import { canonicalJson, messageOf } from '@zonemesh/shared/base/base.ts'
-import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { publicTokenKinds } from './keeper.ts'
@@ -35,14 +35,7 @@ export function createTokenWatch({ store, tokens, clock, log }: Deps) {
   const held = new Map<object, HeldToken & { readonly endsAtMs: number | undefined; end(reason: string): void }>()
   let seen = ''
   let seenRevision = -1
-  let closed = false
-  let timer = clock.after(lookEveryMs, lookAgain)
-
-  function lookAgain(): void {
-    void look().finally(() => {
-      if (!closed) timer = clock.after(lookEveryMs, lookAgain)
-    })
-  }
+  const looking = repeat(clock, lookEveryMs, look)
 
   async function look(): Promise<void> {
     try {
@@ -94,8 +87,7 @@ export function createTokenWatch({ store, tokens, clock, log }: Deps) {
         endsAtMs === undefined ? [] : [{ purpose, who, endsAtMs }],
       ),
     close(): void {
-      closed = true
-      timer[Symbol.dispose]()
+      looking[Symbol.dispose]()
       held.clear()
     },
   }

@@ -31,6 +31,30 @@ export const systemClock: Clock = {
 /** Node takes no longer delay, about 24 days, and runs the task at once instead. */
 const longestMs = 2 ** 31 - 1
 
+/**
+ * Runs `task` again and again until disposed, each time `everyMs` after the last one has ended; the first time after `firstMs`. A task
+ * deals with its own failures.
+ */
+export function repeat(
+  clock: Pick<Clock, 'after'>,
+  everyMs: number,
+  task: () => unknown,
+  firstMs: number = everyMs,
+): Disposable {
+  let over = false
+  let timer = clock.after(firstMs, run)
+  async function run(): Promise<void> {
+    await task()
+    if (!over) timer = clock.after(everyMs, run)
+  }
+  return {
+    [Symbol.dispose]() {
+      over = true
+      timer[Symbol.dispose]()
+    },
+  }
+}
+
 /** Resolves after `delayMs`, rejects with the signal's reason when it is aborted first. */
 export function delay(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

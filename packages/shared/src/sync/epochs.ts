@@ -47,7 +47,8 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
   throw new Error(`zone ${zone} cannot get an epoch: ${triesMax} tries lost to other sessions`)
 }
 
-/** Whether a session of this epoch is still the newest of its zone. */
-export async function isNewest(store: Store, zone: string, epoch: number): Promise<boolean> {
-  return Number((await store.get(epochKey(zone)))?.row?.spec['epoch'] ?? 0) <= epoch
+/** The epoch of the newest session of each zone, on whatever replica. */
+export async function newestEpochs(store: Store): Promise<ReadonlyMap<string, number>> {
+  const rows = await store.scan({ origin: globalOrigin, kind: epochKind }, { at: (await store.head()).revision })
+  return new Map(rows.map(({ key, spec }) => [key.name, Number(spec['epoch'] ?? 0)]))
 }

@@ -1,11 +1,11 @@
 import type { Result } from '../base/base.ts'
 import { messageOf } from '../base/base.ts'
-import type { Clock } from '../env/clock.ts'
+import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
 import type { Channel, Listen, OnCall } from '../transport/transport.ts'
-import { isNewest, nextEpoch } from './epochs.ts'
+import { newestEpochs, nextEpoch } from './epochs.ts'
 import { createFormers, type Former, formerStayMs } from './formers.ts'
 import { createHandshakes, firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
@@ -112,15 +112,9 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const marked = () => store.mark().then((mark) => board.marked(mark.revision))
   // What a store that is away keeps from us now, the next look finds.
   const listening = store.onMark(() => void marked().catch(() => undefined))
-  let looking = clock.after(lookEveryMs, lookAgain)
-
-  function lookAgain(): void {
-    look()
-      .catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot look at the store'))
-      .finally(() => {
-        if (!closing) looking = clock.after(lookEveryMs, lookAgain)
-      })
-  }
+  const looking = repeat(clock, lookEveryMs, () =>
+    look().catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot look at the store')),
+  )
 
   /** What hints may have missed: commits and sessions of other processes, and rows that are due. */
   async function look(): Promise<void> {
@@ -128,8 +122,9 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     if (board.marked(revision)) for (const { session } of holderByZone.values()) session.wake()
     await formers.look()
     if (!replicas) return
+    const newest = await newestEpochs(store)
     for (const [zone, { session, epoch }] of [...holderByZone]) {
-      if (!(await isNewest(store, zone, epoch))) session.end('fenced', 'a newer session was opened on another replica')
+      if ((newest.get(zone) ?? 0) > epoch) session.end('fenced', 'a newer session was opened on another replica')
     }
     await replicas.tell(
       new Map(

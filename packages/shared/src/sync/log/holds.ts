@@ -28,7 +28,9 @@ function removalsByCommit(round: Pick<RoundToJudge, 'origin' | 'rows'>): Map<str
   for (const row of round.rows) {
     if (row.key.origin !== round.origin || row.state === 'live' || row.declared) continue
     const name = `${row.key.kind} ${row.stamp.incarnation}.${row.stamp.originRevision}`
-    groups.set(name, [...(groups.get(name) ?? []), row])
+    const group = groups.get(name)
+    if (group) group.push(row)
+    else groups.set(name, [row])
   }
   return groups
 }
