@@ -1,11 +1,11 @@
 import { findKind } from '@zonemesh/core/registry.ts'
-import { versionsBetween } from '@zonemesh/plane/history/differences.ts'
 import type { Told, Trail, ZoneTimes } from '@zonemesh/plane/history/versions.ts'
 import { byCodeUnit, type Json, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import { HorizonError } from '@zonemesh/shared/store/errors.ts'
+import { versionsBetween } from '@zonemesh/shared/store/state.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import type { ZoneStatus } from '@zonemesh/shared/sync/zone-status.ts'
 

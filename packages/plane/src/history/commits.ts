@@ -1,5 +1,6 @@
+import { versionsBetween } from '@zonemesh/shared/store/state.ts'
 import { type CommitRecord, positionText, type Store, type Version } from '@zonemesh/shared/store/store.ts'
-import { versionsBetween, type Wanted } from './differences.ts'
+import type { Wanted } from './differences.ts'
 import { type ResourceName, resourceName } from './documents.ts'
 import { horizonOf } from './revisions.ts'
 import { iso, type Trail, type ZoneRun } from './versions.ts'

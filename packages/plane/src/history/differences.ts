@@ -1,7 +1,8 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { byCodeUnit, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { ResourceKey, Row } from '@zonemesh/shared/resource/resource.ts'
-import type { Store, Version } from '@zonemesh/shared/store/store.ts'
+import { versionsBetween } from '@zonemesh/shared/store/state.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
 import { type ResourceName, resourceName, shownDocument } from './documents.ts'
 import { changedFields, type FieldChange } from './fields.ts'
 
@@ -27,16 +28,6 @@ export interface Difference extends ResourceName {
 
 /** Reads of a file are done at once; so many of them, then others have their turn. */
 const readsPerTurn = 200
-
-/** All versions that commits after one revision up to another have written, the last one of each key, page by page. */
-export async function* versionsBetween(store: Store, after: number, through: number): AsyncGenerator<Version> {
-  let resume: string | undefined
-  do {
-    const page = await store.changesSince(after, through, resume === undefined ? {} : { resume })
-    yield* page.versions
-    resume = page.next
-  } while (resume !== undefined)
-}
 
 /** What differs between two revisions, whichever is the older, by kind, mesh and name. Rejects with HorizonError. */
 export async function differences(store: Store, from: number, to: number, wanted: Wanted): Promise<RowDifference[]> {

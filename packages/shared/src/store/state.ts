@@ -16,17 +16,28 @@ export async function* stateAt(store: Store, revision: number): AsyncGenerator<r
   }
 }
 
-/** What changed after a revision, all pages; undefined when its versions are gone: the state has to be read anew. */
+async function* pagesBetween(store: Store, after: number, through: number): AsyncGenerator<readonly Version[]> {
+  let resume: string | undefined
+  do {
+    const page = await store.changesSince(after, through, resume === undefined ? {} : { resume })
+    yield page.versions
+    resume = page.next
+  } while (resume !== undefined)
+}
+
+/**
+ * All versions that commits after one revision up to another have written, the last one of each key, page by page. Rejects with
+ * HorizonError.
+ */
+export async function* versionsBetween(store: Store, after: number, through: number): AsyncGenerator<Version> {
+  for await (const page of pagesBetween(store, after, through)) yield* page
+}
+
+/** The same at once; undefined when its versions are gone: the state has to be read anew. */
 export async function changesAfter(store: Store, after: number, through: number): Promise<Version[] | undefined> {
   const versions: Version[] = []
-  let resume: string | undefined
   try {
-    do {
-      const page = { limit: pageRows, ...(resume === undefined ? {} : { resume }) }
-      const found = await store.changesSince(after, through, page)
-      versions.push(...found.versions)
-      resume = found.next
-    } while (resume !== undefined)
+    for await (const page of pagesBetween(store, after, through)) versions.push(...page)
     return versions
   } catch (cause) {
     if (cause instanceof HorizonError) return undefined
