@@ -1,4 +1,4 @@
-import { keyText, parseKeyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText, parseKeyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { createEndpoints } from '../edge/endpoints.ts'
 import { createIngresses } from '../edge/ingress.ts'
@@ -110,10 +110,12 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
     return opened
   }
 
+  const isProxyHere = ({ origin, kind }: ResourceKey): boolean =>
+    origin === zone && (kind === 'Dataplane' || kind === 'ZoneIngress')
+
   /** The compilation of a proxy of this zone, if there is its row. */
   function find(proxy: string, facts: ProxyFacts): Proxy | undefined {
-    const { origin, kind } = parseKeyText(proxy)
-    if (origin !== zone || (kind !== 'Dataplane' && kind !== 'ZoneIngress') || !view.stored(proxy)) return undefined
+    if (!isProxyHere(parseKeyText(proxy)) || !view.stored(proxy)) return undefined
     const found = proxies.get(proxy) ?? open(proxy, facts)
     found.facts.write(facts)
     units.drainTouched()
@@ -130,10 +132,11 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
         const text = keyText(version.key)
         // Written again, even as it was when it was refused: it is tried again, and has its verdict again.
         exclusions.drop(text)
-        if (version.row) continue
-        const gone = proxies.get(text)
-        if (!gone) continue
-        gone.root.close()
+        const known = proxies.get(text)
+        // Whoever asked for its table before there was its row has none yet, and there is no unit that tells.
+        if (version.row && !known && isProxyHere(version.key)) touched.add(text)
+        if (version.row || !known) continue
+        known.root.close()
         proxies.delete(text)
         touched.add(text)
       }

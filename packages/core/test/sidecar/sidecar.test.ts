@@ -298,3 +298,13 @@ test('the same table while nothing changed, and none for what is not there', () 
   expect([...compiler.apply([scene.remove(zoned('east', 'Dataplane', 'p'))], scene.revision)]).toEqual([proxy])
   expect(compiler.table(proxy, { canBindPort80: true })).toBeUndefined()
 })
+
+test('a proxy that asks before its row is there is named when the row comes', () => {
+  const spec = tcp()
+  const { compiler, scene } = compiled(spec)
+  compiler.apply([scene.remove(zoned('east', 'Dataplane', 'p'))], scene.revision)
+  expect(compiler.table(proxy, { canBindPort80: true })).toBeUndefined()
+  expect([...compiler.apply([scene.put(zoned('east', 'Dataplane', 'p'), spec)], scene.revision)]).toEqual([proxy])
+  expect(compiler.table(proxy, { canBindPort80: true })).toBeDefined()
+  expect(compiler.apply([scene.put(zoned('west', 'Dataplane', 'p'), spec)], scene.revision).size).toBe(0)
+})
