@@ -8,6 +8,7 @@ import {
   type Hello,
 } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
 import { type ProxyIdentity, proxyId, type XdsDeps } from '../xds/contract.ts'
+import { type Messages, messagesOf } from '../xds/messages.ts'
 import { isProxyType } from '../xds/node.ts'
 import { type NamesFeed, type NamesTable, namesDifference } from './names-feed.ts'
 
@@ -22,10 +23,10 @@ export async function runSession(deps: SessionDeps, call: SessionCall, admit: (p
   const stop = () => ended.abort()
   call.on('cancelled', stop).on('close', stop).on('error', stop)
   try {
-    const messages = call[Symbol.asyncIterator]() as AsyncIterator<Buffer> // our deserializer yields the raw bytes
-    const first = await messages.next()
-    if (first.done) return
-    const message = readable(first.value)?.message
+    const messages = messagesOf(call)
+    const first = await messages()
+    if (!first) return
+    const message = readable(first)?.message
     if (!message) return refuse(call, status.INVALID_ARGUMENT, 'expected a message of a proxy')
     if (message.case !== 'hello') return refuse(call, status.INVALID_ARGUMENT, 'a session begins with hello')
     const hello = message.value
@@ -45,6 +46,7 @@ export async function runSession(deps: SessionDeps, call: SessionCall, admit: (p
     if (!ended.signal.aborted) refuse(call, status.INTERNAL, messageOf(error))
   } finally {
     stop()
+    call.end()
   }
 }
 
@@ -53,7 +55,7 @@ async function converse(
   call: SessionCall,
   proxy: ProxyIdentity,
   hello: Hello,
-  messages: AsyncIterator<Buffer>,
+  messages: Messages,
   ended: AbortController,
 ): Promise<void> {
   // The headers tell the proxy that it was let in; names may take a while.
@@ -63,9 +65,9 @@ async function converse(
   const names = sendNames(call, feed, hello, ended.signal)
   try {
     for (;;) {
-      const next = await messages.next()
-      if (next.done || ended.signal.aborted) break
-      const message = readable(next.value)
+      const next = await messages()
+      if (!next || ended.signal.aborted) break
+      const message = readable(next)
       if (!message) {
         refuse(call, status.INVALID_ARGUMENT, 'expected a message of a proxy')
         break
@@ -76,7 +78,6 @@ async function converse(
     ended.abort()
     feed.close()
     await names
-    call.end()
   }
 }
 

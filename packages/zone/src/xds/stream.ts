@@ -14,6 +14,7 @@ import {
 import { adsStep } from './ads-step.ts'
 import type { ProxyFeed, ProxyStream, XdsDeps } from './contract.ts'
 import { proxyId } from './contract.ts'
+import { type Messages, messagesOf } from './messages.ts'
 import { type ProxyNode, readNode } from './node.ts'
 import type { Proven } from './proven.ts'
 import { decodeRequest, encodeResponse, requestFrom } from './wire.ts'
@@ -38,8 +39,6 @@ export interface LiveStream {
 /** Above this many answers without a verdict, newer tables wait; between two, the older is skipped. */
 const pendingMax = 2_000
 const doubtfulMax = 1_000
-/** Turns of the loop; a peer that reads takes one or two. */
-const flushTurnsMax = 100
 /**
  * Names that a stream may ask for, each as often as it asks: a proxy that asks for what nobody has would fill our memory. An Envoy
  * asks for each once, and again after a change; above this its stream ends, and the next one starts from nothing.
@@ -57,10 +56,10 @@ export async function runStream(
   const stop = () => ended.abort()
   call.on('cancelled', stop).on('close', stop).on('error', stop)
   try {
-    const messages = call[Symbol.asyncIterator]() as AsyncIterator<Buffer> // our deserializer yields the raw bytes
-    const first = await messages.next()
-    if (first.done) return
-    const firstRequest = readable(first.value)
+    const messages = messagesOf(call)
+    const first = await messages()
+    if (!first) return
+    const firstRequest = readable(first)
     if (!firstRequest) return refuse(call, status.INVALID_ARGUMENT, 'expected a DeltaDiscoveryRequest')
     const node = readNode(firstRequest.node)
     if (!node.ok) return refuse(call, status.INVALID_ARGUMENT, node.error)
@@ -79,6 +78,7 @@ export async function runStream(
     refuse(call, status.INTERNAL, messageOf(error))
   } finally {
     stop()
+    call.end()
   }
 }
 
@@ -88,7 +88,7 @@ async function runAdmitted(
   call: AdsCall,
   node: ProxyNode,
   firstRequest: DeltaDiscoveryRequest,
-  messages: AsyncIterator<Buffer>,
+  messages: Messages,
   ended: AbortController,
 ): Promise<void> {
   const id = proxyId(node.proxy)
@@ -97,7 +97,6 @@ async function runAdmitted(
   const own: LiveStream = {
     async replace() {
       log.info({}, 'a newer stream of this proxy replaces the older one')
-      await flushed(call)
       refuse(call, status.ABORTED, 'a newer stream of this proxy took over')
       ended.abort()
       await done.promise
@@ -128,7 +127,7 @@ async function serve(
   call: AdsCall,
   stream: ProxyStream,
   firstRequest: DeltaDiscoveryRequest,
-  messages: AsyncIterator<Buffer>,
+  messages: Messages,
   ended: AbortController,
 ): Promise<void> {
   const id = proxyId(stream.proxy)
@@ -182,9 +181,9 @@ async function serve(
     run({ type: 'request', request: requestFrom(firstRequest) })
     let asked = firstRequest.resourceNamesSubscribe.length
     for (;;) {
-      const next = await messages.next()
-      if (next.done || ended.signal.aborted) break
-      const request = readable(next.value)
+      const next = await messages()
+      if (!next || ended.signal.aborted) break
+      const request = readable(next)
       if (!request) {
         refuse(call, status.INVALID_ARGUMENT, 'expected a DeltaDiscoveryRequest')
         break
@@ -207,17 +206,7 @@ async function serve(
     feed.close()
     for (const timer of timers) timer[Symbol.dispose]()
     keepDoubt(shared, id, state)
-    call.end()
   }
-}
-
-/**
- * Waits until what was written is handed over, but not for a peer that does not read: a status given while a write is under way is
- * lost, because the end of reading destroys the call, and the peer would wait for ever.
- */
-async function flushed(call: AdsCall): Promise<void> {
-  for (let turn = 0; turn < flushTurnsMax && call.writableLength > 0; turn += 1)
-    await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 /** Undefined for bytes that are no request. */
