@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -27,7 +28,8 @@ function localHosts(extra: readonly string[]): string[] {
 
 const covers = (certificate: string, hosts: readonly string[], nowMs: number): boolean => {
   const parsed = new X509Certificate(certificate)
-  const has = (host: string) => parsed.checkHost(host) !== undefined || parsed.checkIP(host) !== undefined
+  // `checkIP` throws for what is no address.
+  const has = (host: string) => (isIP(host) ? parsed.checkIP(host) : parsed.checkHost(host)) !== undefined
   return hosts.every(has) && new Date(parsed.validTo).getTime() > nowMs + 30 * 86_400_000
 }
 
