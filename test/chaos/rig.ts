@@ -23,7 +23,7 @@ export async function startVictim(seed: number): Promise<Victim> {
   await prove(demo, { done: () => {} })
   return {
     demo,
-    stack: findStack(demo.stackFile),
+    stack: await findStack({ stack: demo.stackFile, compose: undefined }),
     async [Symbol.asyncDispose]() {
       await demo.stop()
       stop.abort()

@@ -1,18 +1,12 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { requestOnce, untilAnswer } from '@zonemesh/cli/demo/http.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { compose } from './rig.ts'
 
-const run = promisify(execFile)
 const local = '127.0.0.1'
 const limitMs = 60_000
 const hostname = 'shop.example.com'
 
-async function compose(...args: string[]): Promise<string> {
-  const { stdout } = await run('docker', ['compose', ...args], { maxBuffer: 64 * 1024 * 1024 })
-  return stdout
-}
 const zonemesh = (...args: string[]): Promise<string> => compose('exec', '-T', 'global', 'zonemesh', ...args)
 const gateway = (path: string) => () => requestOnce({ host: local, port: 8080, hostname, path })
 const fromWest = (answer: { status: number; headers: Record<string, unknown> }) =>

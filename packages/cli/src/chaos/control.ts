@@ -4,8 +4,8 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import { lineFaults, type Relay, type RelayCounters } from './relay.ts'
 
-/** One process of a stack. `starts` grows with every start. */
-export const role = z.object({ name: z.string(), pid: z.number(), running: z.boolean(), starts: z.number() })
+/** One plane of a stack. */
+export const role = z.object({ name: z.string(), pid: z.number(), running: z.boolean() })
 export type Role = z.infer<typeof role>
 
 /** What a supervisor of processes does for the control. */

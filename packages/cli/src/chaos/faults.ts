@@ -1,5 +1,4 @@
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
 import type { Direction } from './relay.ts'
 import type { Scene } from './scene.ts'
 
@@ -108,7 +107,7 @@ const zonesOf = (scene: Scene, role: string): string[] =>
   Object.keys(scene.stack.zones).filter((zone) => role === 'global' || role === `zone-${zone}`)
 
 const needRole = async (scene: Scene, role: string) => {
-  const { roles } = await scene.hand.look()
+  const roles = await scene.hand.roles()
   const found = roles.find(({ name }) => name === role)
   if (found) return found
   throw scene.misuse(
@@ -288,17 +287,11 @@ export function restoreOldStore(): Fault {
       if (file === undefined) throw scene.misuse('the stack file does not say where the store of the global is')
       const zones = Object.keys(stack.zones)
       const problems: string[] = []
-      const folder = mkdtempSync(join(stack.folder, 'old-store-'))
-      const files = (from: string, to: string) => {
-        for (const end of ['', '-wal', '-shm']) {
-          rmSync(to + end, { force: true })
-          if (existsSync(from + end)) copyFileSync(from + end, to + end)
-        }
-      }
       await needRole(scene, 'global')
+      const copy = hand.store('global', file)
       try {
         await hand.end('global', 'SIGTERM')
-        files(file, join(folder, 'store.db'))
+        await copy.keep()
         await hand.start('global')
         await scene.converged(scene.convergeMs)
         olderHead = recorder.global(0).findLast(({ answered }) => answered)?.head ?? 0
@@ -307,7 +300,7 @@ export function restoreOldStore(): Fault {
         newerHead = recorder.global(0).findLast(({ answered }) => answered)?.head ?? 0
         const rowsBefore = new Map(zones.map((zone) => [zone, recorder.rowCount(zone)]))
         await hand.end('global', 'SIGTERM')
-        files(join(folder, 'store.db'), file)
+        await copy.putBack()
         await hand.start('global')
         await scene.until('every zone holds what comes from the older history', async () => {
           held = zones.filter((zone) => recorder.newest(zone)?.hold !== '' && recorder.newest(zone)?.answered).length
@@ -320,7 +313,7 @@ export function restoreOldStore(): Fault {
         }
         for (const zone of zones) await scene.release(zone)
       } finally {
-        rmSync(folder, { recursive: true, force: true })
+        await copy.forget()
       }
       return problems
     },

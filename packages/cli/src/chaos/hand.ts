@@ -1,10 +1,12 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { CommandError } from '../command.ts'
+import { createContainers } from './containers.ts'
 import type { Order, Sight } from './control.ts'
+import { createChildren } from './keeper.ts'
 import { type LineFaults, lineFaults } from './relay.ts'
 import type { Stack } from './stack.ts'
 
-/** Gives orders to the control of a stack. */
+/** Hurts the lines of a stack through its control, and its planes where they run. */
 export function createHand(stack: Stack) {
   const { address, token } = stack.control
   async function give(order: Order): Promise<Sight> {
@@ -26,16 +28,14 @@ export function createHand(stack: Stack) {
     if (!reply.ok) throw new CommandError((body as { readonly detail: string }).detail, 2)
     return body as Sight
   }
+  const { compose } = stack
+  const planes = ['global', ...Object.keys(stack.zones).map((zone) => `zone-${zone}`)]
   return {
+    ...(compose === undefined ? createChildren(give) : createContainers(compose, planes)),
     look: () => give({ do: 'look' }),
     hurt: (line: string, faults: Partial<LineFaults>) => give({ do: 'line', line, faults: lineFaults.parse(faults) }),
     heal: (line: string) => give({ do: 'line', line, faults: {} }),
     cut: (line: string) => give({ do: 'cut', line }),
-    hold: (role: string) => give({ do: 'signal', role, signal: 'SIGSTOP' }),
-    letGo: (role: string) => give({ do: 'signal', role, signal: 'SIGCONT' }),
-    end: (role: string, signal: 'SIGKILL' | 'SIGTERM') => give({ do: 'end', role, signal }),
-    start: (role: string, environment: Readonly<Record<string, string>> = {}) =>
-      give({ do: 'start', role, environment: { ...environment } }),
   }
 }
 export type Hand = ReturnType<typeof createHand>

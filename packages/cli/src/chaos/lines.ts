@@ -10,7 +10,7 @@ import { createSupervisor } from './supervisor.ts'
 
 interface Places {
   readonly globalAddress: string
-  readonly adminTokenFile: string
+  readonly adminToken: string
   readonly zones: Readonly<Record<ZoneName, DemoZone>>
   readonly gatewayPort: number
 }
@@ -31,14 +31,15 @@ export async function startChaosLines(stage: Stage, syncPort: number, zones: rea
   return {
     portOf: (zone: ZoneName): number | undefined => lines.get(zone)?.port,
     /** Writes the file by which another process finds all this. */
-    write: ({ globalAddress, adminTokenFile, zones: places, gatewayPort }: Places): string => {
+    write: ({ globalAddress, adminToken, zones: places, gatewayPort }: Places): string => {
       const { scene, folder } = stage
       const { mesh, gateway, hostname } = scene
       return writeStack(folder, {
         version: 1,
         folder,
+        token: adminToken,
         control: { address: control.address, token },
-        global: { api: globalAddress, tokenFile: adminTokenFile, storeFile: join(folder, 'global/store.db') },
+        global: { api: globalAddress, storeFile: join(folder, 'global/store.db') },
         zones: Object.fromEntries(
           Object.entries(places).map(([zone, { apiAddress, dnsPort }]) => [
             zone,

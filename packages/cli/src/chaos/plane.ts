@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 
 export interface Answer {
@@ -10,9 +9,8 @@ export interface Answer {
 }
 
 /** A plane that may be paused, dead or cut off: nothing is waited for long. */
-export function createPlane(address: string, tokenFile?: string, limitMs = 1_500) {
-  const authorization =
-    tokenFile === undefined ? {} : { authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` }
+export function createPlane(address: string, token: string, limitMs = 1_500) {
+  const authorization = { authorization: `Bearer ${token}` }
   return {
     address,
     async ask(method: string, path: string, body?: unknown, mostMs = limitMs): Promise<Answer> {

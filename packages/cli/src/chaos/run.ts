@@ -40,8 +40,8 @@ export async function runChaos(
   // Before anything else: a stack that is not there is told in one sentence.
   const { lines } = await hand.look()
   const planes: Planes = {
-    global: createPlane(stack.global.api, stack.global.tokenFile),
-    zones: new Map(Object.entries(stack.zones).map(([zone, { api }]) => [zone, createPlane(api)])),
+    global: createPlane(stack.global.api, stack.token),
+    zones: new Map(Object.entries(stack.zones).map(([zone, { api }]) => [zone, createPlane(api, stack.token)])),
   }
   const recorder = startRecorder({ clock, hand, ...planes }, stack)
   const changes = startChanges(
@@ -106,8 +106,7 @@ async function runFault(scene: Scene, fault: Fault, options: Options): Promise<F
 /** Whatever happened, lines are whole and planes run afterwards. */
 async function heal({ hand }: Scene, lines: readonly string[]): Promise<void> {
   for (const line of lines) await hand.heal(line).catch(() => undefined)
-  const sight = await hand.look().catch(() => undefined)
-  for (const { name, running } of sight?.roles ?? []) {
+  for (const { name, running } of await hand.roles().catch(() => [])) {
     if (running) await hand.letGo(name).catch(() => undefined)
     else await hand.start(name).catch(() => undefined)
   }

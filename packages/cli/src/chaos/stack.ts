@@ -4,14 +4,19 @@ import { join } from 'node:path'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import { CommandError } from '../command.ts'
+import { readInContainer } from './containers.ts'
 
-/** Where everything of a running stack is, so that another process can hurt and watch it. Written by `zonemesh demo --chaos`. */
+/** Where everything of a running stack is, so that another process can hurt and watch it. Written by `zonemesh demo --chaos`, and by docker-compose.chaos.yml. */
 export const stackFile = z.object({
   version: z.literal(1),
   folder: z.string(),
-  /** Hurts lines and processes: see control.ts. The token is why the file is for its owner only. */
+  /** Of an administrator. It and the one of the control are why the file is for its owner only. */
+  token: z.string(),
+  /** Hurts lines and processes: see control.ts. */
   control: z.object({ address: z.string(), token: z.string() }),
-  global: z.object({ api: z.string(), tokenFile: z.string().optional(), storeFile: z.string().optional() }),
+  /** Its planes are containers of this compose project, each of the service of its name; else they are children of the control. */
+  compose: z.string().optional(),
+  global: z.object({ api: z.string(), storeFile: z.string().optional() }),
   zones: z.record(z.string(), z.object({ api: z.string(), dns: z.string() })),
   scene: z.object({
     mesh: z.string(),
@@ -35,19 +40,37 @@ export function writeStack(folder: string, stack: Stack): string {
   return path
 }
 
-/** Reads the file of a stack: the one given, or that of the newest demo of this user. */
-export function findStack(given: string | undefined): Stack {
-  const path = given ?? newestDemo()
+/** Where a compose project with relays has the file: see docker-compose.chaos.yml. */
+const composePlace = { service: 'relay', path: '/secrets/stack.json' }
+
+/** Reads the file of a stack: the one given, that of a compose project, or that of the newest demo of this user. */
+export async function findStack(given: {
+  readonly stack: string | undefined
+  readonly compose: string | undefined
+}): Promise<Stack> {
+  if (given.stack !== undefined && given.compose !== undefined)
+    throw new CommandError('--stack and --compose: expected one of them, found both', 2)
+  if (given.compose !== undefined) {
+    const { service, path } = composePlace
+    return readStack(
+      await readInContainer(given.compose, service, path),
+      `${path} of the compose project ${given.compose}`,
+    )
+  }
+  const path = given.stack ?? newestDemo()
   if (path === undefined)
     throw new CommandError(
-      'no running stack found: start one with `zonemesh demo --chaos`, or name its file with --stack',
+      'no running stack found: start one with `zonemesh demo --chaos`, or name its file with --stack or its compose project with --compose',
     )
-  let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    return readStack(readFileSync(path, 'utf8'), path)
   } catch (thrown) {
+    if (thrown instanceof CommandError) throw thrown
     throw new CommandError(`cannot read the stack file ${path}: ${messageOf(thrown)}`)
   }
+}
+
+function readStack(text: string, path: string): Stack {
   const read = stackFile.safeParse(parse(text))
   if (read.success) return read.data
   const [issue] = read.error.issues

@@ -3,20 +3,19 @@ import type { Role, Supervisor } from './control.ts'
 
 /** Lets the planes of a demo be stopped, held and started again. Its proxies are not its business: they carry the traffic. */
 export function createSupervisor(processes: Processes, names: readonly string[]): Supervisor {
-  const startsByName = new Map(names.map((name) => [name, 1]))
   const again = new Map<string, (environment?: NodeJS.ProcessEnv) => Running>()
   const need = (name: string): Running => {
-    const found = startsByName.has(name) ? processes.get(name) : undefined
+    const found = names.includes(name) ? processes.get(name) : undefined
     if (found) return found
     throw new Error(
-      startsByName.has(name) ? `${name} does not run` : `no plane is called "${name}"; there are: ${names.join(', ')}`,
+      names.includes(name) ? `${name} does not run` : `no plane is called "${name}"; there are: ${names.join(', ')}`,
     )
   }
   return {
     roles: () =>
-      [...startsByName].map(([name, starts]): Role => {
+      names.map((name): Role => {
         const found = processes.get(name)
-        return { name, pid: found?.pid ?? 0, running: found !== undefined, starts }
+        return { name, pid: found?.pid ?? 0, running: found !== undefined }
       }),
     signal: (name, signal) => void need(name).process.kill(signal),
     async end(name, signal) {
@@ -27,7 +26,6 @@ export function createSupervisor(processes: Processes, names: readonly string[])
       const start = again.get(name)
       if (!start) throw new Error(`${name} was not ended by this control: it runs, or nobody knows how`)
       again.delete(name)
-      startsByName.set(name, (startsByName.get(name) ?? 0) + 1)
       start({ ...process.env, ...environment })
     },
   }

@@ -27,6 +27,9 @@ const runOptions = {
   stack: option(text.optional(), 'the file of the stack; without it, the newest demo of this user', {
     placeholder: 'FILE',
   }),
+  compose: option(text.optional(), 'a compose project on this machine that runs docker-compose.chaos.yml', {
+    placeholder: 'PROJECT',
+  }),
   json: option(text.optional(), 'write the verdict there, as JSON', { placeholder: 'FILE' }),
   rate: option(z.coerce.number().int().min(1).max(5_000).default(100), 'requests per second through the gateway', {
     placeholder: 'N',
@@ -46,6 +49,7 @@ const forOption = (shownDefault: string) =>
 
 interface RunValues {
   readonly stack: string | undefined
+  readonly compose: string | undefined
   readonly json: string | undefined
   readonly rate: number
   readonly within: number
@@ -55,7 +59,7 @@ async function run(values: RunValues, context: Context, faults: readonly Fault[]
   const { print, note, signal } = context
   const deps = { clock: systemClock, random: systemRandom, say: note }
   const options = { perSecond: values.rate, convergeMs: values.within }
-  const verdict = await runChaos(deps, findStack(values.stack), faults, options, signal)
+  const verdict = await runChaos(deps, await findStack(values), faults, options, signal)
   for (const line of verdictLines(verdict)) print(line)
   if (values.json !== undefined)
     writeFileSync(values.json, `${JSON.stringify({ ...(seed === undefined ? {} : { seed }), ...verdict }, null, 2)}\n`)
@@ -190,6 +194,12 @@ export const chaosClock = defineCommand({
     const ms = readDuration(byText.replace(/^[+-]/, ''))
     if (ms === undefined || !/^[+-]/.test(byText))
       throw new CommandError(`expected how far the clock jumps, such as +1h or -10m, found "${byText}"`, 2)
+    if ((await findStack(values)).compose !== undefined) {
+      context.note(
+        'zonemesh chaos clock: the planes of this stack are containers, which keep their environment; nothing was done',
+      )
+      return 3
+    }
     const library = findFaketime(values.library)
     if (library === undefined) {
       context.note('zonemesh chaos clock: libfaketime is not installed (apt-get install libfaketime); nothing was done')
@@ -227,8 +237,8 @@ export const chaosSuite = defineCommand({
     }),
     ...runOptions,
   },
-  run(values, context) {
-    const stack = findStack(values.stack)
+  async run(values, context) {
+    const stack = await findStack(values)
     const faults = drawSuite(
       values.seed,
       Object.keys(stack.zones),

@@ -52,8 +52,9 @@ export async function startGlobalProcess(stage: Stage) {
   ])
   const global = await stage.orFail(untilApi(address))
   const admin = { name: 'demo', groups: ['mesh-system:admin'], validFor: '72h' }
-  const adminTokenFile = secretFile(folder, 'admin.token', await token(global, 'user', admin))
-  return { global, address, adminTokenFile, syncPort }
+  const adminToken = await token(global, 'user', admin)
+  const adminTokenFile = secretFile(folder, 'admin.token', adminToken)
+  return { global, address, adminToken, adminTokenFile, syncPort }
 }
 
 /** Creates a Zone, and starts its control plane with the join string that a person would copy. */

@@ -51,7 +51,7 @@ export async function startDemo(
 
 async function startScene(stage: Stage, withChaos: boolean): Promise<Demo> {
   const { scene, folder, gatewayPort, variables, processes } = stage
-  const { global, address, adminTokenFile, syncPort } = await startGlobalProcess(stage)
+  const { global, address, adminToken, adminTokenFile, syncPort } = await startGlobalProcess(stage)
   const chaos = withChaos ? await startChaosLines(stage, syncPort, ['east', 'west']) : undefined
   const east = await startZoneProcess(stage, global, chaos?.portOf('east') ?? syncPort, 'east')
   const west = await startZoneProcess(stage, global, chaos?.portOf('west') ?? syncPort, 'west')
@@ -75,7 +75,7 @@ async function startScene(stage: Stage, withChaos: boolean): Promise<Demo> {
   const delegatedKind = await startDelegatedGateway(stage, sidecarResolver, delegatedPort)
   const ports = { gatewayPort, delegatedPort, clientOutboundPort }
   const places = { globalAddress: address, adminTokenFile, zones, sidecarResolver }
-  const stackFile = chaos?.write({ globalAddress: address, adminTokenFile, zones, gatewayPort })
+  const stackFile = chaos?.write({ globalAddress: address, adminToken, zones, gatewayPort })
   return {
     stackFile,
     scene,

@@ -1,0 +1,91 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { CommandError } from '../command.ts'
+import type { Keeper } from './keeper.ts'
+
+const execute = promisify(execFile)
+
+async function docker(...args: readonly string[]): Promise<string> {
+  try {
+    return (await execute('docker', [...args], { timeout: 60_000 })).stdout.trim()
+  } catch (thrown) {
+    const said = Object(thrown)
+    const reason = said.code === 'ENOENT' ? 'it is not installed' : String(said.stderr || said.message).trim()
+    throw new CommandError(`docker ${args[0]}: ${reason}`)
+  }
+}
+
+/** The containers of one service of a compose project on this machine, running or not. */
+async function containerOf(project: string, service: string): Promise<string> {
+  const labels = { project, service, oneoff: 'False' }
+  const filters = Object.entries(labels).flatMap(([name, is]) => ['--filter', `label=com.docker.compose.${name}=${is}`])
+  const [id] = (await docker('ps', '--all', '--quiet', ...filters)).split('\n')
+  if (id) return id
+  throw new CommandError(`the compose project "${project}" has no container of a service "${service}" here`, 2)
+}
+
+/** What a file in a running container of a service holds. */
+export async function readInContainer(project: string, service: string, path: string): Promise<string> {
+  return docker('exec', await containerOf(project, service), 'cat', path)
+}
+
+/** A database file with what belongs to it. */
+const copyDatabase =
+  'copy() { for end in "" -wal -shm; do rm -f "$2$end"; if [ -e "$1$end" ]; then cp -p "$1$end" "$2$end"; fi; done; };'
+
+/** Holds, ends and starts planes that are services of a compose project; a plane has the name of its service. */
+export function createContainers(project: string, names: readonly string[]): Keeper {
+  const need = (name: string): Promise<string> => {
+    if (names.includes(name)) return containerOf(project, name)
+    throw new CommandError(`no plane is called "${name}"; there are: ${names.join(', ')}`, 2)
+  }
+  /** In a container of its own with the volumes of the plane, as the user that the plane is. */
+  const shell = async (name: string, file: string, script: string): Promise<void> => {
+    const id = await need(name)
+    const [image = '', user = ''] = (await docker('inspect', '--format', '{{.Image}} {{.Config.User}}', id)).split(' ')
+    const as = user === '' ? [] : ['--user', user]
+    await docker(
+      'run',
+      '--rm',
+      ...as,
+      '--volumes-from',
+      id,
+      '--env',
+      `FILE=${file}`,
+      '--entrypoint',
+      'sh',
+      image,
+      '-ec',
+      script,
+    )
+  }
+  return {
+    roles: () =>
+      Promise.all(
+        names.map(async (name) => {
+          const state = await docker('inspect', '--format', '{{.State.Pid}} {{.State.Running}}', await need(name))
+          const [pid, running] = state.split(' ')
+          return { name, pid: Number(pid), running: running === 'true' }
+        }),
+      ),
+    hold: async (name) => void (await docker('pause', await need(name))),
+    letGo: async (name) => void (await docker('unpause', await need(name))),
+    async end(name, signal) {
+      const id = await need(name)
+      if (signal === 'SIGTERM') await docker('stop', id)
+      else await docker('kill', id)
+      await docker('wait', id)
+    },
+    async start(name, environment = {}) {
+      if (Object.keys(environment).length > 0)
+        throw new CommandError(`${name} is a container: it cannot be started with another environment`, 2)
+      await docker('start', await need(name))
+    },
+    // Beside it, in its own volume.
+    store: (name, file) => ({
+      keep: () => shell(name, file, `${copyDatabase} copy "$FILE" "$FILE.aside"`),
+      putBack: () => shell(name, file, `${copyDatabase} copy "$FILE.aside" "$FILE"`),
+      forget: () => shell(name, file, 'rm -f "$FILE.aside" "$FILE.aside-wal" "$FILE.aside-shm"'),
+    }),
+  }
+}

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { compose } from './rig.ts'
+
+const files = ['-f', 'docker-compose.yml', '-f', 'docker-compose.chaos.yml']
+const door = fileURLToPath(new URL('../../bin/zonemesh', import.meta.url))
+
+/** A command as a person runs it beside the containers. */
+function chaos(...args: string[]): Promise<{ readonly code: number | null; readonly out: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(door, ['chaos', ...args, '--compose', 'zonemesh'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let out = ''
+    const take = (text: Buffer) => {
+      out += text.toString()
+    }
+    child.stdout.on('data', take)
+    child.stderr.on('data', take)
+    child.once('error', reject).once('close', (code) => resolve({ code, out }))
+  })
+}
+
+beforeAll(async () => {
+  await compose(...files, 'down', '--volumes', '--timeout', '5')
+  await compose(...files, 'up', '--build', '--detach')
+})
+afterAll(async () => {
+  await compose(...files, 'down', '--volumes', '--timeout', '5')
+})
+
+test.each([
+  { words: ['partition', 'west', '--for', '11s'], bit: /the relay held [1-9]\d* bytes/ },
+  { words: ['kill', 'global', '--for', '3s'], bit: /global was process [1-9]\d*, is [1-9]\d*/ },
+  { words: ['kill', 'zone-east', '--for', '3s'], bit: /session of zone east: epoch \d+ → \d+/ },
+  { words: ['pause', 'global', '--for', '4s'], bit: /questions to global were not answered/ },
+  { words: ['restore-old-store'], bit: /2 of 2 zones held/ },
+])('K7 the stack is hurt through relays and containers and holds: $words', async ({ words, bit }) => {
+  const { code, out } = await chaos(...words)
+  expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(bit) })
+  expect(out).toMatch(/traffic: [1-9]\d* requests, 0 failed/)
+})
+
+test('K8 what cannot be done to containers, or is not there, is one sentence and its exit code', async () => {
+  const clock = await chaos('clock', 'zone-east', '+1h')
+  expect(clock).toEqual({ code: 3, out: expect.stringContaining('containers, which keep their environment') })
+  const nobody = await chaos('kill', 'zone-north')
+  expect(nobody).toEqual({
+    code: 2,
+    out: expect.stringContaining('no plane is called "zone-north"; there are: global, zone-east, zone-west'),
+  })
+})
