@@ -17,7 +17,7 @@ import {
   until,
   untilLogged,
   zonemesh,
-} from './rig.ts'
+} from '../e2e/rig.ts'
 
 /** The page that people read when it has happened: its commands are typed here, with the addresses of this scene. */
 const page = readFileSync(join(root, 'docs/when-the-global-is-lost.md'), 'utf8')

@@ -4,7 +4,17 @@ import type { Demo } from '@zonemesh/cli/demo/run.ts'
 import { decodeJoin } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { api, local, type Scene, startScene, startTraffic, statusOf, throughGateway, until, zonemesh } from './rig.ts'
+import {
+  api,
+  local,
+  type Scene,
+  startScene,
+  startTraffic,
+  statusOf,
+  throughGateway,
+  until,
+  zonemesh,
+} from '../e2e/rig.ts'
 
 let scene: Scene
 let demo: Demo

@@ -9,7 +9,7 @@ import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { api, type Folder, local, type Outcome, root, run, statusOf, temporaryFolder, until } from './rig.ts'
+import { api, type Folder, local, type Outcome, root, run, statusOf, temporaryFolder, until } from '../e2e/rig.ts'
 
 /** The page that people read when it has happened: what it tells them to type is what is typed here. */
 const page = readFileSync(join(root, 'docs/when-a-store-is-lost.md'), 'utf8')
