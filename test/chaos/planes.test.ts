@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { kill, pause, restoreOldStore } from '@zonemesh/cli/chaos/faults.ts'
+import { clockJump, findFaketime, kill, pause, restoreOldStore } from '@zonemesh/cli/chaos/faults.ts'
 import { meshName } from '@zonemesh/cli/demo/scene.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
@@ -35,6 +35,17 @@ test('row 15: the global stands still for 5 s: no zone drops its session, and 2 
 
 test('row 18: an older copy of the store is restored: zones hold, nothing goes, and after a release all is well', async () => {
   await expectHeld(victim, [restoreOldStore()])
+})
+
+test('row 11: a zone, and then the global, have a wall clock that is an hour off: sessions are opened, nothing goes, no request fails', async () => {
+  const library = findFaketime(undefined)
+  if (library === undefined)
+    throw new Error('this test needs libfaketime, found none: install it, e.g. with `apt-get install libfaketime`')
+  const hourMs = 3_600_000
+  await expectHeld(victim, [
+    clockJump('zone-east', '+1h', hourMs, 5_000, library),
+    clockJump('global', '-1h', -hourMs, 5_000, library),
+  ])
 })
 
 test('row 35: a zone starts while the global is away: its resolver answers from its own store within a second of being ready', async () => {
