@@ -6,8 +6,11 @@ import type { Change, Commit, CommitOutcome, Expect, Version } from './store.ts'
 export const changesPerCommitMax = 1000
 
 export interface PlanContext {
-  /** The newest version of a key, the commits before this one included. */
-  newest(text: string): Version | undefined
+  /**
+   * The newest version of a key, the commits before this one included. `withRow` is false where its stamp alone decides: its row
+   * need not be read then.
+   */
+  newest(text: string, withRow: boolean): Version | undefined
   readonly incarnation: number
   /** The revision that this commit gets if it writes anything. */
   readonly revision: number
@@ -29,7 +32,7 @@ export function planCommit(commit: Commit, context: PlanContext): Plan {
   const written = new Map<string, Version>()
   for (const change of commit.changes) {
     const text = keyText(change.key)
-    const before = context.newest(text)
+    const before = context.newest(text, isComparedByContent(change))
     const expect = 'expect' in change ? change.expect : undefined
     if (expect && !holds(expect, before))
       conflicts.push({ key: change.key, expected: expect, found: liveRevision(before) })
@@ -40,6 +43,8 @@ export function planCommit(commit: Commit, context: PlanContext): Plan {
   if (conflicts.length > 0) return { ok: false, conflicts }
   return { ok: true, versions: [...written.values()] }
 }
+
+const isComparedByContent = (change: Change) => change.op === 'put' && (!change.stamp || change.forced === true)
 
 const liveRevision = (version: Version | undefined) => (version?.state === 'live' ? version.revision : undefined)
 

@@ -7,9 +7,28 @@ import { StoreOpenError } from './errors.ts'
 
 /** "ZMST": tells our files from other SQLite databases. */
 const applicationId = 0x5a4d5354
-const schemaVersion = 2
+const schemaVersion = 3
+/** The log is written back at 16 MiB: rows that are written again and again within it go to the file once. */
+const checkpointPages = 4_000
 /** How long an opening process waits for the former owner to let go. */
 const lockWaitMs = 500
+
+/**
+ * Versions lie in the order in which they came, and their keys in indexes of their own: rows are wide, and a table in the order of
+ * its keys would write a page anew for nearly each of them.
+ */
+const versionsTable = `
+  CREATE TABLE versions (
+    key TEXT NOT NULL, revision INTEGER NOT NULL, kind TEXT NOT NULL, mesh TEXT NOT NULL, state TEXT NOT NULL,
+    incarnation INTEGER NOT NULL, origin_revision INTEGER NOT NULL, created_at_ms INTEGER NOT NULL,
+    modified_at_ms INTEGER NOT NULL, labels TEXT, spec TEXT, declared INTEGER,
+    PRIMARY KEY (key, revision)
+  );
+`
+const versionsIndexes = `
+  CREATE INDEX versions_by_revision ON versions (revision, key);
+  CREATE INDEX versions_by_kind ON versions (kind, key);
+`
 
 const schema = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -17,24 +36,28 @@ const schema = `
     revision INTEGER PRIMARY KEY, commit_id TEXT NOT NULL, subject TEXT NOT NULL, intent TEXT NOT NULL,
     at_ms INTEGER NOT NULL, rows INTEGER NOT NULL, mark INTEGER NOT NULL
   );
-  CREATE TABLE versions (
-    key TEXT NOT NULL, revision INTEGER NOT NULL, kind TEXT NOT NULL, mesh TEXT NOT NULL, state TEXT NOT NULL,
-    incarnation INTEGER NOT NULL, origin_revision INTEGER NOT NULL, created_at_ms INTEGER NOT NULL,
-    modified_at_ms INTEGER NOT NULL, labels TEXT, spec TEXT, declared INTEGER,
-    PRIMARY KEY (key, revision)
-  ) WITHOUT ROWID;
   CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-  CREATE INDEX versions_by_revision ON versions (revision, key);
-  CREATE INDEX versions_by_kind ON versions (kind, key);
+  ${versionsTable}
+  ${versionsIndexes}
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${schemaVersion};
 `
 
-const fromVersion1 = `
+/** What leads from version n to n + 1, at index n - 1. */
+const steps = [
+  `
   ALTER TABLE versions ADD COLUMN declared INTEGER;
   CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-  PRAGMA user_version = ${schemaVersion};
-`
+  `,
+  `
+  ALTER TABLE versions RENAME TO former_versions;
+  ${versionsTable}
+  INSERT INTO versions SELECT key, revision, kind, mesh, state, incarnation, origin_revision, created_at_ms, modified_at_ms,
+    labels, spec, declared FROM former_versions ORDER BY revision, key;
+  DROP TABLE former_versions;
+  ${versionsIndexes}
+  `,
+]
 
 /**
  * Opens the file, or makes it with mode 0600, and owns it until it is closed: SQLite's exclusive lock keeps every other process
@@ -49,6 +72,7 @@ export function openSqliteFile(deps: { readonly clock: Clock; readonly random: R
     database.exec('PRAGMA locking_mode = EXCLUSIVE')
     database.exec('PRAGMA journal_mode = WAL')
     database.exec('PRAGMA synchronous = FULL')
+    database.exec(`PRAGMA wal_autocheckpoint = ${checkpointPages}`)
     database.exec('BEGIN IMMEDIATE')
     requireSound(database, path)
     prepareSchema(deps, database, path)
@@ -99,15 +123,13 @@ function prepareSchema(
       `cannot open store ${path}: expected a Zonemesh store, found another application's SQLite database`,
     )
   }
-  if (found.version === 1) {
-    database.exec(fromVersion1)
-    return
-  }
-  if (found.version !== schemaVersion) {
+  if (found.version < 1 || found.version > schemaVersion) {
     throw new StoreOpenError(
       `cannot open store ${path}: expected schema version ${schemaVersion}, found ${found.version}`,
     )
   }
+  for (const step of steps.slice(found.version - 1)) database.exec(step)
+  if (found.version < schemaVersion) database.exec(`PRAGMA user_version = ${schemaVersion}`)
 }
 
 function sentence(path: string, cause: unknown): string {

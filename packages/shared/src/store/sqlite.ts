@@ -8,9 +8,10 @@ import { HorizonError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
 import { commitIdFrom, createCommitGroup, type Transacted } from './group.ts'
 import { planCommit } from './plan.ts'
+import { createRecent } from './recent.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import type { Commit, CommitOutcome, Position, Store, Version } from './store.ts'
-import { afterEveryKey, keyRange, resumeFrom, versionFrom } from './stored.ts'
+import { afterEveryKey, keyRange, resumeFrom, versionFrom, versionWithoutRow } from './stored.ts'
 
 export interface SqliteDeps {
   readonly clock: Clock
@@ -23,11 +24,23 @@ export interface SqliteDeps {
 const rowsPerTurn = 500
 const writesPerTurn = 200
 
+/** What a transaction has come to so far. */
+interface Next {
+  head: Position
+  mark: Position
+  rows: number
+  readonly written: {
+    readonly revision: number
+    readonly versions: readonly Version[]
+    readonly contentLength: number
+  }[]
+}
+
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 /**
- * The store in one SQLite file. Rows stay in the file and are read by demand; in memory are only the head, the mark and the
- * horizon. Throws StoreOpenError if the file cannot be opened, is not ours, or has another owner.
+ * The store in one SQLite file. Rows stay in the file and are read by demand; in memory are only the head, the mark, the
+ * horizon and what the newest commits wrote. Throws StoreOpenError if the file cannot be opened, is not ours, or has another owner.
  */
 export async function openSqliteStore(
   deps: SqliteDeps,
@@ -56,6 +69,10 @@ export async function openSqliteStore(
     ),
     history: prepare(
       `SELECT ${columns} FROM versions v WHERE v.key = ?1 AND v.revision <= ?2 ORDER BY v.revision DESC`,
+    ),
+    newestStamp: prepare(
+      `SELECT v.revision, v.state, v.incarnation, v.origin_revision, v.created_at_ms, v.modified_at_ms
+       FROM versions v WHERE v.key = ?1 ORDER BY v.revision DESC LIMIT 1`,
     ),
     addVersion: prepare('INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     changes: prepare(
@@ -94,6 +111,7 @@ export async function openSqliteStore(
   const last = statements.lastRecord.get()
   let head: Position = { store: id, revision: Number(last?.['revision']), commitId: String(last?.['commit_id']) }
   let mark = positionAt(Number(last?.['mark'])) ?? head
+  const recent = createRecent(head.revision)
   const group = createCommitGroup((run) => setImmediate(run), transact)
 
   function positionAt(revision: number): Position | undefined {
@@ -107,7 +125,7 @@ export async function openSqliteStore(
    */
   async function transact(commits: readonly Commit[]): Promise<Transacted> {
     const before = { head, mark }
-    const next = { head, mark, rows: 0 }
+    const next: Next = { head, mark, rows: 0, written: [] }
     try {
       database.exec('BEGIN IMMEDIATE')
       deps.faultPoint?.('begin')
@@ -117,6 +135,7 @@ export async function openSqliteStore(
       database.exec('COMMIT')
       head = next.head
       mark = next.mark
+      for (const { revision, versions, contentLength } of next.written) recent.add(revision, versions, contentLength)
       deps.faultPoint?.('after-commit')
       if (head.revision - horizon > horizonRevisions * 1.25) prune()
       return { outcomes, newMark: mark.revision !== before.mark.revision }
@@ -126,19 +145,21 @@ export async function openSqliteStore(
     }
   }
 
-  async function write(commit: Commit, next: { head: Position; mark: Position; rows: number }): Promise<CommitOutcome> {
+  async function write(commit: Commit, next: Next): Promise<CommitOutcome> {
     const revision = next.head.revision + 1
     const nowMs = deps.clock.wallMs()
     const plan = planCommit(commit, { newest, incarnation, revision, nowMs })
     if (!plan.ok) return plan
     if (plan.versions.length > 0) {
       next.head = { store: id, revision, commitId: commitIdFrom(deps.random.bytes(8)) }
+      let contentLength = 0
       for (const version of plan.versions) {
         deps.faultPoint?.('version')
-        addVersion(version)
+        contentLength += addVersion(version)
         next.rows += 1
         if (next.rows % writesPerTurn === 0) await nextTurn()
       }
+      next.written.push({ revision, versions: plan.versions, contentLength })
       const { subject, intent } = commit
       const newMark = commit.mark === false ? next.mark.revision : revision
       statements.addRecord.run(revision, next.head.commitId, subject, intent, nowMs, plan.versions.length, newMark)
@@ -149,17 +170,24 @@ export async function openSqliteStore(
     return { ok: true, position: next.head, written: plan.versions }
   }
 
-  function addVersion({ key, revision, state, stamp, row, declared }: Version): void {
+  /** Returns the length of its content. */
+  function addVersion({ key, revision, state, stamp, row, declared }: Version): number {
     const { incarnation, originRevision, createdAtMs, modifiedAtMs } = stamp
-    const content = row ? [JSON.stringify(row.labels), JSON.stringify(row.spec)] : [null, null]
+    const labels = row ? JSON.stringify(row.labels) : null
+    const spec = row ? JSON.stringify(row.spec) : null
     const values: SQLInputValue[] = [keyText(key), revision, key.kind, key.mesh, state, incarnation, originRevision]
-    statements.addVersion.run(...values, createdAtMs, modifiedAtMs, ...content, declared ? 1 : null)
+    statements.addVersion.run(...values, createdAtMs, modifiedAtMs, labels, spec, declared ? 1 : null)
+    return (labels?.length ?? 0) + (spec?.length ?? 0)
   }
 
   /** The newest version, that of an unfinished transaction included. */
-  function newest(text: string): Version | undefined {
-    const found = statements.newest.get(text, Number.MAX_SAFE_INTEGER)
-    return found && versionFrom(found)
+  function newest(text: string, withRow: boolean): Version | undefined {
+    if (withRow) {
+      const found = statements.newest.get(text, Number.MAX_SAFE_INTEGER)
+      return found && versionFrom(found)
+    }
+    const found = statements.newestStamp.get(text)
+    return found && versionWithoutRow(text, found)
   }
 
   /** Only what was superseded since the last time is looked at, so the cost follows the changes. */
@@ -243,6 +271,13 @@ export async function openSqliteStore(
     },
     async changesSince(after, through, { limit = rowsPerTurn, resume, origin } = {}) {
       if (after < horizon) throw new HorizonError(after, horizon)
+      const options = {
+        limit,
+        ...(resume === undefined ? {} : { resume }),
+        ...(origin === undefined ? {} : { origin }),
+      }
+      const known = recent.changesSince(after, through, options)
+      if (known) return known
       const page = [through, ...resumeFrom(after, resume), limit]
       const { from, below } = keyRange(origin === undefined ? {} : { origin })
       const found =

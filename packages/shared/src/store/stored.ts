@@ -13,18 +13,12 @@ export function keyRange({ origin, kind, mesh }: Selection): { readonly from: st
   return { from: `${prefix}/`, below: `${prefix}0` }
 }
 
+type Found = Readonly<Record<string, unknown>>
+
 /** A line of the versions table, which has the same columns in every database. */
-export function versionFrom(found: Readonly<Record<string, unknown>>): Version {
-  const key = parseKeyText(String(found['key']))
-  const stamp = {
-    incarnation: Number(found['incarnation']),
-    originRevision: Number(found['origin_revision']),
-    createdAtMs: Number(found['created_at_ms']),
-    modifiedAtMs: Number(found['modified_at_ms']),
-  }
-  const revision = Number(found['revision'])
-  if (found['state'] === 'deleted' || found['state'] === 'forgotten')
-    return { key, revision, state: found['state'], stamp, ...(found['declared'] ? { declared: true } : {}) }
+export function versionFrom(found: Found): Version {
+  const { key, revision, state, stamp } = versionWithoutRow(String(found['key']), found)
+  if (state !== 'live') return { key, revision, state, stamp, ...(found['declared'] ? { declared: true } : {}) }
   // Both were written by the store, as the JSON text of values of these types.
   const labels = JSON.parse(String(found['labels'])) as Record<string, string>
   const spec = JSON.parse(String(found['spec'])) as JsonObject
@@ -36,4 +30,20 @@ export function resumeFrom(after: number, resume: string | undefined): readonly 
   if (resume === undefined) return [after, afterEveryKey]
   const cut = resume.indexOf('/')
   return [Number(resume.slice(0, cut)), resume.slice(cut + 1)]
+}
+
+/** Of a line of the versions table what a received row is judged by. */
+export function versionWithoutRow(text: string, found: Found): Version {
+  const { state } = found
+  return {
+    key: parseKeyText(text),
+    revision: Number(found['revision']),
+    state: state === 'deleted' || state === 'forgotten' ? state : 'live',
+    stamp: {
+      incarnation: Number(found['incarnation']),
+      originRevision: Number(found['origin_revision']),
+      createdAtMs: Number(found['created_at_ms']),
+      modifiedAtMs: Number(found['modified_at_ms']),
+    },
+  }
 }

@@ -67,12 +67,43 @@ describe('opening a SQLite store', () => {
     await again.close()
   })
 
+  it('S brings a file of schema version 2 up to date: every version is there, in its order', async () => {
+    const key = (name: string) => ({ origin: 'global', kind: 'Policy', mesh: 'm', name })
+    const put = (name: string, value: number) => ({ op: 'put' as const, key: key(name), labels: {}, spec: { value } })
+    const store = await openSqliteStore(deps, { path })
+    await store.commit({ changes: [put('b', 1), put('a', 1)], subject: 's', intent: 'i' })
+    await store.commit({ changes: [put('a', 2), { op: 'delete', key: key('b') }], subject: 's', intent: 'i' })
+    const told = await Promise.all([store.head(), store.changesSince(0, 2), store.changesSince(0, 1), store.scan({})])
+    await store.close()
+    const other = new DatabaseSync(path)
+    other.exec(`
+      CREATE TABLE former (
+        key TEXT NOT NULL, revision INTEGER NOT NULL, kind TEXT NOT NULL, mesh TEXT NOT NULL, state TEXT NOT NULL,
+        incarnation INTEGER NOT NULL, origin_revision INTEGER NOT NULL, created_at_ms INTEGER NOT NULL,
+        modified_at_ms INTEGER NOT NULL, labels TEXT, spec TEXT, declared INTEGER, PRIMARY KEY (key, revision)
+      ) WITHOUT ROWID;
+      INSERT INTO former SELECT * FROM versions;
+      DROP TABLE versions;
+      ALTER TABLE former RENAME TO versions;
+      CREATE INDEX versions_by_revision ON versions (revision, key);
+      CREATE INDEX versions_by_kind ON versions (kind, key);
+      PRAGMA user_version = 2`)
+    other.close()
+    const again = await openSqliteStore(deps, { path })
+    expect(
+      await Promise.all([again.head(), again.changesSince(0, 2), again.changesSince(0, 1), again.scan({})]),
+    ).toEqual(told)
+    expect((await again.history(key('a'))).map(({ revision }) => revision)).toEqual([2, 1])
+    expect(await again.commit({ changes: [put('c', 1)], subject: 's', intent: 'i' })).toMatchObject({ ok: true })
+    await again.close()
+  })
+
   it('says so when a newer version has changed the schema', async () => {
     await (await openSqliteStore(deps, { path })).close()
     const other = new DatabaseSync(path)
     other.exec('PRAGMA user_version = 7')
     other.close()
-    expect(await openError()).toBe(`cannot open store ${path}: expected schema version 2, found 7`)
+    expect(await openError()).toBe(`cannot open store ${path}: expected schema version 3, found 7`)
   })
 
   it('says so when the folder does not exist or the path is a folder', async () => {

@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest'
+import { createRecent } from '../../src/store/recent.ts'
+import type { Version } from '../../src/store/store.ts'
+
+const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 0, modifiedAtMs: 0 }
+const version = (name: string, revision: number, origin = 'global'): Version => {
+  const key = { origin, kind: 'K', mesh: 'm', name }
+  return { key, revision, state: 'live', stamp, row: { key, stamp, labels: {}, spec: {} } }
+}
+const told = (page: { readonly versions: readonly Version[]; readonly next?: string } | undefined) =>
+  page?.versions.map(({ key, revision }) => `${key.name}@${revision}`).join(' ')
+
+describe('the versions of the newest commits', () => {
+  const recent = () => {
+    const one = createRecent(10)
+    one.add(11, [version('b', 11), version('a', 11)], 10)
+    one.add(12, [version('c', 12, 'east')], 10)
+    one.add(13, [version('a', 13)], 10)
+    return one
+  }
+
+  it('L5 of each key the newest version up to a revision is told, by revision, then key, in pages', () => {
+    const one = recent()
+    expect(told(one.changesSince(10, 13, { limit: 9 }))).toBe('b@11 c@12 a@13')
+    expect(told(one.changesSince(10, 12, { limit: 9 }))).toBe('a@11 b@11 c@12')
+    expect(told(one.changesSince(12, 13, { limit: 9 }))).toBe('a@13')
+    expect(told(one.changesSince(10, 13, { limit: 9, origin: 'east' }))).toBe('c@12')
+    const first = one.changesSince(10, 12, { limit: 1 })
+    expect([told(first), first?.next]).toEqual(['a@11', '11/global/K/m/a'])
+    expect(told(one.changesSince(10, 12, { limit: 9, resume: '11/global/K/m/a' }))).toBe('b@11 c@12')
+  })
+
+  it('what is not kept is not told: older commits, those that were dropped, and keys that files order otherwise', () => {
+    expect(recent().changesSince(9, 13, { limit: 9 })).toBeUndefined()
+    const small = createRecent(10, 2_000)
+    small.add(11, [version('a', 11)], 1_000)
+    small.add(12, [version('a', 12)], 1_000)
+    expect(small.changesSince(10, 12, { limit: 9 })).toBeUndefined()
+    expect(told(small.changesSince(11, 12, { limit: 9 }))).toBe('a@12')
+    small.add(13, [version('\u{1f600}', 13)], 10)
+    expect(small.changesSince(11, 13, { limit: 9 })).toBeUndefined()
+    small.add(14, [version('b', 14)], 10)
+    expect(told(small.changesSince(13, 14, { limit: 9 }))).toBe('b@14')
+  })
+})
