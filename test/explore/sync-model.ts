@@ -57,7 +57,10 @@ export function createLog(commits: readonly (readonly Change[])[]) {
   function answer(effect: Exclude<OutboundEffect, { type: 'send' }>, head: number, horizon: number): OutboundEvent {
     switch (effect.type) {
       case 'read-mark':
-        return { type: 'marked', mark: position(head) }
+        // A round may end in an earlier mark than the newest.
+        return effect.after !== undefined && head - effect.after >= 2
+          ? { type: 'marked', mark: position(head), through: position(head - 1) }
+          : { type: 'marked', mark: position(head) }
       case 'read-origins':
         return effect.at < horizon ? { type: 'lost' } : { type: 'origins', origins: ['global', 'east'] }
       case 'read-rows': {

@@ -58,7 +58,8 @@ async function prepareAll(
   const entries = [...documents.entries()]
   // Meshes first: whatever stands in one needs one that was not refused.
   const ordered = [...entries.filter(isMesh), ...entries.filter((entry) => !isMesh(entry))]
-  const newMeshes = new Set<string>()
+  /** Those that this call makes, and those that were found already. */
+  const knownMeshes = new Set<string>()
   const prepared = new Map<number, Prepared>()
   const removals = new Map<number, Removal>()
   const seen = new Set<string>()
@@ -78,12 +79,12 @@ async function prepareAll(
   }
   for (const [index, document] of ordered) {
     await judged(index, document, async () => {
-      const one = await prepare(plane, user, document, newMeshes)
+      const one = await prepare(plane, user, document, knownMeshes)
       const text = keyText(one.key)
       if (seen.has(text)) throw badRequest('the same resource stands twice in one commit')
       seen.add(text)
       prepared.set(index, one)
-      if (one.key.kind === 'Mesh') newMeshes.add(one.key.name)
+      knownMeshes.add(one.key.kind === 'Mesh' ? one.key.name : one.key.mesh)
     })
   }
   const writes = [...prepared.values()].map(({ key }) => key)

@@ -4,6 +4,7 @@ import type { Store, Version } from '../store/store.ts'
 import type { ReplaceReason } from './log/messages.ts'
 import type { Candidate, OutboundEffect, OutboundEvent } from './log/outbound.ts'
 import type { Sight } from './log/who-sees.ts'
+import type { Marks } from './marks.ts'
 
 interface Deps {
   readonly store: Store
@@ -11,14 +12,16 @@ interface Deps {
   /** The origins that this store can name completely at a revision. */
   readonly originsAt: (at: number, reason: ReplaceReason) => Promise<readonly Origin[]>
   readonly changesSince: Store['changesSince']
+  readonly marks?: Pick<Marks, 'read'>
 }
 
 const readLimit = 500
 
 /** Performs the reads that the outbound step asks for, one at a time, and answers with its next event. */
-export function createReads({ store, sight, originsAt, changesSince }: Deps) {
-  async function candidateOf(version: Version, after: number): Promise<Candidate> {
-    if (sight.reach(version.key) !== 'by-row' || (version.row && sight.sees(version.row))) return { version }
+export function createReads({ store, sight, originsAt, changesSince, marks }: Deps) {
+  const needsBefore = ({ key, row }: Version) => sight.reach(key) === 'by-row' && !(row && sight.sees(row))
+
+  async function withBefore(version: Version, after: number): Promise<Candidate> {
     const before = (await store.history(version.key)).find((former) => former.revision <= after)?.row
     return before ? { version, before } : { version }
   }
@@ -26,7 +29,7 @@ export function createReads({ store, sight, originsAt, changesSince }: Deps) {
   async function read(effect: Exclude<OutboundEffect, { type: 'send' }>): Promise<OutboundEvent> {
     switch (effect.type) {
       case 'read-mark':
-        return { type: 'marked', mark: await store.mark() }
+        return { type: 'marked', ...(marks ? await marks.read(effect.after) : { mark: await store.mark() }) }
       case 'read-origins':
         return { type: 'origins', origins: await originsAt(effect.at, effect.reason) }
       case 'read-rows': {
@@ -40,7 +43,8 @@ export function createReads({ store, sight, originsAt, changesSince }: Deps) {
         const page = { limit: readLimit, ...resume, ...(sight.origin === undefined ? {} : { origin: sight.origin }) }
         const { versions, next } = await changesSince(effect.after, effect.through, page)
         const candidates: Candidate[] = []
-        for (const version of versions) candidates.push(await candidateOf(version, effect.after))
+        for (const version of versions)
+          candidates.push(needsBefore(version) ? await withBefore(version, effect.after) : { version })
         return { type: 'changes', candidates, ...(next === undefined ? {} : { next }) }
       }
     }

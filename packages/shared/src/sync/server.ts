@@ -19,6 +19,7 @@ import {
 } from './log/messages.ts'
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
+import { createMarks } from './marks.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
 import { createReplicas, type RemoteZone } from './replicas.ts'
 import { creditWindowBytes, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
@@ -96,6 +97,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const log = deps.log.child({ part: 'sync' })
   const board = createZoneBoard(clock, deps.onStatus ?? (() => {}))
   const changesSince = createSharedReads(store)
+  const marks = createMarks(store)
   const holderByZone = new Map<string, Holder>()
   const replicas =
     options.replica === undefined ? undefined : createReplicas({ store, clock, instance: options.replica })
@@ -108,8 +110,8 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
 
   const formers = createFormers({ store, clock, log, stayMs: options.formerStayMs ?? formerStayMs })
 
-  board.marked((await store.mark()).revision)
-  const marked = () => store.mark().then((mark) => board.marked(mark.revision))
+  board.marked((await marks.look()).revision)
+  const marked = () => marks.look().then((mark) => board.marked(mark.revision))
   // What a store that is away keeps from us now, the next look finds.
   const listening = store.onMark(() => void marked().catch(() => undefined))
   const looking = repeat(clock, lookEveryMs, () =>
@@ -118,7 +120,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
 
   /** What hints may have missed: commits and sessions of other processes, and rows that are due. */
   async function look(): Promise<void> {
-    const { revision } = await store.mark()
+    const { revision } = await marks.look()
     if (board.marked(revision)) for (const { session } of holderByZone.values()) session.wake()
     await formers.look()
     if (!replicas) return
@@ -229,6 +231,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
           return origins
         },
         changesSince,
+        marks,
         derive: deps.derive ?? (async () => []),
         served: () => nothingServed,
         onApplied: () => considerComplete(zone, holder),

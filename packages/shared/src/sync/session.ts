@@ -30,6 +30,7 @@ import type {
 import { createOutbound, type OutboundEffect, type OutboundEvent, outboundStep } from './log/outbound.ts'
 import { commitsOf, positionChange } from './log/rounds.ts'
 import type { Sight } from './log/who-sees.ts'
+import type { Marks } from './marks.ts'
 import { startPulse } from './pulse.ts'
 import { createReads } from './reads.ts'
 import { createThroughput } from './throughput.ts'
@@ -84,6 +85,8 @@ export interface SessionOptions {
   /** The origins that this store can name completely at a revision. */
   readonly originsAt: (at: number, reason: ReplaceReason) => Promise<readonly Origin[]>
   readonly changesSince: Store['changesSince']
+  /** Where rounds of changes end; always in the newest mark without it. */
+  readonly marks?: Pick<Marks, 'read'>
   readonly derive: Derive
   readonly served: () => ServedStatus
   readonly onApplied: (applied: Applied) => void
@@ -303,14 +306,14 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     return { type: 'listed', rows, otherOrigins: [...others] }
   }
 
-  async function apply({ changes, position, uncovered, former }: Application): Promise<void> {
+  async function apply({ changes, bytes, position, uncovered, former }: Application): Promise<void> {
     const derived = changes.length > 0 ? await options.derive(changes) : []
     const why = { subject: peer, intent: position ? `sync up to ${position.revision}` : 'sync past what is held' }
     const last = [
       ...(position ? [positionChange(self, peer, position, uncovered)] : []),
       ...(former > 0 ? options.formerStays(former) : []),
     ]
-    const commits = commitsOf([...changes, ...derived], last, why, options.guards)
+    const commits = commitsOf([...changes, ...derived], last, why, { guards: options.guards, bytes })
     // All in one turn: the store puts them into one transaction.
     const outcomes = await Promise.all(commits.map((commit) => store.commit(commit)))
     const written: Version[] = []

@@ -317,7 +317,7 @@ describe('the commits of a round', () => {
 
   it('are of at most so many bytes, but for a single larger row', () => {
     const changes = ['a', 'b', 'c'].map((name) => put('global', 'Policy', name, { text: 'x'.repeat(600) }))
-    const commits = commitsOf(changes, [position], why, [], { changesMax: 1000, bytesMax: 1_000 })
+    const commits = commitsOf(changes, [position], why, { limits: { changesMax: 1000, bytesMax: 1_000 } })
     expect(commits.map((commit) => commit.changes.length)).toEqual([1, 1, 2])
   })
 

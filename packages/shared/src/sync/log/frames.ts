@@ -8,6 +8,7 @@ import {
   ReplaceBegin_Reason,
   RowSchema,
   RowState,
+  RowsSchema,
 } from '../../../gen/zonemesh/sync/v1/sync_pb.js'
 import type { JsonObject } from '../../base/base.ts'
 import type { Position } from '../../store/store.ts'
@@ -53,15 +54,58 @@ export function encodeRow(delivered: Delivered): Uint8Array {
 
 /** One frame. `number` is its place in one direction of a session; the handshake is not counted. */
 export function encodeMessage(message: Message, number = 0): Uint8Array {
+  if (message.type === 'rows') return encodeRows(message.rows.map(encodeRow), number)
   return toBinary(FrameSchema, create(FrameSchema, { message: frameOf(message), number: BigInt(number) }))
+}
+
+const lengthDelimited = 2
+const tagOf = (field: number, wireType: number) => field * 8 + wireType
+const rowsTag = tagOf(FrameSchema.field.rows.number, lengthDelimited)
+const rowTag = tagOf(RowsSchema.field.rows.number, lengthDelimited)
+const numberTag = tagOf(FrameSchema.field.number.number, 0)
+
+/**
+ * A frame of rows, as `toBinary` would encode it. Each zone gets its own of the same rows: they are copied into place once, not
+ * from buffer to buffer.
+ */
+function encodeRows(rows: readonly Uint8Array[], number: number): Uint8Array {
+  const sizeOf = ({ length }: Uint8Array) => varintBytes(rowTag) + varintBytes(length) + length
+  const inner = rows.reduce((sum, row) => sum + sizeOf(row), 0)
+  const numbered = number > 0 ? varintBytes(numberTag) + varintBytes(number) : 0
+  const bytes = new Uint8Array(varintBytes(rowsTag) + varintBytes(inner) + inner + numbered)
+  let at = 0
+  const put = (value: number) => {
+    for (; value > 0x7f; value = Math.floor(value / 0x80)) {
+      bytes[at] = (value % 0x80) + 0x80
+      at += 1
+    }
+    bytes[at] = value
+    at += 1
+  }
+  put(rowsTag)
+  put(inner)
+  for (const row of rows) {
+    put(rowTag)
+    put(row.length)
+    bytes.set(row, at)
+    at += row.length
+  }
+  if (numbered === 0) return bytes
+  put(numberTag)
+  put(number)
+  return bytes
+}
+
+function varintBytes(value: number): number {
+  let bytes = 1
+  for (; value > 0x7f; value = Math.floor(value / 0x80)) bytes += 1
+  return bytes
 }
 
 type FrameInit = NonNullable<MessageInitShape<typeof FrameSchema>['message']>
 
-function frameOf(message: Message): FrameInit {
+function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameInit {
   switch (message.type) {
-    case 'rows':
-      return { case: 'rows', value: { rows: message.rows.map(encodeRow) } }
     case 'mark':
       return { case: 'mark', value: { position: positionFrame(message.position) } }
     case 'replace': {

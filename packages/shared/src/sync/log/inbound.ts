@@ -17,6 +17,8 @@ export type InboundEvent =
 /** One round for the store: all of it becomes visible at once. */
 export interface Application {
   readonly changes: readonly Change[]
+  /** Of the rows that came, as they came. */
+  readonly bytes: number
   /** Moved in the same commit; undefined while a part of the round is held. */
   readonly position: Position | undefined
   readonly uncovered: readonly Origin[]
@@ -324,7 +326,14 @@ function application(
   const forced = round.replacement?.origins.includes(deps.owner) ? deps.owner : undefined
   const forgotten = missing.filter((row) => !stays(row)).map(({ key }): Change => ({ op: 'forget', key }))
   const changes = [...changesOf(round, forced), ...forgotten]
-  return { type: 'apply', changes, position, uncovered: state.uncovered, former: missing.length - forgotten.length }
+  return {
+    type: 'apply',
+    changes,
+    bytes: round.bytes,
+    position,
+    uncovered: state.uncovered,
+    former: missing.length - forgotten.length,
+  }
 }
 
 /**

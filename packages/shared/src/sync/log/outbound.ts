@@ -25,7 +25,8 @@ export type OutboundEvent =
   /** This store has come to know all rows of origins that the reader had rows of before. */
   | { readonly type: 'late'; readonly origins: readonly Origin[] }
   /** Answers to the reads: exactly one is under way at a time. */
-  | { readonly type: 'marked'; readonly mark: Position }
+  /** The newest mark; `through`: an earlier one that is far enough for one round of changes. */
+  | { readonly type: 'marked'; readonly mark: Position; readonly through?: Position }
   | { readonly type: 'origins'; readonly origins: readonly Origin[] }
   | { readonly type: 'changes'; readonly candidates: readonly Candidate[]; readonly next?: string }
   | { readonly type: 'rows'; readonly rows: readonly Row[]; readonly next?: string }
@@ -33,7 +34,8 @@ export type OutboundEvent =
   | { readonly type: 'lost' }
 
 export type OutboundEffect =
-  | { readonly type: 'read-mark' }
+  /** `after`: where a round of changes begins. */
+  | { readonly type: 'read-mark'; readonly after?: number }
   /** The origins that this store can name completely at a revision. */
   | { readonly type: 'read-origins'; readonly at: number; readonly reason: ReplaceReason }
   | { readonly type: 'read-changes'; readonly after: number; readonly through: number; readonly resume?: string }
@@ -99,7 +101,7 @@ export const createOutbound = (): OutboundState => ({
 
 /**
  * The sending end of a log. It moves in rounds: reads the mark R, then everything after the peer's position up to R, page by
- * page as credit allows, and ends with the mark. A wake-up during a round starts the next one, with a newer R. A peer whose
+ * page as credit allows, and ends with the mark. A mark that is newer than R, known before or after, starts the next round. A peer whose
  * position is of no use here gets a replacement: all rows of the origins that it names, at a fixed R.
  */
 export function outboundStep(state: OutboundState, event: OutboundEvent, deps: OutboundDeps): OutboundEffect[] {
@@ -124,7 +126,7 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
     case 'marked':
       state.reading = false
       state.newest = event.mark
-      return beginRound(state, event.mark)
+      return beginRound(state, event.mark, event.through ?? event.mark)
     case 'origins':
       return withRound(state, (round) => {
         state.late = state.late.filter((origin) => !event.origins.includes(origin))
@@ -158,12 +160,14 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
 function startRound(state: OutboundState): OutboundEffect[] {
   state.woken = false
   state.reading = true
-  return [{ type: 'read-mark' }]
+  const isOfChanges = state.reason === undefined && state.late.length === 0
+  return [{ type: 'read-mark', ...(isOfChanges && state.position ? { after: state.position.revision } : {}) }]
 }
 
-function beginRound(state: OutboundState, mark: Position): OutboundEffect[] {
+function beginRound(state: OutboundState, mark: Position, near: Position): OutboundEffect[] {
+  const isOfChanges = state.reason === undefined && state.late.length === 0
   const round: Round = {
-    through: mark,
+    through: isOfChanges ? near : mark,
     origins: undefined,
     next: undefined,
     late: [],
@@ -236,7 +240,8 @@ function advance(state: OutboundState, round: Round, deps: OutboundDeps): Outbou
   state.reason = undefined
   state.late = state.late.filter((origin) => !round.late.includes(origin))
   state.round = undefined
-  return state.woken ? [...effects, ...startRound(state)] : effects
+  const isNewest = round.through.revision >= (state.newest?.revision ?? 0)
+  return state.woken || !isNewest ? [...effects, ...startRound(state)] : effects
 }
 
 function takeFrame(pending: Delivered[], frameBytes: number, deps: OutboundDeps) {

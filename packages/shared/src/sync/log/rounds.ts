@@ -69,13 +69,19 @@ export function commitsOf(
   changes: readonly Change[],
   last: readonly Change[],
   why: { readonly subject: string; readonly intent: string },
-  guards: readonly Change[] = [],
-  limits: RoundLimits = roundLimits,
+  options: {
+    readonly guards?: readonly Change[]
+    readonly limits?: RoundLimits
+    /** Of all together, where that is known: a small round is not measured. */
+    readonly bytes?: number
+  } = {},
 ): Commit[] {
+  const { guards = [], limits = roundLimits } = options
+  const isSmall = (options.bytes ?? Number.POSITIVE_INFINITY) <= limits.bytesMax
   const parts: Change[][] = [[]]
   let bytes = 0
   for (const change of changes) {
-    const size = sizeOf(change)
+    const size = isSmall ? 0 : sizeOf(change)
     const part = parts.at(-1) ?? []
     const room = limits.changesMax - last.length - guards.length
     if (part.length > 0 && (part.length >= room || bytes + size > limits.bytesMax)) {
