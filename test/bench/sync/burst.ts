@@ -1,7 +1,8 @@
 import type { Figure } from '../figures.ts'
 import { routes, timeout } from './documents.ts'
 import type { BenchGlobal } from './global.ts'
-import type { BenchZone } from './zones.ts'
+import { sharedMs } from './zone-messages.ts'
+import type { FollowingZone, ZoneProcesses } from './zone-processes.ts'
 
 const commitSize = 500
 const currentMs = 5_000
@@ -10,7 +11,7 @@ const middleMs = 1_000
 /** Many changes at once, in commits one behind the other, and one small change by somebody else in the middle of them. */
 export async function bursts(
   global: BenchGlobal,
-  zones: readonly BenchZone[],
+  { zones, shape, cpuSeconds }: ZoneProcesses,
   options: { readonly changes: number; readonly rounds: number },
 ): Promise<Figure[]> {
   const { changes } = options
@@ -18,38 +19,41 @@ export async function bursts(
     written: [] as number[],
     current: [] as number[],
     middle: [] as number[],
+    answered: [] as number[],
     zones: [] as number[],
     global: [] as number[],
   }
   for (let round = 1; round <= options.rounds; round += 1) {
-    const before = { zones: process.cpuUsage(), global: await global.counted('process_cpu_seconds_total') }
-    const startMs = performance.now()
+    const before = { zones: await cpuSeconds(), global: await global.counted('process_cpu_seconds_total') }
+    const startMs = sharedMs()
     let revision = 0
-    let middle: Promise<readonly number[]> | undefined
+    let middle: ReturnType<typeof oneChange> | undefined
     for (let at = 0; at < changes; at += commitSize) {
       const writing = global.write(routes(at, Math.min(commitSize, changes - at), round))
       if (at >= changes / 2) middle ??= oneChange(global, zones, round)
       revision = await writing
     }
-    samples.written.push(performance.now() - startMs)
+    samples.written.push(sharedMs() - startMs)
     const atMs = await Promise.all(zones.map((zone) => zone.untilCurrent(revision)))
     samples.current.push(...atMs.map((at) => at - startMs))
     samples.global.push((await global.counted('process_cpu_seconds_total')) - before.global)
-    const { user, system } = process.cpuUsage(before.zones)
-    samples.zones.push((user + system) / 1e6)
-    samples.middle.push(...((await middle) ?? []))
+    samples.zones.push((await cpuSeconds()) - before.zones)
+    const one = await middle
+    samples.middle.push(...(one?.appliedMs ?? []))
+    samples.answered.push(one?.answeredMs ?? Number.NaN)
   }
   const what = `burst of ${changes} changes in commits of ${commitSize}`
   return [
     { name: `${what}: all written, by one HTTP client`, unit: 'ms', samples: samples.written },
     {
-      name: `${what}: first commit begun → each of ${zones.length} zones current`,
+      name: `${what}: first commit begun → each of ${shape} current`,
       unit: 'ms',
       samples: samples.current,
       target: { max: currentMs },
     },
     { name: `${what}: CPU of the global`, unit: 's', samples: samples.global },
-    { name: `${what}: CPU of ${zones.length} zones, which share one thread here`, unit: 's', samples: samples.zones },
+    { name: `${what}: CPU of ${shape}`, unit: 's', samples: samples.zones },
+    { name: 'one change in the middle of it, by another client → written', unit: 'ms', samples: samples.answered },
     {
       name: 'one change in the middle of it → applied by each zone',
       unit: 'ms',
@@ -59,11 +63,12 @@ export async function bursts(
   ]
 }
 
-/** How long one small change takes to each zone. */
-export async function oneChange(global: BenchGlobal, zones: readonly BenchZone[], value: number): Promise<number[]> {
+/** How long one small change takes until its writer knows, and to each zone. */
+export async function oneChange(global: BenchGlobal, zones: readonly FollowingZone[], value: number) {
   const name = `change-${value}`
   const applied = zones.map((zone) => zone.whenApplied(name))
-  const startMs = performance.now()
+  const startMs = sharedMs()
   await global.write([timeout(name, 1 + (value % 50))])
-  return (await Promise.all(applied)).map((atMs) => atMs - startMs)
+  const answeredMs = sharedMs() - startMs
+  return { answeredMs, appliedMs: (await Promise.all(applied)).map((atMs) => atMs - startMs) }
 }

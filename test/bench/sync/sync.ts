@@ -6,7 +6,7 @@ import { type BenchGlobal, startBenchGlobal } from './global.ts'
 import { herds } from './herd.ts'
 import { reconnects } from './reconnect.ts'
 import { besideAStalledZone } from './stalled.ts'
-import { startBenchZone } from './zones.ts'
+import { startZoneProcesses } from './zone-processes.ts'
 
 export const syncCounts = (short: boolean) =>
   short
@@ -16,7 +16,7 @@ export const syncCounts = (short: boolean) =>
         dead: 1,
         burst: 1_000,
         bursts: 1,
-        blocks: 1,
+        blocks: 2,
         changes: 20,
         herd: 50,
         herds: 1,
@@ -26,9 +26,9 @@ export const syncCounts = (short: boolean) =>
         reconnects: 50,
         dead: 3,
         burst: 10_000,
-        bursts: 3,
-        blocks: 6,
-        changes: 50,
+        bursts: 5,
+        blocks: 24,
+        changes: 30,
         herd: 500,
         herds: 4,
       }
@@ -43,9 +43,12 @@ interface Run {
   readonly say: (line: string) => void
 }
 
+/** Real zones have a process each; here each core of a small machine has one for its share of them. */
+const zoneProcesses = 2
+
 const numbered = (name: string, count: number) => Array.from({ length: count }, (_unused, index) => `${name}-${index}`)
 
-/** The figures of sync: a real global in its own process, and zones without proxies in this one. */
+/** The figures of sync: a real global in its own process, and zones without proxies in this one or in a few others. */
 export async function measureSync(run: Run, found: (figures: readonly Figure[]) => void): Promise<void> {
   const wants = (part: string) => run.only.length === 0 || run.only.includes(part)
   if (['reconnect', 'dead', 'burst', 'stalled'].some(wants)) {
@@ -83,14 +86,13 @@ async function ofTen(
     found(await deadStreams(global, { tokens: tokensOf(names.dead), rounds: counts.dead }, signal))
   }
   if (!wants('burst') && !wants('stalled')) return
-  await using stack = new AsyncDisposableStack()
-  const zones = await Promise.all(
-    names.zones.map(async (name) => stack.use(await startBenchZone(global, { name, token: token(name), folder }))),
-  )
+  const following = { folder, tokens: tokensOf(names.zones), processes: zoneProcesses }
+  await using processes = await startZoneProcesses(global, following)
+  const { zones } = processes
   for (const zone of zones) await zone.untilCurrent(await global.revision())
   if (wants('burst')) {
     say('bursts …')
-    found(await bursts(global, zones, { changes: counts.burst, rounds: counts.bursts }))
+    found(await bursts(global, processes, { changes: counts.burst, rounds: counts.bursts }))
   }
   if (wants('stalled')) {
     say('a zone does not read …')

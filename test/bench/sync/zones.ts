@@ -49,8 +49,6 @@ export interface BenchZone extends AsyncDisposable {
   untilCurrent(revision: number): Promise<number>
   /** When the zone had no session any more. */
   untilLost(): Promise<number>
-  /** When a row of this name is in the store. Set up before it is written. */
-  whenApplied(name: string): Promise<number>
 }
 
 const limitMs = 60_000
@@ -63,6 +61,8 @@ export async function startBenchZone(
     /** A store in a file of this folder, or in memory. */
     readonly folder?: string
     readonly port?: number
+    /** Hears of rows of a kind that is written one by one, when they are in the store. */
+    readonly onWritten?: (names: readonly string[], atMs: number) => void
   },
 ): Promise<BenchZone> {
   const { name, folder } = options
@@ -91,7 +91,6 @@ export async function startBenchZone(
       traffic.dueAtMs = dueMs
     },
   )
-  const waiting = new Map<string, (atMs: number) => void>()
 
   const start = (): Uplink =>
     startUplink(
@@ -102,8 +101,8 @@ export async function startBenchZone(
         rules: sightRules,
         served: createLatest(nothingServed),
         onApplied({ written }) {
-          const nowMs = performance.now()
-          if (waiting.size > 0) for (const { key } of written) waiting.get(key.name)?.(nowMs)
+          const names = written.filter(({ key }) => key.kind === 'Timeout').map(({ key }) => key.name)
+          if (names.length > 0) options.onWritten?.(names, performance.now())
         },
       },
       { dialer, zone: name, version: 'bench', hostname: `${name}-host` },
@@ -130,13 +129,6 @@ export async function startBenchZone(
         (state) => isCurrent(state, performance.now()) && (state.position?.revision ?? 0) >= revision,
       ),
     untilLost: () => until('lost', ({ phase }) => phase !== 'connected'),
-    whenApplied: (row) =>
-      new Promise((resolve) => {
-        waiting.set(row, (atMs) => {
-          waiting.delete(row)
-          resolve(atMs)
-        })
-      }),
     async [Symbol.asyncDispose]() {
       await uplink[Symbol.asyncDispose]()
       await store.close()
