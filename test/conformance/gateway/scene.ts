@@ -1,0 +1,254 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Client } from '@zonemesh/cli/client.ts'
+import {
+  type DemoZone,
+  secretFile,
+  startGlobalProcess,
+  startZoneProcess,
+  token,
+  type ZoneName,
+} from '@zonemesh/cli/demo/planes.ts'
+import { drawScene, freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { createStage, flags, local, type Stage } from '@zonemesh/cli/demo/stage.ts'
+import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { until } from '../../e2e/rig.ts'
+import { type Identity, type Seen, startHttp, startTcp } from './echo.ts'
+import { type Backend, type Feature, type Listener, v1, v2, v3 } from './feature.ts'
+
+export const mesh = 'default'
+export const gateway = 'conformance-gateway'
+export const echo = 'echo_demo_svc_8080'
+export const tcpEcho = 'tcp_demo_svc_9000'
+
+interface Service extends Identity {
+  readonly protocol: 'http' | 'tcp'
+}
+
+/** What runs: some of it here, in the zone of the gateway, some in the other one. */
+const services: readonly Service[] = [
+  { service: v1, zone: 'west', version: '1', protocol: 'http' },
+  { service: v2, zone: 'east', version: '1', protocol: 'http' },
+  { service: v3, zone: 'west', version: '1', protocol: 'http' },
+  { service: echo, zone: 'west', version: 'a', protocol: 'http' },
+  { service: echo, zone: 'west', version: 'b', protocol: 'http' },
+  { service: echo, zone: 'east', version: 'c', protocol: 'http' },
+  { service: tcpEcho, zone: 'west', version: 'a', protocol: 'tcp' },
+  { service: tcpEcho, zone: 'east', version: 'b', protocol: 'tcp' },
+]
+
+const zoneNames = ['east', 'west'] as const
+
+export interface Scene extends AsyncDisposable {
+  readonly global: Client
+  /** The port of a feature's listeners of one letter. */
+  portOf(feature: string, at?: string): number
+  /** What services have seen of one case. */
+  seen(name: string): readonly Seen[]
+}
+
+/** A global, two zones, a gateway, ingresses and services, with every feature applied in one commit. */
+export async function startScene(features: readonly Feature[], more: readonly JsonObject[] = []): Promise<Scene> {
+  const folder = mkdtempSync(join(tmpdir(), 'zonemesh-conformance-'))
+  const stop = new AbortController()
+  const progress = (line: string) => void process.stderr.write(`${line}\n`)
+  process.env['ZONEMESH_ENVOY'] = await findEnvoy({ env: process.env, progress }, stop.signal)
+  const stage = await createStage(drawScene(undefined), folder, { done: () => {} }, stop.signal)
+  const close = async () => {
+    await stage.stop()
+    stop.abort()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    return await start(stage, folder, features, more, close)
+  } catch (thrown) {
+    await close()
+    throw thrown
+  }
+}
+
+async function start(
+  stage: Stage,
+  folder: string,
+  features: readonly Feature[],
+  more: readonly JsonObject[],
+  close: () => Promise<void>,
+): Promise<Scene> {
+  const ports = await portsOf(features)
+  const seen: Seen[] = []
+  const { global, syncPort } = await startGlobalProcess(stage)
+  const zones = {
+    east: await startZoneProcess(stage, global, syncPort, 'east'),
+    west: await startZoneProcess(stage, global, syncPort, 'west'),
+  }
+  await apply(global, [...base, ...more, meshGateway(features, ports), ...features.flatMap(routesOf)])
+  const proxies = await createStarter(stage, global, zones, folder)
+  for (const zone of zoneNames) {
+    const inbound: JsonObject[] = []
+    for (const one of services.filter((each) => each.zone === zone)) {
+      const servicePort = stage.port()
+      const server =
+        one.protocol === 'http'
+          ? await startHttp(one, servicePort, (saw) => seen.push(saw))
+          : await startTcp(one, servicePort)
+      stage.onStop(() => server.close())
+      inbound.push({
+        port: stage.port(),
+        serviceAddress: local,
+        servicePort,
+        tags: { 'kuma.io/service': one.service, 'kuma.io/protocol': one.protocol, version: one.version },
+      })
+    }
+    await proxies(zone, 'dataplane', {
+      type: 'Dataplane',
+      mesh,
+      name: `services-${zone}`,
+      networking: { address: local, inbound },
+    })
+    const port = stage.port()
+    await proxies(zone, 'ingress', {
+      type: 'ZoneIngress',
+      name: `ingress-${zone}`,
+      networking: { address: local, port, advertisedAddress: local, advertisedPort: port },
+    })
+  }
+  await proxies('east', 'dataplane', {
+    type: 'Dataplane',
+    mesh,
+    name: 'gateway-east',
+    networking: { address: local, gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': gateway } } },
+  })
+  return {
+    global,
+    portOf: (feature, at = 'a') => {
+      const port = ports.get(`${feature}/${at}`)
+      if (port === undefined) throw new Error(`feature ${feature} has no listener at "${at}"`)
+      return port
+    },
+    seen: (name) => seen.filter(({ headers }) => headers['x-conformance-case'] === name),
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+async function portsOf(features: readonly Feature[]): Promise<ReadonlyMap<string, number>> {
+  const names = new Set(
+    features.flatMap(({ name, listeners = [{}] }) => listeners.map(({ at = 'a' }) => `${name}/${at}`)),
+  )
+  const free = await freePorts(systemRandom, names.size)
+  return new Map([...names].map((name, index) => [name, free[index] ?? 0]))
+}
+
+const base: readonly JsonObject[] = [
+  {
+    type: 'Mesh',
+    name: mesh,
+    mtls: { enabledBackend: 'ca-1', backends: [{ name: 'ca-1', type: 'builtin' }] },
+  },
+  {
+    type: 'TrafficPermission',
+    mesh,
+    name: 'allow-all',
+    sources: [{ match: { 'kuma.io/service': '*' } }],
+    destinations: [{ match: { 'kuma.io/service': '*' } }],
+  },
+]
+
+function meshGateway(features: readonly Feature[], ports: ReadonlyMap<string, number>): JsonObject {
+  const listener = (feature: string, { at = 'a', hostname, protocol = 'HTTP', tls, tag }: Listener): JsonObject => ({
+    port: ports.get(`${feature}/${at}`) ?? 0,
+    protocol,
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(tls === undefined ? {} : { tls: tls as JsonObject }), // written in a table of JSON
+    tags: { feature, ...(tag === undefined ? {} : { listener: tag }) },
+  })
+  return {
+    type: 'MeshGateway',
+    mesh,
+    name: gateway,
+    selectors: [{ match: { 'kuma.io/service': gateway } }],
+    conf: {
+      listeners: features.flatMap(({ name, listeners = [{}] }) => listeners.map((one) => listener(name, one))),
+    },
+  }
+}
+
+const backendOf = ({ to, tags, weight }: Backend): JsonObject => ({
+  ...(weight === undefined ? {} : { weight }),
+  destination: { 'kuma.io/service': to, ...tags },
+})
+
+function routesOf({ name, routes }: Feature): JsonObject[] {
+  return routes.map(({ listener, hostnames, http, tcp }, index) => {
+    const conf = tcp
+      ? { tcp: { rules: tcp.map((backends) => ({ backends: backends.map(backendOf) })) } }
+      : {
+          http: {
+            ...(hostnames ? { hostnames } : {}),
+            rules: (http ?? []).map(({ matches, filters, backends }) => ({
+              matches,
+              ...(filters ? { filters } : {}),
+              ...(backends ? { backends: backends.map(backendOf) } : {}),
+            })),
+          },
+        }
+    return {
+      type: 'MeshGatewayRoute',
+      mesh,
+      name: `${name}-${index}`,
+      selectors: [
+        { match: { 'kuma.io/service': gateway, feature: name, ...(listener === undefined ? {} : { listener }) } },
+      ],
+      conf: conf as unknown as JsonObject, // as above
+    }
+  })
+}
+
+async function apply(global: Client, documents: readonly JsonObject[]): Promise<void> {
+  const reply = await global.need('POST', '/_commit', { documents, atomic: true, intent: 'conformance' })
+  const { outcomes } = reply.json as { readonly outcomes: readonly JsonObject[] } // the plane's own type
+  const refused = outcomes.filter(({ outcome }) => outcome === 'refused')
+  if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused)}`)
+  await until(
+    'both zones are connected',
+    async () => (await global.need('GET', '/_status')).json,
+    (status) =>
+      (status as { zones: readonly { connected: boolean }[] }).zones.filter((one) => one.connected).length === 2,
+  )
+}
+
+/** Starts proxies as processes of their own. */
+async function createStarter(
+  stage: Stage,
+  global: Client,
+  zones: Readonly<Record<ZoneName, DemoZone>>,
+  folder: string,
+) {
+  const dataplaneToken = secretFile(folder, 'dataplane.token', await token(global, 'dataplane', { mesh }))
+  return async (zone: ZoneName, proxyType: 'dataplane' | 'ingress', document: JsonObject): Promise<void> => {
+    const name = String(document['name'])
+    const workDir = join(folder, name)
+    mkdirSync(workDir, { mode: 0o700 })
+    const file = join(workDir, 'proxy.json')
+    writeFileSync(file, JSON.stringify(document))
+    const tokenFile =
+      proxyType === 'dataplane'
+        ? dataplaneToken
+        : secretFile(folder, `${name}.token`, await token(global, 'zone', { zone, scope: ['ingress'] }))
+    stage.processes.startOwn(name, [
+      'dataplane',
+      ...flags({
+        proxyType,
+        dataplaneFile: file,
+        cpAddress: `https://${local}:${zones[zone].proxyPort}`,
+        tokenFile,
+        caCertFile: join(folder, zone, 'ca.crt'),
+        workDir,
+        concurrency: 1,
+        drainTime: '200ms',
+      }),
+    ])
+  }
+}
