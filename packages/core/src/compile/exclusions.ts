@@ -1,6 +1,9 @@
 import type { Cell, Units } from '../view/units.ts'
 
-/** Parts that Envoy refused, by the row they come from. A part that changes has another hash and counts again. */
+/**
+ * Parts that Envoy refused, by the row they come from. A part that changes has another hash and counts again. A row of
+ * which several parts go into one resource names each: the text of its key, a slash and the part.
+ */
 export function createExclusions(units: Units) {
   const hashesBySource = new Map<string, ReadonlySet<string>>()
   const cells = new Map<string, Cell<ReadonlySet<string>>>()
@@ -26,9 +29,13 @@ export function createExclusions(units: Units) {
     remove: (source: string, hash: string): void =>
       set(source, new Set([...(hashesBySource.get(source) ?? none)].filter((one) => one !== hash))),
     /** The row is gone or was written again. */
-    drop: (source: string): void => {
-      if (hashesBySource.has(source)) set(source, none)
+    drop: (row: string): void => {
+      for (const source of [...hashesBySource.keys()]) if (isOfRow(source, row)) set(source, none)
     },
   }
 }
+
+/** Whether a contribution comes from the row with this key text. */
+export const isOfRow = (source: string, row: string): boolean => source === row || source.startsWith(`${row}/`)
+
 export type Exclusions = ReturnType<typeof createExclusions>

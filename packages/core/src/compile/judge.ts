@@ -2,7 +2,7 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { z } from 'zod'
 import { dataplane } from '../kinds/dataplane.ts'
-import { availableService, virtualAddress } from '../kinds/internal.ts'
+import { availableService, gatewayCertificate, virtualAddress } from '../kinds/internal.ts'
 import { fieldPath, type Kind } from '../kinds/kind.ts'
 import { mesh } from '../kinds/mesh.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'
@@ -29,6 +29,7 @@ export const compiledKinds: ReadonlyMap<string, Kind> = new Map(
     meshTrafficPermission,
     availableService,
     virtualAddress,
+    gatewayCertificate,
   ].map((kind) => [kind.name, kind]),
 )
 

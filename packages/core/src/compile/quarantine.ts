@@ -13,6 +13,7 @@ const blameOrder = [
   'MeshTrafficPermission',
   'AvailableService',
   'VirtualAddress',
+  'GatewayCertificate',
   'ZoneIngress',
   'Dataplane',
   'MeshGateway',

@@ -43,6 +43,17 @@ export type SecretNeed =
       readonly tags: readonly string[]
     }
   | { readonly type: 'authority' /** `mesh_ca:secret:<mesh>` */; readonly name: string; readonly mesh: string }
+  | {
+      readonly type: 'certificate'
+      /** `cert.<rsa|ecdsa>:secret:<secret>`, or `cert.<rsa|ecdsa>:<inline|inlineString>:<hostname>` */
+      readonly name: string
+      readonly mesh: string
+      /** The secret's name, or what the listener itself holds. */
+      readonly source: { readonly secret: string } | { readonly pem: string }
+      readonly fingerprint: string
+      /** Whom to blame if Envoy refuses it: the contribution to the resource that is made of it. */
+      readonly contribution: { readonly source: string; readonly hash: string }
+    }
 
 /** All that one proxy is to have, compiled from the state at one mark. Immutable. */
 export interface ProxyTable {

@@ -75,6 +75,30 @@ export const authorityCertificate = defineKind({
 })
 export type AuthorityCertificateSpec = z.infer<typeof authorityCertificate.schema>
 
+/**
+ * The certificate of a listener, for the one zone that its name ends in: `<secret>.<zone>`. What it says of the secret is
+ * for the compiler; the key is in what is sealed, which only that zone opens. Or why the secret cannot be used.
+ */
+export const gatewayCertificate = defineKind({
+  ...internalKind,
+  name: 'GatewayCertificate',
+  scope: 'mesh',
+  travel: 'global-to-zones',
+  schema: z.union([
+    z.object({
+      secret: z.string(),
+      zone: z.string(),
+      keyType: z.enum(['rsa', 'ecdsa']),
+      names: z.array(z.string()),
+      notAfterMs: z.number(),
+      fingerprint: z.string(),
+      sealed: z.string(),
+    }),
+    z.object({ secret: z.string(), zone: z.string(), problem: z.string() }),
+  ]),
+})
+export type GatewayCertificateSpec = z.infer<typeof gatewayCertificate.schema>
+
 /** The zone's key of an intermediate authority, sealed. Never synced. */
 export const authorityKey = defineKind({
   ...internalKind,

@@ -100,6 +100,7 @@ export function indexEntriesOf(row: Row, zone: string): readonly IndexEntry[] {
       return ofRoute(row)
     case 'Mesh':
     case 'Zone':
+    case 'GatewayCertificate':
       return [{ range: ranges.named(kind, mesh, name) }]
     case 'TrafficPermission':
       return (row.spec as TrafficPermissionSpec).destinations.map(({ match }) => ({

@@ -20,6 +20,7 @@ export const keptKinds: ReadonlySet<string> = new Set([
   'TrafficPermission',
   'MeshTrafficPermission',
   'VirtualAddress',
+  'GatewayCertificate',
 ])
 
 /** One version of a row, whoever delivered it: what its owner's order is told by. */

@@ -1,4 +1,5 @@
 import type { Compiler } from '@zonemesh/core/compile/compiler.ts'
+import { isOfRow } from '@zonemesh/core/compile/exclusions.ts'
 import type { RefusalSpec } from '@zonemesh/core/kinds/internal.ts'
 import { messageOf, shortHash, unreachable } from '@zonemesh/shared/base/base.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -101,10 +102,13 @@ export function createRefusals(deps: Deps) {
     marked(versions: readonly Version[]): void {
       const ended: Change[] = []
       for (const version of versions) {
-        const source = keyText(version.key)
-        searches.drop(source)
-        if (!guilty.delete(source)) continue
-        ended.push({ op: 'delete', key: rowKey(source) })
+        const row = keyText(version.key)
+        searches.drop(row)
+        for (const source of [...guilty.keys()]) {
+          if (!isOfRow(source, row)) continue
+          guilty.delete(source)
+          ended.push({ op: 'delete', key: rowKey(source) })
+        }
       }
       if (ended.length === 0) return
       store(ended, 'written again')

@@ -1,4 +1,6 @@
-/** A part of a resource that is suspected: the row it comes from and the hash of its part. */
+import { isOfRow } from '@zonemesh/core/compile/exclusions.ts'
+
+/** A part of a resource that is suspected: the row it comes from (and which part of it) and the hash of its part. */
 export interface Suspect {
   readonly source: string
   readonly hash: string
@@ -98,9 +100,9 @@ export function createSearches() {
       return next(key, search)
     },
     /** The row was written again or is gone: it is no suspect any more. */
-    drop(source: string): void {
+    drop(row: string): void {
       for (const search of searches.values()) {
-        const rest = (group: readonly Suspect[]) => group.filter((suspect) => suspect.source !== source)
+        const rest = (group: readonly Suspect[]) => group.filter((suspect) => !isOfRow(suspect.source, row))
         const guilty = rest(search.guilty)
         // It may have been the guilty one, so of the others nothing is known any more.
         const isSure = guilty.length === search.guilty.length

@@ -75,6 +75,7 @@ export function createSecrets(deps: Deps, changed: () => void) {
         const roots = deps.holder.roots(need.mesh)
         return roots === undefined ? undefined : authoritySecret(need.name, roots)
       }
+      if (need.type === 'certificate') return undefined
       const key = keyOf(need)
       const entry = entries.get(key)
       if (!entry) void make(key, need)
