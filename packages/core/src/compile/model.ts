@@ -80,6 +80,8 @@ export interface RouteModel {
 export interface VirtualHostModel {
   readonly name: string
   readonly domains: readonly string[]
+  /** Only over TLS, and clients are told to come that way from now on. */
+  readonly requireTls?: boolean
   /** In order. None: every request is answered with 404 and a sentence. */
   readonly routes: readonly RouteModel[]
 }
@@ -107,7 +109,8 @@ export interface HttpChain {
 export interface TcpChain {
   readonly type: 'tcp'
   readonly statPrefix: string
-  readonly cluster: string
+  /** One, or several by weight. */
+  readonly cluster: string | readonly { readonly name: string; readonly weight: number }[]
   readonly idleMs?: number | undefined
   readonly connectAttempts?: number | undefined
   /** Only endpoints with these tags. */
@@ -120,6 +123,11 @@ export interface AnswerChain {
   readonly text: string
 }
 
+/** Connections are closed at once. */
+export interface CloseChain {
+  readonly type: 'close'
+}
+
 export interface ChainModel {
   readonly match?: {
     readonly transport: 'tls' | 'raw_buffer'
@@ -128,7 +136,9 @@ export interface ChainModel {
   }
   /** Ends mutual TLS of this mesh. */
   readonly mtls?: string
-  readonly content: HttpChain | TcpChain | AnswerChain
+  /** Ends TLS with these certificates, named as secrets. */
+  readonly tls?: { readonly certificates: readonly string[]; readonly alpn: readonly string[] }
+  readonly content: HttpChain | TcpChain | AnswerChain | CloseChain
 }
 
 export interface ListenerModel extends SocketAddress {
@@ -139,6 +149,18 @@ export interface ListenerModel extends SocketAddress {
   readonly inspectTls: boolean
   readonly tags?: Tags
   readonly chains: readonly ChainModel[]
+  /** As in a route table. */
+  readonly contributions?: ReadonlyMap<string, string>
+}
+
+/** A certificate that a listener shows, by the name of its secret. No key is looked at before the zone's shell does. */
+export interface CertificateModel {
+  readonly name: string
+  readonly mesh: string
+  readonly source: { readonly secret: string } | { readonly pem: string }
+  readonly fingerprint: string
+  /** Whom to blame if Envoy refuses it. */
+  readonly contribution: { readonly source: string; readonly hash: string }
 }
 
 /** The identity that a proxy shows in its mesh. */
@@ -154,6 +176,10 @@ export interface ProxyModel {
   readonly listeners: readonly ListenerModel[]
   readonly routeTables: readonly RouteTableModel[]
   readonly identity?: IdentityModel
+  /** Those of listeners, each name once, sorted. */
+  readonly certificates?: readonly CertificateModel[]
   /** Gateways have a runtime layer for their listeners. */
   readonly runtimeLayer: boolean
+  /** How many connections listeners take, sorted by name; one that is not in here takes any number. */
+  readonly connectionLimits?: readonly { readonly listener: string; readonly limit: number }[]
 }

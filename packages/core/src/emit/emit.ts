@@ -1,6 +1,6 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { RuntimeSchema } from '../../gen/envoy/service/runtime/v3/rtds_pb.js'
-import type { IdentityModel, ProxyModel } from '../compile/model.ts'
+import type { CertificateModel, IdentityModel, ProxyModel } from '../compile/model.ts'
 import type { Problem } from '../view/units.ts'
 import { emitAssignment } from './assignment.ts'
 import { emitCluster } from './cluster.ts'
@@ -20,13 +20,16 @@ export function emit(model: ProxyModel, mark: number, problems: readonly Problem
     [typeUrls.assignment, assignments(model.assignments)],
     [typeUrls.listener, listeners(model.listeners)],
     [typeUrls.route, routeTables(model.routeTables)],
-    ...(model.runtimeLayer ? [[typeUrls.runtime, runtimeLayers] as const] : []),
+    ...(model.runtimeLayer ? [[typeUrls.runtime, runtimeLayers(model.connectionLimits ?? noLimits)] as const] : []),
   ]
   const failures = parts.flatMap(([, part]) => part.failures)
   return {
     mark,
     resources: new Map(parts.map(([type, part]) => [type, part.resources])),
-    secretNeeds: model.identity ? needsOf(model.identity) : [],
+    secretNeeds: [
+      ...(model.identity ? needsOf(model.identity) : []),
+      ...(model.certificates ?? []).map(certificateNeed),
+    ],
     problems: failures.length > 0 ? [...problems, ...failures] : problems,
   }
 }
@@ -58,13 +61,20 @@ const assignments = mapped((model) => model.cluster, emitAssignment)
 const listeners = mapped((model) => model.name, emitListener)
 const routeTables = mapped((model) => model.name, emitRouteTable)
 
-/** The layer that gateways ask for; limits of listeners would be keys in it. */
-const runtimeLayers: Emitted = {
-  resources: byName([resourceOf('gateway.listeners', encode(RuntimeSchema, { name: 'gateway.listeners', layer: {} }))]),
-  failures: [],
-}
+const noLimits: NonNullable<ProxyModel['connectionLimits']> = []
+
+/** The layer that gateways ask for: how many connections each listener takes. */
+const runtimeLayers = once((limits: NonNullable<ProxyModel['connectionLimits']>): Emitted => {
+  const layer = Object.fromEntries(
+    limits.map(({ listener, limit }) => [`envoy.resource_limits.listener.${listener}.connection_limit`, limit]),
+  )
+  const name = 'gateway.listeners'
+  return { resources: byName([resourceOf(name, encode(RuntimeSchema, { name, layer }))]), failures: [] }
+})
 
 const needsOf = once(({ mesh, services, tags }: IdentityModel): readonly SecretNeed[] => [
   { type: 'identity', name: identityName(mesh), mesh, services, tags },
   { type: 'authority', name: authorityName(mesh), mesh },
 ])
+
+const certificateNeed = once((one: CertificateModel): SecretNeed => ({ type: 'certificate', ...one }))

@@ -15,7 +15,7 @@ import {
 } from '../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js'
 import { RBACSchema as NetworkAccessSchema } from '../../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js'
 import { TcpProxySchema } from '../../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js'
-import type { AnswerChain, HttpChain, TcpChain } from '../compile/model.ts'
+import type { ChainModel, HttpChain, TcpChain } from '../compile/model.ts'
 import { tagsMetadata } from './assignment.ts'
 import { durationField, encode, milliseconds, overAds, packed, packedBytes } from './encode.ts'
 import { accessRules } from './permissions.ts'
@@ -35,8 +35,11 @@ const internalRanges: readonly (readonly [string, number])[] = [
 ]
 
 /** The network filters of a filter chain, in order. */
-export function filtersOf(content: HttpChain | TcpChain | AnswerChain): Filter[] {
+export function filtersOf(content: ChainModel['content']): Filter[] {
   switch (content.type) {
+    case 'close':
+      // Without a filter Envoy closes what it accepts.
+      return []
     case 'http':
       return [httpFilter(content)]
     case 'tcp':
@@ -56,7 +59,13 @@ function tcpFilters(chain: TcpChain): Filter[] {
     'envoy.filters.network.tcp_proxy',
     packed(TcpProxySchema, {
       statPrefix: chain.statPrefix,
-      clusterSpecifier: { case: 'cluster', value: chain.cluster },
+      clusterSpecifier:
+        typeof chain.cluster === 'string'
+          ? { case: 'cluster', value: chain.cluster }
+          : {
+              case: 'weightedClusters',
+              value: { clusters: chain.cluster.map(({ name, weight }) => ({ name, weight })) },
+            },
       ...durationField('idleTimeout', chain.idleMs),
       ...(chain.connectAttempts === undefined ? {} : { maxConnectAttempts: Math.max(1, chain.connectAttempts) }),
       ...(chain.subset ? { metadataMatch: tagsMetadata(['envoy.lb'], chain.subset) } : {}),

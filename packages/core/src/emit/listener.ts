@@ -13,7 +13,7 @@ import { encode, once, packed, resourceOf, socketAddress } from './encode.ts'
 import { filtersOf } from './filters.ts'
 import { clustersOf, joined, memberOf } from './route.ts'
 import type { XdsResource } from './table.ts'
-import { fromMesh, meshSecrets } from './tls.ts'
+import { fromAnybody, fromMesh, meshSecrets } from './tls.ts'
 
 /** A listener, put together from the bytes of its chains: many listeners share them. */
 export const emitListener = once((model: ListenerModel): XdsResource => {
@@ -39,6 +39,7 @@ export const emitListener = once((model: ListenerModel): XdsResource => {
     secrets: unique(references.flatMap((one) => one.secrets)),
     routes: unique(references.flatMap((one) => one.routes)),
     clusters: unique(references.flatMap((one) => one.clusters)),
+    ...(model.contributions ? { contributions: model.contributions } : {}),
   })
 })
 
@@ -49,6 +50,7 @@ const chainMember = once(
       encode(FilterChainSchema, {
         ...(chain.match ? { filterChainMatch: matchOf(chain.match) } : {}),
         ...(chain.mtls === undefined ? {} : { transportSocket: fromMesh(chain.mtls) }),
+        ...(chain.tls ? { transportSocket: fromAnybody(chain.tls.certificates, chain.tls.alpn) } : {}),
         filters: filtersOf(chain.content),
       }),
     ),
@@ -61,13 +63,20 @@ const matchOf = ({ transport, serverNames, alpn }: NonNullable<ChainModel['match
     applicationProtocols: [...(alpn ?? [])],
   })
 
-function referencesOf({ mtls, content }: ChainModel) {
-  const secrets = mtls === undefined ? [] : meshSecrets(mtls)
+function referencesOf({ mtls, tls, content }: ChainModel) {
+  const secrets = [...(mtls === undefined ? [] : meshSecrets(mtls)), ...(tls?.certificates ?? [])]
   switch (content.type) {
     case 'answer':
+    case 'close':
       return { secrets, routes: [], clusters: [] }
-    case 'tcp':
-      return { secrets, routes: [], clusters: [content.cluster] }
+    case 'tcp': {
+      const { cluster } = content
+      return {
+        secrets,
+        routes: [],
+        clusters: typeof cluster === 'string' ? [cluster] : cluster.map(({ name }) => name),
+      }
+    }
     case 'http':
       return 'rds' in content.routes
         ? { secrets, routes: [content.routes.rds], clusters: [] }

@@ -3,6 +3,7 @@ import { HeaderValueOption_HeaderAppendAction } from '../../gen/envoy/config/cor
 import {
   RouteAction_ClusterNotFoundResponseCode,
   RouteSchema,
+  VirtualHost_TlsRequirementType,
   VirtualHostSchema,
 } from '../../gen/envoy/config/route/v3/route_components_pb.js'
 import { RouteConfigurationSchema } from '../../gen/envoy/config/route/v3/route_pb.js'
@@ -47,9 +48,23 @@ export const routeTableBytes = once((model: RouteTableModel): Uint8Array => {
 })
 
 const hostMember = once((model: VirtualHostModel): Uint8Array => {
-  const head = encode(VirtualHostSchema, { name: model.name, domains: [...model.domains] })
+  const head = encode(VirtualHostSchema, {
+    name: model.name,
+    domains: [...model.domains],
+    ...(model.requireTls ? overTls() : {}),
+  })
   const routes = model.routes.length > 0 ? model.routes.map(routeMember) : [routeMemberOf(fallback())]
   return memberOf(RouteConfigurationSchema.field.virtualHosts.number, joined([head, ...routes]))
+})
+
+const overTls = () => ({
+  requireTls: VirtualHost_TlsRequirementType.ALL,
+  responseHeadersToAdd: [
+    appended(
+      { name: 'Strict-Transport-Security', value: 'max-age=31536000; includeSubDomains' },
+      HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+    ),
+  ],
 })
 
 /** One member of a repeated field: tag, length and bytes. */

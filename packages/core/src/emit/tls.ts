@@ -1,6 +1,9 @@
 import { create } from '@bufbuild/protobuf'
 import { type TransportSocket, TransportSocketSchema } from '../../gen/envoy/config/core/v3/base_pb.js'
-import { SubjectAltNameMatcher_SanType } from '../../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js'
+import {
+  SubjectAltNameMatcher_SanType,
+  TlsParameters_TlsProtocol,
+} from '../../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js'
 import {
   type SdsSecretConfig,
   SdsSecretConfigSchema,
@@ -54,5 +57,18 @@ export const fromMesh = (mesh: string): TransportSocket =>
     packed(DownstreamTlsContextSchema, {
       requireClientCertificate: true,
       commonTlsContext: commonContext(mesh, { case: 'prefix', value: `spiffe://${mesh}/` }, []),
+    }),
+  )
+
+/** TLS from anybody who calls a gateway. */
+export const fromAnybody = (certificates: readonly string[], alpn: readonly string[]): TransportSocket =>
+  socket(
+    packed(DownstreamTlsContextSchema, {
+      requireClientCertificate: false,
+      commonTlsContext: {
+        tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2 },
+        alpnProtocols: [...alpn],
+        tlsCertificateSdsSecretConfigs: certificates.map(secret),
+      },
     }),
   )
