@@ -6,9 +6,12 @@ import { createMeshes } from '../edge/meshes.ts'
 import { emit } from '../emit/emit.ts'
 import { proveRoute } from '../emit/route.ts'
 import type { ProxyFacts, ProxyTable } from '../emit/table.ts'
+import { createGatewayCertificates } from '../gateway/certificates.ts'
 import { createGateways } from '../gateway/gateway.ts'
+import { createGatewayListeners } from '../gateway/listeners.ts'
 import { createGatewayRoutes } from '../gateway/routes.ts'
 import { createGatewaySelection } from '../gateway/select.ts'
+import { createGatewayTcp } from '../gateway/tcp.ts'
 import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
 import { createConnections } from '../match/connections.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
@@ -76,7 +79,10 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
   const endpoints = createEndpoints(units, view, meshes)
   const selection = createGatewaySelection(units, view)
   const routes = createGatewayRoutes(units, view, selection, connections, exclusions, proveRoute)
-  const gateway = createGateways(units, view, meshes, endpoints, selection, routes)
+  const tcp = createGatewayTcp(units, view, exclusions, routes)
+  const certificates = createGatewayCertificates(units, view, exclusions)
+  const listeners = createGatewayListeners(units, selection, tcp, certificates, exclusions)
+  const gateway = createGateways(units, view, meshes, endpoints, selection, routes, listeners)
   const sidecar = createSidecars(units, view, meshes, endpoints, connections)
   const ingress = createIngresses(units, view, endpoints)
   let mark = 0

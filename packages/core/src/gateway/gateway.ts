@@ -1,15 +1,16 @@
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { ClusterModel, ListenerModel, ProxyModel } from '../compile/model.ts'
-import { isLoopback, statName } from '../edge/addresses.ts'
+import { isLoopback } from '../edge/addresses.ts'
 import type { Endpoints } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
 import { isIp, protocolTag, serviceTag } from '../kinds/common.ts'
 import type { DataplaneSpec } from '../kinds/dataplane.ts'
 import { parseTags, tagsText } from '../match/tags.ts'
-import { defaultTimeouts } from '../policies/timeout/timeouts.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-import type { GatewayRoutes } from './routes.ts'
+import type { GatewayListeners } from './listeners.ts'
+import type { Destination, GatewayRoutes } from './routes.ts'
 import type { GatewaySelection } from './select.ts'
 
 const bufferBytes = 32_768
@@ -22,14 +23,15 @@ export function createGateways(
   endpoints: Endpoints,
   selection: GatewaySelection,
   routes: GatewayRoutes,
+  plans: GatewayListeners,
 ) {
   const cluster = units.family(
     'gateway cluster',
-    (name: string, mesh: string, destination: string, listenerTags: string): ClusterModel => {
+    (name: string, mesh: string, destination: string, listenerTags: string, spoken: string): ClusterModel => {
       const tags = parseTags(destination)
       const service = tags[serviceTag] ?? ''
       const timeouts = routes.timeouts(routes.policyOf('Timeout', mesh, parseTags(listenerTags), [tags]))
-      const protocol = tags[protocolTag] ?? 'http'
+      const protocol = tags[protocolTag] ?? spoken
       const http = {
         version: protocol === 'http2' || protocol === 'grpc' ? (2 as const) : (1 as const),
         idleMs: timeouts.idleMs,
@@ -50,27 +52,22 @@ export function createGateways(
 
   const listener = units.family(
     'gateway listener',
-    (name: string, address: string, port: string, service: string): ListenerModel => ({
-      name,
-      address,
-      port: Number(port),
-      direction: 'inbound',
-      // Two gateways on one host's loopback must never answer for each other.
-      reusePort: !isLoopback(address),
-      bufferBytes,
-      inspectTls: true,
-      chains: [
-        {
-          content: {
-            type: 'http',
-            statPrefix: statName(service),
-            routes: { rds: `${name}:*` },
-            role: 'gateway',
-            streamIdleMs: defaultTimeouts.gateway.streamIdleMs,
-          },
-        },
-      ],
-    }),
+    (mesh: string, gateway: string, own: string, port: string, address: string): ListenerModel => {
+      const { name, chains, contributions } = plans(mesh, gateway, own, port)
+      return {
+        name,
+        address,
+        port: Number(port),
+        direction: 'inbound',
+        // Two gateways on one host's loopback must never answer for each other.
+        reusePort: !isLoopback(address),
+        bufferBytes,
+        // A server that speaks first would be waited for in vain: the inspector waits for the client.
+        inspectTls: chains.some(({ match, content }) => match !== undefined || content.type === 'http'),
+        chains,
+        ...(contributions.size > 0 ? { contributions } : {}),
+      }
+    },
   )
 
   return units.family('gateway', (proxy: string): ProxyModel | undefined => {
@@ -87,21 +84,61 @@ export function createGateways(
     const gateway = own && selection.gateway(mesh, text)
     const ports = gateway ? (units.attempt(gateway, () => selection.ports(gateway, text)) ?? []) : []
     const service = own?.tags[serviceTag] ?? ''
-    const destinations = gateway
-      ? ports.flatMap((one) => routes.destinations(mesh, gateway, text, String(one.port)))
-      : []
-    const unique = [...new Map(destinations.map((one) => [one.cluster, one])).values()]
     const identity = { mesh, services: [service], tags: identityTags(own?.tags ?? {}) }
+    const served = ports.flatMap(({ port, connectionLimit }) => {
+      const plan = gateway === undefined ? undefined : plans(mesh, gateway, text, String(port))
+      return plan && plan.chains.length > 0 ? [{ port: String(port), connectionLimit, plan }] : []
+    })
+    const tables = served.flatMap(({ port, plan }) =>
+      plan.tables.map((hostname) => [mesh, gateway ?? '', text, port, hostname] as const),
+    )
+    const used = clustersOf(
+      tables.flatMap((table) => routes.destinations(...table)),
+      served.flatMap(({ plan }) => plan.destinations),
+    )
+    const certificates = uniqueBy(
+      served.flatMap(({ plan }) => plan.certificates),
+      (one) => one.name,
+    )
+    const limits = served.filter((one) => one.connectionLimit > 0)
     return {
-      clusters: unique.map((one) => cluster(one.cluster, mesh, one.tagsText, one.listenerTags)),
-      assignments: unique.map((one) => endpoints.assignment(one.cluster, mesh, one.tagsText)),
-      listeners: ports.map((one) => listener(one.name, own?.address ?? '', String(one.port), service)),
-      routeTables: gateway ? ports.map((one) => routes.table(mesh, gateway, text, String(one.port))) : [],
+      clusters: used.map(({ to, spoken }) => cluster(to.cluster, mesh, to.tagsText, to.listenerTags, spoken)),
+      assignments: used.map(({ to }) => endpoints.assignment(to.cluster, mesh, to.tagsText)),
+      listeners: served.map(({ port }) => listener(mesh, gateway ?? '', text, port, own?.address ?? '')),
+      routeTables: tables.map((table) => routes.table(...table)),
       ...(service !== '' && meshes.mesh(mesh).mtls !== 'none' ? { identity } : {}),
+      ...(certificates.length > 0 ? { certificates: sortedBy(certificates, (one) => one.name) } : {}),
       runtimeLayer: true,
+      ...(limits.length > 0
+        ? {
+            connectionLimits: sortedBy(
+              limits.map(({ plan, connectionLimit }) => ({ listener: plan.name, limit: connectionLimit })),
+              (one) => one.listener,
+            ),
+          }
+        : {}),
     }
   })
 }
+
+/**
+ * Every cluster once. One that HTTP and TCP listeners with the same tags lead to speaks HTTP: TCP passes through it as it
+ * is, while HTTP needs to know its version.
+ */
+function clustersOf(http: readonly Destination[], tcp: readonly Destination[]) {
+  const all = [...http.map((to) => ({ to, spoken: 'http' })), ...tcp.map((to) => ({ to, spoken: 'tcp' }))]
+  return uniqueBy(all, ({ to }) => to.cluster)
+}
+
+/** The first of each name. */
+const uniqueBy = <T>(all: readonly T[], nameOf: (one: T) => string): readonly T[] => {
+  const byName = new Map<string, T>()
+  for (const one of all) if (!byName.has(nameOf(one))) byName.set(nameOf(one), one)
+  return [...byName.values()]
+}
+
+const sortedBy = <T>(all: readonly T[], nameOf: (one: T) => string): readonly T[] =>
+  [...all].sort((a, b) => byCodeUnit(nameOf(a), nameOf(b)))
 
 /** Tags as a certificate bears them: `<tag>/<value>`, sorted. */
 export const identityTags = (...sets: readonly Readonly<Record<string, string>>[]): readonly string[] =>

@@ -55,29 +55,41 @@ export function createGatewayRoutes(
   const binding = units.family('route binding', (key: string) => {
     // Admission stored what the schema returned; what is not so throws, and the route is left out.
     const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
-    if (!spec?.conf?.http) return undefined
+    const { http, tcp } = spec?.conf ?? {}
+    if (!spec || !(http || tcp)) return undefined
     const selectors = spec.selectors.map(({ match = {} }) => match)
-    return { selectors, hostnames: [...(spec.conf.http.hostnames ?? [])] }
+    return { protocol: http ? 'http' : 'tcp', selectors, hostnames: [...(http?.hostnames ?? [])] }
   })
 
-  const attached = units.family('attached routes', (mesh: string, listenerTags: string): readonly string[] => {
-    const tags = parseTags(listenerTags)
-    const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) =>
-      view.range(ranges.selecting('MeshGatewayRoute', mesh, service)),
-    )
-    return [...new Set(keys)]
-      .filter((key) => units.attempt(key, () => binding(key)?.selectors.some((match) => selects(match, tags))))
-      .sort()
-  })
-
-  const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string) =>
-    planHosts(portOf(selection.ports(gateway, own), port)?.hosts ?? [], (listener) =>
-      attached(mesh, listener.tagsText).map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] })),
-    ),
+  /** The routes of a protocol (`http` or `tcp`) that are bound to a listener with these tags. */
+  const attached = units.family(
+    'attached routes',
+    (mesh: string, listenerTags: string, protocol: string): readonly string[] => {
+      const tags = parseTags(listenerTags)
+      const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) =>
+        view.range(ranges.selecting('MeshGatewayRoute', mesh, service)),
+      )
+      const isBound = (key: string) => {
+        const found = binding(key)
+        return found?.protocol === protocol && found.selectors.some((match) => selects(match, tags))
+      }
+      return [...new Set(keys)].filter((key) => units.attempt(key, () => isBound(key))).sort()
+    },
   )
 
-  const hostPlan = units.family('host', (mesh: string, gateway: string, own: string, port: string, host: string) =>
-    plan(mesh, gateway, own, port).get(host),
+  /** The hosts of one table: all of a port, or for HTTPS those of one hostname of it. */
+  const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string, hostname: string) => {
+    const all = portOf(selection.ports(gateway, own), port)?.hosts ?? []
+    const listeners = hostname === '' ? all : all.filter((one) => one.hostname === hostname)
+    return planHosts(listeners, (listener) =>
+      attached(mesh, listener.tagsText, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] })),
+    )
+  })
+
+  const hostPlan = units.family(
+    'host',
+    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string) =>
+      plan(mesh, gateway, own, port, hostname).get(host),
   )
 
   const timeouts = units.family('gateway timeouts', (policy: string) =>
@@ -162,41 +174,52 @@ export function createGatewayRoutes(
 
   const virtualHost = units.family(
     'virtual host',
-    (mesh: string, gateway: string, own: string, port: string, host: string): ServedHost => {
-      const { routes = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, host) ?? {}
+    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): ServedHost => {
+      const { routes = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
       const parts = routes.map((key) => ({ key, part: part(key, listenerTags, own) }))
       const entries = parts.flatMap((one) => one.part.entries).sort(compareEntries)
+      const model = { name: host, domains: [host], routes: entries.map((entry) => entry.route) }
       return {
-        model: { name: host, domains: [host], routes: entries.map((entry) => entry.route) },
+        model: hostname === '' ? model : { ...model, requireTls: true },
         destinations: parts.flatMap((one) => one.part.destinations),
         contributions: parts.filter((one) => one.part.entries.length > 0).map(({ key }) => [key, partHash(key)]),
       }
     },
   )
 
-  const served = units.family('served hosts', (mesh: string, gateway: string, own: string, port: string) => {
-    const hosts = [...plan(mesh, gateway, own, port).keys()].sort(compareHostnames)
-    return hosts.map((host) => virtualHost(mesh, gateway, own, port, host))
-  })
+  const served = units.family(
+    'served hosts',
+    (mesh: string, gateway: string, own: string, port: string, hostname: string) => {
+      const hosts = [...plan(mesh, gateway, own, port, hostname).keys()].sort(compareHostnames)
+      return hosts.map((host) => virtualHost(mesh, gateway, own, port, hostname, host))
+    },
+  )
 
   return {
     timeouts,
+    retries,
     policyOf,
-    table: units.family('route table', (mesh: string, gateway: string, own: string, port: string): RouteTableModel => {
-      const hosts = served(mesh, gateway, own, port)
-      return {
-        name: `${portOf(selection.ports(gateway, own), port)?.name ?? ''}:*`,
-        hosts: hosts.map((host) => host.model),
-        removeTagsHeader: true,
-        ignorePort: true,
-        contributions: new Map(hosts.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
-      }
-    }),
-    /** All clusters that the table of a port leads to, by name. */
+    attached,
+    partHash,
+    /** The route table of an HTTP port (no hostname), or of one hostname of an HTTPS port. */
+    table: units.family(
+      'route table',
+      (mesh: string, gateway: string, own: string, port: string, hostname: string): RouteTableModel => {
+        const hosts = served(mesh, gateway, own, port, hostname)
+        return {
+          name: `${portOf(selection.ports(gateway, own), port)?.name ?? ''}:${hostname || '*'}`,
+          hosts: hosts.map((host) => host.model),
+          removeTagsHeader: true,
+          ignorePort: true,
+          contributions: new Map(hosts.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
+        }
+      },
+    ),
+    /** All clusters that such a table leads to, by name. */
     destinations: units.family(
       'destinations',
-      (mesh: string, gateway: string, own: string, port: string): readonly Destination[] => {
-        const all = served(mesh, gateway, own, port).flatMap((host) => host.destinations)
+      (mesh: string, gateway: string, own: string, port: string, hostname: string): readonly Destination[] => {
+        const all = served(mesh, gateway, own, port, hostname).flatMap((host) => host.destinations)
         const byCluster = new Map(all.map((one) => [one.cluster, one]))
         return [...byCluster.values()].sort((a, b) => byCodeUnit(a.cluster, b.cluster))
       },
@@ -205,7 +228,7 @@ export function createGatewayRoutes(
 }
 export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>
 
-const portOf = (ports: readonly GatewayPort[], port: string): GatewayPort | undefined =>
+export const portOf = (ports: readonly GatewayPort[], port: string): GatewayPort | undefined =>
   ports.find((one) => String(one.port) === port)
 
 /** How a service is told who called: `&kuma.io/service=edge&&kuma.io/zone=east&`. */

@@ -1,20 +1,40 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
-import { displayNameLabel, serviceTag, type Tags } from '../kinds/common.ts'
-import { listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { displayNameLabel, portInRange, serviceTag, type Tags } from '../kinds/common.ts'
+import {
+  type GatewayListener,
+  hostnameFault,
+  type ListenerCertificate,
+  listenerHostname,
+  type MeshGatewaySpec,
+} from '../kinds/mesh-gateway.ts'
 import { expectPort } from '../match/expect.ts'
 import { bestMatch, compareRank, parseTags, type Rank, tagsText } from '../match/tags.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
+export type PortProtocol = 'HTTP' | 'HTTPS' | 'TLS' | 'TCP'
+
+/** One listener of a port, under a hostname of its own. */
+export interface PortHost {
+  readonly hostname: string
+  /** The merged tags of dataplane, gateway and listener. */
+  readonly tagsText: string
+  readonly tls: 'none' | 'terminate' | 'passthrough'
+  readonly certificates: readonly ListenerCertificate[]
+}
+
 /** One port of a gateway, collapsed from the listeners that share it. */
 export interface GatewayPort {
-  /** `<MeshGateway>:HTTP:<port>` */
+  /** `<MeshGateway>:<protocol>:<port>` */
   readonly name: string
+  readonly protocol: PortProtocol
   readonly port: number
+  /** How many connections it takes; 0: any number. */
+  readonly connectionLimit: number
   /** In the order of the resource, each hostname once. */
-  readonly hosts: readonly { readonly hostname: string; readonly tagsText: string }[]
+  readonly hosts: readonly PortHost[]
 }
 
 /** Which MeshGateway serves a proxy, and what follows for its ports. */
@@ -36,7 +56,7 @@ export function createGatewaySelection(units: Units, view: View) {
       return best && keyText(best.row.key)
     }),
 
-    /** The HTTP ports of a gateway as the proxy with these tags has them. Others are named and left out. */
+    /** The ports of a gateway as the proxy with these tags has them. A listener that cannot be served is named and left out. */
     ports: units.family('gateway ports', (key: string, dataplaneTags: string): readonly GatewayPort[] => {
       const row = view.row(key)
       if (!row) return []
@@ -45,22 +65,26 @@ export function createGatewaySelection(units: Units, view: View) {
       const own = parseTags(dataplaneTags)
       const portByNumber = new Map<number, GatewayPort>()
       for (const listener of spec.conf?.listeners ?? []) {
-        const { port = 0, protocol = 'NONE' } = listener
-        if (protocol !== 'HTTP' || listener.crossMesh) {
-          units.problem(
-            key,
-            `listener ${protocol}:${port}: ${listener.crossMesh ? 'crossMesh is' : 'not HTTP,'} not served`,
-          )
-          continue
-        }
-        const hostname = listenerHostname(listener)
-        const tags: Tags = { ...own, ...spec.tags, ...listener.tags }
-        const before = portByNumber.get(port)
-        if (before?.hosts.some((host) => host.hostname === hostname)) continue
-        portByNumber.set(port, {
-          name: `${displayName(row)}:HTTP:${port}`,
-          port,
-          hosts: [...(before?.hosts ?? []), { hostname, tagsText: tagsText(tags) }],
+        const { port = 0, protocol = 'NONE', hostname } = listener
+        units.attempt(key, () => {
+          const name = hostname ? `listener ${protocol}:${port}:${hostname}` : `listener ${protocol}:${port}`
+          const served = expectListener(name, listener)
+          const before = portByNumber.get(port)
+          if (before && before.protocol !== served.protocol)
+            throw new Error(`${name}: the port is taken by a listener of protocol ${before.protocol}`)
+          if (before?.hosts.some((one) => one.hostname === served.hostname))
+            throw new Error(`${name}: another listener of this port has this hostname`)
+          const { tls, certificates } = served
+          const tags: Tags = { ...own, ...spec.tags, ...listener.tags }
+          const host = { hostname: served.hostname, tagsText: tagsText(tags), tls, certificates }
+          portByNumber.set(port, {
+            name: `${displayName(row)}:${served.protocol}:${port}`,
+            protocol: served.protocol,
+            port,
+            // Whichever listener of the port says it: admission lets no two say different ones.
+            connectionLimit: before?.connectionLimit || (listener.resources?.connectionLimit ?? 0),
+            hosts: [...(before?.hosts ?? []), host],
+          })
         })
       }
       return [...portByNumber.values()].sort((a, b) => a.port - b.port)
@@ -72,12 +96,34 @@ export type GatewaySelection = ReturnType<typeof createGatewaySelection>
 /** The name that people gave the resource. */
 export const displayName = (row: Row): string => row.labels[displayNameLabel] ?? row.key.name
 
+/** What a listener is, or an error that says why it cannot be served. Rows of peers were not admitted here. */
+function expectListener(name: string, listener: GatewayListener) {
+  const { protocol = 'NONE' } = listener
+  if (protocol === 'NONE') throw new Error(`${name}: expected a protocol`)
+  if (listener.crossMesh) throw new Error(`${name}: crossMesh is not served`)
+  expectPort(`${name}: port`, listener.port)
+  const hostname = listenerHostname(listener)
+  const fault = hostnameFault(hostname)
+  if (fault !== undefined) throw new Error(`${name}: hostname: ${fault}`)
+  const mode = listener.tls?.mode ?? 'NONE'
+  if (protocol === 'HTTP' || protocol === 'TCP') return { protocol, hostname, tls: 'none' as const, certificates: [] }
+  const modes = modesOf[protocol]
+  if (!modes.includes(mode)) throw new Error(`${name}: tls.mode: expected ${modes.join(' or ')}, found ${mode}`)
+  const tls = mode === 'TERMINATE' ? ('terminate' as const) : ('passthrough' as const)
+  return { protocol, hostname, tls, certificates: listener.tls?.certificates ?? [] }
+}
+
+const modesOf: Record<'HTTPS' | 'TLS', readonly string[]> = {
+  HTTPS: ['TERMINATE'],
+  TLS: ['TERMINATE', 'PASSTHROUGH'],
+}
+
 /** How well a gateway fits these tags. Throws on one without listeners: it must not stand in the way of another. */
 function matchOf(spec: MeshGatewaySpec, tags: Tags): Rank | undefined {
   const rank = bestMatch(spec.selectors, tags)
   const listeners = spec.conf?.listeners ?? []
   if (rank && listeners.length === 0) throw new Error('conf.listeners: expected at least one')
-  if (rank) for (const listener of listeners) expectPort('conf.listeners.port', listener.port)
+  if (rank && !listeners.some(({ port }) => portInRange(port))) expectPort('conf.listeners.port', listeners[0]?.port)
   return rank
 }
 

@@ -182,7 +182,7 @@ test('§1.3 the most specific MeshGateway serves, of equals the newest', () => {
   expect(Object.keys(decoded(table(), typeUrls.runtime))).toEqual(['gateway.listeners'])
 })
 
-test('listeners that are not HTTP are left out and named', () => {
+test('a listener that cannot be served is left out alone and named', () => {
   const { table } = compiled((scene) => [
     scene.put(
       global('MeshGateway', 'edge'),
@@ -194,7 +194,7 @@ test('listeners that are not HTTP are left out and named', () => {
   ])
   expect(Object.keys(decoded(table(), typeUrls.listener))).toEqual(['edge:HTTP:80'])
   expect(table()?.problems).toEqual([
-    { source: 'global/MeshGateway/default/edge', reason: 'listener HTTPS:443: not HTTP, not served' },
+    { source: 'global/MeshGateway/default/edge', reason: 'listener HTTPS:443: tls.mode: expected TERMINATE, found NONE' },
   ])
 })
 

@@ -25,7 +25,7 @@ export const defaultTimeouts = {
   /** From a builtin gateway to a service. */
   gateway: {
     connectMs: 5_000,
-    tcpIdleMs: 3_600_000,
+    tcpIdleMs: 300_000,
     idleMs: 3_600_000,
     requestMs: 15_000,
     streamIdleMs: 5_000,

@@ -1,0 +1,101 @@
+import type { Exclusions } from '../compile/exclusions.ts'
+import type { TcpChain } from '../compile/model.ts'
+import { serviceTag, type Tags } from '../kinds/common.ts'
+import type { MeshGatewayRouteSpec, RouteBackend } from '../kinds/mesh-gateway-route.ts'
+import { backendService } from '../kinds/mesh-gateway-route.ts'
+import { parseTags, tagsText } from '../match/tags.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import { unresolvedBackend, type WeightedBackend, weightBackends } from './backends.ts'
+import type { Destination, GatewayRoutes } from './routes.ts'
+
+/** Where the connections of one filter chain go. */
+export interface TcpForwarding {
+  /** Undefined if there is nowhere to go. */
+  readonly chain: Pick<TcpChain, 'cluster' | 'idleMs' | 'connectAttempts'> | undefined
+  readonly destinations: readonly Destination[]
+  readonly contributions: readonly (readonly [key: string, hash: string])[]
+}
+
+/** The sum of the weights of one chain that Envoy takes. */
+const weightMax = 2 ** 32 - 1
+
+/** From the TCP routes that are bound to listeners to where a connection goes. The backends of all of them are one pool. */
+export function createGatewayTcp(units: Units, view: View, exclusions: Exclusions, routes: GatewayRoutes) {
+  /** All backends of one route. A route that throws, or that Envoy refused, has none. */
+  const part = units.family('tcp route part', (key: string): readonly RouteBackend[] => {
+    if (exclusions.has(key, routes.partHash(key))) {
+      units.problem(key, 'left out: Envoy refused the listener with it')
+      return []
+    }
+    return (
+      units.attempt(key, () => {
+        // Admission stored what the schema returned; what is not so throws, and the route is left out.
+        const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
+        const backends = (spec?.conf?.tcp?.rules ?? []).flatMap((rule) => rule.backends ?? [])
+        for (const backend of backends) {
+          if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
+        }
+        expectSum(weightBackends(backends, {}))
+        return backends
+      }) ?? []
+    )
+  })
+
+  return {
+    /** `listenerTags` of the listeners that make up the chain: one each, but for a TCP port all of it. */
+    forwarding(mesh: string, listeners: readonly string[]): TcpForwarding {
+      const pools = [...new Set(listeners)].map((listenerTags) => {
+        const keys = routes.attached(mesh, listenerTags, 'tcp')
+        const parts = keys.map((key) => ({ key, backends: part(key) })).filter((one) => one.backends.length > 0)
+        const listener = parseTags(listenerTags)
+        const weighted = weightBackends(
+          parts.flatMap((one) => one.backends),
+          listener,
+        )
+        // Envoy refuses a weight of 0.
+        return {
+          listenerTags,
+          listener,
+          keys: parts.map(({ key }) => key),
+          backends: weighted.filter((one) => one.weight > 0),
+        }
+      })
+      const backends = pools.flatMap((pool) => pool.backends)
+      expectSum(backends)
+      const contributions = [...new Set(pools.flatMap((pool) => pool.keys))].map(
+        (key) => [key, routes.partHash(key)] as const,
+      )
+      const [first, ...others] = backends
+      const listener = pools.find((pool) => pool.backends.length > 0)?.listener ?? {}
+      return {
+        chain: first && {
+          cluster:
+            others.length === 0 ? first.cluster : backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
+          ...policies(mesh, listener, backends),
+        },
+        destinations: pools.flatMap(({ listenerTags, backends }) => destinationsOf(backends, listenerTags)),
+        contributions,
+      }
+    },
+  }
+
+  function policies(mesh: string, listener: Tags, backends: readonly WeightedBackend[]) {
+    const tags = backends.map((one) => one.tags)
+    return {
+      idleMs: routes.timeouts(routes.policyOf('Timeout', mesh, listener, tags)).tcpIdleMs,
+      connectAttempts: routes.retries(routes.policyOf('Retry', mesh, listener, tags)).tcpAttempts,
+    }
+  }
+}
+export type GatewayTcp = ReturnType<typeof createGatewayTcp>
+
+const destinationsOf = (backends: readonly WeightedBackend[], listenerTags: string): readonly Destination[] =>
+  backends
+    .filter((one) => one.tags[serviceTag] !== unresolvedBackend)
+    .map((one) => ({ cluster: one.cluster, tagsText: tagsText(one.tags), listenerTags }))
+
+function expectSum(backends: readonly WeightedBackend[]): void {
+  const sum = backends.reduce((total, one) => total + one.weight, 0)
+  if (sum > weightMax) throw new Error(`weights: expected a sum of at most ${weightMax}, found ${sum}`)
+}
