@@ -22,6 +22,12 @@ import type { Channel, Dialer, Listen } from './transport.ts'
 
 const messageBytesMax = 10 * 1024 * 1024
 
+/**
+ * What may be on the way to whoever calls, beside what credit allows: with the 64 KiB that HTTP/2 begins with, each of them costs a
+ * round trip, and on a busy machine a turn of the other end.
+ */
+const windowBytes = 1024 * 1024
+
 const channelOptions = {
   'grpc.max_receive_message_length': messageBytesMax,
   'grpc.max_send_message_length': messageBytesMax,
@@ -147,6 +153,7 @@ export function callGrpc(options: {
     // An IP address is no server name in TLS.
     ...(isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'zonemesh.invalid' }),
     'grpc.use_local_subchannel_pool': 1,
+    'grpc-node.flow_control_window': windowBytes,
     'grpc.enable_retries': 0,
   })
   const metadata = new Metadata()
