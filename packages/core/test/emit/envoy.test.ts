@@ -80,8 +80,35 @@ function fullScene(mode: 'STRICT' | 'PERMISSIVE') {
         { port: 18080, protocol: 'HTTP', tags: { port: 'http' } },
         { port: 18080, protocol: 'HTTP', hostname: '*.example.com' },
         { port: 18081, protocol: 'HTTP', hostname: 'only.example.com' },
+        { port: 18090, protocol: 'TCP', resources: { connectionLimit: 7 } },
+        { port: 18091, protocol: 'TCP', tags: { port: 'tcp' } },
+        ...['', 'a.example.com', '*.example.com'].map((hostname) => ({
+          port: 18443,
+          protocol: 'HTTPS',
+          hostname,
+          tls: { mode: 'TERMINATE', certificates: [{ secret: 'edge' }, { secret: 'edge-ecdsa' }], options: {} },
+        })),
+        { port: 18444, protocol: 'TLS', hostname: 'p.example.com', tls: { mode: 'PASSTHROUGH' } },
+        { port: 18444, protocol: 'TLS', tls: { mode: 'TERMINATE', certificates: [{ secret: 'edge' }] } },
+        { port: 18445, protocol: 'TLS', tags: { port: 'nowhere' }, tls: { mode: 'PASSTHROUGH' } },
       ]),
     ),
+    ...(['rsa', 'ecdsa'] as const).map((keyType) => {
+      const secret = keyType === 'rsa' ? 'edge' : 'edge-ecdsa'
+      const spec = { secret, zone: 'east', keyType, names: [], notAfterMs: 1, fingerprint: 'f', sealed: 's' }
+      return scene.put(global('GatewayCertificate', `${secret}.east`), spec)
+    }),
+    scene.put(global('MeshGatewayRoute', 'tcp'), {
+      selectors: [{ match: { 'kuma.io/service': 'edge-gateway' } }],
+      conf: {
+        tcp: {
+          rules: [
+            { backends: [{ destination: { 'kuma.io/service': 'db' } }] },
+            { backends: [{ weight: 3, destination: { 'kuma.io/service': 'echo' } }] },
+          ],
+        },
+      },
+    }),
     scene.put(global('MeshGatewayRoute', 'many'), {
       selectors: [{ match: { 'kuma.io/service': '*' } }],
       conf: {
@@ -187,6 +214,15 @@ test('Envoy accepts what a full scene is compiled to', () => {
         const tables = Object.values(decoded(table, typeUrls.route))
         const bootstrap = {
           node: { id: 'n', cluster: 'c' },
+          layered_runtime: {
+            // One layer, of which the tests read no more than that.
+            layers: (Object.values(decoded(table, typeUrls.runtime)) as { name: string; layer: object }[]).map(
+              (one) => ({
+                name: one.name,
+                static_layer: one.layer,
+              }),
+            ),
+          },
           dynamic_resources: {
             ads_config: {
               api_type: 'DELTA_GRPC',
