@@ -57,24 +57,66 @@ export interface HeaderValue {
   readonly value: string
 }
 
-/** One route of a virtual host that forwards. */
-export interface RouteModel {
-  readonly path: PathMatch
-  readonly method?: string
-  readonly headers: readonly HeaderValue[]
-  readonly queries: readonly HeaderValue[]
+/** Equal, or matched as a whole by an expression of RE2. */
+export interface TextMatch {
+  readonly type: 'exact' | 'regex'
+  readonly value: string
+}
+
+export type HeaderMatch = { readonly name: string } & (TextMatch | { readonly type: 'present' | 'absent' })
+export type QueryMatch = { readonly name: string } & TextMatch
+
+/** What happens to the headers of a request or an answer: names are taken away, then values set, then values added. */
+export interface HeaderChanges {
+  readonly set: readonly HeaderValue[]
+  readonly add: readonly HeaderValue[]
+  readonly remove: readonly string[]
+}
+
+/** The new path: instead of the whole, or instead of what the route has matched of it. */
+export interface PathChange {
+  readonly type: 'full' | 'prefix'
+  readonly path: string
+}
+
+export interface ForwardAction {
+  readonly type: 'forward'
   readonly clusters: readonly { readonly name: string; readonly weight: number }[]
   /** Always as weighted clusters, and 500 instead of 503 for a cluster that is not there: as gateways do. */
   readonly weighted: boolean
   readonly requestMs: number | undefined
   readonly idleMs: number | undefined
   readonly retries?: HttpRetries
-  readonly setHeaders: readonly HeaderValue[]
-  readonly addHeaders: readonly HeaderValue[]
-  readonly removeHeaders: readonly string[]
-  readonly host?: string
+  /** The Host that the service is told: this one, or the name of the endpoint. */
+  readonly host?: { readonly literal: string } | 'endpoint'
+  readonly path?: PathChange
+  /** Where copies of requests are sent, and how many per million. */
+  readonly mirrors?: readonly { readonly cluster: string; readonly perMillion: number }[]
   /** The value of `x-kuma-tags` that the service is told. */
   readonly tagsHeader?: string
+}
+
+export type RedirectStatus = 301 | 302 | 303 | 307 | 308
+
+export interface RedirectAction {
+  readonly type: 'redirect'
+  readonly status: RedirectStatus
+  readonly scheme?: 'http' | 'https'
+  readonly host?: string
+  /** Absent: that of the request. One that its scheme implies is written only if the request says a port itself. */
+  readonly port?: { readonly number: number; readonly isImplied: boolean }
+  readonly path?: PathChange
+}
+
+/** One route of a virtual host. */
+export interface RouteModel {
+  readonly path: PathMatch
+  readonly method?: string
+  readonly headers: readonly HeaderMatch[]
+  readonly queries: readonly QueryMatch[]
+  readonly action: ForwardAction | RedirectAction
+  readonly requestHeaders?: HeaderChanges
+  readonly responseHeaders?: HeaderChanges
 }
 
 export interface VirtualHostModel {

@@ -1,20 +1,18 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { HeaderValueOption_HeaderAppendAction } from '../../gen/envoy/config/core/v3/base_pb.js'
 import {
-  RouteAction_ClusterNotFoundResponseCode,
   RouteSchema,
   VirtualHost_TlsRequirementType,
   VirtualHostSchema,
 } from '../../gen/envoy/config/route/v3/route_components_pb.js'
 import { RouteConfigurationSchema } from '../../gen/envoy/config/route/v3/route_pb.js'
-import type { HeaderValue, PathMatch, RouteModel, RouteTableModel, VirtualHostModel } from '../compile/model.ts'
-import type { HttpRetries } from '../policies/retry/retries.ts'
-import { durationField, encode, milliseconds, once, resourceOf } from './encode.ts'
+import type { ForwardAction, HeaderMatch, RouteModel, RouteTableModel, VirtualHostModel } from '../compile/model.ts'
+import { appended, forwardRoute, redirectRoute, tagsHeaderName } from './actions.ts'
+import { encode, once, resourceOf } from './encode.ts'
 import type { XdsResource } from './table.ts'
 
 /** What a host without any route answers: the text that Kuma's gateways give, and people look for. */
 const noRoutes = 'This is a Kuma MeshGateway. No routes match this MeshGateway!\n'
-const tagsHeaderName = 'x-kuma-tags'
 
 /** A route table of its own name. */
 export const emitRouteTable = once(
@@ -30,8 +28,13 @@ export const clustersOf = ({ hosts }: RouteTableModel): readonly string[] =>
   [...new Set(hosts.flatMap(clustersOfHost))].sort()
 
 const clustersOfHost = once((host: VirtualHostModel): readonly string[] => [
-  ...new Set(host.routes.flatMap((route) => route.clusters.map((one) => one.name))),
+  ...new Set(host.routes.flatMap(({ action }) => (action.type === 'forward' ? clustersOfAction(action) : []))),
 ])
+
+const clustersOfAction = ({ clusters, mirrors = [] }: ForwardAction): readonly string[] => [
+  ...clusters.map((one) => one.name),
+  ...mirrors.map((one) => one.cluster),
+]
 
 /**
  * A route table is put together from the bytes of its hosts, and a host from the bytes of its routes, so that one changed
@@ -95,97 +98,21 @@ const fallback = (): Uint8Array =>
     },
   })
 
-const routeMember = once(
-  (model: RouteModel): Uint8Array =>
-    routeMemberOf(
-      encode(RouteSchema, {
-        match: {
-          pathSpecifier: pathOf(model.path),
-          headers: [...(model.method ? [{ name: ':method', value: model.method }] : []), ...model.headers].map(
-            ({ name, value }) => ({
-              name,
-              headerMatchSpecifier: { case: 'stringMatch' as const, value: exactly(value) },
-            }),
-          ),
-          queryParameters: model.queries.map(({ name, value }) => ({
-            name,
-            queryParameterMatchSpecifier: { case: 'stringMatch' as const, value: exactly(value) },
-          })),
-        },
-        requestHeadersToAdd: [
-          ...model.setHeaders.map((header) =>
-            appended(header, HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD),
-          ),
-          ...model.addHeaders.map((header) =>
-            appended(header, HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD),
-          ),
-        ],
-        requestHeadersToRemove: [...model.removeHeaders],
-        action: {
-          case: 'route',
-          value: {
-            clusterSpecifier: targetOf(model),
-            ...(model.weighted
-              ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR }
-              : {}),
-            ...durationField('timeout', model.requestMs),
-            ...durationField('idleTimeout', model.idleMs),
-            ...(model.retries ? { retryPolicy: retryPolicy(model.retries) } : {}),
-            ...(model.host === undefined
-              ? {}
-              : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: model.host } }),
-          },
-        },
-      }),
-    ),
-)
+/** The members for one route of ours: mostly one. */
+const routeMember = once((model: RouteModel): Uint8Array => {
+  const { action } = model
+  if (action.type === 'forward') return routeMemberOf(forwardRoute(model, action))
+  const { port, ...rest } = action
+  if (!port?.isImplied) return routeMemberOf(redirectRoute(model, rest, port?.number))
+  // Envoy keeps the port of a request unless it is told one, and writes the one it is told.
+  const saysPort: RouteModel = { ...model, headers: [...model.headers, hostWithPort] }
+  return joined([
+    routeMemberOf(redirectRoute(saysPort, rest, port.number)),
+    routeMemberOf(redirectRoute(model, rest, undefined)),
+  ])
+})
+
+const hostWithPort: HeaderMatch = { name: ':authority', type: 'regex', value: '.*:[0-9]+' }
 
 /** Throws if a route cannot be encoded. What it encodes is used when the route is emitted. */
 export const proveRoute = (route: RouteModel): unknown => routeMember(route)
-
-const exactly = (value: string) => ({ matchPattern: { case: 'exact' as const, value } })
-
-function pathOf({ type, path }: PathMatch) {
-  switch (type) {
-    case 'exact':
-      return { case: 'path' as const, value: path }
-    case 'prefix':
-      return { case: 'prefix' as const, value: path }
-    case 'regex':
-      return { case: 'safeRegex' as const, value: { regex: path } }
-  }
-}
-
-const appended = (header: HeaderValue, appendAction: HeaderValueOption_HeaderAppendAction) => ({
-  header: { key: header.name, value: header.value },
-  appendAction,
-})
-
-function targetOf({ clusters, weighted, tagsHeader }: RouteModel) {
-  if (!weighted) return { case: 'cluster' as const, value: clusters[0]?.name ?? '' }
-  const headers =
-    tagsHeader === undefined ? {} : { requestHeadersToAdd: [{ header: { key: tagsHeaderName, value: tagsHeader } }] }
-  return {
-    case: 'weightedClusters' as const,
-    value: { clusters: clusters.map(({ name, weight }) => ({ name, weight, ...headers })) },
-  }
-}
-
-const retryPolicy = ({ retryOn, retries, perTryMs, backOff, statusCodes, methods }: HttpRetries) => ({
-  retryOn: retryOn.join(','),
-  ...(retries === undefined ? {} : { numRetries: retries }),
-  ...durationField('perTryTimeout', perTryMs),
-  ...(backOff
-    ? {
-        retryBackOff: {
-          baseInterval: milliseconds(backOff.baseMs),
-          ...durationField('maxInterval', backOff.maxMs),
-        },
-      }
-    : {}),
-  retriableStatusCodes: [...statusCodes],
-  retriableRequestHeaders: methods.map((method) => ({
-    name: ':method',
-    headerMatchSpecifier: { case: 'stringMatch' as const, value: exactly(method) },
-  })),
-})

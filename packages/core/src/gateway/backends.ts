@@ -39,6 +39,10 @@ export function weightBackends(backends: readonly RouteBackend[], listener: Tags
     })
   }
   const all = [...byDestination.values()]
+  expectCount(
+    'the sum of weights',
+    all.reduce((sum, one) => sum + one.weight, 0),
+  )
   const noWeights = all.every((one) => one.weight === 0)
   return all
     .map(({ tags, weight }) => ({

@@ -1,10 +1,14 @@
-import { hostnameContains, hostnamesMatch } from '../match/hostnames.ts'
+import { hostnameContains } from '../match/hostnames.ts'
 import type { GatewayPort } from './select.ts'
 
-/** One virtual host: the listener tags whose policies apply, and the routes it has, sorted by key. */
+/** One virtual host: the listener tags whose policies apply, and the routes it has. */
 export interface HostPlan {
   readonly listenerTags: string
-  readonly routes: readonly string[]
+  /**
+   * Keys of routes, each sorted: those that name this very host first, then those of ever wider wildcards, and those of
+   * any host last. A later group is asked only for what no earlier one matches.
+   */
+  readonly groups: readonly (readonly string[])[]
 }
 
 /** A route that is bound to a listener, with its hostnames. */
@@ -13,42 +17,56 @@ export interface BoundRoute {
   readonly hostnames: readonly string[]
 }
 
-type Listener = GatewayPort['hosts'][number]
+type Listener = Pick<GatewayPort['hosts'][number], 'hostname' | 'tagsText'>
 
 /**
- * Which hosts there are on a port and which routes each has. On the listener for any host, a route's hostnames make hosts
- * of their own; each then gets every route that stands for it, so the order of routes does not matter. A listener with a
- * hostname takes the routes that have hosts in common with it.
+ * Which hosts there are on a port and which routes each has. A host belongs to the most specific listener that stands for
+ * it and has routes of that one only. The hostnames of a route narrow it down within its listener, and one without
+ * hostnames is for every host of its listener, also for those that others name. The order of routes does not matter.
  */
 export function planHosts(
   listeners: readonly Listener[],
   boundTo: (listener: Listener) => readonly BoundRoute[],
 ): ReadonlyMap<string, HostPlan> {
-  const plans = new Map<string, { readonly listenerTags: string; readonly routes: Set<string> }>()
-  for (const { hostname, tagsText } of listeners) plans.set(hostname, { listenerTags: tagsText, routes: new Set() })
-  const any = listeners.find((listener) => listener.hostname === '*')
-  const onAny = any ? boundTo(any) : []
-  for (const name of onAny.flatMap((route) => route.hostnames)) {
-    if (any && !plans.has(name)) plans.set(name, { listenerTags: any.tagsText, routes: new Set() })
-  }
-  const hosts = [...plans.keys()]
-  const add = (host: string, key: string) => void plans.get(host)?.routes.add(key)
-  for (const { key, hostnames } of onAny) {
-    if (hostnames.length === 0) add('*', key)
-    for (const name of hostnames) {
-      // Only wildcards stand for more hosts than their own: most routes need no look at the others.
-      if (!name.startsWith('*')) add(name, key)
-      else for (const host of hosts) if (hostnameContains(name, host)) add(host, key)
-    }
-  }
+  const listenerHostnames = new Set(listeners.map((one) => one.hostname))
+  const owner = (host: string) => covering(host).find((name) => listenerHostnames.has(name))
+  const plans = new Map<string, HostPlan>()
   for (const listener of listeners) {
-    if (listener === any) continue
+    const keysByHostname = new Map<string, string[]>()
     for (const { key, hostnames } of boundTo(listener)) {
-      if (hostnames.length === 0 || hostnames.some((name) => hostnamesMatch(name, listener.hostname)))
-        add(listener.hostname, key)
+      for (const name of hostnames.length > 0 ? hostnames : ['*']) {
+        const keys = keysByHostname.get(name)
+        if (keys) keys.push(key)
+        else keysByHostname.set(name, [key])
+      }
+    }
+    const named = [...keysByHostname.keys()].filter(
+      (name) => hostnameContains(listener.hostname, name) && owner(name) === listener.hostname,
+    )
+    for (const host of new Set([listener.hostname, ...named])) {
+      plans.set(host, { listenerTags: listener.tagsText, groups: groupsOf(host, keysByHostname) })
     }
   }
-  return new Map(
-    [...plans].map(([host, { listenerTags, routes }]) => [host, { listenerTags, routes: [...routes].sort() }]),
-  )
+  return plans
+}
+
+/** Each route stands where it is most specific. */
+function groupsOf(
+  host: string,
+  keysByHostname: ReadonlyMap<string, readonly string[]>,
+): readonly (readonly string[])[] {
+  const seen = new Set<string>()
+  return covering(host).flatMap((name) => {
+    const keys = [...new Set(keysByHostname.get(name))].filter((key) => !seen.has(key)).sort()
+    for (const key of keys) seen.add(key)
+    return keys.length > 0 ? [keys] : []
+  })
+}
+
+/** All hostnames that stand for a host, most specific first: `a.b.c`, `*.b.c`, `*.c`, `*`. */
+function covering(host: string): readonly string[] {
+  if (host === '*') return ['*']
+  const labels = host.split('.')
+  const wildcards = labels.slice(1).map((_label, at) => `*.${labels.slice(at + 1).join('.')}`)
+  return [...new Set([host, ...wildcards, '*'])]
 }

@@ -1,8 +1,13 @@
 import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import type { Exclusions } from '../compile/exclusions.ts'
-import type { RouteModel, RouteTableModel, VirtualHostModel } from '../compile/model.ts'
+import type { ForwardAction, RouteModel, RouteTableModel, VirtualHostModel } from '../compile/model.ts'
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
-import { backendService, type MeshGatewayRouteSpec, type RouteRule } from '../kinds/mesh-gateway-route.ts'
+import {
+  backendService,
+  type MeshGatewayRouteSpec,
+  type RouteBackend,
+  type RouteRule,
+} from '../kinds/mesh-gateway-route.ts'
 import { type Connections, chooseForRoute } from '../match/connections.ts'
 import { compareHostnames } from '../match/hostnames.ts'
 import { parseTags, selects, sortedTags, tagsText } from '../match/tags.ts'
@@ -13,10 +18,11 @@ import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-import { unresolvedBackend, weightBackends } from './backends.ts'
+import { unresolvedBackend, type WeightedBackend, weightBackends } from './backends.ts'
 import { planHosts } from './hosts.ts'
 import { compareEntries, type RouteEntry } from './order.ts'
-import { filtersOf, matchesOf } from './rules.ts'
+import { type ListenerOrigin, redirectOf } from './redirects.ts'
+import { headerChangesOf, hostOf, matchesOf, matchesThatCut, mirrorsOf, pathChangeOf, rewriteOf } from './rules.ts'
 import type { GatewayPort, GatewaySelection } from './select.ts'
 
 /** Destinations by cluster name, with the listener tags whose policies apply. */
@@ -106,41 +112,81 @@ export function createGatewayRoutes(
     return chooseForRoute(destinations.flatMap((tags) => connections.chosen(profile, tagsText(tags)) ?? []))?.key ?? ''
   }
 
-  function ruleEntries(key: string, rule: RouteRule, index: number, listenerTags: string, own: string) {
+  function ruleEntries(
+    key: string,
+    rule: RouteRule,
+    index: number,
+    listenerTags: string,
+    own: string,
+    origin: ListenerOrigin,
+  ): RoutePart {
     const row = view.row(key)
-    if (!row || !rule.backends?.length || rule.filters?.some((filter) => filter.redirect)) return nothing
-    const { mesh } = row.key
-    const listener = parseTags(listenerTags)
-    const backends = weightBackends(rule.backends, listener)
-    const tags = backends.map((one) => one.tags)
-    const timeout = timeouts(policyOf('Timeout', mesh, listener, tags))
-    const retry = retries(policyOf('Retry', mesh, listener, tags))
-    const tried = tags.some((one) => one[protocolTag] === 'grpc') ? retry.grpc : retry.http
-    const shared = {
-      clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
-      weighted: true,
-      requestMs: timeout.requestMs,
-      idleMs: timeout.streamIdleMs,
-      ...(tried ? { retries: tried } : {}),
-      ...filtersOf(rule),
-      tagsHeader: tagsHeader(parseTags(own)),
-    }
+    const redirect = rule.filters?.find((filter) => filter.redirect)?.redirect
+    if (!row || (!redirect && !rule.backends?.length)) return nothing
+    const forward = redirect ? undefined : forwardOf(row.key.mesh, rule, listenerTags, own)
+    const change = redirect ? (redirect.path ?? {}) : rewriteOf(rule)
+    const matches = change.replacePrefixMatch === undefined ? matchesOf : matchesThatCut
+    const requestHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.requestHeader))
+    const responseHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.responseHeader))
     const entries = (rule.matches ?? []).flatMap((match, position) =>
-      matchesOf(match).map(
-        ({ isTwin, ...found }): RouteEntry => ({
-          route: { ...shared, ...found },
+      matches(match).map(({ isTwin, ...found }): RouteEntry => {
+        const path = pathChangeOf(change, found.path)
+        const action = forward ? { ...forward.action, ...(path ? { path } : {}) } : undefined
+        return {
+          route: {
+            ...found,
+            action: action ?? redirectOf(redirect ?? {}, origin, found.path),
+            ...(requestHeaders ? { requestHeaders } : {}),
+            ...(responseHeaders ? { responseHeaders } : {}),
+          },
           isTwin,
           createdAtMs: row.stamp.createdAtMs,
           source: key,
           rule: index,
           match: position,
-        }),
-      ),
+        }
+      }),
     )
-    const destinations = backends
-      .filter((one) => one.tags[serviceTag] !== unresolvedBackend)
-      .map((one) => ({ cluster: one.cluster, tagsText: tagsText(one.tags), listenerTags }))
-    return entries.length > 0 ? { entries, destinations } : nothing
+    return entries.length > 0 ? { entries, destinations: forward?.destinations ?? [] } : nothing
+  }
+
+  /** Where a rule sends requests and copies of them. */
+  function forwardOf(
+    mesh: string,
+    rule: RouteRule,
+    listenerTags: string,
+    own: string,
+  ): { readonly action: ForwardAction; readonly destinations: readonly Destination[] } {
+    const listener = parseTags(listenerTags)
+    const backends = weightBackends(rule.backends ?? [], listener)
+    const tags = backends.map((one) => one.tags)
+    const timeout = timeouts(policyOf('Timeout', mesh, listener, tags))
+    const retry = retries(policyOf('Retry', mesh, listener, tags))
+    const tried = tags.some((one) => one[protocolTag] === 'grpc') ? retry.grpc : retry.http
+    const host = hostOf(rule)
+    const mirrors = mirrorsOf(rule).flatMap(({ backend, perMillion }) =>
+      weightBackends([backend], listener)
+        .filter(isResolved)
+        .map((one) => ({ ...one, perMillion })),
+    )
+    return {
+      action: {
+        type: 'forward',
+        clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
+        weighted: true,
+        requestMs: timeout.requestMs,
+        idleMs: timeout.streamIdleMs,
+        ...(tried ? { retries: tried } : {}),
+        ...(host === undefined ? {} : { host }),
+        ...(mirrors.length > 0 ? { mirrors: mirrors.map(({ cluster, perMillion }) => ({ cluster, perMillion })) } : {}),
+        tagsHeader: tagsHeader(parseTags(own)),
+      },
+      destinations: [...backends.filter(isResolved), ...mirrors].map((one) => ({
+        cluster: one.cluster,
+        tagsText: tagsText(one.tags),
+        listenerTags,
+      })),
+    }
   }
 
   const partHash = units.family('route part hash', (key: string): string =>
@@ -148,36 +194,48 @@ export function createGatewayRoutes(
     shortHash(canonicalJson((view.row(key)?.spec as MeshGatewayRouteSpec | undefined)?.conf ?? {})),
   )
 
-  /** All that one route adds to the hosts of one listener. A route that throws adds nothing at all. */
-  const part = units.family('route part', (key: string, listenerTags: string, own: string): RoutePart => {
-    if (exclusions.has(key, partHash(key))) {
-      units.problem(key, 'left out: Envoy refused the route table with it')
-      return nothing
-    }
-    return (
-      units.attempt(key, () => {
-        // As above.
-        const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
-        const rules = spec?.conf?.http?.rules ?? []
-        for (const backend of rules.flatMap((rule) => rule.backends ?? [])) {
-          if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
-        }
-        const parts = rules.map((rule, index) => ruleEntries(key, rule, index, listenerTags, own))
-        for (const { route } of parts.flatMap((one) => one.entries)) prove(route)
-        return {
-          entries: parts.flatMap((one) => one.entries),
-          destinations: parts.flatMap((one) => one.destinations),
-        }
-      }) ?? nothing
-    )
-  })
+  /**
+   * All that one route adds to the hosts of one listener, whose scheme and port are `origin` (`http:8080`). A route that
+   * throws adds nothing at all.
+   */
+  const part = units.family(
+    'route part',
+    (key: string, listenerTags: string, own: string, origin: string): RoutePart => {
+      if (exclusions.has(key, partHash(key))) {
+        units.problem(key, 'left out: Envoy refused the route table with it')
+        return nothing
+      }
+      return (
+        units.attempt(key, () => {
+          // As above.
+          const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
+          const rules = spec?.conf?.http?.rules ?? []
+          for (const backend of rules.flatMap(backendsOf)) {
+            if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
+          }
+          const parts = rules.map((rule, index) =>
+            ruleEntries(key, rule, index, listenerTags, own, parseOrigin(origin)),
+          )
+          for (const { route } of parts.flatMap((one) => one.entries)) prove(route)
+          return {
+            entries: parts.flatMap((one) => one.entries),
+            destinations: parts.flatMap((one) => one.destinations),
+          }
+        }) ?? nothing
+      )
+    },
+  )
 
   const virtualHost = units.family(
     'virtual host',
     (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): ServedHost => {
-      const { routes = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
-      const parts = routes.map((key) => ({ key, part: part(key, listenerTags, own) }))
-      const entries = parts.flatMap((one) => one.part.entries).sort(compareEntries)
+      const { groups = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
+      const origin = originOf(portOf(selection.ports(gateway, own), port))
+      const partsByGroup = groups.map((keys) =>
+        keys.map((key) => ({ key, part: part(key, listenerTags, own, origin) })),
+      )
+      const parts = partsByGroup.flat()
+      const entries = partsByGroup.flatMap((group) => group.flatMap((one) => one.part.entries).sort(compareEntries))
       const model = { name: host, domains: [host], routes: entries.map((entry) => entry.route) }
       return {
         model: hostname === '' ? model : { ...model, requireTls: true },
@@ -230,6 +288,23 @@ export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>
 
 export const portOf = (ports: readonly GatewayPort[], port: string): GatewayPort | undefined =>
   ports.find((one) => String(one.port) === port)
+
+/** `http:8080`: how clients reach a port. */
+const originOf = (port: GatewayPort | undefined): string =>
+  `${port?.protocol === 'HTTPS' ? 'https' : 'http'}:${port?.port ?? 0}`
+
+function parseOrigin(text: string): ListenerOrigin {
+  const [scheme, port] = text.split(':')
+  return { scheme: scheme === 'https' ? 'https' : 'http', port: Number(port) }
+}
+
+const isResolved = ({ tags }: WeightedBackend): boolean => tags[serviceTag] !== unresolvedBackend
+
+/** All that a rule sends requests or copies of them to. */
+const backendsOf = (rule: RouteRule): readonly RouteBackend[] => [
+  ...(rule.backends ?? []),
+  ...(rule.filters ?? []).flatMap((filter) => filter.mirror?.backend ?? []),
+]
 
 /** How a service is told who called: `&kuma.io/service=edge&&kuma.io/zone=east&`. */
 const tagsHeader = (tags: Tags): string =>

@@ -1,31 +1,56 @@
-import type { HeaderValue, PathMatch, RouteModel } from '../compile/model.ts'
-import type { RouteMatch, RouteRule } from '../kinds/mesh-gateway-route.ts'
+import type { HeaderChanges, HeaderMatch, HeaderValue, PathChange, PathMatch, RouteModel } from '../compile/model.ts'
+import { headerValueFault } from '../kinds/header-values.ts'
+import type { RouteBackend, RouteFilter, RouteMatch, RouteRule } from '../kinds/mesh-gateway-route.ts'
 
 /** The part of a route that its match decides. */
 export interface MatchModel extends Pick<RouteModel, 'path' | 'method' | 'headers' | 'queries'> {
   readonly isTwin: boolean
 }
 
-/** Envoy's matches for one match of a rule; none if it asks for something that is not served. */
-export function matchesOf(match: RouteMatch): readonly MatchModel[] {
-  const headers = match.headers ?? []
-  const queries = match.queryParameters ?? []
-  if ([...headers, ...queries].some((one) => (one.match ?? 'EXACT') !== 'EXACT')) return []
+/** What a filter says of a path: a whole new one, or one instead of the prefix. */
+export type PathFilter = Pick<NonNullable<RouteFilter['rewrite']>, 'replaceFull' | 'replacePrefixMatch'>
+
+/** Envoy's matches for one match of a rule. */
+export const matchesOf = (match: RouteMatch): readonly MatchModel[] => modelsOf(match, false)
+
+/** The same where what was matched is cut off: "/" alone has to be told from what begins with it. */
+export const matchesThatCut = (match: RouteMatch): readonly MatchModel[] => modelsOf(match, true)
+
+function modelsOf(match: RouteMatch, isCut: boolean): readonly MatchModel[] {
   const shared = {
-    headers: headers.map(headerOf),
-    queries: queries.map(headerOf),
+    headers: (match.headers ?? []).map(headerMatchOf),
+    queries: (match.queryParameters ?? []).map((one) => ({ name: nameOf(one), ...textOf(one) })),
     ...(match.method && match.method !== 'NONE' ? { method: match.method } : {}),
   }
-  return pathsOf(match).map((one) => ({ ...shared, ...one }))
+  return pathsOf(match, isCut).map((one) => ({ ...shared, ...one }))
 }
 
-const headerOf = (one: { readonly name?: string | undefined; readonly value?: string | undefined }): HeaderValue => ({
-  name: one.name ?? '',
-  value: one.value ?? '',
+type Named = { readonly name?: string | undefined; readonly value?: string | undefined }
+const nameOf = ({ name = '' }: Named): string => name
+
+function headerMatchOf(one: NonNullable<RouteMatch['headers']>[number]): HeaderMatch {
+  switch (one.match) {
+    case 'PRESENT':
+      return { name: nameOf(one), type: 'present' }
+    case 'ABSENT':
+      return { name: nameOf(one), type: 'absent' }
+    case 'EXACT':
+    case 'REGEX':
+    case undefined:
+      return { name: nameOf(one), ...textOf({ match: one.match, value: one.value }) }
+  }
+}
+
+const textOf = ({ match, value = '' }: Named & { readonly match?: 'EXACT' | 'REGEX' | undefined }) => ({
+  type: match === 'REGEX' ? ('regex' as const) : ('exact' as const),
+  value,
 })
 
-/** A prefix ends at a slash or at the end of the path: two of Envoy's matches. */
-function pathsOf({ path }: RouteMatch): readonly { readonly path: PathMatch; readonly isTwin: boolean }[] {
+/** A prefix ends at a slash or at the end of the path: two of Envoy's matches, whatever else is matched exactly. */
+function pathsOf(
+  { path }: RouteMatch,
+  isCut: boolean,
+): readonly { readonly path: PathMatch; readonly isTwin: boolean }[] {
   const value = path?.value ?? '/'
   switch (path?.match ?? (path ? 'EXACT' : 'PREFIX')) {
     case 'EXACT':
@@ -34,33 +59,89 @@ function pathsOf({ path }: RouteMatch): readonly { readonly path: PathMatch; rea
       return [{ path: { type: 'regex', path: value }, isTwin: false }]
     case 'PREFIX': {
       const stem = value.replace(/\/+$/, '')
-      if (stem === '') return [{ path: { type: 'prefix', path: '/' }, isTwin: false }]
-      return [
-        { path: { type: 'exact', path: stem }, isTwin: true },
-        { path: { type: 'prefix', path: `${stem}/` }, isTwin: false },
-      ]
+      const prefix = { path: { type: 'prefix' as const, path: `${stem}/` }, isTwin: false }
+      if (stem === '' && !isCut) return [prefix]
+      return [{ path: { type: 'exact', path: stem === '' ? '/' : stem }, isTwin: true }, prefix]
     }
   }
 }
 
-/** What the filters of a rule do to a request. Filters that are not served do nothing. */
-export function filtersOf(rule: RouteRule): Pick<RouteModel, 'setHeaders' | 'addHeaders' | 'removeHeaders' | 'host'> {
-  const filters = (rule.filters ?? []).flatMap((filter) => filter.requestHeader ?? [])
-  const sets = filters.flatMap((filter) => filter.set ?? []).map(headerOf)
-  const isHost = ({ name }: HeaderValue) => /^(host|:authority)$/i.test(name)
-  const host = sets.filter(isHost).at(-1)?.value
-  return {
-    setHeaders: sets.filter((one) => !isHost(one)).map(canonical),
-    addHeaders: filters
-      .flatMap((filter) => filter.add ?? [])
-      .map(headerOf)
-      .map(canonical),
-    removeHeaders: filters.flatMap((filter) => filter.remove ?? []).map(canonicalName),
-    ...(host === undefined ? {} : { host }),
-  }
+/**
+ * The new path of a route with this match. What stands for a prefix meets the rest of the path with one slash; where all
+ * was matched there is no rest, and no slash at the end.
+ */
+export function pathChangeOf(
+  { replaceFull, replacePrefixMatch }: PathFilter,
+  { type }: PathMatch,
+): PathChange | undefined {
+  if (replaceFull !== undefined) return { type: 'full', path: replaceFull }
+  if (replacePrefixMatch === undefined) return undefined
+  const stem = replacePrefixMatch.replace(/\/+$/, '')
+  return { type: 'prefix', path: type === 'prefix' || stem === '' ? `${stem}/` : stem }
 }
 
-const canonical = ({ name, value }: HeaderValue): HeaderValue => ({ name: canonicalName(name), value })
+/** What the filters of a rule do to headers, one after the other; undefined if they do nothing. */
+export function headerChangesOf(
+  filters: readonly (NonNullable<RouteFilter['requestHeader']> | undefined)[],
+): HeaderChanges | undefined {
+  let set: HeaderValue[] = []
+  let add: HeaderValue[] = []
+  const remove: string[] = []
+  const without = (list: readonly HeaderValue[], name: string) => list.filter((one) => one.name !== name)
+  for (const filter of filters) {
+    // Envoy removes, then sets, then adds, over all filters; what a later filter takes back is left out here.
+    for (const name of (filter?.remove ?? []).map(canonicalName)) {
+      set = without(set, name)
+      add = without(add, name)
+      if (!remove.includes(name)) remove.push(name)
+    }
+    for (const header of (filter?.set ?? []).filter((one) => !isHost(one)).map(headerOf)) {
+      set = [...without(set, header.name), header]
+      add = without(add, header.name)
+    }
+    add.push(...(filter?.add ?? []).map(headerOf))
+  }
+  return set.length + add.length + remove.length === 0 ? undefined : { set, add, remove }
+}
+
+/** The Host that filters write for the service: the last one wins. */
+export function hostOf(rule: RouteRule): { readonly literal: string } | 'endpoint' | undefined {
+  const filters = rule.filters ?? []
+  if (filters.some((filter) => filter.rewrite?.hostToBackendHostname)) return 'endpoint'
+  const literal = filters
+    .flatMap((filter) => filter.requestHeader?.set ?? [])
+    .filter(isHost)
+    .at(-1)?.value
+  return literal === undefined ? undefined : { literal }
+}
+
+/** What a rule does to the path of what it forwards: the last filter that says something of it wins. */
+export const rewriteOf = (rule: RouteRule): PathFilter =>
+  (rule.filters ?? [])
+    .flatMap(({ rewrite }) =>
+      rewrite?.replaceFull === undefined && rewrite?.replacePrefixMatch === undefined ? [] : rewrite,
+    )
+    .at(-1) ?? {}
+
+/** Where a rule sends copies, and how many of a million requests. */
+export function mirrorsOf(rule: RouteRule): readonly { readonly backend: RouteBackend; readonly perMillion: number }[] {
+  return (rule.filters ?? []).flatMap(({ mirror }) => {
+    const { percentage = 0, backend } = mirror ?? {}
+    if (percentage < 0 || percentage > 100)
+      throw new Error(`mirror.percentage: expected a number from 0 to 100, found ${percentage}`)
+    if (!backend || percentage === 0) return []
+    // However few were asked for, none is not what was meant.
+    return { backend, perMillion: Math.max(1, Math.round(percentage * 10_000)) }
+  })
+}
+
+const isHost = ({ name = '' }: Named): boolean => /^(host|:authority)$/i.test(name)
+
+function headerOf({ name = '', value = '' }: Named): HeaderValue {
+  const fault = headerValueFault(value)
+  if (fault !== undefined) throw new Error(`header ${name}: value ${fault}`)
+  return { name: canonicalName(name), value }
+}
 
 /** `x-my-header` → `X-My-Header`: the spelling that people compare with other planes. */
 const canonicalName = (name: string): string =>

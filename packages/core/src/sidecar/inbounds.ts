@@ -125,13 +125,13 @@ function httpContent(cluster: string, tags: Tags): HttpChain {
     path: { type: 'prefix' as const, path: '/' },
     headers: [],
     queries: [],
-    clusters: [{ name: cluster, weight: 1 }],
-    weighted: false,
-    requestMs,
-    idleMs: streamIdleMs,
-    setHeaders: [],
-    addHeaders: [],
-    removeHeaders: [],
+    action: {
+      type: 'forward' as const,
+      clusters: [{ name: cluster, weight: 1 }],
+      weighted: false,
+      requestMs,
+      idleMs: streamIdleMs,
+    },
   }
   return {
     type: 'http',

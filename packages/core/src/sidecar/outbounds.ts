@@ -80,14 +80,14 @@ export function createOutbounds(
           path: { type: 'prefix' as const, path: '/' },
           headers: [],
           queries: [],
-          clusters: [{ name: cluster, weight: 1 }],
-          weighted: false,
-          requestMs: timeout.requestMs,
-          idleMs: timeout.streamIdleMs,
-          ...(tried ? { retries: tried } : {}),
-          setHeaders: [],
-          addHeaders: [],
-          removeHeaders: [],
+          action: {
+            type: 'forward' as const,
+            clusters: [{ name: cluster, weight: 1 }],
+            weighted: false,
+            requestMs: timeout.requestMs,
+            idleMs: timeout.streamIdleMs,
+            ...(tried ? { retries: tried } : {}),
+          },
         }
         return {
           content: {

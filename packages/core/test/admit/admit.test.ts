@@ -122,17 +122,11 @@ test('A2 snake_case and lowerCamelCase are the same field, kept in lowerCamelCas
   })
 })
 
-test('A3 what is not served yet is stored with a warning that names the field', () => {
-  const result = admit(
-    route({
-      matches: [{ path: { match: 'PREFIX', value: '/' } }],
-      filters: [{ mirror: { percentage: 5, backend: backends[0] } }],
-      backends,
-    }),
-  )
+test('A3 what no request can meet is stored with a warning that names the field', () => {
+  const result = admit(route({ matches: [{ path: { match: 'EXACT', value: '/a?b=c' } }], backends }))
   expect(result).toMatchObject({
     ok: true,
-    value: { warnings: [expect.stringMatching(/^conf\.http\.rules\[0\]\.filters\[0\]\.mirror: not served yet/)] },
+    value: { warnings: [expect.stringMatching(/^conf\.http\.rules\[0\]\.matches\[0\]\.path: no request has/)] },
   })
 })
 

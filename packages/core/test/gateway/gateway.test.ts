@@ -79,13 +79,13 @@ test.each<
     { 'x.com': ['/ a'], '*': ['404'] },
   ],
   [
-    'routes without hostnames stay in *',
+    'routes without hostnames are for every host, also those that others name',
     ['*'],
     [
       ['a', ['x.com']],
       ['b', []],
     ],
-    { 'x.com': ['/ a'], '*': ['/ b'] },
+    { 'x.com': ['/ a', '/ b'], '*': ['/ b'] },
   ],
   [
     'a wildcard goes to every host below it, in either order of the routes',
@@ -117,14 +117,24 @@ test.each<
   ],
   ['a listener hostname takes routes without hostnames', ['x.com'], [['a', []]], { 'x.com': ['/ a'] }],
   [
-    'and routes whose hostname has hosts in common',
+    'and routes whose hostname has hosts in common, for those only',
     ['*.x.com'],
     [
       ['a', ['a.x.com']],
       ['b', ['*.com']],
       ['c', ['y.com']],
     ],
-    { '*.x.com': ['/ a', '/ b'] },
+    { '*.x.com': ['/ b'], 'a.x.com': ['/ a', '/ b'] },
+  ],
+  ['a hostname of a route that is wider than the listener', ['a.x.com'], [['a', ['*.x.com']]], { 'a.x.com': ['/ a'] }],
+  [
+    'a listener with a hostname answers alone for its hosts',
+    ['*', '*.x.com', 'a.x.com'],
+    [
+      ['a', ['a.x.com']],
+      ['b', ['b.x.com', 'y.com']],
+    ],
+    { '*': ['404'], '*.x.com': ['404'], 'a.x.com': ['/ a'], 'b.x.com': ['/ b'], 'y.com': ['/ b'] },
   ],
   ['two listeners of a port share the table', ['*', 'x.com'], [['a', []]], { '*': ['/ a'], 'x.com': ['/ a'] }],
 ])('§2.5 hosts: %s', (_title, listeners, routes, expected) => {
@@ -194,7 +204,10 @@ test('a listener that cannot be served is left out alone and named', () => {
   ])
   expect(Object.keys(decoded(table(), typeUrls.listener))).toEqual(['edge:HTTP:80'])
   expect(table()?.problems).toEqual([
-    { source: 'global/MeshGateway/default/edge', reason: 'listener HTTPS:443: tls.mode: expected TERMINATE, found NONE' },
+    {
+      source: 'global/MeshGateway/default/edge',
+      reason: 'listener HTTPS:443: tls.mode: expected TERMINATE, found NONE',
+    },
   ])
 })
 
@@ -251,25 +264,6 @@ test('a contribution that Envoy refused is left out until it changes', () => {
   compiler.apply([route(scene, 'b', [], '/other')], scene.revision)
   expect(contributions()?.has(source)).toBe(true)
   expect(table()?.problems).toEqual([])
-})
-
-test('a redirect without backends, and a rule without a served match, are left out', () => {
-  const { table } = compiled((scene) => [
-    gatewayOn(scene, '*'),
-    scene.put(
-      global('MeshGatewayRoute', 'mixed'),
-      httpRoute([
-        { matches: [{ path: { match: 'PREFIX', value: '/r' } }], filters: [{ redirect: { statusCode: 301 } }] },
-        {
-          matches: [{ headers: [{ match: 'PRESENT', name: 'x' }] }],
-          backends: [{ destination: { 'kuma.io/service': 'b' } }],
-        },
-        prefixRule('/ok', 'a'),
-      ]),
-    ),
-  ])
-  expect(hostsOf(decoded(table(), typeUrls.route)['edge:HTTP:80:*'])).toEqual({ '*': ['/ok a', '/ok/ a'] })
-  expect(Object.keys(decoded(table(), typeUrls.cluster))).toHaveLength(1)
 })
 
 test('a route to a service in another zone: what Kuma 2.14 gives its gateway, but for labels', () => {

@@ -1,0 +1,51 @@
+/**
+ * What Envoy puts in the place of `%NAME%` when it writes a header. Only what tells of the request or the connection: it
+ * knows others, of which some read files and variables of its host, and some crash it.
+ */
+const commands = new Set(
+  [
+    'DOWNSTREAM_REMOTE_ADDRESS DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT DOWNSTREAM_REMOTE_PORT',
+    'DOWNSTREAM_DIRECT_REMOTE_ADDRESS DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT DOWNSTREAM_DIRECT_REMOTE_PORT',
+    'DOWNSTREAM_LOCAL_ADDRESS DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT DOWNSTREAM_LOCAL_PORT',
+    'DOWNSTREAM_LOCAL_URI_SAN DOWNSTREAM_PEER_URI_SAN DOWNSTREAM_LOCAL_SUBJECT DOWNSTREAM_PEER_SUBJECT',
+    'DOWNSTREAM_PEER_ISSUER DOWNSTREAM_PEER_SERIAL DOWNSTREAM_PEER_FINGERPRINT_1 DOWNSTREAM_PEER_FINGERPRINT_256',
+    'DOWNSTREAM_PEER_CERT DOWNSTREAM_PEER_CERT_V_START DOWNSTREAM_PEER_CERT_V_END',
+    'DOWNSTREAM_TLS_SESSION_ID DOWNSTREAM_TLS_CIPHER DOWNSTREAM_TLS_VERSION',
+    'HOSTNAME PROTOCOL UPSTREAM_PROTOCOL REQUESTED_SERVER_NAME CONNECTION_ID STREAM_ID ROUTE_NAME',
+    'UPSTREAM_HOST UPSTREAM_CLUSTER UPSTREAM_REQUEST_ATTEMPT_COUNT UPSTREAM_LOCAL_ADDRESS UPSTREAM_LOCAL_PORT',
+    'UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT UPSTREAM_REMOTE_ADDRESS UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT',
+    'UPSTREAM_REMOTE_PORT RESPONSE_CODE RESPONSE_CODE_DETAILS RESPONSE_FLAGS BYTES_RECEIVED BYTES_SENT DURATION',
+    'REQUEST_DURATION RESPONSE_DURATION RESPONSE_TX_DURATION START_TIME',
+  ].flatMap((line) => line.split(' ')),
+)
+
+const header = "[\\w!#$&'*+.^`|~:-]+"
+const part = new RegExp(
+  `%%|%([A-Z0-9_]+)%|%(?:REQ|RESP)\\(${header}(?:\\?${header})?\\)(?::\\d{1,5})?%|%START_TIME\\([^()]{1,100}\\)%|[^%]+`,
+  'y',
+)
+
+/** What is wrong with the value of a header that is set or added; undefined of one that Envoy writes. */
+export function headerValueFault(value: string): string | undefined {
+  if (hasControl(value)) return 'must not have control characters'
+  if (Buffer.byteLength(value) > headerBytesMax) return `must have at most ${headerBytesMax} bytes`
+  for (let at = 0; at < value.length; ) {
+    part.lastIndex = at
+    const [text, command] = part.exec(value) ?? []
+    if (text === undefined || (command !== undefined && !commands.has(command)))
+      return `has a "%" at ${at} that begins none of the commands that can be used; write "%%" for the sign itself`
+    at += text.length
+  }
+  return undefined
+}
+
+/** What Envoy takes of a name, and of a value. */
+export const headerBytesMax = 16_384
+
+/** A tab may stand inside a value. */
+export const hasControl = (text: string): boolean =>
+  [...text].some((one) => (one < ' ' && one !== '\t') || one === '\u007f')
+
+/** The characters of a name, by RFC 9110. */
+export const isHeaderName = (text: string): boolean =>
+  text.length <= headerBytesMax && /^[\w!#$%&'*+.^`|~-]+$/.test(text)
