@@ -40,21 +40,59 @@ const gatewayDataplane = fc
 
 const hostname = fc.constantFrom('', '*', 'a.example.com', '*.example.com', '*.com')
 
+const tls = fc.constantFrom<object>(
+  {},
+  { tls: { mode: 'PASSTHROUGH' } },
+  { tls: { mode: 'TERMINATE', certificates: [{ secret: 'one' }] } },
+  { tls: { mode: 'TERMINATE', certificates: [{ secret: 'one' }, { secret: 'two' }] } },
+)
+
 const gateway = fc
   .tuple(
     fc.integer({ min: 0, max: 1 }),
-    fc.array(fc.tuple(hostname, fc.constantFrom(80, 81), fc.constantFrom('HTTP', 'HTTPS')), { maxLength: 3 }),
+    fc.array(
+      fc.tuple(hostname, fc.constantFrom(80, 81), fc.constantFrom('HTTP', 'HTTPS', 'TLS', 'TCP'), tls, fc.boolean()),
+      { maxLength: 4 },
+    ),
   )
   .map(([at, listeners]) => ({
     key: global('MeshGateway', `gateway-${at}`),
     spec: meshGateway(
-      listeners.map(([name, port, spoken]) => ({
+      listeners.map(([name, port, spoken, ends, isLimited]) => ({
         hostname: name,
         port,
         protocol: spoken,
         tags: { port: String(port) },
+        ...ends,
+        ...(isLimited ? { resources: { connectionLimit: port } } : {}),
       })),
     ),
+  }))
+
+const certificate = fc
+  .tuple(fc.constantFrom('one', 'two'), fc.constantFrom('rsa', 'ecdsa', 'none'), fc.constantFrom('f', 'g'))
+  .map(([secret, keyType, fingerprint]) => ({
+    key: global('GatewayCertificate', `${secret}.east`),
+    spec:
+      keyType === 'none'
+        ? { secret, zone: 'east', problem: 'no key' }
+        : { secret, zone: 'east', keyType, names: [], notAfterMs: 1, fingerprint, sealed: 's' },
+  }))
+
+const tcpRoute = fc
+  .tuple(index, fc.array(fc.tuple(service, fc.integer({ min: 0, max: 2 })), { minLength: 1, maxLength: 3 }))
+  .map(([at, backends]) => ({
+    key: global('MeshGatewayRoute', `tcp-${at}`),
+    spec: {
+      selectors: [{ match: { 'kuma.io/service': 'edge-gateway', ...(at > 1 ? { port: '80' } : {}) } }],
+      conf: {
+        tcp: {
+          rules: [
+            { backends: backends.map(([name, weight]) => ({ weight, destination: { 'kuma.io/service': name } })) },
+          ],
+        },
+      },
+    },
   }))
 
 const route = fc
@@ -150,13 +188,15 @@ const virtualAddress = fc
 const own = fc.oneof(mesh, gateway, route, policy).map(({ key, spec }) => ({ key: { ...key, origin: 'east' }, spec }))
 
 /** Kinds whose rows only planes write, or that anything with selectors is a good row of. */
-const trusted = new Set(['VirtualAddress', 'TrafficPermission'])
+const trusted = new Set(['VirtualAddress', 'TrafficPermission', 'GatewayCertificate'])
 
 const good = fc.oneof(
   { arbitrary: ownDataplane, weight: 4 },
   gatewayDataplane,
   { arbitrary: route, weight: 4 },
   gateway,
+  certificate,
+  tcpRoute,
   mesh,
   zone,
   policy,
