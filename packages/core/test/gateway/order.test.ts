@@ -1,0 +1,223 @@
+import fc from 'fast-check'
+import { RE2JS } from 're2js'
+import { expect, test } from 'vitest'
+import { createCompiler } from '../../src/compile/compiler.ts'
+import { typeUrls } from '../../src/emit/table.ts'
+import { builtinGateway, createScene, global, httpRoute, meshGateway, zoned } from '../compile/scene.ts'
+import { decoded } from '../emit/decode.ts'
+
+interface Match {
+  readonly path?: { readonly match: 'EXACT' | 'PREFIX' | 'REGEX'; readonly value: string }
+  readonly method?: string
+  readonly headers: readonly { readonly name: string; readonly match: string; readonly value?: string }[]
+  readonly queryParameters: readonly { readonly name: string; readonly match: string; readonly value: string }[]
+}
+interface Route {
+  readonly name: string
+  readonly hostnames: readonly string[]
+  readonly matches: readonly Match[]
+}
+interface Request {
+  readonly host: string
+  readonly path: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly query: Readonly<Record<string, string>>
+}
+
+const path = fc.record({
+  match: fc.constantFrom('EXACT' as const, 'PREFIX' as const, 'PREFIX' as const),
+  value: fc.constantFrom('/', '/a', '/a/', '/a/b', '/ab', '/a/b/c'),
+})
+const pattern = fc.record({ match: fc.constant('REGEX' as const), value: fc.constantFrom('/a.*', '/.*', '/[ab]+') })
+const text = fc.oneof(
+  fc.record({ match: fc.constant('EXACT'), value: fc.constantFrom('1', '2') }),
+  fc.record({ match: fc.constant('REGEX'), value: fc.constantFrom('[12]', '1') }),
+)
+const header = fc.tuple(
+  fc.constantFrom('x-one', 'x-two'),
+  fc.oneof(text, fc.record({ match: fc.constantFrom('PRESENT', 'ABSENT') })),
+)
+const match: fc.Arbitrary<Match> = fc
+  .record({
+    path: fc.option(fc.oneof({ arbitrary: path, weight: 3 }, pattern), { nil: undefined }),
+    method: fc.option(fc.constantFrom('GET', 'POST'), { nil: undefined }),
+    headers: fc.array(
+      header.map(([name, rest]) => ({ name, ...rest })),
+      { maxLength: 2 },
+    ),
+    queryParameters: fc.array(
+      fc.tuple(fc.constantFrom('q', 'r'), text).map(([name, rest]) => ({ name, ...rest })),
+      { maxLength: 2 },
+    ),
+  })
+  .map(({ path: found, method, ...rest }) => ({
+    // A match has to ask for something.
+    path: found ?? (method ? undefined : { match: 'PREFIX' as const, value: '/' }),
+    method,
+    ...rest,
+  }))
+  .map(({ path: found, method, ...rest }) => ({
+    ...rest,
+    ...(found ? { path: found } : {}),
+    ...(method ? { method } : {}),
+  }))
+
+const hostname = fc.constantFrom('*', '*.x', 'a.x', '*.b.x', 'c.b.x', 'z')
+const routes: fc.Arbitrary<readonly Route[]> = fc.uniqueArray(
+  fc.record({
+    name: fc.constantFrom('k', 'l', 'm', 'n'),
+    hostnames: fc.uniqueArray(hostname, { maxLength: 2 }),
+    matches: fc.array(match, { minLength: 1, maxLength: 3 }),
+  }),
+  { minLength: 1, maxLength: 4, selector: (one) => one.name },
+)
+const value = fc.constantFrom('1', '2', '3')
+const request: fc.Arbitrary<Request> = fc.record({
+  host: fc.constantFrom('a.x', 'b.x', 'c.b.x', 'd.b.x', 'z'),
+  path: fc.constantFrom('/', '/a', '/a/', '/a/b', '/ab', '/a/b/c', '/a/b/c/d', '/b'),
+  method: fc.constantFrom('GET', 'POST'),
+  headers: fc.dictionary(fc.constantFrom('x-one', 'x-two'), value),
+  query: fc.dictionary(fc.constantFrom('q', 'r'), value),
+})
+
+/** How the Gateway API says it: no prefixes with twins, no virtual hosts, all routes looked at. */
+function expected(listeners: readonly string[], all: readonly Route[], asked: Request): string | undefined {
+  const stands = (name: string) =>
+    name === '*' || name === asked.host || (name.startsWith('*.') && asked.host.endsWith(name.slice(1)))
+  const specific = (names: readonly string[]) => names.filter(stands).sort((a, b) => rankOfHost(b) - rankOfHost(a))[0]
+  const listener = specific(listeners)
+  if (listener === undefined) return undefined
+  const found = all.flatMap((route, age) => {
+    const name = specific(route.hostnames.length > 0 ? route.hostnames : ['*'])
+    if (name === undefined) return []
+    return route.matches.flatMap((one, at) =>
+      meets(one, asked) ? [{ to: `${route.name}-${at}`, rank: [-rankOfHost(name), ...rankOf(one), age, at] }] : [],
+    )
+  })
+  return found.sort((a, b) => a.rank.map((part, at) => part - (b.rank[at] ?? 0)).find((one) => one !== 0) ?? 0)[0]?.to
+}
+
+const rankOfHost = (name: string): number => (name === '*' ? 0 : name.startsWith('*') ? name.length : 100 + name.length)
+
+function rankOf({ path: at, method, headers, queryParameters }: Match): readonly number[] {
+  const value = at?.match === 'PREFIX' ? at.value.replace(/\/$/, '') : (at?.value ?? '')
+  return [
+    ['EXACT', 'PREFIX', 'REGEX'].indexOf(at?.match ?? 'PREFIX'),
+    -value.length,
+    method ? 0 : 1,
+    -headers.length,
+    -queryParameters.length,
+    // Expressions of one length are alike to the Gateway API; here the text decides.
+    at?.match === 'REGEX' ? ['/.*', '/[ab]+', '/a.*'].indexOf(at.value) : 0,
+  ]
+}
+
+function meets({ path: at, method, headers, queryParameters }: Match, asked: Request): boolean {
+  const stem = at?.value.replace(/\/$/, '') ?? ''
+  const fits = {
+    EXACT: asked.path === at?.value,
+    PREFIX: asked.path === stem || asked.path.startsWith(`${stem}/`),
+    REGEX: RE2JS.matches(at?.value ?? '', asked.path),
+  }
+  const holds = (one: { match: string; value?: string }, found: string | undefined) =>
+    one.match === 'ABSENT'
+      ? found === undefined
+      : found !== undefined &&
+        (one.match === 'PRESENT' ||
+          found === one.value ||
+          (one.match === 'REGEX' && RE2JS.matches(one.value ?? '', found)))
+  return (
+    fits[at?.match ?? 'PREFIX'] &&
+    (method === undefined || method === asked.method) &&
+    headers.every((one) => holds(one, asked.headers[one.name])) &&
+    queryParameters.every((one) => holds(one, asked.query[one.name]))
+  )
+}
+
+interface TextJson {
+  readonly exact?: string
+  readonly safe_regex?: { readonly regex: string }
+}
+interface RouteJson {
+  readonly match: {
+    readonly path?: string
+    readonly prefix?: string
+    readonly safe_regex?: { readonly regex: string }
+    readonly headers?: readonly {
+      readonly name: string
+      readonly string_match?: TextJson
+      readonly present_match?: boolean
+    }[]
+    readonly query_parameters?: readonly { readonly name: string; readonly string_match: TextJson }[]
+  }
+  readonly route?: { readonly weighted_clusters: { readonly clusters: readonly { readonly name: string }[] } }
+}
+interface TableJson {
+  readonly virtual_hosts?: readonly { readonly domains: readonly string[]; readonly routes: readonly RouteJson[] }[]
+}
+
+/** How Envoy reads a route table: the most specific domain, then the first route that matches. */
+function answered({ virtual_hosts: hosts = [] }: TableJson, asked: Request): string | undefined {
+  const stands = (domain: string) =>
+    domain === asked.host || (domain.startsWith('*') && asked.host.endsWith(domain.slice(1)))
+  const host = hosts
+    .filter(({ domains }) => domains.some(stands))
+    .sort((a, b) => rankOfHost(b.domains[0] ?? '') - rankOfHost(a.domains[0] ?? ''))[0]
+  const holds = (one: TextJson, found: string | undefined) =>
+    found !== undefined && (one.safe_regex ? RE2JS.matches(one.safe_regex.regex, found) : one.exact === found)
+  const hit = host?.routes.find(
+    ({ match: { path: exact, prefix, safe_regex: regex, headers = [], query_parameters: queries = [] } }) => {
+      const sent: Readonly<Record<string, string>> = { ...asked.headers, ':method': asked.method }
+      return (
+        (exact === undefined || exact === asked.path) &&
+        (prefix === undefined || asked.path.startsWith(prefix)) &&
+        (regex === undefined || RE2JS.matches(regex.regex, asked.path)) &&
+        headers.every(({ name, string_match: text, present_match: present }) =>
+          text ? holds(text, sent[name]) : present === (sent[name] !== undefined),
+        ) &&
+        queries.every(({ name, string_match: text }) => holds(text, asked.query[name]))
+      )
+    },
+  )
+  return hit?.route?.weighted_clusters.clusters[0]?.name.replace(/-[0-9a-f]{16}$/, '')
+}
+
+test('R-G9 whatever routes there are, a request meets the one that the Gateway API says', () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.constantFrom('*', '*.x', 'a.x', '*.b.x'), { minLength: 1, maxLength: 3 }),
+      routes,
+      fc.array(request, { minLength: 5, maxLength: 20 }),
+      (listeners, all, requests) => {
+        const scene = createScene()
+        const versions = [
+          scene.put(zoned('east', 'Dataplane', 'edge'), builtinGateway('10.0.0.5')),
+          scene.put(
+            global('MeshGateway', 'edge'),
+            meshGateway(listeners.map((one) => ({ port: 80, protocol: 'HTTP', hostname: one }))),
+          ),
+          ...all.map(({ name, hostnames, matches }) =>
+            scene.put(
+              global('MeshGatewayRoute', name),
+              httpRoute(
+                matches.map((one, at) => ({
+                  matches: [one],
+                  backends: [{ destination: { 'kuma.io/service': `${name}-${at}` } }],
+                })),
+                { hostnames },
+              ),
+            ),
+          ),
+        ]
+        const compiler = createCompiler({ zone: 'east' })
+        compiler.apply(versions, scene.revision)
+        const table = compiler.table('east/Dataplane/default/edge', { canBindPort80: true })
+        const json = decoded(table, typeUrls.route)['edge:HTTP:80:*'] as TableJson // the test reads what it needs of it
+        for (const asked of requests)
+          expect([asked, answered(json, asked)]).toEqual([asked, expected(listeners, all, asked)])
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
