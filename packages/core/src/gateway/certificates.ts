@@ -27,7 +27,7 @@ interface ChainCertificates {
 
 /**
  * The certificates of listeners, by the names of their secrets. A chain whose certificate never comes would hold back the
- * whole listener, so one that is not there yet, or that Envoy refused, is an error of that chain.
+ * whole listener, so one that is not there yet, or that was refused, is an error of that chain.
  */
 export function createGatewayCertificates(units: Units, view: View, exclusions: Exclusions) {
   /** Without what is sealed: a key that is only sealed anew wakes nobody. */
@@ -45,7 +45,7 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
     if ('problem' in facts) throw new Error(`${title}: secret "${secret}" ${facts.problem}`)
     const { keyType, fingerprint, source } = facts
     if (exclusions.has(source, fingerprint)) {
-      throw new Error(`${title}: Envoy refused the certificate of secret "${secret}"`)
+      throw new Error(`${title}: the certificate of secret "${secret}" was refused`)
     }
     const name = `cert.${keyType}:secret:${secret}`
     return { name, mesh, source: { secret }, fingerprint, contribution: { source, hash: fingerprint } }
@@ -57,7 +57,7 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
     const facts = readPem(pem)
     if (!facts.ok) throw new Error(`${title}: ${facts.error}`)
     const fingerprint = shortHash(pem)
-    if (exclusions.has(source, fingerprint)) throw new Error(`${title}: Envoy refused the certificate`)
+    if (exclusions.has(source, fingerprint)) throw new Error(`${title}: the certificate was refused`)
     const name = `cert.${facts.value.keyType}:${one.inlineString === undefined ? 'inline' : 'inlineString'}:${label}`
     return { name, mesh, source: { pem }, fingerprint, contribution: { source, hash: fingerprint } }
   }

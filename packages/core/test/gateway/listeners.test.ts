@@ -501,8 +501,8 @@ test('row 25 a certificate that Envoy refuses costs the chains that show it, unt
   compiler.exclude(source, hash)
   expect(chainsOf(json('edge:HTTPS:8443'))).toHaveLength(2)
   expect(problems().map((one) => one.reason)).toEqual([
-    'listener HTTPS:8443:*.a.example.com: Envoy refused the certificate of secret "wild"',
-    'listener HTTPS:8443:*.example.com: Envoy refused the certificate of secret "wild"',
+    'listener HTTPS:8443:*.a.example.com: the certificate of secret "wild" was refused',
+    'listener HTTPS:8443:*.example.com: the certificate of secret "wild" was refused',
   ])
   apply(certificate(scene, 'wild', { fingerprint: 'new' }))
   expect(chainsOf(json('edge:HTTPS:8443'))).toHaveLength(4)

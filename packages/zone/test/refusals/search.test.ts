@@ -99,3 +99,12 @@ test('Z19 a row that is written again is no suspect; a proxy that leaves ends it
   const left = searches.end('k').flatMap((effect) => (effect.type === 'guilty' ? [effect.suspect.source] : []))
   expect([left, searches.keys()]).toEqual([['b', 'c', 'd'], []])
 })
+
+test('Z18 a row that is written again is suspected no more in any of its parts, and no other row is', () => {
+  const searches = createSearches()
+  const part = (source: string) => ({ source, hash: 'h' })
+  searches.refused('k', [part('g/K/m/a/1'), part('g/K/m/a/2'), part('g/K/m/ab'), part('g/K/m/b')], 'no')
+  searches.drop('g/K/m/a')
+  expect(searches.accepted('k')).toEqual([{ type: 'readmit', suspect: part('g/K/m/ab') }])
+  expect(searches.accepted('k')).toEqual([{ type: 'readmit', suspect: part('g/K/m/b') }])
+})
