@@ -1,228 +1,21 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
-import type { Version } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
-import { createCompiler } from '../../src/compile/compiler.ts'
 import { typeUrls } from '../../src/emit/table.ts'
-import {
-  builtinGateway,
-  createScene,
-  global,
-  httpRoute,
-  meshGateway,
-  mtlsMesh,
-  prefixRule,
-  type Scene,
-  zoned,
-} from '../compile/scene.ts'
+import { builtinGateway, global, httpRoute, meshGateway, prefixRule, type Scene, zoned } from '../compile/scene.ts'
 import { decoded } from '../emit/decode.ts'
-
-const proxy = 'east/Dataplane/default/edge'
-const gatewayKey = 'global/MeshGateway/default/edge'
-const facts = { canBindPort80: true }
-
-/** What the tests read of Envoy's messages. */
-interface ListenerJson {
-  readonly listener_filters?: readonly { readonly name: string }[]
-  readonly filter_chains?: readonly {
-    readonly filter_chain_match?: { readonly server_names?: readonly string[] }
-    readonly transport_socket?: {
-      readonly typed_config: { readonly common_tls_context: { readonly tls_certificate_sds_secret_configs: object[] } }
-    }
-    readonly filters?: readonly { readonly typed_config: TcpJson & { readonly rds?: { route_config_name: string } } }[]
-  }[]
-}
-interface TcpJson {
-  readonly cluster?: string
-  readonly weighted_clusters?: { readonly clusters: readonly { readonly name: string; readonly weight: number }[] }
-  readonly idle_timeout?: string
-  readonly max_connect_attempts?: number
-}
-
-const listener = (port: number, protocol: string, more: object = {}) => ({ port, protocol, ...more })
-const secrets = (...names: string[]) => names.map((secret) => ({ secret }))
-const terminate = (...names: string[]) => ({ tls: { mode: 'TERMINATE', certificates: secrets(...names) } })
-const passthrough = { tls: { mode: 'PASSTHROUGH' } }
-
-function compiled(listeners: readonly object[], build: (scene: Scene) => readonly Version[] = () => []) {
-  const scene = createScene()
-  const versions = [
-    scene.put(zoned('east', 'Dataplane', 'edge'), builtinGateway('10.0.0.5')),
-    scene.put(global('MeshGateway', 'edge'), meshGateway(listeners)),
-    ...build(scene),
-  ]
-  const compiler = createCompiler({ zone: 'east' })
-  compiler.apply(versions, scene.revision)
-  const table = () => compiler.table(proxy, facts)
-  return {
-    scene,
-    compiler,
-    table,
-    apply: (...more: Version[]) => compiler.apply(more, scene.revision),
-    problems: () => table()?.problems ?? [],
-    names: () => Object.keys(decoded(table(), typeUrls.listener)),
-    // The tests read what they need of the decoded messages.
-    listener: (name: string) => decoded(table(), typeUrls.listener)[name] as ListenerJson | undefined,
-    resource: (name: string) => table()?.resources.get(typeUrls.listener)?.get(name),
-  }
-}
-
-const backend = (service: string, weight?: number, tags: object = {}) => ({
-  ...(weight === undefined ? {} : { weight }),
-  destination: { 'kuma.io/service': service, ...tags },
-})
-const tcpRoute = (scene: Scene, name: string, rules: readonly (readonly object[])[], selector = {}) =>
-  scene.put(global('MeshGatewayRoute', name), {
-    selectors: [{ match: { 'kuma.io/service': 'edge-gateway', ...selector } }],
-    conf: { tcp: { rules: rules.map((backends) => ({ backends })) } },
-  })
-const certificate = (scene: Scene, secret: string, more: object = {}) =>
-  scene.put(global('GatewayCertificate', `${secret}.east`), {
-    secret,
-    zone: 'east',
-    keyType: 'rsa',
-    names: [],
-    notAfterMs: 1,
-    fingerprint: `of ${secret}`,
-    sealed: 'x',
-    ...more,
-  })
-
-/** Chain by chain: its server names, and where its connections go, without the hashes of clusters. */
-function chainsOf(json: ListenerJson | undefined) {
-  const plain = (name: string | undefined) => name?.replace(/-[0-9a-f]{16}$/, '')
-  return (json?.filter_chains ?? []).map(({ filter_chain_match, filters = [] }) => {
-    const names = filter_chain_match?.server_names?.join() ?? '-'
-    const config = filters[0]?.typed_config
-    if (!config) return `${names}: closed`
-    if (config.rds) return `${names}: ${config.rds.route_config_name}`
-    const weighted = config.weighted_clusters?.clusters.map(({ name, weight }) => `${plain(name)} ${weight}`)
-    return `${names}: ${weighted?.join(', ') ?? plain(config.cluster)}`
-  })
-}
-
-test('§4.3 TCP: one chain without a match, the default policies, and nothing that waits for the client to speak', () => {
-  const { table, listener: json } = compiled([listener(9000, 'TCP', { tags: { port: 'tcp/9000' } })], (scene) => [
-    scene.put(global('Mesh', 'default', ''), mtlsMesh()),
-    tcpRoute(scene, 'db', [[backend('db')]], { port: 'tcp/9000' }),
-  ])
-  const [name = ''] = Object.keys(decoded(table(), typeUrls.cluster))
-  expect(name).toMatch(/^db-[0-9a-f]{16}$/)
-  expect(json('edge:TCP:9000')).toEqual({
-    name: 'edge:TCP:9000',
-    address: { socket_address: { address: '10.0.0.5', port_value: 9000 } },
-    filter_chains: [
-      {
-        filters: [
-          {
-            name: 'envoy.filters.network.tcp_proxy',
-            typed_config: {
-              '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
-              stat_prefix: 'edge-gateway',
-              cluster: name,
-              idle_timeout: '300s',
-              max_connect_attempts: 5,
-            },
-          },
-        ],
-      },
-    ],
-    per_connection_buffer_limit_bytes: 32768,
-    traffic_direction: 'INBOUND',
-    enable_reuse_port: true,
-  })
-  // Mutual TLS as for HTTP, and no version of HTTP.
-  const cluster = decoded(table(), typeUrls.cluster)[name]
-  expect(cluster).toMatchObject({ transport_socket: { name: 'envoy.transport_sockets.tls' } })
-  expect(cluster).not.toHaveProperty('typed_extension_protocol_options')
-  expect(Object.keys(decoded(table(), typeUrls.assignment))).toEqual([name])
-  expect(table()?.problems).toEqual([])
-})
-
-test.each<[string, Record<string, readonly (readonly object[])[]>, string]>([
-  ['one backend: its weight does not matter', { a: [[backend('a', 0)]] }, 'a'],
-  ['no weights: equal', { a: [[backend('a'), backend('b')]] }, 'a 1, b 1'],
-  ['a weight of 0 beside others: no traffic', { a: [[backend('a', 0), backend('b', 2), backend('c', 1)]] }, 'b 2, c 1'],
-  ['one that is left of several is alone', { a: [[backend('a', 0), backend('b', 2)]] }, 'b'],
-  ['the backends of all rules are one pool', { a: [[backend('a', 1)], [backend('b', 3)]] }, 'a 1, b 3'],
-  ['and those of all routes', { a: [[backend('a', 1)]], b: [[backend('b', 2), backend('a', 4)]] }, 'a 5, b 2'],
-  ['tags make another cluster of a service', { a: [[backend('a', 1), backend('a', 2, { v: '1' })]] }, 'a 1, a 2'],
-  [
-    'a service that does not exist takes its share',
-    { a: [[backend('a', 1), backend('kuma.io/unresolved-backend', 1)]] },
-    'a 1, kuma.io/unresolved-backend 1',
-  ],
-])('§2.7 TCP backends: %s', (_title, routes, expected) => {
-  const { listener: json } = compiled([listener(9000, 'TCP')], (scene) =>
-    Object.entries(routes).map(([name, rules]) => tcpRoute(scene, name, rules)),
-  )
-  const [shown = ''] = chainsOf(json('edge:TCP:9000'))
-  const [, targets = ''] = shown.split(': ')
-  expect(targets.split(', ').sort().join(', ')).toBe(expected)
-})
-
-test('§3.6 TCP: Retry says how often to connect, Timeout how long silence may last', () => {
-  const policy = (scene: Scene, kind: string, conf: object) =>
-    scene.put(global(kind, 'all'), {
-      sources: [{ match: { 'kuma.io/service': '*' } }],
-      destinations: [{ match: { 'kuma.io/service': '*' } }],
-      conf,
-    })
-  const { table, listener: json } = compiled([listener(9000, 'TCP')], (scene) => [
-    tcpRoute(scene, 'db', [[backend('db')]]),
-    policy(scene, 'Retry', { tcp: { maxConnectAttempts: 3 } }),
-    policy(scene, 'Timeout', { connectTimeout: '2s', tcp: { idleTimeout: '1h' } }),
-  ])
-  const config = json('edge:TCP:9000')?.filter_chains?.[0]?.filters?.[0]?.typed_config
-  expect(config).toMatchObject({ idle_timeout: '3600s', max_connect_attempts: 3 })
-  expect(Object.values(decoded(table(), typeUrls.cluster))).toMatchObject([{ connect_timeout: '2s' }])
-})
-
-test('§2.7 TCP without a route: connections are closed, and the gateway is named', () => {
-  const { listener: json, problems } = compiled([listener(9000, 'TCP')], (scene) => [
-    // HTTP routes bind to HTTP listeners only.
-    scene.put(global('MeshGatewayRoute', 'http'), httpRoute([prefixRule('/', 'echo')])),
-  ])
-  expect(chainsOf(json('edge:TCP:9000'))).toEqual(['-: closed'])
-  expect(problems()).toEqual([
-    { source: gatewayKey, reason: 'listener TCP:9000: no route leads anywhere, so its connections are closed' },
-  ])
-})
-
-test('§2.3 TCP routes bind by tags, and not to HTTP listeners; a route that cannot be used takes nothing from others', () => {
-  const {
-    listener: json,
-    problems,
-    table,
-  } = compiled(
-    [
-      listener(80, 'HTTP'),
-      listener(9000, 'TCP', { tags: { port: '9000' } }),
-      listener(9001, 'TCP', { tags: { port: '9001' } }),
-    ],
-    (scene) => [
-      tcpRoute(scene, 'both', [[backend('both')]]),
-      tcpRoute(scene, 'one', [[backend('one')]], { port: '9001' }),
-      tcpRoute(scene, 'bad', [[{ destination: { version: '1' } }]]),
-    ],
-  )
-  expect(chainsOf(json('edge:TCP:9000'))).toEqual(['-: both'])
-  expect(chainsOf(json('edge:TCP:9001'))).toEqual(['-: both 1, one 1'])
-  expect(problems()).toEqual([
-    { source: 'global/MeshGatewayRoute/default/bad', reason: 'a backend has no tag "kuma.io/service"' },
-  ])
-  // The HTTP listener has no route at all.
-  expect(JSON.stringify(decoded(table(), typeUrls.route))).toContain('No routes match this MeshGateway!')
-})
-
-test('§4.1 a cluster that HTTP and TCP listeners with the same tags lead to speaks HTTP', () => {
-  const { table } = compiled([listener(80, 'HTTP'), listener(9000, 'TCP')], (scene) => [
-    tcpRoute(scene, 'tcp', [[backend('echo')]]),
-    scene.put(global('MeshGatewayRoute', 'http'), httpRoute([prefixRule('/', 'echo')])),
-  ])
-  const clusters = Object.values(decoded(table(), typeUrls.cluster))
-  expect(clusters).toHaveLength(1)
-  expect(clusters[0]).toHaveProperty('typed_extension_protocol_options')
-})
+import {
+  backend,
+  certificate,
+  chainsOf,
+  compiled,
+  facts,
+  gatewayKey,
+  listener,
+  passthrough,
+  proxy,
+  tcpRoute,
+  terminate,
+} from './listener-scene.ts'
 
 const hosts = [
   listener(8443, 'HTTPS', { hostname: '*.example.com', ...terminate('wild') }),
@@ -506,24 +299,6 @@ test('row 25 a certificate that Envoy refuses costs the chains that show it, unt
   ])
   apply(certificate(scene, 'wild', { fingerprint: 'new' }))
   expect(chainsOf(json('edge:HTTPS:8443'))).toHaveLength(4)
-})
-
-test('row 25 a TCP route that Envoy refuses is left out of the listener; a listener with one chain blames routes only', () => {
-  const {
-    compiler,
-    listener: json,
-    resource,
-  } = compiled([listener(9000, 'TCP')], (scene) => [
-    tcpRoute(scene, 'a', [[backend('a')]]),
-    tcpRoute(scene, 'b', [[backend('b')]]),
-  ])
-  const contributions = [...(resource('edge:TCP:9000')?.contributions ?? [])]
-  expect(contributions.map(([source]) => source)).toEqual([
-    'global/MeshGatewayRoute/default/a',
-    'global/MeshGatewayRoute/default/b',
-  ])
-  for (const [source, hash] of contributions.slice(0, 1)) compiler.exclude(source, hash)
-  expect(chainsOf(json('edge:TCP:9000'))).toEqual(['-: b'])
 })
 
 test('L13 replicas of a gateway share its chains, whichever address they have', () => {

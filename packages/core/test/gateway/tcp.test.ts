@@ -1,0 +1,147 @@
+import { expect, test } from 'vitest'
+import { typeUrls } from '../../src/emit/table.ts'
+import { global, httpRoute, mtlsMesh, prefixRule, type Scene } from '../compile/scene.ts'
+import { decoded } from '../emit/decode.ts'
+import { backend, chainsOf, compiled, gatewayKey, listener, tcpRoute } from './listener-scene.ts'
+
+test('§4.3 TCP: one chain without a match, the default policies, and nothing that waits for the client to speak', () => {
+  const { table, listener: json } = compiled([listener(9000, 'TCP', { tags: { port: 'tcp/9000' } })], (scene) => [
+    scene.put(global('Mesh', 'default', ''), mtlsMesh()),
+    tcpRoute(scene, 'db', [[backend('db')]], { port: 'tcp/9000' }),
+  ])
+  const [name = ''] = Object.keys(decoded(table(), typeUrls.cluster))
+  expect(name).toMatch(/^db-[0-9a-f]{16}$/)
+  expect(json('edge:TCP:9000')).toEqual({
+    name: 'edge:TCP:9000',
+    address: { socket_address: { address: '10.0.0.5', port_value: 9000 } },
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.tcp_proxy',
+            typed_config: {
+              '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+              stat_prefix: 'edge-gateway',
+              cluster: name,
+              idle_timeout: '300s',
+              max_connect_attempts: 5,
+            },
+          },
+        ],
+      },
+    ],
+    per_connection_buffer_limit_bytes: 32768,
+    traffic_direction: 'INBOUND',
+    enable_reuse_port: true,
+  })
+  // Mutual TLS as for HTTP, and no version of HTTP.
+  const cluster = decoded(table(), typeUrls.cluster)[name]
+  expect(cluster).toMatchObject({ transport_socket: { name: 'envoy.transport_sockets.tls' } })
+  expect(cluster).not.toHaveProperty('typed_extension_protocol_options')
+  expect(Object.keys(decoded(table(), typeUrls.assignment))).toEqual([name])
+  expect(table()?.problems).toEqual([])
+})
+
+test.each<[string, Record<string, readonly (readonly object[])[]>, string]>([
+  ['one backend: its weight does not matter', { a: [[backend('a', 0)]] }, 'a'],
+  ['no weights: equal', { a: [[backend('a'), backend('b')]] }, 'a 1, b 1'],
+  ['a weight of 0 beside others: no traffic', { a: [[backend('a', 0), backend('b', 2), backend('c', 1)]] }, 'b 2, c 1'],
+  ['one that is left of several is alone', { a: [[backend('a', 0), backend('b', 2)]] }, 'b'],
+  ['the backends of all rules are one pool', { a: [[backend('a', 1)], [backend('b', 3)]] }, 'a 1, b 3'],
+  ['and those of all routes', { a: [[backend('a', 1)]], b: [[backend('b', 2), backend('a', 4)]] }, 'a 5, b 2'],
+  ['tags make another cluster of a service', { a: [[backend('a', 1), backend('a', 2, { v: '1' })]] }, 'a 1, a 2'],
+  [
+    'a service that does not exist takes its share',
+    { a: [[backend('a', 1), backend('kuma.io/unresolved-backend', 1)]] },
+    'a 1, kuma.io/unresolved-backend 1',
+  ],
+])('§2.7 TCP backends: %s', (_title, routes, expected) => {
+  const { listener: json } = compiled([listener(9000, 'TCP')], (scene) =>
+    Object.entries(routes).map(([name, rules]) => tcpRoute(scene, name, rules)),
+  )
+  const [shown = ''] = chainsOf(json('edge:TCP:9000'))
+  const [, targets = ''] = shown.split(': ')
+  expect(targets.split(', ').sort().join(', ')).toBe(expected)
+})
+
+test('§3.6 TCP: Retry says how often to connect, Timeout how long silence may last', () => {
+  const policy = (scene: Scene, kind: string, conf: object) =>
+    scene.put(global(kind, 'all'), {
+      sources: [{ match: { 'kuma.io/service': '*' } }],
+      destinations: [{ match: { 'kuma.io/service': '*' } }],
+      conf,
+    })
+  const { table, listener: json } = compiled([listener(9000, 'TCP')], (scene) => [
+    tcpRoute(scene, 'db', [[backend('db')]]),
+    policy(scene, 'Retry', { tcp: { maxConnectAttempts: 3 } }),
+    policy(scene, 'Timeout', { connectTimeout: '2s', tcp: { idleTimeout: '1h' } }),
+  ])
+  const config = json('edge:TCP:9000')?.filter_chains?.[0]?.filters?.[0]?.typed_config
+  expect(config).toMatchObject({ idle_timeout: '3600s', max_connect_attempts: 3 })
+  expect(Object.values(decoded(table(), typeUrls.cluster))).toMatchObject([{ connect_timeout: '2s' }])
+})
+
+test('§2.7 TCP without a route: connections are closed, and the gateway is named', () => {
+  const { listener: json, problems } = compiled([listener(9000, 'TCP')], (scene) => [
+    // HTTP routes bind to HTTP listeners only.
+    scene.put(global('MeshGatewayRoute', 'http'), httpRoute([prefixRule('/', 'echo')])),
+  ])
+  expect(chainsOf(json('edge:TCP:9000'))).toEqual(['-: closed'])
+  expect(problems()).toEqual([
+    { source: gatewayKey, reason: 'listener TCP:9000: no route leads anywhere, so its connections are closed' },
+  ])
+})
+
+test('§2.3 TCP routes bind by tags, and not to HTTP listeners; a route that cannot be used takes nothing from others', () => {
+  const {
+    listener: json,
+    problems,
+    table,
+  } = compiled(
+    [
+      listener(80, 'HTTP'),
+      listener(9000, 'TCP', { tags: { port: '9000' } }),
+      listener(9001, 'TCP', { tags: { port: '9001' } }),
+    ],
+    (scene) => [
+      tcpRoute(scene, 'both', [[backend('both')]]),
+      tcpRoute(scene, 'one', [[backend('one')]], { port: '9001' }),
+      tcpRoute(scene, 'bad', [[{ destination: { version: '1' } }]]),
+    ],
+  )
+  expect(chainsOf(json('edge:TCP:9000'))).toEqual(['-: both'])
+  expect(chainsOf(json('edge:TCP:9001'))).toEqual(['-: both 1, one 1'])
+  expect(problems()).toEqual([
+    { source: 'global/MeshGatewayRoute/default/bad', reason: 'a backend has no tag "kuma.io/service"' },
+  ])
+  // The HTTP listener has no route at all.
+  expect(JSON.stringify(decoded(table(), typeUrls.route))).toContain('No routes match this MeshGateway!')
+})
+
+test('§4.1 a cluster that HTTP and TCP listeners with the same tags lead to speaks HTTP', () => {
+  const { table } = compiled([listener(80, 'HTTP'), listener(9000, 'TCP')], (scene) => [
+    tcpRoute(scene, 'tcp', [[backend('echo')]]),
+    scene.put(global('MeshGatewayRoute', 'http'), httpRoute([prefixRule('/', 'echo')])),
+  ])
+  const clusters = Object.values(decoded(table(), typeUrls.cluster))
+  expect(clusters).toHaveLength(1)
+  expect(clusters[0]).toHaveProperty('typed_extension_protocol_options')
+})
+
+test('row 25 a TCP route that Envoy refuses is left out of the listener; a listener with one chain blames routes only', () => {
+  const {
+    compiler,
+    listener: json,
+    resource,
+  } = compiled([listener(9000, 'TCP')], (scene) => [
+    tcpRoute(scene, 'a', [[backend('a')]]),
+    tcpRoute(scene, 'b', [[backend('b')]]),
+  ])
+  const contributions = [...(resource('edge:TCP:9000')?.contributions ?? [])]
+  expect(contributions.map(([source]) => source)).toEqual([
+    'global/MeshGatewayRoute/default/a',
+    'global/MeshGatewayRoute/default/b',
+  ])
+  for (const [source, hash] of contributions.slice(0, 1)) compiler.exclude(source, hash)
+  expect(chainsOf(json('edge:TCP:9000'))).toEqual(['-: b'])
+})
