@@ -14,6 +14,8 @@ interface Match {
 }
 interface Route {
   readonly name: string
+  /** The hostname of the only listener that it is bound to; absent: all. */
+  readonly listener?: string | undefined
   readonly hostnames: readonly string[]
   readonly matches: readonly Match[]
 }
@@ -38,18 +40,15 @@ const header = fc.tuple(
   fc.constantFrom('x-one', 'x-two'),
   fc.oneof(text, fc.record({ match: fc.constantFrom('PRESENT', 'ABSENT') })),
 )
+/** Mostly none, so that routes are often alike. */
+const few = <T>(one: fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
+  fc.oneof({ arbitrary: fc.constant<T[]>([]), weight: 2 }, fc.array(one, { minLength: 1, maxLength: 2 }))
 const match: fc.Arbitrary<Match> = fc
   .record({
     path: fc.option(fc.oneof({ arbitrary: path, weight: 3 }, pattern), { nil: undefined }),
     method: fc.option(fc.constantFrom('GET', 'POST'), { nil: undefined }),
-    headers: fc.array(
-      header.map(([name, rest]) => ({ name, ...rest })),
-      { maxLength: 2 },
-    ),
-    queryParameters: fc.array(
-      fc.tuple(fc.constantFrom('q', 'r'), text).map(([name, rest]) => ({ name, ...rest })),
-      { maxLength: 2 },
-    ),
+    headers: few(header.map(([name, rest]) => ({ name, ...rest }))),
+    queryParameters: few(fc.tuple(fc.constantFrom('q', 'r'), text).map(([name, rest]) => ({ name, ...rest }))),
   })
   .map(({ path: found, method, ...rest }) => ({
     // A match has to ask for something.
@@ -63,10 +62,12 @@ const match: fc.Arbitrary<Match> = fc
     ...(method ? { method } : {}),
   }))
 
+const listener = fc.constantFrom('*', '*.x', 'a.x', '*.b.x')
 const hostname = fc.constantFrom('*', '*.x', 'a.x', '*.b.x', 'c.b.x', 'z')
 const routes: fc.Arbitrary<readonly Route[]> = fc.uniqueArray(
   fc.record({
     name: fc.constantFrom('k', 'l', 'm', 'n'),
+    listener: fc.option(listener, { nil: undefined }),
     hostnames: fc.uniqueArray(hostname, { maxLength: 2 }),
     matches: fc.array(match, { minLength: 1, maxLength: 3 }),
   }),
@@ -86,17 +87,20 @@ function expected(listeners: readonly string[], all: readonly Route[], asked: Re
   const stands = (name: string) =>
     name === '*' || name === asked.host || (name.startsWith('*.') && asked.host.endsWith(name.slice(1)))
   const specific = (names: readonly string[]) => names.filter(stands).sort((a, b) => rankOfHost(b) - rankOfHost(a))[0]
-  const listener = specific(listeners)
-  if (listener === undefined) return undefined
+  const answering = specific(listeners)
+  if (answering === undefined) return undefined
   const found = all.flatMap((route, age) => {
     const name = specific(route.hostnames.length > 0 ? route.hostnames : ['*'])
-    if (name === undefined) return []
+    if (name === undefined || (route.listener ?? answering) !== answering) return []
     return route.matches.flatMap((one, at) =>
       meets(one, asked) ? [{ to: `${route.name}-${at}`, rank: [-rankOfHost(name), ...rankOf(one), age, at] }] : [],
     )
   })
   return found.sort((a, b) => a.rank.map((part, at) => part - (b.rank[at] ?? 0)).find((one) => one !== 0) ?? 0)[0]?.to
 }
+
+/** A hostname as a tag may have it. */
+const tagOf = (name: string): string => name.replace('*', 'any')
 
 const rankOfHost = (name: string): number => (name === '*' ? 0 : name.startsWith('*') ? name.length : 100 + name.length)
 
@@ -186,7 +190,7 @@ function answered({ virtual_hosts: hosts = [] }: TableJson, asked: Request): str
 test('R-G9 whatever routes there are, a request meets the one that the Gateway API says', () => {
   fc.assert(
     fc.property(
-      fc.uniqueArray(fc.constantFrom('*', '*.x', 'a.x', '*.b.x'), { minLength: 1, maxLength: 3 }),
+      fc.uniqueArray(listener, { minLength: 1, maxLength: 3 }),
       routes,
       fc.array(request, { minLength: 5, maxLength: 20 }),
       (listeners, all, requests) => {
@@ -195,9 +199,11 @@ test('R-G9 whatever routes there are, a request meets the one that the Gateway A
           scene.put(zoned('east', 'Dataplane', 'edge'), builtinGateway('10.0.0.5')),
           scene.put(
             global('MeshGateway', 'edge'),
-            meshGateway(listeners.map((one) => ({ port: 80, protocol: 'HTTP', hostname: one }))),
+            meshGateway(
+              listeners.map((one) => ({ port: 80, protocol: 'HTTP', hostname: one, tags: { at: tagOf(one) } })),
+            ),
           ),
-          ...all.map(({ name, hostnames, matches }) =>
+          ...all.map(({ name, listener: bound, hostnames, matches }) =>
             scene.put(
               global('MeshGatewayRoute', name),
               httpRoute(
@@ -206,6 +212,7 @@ test('R-G9 whatever routes there are, a request meets the one that the Gateway A
                   backends: [{ destination: { 'kuma.io/service': `${name}-${at}` } }],
                 })),
                 { hostnames },
+                bound === undefined ? {} : { at: tagOf(bound) },
               ),
             ),
           ),
