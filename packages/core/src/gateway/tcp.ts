@@ -36,7 +36,8 @@ export function createGatewayTcp(units: Units, view: View, exclusions: Exclusion
         for (const backend of backends) {
           if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
         }
-        expectSum(weightBackends(backends, {}))
+        // Throws on what cannot be weighed.
+        weightBackends(backends, {})
         return backends
       }) ?? []
     )
