@@ -63,6 +63,16 @@ const loaders: Readonly<
     summary: 'show zones, proxies, and what is not served as written',
     load: async () => (await import('./commands/status.ts')).status,
   },
+  explain: {
+    group: 'Use',
+    summary: 'walk the way of a request and name the first thing that is wrong',
+    load: async () => (await import('./commands/explain.ts')).explain,
+  },
+  doctor: {
+    group: 'Use',
+    summary: 'explain the way of a request, then try it',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
   'zone release': {
     group: 'Use',
     summary: 'let through what a zone holds back',

@@ -26,6 +26,7 @@ import type { zoneOptions } from './options.ts'
 import { waitHere } from './receipt.ts'
 import { releaseHere } from './release.ts'
 import { expiringOf } from './status/expiring.ts'
+import { proxySights } from './status/sights.ts'
 import { createZoneStatus } from './status/status.ts'
 import { startXdsServer } from './xds/server.ts'
 
@@ -67,7 +68,8 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
     tls: { key: tls.key, certificate: tls.certificate, authority: tls.authority },
   })
   closers.add('the proxy port', () => xds[Symbol.asyncDispose]())
-  return { proxyPort: xds.port, dnsPort: resolver.port }
+  const ports = { proxyPort: xds.port, dnsPort: resolver.port }
+  return { ports, proxySights: () => proxySights(core, xds) }
 }
 
 /** The way to the global that a join string names: gRPC, or the same frames over WebSocket. Throws when the address cannot be right. */
@@ -153,7 +155,7 @@ export async function startZone(
     const role = join ? 'zone' : 'standalone'
     const base = await openBase(env, config, zone, role, closers)
     const core = await startCore(base, closers, (refresh) => createKeys(base, refresh))
-    const doors = await startDoors(base, core, config, closers)
+    const { ports: doors, proxySights } = await startDoors(base, core, config, closers)
     const report = createReport()
     const joined = startJoined(base, core, config, join, report, closers)
     const uplink = joined?.uplink
@@ -175,6 +177,7 @@ export async function startZone(
       writeElsewhere: join?.address ?? '',
       localhostIsAdmin: config.localhostIsAdmin,
       instanceId: `${hostname()}-${process.pid.toString(16)}`,
+      proxySights,
       insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,

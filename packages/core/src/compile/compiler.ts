@@ -9,7 +9,7 @@ import type { ProxyFacts, ProxyTable } from '../emit/table.ts'
 import { createGatewayCertificates } from '../gateway/certificates.ts'
 import { createGateways } from '../gateway/gateway.ts'
 import { createGatewayListeners } from '../gateway/listeners.ts'
-import { createGatewayRoutes } from '../gateway/routes.ts'
+import { createGatewayRoutes, type RouteSource } from '../gateway/routes.ts'
 import { createGatewaySelection } from '../gateway/select.ts'
 import { createGatewayTcp } from '../gateway/tcp.ts'
 import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
@@ -22,7 +22,7 @@ import { type Cell, type Crash, createUnits, type FaultPoint, HeldError, type Pr
 import { createView, type HeldRow } from '../view/view.ts'
 import { createExclusions } from './exclusions.ts'
 import { judge } from './judge.ts'
-import type { ProxyModel } from './model.ts'
+import type { ProxyModel, RouteModel } from './model.ts'
 import { createQuarantine } from './quarantine.ts'
 
 export type { FaultPoint } from '../view/units.ts'
@@ -38,6 +38,13 @@ export interface Compiler {
    * be blamed.
    */
   table(proxy: string, facts: ProxyFacts): ProxyTable | undefined
+  /** What `table` is made of, for people who ask why. */
+  look(
+    proxy: string,
+    facts: ProxyFacts,
+  ): { readonly model: ProxyModel | undefined; readonly problems: readonly Problem[] }
+  /** The rule that a route of a gateway comes from. */
+  sourceOf(route: RouteModel): RouteSource | undefined
   /**
    * Makes ready what `table` will need, at most so many units of it; true when all is. For a shell that must not hold its
    * loop while a large gateway is compiled for the first time. `table` needs no preparation otherwise.
@@ -161,6 +168,11 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
       }
       return found.made.table
     },
+    look(proxy, facts) {
+      const read = unlessHeld(() => find(proxy, facts)?.root.read())
+      return { model: read?.value, problems: read?.problems ?? [] }
+    },
+    sourceOf: routes.sourceOf,
     prepare(proxy, facts, unitsMax) {
       const found = find(proxy, facts)
       return (

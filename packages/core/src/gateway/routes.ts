@@ -32,6 +32,12 @@ export interface Destination {
   readonly listenerTags: string
 }
 
+/** A rule of a MeshGatewayRoute: the key text of the row, and its place counted from 0. */
+export interface RouteSource {
+  readonly key: string
+  readonly rule: number
+}
+
 interface RoutePart {
   readonly entries: readonly RouteEntry[]
   readonly destinations: readonly Destination[]
@@ -112,6 +118,9 @@ export function createGatewayRoutes(
     return chooseForRoute(destinations.flatMap((tags) => connections.chosen(profile, tagsText(tags)) ?? []))?.key ?? ''
   }
 
+  /** Which rule of which resource a route comes from: for people who ask why. */
+  const sources = new WeakMap<RouteModel, RouteSource>()
+
   function ruleEntries(
     key: string,
     rule: RouteRule,
@@ -132,13 +141,15 @@ export function createGatewayRoutes(
       matches(match).map(({ isTwin, ...found }): RouteEntry => {
         const path = pathChangeOf(change, found.path)
         const action = forward ? { ...forward.action, ...(path ? { path } : {}) } : undefined
+        const route = {
+          ...found,
+          action: action ?? redirectOf(redirect ?? {}, origin, found.path),
+          ...(requestHeaders ? { requestHeaders } : {}),
+          ...(responseHeaders ? { responseHeaders } : {}),
+        }
+        sources.set(route, { key, rule: index })
         return {
-          route: {
-            ...found,
-            action: action ?? redirectOf(redirect ?? {}, origin, found.path),
-            ...(requestHeaders ? { requestHeaders } : {}),
-            ...(responseHeaders ? { responseHeaders } : {}),
-          },
+          route,
           isTwin,
           createdAtMs: row.stamp.createdAtMs,
           source: key,
@@ -254,6 +265,7 @@ export function createGatewayRoutes(
   )
 
   return {
+    sourceOf: (route: RouteModel): RouteSource | undefined => sources.get(route),
     timeouts,
     retries,
     policyOf,

@@ -58,6 +58,8 @@ export interface ApiPlane {
     zones: readonly string[] | undefined,
     timeoutMs: number,
   ): Promise<Receipt>
+  /** What the proxies of a zone have accepted, by the key text of their rows; see explain/sources.ts in core. */
+  proxySights?(): JsonObject
   /** Which zones ran a revision since when; only a global knows. */
   readonly trail?: Trail
   /** The running configuration without secrets. */

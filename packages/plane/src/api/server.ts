@@ -16,6 +16,7 @@ import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
 import { jsonText } from './render.ts'
 import { registerRows } from './rows.ts'
+import { registerSight } from './sight-route.ts'
 import { registerSystem } from './system.ts'
 import { registerTokens } from './token-routes.ts'
 
@@ -162,6 +163,7 @@ function createApp(plane: ApiPlane, tls: ApiConfig['tls'], upgrades: Upgrades | 
   registerCrud(route, plane)
   registerCommit(route, plane)
   registerHistory(route, plane)
+  registerSight(route, plane)
   registerGuards(route, plane)
   registerRows(route, plane)
   // A known path with another verb is 405, in Kuma's words.

@@ -14,7 +14,7 @@ import { type AdsOptions, defaultAdsOptions } from './ads-state.ts'
 import { answerHttp } from './bootstrap-http.ts'
 import type { XdsDeps } from './contract.ts'
 import { createProven } from './proven.ts'
-import { type AdsCall, runStream, type StreamShared } from './stream.ts'
+import { type AdsCall, type LiveStream, runStream, type StreamShared } from './stream.ts'
 
 export interface XdsConfig {
   readonly host: string
@@ -30,6 +30,8 @@ export interface XdsConfig {
 
 export interface XdsServer extends AsyncDisposable {
   readonly port: number
+  /** The streams that are open now, by the id of their proxy. */
+  live(): ReadonlyMap<string, Pick<LiveStream, 'facts' | 'accepted'>>
   /** Takes a renewed certificate for new connections. */
   setCertificate(tls: { readonly key: string; readonly certificate: string }): void
 }
@@ -103,6 +105,7 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
   await listen(tls, config)
   return {
     port: portOf(tls),
+    live: () => shared.live,
     setCertificate(next) {
       certificate = next
       tls.setSecureContext({ key: next.key, cert: next.certificate, minVersion: 'TLSv1.2' })

@@ -1,4 +1,5 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js'
+import type { ProxyFacts, TypeUrl } from '@zonemesh/core/emit/table.ts'
 import type { DeltaDiscoveryRequest } from '@zonemesh/core/gen/envoy/service/discovery/v3/discovery_pb.js'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import {
@@ -32,6 +33,9 @@ export interface StreamShared {
 }
 
 export interface LiveStream {
+  readonly facts: ProxyFacts
+  /** What the proxy has accepted: version by type and name. */
+  accepted(): ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
   /** Ends the stream; resolves when the zone was told. */
   replace(): Promise<void>
 }
@@ -94,7 +98,10 @@ async function runAdmitted(
   const id = proxyId(node.proxy)
   const log = deps.log.child({ proxy: id })
   const done = Promise.withResolvers<void>()
+  let state: AdsState | undefined
   const own: LiveStream = {
+    facts: node.facts,
+    accepted: () => new Map([...(state?.sides ?? [])].map(([typeUrl, { peer }]) => [typeUrl, peer])),
     async replace() {
       log.info({}, 'a newer stream of this proxy replaces the older one')
       refuse(call, status.ABORTED, 'a newer stream of this proxy took over')
@@ -113,7 +120,12 @@ async function runAdmitted(
     if (!registered.ok) return refuse(call, status.FAILED_PRECONDITION, registered.error)
     opened = true
     if (ended.signal.aborted) return
-    await serve(deps, shared, call, stream, firstRequest, messages, ended)
+    state = createAdsState({
+      ...shared.options,
+      isProven: (version) => shared.proven.has(version),
+      doubtful: shared.doubtful.get(id) ?? new Map(),
+    })
+    await serve(deps, shared, call, stream, state, firstRequest, messages, ended)
   } finally {
     if (shared.live.get(id) === own) shared.live.delete(id)
     if (opened) deps.closed(stream)
@@ -126,14 +138,12 @@ async function serve(
   shared: StreamShared,
   call: AdsCall,
   stream: ProxyStream,
+  state: AdsState,
   firstRequest: DeltaDiscoveryRequest,
   messages: Messages,
   ended: AbortController,
 ): Promise<void> {
   const id = proxyId(stream.proxy)
-  const doubtful = shared.doubtful.get(id) ?? new Map()
-  const isProven = (version: string) => shared.proven.has(version)
-  const state = createAdsState({ ...shared.options, isProven, doubtful })
   const settled = createSignal()
   const timers = new Set<Disposable>()
   const run = (event: AdsEvent) => {

@@ -148,7 +148,9 @@ export const hostFeatures: readonly Feature[] = [
       ...reaching(v3, '/wild', 'named.example', 'other.example', 'deep.other.example'),
       ...hosts(404, '/wild', 'any.test', 'example'),
       ...reaching(v1, '/both', 'any.test', 'other.example'),
-      ...reaching(v3, '/both/wild', 'named.example', 'other.example'),
+      // The route with the more specific hostname comes first, whatever the length of its path.
+      ...reaching(v2, '/both/wild', 'named.example'),
+      ...reaching(v3, '/both/wild', 'other.example'),
     ],
   },
 ]

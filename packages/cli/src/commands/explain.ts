@@ -1,0 +1,100 @@
+import { explain as explainRequest } from '@zonemesh/core/explain/explain.ts'
+import { readRequest } from '@zonemesh/core/explain/request.ts'
+import type { Sources } from '@zonemesh/core/explain/sources.ts'
+import { list, option, text } from '@zonemesh/plane/config/options.ts'
+import { z } from 'zod'
+import { clientOptions, createClient } from '../client.ts'
+import { CommandError, type Context, defineCommand } from '../command.ts'
+import { sourcesFromFiles } from '../explain/from-files.ts'
+import { sourcesFromPlanes } from '../explain/from-planes.ts'
+import { explanationLines } from '../explain/show.ts'
+
+/** Options of everything that walks the way of a request. */
+export const wayOptions = {
+  from: option(text, 'where the request enters: a zone and a builtin gateway of it (its name or its service)', {
+    placeholder: 'ZONE/GATEWAY',
+  }),
+  zone: option(list.default([]), 'the API of a zone on the way; without it that zone is not asked', {
+    placeholder: 'NAME=URL',
+    repeated: true,
+  }),
+  method: option(text.default('GET'), 'the method of the request', { placeholder: 'METHOD', shownDefault: 'GET' }),
+  header: option(list.default([]), 'a header of the request', {
+    placeholder: 'NAME:VALUE',
+    repeated: true,
+    short: 'H',
+  }),
+  files: option(list.default([]), 'explain what these files would do, and ask no plane', {
+    placeholder: 'PATH',
+    repeated: true,
+  }),
+  var: option(list.default([]), 'a value for {{NAME}} in the files', { placeholder: 'NAME=VALUE', repeated: true }),
+  ...clientOptions,
+}
+
+interface WayValues {
+  readonly from: string
+  readonly zone: readonly string[]
+  readonly method: string
+  readonly header: readonly string[]
+  readonly files: readonly string[]
+  readonly var: readonly string[]
+  readonly address: string
+  readonly token: string | undefined
+  readonly tokenFile: string | undefined
+  readonly caCertFile: string | undefined
+}
+
+function pair(flag: string, given: string, between: string): readonly [string, string] {
+  const at = given.indexOf(between)
+  if (at < 1) throw new CommandError(`${flag}: expected NAME${between}VALUE, found "${given}"`, 2)
+  return [given.slice(0, at), given.slice(at + 1).trim()]
+}
+
+/** Reads the question, and asks whoever can answer. */
+export async function readWay(values: WayValues, context: Context) {
+  const [zone = '', gateway = '', ...rest] = values.from.split('/')
+  if (zone === '' || gateway === '' || rest.length > 0)
+    throw new CommandError(`--from: expected ZONE/GATEWAY, found "${values.from}"`, 2)
+  const headers = Object.fromEntries(values.header.map((one) => pair('--header', one, ':')))
+  const request = readRequest(context.positionals[0] ?? '', { method: values.method, headers })
+  if (!request.ok) throw new CommandError(request.error, 2)
+  return { request: request.value, from: { zone, gateway }, sources: await sourcesOf(values, zone, context) }
+}
+
+async function sourcesOf(values: WayValues, home: string, { note }: Context): Promise<Sources> {
+  if (values.files.length > 0)
+    return sourcesFromFiles(values.files, Object.fromEntries(values.var.map((one) => pair('--var', one, '='))), home)
+  const addresses = [values.address, ...values.zone.map((one) => pair('--zone', one, '=')[1])]
+  return sourcesFromPlanes(
+    addresses.map((address) => createClient({ ...values, address })),
+    note,
+  )
+}
+
+export const explain = defineCommand({
+  name: 'explain',
+  summary:
+    'walk the way of a request from a gateway to the service that answers it, and name the first thing that is wrong',
+  usage: 'URL --from ZONE/GATEWAY [--zone NAME=URL…] [--files PATH…]',
+  examples: [
+    'zonemesh explain http://shop.example.com:8080/cart --from east/edge-gateway --zone east=http://localhost:5691 --zone west=http://localhost:5692',
+    'zonemesh explain https://shop.example.com/cart --from east/edge-gateway --files ./mesh -H "version: two"',
+  ],
+  arity: { min: 1, max: 1 },
+  options: {
+    ...wayOptions,
+    output: option(z.enum(['text', 'json']).default('text'), 'how to show it: text, json', {
+      placeholder: 'FORMAT',
+      short: 'o',
+      shownDefault: 'text',
+    }),
+  },
+  async run(values, context) {
+    const { request, from, sources } = await readWay(values, context)
+    const explanation = explainRequest(request, from, sources)
+    if (values.output === 'json') context.print(JSON.stringify(explanation, null, 2))
+    else for (const line of explanationLines(explanation)) context.print(line)
+    return explanation.mismatch ? 1 : 0
+  },
+})

@@ -1,0 +1,57 @@
+import type { ProxyFacts, TypeUrl } from '@zonemesh/core/emit/table.ts'
+import type { PlaneSight, ProxySight, Sources } from '@zonemesh/core/explain/sources.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Client } from '../client.ts'
+import { CommandError } from '../command.ts'
+
+/** What `GET /_sight` answers. */
+interface Told {
+  readonly name: string
+  readonly role: 'global' | 'zone' | 'standalone'
+  readonly revision: number
+  readonly rows: readonly Row[]
+  readonly proxies: Readonly<
+    Record<
+      string,
+      {
+        readonly facts: ProxyFacts
+        readonly connected: boolean
+        readonly accepted: Readonly<Record<TypeUrl, Readonly<Record<string, string>>>>
+        readonly certificateEndsAtMs?: number
+      }
+    >
+  >
+}
+
+/** Asks planes what they have: a global, zones, or both, in any order. `note` hears who could not be asked, and why. */
+export async function sourcesFromPlanes(clients: readonly Client[], note: (line: string) => void): Promise<Sources> {
+  const told: Told[] = []
+  for (const client of clients) {
+    try {
+      told.push((await client.need('GET', '/_sight')).json as Told) // the plane answers with its own type
+    } catch (thrown) {
+      if (!(thrown instanceof CommandError)) throw thrown
+      note(`${client.address} could not be asked: ${thrown.message}`)
+    }
+  }
+  const sight = ({ name, revision, rows }: Told): PlaneSight => ({ name, revision, rows })
+  const global = told.find(({ role }) => role === 'global')
+  const zones = told.filter(({ role }) => role !== 'global')
+  return {
+    nowMs: Date.now(),
+    global: global && sight(global),
+    zones: new Map(zones.map((one) => [one.name, sight(one)])),
+    proxies: new Map(
+      zones.flatMap(({ proxies }) => Object.entries(proxies).map(([key, one]) => [key, proxySight(one)])),
+    ),
+    offline: false,
+  }
+}
+
+const proxySight = ({ accepted, ...one }: Told['proxies'][string]): ProxySight => ({
+  ...one,
+  accepted: new Map(
+    // Keys of such an object are texts.
+    Object.entries(accepted).map(([type, versions]) => [type as TypeUrl, new Map(Object.entries(versions))]),
+  ),
+})

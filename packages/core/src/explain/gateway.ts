@@ -1,0 +1,151 @@
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { ListenerModel } from '../compile/model.ts'
+import { inZone } from '../edge/meshes.ts'
+import { typeUrls } from '../emit/table.ts'
+import { displayName } from '../gateway/select.ts'
+import { serviceTag, type Tags } from '../kinds/common.ts'
+import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
+import { type GatewayListener, listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { hostnameContains } from '../match/hostnames.ts'
+import { bestMatch, compareRank } from '../match/tags.ts'
+import type { CompiledZone } from './compiled-zone.ts'
+import type { Request } from './request.ts'
+import { called, stop, type Walk } from './walk.ts'
+
+export interface Entrance {
+  readonly proxy: Row
+  readonly gateway: Row
+  readonly tags: Tags
+  readonly listener: ListenerModel
+  /** The listener of the MeshGateway that answers for the host, and its tags merged with those above it. */
+  readonly said: GatewayListener
+  readonly listenerTags: Tags
+}
+
+const list = (names: readonly string[]): string => [...new Set(names)].sort().join(', ') || 'none'
+
+/** From the name of a gateway to the listener that a request meets. */
+export function enter(walk: Walk, zone: CompiledZone, wanted: string, request: Request): Entrance {
+  const proxy = findProxy(zone, wanted)
+  // Admission stored what the schema returned; what the compiler could not use is among its problems.
+  const { networking } = proxy.spec as DataplaneSpec
+  const tags = inZone(networking?.gateway?.tags ?? {}, zone.name)
+  walk.pass(
+    'name',
+    `${request.host} is no name of the mesh: outside of it, it has to lead to ${networking?.address}, where ${called(proxy)} of zone ${zone.name} listens`,
+    zone.name,
+    [],
+  )
+  const gateway = findGateway(zone, proxy, tags)
+  walk.pass('gateway', `${called(gateway)} serves ${called(proxy)}`, zone.name, [proxy, gateway])
+  return { proxy, gateway, tags, ...findListener(walk, zone, proxy, gateway, tags, request) }
+}
+
+function findProxy(zone: CompiledZone, wanted: string): Row {
+  const gateways = zone
+    .rows('Dataplane')
+    // As above.
+    .filter((row) => row.key.origin === zone.name && dataplaneRole(row.spec as DataplaneSpec) === 'builtin')
+  const serviceOf = (row: Row): string => (row.spec as DataplaneSpec).networking?.gateway?.tags?.[serviceTag] ?? ''
+  const [found] = gateways
+    .filter((row) => [row.key.name, displayName(row), serviceOf(row)].includes(wanted))
+    .sort((a, b) => byCodeUnit(keyText(a.key), keyText(b.key)))
+  if (found) return found
+  stop(
+    'gateway',
+    `zone ${zone.name} has no builtin gateway "${wanted}": neither a Dataplane of that name nor one with that service`,
+    `start one with networking.gateway.type BUILTIN; zone ${zone.name} has: ${list(gateways.map((row) => `${displayName(row)} (${serviceOf(row)})`))}`,
+  )
+}
+
+function findGateway(zone: CompiledZone, proxy: Row, tags: Tags): Row {
+  const rows = zone.rows('MeshGateway').filter((row) => row.key.mesh === proxy.key.mesh)
+  const ranked = rows.flatMap((row) => {
+    const rank = bestMatch((row.spec as MeshGatewaySpec).selectors, tags)
+    return rank ? [{ row, rank }] : []
+  })
+  const [best] = ranked.sort((a, b) => compareRank(b.rank, a.rank) || b.row.stamp.createdAtMs - a.row.stamp.createdAtMs)
+  if (best) return best.row
+  const wanted = rows.flatMap((row) =>
+    (row.spec as MeshGatewaySpec).selectors.map(({ match = {} }) => `${called(row)}: ${tagsOf(match)}`),
+  )
+  stop(
+    'gateway',
+    `no MeshGateway of mesh ${proxy.key.mesh} selects ${called(proxy)}, whose tags are ${tagsOf(tags)}`,
+    `give a MeshGateway a selector that these tags satisfy; there are: ${list(wanted)}`,
+    [proxy],
+  )
+}
+
+export const tagsOf = (tags: Tags): string =>
+  Object.entries(tags)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(' ') || 'no tags'
+
+function findListener(walk: Walk, zone: CompiledZone, proxy: Row, gateway: Row, own: Tags, request: Request) {
+  const spec = gateway.spec as MeshGatewaySpec // as above
+  const listeners = spec.conf?.listeners ?? []
+  const onPort = listeners.filter((one) => one.port === request.port)
+  const at = `port ${request.port}`
+  if (onPort.length === 0)
+    stop(
+      'listener',
+      `${called(gateway)} has no listener on ${at}`,
+      `ask one of its ports, or add a listener; it has: ${list(listeners.map((one) => `${one.protocol} ${one.port}`))}`,
+      [gateway],
+    )
+  const isTls = request.scheme === 'https' || request.scheme === 'tls'
+  const protocol = onPort[0]?.protocol ?? ''
+  const expected = { http: ['HTTP'], https: ['HTTPS'], tcp: ['TCP'], tls: ['TLS'] }[request.scheme]
+  if (!expected.includes(protocol))
+    stop(
+      'listener',
+      `the listener of ${called(gateway)} on ${at} speaks ${protocol}, the URL says ${request.scheme}`,
+      `ask ${protocol.toLowerCase()}://${request.host}:${request.port}, or change the protocol of the listener`,
+      [gateway],
+    )
+  const serving = onPort
+    .filter((one) => protocol === 'TCP' || hostnameContains(listenerHostname(one), request.host))
+    .sort((a, b) => specificity(listenerHostname(b)) - specificity(listenerHostname(a)))
+  const said = serving[0]
+  if (!said)
+    stop(
+      'listener',
+      `no listener of ${called(gateway)} on ${at} answers for ${request.host}`,
+      `its hostnames there are: ${list(onPort.map(listenerHostname))}; ${isTls ? 'the connection is closed' : 'the answer is 404'}`,
+      [gateway],
+    )
+  const { model, problems, table } = zone.look(proxy)
+  const listener = model?.listeners.find((one) => one.port === request.port)
+  const mine = problems.filter(
+    ({ source, reason }) => source === keyText(gateway.key) && reason.includes(String(request.port)),
+  )
+  if (!listener)
+    stop(
+      'listener',
+      `zone ${zone.name} leaves the listener on ${at} out: ${list(mine.map((one) => one.reason))}`,
+      'mend what is named there',
+      [gateway],
+    )
+  const running = walk.compareRunning(
+    'listener',
+    keyText(proxy.key),
+    typeUrls.listener,
+    table?.resources.get(typeUrls.listener)?.get(listener.name),
+    [gateway],
+  )
+  walk.pass(
+    'listener',
+    `${listener.name} on ${listener.address} answers for "${listenerHostname(said)}"`,
+    zone.name,
+    [gateway],
+    [running, ...mine.map((one) => `left out: ${one.reason}`)],
+  )
+  return { listener, said, listenerTags: { ...own, ...spec.tags, ...said.tags } }
+}
+
+/** Exact names before wildcards, longer before shorter, any host last. */
+export const specificity = (hostname: string): number =>
+  hostname === '*' ? 0 : hostname.startsWith('*') ? hostname.length : 1_000 + hostname.length

@@ -1,0 +1,46 @@
+import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
+
+/** A request as a person names it: the URL, and what else a route may look at. */
+export interface Request {
+  readonly scheme: 'http' | 'https' | 'tcp' | 'tls'
+  readonly host: string
+  readonly port: number
+  /** Without the query. */
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly method: string
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>
+}
+
+const defaultPorts: Readonly<Record<string, number>> = { http: 80, https: 443 }
+
+/** Reads `https://shop.example.com:8443/cart?x=1`; schemes http, https, tcp and tls, the latter two with a port. */
+export function readRequest(
+  url: string,
+  more: { readonly method?: string; readonly headers?: Readonly<Record<string, string>> } = {},
+): Result<Request, string> {
+  const found = /^(https?|tcp|tls):\/\/(.+)$/.exec(url)
+  const scheme = found?.[1]
+  if (scheme !== 'http' && scheme !== 'https' && scheme !== 'tcp' && scheme !== 'tls')
+    return err(`expected a URL such as http://shop.example.com/cart, found "${url}"`)
+  let read: URL
+  try {
+    read = new URL(`http://${found?.[2]}`)
+  } catch {
+    return err(`expected a URL such as http://shop.example.com/cart, found "${url}"`)
+  }
+  // A URL with the port that http has by itself does not say it.
+  const said = /:(\d+)(?:[/?#]|$)/.exec(found?.[2]?.replace(/^\[[^\]]*\]/, '') ?? '')?.[1]
+  const port = said === undefined ? defaultPorts[scheme] : Number(said)
+  if (port === undefined) return err(`expected a port in ${url}: a ${scheme} URL has none by itself`)
+  return ok({
+    scheme,
+    host: read.hostname,
+    port,
+    path: read.pathname,
+    query: read.searchParams,
+    method: more.method ?? 'GET',
+    headers: new Map(Object.entries(more.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
+  })
+}

@@ -1,0 +1,193 @@
+import { keyText, parseKeyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { RouteTableModel } from '../compile/model.ts'
+import { typeUrls } from '../emit/table.ts'
+import { type WeightedBackend, weightBackends } from '../gateway/backends.ts'
+import { matchesOf } from '../gateway/rules.ts'
+import type { MeshGatewayRouteSpec } from '../kinds/mesh-gateway-route.ts'
+import { hostnameContains, hostnamesMatch } from '../match/hostnames.ts'
+import { selects } from '../match/tags.ts'
+import type { CompiledZone } from './compiled-zone.ts'
+import { failures, firstRoute, hostFor } from './first-route.ts'
+import { type Entrance, tagsOf } from './gateway.ts'
+import type { Request } from './request.ts'
+import { called, stop, type Walk } from './walk.ts'
+
+/** Where a request goes on: backends with their clusters, or nowhere because it is answered at once. */
+export interface Found {
+  readonly rows: readonly Row[]
+  readonly backends: readonly WeightedBackend[]
+  readonly redirect?: number
+}
+
+/** The route that a request meets. Stops with the reason where there is none. */
+export function findRoute(walk: Walk, zone: CompiledZone, entrance: Entrance, request: Request): Found {
+  return request.scheme === 'http' || request.scheme === 'https'
+    ? findHttp(walk, zone, entrance, request)
+    : findTcp(walk, zone, entrance)
+}
+
+/** The backends of all TCP routes that are bound to the listener are one pool. */
+function findTcp(walk: Walk, zone: CompiledZone, { proxy, gateway, listenerTags }: Entrance): Found {
+  const routes = zone
+    .rows('MeshGatewayRoute')
+    // Admission stored what the schema returned.
+    .map((row) => ({ row, spec: row.spec as MeshGatewayRouteSpec }))
+    .filter(({ row, spec }) => row.key.mesh === proxy.key.mesh && spec.conf?.tcp)
+  const bound = routes.filter(({ spec }) => spec.selectors.some(({ match = {} }) => selects(match, listenerTags)))
+  const served = bound.filter(({ row }) => quarantineOf(zone, keyText(row.key)) === undefined)
+  const [left] = bound
+  if (served.length === 0 && left)
+    stop(
+      'route',
+      `${called(left.row)} would take it, but zone ${zone.name} leaves it out: ${quarantineOf(zone, keyText(left.row.key))}`,
+      'mend the route and apply it again: every new version is tried',
+      [left.row],
+    )
+  if (served.length === 0)
+    stop(
+      'route',
+      `no TCP route is bound to this listener, so its connections are closed: ${routes.map(({ row, spec }) => `${called(row)} asks for ${spec.selectors.map(({ match = {} }) => tagsOf(match)).join(' or ')}`).join('; ') || 'there is no MeshGatewayRoute with conf.tcp'}`,
+      `the listener has ${tagsOf(listenerTags)}; give a route a selector that is among these`,
+      [gateway],
+    )
+  const rows = served.map(({ row }) => row)
+  walk.pass('route', `connections go to the backends of ${rows.map(called).join(' and ')}`, zone.name, rows)
+  const backends = served.flatMap(({ spec }) => (spec.conf?.tcp?.rules ?? []).flatMap((rule) => rule.backends ?? []))
+  return { rows, backends: weightBackends(backends, listenerTags) }
+}
+
+function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: Request): Found {
+  const { proxy, gateway, listener } = entrance
+  const { model, table } = zone.look(proxy)
+  const found = listener.chains
+    .map(({ content }) => (content.type === 'http' && 'rds' in content.routes ? content.routes.rds : ''))
+    .flatMap((name) => model?.routeTables.find((one) => one.name === name) ?? [])
+    .flatMap((one) => hostOf(one, request))
+  const host = found.sort((a, b) => b.rank - a.rank)[0]
+  const route = host && firstRoute(host.host.routes, request)
+  const source = route && zone.sourceOf(route)
+  const row = source && zone.rows('MeshGatewayRoute').find(({ key }) => keyText(key) === source.key)
+  if (!host || !route || !row) return noRoute(zone, entrance, request)
+  const running = walk.compareRunning(
+    'route',
+    keyText(proxy.key),
+    typeUrls.route,
+    table?.resources.get(typeUrls.route)?.get(host.table.name),
+    [gateway, row],
+  )
+  walk.pass(
+    'route',
+    `rule ${source.rule} of ${called(row)} matches on host "${host.host.name}": path ${route.path.type} ${route.path.path}`,
+    zone.name,
+    [row],
+    [running],
+  )
+  if (route.action.type === 'redirect') return { rows: [row], backends: [], redirect: route.action.status }
+  const spec = row.spec as MeshGatewayRouteSpec // as above
+  const backends = spec.conf?.http?.rules?.[source.rule]?.backends ?? []
+  return { rows: [row], backends: weightBackends(backends, entrance.listenerTags) }
+}
+
+function hostOf(table: RouteTableModel, request: Request) {
+  const host = hostFor(table.hosts, request.host)
+  if (!host) return []
+  const domain = host.domains[0] ?? '*'
+  return [{ table, host, rank: domain === '*' ? 0 : domain.startsWith('*') ? domain.length : 1_000 + domain.length }]
+}
+
+interface Near {
+  /** The nearer the better told: a route that only lacks a tag before one with another path. */
+  readonly order: number
+  readonly problem: string
+  readonly remedy: string
+  readonly row: Row
+}
+
+/** Why no route is met: of all MeshGatewayRoutes of the mesh the one that is nearest to it. */
+function noRoute(zone: CompiledZone, entrance: Entrance, request: Request): never {
+  const { proxy, gateway } = entrance
+  const { problems } = zone.look(proxy)
+  const near = zone
+    .rows('MeshGatewayRoute')
+    .filter((row) => row.key.mesh === proxy.key.mesh)
+    .flatMap((row) => nearness(zone, row, entrance, request, problems))
+    .sort((a, b) => a.order - b.order)[0]
+  if (near) stop('route', near.problem, near.remedy, [near.row])
+  stop(
+    'route',
+    `no MeshGatewayRoute of mesh ${proxy.key.mesh} has a rule for ${request.method} ${request.path} on ${request.host}: the answer is 404`,
+    `add a route whose selectors are among ${tagsOf(entrance.listenerTags)}`,
+    [gateway],
+  )
+}
+
+function nearness(
+  zone: CompiledZone,
+  row: Row,
+  entrance: Entrance,
+  request: Request,
+  problems: readonly { readonly source: string; readonly reason: string }[],
+): Near[] {
+  const spec = row.spec as MeshGatewayRouteSpec // admission stored what the schema returned
+  const text = keyText(row.key)
+  const rules = spec.conf?.http?.rules ?? []
+  const missed = rules
+    .flatMap((rule) => (rule.matches ?? []).flatMap((match) => matchesOf(match)))
+    .map((match) => failures({ ...match, action: { type: 'redirect', status: 302 } }, request))
+    .sort((a, b) => a.length - b.length)[0]
+  if (!missed) return []
+  const pathFits = !missed.some((one) => one.startsWith('path'))
+  if (!pathFits) return []
+  const bound = spec.selectors.some(({ match = {} }) => selects(match, entrance.listenerTags))
+  const hostnames = spec.conf?.http?.hostnames ?? []
+  const hostFits =
+    hostnames.length === 0 || hostnames.some((name) => hostnameContains(name, request.host.toLowerCase()))
+  const left = problems.find(({ source }) => source === text)?.reason ?? quarantineOf(zone, text)
+  if (bound && hostFits && missed.length === 0 && left !== undefined)
+    return [
+      {
+        order: 0,
+        problem: `${called(row)} would match, but zone ${zone.name} leaves it out: ${left}`,
+        remedy: 'mend the route and apply it again: every new version is tried',
+        row,
+      },
+    ]
+  if (!bound && hostFits && missed.length === 0)
+    return [
+      {
+        order: 1,
+        problem: `${called(row)} would match, but it is not bound to this listener: its selectors are ${spec.selectors.map(({ match = {} }) => tagsOf(match)).join(' or ')}`,
+        remedy: `the listener has ${tagsOf(entrance.listenerTags)}; give the route a selector that is among these`,
+        row,
+      },
+    ]
+  if (bound && !hostFits && missed.length === 0)
+    return [
+      {
+        order: 2,
+        problem: `${called(row)} would match, but not for ${request.host}: its hostnames are ${hostnames.join(', ')}${hostnames.some((name) => hostnamesMatch(name, entrance.said.hostname || '*')) ? '' : ', of which the listener has none'}`,
+        remedy: `add ${request.host} to conf.http.hostnames of the route, or ask for one of its hostnames`,
+        row,
+      },
+    ]
+  if (bound && hostFits && missed.length > 0)
+    return [
+      {
+        order: 3,
+        problem: `${called(row)} has a rule for ${request.path}, which also asks for ${missed.join(' and ')}`,
+        remedy: 'send that, or add a match without it',
+        row,
+      },
+    ]
+  return []
+}
+
+/** Why a version of a row is held back in a zone, if it is. */
+export const quarantineOf = (zone: CompiledZone, text: string): string | undefined =>
+  [...zone.rows('Quarantine'), ...zone.rows('Refusal')]
+    // The zone writes these rows itself.
+    .map(({ spec }) => spec as { readonly source?: string; readonly reason?: string })
+    .find(({ source }) => source !== undefined && (source === text || source.startsWith(`${text}/`)))?.reason
+
+/** The origin of a row by its key text. */
+export const originOf = (text: string): string => parseKeyText(text).origin

@@ -1,0 +1,88 @@
+import { isNewer, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { TypeUrl } from '../emit/table.ts'
+import { displayNameLabel } from '../kinds/common.ts'
+import type { Decision, Mismatch, PlaneSight, Sources, Step, StepName } from './sources.ts'
+
+/** Ends a walk at the first mismatch. */
+export class Stop extends Error {
+  readonly mismatch: Mismatch
+  constructor(mismatch: Mismatch) {
+    super(mismatch.problem)
+    this.mismatch = mismatch
+  }
+}
+
+export const decisionOf = ({ key, stamp }: Row): Decision => ({ key: keyText(key), revision: stamp.originRevision })
+
+/** As people call a row: `MeshGatewayRoute shop`. */
+export const called = ({ key, labels }: Row): string => `${key.kind} ${labels[displayNameLabel] ?? key.name}`
+
+/** Ends the walk: here is what is not as it has to be. */
+export function stop(step: StepName, problem: string, remedy: string, rows: readonly Row[] = []): never {
+  throw new Stop({ step, problem, remedy, decidedBy: rows.map(decisionOf) })
+}
+
+/** Collects the steps of one walk, and compares what each plane has of what decided them. */
+export function createWalk(sources: Sources) {
+  const steps: Step[] = []
+
+  const find = (plane: PlaneSight | undefined, text: string): Row | undefined =>
+    plane?.rows.find((row) => keyText(row.key) === text)
+
+  /** The owner of a row, and what a zone that it travels to has of it, agree. */
+  function compare(step: StepName, row: Row, zone: string): string {
+    const text = keyText(row.key)
+    const { origin } = row.key
+    const owner = origin === 'global' ? sources.global : sources.zones.get(origin)
+    if (origin === zone) return ''
+    if (!owner) return `${called(row)}: ${origin} was not asked`
+    const own = find(owner, text)
+    const its = `zone ${zone} has ${called(row)} of revision ${row.stamp.originRevision}`
+    const status = 'look at `zonemesh status`: the zone is behind, holds a commit, or is cut off'
+    if (!own) stop(step, `${its}, ${origin} has none`, status, [row])
+    if (isNewer(own.stamp, row.stamp))
+      stop(step, `${its}, ${origin} has revision ${own.stamp.originRevision}`, status, [row])
+    return ''
+  }
+
+  /** What the proxy runs under a name is what the zone compiled. */
+  function compareRunning(
+    step: StepName,
+    proxy: string,
+    typeUrl: TypeUrl,
+    resource: { readonly name: string; readonly version: string } | undefined,
+    rows: readonly Row[],
+  ): string {
+    const sight = sources.proxies.get(proxy)
+    if (sources.offline) return ''
+    if (!sight) return `${proxy}: its Envoy was not asked`
+    if (!resource) return ''
+    const runs = sight.accepted.get(typeUrl)?.get(resource.name)
+    if (runs === resource.version) return ''
+    const what = runs === undefined ? 'does not have it' : 'runs another version of it'
+    return stop(
+      step,
+      `the zone compiled ${resource.name} and the Envoy of ${proxy} ${what}`,
+      sight.connected
+        ? 'its Envoy has refused it or not answered yet: `zonemesh status` names what was refused, the log of the proxy says why'
+        : 'the proxy has no stream to its zone: look at its log, its token and the way to the zone',
+      rows,
+    )
+  }
+
+  return {
+    steps,
+    compareRunning,
+    /** A step is as it has to be; `rows` decided it, as `zone` sees them. */
+    pass(step: StepName, text: string, zone: string, rows: readonly Row[], more: readonly string[] = []): void {
+      const notes = [...rows.map((row) => compare(step, row, zone)), ...more]
+      steps.push({
+        step,
+        text,
+        decidedBy: rows.map(decisionOf),
+        agreement: [...new Set(notes)].filter((note) => note !== ''),
+      })
+    },
+  }
+}
+export type Walk = ReturnType<typeof createWalk>

@@ -1,0 +1,196 @@
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { ClusterModel, EndpointModel } from '../compile/model.ts'
+import { sniOf } from '../edge/sni.ts'
+import { typeUrls } from '../emit/table.ts'
+import { serviceTag, type Tags } from '../kinds/common.ts'
+import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
+import type { AvailableServiceSpec } from '../kinds/internal.ts'
+import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
+import { isEnabled, type ZoneSpec } from '../kinds/zone.ts'
+import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
+import type { CompiledZone } from './compiled-zone.ts'
+import { tagsOf } from './gateway.ts'
+import { called, stop, type Walk } from './walk.ts'
+
+/** Where a request goes on: what the route names, and where that was found. */
+export interface Way {
+  readonly mesh: string
+  readonly tags: Tags
+  readonly cluster: ClusterModel
+  readonly endpoints: readonly EndpointModel[]
+}
+
+/** The instances behind a destination. Stops with the reason where there are none. */
+export function findEndpoints(
+  walk: Walk,
+  zone: CompiledZone,
+  proxy: Row,
+  cluster: ClusterModel,
+  tags: Tags,
+  routes: readonly Row[],
+): Way {
+  const { mesh } = proxy.key
+  const { model, table } = zone.look(proxy)
+  const endpoints = model?.assignments.find((one) => one.cluster === cluster.name)?.endpoints ?? []
+  if (endpoints.length === 0) nobody(zone, mesh, tags, routes)
+  const text = keyText(proxy.key)
+  const running = [typeUrls.cluster, typeUrls.assignment].map((type) =>
+    walk.compareRunning('endpoints', text, type, table?.resources.get(type)?.get(cluster.name), routes),
+  )
+  const where = endpoints.map((one) => `${one.address}:${one.port} in ${one.zone} (weight ${one.weight})`)
+  walk.pass(
+    'endpoints',
+    `${tags[serviceTag]} is at ${where.join(', ')}`,
+    zone.name,
+    offersOf(zone, mesh, tags),
+    running,
+  )
+  return { mesh, tags, cluster, endpoints }
+}
+
+const fits = (wanted: Tags, tags: Tags): boolean => Object.entries(wanted).every(([key, value]) => tags[key] === value)
+
+/** The announcements of other zones that have these tags. */
+const offersOf = (zone: CompiledZone, mesh: string, wanted: Tags): readonly Row[] =>
+  zone
+    .rows('AvailableService')
+    .filter((row) => row.key.mesh === mesh && row.key.origin !== zone.name)
+    .filter((row) => fits(wanted, (row.spec as AvailableServiceSpec).tags)) // its zone writes it itself
+
+function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly Row[]): never {
+  const service = wanted[serviceTag] ?? ''
+  const own = zone
+    .rows('Dataplane')
+    .filter((row) => row.key.mesh === mesh && row.key.origin === zone.name)
+    .flatMap((row) =>
+      ((row.spec as DataplaneSpec).networking?.inbound ?? [])
+        .filter((one) => one.tags?.[serviceTag] === service)
+        .map((one) => ({ row, tags: { 'kuma.io/zone': zone.name, ...one.tags }, ready: isReady(one) })),
+    )
+  const far = offersOf(zone, mesh, { [serviceTag]: service })
+  const offered = [...own.map(({ tags }) => tags), ...far.map((row) => (row.spec as AvailableServiceSpec).tags)]
+  if (offered.length === 0)
+    stop(
+      'endpoints',
+      `no zone has an instance of ${service}: the answer is 503`,
+      `start a Dataplane with an inbound of ${serviceTag}=${service} in mesh ${mesh}, or correct the name in the route`,
+      routes,
+    )
+  if (!offered.some((tags) => fits(wanted, tags)))
+    stop(
+      'endpoints',
+      `${service} has no instance with ${tagsOf(wanted)}: the answer is 503`,
+      `its instances have: ${offered.map(tagsOf).join('; ')}`,
+      routes,
+    )
+  const unready = own.find(({ tags, ready }) => !ready && fits(wanted, tags))
+  const fitting = far.filter((row) => fits(wanted, (row.spec as AvailableServiceSpec).tags))
+  if (fitting.length === 0 && unready)
+    stop(
+      'endpoints',
+      `${called(unready.row)} says that ${service} is not ready`,
+      'look at the service behind it: its state comes from its probe',
+      [unready.row],
+    )
+  const meshRow = zone.rows('Mesh').find((row) => row.key.name === mesh)
+  if (!meshRow || !enabledBackend(meshRow.spec as MeshSpec))
+    stop(
+      'endpoints',
+      `${service} runs in another zone, and mesh ${mesh} has no mutual TLS: the way between zones is told by the names in it`,
+      'give the mesh mtls.backends and mtls.enabledBackend',
+      meshRow ? [meshRow] : [],
+    )
+  for (const row of fitting) noWayInto(zone, row, service)
+  stop('endpoints', `no instance of ${service} can be reached`, 'look at `zonemesh status`', routes)
+}
+
+function noWayInto(zone: CompiledZone, offer: Row, service: string): void {
+  const far = offer.key.origin
+  const zoneRow = zone.rows('Zone').find((row) => row.key.name === far)
+  if (zoneRow && !isEnabled(zoneRow.spec as ZoneSpec))
+    stop('endpoints', `${service} runs in zone ${far}, which is disabled`, `set enabled: true on Zone ${far}`, [
+      zoneRow,
+    ])
+  const ingresses = zone.rows('ZoneIngress').filter((row) => row.key.origin === far)
+  if (ingresses.length === 0)
+    stop(
+      'ingress',
+      `${service} runs in zone ${far}, which has no ZoneIngress`,
+      `start one there: zonemesh dataplane --proxy-type ingress`,
+      [offer],
+    )
+  const silent = ingresses.filter((row) => {
+    const { advertisedAddress, advertisedPort } = (row.spec as ZoneIngressSpec).networking ?? {}
+    return !advertisedAddress || !advertisedPort
+  })
+  if (silent.length === ingresses.length)
+    stop(
+      'ingress',
+      `${service} runs in zone ${far}, and no ZoneIngress there says where it is reached`,
+      'set networking.advertisedAddress and networking.advertisedPort of the ZoneIngress',
+      silent,
+    )
+}
+
+/** Through the ingress of another zone: what it does with the name in the TLS of the client. Returns the instances there. */
+export function crossOver(
+  walk: Walk,
+  here: CompiledZone,
+  there: CompiledZone,
+  way: Way,
+  endpoint: EndpointModel,
+): readonly EndpointModel[] {
+  const sni = sniOf(way.mesh, way.tags)
+  const ingresses = there
+    .rows('ZoneIngress')
+    .filter((row) => row.key.origin === there.name)
+    .filter((row) => {
+      const { advertisedAddress, advertisedPort } = (row.spec as ZoneIngressSpec).networking ?? {}
+      return advertisedAddress === endpoint.address && advertisedPort === endpoint.port
+    })
+  const [ingress] = ingresses
+  if (!ingress)
+    stop(
+      'ingress',
+      `zone ${here.name} goes to ${endpoint.address}:${endpoint.port}, where zone ${there.name} has no ingress`,
+      'the zone that asks is behind: look at `zonemesh status`',
+    )
+  const { model, table } = there.look(ingress)
+  const listener = model?.listeners[0]
+  const chain = listener?.chains.find((one) =>
+    one.match?.serverNames?.some((name) => name.toLowerCase() === sni.toLowerCase()),
+  )
+  if (!listener || !chain || chain.content.type !== 'tcp')
+    stop(
+      'ingress',
+      `${called(ingress)} of zone ${there.name} leads nobody who asks for ${sni}`,
+      `zone ${there.name} has no ready instance with these tags, or does not know the route yet: look at \`zonemesh status\``,
+      [ingress],
+    )
+  const { cluster, subset = {} } = chain.content
+  const instances = (model?.assignments.find((one) => one.cluster === cluster)?.endpoints ?? []).filter((one) =>
+    fits(subset, one.tags),
+  )
+  if (instances.length === 0)
+    stop(
+      'ingress',
+      `${called(ingress)} of zone ${there.name} has no instance for ${sni}`,
+      'look at the instances there: they are gone or not ready',
+      [ingress],
+    )
+  const running = walk.compareRunning(
+    'ingress',
+    keyText(ingress.key),
+    typeUrls.listener,
+    table?.resources.get(typeUrls.listener)?.get(listener.name),
+    [ingress],
+  )
+  walk.pass(
+    'ingress',
+    `${called(ingress)} of zone ${there.name} at ${endpoint.address}:${endpoint.port} leads ${sni} to ${instances.map((one) => `${one.address}:${one.port}`).join(', ')}`,
+    here.name,
+    [ingress],
+    [running],
+  )
+  return instances
+}

@@ -1,0 +1,26 @@
+import { kindsInSight } from '@zonemesh/core/explain/sources.ts'
+import { requireAdmin } from './identity.ts'
+import type { ApiPlane } from './plane.ts'
+import type { Router } from './server.ts'
+
+/**
+ * `GET /_sight`: the rows that something is compiled from, those that say what was left out, and of a zone what its proxies have
+ * accepted. It is what an explanation is made of; no row in it has key material.
+ */
+export function registerSight(route: Router, plane: ApiPlane): void {
+  route('GET', '/_sight', async ({ user }) => {
+    requireAdmin(user, 'read what a plane has')
+    const { revision } = await plane.store.mark()
+    const rows = (await Promise.all(kindsInSight.map((kind) => plane.store.scan({ kind }, { at: revision })))).flat()
+    return {
+      status: 200,
+      body: {
+        name: plane.origin,
+        role: plane.role,
+        revision,
+        rows: rows.map(({ key, stamp, labels, spec }) => ({ key: { ...key }, stamp: { ...stamp }, labels, spec })),
+        proxies: plane.proxySights?.() ?? {},
+      },
+    }
+  })
+}
