@@ -241,10 +241,10 @@ test('R16 a receipt names each zone that is still away', async () => {
 })
 
 test('R17 a warning tells what is stored but not served yet', async () => {
-  const tcp = { ...gateway('tcp-edge'), conf: { listeners: [{ port: 9000, protocol: 'TCP' }] } }
-  const answer = await call('PUT', '/meshes/default/meshgateways/tcp-edge', tcp)
-  expect(answer.json.warnings).toEqual([expect.stringMatching(/^conf\.listeners\[0\]\.protocol: TCP/)])
-  expect((await call('GET', '/_status')).json.unserved).toContainEqual(expect.objectContaining({ name: 'tcp-edge' }))
+  const wide = { ...gateway('wide-edge'), conf: { listeners: [{ port: 9000, protocol: 'HTTP', crossMesh: true }] } }
+  const answer = await call('PUT', '/meshes/default/meshgateways/wide-edge', wide)
+  expect(answer.json.warnings).toEqual([expect.stringMatching(/^conf\.listeners\[0\]\.crossMesh: not served/)])
+  expect((await call('GET', '/_status')).json.unserved).toContainEqual(expect.objectContaining({ name: 'wide-edge' }))
 })
 
 test('R18 a mesh with builtin mutual TLS gets its root; its backend cannot be swapped while it is on', async () => {
