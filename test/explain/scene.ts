@@ -1,5 +1,6 @@
 import { compileZone } from '@zonemesh/core/explain/compiled-zone.ts'
 import type { ProxySight, Sources } from '@zonemesh/core/explain/sources.ts'
+import { trusts } from '@zonemesh/plane/authority/trust.ts'
 import {
   createRoot,
   generateKeys,
@@ -166,6 +167,7 @@ export function sourcesOf(rows: readonly Row[]): Sources {
     zones: new Map(['east', 'west'].map((zone) => [zone, sight(zone)])),
     proxies: new Map(),
     offline: false,
+    trusts,
   }
   const proxies = new Map<string, ProxySight>()
   for (const zone of base.zones.values()) {

@@ -4,7 +4,8 @@ import type { Sources } from '@zonemesh/core/explain/sources.ts'
 import { zoneLabel, zoneTag } from '@zonemesh/core/kinds/common.ts'
 import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
 import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'
-import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { trusts } from '@zonemesh/plane/authority/trust.ts'
+import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change } from '@zonemesh/shared/store/store.ts'
 import { CommandError } from '../command.ts'
 import { readDocuments } from '../documents.ts'
@@ -45,6 +46,7 @@ export async function sourcesFromFiles(
     zones: new Map(zones.map((zone) => [zone, sight(zone)])),
     proxies: new Map(),
     offline: true,
+    trusts,
   }
 }
 
@@ -71,6 +73,3 @@ function announced(zone: string, rows: readonly Row[]): Row[] {
 
 const reasonOf = ({ detail, violations }: Refusal): string =>
   violations.length === 0 ? detail : violations.map(({ field, reason }) => `${field}: ${reason}`).join('; ')
-
-/** For messages: where a row of files is. */
-export const keysOf = (rows: readonly Row[]): readonly string[] => rows.map(({ key }) => keyText(key))

@@ -1,5 +1,6 @@
 import type { ProxyFacts, TypeUrl } from '@zonemesh/core/emit/table.ts'
 import type { PlaneSight, ProxySight, Sources } from '@zonemesh/core/explain/sources.ts'
+import { trusts } from '@zonemesh/plane/authority/trust.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Client } from '../client.ts'
 import { CommandError } from '../command.ts'
@@ -45,6 +46,7 @@ export async function sourcesFromPlanes(clients: readonly Client[], note: (line:
       zones.flatMap(({ proxies }) => Object.entries(proxies).map(([key, one]) => [key, proxySight(one)])),
     ),
     offline: false,
+    trusts,
   }
 }
 

@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { AuthorityCertificateSpec, GatewayCertificateSpec } from '../kinds/internal.ts'
 import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
@@ -107,7 +106,7 @@ export function checkMeshCertificates(
       [mine, theirs, here.zone, there.zone],
       [theirs, mine, there.zone, here.zone],
     ] as const) {
-      if (!trusts(one.roots, other.certificate))
+      if (!sources.trusts(one.roots, other.certificate))
         stop(
           'certificate',
           `zone ${zone.name} does not trust the authority of zone ${otherZone.name} in mesh ${mesh}`,
@@ -128,15 +127,3 @@ const authorityOf = (zone: CompiledZone, mesh: string): Row | undefined =>
   zone
     .rows('AuthorityCertificate')
     .find((row) => row.key.mesh === mesh && (row.spec as AuthorityCertificateSpec).zone === zone.name)
-
-/** Whether one of the roots has signed the first certificate of a chain, or is it. */
-function trusts(roots: string, chain: string): boolean {
-  const leaf = new X509Certificate(chain)
-  return pems(roots).some((pem) => {
-    const root = new X509Certificate(pem)
-    return leaf.fingerprint256 === root.fingerprint256 || (leaf.checkIssued(root) && leaf.verify(root.publicKey))
-  })
-}
-
-const pems = (text: string): readonly string[] =>
-  text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []

@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js'
 import type { HeaderMatch, QueryMatch, RouteModel, VirtualHostModel } from '../compile/model.ts'
-import { hostnameContains } from '../match/hostnames.ts'
+import { hostnameContains, specificity } from '../match/hostnames.ts'
 import type { Request } from './request.ts'
 
 /** The virtual host that Envoy takes: an exact name before the longest wildcard before any. */
@@ -8,11 +8,11 @@ export function hostFor(hosts: readonly VirtualHostModel[], name: string): Virtu
   const lower = name.toLowerCase()
   return hosts
     .filter(({ domains }) => domains.some((domain) => hostnameContains(domain, lower)))
-    .sort((a, b) => rank(b) - rank(a))[0]
+    .sort((a, b) => specificity(nameOf(b)) - specificity(nameOf(a)))[0]
 }
 
-const rank = ({ domains: [domain = '*'] }: VirtualHostModel): number =>
-  domain === '*' ? 0 : domain.startsWith('*') ? domain.length : 1_000 + domain.length
+/** The one domain that our virtual hosts have. */
+export const nameOf = ({ domains: [domain = '*'] }: VirtualHostModel): string => domain
 
 /** The first route that matches, as Envoy looks for it; the rest of the criteria that a request fails otherwise. */
 export const firstRoute = (routes: readonly RouteModel[], request: Request): RouteModel | undefined =>

@@ -7,7 +7,7 @@ import { displayName } from '../gateway/select.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
 import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
 import { type GatewayListener, listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
-import { hostnameContains } from '../match/hostnames.ts'
+import { hostnameContains, specificity } from '../match/hostnames.ts'
 import { bestMatch, compareRank } from '../match/tags.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import type { Request } from './request.ts'
@@ -145,7 +145,3 @@ function findListener(walk: Walk, zone: CompiledZone, proxy: Row, gateway: Row, 
   )
   return { listener, said, listenerTags: { ...own, ...spec.tags, ...said.tags } }
 }
-
-/** Exact names before wildcards, longer before shorter, any host last. */
-export const specificity = (hostname: string): number =>
-  hostname === '*' ? 0 : hostname.startsWith('*') ? hostname.length : 1_000 + hostname.length

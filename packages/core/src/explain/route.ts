@@ -1,13 +1,13 @@
-import { keyText, parseKeyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { RouteTableModel } from '../compile/model.ts'
 import { typeUrls } from '../emit/table.ts'
 import { type WeightedBackend, weightBackends } from '../gateway/backends.ts'
 import { matchesOf } from '../gateway/rules.ts'
 import type { MeshGatewayRouteSpec } from '../kinds/mesh-gateway-route.ts'
-import { hostnameContains, hostnamesMatch } from '../match/hostnames.ts'
+import { hostnameContains, hostnamesMatch, specificity } from '../match/hostnames.ts'
 import { selects } from '../match/tags.ts'
 import type { CompiledZone } from './compiled-zone.ts'
-import { failures, firstRoute, hostFor } from './first-route.ts'
+import { failures, firstRoute, hostFor, nameOf } from './first-route.ts'
 import { type Entrance, tagsOf } from './gateway.ts'
 import type { Request } from './request.ts'
 import { called, stop, type Walk } from './walk.ts'
@@ -63,7 +63,7 @@ function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: R
     .map(({ content }) => (content.type === 'http' && 'rds' in content.routes ? content.routes.rds : ''))
     .flatMap((name) => model?.routeTables.find((one) => one.name === name) ?? [])
     .flatMap((one) => hostOf(one, request))
-  const host = found.sort((a, b) => b.rank - a.rank)[0]
+  const host = found.sort((a, b) => specificity(nameOf(b.host)) - specificity(nameOf(a.host)))[0]
   const route = host && firstRoute(host.host.routes, request)
   const source = route && zone.sourceOf(route)
   const row = source && zone.rows('MeshGatewayRoute').find(({ key }) => keyText(key) === source.key)
@@ -91,8 +91,7 @@ function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: R
 function hostOf(table: RouteTableModel, request: Request) {
   const host = hostFor(table.hosts, request.host)
   if (!host) return []
-  const domain = host.domains[0] ?? '*'
-  return [{ table, host, rank: domain === '*' ? 0 : domain.startsWith('*') ? domain.length : 1_000 + domain.length }]
+  return [{ table, host }]
 }
 
 interface Near {
@@ -188,6 +187,3 @@ export const quarantineOf = (zone: CompiledZone, text: string): string | undefin
     // The zone writes these rows itself.
     .map(({ spec }) => spec as { readonly source?: string; readonly reason?: string })
     .find(({ source }) => source !== undefined && (source === text || source.startsWith(`${text}/`)))?.reason
-
-/** The origin of a row by its key text. */
-export const originOf = (text: string): string => parseKeyText(text).origin

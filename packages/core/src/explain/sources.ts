@@ -47,6 +47,8 @@ export interface Sources {
   readonly zones: ReadonlyMap<string, PlaneSight>
   /** By the key text of its Dataplane or ZoneIngress. */
   readonly proxies: ReadonlyMap<string, ProxySight>
+  /** Whether one of these authorities (PEM) has signed the first certificate of a chain (PEM), or is it. */
+  trusts(roots: string, chain: string): boolean
   /** What files would do: there are no Envoys, and nobody has certificates. */
   readonly offline: boolean
 }

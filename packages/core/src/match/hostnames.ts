@@ -9,5 +9,9 @@ export function hostnameContains(outer: string, inner: string): boolean {
 /** True if the two have a host in common. */
 export const hostnamesMatch = (a: string, b: string): boolean => hostnameContains(a, b) || hostnameContains(b, a)
 
+/** Exact names before wildcards, longer before shorter, any host last: of two that contain a host, the greater has it. */
+export const specificity = (hostname: string): number =>
+  hostname === '*' ? 0 : hostname.startsWith('*') ? hostname.length : 1_000 + hostname.length
+
 /** Order of virtual hosts: descending, so that `*` is last. Envoy does not care; people who compare do. */
 export const compareHostnames = (a: string, b: string): number => byCodeUnit(b, a)
