@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest'
+import { planHosts } from '../../src/gateway/hosts.ts'
+
+type Bound = Readonly<Record<string, readonly string[]>>
+
+/** Host → its groups of routes. `bound`: by listener, or one set of routes for all of them. */
+function planned(listeners: readonly string[], bound: Readonly<Record<string, Bound>> | Bound) {
+  const plans = planHosts(
+    listeners.map((hostname) => ({ hostname, tagsText: `tags of ${hostname}` })),
+    ({ hostname }) => {
+      const own = bound[hostname]
+      const routes = own && !Array.isArray(own) ? own : bound
+      return Object.entries(routes).flatMap(([key, hostnames]) =>
+        Array.isArray(hostnames) ? [{ key, hostnames }] : [],
+      )
+    },
+  )
+  return Object.fromEntries(
+    [...plans].map(([host, { groups }]) => [host, groups.map((group) => group.join()).join(' > ')]),
+  )
+}
+
+test.each<[string, readonly string[], Readonly<Record<string, Bound>> | Bound, Readonly<Record<string, string>>]>([
+  ['no routes', ['*', 'a.x'], {}, { '*': '', 'a.x': '' }],
+  [
+    'a route without hostnames, everywhere and last',
+    ['*'],
+    { any: [], named: ['a.x'] },
+    { '*': 'any', 'a.x': 'named > any' },
+  ],
+  ['* says the same', ['*'], { any: ['*'], named: ['a.x'] }, { '*': 'any', 'a.x': 'named > any' }],
+  [
+    'the more specific first',
+    ['*'],
+    { z: ['a.b.x'], y: ['*.b.x'], w: ['*.x'], v: [] },
+    { '*': 'v', '*.x': 'w > v', '*.b.x': 'y > w > v', 'a.b.x': 'z > y > w > v' },
+  ],
+  [
+    'a route is in one group',
+    ['*'],
+    { both: ['*.x', 'a.x'], other: ['a.x'] },
+    { '*': '', '*.x': 'both', 'a.x': 'both,other' },
+  ],
+  ['the same hostname of several routes', ['*'], { b: ['a.x'], a: ['a.x'] }, { '*': '', 'a.x': 'a,b' }],
+  ['a narrow route on a wide listener', ['*.x'], { a: ['a.x'] }, { '*.x': '', 'a.x': 'a' }],
+  ['a wide route on a narrow listener', ['a.x'], { a: ['*.x'], b: [], c: ['*'] }, { 'a.x': 'a > b,c' }],
+  ['nothing in common', ['a.x'], { a: ['b.x'], b: ['*.a.x'], c: ['x'] }, { 'a.x': '' }],
+  [
+    'a wildcard is no plain suffix, and not its own parent',
+    ['*.x'],
+    { a: ['telex'], b: ['x'], c: ['a.x'] },
+    { '*.x': '', 'a.x': 'c' },
+  ],
+  [
+    'a host belongs to the most specific listener, also without a route there',
+    ['*', '*.x', 'a.x'],
+    { '*': { far: ['a.x', 'b.x', 'c.y'] }, '*.x': { near: ['a.x', 'd.x'] }, 'a.x': {} },
+    { '*': '', 'c.y': 'far', '*.x': '', 'd.x': 'near', 'a.x': '' },
+  ],
+  [
+    'a wildcard of a wide listener stops at a narrow one',
+    ['*', '*.b.x'],
+    { '*': { wide: ['*.x'], any: [] }, '*.b.x': { own: [] } },
+    { '*': 'any', '*.x': 'wide > any', '*.b.x': 'own' },
+  ],
+])('R-G9 hosts of a port: %s', (_title, listeners, bound, expected) => {
+  expect(planned(listeners, bound)).toEqual(expected)
+})
