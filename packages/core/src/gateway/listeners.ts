@@ -34,6 +34,17 @@ interface Chain {
   readonly contributions: readonly Contribution[]
 }
 
+const nothing = { certificates: [], tables: [], destinations: [], contributions: [] }
+
+/** Where a chain stands: its port, among the others of its gateway. */
+interface Place {
+  readonly gateway: string
+  readonly mesh: string
+  readonly port: GatewayPort
+  readonly ports: readonly GatewayPort[]
+  readonly statPrefix: string
+}
+
 /**
  * The filter chains of a gateway's ports: HTTP and TCP have one, HTTPS and TLS one for each hostname. A chain that cannot
  * be made, or that Envoy refused, is left out alone and named as a problem of its gateway.
@@ -45,7 +56,8 @@ export function createGatewayListeners(
   certificates: GatewayCertificates,
   exclusions: Exclusions,
 ) {
-  function tcpChain(gateway: string, mesh: string, port: GatewayPort, hosts: readonly PortHost[], statPrefix: string) {
+  /** What a chain does with connections that go where TCP routes lead. */
+  function tcpContent({ gateway, mesh, port, statPrefix }: Place, hosts: readonly PortHost[]) {
     const { chain, ...rest } = tcp.forwarding(
       mesh,
       hosts.map((host) => host.tagsText),
@@ -55,58 +67,72 @@ export function createGatewayListeners(
     return { ...rest, content: { type: 'close' as const } }
   }
 
-  const chain = units.family(
-    'gateway chain',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string): Chain | undefined => {
-      const found = portOf(selection.ports(gateway, own), port)
-      const host = found?.hosts.find((one) => one.hostname === hostname)
-      if (!found || !host) return undefined
-      const { name, protocol, hosts } = found
-      const statPrefix = statName(parseTags(own)[serviceTag] ?? '')
-      const http = (rds: string) => ({
-        type: 'http' as const,
-        statPrefix,
-        routes: { rds },
-        role: 'gateway' as const,
-        streamIdleMs: defaultTimeouts.gateway.streamIdleMs,
-      })
-      const nothing = { certificates: [], tables: [], destinations: [], contributions: [] }
-      if (protocol === 'HTTP') return { ...nothing, model: { content: http(`${name}:*`) }, tables: [''] }
-      if (protocol === 'TCP') {
-        const { content, ...rest } = tcpChain(gateway, mesh, found, hosts, statPrefix)
-        return { ...nothing, ...rest, model: { content } }
-      }
+  const httpContent = (rds: string, statPrefix: string) => ({
+    type: 'http' as const,
+    statPrefix,
+    routes: { rds },
+    role: 'gateway' as const,
+    streamIdleMs: defaultTimeouts.gateway.streamIdleMs,
+  })
 
-      const source = `${gateway}/${protocol}:${port}:${hostname}`
-      const title = titleOf(found, host)
-      const isAlone = hosts.length === 1
-      if (!isAlone && exclusions.has(source, hashOf(host))) {
-        throw new Error(`${title}: left out: Envoy refused the listener with it`)
-      }
-      const label = labelOf(selection.ports(gateway, own), found, host)
-      const shown =
-        host.tls === 'terminate' ? certificates({ mesh, certificates: host.certificates, title, source, label }) : []
-      const match = { transport: 'tls' as const, ...(hostname === '*' ? {} : { serverNames: [hostname] }) }
-      const alpn = protocol === 'HTTPS' ? ['h2', 'http/1.1'] : []
-      const tls = host.tls === 'terminate' ? { tls: { certificates: shown.map((one) => one.name), alpn } } : {}
-      // Of a listener with one chain Envoy keeps what it had before; there is nothing to be gained by leaving it out.
-      const blamed: readonly Contribution[] = isAlone ? [] : [[source, hashOf(host)]]
-      if (protocol === 'HTTPS') {
-        return {
-          ...nothing,
-          model: { match, ...tls, content: http(`${name}:${hostname}`) },
-          certificates: shown,
-          tables: [hostname],
-          contributions: blamed,
-        }
-      }
-      const { content, contributions, destinations } = tcpChain(gateway, mesh, found, [host], statPrefix)
+  /** The chain of one hostname, by what the client says of it in its hello. Throws if it cannot be made. */
+  function tlsChain(place: Place, host: PortHost): Chain {
+    const { gateway, mesh, port, ports, statPrefix } = place
+    const { hostname } = host
+    const title = titleOf(port, host)
+    const source = `${gateway}/${port.protocol}:${port.port}:${hostname}`
+    // Of a listener with one chain Envoy keeps what it had before; there is nothing to be gained by leaving it out.
+    const blamed: readonly Contribution[] = port.hosts.length > 1 ? [[source, hashOf(host)]] : []
+    if (blamed.some(([, hash]) => exclusions.has(source, hash))) {
+      throw new Error(`${title}: left out: Envoy refused the listener with it`)
+    }
+    const shown =
+      host.tls === 'terminate'
+        ? certificates({ mesh, certificates: host.certificates, title, source, label: labelOf(ports, port, host) })
+        : []
+    const alpn = port.protocol === 'HTTPS' ? ['h2', 'http/1.1'] : []
+    const model = {
+      match: { transport: 'tls' as const, ...(hostname === '*' ? {} : { serverNames: [hostname] }) },
+      ...(shown.length > 0 ? { tls: { certificates: shown.map((one) => one.name), alpn } } : {}),
+    }
+    if (port.protocol === 'HTTPS') {
+      const content = httpContent(`${port.name}:${hostname}`, statPrefix)
       return {
         ...nothing,
-        model: { match, ...tls, content },
+        model: { ...model, content },
         certificates: shown,
-        destinations,
-        contributions: [...blamed, ...contributions],
+        tables: [hostname],
+        contributions: blamed,
+      }
+    }
+    const { content, contributions, destinations } = tcpContent(place, [host])
+    return {
+      ...nothing,
+      model: { ...model, content },
+      certificates: shown,
+      destinations,
+      contributions: [...blamed, ...contributions],
+    }
+  }
+
+  const chain = units.family(
+    'gateway chain',
+    (mesh: string, gateway: string, own: string, number: string, hostname: string): Chain | undefined => {
+      const ports = selection.ports(gateway, own)
+      const port = portOf(ports, number)
+      const host = port?.hosts.find((one) => one.hostname === hostname)
+      if (!port || !host) return undefined
+      const place = { gateway, mesh, port, ports, statPrefix: statName(parseTags(own)[serviceTag] ?? '') }
+      switch (port.protocol) {
+        case 'HTTP':
+          return { ...nothing, model: { content: httpContent(`${port.name}:*`, place.statPrefix) }, tables: [''] }
+        case 'TCP': {
+          const { content, ...rest } = tcpContent(place, port.hosts)
+          return { ...nothing, ...rest, model: { content } }
+        }
+        case 'HTTPS':
+        case 'TLS':
+          return tlsChain(place, host)
       }
     },
   )
