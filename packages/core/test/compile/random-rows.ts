@@ -95,6 +95,16 @@ const tcpRoute = fc
     },
   }))
 
+const filters = service.chain((name) =>
+  fc.constantFrom<object[]>(
+    [],
+    [{ rewrite: { replaceFull: '/new' } }],
+    [{ rewrite: { replacePrefixMatch: '/new' } }, { rewrite: { hostToBackendHostname: true } }],
+    [{ requestHeader: { set: [{ name: 'x-a', value: '1' }] } }, { responseHeader: { remove: ['x-b'] } }],
+    [{ mirror: { percentage: 12.5, backend: { destination: { 'kuma.io/service': name, version: 'v1' } } } }],
+  ),
+)
+
 const route = fc
   .tuple(
     index,
@@ -104,16 +114,24 @@ const route = fc
     fc.constantFrom<Record<string, string>>({}, { port: '80' }, { port: '81' }),
     fc.constantFrom('PREFIX', 'EXACT', 'REGEX'),
     version,
+    fc.tuple(fc.constantFrom(undefined, 'https'), filters),
   )
-  .map(([at, path, services, hostnames, selector, match, tags]) => ({
+  .map(([at, path, services, hostnames, selector, match, tags, [scheme, filtered]]) => ({
     key: global('MeshGatewayRoute', `route-${at}`),
     spec: httpRoute(
       [
         {
           matches: [{ path: { match, value: path } }],
+          filters: filtered,
           backends: services.map((name) => ({ destination: { 'kuma.io/service': name, ...tags } })),
         },
         prefixRule('/both', ...services),
+        {
+          matches: [{ path: { match: 'PREFIX', value: `${path}/away` } }],
+          filters: [
+            { redirect: { statusCode: 302, ...(scheme ? { scheme } : {}), path: { replacePrefixMatch: '/' } } },
+          ],
+        },
       ],
       { hostnames },
       selector,
