@@ -22,21 +22,21 @@ const commands = new Set(
 const header = "[\\w!#$&'*+.^`|~:-]+"
 const part = new RegExp(
   `%%|%([A-Z0-9_]+)%|%(?:REQ|RESP)\\(${header}(?:\\?${header})?\\)(?::\\d{1,5})?%|%START_TIME\\([^()]{1,100}\\)%|[^%]+`,
-  'y',
+  'g',
 )
 
 /** What is wrong with the value of a header that is set or added; undefined of one that Envoy writes. */
 export function headerValueFault(value: string): string | undefined {
   if (hasControl(value)) return 'must not have control characters'
   if (Buffer.byteLength(value) > headerBytesMax) return `must have at most ${headerBytesMax} bytes`
-  for (let at = 0; at < value.length; ) {
-    part.lastIndex = at
-    const [text, command] = part.exec(value) ?? []
-    if (text === undefined || (command !== undefined && !commands.has(command)))
-      return `has a "%" at ${at} that begins none of the commands that can be used; write "%%" for the sign itself`
-    at += text.length
+  let end = 0
+  for (const { 0: text, 1: command, index } of value.matchAll(part)) {
+    if (index > end || (command !== undefined && !commands.has(command))) break
+    end = index + text.length
   }
-  return undefined
+  return end === value.length
+    ? undefined
+    : `has a "%" at ${end} that begins none of the commands that can be used; write "%%" for the sign itself`
 }
 
 /** What Envoy takes of a name, and of a value. */
