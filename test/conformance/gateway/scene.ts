@@ -46,6 +46,9 @@ export interface Scene extends AsyncDisposable {
   readonly global: Client
   /** The port of a feature's listeners of one letter. */
   portOf(feature: string, at?: string): number
+  /** One more proxy, from its document. */
+  startProxy(zone: ZoneName, proxyType: 'dataplane' | 'ingress', document: JsonObject): Promise<void>
+  readonly zones: Readonly<Record<ZoneName, DemoZone>>
   /** What services have seen of one case. */
   seen(name: string): readonly Seen[]
 }
@@ -123,6 +126,8 @@ async function start(
   })
   return {
     global,
+    zones,
+    startProxy: proxies,
     portOf: (feature, at = 'a') => {
       const port = ports.get(`${feature}/${at}`)
       if (port === undefined) throw new Error(`feature ${feature} has no listener at "${at}"`)

@@ -1,5 +1,5 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import type { ClusterModel, ListenerModel, ProxyModel } from '../compile/model.ts'
+import type { AssignmentModel, ClusterModel, ListenerModel, ProxyModel } from '../compile/model.ts'
 import { isLoopback } from '../edge/addresses.ts'
 import type { Endpoints } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
@@ -14,6 +14,11 @@ import type { Destination, GatewayRoutes } from './routes.ts'
 import type { GatewaySelection } from './select.ts'
 
 const bufferBytes = 32_768
+
+interface Target {
+  readonly cluster: ClusterModel
+  readonly assignment: AssignmentModel
+}
 
 /** Builtin gateways: listeners from the MeshGateway, route tables and clusters from the routes bound to it. */
 export function createGateways(
@@ -48,6 +53,18 @@ export function createGateways(
         ...(meshes.mesh(mesh).mtls === 'none' ? {} : { mtls: { mesh, service, sni: sniOf(mesh, tags) } }),
       }
     },
+  )
+
+  const targetOf = (mesh: string, to: Destination, spoken: string): Target => ({
+    cluster: cluster(to.cluster, mesh, to.tagsText, to.listenerTags, spoken),
+    assignment: endpoints.assignment(to.cluster, mesh, to.tagsText),
+  })
+
+  /** What one host of a route table leads to: a change of a route among thousands looks at the clusters of its hosts only. */
+  const hostTargets = units.family(
+    'host targets',
+    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): readonly Target[] =>
+      routes.destinations(mesh, gateway, own, port, hostname, host).map((to) => targetOf(mesh, to, 'http')),
   )
 
   const listener = units.family(
@@ -92,9 +109,14 @@ export function createGateways(
     const tables = served.flatMap(({ port, plan }) =>
       plan.tables.map((hostname) => [mesh, gateway ?? '', text, port, hostname] as const),
     )
-    const used = clustersOf(
-      tables.flatMap((table) => routes.destinations(...table)),
-      served.flatMap(({ plan }) => plan.destinations),
+    // A cluster that HTTP and TCP listeners with the same tags lead to speaks HTTP: TCP passes through it as it is, while HTTP
+    // needs to know its version.
+    const targets = uniqueBy(
+      [
+        ...tables.flatMap((table) => routes.hosts(...table).flatMap((host) => hostTargets(...table, host))),
+        ...served.flatMap(({ plan }) => plan.destinations.map((to) => targetOf(mesh, to, 'tcp'))),
+      ],
+      ({ cluster: { name } }) => name,
     )
     const certificates = uniqueBy(
       served.flatMap(({ plan }) => plan.certificates),
@@ -102,8 +124,8 @@ export function createGateways(
     )
     const limits = served.filter((one) => one.connectionLimit > 0)
     return {
-      clusters: used.map(({ to, spoken }) => cluster(to.cluster, mesh, to.tagsText, to.listenerTags, spoken)),
-      assignments: used.map(({ to }) => endpoints.assignment(to.cluster, mesh, to.tagsText)),
+      clusters: targets.map((one) => one.cluster),
+      assignments: targets.map((one) => one.assignment),
       listeners: served.map(({ port }) => listener(mesh, gateway ?? '', text, port, own?.address ?? '')),
       routeTables: tables.map((table) => routes.table(...table)),
       ...(service !== '' && meshes.mesh(mesh).mtls !== 'none' ? { identity } : {}),
@@ -119,15 +141,6 @@ export function createGateways(
         : {}),
     }
   })
-}
-
-/**
- * Every cluster once. One that HTTP and TCP listeners with the same tags lead to speaks HTTP: TCP passes through it as it
- * is, while HTTP needs to know its version.
- */
-function clustersOf(http: readonly Destination[], tcp: readonly Destination[]) {
-  const all = [...http.map((to) => ({ to, spoken: 'http' })), ...tcp.map((to) => ({ to, spoken: 'tcp' }))]
-  return uniqueBy(all, ({ to }) => to.cluster)
 }
 
 /** The first of each name. */

@@ -256,12 +256,10 @@ export function createGatewayRoutes(
     },
   )
 
-  const served = units.family(
+  const hosts = units.family(
     'served hosts',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string) => {
-      const hosts = [...plan(mesh, gateway, own, port, hostname).keys()].sort(compareHostnames)
-      return hosts.map((host) => virtualHost(mesh, gateway, own, port, hostname, host))
-    },
+    (mesh: string, gateway: string, own: string, port: string, hostname: string): readonly string[] =>
+      [...plan(mesh, gateway, own, port, hostname).keys()].sort(compareHostnames),
   )
 
   return {
@@ -275,25 +273,29 @@ export function createGatewayRoutes(
     table: units.family(
       'route table',
       (mesh: string, gateway: string, own: string, port: string, hostname: string): RouteTableModel => {
-        const hosts = served(mesh, gateway, own, port, hostname)
+        const served = hosts(mesh, gateway, own, port, hostname).map((host) =>
+          virtualHost(mesh, gateway, own, port, hostname, host),
+        )
         return {
           name: `${portOf(selection.ports(gateway, own), port)?.name ?? ''}:${hostname || '*'}`,
-          hosts: hosts.map((host) => host.model),
+          hosts: served.map((host) => host.model),
           removeTagsHeader: true,
           ignorePort: true,
-          contributions: new Map(hosts.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
+          contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
         }
       },
     ),
-    /** All clusters that such a table leads to, by name. */
-    destinations: units.family(
-      'destinations',
-      (mesh: string, gateway: string, own: string, port: string, hostname: string): readonly Destination[] => {
-        const all = served(mesh, gateway, own, port, hostname).flatMap((host) => host.destinations)
-        const byCluster = new Map(all.map((one) => [one.cluster, one]))
-        return [...byCluster.values()].sort((a, b) => byCodeUnit(a.cluster, b.cluster))
-      },
-    ),
+    /** The hosts of such a table. */
+    hosts,
+    /** The clusters that one host of it leads to. */
+    destinations: (
+      mesh: string,
+      gateway: string,
+      own: string,
+      port: string,
+      hostname: string,
+      host: string,
+    ): readonly Destination[] => virtualHost(mesh, gateway, own, port, hostname, host).destinations,
   }
 }
 export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>

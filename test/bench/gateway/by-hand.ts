@@ -1,0 +1,144 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createRoot, createWorkloadCertificate, lifetime } from '@zonemesh/plane/authority/x509.ts'
+
+const local = '127.0.0.1'
+const typed = (name: string, type: string, config: object = {}) => ({
+  name,
+  typed_config: { '@type': `type.googleapis.com/${type}`, ...config },
+})
+const address = (port: number) => ({ socket_address: { address: local, port_value: port } })
+const cluster = (port: number, more: object = {}) => ({
+  name: 'next',
+  type: 'STATIC',
+  load_assignment: {
+    cluster_name: 'next',
+    endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port) } }] }],
+  },
+  ...more,
+})
+const http = (routes: readonly object[]) =>
+  typed(
+    'envoy.filters.network.http_connection_manager',
+    'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+    {
+      stat_prefix: 'by_hand',
+      route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
+      http_filters: [typed('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router')],
+    },
+  )
+const onward = [{ match: { prefix: '/' }, route: { cluster: 'next' } }]
+const inlined = (text: string) => ({ inline_string: text })
+
+/** An Envoy that runs one static listener; its configuration is what a person would write for this. */
+export async function startByHand(
+  envoy: string,
+  folder: string,
+  name: string,
+  listener: object,
+  clusters: readonly object[],
+) {
+  const file = join(folder, `${name}.json`)
+  writeFileSync(file, JSON.stringify({ static_resources: { listeners: [listener], clusters } }), { mode: 0o600 })
+  const child = spawn(envoy, ['-c', file, '--concurrency', '1', '--use-dynamic-base-id', '--log-level', 'error'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  return {
+    async stop(): Promise<void> {
+      if (child.exitCode !== null) return
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    },
+  }
+}
+type Running = Awaited<ReturnType<typeof startByHand>>
+
+/** A service that is faster than everything before it. */
+export const startService = (envoy: string, folder: string, port: number): Promise<Running> =>
+  startByHand(
+    envoy,
+    folder,
+    'service',
+    {
+      address: address(port),
+      filter_chains: [
+        { filters: [http([{ match: { prefix: '/' }, direct_response: { status: 200, body: inlined('ok') } }])] },
+      ],
+    },
+    [],
+  )
+
+/** Gateway, ingress and sidecar with mutual TLS from end to end, as someone would write them who needs nothing else. */
+export async function startChainByHand(
+  envoy: string,
+  folder: string,
+  ports: { gateway: number; ingress: number; sidecar: number; service: number },
+) {
+  const life = lifetime(Date.now(), 1)
+  const root = await createRoot('by hand', life)
+  const [client, server] = await Promise.all(
+    ['edge', 'service'].map((name) => createWorkloadCertificate(root, [`spiffe://hand/${name}`], life)),
+  )
+  const tls = (one: { certificate: string; key: string } | undefined) => ({
+    tls_certificates: [{ certificate_chain: inlined(one?.certificate ?? ''), private_key: inlined(one?.key ?? '') }],
+    validation_context: { trusted_ca: inlined(root.certificate) },
+  })
+  const upstream = typed(
+    'envoy.transport_sockets.tls',
+    'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+    {
+      sni: 'service',
+      common_tls_context: tls(client),
+    },
+  )
+  const downstream = typed(
+    'envoy.transport_sockets.tls',
+    'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
+    {
+      require_client_certificate: true,
+      common_tls_context: tls(server),
+    },
+  )
+  const inspector = typed(
+    'envoy.filters.listener.tls_inspector',
+    'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
+  )
+  const proxy = typed('envoy.filters.network.tcp_proxy', 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', {
+    stat_prefix: 'by_hand',
+    cluster: 'next',
+  })
+  const running = [
+    await startByHand(
+      envoy,
+      folder,
+      'sidecar',
+      { address: address(ports.sidecar), filter_chains: [{ transport_socket: downstream, filters: [http(onward)] }] },
+      [cluster(ports.service)],
+    ),
+    await startByHand(
+      envoy,
+      folder,
+      'ingress',
+      {
+        address: address(ports.ingress),
+        listener_filters: [inspector],
+        filter_chains: [{ filter_chain_match: { server_names: ['service'] }, filters: [proxy] }],
+      },
+      [cluster(ports.sidecar)],
+    ),
+    await startByHand(
+      envoy,
+      folder,
+      'gateway',
+      { address: address(ports.gateway), filter_chains: [{ filters: [http(onward)] }] },
+      [cluster(ports.ingress, { transport_socket: upstream })],
+    ),
+  ]
+  return {
+    async stop(): Promise<void> {
+      for (const one of running) await one.stop()
+    },
+  }
+}
