@@ -116,6 +116,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     health: [],
     history: [],
     tokens: ['authority'],
+    certificates: ['authority'],
     status: ['authority', 'tokens'],
     api: ['authority', 'tokens', 'history'],
   },

@@ -33,6 +33,10 @@ const keys = (): CoreKeys => ({
     forget: () => {},
     close: () => {},
   },
+  certificates: { verdicts: () => [] },
+  sent: () => {},
+  served: () => {},
+  gone: () => {},
   wake: () => {},
   close: () => {},
 })

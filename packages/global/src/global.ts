@@ -5,6 +5,7 @@ import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { openSealer } from '@zonemesh/plane/authority/seal.ts'
 import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
+import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
 import { createClosers, createReconciler, type Env, openStore, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
@@ -165,7 +166,10 @@ export async function startGlobal(
     followers.push({ kinds: publicTokenKinds, wake: watch.wake })
     const owner = createAuthorityOwner(base)
     const authorities = createReconciler(log, 'the authorities of meshes', () => owner.reconcile())
-    followers.push({ kinds: ['Mesh', 'AuthorityRequest'], wake: authorities.wake })
+    followers.push({ kinds: ['Mesh', 'AuthorityRequest', 'AuthorityUse', 'Secret', 'Zone'], wake: authorities.wake })
+    const certificates = createCertificateKeeper(base)
+    const listeners = createReconciler(log, 'the certificates of listeners', () => certificates.reconcile())
+    followers.push({ kinds: certificateSources, wake: listeners.wake })
     const keysFile = config.dataDir === undefined ? undefined : createKeysFile({ store, clock, log }, config.dataDir)
     const recovery = createReconciler(log, 'the recovery file', async () => keysFile?.reconcile())
     followers.push({ kinds: keptKinds, wake: recovery.wake })
@@ -176,6 +180,7 @@ export async function startGlobal(
     })
     closers.add('renewal', () => renewal[Symbol.dispose]())
     await authorities.wake()
+    await listeners.wake()
 
     const webSocket = createWebSocketDoor()
     const sync = await startSyncServer(

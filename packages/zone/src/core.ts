@@ -1,9 +1,11 @@
 import { hostname } from 'node:os'
 import { createCompiler, type FaultPoint } from '@zonemesh/core/compile/compiler.ts'
+import type { SecretNeed } from '@zonemesh/core/emit/table.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { type Closers, createReconciler, type Env, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
 import { createTokenKeeper, secretKinds } from '@zonemesh/plane/tokens/keeper.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
@@ -12,18 +14,25 @@ import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { Role, ZoneBase } from './base.ts'
 import { createEngine } from './engine/engine.ts'
-import { createProgress } from './engine/progress.ts'
+import { createProgress, type Progress } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
 import { createNameFeeds } from './names/feeds.ts'
 import { createAskers } from './names/resolver.ts'
 import { createQuarantine, type Quarantine } from './quarantine/quarantine.ts'
 import { createRefusals, type Refusals } from './refusals/refusals.ts'
+import { type Certificates, createCertificates } from './secrets/certificates.ts'
 import { createSecrets, type Secrets } from './secrets/secrets.ts'
+import { createAuthorityUse } from './secrets/use.ts'
 import { createProxyStatus } from './status/proxies.ts'
 import { createReporter } from './status/reporter.ts'
 
 /** Rows that the zone's authorities, and what tokens are judged by, are made of. */
-const keyKinds = new Set<string>(['Mesh', 'MeshRoot', 'AuthorityRequest', 'AuthorityCertificate', ...secretKinds])
+const authorityKinds = [
+  ...['Mesh', 'MeshRoot', 'AuthorityRequest', 'AuthorityCertificate', 'AuthorityUse'],
+  ...secretKinds,
+]
+/** Rows that certificates of listeners are made of: where there is no global, from secrets on. */
+const certificateKinds = { zone: ['GatewayCertificate'], standalone: ['GatewayCertificate', ...certificateSources] }
 
 /** What the core stands on. */
 export interface CoreBase extends Env {
@@ -35,31 +44,71 @@ export interface CoreBase extends Env {
 /** Where certificates come from, and what keeps them new. */
 export interface CoreKeys {
   readonly secrets: Secrets
-  /** Rows that authorities or keys of tokens are made of have changed. */
-  wake(): void
+  readonly certificates: Pick<Certificates, 'verdicts'>
+  /** A table was handed to a proxy, and answered; or the proxy has gone. */
+  sent(proxy: string, serial: number, needs: readonly SecretNeed[]): void
+  served(proxy: string, serial: number): void
+  gone(proxy: string): void
+  /** Rows of these kinds, which keys are made of, have changed; all of them, when nothing is named. */
+  wake(kinds?: ReadonlySet<string>): void
   close(): void
 }
 
-/** Keys of this zone, made by Web Crypto. `refresh`: a secret that was asked for is there, or is new. */
-export function createKeys(base: ZoneBase, refresh: () => void): CoreKeys {
-  const { clock, log } = base
+/** What keys ask of the core: to look at secrets again, and to leave out what there is nothing to show for. */
+export interface KeyHooks {
+  /** A secret that was asked for is there, or is new. */
+  refresh(): void
+  leaveOut(source: string, hash: string): void
+  letIn(source: string, hash: string): void
+  /** A listener's certificate is served, or not, as it was not before. */
+  judged(): void
+  silent(): readonly string[]
+}
+
+/** Keys of this zone, made by Web Crypto. */
+export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
+  const { clock, log, role } = base
   const holder = createAuthorityHolder(base)
   const owner = base.role === 'standalone' ? createAuthorityOwner(base) : undefined
   const keeper = base.role === 'standalone' ? createTokenKeeper(base) : undefined
-  const secrets = createSecrets({ holder, clock, log }, refresh)
+  const certificateKeeper = role === 'standalone' ? createCertificateKeeper(base) : undefined
+  const certificates = createCertificates(base, { ...hooks, changed: hooks.refresh })
+  const secrets = createSecrets({ holder, certificates, clock, log }, hooks.refresh)
+  const use = createAuthorityUse({ ...base, holder, secrets, silent: hooks.silent })
   const authorities = createReconciler(log, 'the authorities of meshes', async () => {
     await keeper?.reconcile()
     await owner?.reconcile()
     const changed = await holder.reconcile()
-    for (const mesh of changed) secrets.forget(mesh)
-    if (changed.size > 0) refresh()
+    for (const [mesh, what] of changed) if (what === 'issuer') secrets.forget(mesh)
+    if (changed.size > 0) hooks.refresh()
+    await uses.wake()
+  })
+  const uses = createReconciler(log, 'what is told of authorities', () => use.reconcile(() => void uses.wake()))
+  const listeners = createReconciler(log, 'the certificates of listeners', async () => {
+    await certificateKeeper?.reconcile()
+    await certificates.reconcile()
+    hooks.judged()
   })
   const renewal = repeat(clock, renewalEveryMs, () => authorities.wake())
+  const touches = (kinds: ReadonlySet<string> | undefined, own: readonly string[]): boolean =>
+    kinds === undefined || own.some((kind) => kinds.has(kind))
   return {
     secrets,
-    wake: () => void authorities.wake(),
+    certificates,
+    sent: (proxy, serial, needs) => use.sent(proxy, serial, needs),
+    served(proxy, serial) {
+      if (use.served(proxy, serial)) void uses.wake()
+    },
+    gone(proxy) {
+      if (use.gone(proxy)) void uses.wake()
+    },
+    wake(kinds) {
+      if (touches(kinds, certificateKinds[role])) void listeners.wake()
+      if (touches(kinds, authorityKinds)) void authorities.wake()
+    },
     close() {
       renewal[Symbol.dispose]()
+      use.close()
       secrets.close()
     },
   }
@@ -69,18 +118,39 @@ export function createKeys(base: ZoneBase, refresh: () => void): CoreKeys {
 export async function startCore(
   base: CoreBase,
   closers: Closers,
-  makeKeys: (refresh: () => void) => CoreKeys,
+  makeKeys: (hooks: KeyHooks) => CoreKeys,
   faultPoint?: FaultPoint,
 ) {
   const { clock, log, zone, store } = base
   const status = createProxyStatus({ clock, instanceId: hostname() })
-  const progress = createProgress(clock)
+  const counted = createProgress(clock)
   const names = createNames()
   const askers = createAskers()
   const compiler = createCompiler({ zone, ...(faultPoint ? { faultPoint } : {}) })
   const nameFeeds = createNameFeeds({ names, storeId: store.id, isComplete: () => engine.isComplete() })
-  const keys = makeKeys(() => engine.refresh())
-  const { secrets } = keys
+  const keys: CoreKeys = makeKeys({
+    refresh: () => engine.refresh(),
+    leaveOut: (source, hash) => engine.refresh(compiler.exclude(source, hash)),
+    letIn: (source, hash) => engine.refresh(compiler.readmit(source, hash)),
+    judged: () => reporter.update(),
+    silent: () => counted.read().silent,
+  })
+  const { secrets, certificates } = keys
+  const progress: Progress = {
+    ...counted,
+    sent(proxy, serial, mark) {
+      counted.sent(proxy, serial, mark)
+      keys.sent(proxy, serial, engine.needsOf(proxy))
+    },
+    served(proxy, serial) {
+      counted.served(proxy, serial)
+      keys.served(proxy, serial)
+    },
+    gone(proxy) {
+      counted.gone(proxy)
+      keys.gone(proxy)
+    },
+  }
   closers.add('secrets and authorities', () => keys.close())
   const refusals: Refusals = createRefusals({
     store,
@@ -96,7 +166,7 @@ export async function startCore(
     compiler,
     changed: () => reporter.update(),
   })
-  const reporter = createReporter({ clock, progress, status, refusals, quarantine })
+  const reporter = createReporter({ clock, progress, status, refusals, quarantine, certificates })
   const engine = createEngine({
     clock,
     store,
@@ -114,7 +184,7 @@ export async function startCore(
       refusals.marked(versions)
       quarantine.marked(versions)
       askers.applied(versions)
-      if (versions.some(({ key }) => keyKinds.has(key.kind))) keys.wake()
+      keys.wake(new Set(versions.map(({ key }) => key.kind)))
       reporter.update()
     },
   })
@@ -138,6 +208,19 @@ export async function startCore(
   await refusals.load()
   // Not waited for: names need no certificates, and proxies get their tables when they are there.
   keys.wake()
-  return { status, progress, askers, compiler, nameFeeds, secrets, refusals, quarantine, reporter, engine, leases }
+  return {
+    status,
+    progress,
+    askers,
+    compiler,
+    nameFeeds,
+    secrets,
+    certificates,
+    refusals,
+    quarantine,
+    reporter,
+    engine,
+    leases,
+  }
 }
 export type ZoneCore = Awaited<ReturnType<typeof startCore>>

@@ -154,7 +154,7 @@ export async function startZone(
     const zone = join ? zoneNameOf(join.token) : (config.name ?? '')
     const role = join ? 'zone' : 'standalone'
     const base = await openBase(env, config, zone, role, closers)
-    const core = await startCore(base, closers, (refresh) => createKeys(base, refresh))
+    const core = await startCore(base, closers, (hooks) => createKeys(base, hooks))
     const { ports: doors, proxySights } = await startDoors(base, core, config, closers)
     const report = createReport()
     const joined = startJoined(base, core, config, join, report, closers)

@@ -37,7 +37,10 @@ export const virtualAddressNumber = defineKind({
 })
 export type VirtualAddressNumberSpec = z.infer<typeof virtualAddressNumber.schema>
 
-/** The root of a mesh's builtin authority. Its key never leaves the global (or the standalone zone). */
+/**
+ * A root of a mesh. The key of a builtin one never leaves the global (or the standalone zone); that of a provided one stays
+ * where its owner has put it, and is empty here.
+ */
 export const meshRoot = defineKind({
   ...internalKind,
   name: 'MeshRoot',
@@ -57,6 +60,20 @@ export const authorityRequest = defineKind({
   schema: z.object({ backend: z.string(), publicKey: z.string() }),
 })
 export type AuthorityRequestSpec = z.infer<typeof authorityRequest.schema>
+
+/**
+ * What the live proxies of a zone make of a mesh's authorities, by the fingerprints of roots: `trusts`, those that every one
+ * of them trusts; `shows`, those that a certificate of one of them leads to. A rotation waits for the first, and a root that
+ * was taken away stays in the bundle for the second.
+ */
+export const authorityUse = defineKind({
+  ...internalKind,
+  name: 'AuthorityUse',
+  scope: 'mesh',
+  travel: 'zone-to-global',
+  schema: z.object({ trusts: z.array(z.string()), shows: z.array(z.string()) }),
+})
+export type AuthorityUseSpec = z.infer<typeof authorityUse.schema>
 
 /** The global's answer, seen by the zone it is named after. `roots` is the bundle to trust in this mesh. */
 export const authorityCertificate = defineKind({
@@ -93,11 +110,34 @@ export const gatewayCertificate = defineKind({
       notAfterMs: z.number(),
       fingerprint: z.string(),
       sealed: z.string(),
+      /** Why what the secret holds now cannot be used: this is of the last that could. */
+      refused: z.string().optional(),
     }),
     z.object({ secret: z.string(), zone: z.string(), problem: z.string() }),
   ]),
 })
 export type GatewayCertificateSpec = z.infer<typeof gatewayCertificate.schema>
+
+/** The key that a zone opens what was sealed for it with; itself sealed by the zone. Never synced. */
+export const secretKey = defineKind({
+  ...internalKind,
+  name: 'SecretKey',
+  scope: 'global',
+  travel: 'internal',
+  adminOnly: true,
+  schema: z.object({ keyId: z.string(), sealedKey: z.string() }),
+})
+export type SecretKeySpec = z.infer<typeof secretKey.schema>
+
+/** The public half (JWK) of that key: the owner of secrets seals with it what the zone needs of them. */
+export const secretRequest = defineKind({
+  ...internalKind,
+  name: 'SecretRequest',
+  scope: 'global',
+  travel: 'zone-to-global',
+  schema: z.object({ keyId: z.string(), publicKey: z.record(z.string(), z.string()) }),
+})
+export type SecretRequestSpec = z.infer<typeof secretRequest.schema>
 
 /** The zone's key of an intermediate authority, sealed. Never synced. */
 export const authorityKey = defineKind({

@@ -10,7 +10,7 @@ export const secret = defineKind({
   path: 'secrets',
   shortName: 'sec',
   scope: 'mesh',
-  // Sealed with the key of the plane that owns it; no zone needs one before a listener uses certificates.
+  // Sealed with the key of the plane that owns it. What a listener shows goes to zones by a kind of its own, for each alone.
   travel: 'internal',
   writable: { global: true, zone: false },
   adminOnly: true,

@@ -1,7 +1,7 @@
 import type { AuthorityCertificateSpec, MeshRootSpec } from '@zonemesh/core/kinds/internal.ts'
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
-import { byHand, type Expiring, endOf, intermediate, ofPlane } from '@zonemesh/plane/status/expiry.ts'
+import { byHand, type Expiring, endOf, intermediate, ofListeners, ofPlane } from '@zonemesh/plane/status/expiry.ts'
 import type { TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -17,6 +17,7 @@ export async function expiringOf(store: Store, tls: ServerTls, watch: TokenWatch
   const certificates = await store.scan({ kind: 'AuthorityCertificate', origin })
   return [
     ...ofPlane(tls, watch, 'the global'),
+    ...ofListeners(await store.scan({ kind: 'GatewayCertificate', origin })),
     // Rows of these kinds hold what the authority's owner wrote.
     ...roots.map((row) =>
       byHand('root authority', `mesh ${row.key.mesh}`, endOf((row.spec as MeshRootSpec).certificate)),

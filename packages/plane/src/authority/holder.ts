@@ -5,8 +5,16 @@ import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import { certificatesIn } from './pem.ts'
 import type { Sealer } from './seal.ts'
-import { backdatedMs, createWorkloadCertificate, generateKeys, type KeyedCertificate } from './x509.ts'
+import {
+  backdatedMs,
+  createWorkloadCertificate,
+  fingerprintOf,
+  generateKeys,
+  isSignedBy,
+  type KeyedCertificate,
+} from './x509.ts'
 
 interface Deps {
   readonly store: Store
@@ -23,11 +31,20 @@ export interface WorkloadIdentity extends KeyedCertificate {
   readonly notAfterMs: number
   readonly issuedAtMs: number
   readonly backend: string
+  /** The fingerprint of the root that it leads to. */
+  readonly root: string
+}
+
+/** The roots that a mesh trusts, and the one that the zone's authority leads to, by their fingerprints. */
+export interface TrustedRoots {
+  readonly roots: readonly string[]
+  readonly issuer: string
 }
 
 interface Authority {
   readonly issuer: KeyedCertificate
   readonly roots: string
+  readonly trusted: TrustedRoots
   readonly backend: string
   readonly notAfterMs: number
   readonly workloadMs: number
@@ -76,17 +93,21 @@ export function createAuthorityHolder(deps: Deps) {
 
   async function load(mesh: string, spec: MeshSpec): Promise<Authority | undefined> {
     const backend = enabledBackend(spec)
-    if (backend?.type !== 'builtin') return undefined
-    const { privateKey, publicKey } = await keyOf(mesh, backend.name)
+    if (!backend) return undefined
+    // Also while the answer is still one of the former backend: the owner answers when all zones trust the new one.
+    await keyOf(mesh, backend.name)
     for (const origin of [globalOrigin, deps.zone]) {
       const row = (await deps.store.get({ origin, kind: 'AuthorityCertificate', mesh, name: deps.zone }))?.row
       // Rows of this kind hold what the owner wrote.
       const answer = row?.spec as AuthorityCertificateSpec | undefined
-      if (answer?.publicKey !== publicKey || answer.backend !== backend.name) continue
+      if (!answer) continue
+      const { privateKey, publicKey } = await keyOf(mesh, answer.backend)
+      if (answer.publicKey !== publicKey) continue
       return {
         issuer: { certificate: answer.certificate, key: privateKey },
         roots: answer.roots,
-        backend: backend.name,
+        trusted: trustedRoots(answer),
+        backend: answer.backend,
         notAfterMs: answer.notAfterMs,
         workloadMs: durationMs(backend.dpCert?.rotation?.expiration ?? '') ?? dayMs,
       }
@@ -95,29 +116,33 @@ export function createAuthorityHolder(deps: Deps) {
   }
 
   return {
-    /** Reads the meshes and answers of the store; returns the meshes whose authority is new or gone. */
-    async reconcile(): Promise<ReadonlySet<string>> {
-      const changed = new Set<string>()
+    /** Reads the meshes and answers of the store; returns the meshes whose authority is new or gone, or that trust other roots. */
+    async reconcile(): Promise<ReadonlyMap<string, 'issuer' | 'roots'>> {
+      const changed = new Map<string, 'issuer' | 'roots'>()
       const meshes = await deps.store.scan({ kind: 'Mesh' })
       for (const row of meshes) {
         const mesh = row.key.name
         // The kind says what its spec is.
         const next = await load(mesh, row.spec as MeshSpec)
         const before = authorities.get(mesh)
-        if (next?.issuer.certificate === before?.issuer.certificate && next?.workloadMs === before?.workloadMs) continue
+        const isSame =
+          next?.issuer.certificate === before?.issuer.certificate && next?.workloadMs === before?.workloadMs
+        if (isSame && next?.roots === before?.roots) continue
         if (next) authorities.set(mesh, next)
         else authorities.delete(mesh)
-        changed.add(mesh)
+        changed.set(mesh, isSame ? 'roots' : 'issuer')
       }
       for (const mesh of authorities.keys()) {
         if (meshes.some((row) => row.key.name === mesh)) continue
         authorities.delete(mesh)
-        changed.add(mesh)
+        changed.set(mesh, 'issuer')
       }
       return changed
     },
     /** The bundle to trust in a mesh, PEM; undefined until the owner has answered. */
     roots: (mesh: string): string | undefined => authorities.get(mesh)?.roots,
+    /** What the mesh trusts now; nothing until the owner has answered. */
+    trusted: (mesh: string): TrustedRoots => authorities.get(mesh)?.trusted ?? { roots: [], issuer: '' },
     /** When the zone's authority of a mesh ends. */
     notAfterMs: (mesh: string): number | undefined => authorities.get(mesh)?.notAfterMs,
     /** The meshes that this zone has an authority of. */
@@ -142,8 +167,15 @@ export function createAuthorityHolder(deps: Deps) {
         notBeforeMs: nowMs - backdatedMs,
         notAfterMs,
       })
-      return { ...certificate, notAfterMs, issuedAtMs: nowMs, backend: authority.backend }
+      const root = authority.trusted.issuer
+      return { ...certificate, notAfterMs, issuedAtMs: nowMs, backend: authority.backend, root }
     },
   }
+}
+/** The bundle by fingerprints, and which of it has signed the zone's certificate. */
+function trustedRoots({ roots, certificate }: AuthorityCertificateSpec): TrustedRoots {
+  const all = certificatesIn(roots)
+  const issuer = all.find((root) => isSignedBy(certificate, root))
+  return { roots: all.map(fingerprintOf), issuer: issuer === undefined ? '' : fingerprintOf(issuer) }
 }
 export type AuthorityHolder = ReturnType<typeof createAuthorityHolder>

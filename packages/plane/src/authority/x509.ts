@@ -1,5 +1,5 @@
 import 'reflect-metadata'
-import { webcrypto } from 'node:crypto'
+import { createHash, createPrivateKey, webcrypto, X509Certificate } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 
 x509.cryptoProvider.set(webcrypto)
@@ -43,7 +43,25 @@ export async function generateKeys(): Promise<{ readonly privateKey: string; rea
 }
 
 const pemBytes = (text: string): Buffer => Buffer.from(text.replace(/-----[^-]+-----|\s/g, ''), 'base64')
-const importPrivate = (text: string) => webcrypto.subtle.importKey('pkcs8', pemBytes(text), algorithm, false, ['sign'])
+
+const curves: Readonly<Record<string, { readonly namedCurve: string; readonly hash: string }>> = {
+  prime256v1: { namedCurve: 'P-256', hash: 'SHA-256' },
+  secp384r1: { namedCurve: 'P-384', hash: 'SHA-384' },
+  secp521r1: { namedCurve: 'P-521', hash: 'SHA-512' },
+}
+
+/** A key to sign with, and how: people provide authorities with keys of other kinds than ours. Throws if it cannot sign. */
+async function signerOf(text: string) {
+  const key = createPrivateKey(text)
+  const { namedCurve = '' } = key.asymmetricKeyDetails ?? {}
+  const curve = curves[namedCurve]
+  const isRsa = key.asymmetricKeyType === 'rsa'
+  if (!isRsa && !curve)
+    throw new Error(`expected an RSA key or one on P-256, P-384 or P-521, found ${namedCurve || key.asymmetricKeyType}`)
+  const how = isRsa ? { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } : { name: 'ECDSA', ...curve }
+  const bytes = key.export({ type: 'pkcs8', format: 'der' })
+  return { how, key: await webcrypto.subtle.importKey('pkcs8', bytes, how, false, ['sign']) }
+}
 const importPublic = (text: string) => webcrypto.subtle.importKey('spki', pemBytes(text), algorithm, true, ['verify'])
 
 const serial = (): string => `00${Buffer.from(webcrypto.getRandomValues(new Uint8Array(15))).toString('hex')}`
@@ -84,20 +102,28 @@ async function issue(request: Issue): Promise<string> {
     )
   if (names.length > 0) extensions.push(new x509.SubjectAlternativeNameExtension(names))
   const issuerCertificate = issuer.certificate === undefined ? undefined : new x509.X509Certificate(issuer.certificate)
-  if (issuerCertificate)
-    extensions.push(await x509.AuthorityKeyIdentifierExtension.create(await issuerCertificate.publicKey.export()))
+  if (issuerCertificate) extensions.push(await identifierOf(issuerCertificate))
+  const signer = await signerOf(issuer.key)
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serial(),
     subject: request.subject,
-    issuer: issuerCertificate?.subject ?? request.subject,
+    issuer: issuerCertificate?.subjectName ?? request.subject,
     notBefore: new Date(request.lifetime.notBeforeMs),
     notAfter: new Date(request.lifetime.notAfterMs),
     publicKey,
-    signingKey: await importPrivate(issuer.key),
-    signingAlgorithm: algorithm,
+    signingKey: signer.key,
+    signingAlgorithm: signer.how,
     extensions,
   })
   return `${certificate.toString('pem')}\n`
+}
+
+/** As the issuer calls its own key: what differs from that leads nowhere for some readers. */
+async function identifierOf(issuer: x509.X509Certificate): Promise<x509.AuthorityKeyIdentifierExtension> {
+  const own = issuer.getExtension(x509.SubjectKeyIdentifierExtension)
+  return own
+    ? new x509.AuthorityKeyIdentifierExtension(own.keyId)
+    : x509.AuthorityKeyIdentifierExtension.create(await issuer.publicKey.export())
 }
 
 /** A new self-signed authority. */
@@ -176,5 +202,13 @@ export async function createWorkloadCertificate(
 export async function fingerprint(certificate: string): Promise<string> {
   return Buffer.from(await new x509.X509Certificate(certificate).getThumbprint('SHA-256')).toString('hex')
 }
+
+/** The same, without waiting. */
+export const fingerprintOf = (certificate: string): string =>
+  createHash('sha256').update(new X509Certificate(certificate).raw).digest('hex')
+
+/** Whether an authority has signed the first of these certificates. */
+export const isSignedBy = (certificate: string, authority: string): boolean =>
+  new X509Certificate(certificate).verify(new X509Certificate(authority).publicKey)
 
 export const notAfterMs = (certificate: string): number => new x509.X509Certificate(certificate).notAfter.getTime()

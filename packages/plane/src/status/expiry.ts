@@ -1,7 +1,9 @@
 import { X509Certificate } from 'node:crypto'
+import type { GatewayCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { intermediateDays } from '../authority/owner.ts'
 import type { ServerTls } from '../authority/server-tls.ts'
 import type { TokenWatch } from '../tokens/watch.ts'
@@ -42,6 +44,21 @@ export const workload = (who: string, { issuedAtMs, notAfterMs }: { issuedAtMs: 
   endsAtMs: notAfterMs,
   warnMs: Math.min(dayMs, (notAfterMs - issuedAtMs) / 10),
 })
+
+/** What a listener shows comes from other places, where it takes people some days to renew it. */
+export const ofListener = (mesh: string, secret: string, endsAtMs: number): Expiring => ({
+  what: 'listener certificate',
+  who: `secret ${secret} in mesh ${mesh}`,
+  endsAtMs,
+  warnMs: 14 * dayMs,
+})
+
+/** Those of rows that hold what the owner of secrets wrote: one for each secret, however many zones show it. */
+export const ofListeners = (rows: readonly Row[]): Expiring[] =>
+  rows.flatMap(({ key, spec }) => {
+    const one = spec as GatewayCertificateSpec
+    return 'sealed' in one ? [ofListener(key.mesh, one.secret, one.notAfterMs)] : []
+  })
 
 export const endOf = (certificate: string): number => new Date(new X509Certificate(certificate).validTo).getTime()
 

@@ -5,7 +5,7 @@ import { byCodeUnit, canonicalJson, type JsonObject } from '@zonemesh/shared/bas
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
-import { secretData } from '../tokens/keys.ts'
+import { secretData } from '../authority/secret.ts'
 
 /** The spec as people see it: secrets opened (routes ask for an admin), services of a zone composed from their rows. */
 export async function shownSpec(

@@ -4,7 +4,8 @@ import type { Log } from '@zonemesh/shared/env/log.ts'
 import { keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
-import { publicName, secretText, signingKeyOf } from './keys.ts'
+import { secretText } from '../authority/secret.ts'
+import { publicName, signingKeyOf } from './keys.ts'
 import { type Purpose, publicKeyOf } from './tokens.ts'
 
 interface Deps {

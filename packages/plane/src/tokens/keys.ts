@@ -1,8 +1,8 @@
 import type { TokenKeySpec, TokenRevocationSpec } from '@zonemesh/core/kinds/internal.ts'
-import type { SecretSpec } from '@zonemesh/core/kinds/secret.ts'
-import type { ResourceKey, Row } from '@zonemesh/shared/resource/resource.ts'
+import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
+import { secretText } from '../authority/secret.ts'
 import { createSigningKey, type KeySource, type Purpose, publicKeyOf } from './tokens.ts'
 
 interface Deps {
@@ -34,17 +34,6 @@ export function signingKeyOf({ kind, mesh, name }: ResourceKey) {
 /** Public keys and revocations are rows of their own, so that zones get them and nothing else. */
 export const publicName = (purpose: Purpose, mesh: string, kid = ''): string =>
   [purpose, mesh, kid].filter((part) => part !== '').join('-')
-
-/** The data of a secret row, opened. */
-export function secretData(sealer: Sealer, row: Row): string {
-  // Rows of both secret kinds hold what `completeSpec` closed.
-  const { sealed } = row.spec as { readonly sealed?: string } & Partial<SecretSpec>
-  return sealed === undefined ? '' : sealer.open(sealed)
-}
-
-/** The text in a secret row: data of secrets is base64, as Kuma shows it. */
-export const secretText = (sealer: Sealer, row: Row): string =>
-  Buffer.from(secretData(sealer, row), 'base64').toString('utf8')
 
 /** Keys kept as rows: made when first needed, sealed at rest. */
 export function createKeySource(deps: Deps): KeySource {

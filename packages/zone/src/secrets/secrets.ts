@@ -4,9 +4,11 @@ import type { AuthorityHolder, WorkloadIdentity } from '@zonemesh/plane/authorit
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Certificates } from './certificates.ts'
 
 interface Deps {
   readonly holder: AuthorityHolder
+  readonly certificates: Pick<Certificates, 'resolve'>
   readonly clock: Clock
   readonly log: Log
 }
@@ -75,7 +77,7 @@ export function createSecrets(deps: Deps, changed: () => void) {
         const roots = deps.holder.roots(need.mesh)
         return roots === undefined ? undefined : authoritySecret(need.name, roots)
       }
-      if (need.type === 'certificate') return undefined
+      if (need.type === 'certificate') return deps.certificates.resolve(need)
       const key = keyOf(need)
       const entry = entries.get(key)
       if (!entry) void make(key, need)

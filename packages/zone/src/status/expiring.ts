@@ -1,6 +1,14 @@
-import type { AuthorityCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
+import type { AuthorityCertificateSpec, GatewayCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
-import { byHand, type Expiring, endOf, intermediate, ofPlane, workload } from '@zonemesh/plane/status/expiry.ts'
+import {
+  byHand,
+  type Expiring,
+  endOf,
+  intermediate,
+  ofListeners,
+  ofPlane,
+  workload,
+} from '@zonemesh/plane/status/expiry.ts'
 import { tokenEndsAtMs } from '@zonemesh/plane/tokens/tokens.ts'
 import type { TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -31,6 +39,12 @@ export async function expiringOf({ store, zone, tls, watch, secrets, token }: De
       const { notAfterMs, roots } = spec as AuthorityCertificateSpec
       return [intermediate(key.mesh, zone, notAfterMs), byHand('root authority', `mesh ${key.mesh}`, endOf(roots))]
     }),
+    ...ofListeners(
+      (await store.scan({ kind: 'GatewayCertificate' })).filter(
+        // As above.
+        ({ spec }) => (spec as GatewayCertificateSpec).zone === zone,
+      ),
+    ),
     ...secrets.identities().map(({ who, identity }) => workload(who, identity)),
   ]
 }

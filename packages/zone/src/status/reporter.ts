@@ -3,6 +3,7 @@ import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import type { Progress } from '../engine/progress.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Refusals } from '../refusals/refusals.ts'
+import type { CertificateVerdict } from '../secrets/certificates.ts'
 import type { ProxyStatus } from './proxies.ts'
 
 interface Deps {
@@ -11,6 +12,7 @@ interface Deps {
   readonly status: ProxyStatus
   readonly refusals: Pick<Refusals, 'verdicts'>
   readonly quarantine: Pick<Quarantine, 'verdicts'>
+  readonly certificates: { verdicts(): readonly CertificateVerdict[] }
 }
 
 const marksMax = 4096
@@ -45,10 +47,18 @@ export function createReporter(deps: Deps) {
       reason: `${one.reason} (version ${one.software})`,
       subject: '',
     }))
+    // By the zone itself too: the secret as it was written last is not what listeners show.
+    const unused = deps.certificates.verdicts().map((one) => ({
+      key: one.source,
+      revision: servedGlobal,
+      outcome: 'rejected' as const,
+      reason: one.reason,
+      subject: '',
+    }))
     const proxies = deps.status.proxies()
     return {
       served: servedGlobal,
-      verdicts: [...rejected, ...quarantined],
+      verdicts: [...rejected, ...unused, ...quarantined],
       silentProxies: silent,
       proxies: proxies.length,
       proxiesConnected: proxies.filter((proxy) => deps.status.isConnected(proxy)).length,

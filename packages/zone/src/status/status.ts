@@ -10,6 +10,7 @@ import type { Progress } from '../engine/progress.ts'
 import type { Leases } from '../leases/leases.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Refusals } from '../refusals/refusals.ts'
+import type { CertificateVerdict } from '../secrets/certificates.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import type { ProxyStatus } from './proxies.ts'
 
@@ -20,6 +21,7 @@ interface Deps {
   readonly status: ProxyStatus
   readonly refusals: Pick<Refusals, 'verdicts'>
   readonly quarantine: Pick<Quarantine, 'verdicts'>
+  readonly certificates: { verdicts(): readonly CertificateVerdict[] }
   readonly progress: Progress
   readonly leases: Leases
   readonly uplink: Uplink | undefined
@@ -64,7 +66,11 @@ export function createZoneStatus(deps: Deps) {
         compiled: deps.engine.mark.value,
         ...(deps.uplink ? { uplink: uplinkReport(deps.uplink.state.value, deps.clock.monotonicMs()) } : {}),
         proxies,
-        verdicts: [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((one) => ({
+        verdicts: [
+          ...deps.refusals.verdicts(),
+          ...deps.status.verdicts(),
+          ...deps.certificates.verdicts().map((one) => ({ ...one, proxy: '' })),
+        ].map((one) => ({
           key: one.source,
           outcome: 'rejected',
           reason: one.reason,

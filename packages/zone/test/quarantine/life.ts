@@ -65,7 +65,8 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     changed: () => reporter.update(),
   })
   const refusals = { verdicts: () => [] }
-  const reporter = createReporter({ clock, progress, status, refusals, quarantine })
+  const certificates = { verdicts: () => [], resolve: () => undefined }
+  const reporter = createReporter({ clock, progress, status, refusals, quarantine, certificates })
   const served: ServedStatus[] = []
   reporter.onUpdate((next) => served.push(next))
   const waiting: (() => boolean)[] = []
@@ -79,7 +80,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     store,
     compiler,
     names,
-    secrets: createSecrets({ holder, clock, log }, () => undefined),
+    secrets: createSecrets({ holder, certificates, clock, log }, () => undefined),
     progress,
     quarantine,
     log,
@@ -98,6 +99,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     status,
     refusals,
     quarantine,
+    certificates,
     progress,
     leases,
     uplink: undefined,

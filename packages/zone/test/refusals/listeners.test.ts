@@ -47,6 +47,10 @@ const keys = (): CoreKeys => ({
     forget: () => undefined,
     close: () => undefined,
   },
+  certificates: { verdicts: () => [] },
+  sent: () => undefined,
+  served: () => undefined,
+  gone: () => undefined,
   wake: () => undefined,
   close: () => undefined,
 })

@@ -52,9 +52,9 @@ async function scene(expiration = '2h', startMs = Date.UTC(2026, 0, 1)) {
   const holder = createAuthorityHolder(base)
   await holder.reconcile()
   await owner.reconcile()
-  expect(await holder.reconcile()).toEqual(new Set(['default']))
+  expect(await holder.reconcile()).toEqual(new Map([['default', 'issuer']]))
   const waiting: (() => void)[] = []
-  const secrets = createSecrets({ holder, clock, log: silentLog }, () => {
+  const secrets = createSecrets({ holder, certificates: { resolve: () => undefined }, clock, log: silentLog }, () => {
     for (const wake of waiting.splice(0)) wake()
   })
   const nextChange = () => new Promise<void>((resolve) => waiting.push(resolve))
@@ -128,10 +128,10 @@ test('Z15 the zone asks for a new authority half a month before the old one ends
   const before = holder.notAfterMs('default') ?? 0
   clock.advance(14 * 24 * hourMs)
   await owner.reconcile()
-  expect(await holder.reconcile()).toEqual(new Set())
+  expect(await holder.reconcile()).toEqual(new Map())
   clock.advance(2 * 24 * hourMs)
   await owner.reconcile()
-  expect(await holder.reconcile()).toEqual(new Set(['default']))
+  expect(await holder.reconcile()).toEqual(new Map([['default', 'issuer']]))
   expect(holder.notAfterMs('default')).toBeGreaterThan(before)
 })
 

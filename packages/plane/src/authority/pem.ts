@@ -1,0 +1,13 @@
+const certificateBlock = /-----BEGIN ((?:[^-\n]+ )?CERTIFICATE)-----[^-]*-----END \1-----/g
+const keyBlock = /-----BEGIN ([^-\n]*PRIVATE KEY)-----[^-]*-----END \1-----/
+
+/** The certificates in a text, each as a text of its own. */
+export const certificatesIn = (text: string): string[] =>
+  // Some tools write other names of the same thing, which not every reader takes.
+  [...text.matchAll(certificateBlock)].map(([whole, type = '']) => `${whole.replaceAll(type, 'CERTIFICATE')}\n`)
+
+/** The first private key in a text. */
+export const keyIn = (text: string): string | undefined => {
+  const found = keyBlock.exec(text)?.[0]
+  return found && `${found}\n`
+}
