@@ -18,3 +18,14 @@ test.each(documents)('A5 accepted as users have it: $title', ({ content }) => {
   const result = admit(content)
   expect(result.ok ? [] : refusalLines(result.error)).toEqual([])
 })
+
+// The blocks of these pages that mean nothing without Kubernetes: refused, each with the sentence that says what to do instead.
+const foreign = parseAllDocuments(
+  readFileSync(join(import.meta.dirname, 'documents-of-kubernetes', 'refused.yaml'), 'utf8'),
+).map((document) => document.toJS() as { readonly kind: string }) // of Kubernetes, all of them
+
+test.each(foreign)('A6 refused with a sentence that says where it belongs: $kind', (document) => {
+  const result = admit(document)
+  const lines = result.ok ? [] : refusalLines(result.error)
+  expect(lines).toEqual([expect.stringMatching(new RegExp(`^${document.kind} \\(.*\\) belongs to Kubernetes: .{30,}`))])
+})

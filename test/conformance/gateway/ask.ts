@@ -1,5 +1,7 @@
 import { type Agent, type RequestOptions, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
+import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 
 export interface Answer {
   readonly status: number
@@ -50,4 +52,39 @@ export function ask(question: Question): Promise<Answer> {
     outgoing.on('error', reject)
     outgoing.end()
   })
+}
+
+/** Says something on a connection of its own and returns what comes back; undefined if it is closed instead. */
+export function askStream(
+  port: number,
+  tls: { readonly servername: string; readonly ca: string } | undefined,
+): Promise<{ readonly answer: unknown; readonly certificate: string }> {
+  return new Promise((resolve) => {
+    let text = ''
+    let certificate = ''
+    const place = { host: '127.0.0.1', port, timeout: 5_000 }
+    // Which name a certificate is for is what the cases look at.
+    const socket = tls ? connectTls({ ...place, ...tls, checkServerIdentity: () => undefined }) : connect(place)
+    const end = () => {
+      socket.destroy()
+      resolve({ answer: text === '' ? undefined : parsed(text), certificate })
+    }
+    socket.on('data', (bytes: Buffer) => {
+      text += bytes.toString('utf8')
+    })
+    socket.on(tls ? 'secureConnect' : 'connect', () => {
+      if ('getPeerCertificate' in socket) certificate = socket.getPeerCertificate().subjectaltname ?? ''
+      socket.write('who are you?')
+    })
+    socket.on('end', end).on('error', end).on('timeout', end).on('close', end)
+  })
+}
+
+/** JSON as what it says, anything else as it came. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
 }

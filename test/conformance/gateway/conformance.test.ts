@@ -1,21 +1,22 @@
 import { setTimeout as soon } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { until } from '../../e2e/rig.ts'
-import { ask } from './ask.ts'
+import { ask, askStream } from './ask.ts'
 import { answeringHeader, caseHeader, type Seen } from './echo.ts'
 import type { Case, Feature } from './feature.ts'
 import { backends } from './features/backends.ts'
 import { filters } from './features/filters.ts'
 import { hostFeatures } from './features/hosts.ts'
 import { matching } from './features/matching.ts'
+import { httpsFeatures, type StreamCase, streamFeatures } from './features/tls.ts'
 import { type Scene, startScene } from './scene.ts'
 
 // All features are applied through a global and served by the gateway of zone east; what answers runs in east and west.
-const features: readonly Feature[] = [...matching, ...hostFeatures, ...filters, ...backends]
+const features: readonly Feature[] = [...matching, ...hostFeatures, ...filters, ...backends, ...httpsFeatures]
 
 let scene: Scene
 beforeAll(async () => {
-  scene = await startScene(features)
+  scene = await startScene([...features, ...streamFeatures])
   await settled(scene)
 }, 180_000)
 afterAll(() => scene?.[Symbol.asyncDispose]())
@@ -33,6 +34,7 @@ async function perform(feature: string, one: Case, name: string) {
     port: scene.portOf(feature, at),
     method,
     path,
+    ...(one.tls === undefined ? {} : { tls: { servername: one.tls, ca: scene.ca } }),
     headers: {
       host: host ?? 'any.example',
       [caseHeader]: name,
@@ -107,4 +109,24 @@ const seenBriefly = ({ service, zone, version, method, path, host }: Seen) => ({
   method,
   path,
   host,
+})
+
+const streamTitle = ({ at = 'a', tls, to }: StreamCase, index: number): string =>
+  `#${index + 1} ${at} ${tls === undefined ? 'plain' : `TLS ${tls}`} → ${to ?? 'closed'}`
+
+describe.each(streamFeatures)('$name', ({ name: feature, cases }) => {
+  test.each(cases.map((one, index) => ({ title: streamTitle(one, index), one })))('$title', async ({ one }) => {
+    const asked = () =>
+      askStream(
+        scene.portOf(feature, one.at),
+        one.tls === undefined ? undefined : { servername: one.tls, ca: scene.ca },
+      )
+    if (one.to === undefined) {
+      expect(await asked()).toMatchObject({ answer: undefined })
+      return
+    }
+    const { answer, certificate } = await until('an answer', asked, (found) => found.answer !== undefined)
+    expect(answer).toMatchObject({ service: one.to, ...(one.version ? { version: one.version } : {}) })
+    if (one.certificate !== undefined) expect(certificate).toContain(one.certificate)
+  })
 })

@@ -13,19 +13,20 @@ import {
 import { drawScene, freePorts } from '@zonemesh/cli/demo/scene.ts'
 import { createStage, flags, local, type Stage } from '@zonemesh/cli/demo/stage.ts'
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
+import { createRoot, createServerCertificate, lifetime } from '@zonemesh/plane/authority/x509.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { until } from '../../e2e/rig.ts'
-import { type Identity, type Seen, startHttp, startTcp } from './echo.ts'
+import { type Identity, type Seen, startHttp, startTcp, startTls } from './echo.ts'
 import { type Backend, type Feature, type Listener, v1, v2, v3 } from './feature.ts'
+import { type StreamFeature, secrets, tcp, tlsService } from './features/tls.ts'
 
 export const mesh = 'default'
 export const gateway = 'conformance-gateway'
 export const echo = 'echo_demo_svc_8080'
-export const tcpEcho = 'tcp_demo_svc_9000'
 
 interface Service extends Identity {
-  readonly protocol: 'http' | 'tcp'
+  readonly protocol: 'http' | 'tcp' | 'tls'
 }
 
 /** What runs: some of it here, in the zone of the gateway, some in the other one. */
@@ -36,13 +37,18 @@ const services: readonly Service[] = [
   { service: echo, zone: 'west', version: 'a', protocol: 'http' },
   { service: echo, zone: 'west', version: 'b', protocol: 'http' },
   { service: echo, zone: 'east', version: 'c', protocol: 'http' },
-  { service: tcpEcho, zone: 'west', version: 'a', protocol: 'tcp' },
-  { service: tcpEcho, zone: 'east', version: 'b', protocol: 'tcp' },
+  { service: tcp, zone: 'west', version: 'a', protocol: 'tcp' },
+  { service: tcp, zone: 'east', version: 'b', protocol: 'tcp' },
+  { service: tlsService, zone: 'west', version: '1', protocol: 'tls' },
 ]
 
 const zoneNames = ['east', 'west'] as const
 
+type AnyFeature = Feature | StreamFeature
+
 export interface Scene extends AsyncDisposable {
+  /** The authority of all certificates here, PEM. */
+  readonly ca: string
   readonly global: Client
   /** The port of a feature's listeners of one letter. */
   portOf(feature: string, at?: string): number
@@ -54,7 +60,7 @@ export interface Scene extends AsyncDisposable {
 }
 
 /** A global, two zones, a gateway, ingresses and services, with every feature applied in one commit. */
-export async function startScene(features: readonly Feature[], more: readonly JsonObject[] = []): Promise<Scene> {
+export async function startScene(features: readonly AnyFeature[]): Promise<Scene> {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-conformance-'))
   const stop = new AbortController()
   const progress = (line: string) => void process.stderr.write(`${line}\n`)
@@ -66,7 +72,7 @@ export async function startScene(features: readonly Feature[], more: readonly Js
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    return await start(stage, folder, features, more, close)
+    return await start(stage, folder, features, close)
   } catch (thrown) {
     await close()
     throw thrown
@@ -76,18 +82,23 @@ export async function startScene(features: readonly Feature[], more: readonly Js
 async function start(
   stage: Stage,
   folder: string,
-  features: readonly Feature[],
-  more: readonly JsonObject[],
+  features: readonly AnyFeature[],
   close: () => Promise<void>,
 ): Promise<Scene> {
   const ports = await portsOf(features)
   const seen: Seen[] = []
+  const authority = await createAuthority()
   const { global, syncPort } = await startGlobalProcess(stage)
   const zones = {
     east: await startZoneProcess(stage, global, syncPort, 'east'),
     west: await startZoneProcess(stage, global, syncPort, 'west'),
   }
-  await apply(global, [...base, ...more, meshGateway(features, ports), ...features.flatMap(routesOf)])
+  await apply(global, [
+    ...base,
+    ...authority.secrets,
+    ...(features.length > 0 ? [meshGateway(features, ports)] : []),
+    ...features.flatMap(routesOf),
+  ])
   const proxies = await createStarter(stage, global, zones, folder)
   for (const zone of zoneNames) {
     const inbound: JsonObject[] = []
@@ -96,13 +107,19 @@ async function start(
       const server =
         one.protocol === 'http'
           ? await startHttp(one, servicePort, (saw) => seen.push(saw))
-          : await startTcp(one, servicePort)
+          : one.protocol === 'tcp'
+            ? await startTcp(one, servicePort)
+            : await startTls(one, servicePort, authority.ofService)
       stage.onStop(() => server.close())
       inbound.push({
         port: stage.port(),
         serviceAddress: local,
         servicePort,
-        tags: { 'kuma.io/service': one.service, 'kuma.io/protocol': one.protocol, version: one.version },
+        tags: {
+          'kuma.io/service': one.service,
+          'kuma.io/protocol': one.protocol === 'http' ? 'http' : 'tcp',
+          version: one.version,
+        },
       })
     }
     await proxies(zone, 'dataplane', {
@@ -125,6 +142,7 @@ async function start(
     networking: { address: local, gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': gateway } } },
   })
   return {
+    ca: authority.ca,
     global,
     zones,
     startProxy: proxies,
@@ -138,12 +156,26 @@ async function start(
   }
 }
 
-async function portsOf(features: readonly Feature[]): Promise<ReadonlyMap<string, number>> {
+async function portsOf(features: readonly AnyFeature[]): Promise<ReadonlyMap<string, number>> {
   const names = new Set(
     features.flatMap(({ name, listeners = [{}] }) => listeners.map(({ at = 'a' }) => `${name}/${at}`)),
   )
   const free = await freePorts(systemRandom, names.size)
   return new Map([...names].map((name, index) => [name, free[index] ?? 0]))
+}
+
+/** Certificates for the listeners, as secrets of the mesh, and the one that a service shows itself. */
+async function createAuthority() {
+  const life = lifetime(Date.now(), 30)
+  const root = await createRoot('conformance', life)
+  const made = await Promise.all(
+    Object.entries(secrets).map(async ([name, hosts]): Promise<JsonObject> => {
+      const { certificate, key } = await createServerCertificate(root, hosts, life)
+      return { type: 'Secret', mesh, name, data: Buffer.from(`${certificate}${key}`).toString('base64') }
+    }),
+  )
+  const { certificate, key } = await createServerCertificate(root, ['service.example'], life)
+  return { ca: root.certificate, secrets: made, ofService: { cert: certificate, key } }
 }
 
 const base: readonly JsonObject[] = [
@@ -161,7 +193,7 @@ const base: readonly JsonObject[] = [
   },
 ]
 
-function meshGateway(features: readonly Feature[], ports: ReadonlyMap<string, number>): JsonObject {
+function meshGateway(features: readonly AnyFeature[], ports: ReadonlyMap<string, number>): JsonObject {
   const listener = (feature: string, { at = 'a', hostname, protocol = 'HTTP', tls, tag }: Listener): JsonObject => ({
     port: ports.get(`${feature}/${at}`) ?? 0,
     protocol,
@@ -185,7 +217,7 @@ const backendOf = ({ to, tags, weight }: Backend): JsonObject => ({
   destination: { 'kuma.io/service': to, ...tags },
 })
 
-function routesOf({ name, routes }: Feature): JsonObject[] {
+function routesOf({ name, routes }: AnyFeature): JsonObject[] {
   return routes.map(({ listener, hostnames, http, tcp }, index) => {
     const conf = tcp
       ? { tcp: { rules: tcp.map((backends) => ({ backends: backends.map(backendOf) })) } }

@@ -11,6 +11,7 @@ import {
   type Violation,
 } from '../kinds/kind.ts'
 import { findKind, publicKinds } from '../registry.ts'
+import { foreignReason } from './foreign.ts'
 
 /** A document that may be stored. */
 export interface Admitted {
@@ -141,6 +142,8 @@ function kindOf(document: Record<string, unknown>): Result<Kind, Refusal> {
  */
 export function admit(input: unknown): Result<Admitted, Refusal> {
   if (!isObject(input)) return err({ detail: 'expected an object with a "type"', violations: [] })
+  const foreign = foreignReason(input, (kind) => findKind(kind) !== undefined)
+  if (foreign !== undefined) return err({ detail: foreign, violations: [] })
   const document = fromKubernetes(input)
   const found = kindOf(document)
   if (!found.ok) return found

@@ -1,0 +1,35 @@
+/** What stands in pages that people copy from, and belongs to Kubernetes: each with the sentence that says what to do here. */
+const sentences: Readonly<Record<string, string>> = {
+  MeshGatewayInstance:
+    'it asks an operator in a Kubernetes cluster for a Deployment. Here a gateway is a process: start `zonemesh dataplane` in the zone that is to have it, with a Dataplane of networking.gateway.type BUILTIN and the kuma.io/service that the MeshGateway selects',
+  Deployment:
+    'apply it in the cluster (kubectl apply). Here a Dataplane says what a process is: of networking.gateway.type DELEGATED where the page has the annotation kuma.io/gateway, and `zonemesh dataplane` starts the proxy beside it',
+  Service:
+    'apply it in the cluster (kubectl apply). No Service is needed for a name here: the resolver of every zone answers <service>.<namespace>.svc.<port>.mesh by itself',
+  Ingress:
+    'apply it in the cluster of its ingress controller. Here a MeshGatewayRoute leads paths and hosts to services, or your own gateway is given the .mesh name of the service',
+  IngressClass:
+    'apply it in the cluster of its ingress controller: it says how that one sends to services, and no gateway here needs it',
+  IngressClassParameters:
+    'apply it in the cluster of its ingress controller: it says how that one sends to services, and no gateway here needs it',
+  Gateway: 'it is of the Gateway API of Kubernetes. Write its listeners as a MeshGateway',
+  HTTPRoute: 'it is of the Gateway API of Kubernetes. Write it as a MeshGatewayRoute with conf.http',
+  TLSRoute:
+    'it is of the Gateway API of Kubernetes. Write it as a MeshGatewayRoute with conf.tcp, bound to a listener of protocol TLS',
+  TCPRoute: 'it is of the Gateway API of Kubernetes. Write it as a MeshGatewayRoute with conf.tcp',
+}
+
+/**
+ * Why a document in the form of Kubernetes is refused, if it is of a kind that means nothing here; undefined for those that have a
+ * universal form.
+ */
+export function foreignReason(
+  document: Readonly<Record<string, unknown>>,
+  isKnown: (kind: string) => boolean,
+): string | undefined {
+  const { apiVersion, kind } = document
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string') return undefined
+  if (apiVersion.startsWith('kuma.io/') && isKnown(kind)) return undefined
+  const sentence = sentences[kind] ?? 'apply it in the cluster (kubectl apply)'
+  return `${kind} (${apiVersion}) belongs to Kubernetes: ${sentence}`
+}
