@@ -53,7 +53,7 @@ const put = async (documents: readonly JsonObject[]) => {
 const get = (host: string, path: string, address = local) =>
   ask({ host: address, port: 8080, method: 'GET', path, headers: { host } })
 
-test('G1 "creates a listener on port 8080 and will accept any traffic which has the Host header set to foo.example.com"', async () => {
+test('PG1 "creates a listener on port 8080 and will accept any traffic which has the Host header set to foo.example.com"', async () => {
   await put(printed('http-gateway.yaml'))
   const answer = await until(
     'the listener answers',
@@ -63,7 +63,7 @@ test('G1 "creates a listener on port 8080 and will accept any traffic which has 
   expect(answer.body).toBe('This is a Kuma MeshGateway. No routes match this MeshGateway!\n')
 })
 
-test('G2 "define a MeshGatewayRoute to forward your traffic based on the matched URL path"', async () => {
+test('PG2 "define a MeshGatewayRoute to forward your traffic based on the matched URL path"', async () => {
   await put(printed('http-route.yaml'))
   const answer = await until(
     'the route is served',
@@ -75,14 +75,14 @@ test('G2 "define a MeshGatewayRoute to forward your traffic based on the matched
   expect((await get('foo.example.com:8080', '/')).status).toBe(200)
 })
 
-test('G3 in the form of Kubernetes the same blocks are accepted and mean the same', async () => {
+test('PG3 in the form of Kubernetes the same blocks are accepted and mean the same', async () => {
   await put(printed('kubernetes-gateway-and-route.yaml'))
   expect((await get('foo.example.com', '/')).status).toBe(200)
   const { json } = await scene.global.need('GET', `/meshes/${mesh}/meshgatewayroutes/edge-gateway-route`)
   expect(json).toMatchObject({ conf: printed('http-route.yaml')[0]?.['conf'] })
 })
 
-test('G4 "synced across zones": a second instance, in the other zone, serves the same gateway', async () => {
+test('PG4 "synced across zones": a second instance, in the other zone, serves the same gateway', async () => {
   const [gateway] = printed('builtin-dataplane.yaml')
   await scene.startProxy('west', 'dataplane', {
     ...gateway,
@@ -96,7 +96,7 @@ test('G4 "synced across zones": a second instance, in the other zone, serves the
   )
 })
 
-test('G5 "A builtin gateway Dataplane does not have either inbound or outbound configuration"', async () => {
+test('PG5 "A builtin gateway Dataplane does not have either inbound or outbound configuration"', async () => {
   const [gateway] = printed('builtin-dataplane.yaml')
   const networking = gateway?.['networking'] as JsonObject // as printed
   for (const [field, value] of Object.entries({
@@ -109,7 +109,7 @@ test('G5 "A builtin gateway Dataplane does not have either inbound or outbound c
   }
 })
 
-test('G6 "The builtin gateway also supports TCP MeshGatewayRoutes": tags with slashes, backends, no filters', async () => {
+test('PG6 "The builtin gateway also supports TCP MeshGatewayRoutes": tags with slashes, backends, no filters', async () => {
   await put(printed('tcp-gateway-and-route.yaml'))
   const { answer } = await until(
     'redis answers',

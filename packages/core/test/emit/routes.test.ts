@@ -41,7 +41,7 @@ function compiled(rules: readonly object[], port = 80) {
 const routesOf = (json: unknown): readonly object[] => (json as TableJson).virtual_hosts?.[0]?.routes ?? []
 const regex = (text: string) => ({ safe_regex: { regex: text } })
 
-test('R-G2 a match as Envoy has it', () => {
+test('GW2 a match as Envoy has it', () => {
   const { json } = compiled([
     {
       matches: [
@@ -88,7 +88,7 @@ test('R-G2 a match as Envoy has it', () => {
   ])
 })
 
-test('R-G6 what is forwarded, as Envoy has it: paths, Host, headers, mirrors', () => {
+test('GW6 what is forwarded, as Envoy has it: paths, Host, headers, mirrors', () => {
   const copy = (service: string) => ({ destination: { 'kuma.io/service': service } })
   const { json, table } = compiled([
     {
@@ -147,7 +147,7 @@ test('R-G6 what is forwarded, as Envoy has it: paths, Host, headers, mirrors', (
   expect(services(table?.resources.get(typeUrls.route)?.get('edge:HTTP:80:*')?.clusters ?? [])).toEqual(expected)
 })
 
-test('R-G4 redirects, as Envoy has them', () => {
+test('GW4 redirects, as Envoy has them', () => {
   const { json, table } = compiled(
     [
       { matches: [{ path: { value: '/a' } }], filters: [{ redirect: { statusCode: 301, scheme: 'https' } }] },
@@ -316,7 +316,7 @@ function refusals(tables: readonly unknown[]): string {
   }
 }
 
-test('R-G12 whatever admission takes, Envoy takes', () => {
+test('GW12 whatever admission takes, Envoy takes', () => {
   expect({ strange: strange.length, accepted: accepted.length }).toEqual({ strange: 396, accepted: 226 })
   const { json, table } = compiled(accepted)
   expect(table?.problems).toEqual([])

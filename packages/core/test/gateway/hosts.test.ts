@@ -63,6 +63,6 @@ test.each<[string, readonly string[], Readonly<Record<string, Bound>> | Bound, R
     { '*': { wide: ['*.x'], any: [] }, '*.b.x': { own: [] } },
     { '*': 'any', '*.x': 'wide > any', '*.b.x': 'own' },
   ],
-])('R-G9 hosts of a port: %s', (_title, listeners, bound, expected) => {
+])('GW9 hosts of a port: %s', (_title, listeners, bound, expected) => {
   expect(planned(listeners, bound)).toEqual(expected)
 })

@@ -45,7 +45,7 @@ interface ListenerJson {
 test.each([
   ['a copy', mirrored],
   ['a TCP route', tcp],
-])('R-G8 %s for instances with certain tags in another zone: its ingress answers to that name', (_title, spec) => {
+])('GW8 %s for instances with certain tags in another zone: its ingress answers to that name', (_title, spec) => {
   const { west } = withRoutes({ m: spec })
   const table = west.table('west/ZoneIngress//ingress-west', facts)
   // The tests read what they need of the decoded listener.
@@ -54,7 +54,7 @@ test.each([
   expect(names).toContain('copy{a=1,b=2,c=3,mesh=default}')
 })
 
-test('R-G8 and the gateway asks for that name there, with a cluster and endpoints of its own', () => {
+test('GW8 and the gateway asks for that name there, with a cluster and endpoints of its own', () => {
   const { gateway } = withRoutes({ m: mirrored })
   const [name, cluster] =
     Object.entries(decoded(gateway(), typeUrls.cluster)).find(([one]) => one.startsWith('copy-')) ?? []
@@ -98,7 +98,7 @@ test.each<[string, unknown, string]>([
     ]),
     'the sum of weights: expected a whole number, found 8000000000',
   ],
-])('R-G13 %s that was not admitted here hurts its own route only', (_title, spec, reason) => {
+])('GW13 %s that was not admitted here hurts its own route only', (_title, spec, reason) => {
   const good = withRoutes({})
   const { gateway } = withRoutes({ bad: spec })
   const found = gateway()
@@ -110,7 +110,7 @@ test.each<[string, unknown, string]>([
 test.each([
   ['redirects', redirect({})],
   ['copies', mirrored],
-])('R-G13 a route that %s can be blamed for a refusal and is left out with all that it needs', (_title, spec) => {
+])('GW13 a route that %s can be blamed for a refusal and is left out with all that it needs', (_title, spec) => {
   const good = withRoutes({})
   const { east, gateway } = withRoutes({ blamed: spec })
   const source = 'global/MeshGatewayRoute/default/blamed'

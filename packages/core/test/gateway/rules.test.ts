@@ -14,7 +14,7 @@ import type { RouteFilter, RouteHeaderFilter, RouteMatch, RouteRedirect } from '
 
 const prefix = (value: string): RouteMatch => ({ path: { match: 'PREFIX', value } })
 
-test('R-G1 headers and query parameters: equal, by expression, there, not there', () => {
+test('GW1 headers and query parameters: equal, by expression, there, not there', () => {
   expect(
     matchesOf({
       method: 'PUT',
@@ -68,7 +68,7 @@ test.each<[RouteMatch, { replaceFull?: string; replacePrefixMatch?: string }, re
   [prefix('/foo'), { replaceFull: '/f' }, ['exact /foo -> full /f', 'prefix /foo/ -> full /f']],
   [prefix('/'), { replaceFull: '/f' }, ['prefix / -> full /f']],
   [prefix('/foo'), {}, ['exact /foo -> undefined undefined', 'prefix /foo/ -> undefined undefined']],
-])('R-G3 %j with %j', (match, change, expected) => {
+])('GW3 %j with %j', (match, change, expected) => {
   expect(rewritten(match, change)).toEqual(expected)
 })
 
@@ -112,11 +112,11 @@ test.each<[string, ReturnType<typeof changes>, ReturnType<typeof changes>]>([
     changes({ set: [one('a', '1')], remove: ['a'] }),
     { set: [one('A', '1')], add: [], remove: ['A'] },
   ],
-])('R-G5 headers: %s', (_title, found, expected) => {
+])('GW5 headers: %s', (_title, found, expected) => {
   expect(found).toEqual(expected)
 })
 
-test('R-G5 a value that Envoy would not write is refused, also in a row that was not admitted here', () => {
+test('GW5 a value that Envoy would not write is refused, also in a row that was not admitted here', () => {
   expect(() => changes({ add: [one('a', '%COALESCE(1)%')] })).toThrow(/header a: value has a "%" at 0/)
 })
 
@@ -141,13 +141,13 @@ test.each<[string, readonly RouteFilter[], ReturnType<typeof hostOf>, ReturnType
     undefined,
     { replaceFull: '/x' },
   ],
-])('R-G6 rewrite: %s', (_title, filters, host, path) => {
+])('GW6 rewrite: %s', (_title, filters, host, path) => {
   const rule = { filters: [...filters] }
   expect(hostOf(rule)).toEqual(host)
   expect(rewriteOf(rule)).toMatchObject(path)
 })
 
-test('R-G7 every mirror with its share; none of 0 %, never none of a little', () => {
+test('GW7 every mirror with its share; none of 0 %, never none of a little', () => {
   const backend = { destination: { 'kuma.io/service': 'copy' } }
   const shares = (...percentages: number[]) =>
     mirrorsOf({ filters: percentages.map((percentage) => ({ mirror: { percentage, backend } })) }).map(
@@ -192,7 +192,7 @@ test.each<[RouteRedirect, Record<number, string>]>([
     { port: 0, scheme: '', hostname: '' },
     { 80: 'as asked', 8080: '8080', 443: 'as asked', 8443: '8443' },
   ],
-])('R-G4 the port of a redirect: %j', (redirect, expected) => {
+])('GW4 the port of a redirect: %j', (redirect, expected) => {
   const path = { type: 'prefix', path: '/' } as const
   const found = Object.entries(on).map(([name, origin]) => [
     name,
@@ -201,7 +201,7 @@ test.each<[RouteRedirect, Record<number, string>]>([
   expect(Object.fromEntries(found)).toEqual(expected)
 })
 
-test('R-G4 what else a redirect says; what no Envoy could say throws', () => {
+test('GW4 what else a redirect says; what no Envoy could say throws', () => {
   const origin = { scheme: 'http', port: 80 } as const
   const path = { type: 'prefix', path: '/a/' } as const
   expect(
