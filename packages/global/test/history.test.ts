@@ -13,6 +13,7 @@ import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import { startUplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createPair } from '../../plane/test/pki.ts'
 import { type RunningGlobal, startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
 
@@ -316,20 +317,22 @@ test('H9 a dry run tells the same and writes nothing', async () => {
 })
 
 test('H10 what is not valid any more is refused with its fields, and nothing at all is written', async () => {
-  const mesh = (name: string, enabled: boolean) => ({
-    type: 'Mesh',
-    name: 'secure',
-    mtls: { ...(enabled ? { enabledBackend: name } : {}), backends: [{ name, type: 'builtin' }] },
-  })
-  await call('PUT', '/meshes/secure', mesh('ca-1', true))
+  const [own, other] = [await createPair({ authority: {} }), await createPair({ authority: {} })]
+  const conf = { cert: { inlineString: own.certificate }, key: { secret: 'ca' } }
+  const mesh = (backend: object) => ({ type: 'Mesh', name: 'secure', mtls: { backends: [backend] } })
+  const key = (text: string) => ({ type: 'Secret', mesh: 'secure', name: 'ca', data: btoa(text) })
+  await call('PUT', '/meshes/secure', { type: 'Mesh', name: 'secure' })
+  await call('PUT', '/meshes/secure/secrets/ca', key(own.key))
+  expect((await call('PUT', '/meshes/secure', mesh({ name: 'ca', type: 'provided', conf }))).status).toBe(200)
   const to = (await put('t', '1s')).short
-  await call('PUT', '/meshes/secure', mesh('ca-1', false))
-  await call('PUT', '/meshes/secure', mesh('ca-2', true))
+  await call('PUT', '/meshes/secure', mesh({ name: 'ca', type: 'builtin' }))
+  await call('PUT', '/meshes/secure/secrets/ca', key(other.key))
   const before = await put('t', '2s')
   const answer = await call('POST', '/_rollback', { to })
   expect(answer.status).toBe(400)
   expect(answer.json.outcomes).toMatchObject([
-    { type: 'Mesh', name: 'secure', outcome: 'refused', violations: [{ field: 'mtls.enabledBackend' }] },
+    { type: 'Mesh', name: 'secure', outcome: 'refused', violations: [{ field: 'mtls.backends[0].config.cert' }] },
+    { type: 'Secret', name: 'ca', outcome: 'skipped' },
     { type: 'Timeout', name: 't', outcome: 'skipped' },
   ])
   expect(await connectOf('t')).toBe('2s')

@@ -62,7 +62,6 @@ export interface KeyHooks {
   letIn(source: string, hash: string): void
   /** A listener's certificate is served, or not, as it was not before. */
   judged(): void
-  silent(): readonly string[]
 }
 
 /** Keys of this zone, made by Web Crypto. */
@@ -74,7 +73,7 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
   const certificateKeeper = role === 'standalone' ? createCertificateKeeper(base) : undefined
   const certificates = createCertificates(base, { ...hooks, changed: hooks.refresh })
   const secrets = createSecrets({ holder, certificates, clock, log }, hooks.refresh)
-  const use = createAuthorityUse({ ...base, holder, secrets, silent: hooks.silent })
+  const use = createAuthorityUse({ ...base, holder, secrets })
   const authorities = createReconciler(log, 'the authorities of meshes', async () => {
     await keeper?.reconcile()
     await owner?.reconcile()
@@ -100,7 +99,8 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
       if (use.served(proxy, serial)) void uses.wake()
     },
     gone(proxy) {
-      if (use.gone(proxy)) void uses.wake()
+      use.gone(proxy)
+      void uses.wake()
     },
     wake(kinds) {
       if (touches(kinds, certificateKinds[role])) void listeners.wake()
@@ -133,7 +133,6 @@ export async function startCore(
     leaveOut: (source, hash) => engine.refresh(compiler.exclude(source, hash)),
     letIn: (source, hash) => engine.refresh(compiler.readmit(source, hash)),
     judged: () => reporter.update(),
-    silent: () => counted.read().silent,
   })
   const { secrets, certificates } = keys
   const progress: Progress = {

@@ -63,15 +63,16 @@ export type AuthorityRequestSpec = z.infer<typeof authorityRequest.schema>
 
 /**
  * What the live proxies of a zone make of a mesh's authorities, by the fingerprints of roots: `trusts`, those that every one
- * of them trusts; `shows`, those that a certificate of one of them leads to. A rotation waits for the first, and a root that
- * was taken away stays in the bundle for the second.
+ * of them trusts; `shows`, those that a certificate of one of them leads to. `generation` is that of the answer that the zone
+ * has read: what it says is true of that one and of those before. A rotation waits for the first, and a root that was taken
+ * away stays in the bundle for the second.
  */
 export const authorityUse = defineKind({
   ...internalKind,
   name: 'AuthorityUse',
   scope: 'mesh',
   travel: 'zone-to-global',
-  schema: z.object({ trusts: z.array(z.string()), shows: z.array(z.string()) }),
+  schema: z.object({ generation: z.number(), trusts: z.array(z.string()), shows: z.array(z.string()) }),
 })
 export type AuthorityUseSpec = z.infer<typeof authorityUse.schema>
 
@@ -88,6 +89,8 @@ export const authorityCertificate = defineKind({
     certificate: z.string(),
     roots: z.string(),
     notAfterMs: z.number(),
+    /** Counts the answers to this zone. */
+    generation: z.number().optional(),
   }),
 })
 export type AuthorityCertificateSpec = z.infer<typeof authorityCertificate.schema>

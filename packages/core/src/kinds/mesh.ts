@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { dataSource, duration } from './common.ts'
 import { defineKind, message, type Violation } from './kind.ts'
 
+const providedConf = message({ cert: dataSource.optional(), key: dataSource.optional() })
+
 const certificateAuthority = message({
   name: z.string(),
   type: z.string(),
@@ -20,7 +22,7 @@ const certificateAuthority = message({
           expiration: z.string().optional(),
         }).optional(),
       }),
-      message({ cert: dataSource.optional(), key: dataSource.optional() }),
+      providedConf,
       z.record(z.string(), z.json()),
     ])
     .optional(),
@@ -50,11 +52,39 @@ const meshSchema = message({
   skipCreatingInitialPolicies: z.array(z.string()).optional(),
 })
 export type MeshSpec = z.infer<typeof meshSchema>
+export type MeshBackend = z.infer<typeof certificateAuthority>
+/** Where the certificate or the key of an authority comes from. */
+export type AuthoritySource = z.infer<typeof dataSource>
 
 /** The certificate authority in force, if the mesh has mutual TLS. */
 export function enabledBackend(mesh: MeshSpec) {
   const name = mesh.mtls?.enabledBackend
   return name ? mesh.mtls?.backends?.find((backend) => backend.name === name) : undefined
+}
+
+/** Where a provided authority's certificate and key come from. */
+export const providedSources = ({ conf }: MeshBackend): z.infer<typeof providedConf> =>
+  providedConf.safeParse(conf ?? {}).data ?? {}
+
+/** Kuma calls the member `conf` in documents and `config` in what it says of it. */
+export const backendConfField = (index: number): string => `mtls.backends[${index}].config`
+
+function checkSource(field: string, source: AuthoritySource | undefined): Violation[] {
+  if (!source) return [{ field, reason: 'has to be defined' }]
+  const members = Object.entries(source).filter(([, value]) => value !== undefined)
+  const [first] = members
+  if (!first || members.length > 1)
+    return [{ field, reason: 'data source has to be chosen. Available sources: secret, inline, inlineString' }]
+  const [member, value] = first
+  if (member === 'file') return [{ field: `${field}.file`, reason: 'files are not read; use a secret, or inline data' }]
+  return value === '' ? [{ field: `${field}.${member}`, reason: 'cannot be empty' }] : []
+}
+
+/** What there is to say of a provided authority without looking into secrets. */
+function checkProvided(backend: MeshBackend, index: number): Violation[] {
+  const { cert, key } = providedSources(backend)
+  const field = backendConfField(index)
+  return [...checkSource(`${field}.cert`, cert), ...checkSource(`${field}.key`, key)]
 }
 
 function check(mesh: MeshSpec, { name }: { readonly name: string }): Violation[] {
@@ -83,6 +113,7 @@ function check(mesh: MeshSpec, { name }: { readonly name: string }): Violation[]
         choices: ['builtin', 'provided'],
       })
     }
+    if (backend.type === 'provided' && !mesh.mtls?.skipValidation) violations.push(...checkProvided(backend, index))
   })
   return violations
 }
@@ -110,8 +141,5 @@ export const mesh = defineKind({
     ...(spec.meshServices?.mode && spec.meshServices.mode !== 'Disabled'
       ? ['meshServices.mode: MeshService resources are not served']
       : []),
-    ...(spec.mtls?.backends ?? [])
-      .filter((backend) => backend.type === 'provided')
-      .map((backend) => `mtls.backends "${backend.name}": a provided authority is not served yet; use type builtin`),
   ],
 })

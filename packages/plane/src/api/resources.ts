@@ -14,6 +14,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import { type CommitOutcome, parsePosition, type Selection } from '@zonemesh/shared/store/store.ts'
+import { checkProvided } from '../authority/provided.ts'
 import { ApiError, badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin, type User } from './identity.ts'
 import { shownName } from './names.ts'
@@ -146,22 +147,6 @@ export function completeSpec(
   return JSON.parse(JSON.stringify(completed)) as JsonObject
 }
 
-/** Rules between a document and what stands in its place: what the pure admission cannot know. */
-function checkAgainstExisting(admitted: Admitted, existing: Row | undefined): Violation[] {
-  if (admitted.kind.name !== 'Mesh' || !existing) return []
-  // Both are rows of kind Mesh.
-  const before = (existing.spec as MeshSpec).mtls?.enabledBackend
-  const after = (admitted.spec as MeshSpec).mtls?.enabledBackend
-  return before && after && before !== after
-    ? [
-        {
-          field: 'mtls.enabledBackend',
-          reason: `cannot be changed from "${before}" to "${after}" while mTLS is on; switch it off first`,
-        },
-      ]
-    : []
-}
-
 /** A document that may be committed here. */
 export interface Prepared {
   readonly admitted: Admitted
@@ -194,9 +179,23 @@ export async function prepare(
   const key = { origin: plane.origin, kind: kind.name, mesh, name }
   const existing = (await plane.store.get(key))?.row
   const { labels, violations } = computedLabels(plane, admitted)
-  const found = [...violations, ...checkAgainstExisting(admitted, existing)]
+  // The kind says what its spec is.
+  const faults = kind.name === 'Mesh' ? await checkProvided(plane, name, admitted.spec as MeshSpec) : []
+  const found = [
+    ...violations,
+    ...faults.filter((one) => !one.isMissing).map(({ field, reason }) => ({ field, reason })),
+  ]
+  const warnings = faults
+    .filter((one) => one.isMissing)
+    .map(({ field, reason }) => `${field}: ${reason}; it is waited for`)
   if (found.length > 0) throw invalid(existing ? 'Failed to update a resource' : 'Failed to create a resource', found)
-  return { admitted, key, existing, labels, spec: completeSpec(plane, kind, admitted.spec) }
+  return {
+    admitted: { ...admitted, warnings: [...admitted.warnings, ...warnings] },
+    key,
+    existing,
+    labels,
+    spec: completeSpec(plane, kind, admitted.spec),
+  }
 }
 
 /** The revision in an If-Match header: `"<store>@<revision>.<commit>"`. */

@@ -39,6 +39,8 @@ export interface WorkloadIdentity extends KeyedCertificate {
 export interface TrustedRoots {
   readonly roots: readonly string[]
   readonly issuer: string
+  /** Of the owner's answer that says so. */
+  readonly generation: number
 }
 
 interface Authority {
@@ -127,7 +129,7 @@ export function createAuthorityHolder(deps: Deps) {
         const before = authorities.get(mesh)
         const isSame =
           next?.issuer.certificate === before?.issuer.certificate && next?.workloadMs === before?.workloadMs
-        if (isSame && next?.roots === before?.roots) continue
+        if (isSame && next?.roots === before?.roots && next?.trusted.generation === before?.trusted.generation) continue
         if (next) authorities.set(mesh, next)
         else authorities.delete(mesh)
         changed.set(mesh, isSame ? 'roots' : 'issuer')
@@ -141,8 +143,13 @@ export function createAuthorityHolder(deps: Deps) {
     },
     /** The bundle to trust in a mesh, PEM; undefined until the owner has answered. */
     roots: (mesh: string): string | undefined => authorities.get(mesh)?.roots,
+    /** False of a certificate that was being made while another authority came. */
+    isCurrent: (mesh: string, { certificate }: WorkloadIdentity): boolean => {
+      const authority = authorities.get(mesh)
+      return authority !== undefined && certificate.endsWith(authority.issuer.certificate)
+    },
     /** What the mesh trusts now; nothing until the owner has answered. */
-    trusted: (mesh: string): TrustedRoots => authorities.get(mesh)?.trusted ?? { roots: [], issuer: '' },
+    trusted: (mesh: string): TrustedRoots => authorities.get(mesh)?.trusted ?? { roots: [], issuer: '', generation: 0 },
     /** When the zone's authority of a mesh ends. */
     notAfterMs: (mesh: string): number | undefined => authorities.get(mesh)?.notAfterMs,
     /** The meshes that this zone has an authority of. */
@@ -173,9 +180,9 @@ export function createAuthorityHolder(deps: Deps) {
   }
 }
 /** The bundle by fingerprints, and which of it has signed the zone's certificate. */
-function trustedRoots({ roots, certificate }: AuthorityCertificateSpec): TrustedRoots {
+function trustedRoots({ roots, certificate, generation = 0 }: AuthorityCertificateSpec): TrustedRoots {
   const all = certificatesIn(roots)
   const issuer = all.find((root) => isSignedBy(certificate, root))
-  return { roots: all.map(fingerprintOf), issuer: issuer === undefined ? '' : fingerprintOf(issuer) }
+  return { roots: all.map(fingerprintOf), issuer: issuer === undefined ? '' : fingerprintOf(issuer), generation }
 }
 export type AuthorityHolder = ReturnType<typeof createAuthorityHolder>

@@ -1,13 +1,13 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
-import type { AuthorityCertificateSpec, AuthorityRequestSpec, MeshRootSpec } from '@zonemesh/core/kinds/internal.ts'
+import type { AuthorityCertificateSpec, AuthorityRequestSpec, AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
 import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
-import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import { createRoots, type Root } from './roots.ts'
 import type { Sealer } from './seal.ts'
-import { createRoot, type KeyedCertificate, lifetime, signIntermediate } from './x509.ts'
+import { isSignedBy, lifetime, signIntermediate } from './x509.ts'
 
 interface Deps {
   readonly store: Store
@@ -19,98 +19,211 @@ interface Deps {
 }
 
 export const intermediateDays = 30
-const rootDaysDefault = 3650
+const halfLifeMs = (intermediateDays / 2) * 86_400_000
 
-/** `10y`, `720h`: Kuma's form of a root's lifetime. */
-function days(text: string | undefined): number {
-  const match = /^(\d+)(y|d)$/.exec(text ?? '')
-  if (match) return Number(match[1]) * (match[2] === 'y' ? 365 : 1)
-  const ms = durationMs(text ?? '')
-  return ms ? Math.max(1, Math.ceil(ms / 86_400_000)) : rootDaysDefault
+/** What one zone has asked for and been given in a mesh. */
+interface Party {
+  readonly zone: string
+  /** Public keys by backend. */
+  readonly requests: ReadonlyMap<string, string>
+  readonly standing: AuthorityCertificateSpec | undefined
+  readonly use: AuthorityUseSpec | undefined
+  /** A zone that is switched off or deleted holds nothing back. */
+  readonly counts: boolean
 }
 
-function rootDays(mesh: MeshSpec): number {
-  const conf: unknown = enabledBackend(mesh)?.conf
-  const caCert: unknown = conf !== null && typeof conf === 'object' ? Reflect.get(conf, 'caCert') : undefined
-  const expiration: unknown =
-    caCert !== null && typeof caCert === 'object' ? Reflect.get(caCert, 'expiration') : undefined
-  return days(typeof expiration === 'string' ? expiration : undefined)
+/** Who signs for a party, and for which key. */
+interface Choice {
+  readonly root: Root
+  readonly backend: string
+  readonly publicKey: string
 }
 
 /**
- * The side of mesh authorities that owns the roots (the global, or a standalone zone): makes a root for each mesh with a
- * builtin backend, and answers every zone's request with an intermediate. Renewal is a row like any other: no call.
+ * The side of mesh authorities that owns the roots (the global, or a standalone zone): answers every zone's request with an
+ * intermediate. Renewal is a row like any other: no call.
+ *
+ * Another root takes over in steps that each zone tells of (`AuthorityUse`): first every zone trusts it beside the old one,
+ * then all sign with it, and the old one leaves the bundle when no proxy shows it any more. So no request meets an end that
+ * does not know its root, whatever the order in which zones hear of it.
  */
 export function createAuthorityOwner(deps: Deps) {
-  async function ensureRoot(
-    meshName: string,
-    mesh: MeshSpec,
-  ): Promise<{ readonly backend: string; readonly root: KeyedCertificate } | undefined> {
-    const backend = enabledBackend(mesh)
-    if (backend?.type !== 'builtin') return undefined
-    const key = { origin: deps.origin, kind: 'MeshRoot', mesh: meshName, name: backend.name }
-    const stored = (await deps.store.get(key))?.row
-    if (stored) {
-      // Rows of this kind hold what is put below.
-      const { certificate, sealedKey } = stored.spec as MeshRootSpec
-      return { backend: backend.name, root: { certificate, key: deps.sealer.open(sealedKey) } }
-    }
-    const root = await createRoot(meshName, lifetime(deps.clock.wallMs(), rootDays(mesh)), [`spiffe://${meshName}`])
-    const spec: MeshRootSpec = {
-      backend: backend.name,
-      certificate: root.certificate,
-      sealedKey: deps.sealer.seal(root.key),
-    }
-    const outcome = await deps.commit({
-      changes: [{ op: 'put', key, labels: {}, spec: { ...spec }, expect: { absent: true } }],
-      subject: 'mesh-system:control-plane',
-      intent: `root authority of mesh ${meshName}`,
-    })
-    return outcome.ok ? { backend: backend.name, root } : ensureRoot(meshName, mesh)
+  const { store, log } = deps
+  const roots = createRoots(deps)
+  /** What each rotation waits for, as it was told last. Limit: one text for each mesh. */
+  const told = new Map<string, string>()
+  /** Who has signed what stands, so that no signature is checked twice. Limit: one for each zone and mesh. */
+  const signed = new Map<string, { readonly of: string; readonly root: string | undefined }>()
+
+  /** The root that has signed a zone's certificate. */
+  function signerOf(mesh: string, { zone, standing }: Party, known: readonly Root[]): Root | undefined {
+    if (!standing) return undefined
+    const of = [standing.certificate, ...known.map(({ fingerprint }) => fingerprint)].join()
+    const before = signed.get(`${mesh}/${zone}`)
+    if (before?.of === of) return known.find(({ fingerprint }) => fingerprint === before.root)
+    const root = known.find(({ certificates }) => isSignedBy(standing.certificate, certificates[0] ?? ''))
+    signed.set(`${mesh}/${zone}`, { of, root: root?.fingerprint })
+    return root
   }
 
-  /** Answers one request unless the standing answer is for the same key and younger than half its life. */
-  async function answer(request: Row, backend: string, root: KeyedCertificate): Promise<void> {
+  async function partiesOf(mesh: string, zones: ReadonlyMap<string, boolean>): Promise<readonly Party[]> {
     // Rows of these kinds hold what the planes wrote.
-    const { publicKey } = request.spec as AuthorityRequestSpec
-    const zone = request.key.origin
-    const mesh = request.key.mesh
-    const key = { origin: deps.origin, kind: 'AuthorityCertificate', mesh, name: zone }
-    const standing = (await deps.store.get(key))?.row?.spec as AuthorityCertificateSpec | undefined
-    const nowMs = deps.clock.wallMs()
-    const halfLifeMs = (intermediateDays / 2) * 86_400_000
-    if (standing?.publicKey === publicKey && standing.backend === backend && standing.notAfterMs - nowMs > halfLifeMs)
-      return
-    const life = lifetime(nowMs, intermediateDays)
-    const spec: AuthorityCertificateSpec = {
+    const requests = await store.scan({ kind: 'AuthorityRequest', mesh })
+    const answers = await store.scan({ kind: 'AuthorityCertificate', mesh, origin: deps.origin })
+    const uses = await store.scan({ kind: 'AuthorityUse', mesh })
+    return [...new Set(requests.map(({ key }) => key.origin))].map((zone) => ({
       zone,
-      backend,
-      publicKey,
-      certificate: await signIntermediate(root, publicKey, `${mesh} in ${zone}`, life, `spiffe://${mesh}`),
-      roots: root.certificate,
-      notAfterMs: life.notAfterMs,
-    }
+      requests: new Map(
+        requests
+          .filter(({ key }) => key.origin === zone)
+          .map(({ spec }) => {
+            const { backend, publicKey } = spec as AuthorityRequestSpec
+            return [backend, publicKey]
+          }),
+      ),
+      standing: answers.find(({ key }) => key.name === zone)?.spec as AuthorityCertificateSpec | undefined,
+      use: uses.find(({ key }) => key.origin === zone)?.spec as AuthorityUseSpec | undefined,
+      counts: zones.get(zone) ?? false,
+    }))
+  }
+
+  const isLive = ({ standing }: Party): boolean => standing !== undefined && standing.notAfterMs > deps.clock.wallMs()
+
+  /** The zone has said what its proxies make of the answer that stands: nothing older is on its way to them. */
+  const hasSaid = ({ use, standing }: Party): boolean => use?.generation === (standing?.generation ?? 0)
+
+  /** The zones whose proxies do not all trust a root yet. */
+  const waitingFor = (parties: readonly Party[], root: Root): readonly string[] =>
+    parties
+      .filter((one) => one.counts && isLive(one) && !(hasSaid(one) && one.use?.trusts.includes(root.fingerprint)))
+      .map(({ zone }) => zone)
+
+  /** The former roots that may still be shown: as long as a zone has not said what it shows, those that it was told to trust. */
+  function needed(parties: readonly Party[], former: readonly Root[], signers: ReadonlyMap<string, Root | undefined>) {
+    const live = parties.filter(isLive)
+    const shown = new Set([
+      ...parties.flatMap((one) => one.use?.shows ?? []),
+      ...live.flatMap((one) => signers.get(one.zone)?.fingerprint ?? []),
+    ])
+    const silent = live.filter((one) => one.counts && !hasSaid(one))
+    return former.filter(
+      ({ fingerprint, certificates }) =>
+        shown.has(fingerprint) || silent.some(({ standing }) => standing?.roots.includes(certificates[0] ?? '')),
+    )
+  }
+
+  function tell(mesh: string, text: string): void {
+    if (told.get(mesh) === text) return
+    told.set(mesh, text)
+    if (text !== '') log.info({ mesh }, text)
+  }
+
+  function choose(
+    party: Party,
+    target: Root | undefined,
+    signer: Root | undefined,
+    mayMove: boolean,
+  ): Choice | undefined {
+    const { requests, standing } = party
+    const asked = target && requests.get(target.backend)
+    if (target && asked !== undefined && (!signer || signer.fingerprint === target.fingerprint || mayMove))
+      return { root: target, backend: target.backend, publicKey: asked }
+    if (!signer || !standing) return undefined
+    // A zone that has lost its key asks with another one: that is answered even while a rotation waits.
+    if ([...requests.values()].includes(standing.publicKey))
+      return { root: signer, backend: standing.backend, publicKey: standing.publicKey }
+    return asked === undefined || target === undefined
+      ? undefined
+      : { root: signer, backend: target.backend, publicKey: asked }
+  }
+
+  /** Answers a zone unless the standing answer is the same and younger than half its life. */
+  async function answer(mesh: string, party: Party, choice: Choice, signer: Root | undefined, bundle: string) {
+    const { zone, standing } = party
+    const { root, backend, publicKey } = choice
+    const nowMs = deps.clock.wallMs()
+    const isGood =
+      standing?.publicKey === publicKey &&
+      standing.backend === backend &&
+      signer?.fingerprint === root.fingerprint &&
+      standing.notAfterMs - nowMs > halfLifeMs
+    if (isGood && standing.roots === bundle) return
+    const life = lifetime(nowMs, intermediateDays)
+    const key = root.key
+    if (!isGood && key === undefined) return
+    const { certificate, notAfterMs } =
+      isGood || key === undefined
+        ? { certificate: standing?.certificate ?? '', notAfterMs: standing?.notAfterMs ?? 0 }
+        : {
+            notAfterMs: life.notAfterMs,
+            certificate: await signIntermediate(
+              { certificate: root.certificates[0] ?? '', key },
+              publicKey,
+              `${mesh} in ${zone}`,
+              life,
+              `spiffe://${mesh}`,
+            ),
+          }
+    const generation = (standing?.generation ?? 0) + 1
+    const answered = { zone, backend, publicKey, certificate, notAfterMs, generation, roots: bundle }
+    const spec = answered satisfies AuthorityCertificateSpec
     await deps.commit({
-      changes: [{ op: 'put', key, labels: {}, spec: { ...spec } }],
+      changes: [
+        {
+          op: 'put',
+          key: { origin: deps.origin, kind: 'AuthorityCertificate', mesh, name: zone },
+          labels: {},
+          spec,
+        },
+      ],
       subject: 'mesh-system:control-plane',
       intent: `intermediate authority of mesh ${mesh} for zone ${zone}`,
     })
   }
 
+  async function reconcileMesh(mesh: string, spec: MeshSpec, zones: ReadonlyMap<string, boolean>): Promise<void> {
+    const enabled = enabledBackend(spec)
+    if (!enabled) return
+    const { byBackend, former } = await roots.of(mesh, spec)
+    const known = [...byBackend.values(), ...former]
+    const parties = await partiesOf(mesh, zones)
+    const signers = new Map(parties.map((one) => [one.zone, signerOf(mesh, one, known)]))
+    const kept = needed(parties, former, signers)
+    const trusted = [...byBackend.values(), ...kept]
+    const bundle = [...new Set(trusted.flatMap(({ certificates }) => certificates))].sort().join('')
+    const target = byBackend.get(enabled.name)
+    const waiting = target ? waitingFor(parties, target) : []
+    for (const party of parties) {
+      const signer = isLive(party) ? signers.get(party.zone) : undefined
+      const choice = choose(party, target, signer, waiting.length === 0)
+      if (choice) await answer(mesh, party, choice, signer, bundle)
+    }
+    tell(
+      mesh,
+      waiting.length > 0
+        ? `the authority "${enabled.name}" signs when all proxies trust it: it waits for zone ${waiting.join(', zone ')}`
+        : '',
+    )
+    const gone = former.filter((one) => !kept.includes(one)).map(({ fingerprint }) => fingerprint)
+    if (gone.length > 0) await roots.forget(mesh, new Set(gone))
+  }
+
   return {
     /** Brings roots and intermediates in line with the meshes and requests of the store. One bad mesh hurts only itself. */
     async reconcile(): Promise<void> {
-      const meshes = await deps.store.scan({ kind: 'Mesh', origin: deps.origin })
-      const requests = await deps.store.scan({ kind: 'AuthorityRequest' })
+      const meshes = await store.scan({ kind: 'Mesh', origin: deps.origin })
+      // The kinds say what their specs are.
+      const zones = new Map(
+        (await store.scan({ kind: 'Zone', origin: deps.origin })).map(({ key, spec }) => [
+          key.name,
+          isEnabled(spec as ZoneSpec),
+        ]),
+      )
       for (const mesh of meshes) {
         try {
-          // The kind says what its spec is.
-          const owned = await ensureRoot(mesh.key.name, mesh.spec as MeshSpec)
-          if (!owned) continue
-          for (const request of requests)
-            if (request.key.mesh === mesh.key.name) await answer(request, owned.backend, owned.root)
+          await reconcileMesh(mesh.key.name, mesh.spec as MeshSpec, zones)
         } catch (thrown) {
-          deps.log.error({ mesh: mesh.key.name, reason: messageOf(thrown) }, 'cannot keep the authority of a mesh')
+          log.error({ mesh: mesh.key.name, reason: messageOf(thrown) }, 'cannot keep the authority of a mesh')
         }
       }
     },

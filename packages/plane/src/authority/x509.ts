@@ -211,4 +211,17 @@ export const fingerprintOf = (certificate: string): string =>
 export const isSignedBy = (certificate: string, authority: string): boolean =>
   new X509Certificate(certificate).verify(new X509Certificate(authority).publicKey)
 
+/** What an authority may do. */
+export function authorityLimits(certificate: string) {
+  const parsed = new x509.X509Certificate(certificate)
+  const basic = parsed.getExtension(x509.BasicConstraintsExtension)
+  const usages = parsed.getExtension(x509.KeyUsagesExtension)?.usages
+  return {
+    isAuthority: basic?.ca === true,
+    // Without the extension a key is for everything.
+    mayCertify: usages === undefined || (usages & x509.KeyUsageFlags.keyCertSign) !== 0,
+    pathLength: basic?.pathLength,
+  }
+}
+
 export const notAfterMs = (certificate: string): number => new x509.X509Certificate(certificate).notAfter.getTime()

@@ -54,6 +54,10 @@ export function createSecrets(deps: Deps, changed: () => void) {
     try {
       const identity = await deps.holder.issue(need.mesh, need.services, need.tags)
       if (!identity || closed) return
+      if (!deps.holder.isCurrent(need.mesh, identity)) {
+        renewAt(key, need, 0)
+        return
+      }
       renewAt(key, need, (identity.notAfterMs - identity.issuedAtMs) * renewAfter)
       entries.set(key, { identity, resource: identitySecret(need.name, identity.certificate, identity.key) })
       changed()

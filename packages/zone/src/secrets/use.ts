@@ -13,8 +13,6 @@ interface Deps {
   readonly commit: Store['commit']
   readonly holder: Pick<AuthorityHolder, 'trusted' | 'meshes'>
   readonly secrets: Pick<Secrets, 'identityOf'>
-  /** Proxies that have been left out because they do not answer. */
-  readonly silent: () => readonly string[]
 }
 
 /** What one table of a proxy trusts and shows in its mesh, by the fingerprints of roots. */
@@ -26,85 +24,92 @@ interface Held {
 }
 
 interface Proxy {
-  /** What it has accepted; undefined before its first answer. */
-  accepted: readonly Held[] | undefined
-  /** On their way, the oldest first. Limit: those that a stream has not answered. */
-  waiting: Held[]
+  /** What it has accepted last, and what is on its way, the oldest first. Limit: what a stream has not answered. */
+  held: Held[]
+  goneAtMs: number | undefined
 }
 
-/** Proxies that do not answer are left out after this time: then somebody must look again. */
-const lookAgainMs = 2_100
+/** An Envoy whose stream has ended goes on with what it has; its endpoints stay as long as this. */
+const stayMs = 35_000
+/** After a start of the zone its proxies come back within this time. Till then what was told before is true of them too. */
+const returnMs = 60_000
 
 /**
- * Tells the owner of authorities which roots the live proxies of this zone trust and show. A rotation goes on when every
- * zone trusts the new root, and ends when nobody shows the old one: a request never meets an end that does not know it.
+ * Tells the owner of authorities which roots the proxies of this zone trust and show. A rotation goes on when every zone
+ * trusts the new root, and ends when nobody shows the old one: a request never meets an end that does not know it.
  */
 export function createAuthorityUse(deps: Deps) {
   const proxies = new Map<string, Proxy>()
+  const startedAtMs = deps.clock.monotonicMs()
+  /** What a former life of this zone has told of each mesh. */
+  const former = new Map<string, AuthorityUseSpec | undefined>()
   let look: Disposable | undefined
 
-  function of(proxy: string): Proxy {
-    const known = proxies.get(proxy) ?? { accepted: undefined, waiting: [] }
-    proxies.set(proxy, known)
-    return known
+  /** The time of the next change that comes by itself. */
+  function forgetGone(nowMs: number): number {
+    let nextMs = nowMs < startedAtMs + returnMs ? startedAtMs + returnMs : Number.POSITIVE_INFINITY
+    for (const [name, { goneAtMs }] of proxies) {
+      if (goneAtMs === undefined) continue
+      if (goneAtMs + stayMs <= nowMs) proxies.delete(name)
+      else nextMs = Math.min(nextMs, goneAtMs + stayMs)
+    }
+    return nextMs
   }
 
-  /** Undefined while a live proxy has not said yet what it has. */
-  function useOf(mesh: string): AuthorityUseSpec | undefined {
-    const bundle = deps.holder.trusted(mesh)
-    let trusts = bundle.roots
-    const shows = new Set([bundle.issuer])
-    const silent = new Set(deps.silent())
-    for (const [name, { accepted, waiting }] of proxies) {
-      if (accepted === undefined && waiting.some((one) => one.mesh === mesh) && !silent.has(name)) return undefined
-      for (const one of [...(accepted ?? []), ...waiting])
-        if (one.mesh === mesh) for (const root of one.shows) shows.add(root)
-      if (silent.has(name)) continue
-      for (const one of accepted ?? [])
-        if (one.mesh === mesh) trusts = trusts.filter((root) => one.trusts.includes(root))
+  function useOf(mesh: string, nowMs: number): AuthorityUseSpec {
+    const { roots, issuer, generation } = deps.holder.trusted(mesh)
+    const before = nowMs < startedAtMs + returnMs ? former.get(mesh) : undefined
+    const shows = new Set([...(issuer === '' ? [] : [issuer]), ...(before?.shows ?? [])])
+    let trusts = roots.filter((root) => before === undefined || before.trusts.includes(root))
+    for (const one of [...proxies.values()].flatMap(({ held }) => held)) {
+      if (one.mesh !== mesh) continue
+      for (const root of one.shows) shows.add(root)
+      trusts = trusts.filter((root) => one.trusts.includes(root))
     }
-    return { trusts: [...trusts].sort(), shows: [...shows].sort() }
+    return { generation, trusts: [...trusts].sort(), shows: [...shows].sort() }
   }
 
   return {
     /** A table was handed to a proxy, made of the secrets that there are now. */
     sent(proxy: string, serial: number, needs: readonly SecretNeed[]): void {
-      const meshes = new Set(needs.flatMap((need) => (need.type === 'certificate' ? [] : [need.mesh])))
+      const meshes = new Set(needs.flatMap((need) => meshesOf(need, deps.holder.meshes())))
       for (const mesh of meshes) {
         const shows = needs.flatMap((need) => {
-          const root = need.mesh === mesh ? deps.secrets.identityOf(need)?.root : undefined
+          const root = need.type === 'identity' && need.mesh === mesh ? deps.secrets.identityOf(need)?.root : undefined
           return root === undefined ? [] : [root]
         })
-        of(proxy).waiting.push({ serial, mesh, trusts: deps.holder.trusted(mesh).roots, shows })
+        const known = proxies.get(proxy) ?? { held: [], goneAtMs: undefined }
+        known.goneAtMs = undefined
+        known.held.push({ serial, mesh, trusts: deps.holder.trusted(mesh).roots, shows })
+        proxies.set(proxy, known)
       }
     },
     /** A proxy has answered every table up to this serial. True if that may be news for the owner. */
     served(proxy: string, serial: number): boolean {
       const known = proxies.get(proxy)
-      const answered = known?.waiting.filter((one) => one.serial <= serial) ?? []
+      const answered = known?.held.filter((one) => one.serial <= serial) ?? []
       const newest = answered.at(-1)
       if (!known || !newest) return false
-      const next = answered.filter((one) => one.serial === newest.serial)
-      known.waiting = known.waiting.filter((one) => one.serial > serial)
-      const bare = (list: readonly Held[] | undefined) => canonicalJson(list?.map((one) => ({ ...one, serial: 0 })))
-      const isNews = bare(known.accepted) !== bare(next)
-      known.accepted = next
-      return isNews
+      known.held = known.held.filter((one) => one.serial >= newest.serial)
+      return answered.some((one) => one.serial < newest.serial && !isSame(one, newest))
     },
-    /** True if that may be news for the owner. */
-    gone: (proxy: string): boolean => proxies.delete(proxy),
-    /** Writes what has changed. */
+    /** The stream of a proxy has ended. */
+    gone(proxy: string): void {
+      const known = proxies.get(proxy)
+      if (known) known.goneAtMs = deps.clock.monotonicMs()
+    },
+    /** Writes what has changed. `wake` asks for the next time. */
     async reconcile(wake: () => void): Promise<void> {
       look?.[Symbol.dispose]()
-      look = undefined
+      const nowMs = deps.clock.monotonicMs()
+      const nextMs = forgetGone(nowMs)
+      look = Number.isFinite(nextMs) ? deps.clock.after(nextMs - nowMs, wake) : undefined
       for (const mesh of deps.holder.meshes()) {
         const key = { origin: deps.zone, kind: 'AuthorityUse', mesh, name: 'roots' }
-        const spec = useOf(mesh)
-        if (spec === undefined) {
-          look = deps.clock.after(lookAgainMs, wake)
-          continue
-        }
         const stored = (await deps.store.get(key))?.row
+        // Rows of this kind hold what is put below.
+        if (!former.has(mesh)) former.set(mesh, stored?.spec as AuthorityUseSpec | undefined)
+        const spec = useOf(mesh, nowMs)
         if (stored && canonicalJson(stored.spec) === canonicalJson(spec)) continue
         await deps.commit({
           changes: [{ op: 'put', key, labels: {}, spec: { ...spec } }],
@@ -115,4 +120,12 @@ export function createAuthorityUse(deps: Deps) {
     },
     close: (): void => look?.[Symbol.dispose](),
   }
+}
+
+const isSame = (a: Held, b: Held): boolean => canonicalJson({ ...a, serial: 0 }) === canonicalJson({ ...b, serial: 0 })
+
+/** The meshes whose roots a secret holds, or whose roots it leads to. */
+function meshesOf(need: SecretNeed, all: readonly string[]): readonly string[] {
+  if (need.type === 'certificate') return []
+  return need.type === 'authorities' ? all : [need.mesh]
 }

@@ -1,0 +1,138 @@
+import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import type { MeshRootSpec } from '@zonemesh/core/kinds/internal.ts'
+import type { MeshBackend, MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { ResourceKey, Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Change, Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import { certificatesIn } from './pem.ts'
+import { readProvided } from './provided.ts'
+import type { Sealer } from './seal.ts'
+import { createRoot, fingerprintOf, lifetime } from './x509.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly sealer: Sealer
+  readonly origin: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly commit: (commit: Commit) => Promise<CommitOutcome>
+}
+
+/** An authority of a mesh that signs for zones, or did. */
+export interface Root {
+  readonly backend: string
+  /** The one that signs, then those that lead from it to a root: all of it is to be trusted. PEM. */
+  readonly certificates: readonly string[]
+  /** Of the first certificate. */
+  readonly fingerprint: string
+  /** Undefined where only the certificate is left. */
+  readonly key: string | undefined
+}
+
+/** The roots of a mesh: those of the backends that it lists, by name, and those of former ones. */
+export interface MeshRoots {
+  readonly byBackend: ReadonlyMap<string, Root>
+  readonly former: readonly Root[]
+}
+
+const rootDaysDefault = 3650
+
+/** `10y`, `720h`: Kuma's form of a root's lifetime. */
+function days(text: string | undefined): number {
+  const match = /^(\d+)(y|d)$/.exec(text ?? '')
+  if (match) return Number(match[1]) * (match[2] === 'y' ? 365 : 1)
+  const ms = durationMs(text ?? '')
+  return ms ? Math.max(1, Math.ceil(ms / 86_400_000)) : rootDaysDefault
+}
+
+function rootDays({ conf }: MeshBackend): number {
+  const caCert: unknown = conf !== undefined ? Reflect.get(conf, 'caCert') : undefined
+  const expiration: unknown =
+    caCert !== null && typeof caCert === 'object' ? Reflect.get(caCert, 'expiration') : undefined
+  return days(typeof expiration === 'string' ? expiration : undefined)
+}
+
+/** Keeps a root for each backend of each mesh: makes those of builtin ones, and reads those that are provided. */
+export function createRoots(deps: Deps) {
+  const { store, sealer, origin, log } = deps
+
+  const keyOf = (mesh: string, name: string): ResourceKey => ({ origin, kind: 'MeshRoot', mesh, name })
+
+  function rootOf(row: Row): Root {
+    // Rows of this kind hold what is put below.
+    const { backend, certificate, sealedKey } = row.spec as MeshRootSpec
+    const certificates = certificatesIn(certificate)
+    return {
+      backend,
+      certificates,
+      fingerprint: fingerprintOf(certificate),
+      key: sealedKey === '' ? undefined : sealer.open(sealedKey),
+    }
+  }
+
+  const commit = (changes: readonly Change[], mesh: string): Promise<CommitOutcome> =>
+    deps.commit({ changes, subject: 'mesh-system:control-plane', intent: `root authority of mesh ${mesh}` })
+
+  async function builtin(mesh: string, backend: MeshBackend): Promise<Root> {
+    const key = keyOf(mesh, backend.name)
+    const stored = (await store.get(key))?.row
+    if (stored) return rootOf(stored)
+    const root = await createRoot(mesh, lifetime(deps.clock.wallMs(), rootDays(backend)), [`spiffe://${mesh}`])
+    const spec: MeshRootSpec = {
+      backend: backend.name,
+      certificate: root.certificate,
+      sealedKey: sealer.seal(root.key),
+    }
+    await commit([{ op: 'put', key, labels: {}, spec: { ...spec }, expect: { absent: true } }], mesh)
+    // Another process of this plane may have been first.
+    return builtin(mesh, backend)
+  }
+
+  /** The certificate is remembered: it is trusted for as long as somebody shows what it has signed. */
+  async function provided(mesh: string, backend: MeshBackend): Promise<Root> {
+    const read = await readProvided(deps, mesh, backend)
+    if (!read.ok) throw new Error(read.error.map(({ field, reason }) => `${field}: ${reason}`).join('; '))
+    const { certificates, key } = read.value
+    const fingerprint = fingerprintOf(certificates[0] ?? '')
+    const at = keyOf(mesh, `${backend.name}.${fingerprint.slice(0, 16)}`)
+    if (!(await store.get(at))?.row) {
+      const spec: MeshRootSpec = { backend: backend.name, certificate: certificates.join(''), sealedKey: '' }
+      await commit([{ op: 'put', key: at, labels: {}, spec: { ...spec }, expect: { absent: true } }], mesh)
+    }
+    return { backend: backend.name, certificates, fingerprint, key }
+  }
+
+  return {
+    async of(mesh: string, spec: MeshSpec): Promise<MeshRoots> {
+      const byBackend = new Map<string, Root>()
+      for (const backend of spec.mtls?.backends ?? []) {
+        try {
+          if (backend.type === 'builtin') byBackend.set(backend.name, await builtin(mesh, backend))
+          else if (backend.type === 'provided') byBackend.set(backend.name, await provided(mesh, backend))
+        } catch (thrown) {
+          log.error({ mesh, backend: backend.name, reason: messageOf(thrown) }, 'an authority of a mesh cannot be used')
+        }
+      }
+      const present = new Set([...byBackend.values()].map(({ fingerprint }) => fingerprint))
+      const rows = await store.scan({ kind: 'MeshRoot', origin, mesh })
+      return { byBackend, former: rows.map(rootOf).filter(({ fingerprint }) => !present.has(fingerprint)) }
+    },
+    /** Forgets certificates of provided authorities that nobody shows any more. */
+    async forget(mesh: string, fingerprints: ReadonlySet<string>): Promise<void> {
+      const rows = (await store.scan({ kind: 'MeshRoot', origin, mesh })).filter(
+        // As above.
+        ({ spec }) => {
+          const { sealedKey, certificate } = spec as MeshRootSpec
+          return sealedKey === '' && fingerprints.has(fingerprintOf(certificate))
+        },
+      )
+      if (rows.length > 0)
+        await commit(
+          rows.map(({ key }): Change => ({ op: 'delete', key })),
+          mesh,
+        )
+    },
+  }
+}

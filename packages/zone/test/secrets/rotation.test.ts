@@ -1,0 +1,306 @@
+import type { SecretNeed } from '@zonemesh/core/emit/table.ts'
+import type { AuthorityCertificateSpec, AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
+import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
+import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import { certificatesIn } from '@zonemesh/plane/authority/pem.ts'
+import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import { fingerprintOf, isSignedBy } from '@zonemesh/plane/authority/x509.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
+import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { expect, test } from 'vitest'
+import { createPair } from '../../../plane/test/pki.ts'
+import { createSecrets } from '../../src/secrets/secrets.ts'
+import { createAuthorityUse } from '../../src/secrets/use.ts'
+
+const builtin = (name: string) => ({ name, type: 'builtin' })
+const mesh = 'default'
+
+/** What an Envoy has: the root that its certificate leads to, and those that it trusts. */
+interface Has {
+  readonly shows: string
+  readonly trusts: readonly string[]
+}
+
+/** A global and two zones over one store, where nothing happens but what a test lets happen. */
+async function scene(seed = 7) {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  const store = createMemoryStore({ clock, random: createSeededRandom(seed) })
+  const base = { store, clock, log: silentLog, commit: store.commit }
+  const put = (kind: string, name: string, spec: JsonObject, at = '') =>
+    store.commit({
+      changes: [{ op: 'put', key: { origin: globalOrigin, kind, mesh: at, name }, labels: {}, spec }],
+      subject: 'test',
+      intent: 'test',
+    })
+  const sealer = openSealer(undefined)
+  const owner = createAuthorityOwner({ ...base, sealer, origin: globalOrigin })
+  const zones = ['east', 'west'].map((zone) => createZone({ ...base, sealer: openSealer(undefined), zone }))
+  for (const { zone } of zones) await put('Zone', zone, { enabled: true })
+  const setMesh = (enabledBackend: string, backends: readonly JsonObject[]) =>
+    put('Mesh', mesh, { mtls: { enabledBackend, backends } })
+  const settle = async () => {
+    for (let round = 0; round < 12; round += 1) {
+      await owner.reconcile()
+      for (const zone of zones) await zone.settle()
+    }
+  }
+  return {
+    clock,
+    store,
+    owner,
+    zones,
+    setMesh,
+    settle,
+    put,
+    sealer,
+    async answer(zone: string) {
+      const row = (await store.get({ origin: globalOrigin, kind: 'AuthorityCertificate', mesh, name: zone }))?.row
+      // Rows of these kinds hold what the planes wrote.
+      return row?.spec as AuthorityCertificateSpec | undefined
+    },
+    async use(zone: string) {
+      return (await store.get({ origin: zone, kind: 'AuthorityUse', mesh, name: 'roots' }))?.row?.spec as
+        | AuthorityUseSpec
+        | undefined
+    },
+    /** Pairs of proxies of which one does not know the root of the other. */
+    strangers(): string[] {
+      const all = zones.flatMap((one) => [...one.proxies].map(([name, { has }]) => ({ name, has })))
+      return all.flatMap((a) =>
+        all.flatMap((b) =>
+          a.has && b.has && !b.has.trusts.includes(a.has.shows) ? [`${b.name} does not trust ${a.name}`] : [],
+        ),
+      )
+    },
+  }
+}
+
+function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'owner'>) {
+  const { zone } = base
+  const holder = createAuthorityHolder(base)
+  const waiting: (() => void)[] = []
+  const certificates = { resolve: () => undefined }
+  const secrets = createSecrets({ holder, certificates, clock: base.clock, log: silentLog }, () => {
+    for (const wake of waiting.splice(0)) wake()
+  })
+  const use = createAuthorityUse({ ...base, holder, secrets })
+  const needsOf = (proxy: string): readonly SecretNeed[] => [
+    { type: 'identity', name: 'identity_cert:secret:default', mesh, services: [proxy], tags: [] },
+    { type: 'authority', name: 'mesh_ca:secret:default', mesh },
+  ]
+  interface Proxy {
+    has: Has | undefined
+    version: string
+    readonly queue: { readonly serial: number; readonly has: Has }[]
+  }
+  const proxies = new Map<string, Proxy>(
+    [1, 2].map((at) => [`${zone}-${at}`, { has: undefined, version: '', queue: [] }]),
+  )
+  let serial = 0
+
+  async function publish(): Promise<void> {
+    for (const [name, proxy] of proxies) {
+      const needs = needsOf(name)
+      if (holder.trusted(mesh).roots.length === 0) return
+      // A certificate is being made: it comes.
+      while (needs.some((need) => secrets.resolve(need) === undefined))
+        await new Promise<void>((resolve) => waiting.push(resolve))
+      const version = needs.map((need) => secrets.resolve(need)?.version).join()
+      if (version === proxy.version) continue
+      proxy.version = version
+      serial += 1
+      const [identity] = needs
+      const shows = (identity && secrets.identityOf(identity)?.root) ?? ''
+      proxy.queue.push({ serial, has: { shows, trusts: holder.trusted(mesh).roots } })
+      use.sent(name, serial, needs)
+    }
+  }
+  const self = {
+    zone,
+    holder,
+    proxies,
+    /** The zone reads its rows. */
+    async read(): Promise<void> {
+      const changed = await holder.reconcile()
+      for (const [name, what] of changed) if (what === 'issuer') secrets.forget(name)
+      await publish()
+    },
+    /** What it tells the owner comes later. */
+    tell: () => use.reconcile(() => undefined),
+    /** A proxy takes the next table that was sent to it. */
+    async accept(name: string): Promise<void> {
+      const proxy = proxies.get(name)
+      const next = proxy?.queue.shift()
+      if (!proxy || !next) return
+      proxy.has = next.has
+      use.served(name, next.serial)
+    },
+    /** The stream of a proxy ends and comes back; its Envoy keeps what it has. */
+    async reconnect(name: string): Promise<void> {
+      const proxy = proxies.get(name)
+      if (!proxy) return
+      use.gone(name)
+      proxy.queue.splice(0)
+      proxy.version = ''
+      await publish()
+    },
+    async settle(): Promise<void> {
+      await self.read()
+      for (const [name, { queue }] of proxies) while (queue.length > 0) await self.accept(name)
+      await self.tell()
+    },
+  }
+  return self
+}
+
+const one = <T>(found: readonly T[]): T | undefined => (new Set(found).size === 1 ? found[0] : undefined)
+
+test('T13 a second backend is trusted as soon as it is listed, and signs nothing before it is enabled', async () => {
+  const { zones, setMesh, settle, answer } = await scene()
+  await setMesh('ca-1', [builtin('ca-1')])
+  await settle()
+  const first = await answer('east')
+  expect(certificatesIn(first?.roots ?? '')).toHaveLength(1)
+  await setMesh('ca-1', [builtin('ca-1'), builtin('ca-2')])
+  await settle()
+  const second = await answer('east')
+  expect(certificatesIn(second?.roots ?? '')).toHaveLength(2)
+  expect([second?.certificate, second?.notAfterMs]).toEqual([first?.certificate, first?.notAfterMs])
+  const shown = zones.flatMap((zone) => [...zone.proxies.values()].map(({ has }) => has?.shows))
+  expect(one(shown)).toBe(fingerprintOf(first?.roots ?? ''))
+})
+
+test('T14 a rotation waits for the zone whose proxies do not trust the new root yet, and goes on with their last word', async () => {
+  const { owner, zones, setMesh, settle, answer, use } = await scene()
+  await setMesh('ca-1', [builtin('ca-1')])
+  await settle()
+  const [old] = zones[0]?.holder.trusted(mesh).roots ?? []
+  const [east, west] = zones
+  if (!east || !west) throw new Error('no zones')
+  await setMesh('ca-2', [builtin('ca-2')])
+  // Everything but one proxy of west.
+  for (let round = 0; round < 5; round += 1) {
+    await owner.reconcile()
+    await east.settle()
+    await west.read()
+    await west.accept('west-1')
+    await west.tell()
+  }
+  const isSigned = async (zone: string) => {
+    const roots = certificatesIn((await answer(zone))?.roots ?? '')
+    return roots.map((root) => fingerprintOf(root) !== old && isSignedBy(await_(zone).certificate, root)).includes(true)
+  }
+  const answers = new Map([
+    ['east', await answer('east')],
+    ['west', await answer('west')],
+  ])
+  const await_ = (zone: string) => answers.get(zone) ?? { certificate: '' }
+  expect([await isSigned('east'), await isSigned('west')]).toEqual([false, false])
+  expect([(await use('east'))?.trusts.length, (await use('west'))?.trusts.length]).toEqual([2, 1])
+  await west.accept('west-2')
+  await settle()
+  answers.set('east', await answer('east'))
+  answers.set('west', await answer('west'))
+  expect([await isSigned('east'), await isSigned('west')]).toEqual([true, true])
+  // Nobody shows the old root: it is in no bundle any more.
+  expect(certificatesIn((await answer('east'))?.roots ?? '').map(fingerprintOf)).not.toContain(old)
+  expect((await use('west'))?.shows).toEqual(certificatesIn((await answer('east'))?.roots ?? '').map(fingerprintOf))
+})
+
+test('T15 a zone that is switched off holds no rotation back', async () => {
+  const { owner, zones, setMesh, settle, answer, put } = await scene()
+  await setMesh('ca-1', [builtin('ca-1')])
+  await settle()
+  const before = (await answer('east'))?.certificate
+  await setMesh('ca-2', [builtin('ca-1'), builtin('ca-2')])
+  for (let round = 0; round < 4; round += 1) {
+    await owner.reconcile()
+    await zones[0]?.settle()
+  }
+  expect((await answer('east'))?.certificate).toBe(before)
+  await put('Zone', 'west', { enabled: false })
+  for (let round = 0; round < 4; round += 1) {
+    await owner.reconcile()
+    await zones[0]?.settle()
+  }
+  expect((await answer('east'))?.certificate).not.toBe(before)
+})
+
+test('T17 what a zone has said of an older answer allows nothing: it may have unlearned a root since', async () => {
+  const { owner, zones, setMesh, settle, answer, strangers } = await scene()
+  const [east, west] = zones
+  if (!east || !west) throw new Error('no zones')
+  const both = [builtin('ca-1'), builtin('ca-2')]
+  await setMesh('ca-1', both)
+  await settle()
+  const before = (await answer('east'))?.certificate
+  await setMesh('ca-1', [builtin('ca-1')])
+  await owner.reconcile()
+  // West trusts the second root no more, and its word of that is still on its way.
+  await west.read()
+  for (const name of west.proxies.keys()) await west.accept(name)
+  await setMesh('ca-2', both)
+  for (let round = 0; round < 3; round += 1) {
+    await owner.reconcile()
+    await east.settle()
+    expect(strangers()).toEqual([])
+  }
+  expect((await answer('east'))?.certificate).toBe(before)
+  await settle()
+  expect([(await answer('east'))?.certificate === before, strangers()]).toEqual([false, []])
+})
+
+test('T16 in whatever order zones and proxies hear of rotations, no proxy ever meets one whose root it does not trust', async () => {
+  let switches = 0
+  for (let seed = 1; seed <= 10; seed += 1) {
+    const random = createSeededRandom(seed)
+    const { owner, zones, setMesh, settle, strangers } = await scene(seed)
+    const provided = await Promise.all([1, 2].map((at) => createPair({ authority: {}, commonName: `p${at}` })))
+    const conf = (at: number) => ({
+      cert: { inlineString: provided[at]?.certificate ?? '' },
+      key: { inlineString: provided[at]?.key ?? '' },
+    })
+    await setMesh('ca-1', [builtin('ca-1')])
+    await settle()
+    const pick = <T>(list: readonly T[]): T => list[Math.floor(random.fraction() * list.length)] as T
+    const actions = [
+      () => owner.reconcile(),
+      () => owner.reconcile(),
+      () => pick(zones).read(),
+      () => pick(zones).read(),
+      () => pick(zones).tell(),
+      () => pick(zones).tell(),
+      ...[1, 2, 3].map(() => () => {
+        const zone = pick(zones)
+        return zone.accept(pick([...zone.proxies.keys()]))
+      }),
+      () => {
+        const zone = pick(zones)
+        return zone.reconnect(pick([...zone.proxies.keys()]))
+      },
+      () => {
+        if (random.fraction() > 0.25) return Promise.resolve()
+        switches += 1
+        const all = [builtin('ca-1'), builtin('ca-2'), { name: 'own', type: 'provided', conf: conf(pick([0, 1])) }]
+        const enabled = pick(all)
+        // The others stay in the list, or go at once.
+        return setMesh(enabled.name, pick([all, [enabled]]))
+      },
+    ]
+    for (let step = 0; step < 160; step += 1) {
+      await pick(actions)()
+      expect(strangers(), `seed ${seed}, step ${step}`).toEqual([])
+    }
+    // And it comes to an end: everybody shows what is wanted.
+    await setMesh('ca-2', [builtin('ca-2')])
+    await settle()
+    const shown = zones.flatMap((zone) => [...zone.proxies.values()].map(({ has }) => has?.shows))
+    expect([one(shown), strangers()]).toEqual([zones[0]?.holder.trusted(mesh).roots[0], []])
+    expect(zones[0]?.holder.trusted(mesh).roots).toHaveLength(1)
+  }
+  expect(switches).toBeGreaterThan(20)
+})
