@@ -35,7 +35,7 @@ const keys = (): CoreKeys => ({
   },
   certificates: { verdicts: () => [] },
   sent: () => {},
-  served: () => {},
+  served: () => false,
   gone: () => {},
   wake: () => {},
   close: () => {},

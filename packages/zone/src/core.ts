@@ -45,9 +45,9 @@ export interface CoreBase extends Env {
 export interface CoreKeys {
   readonly secrets: Secrets
   readonly certificates: Pick<Certificates, 'verdicts'>
-  /** A table was handed to a proxy, and answered; or the proxy has gone. */
+  /** A table was handed to a proxy, and answered; or the proxy has gone. True if it shows or trusts something else now. */
   sent(proxy: string, serial: number, needs: readonly SecretNeed[]): void
-  served(proxy: string, serial: number): void
+  served(proxy: string, serial: number): boolean
   gone(proxy: string): void
   /** Rows of these kinds, which keys are made of, have changed; all of them, when nothing is named. */
   wake(kinds?: ReadonlySet<string>): void
@@ -96,7 +96,9 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
     certificates,
     sent: (proxy, serial, needs) => use.sent(proxy, serial, needs),
     served(proxy, serial) {
-      if (use.served(proxy, serial)) void uses.wake()
+      const isNew = use.served(proxy, serial)
+      if (isNew) void uses.wake()
+      return isNew
     },
     gone(proxy) {
       use.gone(proxy)
@@ -124,6 +126,7 @@ export async function startCore(
   const { clock, log, zone, store } = base
   const status = createProxyStatus({ clock, instanceId: hostname() })
   const counted = createProgress(clock)
+  const identityListeners = new Set<() => void>()
   const names = createNames()
   const askers = createAskers()
   const compiler = createCompiler({ zone, ...(faultPoint ? { faultPoint } : {}) })
@@ -143,7 +146,7 @@ export async function startCore(
     },
     served(proxy, serial) {
       counted.served(proxy, serial)
-      keys.served(proxy, serial)
+      if (keys.served(proxy, serial)) for (const listener of identityListeners) listener()
     },
     gone(proxy) {
       counted.gone(proxy)
@@ -215,6 +218,8 @@ export async function startCore(
     nameFeeds,
     secrets,
     certificates,
+    /** Told when a proxy shows another certificate. */
+    onIdentity: (listener: () => void) => void identityListeners.add(listener),
     refusals,
     quarantine,
     reporter,

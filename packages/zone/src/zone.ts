@@ -170,6 +170,7 @@ export async function startZone(
         ),
       )
     core.status.onChange(tell)
+    core.onIdentity(tell)
     // Proxies may have come back before this line.
     tell()
     const plane: ApiPlane = {

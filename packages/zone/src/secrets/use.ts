@@ -26,6 +26,7 @@ interface Held {
 interface Proxy {
   /** What it has accepted last, and what is on its way, the oldest first. Limit: what a stream has not answered. */
   held: Held[]
+  hasAnswered: boolean
   goneAtMs: number | undefined
 }
 
@@ -78,20 +79,22 @@ export function createAuthorityUse(deps: Deps) {
           const root = need.type === 'identity' && need.mesh === mesh ? deps.secrets.identityOf(need)?.root : undefined
           return root === undefined ? [] : [root]
         })
-        const known = proxies.get(proxy) ?? { held: [], goneAtMs: undefined }
+        const known = proxies.get(proxy) ?? { held: [], hasAnswered: false, goneAtMs: undefined }
         known.goneAtMs = undefined
         known.held.push({ serial, mesh, trusts: deps.holder.trusted(mesh).roots, shows })
         proxies.set(proxy, known)
       }
     },
-    /** A proxy has answered every table up to this serial. True if that may be news for the owner. */
+    /** A proxy has answered every table up to this serial. True if it shows or trusts something else now. */
     served(proxy: string, serial: number): boolean {
       const known = proxies.get(proxy)
       const answered = known?.held.filter((one) => one.serial <= serial) ?? []
       const newest = answered.at(-1)
       if (!known || !newest) return false
       known.held = known.held.filter((one) => one.serial >= newest.serial)
-      return answered.some((one) => one.serial < newest.serial && !isSame(one, newest))
+      const isFirst = !known.hasAnswered
+      known.hasAnswered = true
+      return isFirst || answered.some((one) => one.serial < newest.serial && !isSame(one, newest))
     },
     /** The stream of a proxy has ended. */
     gone(proxy: string): void {

@@ -49,7 +49,7 @@ const keys = (): CoreKeys => ({
   },
   certificates: { verdicts: () => [] },
   sent: () => undefined,
-  served: () => undefined,
+  served: () => false,
   gone: () => undefined,
   wake: () => undefined,
   close: () => undefined,
