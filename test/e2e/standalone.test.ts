@@ -1,6 +1,8 @@
+import { X509Certificate } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { claimedResolver } from '@zonemesh/cli/demo/delegated.ts'
 import { startEcho } from '@zonemesh/cli/demo/echo-server.ts'
 import { requestOnce } from '@zonemesh/cli/demo/http.ts'
@@ -9,6 +11,7 @@ import { freePorts } from '@zonemesh/cli/demo/scene.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createPair, type Pair } from '../../packages/plane/test/pki.ts'
 import { api, type Folder, local, temporaryFolder, until, zonemesh } from './rig.ts'
 
 let folder: Folder
@@ -134,6 +137,45 @@ conf:
     ({ status }) => status === 200,
   )
   expect(JSON.parse(answer.body)).toMatchObject({ service: 'web', zone: 'home', path: '/x', host: 'home.example' })
+})
+
+test('E40 a zone without a global takes certificates of listeners from its own secrets, and shows a new one at once', async () => {
+  const tlsPort = port()
+  const pairs = [await createPair({ names: ['home.example'] }), await createPair({ names: ['home.example'] })]
+  const secretOf = ({ certificate, key }: Pair) => `type: Secret
+mesh: default
+name: home
+data: ${Buffer.from(certificate + key).toString('base64')}
+`
+  const gateway = `---
+type: MeshGateway
+mesh: default
+name: edge
+selectors: [{ match: { kuma.io/service: edge } }]
+conf:
+  listeners:
+    - port: ${tlsPort}
+      protocol: HTTPS
+      hostname: home.example
+      tls: { mode: TERMINATE, certificates: [{ secret: home }] }
+`
+  const shown = () =>
+    new Promise<string>((answer, fail) => {
+      const socket = connect(
+        { host: local, port: tlsPort, servername: 'home.example', rejectUnauthorized: false },
+        () => {
+          answer(socket.getPeerX509Certificate()?.fingerprint256 ?? '')
+          socket.destroy()
+        },
+      )
+      socket.on('error', fail)
+    })
+  for (const [at, pair] of pairs.entries()) {
+    const file = folder.file(`home-${at}.yaml`, secretOf(pair) + (at === 0 ? gateway : ''))
+    expect(await zonemesh('apply', '-f', file, '--address', address)).toMatchObject({ code: 0, stderr: '' })
+    const { fingerprint256 } = new X509Certificate(pair.certificate)
+    await until('the certificate is shown', shown, (found) => found === fingerprint256)
+  }
 })
 
 test('E22 sidecars of one host answer a thousand requests, and never for each other', async () => {

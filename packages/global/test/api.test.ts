@@ -3,6 +3,7 @@ import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createPair } from '../../plane/test/pki.ts'
 import { type RunningGlobal, startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
 
@@ -241,9 +242,12 @@ test('R16 a receipt names each zone that is still away', async () => {
 })
 
 test('R17 a warning tells what is stored but not served yet', async () => {
-  const wide = { ...gateway('wide-edge'), conf: { listeners: [{ port: 9000, protocol: 'HTTP', crossMesh: true }] } }
+  const tls = { mode: 'TERMINATE', certificates: [{ file: '/certificate.pem' }] }
+  const wide = { ...gateway('wide-edge'), conf: { listeners: [{ port: 9000, protocol: 'HTTPS', tls }] } }
   const answer = await call('PUT', '/meshes/default/meshgateways/wide-edge', wide)
-  expect(answer.json.warnings).toEqual([expect.stringMatching(/^conf\.listeners\[0\]\.crossMesh: not served/)])
+  expect(answer.json.warnings).toEqual([
+    expect.stringMatching(/^conf\.listeners\[0\]\.tls\.certificates\[0\]\.file: not served/),
+  ])
   expect((await call('GET', '/_status')).json.unserved).toContainEqual(expect.objectContaining({ name: 'wide-edge' }))
 })
 
@@ -255,6 +259,42 @@ test('R18 a mesh with builtin mutual TLS gets its root; another backend may take
   })
   expect((await call('PUT', '/meshes/secure', mesh('ca-1'))).status).toBe(201)
   expect((await call('PUT', '/meshes/secure', mesh('ca-2'))).status).toBe(200)
+})
+
+test('R18 a provided authority is judged with its secrets; what is not there yet is waited for, with a warning', async () => {
+  const mesh = (conf: object, more: object = {}) => ({
+    type: 'Mesh',
+    name: 'own',
+    mtls: { enabledBackend: 'own', backends: [{ name: 'own', type: 'provided', conf }], ...more },
+  })
+  const reasons = async (conf: object, more: object = {}) => {
+    const { status, json } = await call('PUT', '/meshes/own', mesh(conf, more))
+    const list = (json.invalid_parameters ?? []) as { field: string; reason: string }[]
+    return [status, ...list.map(({ field, reason }) => `${field}: ${reason}`), ...(json.warnings ?? [])]
+  }
+  const at = 'mtls.backends[0].config'
+  expect(await reasons({})).toEqual([400, `${at}.cert: has to be defined`, `${at}.key: has to be defined`])
+  expect(await reasons({ cert: {}, key: { file: '/tmp/key' } })).toEqual([
+    400,
+    `${at}.cert: data source has to be chosen. Available sources: secret, inline, inlineString`,
+    `${at}.key.file: files are not read; use a secret, or inline data`,
+  ])
+  const [one, two] = [await createPair({ authority: {} }), await createPair({ authority: {} })]
+  const text = (pair: { certificate: string }, key: string) => ({
+    cert: { inlineString: pair.certificate },
+    key: { inlineString: key },
+  })
+  const wrong = `${at}.cert: not a valid TLS key pair: private key does not match public key`
+  expect(await reasons(text(one, two.key))).toEqual([400, wrong])
+  expect(await reasons(text(one, two.key), { skipValidation: true })).toEqual([201])
+  const named = { cert: { inlineString: one.certificate }, key: { secret: 'ca' } }
+  expect(await reasons(named)).toEqual([200, `${at}.key: there is no Secret "ca" in mesh "own" yet; it is waited for`])
+  const put = (key: string) =>
+    call('PUT', '/meshes/own/secrets/ca', { type: 'Secret', mesh: 'own', name: 'ca', data: btoa(key) })
+  await put(two.key)
+  expect(await reasons(named)).toEqual([400, wrong])
+  await put(one.key)
+  expect(await reasons(named)).toEqual([200])
 })
 
 test('R19 overviews and insights exist for every kind that has them, in both spellings', async () => {

@@ -104,6 +104,7 @@ export const gatewayCertificate = defineKind({
   name: 'GatewayCertificate',
   scope: 'mesh',
   travel: 'global-to-zones',
+  adminOnly: true,
   schema: z.union([
     z.object({
       secret: z.string(),

@@ -1,11 +1,12 @@
 import { kindsInSight } from '@zonemesh/core/explain/sources.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import type { Router } from './server.ts'
 
 /**
  * `GET /_sight`: the rows that something is compiled from, those that say what was left out, and of a zone what its proxies have
- * accepted. It is what an explanation is made of; no row in it has key material.
+ * accepted. It is what an explanation is made of; no row in it has key material, sealed or not.
  */
 export function registerSight(route: Router, plane: ApiPlane): void {
   route('GET', '/_sight', async ({ user }) => {
@@ -18,9 +19,17 @@ export function registerSight(route: Router, plane: ApiPlane): void {
         name: plane.origin,
         role: plane.role,
         revision,
-        rows: rows.map(({ key, stamp, labels, spec }) => ({ key: { ...key }, stamp: { ...stamp }, labels, spec })),
+        rows: rows.map(({ key, stamp, labels, spec }) => ({
+          key: { ...key },
+          stamp: { ...stamp },
+          labels,
+          spec: shown(spec),
+        })),
         proxies: plane.proxySights?.() ?? {},
       },
     }
   })
 }
+
+/** What is sealed for somebody else stays where it is; that there is something is all that an explanation asks. */
+const shown = (spec: JsonObject): JsonObject => ('sealed' in spec ? { ...spec, sealed: '' } : spec)
