@@ -11,7 +11,7 @@ import {
 
 /** The names of one domain, as a value. */
 export interface DnsTable {
-  /** The domain we are authoritative for, lower case, without dots at its ends. */
+  /** The domain we are authoritative for, lower case, without dots at its ends. Of others we know some names only. */
   readonly domain: string
   readonly ttlSeconds: number
   /**
@@ -46,7 +46,10 @@ export function answer(bytes: Uint8Array, table: DnsTable, context: AnswerContex
   const { query } = parsed
   if (query.ednsVersion > 0) return plain(query, rcodes.badVers, context)
   const name = query.name.toLowerCase()
-  if (name !== table.domain && !name.endsWith(`.${table.domain}`)) return { type: 'forward', query }
+  if (name !== table.domain && !name.endsWith(`.${table.domain}`)) {
+    const known = query.qclass === classIn ? table.lookup(name, context.clientAddress) : undefined
+    return Array.isArray(known) && known.length > 0 ? foreign(query, known, table, context) : { type: 'forward', query }
+  }
   if (query.qclass !== classIn && query.qclass !== classAny) return plain(query, rcodes.refused, context)
   const found = name === table.domain ? 'nodata' : table.lookup(name, context.clientAddress)
   if (found === 'unknown') return plain(query, rcodes.servFail, context)
@@ -60,6 +63,16 @@ export function answer(bytes: Uint8Array, table: DnsTable, context: AnswerContex
   }
   const soa = { domain: table.domain, negativeTtlSeconds }
   return { type: 'answer', bytes: fit(query, reply.addresses.length > 0 ? reply : { ...reply, soa }, context) }
+}
+
+/** A name of another domain that leads into the mesh: its addresses are ours, and no word on others is. */
+function foreign(query: Query, addresses: readonly string[], table: DnsTable, context: AnswerContext): Answered {
+  if (query.qtype !== qtypes.a && query.qtype !== qtypes.aaaa) return { type: 'forward', query }
+  const { recursionAvailable } = context
+  const { ttlSeconds } = table
+  const wanted = query.qtype === qtypes.a ? addresses : []
+  const reply = { rcode: rcodes.noError, authoritative: true, recursionAvailable, addresses: wanted, ttlSeconds }
+  return { type: 'answer', bytes: fit(query, reply, context) }
 }
 
 /** An answer that carries a code only. */

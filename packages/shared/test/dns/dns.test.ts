@@ -18,6 +18,7 @@ const table = tableOf(
   new Map([
     ['web.mesh', ['240.0.0.1']],
     ['a.b.mesh', ['240.0.0.2', '240.0.0.3']],
+    ['api.shop.test', ['240.0.0.9']],
     ['many.mesh', Array.from({ length: 60 }, (_, index) => `240.0.1.${index}`)],
   ]),
 )
@@ -63,6 +64,19 @@ test('a known name: its addresses, authoritative, with the TTL', () => {
     authorities: 0,
   })
   expect(ask(query('a.b.mesh'))).toMatchObject({ addresses: ['240.0.0.2', '240.0.0.3'] })
+})
+
+test('a name of another domain that leads here has its addresses; other questions of it, and names around it, are forwarded', () => {
+  const found = ask(query('API.shop.test'))
+  expect(found).toMatchObject({ rcode: 0, authoritative: true, addresses: ['240.0.0.9'] })
+  expect(ask(query('api.shop.test', { qtype: 28 }))).toMatchObject({ rcode: 0, addresses: [], authorities: 0 })
+  for (const [name, qtype] of [
+    ['api.shop.test', 16],
+    ['shop.test', 1],
+    ['www.shop.test', 1],
+    ['x.api.shop.test', 1],
+  ] as const)
+    expect(ask(query(name, { qtype })).type, name).toBe('forward')
 })
 
 test('any letter case, and the question is repeated as it was asked', () => {
