@@ -7,6 +7,7 @@ import { emit } from '../emit/emit.ts'
 import { proveRoute } from '../emit/route.ts'
 import type { ProxyFacts, ProxyTable } from '../emit/table.ts'
 import { createGatewayCertificates } from '../gateway/certificates.ts'
+import { createCrossMesh } from '../gateway/cross-mesh.ts'
 import { createGateways } from '../gateway/gateway.ts'
 import { createGatewayListeners } from '../gateway/listeners.ts'
 import { createGatewayRoutes, type RouteSource } from '../gateway/routes.ts'
@@ -83,12 +84,12 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
     Timeout: (spec: TimeoutSpec) => mergeTimeouts(spec, defaultTimeouts.outbound),
     Retry: mergeRetries,
   })
-  const endpoints = createEndpoints(units, view, meshes)
   const selection = createGatewaySelection(units, view)
+  const endpoints = createEndpoints(units, view, meshes, createCrossMesh(units, view, meshes, selection))
   const routes = createGatewayRoutes(units, view, selection, connections, exclusions, proveRoute)
   const tcp = createGatewayTcp(units, view, exclusions, routes)
   const certificates = createGatewayCertificates(units, view, exclusions)
-  const listeners = createGatewayListeners(units, selection, tcp, certificates, exclusions)
+  const listeners = createGatewayListeners(units, meshes, selection, tcp, certificates, exclusions)
   const gateway = createGateways(units, view, meshes, endpoints, selection, routes, listeners)
   const sidecar = createSidecars(units, view, meshes, endpoints, connections)
   const ingress = createIngresses(units, view, endpoints)

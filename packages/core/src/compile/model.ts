@@ -28,8 +28,8 @@ export interface ClusterModel {
     readonly edgeWindows: boolean
   }
   readonly breakers: 'limits' | 'tracked' | 'none'
-  /** Mutual TLS of the mesh towards this service. */
-  readonly mtls?: { readonly mesh: string; readonly service: string; readonly sni: string }
+  /** Mutual TLS of the mesh towards this service; `shown`: the mesh whose identity is shown, if that is another one. */
+  readonly mtls?: { readonly mesh: string; readonly service: string; readonly sni: string; readonly shown?: string }
   /** Sets of tag keys by which an ingress picks endpoints. */
   readonly subsetKeys?: readonly (readonly string[])[]
   readonly statName?: string
@@ -178,6 +178,8 @@ export interface ChainModel {
   }
   /** Ends mutual TLS of this mesh. */
   readonly mtls?: string
+  /** Takes identities of all meshes there, not only of its own. */
+  readonly anyMesh?: boolean
   /** Ends TLS with these certificates, named as secrets. */
   readonly tls?: { readonly certificates: readonly string[]; readonly alpn: readonly string[] }
   readonly content: HttpChain | TcpChain | AnswerChain | CloseChain
@@ -218,6 +220,10 @@ export interface ProxyModel {
   readonly listeners: readonly ListenerModel[]
   readonly routeTables: readonly RouteTableModel[]
   readonly identity?: IdentityModel
+  /** Other meshes whose authorities it checks, sorted. */
+  readonly otherMeshes?: readonly string[]
+  /** It checks those of all meshes there are. */
+  readonly anyMesh?: boolean
   /** Those of listeners, each name once, sorted. */
   readonly certificates?: readonly CertificateModel[]
   /** Gateways have a runtime layer for their listeners. */

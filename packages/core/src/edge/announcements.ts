@@ -1,9 +1,12 @@
 import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
-import { keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Version } from '@zonemesh/shared/store/store.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
-import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
+import { crossMeshListeners, crossMeshTags } from '../kinds/cross-mesh.ts'
+import { type DataplaneSpec, dataplaneRole, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { type GatewayCandidate, gatewayRank, isBetterGateway } from '../match/gateways.ts'
 import { parseTags, sortedTags, tagsText } from '../match/tags.ts'
 import { inZone } from './meshes.ts'
 
@@ -16,12 +19,26 @@ interface Offer {
 /** The name of an announcement: the same for the same tags, in every zone. */
 export const announcementName = (tags: Tags): string => shortHash(tagsText(tags))
 
+/** A MeshGateway, as far as it says what is announced. */
+interface Gateway {
+  readonly key: ResourceKey
+  readonly createdAtMs: number
+  readonly spec: MeshGatewaySpec
+}
+
+/** Of one mesh, by key text. */
+type Gateways = ReadonlyMap<string, Gateway>
+const noGateways: Gateways = new Map()
+
 /**
- * What this zone announces to others: per mesh and full set of tags, how many ready inbounds have it. One row each. A
- * gateway announces nothing, it has no inbounds.
+ * What this zone announces to others: per mesh and full set of tags, how many ready inbounds have it, and how many gateways
+ * have a listener with it that other meshes may call. One row each. Other listeners of gateways are not announced.
  */
 export function createAnnouncements({ zone }: { readonly zone: string }) {
   const offersByDataplane = new Map<string, readonly Offer[]>()
+  const gatewaysByMesh = new Map<string, Map<string, Gateway>>()
+  /** Own builtin gateways of a mesh, by key text. */
+  const builtinByMesh = new Map<string, Map<string, DataplaneSpec>>()
   const countByOffer = new Map<string, number>()
   const announcedByOffer = new Map<string, number>()
   const offerByRow = new Map<string, string>()
@@ -53,13 +70,47 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
     }
   }
 
-  function applyDataplane({ key, row }: Version): void {
-    const text = keyText(key)
+  const isGateway = (key: ResourceKey): boolean =>
+    key.kind === 'MeshGateway' && (key.origin === globalOrigin || key.origin === zone)
+
+  function applyDataplane(mesh: string, text: string, spec: unknown): void {
     count(offersByDataplane.get(text) ?? [], -1)
-    const offers = row ? offersOf(key.mesh, row.spec, zone) : []
+    const offers = offersOf(mesh, spec, zone, gatewaysByMesh.get(mesh) ?? noGateways)
     count(offers, 1)
     if (offers.length > 0) offersByDataplane.set(text, offers)
     else offersByDataplane.delete(text)
+    const builtin = builtinOf(spec)
+    const before = builtinByMesh.get(mesh)
+    if (!builtin) before?.delete(text)
+    else builtinByMesh.set(mesh, (before ?? new Map<string, DataplaneSpec>()).set(text, builtin))
+  }
+
+  function applyGateway({ key, row }: Version): void {
+    const text = keyText(key)
+    const gateways = gatewaysByMesh.get(key.mesh) ?? new Map<string, Gateway>()
+    // Admission stored what the schema returned.
+    const spec = row?.spec as MeshGatewaySpec | undefined
+    if (row && spec) gateways.set(text, { key, createdAtMs: row.stamp.createdAtMs, spec })
+    else gateways.delete(text)
+    gatewaysByMesh.set(key.mesh, gateways)
+  }
+
+  /** The gateways of the meshes in which these changes touch any, as they will be. */
+  function gatewaysAfter(changes: readonly Change[]): ReadonlyMap<string, Gateways> {
+    const after = new Map<string, Map<string, Gateway>>()
+    for (const change of changes) {
+      const { key } = change
+      if (!isGateway(key) || change.op === 'check') continue
+      const gateways = after.get(key.mesh) ?? new Map(gatewaysByMesh.get(key.mesh))
+      after.set(key.mesh, gateways)
+      const text = keyText(key)
+      if (change.op === 'put') {
+        // One without a stamp is new here, or keeps the time at which it was.
+        const createdAtMs = change.stamp?.createdAtMs ?? gateways.get(text)?.createdAtMs ?? Number.POSITIVE_INFINITY
+        gateways.set(text, { key, createdAtMs, spec: change.spec as unknown as MeshGatewaySpec })
+      } else gateways.delete(text)
+    }
+    return after
   }
 
   function applyAnnouncement(key: ResourceKey, row: Row | undefined): void {
@@ -82,9 +133,14 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
     /** The announcements that follow from these changes. Changes nothing here. */
     preview(changes: readonly Change[]): readonly Change[] {
       const offersAfter = new Map<string, readonly Offer[]>()
+      const changedGateways = gatewaysAfter(changes)
+      const offersIn = (mesh: string, spec: unknown): readonly Offer[] =>
+        offersOf(mesh, spec, zone, changedGateways.get(mesh) ?? gatewaysByMesh.get(mesh) ?? noGateways)
+      for (const mesh of changedGateways.keys())
+        for (const [text, spec] of builtinByMesh.get(mesh) ?? []) offersAfter.set(text, offersIn(mesh, spec))
       for (const change of changes) {
         if (!isOwnDataplane(change.key)) continue
-        offersAfter.set(keyText(change.key), change.op === 'put' ? offersOf(change.key.mesh, change.spec, zone) : [])
+        offersAfter.set(keyText(change.key), change.op === 'put' ? offersIn(change.key.mesh, change.spec) : [])
       }
       const steps = new Map<string, number>([...stale].map((offer) => [offer, 0]))
       const step = (offers: readonly Offer[], by: number) => {
@@ -102,9 +158,12 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
     },
     /** Takes over what was written; also how it loads at start. */
     applied(versions: readonly Version[]): void {
-      for (const version of versions) {
-        const { key, row } = version
-        if (isOwnDataplane(key)) applyDataplane(version)
+      const gateways = versions.filter(({ key }) => isGateway(key))
+      for (const version of gateways) applyGateway(version)
+      for (const mesh of new Set(gateways.map(({ key }) => key.mesh)))
+        for (const [text, spec] of builtinByMesh.get(mesh) ?? []) applyDataplane(mesh, text, spec)
+      for (const { key, row } of versions) {
+        if (isOwnDataplane(key)) applyDataplane(key.mesh, keyText(key), row?.spec)
         else if (key.kind === 'AvailableService' && key.origin === zone) {
           applyAnnouncement(key, row)
         }
@@ -114,9 +173,53 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
 }
 export type Announcements = ReturnType<typeof createAnnouncements>
 
-/** Tag sets of the ready inbounds, one entry each. A spec that is not one offers nothing. */
-function offersOf(mesh: string, spec: unknown, zone: string): readonly Offer[] {
+/** A spec that is that of a builtin gateway. */
+function builtinOf(spec: unknown): DataplaneSpec | undefined {
   try {
+    // As below.
+    return dataplaneRole(spec as DataplaneSpec) === 'builtin' ? (spec as DataplaneSpec) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The gateway that serves these tags. One that is none stands in nobody's way. */
+function gatewayOf(gateways: Gateways, tags: Tags): Gateway | undefined {
+  let best: (GatewayCandidate & { readonly gateway: Gateway }) | undefined
+  for (const [key, gateway] of gateways) {
+    // The global's stands before one of the zone's own with its name.
+    const isHidden =
+      gateway.key.origin !== globalOrigin && gateways.has(keyText({ ...gateway.key, origin: globalOrigin }))
+    const rank = isHidden ? undefined : rankOf(gateway.spec, tags)
+    const candidate = rank && { key, createdAtMs: gateway.createdAtMs, rank, gateway }
+    if (candidate && (!best || isBetterGateway(candidate, best))) best = candidate
+  }
+  return best?.gateway
+}
+
+function rankOf(spec: MeshGatewaySpec, tags: Tags) {
+  try {
+    return gatewayRank(spec, tags)
+  } catch {
+    return undefined
+  }
+}
+
+/** Tag sets of the listeners of a builtin gateway that other meshes may call, each once. */
+function crossMeshOffers(mesh: string, spec: DataplaneSpec, zone: string, gateways: Gateways): readonly Offer[] {
+  const own = inZone(spec.networking?.gateway?.tags ?? {}, zone)
+  const gateway = gatewayOf(gateways, own)
+  const texts = (gateway ? crossMeshListeners(gateway.spec) : []).map(({ port, tags }) =>
+    tagsText(crossMeshTags(mesh, port, { ...own, ...tags })),
+  )
+  return [...new Set(texts)].map((text) => ({ mesh, text }))
+}
+
+/** Tag sets of the ready inbounds, one entry each, or those of a gateway. A spec that is not one offers nothing. */
+function offersOf(mesh: string, spec: unknown, zone: string, gateways: Gateways): readonly Offer[] {
+  try {
+    const builtin = builtinOf(spec)
+    if (builtin) return crossMeshOffers(mesh, builtin, zone, gateways)
     // Admission stored what the schema returned; what is not so throws.
     const { networking } = spec as DataplaneSpec
     return (networking?.inbound ?? [])

@@ -1,7 +1,7 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { AssignmentModel, EndpointModel, SocketAddress } from '../compile/model.ts'
-import { isIp, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
+import { isIp, meshTag, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
 import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
 import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
@@ -12,7 +12,7 @@ import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { inZone, type Meshes } from './meshes.ts'
 
-interface Instance extends SocketAddress {
+export interface Instance extends SocketAddress {
   readonly tags: Tags
   readonly ready: boolean
 }
@@ -25,8 +25,14 @@ interface RemoteOffer {
   readonly ingresses: readonly SocketAddress[]
 }
 
-/** Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone. */
-export function createEndpoints(units: Units, view: View, meshes: Meshes) {
+/** Instances of this zone that other meshes may call. */
+export type CrossMeshInstances = (mesh: string, service: string) => readonly Instance[]
+
+/**
+ * Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone. Tags with a mesh in
+ * them mean listeners of its gateways that other meshes may call, and nothing else; those without never mean such.
+ */
+export function createEndpoints(units: Units, view: View, meshes: Meshes, crossMesh: CrossMeshInstances) {
   const local = units.family('local instances', (mesh: string, service: string): readonly Instance[] =>
     view
       .rows(ranges.serving(mesh, service))
@@ -45,10 +51,11 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes) {
     return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
   })
 
-  const offers = units.family('remote offers', (mesh: string, service: string): readonly RemoteOffer[] => {
+  /** `announced` is the range of what others say. */
+  const offers = units.family('remote offers', (mesh: string, announced: string): readonly RemoteOffer[] => {
     // Ingresses route by SNI, so without TLS there is no way into another zone.
     if (meshes.mesh(mesh).mtls === 'none') return []
-    return view.rows(ranges.announced(mesh, service)).flatMap((row) => {
+    return view.rows(announced).flatMap((row) => {
       const zone = row.key.origin
       if (!meshes.zoneEnabled(zone)) return []
       const ingresses = coordinates(zone)
@@ -62,26 +69,32 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes) {
   })
 
   /** How many ways into other zones there are for a service: each carries the weight of all instances behind it. */
-  const ways = units.family('ways', (mesh: string, service: string): number => {
-    const found = offers(mesh, service).flatMap((offer) => offer.ingresses.map((one) => `${one.address}:${one.port}`))
+  const ways = units.family('ways', (mesh: string, announced: string): number => {
+    const found = offers(mesh, announced).flatMap((offer) => offer.ingresses.map((one) => `${one.address}:${one.port}`))
     return Math.max(1, new Set(found).size)
   })
 
   const endpoints = units.family('endpoints', (mesh: string, tagsText: string): readonly EndpointModel[] => {
     const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
-    const fits = (tags: Tags): boolean => Object.entries(wanted).every(([key, value]) => tags[key] === value)
-    const here = local(mesh, service).filter((one) => one.ready && fits(one.tags))
-    const weight = here.length > 0 ? ways(mesh, service) : 1
+    const fits = (tags: Tags): boolean => hasAll(tags, wanted)
+    const isCrossMesh = wanted[meshTag] !== undefined
+    const announced = isCrossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service)
+    const all = isCrossMesh ? crossMesh(mesh, service) : local(mesh, service)
+    const fitting = all.filter((one) => one.ready && fits(one.tags))
+    const here = isCrossMesh ? oneEach(fitting) : fitting
+    const weight = here.length > 0 ? ways(mesh, announced) : 1
     return [
-      ...here.map(({ address, port, tags }) => ({
-        address,
-        port,
-        weight,
-        zone: tags[zoneTag] ?? view.zone,
-        tags: withoutService(tags),
-      })),
-      ...throughIngresses(offers(mesh, service).filter((offer) => fits(offer.tags))),
+      ...here.map((one) => ownEndpoint(one, weight)),
+      ...throughIngresses(offers(mesh, announced).filter((offer) => fits(offer.tags))),
     ].sort(compareEndpoints)
+  })
+
+  const ownEndpoint = ({ address, port, tags }: Instance, weight: number): EndpointModel => ({
+    address,
+    port,
+    weight,
+    zone: tags[zoneTag] ?? view.zone,
+    tags: withoutService(tags),
   })
 
   return {
@@ -100,15 +113,27 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes) {
         cluster,
         endpoints: local(mesh, service)
           .filter((one) => one.ready)
-          .map(({ address, port, tags }) => ({
-            address,
-            port,
-            weight: 1,
-            zone: tags[zoneTag] ?? view.zone,
-            tags: withoutService(tags),
-          }))
+          .map((one) => ownEndpoint(one, 1))
           .sort(compareEndpoints),
       }),
+    ),
+    /** Own listeners with these tags that other meshes may call. */
+    ownCrossMeshAssignment: units.family(
+      'own cross-mesh assignment',
+      (cluster: string, mesh: string, tagsText: string): AssignmentModel => {
+        const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
+        const fitting = crossMesh(mesh, service).filter((one) => hasAll(one.tags, wanted))
+        return {
+          cluster,
+          endpoints: oneEach(fitting)
+            .map((one) => ownEndpoint(one, 1))
+            .sort(compareEndpoints),
+        }
+      },
+    ),
+    /** Tag sets of own listeners that other meshes may call, as clients ask for them: without the mesh. */
+    ownCrossMeshTagSets: units.family('own cross-mesh tag sets', (mesh: string, service: string): readonly Tags[] =>
+      crossMesh(mesh, service).map(({ tags: { [meshTag]: _mesh, ...tags } }) => tags),
     ),
     /** Full tag sets of own ready instances. */
     ownTagSets: units.family('own tag sets', (mesh: string, service: string): readonly Tags[] =>
@@ -118,12 +143,27 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes) {
     ),
     /** The protocol that all instances speak, ready or not: a service must not change its form when it is down. */
     protocol: units.family('protocol', (mesh: string, service: string): string => {
-      const all = [...local(mesh, service), ...offers(mesh, service)].map((one) => one.tags[protocolTag] ?? 'tcp')
+      const remote = offers(mesh, ranges.announced(mesh, service))
+      const all = [...local(mesh, service), ...remote].map((one) => one.tags[protocolTag] ?? 'tcp')
       return all.reduce<string | undefined>((a, b) => (a === undefined ? b : commonProtocol(a, b)), undefined) ?? 'tcp'
     }),
   }
 }
 export type Endpoints = ReturnType<typeof createEndpoints>
+
+const hasAll = (tags: Tags, wanted: Tags): boolean =>
+  Object.entries(wanted).every(([key, value]) => tags[key] === value)
+
+/** Several hosts of one port are one endpoint. */
+function oneEach(instances: readonly Instance[]): readonly Instance[] {
+  const found = new Map<string, Instance>()
+  for (const one of instances) {
+    const key = `${one.address} ${one.port}`
+    const before = found.get(key)
+    found.set(key, before ? { ...before, tags: common(before.tags, one.tags) } : one)
+  }
+  return [...found.values()]
+}
 
 function instancesOf(row: Row, service: string, zone: string): Instance[] {
   // Admission stored what the schema returned; what is not so throws, and the row is left out.

@@ -1,4 +1,4 @@
-import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { AssignmentModel, ChainModel, ClusterModel, ProxyModel } from '../compile/model.ts'
 import { isIp, protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
@@ -15,8 +15,8 @@ const chainsMax = 64
 
 interface ServedService {
   readonly chains: readonly { readonly sni: string; readonly chain: ChainModel }[]
-  readonly cluster: ClusterModel
-  readonly assignment: AssignmentModel
+  readonly clusters: readonly ClusterModel[]
+  readonly assignments: readonly AssignmentModel[]
 }
 
 /**
@@ -24,9 +24,8 @@ interface ServedService {
  * ready for routes that other zones make, every pair of tags has a chain, not only what is asked for today.
  */
 export function createIngresses(units: Units, view: View, endpoints: Endpoints) {
-  const tagSets = units.family('ingress tag sets', (mesh: string, service: string): readonly string[] => {
+  const tagSets = (mesh: string, service: string, whole: readonly Tags[]): readonly string[] => {
     const texts = new Set<string>([tagsText({ [serviceTag]: service })])
-    const whole = endpoints.ownTagSets(mesh, service)
     // Counted before they are made: the pairs of a thousand tags are half a million.
     const isFew = whole.every((tags) => Object.keys(tags).length ** 2 <= 4 * chainsMax)
     const parts = new Set(isFew ? whole.flatMap((tags) => subsets(tags)).map(tagsText) : [])
@@ -34,11 +33,11 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
     for (const tags of whole) texts.add(tagsText(tags))
     for (const text of view.range(ranges.demanded(mesh, service))) texts.add(text)
     return [...texts].sort()
-  })
+  }
 
   const served = units.family('ingress service', (mesh: string, service: string): ServedService => {
     const name = `${mesh}:${service}`
-    const sets = tagSets(mesh, service).map(parseTags)
+    const sets = tagSets(mesh, service, endpoints.ownTagSets(mesh, service)).map(parseTags)
     const keySets = new Map<string, readonly string[]>()
     for (const tags of sets) {
       const keys = Object.keys(tags)
@@ -47,29 +46,56 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
       if (keys.length > 0) keySets.set(keys.join(), keys)
     }
     return {
-      chains: sets.map((tags) => chainOf(mesh, name, tags)),
-      cluster: {
-        name,
-        target: 'eds',
-        connectMs: 5_000,
-        breakers: 'none',
-        statName: statName(name),
-        ...(keySets.size > 0
-          ? { subsetKeys: [...keySets].sort(([a], [b]) => byCodeUnit(a, b)).map(([, keys]) => keys) }
-          : {}),
-      },
-      assignment: endpoints.ownAssignment(name, mesh, service),
+      chains: sets.map((tags) => {
+        const { [serviceTag]: _service, ...subset } = tags
+        return chainOf(sniOf(mesh, tags), name, subset)
+      }),
+      clusters: [
+        {
+          ...clusterOf(name),
+          ...(keySets.size > 0
+            ? { subsetKeys: [...keySets].sort(([a], [b]) => byCodeUnit(a, b)).map(([, keys]) => keys) }
+            : {}),
+        },
+      ],
+      assignments: [endpoints.ownAssignment(name, mesh, service)],
+    }
+  })
+
+  /**
+   * Listeners of a gateway that other meshes may call. Hosts of one port are one address with several sets of tags, which
+   * no subset can tell apart, so here each set has a cluster of its own.
+   */
+  const crossMesh = units.family('ingress gateway', (mesh: string, service: string): ServedService => {
+    const sets = tagSets(mesh, service, endpoints.ownCrossMeshTagSets(mesh, service))
+    const named = sets.map((text) => {
+      const isBare = Object.keys(parseTags(text)).length === 1
+      return { text, name: isBare ? `${mesh}:${service}` : `${mesh}:${service}-${shortHash(text)}` }
+    })
+    return {
+      chains: named.map(({ text, name }) => chainOf(sniOf(mesh, parseTags(text)), name, {})),
+      clusters: named.map(({ name }) => clusterOf(name)),
+      assignments: named.map(({ text, name }) => endpoints.ownCrossMeshAssignment(name, mesh, text)),
     }
   })
 
   const all = units.family('ingress services', (): readonly ServedService[] =>
-    view.range(ranges.ownMeshes).flatMap((mesh) =>
-      view
+    view.range(ranges.ownMeshes).flatMap((mesh) => {
+      const services = view
         .range(ranges.ownServices(mesh))
         // A row that is in the index but cannot be reached is no reason for a chain.
         .filter((service) => endpoints.ownTagSets(mesh, service).length > 0)
-        .map((service) => served(mesh, service)),
-    ),
+      const gateways = view
+        .range(ranges.ownGateways(mesh))
+        .filter((service) => endpoints.ownCrossMeshTagSets(mesh, service).length > 0)
+      // Clients ask for both by the same name.
+      for (const both of gateways.filter((service) => services.includes(service)))
+        units.problem(`${mesh}/${both}`, 'is a service and a gateway; through ingresses only the service is reached')
+      return [
+        ...services.map((service) => served(mesh, service)),
+        ...gateways.filter((one) => !services.includes(one)).map((service) => crossMesh(mesh, service)),
+      ]
+    }),
   )
 
   const chains = units.family('ingress chains', (): readonly ChainModel[] => {
@@ -114,8 +140,8 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
     })
     const services = listener ? all() : []
     return {
-      clusters: services.map((one) => one.cluster),
-      assignments: services.map((one) => one.assignment),
+      clusters: services.flatMap((one) => one.clusters),
+      assignments: services.flatMap((one) => one.assignments),
       listeners: listener ? [listener] : [],
       routeTables: [],
       runtimeLayer: false,
@@ -133,19 +159,23 @@ function subsets(tags: Tags): Tags[] {
   ])
 }
 
-function chainOf(mesh: string, cluster: string, tags: Tags): { readonly sni: string; readonly chain: ChainModel } {
-  const { [serviceTag]: _service, ...subset } = tags
-  const sni = sniOf(mesh, tags)
-  return {
-    sni,
-    chain: {
-      match: { transport: 'tls', serverNames: [sni] },
-      content: {
-        type: 'tcp',
-        statPrefix: statName(cluster),
-        cluster,
-        ...(Object.keys(subset).length > 0 ? { subset } : {}),
-      },
+const clusterOf = (name: string): ClusterModel => ({
+  name,
+  target: 'eds',
+  connectMs: 5_000,
+  breakers: 'none',
+  statName: statName(name),
+})
+
+const chainOf = (sni: string, cluster: string, subset: Tags) => ({
+  sni,
+  chain: {
+    match: { transport: 'tls' as const, serverNames: [sni] },
+    content: {
+      type: 'tcp' as const,
+      statPrefix: statName(cluster),
+      cluster,
+      ...(Object.keys(subset).length > 0 ? { subset } : {}),
     },
-  }
-}
+  },
+})

@@ -31,13 +31,13 @@ export const emitCluster = once((model: ClusterModel): XdsResource => {
             thresholds: [{ trackRemaining: true, ...(model.breakers === 'limits' ? limits : {}) }],
           },
         }),
-    ...(mtls ? { transportSocket: towardsService(mtls.mesh, mtls.service, mtls.sni) } : {}),
+    ...(mtls ? { transportSocket: towardsService(mtls.mesh, mtls.service, mtls.sni, mtls.shown ?? mtls.mesh) } : {}),
     ...(http ? { typedExtensionProtocolOptions: { [HttpProtocolOptionsSchema.typeName]: httpOptions(http) } } : {}),
     ...(subsetKeys ? { lbSubsetConfig: subsets(subsetKeys) } : {}),
   })
   return resourceOf(name, bytes, {
     ...(target === 'eds' ? { assignment: name } : {}),
-    ...(mtls ? { secrets: meshSecrets(mtls.mesh) } : {}),
+    ...(mtls ? { secrets: meshSecrets(mtls.mesh, mtls.shown) } : {}),
   })
 })
 

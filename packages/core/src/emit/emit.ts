@@ -8,7 +8,7 @@ import { encode, once, resourceOf } from './encode.ts'
 import { emitListener } from './listener.ts'
 import { emitRouteTable } from './route.ts'
 import { type ProxyTable, type SecretNeed, type TypeUrl, typeUrls, type XdsResource } from './table.ts'
-import { authorityName, identityName } from './tls.ts'
+import { allAuthoritiesName, authorityName, identityName } from './tls.ts'
 
 /**
  * What a proxy is to have, as Envoy's messages. Lists that did not change keep their maps, and proxies share them. What
@@ -28,6 +28,8 @@ export function emit(model: ProxyModel, mark: number, problems: readonly Problem
     resources: new Map(parts.map(([type, part]) => [type, part.resources])),
     secretNeeds: [
       ...(model.identity ? needsOf(model.identity) : []),
+      ...(model.otherMeshes ?? []).map((mesh) => otherAuthority(mesh, model.identity?.mesh ?? '')),
+      ...(model.anyMesh ? [allAuthorities] : []),
       ...(model.certificates ?? []).map(certificateNeed),
     ],
     problems: failures.length > 0 ? [...problems, ...failures] : problems,
@@ -76,5 +78,13 @@ const needsOf = once(({ mesh, services, tags }: IdentityModel): readonly SecretN
   { type: 'identity', name: identityName(mesh), mesh, services, tags },
   { type: 'authority', name: authorityName(mesh), mesh },
 ])
+
+const otherAuthority = (mesh: string, standIn: string): SecretNeed => ({
+  type: 'authority',
+  name: authorityName(mesh),
+  mesh,
+  standIn,
+})
+const allAuthorities: SecretNeed = { type: 'authorities', name: allAuthoritiesName }
 
 const certificateNeed = once((one: CertificateModel): SecretNeed => ({ type: 'certificate', ...one }))

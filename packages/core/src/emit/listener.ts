@@ -13,7 +13,7 @@ import { encode, once, packed, resourceOf, socketAddress } from './encode.ts'
 import { filtersOf } from './filters.ts'
 import { clustersOf, joined, memberOf } from './route.ts'
 import type { XdsResource } from './table.ts'
-import { fromAnybody, fromMesh, meshSecrets } from './tls.ts'
+import { anyMeshSecrets, fromAnybody, fromAnyMesh, fromMesh, meshSecrets } from './tls.ts'
 
 /** A listener, put together from the bytes of its chains: many listeners share them. */
 export const emitListener = once((model: ListenerModel): XdsResource => {
@@ -49,7 +49,7 @@ const chainMember = once(
       ListenerSchema.field.filterChains.number,
       encode(FilterChainSchema, {
         ...(chain.match ? { filterChainMatch: matchOf(chain.match) } : {}),
-        ...(chain.mtls === undefined ? {} : { transportSocket: fromMesh(chain.mtls) }),
+        ...(chain.mtls === undefined ? {} : { transportSocket: (chain.anyMesh ? fromAnyMesh : fromMesh)(chain.mtls) }),
         ...(chain.tls ? { transportSocket: fromAnybody(chain.tls.certificates, chain.tls.alpn) } : {}),
         filters: filtersOf(chain.content),
       }),
@@ -63,8 +63,9 @@ const matchOf = ({ transport, serverNames, alpn }: NonNullable<ChainModel['match
     applicationProtocols: [...(alpn ?? [])],
   })
 
-function referencesOf({ mtls, tls, content }: ChainModel) {
-  const secrets = [...(mtls === undefined ? [] : meshSecrets(mtls)), ...(tls?.certificates ?? [])]
+function referencesOf({ mtls, anyMesh, tls, content }: ChainModel) {
+  const ofMesh = mtls === undefined ? [] : anyMesh ? anyMeshSecrets(mtls) : meshSecrets(mtls)
+  const secrets = [...ofMesh, ...(tls?.certificates ?? [])]
   switch (content.type) {
     case 'answer':
     case 'close':

@@ -42,7 +42,19 @@ export type SecretNeed =
       /** `kuma://<tag>/<value>` SANs, sorted texts `<tag>/<value>`. */
       readonly tags: readonly string[]
     }
-  | { readonly type: 'authority' /** `mesh_ca:secret:<mesh>` */; readonly name: string; readonly mesh: string }
+  | {
+      readonly type: 'authority'
+      /** `mesh_ca:secret:<mesh>` */
+      readonly name: string
+      readonly mesh: string
+      /**
+       * Of another mesh: until its authority is there, that of this one stands in. It vouches for nobody of the other mesh, and
+       * what is missing there holds nothing back here.
+       */
+      readonly standIn?: string
+    }
+  /** Those of all meshes there are. */
+  | { readonly type: 'authorities' /** `mesh_ca:secret:all` */; readonly name: string }
   | {
       readonly type: 'certificate'
       /** `cert.<rsa|ecdsa>:secret:<secret>`, or `cert.<rsa|ecdsa>:<inline|inlineString>:<hostname>` */

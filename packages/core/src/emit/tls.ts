@@ -17,14 +17,24 @@ import { overAds, packed } from './encode.ts'
 export const identityName = (mesh: string): string => `identity_cert:secret:${mesh}`
 export const authorityName = (mesh: string): string => `mesh_ca:secret:${mesh}`
 
-/** The secrets that a TLS context of a mesh refers to. */
-export const meshSecrets = (mesh: string): readonly string[] => [identityName(mesh), authorityName(mesh)]
+/** The authorities of all meshes there are. */
+export const allAuthoritiesName = authorityName('all')
+
+/** The secrets that a TLS context of a mesh refers to; `shown`: the mesh whose identity is shown. */
+export const meshSecrets = (mesh: string, shown = mesh): readonly string[] => [identityName(shown), authorityName(mesh)]
+/** The same of one that takes identities of all meshes. */
+export const anyMeshSecrets = (mesh: string): readonly string[] => [identityName(mesh), allAuthoritiesName]
 
 const secret = (name: string): SdsSecretConfig => create(SdsSecretConfigSchema, { name, sdsConfig: overAds() })
 
-const commonContext = (mesh: string, peer: { case: 'exact' | 'prefix'; value: string }, alpn: readonly string[]) => ({
+const commonContext = (
+  mesh: string,
+  shown: string,
+  peer: { case: 'exact' | 'prefix'; value: string },
+  alpn: readonly string[],
+) => ({
   alpnProtocols: [...alpn],
-  tlsCertificateSdsSecretConfigs: [secret(identityName(mesh))],
+  tlsCertificateSdsSecretConfigs: [secret(identityName(shown))],
   validationContextType: {
     case: 'combinedValidationContext' as const,
     value: {
@@ -42,12 +52,12 @@ const socket = (typedConfig: ReturnType<typeof packed>): TransportSocket =>
     configType: { case: 'typedConfig', value: typedConfig },
   })
 
-/** Mutual TLS towards a service: it must show that it is this service. */
-export const towardsService = (mesh: string, service: string, sni: string): TransportSocket =>
+/** Mutual TLS towards a service: it must show that it is this service. `shown` is the mesh of the identity that we show. */
+export const towardsService = (mesh: string, service: string, sni: string, shown: string): TransportSocket =>
   socket(
     packed(UpstreamTlsContextSchema, {
       sni,
-      commonTlsContext: commonContext(mesh, { case: 'exact', value: `spiffe://${mesh}/${service}` }, ['kuma']),
+      commonTlsContext: commonContext(mesh, shown, { case: 'exact', value: `spiffe://${mesh}/${service}` }, ['kuma']),
     }),
   )
 
@@ -56,7 +66,19 @@ export const fromMesh = (mesh: string): TransportSocket =>
   socket(
     packed(DownstreamTlsContextSchema, {
       requireClientCertificate: true,
-      commonTlsContext: commonContext(mesh, { case: 'prefix', value: `spiffe://${mesh}/` }, []),
+      commonTlsContext: commonContext(mesh, mesh, { case: 'prefix', value: `spiffe://${mesh}/` }, []),
+    }),
+  )
+
+/** Mutual TLS from anybody in any mesh: whoever one of their authorities vouches for. */
+export const fromAnyMesh = (mesh: string): TransportSocket =>
+  socket(
+    packed(DownstreamTlsContextSchema, {
+      requireClientCertificate: true,
+      commonTlsContext: {
+        tlsCertificateSdsSecretConfigs: [secret(identityName(mesh))],
+        validationContextType: { case: 'validationContextSdsSecretConfig', value: secret(allAuthoritiesName) },
+      },
     }),
   )
 

@@ -122,6 +122,7 @@ export function createGateways(
       served.flatMap(({ plan }) => plan.certificates),
       (one) => one.name,
     )
+    const anyMesh = served.some(({ plan }) => plan.chains.some((chain) => chain.anyMesh))
     const limits = served.filter((one) => one.connectionLimit > 0)
     return {
       clusters: targets.map((one) => one.cluster),
@@ -129,6 +130,7 @@ export function createGateways(
       listeners: served.map(({ port }) => listener(mesh, gateway ?? '', text, port, own?.address ?? '')),
       routeTables: tables.map((table) => routes.table(...table)),
       ...(service !== '' && meshes.mesh(mesh).mtls !== 'none' ? { identity } : {}),
+      ...(anyMesh ? { anyMesh } : {}),
       ...(certificates.length > 0 ? { certificates: sortedBy(certificates, (one) => one.name) } : {}),
       runtimeLayer: true,
       ...(limits.length > 0

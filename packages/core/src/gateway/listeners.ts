@@ -2,6 +2,7 @@ import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base
 import type { Exclusions } from '../compile/exclusions.ts'
 import type { CertificateModel, ChainModel } from '../compile/model.ts'
 import { statName } from '../edge/addresses.ts'
+import type { Meshes } from '../edge/meshes.ts'
 import { serviceTag } from '../kinds/common.ts'
 import { parseTags } from '../match/tags.ts'
 import { defaultTimeouts } from '../policies/timeout/timeouts.ts'
@@ -51,6 +52,7 @@ interface Place {
  */
 export function createGatewayListeners(
   units: Units,
+  meshes: Meshes,
   selection: GatewaySelection,
   tcp: GatewayTcp,
   certificates: GatewayCertificates,
@@ -74,6 +76,15 @@ export function createGatewayListeners(
     role: 'gateway' as const,
     streamIdleMs: defaultTimeouts.gateway.streamIdleMs,
   })
+
+  /** A chain for clients of all meshes, who must show who they are. Throws if the mesh has no identity to show them. */
+  function crossMeshChain({ mesh, port }: Place, content: ChainModel['content']): ChainModel {
+    const title = titleOf(port, undefined)
+    if (meshes.mesh(mesh).mtls === 'none') throw new Error(`${title}: crossMesh needs mutual TLS in mesh "${mesh}"`)
+    // The name of its own authority is that of all.
+    if (mesh === 'all') throw new Error(`${title}: crossMesh is not served in a mesh that is named "all"`)
+    return { match: { transport: 'tls', alpn: ['kuma'] }, mtls: mesh, anyMesh: true, content }
+  }
 
   /** The chain of one hostname, by what the client says of it in its hello. Throws if it cannot be made. */
   function tlsChain(place: Place, host: PortHost): Chain {
@@ -124,8 +135,10 @@ export function createGatewayListeners(
       if (!port || !host) return undefined
       const place = { gateway, mesh, port, ports, statPrefix: statName(parseTags(own)[serviceTag] ?? '') }
       switch (port.protocol) {
-        case 'HTTP':
-          return { ...nothing, model: { content: httpContent(`${port.name}:*`, place.statPrefix) }, tables: [''] }
+        case 'HTTP': {
+          const content = httpContent(`${port.name}:*`, place.statPrefix)
+          return { ...nothing, model: port.crossMesh ? crossMeshChain(place, content) : { content }, tables: [''] }
+        }
         case 'TCP': {
           const { content, ...rest } = tcpContent(place, port.hosts)
           return { ...nothing, ...rest, model: { content } }

@@ -8,6 +8,8 @@ import { pathChangeOf } from './rules.ts'
 export interface ListenerOrigin {
   readonly scheme: 'http' | 'https'
   readonly port: number
+  /** The way here is another than the client's own: a redirect must say the scheme, which Envoy would get wrong. */
+  readonly saysScheme?: boolean
 }
 
 const impliedPorts = { http: 80, https: 443 } as const
@@ -28,7 +30,7 @@ export function redirectOf(redirect: RouteRedirect, origin: ListenerOrigin, path
   return {
     type: 'redirect',
     status: statusOf(redirect.statusCode),
-    ...(scheme ? { scheme } : {}),
+    ...(scheme ? { scheme } : origin.saysScheme ? { scheme: origin.scheme } : {}),
     ...(host === undefined ? {} : { host }),
     ...(isLeftOut ? {} : { port: { number, isImplied } }),
     ...(change ? { path: change } : {}),

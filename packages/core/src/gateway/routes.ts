@@ -241,7 +241,8 @@ export function createGatewayRoutes(
     'virtual host',
     (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): ServedHost => {
       const { groups = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
-      const origin = originOf(portOf(selection.ports(gateway, own), port))
+      const found = portOf(selection.ports(gateway, own), port)
+      const origin = originOf(found)
       const partsByGroup = groups.map((keys) =>
         keys.map((key) => ({ key, part: part(key, listenerTags, own, origin) })),
       )
@@ -249,7 +250,7 @@ export function createGatewayRoutes(
       const entries = partsByGroup.flatMap((group) => group.flatMap((one) => one.part.entries).sort(compareEntries))
       const model = { name: host, domains: [host], routes: entries.map((entry) => entry.route) }
       return {
-        model: hostname === '' ? model : { ...model, requireTls: true },
+        model: hostname === '' && !found?.crossMesh ? model : { ...model, requireTls: true },
         destinations: parts.flatMap((one) => one.part.destinations),
         contributions: parts.filter((one) => one.part.entries.length > 0).map(({ key }) => [key, partHash(key)]),
       }
@@ -303,13 +304,14 @@ export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>
 export const portOf = (ports: readonly GatewayPort[], port: string): GatewayPort | undefined =>
   ports.find((one) => String(one.port) === port)
 
-/** `http:8080`: how clients reach a port. */
+/** `http:8080`: how clients reach a port. `mesh:8080` is HTTP for them, though TLS between the proxies. */
 const originOf = (port: GatewayPort | undefined): string =>
-  `${port?.protocol === 'HTTPS' ? 'https' : 'http'}:${port?.port ?? 0}`
+  `${port?.protocol === 'HTTPS' ? 'https' : port?.crossMesh ? 'mesh' : 'http'}:${port?.port ?? 0}`
 
 function parseOrigin(text: string): ListenerOrigin {
   const [scheme, port] = text.split(':')
-  return { scheme: scheme === 'https' ? 'https' : 'http', port: Number(port) }
+  const origin = { scheme: scheme === 'https' ? ('https' as const) : ('http' as const), port: Number(port) }
+  return scheme === 'mesh' ? { ...origin, saysScheme: true } : origin
 }
 
 const isResolved = ({ tags }: WeightedBackend): boolean => tags[serviceTag] !== unresolvedBackend

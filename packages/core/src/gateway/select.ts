@@ -1,6 +1,5 @@
-import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
-import { displayNameLabel, portInRange, serviceTag, type Tags } from '../kinds/common.ts'
+import { displayNameLabel, serviceTag, type Tags } from '../kinds/common.ts'
 import {
   type GatewayListener,
   hostnameFault,
@@ -9,7 +8,8 @@ import {
   type MeshGatewaySpec,
 } from '../kinds/mesh-gateway.ts'
 import { expectPort } from '../match/expect.ts'
-import { bestMatch, compareRank, parseTags, type Rank, tagsText } from '../match/tags.ts'
+import { type GatewayCandidate, gatewayRank, isBetterGateway } from '../match/gateways.ts'
+import { parseTags, tagsText } from '../match/tags.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -31,6 +31,8 @@ export interface GatewayPort {
   readonly name: string
   readonly protocol: PortProtocol
   readonly port: number
+  /** Other meshes may call it, and nobody without an identity of one. */
+  readonly crossMesh: boolean
   /** How many connections it takes; 0: any number. */
   readonly connectionLimit: number
   /** In the order of the resource, each hostname once. */
@@ -45,15 +47,16 @@ export function createGatewaySelection(units: Units, view: View) {
       const tags = parseTags(text)
       const service = tags[serviceTag] ?? ''
       const keys = [service, '*'].flatMap((name) => view.range(ranges.selecting('MeshGateway', mesh, name)))
-      let best: { readonly row: Row; readonly rank: Rank } | undefined
+      let best: GatewayCandidate | undefined
       for (const key of new Set(keys)) {
         const row = view.row(key)
         // Admission stored what the schema returned; what is not so throws here, and the row is left out.
-        const rank = row && units.attempt(key, () => matchOf(row.spec as MeshGatewaySpec, tags))
+        const rank = row && units.attempt(key, () => gatewayRank(row.spec as MeshGatewaySpec, tags))
         if (!row || !rank) continue
-        if (!best || isBetter({ row, rank }, best)) best = { row, rank }
+        const candidate = { key: keyText(row.key), createdAtMs: row.stamp.createdAtMs, rank }
+        if (!best || isBetterGateway(candidate, best)) best = candidate
       }
-      return best && keyText(best.row.key)
+      return best?.key
     }),
 
     /** The ports of a gateway as the proxy with these tags has them. A listener that cannot be served is named and left out. */
@@ -72,6 +75,8 @@ export function createGatewaySelection(units: Units, view: View) {
           const before = portByNumber.get(port)
           if (before && before.protocol !== served.protocol)
             throw new Error(`${name}: the port is taken by a listener of protocol ${before.protocol}`)
+          if (before && before.crossMesh !== served.crossMesh)
+            throw new Error(`${name}: crossMesh is not that of another listener of this port`)
           if (before?.hosts.some((one) => one.hostname === served.hostname))
             throw new Error(`${name}: another listener of this port has this hostname`)
           const { tls, certificates } = served
@@ -81,6 +86,7 @@ export function createGatewaySelection(units: Units, view: View) {
             name: `${displayName(row)}:${served.protocol}:${port}`,
             protocol: served.protocol,
             port,
+            crossMesh: served.crossMesh,
             // Whichever listener of the port says it: admission lets no two say different ones.
             connectionLimit: before?.connectionLimit || (listener.resources?.connectionLimit ?? 0),
             hosts: [...(before?.hosts ?? []), host],
@@ -100,38 +106,22 @@ export const displayName = (row: Row): string => row.labels[displayNameLabel] ??
 function expectListener(name: string, listener: GatewayListener) {
   const { protocol = 'NONE' } = listener
   if (protocol === 'NONE') throw new Error(`${name}: expected a protocol`)
-  if (listener.crossMesh) throw new Error(`${name}: crossMesh is not served`)
+  const crossMesh = listener.crossMesh ?? false
+  if (crossMesh && protocol !== 'HTTP') throw new Error(`${name}: expected protocol HTTP, as crossMesh is for no other`)
   expectPort(`${name}: port`, listener.port)
   const hostname = listenerHostname(listener)
   const fault = hostnameFault(hostname)
   if (fault !== undefined) throw new Error(`${name}: hostname: ${fault}`)
   const mode = listener.tls?.mode ?? 'NONE'
-  if (protocol === 'HTTP' || protocol === 'TCP') return { protocol, hostname, tls: 'none' as const, certificates: [] }
+  const served = { protocol, hostname, crossMesh }
+  if (protocol === 'HTTP' || protocol === 'TCP') return { ...served, tls: 'none' as const, certificates: [] }
   const modes = modesOf[protocol]
   if (!modes.includes(mode)) throw new Error(`${name}: tls.mode: expected ${modes.join(' or ')}, found ${mode}`)
   const tls = mode === 'TERMINATE' ? ('terminate' as const) : ('passthrough' as const)
-  return { protocol, hostname, tls, certificates: listener.tls?.certificates ?? [] }
+  return { ...served, tls, certificates: listener.tls?.certificates ?? [] }
 }
 
 const modesOf: Record<'HTTPS' | 'TLS', readonly string[]> = {
   HTTPS: ['TERMINATE'],
   TLS: ['TERMINATE', 'PASSTHROUGH'],
-}
-
-/** How well a gateway fits these tags. Throws on one without listeners: it must not stand in the way of another. */
-function matchOf(spec: MeshGatewaySpec, tags: Tags): Rank | undefined {
-  const rank = bestMatch(spec.selectors, tags)
-  const listeners = spec.conf?.listeners ?? []
-  if (rank && listeners.length === 0) throw new Error('conf.listeners: expected at least one')
-  if (rank && !listeners.some(({ port }) => portInRange(port))) expectPort('conf.listeners.port', listeners[0]?.port)
-  return rank
-}
-
-type Candidate = { readonly row: Row; readonly rank: Rank }
-const isBetter = (a: Candidate, b: Candidate): boolean => {
-  const order =
-    compareRank(a.rank, b.rank) ||
-    a.row.stamp.createdAtMs - b.row.stamp.createdAtMs ||
-    byCodeUnit(keyText(b.row.key), keyText(a.row.key))
-  return order > 0
 }

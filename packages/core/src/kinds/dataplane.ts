@@ -3,7 +3,6 @@ import {
   checkAddress,
   checkTags,
   duration,
-  meshTag,
   port,
   portInRange,
   portReason,
@@ -195,9 +194,6 @@ export const dataplane = defineKind({
     ),
     ...(networking?.outbound ?? []).flatMap((one, index) => [
       ...(one.backendRef ? [`networking.outbound[${index}].backendRef: not served; use tags`] : []),
-      ...(one.tags?.[meshTag]
-        ? [`networking.outbound[${index}].tags["${meshTag}"]: cross-mesh gateways are not served yet`]
-        : []),
     ]),
     ...(networking?.transparentProxying?.redirectPortOutbound
       ? ['networking.transparentProxying.redirectPortOutbound: transparent proxying is not served yet']

@@ -208,9 +208,12 @@ export const meshGateway = defineKind({
   unserved: (spec) =>
     (spec.conf?.listeners ?? []).flatMap((listener, index) => {
       const at = `conf.listeners[${index}]`
-      const { hostname, protocol, tls } = listener
+      const { hostname, protocol, tls, crossMesh } = listener
+      const isNamed = spec.selectors[0]?.match?.[serviceTag] !== '*'
       return [
-        ...(listener.crossMesh ? [`${at}.crossMesh: not served yet`] : []),
+        ...(crossMesh && !isNamed
+          ? [`${at}.crossMesh: has no name in other meshes, as the selector names no service`]
+          : []),
         ...(protocol === 'TCP' && hostname && hostname !== '*'
           ? [`${at}.hostname: has no effect on a TCP listener`]
           : []),

@@ -1,9 +1,11 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
+import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Version } from '@zonemesh/shared/store/store.ts'
-import { serviceTag } from '../kinds/common.ts'
+import { displayNameLabel, meshTag, serviceTag } from '../kinds/common.ts'
+import { crossMeshHosts, hostAddressName } from '../kinds/cross-mesh.ts'
 import type { DataplaneSpec } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec, VirtualAddressNumberSpec, VirtualAddressSpec } from '../kinds/internal.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
 
 export interface AddressBookConfig {
   readonly zone: string
@@ -17,7 +19,7 @@ export interface Now {
   readonly monotonicMs: number
 }
 
-/** A service of a mesh: `<mesh>/<service>`. */
+/** A service of a mesh, `<mesh>/<service>`; or a host of its gateways that every mesh reaches, `<mesh>/@<hostname>`. */
 type Named = string
 
 const defaultQuarantineMs = 600_000
@@ -72,7 +74,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
     const servicesAfter = new Map<string, readonly Named[]>()
     for (const change of changes) {
       if (isSource(change.key, zone))
-        servicesAfter.set(keyText(change.key), change.op === 'put' ? servicesOf(change.key, change.spec) : [])
+        servicesAfter.set(keyText(change.key), change.op === 'put' ? servicesOf(change) : [])
     }
     const after = new Map([...stale].map((named) => [named, sourcesByService.get(named) ?? 0]))
     const step = (services: readonly Named[], by: number) => {
@@ -144,7 +146,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
         if (isSource(key, zone)) {
           const text = keyText(key)
           count(servicesBySource.get(text) ?? [], -1)
-          const services = row ? servicesOf(key, row.spec) : []
+          const services = row ? servicesOf(row) : []
           count(services, 1)
           if (services.length > 0) servicesBySource.set(text, services)
           else servicesBySource.delete(text)
@@ -171,17 +173,23 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
 }
 export type AddressBook = ReturnType<typeof createAddressBook>
 
-/** Rows that name services: Dataplanes of this zone, announcements of any. */
+/** Rows that name services: Dataplanes of this zone, announcements of any, and gateways wherever they run. */
 const isSource = (key: ResourceKey, zone: string): boolean =>
-  (key.kind === 'Dataplane' && key.origin === zone) || key.kind === 'AvailableService'
+  (key.kind === 'Dataplane' && key.origin === zone) ||
+  key.kind === 'AvailableService' ||
+  (key.kind === 'MeshGateway' && (key.origin === globalOrigin || key.origin === zone))
 
 /** The services that a row names. A spec that is not one names none. */
-function servicesOf(key: ResourceKey, spec: unknown): readonly Named[] {
+function servicesOf({ key, labels, spec }: Pick<Row, 'key' | 'labels' | 'spec'>): readonly Named[] {
   try {
     // Admission stored what the schema returned, and planes write announcements; what is not so throws.
+    if (key.kind === 'MeshGateway') {
+      const hosts = crossMeshHosts(key.mesh, labels[displayNameLabel] ?? key.name, spec as unknown as MeshGatewaySpec)
+      return [...new Set(hosts.map(({ hostname }) => `${key.mesh}/${hostAddressName(hostname)}`))]
+    }
     const tags =
       key.kind === 'AvailableService'
-        ? [(spec as AvailableServiceSpec).tags]
+        ? [(spec as AvailableServiceSpec).tags].filter((one) => one[meshTag] === undefined)
         : ((spec as DataplaneSpec).networking?.inbound ?? [])
             .filter((one) => one.state !== 'Ignored')
             .map((one) => one.tags ?? {})

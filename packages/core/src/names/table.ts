@@ -1,6 +1,10 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
+import { displayNameLabel } from '../kinds/common.ts'
+import { crossMeshHosts, hostOfAddress } from '../kinds/cross-mesh.ts'
 import type { VirtualAddressSpec } from '../kinds/internal.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
 import { servicePorts } from './ports.ts'
 
 export interface NamedService {
@@ -9,21 +13,45 @@ export interface NamedService {
   readonly ports: readonly number[]
 }
 
-/** name → service, of one mesh. All names are in lower case and end in the domain. */
+/** name → service, of one mesh. All names are in lower case; those of services end in the domain. */
 export type NamesTable = ReadonlyMap<string, NamedService>
 
 export const domain = 'mesh'
+/** Among meshes whose names have changed: all of them. */
+export const everyMesh = '*'
 const empty: NamesTable = new Map()
 
-/** The names of services, from their virtual addresses. A released address resolves no more. */
+/**
+ * The names of services, from their virtual addresses, and those of hosts of gateways that every mesh reaches. A released
+ * address resolves no more.
+ */
 export function createNames() {
   const numbersByMesh = new Map<string, Map<string, number>>()
   const tables = new Map<string, NamesTable>()
+  const serviceByHost = createHostServices()
+  let hosts: NamesTable | undefined
+
+  /** The hosts of gateways of all meshes. Of two meshes with one hostname the first by name has it. */
+  function hostsTable(): NamesTable {
+    const table = new Map<string, NamedService>()
+    for (const [mesh, numbers] of [...numbersByMesh].sort(([a], [b]) => byCodeUnit(a, b))) {
+      for (const [name, number] of numbers) {
+        const hostname = hostOfAddress(name)
+        const found = hostname === undefined ? undefined : serviceByHost.of(mesh, hostname)
+        if (hostname === undefined || !found || table.has(hostname)) continue
+        table.set(hostname, { ...found, number })
+      }
+    }
+    return table
+  }
+
   return {
     /** Takes over what changed; returns the meshes whose names are other ones now. */
     apply(versions: readonly Version[]): ReadonlySet<string> {
       const changed = new Set<string>()
-      for (const { key, row } of versions) {
+      for (const version of versions) {
+        const { key, row } = version
+        if (key.kind === 'MeshGateway' && serviceByHost.apply(version)) changed.add(everyMesh)
         if (key.kind !== 'VirtualAddress') continue
         // The zone writes these rows itself.
         const spec = row?.spec as VirtualAddressSpec | undefined
@@ -33,33 +61,93 @@ export function createNames() {
         if (number === undefined) numbers.delete(key.name)
         else numbers.set(key.name, number)
         numbersByMesh.set(key.mesh, numbers)
-        changed.add(key.mesh)
+        changed.add(hostOfAddress(key.name) === undefined ? key.mesh : everyMesh)
       }
       for (const mesh of changed) tables.delete(mesh)
+      if (changed.has(everyMesh)) {
+        tables.clear()
+        hosts = undefined
+      }
       return changed
     },
     /** The names of a mesh; the same object until they change. */
     forMesh(mesh: string): NamesTable {
+      hosts ??= hostsTable()
       const numbers = numbersByMesh.get(mesh)
-      if (!numbers) return empty
-      const table = tables.get(mesh) ?? tableOf(numbers)
+      if (!numbers) return hosts.size > 0 ? hosts : empty
+      const table = tables.get(mesh) ?? tableOf(numbers, hosts)
       tables.set(mesh, table)
       return table
     },
     /** Meshes that have names. */
-    meshes: (): readonly string[] => [...numbersByMesh.keys()].sort(),
+    meshes: (): readonly string[] => {
+      hosts ??= hostsTable()
+      return [...numbersByMesh.keys(), ...(hosts.size > 0 ? [everyMesh] : [])].sort()
+    },
   }
 }
 export type Names = ReturnType<typeof createNames>
 
-/** `<service>.mesh` and the same with dots for underscores. Of two services with one name the first by name has it. */
-function tableOf(numbers: ReadonlyMap<string, number>): NamesTable {
+type HostService = Omit<NamedService, 'number'>
+
+/** Which service stands behind a host, and on which ports. Told by the MeshGateways. */
+function createHostServices() {
+  /** Key text of a gateway → its hosts. */
+  const byGateway = new Map<string, ReadonlyMap<string, HostService>>()
+  const serviceByHost = new Map<string, HostService>()
+  const placeOf = (mesh: string, hostname: string) => `${mesh}/${hostname}`
+
+  function hostsOf({ key, row }: Version): ReadonlyMap<string, HostService> {
+    const found = new Map<string, HostService>()
+    if (!row) return found
+    try {
+      // Admission stored what the schema returned; what is not so throws.
+      const spec = row.spec as MeshGatewaySpec
+      for (const { hostname, service, port } of crossMeshHosts(
+        key.mesh,
+        row.labels[displayNameLabel] ?? key.name,
+        spec,
+      )) {
+        const place = placeOf(key.mesh, hostname)
+        found.set(place, { service, ports: [...(found.get(place)?.ports ?? []), port] })
+      }
+    } catch {
+      return new Map()
+    }
+    return found
+  }
+
+  return {
+    of: (mesh: string, hostname: string): HostService | undefined => serviceByHost.get(placeOf(mesh, hostname)),
+    /** True if something is another now. */
+    apply(version: Version): boolean {
+      const text = keyText(version.key)
+      const hosts = hostsOf(version)
+      const before = byGateway.get(text)
+      if (hosts.size === 0 && !before) return false
+      if (hosts.size > 0) byGateway.set(text, hosts)
+      else byGateway.delete(text)
+      serviceByHost.clear()
+      for (const [, one] of [...byGateway].sort(([a], [b]) => byCodeUnit(a, b)))
+        for (const [place, service] of one) if (!serviceByHost.has(place)) serviceByHost.set(place, service)
+      return true
+    },
+  }
+}
+
+/**
+ * `<service>.mesh` and the same with dots for underscores. Of two services with one name the first by name has it, and
+ * services stand before hosts of gateways.
+ */
+function tableOf(numbers: ReadonlyMap<string, number>, hosts: NamesTable): NamesTable {
   const table = new Map<string, NamedService>()
   for (const [service, number] of [...numbers].sort(([a], [b]) => byCodeUnit(a, b))) {
+    if (hostOfAddress(service) !== undefined) continue
     const named = { service, number, ports: servicePorts(service) }
     const plain = `${service}.${domain}`.toLowerCase()
     for (const name of [plain, plain.replaceAll('_', '.')]) if (!table.has(name)) table.set(name, named)
   }
+  for (const [name, named] of hosts) if (!table.has(name)) table.set(name, named)
   return table
 }
 

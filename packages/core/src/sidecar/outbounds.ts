@@ -4,7 +4,7 @@ import type { Endpoints } from '../edge/endpoints.ts'
 import type { Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
 import { gatewayClusterName } from '../gateway/backends.ts'
-import { serviceTag } from '../kinds/common.ts'
+import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
 import type { Connections } from '../match/connections.ts'
 import { parseTags } from '../match/tags.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
@@ -13,6 +13,21 @@ import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
 import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
+
+/**
+ * Where a destination is: in the mesh that its tags name, behind a gateway there, or in the own one. `asked` are the tags by
+ * which it is known there.
+ */
+export function placeOf(mesh: string, tags: Tags) {
+  const { [meshTag]: other, ...asked } = tags
+  return { home: other ?? mesh, asked, isCrossMesh: other !== undefined }
+}
+
+const clusterNameOf = (destination: string): string => {
+  const tags = parseTags(destination)
+  const { [meshTag]: other } = tags
+  return other === undefined ? gatewayClusterName(tags, {}) : `${gatewayClusterName(tags, {})}_${other}`
+}
 
 /** What a sidecar has towards one destination; shared by all whose policies are the same. */
 export function createOutbounds(
@@ -34,36 +49,41 @@ export function createOutbounds(
     return mergeRetries(policy && (view.row(policy.key)?.spec as RetrySpec | undefined))
   })
 
+  /** A gateway that other meshes may call speaks HTTP, always. */
+  const protocolOf = (mesh: string, tags: Tags): string =>
+    placeOf(mesh, tags).isCrossMesh ? 'http' : endpoints.protocol(mesh, tags[serviceTag] ?? '')
+
   return {
     cluster: units.family('outbound cluster', (mesh: string, destination: string, profile: string): ClusterModel => {
       const tags = parseTags(destination)
       const service = tags[serviceTag] ?? ''
+      const { home, asked } = placeOf(mesh, tags)
       const { connectMs, idleMs, maxStreamMs } = timeouts(profile, destination)
       return {
-        name: gatewayClusterName(tags, {}),
+        name: clusterNameOf(destination),
         target: 'eds',
         connectMs,
         breakers: 'limits',
         // Between sidecars HTTP always travels as HTTP/2, whatever the application speaks.
-        ...(isHttp(endpoints.protocol(mesh, service))
-          ? { http: { version: 2, idleMs, maxStreamMs, edgeWindows: false } }
-          : {}),
-        ...(meshes.mesh(mesh).mtls === 'none' ? {} : { mtls: { mesh, service, sni: sniOf(mesh, tags) } }),
+        ...(isHttp(protocolOf(mesh, tags)) ? { http: { version: 2, idleMs, maxStreamMs, edgeWindows: false } } : {}),
+        ...(meshes.mesh(mesh).mtls === 'none'
+          ? {}
+          : { mtls: { mesh: home, service, sni: sniOf(home, asked), ...(home === mesh ? {} : { shown: mesh }) } }),
       }
     }),
 
     assignment: (mesh: string, destination: string): AssignmentModel =>
-      endpoints.assignment(gatewayClusterName(parseTags(destination), {}), mesh, destination),
+      endpoints.assignment(clusterNameOf(destination), placeOf(mesh, parseTags(destination)).home, destination),
 
     chain: units.family(
       'outbound chain',
       (mesh: string, destination: string, timeoutProfile: string, retryProfile: string): ChainModel => {
         const tags = parseTags(destination)
         const service = tags[serviceTag] ?? ''
-        const cluster = gatewayClusterName(tags, {})
+        const cluster = clusterNameOf(destination)
         const timeout = timeouts(timeoutProfile, destination)
         const retry = retries(retryProfile, destination)
-        const protocol = endpoints.protocol(mesh, service)
+        const protocol = protocolOf(mesh, tags)
         if (!isHttp(protocol)) {
           return {
             content: {

@@ -4,6 +4,7 @@ import type { Endpoints } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { identityTags } from '../gateway/gateway.ts'
 import { isIp, serviceTag, type Tags } from '../kinds/common.ts'
+import { hostOfAddress } from '../kinds/cross-mesh.ts'
 import { type DataplaneSpec, dataplaneServices } from '../kinds/dataplane.ts'
 import type { VirtualAddressSpec } from '../kinds/internal.ts'
 import type { Connections } from '../match/connections.ts'
@@ -13,8 +14,9 @@ import { servicePorts } from '../names/ports.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
+import { createHosts } from './hosts.ts'
 import { createInbounds } from './inbounds.ts'
-import { createOutbounds } from './outbounds.ts'
+import { createOutbounds, placeOf } from './outbounds.ts'
 
 interface Plan {
   readonly inbounds: number
@@ -38,6 +40,7 @@ export function createSidecars(
   connections: Connections,
 ) {
   const inbound = createInbounds(units, view, meshes)
+  const hosts = createHosts(units, view, meshes)
   const outbounds = createOutbounds(units, view, meshes, endpoints, connections)
 
   const plan = units.family('sidecar plan', (proxy: string): Plan => {
@@ -65,22 +68,29 @@ export function createSidecars(
       const wanted = reachable === '' ? undefined : new Set(JSON.parse(reachable) as string[])
       return view.range(ranges.inMesh('VirtualAddress', mesh)).flatMap((key) => {
         const service = key.slice(key.lastIndexOf('/') + 1)
+        if (hostOfAddress(service) !== undefined) return []
         const found = !wanted || wanted.has(service) ? number(key) : undefined
         return found === undefined ? [] : [{ service, number: found }]
       })
     },
   )
 
+  /** All that has a virtual address. */
+  const destinations = units.family('named destinations', (mesh: string, reachable: string): readonly string[] => [
+    ...numbered(mesh, reachable).map(({ service }) => textOf(service)),
+    ...hosts(mesh, reachable).map((one) => one.destination),
+  ])
+
   const sharedClusters = units.family(
     'shared clusters',
     (mesh: string, reachable: string, timeouts: string): readonly ClusterModel[] =>
-      numbered(mesh, reachable).map(({ service }) => outbounds.cluster(mesh, textOf(service), timeouts)),
+      destinations(mesh, reachable).map((destination) => outbounds.cluster(mesh, destination, timeouts)),
   )
 
   const sharedAssignments = units.family(
     'shared assignments',
     (mesh: string, reachable: string): readonly AssignmentModel[] =>
-      numbered(mesh, reachable).map(({ service }) => outbounds.assignment(mesh, textOf(service))),
+      destinations(mesh, reachable).map((destination) => outbounds.assignment(mesh, destination)),
   )
 
   /** One listener towards a destination. Its chain is shared, its address is the proxy's own. */
@@ -108,17 +118,42 @@ export function createSidecars(
   const virtualListeners = units.family(
     'virtual listeners',
     (mesh: string, reachable: string, part: string, port80: string, timeouts: string, retries: string) =>
-      numbered(mesh, reachable).flatMap(({ service, number: found }): readonly ListenerModel[] => {
-        const address = loopbackAddressOf(found, Number(part))
+      [
+        ...numbered(mesh, reachable).flatMap(({ service, number: found }) =>
+          servicePorts(service).map((port) => ({ mesh, service, number: found, port, destination: textOf(service) })),
+        ),
+        ...hosts(mesh, reachable),
+      ].flatMap((one): readonly ListenerModel[] => {
+        const address = loopbackAddressOf(one.number, Number(part))
         if (address === undefined) {
-          units.problem(`${mesh}/${service}`, `virtual address ${found} is beyond the range of this proxy's host`)
+          const reason = `virtual address ${one.number} is beyond the range of this proxy's host`
+          units.problem(`${one.mesh}/${one.service}`, reason)
           return []
         }
-        return servicePorts(service)
-          .filter((port) => port !== 80 || port80 !== '')
-          .map((port) => outboundListener(mesh, textOf(service), address, String(port), timeouts, retries))
+        if (one.port === 80 && port80 === '') return []
+        return [outboundListener(mesh, one.destination, address, String(one.port), timeouts, retries)]
       }),
   )
+
+  /** Outbounds that can be served. A gateway of another mesh asks its clients who they are, and they ask it. */
+  const explicitOf = units.family('sidecar outbounds', (proxy: string): Plan['outbounds'] => {
+    const mesh = meshOf(proxy)
+    return plan(proxy).outbounds.filter(({ port, destination }) => {
+      const { home, isCrossMesh } = placeOf(mesh, parseTags(destination))
+      const without = isCrossMesh ? [mesh, home].find((one) => meshes.mesh(one).mtls === 'none') : undefined
+      if (without === undefined) return true
+      units.problem(proxy, `networking.outbound ${port}: crossMesh needs mutual TLS in mesh "${without}"`)
+      return false
+    })
+  })
+
+  /** Other meshes that it calls gateways of. */
+  const otherMeshes = units.family('other meshes', (proxy: string, part: string): readonly string[] => {
+    const mesh = meshOf(proxy)
+    const named = part === '' ? [] : hosts(mesh, plan(proxy).reachable).map((one) => one.mesh)
+    const asked = explicitOf(proxy).map(({ destination }) => placeOf(mesh, parseTags(destination)).home)
+    return [...new Set([...named, ...asked])].filter((one) => one !== mesh).sort()
+  })
 
   const inbounds = units.family('sidecar inbounds', (proxy: string) =>
     Array.from({ length: plan(proxy).inbounds }, (_unused, index) => index).flatMap(
@@ -132,7 +167,7 @@ export function createSidecars(
     const shared = part === '' ? [] : sharedClusters(mesh, plan(proxy).reachable, timeouts)
     const own = [
       ...inbounds(proxy).map((one) => one.cluster),
-      ...plan(proxy).outbounds.map((one) => outbounds.cluster(mesh, one.destination, timeouts)),
+      ...explicitOf(proxy).map((one) => outbounds.cluster(mesh, one.destination, timeouts)),
     ]
     return own.length === 0 ? shared : unique([...shared, ...own], (one) => one.name)
   })
@@ -140,7 +175,7 @@ export function createSidecars(
   const assignments = units.family('sidecar assignments', (proxy: string, part: string): readonly AssignmentModel[] => {
     const mesh = meshOf(proxy)
     const shared = part === '' ? [] : sharedAssignments(mesh, plan(proxy).reachable)
-    const own = plan(proxy).outbounds.map((one) => outbounds.assignment(mesh, one.destination))
+    const own = explicitOf(proxy).map((one) => outbounds.assignment(mesh, one.destination))
     return own.length === 0 ? shared : unique([...shared, ...own], (one) => one.cluster)
   })
 
@@ -148,7 +183,7 @@ export function createSidecars(
     const mesh = meshOf(proxy)
     const timeouts = profile(proxy, 'Timeout')
     const retries = profile(proxy, 'Retry')
-    const explicit = plan(proxy).outbounds.map((one) =>
+    const explicit = explicitOf(proxy).map((one) =>
       outboundListener(mesh, one.destination, one.address, String(one.port), timeouts, retries),
     )
     const virtual = part === '' ? [] : virtualListeners(mesh, plan(proxy).reachable, part, port80, timeouts, retries)
@@ -163,12 +198,14 @@ export function createSidecars(
     // Without a service it has no identity to show, and nothing it could do with clusters.
     if (services.length === 0) return nothing
     const secured = meshes.mesh(mesh).mtls !== 'none'
+    const others = otherMeshes(proxy, part)
     return {
       clusters: clusters(proxy, part),
       assignments: assignments(proxy, part),
       listeners: listeners(proxy, part, port80),
       routeTables: [],
       ...(secured ? { identity: { mesh, services, tags: identityTags(...sources) } } : {}),
+      ...(others.length > 0 ? { otherMeshes: others } : {}),
       runtimeLayer: false,
     }
   })

@@ -1,6 +1,7 @@
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
-import { serviceTag, type Tags } from '../kinds/common.ts'
-import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
+import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { crossMeshHosts, crossMeshListeners } from '../kinds/cross-mesh.ts'
+import { type DataplaneSpec, dataplaneRole, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
 import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
 import type { MeshGatewayRouteSpec } from '../kinds/mesh-gateway-route.ts'
@@ -25,20 +26,32 @@ export const ranges = {
   permitting: (mesh: string, service: string) => `permitting/${mesh}/${service}`,
   /** Own Dataplanes with an inbound of this service, ready or not. */
   serving: (mesh: string, service: string) => `serving/${mesh}/${service}`,
+  /** Own builtin gateways with this service. */
+  gateways: (mesh: string, service: string) => `gateways/${mesh}/${service}`,
   /** What other zones announce of this service. */
   announced: (mesh: string, service: string) => `announced/${mesh}/${service}`,
+  /** What other zones announce of listeners of this gateway that other meshes may call. */
+  crossMeshAnnounced: (mesh: string, service: string) => `cross-mesh-announced/${mesh}/${service}`,
   /** ZoneIngresses of a zone. */
   ingresses: (zone: string) => `ingresses/${zone}`,
   /** Members: meshes in which this zone has Dataplanes. */
   ownMeshes: 'own-meshes',
   /** Members: services with a ready inbound in this zone. */
   ownServices: (mesh: string) => `own-services/${mesh}`,
+  /** Members: services of this zone's builtin gateways. */
+  ownGateways: (mesh: string) => `own-gateways/${mesh}`,
+  /** MeshGateways of all meshes with listeners that other meshes may call. */
+  crossMeshGateways: 'cross-mesh-gateways',
   /** Members: texts of tag sets that routes, mirrors or outbounds ask this service for. */
   demanded: (mesh: string, service: string) => `demanded/${mesh}/${service}`,
 } as const
 
-const demand = (mesh: string, tags: Tags | undefined): IndexEntry[] =>
-  tags?.[serviceTag] ? [{ range: ranges.demanded(mesh, tags[serviceTag]), member: tagsText(tags) }] : []
+/** What is asked of another mesh is asked for by the tags that it has there. */
+function demand(mesh: string, tags: Tags | undefined): IndexEntry[] {
+  if (!tags?.[serviceTag]) return []
+  const { [meshTag]: other = mesh, ...rest } = tags
+  return [{ range: ranges.demanded(other, tags[serviceTag]), member: tagsText(rest) }]
+}
 
 const selects = (
   row: Row,
@@ -53,8 +66,12 @@ function ofDataplane(row: Row, zone: string): IndexEntry[] {
   // Admission stored what the schema returned; what is not so makes the caller leave the row out.
   const { networking } = row.spec as DataplaneSpec
   const { mesh } = row.key
+  const gateway = dataplaneRole(row.spec as DataplaneSpec) === 'builtin' ? networking?.gateway?.tags?.[serviceTag] : ''
   return [
     { range: ranges.ownMeshes, member: mesh },
+    ...(gateway
+      ? [{ range: ranges.gateways(mesh, gateway) }, { range: ranges.ownGateways(mesh), member: gateway }]
+      : []),
     ...(networking?.inbound ?? []).flatMap((one) => {
       const service = one.tags?.[serviceTag]
       if (!service || one.state === 'Ignored') return []
@@ -64,6 +81,16 @@ function ofDataplane(row: Row, zone: string): IndexEntry[] {
       ]
     }),
     ...(networking?.outbound ?? []).flatMap((one) => demand(mesh, one.tags)),
+  ]
+}
+
+function ofGateway(row: Row): IndexEntry[] {
+  const spec = row.spec as MeshGatewaySpec
+  const { mesh, name } = row.key
+  return [
+    ...selects(row, spec.selectors),
+    ...(crossMeshListeners(spec).length > 0 ? [{ range: ranges.crossMeshGateways }] : []),
+    ...crossMeshHosts(mesh, name, spec).flatMap((host) => demand(mesh, host.destination)),
   ]
 }
 
@@ -91,11 +118,12 @@ export function indexEntriesOf(row: Row, zone: string): readonly IndexEntry[] {
     case 'ZoneIngress':
       return [{ range: ranges.ingresses(origin) }]
     case 'AvailableService': {
-      const service = (row.spec as AvailableServiceSpec).tags[serviceTag]
-      return origin === zone || !service ? [] : [{ range: ranges.announced(mesh, service) }]
+      const { [serviceTag]: service, [meshTag]: crossMesh } = (row.spec as AvailableServiceSpec).tags
+      if (origin === zone || !service) return []
+      return [{ range: crossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service) }]
     }
     case 'MeshGateway':
-      return selects(row, (row.spec as MeshGatewaySpec).selectors)
+      return ofGateway(row)
     case 'MeshGatewayRoute':
       return ofRoute(row)
     case 'Mesh':

@@ -277,7 +277,7 @@ test.each<[string, unknown, readonly string[]]>([
     [`${at}.tls.certificates: have no effect where TLS is passed through`],
   ],
   ['a file', terminated({ file: '/a' }), [`${at}.tls.certificates[0].file: not served; use a secret, or inline data`]],
-  ['crossMesh', one({ crossMesh: true }), [`${at}.crossMesh: not served yet`]],
+  ['nothing of crossMesh', one({ crossMesh: true }), []],
 ])('§1.2 stored, with a warning for what has no effect: %s', (_title, document, warnings) => {
   expect(admit(document)).toMatchObject({ ok: true, value: { warnings } })
 })

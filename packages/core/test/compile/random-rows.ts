@@ -12,8 +12,11 @@ const protocol = fc.constantFrom('http', 'tcp', 'grpc', 'http2')
 const index = fc.integer({ min: 0, max: 3 })
 
 const mesh = fc
-  .constantFrom<unknown>(mtlsMesh(), mtlsMesh('PERMISSIVE'), {})
-  .map((spec) => ({ key: global('Mesh', 'default', ''), spec }))
+  .tuple(
+    fc.constantFrom('default', 'default', 'other'),
+    fc.constantFrom<unknown>(mtlsMesh(), mtlsMesh('PERMISSIVE'), {}),
+  )
+  .map(([name, spec]) => ({ key: global('Mesh', name, ''), spec }))
 
 const zone = fc
   .tuple(fc.constantFrom('west', 'north'), fc.boolean())
@@ -29,6 +32,15 @@ const ownDataplane = fc
       key: zoned('east', 'Dataplane', `dp-${at}`),
       spec: { networking: { ...spec.networking, inbound, outbound } },
     }
+  })
+
+/** A sidecar of another mesh that calls gateways of this one, and of its own. */
+const foreignDataplane = fc
+  .tuple(index, fc.constantFrom('edge-gateway', 'other-gateway', 'a'), fc.constantFrom('default', 'other'), version)
+  .map(([at, target, home, tags]) => {
+    const { networking } = sidecar(`10.0.2.${at + 1}`, 'foreign')
+    const outbound = [{ port: 9100 + at, tags: { 'kuma.io/service': target, 'kuma.io/mesh': home, ...tags } }]
+    return { key: zoned('east', 'Dataplane', `dp-${at}`, 'other'), spec: { networking: { ...networking, outbound } } }
   })
 
 const gatewayDataplane = fc
@@ -54,8 +66,9 @@ const gateway = fc
       fc.tuple(hostname, fc.constantFrom(80, 81), fc.constantFrom('HTTP', 'HTTPS', 'TLS', 'TCP'), tls, fc.boolean()),
       { maxLength: 4 },
     ),
+    fc.boolean(),
   )
-  .map(([at, listeners]) => ({
+  .map(([at, listeners, crossMesh]) => ({
     key: global('MeshGateway', `gateway-${at}`),
     spec: meshGateway(
       listeners.map(([name, port, spoken, ends, isLimited]) => ({
@@ -65,6 +78,7 @@ const gateway = fc
         tags: { port: String(port) },
         ...ends,
         ...(isLimited ? { resources: { connectionLimit: port } } : {}),
+        ...(crossMesh && port === 80 ? { crossMesh } : {}),
       })),
     ),
   }))
@@ -180,6 +194,19 @@ const announcement = fc
     spec: { tags: { 'kuma.io/service': name, 'kuma.io/zone': from, 'kuma.io/protocol': spoken, ...tags }, instances },
   }))
 
+const crossMeshAnnouncement = fc
+  .tuple(fc.constantFrom('west', 'north'), index, fc.constantFrom('80', '81'), version)
+  .map(([from, at, port, tags]) => ({
+    key: zoned(from, 'AvailableService', `x-${at}`),
+    spec: {
+      tags: {
+        ...{ 'kuma.io/service': 'edge-gateway', 'kuma.io/zone': from, 'kuma.io/mesh': 'default' },
+        ...{ 'zonemesh.io/port': port, ...tags },
+      },
+      instances: 1,
+    },
+  }))
+
 const ingress = fc
   .tuple(fc.constantFrom('east', 'west', 'north'), fc.integer({ min: 0, max: 1 }), fc.boolean())
   .map(([from, at, advertised]) => ({
@@ -196,7 +223,11 @@ const ingress = fc
   }))
 
 const virtualAddress = fc
-  .tuple(service, fc.constantFrom(0, 1, 2, 5000), fc.boolean())
+  .tuple(
+    fc.oneof(service, fc.constantFrom('@a.example.com', '@internal.gateway-0.default.mesh')),
+    fc.constantFrom(0, 1, 2, 5000),
+    fc.boolean(),
+  )
   .map(([name, number, released]) => ({
     key: zoned('east', 'VirtualAddress', name),
     spec: released ? { number, releasedAtMs: 1 } : { number },
@@ -211,6 +242,8 @@ const trusted = new Set(['VirtualAddress', 'TrafficPermission', 'GatewayCertific
 const good = fc.oneof(
   { arbitrary: ownDataplane, weight: 4 },
   gatewayDataplane,
+  foreignDataplane,
+  crossMeshAnnouncement,
   { arbitrary: route, weight: 4 },
   gateway,
   certificate,

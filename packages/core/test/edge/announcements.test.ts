@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { composeAvailableServices, createAnnouncements } from '../../src/edge/announcements.ts'
 import type { DataplaneInbound, DataplaneSpec } from '../../src/kinds/dataplane.ts'
 import { createRows, put, remove } from '../compile/derived.ts'
-import { builtinGateway, sidecar, zoned } from '../compile/scene.ts'
+import { builtinGateway, global, meshGateway, sidecar, zoned } from '../compile/scene.ts'
 
 const dataplane = (name: string, mesh = 'default') => zoned('east', 'Dataplane', name, mesh)
 
@@ -52,6 +52,61 @@ test('gateways, inbounds that are not ready and foreign Dataplanes announce noth
     put(zoned('west', 'Dataplane', 'foreign'), sidecar('10.0.0.1', 'web')),
   )
   expect(zone.shown()).toEqual([])
+})
+
+const crossMesh = (port: number, tags: object = {}) => ({ port, protocol: 'HTTP', crossMesh: true, tags })
+const offered = (port: number, more: object = {}) => ({
+  mesh: 'default',
+  instances: 1,
+  tags: {
+    'kuma.io/service': 'edge-gateway',
+    'kuma.io/zone': 'east',
+    'kuma.io/mesh': 'default',
+    'zonemesh.io/port': String(port),
+    ...more,
+  },
+})
+
+test('§5.2 listeners of gateways that other meshes may call are announced with the mesh, whichever row comes first', () => {
+  const gateway = put(global('MeshGateway', 'api'), {
+    ...meshGateway([crossMesh(80), crossMesh(80), crossMesh(81, { l: '1' }), { port: 82, protocol: 'HTTP' }]),
+    tags: { g: '1' },
+  })
+  const proxy = put(dataplane('gateway'), builtinGateway('10.0.0.9'))
+  for (const [one, other] of [
+    [gateway, proxy],
+    [proxy, gateway],
+  ] as const) {
+    const zone = createZone()
+    zone.commit(one)
+    zone.commit(other)
+    expect(zone.shown()).toEqual([offered(81, { g: '1', l: '1' }), offered(80, { g: '1' })])
+    zone.commit(put(dataplane('second'), builtinGateway('10.0.0.8')))
+    expect(zone.shown().map(({ instances }) => instances)).toEqual([2, 2])
+    const restarted = createAnnouncements({ zone: 'east' })
+    restarted.applied(zone.rows.versions())
+    expect(restarted.preview([])).toEqual([])
+    zone.commit(remove(global('MeshGateway', 'api')))
+    expect(zone.shown()).toEqual([])
+  }
+})
+
+test('§5.2 the gateway that serves the proxy says what is announced; one of another zone, or that is none, does not', () => {
+  const zone = createZone()
+  zone.commit(
+    put(dataplane('gateway'), builtinGateway('10.0.0.9')),
+    put(global('MeshGateway', 'any'), {
+      ...meshGateway([crossMesh(70)]),
+      selectors: [{ match: { 'kuma.io/service': '*' } }],
+    }),
+    put(global('MeshGateway', 'api'), meshGateway([crossMesh(80)])),
+    put(zoned('west', 'MeshGateway', 'foreign'), meshGateway([crossMesh(90)])),
+    put(global('MeshGateway', 'broken'), { selectors: [{ match: { 'kuma.io/service': 'edge-gateway' } }], conf: 3 }),
+    put(global('MeshGateway', 'other', 'other'), meshGateway([crossMesh(91)])),
+  )
+  expect(zone.shown()).toEqual([offered(80)])
+  zone.commit(remove(global('MeshGateway', 'api')))
+  expect(zone.shown()).toEqual([offered(70)])
 })
 
 test('what does not change an announcement writes none', () => {

@@ -6,14 +6,23 @@ import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
 import { expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
 import { typeUrls } from '../../src/emit/table.ts'
-import { createScene, global, meshGateway, mtlsMesh, sidecar, twoZones, zoned } from '../compile/scene.ts'
+import {
+  builtinGateway,
+  createScene,
+  global,
+  meshGateway,
+  mtlsMesh,
+  sidecar,
+  twoZones,
+  zoned,
+} from '../compile/scene.ts'
 import { decoded } from './decode.ts'
 
 const binary = await findEnvoy({ env: process.env, progress: () => undefined }, AbortSignal.timeout(60_000)).catch(
   () => undefined,
 )
 
-/** Everything at once: permissive and strict inbounds, denials, subsets, TCP, retries, header filters, hostnames. */
+/** Everything at once: listeners for other meshes, permissive and strict inbounds, denials, subsets, TCP, retries, header filters, hostnames. */
 function fullScene(mode: 'STRICT' | 'PERMISSIVE') {
   const scene = createScene()
   const versions = twoZones(scene)
@@ -91,8 +100,19 @@ function fullScene(mode: 'STRICT' | 'PERMISSIVE') {
         { port: 18444, protocol: 'TLS', hostname: 'p.example.com', tls: { mode: 'PASSTHROUGH' } },
         { port: 18444, protocol: 'TLS', tls: { mode: 'TERMINATE', certificates: [{ secret: 'edge' }] } },
         { port: 18445, protocol: 'TLS', tags: { port: 'nowhere' }, tls: { mode: 'PASSTHROUGH' } },
+        { port: 18500, protocol: 'HTTP', hostname: 'cross.test', crossMesh: true },
+        { port: 18500, protocol: 'HTTP', crossMesh: true },
       ]),
     ),
+    scene.put(global('Mesh', 'shop', ''), mtlsMesh(mode)),
+    scene.put(zoned('east', 'VirtualAddress', '@cross.test'), { number: 7 }),
+    scene.put(zoned('west', 'Dataplane', 'edge-gateway-2'), builtinGateway('127.42.0.1')),
+    scene.put(zoned('east', 'Dataplane', 'shop-1', 'shop'), {
+      networking: {
+        ...sidecar('10.0.0.11', 'shop').networking,
+        outbound: [{ port: 9003, tags: { 'kuma.io/service': 'edge-gateway', 'kuma.io/mesh': 'default' } }],
+      },
+    }),
     ...(['rsa', 'ecdsa'] as const).map((keyType) => {
       const secret = keyType === 'rsa' ? 'edge' : 'edge-ecdsa'
       const spec = { secret, zone: 'east', keyType, names: [], notAfterMs: 1, fingerprint: 'f', sealed: 's' }
@@ -153,6 +173,7 @@ const proxies = [
   ['east', 'east/Dataplane/default/edge-gateway-1'],
   ['east', 'east/Dataplane/default/client-1'],
   ['east', 'east/Dataplane/default/other-1'],
+  ['east', 'east/Dataplane/shop/shop-1'],
   ['west', 'west/Dataplane/default/echo-1'],
   ['west', 'west/Dataplane/default/db-1'],
   ['west', 'west/ZoneIngress//ingress-west'],

@@ -235,7 +235,21 @@ test.each<[string, object, string]>([
     listener(80, 'HTTP'),
     'listener HTTP:80: another listener of this port has this hostname',
   ],
-  ['crossMesh', listener(81, 'HTTP', { crossMesh: true }), 'listener HTTP:81: crossMesh is not served'],
+  [
+    'crossMesh without mutual TLS',
+    listener(81, 'HTTP', { crossMesh: true }),
+    'listener HTTP:81: crossMesh needs mutual TLS in mesh "default"',
+  ],
+  [
+    'crossMesh beside a listener without it',
+    listener(80, 'HTTP', { crossMesh: true, hostname: 'a.com' }),
+    'listener HTTP:80:a.com: crossMesh is not that of another listener of this port',
+  ],
+  [
+    'crossMesh with TCP',
+    listener(81, 'TCP', { crossMesh: true }),
+    'listener TCP:81: expected protocol HTTP, as crossMesh is for no other',
+  ],
 ])('row 24 a listener that cannot be served is left out alone: %s', (_title, bad, reason) => {
   const { names, problems } = compiled([listener(80, 'HTTP'), bad, listener(9000, 'TCP')], (scene) => [
     tcpRoute(scene, 'db', [[backend('db')]]),

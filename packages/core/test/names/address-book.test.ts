@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { VirtualAddressSpec } from '../../src/kinds/internal.ts'
 import { createAddressBook } from '../../src/names/address-book.ts'
 import { createRows, put, remove } from '../compile/derived.ts'
-import { sidecar, zoned } from '../compile/scene.ts'
+import { global, meshGateway, sidecar, zoned } from '../compile/scene.ts'
 
 const dataplane = (name: string, mesh = 'default') => zoned('east', 'Dataplane', name, mesh)
 const announced = (name: string, service: string, mesh = 'default') =>
@@ -39,6 +39,27 @@ test('the lowest free number first, from 0, unique over all meshes', () => {
   zone.commit(0, put(dataplane('b'), sidecar('10.0.0.1', 'b')), put(dataplane('a'), sidecar('10.0.0.2', 'a')))
   zone.commit(1, announced('w', 'c'), announced('v', 'a', 'other'))
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1', 'default/c': '2', 'other/a': '3' })
+})
+
+test('§6.2 hosts of gateways have numbers as services have, wherever the gateway runs; what is announced of it has none', () => {
+  const zone = createZone()
+  const listeners = [
+    { port: 80, protocol: 'HTTP', crossMesh: true, hostname: 'a.test' },
+    { port: 81, protocol: 'HTTP', crossMesh: true },
+    { port: 82, protocol: 'HTTP' },
+  ]
+  zone.commit(0, put(global('MeshGateway', 'edge'), meshGateway(listeners)))
+  zone.commit(
+    1,
+    put(zoned('west', 'AvailableService', 'x'), {
+      tags: { 'kuma.io/service': 'edge-gateway', 'kuma.io/mesh': 'default' },
+      instances: 1,
+    }),
+    put(zoned('west', 'MeshGateway', 'foreign'), meshGateway(listeners)),
+  )
+  expect(zone.numbers()).toEqual({ 'default/@a.test': '0', 'default/@internal.edge.default.mesh': '1' })
+  zone.commit(2, put(global('MeshGateway', 'edge'), meshGateway(listeners.slice(0, 1))))
+  expect(zone.numbers()).toEqual({ 'default/@a.test': '0', 'default/@internal.edge.default.mesh': '1x' })
 })
 
 test('stable while anybody names the service, ready or not', () => {

@@ -2,8 +2,8 @@ import type { Version } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { loopbackAddressOf } from '../../src/names/loopback.ts'
 import { servicePorts } from '../../src/names/ports.ts'
-import { addressOf, createNames } from '../../src/names/table.ts'
-import { createScene, zoned } from '../compile/scene.ts'
+import { addressOf, createNames, everyMesh } from '../../src/names/table.ts'
+import { createScene, global, meshGateway, zoned } from '../compile/scene.ts'
 
 const address = (service: string, mesh = 'default') => zoned('east', 'VirtualAddress', service, mesh)
 
@@ -44,6 +44,58 @@ test('a released address resolves no more; only meshes whose names changed are t
   expect(names.forMesh('other')).toBe(other)
   expect([...names.apply([scene.put(address('a'), { number: 0, releasedAtMs: 5 })])]).toEqual([])
   expect([...names.apply([scene.remove(address('b', 'other'))])]).toEqual(['other'])
+})
+
+const crossMesh = (port: number, hostname?: string) => ({ port, protocol: 'HTTP', crossMesh: true, hostname })
+const gateway = (name: string, mesh: string, ...listeners: object[]) => [
+  global('MeshGateway', name, mesh),
+  meshGateway(listeners, 'api'),
+]
+
+test('§6.2 hosts of gateways that other meshes may call are names in every mesh, also where nothing else is', () => {
+  const scene = createScene()
+  const names = createNames()
+  const put = (...[key, spec]: ReturnType<typeof gateway>) => scene.put(key as ReturnType<typeof global>, spec)
+  const changed = names.apply([
+    put(...gateway('edge', 'shop', crossMesh(80, 'shop.test'), crossMesh(81), crossMesh(82, '*.x.test'))),
+    scene.put(address('@shop.test', 'shop'), { number: 4 }),
+    scene.put(address('@internal.edge.shop.mesh', 'shop'), { number: 5 }),
+    scene.put(address('web'), { number: 0 }),
+  ])
+  expect([...changed]).toContain(everyMesh)
+  const hosts = {
+    'shop.test': { service: 'api', number: 4, ports: [80] },
+    'internal.edge.shop.mesh': { service: 'api', number: 5, ports: [81, 82] },
+  }
+  const shown = (mesh: string) => Object.fromEntries(names.forMesh(mesh))
+  expect(shown('nowhere')).toEqual(hosts)
+  expect(shown('default')).toEqual({ 'web.mesh': { service: 'web', number: 0, ports: [80] }, ...hosts })
+  expect(names.meshes()).toEqual(expect.arrayContaining([everyMesh, 'default', 'shop']))
+  // The first mesh by name has a hostname, and a service of the own mesh stands before any.
+  names.apply([
+    put(...gateway('other', 'base', crossMesh(90, 'shop.test'), crossMesh(91, 'web.mesh'))),
+    scene.put(address('@shop.test', 'base'), { number: 7 }),
+    scene.put(address('@web.mesh', 'base'), { number: 8 }),
+  ])
+  expect(shown('default')['shop.test']).toEqual({ service: 'api', number: 7, ports: [90] })
+  expect(shown('default')['web.mesh']).toEqual({ service: 'web', number: 0, ports: [80] })
+  expect(shown('shop')['web.mesh']).toEqual({ service: 'api', number: 8, ports: [91] })
+  expect([...names.apply([scene.remove(global('MeshGateway', 'edge', 'shop'))])]).toEqual([everyMesh])
+  expect(shown('nowhere')).toEqual({
+    'shop.test': { service: 'api', number: 7, ports: [90] },
+    'web.mesh': { service: 'api', number: 8, ports: [91] },
+  })
+})
+
+test.each([
+  ['a gateway of any service', { ...meshGateway([crossMesh(80)]), selectors: [{ match: { 'kuma.io/service': '*' } }] }],
+  ['listeners for its own mesh', meshGateway([{ port: 80, protocol: 'HTTP', hostname: 'a.test' }])],
+  ['no gateway at all', { selectors: 3, conf: { listeners: 4 } }],
+])('§6.2 %s has no names', (_title, spec) => {
+  const scene = createScene()
+  const names = createNames()
+  names.apply([scene.put(global('MeshGateway', 'edge'), spec), scene.put(address('@a.test'), { number: 4 })])
+  expect([...names.forMesh('default')]).toEqual([])
 })
 
 test.each([

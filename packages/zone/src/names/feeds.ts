@@ -1,6 +1,6 @@
 import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
 import { type DataplaneSpec, dataplaneRole } from '@zonemesh/core/kinds/dataplane.ts'
-import { addressOf, type Names } from '@zonemesh/core/names/table.ts'
+import { addressOf, everyMesh, type Names } from '@zonemesh/core/names/table.ts'
 import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
 import type { NamesFeed, NamesTable } from '../proxies/names-feed.ts'
 
@@ -72,8 +72,9 @@ export function createNameFeeds(deps: {
     changed(meshes: ReadonlySet<string>): void {
       if (!deps.isComplete()) return
       revision += 1
+      if (meshes.has(everyMesh)) parents.clear()
       for (const mesh of meshes) parents.delete(mesh)
-      for (const one of open) if (meshes.has(one.mesh)) one.names.set(tableFor(one))
+      for (const one of open) if (meshes.has(everyMesh) || meshes.has(one.mesh)) one.names.set(tableFor(one))
     },
     /** What a proxy may reach has become known. */
     refresh(mesh: string): void {

@@ -78,8 +78,13 @@ export function createSecrets(deps: Deps, changed: () => void) {
     /** The secret, or undefined while it is being made or its authority is not there yet. */
     resolve(need: SecretNeed): XdsResource | undefined {
       if (need.type === 'authority') {
-        const roots = deps.holder.roots(need.mesh)
+        const standIn = need.standIn === undefined ? undefined : deps.holder.roots(need.standIn)
+        const roots = deps.holder.roots(need.mesh) ?? standIn
         return roots === undefined ? undefined : authoritySecret(need.name, roots)
+      }
+      if (need.type === 'authorities') {
+        const roots = [...deps.holder.meshes()].sort().map((mesh) => deps.holder.roots(mesh) ?? '')
+        return roots.length === 0 ? undefined : authoritySecret(need.name, [...new Set(roots)].join(''))
       }
       if (need.type === 'certificate') return deps.certificates.resolve(need)
       const key = keyOf(need)

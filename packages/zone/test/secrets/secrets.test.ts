@@ -143,3 +143,23 @@ test('Z16 keys lie closed in the store, and the root key is nowhere but with its
     expect(JSON.stringify(rows)).not.toContain('PRIVATE KEY')
   }
 })
+
+test('the authorities of all meshes are one bundle; where that of another mesh is not there yet, the own one stands in', async () => {
+  const { secrets, holder, owner, store } = await scene()
+  const all = { type: 'authorities', name: 'mesh_ca:secret:all' } as const
+  const ofShop = { type: 'authority', name: 'mesh_ca:secret:shop', mesh: 'shop', standIn: 'default' } as const
+  const textOf = (need: typeof all | typeof ofShop) =>
+    Buffer.from(secrets.resolve(need)?.bytes ?? []).toString('latin1')
+  const root = holder.roots('default') ?? 'none'
+  expect(textOf(all)).toContain(root)
+  expect(textOf(ofShop)).toContain(root)
+  const mtls = { enabledBackend: 'ca', backends: [{ name: 'ca', type: 'builtin' }] }
+  const key = { origin: 'home', kind: 'Mesh', mesh: '', name: 'shop' }
+  await store.commit({ changes: [{ op: 'put', key, labels: {}, spec: { mtls } }], subject: 'test', intent: 'test' })
+  await holder.reconcile()
+  await owner.reconcile()
+  await holder.reconcile()
+  const other = holder.roots('shop') ?? 'none'
+  expect([textOf(all).includes(root), textOf(all).includes(other)]).toEqual([true, true])
+  expect([textOf(ofShop).includes(root), textOf(ofShop).includes(other)]).toEqual([false, true])
+})

@@ -1,0 +1,47 @@
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Instance } from '../edge/endpoints.ts'
+import { inZone, type Meshes } from '../edge/meshes.ts'
+import { isIp } from '../kinds/common.ts'
+import { crossMeshTags } from '../kinds/cross-mesh.ts'
+import type { DataplaneSpec } from '../kinds/dataplane.ts'
+import { parseTags, tagsText } from '../match/tags.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import type { GatewaySelection } from './select.ts'
+
+/**
+ * Where the listeners of this zone's gateways are that other meshes may call: one instance for each host of a port, because
+ * its tags are what clients ask for.
+ */
+export function createCrossMesh(units: Units, view: View, meshes: Meshes, selection: GatewaySelection) {
+  function instancesOf(row: Row): Instance[] {
+    const { mesh } = row.key
+    // Admission stored what the schema returned; what is not so throws, and the row is left out.
+    const { networking } = row.spec as DataplaneSpec
+    const address = networking?.advertisedAddress ?? networking?.address ?? ''
+    if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+    const own = tagsText(inZone(networking?.gateway?.tags ?? {}, view.zone))
+    const gateway = selection.gateway(mesh, own)
+    if (gateway === undefined) return []
+    return selection
+      .ports(gateway, own)
+      .filter((port) => port.crossMesh)
+      .flatMap(({ port, hosts }) =>
+        hosts.map((host) => ({
+          address,
+          port,
+          tags: crossMeshTags(mesh, port, parseTags(host.tagsText)),
+          ready: true,
+        })),
+      )
+  }
+
+  return units.family('cross-mesh instances', (mesh: string, service: string): readonly Instance[] => {
+    // Without an identity there is nothing that others could trust, and such a listener is not served.
+    if (meshes.mesh(mesh).mtls === 'none') return []
+    return view
+      .rows(ranges.gateways(mesh, service))
+      .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row)) ?? [])
+  })
+}

@@ -1,0 +1,28 @@
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { portInRange, type Tags } from '../kinds/common.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { expectPort } from './expect.ts'
+import { bestMatch, compareRank, type Rank } from './tags.ts'
+
+/** A MeshGateway that selects somebody. */
+export interface GatewayCandidate {
+  /** The key text of the row. */
+  readonly key: string
+  readonly createdAtMs: number
+  readonly rank: Rank
+}
+
+/** How well a gateway fits these tags. Throws on one without listeners: it must not stand in the way of another. */
+export function gatewayRank(spec: MeshGatewaySpec, tags: Tags): Rank | undefined {
+  const rank = bestMatch(spec.selectors, tags)
+  const listeners = spec.conf?.listeners ?? []
+  if (rank && listeners.length === 0) throw new Error('conf.listeners: expected at least one')
+  if (rank && !listeners.some(({ port }) => portInRange(port))) expectPort('conf.listeners.port', listeners[0]?.port)
+  return rank
+}
+
+/** The most specific one serves, of equals the newest. */
+export const isBetterGateway = (a: GatewayCandidate, b: GatewayCandidate): boolean => {
+  const order = compareRank(a.rank, b.rank) || a.createdAtMs - b.createdAtMs || byCodeUnit(b.key, a.key)
+  return order > 0
+}

@@ -1,0 +1,66 @@
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Meshes } from '../edge/meshes.ts'
+import { displayName } from '../gateway/select.ts'
+import { crossMeshHosts, hostAddressName } from '../kinds/cross-mesh.ts'
+import type { VirtualAddressSpec } from '../kinds/internal.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { tagsText } from '../match/tags.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+
+/** A port of a gateway that clients of every mesh reach by name. */
+export interface NamedGateway {
+  readonly mesh: string
+  readonly service: string
+  readonly number: number
+  readonly port: number
+  readonly destination: string
+}
+
+/** What has a name in every mesh: listeners of gateways that other meshes may call, with their virtual addresses. */
+export function createHosts(units: Units, view: View, meshes: Meshes) {
+  const number = units.family('host number', (key: string): number | undefined => {
+    // The zone writes these rows itself.
+    const spec = view.row(key)?.spec as VirtualAddressSpec | undefined
+    return spec && spec.releasedAtMs === undefined && Number.isInteger(spec.number) ? spec.number : undefined
+  })
+
+  const ofGateway = units.family('gateway hosts', (key: string): readonly NamedGateway[] => {
+    const row = view.row(key)
+    if (!row || meshes.mesh(row.key.mesh).mtls === 'none') return []
+    const { mesh } = row.key
+    // Admission stored what the schema returned; what is not so throws, and the row is left out.
+    const hosts = units.attempt(key, () => crossMeshHosts(mesh, displayName(row), row.spec as MeshGatewaySpec)) ?? []
+    return hosts.flatMap(({ hostname, service, port, destination }) => {
+      const name = hostAddressName(hostname)
+      const found = number(keyText({ origin: view.zone, kind: 'VirtualAddress', mesh, name }))
+      return found === undefined ? [] : [{ mesh, service, number: found, port, destination: tagsText(destination) }]
+    })
+  })
+
+  const all = units.family('named gateways', (): readonly NamedGateway[] => {
+    // Of two gateways of a mesh with one hostname and port the first by name has it.
+    const byPlace = new Map<string, NamedGateway>()
+    for (const key of [...view.range(ranges.crossMeshGateways)].sort(byName))
+      for (const one of ofGateway(key)) {
+        const place = `${one.number}:${one.port}`
+        if (!byPlace.has(place)) byPlace.set(place, one)
+      }
+    return [...byPlace.values()]
+  })
+
+  /** Those that clients of a mesh reach. `reachable` is the canonical text of a list; the empty text: all services. */
+  return units.family('reachable gateways', (mesh: string, reachable: string): readonly NamedGateway[] => {
+    if (meshes.mesh(mesh).mtls === 'none') return []
+    // The text is made of a list of names.
+    const wanted = reachable === '' ? undefined : new Set(JSON.parse(reachable) as string[])
+    return all().filter((one) => !wanted || wanted.has(one.service))
+  })
+}
+
+const byName = (a: string, b: string): number => {
+  const [one, other] = [parseKeyText(a), parseKeyText(b)]
+  return byCodeUnit(one.mesh, other.mesh) || byCodeUnit(one.name, other.name) || byCodeUnit(a, b)
+}
