@@ -55,6 +55,8 @@ export interface Scene extends AsyncDisposable {
   /** One more proxy, from its document. */
   startProxy(zone: ZoneName, proxyType: 'dataplane' | 'ingress', document: JsonObject): Promise<void>
   readonly zones: Readonly<Record<ZoneName, DemoZone>>
+  /** Where a proxy keeps its files. */
+  workDirOf(proxy: string): string
   /** What services have seen of one case. */
   seen(name: string): readonly Seen[]
 }
@@ -146,6 +148,7 @@ async function start(
     global,
     zones,
     startProxy: proxies,
+    workDirOf: (proxy) => join(folder, proxy),
     portOf: (feature, at = 'a') => {
       const port = ports.get(`${feature}/${at}`)
       if (port === undefined) throw new Error(`feature ${feature} has no listener at "${at}"`)
@@ -256,14 +259,19 @@ async function apply(global: Client, documents: readonly JsonObject[]): Promise<
   )
 }
 
-/** Starts proxies as processes of their own. */
+/** Starts proxies as processes of their own, each with a token of its mesh. */
 async function createStarter(
   stage: Stage,
   global: Client,
   zones: Readonly<Record<ZoneName, DemoZone>>,
   folder: string,
 ) {
-  const dataplaneToken = secretFile(folder, 'dataplane.token', await token(global, 'dataplane', { mesh }))
+  const tokens = new Map<string, Promise<string>>()
+  const tokenOf = (of: string): Promise<string> => {
+    const made = tokens.get(of) ?? token(global, 'dataplane', { mesh: of })
+    tokens.set(of, made)
+    return made
+  }
   return async (zone: ZoneName, proxyType: 'dataplane' | 'ingress', document: JsonObject): Promise<void> => {
     const name = String(document['name'])
     const workDir = join(folder, name)
@@ -272,7 +280,7 @@ async function createStarter(
     writeFileSync(file, JSON.stringify(document))
     const tokenFile =
       proxyType === 'dataplane'
-        ? dataplaneToken
+        ? secretFile(folder, `${name}.token`, await tokenOf(String(document['mesh'])))
         : secretFile(folder, `${name}.token`, await token(global, 'zone', { zone, scope: ['ingress'] }))
     stage.processes.startOwn(name, [
       'dataplane',

@@ -1,0 +1,249 @@
+import { readFile } from 'node:fs/promises'
+import { createConnection } from 'node:net'
+import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
+import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { partAddress } from '@zonemesh/dataplane/part.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { resolve } from '@zonemesh/shared/dns/resolve.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { until } from '../../e2e/rig.ts'
+import { ask } from './ask.ts'
+import { v1, v3 } from './feature.ts'
+import { echo, mesh, gateway as plainGateway, type Scene, startScene } from './scene.ts'
+
+// A gateway of mesh "default" in zone east; clients in mesh "shop" in both zones, and one in the gateway's own mesh.
+const shop = 'shop'
+const service = 'api'
+const local = '127.0.0.1'
+const hosts = { api: 'api.default.mesh', web: 'web.example.test', internal: 'internal.api.default.mesh' }
+
+interface Client {
+  readonly name: string
+  readonly zone: 'east' | 'west'
+  readonly mesh: string
+  /** Local ports that lead to the gateway: to its first port, to its second, and to what other meshes must not reach. */
+  readonly ports: { readonly first: number; readonly second: number; readonly service: number; readonly plain: number }
+}
+
+let scene: Scene
+let free: number[]
+const port = (): number => free.pop() ?? 0
+let ports: { readonly first: number; readonly second: number }
+let clients: Readonly<Record<'near' | 'far' | 'own', Client>>
+
+const outbound = (port: number, tags: Readonly<Record<string, string>>): JsonObject => ({ port, tags: { ...tags } })
+
+async function startClient(name: string, zone: 'east' | 'west', of: string): Promise<Client> {
+  const found = { first: port(), second: port(), service: port(), plain: port() }
+  const crossing = { 'kuma.io/service': service, 'kuma.io/mesh': mesh }
+  await scene.startProxy(zone, 'dataplane', {
+    type: 'Dataplane',
+    mesh: of,
+    name,
+    networking: {
+      address: local,
+      inbound: [{ port: port(), servicePort: port(), tags: { 'kuma.io/service': name } }],
+      outbound: [
+        outbound(found.first, { ...crossing, listener: 'first' }),
+        outbound(found.second, { ...crossing, 'zonemesh.io/port': String(ports.second) }),
+        outbound(found.service, { 'kuma.io/service': echo, 'kuma.io/mesh': mesh }),
+        outbound(found.plain, { 'kuma.io/service': plainGateway, 'kuma.io/mesh': mesh }),
+      ],
+    },
+  })
+  return { name, zone, mesh: of, ports: found }
+}
+
+const route = (name: string, to: string, hostnames: readonly string[], path = '/'): JsonObject => ({
+  type: 'MeshGatewayRoute',
+  mesh,
+  name,
+  selectors: [{ match: { 'kuma.io/service': service } }],
+  conf: {
+    http: {
+      hostnames: [...hostnames],
+      rules: [
+        {
+          matches: [{ path: { match: 'PREFIX', value: path } }],
+          backends: [{ weight: 1, destination: { 'kuma.io/service': to } }],
+        },
+        {
+          matches: [{ path: { match: 'PREFIX', value: '/moved' } }],
+          filters: [{ redirect: { statusCode: 302, path: { replaceFull: '/here' } } }],
+        },
+      ],
+    },
+  },
+})
+
+async function apply(documents: readonly JsonObject[]): Promise<void> {
+  const reply = await scene.global.need('POST', '/_commit', { documents: [...documents], atomic: true, intent: 'test' })
+  const { outcomes } = reply.json as { readonly outcomes: readonly JsonObject[] } // the plane's own type
+  expect(outcomes.filter(({ outcome }) => outcome === 'refused')).toEqual([])
+}
+
+beforeAll(async () => {
+  scene = await startScene([])
+  free = [...(await freePorts(systemRandom, 20))]
+  ports = { first: port(), second: port() }
+  const first = { port: ports.first, protocol: 'HTTP', crossMesh: true, tags: { listener: 'first' } }
+  await apply([
+    { type: 'Mesh', name: shop, mtls: { enabledBackend: 'ca', backends: [{ name: 'ca', type: 'builtin' }] } },
+    {
+      type: 'MeshGateway',
+      mesh,
+      name: 'api',
+      selectors: [{ match: { 'kuma.io/service': service } }],
+      conf: {
+        listeners: [
+          { ...first, hostname: hosts.api },
+          { ...first, hostname: hosts.web },
+          { port: ports.second, protocol: 'HTTP', crossMesh: true },
+        ],
+      },
+    },
+    route('to-echo', echo, [hosts.api]),
+    route('to-v1', v1, [hosts.web]),
+    route('to-v3', v3, [hosts.internal]),
+  ])
+  await scene.startProxy('east', 'dataplane', {
+    type: 'Dataplane',
+    mesh,
+    name: 'api-east',
+    networking: { address: local, gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': service } } },
+  })
+  clients = {
+    near: await startClient('near', 'east', shop),
+    far: await startClient('far', 'west', shop),
+    own: await startClient('own', 'west', mesh),
+  }
+}, 180_000)
+afterAll(() => scene?.[Symbol.asyncDispose]())
+
+const at = (port: number, host: string, path = '/', address = local) =>
+  ask({ host: address, port, method: 'GET', path, headers: { host } })
+
+/** The answer, once what leads there is there. */
+const settled = (title: string, port: number, host: string, path = '/', address = local) =>
+  until(
+    title,
+    () => at(port, host, path, address),
+    ({ status }) => status !== 503 && status !== 404,
+    60_000,
+  )
+
+const kinds = ['near', 'far', 'own'] as const
+
+test.each(kinds)(
+  '§3.5 the client "%s" reaches the gateway by explicit outbounds, host by host, port by port',
+  async (kind) => {
+    const { name, ports: out } = clients[kind]
+    const asked = [
+      [out.first, hosts.api, echo],
+      [out.first, hosts.web, v1],
+      [out.second, hosts.internal, v3],
+    ] as const
+    for (const [port, host, to] of asked) {
+      const answer = await settled(`${name} asks ${host}`, port, host)
+      expect({ host, status: answer.status, to: JSON.parse(answer.body).service }).toEqual({ host, status: 200, to })
+      expect(answer.headers['strict-transport-security']).toBe('max-age=31536000; includeSubDomains')
+    }
+    expect((await at(out.first, hosts.internal)).status, 'a host of another port').toBe(404)
+  },
+)
+
+test('§3.5 a redirect leads the client back the way it came: by HTTP', async () => {
+  const answer = await settled('a redirect', clients.near.ports.first, hosts.api, '/moved')
+  expect(answer.status).toBe(302)
+  expect(answer.headers['location']).toBe(`http://${hosts.api}:${ports.first}/here`)
+})
+
+test.each(kinds)(
+  '§3.5 neither services nor other listeners of gateways are reached from "%s" that way',
+  async (kind) => {
+    const { ports: out } = clients[kind]
+    await settled(`${kind} is there`, out.first, hosts.api)
+    expect(await Promise.all([at(out.service, 'any'), at(out.plain, 'any')])).toMatchObject([
+      { status: 503 },
+      { status: 503 },
+    ])
+  },
+)
+
+test('§3.5 who shows no identity of a mesh is not let in', async () => {
+  await settled('the gateway is there', clients.near.ports.first, hosts.api)
+  const said = `GET / HTTP/1.1\r\nhost: ${hosts.api}\r\nconnection: close\r\n\r\n`
+  const everything = (kind: 'plain' | 'tls', alpn: readonly string[] = []) =>
+    new Promise<string>((done) => {
+      let text = ''
+      const place = { host: local, port: ports.first }
+      const socket =
+        kind === 'plain'
+          ? createConnection(place, () => socket.write(said))
+          : connectTls({ ...place, rejectUnauthorized: false, ALPNProtocols: [...alpn] }, () => socket.write(said))
+      socket.on('data', (bytes: Buffer) => {
+        text += bytes.toString('utf8')
+      })
+      socket.on('error', () => undefined)
+      socket.on('close', () => done(text))
+    })
+  expect(await everything('plain')).toBe('')
+  expect(await everything('tls')).toBe('')
+  expect(await everything('tls', ['kuma'])).toBe('')
+})
+
+/** The resolver beside a proxy, in the part of the loopback network that it has claimed. */
+async function resolverOf(proxy: string): Promise<{ host: string; port: number }> {
+  const text = await readFile(join(scene.workDirOf(proxy), 'part.json'), 'utf8')
+  const { part } = JSON.parse(text) as { readonly part: number } // the proxy writes it
+  return { host: partAddress(part, 1), port: 15053 }
+}
+
+const named = [
+  [hosts.api, 'first', echo],
+  [hosts.web, 'first', v1],
+  [hosts.internal, 'second', v3],
+] as const
+
+test.each(kinds)('§3.5 the client "%s" reaches each host by its name and the port of the listener', async (kind) => {
+  const { name } = clients[kind]
+  for (const [host, which, to] of named) {
+    const { addresses } = await until(
+      `${host} at the resolver of ${name}`,
+      async () => resolve(host, await resolverOf(name), AbortSignal.timeout(2_000)),
+      (answer) => answer.addresses.length > 0,
+      60_000,
+    )
+    const answer = await settled(`${name} asks ${host} by name`, ports[which], host, '/', addresses[0])
+    expect({ host, status: answer.status, to: JSON.parse(answer.body).service }).toEqual({ host, status: 200, to })
+  }
+})
+
+test.each(['east', 'west'] as const)('§3.5 the resolver of zone %s knows the names', async (zone) => {
+  const server = { host: local, port: scene.zones[zone].dnsPort }
+  for (const [host] of named) {
+    const { addresses } = await resolve(host, server, AbortSignal.timeout(2_000))
+    expect(addresses).toEqual([expect.stringMatching(/^240\./)])
+  }
+})
+
+test('§3.5 without the gateway there are neither names nor ways', async () => {
+  await scene.global.need('DELETE', `/meshes/${mesh}/meshgateways/api`)
+  for (const kind of kinds) {
+    const { name, ports: out } = clients[kind]
+    await until(
+      `${name} no more reaches it`,
+      () => at(out.first, hosts.api),
+      ({ status }) => status === 503,
+      30_000,
+    )
+    await until(
+      `${hosts.api} is no name for ${name}`,
+      async () => resolve(hosts.api, await resolverOf(name), AbortSignal.timeout(2_000)),
+      (answer) => answer.addresses.length === 0,
+      30_000,
+    )
+  }
+}, 120_000)
