@@ -100,12 +100,13 @@ export function createAuthorityOwner(deps: Deps) {
 
   /** The former roots that may still be shown: as long as a zone has not said what it shows, those that it was told to trust. */
   function needed(parties: readonly Party[], former: readonly Root[], signers: ReadonlyMap<string, Root | undefined>) {
-    const live = parties.filter(isLive)
+    const counting = parties.filter((one) => one.counts)
+    const live = counting.filter(isLive)
     const shown = new Set([
-      ...parties.flatMap((one) => one.use?.shows ?? []),
+      ...counting.flatMap((one) => one.use?.shows ?? []),
       ...live.flatMap((one) => signers.get(one.zone)?.fingerprint ?? []),
     ])
-    const silent = live.filter((one) => one.counts && !hasSaid(one))
+    const silent = live.filter((one) => !hasSaid(one))
     return former.filter(
       ({ fingerprint, certificates }) =>
         shown.has(fingerprint) || silent.some(({ standing }) => standing?.roots.includes(certificates[0] ?? '')),

@@ -211,7 +211,7 @@ test('T14 a rotation waits for the zone whose proxies do not trust the new root 
   expect((await use('west'))?.shows).toEqual(certificatesIn((await answer('east'))?.roots ?? '').map(fingerprintOf))
 })
 
-test('T15 a zone that is switched off holds no rotation back', async () => {
+test('T15 a zone that is switched off holds no rotation back, and keeps no root', async () => {
   const { owner, zones, setMesh, settle, answer, put } = await scene()
   await setMesh('ca-1', [builtin('ca-1')])
   await settle()
@@ -228,6 +228,13 @@ test('T15 a zone that is switched off holds no rotation back', async () => {
     await zones[0]?.settle()
   }
   expect((await answer('east'))?.certificate).not.toBe(before)
+  // Nor does what it showed last keep a root that is taken away.
+  await setMesh('ca-2', [builtin('ca-2')])
+  for (let round = 0; round < 4; round += 1) {
+    await owner.reconcile()
+    await zones[0]?.settle()
+  }
+  expect(certificatesIn((await answer('east'))?.roots ?? '')).toHaveLength(1)
 })
 
 test('T17 what a zone has said of an older answer allows nothing: it may have unlearned a root since', async () => {
