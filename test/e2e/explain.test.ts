@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Demo } from '@zonemesh/cli/demo/run.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { root, type Scene, startScene, until, zonemesh, zonemeshWithInput } from './rig.ts'
+
+let scene: Scene
+let demo: Demo
+beforeAll(async () => {
+  scene = await startScene(55)
+  demo = scene.demo
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+
+const planes = (): string[] => [
+  '--address',
+  demo.globalAddress,
+  '--zone',
+  `east=${demo.zones.east.apiAddress}`,
+  '--zone',
+  `west=${demo.zones.west.apiAddress}`,
+]
+const url = (path: string): string => `http://${demo.scene.hostname}:${demo.gatewayPort}${path}`
+const explain = (path: string, ...more: string[]) =>
+  zonemesh('explain', url(path), '--from', `east/${demo.scene.gateway}`, ...planes(), ...more)
+
+test('Q4 on running planes: the way is open, and nothing is left uncompared', async () => {
+  const { code, stdout, stderr } = await explain('/')
+  expect({ code, stderr, stdout }).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringContaining('the way is open'),
+  })
+  expect(stdout).not.toContain('not compared')
+  expect(stdout).toMatch(/✔ ingress +ZoneIngress ingress-west of zone west/)
+  const json = JSON.parse((await explain('/', '-o', 'json')).stdout)
+  expect(json).toMatchObject({ steps: expect.any(Array) })
+  expect(json.mismatch).toBeUndefined()
+})
+
+test('Q5 doctor tries the way as well', async () => {
+  const { code, stdout } = await zonemesh('doctor', url('/'), '--from', 'east/gateway-1', ...planes())
+  expect(stdout).toMatch(/✔ GET http:.*: answered 200/)
+  expect(stdout).toMatch(/✔ the ingress of west, from here: .* takes connections/)
+  expect(code).toBe(0)
+})
+
+test('Q6 faults of running planes and proxies are named: a permission, a service that has gone, a port without a listener', async () => {
+  const { mesh } = demo.scene
+  const at = ['--mesh', mesh, '--address', demo.globalAddress]
+  expect((await zonemesh('delete', 'traffic-permission', 'allow-all', ...at)).code).toBe(0)
+  const denied = await until(
+    'the permission is gone',
+    () => explain('/'),
+    ({ code }) => code === 1,
+  )
+  expect(denied.stdout).toMatch(/✘ permission +nothing lets .* the answer is 403/)
+  expect(denied.stdout).toContain('remedy: apply a TrafficPermission')
+  // Connections that are open keep what they were let in by, until they have drained.
+  await until(
+    'the service denies',
+    () => zonemesh('doctor', url('/'), '--from', 'east/gateway-1', ...planes()),
+    ({ code, stdout }) => code === 1 && /✘ GET .*: answered 403/.test(stdout),
+  )
+  const permission = readFileSync(join(root, 'demo/policies/20-permission.yaml'), 'utf8').replaceAll('{{mesh}}', mesh)
+  expect((await zonemeshWithInput(permission, 'apply', '-f', '-', '--address', demo.globalAddress)).code).toBe(0)
+  await until(
+    'the way is open again',
+    () => explain('/'),
+    ({ code }) => code === 0,
+  )
+
+  await demo.processes.kill('echo-1', 'SIGTERM')
+  const gone = await until(
+    'the service has gone',
+    () => explain('/'),
+    ({ code }) => code === 1,
+  )
+  expect(gone.stdout).toMatch(/✘ endpoints +.* has no instance with .*version=/)
+
+  const elsewhere = await zonemesh(
+    'explain',
+    `http://${demo.scene.hostname}:1/`,
+    '--from',
+    'east/gateway-1',
+    ...planes(),
+  )
+  expect(elsewhere).toMatchObject({ code: 1, stdout: expect.stringContaining('has no listener on port 1') })
+})
+
+test('Q7 from files, before anything is applied', async () => {
+  const folder = scene.folder
+  const mesh = `type: Mesh
+name: default
+mtls: { enabledBackend: ca, backends: [{ name: ca, type: builtin }] }
+---
+type: MeshGateway
+mesh: default
+name: edge
+selectors: [{ match: { kuma.io/service: edge } }]
+conf: { listeners: [{ port: 8080, protocol: HTTP, tags: { port: web } }] }
+---
+type: Dataplane
+mesh: default
+name: gateway-1
+networking: { address: 10.0.0.1, gateway: { type: BUILTIN, tags: { kuma.io/service: edge } } }
+---
+type: Dataplane
+mesh: default
+name: web-1
+labels: { kuma.io/zone: west }
+networking:
+  address: 10.1.0.1
+  inbound: [{ port: 80, tags: { kuma.io/service: web, kuma.io/protocol: http } }]
+`
+  const route = `type: MeshGatewayRoute
+mesh: default
+name: web
+selectors: [{ match: { kuma.io/service: edge, port: web } }]
+conf: { http: { rules: [{ matches: [{ path: { match: PREFIX, value: / } }], backends: [{ destination: { kuma.io/service: web } }] }] } }
+`
+  const files = ['--files', folder.file('mesh.yaml', mesh), '--files', folder.file('route.yaml', route)]
+  const ask = () => zonemesh('explain', 'http://any:8080/', '--from', 'east/edge', ...files)
+  expect((await ask()).stdout).toMatch(/✘ ingress +web runs in zone west, which has no ZoneIngress/)
+  const ingress = `type: ZoneIngress
+name: ingress-west
+zone: west
+networking: { address: 10.1.0.9, port: 10001, advertisedAddress: 10.1.0.9, advertisedPort: 10001 }
+`
+  folder.file('route.yaml', `${route}---\n${ingress}`)
+  expect((await ask()).stdout).toMatch(/✘ permission +nothing lets edge/)
+  folder.file('route.yaml', 'type: MeshGatewayRout\nname: x\n')
+  const wrong = await ask()
+  expect(wrong).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(
+      'route.yaml:1: type: unknown kind "MeshGatewayRout"; did you mean "MeshGatewayRoute"',
+    ),
+  })
+})
