@@ -13,30 +13,45 @@ import { ask } from './ask.ts'
 import { v1, v3 } from './feature.ts'
 import { echo, mesh, gateway as plainGateway, type Scene, startScene } from './scene.ts'
 
-// A gateway of mesh "default" in zone east; clients in mesh "shop" in both zones, and one in the gateway's own mesh.
+// Gateways of mesh "default", one in each zone; clients in mesh "shop" in both zones, and one in the gateways' own mesh.
 const shop = 'shop'
 const service = 'api'
+const solo = 'solo'
 const local = '127.0.0.1'
-const hosts = { api: 'api.default.mesh', web: 'web.example.test', internal: 'internal.api.default.mesh' }
+const hosts = {
+  api: 'api.default.mesh',
+  web: 'web.example.test',
+  internal: 'internal.api.default.mesh',
+  solo: 'solo.mesh',
+}
 
 interface Client {
   readonly name: string
   readonly zone: 'east' | 'west'
   readonly mesh: string
-  /** Local ports that lead to the gateway: to its first port, to its second, and to what other meshes must not reach. */
-  readonly ports: { readonly first: number; readonly second: number; readonly service: number; readonly plain: number }
+  /**
+   * Local ports that lead to the gateway: to its first port, to its second, and to what other meshes must not reach. And to
+   * the gateway in the other zone that has one listener, as the pages write it.
+   */
+  readonly ports: {
+    readonly first: number
+    readonly second: number
+    readonly service: number
+    readonly plain: number
+    readonly solo: number
+  }
 }
 
 let scene: Scene
 let free: number[]
 const port = (): number => free.pop() ?? 0
-let ports: { readonly first: number; readonly second: number }
+let ports: { readonly first: number; readonly second: number; readonly solo: number; readonly front: number }
 let clients: Readonly<Record<'near' | 'far' | 'own', Client>>
 
 const outbound = (port: number, tags: Readonly<Record<string, string>>): JsonObject => ({ port, tags: { ...tags } })
 
 async function startClient(name: string, zone: 'east' | 'west', of: string): Promise<Client> {
-  const found = { first: port(), second: port(), service: port(), plain: port() }
+  const found = { first: port(), second: port(), service: port(), plain: port(), solo: port() }
   const crossing = { 'kuma.io/service': service, 'kuma.io/mesh': mesh }
   await scene.startProxy(zone, 'dataplane', {
     type: 'Dataplane',
@@ -50,23 +65,24 @@ async function startClient(name: string, zone: 'east' | 'west', of: string): Pro
         outbound(found.second, { ...crossing, 'zonemesh.io/port': String(ports.second) }),
         outbound(found.service, { 'kuma.io/service': echo, 'kuma.io/mesh': mesh }),
         outbound(found.plain, { 'kuma.io/service': plainGateway, 'kuma.io/mesh': mesh }),
+        outbound(found.solo, { 'kuma.io/service': solo, 'kuma.io/mesh': mesh }),
       ],
     },
   })
   return { name, zone, mesh: of, ports: found }
 }
 
-const route = (name: string, to: string, hostnames: readonly string[], path = '/'): JsonObject => ({
+const route = (name: string, to: string, hostnames: readonly string[], of = service): JsonObject => ({
   type: 'MeshGatewayRoute',
   mesh,
   name,
-  selectors: [{ match: { 'kuma.io/service': service } }],
+  selectors: [{ match: { 'kuma.io/service': of } }],
   conf: {
     http: {
       hostnames: [...hostnames],
       rules: [
         {
-          matches: [{ path: { match: 'PREFIX', value: path } }],
+          matches: [{ path: { match: 'PREFIX', value: '/' } }],
           backends: [{ weight: 1, destination: { 'kuma.io/service': to } }],
         },
         {
@@ -86,8 +102,8 @@ async function apply(documents: readonly JsonObject[]): Promise<void> {
 
 beforeAll(async () => {
   scene = await startScene([])
-  free = [...(await freePorts(systemRandom, 20))]
-  ports = { first: port(), second: port() }
+  free = [...(await freePorts(systemRandom, 30))]
+  ports = { first: port(), second: port(), solo: port(), front: port() }
   const first = { port: ports.first, protocol: 'HTTP', crossMesh: true, tags: { listener: 'first' } }
   await apply([
     { type: 'Mesh', name: shop, mtls: { enabledBackend: 'ca', backends: [{ name: 'ca', type: 'builtin' }] } },
@@ -104,16 +120,29 @@ beforeAll(async () => {
         ],
       },
     },
+    {
+      type: 'MeshGateway',
+      mesh,
+      name: solo,
+      selectors: [{ match: { 'kuma.io/service': solo } }],
+      conf: { listeners: [{ port: ports.solo, protocol: 'HTTP', crossMesh: true, hostname: hosts.solo }] },
+    },
+    route('solo-to-echo', echo, [], solo),
     route('to-echo', echo, [hosts.api]),
     route('to-v1', v1, [hosts.web]),
     route('to-v3', v3, [hosts.internal]),
   ])
-  await scene.startProxy('east', 'dataplane', {
-    type: 'Dataplane',
-    mesh,
-    name: 'api-east',
-    networking: { address: local, gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': service } } },
-  })
+  for (const [zone, name] of [
+    ['east', service],
+    ['west', solo],
+  ] as const) {
+    await scene.startProxy(zone, 'dataplane', {
+      type: 'Dataplane',
+      mesh,
+      name: `${name}-${zone}`,
+      networking: { address: local, gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': name } } },
+    })
+  }
   clients = {
     near: await startClient('near', 'east', shop),
     far: await startClient('far', 'west', shop),
@@ -144,6 +173,7 @@ test.each(kinds)(
       [out.first, hosts.api, echo],
       [out.first, hosts.web, v1],
       [out.second, hosts.internal, v3],
+      [out.solo, hosts.solo, echo],
     ] as const
     for (const [port, host, to] of asked) {
       const answer = await settled(`${name} asks ${host}`, port, host)
@@ -153,6 +183,42 @@ test.each(kinds)(
     expect((await at(out.first, hosts.internal)).status, 'a host of another port').toBe(404)
   },
 )
+
+test('§3.5 a gateway of another mesh has it for a backend', async () => {
+  await apply([
+    {
+      type: 'MeshGateway',
+      mesh: shop,
+      name: 'front',
+      selectors: [{ match: { 'kuma.io/service': 'front' } }],
+      conf: { listeners: [{ port: ports.front, protocol: 'HTTP' }] },
+    },
+    {
+      type: 'MeshGatewayRoute',
+      mesh: shop,
+      name: 'front',
+      selectors: [{ match: { 'kuma.io/service': 'front' } }],
+      conf: {
+        http: {
+          rules: [
+            {
+              matches: [{ path: { match: 'PREFIX', value: '/' } }],
+              backends: [{ weight: 1, destination: { 'kuma.io/service': solo, 'kuma.io/mesh': mesh } }],
+            },
+          ],
+        },
+      },
+    },
+  ])
+  await scene.startProxy('east', 'dataplane', {
+    type: 'Dataplane',
+    mesh: shop,
+    name: 'front-east',
+    networking: { address: local, gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': 'front' } } },
+  })
+  const answer = await settled('the gateway of the other mesh', ports.front, hosts.solo)
+  expect({ status: answer.status, to: JSON.parse(answer.body).service }).toEqual({ status: 200, to: echo })
+})
 
 test('§3.5 a redirect leads the client back the way it came: by HTTP', async () => {
   const answer = await settled('a redirect', clients.near.ports.first, hosts.api, '/moved')
@@ -205,6 +271,7 @@ const named = [
   [hosts.api, 'first', echo],
   [hosts.web, 'first', v1],
   [hosts.internal, 'second', v3],
+  [hosts.solo, 'solo', echo],
 ] as const
 
 test.each(kinds)('§3.5 the client "%s" reaches each host by its name and the port of the listener', async (kind) => {
@@ -224,7 +291,11 @@ test.each(kinds)('§3.5 the client "%s" reaches each host by its name and the po
 test.each(['east', 'west'] as const)('§3.5 the resolver of zone %s knows the names', async (zone) => {
   const server = { host: local, port: scene.zones[zone].dnsPort }
   for (const [host] of named) {
-    const { addresses } = await resolve(host, server, AbortSignal.timeout(2_000))
+    const { addresses } = await until(
+      `${host} at the resolver of ${zone}`,
+      () => resolve(host, server, AbortSignal.timeout(2_000)),
+      (answer) => answer.addresses.length > 0,
+    )
     expect(addresses).toEqual([expect.stringMatching(/^240\./)])
   }
 })

@@ -54,7 +54,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
   /** `announced` is the range of what others say. */
   const offers = units.family('remote offers', (mesh: string, announced: string): readonly RemoteOffer[] => {
     // Ingresses route by SNI, so without TLS there is no way into another zone.
-    if (meshes.mesh(mesh).mtls === 'none') return []
+    if (!meshes.isSecured(mesh)) return []
     return view.rows(announced).flatMap((row) => {
       const zone = row.key.origin
       if (!meshes.zoneEnabled(zone)) return []

@@ -1,7 +1,7 @@
 import { type Tags, zoneTag } from '../kinds/common.ts'
 import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
 import { isEnabled, type ZoneSpec } from '../kinds/zone.ts'
-import type { Units } from '../view/units.ts'
+import { HeldError, type Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
 /** What proxies must know of a mesh. */
@@ -11,6 +11,12 @@ export interface MeshFacts {
 
 /** Facts about meshes and zones that many units read; each is compared, so that other fields wake nobody. */
 export function createMeshes(units: Units, view: View) {
+  const hasBackend = (name: string): boolean => {
+    const row = view.named('Mesh', '', name)
+    // As below.
+    return row !== undefined && enabledBackend(row.spec as MeshSpec) !== undefined
+  }
+
   return {
     mesh: units.family('mesh', (name: string): MeshFacts => {
       const row = view.named('Mesh', '', name)
@@ -18,6 +24,18 @@ export function createMeshes(units: Units, view: View) {
       const backend = row && enabledBackend(row.spec as MeshSpec)
       if (!backend) return { mtls: 'none' }
       return { mtls: backend.mode === 'PERMISSIVE' ? 'permissive' : 'strict' }
+    }),
+    /**
+     * Whether a mesh has an identity to show to others. One that is quarantined counts as before: its proxies keep what they
+     * have, calls to it are never in the clear, and it must not hold back those of other meshes.
+     */
+    isSecured: units.family('secured mesh', (name: string): boolean => {
+      try {
+        return hasBackend(name)
+      } catch (thrown) {
+        if (thrown instanceof HeldError) return true
+        throw thrown
+      }
     }),
     /** A zone of which nothing is known counts too. */
     zoneEnabled: units.family('zone enabled', (name: string): boolean => {

@@ -39,7 +39,7 @@ export function createCrossMesh(units: Units, view: View, meshes: Meshes, select
 
   return units.family('cross-mesh instances', (mesh: string, service: string): readonly Instance[] => {
     // Without an identity there is nothing that others could trust, and such a listener is not served.
-    if (meshes.mesh(mesh).mtls === 'none') return []
+    if (!meshes.isSecured(mesh)) return []
     return view
       .rows(ranges.gateways(mesh, service))
       .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row)) ?? [])

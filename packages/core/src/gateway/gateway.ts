@@ -5,6 +5,7 @@ import type { Endpoints } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
 import { isIp, protocolTag, serviceTag } from '../kinds/common.ts'
+import { placeOf } from '../kinds/cross-mesh.ts'
 import type { DataplaneSpec } from '../kinds/dataplane.ts'
 import { parseTags, tagsText } from '../match/tags.ts'
 import type { Units } from '../view/units.ts'
@@ -16,6 +17,8 @@ import type { GatewaySelection } from './select.ts'
 const bufferBytes = 32_768
 
 interface Target {
+  /** The mesh that it is in. */
+  readonly home: string
   readonly cluster: ClusterModel
   readonly assignment: AssignmentModel
 }
@@ -36,6 +39,7 @@ export function createGateways(
       const tags = parseTags(destination)
       const service = tags[serviceTag] ?? ''
       const timeouts = routes.timeouts(routes.policyOf('Timeout', mesh, parseTags(listenerTags), [tags]))
+      const { home, asked } = placeOf(mesh, tags)
       const protocol = tags[protocolTag] ?? spoken
       const http = {
         version: protocol === 'http2' || protocol === 'grpc' ? (2 as const) : (1 as const),
@@ -50,15 +54,21 @@ export function createGateways(
         bufferBytes,
         breakers: 'limits',
         ...(protocol === 'tcp' || protocol === 'kafka' ? {} : { http }),
-        ...(meshes.mesh(mesh).mtls === 'none' ? {} : { mtls: { mesh, service, sni: sniOf(mesh, tags) } }),
+        ...(meshes.mesh(mesh).mtls === 'none'
+          ? {}
+          : { mtls: { mesh: home, service, sni: sniOf(home, asked), ...(home === mesh ? {} : { shown: mesh }) } }),
       }
     },
   )
 
-  const targetOf = (mesh: string, to: Destination, spoken: string): Target => ({
-    cluster: cluster(to.cluster, mesh, to.tagsText, to.listenerTags, spoken),
-    assignment: endpoints.assignment(to.cluster, mesh, to.tagsText),
-  })
+  function targetOf(mesh: string, to: Destination, spoken: string): Target {
+    const { home } = placeOf(mesh, parseTags(to.tagsText))
+    return {
+      home,
+      cluster: cluster(to.cluster, mesh, to.tagsText, to.listenerTags, spoken),
+      assignment: endpoints.assignment(to.cluster, home, to.tagsText),
+    }
+  }
 
   /** What one host of a route table leads to: a change of a route among thousands looks at the clusters of its hosts only. */
   const hostTargets = units.family(
@@ -123,13 +133,18 @@ export function createGateways(
       (one) => one.name,
     )
     const anyMesh = served.some(({ plan }) => plan.chains.some((chain) => chain.anyMesh))
+    const isSecured = service !== '' && meshes.mesh(mesh).mtls !== 'none'
+    const otherMeshes = isSecured
+      ? [...new Set(targets.map(({ home }) => home))].filter((one) => one !== mesh).sort()
+      : []
     const limits = served.filter((one) => one.connectionLimit > 0)
     return {
       clusters: targets.map((one) => one.cluster),
       assignments: targets.map((one) => one.assignment),
       listeners: served.map(({ port }) => listener(mesh, gateway ?? '', text, port, own?.address ?? '')),
       routeTables: tables.map((table) => routes.table(...table)),
-      ...(service !== '' && meshes.mesh(mesh).mtls !== 'none' ? { identity } : {}),
+      ...(isSecured ? { identity } : {}),
+      ...(otherMeshes.length > 0 ? { otherMeshes } : {}),
       ...(anyMesh ? { anyMesh } : {}),
       ...(certificates.length > 0 ? { certificates: sortedBy(certificates, (one) => one.name) } : {}),
       runtimeLayer: true,

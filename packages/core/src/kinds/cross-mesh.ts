@@ -28,6 +28,15 @@ export const crossMeshTags = (mesh: string, port: number, tags: Tags): Tags => (
   [meshTag]: mesh,
 })
 
+/**
+ * Where a destination is: in the mesh that its tags name, behind a gateway there, or in the own one. `asked` are the tags by
+ * which it is known there.
+ */
+export function placeOf(mesh: string, tags: Tags) {
+  const { [meshTag]: other, ...asked } = tags
+  return { home: other ?? mesh, asked, isCrossMesh: other !== undefined }
+}
+
 /** Where such a listener is reached from every mesh. */
 export interface CrossMeshHost {
   readonly hostname: string

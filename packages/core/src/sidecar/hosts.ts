@@ -29,7 +29,7 @@ export function createHosts(units: Units, view: View, meshes: Meshes) {
 
   const ofGateway = units.family('gateway hosts', (key: string): readonly NamedGateway[] => {
     const row = view.row(key)
-    if (!row || meshes.mesh(row.key.mesh).mtls === 'none') return []
+    if (!row || !meshes.isSecured(row.key.mesh)) return []
     const { mesh } = row.key
     // Admission stored what the schema returned; what is not so throws, and the row is left out.
     const hosts = units.attempt(key, () => crossMeshHosts(mesh, displayName(row), row.spec as MeshGatewaySpec)) ?? []

@@ -5,6 +5,7 @@ import type { Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
 import { gatewayClusterName } from '../gateway/backends.ts'
 import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { placeOf } from '../kinds/cross-mesh.ts'
 import type { Connections } from '../match/connections.ts'
 import { parseTags } from '../match/tags.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
@@ -13,15 +14,6 @@ import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
 import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-
-/**
- * Where a destination is: in the mesh that its tags name, behind a gateway there, or in the own one. `asked` are the tags by
- * which it is known there.
- */
-export function placeOf(mesh: string, tags: Tags) {
-  const { [meshTag]: other, ...asked } = tags
-  return { home: other ?? mesh, asked, isCrossMesh: other !== undefined }
-}
 
 const clusterNameOf = (destination: string): string => {
   const tags = parseTags(destination)

@@ -4,7 +4,7 @@ import type { Endpoints } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { identityTags } from '../gateway/gateway.ts'
 import { isIp, serviceTag, type Tags } from '../kinds/common.ts'
-import { hostOfAddress } from '../kinds/cross-mesh.ts'
+import { hostOfAddress, placeOf } from '../kinds/cross-mesh.ts'
 import { type DataplaneSpec, dataplaneServices } from '../kinds/dataplane.ts'
 import type { VirtualAddressSpec } from '../kinds/internal.ts'
 import type { Connections } from '../match/connections.ts'
@@ -16,7 +16,7 @@ import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { createHosts } from './hosts.ts'
 import { createInbounds } from './inbounds.ts'
-import { createOutbounds, placeOf } from './outbounds.ts'
+import { createOutbounds } from './outbounds.ts'
 
 interface Plan {
   readonly inbounds: number
@@ -140,7 +140,7 @@ export function createSidecars(
     const mesh = meshOf(proxy)
     return plan(proxy).outbounds.filter(({ port, destination }) => {
       const { home, isCrossMesh } = placeOf(mesh, parseTags(destination))
-      const without = isCrossMesh ? [mesh, home].find((one) => meshes.mesh(one).mtls === 'none') : undefined
+      const without = isCrossMesh ? [mesh, home].find((one) => !meshes.isSecured(one)) : undefined
       if (without === undefined) return true
       units.problem(proxy, `networking.outbound ${port}: crossMesh needs mutual TLS in mesh "${without}"`)
       return false

@@ -127,7 +127,7 @@ const route = fc
     fc.array(fc.constantFrom('a.example.com', '*.example.com', 'b.com', '*.com'), { maxLength: 2 }),
     fc.constantFrom<Record<string, string>>({}, { port: '80' }, { port: '81' }),
     fc.constantFrom('PREFIX', 'EXACT', 'REGEX'),
-    version,
+    fc.oneof(version, fc.constant<Record<string, string>>({ 'kuma.io/mesh': 'other' })),
     fc.tuple(fc.constantFrom(undefined, 'https'), filters),
   )
   .map(([at, path, services, hostnames, selector, match, tags, [scheme, filtered]]) => ({

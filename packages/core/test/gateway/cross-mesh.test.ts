@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createCompiler } from '../../src/compile/compiler.ts'
+import { createCompiler, rowVersion } from '../../src/compile/compiler.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import {
   builtinGateway,
@@ -214,6 +214,24 @@ test.each<[string, readonly object[], Record<string, string>, (scene: Scene) => 
   expect(first(waysOf(table(client))) ?? []).toEqual(expected)
 })
 
+test('§3.5 a route of a gateway of another mesh leads there like an outbound', () => {
+  const { table } = world('east', [cross(80)], (scene) => {
+    scene.put(global('MeshGateway', 'front', 'shop'), meshGateway([{ port: 9000, protocol: 'HTTP' }]))
+    const rule = { ...prefixRule('/'), backends: [{ destination: crossing }] }
+    scene.put(global('MeshGatewayRoute', 'front', 'shop'), httpRoute([rule]))
+    scene.put(zoned('east', 'Dataplane', 'front', 'shop'), builtinGateway('10.0.0.4'))
+    announced(scene, 'x', { [port]: '80' })
+  })
+  const found = table('Dataplane/shop/front')
+  expect(Object.values(waysOf(found))).toEqual([['10.0.0.1:80', '10.1.0.2:10001']])
+  expect(found?.secretNeeds.map((need) => need.name)).toEqual([
+    'identity_cert:secret:shop',
+    'mesh_ca:secret:shop',
+    'mesh_ca:secret:default',
+  ])
+  expect(JSON.stringify(decoded(found, typeUrls.cluster))).toContain('"sni":"edge-gateway{mesh=default}"')
+})
+
 test('§3.5 a service asked for without a mesh in the tags is never a gateway', () => {
   const { table } = world('east', [cross(80)], (scene) => {
     announced(scene, 'x', { [port]: '80' })
@@ -295,6 +313,22 @@ test('§5.3 of a service and a gateway with one name an ingress leads to the ser
   const found = table('ZoneIngress//in')
   expect(waysOf(found)).toEqual({ 'default:edge-gateway': ['10.1.0.5:10080'] })
   expect(found?.problems.map((one) => one.source)).toEqual(['default/edge-gateway'])
+})
+
+test('row 25 a Mesh that is quarantined holds back its own proxies, not those of other meshes that call its gateways', () => {
+  const made = world('east', [cross(80)], (scene) =>
+    scene.put(zoned('east', 'VirtualAddress', '@internal.api.default.mesh'), { number: 5 }),
+  )
+  const before = made.table(client, 0)
+  expect(made.table('Dataplane/default/gateway-e')).toBeDefined()
+  const row = made.scene.all().find(({ key }) => key.kind === 'Mesh' && key.name === 'default')?.row
+  made.compiler.hold('global/Mesh//default', row ? rowVersion(row.stamp) : '')
+  expect(made.table('Dataplane/default/gateway-e')).toBeUndefined()
+  expect(made.table(client, 0)?.resources).toEqual(before?.resources)
+  expect(virtual(made.table(client, 0))).toEqual(['outbound:127.128.0.5:80'])
+  const west = world('west', [cross(80)])
+  west.compiler.hold('global/Mesh//default', row ? rowVersion(row.stamp) : '')
+  expect(waysOf(west.table('ZoneIngress//in'))['default:edge-gateway']).toEqual(['10.1.0.1:80'])
 })
 
 /** Listeners of the client's virtual addresses, in part 0. */
