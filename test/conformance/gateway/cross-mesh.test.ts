@@ -166,7 +166,7 @@ const settled = (title: string, port: number, host: string, path = '/', address 
 const kinds = ['near', 'far', 'own'] as const
 
 test.each(kinds)(
-  '§3.5 the client "%s" reaches the gateway by explicit outbounds, host by host, port by port',
+  'GW22 the client "%s" reaches the gateway by explicit outbounds, host by host, port by port',
   async (kind) => {
     const { name, ports: out } = clients[kind]
     const asked = [
@@ -184,7 +184,7 @@ test.each(kinds)(
   },
 )
 
-test('§3.5 a gateway of another mesh has it for a backend', async () => {
+test('GW22 a gateway of another mesh has it for a backend', async () => {
   await apply([
     {
       type: 'MeshGateway',
@@ -220,14 +220,14 @@ test('§3.5 a gateway of another mesh has it for a backend', async () => {
   expect({ status: answer.status, to: JSON.parse(answer.body).service }).toEqual({ status: 200, to: echo })
 })
 
-test('§3.5 a redirect leads the client back the way it came: by HTTP', async () => {
+test('GW21 a redirect leads the client back the way it came: by HTTP', async () => {
   const answer = await settled('a redirect', clients.near.ports.first, hosts.api, '/moved')
   expect(answer.status).toBe(302)
   expect(answer.headers['location']).toBe(`http://${hosts.api}:${ports.first}/here`)
 })
 
 test.each(kinds)(
-  '§3.5 neither services nor other listeners of gateways are reached from "%s" that way',
+  'GW22 neither services nor other listeners of gateways are reached from "%s" that way',
   async (kind) => {
     const { ports: out } = clients[kind]
     await settled(`${kind} is there`, out.first, hosts.api)
@@ -238,7 +238,7 @@ test.each(kinds)(
   },
 )
 
-test('§3.5 who shows no identity of a mesh is not let in', async () => {
+test('GW20 who shows no identity of a mesh is not let in', async () => {
   await settled('the gateway is there', clients.near.ports.first, hosts.api)
   const said = `GET / HTTP/1.1\r\nhost: ${hosts.api}\r\nconnection: close\r\n\r\n`
   const everything = (kind: 'plain' | 'tls', alpn: readonly string[] = []) =>
@@ -274,7 +274,7 @@ const named = [
   [hosts.solo, 'solo', echo],
 ] as const
 
-test.each(kinds)('§3.5 the client "%s" reaches each host by its name and the port of the listener', async (kind) => {
+test.each(kinds)('GW24 the client "%s" reaches each host by its name and the port of the listener', async (kind) => {
   const { name } = clients[kind]
   for (const [host, which, to] of named) {
     const { addresses } = await until(
@@ -288,7 +288,7 @@ test.each(kinds)('§3.5 the client "%s" reaches each host by its name and the po
   }
 })
 
-test.each(['east', 'west'] as const)('§3.5 the resolver of zone %s knows the names', async (zone) => {
+test.each(['east', 'west'] as const)('GW24 the resolver of zone %s knows the names', async (zone) => {
   const server = { host: local, port: scene.zones[zone].dnsPort }
   for (const [host] of named) {
     const { addresses } = await until(
@@ -300,7 +300,7 @@ test.each(['east', 'west'] as const)('§3.5 the resolver of zone %s knows the na
   }
 })
 
-test('§3.5 without the gateway there are neither names nor ways', async () => {
+test('GW24 without the gateway there are neither names nor ways', async () => {
   await scene.global.need('DELETE', `/meshes/${mesh}/meshgateways/api`)
   for (const kind of kinds) {
     const { name, ports: out } = clients[kind]

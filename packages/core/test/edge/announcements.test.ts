@@ -67,7 +67,7 @@ const offered = (port: number, more: object = {}) => ({
   },
 })
 
-test('§5.2 listeners of gateways that other meshes may call are announced with the mesh, whichever row comes first', () => {
+test('GW23 listeners of gateways that other meshes may call are announced with the mesh, whichever row comes first', () => {
   const gateway = put(global('MeshGateway', 'api'), {
     ...meshGateway([crossMesh(80), crossMesh(80), crossMesh(81, { l: '1' }), { port: 82, protocol: 'HTTP' }]),
     tags: { g: '1' },
@@ -91,7 +91,7 @@ test('§5.2 listeners of gateways that other meshes may call are announced with 
   }
 })
 
-test('§5.2 the gateway that serves the proxy says what is announced; one of another zone, or that is none, does not', () => {
+test('GW23 the gateway that serves the proxy says what is announced; one of another zone, or that is none, does not', () => {
   const zone = createZone()
   zone.commit(
     put(dataplane('gateway'), builtinGateway('10.0.0.9')),

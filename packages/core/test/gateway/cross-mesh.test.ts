@@ -88,7 +88,7 @@ function waysOf(table: ReturnType<ReturnType<typeof world>['table']>): Record<st
 
 const first = <T>(values: Record<string, T>): T | undefined => Object.values(values)[0]
 
-test('§3.5 the gateway ends TLS of all meshes with its own identity, and serves its hosts as over HTTPS', () => {
+test('GW20 the gateway ends TLS of all meshes with its own identity, and serves its hosts as over HTTPS', () => {
   const table = world('east', [cross(80, { hostname: 'a.test' }), cross(80, { hostname: 'b.test' })]).table(
     'Dataplane/default/gateway-e',
   )
@@ -128,7 +128,7 @@ test('§3.5 the gateway ends TLS of all meshes with its own identity, and serves
   ])
 })
 
-test('§3.5 a redirect of such a listener says http, which is what the client speaks', () => {
+test('GW21 a redirect of such a listener says http, which is what the client speaks', () => {
   const { table } = world('east', [cross(8080)], (scene) =>
     scene.put(
       global('MeshGatewayRoute', 'moved'),
@@ -142,7 +142,7 @@ test('§3.5 a redirect of such a listener says http, which is what the client sp
   )
 })
 
-test('§3.5 the client shows its own identity to the gateway of the other mesh, and checks that one by its authority', () => {
+test('GW22 the client shows its own identity to the gateway of the other mesh, and checks that one by its authority', () => {
   const table = world('east', [cross(80)]).table(client)
   const clusters = decoded(table, typeUrls.cluster)
   const name = Object.keys(clusters).find((one) => one.startsWith(service)) ?? ''
@@ -204,7 +204,7 @@ test.each<[string, readonly object[], Record<string, string>, (scene: Scene) => 
     (s) => [announced(s, 'x', {}), s.put(global('Mesh', 'default', ''), {})],
     [],
   ],
-])('§3.5 where clients are led: %s', (_title, listeners, tags, build, expected) => {
+])('GW22 where clients are led: %s', (_title, listeners, tags, build, expected) => {
   const { table } = world('east', listeners, (scene) => {
     scene.put(zoned('east', 'Dataplane', 'client', 'shop'), {
       ...sidecar('10.0.0.9', 'client', {}, { outbound: [outbound(9000, tags)] }),
@@ -214,7 +214,7 @@ test.each<[string, readonly object[], Record<string, string>, (scene: Scene) => 
   expect(first(waysOf(table(client))) ?? []).toEqual(expected)
 })
 
-test('§3.5 a route of a gateway of another mesh leads there like an outbound', () => {
+test('GW22 a route of a gateway of another mesh leads there like an outbound', () => {
   const { table } = world('east', [cross(80)], (scene) => {
     scene.put(global('MeshGateway', 'front', 'shop'), meshGateway([{ port: 9000, protocol: 'HTTP' }]))
     const rule = { ...prefixRule('/'), backends: [{ destination: crossing }] }
@@ -232,7 +232,7 @@ test('§3.5 a route of a gateway of another mesh leads there like an outbound', 
   expect(JSON.stringify(decoded(found, typeUrls.cluster))).toContain('"sni":"edge-gateway{mesh=default}"')
 })
 
-test('§3.5 a service asked for without a mesh in the tags is never a gateway', () => {
+test('GW22 a service asked for without a mesh in the tags is never a gateway', () => {
   const { table } = world('east', [cross(80)], (scene) => {
     announced(scene, 'x', { [port]: '80' })
     scene.put(
@@ -243,7 +243,7 @@ test('§3.5 a service asked for without a mesh in the tags is never a gateway', 
   expect(waysOf(table('Dataplane/default/own'))).toEqual({ 'edge-gateway': [] })
 })
 
-test.each(['default', 'shop'])('§3.5 without mutual TLS in mesh "%s" the outbound is left out and named', (mesh) => {
+test.each(['default', 'shop'])('GW22 without mutual TLS in mesh "%s" the outbound is left out and named', (mesh) => {
   const { table } = world('east', [cross(80)], (scene) => scene.put(global('Mesh', mesh, ''), {}))
   expect(Object.keys(decoded(table(client), typeUrls.listener))).toEqual(['inbound:10.0.0.9:10080'])
   expect(table(client)?.problems).toContainEqual({
@@ -252,7 +252,7 @@ test.each(['default', 'shop'])('§3.5 without mutual TLS in mesh "%s" the outbou
   })
 })
 
-test('§3.5 a mesh that is named "all" has no such listeners: the name of its authority is that of all', () => {
+test('GW20 a mesh that is named "all" has no such listeners: the name of its authority is that of all', () => {
   const { table } = world('east', [], (scene) => {
     scene.put(global('Mesh', 'all', ''), mtlsMesh())
     scene.put(global('MeshGateway', 'api', 'all'), meshGateway([cross(80)]))
@@ -268,7 +268,7 @@ test('§3.5 a mesh that is named "all" has no such listeners: the name of its au
   ])
 })
 
-test('§5.3 an ingress leads each set of tags to the ports that have it, hosts of one port too', () => {
+test('GW23 an ingress leads each set of tags to the ports that have it, hosts of one port too', () => {
   const { table } = world('west', [
     cross(80, { hostname: 'a.test', tags: { host: 'a' } }),
     cross(80, { hostname: 'b.test', tags: { host: 'b' } }),
@@ -306,7 +306,7 @@ test('§5.3 an ingress leads each set of tags to the ports that have it, hosts o
   expect(Object.keys(decoded(found, typeUrls.cluster))).toContain('default:edge-gateway')
 })
 
-test('§5.3 of a service and a gateway with one name an ingress leads to the service, and says so', () => {
+test('GW23 of a service and a gateway with one name an ingress leads to the service, and says so', () => {
   const { table } = world('west', [cross(80)], (scene) =>
     scene.put(zoned('west', 'Dataplane', 'same'), sidecar('10.1.0.5', service)),
   )
@@ -315,7 +315,7 @@ test('§5.3 of a service and a gateway with one name an ingress leads to the ser
   expect(found?.problems.map((one) => one.source)).toEqual(['default/edge-gateway'])
 })
 
-test('row 25 a Mesh that is quarantined holds back its own proxies, not those of other meshes that call its gateways', () => {
+test('GW25 a Mesh that is quarantined holds back its own proxies, not those of other meshes that call its gateways', () => {
   const made = world('east', [cross(80)], (scene) =>
     scene.put(zoned('east', 'VirtualAddress', '@internal.api.default.mesh'), { number: 5 }),
   )
@@ -335,7 +335,7 @@ test('row 25 a Mesh that is quarantined holds back its own proxies, not those of
 const virtual = (table: ReturnType<ReturnType<typeof world>['table']>) =>
   Object.keys(decoded(table, typeUrls.listener)).filter((name) => name.startsWith('outbound:127.128.'))
 
-test('§6.2 a client has a listener at each host and port, with what leads to that port alone', () => {
+test('GW24 a client has a listener at each host and port, with what leads to that port alone', () => {
   const numbers = (scene: Scene) => {
     scene.put(zoned('east', 'VirtualAddress', '@a.test'), { number: 5 })
     scene.put(zoned('east', 'VirtualAddress', '@internal.api.default.mesh'), { number: 6 })
@@ -359,7 +359,7 @@ test('§6.2 a client has a listener at each host and port, with what leads to th
   expect(virtual(table(client, 0))).toEqual([])
 })
 
-test('§6.2 a client that reaches some services only has listeners for those', () => {
+test('GW24 a client that reaches some services only has listeners for those', () => {
   const reachable = (services: readonly string[]) =>
     world('east', [cross(8080, { hostname: 'a.test' })], (scene) => {
       scene.put(zoned('east', 'VirtualAddress', '@a.test'), { number: 5 })

@@ -41,7 +41,7 @@ test('the lowest free number first, from 0, unique over all meshes', () => {
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1', 'default/c': '2', 'other/a': '3' })
 })
 
-test('§6.2 hosts of gateways have numbers as services have, wherever the gateway runs; what is announced of it has none', () => {
+test('GW24 hosts of gateways have numbers as services have, wherever the gateway runs; what is announced of it has none', () => {
   const zone = createZone()
   const listeners = [
     { port: 80, protocol: 'HTTP', crossMesh: true, hostname: 'a.test' },

@@ -52,7 +52,7 @@ const gateway = (name: string, mesh: string, ...listeners: object[]) => [
   meshGateway(listeners, 'api'),
 ]
 
-test('§6.2 hosts of gateways that other meshes may call are names in every mesh, also where nothing else is', () => {
+test('GW24 hosts of gateways that other meshes may call are names in every mesh, also where nothing else is', () => {
   const scene = createScene()
   const names = createNames()
   const put = (...[key, spec]: ReturnType<typeof gateway>) => scene.put(key as ReturnType<typeof global>, spec)
@@ -91,7 +91,7 @@ test.each([
   ['a gateway of any service', { ...meshGateway([crossMesh(80)]), selectors: [{ match: { 'kuma.io/service': '*' } }] }],
   ['listeners for its own mesh', meshGateway([{ port: 80, protocol: 'HTTP', hostname: 'a.test' }])],
   ['no gateway at all', { selectors: 3, conf: { listeners: 4 } }],
-])('§6.2 %s has no names', (_title, spec) => {
+])('GW24 %s has no names', (_title, spec) => {
   const scene = createScene()
   const names = createNames()
   names.apply([scene.put(global('MeshGateway', 'edge'), spec), scene.put(address('@a.test'), { number: 4 })])

@@ -66,7 +66,7 @@ test('a known name: its addresses, authoritative, with the TTL', () => {
   expect(ask(query('a.b.mesh'))).toMatchObject({ addresses: ['240.0.0.2', '240.0.0.3'] })
 })
 
-test('a name of another domain that leads here has its addresses; other questions of it, and names around it, are forwarded', () => {
+test('GW24 a name of another domain that leads here has its addresses; other questions of it, and names around it, are forwarded', () => {
   const found = ask(query('API.shop.test'))
   expect(found).toMatchObject({ rcode: 0, authoritative: true, addresses: ['240.0.0.9'] })
   expect(ask(query('api.shop.test', { qtype: 28 }))).toMatchObject({ rcode: 0, addresses: [], authorities: 0 })

@@ -144,7 +144,7 @@ test('Z16 keys lie closed in the store, and the root key is nowhere but with its
   }
 })
 
-test('the authorities of all meshes are one bundle; where that of another mesh is not there yet, the own one stands in', async () => {
+test('GW25 the authorities of all meshes are one bundle; where that of another mesh is not there yet, the own one stands in', async () => {
   const { secrets, holder, owner, store } = await scene()
   const all = { type: 'authorities', name: 'mesh_ca:secret:all' } as const
   const ofShop = { type: 'authority', name: 'mesh_ca:secret:shop', mesh: 'shop', standIn: 'default' } as const
