@@ -19,14 +19,15 @@ const cluster = (port: number, more: object = {}) => ({
   },
   ...more,
 })
-const http = (routes: readonly object[]) =>
+const http = (routes: readonly object[], more: object = {}, filters: readonly object[] = []) =>
   typed(
     'envoy.filters.network.http_connection_manager',
     'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
     {
       stat_prefix: 'by_hand',
       route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
-      http_filters: [typed('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router')],
+      http_filters: [...filters, typed('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router')],
+      ...more,
     },
   )
 const onward = [{ match: { prefix: '/' }, route: { cluster: 'next' } }]
@@ -70,10 +71,34 @@ export const startService = (envoy: string, folder: string, port: number): Promi
     [],
   )
 
-/** Gateway, ingress and sidecar with mutual TLS from end to end, as someone would write them who needs nothing else. */
+/** What Envoy's own page on edges asks for, and Kuma's gateways have. */
+const edge = {
+  use_remote_address: true,
+  normalize_path: true,
+  merge_slashes: true,
+  path_with_escaped_slashes_action: 'UNESCAPE_AND_REDIRECT',
+  request_headers_timeout: '0.5s',
+  stream_idle_timeout: '5s',
+  common_http_protocol_options: { idle_timeout: '300s', headers_with_underscores_action: 'REJECT_REQUEST' },
+}
+const compressor = typed('gzip', 'envoy.extensions.filters.http.compressor.v3.Compressor', {
+  compressor_library: typed('gzip', 'envoy.extensions.compression.gzip.compressor.v3.Gzip'),
+  response_direction_config: { disable_on_etag_header: true },
+})
+/** Who called is told to the service, and only who may is let in. */
+const identity = { forward_client_cert_details: 'SANITIZE_SET', set_current_client_cert_details: { uri: true } }
+const permission = typed('envoy.filters.http.rbac', 'envoy.extensions.filters.http.rbac.v3.RBAC', {
+  rules: { policies: { all: { permissions: [{ any: true }], principals: [{ any: true }] } } },
+})
+
+/**
+ * Gateway, ingress and sidecar with mutual TLS from end to end: bare, as someone would write them who needs nothing else, or with
+ * the duties that ours have.
+ */
 export async function startChainByHand(
   envoy: string,
   folder: string,
+  how: 'bare' | 'dutiful',
   ports: { gateway: number; ingress: number; sidecar: number; service: number },
 ) {
   const life = lifetime(Date.now(), 1)
@@ -113,14 +138,22 @@ export async function startChainByHand(
     await startByHand(
       envoy,
       folder,
-      'sidecar',
-      { address: address(ports.sidecar), filter_chains: [{ transport_socket: downstream, filters: [http(onward)] }] },
+      `${how}-sidecar`,
+      {
+        address: address(ports.sidecar),
+        filter_chains: [
+          {
+            transport_socket: downstream,
+            filters: [how === 'bare' ? http(onward) : http(onward, identity, [permission])],
+          },
+        ],
+      },
       [cluster(ports.service)],
     ),
     await startByHand(
       envoy,
       folder,
-      'ingress',
+      `${how}-ingress`,
       {
         address: address(ports.ingress),
         listener_filters: [inspector],
@@ -131,8 +164,11 @@ export async function startChainByHand(
     await startByHand(
       envoy,
       folder,
-      'gateway',
-      { address: address(ports.gateway), filter_chains: [{ filters: [http(onward)] }] },
+      `${how}-gateway`,
+      {
+        address: address(ports.gateway),
+        filter_chains: [{ filters: [how === 'bare' ? http(onward) : http(onward, edge, [compressor])] }],
+      },
       [cluster(ports.ingress, { transport_socket: upstream })],
     ),
   ]

@@ -37,9 +37,13 @@ export function accessRules(mesh: string, { allow, deny }: Permissions): RBAC {
   })
 }
 
-/** Whoever has all these tags in its certificate: the service as SPIFFE id, the others as `kuma://<tag>/<value>`. */
+/**
+ * Whoever has all these tags in its certificate: the service as SPIFFE id, the others as `kuma://<tag>/<value>`. Any
+ * service is whoever came in: the chain takes certificates of services of the mesh only, and asking again costs each request.
+ */
 function principalOf(mesh: string, source: Tags): Principal {
-  const names = sortedTags(source).map(([key, value]) => {
+  const asked = sortedTags(source).filter(([key, value]) => key !== serviceTag || value !== '*')
+  const names = asked.map(([key, value]) => {
     const stem = key === serviceTag ? `spiffe://${mesh}/` : `kuma://${key}/`
     return value === '*'
       ? ({ case: 'prefix', value: stem } as const)

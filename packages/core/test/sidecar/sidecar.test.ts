@@ -121,7 +121,7 @@ test.each<[string, (scene: Scene) => readonly Version[], Record<string, readonly
   [
     'any service',
     (s) => [allow(s, 'tp', any, any)],
-    { 'TrafficPermission:tp': [{ authenticated: { principal_name: { prefix: 'spiffe://default/' } } }] },
+    { 'TrafficPermission:tp': [{ any: true }] },
   ],
   [
     'a service and a tag',
