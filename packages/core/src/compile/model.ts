@@ -92,8 +92,6 @@ export interface ForwardAction {
   readonly path?: PathChange
   /** Where copies of requests are sent, and how many per million. */
   readonly mirrors?: readonly { readonly cluster: string; readonly perMillion: number }[]
-  /** The value of `x-kuma-tags` that the service is told. */
-  readonly tagsHeader?: string
 }
 
 export type RedirectStatus = 301 | 302 | 303 | 307 | 308

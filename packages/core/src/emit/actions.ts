@@ -151,13 +151,11 @@ export const appended = (header: HeaderValue, appendAction: HeaderValueOption_He
   appendAction,
 })
 
-function targetOf({ clusters, weighted, tagsHeader }: ForwardAction) {
+function targetOf({ clusters, weighted }: ForwardAction) {
   if (!weighted) return { case: 'cluster' as const, value: clusters[0]?.name ?? '' }
-  const headers =
-    tagsHeader === undefined ? {} : { requestHeadersToAdd: [{ header: { key: tagsHeaderName, value: tagsHeader } }] }
   return {
     case: 'weightedClusters' as const,
-    value: { clusters: clusters.map(({ name, weight }) => ({ name, weight, ...headers })) },
+    value: { clusters: clusters.map(({ name, weight }) => ({ name, weight })) },
   }
 }
 

@@ -10,7 +10,7 @@ import {
 } from '../kinds/mesh-gateway-route.ts'
 import { type Connections, chooseForRoute } from '../match/connections.ts'
 import { compareHostnames } from '../match/hostnames.ts'
-import { parseTags, selects, sortedTags, tagsText } from '../match/tags.ts'
+import { parseTags, selects, tagsText } from '../match/tags.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
 import type { RetrySpec } from '../policies/retry/retry.ts'
 import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
@@ -126,13 +126,12 @@ export function createGatewayRoutes(
     rule: RouteRule,
     index: number,
     listenerTags: string,
-    own: string,
     origin: ListenerOrigin,
   ): RoutePart {
     const row = view.row(key)
     const redirect = rule.filters?.find((filter) => filter.redirect)?.redirect
     if (!row || (!redirect && !rule.backends?.length)) return nothing
-    const forward = redirect ? undefined : forwardOf(row.key.mesh, rule, listenerTags, own)
+    const forward = redirect ? undefined : forwardOf(row.key.mesh, rule, listenerTags)
     const change = redirect ? (redirect.path ?? {}) : rewriteOf(rule)
     const matches = change.replacePrefixMatch === undefined ? matchesOf : matchesThatCut
     const requestHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.requestHeader))
@@ -166,7 +165,6 @@ export function createGatewayRoutes(
     mesh: string,
     rule: RouteRule,
     listenerTags: string,
-    own: string,
   ): { readonly action: ForwardAction; readonly destinations: readonly Destination[] } {
     const listener = parseTags(listenerTags)
     const backends = weightBackends(rule.backends ?? [], listener)
@@ -190,7 +188,6 @@ export function createGatewayRoutes(
         ...(tried ? { retries: tried } : {}),
         ...(host === undefined ? {} : { host }),
         ...(mirrors.length > 0 ? { mirrors: mirrors.map(({ cluster, perMillion }) => ({ cluster, perMillion })) } : {}),
-        tagsHeader: tagsHeader(parseTags(own)),
       },
       destinations: [...backends.filter(isResolved), ...mirrors].map((one) => ({
         cluster: one.cluster,
@@ -209,33 +206,28 @@ export function createGatewayRoutes(
    * All that one route adds to the hosts of one listener, whose scheme and port are `origin` (`http:8080`). A route that
    * throws adds nothing at all.
    */
-  const part = units.family(
-    'route part',
-    (key: string, listenerTags: string, own: string, origin: string): RoutePart => {
-      if (exclusions.has(key, partHash(key))) {
-        units.problem(key, 'left out: Envoy refused the route table with it')
-        return nothing
-      }
-      return (
-        units.attempt(key, () => {
-          // As above.
-          const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
-          const rules = spec?.conf?.http?.rules ?? []
-          for (const backend of rules.flatMap(backendsOf)) {
-            if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
-          }
-          const parts = rules.map((rule, index) =>
-            ruleEntries(key, rule, index, listenerTags, own, parseOrigin(origin)),
-          )
-          for (const { route } of parts.flatMap((one) => one.entries)) prove(route)
-          return {
-            entries: parts.flatMap((one) => one.entries),
-            destinations: parts.flatMap((one) => one.destinations),
-          }
-        }) ?? nothing
-      )
-    },
-  )
+  const part = units.family('route part', (key: string, listenerTags: string, origin: string): RoutePart => {
+    if (exclusions.has(key, partHash(key))) {
+      units.problem(key, 'left out: Envoy refused the route table with it')
+      return nothing
+    }
+    return (
+      units.attempt(key, () => {
+        // As above.
+        const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
+        const rules = spec?.conf?.http?.rules ?? []
+        for (const backend of rules.flatMap(backendsOf)) {
+          if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
+        }
+        const parts = rules.map((rule, index) => ruleEntries(key, rule, index, listenerTags, parseOrigin(origin)))
+        for (const { route } of parts.flatMap((one) => one.entries)) prove(route)
+        return {
+          entries: parts.flatMap((one) => one.entries),
+          destinations: parts.flatMap((one) => one.destinations),
+        }
+      }) ?? nothing
+    )
+  })
 
   const virtualHost = units.family(
     'virtual host',
@@ -243,9 +235,7 @@ export function createGatewayRoutes(
       const { groups = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
       const found = portOf(selection.ports(gateway, own), port)
       const origin = originOf(found)
-      const partsByGroup = groups.map((keys) =>
-        keys.map((key) => ({ key, part: part(key, listenerTags, own, origin) })),
-      )
+      const partsByGroup = groups.map((keys) => keys.map((key) => ({ key, part: part(key, listenerTags, origin) })))
       const parts = partsByGroup.flat()
       const entries = partsByGroup.flatMap((group) => group.flatMap((one) => one.part.entries).sort(compareEntries))
       const model = { name: host, domains: [host], routes: entries.map((entry) => entry.route) }
@@ -321,9 +311,3 @@ const backendsOf = (rule: RouteRule): readonly RouteBackend[] => [
   ...(rule.backends ?? []),
   ...(rule.filters ?? []).flatMap((filter) => filter.mirror?.backend ?? []),
 ]
-
-/** How a service is told who called: `&kuma.io/service=edge&&kuma.io/zone=east&`. */
-const tagsHeader = (tags: Tags): string =>
-  sortedTags(tags)
-    .map(([key, value]) => `&${key}=${value}&`)
-    .join('')

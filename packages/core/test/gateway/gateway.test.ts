@@ -266,7 +266,7 @@ test('a contribution that Envoy refused is left out until it changes', () => {
   expect(table()?.problems).toEqual([])
 })
 
-test('a route to a service in another zone: what Kuma 2.14 gives its gateway, but for labels', () => {
+test('a route to a service in another zone: what Kuma 2.14 gives its gateway, but for labels and a header that its own table takes away again', () => {
   const scene = createScene()
   const compiler = createCompiler({ zone: 'east' })
   compiler.apply(twoZones(scene), scene.revision)
@@ -314,9 +314,6 @@ test('a route to a service in another zone: what Kuma 2.14 gives its gateway, bu
                     {
                       name,
                       weight: 1,
-                      request_headers_to_add: [
-                        { header: { key: 'x-kuma-tags', value: '&kuma.io/service=edge-gateway&&kuma.io/zone=east&' } },
-                      ],
                     },
                   ],
                 },
