@@ -1,3 +1,4 @@
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -280,6 +281,32 @@ export function storeContract(name: string, open: OpenStore): void {
   })
 
   describe(`${name}: reading`, () => {
+    it('scans a kind of all origins in the order of keys, from any key on, and so many', async () => {
+      const store = await freshStore()
+      const origins = ['a', 'a-b', 'a.b', 'b', 'global', 'z9']
+      const kinds = ['Other', 'Thing', 'Things']
+      const keys = origins.flatMap((origin) =>
+        kinds.flatMap((kind) => ['', 'm'].flatMap((mesh) => ['x', 'y'].map((name) => ({ origin, kind, mesh, name })))),
+      )
+      await commit(
+        store,
+        keys.map((key) => ({ op: 'put', key, labels: {}, spec: {} })),
+      )
+      for (const selection of [{ kind: 'Thing' }, { kind: 'Thing', mesh: 'm' }, { kind: 'Nothing' }]) {
+        const wanted = keys
+          .filter(
+            ({ kind, mesh }) => kind === selection.kind && (selection.mesh === undefined || mesh === selection.mesh),
+          )
+          .map(keyText)
+          .sort()
+        expect((await store.scan(selection)).map(({ key }) => keyText(key))).toEqual(wanted)
+        for (const [index, after] of wanted.entries()) {
+          const found = await store.scan(selection, { after, limit: 5 })
+          expect(found.map(({ key }) => keyText(key))).toEqual(wanted.slice(index + 1, index + 6))
+        }
+      }
+    })
+
     it('scans by origin, kind and mesh, in key order, at any kept revision, in pages', async () => {
       const store = await freshStore()
       const at = (origin: string, kind: string, mesh: string, row: string) => ({

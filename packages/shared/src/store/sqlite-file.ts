@@ -25,10 +25,7 @@ const versionsTable = `
     PRIMARY KEY (key, revision)
   );
 `
-const versionsIndexes = `
-  CREATE INDEX versions_by_revision ON versions (revision, key);
-  CREATE INDEX versions_by_kind ON versions (kind, key);
-`
+const versionsIndexes = 'CREATE INDEX versions_by_revision ON versions (revision, key);'
 
 const schema = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;

@@ -3,14 +3,14 @@ import { type JsonObject, messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
-import { keyText, type Row } from '../resource/resource.ts'
+import { keyText, parseKeyText, type Row } from '../resource/resource.ts'
 import { HorizonError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
 import { commitIdFrom, createCommitGroup, type Transacted } from './group.ts'
 import { planCommit } from './plan.ts'
 import { createRecent } from './recent.ts'
 import { openSqliteFile } from './sqlite-file.ts'
-import type { Commit, CommitOutcome, Position, Store, Version } from './store.ts'
+import type { Commit, CommitOutcome, Position, Selection, Store, Version } from './store.ts'
 import { afterEveryKey, keyRange, resumeFrom, versionFrom, versionWithoutRow } from './stored.ts'
 
 export interface SqliteDeps {
@@ -90,10 +90,7 @@ export async function openSqliteStore(
       `SELECT ${columns} FROM versions v WHERE v.key > ?2 AND v.key < ?3 AND v.revision <= ?1 AND v.state = 'live'
        AND (?4 IS NULL OR v.kind = ?4) AND (?5 IS NULL OR v.mesh = ?5) AND ${isNewest} ORDER BY v.key LIMIT ?6`,
     ),
-    scanKind: prepare(
-      `SELECT ${columns} FROM versions v INDEXED BY versions_by_kind WHERE v.kind = ?4 AND v.key > ?2 AND v.key < ?3
-       AND v.revision <= ?1 AND v.state = 'live' AND (?5 IS NULL OR v.mesh = ?5) AND ${isNewest} ORDER BY v.key LIMIT ?6`,
-    ),
+    firstKey: prepare('SELECT key FROM versions WHERE key >= ?1 ORDER BY key LIMIT 1'),
     dropSuperseded: prepare(
       `DELETE FROM versions WHERE (key, revision) IN (
          SELECT o.key, o.revision FROM versions n JOIN versions o ON o.key = n.key AND o.revision < n.revision
@@ -117,6 +114,22 @@ export async function openSqliteStore(
   function positionAt(revision: number): Position | undefined {
     const record = statements.record.get(revision)
     return record && { store: id, revision, commitId: String(record['commit_id']) }
+  }
+
+  /**
+   * Where rows of a selection lie, in the order of keys. A kind of all origins is a range of each: an index of kinds would cost every
+   * row that is written.
+   */
+  function* rangesOf(selection: Selection): Generator<ReturnType<typeof keyRange>> {
+    if (selection.origin !== undefined || selection.kind === undefined) return yield keyRange(selection)
+    let from = ''
+    for (;;) {
+      const key = statements.firstKey.get(from)?.['key']
+      if (key === undefined) return
+      const { origin } = parseKeyText(String(key))
+      yield keyRange({ ...selection, origin })
+      from = keyRange({ origin }).below
+    }
   }
 
   /**
@@ -251,23 +264,24 @@ export async function openSqliteStore(
       return found && versionFrom(found)
     },
     async scan(selection, { at = mark.revision, after = '', limit = Number.POSITIVE_INFINITY } = {}) {
-      const { from, below } = keyRange(selection)
-      const statement =
-        selection.origin === undefined && selection.kind !== undefined ? statements.scanKind : statements.scan
       const rows: Row[] = []
-      let resume = after > from ? after : from
-      for (;;) {
-        if (at < horizon) throw new HorizonError(at, horizon)
-        const want = Math.min(rowsPerTurn, limit - rows.length)
-        const page = statement.all(at, resume, below, selection.kind ?? null, selection.mesh ?? null, want)
-        for (const found of page) {
-          const { row } = versionFrom(found)
-          if (row) rows.push(row)
+      for (const { from, below } of rangesOf(selection)) {
+        let resume = after > from ? after : from
+        for (;;) {
+          if (at < horizon) throw new HorizonError(at, horizon)
+          const want = Math.min(rowsPerTurn, limit - rows.length)
+          const page = statements.scan.all(at, resume, below, selection.kind ?? null, selection.mesh ?? null, want)
+          for (const found of page) {
+            const { row } = versionFrom(found)
+            if (row) rows.push(row)
+          }
+          if (rows.length >= limit) return rows
+          if (page.length < want) break
+          resume = String(page.at(-1)?.['key'])
+          await nextTurn()
         }
-        if (page.length < want || rows.length >= limit) return rows
-        resume = String(page.at(-1)?.['key'])
-        await nextTurn()
       }
+      return rows
     },
     async changesSince(after, through, { limit = rowsPerTurn, resume, origin } = {}) {
       if (after < horizon) throw new HorizonError(after, horizon)
