@@ -107,7 +107,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     sidecar: ['kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'names', 'compile'],
     emit: ['kinds', 'policies', 'match', 'view', 'compile'],
     compile: ['kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'sidecar', 'emit'],
-    explain: ['kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'emit', 'compile'],
+    explain: ['kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'names', 'emit', 'compile'],
   },
   plane: {
     '': ['api', 'authority', 'health'],

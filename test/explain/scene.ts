@@ -131,6 +131,17 @@ export async function healthyMesh() {
     row('east', 'Dataplane', 'default', 'gateway-1', {
       networking: { address: '127.0.0.10', gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': 'edge-gateway' } } },
     }),
+    row('east', 'Dataplane', 'default', 'client-1', {
+      networking: {
+        address: '127.0.0.12',
+        inbound: [
+          { port: 10_090, servicePort: 3000, serviceAddress: '127.0.0.1', tags: { 'kuma.io/service': 'client' } },
+        ],
+        outbound: [{ port: 33_033, tags: { 'kuma.io/service': service } }],
+        transparentProxying: { reachableServices: [service] },
+      },
+    }),
+    row('east', 'VirtualAddress', 'default', service, { number: 7 }),
     row('east', 'Dataplane', 'default', 'echo-v1', dataplane('127.0.0.11', 10_080, service, 'v1')),
     row('west', 'Dataplane', 'default', 'echo-v2', dataplane('127.0.0.21', 10_080, service, 'v2')),
     row('west', 'ZoneIngress', '', 'ingress-west', {

@@ -1,9 +1,11 @@
-import { zoneTag } from '../kinds/common.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import { meshTag, type Tags, zoneTag } from '../kinds/common.ts'
 import { checkListenerCertificate, checkMeshCertificates } from './certificates.ts'
 import { type CompiledZone, compileZone } from './compiled-zone.ts'
-import { enter, tagsOf } from './gateway.ts'
+import { enter, findProxy, isBuiltin, tagsOf } from './gateway.ts'
+import { call, isElsewhere } from './names.ts'
 import type { Request } from './request.ts'
-import { findRoute } from './route.ts'
+import { type Found, findRoute } from './route.ts'
 import { arrive, askPermission } from './service.ts'
 import type { Explanation, Sources } from './sources.ts'
 import { called, createWalk, Stop, stop, type Walk } from './walk.ts'
@@ -49,9 +51,10 @@ function follow(
     return found
   }
   const zone = zoneOf(from.zone) ?? compileZone(sight, sources)
-  const entrance = enter(walk, zone, from.gateway, request)
-  checkListenerCertificate(walk, sources, zone, entrance, request)
-  const found = findRoute(walk, zone, entrance, request)
+  const proxy = findProxy(zone, from.gateway)
+  const found = isBuiltin(proxy)
+    ? throughGateway(walk, sources, zone, proxy, request)
+    : call(walk, zone, proxy, request)
   const names = found.rows.map(called).join(' and ')
   if (found.redirect !== undefined) {
     walk.pass(
@@ -62,7 +65,7 @@ function follow(
     )
     return
   }
-  const { model } = zone.look(entrance.proxy)
+  const { model } = zone.look(proxy)
   const total = found.backends.reduce((sum, one) => sum + one.weight, 0)
   for (const { cluster: name, weight, tags } of found.backends) {
     if (weight === 0) continue
@@ -75,7 +78,11 @@ function follow(
         found.rows,
       )
     walk.pass('backend', `${((weight / total) * 100).toFixed(0)} % go to ${tagsOf(tags)}`, zone.name, found.rows)
-    const way = findEndpoints(walk, zone, entrance.proxy, cluster, tags, found.rows)
+    if (isElsewhere(tags, proxy.key.mesh)) {
+      walk.pass('endpoints', `mesh ${tags[meshTag]} has a gateway for it: ask from there how it goes on`, zone.name, [])
+      continue
+    }
+    const way = findEndpoints(walk, zone, proxy, cluster, tags, found.rows)
     for (const endpoint of way.endpoints) {
       const there = zoneOf(endpoint.zone)
       if (!there) {
@@ -85,15 +92,22 @@ function follow(
       const instances = endpoint.zone === zone.name ? [endpoint] : crossOver(walk, zone, there, way, endpoint)
       for (const instance of instances) {
         const arrived = arrive(walk, zone, there, way, instance)
-        askPermission(walk, zone, there, { ...entrance.tags, [zoneTag]: zone.name }, arrived)
-        checkMeshCertificates(
-          walk,
-          sources,
-          way.mesh,
-          { zone, proxy: entrance.proxy },
-          { zone: there, proxy: arrived.row },
-        )
+        askPermission(walk, zone, there, { ...found.tags, [zoneTag]: zone.name }, arrived)
+        checkMeshCertificates(walk, sources, way.mesh, { zone, proxy }, { zone: there, proxy: arrived.row })
       }
     }
   }
+}
+
+/** Over the listener and the route that a MeshGateway and its routes make. */
+function throughGateway(
+  walk: Walk,
+  sources: Sources,
+  zone: CompiledZone,
+  proxy: Row,
+  request: Request,
+): Found & { readonly tags: Tags } {
+  const entrance = enter(walk, zone, proxy, request)
+  checkListenerCertificate(walk, sources, zone, entrance, request)
+  return { ...findRoute(walk, zone, entrance, request), tags: entrance.tags }
 }

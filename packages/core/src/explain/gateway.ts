@@ -4,8 +4,8 @@ import type { ListenerModel } from '../compile/model.ts'
 import { inZone } from '../edge/meshes.ts'
 import { typeUrls } from '../emit/table.ts'
 import { displayName } from '../gateway/select.ts'
-import { serviceTag, type Tags } from '../kinds/common.ts'
-import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
+import type { Tags } from '../kinds/common.ts'
+import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '../kinds/dataplane.ts'
 import { type GatewayListener, listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
 import { hostnameContains, specificity } from '../match/hostnames.ts'
 import { bestMatch, compareRank } from '../match/tags.ts'
@@ -26,8 +26,7 @@ export interface Entrance {
 const list = (names: readonly string[]): string => [...new Set(names)].sort().join(', ') || 'none'
 
 /** From the name of a gateway to the listener that a request meets. */
-export function enter(walk: Walk, zone: CompiledZone, wanted: string, request: Request): Entrance {
-  const proxy = findProxy(zone, wanted)
+export function enter(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): Entrance {
   // Admission stored what the schema returned; what the compiler could not use is among its problems.
   const { networking } = proxy.spec as DataplaneSpec
   const tags = inZone(networking?.gateway?.tags ?? {}, zone.name)
@@ -42,20 +41,22 @@ export function enter(walk: Walk, zone: CompiledZone, wanted: string, request: R
   return { proxy, gateway, tags, ...findListener(walk, zone, proxy, gateway, tags, request) }
 }
 
-function findProxy(zone: CompiledZone, wanted: string): Row {
-  const gateways = zone
-    .rows('Dataplane')
-    // As above.
-    .filter((row) => row.key.origin === zone.name && dataplaneRole(row.spec as DataplaneSpec) === 'builtin')
-  const serviceOf = (row: Row): string => (row.spec as DataplaneSpec).networking?.gateway?.tags?.[serviceTag] ?? ''
-  const [found] = gateways
+/** Whether a proxy has the listeners of a MeshGateway; else it has outbounds. */
+export const isBuiltin = ({ spec }: Row): boolean => dataplaneRole(spec as DataplaneSpec) === 'builtin' // as above
+
+/** The proxy of a zone with this name or service; gateways before others. */
+export function findProxy(zone: CompiledZone, wanted: string): Row {
+  const proxies = zone.rows('Dataplane').filter((row) => row.key.origin === zone.name)
+  const serviceOf = (row: Row): string => dataplaneServices(row.spec as DataplaneSpec)[0] ?? ''
+  const gateways = proxies.filter(isBuiltin)
+  const [found] = [...gateways, ...proxies]
     .filter((row) => [row.key.name, displayName(row), serviceOf(row)].includes(wanted))
-    .sort((a, b) => byCodeUnit(keyText(a.key), keyText(b.key)))
+    .sort((a, b) => Number(isBuiltin(b)) - Number(isBuiltin(a)) || byCodeUnit(keyText(a.key), keyText(b.key)))
   if (found) return found
   stop(
     'gateway',
-    `zone ${zone.name} has no builtin gateway "${wanted}": neither a Dataplane of that name nor one with that service`,
-    `start one with networking.gateway.type BUILTIN; zone ${zone.name} has: ${list(gateways.map((row) => `${displayName(row)} (${serviceOf(row)})`))}`,
+    `zone ${zone.name} has no gateway "${wanted}": neither a Dataplane of that name nor one with that service`,
+    `start one with networking.gateway.type BUILTIN; zone ${zone.name} has: ${list(proxies.map((row) => `${displayName(row)} (${serviceOf(row)})`))}`,
   )
 }
 

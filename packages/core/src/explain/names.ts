@@ -1,0 +1,128 @@
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { ListenerModel } from '../compile/model.ts'
+import { inZone } from '../edge/meshes.ts'
+import { typeUrls } from '../emit/table.ts'
+import { isIp, meshTag, serviceTag, type Tags } from '../kinds/common.ts'
+import type { DataplaneSpec } from '../kinds/dataplane.ts'
+import { addressOf, createNames, type NamedService } from '../names/table.ts'
+import type { CompiledZone } from './compiled-zone.ts'
+import type { Request } from './request.ts'
+import type { Found } from './route.ts'
+import { called, stop, type Walk } from './walk.ts'
+
+const namesShown = 8
+
+/** From a sidecar, or that of somebody else's gateway, to the destination that a name or an explicit outbound stands for. */
+export function call(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): Found & { readonly tags: Tags } {
+  // Admission stored what the schema returned.
+  const { networking } = proxy.spec as DataplaneSpec
+  const tags = inZone(networking?.gateway?.tags ?? networking?.inbound?.[0]?.tags ?? {}, zone.name)
+  const listener =
+    isIp(request.host) || request.host === 'localhost'
+      ? explicit(zone, proxy, request)
+      : named(walk, zone, proxy, request)
+  const running = walk.compareRunning(
+    'listener',
+    keyText(proxy.key),
+    typeUrls.listener,
+    zone.look(proxy).table?.resources.get(typeUrls.listener)?.get(listener.name),
+    [proxy],
+  )
+  const destination = listener.tags ?? {}
+  walk.pass(
+    'listener',
+    `${listener.name} of ${called(proxy)} leads to ${destination[serviceTag]}`,
+    zone.name,
+    [proxy],
+    [running],
+  )
+  return {
+    tags,
+    rows: [proxy],
+    backends: clustersOf(listener).map((cluster) => ({ cluster, weight: 1, tags: destination })),
+  }
+}
+
+/** The name of a service: its virtual address, and the listener that this proxy has for it. */
+function named(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): ListenerModel {
+  const { mesh } = proxy.key
+  const rows = ['VirtualAddress', 'MeshGateway'].flatMap(zone.rows)
+  const names = createNames()
+  names.apply(
+    rows.map((row) => ({ key: row.key, stamp: row.stamp, row, state: 'live', revision: row.stamp.originRevision })),
+  )
+  const table = names.forMesh(mesh)
+  const found = table.get(request.host.toLowerCase())
+  if (!found)
+    stop(
+      'name',
+      `${request.host} is no name in mesh ${mesh} of zone ${zone.name}: the answer is NXDOMAIN`,
+      `a name comes with the first instance of a service, in whatever zone; there are: ${[...table.keys()].sort().slice(0, namesShown).join(', ') || 'none'}`,
+    )
+  if (!found.ports.includes(request.port))
+    stop(
+      'name',
+      `${request.host} takes connections on port ${found.ports.join(' and ')}, not on ${request.port}`,
+      `ask one of these: 80 always, and the port in the name`,
+    )
+  const decidedBy = rows.filter(
+    ({ key }) => key.kind === 'VirtualAddress' && key.mesh === mesh && key.name === found.service,
+  )
+  walk.pass('name', `${request.host} is ${found.service}, at ${addressOf(found.number)}`, zone.name, decidedBy)
+  return listenerOf(zone, proxy, found, request)
+}
+
+const outboundsOf = (zone: CompiledZone, proxy: Row): readonly ListenerModel[] =>
+  (zone.look(proxy).model?.listeners ?? []).filter(({ direction }) => direction === 'outbound')
+
+function listenerOf(zone: CompiledZone, proxy: Row, { service }: NamedService, request: Request): ListenerModel {
+  const listener = outboundsOf(zone, proxy).find(
+    ({ port, tags }) => port === request.port && tags?.[serviceTag] === service,
+  )
+  if (listener) return listener
+  const { transparentProxying } = (proxy.spec as DataplaneSpec).networking ?? {} // as above
+  const reachable = transparentProxying?.reachableServices
+  if (reachable && !reachable.includes(service))
+    stop(
+      'listener',
+      `${called(proxy)} may reach ${reachable.join(', ') || 'nothing'} only, not ${service}`,
+      'add it to networking.transparentProxying.reachableServices',
+      [proxy],
+    )
+  return stop(
+    'listener',
+    `${called(proxy)} has no listener for ${service} on port ${request.port}`,
+    request.port === 80
+      ? 'its process may not bind port 80: give it CAP_NET_BIND_SERVICE, or ask the port in the name'
+      : 'the names of its host are not claimed: look at the log of the proxy',
+    [proxy],
+  )
+}
+
+function explicit(zone: CompiledZone, proxy: Row, request: Request): ListenerModel {
+  const outbounds = outboundsOf(zone, proxy)
+  const listener = outbounds.find(
+    ({ address, port }) => port === request.port && (request.host === 'localhost' || address === request.host),
+  )
+  if (listener) return listener
+  return stop(
+    'listener',
+    `${called(proxy)} has no outbound on ${request.host}:${request.port}`,
+    `add one to networking.outbound; it has: ${outbounds.map(({ address, port }) => `${address}:${port}`).join(', ') || 'none'}`,
+    [proxy],
+  )
+}
+
+function clustersOf({ chains }: ListenerModel): readonly string[] {
+  return chains.flatMap(({ content }) => {
+    if (content.type === 'tcp')
+      return typeof content.cluster === 'string' ? [content.cluster] : content.cluster.map(({ name }) => name)
+    if (content.type !== 'http' || 'rds' in content.routes) return []
+    return content.routes.hosts.flatMap(({ routes }) =>
+      routes.flatMap(({ action }) => (action.type === 'forward' ? action.clusters.map(({ name }) => name) : [])),
+    )
+  })
+}
+
+/** A destination in another mesh is a gateway there, whose own way is another question. */
+export const isElsewhere = (tags: Tags, mesh: string): boolean => tags[meshTag] !== undefined && tags[meshTag] !== mesh

@@ -1,0 +1,450 @@
+import { typeUrls } from '@zonemesh/core/emit/table.ts'
+import type { Sources, StepName } from '@zonemesh/core/explain/sources.ts'
+import { createRoot, lifetime, signIntermediate } from '@zonemesh/plane/authority/x509.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { nowMs } from './scene.ts'
+
+/** One thing that is wrong, and how an explanation names it. */
+export interface Fault {
+  readonly name: string
+  readonly plant?: (rows: Row[]) => void | Promise<void>
+  /** After proxies have accepted what their zones compile of the rows. */
+  readonly spoil?: (sources: Sources) => Sources
+  readonly url?: string
+  readonly from?: { readonly zone: string; readonly gateway: string }
+  readonly step: StepName
+  readonly problem: RegExp
+  readonly remedy: RegExp
+}
+
+const at = (rows: Row[], kind: string, name: string): number =>
+  rows.findIndex(({ key }) => key.kind === kind && key.name === name)
+/** Changes the spec of a row. */
+const edit = (kind: string, name: string, change: (spec: never) => void) => (rows: Row[]) => {
+  const index = at(rows, kind, name)
+  const one = rows[index]
+  if (!one) throw new Error(`no ${kind} ${name}`)
+  const spec = structuredClone(one.spec)
+  change(spec as never) // each test knows the kind
+  rows[index] = { ...one, spec }
+}
+const remove = (kind: string, name: string) => (rows: Row[]) => void rows.splice(at(rows, kind, name), 1)
+const add = (like: string, name: string, key: Partial<Row['key']>, spec: Row['spec']) => (rows: Row[]) => {
+  const one = rows[at(rows, like, name)]
+  if (one) rows.push({ ...one, key: { ...one.key, ...key }, spec })
+}
+/** What one plane has of a row is another version, or nothing. */
+const onPlane =
+  (plane: string, kind: string, name: string, change: (row: Row) => Row | undefined) =>
+  (sources: Sources): Sources => {
+    const changed = (sight: NonNullable<Sources['global']>) => ({
+      ...sight,
+      rows: sight.rows.flatMap((row) => (row.key.kind === kind && row.key.name === name ? (change(row) ?? []) : row)),
+    })
+    if (plane === 'global') return { ...sources, global: sources.global && changed(sources.global) }
+    return {
+      ...sources,
+      zones: new Map([...sources.zones].map(([zone, sight]) => [zone, zone === plane ? changed(sight) : sight])),
+    }
+  }
+const newer = (row: Row): Row => ({ ...row, stamp: { ...row.stamp, originRevision: row.stamp.originRevision + 2 } })
+/** An Envoy that has not what its zone compiled. */
+const running =
+  (proxy: string, type: string, change: (versions: Map<string, string>) => void, connected = true) =>
+  (sources: Sources): Sources => {
+    const sight = sources.proxies.get(proxy)
+    if (!sight) throw new Error(`no ${proxy}`)
+    const accepted = new Map([...sight.accepted].map(([url, versions]) => [url, new Map(versions)]))
+    for (const [url, versions] of accepted) if (url === type) change(versions)
+    return { ...sources, proxies: new Map(sources.proxies).set(proxy, { ...sight, accepted, connected }) }
+  }
+const gateway = 'east/Dataplane/default/gateway-1'
+const client = { zone: 'east', gateway: 'client-1' }
+
+export const faults: readonly Fault[] = [
+  {
+    name: 'a zone that nobody names',
+    from: { zone: 'north', gateway: 'gateway-1' },
+    step: 'gateway',
+    problem: /zone north could not be asked/,
+    remedy: /east, west/,
+  },
+  {
+    name: 'a gateway that does not exist',
+    from: { zone: 'east', gateway: 'gateway-9' },
+    step: 'gateway',
+    problem: /no gateway "gateway-9"/,
+    remedy: /gateway-1 \(edge-gateway\)/,
+  },
+  {
+    name: 'a MeshGateway that selects other tags',
+    plant: edit('MeshGateway', 'edge', (spec: { selectors: unknown }) => {
+      spec.selectors = [{ match: { 'kuma.io/service': 'edge-gatewy' } }]
+    }),
+    step: 'gateway',
+    problem: /no MeshGateway of mesh default selects Dataplane gateway-1.*edge-gateway/,
+    remedy: /edge-gatewy/,
+  },
+  {
+    name: 'a port without a listener',
+    url: 'http://shop.example.com:8081/',
+    step: 'listener',
+    problem: /no listener on port 8081/,
+    remedy: /HTTP 8080, HTTPS 8443, TCP 9000/,
+  },
+  {
+    name: 'plain HTTP to a listener of TLS',
+    url: 'http://shop.example.com:8443/',
+    step: 'listener',
+    problem: /speaks HTTPS, the URL says http/,
+    remedy: /ask https:/,
+  },
+  {
+    name: 'a host that no listener has',
+    url: 'http://cart.example.com:8080/',
+    step: 'listener',
+    problem: /answers for cart\.example\.com/,
+    remedy: /shop\.example\.com; the answer is 404/,
+  },
+  {
+    name: 'a secret that is not there',
+    plant: remove('GatewayCertificate', 'shop.east'),
+    url: 'https://shop.example.com:8443/',
+    step: 'listener',
+    problem: /leaves the listener on port 8443 out/,
+    remedy: /mend/,
+  },
+  {
+    name: 'a listener certificate that has ended',
+    plant: edit('GatewayCertificate', 'shop.east', (spec: { notAfterMs: number }) => {
+      spec.notAfterMs = nowMs - 1
+    }),
+    url: 'https://shop.example.com:8443/',
+    step: 'certificate',
+    problem: /certificate in Secret shop ended at 2026-11-20/,
+    remedy: /renewed/,
+  },
+  {
+    name: 'a listener certificate for another name',
+    plant: edit('GatewayCertificate', 'shop.east', (spec: { names: string[] }) => {
+      spec.names = ['www.example.org']
+    }),
+    url: 'https://shop.example.com:8443/',
+    step: 'certificate',
+    problem: /for www\.example\.org, not for shop\.example\.com/,
+    remedy: /put a certificate with that name/,
+  },
+  {
+    name: 'a route that is bound to another listener',
+    plant: edit('MeshGatewayRoute', 'shop', (spec: { selectors: unknown }) => {
+      spec.selectors = [{ match: { 'kuma.io/service': 'edge-gateway', port: 'wbe' } }]
+    }),
+    step: 'route',
+    problem: /shop would match, but it is not bound.*port=wbe/,
+    remedy: /port=web/,
+  },
+  {
+    name: 'a route for other hostnames',
+    plant: edit('MeshGatewayRoute', 'shop', (spec: { conf: { http: { hostnames: string[] } } }) => {
+      spec.conf.http.hostnames = ['www.example.com']
+    }),
+    step: 'route',
+    problem: /not for shop\.example\.com: its hostnames are www\.example\.com, of which the listener has none/,
+    remedy: /add shop\.example\.com to conf\.http\.hostnames/,
+  },
+  {
+    name: 'a path that no route has',
+    plant: edit('MeshGatewayRoute', 'shop', (spec: { conf: { http: { rules: { matches: unknown }[] } } }) => {
+      for (const rule of spec.conf.http.rules) rule.matches = [{ path: { match: 'PREFIX', value: '/other' } }]
+    }),
+    step: 'route',
+    problem: /has a rule for GET \/cart on shop\.example\.com: the answer is 404/,
+    remedy: /add a route/,
+  },
+  {
+    name: 'a header that the request lacks',
+    plant: edit('MeshGatewayRoute', 'shop', (spec: { conf: { http: { rules: unknown[] } } }) => {
+      spec.conf.http.rules.shift()
+    }),
+    url: 'http://shop.example.com:8080/beta',
+    step: 'route',
+    problem: /also asks for method POST and header x-beta exact yes/,
+    remedy: /send that/,
+  },
+  {
+    name: 'a route that Envoy refused',
+    plant: (rows) => {
+      const shop = rows[at(rows, 'MeshGatewayRoute', 'shop')]
+      const text = shop ? keyText(shop.key) : ''
+      add(
+        'Dataplane',
+        'gateway-1',
+        { kind: 'Quarantine', name: 'q1' },
+        { source: text, rowVersion: '1.5', reason: 'it made the compiler fail', atMs: 0, software: 'x' },
+      )(rows)
+    },
+    step: 'route',
+    problem: /shop would match, but zone east leaves it out: it made the compiler fail/,
+    remedy: /mend the route and apply it again/,
+  },
+  {
+    name: 'no TCP route on a TCP listener',
+    plant: remove('MeshGatewayRoute', 'raw'),
+    url: 'tcp://any:9000',
+    step: 'route',
+    problem: /no TCP route is bound to this listener.*there is no MeshGatewayRoute with conf\.tcp/,
+    remedy: /port=raw/,
+  },
+  {
+    name: 'a backend that is a dangling reference',
+    plant: edit('MeshGatewayRoute', 'shop', (spec: { conf: { http: { rules: { backends: unknown }[] } } }) => {
+      for (const rule of spec.conf.http.rules)
+        rule.backends = [{ destination: { 'kuma.io/service': 'kuma.io/unresolved-backend' } }]
+    }),
+    step: 'backend',
+    problem: /no backend: the answer is 500/,
+    remedy: /name a service/,
+  },
+  {
+    name: 'a service that does not exist',
+    plant: edit('MeshGatewayRoute', 'shop', (spec: { conf: { http: { rules: { backends: unknown }[] } } }) => {
+      for (const rule of spec.conf.http.rules)
+        rule.backends = [{ destination: { 'kuma.io/service': 'ecko_demo_svc_8080' } }]
+    }),
+    step: 'endpoints',
+    problem: /no zone has an instance of ecko_demo_svc_8080: the answer is 503/,
+    remedy: /correct the name/,
+  },
+  {
+    name: 'a version that nobody runs',
+    plant: edit('MeshGatewayRoute', 'shop', (spec: { conf: { http: { rules: { backends: unknown }[] } } }) => {
+      for (const rule of spec.conf.http.rules)
+        rule.backends = [{ destination: { 'kuma.io/service': 'echo_demo_svc_8080', version: 'v3' } }]
+    }),
+    step: 'endpoints',
+    problem: /no instance with .*version=v3: the answer is 503/,
+    remedy: /version=v1.*version=v2/,
+  },
+  {
+    name: 'an instance that is not ready',
+    plant: edit('Dataplane', 'echo-v1', (spec: { networking: { inbound: { state: string }[] } }) => {
+      for (const one of spec.networking.inbound) one.state = 'NotReady'
+    }),
+    step: 'endpoints',
+    problem: /Dataplane echo-v1 says that echo_demo_svc_8080 is not ready/,
+    remedy: /probe/,
+  },
+  {
+    name: 'another zone without an ingress',
+    plant: remove('ZoneIngress', 'ingress-west'),
+    step: 'ingress',
+    problem: /zone west, which has no ZoneIngress/,
+    remedy: /--proxy-type ingress/,
+  },
+  {
+    name: 'an ingress without advertisedAddress',
+    plant: edit('ZoneIngress', 'ingress-west', (spec: { networking: Record<string, unknown> }) => {
+      delete spec.networking['advertisedAddress']
+      delete spec.networking['advertisedPort']
+    }),
+    step: 'ingress',
+    problem: /no ZoneIngress there says where it is reached/,
+    remedy: /advertisedAddress and networking\.advertisedPort/,
+  },
+  {
+    name: 'a zone that is disabled',
+    plant: edit('Zone', 'west', (spec: { enabled: boolean }) => {
+      spec.enabled = false
+    }),
+    step: 'endpoints',
+    problem: /zone west, which is disabled/,
+    remedy: /enabled: true/,
+  },
+  {
+    name: 'a mesh without mutual TLS, and a service in another zone',
+    plant: edit('Mesh', 'default', (spec: Record<string, unknown>) => {
+      delete spec['mtls']
+    }),
+    step: 'endpoints',
+    problem: /has no mutual TLS/,
+    remedy: /mtls\.backends/,
+  },
+  {
+    name: 'a permission that is missing',
+    plant: remove('TrafficPermission', 'allow-all'),
+    step: 'permission',
+    problem: /nothing lets edge-gateway .* in to echo_demo_svc_8080: the answer is 403/,
+    remedy: /TrafficPermission with a source of kuma\.io\/service=edge-gateway/,
+  },
+  {
+    name: 'a permission for other clients',
+    plant: edit('TrafficPermission', 'allow-all', (spec: { sources: unknown }) => {
+      spec.sources = [{ match: { 'kuma.io/service': 'backend' } }]
+    }),
+    step: 'permission',
+    problem: /nothing lets edge-gateway/,
+    remedy: /apply a TrafficPermission/,
+  },
+  {
+    name: 'two proxies at one address: the wrong SAN',
+    plant: edit('Dataplane', 'echo-v1', (spec: { networking: { inbound: { tags: Record<string, string> }[] } }) => {
+      const [inbound] = spec.networking.inbound
+      if (inbound)
+        spec.networking.inbound.unshift({
+          ...inbound,
+          tags: { 'kuma.io/service': 'other', 'kuma.io/protocol': 'http' },
+        })
+    }),
+    step: 'service',
+    problem: /is other, not echo_demo_svc_8080: its certificate says so/,
+    remedy: /give each its own/,
+  },
+  {
+    name: 'a zone without an authority',
+    plant: remove('AuthorityCertificate', 'west'),
+    step: 'certificate',
+    problem: /zone west has no authority for mesh default/,
+    remedy: /zonemesh status/,
+  },
+  {
+    name: 'an authority that has ended',
+    plant: edit('AuthorityCertificate', 'east', (spec: { notAfterMs: number }) => {
+      spec.notAfterMs = nowMs - 1
+    }),
+    step: 'certificate',
+    problem: /authority of zone east for mesh default ended/,
+    remedy: /renews/,
+  },
+  {
+    name: 'zones with authorities of different roots',
+    plant: async (rows) => {
+      const other = await createRoot('another mesh', lifetime(nowMs, 365))
+      const index = at(rows, 'AuthorityCertificate', 'west')
+      const one = rows[index]
+      if (!one) return
+      const certificate = await signIntermediate(
+        other,
+        String(one.spec['publicKey']),
+        'west',
+        lifetime(nowMs, 30),
+        'spiffe://default',
+      )
+      rows[index] = { ...one, spec: { ...one.spec, certificate, roots: other.certificate } }
+    },
+    step: 'certificate',
+    problem: /zone east does not trust the authority of zone west/,
+    remedy: /same roots/,
+  },
+  {
+    name: 'a certificate of a proxy that has ended',
+    spoil: (sources) => {
+      const sight = sources.proxies.get(gateway)
+      return sight
+        ? { ...sources, proxies: new Map(sources.proxies).set(gateway, { ...sight, certificateEndsAtMs: nowMs - 1 }) }
+        : sources
+    },
+    step: 'certificate',
+    problem: /certificate of Dataplane gateway-1 in zone east ended/,
+    remedy: /clocks/,
+  },
+  {
+    name: 'a zone that has an older route than the global',
+    spoil: onPlane('global', 'MeshGatewayRoute', 'shop', newer),
+    step: 'route',
+    problem: /zone east has MeshGatewayRoute shop of revision 5, global has revision 7/,
+    remedy: /zonemesh status/,
+  },
+  {
+    name: 'a route that the global has deleted, and the zone has not',
+    spoil: onPlane('global', 'MeshGatewayRoute', 'shop', () => undefined),
+    step: 'route',
+    problem: /zone east has MeshGatewayRoute shop .*, global has none/,
+    remedy: /holds a commit/,
+  },
+  {
+    name: 'an ingress that its zone has moved',
+    spoil: onPlane('west', 'ZoneIngress', 'ingress-west', (row) =>
+      newer({
+        ...row,
+        spec: {
+          networking: { address: '127.0.0.99', port: 10_001, advertisedAddress: '127.0.0.99', advertisedPort: 10_001 },
+        },
+      }),
+    ),
+    step: 'ingress',
+    problem: /goes to 127\.0\.0\.20:10001, where zone west has no ingress/,
+    remedy: /behind/,
+  },
+  {
+    name: 'an instance that is gone in its zone',
+    spoil: onPlane('west', 'Dataplane', 'echo-v2', () => undefined),
+    step: 'ingress',
+    problem: /leads nobody who asks for echo_demo_svc_8080\{mesh=default,version=v2\}/,
+    remedy: /no ready instance/,
+  },
+  {
+    name: 'a name that nobody has',
+    url: 'http://ecko.demo.svc.8080.mesh/',
+    from: client,
+    step: 'name',
+    problem: /no name in mesh default of zone east: the answer is NXDOMAIN/,
+    remedy: /echo\.demo\.svc\.8080\.mesh/,
+  },
+  {
+    name: 'a port that a name does not have',
+    url: 'http://echo.demo.svc.8080.mesh:81/',
+    from: client,
+    step: 'name',
+    problem: /on port 80 and 8080, not on 81/,
+    remedy: /80 always/,
+  },
+  {
+    name: 'a service that a proxy may not reach',
+    plant: edit('Dataplane', 'client-1', (spec: { networking: { transparentProxying: unknown } }) => {
+      spec.networking.transparentProxying = { reachableServices: ['other'] }
+    }),
+    url: 'http://echo.demo.svc.8080.mesh:8080/',
+    from: client,
+    step: 'listener',
+    problem: /may reach other only, not echo_demo_svc_8080/,
+    remedy: /reachableServices/,
+  },
+  {
+    name: 'an outbound that is not there',
+    url: 'http://localhost:33034/',
+    from: client,
+    step: 'listener',
+    problem: /no outbound on localhost:33034/,
+    remedy: /33033/,
+  },
+  {
+    name: 'an Envoy that refused its listener',
+    spoil: running(gateway, typeUrls.listener, (versions) => versions.delete('edge:HTTP:8080')),
+    step: 'listener',
+    problem: /compiled edge:HTTP:8080 and the Envoy of east\/Dataplane\/default\/gateway-1 does not have it/,
+    remedy: /refused/,
+  },
+  {
+    name: 'an Envoy that runs an older route table',
+    spoil: running(gateway, typeUrls.route, (versions) => versions.set('edge:HTTP:8080:*', 'older')),
+    step: 'route',
+    problem: /runs another version of it/,
+    remedy: /zonemesh status/,
+  },
+  {
+    name: 'a gateway without a stream',
+    spoil: running(gateway, typeUrls.listener, (versions) => versions.clear(), false),
+    step: 'listener',
+    problem: /does not have it/,
+    remedy: /no stream to its zone/,
+  },
+  {
+    name: 'an ingress whose Envoy is behind',
+    spoil: running('west/ZoneIngress//ingress-west', typeUrls.listener, (versions) =>
+      versions.set('inbound:127.0.0.20:10001', 'older'),
+    ),
+    step: 'ingress',
+    problem: /ingress-west runs another version/,
+    remedy: /refused it or not answered/,
+  },
+]
