@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
+import { meshName } from '@zonemesh/cli/demo/scene.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { root, type Scene, startScene, until, zonemesh, zonemeshWithInput } from './rig.ts'
 
@@ -36,6 +37,16 @@ test('Q4 on running planes: the way is open, and nothing is left uncompared', as
   const json = JSON.parse((await explain('/', '-o', 'json')).stdout)
   expect(json).toMatchObject({ steps: expect.any(Array) })
   expect(json.mismatch).toBeUndefined()
+})
+
+test('Q4 from the sidecar of a gateway of somebody else, by a name of the mesh', async () => {
+  const { service, servicePort } = demo.scene
+  const name = `http://${meshName(service)}:${servicePort}/`
+  const { code, stdout } = await zonemesh('explain', name, '--from', 'east/shop-1', ...planes())
+  expect(stdout).toMatch(/✔ name +.* is .*, at 240\.0\.0\.\d+/)
+  expect(stdout).toContain('the way is open')
+  expect(stdout).not.toContain('not compared')
+  expect(code).toBe(0)
 })
 
 test('Q5 doctor tries the way as well', async () => {
