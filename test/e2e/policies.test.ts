@@ -56,7 +56,10 @@ test('E8 a route that Envoy refuses leaves what was there and what comes after i
   expect(refused).toMatchObject({ code: 1, stderr: '' })
   expect(refused.stdout).toContain(`MeshGatewayRoute ${mesh}/refused: created`)
   expect(refused.stdout).toMatch(
-    new RegExp(`^east: refused after [\\d.]+ ms — MeshGatewayRoute/${mesh}/refused: invalid character class range`, 'm'),
+    new RegExp(
+      `^east: refused after [\\d.]+ ms — MeshGatewayRoute/${mesh}/refused: invalid character class range`,
+      'm',
+    ),
   )
   expect(refused.stdout).toMatch(/^west: served after /m)
   // What was there stays, what comes is served.

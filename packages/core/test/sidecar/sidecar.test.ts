@@ -118,11 +118,7 @@ const any = { 'kuma.io/service': '*' }
 test.each<[string, (scene: Scene) => readonly Version[], Record<string, readonly object[]>]>([
   ['nothing: nobody', () => [], {}],
   ['a service', (s) => [allow(s, 'tp', { 'kuma.io/service': 'a' }, any)], { 'TrafficPermission:tp': [spiffe('a')] }],
-  [
-    'any service',
-    (s) => [allow(s, 'tp', any, any)],
-    { 'TrafficPermission:tp': [{ any: true }] },
-  ],
+  ['any service', (s) => [allow(s, 'tp', any, any)], { 'TrafficPermission:tp': [{ any: true }] }],
   [
     'a service and a tag',
     (s) => [allow(s, 'tp', { 'kuma.io/service': 'a', version: 'v1' }, any)],
