@@ -56,8 +56,9 @@ export function createCommitGroup(
     for (const listener of [...listeners]) listener()
   }
 
+  /** What waited may have gone along with a task of `alone`: a drain of nothing would be over before it counts as running. */
   function start(): void {
-    running ??= drain()
+    if (waiting.length > 0) running ??= drain()
   }
 
   return {

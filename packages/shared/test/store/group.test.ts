@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest'
+import { createCommitGroup } from '../../src/store/group.ts'
+import type { Commit, CommitOutcome } from '../../src/store/store.ts'
+
+const commit: Commit = { changes: [], subject: 'test', intent: 'test' }
+
+/** A group whose turns come when the test says so. */
+function createScene() {
+  const turns: (() => void)[] = []
+  let done = 0
+  const group = createCommitGroup(
+    (run) => void turns.push(run),
+    async (commits) => {
+      done += commits.length
+      const position = { store: 's', revision: done, commitId: '' }
+      return { outcomes: commits.map((): CommitOutcome => ({ ok: true, position, written: [] })), newMark: true }
+    },
+  )
+  const turn = () => turns.splice(0).forEach((run) => run())
+  return { group, turn }
+}
+
+/** All that goes on without a turn. */
+const settled = async () => {
+  for (let step = 0; step < 50; step += 1) await Promise.resolve()
+}
+
+it('lets the next commit through when a task of its own has taken along one whose turn is still to come', async () => {
+  const { group, turn } = createScene()
+  const first = group.add(commit)
+  await group.alone(async () => {})
+  await first
+  await settled()
+  turn()
+  let isDone = false
+  void group.add(commit).then(() => {
+    isDone = true
+  })
+  await settled()
+  turn()
+  await settled()
+  expect(isDone).toBe(true)
+})
