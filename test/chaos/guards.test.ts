@@ -10,14 +10,10 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, type Folder, local, type Outcome, root, run, statusOf, temporaryFolder, until } from '../e2e/rig.ts'
+import { commandsOf } from './rig.ts'
 
 /** The page that people read when it has happened: what it tells them to type is what is typed here. */
-const page = readFileSync(join(root, 'docs/when-a-store-is-lost.md'), 'utf8')
-const documented = new Set(
-  [...page.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block = '']) =>
-    block.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
-  ),
-)
+const documented = commandsOf('docs/when-a-store-is-lost.md')
 const typed = new Set<string>()
 
 let folder: Folder

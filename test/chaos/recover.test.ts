@@ -8,7 +8,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   api,
   local,
-  root,
   type Scene,
   startScene,
   startTraffic,
@@ -18,14 +17,10 @@ import {
   untilLogged,
   zonemesh,
 } from '../e2e/rig.ts'
+import { commandsOf } from './rig.ts'
 
 /** The page that people read when it has happened: its commands are typed here, with the addresses of this scene. */
-const page = readFileSync(join(root, 'docs/when-the-global-is-lost.md'), 'utf8')
-const documented = new Set(
-  [...page.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block = '']) =>
-    block.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
-  ),
-)
+const documented = commandsOf('docs/when-the-global-is-lost.md')
 const typed = new Set<string>()
 
 let scene: Scene

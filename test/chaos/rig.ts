@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Fault } from '@zonemesh/cli/chaos/faults.ts'
 import { runChaos } from '@zonemesh/cli/chaos/run.ts'
 import { findStack, type Stack } from '@zonemesh/cli/chaos/stack.ts'
@@ -8,7 +10,15 @@ import { drawScene } from '@zonemesh/cli/demo/scene.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { expect } from 'vitest'
-import { temporaryFolder } from '../e2e/rig.ts'
+import { root, temporaryFolder } from '../e2e/rig.ts'
+
+/** The command lines that a page of the docs tells people to type. */
+export function commandsOf(page: string): ReadonlySet<string> {
+  const blocks = readFileSync(join(root, page), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)
+  return new Set(
+    [...blocks].flatMap(([, block = '']) => block.split('\n').filter((line) => line !== '' && !line.startsWith('#'))),
+  )
+}
 
 export interface Victim extends AsyncDisposable {
   readonly demo: Demo

@@ -126,12 +126,13 @@ end
 `,
   )
   const changes = short ? 50 : 1_000
-  let running = true
+  const goal = short ? 0 : 1_000_000
+  let changing = true
   let requests = 0
   let failed = 0
   let disagreeing = 0
   const load = (async () => {
-    while (running) {
+    while (changing || requests < goal) {
       const one = await wrk(ours, host, { seconds: 5, connections, script })
       requests += one.requests
       failed += one.failed
@@ -164,9 +165,7 @@ end
     })
     samples.push(performance.now() - startMs)
   }
-  const goal = short ? 0 : 1_000_000
-  while (requests < goal) await new Promise((resolve) => setTimeout(resolve, 500))
-  running = false
+  changing = false
   await load
   if (failed + disagreeing > 0)
     failures.push(`${failed} of ${requests} requests failed, ${disagreeing} answers were of two revisions`)

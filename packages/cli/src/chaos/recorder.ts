@@ -6,6 +6,7 @@ import { pairNames } from './changes.ts'
 import type { Sight } from './control.ts'
 import type { Hand } from './hand.ts'
 import type { Plane } from './plane.ts'
+import { createPositions } from './positions.ts'
 import { readRows } from './rows.ts'
 import { type GlobalSample, readGlobal, readZone, type ZoneSample } from './samples.ts'
 import type { Stack } from './stack.ts'
@@ -33,11 +34,11 @@ export function startRecorder(deps: Deps, stack: Stack) {
   const zoneSamples: ZoneSample[] = []
   const globalSamples: GlobalSample[] = []
   const sights: (Sight & { readonly atMs: number })[] = []
-  const newest = new Map<string, ZoneSample>()
   let claims: Claim[] = []
   const rowsByPlane = new Map<string, Map<string, SeenVersion>>()
   const now = () => clock.monotonicMs()
   const record = (event: HistoryEvent): void => void history.push(event)
+  const positions = createPositions(record)
 
   async function every(ms: number, task: () => Promise<void>): Promise<void> {
     while (!end.signal.aborted) {
@@ -50,10 +51,9 @@ export function startRecorder(deps: Deps, stack: Stack) {
     const sample = await readZone(clock, zone, plane)
     zoneSamples.push(sample)
     if (!sample.answered) return recordClaims(sample)
-    newest.set(zone, sample)
-    const { atMs, store, revision, epoch } = sample
-    if (store !== '') record({ type: 'applied', atMs, zone, session: String(epoch), store, revision })
+    positions.see(sample)
     recordClaims(sample)
+    const { atMs, store } = sample
     if (sample.current) record({ type: 'claimed', atMs, by: `zone ${zone}`, zone, store })
   }
 
@@ -72,7 +72,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
    * just have caught up. A zone that does not answer has what it had, unless it is in a session that nobody has seen it in.
    */
   function recordClaims({ zone, askedAtMs, answered }: ZoneSample): void {
-    const epoch = newest.get(zone)?.epoch
+    const epoch = positions.newest(zone)?.epoch
     const isDue = (one: Claim) =>
       one.event.zone === zone && one.event.atMs < askedAtMs && (answered || one.epoch === epoch)
     for (const { event } of claims.filter(isDue)) record(event)
@@ -131,9 +131,11 @@ export function startRecorder(deps: Deps, stack: Stack) {
     history: (): readonly HistoryEvent[] => history,
     zone: (zone: string, fromMs: number, toMs?: number) =>
       within(zoneSamples, fromMs, toMs).filter((one) => one.zone === zone),
-    newest: (zone: string) => newest.get(zone),
+    newest: positions.newest,
     global: (fromMs: number, toMs?: number) => within(globalSamples, fromMs, toMs),
     sights: (fromMs: number, toMs?: number) => within(sights, fromMs, toMs),
+    /** Told before an operator lets a zone go on. */
+    releasing: (zone: string): void => positions.releasing(zone, now()),
     rowCount: (plane: string) => rowsByPlane.get(plane)?.size ?? 0,
     async stop(): Promise<void> {
       end.abort()

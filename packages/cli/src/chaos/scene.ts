@@ -77,8 +77,7 @@ export function createScene(deps: Deps, signal: AbortSignal) {
     },
     /** An operator lets a zone go on, at the zone itself. */
     async release(zone: string): Promise<void> {
-      // Before it is asked: the zone may go on before its answer is here.
-      recorder.record({ type: 'released', atMs: clock.monotonicMs(), zone })
+      recorder.releasing(zone)
       const { status, body } = (await planes.zones.get(zone)?.ask('POST', `/zones/${zone}/_release`, {})) ?? {}
       if (status === undefined || status >= 300)
         throw new Error(`zone ${zone} could not be released: ${status} ${JSON.stringify(body)}`)

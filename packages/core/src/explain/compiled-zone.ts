@@ -14,11 +14,16 @@ export interface CompiledZone {
   rows(kind: string): readonly Row[]
   /** The rule of a MeshGatewayRoute that a route comes from. */
   sourceOf(route: RouteModel): RouteSource | undefined
-  look(proxy: Row): {
-    readonly model: ProxyModel | undefined
-    readonly problems: readonly Problem[]
-    readonly table: ProxyTable | undefined
-  }
+  look(proxy: Row): CompiledProxy
+}
+
+/** What a zone makes for one proxy. */
+export interface CompiledProxy {
+  /** The key text of its row. */
+  readonly proxy: string
+  readonly model: ProxyModel | undefined
+  readonly problems: readonly Problem[]
+  readonly table: ProxyTable | undefined
 }
 
 export function compileZone(sight: PlaneSight, sources: Sources): CompiledZone {
@@ -41,7 +46,7 @@ export function compileZone(sight: PlaneSight, sources: Sources): CompiledZone {
       const text = keyText(proxy.key)
       const facts = sources.proxies.get(text)?.facts ?? { part: 0, canBindPort80: true }
       const table = compiler.table(text, facts)
-      return { ...compiler.look(text, facts), table }
+      return { ...compiler.look(text, facts), proxy: text, table }
     },
   }
 }

@@ -118,7 +118,8 @@ function findListener(walk: Walk, zone: CompiledZone, proxy: Row, gateway: Row, 
       `its hostnames there are: ${list(onPort.map(listenerHostname))}; ${isTls ? 'the connection is closed' : 'the answer is 404'}`,
       [gateway],
     )
-  const { model, problems, table } = zone.look(proxy)
+  const compiled = zone.look(proxy)
+  const { model, problems } = compiled
   const listener = model?.listeners.find((one) => one.port === request.port)
   const mine = problems.filter(
     ({ source, reason }) => source === keyText(gateway.key) && reason.includes(String(request.port)),
@@ -130,13 +131,7 @@ function findListener(walk: Walk, zone: CompiledZone, proxy: Row, gateway: Row, 
       'mend what is named there',
       [gateway],
     )
-  const running = walk.compareRunning(
-    'listener',
-    keyText(proxy.key),
-    typeUrls.listener,
-    table?.resources.get(typeUrls.listener)?.get(listener.name),
-    [gateway],
-  )
+  const running = walk.compareRunning('listener', compiled, typeUrls.listener, listener.name, [gateway])
   walk.pass(
     'listener',
     `${listener.name} on ${listener.address} answers for "${listenerHostname(said)}"`,

@@ -1,4 +1,4 @@
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ListenerModel } from '../compile/model.ts'
 import { inZone } from '../edge/meshes.ts'
 import { typeUrls } from '../emit/table.ts'
@@ -21,13 +21,7 @@ export function call(walk: Walk, zone: CompiledZone, proxy: Row, request: Reques
     isIp(request.host) || request.host === 'localhost'
       ? explicit(zone, proxy, request)
       : named(walk, zone, proxy, request)
-  const running = walk.compareRunning(
-    'listener',
-    keyText(proxy.key),
-    typeUrls.listener,
-    zone.look(proxy).table?.resources.get(typeUrls.listener)?.get(listener.name),
-    [proxy],
-  )
+  const running = walk.compareRunning('listener', zone.look(proxy), typeUrls.listener, listener.name, [proxy])
   const destination = listener.tags ?? {}
   walk.pass(
     'listener',

@@ -58,7 +58,8 @@ function findTcp(walk: Walk, zone: CompiledZone, { proxy, gateway, listenerTags 
 
 function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: Request): Found {
   const { proxy, gateway, listener } = entrance
-  const { model, table } = zone.look(proxy)
+  const compiled = zone.look(proxy)
+  const { model } = compiled
   const found = listener.chains
     .map(({ content }) => (content.type === 'http' && 'rds' in content.routes ? content.routes.rds : ''))
     .flatMap((name) => model?.routeTables.find((one) => one.name === name) ?? [])
@@ -68,13 +69,7 @@ function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: R
   const source = route && zone.sourceOf(route)
   const row = source && zone.rows('MeshGatewayRoute').find(({ key }) => keyText(key) === source.key)
   if (!host || !route || !row) return noRoute(zone, entrance, request)
-  const running = walk.compareRunning(
-    'route',
-    keyText(proxy.key),
-    typeUrls.route,
-    table?.resources.get(typeUrls.route)?.get(host.table.name),
-    [gateway, row],
-  )
+  const running = walk.compareRunning('route', compiled, typeUrls.route, host.table.name, [gateway, row])
   walk.pass(
     'route',
     `rule ${source.rule} of ${called(row)} matches on host "${host.host.name}": path ${route.path.type} ${route.path.path}`,

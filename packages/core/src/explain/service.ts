@@ -1,4 +1,4 @@
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ChainModel, EndpointModel, ListenerModel } from '../compile/model.ts'
 import { typeUrls } from '../emit/table.ts'
 import { serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
@@ -50,7 +50,8 @@ export function arrive(
     )
   if (!dataplaneServices(hit.row.spec as DataplaneSpec).includes(service) || !isReady(hit.inbound))
     stop('service', `${called(hit.row)} is not ready`, 'look at the service behind it', [hit.row])
-  const { model, problems, table } = zone.look(hit.row)
+  const compiled = zone.look(hit.row)
+  const { model, problems } = compiled
   const address = hit.inbound.address ?? (hit.row.spec as DataplaneSpec).networking?.address ?? ''
   const listener = model?.listeners.find((one) => one.name === `inbound:${address}:${at.port}`)
   if (!listener)
@@ -60,13 +61,7 @@ export function arrive(
       'mend what is named there',
       [hit.row],
     )
-  const running = walk.compareRunning(
-    'service',
-    keyText(hit.row.key),
-    typeUrls.listener,
-    table?.resources.get(typeUrls.listener)?.get(listener.name),
-    [hit.row],
-  )
+  const running = walk.compareRunning('service', compiled, typeUrls.listener, listener.name, [hit.row])
   walk.pass(
     'service',
     `${called(hit.row)} of zone ${zone.name} takes it at ${at.address}:${at.port} (${tagsOf(tags)})`,

@@ -1,6 +1,7 @@
 import { isNewer, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { TypeUrl } from '../emit/table.ts'
 import { displayNameLabel } from '../kinds/common.ts'
+import type { CompiledProxy } from './compiled-zone.ts'
 import type { Decision, Mismatch, PlaneSight, Sources, Step, StepName } from './sources.ts'
 
 /** Ends a walk at the first mismatch. */
@@ -48,21 +49,22 @@ export function createWalk(sources: Sources) {
   /** What the proxy runs under a name is what the zone compiled. */
   function compareRunning(
     step: StepName,
-    proxy: string,
+    { proxy, table }: Pick<CompiledProxy, 'proxy' | 'table'>,
     typeUrl: TypeUrl,
-    resource: { readonly name: string; readonly version: string } | undefined,
+    name: string,
     rows: readonly Row[],
   ): string {
     const sight = sources.proxies.get(proxy)
     if (sources.offline) return ''
     if (!sight) return `${proxy}: its Envoy was not asked`
+    const resource = table?.resources.get(typeUrl)?.get(name)
     if (!resource) return ''
-    const runs = sight.accepted.get(typeUrl)?.get(resource.name)
+    const runs = sight.accepted.get(typeUrl)?.get(name)
     if (runs === resource.version) return ''
     const what = runs === undefined ? 'does not have it' : 'runs another version of it'
     return stop(
       step,
-      `the zone compiled ${resource.name} and the Envoy of ${proxy} ${what}`,
+      `the zone compiled ${name} and the Envoy of ${proxy} ${what}`,
       sight.connected
         ? 'its Envoy has refused it or not answered yet: `zonemesh status` names what was refused, the log of the proxy says why'
         : 'the proxy has no stream to its zone: look at its log, its token and the way to the zone',

@@ -1,4 +1,4 @@
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ClusterModel, EndpointModel } from '../compile/model.ts'
 import { sniOf } from '../edge/sni.ts'
 import { typeUrls } from '../emit/table.ts'
@@ -30,12 +30,12 @@ export function findEndpoints(
   routes: readonly Row[],
 ): Way {
   const { mesh } = proxy.key
-  const { model, table } = zone.look(proxy)
+  const compiled = zone.look(proxy)
+  const { model } = compiled
   const endpoints = model?.assignments.find((one) => one.cluster === cluster.name)?.endpoints ?? []
   if (endpoints.length === 0) nobody(zone, mesh, tags, routes)
-  const text = keyText(proxy.key)
   const running = [typeUrls.cluster, typeUrls.assignment].map((type) =>
-    walk.compareRunning('endpoints', text, type, table?.resources.get(type)?.get(cluster.name), routes),
+    walk.compareRunning('endpoints', compiled, type, cluster.name, routes),
   )
   const where = endpoints.map((one) => `${one.address}:${one.port} in ${one.zone} (weight ${one.weight})`)
   walk.pass(
@@ -155,7 +155,8 @@ export function crossOver(
       `zone ${here.name} goes to ${endpoint.address}:${endpoint.port}, where zone ${there.name} has no ingress`,
       'the zone that asks is behind: look at `zonemesh status`',
     )
-  const { model, table } = there.look(ingress)
+  const compiled = there.look(ingress)
+  const { model } = compiled
   const listener = model?.listeners[0]
   const chain = listener?.chains.find((one) =>
     one.match?.serverNames?.some((name) => name.toLowerCase() === sni.toLowerCase()),
@@ -178,13 +179,7 @@ export function crossOver(
       'look at the instances there: they are gone or not ready',
       [ingress],
     )
-  const running = walk.compareRunning(
-    'ingress',
-    keyText(ingress.key),
-    typeUrls.listener,
-    table?.resources.get(typeUrls.listener)?.get(listener.name),
-    [ingress],
-  )
+  const running = walk.compareRunning('ingress', compiled, typeUrls.listener, listener.name, [ingress])
   walk.pass(
     'ingress',
     `${called(ingress)} of zone ${there.name} at ${endpoint.address}:${endpoint.port} leads ${sni} to ${instances.map((one) => `${one.address}:${one.port}`).join(', ')}`,

@@ -17,6 +17,7 @@ import {
   zoned,
 } from '../compile/scene.ts'
 import { decoded } from './decode.ts'
+import { withTable } from './with-table.ts'
 
 const binary = await findEnvoy({ env: process.env, progress: () => undefined }, AbortSignal.timeout(60_000)).catch(
   () => undefined,
@@ -195,33 +196,6 @@ const adsCluster = {
     },
   },
 }
-
-/** A listener that has a route table inside, since validation fetches none. */
-const withTable = (table: unknown, port: number) => ({
-  name: `table-${port}`,
-  address: { socket_address: { address: '127.0.0.1', port_value: port } },
-  filter_chains: [
-    {
-      filters: [
-        {
-          name: 'envoy.filters.network.http_connection_manager',
-          typed_config: {
-            '@type':
-              'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-            stat_prefix: 'table',
-            route_config: table,
-            http_filters: [
-              {
-                name: 'envoy.filters.http.router',
-                typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
-              },
-            ],
-          },
-        },
-      ],
-    },
-  ],
-})
 
 test('Envoy accepts what a full scene is compiled to', () => {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-validate-'))

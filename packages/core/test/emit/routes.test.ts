@@ -9,6 +9,7 @@ import { createCompiler } from '../../src/compile/compiler.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { builtinGateway, createScene, global, httpRoute, meshGateway, zoned } from '../compile/scene.ts'
 import { decoded } from './decode.ts'
+import { withTable } from './with-table.ts'
 
 const binary = await findEnvoy({ env: process.env, progress: () => undefined }, AbortSignal.timeout(60_000)).catch(
   () => undefined,
@@ -275,31 +276,7 @@ const accepted = strange.filter(
 /** A sentence for each route table that a real Envoy refuses. */
 function refusals(tables: readonly unknown[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-routes-'))
-  const listeners = tables.map((table, index) => ({
-    name: `table-${index}`,
-    address: { socket_address: { address: '127.0.0.1', port_value: 21_000 + index } },
-    filter_chains: [
-      {
-        filters: [
-          {
-            name: 'envoy.filters.network.http_connection_manager',
-            typed_config: {
-              '@type':
-                'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-              stat_prefix: 'table',
-              route_config: table,
-              http_filters: [
-                {
-                  name: 'envoy.filters.http.router',
-                  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
-                },
-              ],
-            },
-          },
-        ],
-      },
-    ],
-  }))
+  const listeners = tables.map((table, index) => withTable(table, 21_000 + index))
   // As the zone's bootstrap says it.
   const limits = { 're2.max_program_size.error_level': 4294967295, 're2.max_program_size.warn_level': 4294967295 }
   const bootstrap = {

@@ -2,21 +2,8 @@ import type { AuthorityCertificateSpec, AuthorityRequestSpec, AuthorityUseSpec }
 import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import type { Clock } from '@zonemesh/shared/env/clock.ts'
-import type { Log } from '@zonemesh/shared/env/log.ts'
-import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
-import { createRoots, type Root } from './roots.ts'
-import type { Sealer } from './seal.ts'
+import { createRoots, type OwnerDeps, type Root } from './roots.ts'
 import { isSignedBy, lifetime, signIntermediate } from './x509.ts'
-
-interface Deps {
-  readonly store: Store
-  readonly sealer: Sealer
-  readonly origin: string
-  readonly clock: Clock
-  readonly log: Log
-  readonly commit: (commit: Commit) => Promise<CommitOutcome>
-}
 
 export const intermediateDays = 30
 const halfLifeMs = (intermediateDays / 2) * 86_400_000
@@ -47,7 +34,7 @@ interface Choice {
  * then all sign with it, and the old one leaves the bundle when no proxy shows it any more. So no request meets an end that
  * does not know its root, whatever the order in which zones hear of it.
  */
-export function createAuthorityOwner(deps: Deps) {
+export function createAuthorityOwner(deps: OwnerDeps) {
   const { store, log } = deps
   const roots = createRoots(deps)
   /** What each rotation waits for, as it was told last. Limit: one text for each mesh. */

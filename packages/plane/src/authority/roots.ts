@@ -11,7 +11,8 @@ import { readProvided } from './provided.ts'
 import type { Sealer } from './seal.ts'
 import { createRoot, fingerprintOf, lifetime } from './x509.ts'
 
-interface Deps {
+/** What the owner of authorities works with. */
+export interface OwnerDeps {
   readonly store: Store
   readonly sealer: Sealer
   readonly origin: string
@@ -55,7 +56,7 @@ function rootDays({ conf }: MeshBackend): number {
 }
 
 /** Keeps a root for each backend of each mesh: makes those of builtin ones, and reads those that are provided. */
-export function createRoots(deps: Deps) {
+export function createRoots(deps: OwnerDeps) {
   const { store, sealer, origin, log } = deps
 
   const keyOf = (mesh: string, name: string): ResourceKey => ({ origin, kind: 'MeshRoot', mesh, name })

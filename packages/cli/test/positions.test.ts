@@ -1,0 +1,50 @@
+import { judgeOrdered } from '@zonemesh/shared/guarantees/g1-ordered.ts'
+import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
+import { expect, test } from 'vitest'
+import { createPositions } from '../src/chaos/positions.ts'
+import type { ZoneSample } from '../src/chaos/samples.ts'
+
+/** What a zone says of itself, one look each 10 ms. */
+const look = (at: number, revision: number, current = false): ZoneSample => ({
+  askedAtMs: at * 10,
+  atMs: at * 10 + 9,
+  zone: 'east',
+  answered: true,
+  phase: 'connected',
+  reason: '',
+  epoch: 4,
+  store: 'a',
+  revision,
+  current,
+  lag: 0,
+  heardMsAgo: 0,
+  hold: '',
+})
+
+function scene() {
+  const history: HistoryEvent[] = []
+  const positions = createPositions((event) => void history.push(event))
+  const reasons = () => judgeOrdered(history).map(({ reason }) => reason)
+  return { positions, reasons }
+}
+
+test('G1 a zone that shows its former position after it was let go, and then the older history, is in order', () => {
+  const { positions, reasons } = scene()
+  positions.see(look(1, 160))
+  positions.releasing('east', 25)
+  for (const one of [look(2, 160), look(3, 160), look(4, 157), look(5, 158, true)]) positions.see(one)
+  expect(reasons()).toEqual([])
+})
+
+test('G1 a release allows one step back, and none once the zone is current', () => {
+  const twice = scene()
+  twice.positions.see(look(1, 160))
+  twice.positions.releasing('east', 25)
+  for (const one of [look(3, 157), look(4, 158), look(5, 156)]) twice.positions.see(one)
+  expect(twice.reasons()).toEqual(['zone east took revision 156 after 158 of store a'])
+  const late = scene()
+  late.positions.see(look(1, 160))
+  late.positions.releasing('east', 25)
+  for (const one of [look(2, 160, true), look(3, 161, true), look(4, 157)]) late.positions.see(one)
+  expect(late.reasons()).toEqual(['zone east took revision 157 after 161 of store a'])
+})

@@ -1,0 +1,26 @@
+/** A listener that has a route table inside, since validation of a bootstrap fetches none. */
+export const withTable = (table: unknown, port: number) => ({
+  name: `table-${port}`,
+  address: { socket_address: { address: '127.0.0.1', port_value: port } },
+  filter_chains: [
+    {
+      filters: [
+        {
+          name: 'envoy.filters.network.http_connection_manager',
+          typed_config: {
+            '@type':
+              'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+            stat_prefix: 'table',
+            route_config: table,
+            http_filters: [
+              {
+                name: 'envoy.filters.http.router',
+                typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
+              },
+            ],
+          },
+        },
+      ],
+    },
+  ],
+})
