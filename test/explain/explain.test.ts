@@ -3,7 +3,8 @@ import { readRequest } from '@zonemesh/core/explain/request.ts'
 import { type Sources, stepNames } from '@zonemesh/core/explain/sources.ts'
 import { expect, test } from 'vitest'
 import { faults } from './faults.ts'
-import { healthyMesh, sourcesOf } from './scene.ts'
+import { faultsBetweenMeshes } from './faults-between-meshes.ts'
+import { healthyMesh, sourcesOf, twoMeshes } from './scene.ts'
 
 const shop = 'http://shop.example.com:8080/cart'
 
@@ -45,6 +46,46 @@ test('Q1 from a sidecar: by the name of a service, and by an explicit outbound',
   expect(ask(sources, 'http://localhost:33033/', from).mismatch).toBeUndefined()
 })
 
+test('Q1 into another mesh: by an outbound to its gateway, and on over the listener and the route there', async () => {
+  const sources = sourcesOf(await twoMeshes())
+  const buyer = { zone: 'east', gateway: 'buyer-1' }
+  const found = ask(sources, 'http://localhost:33090/v2/pay', buyer, { host: 'pay.billing.mesh' })
+  expect(found.mismatch).toBeUndefined()
+  expect(found.steps.map(({ step }) => step)).toEqual([
+    'listener',
+    'backend',
+    'endpoints',
+    'ingress',
+    'certificate',
+    'gateway',
+    'listener',
+    'route',
+    'backend',
+    'endpoints',
+    'service',
+    'permission',
+    'certificate',
+  ])
+  const named = ask(sources, 'http://pay.billing.mesh:8090/v2/pay', buyer)
+  expect(named.steps.slice(0, 2)).toMatchObject([
+    { step: 'name', text: 'pay.billing.mesh is gateway door of mesh billing, at 240.0.0.9' },
+    { step: 'listener' },
+  ])
+  expect(named).toMatchObject({ mismatch: undefined, steps: { length: found.steps.length + 1 } })
+})
+
+test('Q1 from a gateway through the gateway of another mesh, with what its route makes of the request', async () => {
+  const sources = sourcesOf(await twoMeshes())
+  const found = ask(sources, 'http://shop.example.com:8080/pay/x')
+  expect(found.mismatch).toBeUndefined()
+  expect(found.steps.map(({ step }) => step).filter((step) => step === 'route' || step === 'gateway')).toEqual([
+    'gateway',
+    'route',
+    'gateway',
+    'route',
+  ])
+})
+
 test('Q2 what could not be asked is said, and is no mismatch', async () => {
   const sources = sourcesOf(await healthyMesh())
   const found = ask({
@@ -60,17 +101,20 @@ test('Q2 what could not be asked is said, and is no mismatch', async () => {
   expect(found.steps.map(({ text }) => text)).toContain('what happens in zone west is not known: it was not asked')
 })
 
-test.each(faults)('Q3 names the fault: $name', async ({ plant, spoil, url, from, step, problem, remedy }) => {
-  const rows = await healthyMesh()
-  await plant?.(rows)
-  const sources = sourcesOf(rows)
-  const { mismatch } = ask(spoil ? spoil(sources) : sources, url, from)
-  expect(mismatch).toMatchObject({
-    step,
-    problem: expect.stringMatching(problem),
-    remedy: expect.stringMatching(remedy),
-  })
-})
+test.each([...faults, ...faultsBetweenMeshes])(
+  'Q3 names the fault: $name',
+  async ({ scene, plant, spoil, url, from, step, problem, remedy }) => {
+    const rows = await (scene ?? healthyMesh)()
+    await plant?.(rows)
+    const sources = sourcesOf(rows)
+    const { mismatch } = ask(spoil ? spoil(sources) : sources, url, from)
+    expect(mismatch).toMatchObject({
+      step,
+      problem: expect.stringMatching(problem),
+      remedy: expect.stringMatching(remedy),
+    })
+  },
+)
 
 test('Q3 at least thirty faults are planted', () => {
   expect(faults.length).toBeGreaterThanOrEqual(30)

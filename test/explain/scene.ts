@@ -36,19 +36,20 @@ const dataplane = (address: string, port: number, name: string, version: string)
   },
 })
 
-let root: KeyedCertificate | undefined
-const rootOf = async () => {
-  root ??= await createRoot('mesh', lifetime(nowMs, 365))
+const roots = new Map<string, KeyedCertificate>()
+const rootOf = async (mesh: string) => {
+  const root = roots.get(mesh) ?? (await createRoot(mesh, lifetime(nowMs, 365)))
+  roots.set(mesh, root)
   return root
 }
 
-const authority = async (zone: string, signedBy: KeyedCertificate) => {
+const authority = async (zone: string, signedBy: KeyedCertificate, mesh = 'default') => {
   const { publicKey } = await generateKeys()
   return {
     zone,
     backend: 'ca-1',
     publicKey,
-    certificate: await signIntermediate(signedBy, publicKey, zone, lifetime(nowMs, 30), 'spiffe://default'),
+    certificate: await signIntermediate(signedBy, publicKey, zone, lifetime(nowMs, 30), `spiffe://${mesh}`),
     roots: signedBy.certificate,
     notAfterMs: nowMs + 30 * day,
   }
@@ -56,7 +57,7 @@ const authority = async (zone: string, signedBy: KeyedCertificate) => {
 
 /** A mesh in which everything is well: a gateway in east, one version of a service in each zone. Tests break it. */
 export async function healthyMesh() {
-  const signedBy = await rootOf()
+  const signedBy = await rootOf('default')
   const rows: Row[] = [
     row('global', 'Mesh', '', 'default', {
       mtls: { enabledBackend: 'ca-1', backends: [{ name: 'ca-1', type: 'builtin' }] },
@@ -158,6 +159,81 @@ export const announced = (zone: string, version: string): Row =>
     tags: { 'kuma.io/service': service, 'kuma.io/protocol': 'http', 'kuma.io/zone': zone, version },
     instances: 1,
   })
+
+/** Mesh "billing" beside it, whose gateway in west other meshes may call, with a service behind it. */
+export async function twoMeshes() {
+  const signedBy = await rootOf('billing')
+  const rows = await healthyMesh()
+  const address = '127.0.0.22'
+  const pay = { 'kuma.io/service': 'pay', 'kuma.io/protocol': 'http' }
+  rows.push(
+    row('global', 'Mesh', '', 'billing', {
+      mtls: { enabledBackend: 'ca-2', backends: [{ name: 'ca-2', type: 'builtin' }] },
+    }),
+    row('global', 'MeshGateway', 'billing', 'door', {
+      selectors: [{ match: { 'kuma.io/service': 'door' } }],
+      conf: { listeners: [{ port: 8090, protocol: 'HTTP', crossMesh: true, hostname: 'pay.billing.mesh' }] },
+    }),
+    row('global', 'MeshGatewayRoute', 'billing', 'pay', {
+      selectors: [{ match: { 'kuma.io/service': 'door' } }],
+      conf: {
+        http: {
+          rules: [
+            { matches: [{ path: { match: 'PREFIX', value: '/v2' } }], backends: [{ weight: 1, destination: pay }] },
+          ],
+        },
+      },
+    }),
+    row('global', 'MeshGatewayRoute', 'default', 'pay', {
+      selectors: [{ match: { 'kuma.io/service': 'edge-gateway', port: 'web' } }],
+      conf: {
+        http: {
+          hostnames: ['shop.example.com'],
+          rules: [
+            {
+              matches: [{ path: { match: 'PREFIX', value: '/pay' } }],
+              filters: [
+                { rewrite: { replacePrefixMatch: '/v2' } },
+                { requestHeader: { set: [{ name: 'Host', value: 'pay.billing.mesh' }] } },
+              ],
+              backends: [{ weight: 1, destination: { 'kuma.io/service': 'door', 'kuma.io/mesh': 'billing' } }],
+            },
+          ],
+        },
+      },
+    }),
+    row('global', 'TrafficPermission', 'billing', 'let-in', {
+      sources: [{ match: { 'kuma.io/service': 'door' } }],
+      destinations: [{ match: { 'kuma.io/service': 'pay' } }],
+    }),
+    row('global', 'AuthorityCertificate', 'billing', 'east', await authority('east', signedBy, 'billing')),
+    row('global', 'AuthorityCertificate', 'billing', 'west', await authority('west', signedBy, 'billing')),
+    row('west', 'Dataplane', 'billing', 'door-1', {
+      networking: { address, gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': 'door' } } },
+    }),
+    row('west', 'Dataplane', 'billing', 'pay-1', {
+      networking: { address: '127.0.0.23', inbound: [{ port: 10_081, servicePort: 8081, tags: pay }] },
+    }),
+    row('west', 'AvailableService', 'billing', 'door', {
+      tags: {
+        'kuma.io/service': 'door',
+        'kuma.io/zone': 'west',
+        'kuma.io/mesh': 'billing',
+        'zonemesh.io/port': '8090',
+      },
+      instances: 1,
+    }),
+    row('east', 'VirtualAddress', 'billing', '@pay.billing.mesh', { number: 9 }),
+    row('east', 'Dataplane', 'default', 'buyer-1', {
+      networking: {
+        address: '127.0.0.13',
+        inbound: [{ port: 10_091, servicePort: 3001, tags: { 'kuma.io/service': 'buyer' } }],
+        outbound: [{ port: 33_090, tags: { 'kuma.io/service': 'door', 'kuma.io/mesh': 'billing' } }],
+      },
+    }),
+  )
+  return rows
+}
 
 /** What each plane has of these rows, and proxies that run what their zones compile of them. */
 export function sourcesOf(rows: readonly Row[]): Sources {

@@ -8,7 +8,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { until } from '../../e2e/rig.ts'
+import { until, zonemesh } from '../../e2e/rig.ts'
 import { ask } from './ask.ts'
 import { v1, v3 } from './feature.ts'
 import { echo, mesh, gateway as plainGateway, type Scene, startScene } from './scene.ts'
@@ -297,6 +297,35 @@ test.each(['east', 'west'] as const)('GW24 the resolver of zone %s knows the nam
       (answer) => answer.addresses.length > 0,
     )
     expect(addresses).toEqual([expect.stringMatching(/^240\./)])
+  }
+})
+
+test('Q4 explain walks into the other mesh, by a name, by an outbound and through a gateway, and finds each way open', async () => {
+  const { east, west } = scene.zones
+  const planes = [
+    '--address',
+    scene.global.address,
+    '--zone',
+    `east=${east.apiAddress}`,
+    '--zone',
+    `west=${west.apiAddress}`,
+  ]
+  const ways = [
+    [`http://${hosts.solo}:${ports.solo}/`, 'east/near', []],
+    [`http://${hosts.api}:${ports.first}/`, 'west/far', []],
+    [`http://localhost:${clients.near.ports.solo}/`, 'east/near', ['--header', `host: ${hosts.solo}`]],
+    [`http://${hosts.solo}:${ports.front}/`, 'east/front-east', []],
+  ] as const
+  for (const [url, from, more] of ways) {
+    await until(
+      `${url} from ${from}`,
+      () => zonemesh('explain', url, '--from', from, ...planes, ...more),
+      ({ code, stdout }) =>
+        code === 0 &&
+        stdout.includes('the way is open') &&
+        !stdout.includes('not compared') &&
+        /✔ service/.test(stdout),
+    )
   }
 })
 

@@ -11,7 +11,7 @@ import { explanationLines } from '../explain/show.ts'
 
 /** Options of everything that walks the way of a request. */
 export const wayOptions = {
-  from: option(text, 'where the request enters: a zone and a builtin gateway of it (its name or its service)', {
+  from: option(text, 'where the request enters: a zone and a gateway or a sidecar of it (its name or its service)', {
     placeholder: 'ZONE/GATEWAY',
   }),
   zone: option(list.default([]), 'the API of a zone on the way; without it that zone is not asked', {
@@ -75,7 +75,7 @@ async function sourcesOf(values: WayValues, home: string, { note }: Context): Pr
 export const explain = defineCommand({
   name: 'explain',
   summary:
-    'walk the way of a request from a gateway to the service that answers it, and name the first thing that is wrong',
+    'walk the way of a request from a gateway or a sidecar to the service that answers it, also in another mesh, and name the first thing that is wrong',
   usage: 'URL --from ZONE/GATEWAY [--zone NAME=URL…] [--files PATH…]',
   examples: [
     'zonemesh explain http://shop.example.com:8080/cart --from east/edge-gateway --zone east=http://localhost:5691 --zone west=http://localhost:5692',

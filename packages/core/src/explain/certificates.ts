@@ -63,64 +63,72 @@ export function checkListenerCertificate(
   }
 }
 
-/** That both ends of a mesh connection have certificates that the other one trusts. */
-export function checkMeshCertificates(
-  walk: Walk,
-  sources: Sources,
-  mesh: string,
-  here: { readonly zone: CompiledZone; readonly proxy: Row },
-  there: { readonly zone: CompiledZone; readonly proxy: Row },
-): void {
+/** One end of a connection between proxies, with what its zone has. */
+interface End {
+  readonly zone: CompiledZone
+  readonly proxy: Row
+}
+
+/** That both ends of a connection have certificates of their meshes that the other one trusts. */
+export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, there: End): void {
   if (sources.offline) return
-  const meshRow = here.zone.rows('Mesh').find((row) => row.key.name === mesh)
+  const meshRow = here.zone.rows('Mesh').find((row) => row.key.name === here.proxy.key.mesh)
   if (!meshRow || !enabledBackend(meshRow.spec as MeshSpec)) return // admission stored what the schema returned
-  const ends = [here, there].map(({ zone, proxy }) => ({ zone, proxy, authority: authorityOf(zone, mesh) }))
-  for (const { zone, proxy, authority } of ends) {
-    if (!authority)
-      stop(
-        'certificate',
-        `zone ${zone.name} has no authority for mesh ${mesh}, so its proxies get no certificates`,
-        'the global gives it one as soon as the zone is connected: look at `zonemesh status`',
-        [meshRow],
-      )
-    const { notAfterMs } = authority.spec as AuthorityCertificateSpec // the global writes it itself
-    if (notAfterMs <= sources.nowMs)
-      stop(
-        'certificate',
-        `the authority of zone ${zone.name} for mesh ${mesh} ended at ${when(notAfterMs)}`,
-        'the global renews it while the zone is connected: look at `zonemesh status`',
-        [authority],
-      )
-    const endsAtMs = sources.proxies.get(keyText(proxy.key))?.certificateEndsAtMs
-    if (endsAtMs !== undefined && endsAtMs <= sources.nowMs)
-      stop(
-        'certificate',
-        `the certificate of ${called(proxy)} in zone ${zone.name} ended at ${when(endsAtMs)}`,
-        'its zone renews it: look at the log of the zone, and at the clocks of both',
-        [proxy],
-      )
-  }
-  const [mine, theirs] = ends.map(({ authority }) => authority?.spec as AuthorityCertificateSpec)
-  if (mine && theirs) {
-    for (const [one, other, zone, otherZone] of [
-      [mine, theirs, here.zone, there.zone],
-      [theirs, mine, there.zone, here.zone],
-    ] as const) {
-      if (!sources.trusts(one.roots, other.certificate))
-        stop(
-          'certificate',
-          `zone ${zone.name} does not trust the authority of zone ${otherZone.name} in mesh ${mesh}`,
-          'both must have the same roots: one of them is behind, or was joined to another global',
-          ends.flatMap(({ authority }) => authority ?? []),
-        )
-    }
+  const [mine, theirs] = [here, there].map((end) => authorityOfEnd(sources, end, meshRow))
+  for (const [one, other, shown] of [
+    [here, there, theirs],
+    [there, here, mine],
+  ] as const) {
+    // What it trusts of the other's mesh is what its own zone was given of it.
+    const mesh = other.proxy.key.mesh
+    const known = authorityOf(one.zone, mesh)
+    const roots = (known?.spec as AuthorityCertificateSpec | undefined)?.roots // the global writes it itself
+    if (!shown || (roots !== undefined && sources.trusts(roots, certificateOf(shown)))) continue
+    stop(
+      'certificate',
+      `zone ${one.zone.name} does not trust the authority of zone ${other.zone.name} in mesh ${mesh}`,
+      'both must have the same roots: one of them is behind, or was joined to another global',
+      [known, shown].flatMap((row) => row ?? []),
+    )
   }
   walk.pass(
     'certificate',
     `both ends have certificates of authorities that the other one trusts`,
     here.zone.name,
-    ends.flatMap(({ authority }) => authority ?? []).filter((row) => row.key.name === here.zone.name),
+    [mine, theirs].flatMap((row) => row ?? []).filter((row) => row.key.name === here.zone.name),
   )
+}
+
+const certificateOf = ({ spec }: Row): string => (spec as AuthorityCertificateSpec).certificate // as above
+
+/** The authority that signs for a proxy, which has not ended; nor has the certificate of the proxy. */
+function authorityOfEnd(sources: Sources, { zone, proxy }: End, meshRow: Row): Row {
+  const { mesh } = proxy.key
+  const authority = authorityOf(zone, mesh)
+  if (!authority)
+    stop(
+      'certificate',
+      `zone ${zone.name} has no authority for mesh ${mesh}, so its proxies get no certificates`,
+      'the global gives it one as soon as the zone is connected: look at `zonemesh status`',
+      [meshRow],
+    )
+  const { notAfterMs } = authority.spec as AuthorityCertificateSpec // as above
+  if (notAfterMs <= sources.nowMs)
+    stop(
+      'certificate',
+      `the authority of zone ${zone.name} for mesh ${mesh} ended at ${when(notAfterMs)}`,
+      'the global renews it while the zone is connected: look at `zonemesh status`',
+      [authority],
+    )
+  const endsAtMs = sources.proxies.get(keyText(proxy.key))?.certificateEndsAtMs
+  if (endsAtMs !== undefined && endsAtMs <= sources.nowMs)
+    stop(
+      'certificate',
+      `the certificate of ${called(proxy)} in zone ${zone.name} ended at ${when(endsAtMs)}`,
+      'its zone renews it: look at the log of the zone, and at the clocks of both',
+      [proxy],
+    )
+  return authority
 }
 
 const authorityOf = (zone: CompiledZone, mesh: string): Row | undefined =>

@@ -1,10 +1,10 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
-import type { ListenerModel } from '../compile/model.ts'
+import type { EndpointModel, ListenerModel } from '../compile/model.ts'
 import { inZone } from '../edge/meshes.ts'
 import { typeUrls } from '../emit/table.ts'
 import { displayName } from '../gateway/select.ts'
-import type { Tags } from '../kinds/common.ts'
+import { serviceTag, type Tags } from '../kinds/common.ts'
 import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '../kinds/dataplane.ts'
 import { type GatewayListener, listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
 import { hostnameContains, specificity } from '../match/hostnames.ts'
@@ -12,6 +12,7 @@ import { bestMatch, compareRank } from '../match/tags.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import type { Request } from './request.ts'
 import { called, stop, type Walk } from './walk.ts'
+import type { Way } from './way.ts'
 
 export interface Entrance {
   readonly proxy: Row
@@ -25,17 +26,47 @@ export interface Entrance {
 
 const list = (names: readonly string[]): string => [...new Set(names)].sort().join(', ') || 'none'
 
-/** From the name of a gateway to the listener that a request meets. */
-export function enter(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): Entrance {
+/** A request that comes to a gateway from outside of the mesh. */
+export function fromOutside(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): void {
   // Admission stored what the schema returned; what the compiler could not use is among its problems.
   const { networking } = proxy.spec as DataplaneSpec
-  const tags = inZone(networking?.gateway?.tags ?? {}, zone.name)
   walk.pass(
     'name',
     `${request.host} is no name of the mesh: outside of it, it has to lead to ${networking?.address}, where ${called(proxy)} of zone ${zone.name} listens`,
     zone.name,
     [],
   )
+  const gateway = findGateway(zone, proxy, inZone(networking?.gateway?.tags ?? {}, zone.name))
+  const listeners = (gateway.spec as MeshGatewaySpec).conf?.listeners ?? [] // as above
+  if (listeners.some((one) => one.port === request.port && one.crossMesh))
+    stop(
+      'listener',
+      `the listener of ${called(gateway)} on port ${request.port} is for proxies of other meshes: whoever shows no certificate of one is closed`,
+      'ask from a sidecar or a gateway of a mesh: --from ZONE/PROXY; or take crossMesh off the listener',
+      [gateway],
+    )
+}
+
+/** The gateway of another mesh that is at an address. */
+export function atGateway(zone: CompiledZone, way: Pick<Way, 'mesh' | 'tags'>, at: EndpointModel): Row {
+  const service = way.tags[serviceTag]
+  const found = zone.rows('Dataplane').find((row) => {
+    const { networking } = row.spec as DataplaneSpec // as above
+    const address = networking?.advertisedAddress ?? networking?.address
+    const isIts = row.key.origin === zone.name && row.key.mesh === way.mesh && address === at.address
+    return isIts && isBuiltin(row) && networking?.gateway?.tags?.[serviceTag] === service
+  })
+  if (found) return found
+  return stop(
+    'gateway',
+    `no gateway ${service} of mesh ${way.mesh} is at ${at.address} in zone ${zone.name} any more`,
+    'the instance is gone and the news is on its way: look at `zonemesh status`',
+  )
+}
+
+/** From a gateway to the listener that a request meets. */
+export function enter(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): Entrance {
+  const tags = inZone((proxy.spec as DataplaneSpec).networking?.gateway?.tags ?? {}, zone.name) // as above
   const gateway = findGateway(zone, proxy, tags)
   walk.pass('gateway', `${called(gateway)} serves ${called(proxy)}`, zone.name, [proxy, gateway])
   return { proxy, gateway, tags, ...findListener(walk, zone, proxy, gateway, tags, request) }

@@ -3,8 +3,10 @@ import type { ListenerModel } from '../compile/model.ts'
 import { inZone } from '../edge/meshes.ts'
 import { typeUrls } from '../emit/table.ts'
 import { isIp, meshTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { hostAddressName } from '../kinds/cross-mesh.ts'
 import type { DataplaneSpec } from '../kinds/dataplane.ts'
-import { addressOf, createNames, type NamedService } from '../names/table.ts'
+import type { VirtualAddressSpec } from '../kinds/internal.ts'
+import { addressOf, createNames } from '../names/table.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import type { Request } from './request.ts'
 import type { Found } from './route.ts'
@@ -59,19 +61,26 @@ function named(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): Li
       `${request.host} takes connections on port ${found.ports.join(' and ')}, not on ${request.port}`,
       `ask one of these: 80 always, and the port in the name`,
     )
+  const isOfHost = hostAddressName(request.host.toLowerCase())
   const decidedBy = rows.filter(
-    ({ key }) => key.kind === 'VirtualAddress' && key.mesh === mesh && key.name === found.service,
+    ({ key, spec }) =>
+      key.kind === 'VirtualAddress' &&
+      (key.name === isOfHost || (key.mesh === mesh && key.name === found.service)) &&
+      (spec as VirtualAddressSpec).number === found.number, // the zone writes it itself
   )
-  walk.pass('name', `${request.host} is ${found.service}, at ${addressOf(found.number)}`, zone.name, decidedBy)
-  return listenerOf(zone, proxy, found, request)
+  const other = decidedBy.find(({ key }) => key.name === isOfHost)?.key.mesh
+  const what = other === undefined ? found.service : `gateway ${found.service} of mesh ${other}`
+  walk.pass('name', `${request.host} is ${what}, at ${addressOf(found.number)}`, zone.name, decidedBy)
+  return listenerOf(zone, proxy, { [serviceTag]: found.service, ...(other ? { [meshTag]: other } : {}) }, request)
 }
 
 const outboundsOf = (zone: CompiledZone, proxy: Row): readonly ListenerModel[] =>
   (zone.look(proxy).model?.listeners ?? []).filter(({ direction }) => direction === 'outbound')
 
-function listenerOf(zone: CompiledZone, proxy: Row, { service }: NamedService, request: Request): ListenerModel {
+function listenerOf(zone: CompiledZone, proxy: Row, wanted: Tags, request: Request): ListenerModel {
+  const { [serviceTag]: service = '' } = wanted
   const listener = outboundsOf(zone, proxy).find(
-    ({ port, tags }) => port === request.port && tags?.[serviceTag] === service,
+    ({ port, tags }) => port === request.port && tags?.[serviceTag] === service && tags[meshTag] === wanted[meshTag],
   )
   if (listener) return listener
   const { transparentProxying } = (proxy.spec as DataplaneSpec).networking ?? {} // as above
@@ -99,6 +108,10 @@ function explicit(zone: CompiledZone, proxy: Row, request: Request): ListenerMod
     ({ address, port }) => port === request.port && (request.host === 'localhost' || address === request.host),
   )
   if (listener) return listener
+  const outbound = `networking.outbound ${request.port}: `
+  const left = zone.look(proxy).problems.find(({ reason }) => reason.startsWith(outbound))
+  if (left)
+    stop('listener', `zone ${zone.name} leaves out ${left.reason}`, 'mend it there, or take the outbound away', [proxy])
   return stop(
     'listener',
     `${called(proxy)} has no outbound on ${request.host}:${request.port}`,
@@ -117,6 +130,3 @@ function clustersOf({ chains }: ListenerModel): readonly string[] {
     )
   })
 }
-
-/** A destination in another mesh is a gateway there, whose own way is another question. */
-export const isElsewhere = (tags: Tags, mesh: string): boolean => tags[meshTag] !== undefined && tags[meshTag] !== mesh

@@ -1,4 +1,5 @@
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
+import type { RouteModel } from '../compile/model.ts'
 
 /** A request as a person names it: the URL, and what else a route may look at. */
 export interface Request {
@@ -43,4 +44,21 @@ export function readRequest(
     method: more.method ?? 'GET',
     headers: new Map(Object.entries(more.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
   })
+}
+
+/** The request that a route sends on: with the host and the path that it writes. */
+export function rewritten(request: Request, { path: matched, action }: RouteModel): Request {
+  if (action.type !== 'forward') return request
+  const { host, path } = action
+  return {
+    ...request,
+    ...(typeof host === 'object' ? { host: host.literal } : {}),
+    ...(path ? { path: path.type === 'full' ? path.path : path.path + request.path.slice(matched.path.length) } : {}),
+  }
+}
+
+/** The request as its server sees it: for the host that its header names, if it does, whatever the connection went to. */
+export function asSaid(request: Request): Request {
+  const host = request.scheme === 'http' ? request.headers.get('host') : undefined
+  return host === undefined ? request : { ...request, host: host.replace(/:\d+$/, '') }
 }

@@ -1,5 +1,5 @@
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
-import type { RouteTableModel } from '../compile/model.ts'
+import type { RouteModel, RouteTableModel } from '../compile/model.ts'
 import { typeUrls } from '../emit/table.ts'
 import { type WeightedBackend, weightBackends } from '../gateway/backends.ts'
 import { matchesOf } from '../gateway/rules.ts'
@@ -17,6 +17,8 @@ export interface Found {
   readonly rows: readonly Row[]
   readonly backends: readonly WeightedBackend[]
   readonly redirect?: number
+  /** What is done to the request; TCP has none. */
+  readonly route?: RouteModel
 }
 
 /** The route that a request meets. Stops with the reason where there is none. */
@@ -80,7 +82,7 @@ function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: R
   if (route.action.type === 'redirect') return { rows: [row], backends: [], redirect: route.action.status }
   const spec = row.spec as MeshGatewayRouteSpec // as above
   const backends = spec.conf?.http?.rules?.[source.rule]?.backends ?? []
-  return { rows: [row], backends: weightBackends(backends, entrance.listenerTags) }
+  return { rows: [row], backends: weightBackends(backends, entrance.listenerTags), route }
 }
 
 function hostOf(table: RouteTableModel, request: Request) {

@@ -1,11 +1,14 @@
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ClusterModel, EndpointModel } from '../compile/model.ts'
+import { inZone } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
 import { typeUrls } from '../emit/table.ts'
-import { serviceTag, type Tags } from '../kinds/common.ts'
+import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { crossMeshListeners, placeOf } from '../kinds/cross-mesh.ts'
 import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
 import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
 import { isEnabled, type ZoneSpec } from '../kinds/zone.ts'
 import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
 import type { CompiledZone } from './compiled-zone.ts'
@@ -14,7 +17,9 @@ import { called, stop, type Walk } from './walk.ts'
 
 /** Where a request goes on: what the route names, and where that was found. */
 export interface Way {
+  /** Of the instances. A gateway of another mesh is asked for by `tags` in its own. */
   readonly mesh: string
+  readonly isCrossMesh: boolean
   readonly tags: Tags
   readonly cluster: ClusterModel
   readonly endpoints: readonly EndpointModel[]
@@ -29,46 +34,68 @@ export function findEndpoints(
   tags: Tags,
   routes: readonly Row[],
 ): Way {
-  const { mesh } = proxy.key
+  const { home, asked, isCrossMesh } = placeOf(proxy.key.mesh, tags)
   const compiled = zone.look(proxy)
   const { model } = compiled
   const endpoints = model?.assignments.find((one) => one.cluster === cluster.name)?.endpoints ?? []
-  if (endpoints.length === 0) nobody(zone, mesh, tags, routes)
+  if (endpoints.length === 0) nobody(zone, home, tags, routes)
   const running = [typeUrls.cluster, typeUrls.assignment].map((type) =>
     walk.compareRunning('endpoints', compiled, type, cluster.name, routes),
   )
   const where = endpoints.map((one) => `${one.address}:${one.port} in ${one.zone} (weight ${one.weight})`)
   walk.pass(
     'endpoints',
-    `${tags[serviceTag]} is at ${where.join(', ')}`,
+    `${tags[serviceTag]}${isCrossMesh ? ` of mesh ${home}` : ''} is at ${where.join(', ')}`,
     zone.name,
-    offersOf(zone, mesh, tags),
+    offersOf(zone, home, tags),
     running,
   )
-  return { mesh, tags, cluster, endpoints }
+  return { mesh: home, isCrossMesh, tags: asked, cluster, endpoints }
 }
 
 const fits = (wanted: Tags, tags: Tags): boolean => Object.entries(wanted).every(([key, value]) => tags[key] === value)
 
-/** The announcements of other zones that have these tags. */
+/** The announcements of other zones that have these tags. Those of gateways have a mesh in them, and are nobody else's. */
 const offersOf = (zone: CompiledZone, mesh: string, wanted: Tags): readonly Row[] =>
   zone
     .rows('AvailableService')
     .filter((row) => row.key.mesh === mesh && row.key.origin !== zone.name)
-    .filter((row) => fits(wanted, (row.spec as AvailableServiceSpec).tags)) // its zone writes it itself
+    .filter((row) => {
+      const { tags } = row.spec as AvailableServiceSpec // its zone writes it itself
+      return fits(wanted, tags) && (tags[meshTag] === undefined) === (wanted[meshTag] === undefined)
+    })
 
-function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly Row[]): never {
-  const service = wanted[serviceTag] ?? ''
-  const own = zone
+interface OwnInstance {
+  readonly row: Row
+  readonly tags: Tags
+  readonly ready: boolean
+}
+
+const ownInstances = (zone: CompiledZone, mesh: string, service: string): readonly OwnInstance[] =>
+  zone
     .rows('Dataplane')
     .filter((row) => row.key.mesh === mesh && row.key.origin === zone.name)
     .flatMap((row) =>
       ((row.spec as DataplaneSpec).networking?.inbound ?? [])
         .filter((one) => one.tags?.[serviceTag] === service)
-        .map((one) => ({ row, tags: { 'kuma.io/zone': zone.name, ...one.tags }, ready: isReady(one) })),
+        .map((one) => ({ row, tags: inZone(one.tags ?? {}, zone.name), ready: isReady(one) })),
     )
-  const far = offersOf(zone, mesh, { [serviceTag]: service })
+
+/** No endpoints: why there are none, for services and for the gateways of another mesh. */
+function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly Row[]): never {
+  const { [serviceTag]: service = '', [meshTag]: other } = wanted
+  const isCrossMesh = other !== undefined
+  if (isCrossMesh) checkGateway(zone, mesh, service, routes)
+  const own = isCrossMesh ? [] : ownInstances(zone, mesh, service)
+  const far = offersOf(zone, mesh, { [serviceTag]: service, ...(isCrossMesh ? { [meshTag]: other } : {}) })
   const offered = [...own.map(({ tags }) => tags), ...far.map((row) => (row.spec as AvailableServiceSpec).tags)]
+  if (offered.length === 0 && isCrossMesh)
+    stop(
+      'endpoints',
+      `no zone has a proxy that is gateway ${service} of mesh ${mesh}: the answer is 503`,
+      `start a Dataplane with networking.gateway.type BUILTIN and ${serviceTag}=${service} in mesh ${mesh}`,
+      routes,
+    )
   if (offered.length === 0)
     stop(
       'endpoints',
@@ -102,6 +129,34 @@ function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly
     )
   for (const row of fitting) noWayInto(zone, row, service)
   stop('endpoints', `no instance of ${service} can be reached`, 'look at `zonemesh status`', routes)
+}
+
+/** Whether other meshes may call a gateway. Stops if none of its listeners is theirs. */
+function checkGateway(zone: CompiledZone, mesh: string, service: string, routes: readonly Row[]): void {
+  const gateways = zone
+    .rows('MeshGateway')
+    // Admission stored what the schema returned.
+    .map((row) => ({ row, spec: row.spec as MeshGatewaySpec }))
+    .filter(
+      ({ row, spec }) =>
+        row.key.mesh === mesh &&
+        spec.selectors.some(({ match = {} }) => [service, '*'].includes(match[serviceTag] ?? '*')),
+    )
+  if (gateways.some(({ spec }) => crossMeshListeners(spec).length > 0)) return
+  const [first] = gateways
+  if (first)
+    stop(
+      'endpoints',
+      `${called(first.row)} of mesh ${mesh} has no listener that other meshes may call: the answer is 503`,
+      'set crossMesh: true on an HTTP listener of it',
+      [first.row],
+    )
+  stop(
+    'endpoints',
+    `mesh ${mesh} has no MeshGateway for ${service}: the answer is 503`,
+    `apply one with a selector of ${serviceTag}=${service} and a listener with crossMesh: true, or correct the tags`,
+    routes,
+  )
 }
 
 function noWayInto(zone: CompiledZone, offer: Row, service: string): void {

@@ -1,0 +1,106 @@
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { EndpointModel } from '../compile/model.ts'
+import { type Tags, zoneTag } from '../kinds/common.ts'
+import { checkListenerCertificate, checkMeshCertificates } from './certificates.ts'
+import type { CompiledZone } from './compiled-zone.ts'
+import { atGateway, enter, tagsOf } from './gateway.ts'
+import { type Request, rewritten } from './request.ts'
+import { type Found, findRoute } from './route.ts'
+import { arrive, askPermission } from './service.ts'
+import type { Sources } from './sources.ts'
+import { called, stop, type Walk } from './walk.ts'
+import { crossOver, findEndpoints, type Way } from './way.ts'
+
+/** One walk, and the gateways that it went through. */
+export interface Journey {
+  readonly walk: Walk
+  readonly sources: Sources
+  zoneOf(name: string): CompiledZone | undefined
+  readonly passed: Set<string>
+}
+
+/** A proxy that sends a request on, with what its zone has. */
+export interface Sender {
+  readonly zone: CompiledZone
+  readonly proxy: Row
+}
+
+/** Over the listener and the route that a MeshGateway and its routes make, and on from there. */
+export function throughGateway(journey: Journey, zone: CompiledZone, proxy: Row, request: Request): void {
+  const { walk, sources, passed } = journey
+  const entrance = enter(walk, zone, proxy, request)
+  const { gateway, listener, tags } = entrance
+  const at = `${keyText(proxy.key)} ${listener.name} ${request.host}${request.path}`
+  if (passed.has(at))
+    stop(
+      'gateway',
+      `the way leads in a circle: ${called(gateway)} was passed before with the same request`,
+      'let one of the routes on it lead to a service',
+      [gateway],
+    )
+  passed.add(at)
+  checkListenerCertificate(walk, sources, zone, entrance, request)
+  goOn(journey, { zone, proxy }, request, { ...findRoute(walk, zone, entrance, request), tags })
+}
+
+/** From what a route or an outbound names to all who answer for it. */
+export function goOn(journey: Journey, sender: Sender, request: Request, found: Found & { readonly tags: Tags }): void {
+  const { walk } = journey
+  const { zone, proxy } = sender
+  const names = found.rows.map(called).join(' and ')
+  if (found.redirect !== undefined) {
+    walk.pass(
+      'backend',
+      `${names} answers with a redirect (${found.redirect}); nobody else is asked`,
+      zone.name,
+      found.rows,
+    )
+    return
+  }
+  const { model } = zone.look(proxy)
+  const total = found.backends.reduce((sum, one) => sum + one.weight, 0)
+  for (const { cluster: name, weight, tags } of found.backends) {
+    if (weight === 0) continue
+    const cluster = model?.clusters.find((one) => one.name === name)
+    if (!cluster)
+      stop(
+        'backend',
+        `${names} leads to ${tagsOf(tags)}, which is no backend: the answer is 500`,
+        'name a service in its backends',
+        found.rows,
+      )
+    walk.pass('backend', `${((weight / total) * 100).toFixed(0)} % go to ${tagsOf(tags)}`, zone.name, found.rows)
+    const way = findEndpoints(walk, zone, proxy, cluster, tags, found.rows)
+    const sent = found.route ? rewritten(request, found.route) : request
+    for (const endpoint of way.endpoints) toEndpoint(journey, sender, sent, found.tags, way, endpoint)
+  }
+}
+
+/** To one endpoint: the instance itself, or those behind the ingress that it is. */
+function toEndpoint(
+  journey: Journey,
+  { zone, proxy }: Sender,
+  request: Request,
+  client: Tags,
+  way: Way,
+  endpoint: EndpointModel,
+): void {
+  const { walk, sources } = journey
+  const there = journey.zoneOf(endpoint.zone)
+  if (!there) {
+    walk.pass('ingress', `what happens in zone ${endpoint.zone} is not known: it was not asked`, zone.name, [])
+    return
+  }
+  const instances = endpoint.zone === zone.name ? [endpoint] : crossOver(walk, zone, there, way, endpoint)
+  for (const instance of instances) {
+    if (way.isCrossMesh) {
+      const next = atGateway(there, way, instance)
+      checkMeshCertificates(walk, sources, { zone, proxy }, { zone: there, proxy: next })
+      throughGateway(journey, there, next, { ...request, scheme: 'http', port: instance.port })
+      continue
+    }
+    const arrived = arrive(walk, zone, there, way, instance)
+    askPermission(walk, zone, there, { ...client, [zoneTag]: zone.name }, arrived)
+    checkMeshCertificates(walk, sources, { zone, proxy }, { zone: there, proxy: arrived.row })
+  }
+}
