@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
 import { meshName } from '@zonemesh/cli/demo/scene.ts'
@@ -54,6 +55,33 @@ test('Q5 doctor tries the way as well', async () => {
   expect(stdout).toMatch(/✔ GET http:.*: answered 200/)
   expect(stdout).toMatch(/✔ the ingress of west, from here: .* takes connections/)
   expect(code).toBe(0)
+})
+
+test('Q6 a port that somebody else has costs that listener alone; status and explain say so until it is free', async () => {
+  const holder = createServer()
+  await new Promise<void>((resolve) => holder.listen(0, '0.0.0.0', resolve))
+  const { port } = holder.address() as AddressInfo // it listens on a port
+  const { mesh, gateway } = demo.scene
+  const document = (
+    await zonemesh('get', 'meshgateway', gateway, '--mesh', mesh, '-o', 'yaml', '--address', demo.globalAddress)
+  ).stdout
+  const more = `  listeners:\n    - { port: ${port}, protocol: HTTP, hostname: taken.example.test, tags: { taken: 'yes' } }\n`
+  const applied = await zonemeshWithInput(
+    document.replace(/^ {2}listeners:\n/m, more),
+    ...['apply', '-f', '-', '--address', demo.globalAddress, '--wait', 'served@all', '--timeout', '10s'],
+  )
+  expect(applied).toMatchObject({ code: 1, stdout: expect.stringMatching(/east: refused .* cannot bind/) })
+  const status = () => zonemesh('status', '--address', demo.zones.east.apiAddress)
+  const ask = () => zonemesh('explain', `http://taken.example.test:${port}/`, '--from', `east/${gateway}`, ...planes())
+  expect((await status()).stdout).toContain(`rejected: resource ${gateway}:HTTP:${port}`)
+  const taken = await ask()
+  expect(taken.stdout).toMatch(/✘ listener +the Envoy of .* refuses .*: .*cannot bind/)
+  expect(taken.stdout).toMatch(/remedy: another process on its host has this address/)
+  expect((await explain('/')).stdout).toContain('the way is open')
+  await new Promise((resolve) => holder.close(resolve))
+  await until('it is served', ask, ({ stdout }) => /✔ listener .*\n(.*\n)*✘ route/.test(stdout))
+  expect((await status()).stdout).not.toContain('rejected')
+  expect((await zonemesh('status', '--address', demo.globalAddress)).stdout).not.toContain('rejected')
 })
 
 test('Q6 faults of running planes and proxies are named: a permission, a service that has gone, a port without a listener', async () => {

@@ -1,7 +1,7 @@
 import { typeUrls } from '@zonemesh/core/emit/table.ts'
 import { createRoot, lifetime, signIntermediate } from '@zonemesh/plane/authority/x509.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
-import { add, at, edit, type Fault, newer, onPlane, remove, running } from './plant.ts'
+import { add, at, edit, type Fault, newer, onPlane, refusing, remove, running } from './plant.ts'
 import { nowMs } from './scene.ts'
 
 const gateway = 'east/Dataplane/default/gateway-1'
@@ -364,18 +364,37 @@ export const faults: readonly Fault[] = [
     remedy: /33033/,
   },
   {
-    name: 'an Envoy that refused its listener',
+    name: 'an Envoy that has not answered to its listener',
     spoil: running(gateway, typeUrls.listener, (versions) => versions.delete('edge:HTTP:8080')),
     step: 'listener',
     problem: /compiled edge:HTTP:8080 and the Envoy of east\/Dataplane\/default\/gateway-1 does not have it/,
-    remedy: /refused/,
+    remedy: /has not answered yet/,
+  },
+  {
+    name: 'an Envoy that refuses its listener, because somebody else has the address',
+    spoil: refusing(
+      gateway,
+      typeUrls.listener,
+      'edge:HTTP:8080',
+      "cannot bind '127.0.0.10:8080': Address already in use",
+    ),
+    step: 'listener',
+    problem: /refuses edge:HTTP:8080: cannot bind/,
+    remedy: /another process .* tried again by itself/,
+  },
+  {
+    name: 'an Envoy that refuses its route table',
+    spoil: refusing(gateway, typeUrls.route, 'edge:HTTP:8080:*', 'Only a single wildcard domain is permitted'),
+    step: 'route',
+    problem: /refuses edge:HTTP:8080:\*: Only a single wildcard/,
+    remedy: /every new version is tried/,
   },
   {
     name: 'an Envoy that runs an older route table',
     spoil: running(gateway, typeUrls.route, (versions) => versions.set('edge:HTTP:8080:*', 'older')),
     step: 'route',
     problem: /runs another version of it/,
-    remedy: /zonemesh status/,
+    remedy: /has not answered yet/,
   },
   {
     name: 'a gateway without a stream',
@@ -391,6 +410,6 @@ export const faults: readonly Fault[] = [
     ),
     step: 'ingress',
     problem: /ingress-west runs another version/,
-    remedy: /refused it or not answered/,
+    remedy: /has not answered yet/,
   },
 ]

@@ -1,3 +1,4 @@
+import type { TypeUrl } from '@zonemesh/core/emit/table.ts'
 import type { Sources, StepName } from '@zonemesh/core/explain/sources.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 
@@ -59,4 +60,14 @@ export const running =
     const accepted = new Map([...sight.accepted].map(([url, versions]) => [url, new Map(versions)]))
     for (const [url, versions] of accepted) if (url === type) change(versions)
     return { ...sources, proxies: new Map(sources.proxies).set(proxy, { ...sight, accepted, connected }) }
+  }
+/** An Envoy that refuses what its zone compiled. */
+export const refusing =
+  (proxy: string, type: TypeUrl, name: string, detail: string) =>
+  (sources: Sources): Sources => {
+    const spoilt = running(proxy, type, (versions) => versions.delete(name))(sources)
+    const sight = spoilt.proxies.get(proxy)
+    if (!sight) throw new Error(`no ${proxy}`)
+    const refused = new Map([[type, new Map([[name, detail]])]])
+    return { ...spoilt, proxies: new Map(spoilt.proxies).set(proxy, { ...sight, refused }) }
   }

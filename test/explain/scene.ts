@@ -268,7 +268,13 @@ export function sourcesOf(rows: readonly Row[]): Sources {
         ]),
       )
       const facts = { part: 0, canBindPort80: true }
-      proxies.set(keyText(one.key), { facts, connected: true, accepted, certificateEndsAtMs: nowMs + day })
+      proxies.set(keyText(one.key), {
+        facts,
+        connected: true,
+        accepted,
+        refused: new Map(),
+        certificateEndsAtMs: nowMs + day,
+      })
     }
   }
   return { ...base, proxies }

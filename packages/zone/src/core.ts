@@ -9,7 +9,7 @@ import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/cer
 import { type Closers, createReconciler, type Env, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
 import { createTokenKeeper, secretKinds } from '@zonemesh/plane/tokens/keeper.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
-import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { Role, ZoneBase } from './base.ts'
@@ -182,7 +182,6 @@ export async function startCore(
     log,
     namesChanged: (meshes) => nameFeeds.changed(meshes),
     marked(versions) {
-      for (const { key } of versions) status.reconsider(keyText(key))
       refusals.marked(versions)
       quarantine.marked(versions)
       askers.applied(versions)

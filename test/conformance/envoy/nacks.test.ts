@@ -107,8 +107,10 @@ test('X13 a good listener out of a refused answer lives, and is removed by name'
   await scene.settle()
   expect(refusedNames(-1)).toEqual(['LBAD'])
   expect(await probe(own)).toBe('a')
+  expect(scene.zone.absolved).not.toContain('LBAD')
   scene.drop('listener', 'LGOOD', 'LBAD')
   await scene.settle()
+  expect(scene.zone.absolved).toContain('LBAD')
   expect(scene.sends()).toEqual(['-> LDS -LGOOD'])
   await until('it is gone', async () => (await probe(own)) === 'ECONNREFUSED')
 })
@@ -158,7 +160,7 @@ test('X16 tables of a removed listener are neither removed nor emptied; no name 
   }
 })
 
-test('an address that is taken is tried again, and the others of the answer serve meanwhile', async () => {
+test('X13 an address that is taken is tried again until it is free, and the others of the answer serve meanwhile', async () => {
   const own = await freePort()
   const taken = await freePort()
   const holder = createServer()
@@ -167,6 +169,8 @@ test('an address that is taken is tried again, and the others of the answer serv
   await scene.settle()
   expect(scene.zone.refusals.at(-1)).toMatchObject({ name: 'LT', reason: 'bind', contributions: [] })
   expect(await probe(own)).toBe('a')
+  expect(scene.zone.absolved).not.toContain('LT')
   await new Promise((resolve) => holder.close(resolve))
   await until('it serves once the address is free', async () => (await probe(taken)) === 'a')
+  await until('the verdict is over', async () => scene.zone.absolved.includes('LT'))
 })

@@ -59,6 +59,7 @@ export interface Zone extends AsyncDisposable {
   readonly trace: Trace[]
   readonly served: number[]
   readonly refusals: Refusal[]
+  readonly absolved: string[]
   readonly streams: ProxyStream[]
   readonly closed: ProxyStream[]
   readonly events: string[]
@@ -84,6 +85,7 @@ export async function startZone(options: ZoneOptions = {}): Promise<Zone> {
   const lists = {
     served: [] as number[],
     refusals: [] as Refusal[],
+    absolved: [] as string[],
     streams: [] as ProxyStream[],
     closed: [] as ProxyStream[],
     events: [] as string[],
@@ -109,6 +111,7 @@ export async function startZone(options: ZoneOptions = {}): Promise<Zone> {
     closed: (stream) => void lists.closed.push(stream),
     openTables: () => ({ table, close: () => {} }),
     refused: (_proxy, refusal) => void lists.refusals.push(refusal),
+    absolved: (_proxy, { name }) => void lists.absolved.push(name),
     served: (_proxy, mark) => void lists.served.push(mark),
     openNames: () => ({ names, close: () => {} }),
     draining: async (proxy: ProxyIdentity) => void lists.events.push(`draining ${proxy.name}`),

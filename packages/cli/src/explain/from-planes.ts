@@ -5,6 +5,9 @@ import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Client } from '../client.ts'
 import { CommandError } from '../command.ts'
 
+/** Texts by type and name. */
+type Texts = Readonly<Record<TypeUrl, Readonly<Record<string, string>>>>
+
 /** What `GET /_sight` answers. */
 interface Told {
   readonly name: string
@@ -17,7 +20,8 @@ interface Told {
       {
         readonly facts: ProxyFacts
         readonly connected: boolean
-        readonly accepted: Readonly<Record<TypeUrl, Readonly<Record<string, string>>>>
+        readonly accepted: Texts
+        readonly refused?: Texts
         readonly certificateEndsAtMs?: number
       }
     >
@@ -50,10 +54,13 @@ export async function sourcesFromPlanes(clients: readonly Client[], note: (line:
   }
 }
 
-const proxySight = ({ accepted, ...one }: Told['proxies'][string]): ProxySight => ({
+const proxySight = ({ accepted, refused, ...one }: Told['proxies'][string]): ProxySight => ({
   ...one,
-  accepted: new Map(
-    // Keys of such an object are texts.
-    Object.entries(accepted).map(([type, versions]) => [type as TypeUrl, new Map(Object.entries(versions))]),
-  ),
+  accepted: byType(accepted),
+  // A zone of before did not tell it.
+  refused: byType(refused ?? {}),
 })
+
+const byType = (texts: Partial<Texts>): ProxySight['accepted'] =>
+  // Keys of such an object are texts.
+  new Map(Object.entries(texts).map(([type, versions]) => [type as TypeUrl, new Map(Object.entries(versions))]))

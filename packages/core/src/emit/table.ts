@@ -82,3 +82,7 @@ export interface ProxyFacts {
   readonly part?: number
   readonly canBindPort80: boolean
 }
+
+/** Whether Envoy refused a listener for its address alone: the same version may be taken when that is free. */
+export const isBindFailure = (detail: string): boolean =>
+  /cannot bind '|Address already in use|Cannot assign requested address/.test(detail)

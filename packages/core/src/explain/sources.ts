@@ -36,6 +36,8 @@ export interface ProxySight {
   readonly connected: boolean
   /** What its Envoy has accepted: version by type and name. */
   readonly accepted: ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
+  /** What it refuses: its own words, by type and name. */
+  readonly refused: ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
   /** The end of the certificate that it shows in its mesh. */
   readonly certificateEndsAtMs?: number
 }

@@ -1,5 +1,5 @@
 import { isNewer, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
-import type { TypeUrl } from '../emit/table.ts'
+import { isBindFailure, type TypeUrl } from '../emit/table.ts'
 import { displayNameLabel } from '../kinds/common.ts'
 import type { CompiledProxy } from './compiled-zone.ts'
 import type { Decision, Mismatch, PlaneSight, Sources, Step, StepName } from './sources.ts'
@@ -61,12 +61,22 @@ export function createWalk(sources: Sources) {
     if (!resource) return ''
     const runs = sight.accepted.get(typeUrl)?.get(name)
     if (runs === resource.version) return ''
+    const refusal = sight.refused.get(typeUrl)?.get(name)
+    if (refusal !== undefined)
+      stop(
+        step,
+        `the Envoy of ${proxy} refuses ${name}: ${refusal}`,
+        isBindFailure(refusal)
+          ? 'another process on its host has this address, or it is none of its host: free it, or change the port; it is tried again by itself'
+          : 'mend what is named there and apply it again: every new version is tried',
+        rows,
+      )
     const what = runs === undefined ? 'does not have it' : 'runs another version of it'
     return stop(
       step,
       `the zone compiled ${name} and the Envoy of ${proxy} ${what}`,
       sight.connected
-        ? 'its Envoy has refused it or not answered yet: `zonemesh status` names what was refused, the log of the proxy says why'
+        ? 'its Envoy has not answered yet: ask again, or look at the log of the proxy'
         : 'the proxy has no stream to its zone: look at its log, its token and the way to the zone',
       rows,
     )

@@ -227,6 +227,7 @@ export function createDoor(deps: Deps): XdsDeps {
       if (refusal.reason === 'content' && refusal.contributions.length > 0) deps.refusals.refused(key, refusal)
       else status.refused(key, refusal)
     },
+    absolved: (proxy, resource) => status.absolved(keyText(proxyKey(zone, proxy)), resource),
     served(proxy, mark) {
       const key = keyText(proxyKey(zone, proxy))
       status.served(key)

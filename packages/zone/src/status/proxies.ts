@@ -104,21 +104,18 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
       one.acknowledged += 1
       one.lastUpdateMs = deps.clock.wallMs()
     },
-    /** A resource that cannot be traced to rows, or an address that is taken: seen here alone, and open again with the next stream. */
-    refused(proxy: string, refusal: Refusal): void {
+    /** A resource that cannot be traced to rows, or an address that is taken: seen here alone, until it is absolved. */
+    refused(proxy: string, { typeUrl, name, detail }: Pick<Refusal, 'typeUrl' | 'name' | 'detail'>): void {
       const one = known.get(proxy)
       if (!one) return
       one.rejected += 1
       one.lastUpdateMs = deps.clock.wallMs()
-      const sources = refusal.contributions.length > 0 ? refusal.contributions : [`resource ${refusal.name}`]
-      for (const source of sources) one.verdicts.set(source, { source, reason: refusal.detail })
+      one.verdicts.set(`${typeUrl} ${name}`, { source: `resource ${name}`, reason: detail })
       changed()
     },
-    /** The row of a refused contribution has changed: its verdict is open again. */
-    reconsider(source: string): void {
-      let found = false
-      for (const one of known.values()) found = one.verdicts.delete(source) || found
-      if (found) changed()
+    /** A resource stands refused no more. */
+    absolved(proxy: string, { typeUrl, name }: Pick<Refusal, 'typeUrl' | 'name'>): void {
+      if (known.get(proxy)?.verdicts.delete(`${typeUrl} ${name}`)) changed()
     },
     envoyExited(proxy: string): void {
       const one = known.get(proxy)

@@ -9,7 +9,10 @@ interface Deps {
   readonly secrets: Pick<Secrets, 'identityOf'>
 }
 
-/** What each proxy with a stream has accepted, and until when its certificate lasts: see `ProxySight` in core. */
+const plain = (byType: ReadonlyMap<string, ReadonlyMap<string, string>>): JsonObject =>
+  Object.fromEntries([...byType].map(([type, texts]) => [type, Object.fromEntries(texts)]))
+
+/** What each proxy with a stream has accepted, what it refuses, and until when its certificate lasts: see `ProxySight` in core. */
 export function proxySights({ engine, secrets }: Deps, xds: Pick<XdsServer, 'live'>): JsonObject {
   const streams = xds.live()
   return Object.fromEntries(
@@ -19,10 +22,8 @@ export function proxySights({ engine, secrets }: Deps, xds: Pick<XdsServer, 'liv
       if (!stream) return []
       const need = engine.needsOf(proxy).find((one) => one.type === 'identity')
       const endsAtMs = need && secrets.identityOf(need)?.notAfterMs
-      const accepted = Object.fromEntries(
-        [...stream.accepted()].map(([type, versions]) => [type, Object.fromEntries(versions)]),
-      )
-      const sight = { facts: { ...stream.facts }, connected: true, accepted }
+      const [accepted, refused] = [plain(stream.accepted()), plain(stream.refused())]
+      const sight = { facts: { ...stream.facts }, connected: true, accepted, refused }
       return [[proxy, endsAtMs === undefined ? sight : { ...sight, certificateEndsAtMs: endsAtMs }]]
     }),
   )

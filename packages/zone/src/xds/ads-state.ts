@@ -48,6 +48,8 @@ export type AdsEffect =
   /** These versions were accepted: they are proven for every proxy of the zone. */
   | { readonly type: 'accepted'; readonly typeUrl: TypeUrl; readonly versions: readonly string[] }
   | { readonly type: 'refused'; readonly refusal: Refusal }
+  /** What was refused last time was accepted now, or is wanted no more. */
+  | { readonly type: 'absolved'; readonly typeUrl: TypeUrl; readonly name: string }
   /** Every answer made from marks up to this one has its verdict. */
   | { readonly type: 'served'; readonly mark: number }
 
@@ -101,6 +103,8 @@ export interface AdsState {
   readonly leaving: Map<string, string>
   /** Failed attempts to bind, by listener. */
   readonly bindTries: Map<string, number>
+  /** What stands refused, by type and name, with the text of the nack. */
+  readonly blamed: ReadonlyMap<TypeUrl, Map<string, string>>
 }
 
 export function createAdsState(options: AdsOptions): AdsState {
@@ -118,6 +122,7 @@ export function createAdsState(options: AdsOptions): AdsState {
     droppedBy: new Map(),
     leaving: new Map(),
     bindTries: new Map(),
+    blamed: new Map(Object.values(typeUrls).map((typeUrl) => [typeUrl, new Map()])),
   }
 }
 

@@ -1,4 +1,4 @@
-import { type TypeUrl, typeUrls, type XdsResource } from '@zonemesh/core/emit/table.ts'
+import { isBindFailure, type TypeUrl, typeUrls, type XdsResource } from '@zonemesh/core/emit/table.ts'
 import { acknowledge, adopt, doubt, refuse, subscribe } from '@zonemesh/shared/delta/delta.ts'
 import { flush, reportServed } from './ads-flush.ts'
 import { noteAccepted, removalTimerFired } from './ads-removal.ts'
@@ -16,16 +16,15 @@ import {
 import { emptyResource } from './empty.ts'
 
 /**
- * One step of one aggregated delta stream: takes an event, returns what to do. The rules by number are those of
- * SPEC.md, "Envoy as a client" (X1–X24). Every event ends in one flush that writes whatever may be written by then.
+ * One step of one aggregated delta stream: takes an event, returns what to do. The rules by number (X1–X24) are those of
+ * SPEC.md. Every event ends in one flush that writes whatever may be written by then.
  */
 export function adsStep(state: AdsState, event: AdsEvent): readonly AdsEffect[] {
   switch (event.type) {
     case 'request':
       return [...takeRequest(state, event.request), ...(isPlainAck(event.request) ? reportServed(state) : flush(state))]
     case 'table':
-      takeTable(state, event.table)
-      return flush(state)
+      return [...takeTable(state, event.table), ...flush(state)]
     case 'timer':
       takeTimer(state, event.id)
       return flush(state)
@@ -91,10 +90,17 @@ function accept(state: AdsState, typeUrl: TypeUrl, nonce: string): readonly AdsE
   }
   for (const resource of answer.changed) state.bindTries.delete(resource.name)
   const versions = answer.changed.map((resource) => resource.version)
-  return versions.length > 0 ? [{ type: 'accepted', typeUrl, versions }] : []
+  const effects: readonly AdsEffect[] = versions.length > 0 ? [{ type: 'accepted', typeUrl, versions }] : []
+  return [...effects, ...absolve(state, typeUrl, (name) => answer.changed.some((one) => one.name === name))]
 }
 
-const bindFailure = /cannot bind '|Address already in use|Cannot assign requested address/
+/** X13: ends the verdicts on those of a type that it no longer holds of. */
+function absolve(state: AdsState, typeUrl: TypeUrl, isOver: (name: string) => boolean): readonly AdsEffect[] {
+  const blamed = state.blamed.get(typeUrl)
+  const over = [...(blamed?.keys() ?? [])].filter(isOver)
+  for (const name of over) blamed?.delete(name)
+  return over.map((name) => ({ type: 'absolved', typeUrl, name }))
+}
 
 /** X11–X13. */
 function reject(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): readonly AdsEffect[] {
@@ -110,7 +116,8 @@ function reject(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): readonl
     side.owed.add(verdict.name)
   }
   const detail = request.error ?? ''
-  const bind = typeUrl === typeUrls.listener && bindFailure.test(detail)
+  state.blamed.get(typeUrl)?.set(verdict.name, detail)
+  const bind = typeUrl === typeUrls.listener && isBindFailure(detail)
   const held = side.held.get(verdict.name)
   const refusal: Refusal = {
     typeUrl,
@@ -151,7 +158,7 @@ function changedContributions(now: XdsResource, before: XdsResource | undefined)
   return changed
 }
 
-function takeTable(state: AdsState, table: ResolvedTable): void {
+function takeTable(state: AdsState, table: ResolvedTable): readonly AdsEffect[] {
   state.table = { mark: table.mark, resources: withAllAssignments(table.resources) }
   if (state.marks.at(-1) !== table.mark) state.marks.push(table.mark)
   for (const [typeUrl, side] of state.sides) {
@@ -160,6 +167,9 @@ function takeTable(state: AdsState, table: ResolvedTable): void {
     for (const [name, version] of side.refused) if (target.get(name)?.version !== version) side.refused.delete(name)
     for (const name of side.alone.keys()) if (!target.has(name) && !side.peer.has(name)) side.alone.delete(name)
   }
+  return [...state.sides.keys()].flatMap((typeUrl) =>
+    absolve(state, typeUrl, (name) => !targetOf(state, typeUrl).has(name)),
+  )
 }
 
 /** X15: a cluster that is to live and has no assignment gets an empty one, never a removal. */

@@ -1,4 +1,4 @@
-import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
+import type { ProxyFacts, TypeUrl } from '@zonemesh/core/emit/table.ts'
 import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -60,6 +60,8 @@ export interface XdsDeps {
   openTables(proxy: ProxyIdentity): ProxyFeed
   /** A resource was refused: exclude its contributions and make a new table. `bind` refusals are for status only. */
   refused(proxy: ProxyIdentity, refusal: Refusal): void
+  /** It stands refused no more. */
+  absolved(proxy: ProxyIdentity, resource: { readonly typeUrl: TypeUrl; readonly name: string }): void
   served(proxy: ProxyIdentity, mark: number): void
   /** Sees everything that goes over a stream, in order. For tests and for debugging. */
   trace?(stream: ProxyStream, entry: AdsEvent | AdsEffect): void

@@ -31,7 +31,7 @@ export interface XdsConfig {
 export interface XdsServer extends AsyncDisposable {
   readonly port: number
   /** The streams that are open now, by the id of their proxy. */
-  live(): ReadonlyMap<string, Pick<LiveStream, 'facts' | 'accepted'>>
+  live(): ReadonlyMap<string, Pick<LiveStream, 'facts' | 'accepted' | 'refused'>>
   /** Takes a renewed certificate for new connections. */
   setCertificate(tls: { readonly key: string; readonly certificate: string }): void
 }

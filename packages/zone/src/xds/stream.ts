@@ -36,6 +36,8 @@ export interface LiveStream {
   readonly facts: ProxyFacts
   /** What the proxy has accepted: version by type and name. */
   accepted(): ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
+  /** What stands refused: what the proxy says of it, by type and name. */
+  refused(): ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
   /** Ends the stream; resolves when the zone was told. */
   replace(): Promise<void>
 }
@@ -102,6 +104,7 @@ async function runAdmitted(
   const own: LiveStream = {
     facts: node.facts,
     accepted: () => new Map([...(state?.sides ?? [])].map(([typeUrl, { peer }]) => [typeUrl, peer])),
+    refused: () => state?.blamed ?? new Map(),
     async replace() {
       log.info({}, 'a newer stream of this proxy replaces the older one')
       refuse(call, status.ABORTED, 'a newer stream of this proxy took over')
@@ -172,6 +175,9 @@ async function serve(
       case 'refused':
         logRefusal(deps, stream, effect.refusal)
         deps.refused(stream.proxy, effect.refusal)
+        return
+      case 'absolved':
+        deps.absolved(stream.proxy, effect)
         return
       case 'served':
         deps.served(stream.proxy, effect.mark)
