@@ -37,6 +37,7 @@ const keys = (): CoreKeys => ({
   sent: () => {},
   served: () => false,
   gone: () => {},
+  rotations: () => [],
   wake: () => {},
   close: () => {},
 })

@@ -174,6 +174,8 @@ export function showStatus(context: Context, body: JsonObject): void {
     const by = one['subject'] ? ` by ${resourceName(one['subject'])}` : ''
     context.print(`${text(one['outcome'])}: ${resourceName(one['key'])}${at}${by}: ${text(one['reason'])}`)
   }
+  for (const { mesh, reason } of rows(body['rotations']))
+    context.print(painted(`rotation in mesh ${text(mesh)}: ${text(reason)}`, 'behind'))
   for (const one of rows(body['expiring'])) context.print(painted(expiringLine(one), 'behind'))
   for (const one of rows(body['unserved'])) {
     const mesh = one['mesh'] ? `${text(one['mesh'])}/` : ''

@@ -221,7 +221,7 @@ export async function startGlobal(
     let ports: PlanePorts | undefined
     const expiry = createExpiry({ clock, log, sources: () => expiringOf(store, tls, watch) })
     closers.add('what is about to end', () => expiry.close())
-    const status = createStatus({ store, sync, clock, expiry })
+    const status = createStatus({ store, sync, clock, expiry, owner })
     const plane: ApiPlane = {
       role: 'global',
       origin: globalOrigin,

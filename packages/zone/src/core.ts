@@ -4,7 +4,7 @@ import type { SecretNeed } from '@zonemesh/core/emit/table.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
-import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import { type AuthorityOwner, createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { type Closers, createReconciler, type Env, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
 import { createTokenKeeper, secretKinds } from '@zonemesh/plane/tokens/keeper.ts'
@@ -49,6 +49,8 @@ export interface CoreKeys {
   sent(proxy: string, serial: number, needs: readonly SecretNeed[]): void
   served(proxy: string, serial: number): boolean
   gone(proxy: string): void
+  /** The rotations of a standalone zone that wait. */
+  readonly rotations: AuthorityOwner['waits']
   /** Rows of these kinds, which keys are made of, have changed; all of them, when nothing is named. */
   wake(kinds?: ReadonlySet<string>): void
   close(): void
@@ -100,6 +102,7 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
       if (isNew) void uses.wake()
       return isNew
     },
+    rotations: () => owner?.waits() ?? [],
     gone(proxy) {
       use.gone(proxy)
       void uses.wake()
@@ -224,6 +227,7 @@ export async function startCore(
     reporter,
     engine,
     leases,
+    rotations: keys.rotations,
   }
 }
 export type ZoneCore = Awaited<ReturnType<typeof startCore>>

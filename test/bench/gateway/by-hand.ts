@@ -46,6 +46,7 @@ export async function startByHand(
   const child = spawn(envoy, ['-c', file, '--concurrency', '1', '--use-dynamic-base-id', '--log-level', 'error'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
+  process.once('exit', () => child.kill('SIGKILL'))
   return {
     async stop(): Promise<void> {
       if (child.exitCode !== null) return

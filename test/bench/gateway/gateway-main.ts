@@ -21,6 +21,7 @@ const service = 'fast_bench_svc_80'
 const failures: string[] = []
 
 const folder = mkdtempSync(join(tmpdir(), 'zonemesh-bench-gateway-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 const [servicePort = 0, inbound = 0, ...handPorts] = await freePorts(systemRandom, 8)
 const byHand = (at: number) => ({
   gateway: handPorts[at] ?? 0,
@@ -70,7 +71,6 @@ try {
 } finally {
   for (const chain of chains) await chain.stop()
   await fast.stop()
-  rmSync(folder, { recursive: true, force: true })
 }
 writeFigures(outFile(process.argv, 'gateway.json'), {
   short,

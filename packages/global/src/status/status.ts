@@ -1,4 +1,5 @@
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { unservedFields } from '@zonemesh/plane/status/shown.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -13,6 +14,7 @@ interface Deps {
   readonly sync: SyncServer
   readonly clock: Clock
   readonly expiry: Expiry
+  readonly owner: Pick<AuthorityOwner, 'waits'>
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()
@@ -50,7 +52,7 @@ function zoneInsight(status: ZoneStatus): JsonObject {
 }
 
 /** What the global knows of its zones and proxies. State, never log: it comes from bookmarks and is gone with the process. */
-export function createStatus({ store, sync, clock, expiry }: Deps) {
+export function createStatus({ store, sync, clock, expiry, owner }: Deps) {
   return {
     insight(kind: string, row: Row): JsonObject | undefined {
       if (kind === 'Zone') {
@@ -78,7 +80,13 @@ export function createStatus({ store, sync, clock, expiry }: Deps) {
         }
       })
       const facts = { role: 'global', store: store.id, revision: head.revision }
-      return { ...facts, zones, expiring: await expiry.report(), unserved: await unservedFields(store) }
+      return {
+        ...facts,
+        zones,
+        rotations: owner.waits().map((one) => ({ ...one })),
+        expiring: await expiry.report(),
+        unserved: await unservedFields(store),
+      }
     },
   }
 }

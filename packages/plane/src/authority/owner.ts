@@ -100,10 +100,13 @@ export function createAuthorityOwner(deps: OwnerDeps) {
     )
   }
 
-  function tell(mesh: string, text: string): void {
+  function tell(mesh: string, text: string | undefined): void {
     if (told.get(mesh) === text) return
-    told.set(mesh, text)
-    if (text !== '') log.info({ mesh }, text)
+    if (text === undefined) told.delete(mesh)
+    else {
+      told.set(mesh, text)
+      log.info({ mesh }, text)
+    }
   }
 
   function choose(
@@ -171,7 +174,7 @@ export function createAuthorityOwner(deps: OwnerDeps) {
 
   async function reconcileMesh(mesh: string, spec: MeshSpec, zones: ReadonlyMap<string, boolean>): Promise<void> {
     const enabled = enabledBackend(spec)
-    if (!enabled) return
+    if (!enabled) return tell(mesh, undefined)
     const { byBackend, former } = await roots.of(mesh, spec)
     const known = [...byBackend.values(), ...former]
     const parties = await partiesOf(mesh, zones)
@@ -190,13 +193,16 @@ export function createAuthorityOwner(deps: OwnerDeps) {
       mesh,
       waiting.length > 0
         ? `the authority "${enabled.name}" signs when all proxies trust it: it waits for zone ${waiting.join(', zone ')}`
-        : '',
+        : undefined,
     )
     const gone = former.filter((one) => !kept.includes(one)).map(({ fingerprint }) => fingerprint)
     if (gone.length > 0) await roots.forget(mesh, new Set(gone))
   }
 
   return {
+    /** The rotations that wait, and for what. */
+    waits: (): readonly { readonly mesh: string; readonly reason: string }[] =>
+      [...told].map(([mesh, reason]) => ({ mesh, reason })),
     /** Brings roots and intermediates in line with the meshes and requests of the store. One bad mesh hurts only itself. */
     async reconcile(): Promise<void> {
       const meshes = await store.scan({ kind: 'Mesh', origin: deps.origin })
@@ -207,6 +213,8 @@ export function createAuthorityOwner(deps: OwnerDeps) {
           isEnabled(spec as ZoneSpec),
         ]),
       )
+      const names = new Set(meshes.map(({ key }) => key.name))
+      for (const mesh of [...told.keys()].filter((name) => !names.has(name))) tell(mesh, undefined)
       for (const mesh of meshes) {
         try {
           await reconcileMesh(mesh.key.name, mesh.spec as MeshSpec, zones)
@@ -217,3 +225,4 @@ export function createAuthorityOwner(deps: OwnerDeps) {
     },
   }
 }
+export type AuthorityOwner = ReturnType<typeof createAuthorityOwner>

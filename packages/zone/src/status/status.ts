@@ -1,3 +1,4 @@
+import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { unservedFields } from '@zonemesh/plane/status/shown.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -26,6 +27,8 @@ interface Deps {
   readonly leases: Leases
   readonly uplink: Uplink | undefined
   readonly expiry: Pick<Expiry, 'report'>
+  /** Of the authorities of a standalone zone. */
+  readonly rotations: AuthorityOwner['waits']
   readonly role: 'zone' | 'standalone'
   readonly zone: string
 }
@@ -81,6 +84,7 @@ export function createZoneStatus(deps: Deps) {
           reason: one.reason,
           since: new Date(one.atMs).toISOString(),
         })),
+        rotations: deps.rotations().map((one) => ({ ...one })),
         expiring: await deps.expiry.report(),
         unserved: await unservedFields(deps.store),
       }

@@ -103,6 +103,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     progress,
     leases,
     uplink: undefined,
+    rotations: () => [],
     expiry: { report: async () => [] },
     role: 'zone',
     zone,

@@ -51,6 +51,7 @@ const keys = (): CoreKeys => ({
   sent: () => undefined,
   served: () => false,
   gone: () => undefined,
+  rotations: () => [],
   wake: () => undefined,
   close: () => undefined,
 })

@@ -174,7 +174,7 @@ test('T13 a second backend is trusted as soon as it is listed, and signs nothing
   expect(one(shown)).toBe(fingerprintOf(first?.roots ?? ''))
 })
 
-test('T14 a rotation waits for the zone whose proxies do not trust the new root yet, and goes on with their last word', async () => {
+test('T14 a rotation waits for the zone whose proxies do not trust the new root yet, says so, and goes on with their last word', async () => {
   const { owner, zones, setMesh, settle, answer, use } = await scene()
   await setMesh('ca-1', [builtin('ca-1')])
   await settle()
@@ -201,8 +201,12 @@ test('T14 a rotation waits for the zone whose proxies do not trust the new root 
   const await_ = (zone: string) => answers.get(zone) ?? { certificate: '' }
   expect([await isSigned('east'), await isSigned('west')]).toEqual([false, false])
   expect([(await use('east'))?.trusts.length, (await use('west'))?.trusts.length]).toEqual([2, 1])
+  expect(owner.waits()).toEqual([
+    { mesh, reason: expect.stringMatching(/"ca-2" signs when .* it waits for zone west$/) },
+  ])
   await west.accept('west-2')
   await settle()
+  expect(owner.waits()).toEqual([])
   answers.set('east', await answer('east'))
   answers.set('west', await answer('west'))
   expect([await isSigned('east'), await isSigned('west')]).toEqual([true, true])
