@@ -122,6 +122,8 @@ export interface VirtualHostModel {
   readonly domains: readonly string[]
   /** Only over TLS, and clients are told to come that way from now on. */
   readonly requireTls?: boolean
+  /** These hosts are not for connections that meet this table: requests are answered with 421, so that clients open others. */
+  readonly misdirected?: boolean
   /** In order. None: every request is answered with 404 and a sentence. */
   readonly routes: readonly RouteModel[]
 }

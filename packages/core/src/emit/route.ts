@@ -13,6 +13,7 @@ import type { XdsResource } from './table.ts'
 
 /** What a host without any route answers: the text that Kuma's gateways give, and people look for. */
 const noRoutes = 'This is a Kuma MeshGateway. No routes match this MeshGateway!\n'
+const otherConnection = 'This host is served on connections that ask for it by name (SNI).\n'
 
 /** A route table of its own name. */
 export const emitRouteTable = once(
@@ -56,7 +57,7 @@ const hostMember = once((model: VirtualHostModel): Uint8Array => {
     domains: [...model.domains],
     ...(model.requireTls ? overTls() : {}),
   })
-  const routes = model.routes.length > 0 ? model.routes.map(routeMember) : [routeMemberOf(fallback())]
+  const routes = model.routes.length > 0 ? model.routes.map(routeMember) : [routeMemberOf(fallback(model))]
   return memberOf(RouteConfigurationSchema.field.virtualHosts.number, joined([head, ...routes]))
 })
 
@@ -89,12 +90,15 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array {
 
 const routeMemberOf = (route: Uint8Array): Uint8Array => memberOf(VirtualHostSchema.field.routes.number, route)
 
-const fallback = (): Uint8Array =>
+const fallback = ({ misdirected }: VirtualHostModel): Uint8Array =>
   encode(RouteSchema, {
     match: { pathSpecifier: { case: 'prefix', value: '/' } },
     action: {
       case: 'directResponse',
-      value: { status: 404, body: { specifier: { case: 'inlineString', value: noRoutes } } },
+      value: {
+        status: misdirected ? 421 : 404,
+        body: { specifier: { case: 'inlineString', value: misdirected ? otherConnection : noRoutes } },
+      },
     },
   })
 

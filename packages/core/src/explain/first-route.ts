@@ -7,7 +7,7 @@ import type { Request } from './request.ts'
 export function hostFor(hosts: readonly VirtualHostModel[], name: string): VirtualHostModel | undefined {
   const lower = name.toLowerCase()
   return hosts
-    .filter(({ domains }) => domains.some((domain) => hostnameContains(domain, lower)))
+    .filter(({ domains, misdirected }) => !misdirected && domains.some((domain) => hostnameContains(domain, lower)))
     .sort((a, b) => specificity(nameOf(b)) - specificity(nameOf(a)))[0]
 }
 

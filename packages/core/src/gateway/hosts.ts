@@ -23,15 +23,17 @@ type Listener = Pick<GatewayPort['hosts'][number], 'hostname' | 'tagsText'>
  * Which hosts there are on a port and which routes each has. A host belongs to the most specific listener that stands for
  * it and has routes of that one only. The hostnames of a route narrow it down within its listener, and one without
  * hostnames is for every host of its listener, also for those that others name. The order of routes does not matter.
+ * With `only`, what the listener of this hostname has: the others take what is theirs.
  */
 export function planHosts(
   listeners: readonly Listener[],
   boundTo: (listener: Listener) => readonly BoundRoute[],
+  only?: string,
 ): ReadonlyMap<string, HostPlan> {
   const listenerHostnames = new Set(listeners.map((one) => one.hostname))
   const owner = (host: string) => covering(host).find((name) => listenerHostnames.has(name))
   const plans = new Map<string, HostPlan>()
-  for (const listener of listeners) {
+  for (const listener of listeners.filter(({ hostname }) => only === undefined || hostname === only)) {
     const keysByHostname = new Map<string, string[]>()
     for (const { key, hostnames } of boundTo(listener)) {
       for (const name of hostnames.length > 0 ? hostnames : ['*']) {
@@ -48,6 +50,18 @@ export function planHosts(
     }
   }
   return plans
+}
+
+/**
+ * The hosts for which connections of a hostname are the wrong ones, because another listener of the port has them: clients
+ * whose certificate covers both may come that way over HTTP/2 (RFC 9110, section 7.4). Those within the hostname by name, all
+ * others as `*`.
+ */
+export function misdirectedHosts(listeners: readonly Listener[], hostname: string): readonly string[] {
+  const others = listeners.map((one) => one.hostname).filter((one) => one !== hostname)
+  if (others.length === 0) return []
+  const within = others.filter((one) => hostnameContains(hostname, one)).sort()
+  return hostname === '*' ? within : [...within, '*']
 }
 
 /** Each route stands where it is most specific. */

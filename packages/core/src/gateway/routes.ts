@@ -19,7 +19,7 @@ import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { unresolvedBackend, type WeightedBackend, weightBackends } from './backends.ts'
-import { planHosts } from './hosts.ts'
+import { misdirectedHosts, planHosts } from './hosts.ts'
 import { compareEntries, type RouteEntry } from './order.ts'
 import { type ListenerOrigin, redirectOf } from './redirects.ts'
 import { headerChangesOf, hostOf, matchesOf, matchesThatCut, mirrorsOf, pathChangeOf, rewriteOf } from './rules.ts'
@@ -91,11 +91,10 @@ export function createGatewayRoutes(
 
   /** The hosts of one table: all of a port, or for HTTPS those of one hostname of it. */
   const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string, hostname: string) => {
-    const all = portOf(selection.ports(gateway, own), port)?.hosts ?? []
-    const listeners = hostname === '' ? all : all.filter((one) => one.hostname === hostname)
-    return planHosts(listeners, (listener) =>
-      attached(mesh, listener.tagsText, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] })),
-    )
+    const listeners = portOf(selection.ports(gateway, own), port)?.hosts ?? []
+    const boundTo = ({ tagsText }: { readonly tagsText: string }) =>
+      attached(mesh, tagsText, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] }))
+    return planHosts(listeners, boundTo, hostname === '' ? undefined : hostname)
   })
 
   const hostPlan = units.family(
@@ -267,9 +266,14 @@ export function createGatewayRoutes(
         const served = hosts(mesh, gateway, own, port, hostname).map((host) =>
           virtualHost(mesh, gateway, own, port, hostname, host),
         )
+        const found = portOf(selection.ports(gateway, own), port)
+        const others = hostname === '' ? [] : misdirectedHosts(found?.hosts ?? [], hostname)
         return {
-          name: `${portOf(selection.ports(gateway, own), port)?.name ?? ''}:${hostname || '*'}`,
-          hosts: served.map((host) => host.model),
+          name: `${found?.name ?? ''}:${hostname || '*'}`,
+          hosts: [
+            ...served.map((host) => host.model),
+            ...(others.length > 0 ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true }] : []),
+          ],
           removeTagsHeader: true,
           ignorePort: true,
           contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),

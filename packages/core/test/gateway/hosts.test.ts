@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { planHosts } from '../../src/gateway/hosts.ts'
+import { misdirectedHosts, planHosts } from '../../src/gateway/hosts.ts'
 
 type Bound = Readonly<Record<string, readonly string[]>>
 
@@ -65,4 +65,20 @@ test.each<[string, readonly string[], Readonly<Record<string, Bound>> | Bound, R
   ],
 ])('GW9 hosts of a port: %s', (_title, listeners, bound, expected) => {
   expect(planned(listeners, bound)).toEqual(expected)
+})
+
+test.each<[string, readonly string[], readonly string[]]>([
+  ['a.x', ['a.x'], []],
+  ['a.x', ['a.x', 'b.y'], ['*']],
+  ['*.x', ['*.x', 'b.x', '*.c.x', 'b.y'], ['*.c.x', 'b.x', '*']],
+  ['*', ['*', 'b.x', '*.c.x'], ['*.c.x', 'b.x']],
+])('GW26 on connections of %s beside %j these hosts are misdirected: %j', (hostname, all, expected) => {
+  const listeners = all.map((one) => ({ hostname: one, tagsText: '{}' }))
+  expect(misdirectedHosts(listeners, hostname)).toEqual(expected)
+})
+
+test('GW26 a route for any host names no host of another listener', () => {
+  const listeners = ['*', 'a.x'].map((hostname) => ({ hostname, tagsText: '{}' }))
+  const plans = planHosts(listeners, () => [{ key: 'r', hostnames: ['a.x', 'b.x'] }], '*')
+  expect([...plans.keys()]).toEqual(['*', 'b.x'])
 })

@@ -40,6 +40,13 @@ export const httpsFeatures: readonly Feature[] = [
       over('a.wild.example', '/', { to: v2, answer: { headers: hsts } }),
       over('any.example', '/', { to: v3 }),
       over('other.example', '/', { status: 404 }),
+      // One connection for several names of a certificate, as browsers do over HTTP/2.
+      over('shop.example.com', '/', { host: 'a.wild.example', status: 421 }),
+      over('shop.example.com', '/', { host: 'any.example', status: 421 }),
+      over('a.wild.example', '/', { host: 'shop.example.com', status: 421 }),
+      over('a.wild.example', '/', { host: 'b.wild.example', to: v2 }),
+      over('any.example', '/', { host: 'shop.example.com', status: 421 }),
+      over('any.example', '/', { host: 'b.wild.example', status: 421 }),
       over('shop.example.com', '/moved', { status: 302, location: 'https://example.org:PORT/moved' }),
       over('shop.example.com', '/', {
         headers: { 'x-forwarded-proto': 'http' },
