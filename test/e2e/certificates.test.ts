@@ -11,6 +11,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createPair, type Pair, together } from '../../packages/plane/test/pki.ts'
 import { api, local, type Scene, startScene, startTraffic, statusOf, until, zonemesh } from './rig.ts'
 
+type Gateway = JsonObject & { readonly conf: { readonly listeners: readonly JsonObject[] } }
+
 let scene: Scene
 let demo: Demo
 let tlsPort = 0
@@ -63,15 +65,12 @@ const secret = (name: string, text: string) => {
 const fingerprintOf = (pair: Pair): string => new X509Certificate(pair.certificate).fingerprint256
 
 /** What the listener shows to somebody who comes now. */
-const shown = (): Promise<string> =>
+const shown = (servername = demo.scene.hostname): Promise<string> =>
   new Promise((resolve, reject) => {
-    const socket = connect(
-      { host: local, port: tlsPort, servername: demo.scene.hostname, rejectUnauthorized: false },
-      () => {
-        resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? '')
-        socket.destroy()
-      },
-    )
+    const socket = connect({ host: local, port: tlsPort, servername, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? '')
+      socket.destroy()
+    })
     socket.on('error', reject)
   })
 
@@ -87,6 +86,8 @@ const ask = (agent: Agent, path = '/'): Promise<number> =>
       .on('error', reject)
       .end()
   })
+
+const zoneVerdicts = async () => (await statusOf(demo.zones.east.apiAddress)).verdicts
 
 test('E34 a request over TLS is answered with the certificate of the secret', async () => {
   const pair = await certificate()
@@ -144,7 +145,6 @@ test('E36 a secret that breaks leaves what was shown, is told of in both planes,
   await secret('shop', good.certificate + (await certificate()).key)
   const key = `global/Secret/${demo.scene.mesh}/shop`
   const reason = 'the private key does not belong to the first certificate; the certificate from before is still served'
-  const zoneVerdicts = async () => (await statusOf(demo.zones.east.apiAddress)).verdicts
   await until('the zone tells', zoneVerdicts, (all) => all.some((one) => one.key === key && one.reason === reason))
   const status = await until(
     'the global tells',
@@ -172,6 +172,56 @@ test('E37 what is about to end is told of two weeks ahead', async () => {
     expect(stdout).toContain(line)
   }
   await secret('shop', together(await certificate()))
+})
+
+test('E40 of two certificates in the listener itself Envoy refuses one: the other one and the port go on, and it is named', async () => {
+  const { mesh, gateway } = demo.scene
+  const path = `/meshes/${mesh}/meshgateways/${gateway}`
+  const before = (await api(demo.globalAddress).need('GET', path)).json as Gateway // Kuma's form
+  const hosts = { good: 'good.example.test', bad: 'bad.example.test' }
+  const [good, other] = [await createPair({ names: [hosts.good], days: 13 }), await createPair({ names: [hosts.bad] })]
+  const inline = (hostname: string, text: string) => ({
+    hostname,
+    port: tlsPort,
+    protocol: 'HTTPS',
+    tags: { listener: demo.scene.listenerTag },
+    tls: { mode: 'TERMINATE', certificates: [{ inlineString: text }] },
+  })
+  const write = (key: string) =>
+    put(path, {
+      ...before,
+      conf: {
+        listeners: [
+          ...before.conf.listeners,
+          inline(hosts.good, together(good)),
+          inline(hosts.bad, other.certificate + key),
+        ],
+      },
+    })
+  // The key of another certificate.
+  await write(good.key)
+  await until(
+    'the good one is shown',
+    () => shown(hosts.good),
+    (now) => now === fingerprintOf(good),
+  )
+  const source = `global/MeshGateway/${mesh}/${gateway}/HTTPS:${tlsPort}:${hosts.bad}`
+  const [verdict] = await until('the bad one is named', zoneVerdicts, (all) => all.some(({ key }) => key === source))
+  expect(verdict?.reason).toMatch(/key/i)
+  await expect(shown(hosts.bad)).rejects.toThrow()
+  const agent = new Agent()
+  expect(await ask(agent)).toBe(200)
+  agent.destroy()
+  const { stdout } = await zonemesh('status', '--address', demo.zones.east.apiAddress)
+  expect(stdout).toContain(`expiring: listener certificate of MeshGateway ${gateway}, port ${tlsPort}, in mesh ${mesh}`)
+  await write(other.key)
+  await until(
+    'the mended one is shown',
+    () => shown(hosts.bad).catch(String),
+    (now) => now === fingerprintOf(other),
+  )
+  expect(await zoneVerdicts()).toEqual([])
+  await put(path, before)
 })
 
 /** Each request is a connection from end to end, with handshakes of its own. */

@@ -17,7 +17,7 @@ export async function expiringOf(store: Store, tls: ServerTls, watch: TokenWatch
   const certificates = await store.scan({ kind: 'AuthorityCertificate', origin })
   return [
     ...ofPlane(tls, watch, 'the global'),
-    ...ofListeners(await store.scan({ kind: 'GatewayCertificate', origin })),
+    ...(await ofListeners(store)),
     // Rows of these kinds hold what the authority's owner wrote.
     ...roots.map((row) =>
       byHand('root authority', `mesh ${row.key.mesh}`, endOf((row.spec as MeshRootSpec).certificate)),

@@ -1,11 +1,15 @@
 import { X509Certificate } from 'node:crypto'
+import { displayNameLabel } from '@zonemesh/core/kinds/common.ts'
 import type { GatewayCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
+import { inlinePem, type MeshGatewaySpec } from '@zonemesh/core/kinds/mesh-gateway.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
 import { intermediateDays } from '../authority/owner.ts'
 import type { ServerTls } from '../authority/server-tls.ts'
+import { readListenerCertificate } from '../certificates/pem.ts'
 import type { TokenWatch } from '../tokens/watch.ts'
 
 const hourMs = 3_600_000
@@ -46,19 +50,41 @@ export const workload = (who: string, { issuedAtMs, notAfterMs }: { issuedAtMs: 
 })
 
 /** What a listener shows comes from other places, where it takes people some days to renew it. */
-export const ofListener = (mesh: string, secret: string, endsAtMs: number): Expiring => ({
+const ofListener = (mesh: string, where: string, endsAtMs: number): Expiring => ({
   what: 'listener certificate',
-  who: `secret ${secret} in mesh ${mesh}`,
+  who: `${where} in mesh ${mesh}`,
   endsAtMs,
   warnMs: 14 * dayMs,
 })
 
 /** Those of rows that hold what the owner of secrets wrote: one for each secret, however many zones show it. */
-export const ofListeners = (rows: readonly Row[]): Expiring[] =>
+const ofSecrets = (rows: readonly Row[]): Expiring[] =>
   rows.flatMap(({ key, spec }) => {
     const one = spec as GatewayCertificateSpec
-    return 'sealed' in one ? [ofListener(key.mesh, one.secret, one.notAfterMs)] : []
+    return 'sealed' in one ? [ofListener(key.mesh, `secret ${one.secret}`, one.notAfterMs)] : []
   })
+
+/** Those that stand in a MeshGateway itself. */
+const ofGateways = (rows: readonly Row[]): Expiring[] =>
+  rows.flatMap(({ key, labels, spec }) => {
+    // Admission stored what the schema returned.
+    const listeners = (spec as MeshGatewaySpec).conf?.listeners ?? []
+    return listeners.flatMap(({ tls, port }) =>
+      (tls?.certificates ?? []).flatMap((one) => {
+        const read = readListenerCertificate(inlinePem(one) ?? '')
+        const where = `MeshGateway ${labels[displayNameLabel] ?? key.name}, port ${port},`
+        return read.ok ? [ofListener(key.mesh, where, read.value.notAfterMs)] : []
+      }),
+    )
+  })
+
+/** What listeners of gateways show in a zone, or in all: from secrets, and from the MeshGateways themselves. */
+export async function ofListeners(store: Pick<Store, 'scan'>, zone?: string): Promise<Expiring[]> {
+  const secrets = await store.scan({ kind: 'GatewayCertificate' })
+  // As above.
+  const shown = secrets.filter(({ spec }) => zone === undefined || (spec as GatewayCertificateSpec).zone === zone)
+  return [...ofSecrets(shown), ...ofGateways(await store.scan({ kind: 'MeshGateway' }))]
+}
 
 export const endOf = (certificate: string): number => new Date(new X509Certificate(certificate).validTo).getTime()
 

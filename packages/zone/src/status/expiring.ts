@@ -1,4 +1,4 @@
-import type { AuthorityCertificateSpec, GatewayCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
+import type { AuthorityCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import {
   byHand,
@@ -39,12 +39,7 @@ export async function expiringOf({ store, zone, tls, watch, secrets, token }: De
       const { notAfterMs, roots } = spec as AuthorityCertificateSpec
       return [intermediate(key.mesh, zone, notAfterMs), byHand('root authority', `mesh ${key.mesh}`, endOf(roots))]
     }),
-    ...ofListeners(
-      (await store.scan({ kind: 'GatewayCertificate' })).filter(
-        // As above.
-        ({ spec }) => (spec as GatewayCertificateSpec).zone === zone,
-      ),
-    ),
+    ...(await ofListeners(store, zone)),
     ...secrets.identities().map(({ who, identity }) => workload(who, identity)),
   ]
 }
