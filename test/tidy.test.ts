@@ -117,7 +117,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     history: [],
     tokens: ['authority'],
     certificates: ['authority'],
-    status: ['authority', 'tokens'],
+    status: ['authority', 'certificates', 'tokens'],
     api: ['authority', 'tokens', 'history'],
   },
 }

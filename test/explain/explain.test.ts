@@ -4,7 +4,7 @@ import { type Sources, stepNames } from '@zonemesh/core/explain/sources.ts'
 import { expect, test } from 'vitest'
 import { faults } from './faults.ts'
 import { faultsBetweenMeshes } from './faults-between-meshes.ts'
-import { healthyMesh, sourcesOf, twoMeshes } from './scene.ts'
+import { healthyMesh, meshWithEgress, sourcesOf, twoMeshes } from './scene.ts'
 
 const shop = 'http://shop.example.com:8080/cart'
 
@@ -17,13 +17,27 @@ function ask(sources: Sources, url = shop, from = { zone: 'east', gateway: 'gate
 test('Q1 a way that is open is walked to its end, each step with the rows and revisions that decided it', async () => {
   const found = ask(sourcesOf(await healthyMesh()))
   expect(found.mismatch).toBeUndefined()
-  expect(new Set(found.steps.map(({ step }) => step))).toEqual(new Set(stepNames))
+  expect(new Set(found.steps.map(({ step }) => step))).toEqual(new Set(stepNames.filter((step) => step !== 'egress')))
   expect(found.steps.find(({ step }) => step === 'route')).toMatchObject({
     text: expect.stringContaining('MeshGatewayRoute shop'),
     decidedBy: [{ key: 'global/MeshGatewayRoute/default/shop', revision: 5 }],
     agreement: [],
   })
   expect(found.steps.flatMap(({ agreement }) => agreement)).toEqual([])
+})
+
+test('Q1 through the egress of the zone, where the mesh wants it', async () => {
+  const found = ask(sourcesOf(await meshWithEgress()))
+  expect(found.mismatch).toBeUndefined()
+  expect(new Set(found.steps.map(({ step }) => step))).toEqual(new Set(stepNames))
+  expect(found.steps.filter(({ step }) => step === 'egress' || step === 'ingress')).toMatchObject([
+    {
+      text: 'ZoneEgress egress-east of zone east at 127.0.0.14:10002 leads echo_demo_svc_8080{mesh=default,version=v2} to 127.0.0.20:10001',
+      decidedBy: [{ key: 'east/ZoneEgress//egress-east' }],
+      agreement: [],
+    },
+    { text: expect.stringContaining('ZoneIngress ingress-west of zone west at 127.0.0.20:10001') },
+  ])
 })
 
 test('Q1 HTTPS and TCP are walked too', async () => {

@@ -2,7 +2,7 @@ import { typeUrls } from '@zonemesh/core/emit/table.ts'
 import { createRoot, lifetime, signIntermediate } from '@zonemesh/plane/authority/x509.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { add, at, edit, type Fault, newer, onPlane, refusing, remove, running } from './plant.ts'
-import { nowMs } from './scene.ts'
+import { meshWithEgress, nowMs } from './scene.ts'
 
 const gateway = 'east/Dataplane/default/gateway-1'
 const client = { zone: 'east', gateway: 'client-1' }
@@ -402,6 +402,30 @@ export const faults: readonly Fault[] = [
     step: 'listener',
     problem: /does not have it/,
     remedy: /no stream to its zone/,
+  },
+  {
+    name: 'a zone without the egress that the mesh wants',
+    scene: meshWithEgress,
+    plant: remove('ZoneEgress', 'egress-east'),
+    step: 'egress',
+    problem: /Mesh default sends what leaves a zone through its egress, and zone east has none/,
+    remedy: /--proxy-type egress.*zoneEgress: false/,
+  },
+  {
+    name: 'an egress whose Envoy is behind',
+    scene: meshWithEgress,
+    spoil: running('east/ZoneEgress//egress-east', typeUrls.listener, (versions) => versions.clear()),
+    step: 'egress',
+    problem: /egress-east does not have it/,
+    remedy: /has not answered yet/,
+  },
+  {
+    name: 'an ingress that is gone behind an egress',
+    scene: meshWithEgress,
+    spoil: onPlane('west', 'ZoneIngress', 'ingress-west', () => undefined),
+    step: 'ingress',
+    problem: /west has none|no ingress/,
+    remedy: /zonemesh status/,
   },
   {
     name: 'an ingress whose Envoy is behind',

@@ -1,5 +1,6 @@
 import { compileZone } from '@zonemesh/core/explain/compiled-zone.ts'
 import type { ProxySight, Sources } from '@zonemesh/core/explain/sources.ts'
+import { proxyKinds } from '@zonemesh/core/kinds/proxies.ts'
 import { trusts } from '@zonemesh/plane/authority/trust.ts'
 import {
   createRoot,
@@ -160,6 +161,16 @@ export const announced = (zone: string, version: string): Row =>
     instances: 1,
   })
 
+/** The mesh wants what leaves a zone to go through its egress, and east has one. */
+export async function meshWithEgress() {
+  const rows = await healthyMesh()
+  const at = rows.findIndex(({ key }) => key.kind === 'Mesh')
+  const mesh = rows[at]
+  if (mesh) rows[at] = { ...mesh, spec: { ...mesh.spec, routing: { zoneEgress: true } } }
+  rows.push(row('east', 'ZoneEgress', '', 'egress-east', { networking: { address: '127.0.0.14', port: 10_002 } }))
+  return rows
+}
+
 /** Mesh "billing" beside it, whose gateway in west other meshes may call, with a service behind it. */
 export async function twoMeshes() {
   const signedBy = await rootOf('billing')
@@ -260,7 +271,7 @@ export function sourcesOf(rows: readonly Row[]): Sources {
   for (const zone of base.zones.values()) {
     const compiled = compileZone(zone, base)
     for (const one of zone.rows) {
-      if (one.key.origin !== zone.name || !['Dataplane', 'ZoneIngress'].includes(one.key.kind)) continue
+      if (one.key.origin !== zone.name || !proxyKinds.has(one.key.kind)) continue
       const accepted = new Map(
         [...(compiled.look(one).table?.resources ?? [])].map(([type, resources]) => [
           type,

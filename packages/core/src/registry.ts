@@ -22,6 +22,7 @@ import { meshGateway } from './kinds/mesh-gateway.ts'
 import { meshGatewayRoute } from './kinds/mesh-gateway-route.ts'
 import { globalSecret, secret } from './kinds/secret.ts'
 import { zone } from './kinds/zone.ts'
+import { zoneEgress } from './kinds/zone-egress.ts'
 import { zoneIngress } from './kinds/zone-ingress.ts'
 import { meshTrafficPermission } from './policies/mesh-traffic-permission/mesh-traffic-permission.ts'
 import { retry } from './policies/retry/retry.ts'
@@ -35,6 +36,7 @@ export const kinds: readonly Kind[] = [
   globalSecret,
   secret,
   zoneIngress,
+  zoneEgress,
   dataplane,
   meshGateway,
   meshGatewayRoute,

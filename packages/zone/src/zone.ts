@@ -69,7 +69,7 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
   })
   closers.add('the proxy port', () => xds[Symbol.asyncDispose]())
   const ports = { proxyPort: xds.port, dnsPort: resolver.port }
-  return { ports, proxySights: () => proxySights(core, xds) }
+  return { ports, proxySights: () => proxySights({ ...core, zone: base.zone }, xds) }
 }
 
 /** The way to the global that a join string names: gRPC, or the same frames over WebSocket. Throws when the address cannot be right. */

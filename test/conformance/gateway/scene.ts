@@ -53,7 +53,9 @@ export interface Scene extends AsyncDisposable {
   /** The port of a feature's listeners of one letter. */
   portOf(feature: string, at?: string): number
   /** One more proxy, from its document. */
-  startProxy(zone: ZoneName, proxyType: 'dataplane' | 'ingress', document: JsonObject): Promise<void>
+  startProxy(zone: ZoneName, proxyType: 'dataplane' | 'ingress' | 'egress', document: JsonObject): Promise<void>
+  /** Ends a proxy as its operator does, by its name; returns what starts it again. */
+  stopProxy(name: string): Promise<() => unknown>
   readonly zones: Readonly<Record<ZoneName, DemoZone>>
   /** Where a proxy keeps its files. */
   workDirOf(proxy: string): string
@@ -148,6 +150,7 @@ async function start(
     global,
     zones,
     startProxy: proxies,
+    stopProxy: (name) => stage.processes.kill(name, 'SIGTERM'),
     workDirOf: (proxy) => join(folder, proxy),
     portOf: (feature, at = 'a') => {
       const port = ports.get(`${feature}/${at}`)
@@ -272,7 +275,7 @@ async function createStarter(
     tokens.set(of, made)
     return made
   }
-  return async (zone: ZoneName, proxyType: 'dataplane' | 'ingress', document: JsonObject): Promise<void> => {
+  return async (zone: ZoneName, proxyType: 'dataplane' | 'ingress' | 'egress', document: JsonObject): Promise<void> => {
     const name = String(document['name'])
     const workDir = join(folder, name)
     mkdirSync(workDir, { mode: 0o700 })
@@ -281,7 +284,7 @@ async function createStarter(
     const tokenFile =
       proxyType === 'dataplane'
         ? secretFile(folder, `${name}.token`, await tokenOf(String(document['mesh'])))
-        : secretFile(folder, `${name}.token`, await token(global, 'zone', { zone, scope: ['ingress'] }))
+        : secretFile(folder, `${name}.token`, await token(global, 'zone', { zone, scope: [proxyType] }))
     stage.processes.startOwn(name, [
       'dataplane',
       ...flags({

@@ -43,12 +43,14 @@ export const dataplane = defineCommand({
     configFile: option(text.optional(), 'YAML file with settings, named as in the reference page', {
       placeholder: 'FILE',
     }),
-    dataplaneFile: option(text.optional(), 'the Dataplane or ZoneIngress to register (YAML)', { placeholder: 'FILE' }),
+    dataplaneFile: option(text.optional(), 'the Dataplane, ZoneIngress or ZoneEgress to register (YAML)', {
+      placeholder: 'FILE',
+    }),
     dataplaneVar: option(pairs.default([]), 'a value for {{NAME}} in that file', {
       placeholder: 'NAME=VALUE',
       repeated: true,
     }),
-    proxyType: option(z.enum(['dataplane', 'ingress']).default('dataplane'), 'dataplane or ingress', {
+    proxyType: option(z.enum(['dataplane', 'ingress', 'egress']).default('dataplane'), 'dataplane, ingress or egress', {
       placeholder: 'TYPE',
       shownDefault: 'dataplane',
     }),
@@ -114,7 +116,7 @@ export const dataplane = defineCommand({
         proxyType: values.proxyType,
         source:
           values.dataplaneFile === undefined
-            ? { type: 'existing', mesh: values.proxyType === 'ingress' ? '' : values.mesh, name: values.name ?? '' }
+            ? { type: 'existing', mesh: values.proxyType === 'dataplane' ? values.mesh : '', name: values.name ?? '' }
             : { type: 'resource', yaml: readText(values.dataplaneFile), variables: readVariables(values.dataplaneVar) },
         address: values.cpAddress ?? known?.address ?? defaultConfig.address,
         trust: trustOf(values.caCertFile, known),

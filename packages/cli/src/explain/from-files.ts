@@ -3,6 +3,8 @@ import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
 import type { Sources } from '@zonemesh/core/explain/sources.ts'
 import { zoneLabel, zoneTag } from '@zonemesh/core/kinds/common.ts'
 import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
+import { isZoneProxy, proxyKinds } from '@zonemesh/core/kinds/proxies.ts'
+import type { ZoneEgressSpec } from '@zonemesh/core/kinds/zone-egress.ts'
 import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'
 import { trusts } from '@zonemesh/plane/authority/trust.ts'
 import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -33,8 +35,7 @@ export async function sourcesFromFiles(
     const read = admit(content)
     if (!read.ok) throw new CommandError(`${at}: ${reasonOf(read.error)}`)
     const { kind, mesh, name, labels, spec } = read.value
-    const zone =
-      kind.name === 'Dataplane' || kind.name === 'ZoneIngress' ? zoneOf(kind.name, spec, labels, home) : globalOrigin
+    const zone = proxyKinds.has(kind.name) ? zoneOf(kind.name, spec, labels, home) : globalOrigin
     rows.push({ key: { origin: zone, kind: kind.name, mesh, name }, stamp: stampOf(rows.length + 1), labels, spec })
   }
   const zones = [...new Set([home, ...rows.map(({ key }) => key.origin)])].filter((name) => name !== globalOrigin)
@@ -54,7 +55,7 @@ function zoneOf(kind: string, spec: unknown, labels: Readonly<Record<string, str
   const labelled = labels[zoneLabel]
   if (labelled !== undefined) return labelled
   // Admission returned what the schema says.
-  if (kind === 'ZoneIngress') return (spec as ZoneIngressSpec).zone || home
+  if (isZoneProxy(kind)) return (spec as ZoneIngressSpec | ZoneEgressSpec).zone || home
   const { networking } = spec as DataplaneSpec
   const tags = [networking?.gateway?.tags, ...(networking?.inbound ?? []).map((one) => one.tags)]
   return tags.map((one) => one?.[zoneTag]).find((zone) => zone !== undefined) ?? home

@@ -1,5 +1,6 @@
 import { keyText, parseKeyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
+import { createEgresses } from '../edge/egress.ts'
 import { createEndpoints } from '../edge/endpoints.ts'
 import { createIngresses } from '../edge/ingress.ts'
 import { createMeshes } from '../edge/meshes.ts'
@@ -14,6 +15,7 @@ import { createGatewayRoutes, type RouteSource } from '../gateway/routes.ts'
 import { createGatewaySelection } from '../gateway/select.ts'
 import { createGatewayTcp } from '../gateway/tcp.ts'
 import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
+import { proxyKinds } from '../kinds/proxies.ts'
 import { createConnections } from '../match/connections.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
 import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
@@ -33,8 +35,8 @@ export interface Compiler {
   /** Takes over rows of all origins and moves the mark. Returns the proxies (key texts) whose tables may differ. */
   apply(versions: readonly Version[], mark: number): ReadonlySet<string>
   /**
-   * All that a proxy is to have; the same object while nothing changed. `proxy` is the key text of a Dataplane or a
-   * ZoneIngress of the own zone; undefined when there is none. Of a row that makes a unit fail this version is held back,
+   * All that a proxy is to have; the same object while nothing changed. `proxy` is the key text of a Dataplane, a
+   * ZoneIngress or a ZoneEgress of the own zone; undefined when there is none. Of a row that makes a unit fail this version is held back,
    * as if it were not there (see `drainHeld`); of a Mesh that is held back no proxy has a table. Throws only if no row can
    * be blamed.
    */
@@ -93,6 +95,7 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
   const gateway = createGateways(units, view, meshes, endpoints, selection, routes, listeners)
   const sidecar = createSidecars(units, view, meshes, endpoints, connections)
   const ingress = createIngresses(units, view, endpoints)
+  const egress = createEgresses(units, view, endpoints)
   let mark = 0
 
   interface Proxy {
@@ -108,9 +111,10 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
 
   function open(proxy: string, first: ProxyFacts): Proxy {
     const facts = units.cell(`facts ${proxy}`, first)
-    const isIngress = parseKeyText(proxy).kind === 'ZoneIngress'
+    const { kind } = parseKeyText(proxy)
     const root = units.root(proxy, (): ProxyModel | undefined => {
-      if (isIngress) return ingress(proxy)
+      if (kind === 'ZoneIngress') return ingress(proxy)
+      if (kind === 'ZoneEgress') return egress(proxy)
       const row = view.row(proxy)
       if (!row) return undefined
       // Admission stored what the schema returned.
@@ -124,8 +128,7 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
     return opened
   }
 
-  const isProxyHere = ({ origin, kind }: ResourceKey): boolean =>
-    origin === zone && (kind === 'Dataplane' || kind === 'ZoneIngress')
+  const isProxyHere = ({ origin, kind }: ResourceKey): boolean => origin === zone && proxyKinds.has(kind)
 
   /** The compilation of a proxy of this zone, if there is its row. */
   function find(proxy: string, facts: ProxyFacts): Proxy | undefined {

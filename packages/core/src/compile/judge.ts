@@ -8,6 +8,7 @@ import { mesh } from '../kinds/mesh.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
 import { zone } from '../kinds/zone.ts'
+import { zoneEgress } from '../kinds/zone-egress.ts'
 import { zoneIngress } from '../kinds/zone-ingress.ts'
 import { meshTrafficPermission } from '../policies/mesh-traffic-permission/mesh-traffic-permission.ts'
 import { retry } from '../policies/retry/retry.ts'
@@ -20,6 +21,7 @@ export const compiledKinds: ReadonlyMap<string, Kind> = new Map(
     mesh,
     zone,
     zoneIngress,
+    zoneEgress,
     dataplane,
     meshGateway,
     meshGatewayRoute,

@@ -40,6 +40,8 @@ export interface EndpointModel extends SocketAddress {
   /** Without `kuma.io/service`. */
   readonly tags: Tags
   readonly weight: number
+  /** It is an egress of this zone, behind which there are the ingresses of others. */
+  readonly through?: 'egress'
 }
 
 export interface AssignmentModel {

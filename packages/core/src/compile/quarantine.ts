@@ -15,6 +15,7 @@ const blameOrder = [
   'VirtualAddress',
   'GatewayCertificate',
   'ZoneIngress',
+  'ZoneEgress',
   'Dataplane',
   'MeshGateway',
   'Zone',

@@ -4,6 +4,7 @@ import type { AssignmentModel, EndpointModel, SocketAddress } from '../compile/m
 import { isIp, meshTag, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
 import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
+import type { ZoneEgressSpec } from '../kinds/zone-egress.ts'
 import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
 import { expectCount, expectPort, expectTags } from '../match/expect.ts'
 import { parseTags } from '../match/tags.ts'
@@ -29,8 +30,8 @@ interface RemoteOffer {
 export type CrossMeshInstances = (mesh: string, service: string) => readonly Instance[]
 
 /**
- * Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone. Tags with a mesh in
- * them mean listeners of its gateways that other meshes may call, and nothing else; those without never mean such.
+ * Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone, or where the mesh wants
+ * it the egresses of this one. Tags with a mesh in them mean listeners of its gateways that other meshes may call, and nothing else; those without never mean such.
  */
 export function createEndpoints(units: Units, view: View, meshes: Meshes, crossMesh: CrossMeshInstances) {
   const local = units.family('local instances', (mesh: string, service: string): readonly Instance[] =>
@@ -39,17 +40,20 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
       .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row, service, view.zone)) ?? []),
   )
 
-  const coordinates = units.family('ingress coordinates', (zone: string): readonly SocketAddress[] => {
+  /** The places that rows name. Instances behind one balancer share a coordinate and count once. */
+  function distinct(rows: readonly Row[], placeOf: (row: Row) => SocketAddress | undefined): readonly SocketAddress[] {
     const found = new Map<string, SocketAddress>()
-    for (const row of view.rows(ranges.ingresses(zone))) {
-      const source = keyText(row.key)
-      // Admission stored what the schema returned.
-      const at = units.attempt(source, () => coordinateOf(row.spec as ZoneIngressSpec))
-      // Instances behind one balancer share a coordinate and count once.
+    for (const row of rows) {
+      const at = units.attempt(keyText(row.key), () => placeOf(row))
       if (at) found.set(`${at.address}:${at.port}`, at)
     }
     return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
-  })
+  }
+
+  const coordinates = units.family('ingress coordinates', (zone: string): readonly SocketAddress[] =>
+    // Admission stored what the schema returned.
+    distinct(view.rows(ranges.ingresses(zone)), (row) => coordinateOf(row.spec as ZoneIngressSpec)),
+  )
 
   /** `announced` is the range of what others say. */
   const offers = units.family('remote offers', (mesh: string, announced: string): readonly RemoteOffer[] => {
@@ -68,8 +72,15 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     })
   })
 
+  /** The egresses of this zone. */
+  const egresses = units.family('egress coordinates', (): readonly SocketAddress[] =>
+    // As above.
+    distinct(view.rows(ranges.egresses), (row) => listensAt(row.spec as ZoneEgressSpec)),
+  )
+
   /** How many ways into other zones there are for a service: each carries the weight of all instances behind it. */
   const ways = units.family('ways', (mesh: string, announced: string): number => {
+    if (meshes.viaEgress(mesh)) return Math.max(1, egresses().length)
     const found = offers(mesh, announced).flatMap((offer) => offer.ingresses.map((one) => `${one.address}:${one.port}`))
     return Math.max(1, new Set(found).size)
   })
@@ -83,9 +94,10 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     const fitting = all.filter((one) => one.ready && fits(one.tags))
     const here = isCrossMesh ? oneEach(fitting) : fitting
     const weight = here.length > 0 ? ways(mesh, announced) : 1
+    const far = offers(mesh, announced).filter((offer) => fits(offer.tags))
     return [
       ...here.map((one) => ownEndpoint(one, weight)),
-      ...throughIngresses(offers(mesh, announced).filter((offer) => fits(offer.tags))),
+      ...(meshes.viaEgress(mesh) ? throughEgresses(far, egresses(), view.zone) : throughIngresses(far)),
     ].sort(compareEndpoints)
   })
 
@@ -135,6 +147,17 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     ownCrossMeshTagSets: units.family('own cross-mesh tag sets', (mesh: string, service: string): readonly Tags[] =>
       crossMesh(mesh, service).map(({ tags: { [meshTag]: _mesh, ...tags } }) => tags),
     ),
+    /** The ingresses of other zones behind which there is something with these tags: what an egress leads to. */
+    remoteAssignment: units.family(
+      'remote assignment',
+      (cluster: string, mesh: string, tagsText: string): AssignmentModel => {
+        const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
+        const announced =
+          wanted[meshTag] === undefined ? ranges.announced(mesh, service) : ranges.crossMeshAnnounced(mesh, service)
+        const far = offers(mesh, announced).filter(({ tags }) => hasAll(tags, wanted))
+        return { cluster, endpoints: throughIngresses(far).sort(compareEndpoints) }
+      },
+    ),
     /** Full tag sets of own ready instances. */
     ownTagSets: units.family('own tag sets', (mesh: string, service: string): readonly Tags[] =>
       local(mesh, service)
@@ -177,6 +200,12 @@ function instancesOf(row: Row, service: string, zone: string): Instance[] {
   })
 }
 
+function listensAt({ networking }: ZoneEgressSpec): SocketAddress {
+  const { address = '', port } = networking ?? {}
+  if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+  return { address, port: expectPort('networking.port', port) }
+}
+
 /** What other zones dial; undefined while an ingress does not say it. */
 function coordinateOf({ networking }: ZoneIngressSpec): SocketAddress | undefined {
   const { advertisedAddress: address, advertisedPort: port } = networking ?? {}
@@ -202,6 +231,19 @@ function throughIngresses(offers: readonly RemoteOffer[]): EndpointModel[] {
     }
   }
   return [...found.values()]
+}
+
+/** One endpoint per egress of the zone, each as heavy as all instances of other zones, with the tags that they have in common. */
+function throughEgresses(
+  offers: readonly RemoteOffer[],
+  egresses: readonly SocketAddress[],
+  zone: string,
+): EndpointModel[] {
+  const [first, ...rest] = offers
+  if (!first) return []
+  const tags = rest.reduce((all, one) => common(all, one.tags), withoutService(first.tags))
+  const weight = offers.reduce((sum, { instances }) => sum + instances, 0)
+  return egresses.map(({ address, port }) => ({ address, port, zone, weight, tags, through: 'egress' }))
 }
 
 const common = (a: Tags, b: Tags): Tags =>

@@ -1,23 +1,14 @@
-import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
-import { keyText } from '@zonemesh/shared/resource/resource.ts'
-import type { AssignmentModel, ChainModel, ClusterModel, ProxyModel } from '../compile/model.ts'
-import { isIp, protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
-import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { parseTags, tagsText } from '../match/tags.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-import { isLoopback, statName } from './addresses.ts'
 import type { Endpoints } from './endpoints.ts'
 import { sniOf } from './sni.ts'
+import { chainOf, clusterOf, createZoneProxy, type ServedService, servedApart } from './zone-proxy.ts'
 
 const chainsMax = 64
-
-interface ServedService {
-  readonly chains: readonly { readonly sni: string; readonly chain: ChainModel }[]
-  readonly clusters: readonly ClusterModel[]
-  readonly assignments: readonly AssignmentModel[]
-}
 
 /**
  * Zone ingresses: TLS is not ended here, a connection is led by its SNI to the instances that have the tags in it. To be
@@ -68,15 +59,7 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
    */
   const crossMesh = units.family('ingress gateway', (mesh: string, service: string): ServedService => {
     const sets = tagSets(mesh, service, endpoints.ownCrossMeshTagSets(mesh, service))
-    const named = sets.map((text) => {
-      const isBare = Object.keys(parseTags(text)).length === 1
-      return { text, name: isBare ? `${mesh}:${service}` : `${mesh}:${service}-${shortHash(text)}` }
-    })
-    return {
-      chains: named.map(({ text, name }) => chainOf(sniOf(mesh, parseTags(text)), name, {})),
-      clusters: named.map(({ name }) => clusterOf(name)),
-      assignments: named.map(({ text, name }) => endpoints.ownCrossMeshAssignment(name, mesh, text)),
-    }
+    return servedApart(mesh, service, sets, (name, text) => endpoints.ownCrossMeshAssignment(name, mesh, text))
   })
 
   const all = units.family('ingress services', (): readonly ServedService[] =>
@@ -98,55 +81,7 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
     }),
   )
 
-  const chains = units.family('ingress chains', (): readonly ChainModel[] => {
-    // Envoy compares names in lower case and refuses a listener with two equal chains.
-    const chainBySni = new Map<string, { readonly sni: string; readonly chain: ChainModel }>()
-    for (const one of all().flatMap((service) => service.chains)) {
-      const sni = one.sni.toLowerCase()
-      const first = chainBySni.get(sni)
-      if (!first) chainBySni.set(sni, one)
-      else if (first.sni !== one.sni)
-        units.problem(`sni/${one.sni}`, `differs from ${first.sni} in letter case only; the first is served`)
-    }
-    return [...chainBySni].sort(([a], [b]) => byCodeUnit(a, b)).map(([, { chain }]) => chain)
-  })
-
-  return units.family('ingress', (proxy: string): ProxyModel | undefined => {
-    const row = view.row(proxy)
-    if (!row) return undefined
-    const source = keyText(row.key)
-    const listener = units.attempt(source, () => {
-      // Admission stored what the schema returned.
-      const { address = '', port } = (row.spec as ZoneIngressSpec).networking ?? {}
-      if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
-      if (!port) throw new Error('networking.port: expected a port')
-      const found = chains()
-      return {
-        name: `inbound:${address}:${port}`,
-        address,
-        port,
-        direction: 'inbound' as const,
-        reusePort: !isLoopback(address),
-        inspectTls: true,
-        chains:
-          found.length > 0
-            ? found
-            : [
-                {
-                  content: { type: 'answer' as const, text: JSON.stringify({ proxy: row.key.name, zone: view.zone }) },
-                },
-              ],
-      }
-    })
-    const services = listener ? all() : []
-    return {
-      clusters: services.flatMap((one) => one.clusters),
-      assignments: services.flatMap((one) => one.assignments),
-      listeners: listener ? [listener] : [],
-      routeTables: [],
-      runtimeLayer: false,
-    }
-  })
+  return createZoneProxy(units, view, 'ingress', all)
 }
 
 /** Every set of at most two of the tags, besides those that no route needs to name. */
@@ -158,24 +93,3 @@ function subsets(tags: Tags): Tags[] {
     ...entries.slice(index + 1).map(([other, more]) => ({ ...service, [key]: value, [other]: more })),
   ])
 }
-
-const clusterOf = (name: string): ClusterModel => ({
-  name,
-  target: 'eds',
-  connectMs: 5_000,
-  breakers: 'none',
-  statName: statName(name),
-})
-
-const chainOf = (sni: string, cluster: string, subset: Tags) => ({
-  sni,
-  chain: {
-    match: { transport: 'tls' as const, serverNames: [sni] },
-    content: {
-      type: 'tcp' as const,
-      statPrefix: statName(cluster),
-      cluster,
-      ...(Object.keys(subset).length > 0 ? { subset } : {}),
-    },
-  },
-})

@@ -37,6 +37,20 @@ export function createMeshes(units: Units, view: View) {
         throw thrown
       }
     }),
+    /**
+     * Whether what leaves the zone in a mesh goes through an egress of the zone. Of a mesh that is quarantined it is not known;
+     * those of other meshes that call it go directly until it is.
+     */
+    viaEgress: units.family('mesh via egress', (name: string): boolean => {
+      try {
+        // As above.
+        const spec = view.named('Mesh', '', name)?.spec as MeshSpec | undefined
+        return spec !== undefined && spec.routing?.zoneEgress === true && enabledBackend(spec) !== undefined
+      } catch (thrown) {
+        if (thrown instanceof HeldError) return false
+        throw thrown
+      }
+    }),
     /** A zone of which nothing is known counts too. */
     zoneEnabled: units.family('zone enabled', (name: string): boolean => {
       const row = view.named('Zone', '', name)

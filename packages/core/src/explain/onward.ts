@@ -9,7 +9,7 @@ import { type Found, findRoute } from './route.ts'
 import { arrive, askPermission } from './service.ts'
 import type { Sources } from './sources.ts'
 import { called, stop, type Walk } from './walk.ts'
-import { crossOver, findEndpoints, type Way } from './way.ts'
+import { crossOver, findEndpoints, leave, type Way } from './way.ts'
 
 /** One walk, and the gateways that it went through. */
 export interface Journey {
@@ -76,7 +76,7 @@ export function goOn(journey: Journey, sender: Sender, request: Request, found: 
   }
 }
 
-/** To one endpoint: the instance itself, or those behind the ingress that it is. */
+/** To one endpoint: the instance itself, or those behind the egress or ingress that it is. */
 function toEndpoint(
   journey: Journey,
   { zone, proxy }: Sender,
@@ -86,6 +86,11 @@ function toEndpoint(
   endpoint: EndpointModel,
 ): void {
   const { walk, sources } = journey
+  if (endpoint.through === 'egress') {
+    for (const next of leave(walk, zone, way, endpoint))
+      toEndpoint(journey, { zone, proxy }, request, client, way, next)
+    return
+  }
   const there = journey.zoneOf(endpoint.zone)
   if (!there) {
     walk.pass('ingress', `what happens in zone ${endpoint.zone} is not known: it was not asked`, zone.name, [])

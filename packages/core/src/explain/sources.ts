@@ -18,6 +18,7 @@ export const kindsInSight = [
   'TrafficPermission',
   'VirtualAddress',
   'Zone',
+  'ZoneEgress',
   'ZoneIngress',
 ] as const
 
@@ -47,7 +48,7 @@ export interface Sources {
   readonly nowMs: number
   readonly global: PlaneSight | undefined
   readonly zones: ReadonlyMap<string, PlaneSight>
-  /** By the key text of its Dataplane or ZoneIngress. */
+  /** By the key text of its Dataplane, ZoneIngress or ZoneEgress. */
   readonly proxies: ReadonlyMap<string, ProxySight>
   /** Whether one of these authorities (PEM) has signed the first certificate of a chain (PEM), or is it. */
   trusts(roots: string, chain: string): boolean
@@ -63,6 +64,7 @@ export const stepNames = [
   'route',
   'backend',
   'endpoints',
+  'egress',
   'ingress',
   'service',
   'permission',

@@ -10,6 +10,7 @@ import type { AvailableServiceSpec } from '../kinds/internal.ts'
 import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
 import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
 import { isEnabled, type ZoneSpec } from '../kinds/zone.ts'
+import type { ZoneEgressSpec } from '../kinds/zone-egress.ts'
 import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import { tagsOf } from './gateway.ts'
@@ -128,7 +129,19 @@ function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly
       meshRow ? [meshRow] : [],
     )
   for (const row of fitting) noWayInto(zone, row, service)
+  noWayOut(zone, meshRow, service)
   stop('endpoints', `no instance of ${service} can be reached`, 'look at `zonemesh status`', routes)
+}
+
+function noWayOut(zone: CompiledZone, mesh: Row, service: string): void {
+  const wantsEgress = (mesh.spec as MeshSpec).routing?.zoneEgress
+  if (wantsEgress && !zone.rows('ZoneEgress').some((row) => row.key.origin === zone.name))
+    stop(
+      'egress',
+      `${service} runs in another zone, ${called(mesh)} sends what leaves a zone through its egress, and zone ${zone.name} has none`,
+      'start one: zonemesh dataplane --proxy-type egress; or set routing.zoneEgress: false',
+      [mesh],
+    )
 }
 
 /** Whether other meshes may call a gateway. Stops if none of its listeners is theirs. */
@@ -195,52 +208,71 @@ export function crossOver(
   way: Way,
   endpoint: EndpointModel,
 ): readonly EndpointModel[] {
-  const sni = sniOf(way.mesh, way.tags)
-  const ingresses = there
-    .rows('ZoneIngress')
-    .filter((row) => row.key.origin === there.name)
-    .filter((row) => {
-      const { advertisedAddress, advertisedPort } = (row.spec as ZoneIngressSpec).networking ?? {}
-      return advertisedAddress === endpoint.address && advertisedPort === endpoint.port
-    })
-  const [ingress] = ingresses
+  const ingress = there.rows('ZoneIngress').find((row) => {
+    const { advertisedAddress, advertisedPort } = (row.spec as ZoneIngressSpec).networking ?? {}
+    return row.key.origin === there.name && advertisedAddress === endpoint.address && advertisedPort === endpoint.port
+  })
   if (!ingress)
     stop(
       'ingress',
       `zone ${here.name} goes to ${endpoint.address}:${endpoint.port}, where zone ${there.name} has no ingress`,
       'the zone that asks is behind: look at `zonemesh status`',
     )
-  const compiled = there.look(ingress)
+  return leadOn(walk, 'ingress', here, there, ingress, way, endpoint)
+}
+
+/** Through an egress of the own zone. Returns the ingresses of other zones that it leads to. */
+export function leave(walk: Walk, zone: CompiledZone, way: Way, endpoint: EndpointModel): readonly EndpointModel[] {
+  const egress = zone.rows('ZoneEgress').find((row) => {
+    const { address, port } = (row.spec as ZoneEgressSpec).networking ?? {}
+    return row.key.origin === zone.name && address === endpoint.address && port === endpoint.port
+  })
+  if (egress) return leadOn(walk, 'egress', zone, zone, egress, way, endpoint)
+  return stop(
+    'egress',
+    `no ZoneEgress of zone ${zone.name} is at ${endpoint.address}:${endpoint.port} any more`,
+    'it is gone and the news is on its way: look at `zonemesh status`',
+  )
+}
+
+/** What a zone proxy does with the name that a connection asks for. */
+function leadOn(
+  walk: Walk,
+  step: 'ingress' | 'egress',
+  here: CompiledZone,
+  there: CompiledZone,
+  proxy: Row,
+  way: Way,
+  at: EndpointModel,
+): readonly EndpointModel[] {
+  const sni = sniOf(way.mesh, way.tags)
+  const compiled = there.look(proxy)
   const { model } = compiled
   const listener = model?.listeners[0]
   const chain = listener?.chains.find((one) =>
     one.match?.serverNames?.some((name) => name.toLowerCase() === sni.toLowerCase()),
   )
+  const who = `${called(proxy)} of zone ${there.name}`
   if (!listener || !chain || chain.content.type !== 'tcp')
     stop(
-      'ingress',
-      `${called(ingress)} of zone ${there.name} leads nobody who asks for ${sni}`,
+      step,
+      `${who} leads nobody who asks for ${sni}`,
       `zone ${there.name} has no ready instance with these tags, or does not know the route yet: look at \`zonemesh status\``,
-      [ingress],
+      [proxy],
     )
   const { cluster, subset = {} } = chain.content
-  const instances = (model?.assignments.find((one) => one.cluster === cluster)?.endpoints ?? []).filter((one) =>
+  const found = (model?.assignments.find((one) => one.cluster === cluster)?.endpoints ?? []).filter((one) =>
     fits(subset, one.tags),
   )
-  if (instances.length === 0)
-    stop(
-      'ingress',
-      `${called(ingress)} of zone ${there.name} has no instance for ${sni}`,
-      'look at the instances there: they are gone or not ready',
-      [ingress],
-    )
-  const running = walk.compareRunning('ingress', compiled, typeUrls.listener, listener.name, [ingress])
+  if (found.length === 0)
+    stop(step, `${who} has nobody for ${sni}`, 'look at the instances: they are gone or not ready', [proxy])
+  const running = walk.compareRunning(step, compiled, typeUrls.listener, listener.name, [proxy])
   walk.pass(
-    'ingress',
-    `${called(ingress)} of zone ${there.name} at ${endpoint.address}:${endpoint.port} leads ${sni} to ${instances.map((one) => `${one.address}:${one.port}`).join(', ')}`,
+    step,
+    `${who} at ${at.address}:${at.port} leads ${sni} to ${found.map((one) => `${one.address}:${one.port}`).join(', ')}`,
     here.name,
-    [ingress],
+    [proxy],
     [running],
   )
-  return instances
+  return found
 }

@@ -134,9 +134,6 @@ export const mesh = defineKind({
     ...(spec.tracing ? ['tracing: not served yet'] : []),
     ...(spec.logging ? ['logging: not served yet'] : []),
     ...(spec.constraints ? ['constraints: membership is not checked yet'] : []),
-    ...(spec.routing?.zoneEgress
-      ? ["routing.zoneEgress: traffic goes directly to the other zone's ingress; egress is not served yet"]
-      : []),
     ...(spec.routing?.localityAwareLoadBalancing ? ['routing.localityAwareLoadBalancing: not served yet'] : []),
     ...(spec.meshServices?.mode && spec.meshServices.mode !== 'Disabled'
       ? ['meshServices.mode: MeshService resources are not served']

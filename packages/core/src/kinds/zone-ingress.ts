@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { checkAddress, portInRange, portReason, tagMap } from './common.ts'
 import { defineKind, message, type Violation } from './kind.ts'
+import { checkAdmin, checkListens, noNetworking } from './zone-proxy.ts'
 
 const availableService = message({
   tags: tagMap.optional(),
@@ -22,13 +23,10 @@ const zoneIngressSchema = message({
 })
 export type ZoneIngressSpec = z.infer<typeof zoneIngressSchema>
 
-function check({ networking }: ZoneIngressSpec): Violation[] {
-  if (!networking) return [{ field: 'networking', reason: 'must be defined' }]
-  const { address, port, advertisedAddress, advertisedPort, admin } = networking
-  const violations: Violation[] = []
-  // The doubled segment is Kuma's; clients compare it.
-  if (address !== undefined) violations.push(...checkAddress('networking.address.address', address))
-  if (!portInRange(port)) violations.push({ field: 'networking.port', reason: portReason })
+function check({ networking }: ZoneIngressSpec): readonly Violation[] {
+  if (!networking) return noNetworking
+  const { advertisedAddress, advertisedPort } = networking
+  const violations = checkListens(networking)
   if (advertisedPort !== undefined && !portInRange(advertisedPort))
     violations.push({ field: 'networking.advertisedPort', reason: portReason })
   if (advertisedPort && !advertisedAddress) {
@@ -38,9 +36,7 @@ function check({ networking }: ZoneIngressSpec): Violation[] {
     violations.push({ field: 'networking.advertisedPort', reason: 'has to be defined with advertisedAddress' })
   }
   if (advertisedAddress) violations.push(...checkAddress('networking.advertisedAddress.address', advertisedAddress))
-  if (admin?.port && admin.port === port)
-    violations.push({ field: 'networking.admin.port', reason: 'must differ from port' })
-  return violations
+  return [...violations, ...checkAdmin(networking)]
 }
 
 export const zoneIngress = defineKind({

@@ -34,6 +34,12 @@ export const ranges = {
   crossMeshAnnounced: (mesh: string, service: string) => `cross-mesh-announced/${mesh}/${service}`,
   /** ZoneIngresses of a zone. */
   ingresses: (zone: string) => `ingresses/${zone}`,
+  /** ZoneEgresses of this zone. */
+  egresses: 'egresses',
+  /** Members: meshes of which other zones announce something; what they announce of services, and of gateways for other meshes. */
+  remoteMeshes: 'remote-meshes',
+  remoteServices: (mesh: string) => `remote-services/${mesh}`,
+  remoteGateways: (mesh: string) => `remote-gateways/${mesh}`,
   /** Members: meshes in which this zone has Dataplanes. */
   ownMeshes: 'own-meshes',
   /** Members: services with a ready inbound in this zone. */
@@ -117,10 +123,16 @@ export function indexEntriesOf(row: Row, zone: string): readonly IndexEntry[] {
       return ofDataplane(row, zone)
     case 'ZoneIngress':
       return [{ range: ranges.ingresses(origin) }]
+    case 'ZoneEgress':
+      return origin === zone ? [{ range: ranges.egresses }] : []
     case 'AvailableService': {
       const { [serviceTag]: service, [meshTag]: crossMesh } = (row.spec as AvailableServiceSpec).tags
       if (origin === zone || !service) return []
-      return [{ range: crossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service) }]
+      return [
+        { range: crossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service) },
+        { range: ranges.remoteMeshes, member: mesh },
+        { range: crossMesh ? ranges.remoteGateways(mesh) : ranges.remoteServices(mesh), member: service },
+      ]
     }
     case 'MeshGateway':
       return ofGateway(row)

@@ -6,7 +6,7 @@ import { same } from './same.ts'
 import { type Cell, type FaultPoint, HeldError, type Units } from './units.ts'
 
 /** Kinds whose rows belong to a zone. Of all others one row per name is in force, and the global's wins. */
-const zoneKinds = new Set(['Dataplane', 'ZoneIngress', 'AvailableService'])
+const zoneKinds = new Set(['Dataplane', 'ZoneIngress', 'ZoneEgress', 'AvailableService'])
 
 /** Kinds that something is compiled from. */
 export const keptKinds: ReadonlySet<string> = new Set([

@@ -130,6 +130,10 @@ const way = (scene: Scene, zone: string, name: string, address?: string, port = 
   })
 const mesh = (scene: Scene, spec: object = mtlsMesh()) => scene.put(global('Mesh', 'default', ''), spec)
 
+const viaEgress = { ...mtlsMesh(), routing: { zoneEgress: true } }
+const egress = (scene: Scene, zone: string, name: string, address: string) =>
+  scene.put(zoned(zone, 'ZoneEgress', name, ''), { networking: { address, port: 10002 } })
+
 function endpointsOf(build: (scene: Scene) => readonly Version[], tags: Record<string, string> = {}) {
   const scene = createScene()
   const client = {
@@ -231,6 +235,46 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     ],
     [],
   ],
+  [
+    'EG1 where the mesh wants it all go through the egress of the zone, as heavy as the instances of all other zones',
+    (s) => [
+      mesh(s, viaEgress),
+      s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo')),
+      way(s, 'west', 'w1', '10.2.0.1'),
+      way(s, 'north', 'n1', '10.3.0.1'),
+      remote(s, 'west', 'x', {}, 3),
+      remote(s, 'north', 'x', {}, 2),
+      egress(s, 'east', 'e1', '10.1.0.7'),
+      egress(s, 'east', 'e2', '10.1.0.8'),
+      egress(s, 'west', 'e3', '10.2.0.9'),
+    ],
+    ['east 10.1.0.1:10080 2', 'east 10.1.0.7:10002 5', 'east 10.1.0.8:10002 5'],
+  ],
+  [
+    'EG1 own instances do without one',
+    (s) => [mesh(s, viaEgress), s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo'))],
+    ['east 10.1.0.1:10080 1'],
+  ],
+  [
+    'EG2 without an egress there is no way out of the zone then',
+    (s) => [mesh(s, viaEgress), way(s, 'west', 'w1', '10.2.0.1'), remote(s, 'west', 'x', {}, 2)],
+    [],
+  ],
+  [
+    'EG2 nor where nobody has what is asked for',
+    (s) => [mesh(s, viaEgress), egress(s, 'east', 'e1', '10.1.0.7'), remote(s, 'west', 'x', {}, 2)],
+    [],
+  ],
+  [
+    'EG1 an egress is passed by where the mesh does not ask for it',
+    (s) => [
+      mesh(s),
+      egress(s, 'east', 'e1', '10.1.0.7'),
+      way(s, 'west', 'w1', '10.2.0.1'),
+      remote(s, 'west', 'x', {}, 2),
+    ],
+    ['west 10.2.0.1:10001 2'],
+  ],
 ])('§4.6 endpoints: %s', (_title, build, expected, tags = {}) =>
   expect(endpointsOf(build, tags).found).toEqual(expected),
 )
@@ -245,4 +289,61 @@ test('endpoint metadata has the tags without the service, for both who ask', () 
     'envoy.lb': tags,
     'envoy.transport_socket_match': tags,
   })
+})
+
+test('EG3 an egress leads what the zone asks for, by its SNI, to the ingresses of the zones that have it, wanted or not', () => {
+  const scene = createScene()
+  const client = {
+    networking: {
+      address: '10.0.0.9',
+      inbound: [{ port: 1, servicePort: 2, tags: { 'kuma.io/service': 'client' } }],
+      outbound: [{ port: 9000, tags: { 'kuma.io/service': 'echo', v: '2' } }],
+    },
+  }
+  const crossMesh = {
+    'kuma.io/service': 'door',
+    'kuma.io/zone': 'west',
+    'kuma.io/mesh': 'other',
+    'zonemesh.io/port': '80',
+  }
+  const compiler = createCompiler({ zone: 'east' })
+  const versions = [
+    mesh(scene),
+    scene.put(global('Mesh', 'other', ''), mtlsMesh()),
+    scene.put(zoned('east', 'Dataplane', 'client'), client),
+    scene.put(global('MeshGatewayRoute', 'r'), {
+      ...httpRoute([
+        { ...prefixRule('/'), backends: [{ destination: { 'kuma.io/service': 'echo', 'kuma.io/zone': 'north' } }] },
+      ]),
+    }),
+    way(scene, 'west', 'w1', '10.2.0.1'),
+    way(scene, 'north', 'n1', '10.3.0.1'),
+    remote(scene, 'west', 'x', { v: '1' }, 3),
+    remote(scene, 'north', 'y', { v: '2' }, 2),
+    scene.put(zoned('west', 'AvailableService', 'door', 'other'), { tags: crossMesh, instances: 1 }),
+    scene.put(zoned('east', 'Dataplane', 'caller'), {
+      networking: {
+        address: '10.0.0.8',
+        outbound: [{ port: 9001, tags: { 'kuma.io/service': 'door', 'kuma.io/mesh': 'other' } }],
+      },
+    }),
+    egress(scene, 'east', 'out', '10.1.0.7'),
+  ]
+  compiler.apply(versions, scene.revision)
+  const table = compiler.table('east/ZoneEgress//out', { canBindPort80: false })
+  // As above.
+  const listener = decoded(table, typeUrls.listener)['inbound:10.1.0.7:10002'] as ListenerJson
+  const assignments = decoded(table, typeUrls.assignment) as Record<string, AssignmentJson>
+  const led = listener.filter_chains.map(({ filter_chain_match: match, filters }) => {
+    const found = assignments[filters[0]?.typed_config.cluster ?? '']?.endpoints ?? []
+    const at = found.flatMap((group) => group.lb_endpoints).map(({ endpoint }) => endpoint.address.socket_address)
+    return [match?.server_names?.join(), at.map(({ address, port_value: port }) => `${address}:${port}`)]
+  })
+  expect(Object.fromEntries(led)).toEqual({
+    'echo{mesh=default}': ['10.3.0.1:10001', '10.2.0.1:10001'],
+    'echo{mesh=default,v=2}': ['10.3.0.1:10001'],
+    'echo{kuma.io/zone=north,mesh=default}': ['10.3.0.1:10001'],
+    'door{mesh=other}': ['10.2.0.1:10001'],
+  })
+  expect(compiler.look('east/ZoneEgress//out', { canBindPort80: false }).problems).toEqual([])
 })

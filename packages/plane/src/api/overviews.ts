@@ -24,6 +24,13 @@ const overviews = [
     legacy: 'zoneingresses+insights',
     insights: 'zone-ingress-insights',
   },
+  {
+    kind: 'ZoneEgress',
+    base: 'zoneEgress',
+    insight: 'zoneEgressInsight',
+    legacy: 'zoneegresses+insights',
+    insights: 'zone-egress-insights',
+  },
   { kind: 'Zone', base: 'zone', insight: 'zoneInsight', legacy: 'zones+insights', insights: 'zone-insights' },
 ] as const
 

@@ -7,9 +7,10 @@ import {
   zoneLabel,
   zoneTag,
 } from '@zonemesh/core/kinds/common.ts'
-import { type DataplaneSpec, dataplaneRole } from '@zonemesh/core/kinds/dataplane.ts'
+import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
 import type { Kind, Violation } from '@zonemesh/core/kinds/kind.ts'
 import type { MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import { isZoneProxy, proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -97,10 +98,8 @@ function computedLabels(
     computed[originLabel] = 'zone'
     computed[zoneLabel] = plane.origin
     computed['kuma.io/env'] = 'universal'
-    if (kind.name === 'ZoneIngress') computed[proxyTypeLabel] = 'zoneingress'
-    // The kind says what its spec is.
-    if (kind.name === 'Dataplane')
-      computed[proxyTypeLabel] = dataplaneRole(spec as DataplaneSpec) === 'builtin' ? 'gateway' : 'sidecar'
+    const proxyType = proxyTypeOf(kind.name, spec)
+    if (proxyType !== undefined) computed[proxyTypeLabel] = proxyType
   }
   const violations: Violation[] = []
   const expected: Record<string, string> = { [meshLabel]: mesh }
@@ -127,7 +126,8 @@ export function completeSpec(
   if (kind.name === 'Secret' || kind.name === 'GlobalSecret') {
     return { sealed: plane.sealer.seal(String(spec['data'] ?? '')) }
   }
-  if (kind.name === 'ZoneIngress') {
+  if (isZoneProxy(kind.name)) {
+    // Those of an ingress are composed when somebody looks.
     const { availableServices: _composed, ...rest } = spec
     return { ...rest, zone: plane.origin }
   }

@@ -2,6 +2,7 @@ import { admit, refusalLines } from '@zonemesh/core/admit/admit.ts'
 import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
 import { meshLabel, originLabel, proxyTypeLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
 import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '@zonemesh/core/kinds/dataplane.ts'
+import { proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
 import { completeSpec } from '@zonemesh/plane/api/resources.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
 import { isUnknownKey, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
@@ -10,7 +11,7 @@ import { err, type JsonObject, messageOf, ok, type Result } from '@zonemesh/shar
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
-import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Leases } from '../leases/leases.ts'
@@ -19,7 +20,8 @@ import type { Refusals } from '../refusals/refusals.ts'
 import type { ProxyStatus } from '../status/proxies.ts'
 import type { BootstrapDeps } from '../xds/bootstrap-http.ts'
 import type { BootstrapRefusal, BootstrapSubject } from '../xds/bootstrap-request.ts'
-import type { ProxyIdentity, ProxyType, XdsDeps } from '../xds/contract.ts'
+import { kindOfType, type ProxyIdentity, type ProxyType, proxyKey, type XdsDeps } from '../xds/contract.ts'
+import { isProxyType } from '../xds/node.ts'
 import { authenticateProxy, bareToken } from './authenticate.ts'
 
 interface Deps {
@@ -41,17 +43,8 @@ interface Deps {
   served(proxy: string, mark: number): void
 }
 
-const kindOfType: Record<ProxyType, string> = { dataplane: 'Dataplane', ingress: 'ZoneIngress', egress: 'ZoneEgress' }
-
 /** The label of rows that a proxy has registered by its stream: they end with their lease. */
 export const leaseLabel = 'zonemesh.io/lease'
-
-const proxyKey = (zone: string, { type, mesh, name }: ProxyIdentity): ResourceKey => ({
-  origin: zone,
-  kind: kindOfType[type],
-  mesh,
-  name,
-})
 
 /** What the zone does for its proxies: lets them in, registers them, gives them tables and names, hears their verdicts. */
 export function createDoor(deps: Deps): XdsDeps {
@@ -80,18 +73,13 @@ export function createDoor(deps: Deps): XdsDeps {
     if (!admitted.ok) return err(refusalLines(admitted.error).join('; '))
     const { kind, mesh, name, spec, labels } = admitted.value
     if (kind.name !== kindOfType[proxy.type]) return err(`expected a ${kindOfType[proxy.type]}, found a ${kind.name}`)
-    const role =
-      kind.name === 'ZoneIngress'
-        ? 'zoneingress'
-        : dataplaneRole(spec as DataplaneSpec) === 'builtin'
-          ? 'gateway'
-          : 'sidecar'
     const computed = {
       ...(mesh ? { [meshLabel]: mesh } : {}),
       [originLabel]: 'zone',
       [zoneLabel]: zone,
       'kuma.io/env': 'universal',
-      [proxyTypeLabel]: role,
+      // A kind of proxies, as was seen above.
+      [proxyTypeLabel]: proxyTypeOf(kind.name, spec) ?? '',
     }
     return ok({
       mesh,
@@ -129,9 +117,8 @@ export function createDoor(deps: Deps): XdsDeps {
     tokenRequired: () => true,
     async check(request) {
       const refuse = (status: 400 | 404 | 422 | 503, text: string) => err({ status, text })
-      const type =
-        request.proxyType === 'ingress' ? 'ingress' : request.proxyType === 'dataplane' ? 'dataplane' : undefined
-      if (!type) return refuse(422, `proxy type "${request.proxyType}" is not served`)
+      const type = request.proxyType
+      if (!isProxyType(type)) return refuse(422, `proxy type "${type}" is not served`)
       if (type === 'dataplane' && !(await meshExists(request.mesh)))
         return refuse(422, `mesh "${request.mesh}" does not exist`)
       if (request.dataplaneResource === '') {
@@ -250,8 +237,8 @@ export function createDoor(deps: Deps): XdsDeps {
   }
 }
 
-function subjectOf(type: 'dataplane' | 'ingress', spec: JsonObject): BootstrapSubject {
-  if (type === 'ingress') return { isBuiltinGateway: false }
+function subjectOf(type: ProxyType, spec: JsonObject): BootstrapSubject {
+  if (type !== 'dataplane') return { isBuiltinGateway: false }
   // The kind of a dataplane's resource is Dataplane.
   const dataplane = spec as DataplaneSpec
   const [service] = dataplaneServices(dataplane)

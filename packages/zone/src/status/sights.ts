@@ -1,10 +1,12 @@
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Secrets } from '../secrets/secrets.ts'
+import { proxyKey } from '../xds/contract.ts'
 import type { XdsServer } from '../xds/server.ts'
 
 interface Deps {
+  readonly zone: string
   readonly engine: Pick<Engine, 'live' | 'needsOf'>
   readonly secrets: Pick<Secrets, 'identityOf'>
 }
@@ -13,13 +15,12 @@ const plain = (byType: ReadonlyMap<string, ReadonlyMap<string, string>>): JsonOb
   Object.fromEntries([...byType].map(([type, texts]) => [type, Object.fromEntries(texts)]))
 
 /** What each proxy with a stream has accepted, what it refuses, and until when its certificate lasts: see `ProxySight` in core. */
-export function proxySights({ engine, secrets }: Deps, xds: Pick<XdsServer, 'live'>): JsonObject {
-  const streams = xds.live()
+export function proxySights({ zone, engine, secrets }: Deps, xds: Pick<XdsServer, 'live'>): JsonObject {
+  const compiled = new Set(engine.live())
   return Object.fromEntries(
-    engine.live().flatMap((proxy) => {
-      const { mesh, name } = parseKeyText(proxy)
-      const stream = streams.get(`${mesh}.${name}`)
-      if (!stream) return []
+    xds.live().flatMap((stream) => {
+      const proxy = keyText(proxyKey(zone, stream.proxy))
+      if (!compiled.has(proxy)) return []
       const need = engine.needsOf(proxy).find((one) => one.type === 'identity')
       const endsAtMs = need && secrets.identityOf(need)?.notAfterMs
       const [accepted, refused] = [plain(stream.accepted()), plain(stream.refused())]

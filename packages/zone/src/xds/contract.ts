@@ -3,6 +3,7 @@ import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
+import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Latest } from '@zonemesh/shared/streams/latest.ts'
 import type { NamesFeed } from '../proxies/names-feed.ts'
 import type { AdsEffect, AdsEvent, Refusal, ResolvedTable } from './ads-state.ts'
@@ -17,8 +18,22 @@ export interface ProxyIdentity {
   readonly name: string
 }
 
-/** Unique per zone: Envoy's node id. */
+/** Envoy's node id: unique per zone among proxies of one type. */
 export const proxyId = (proxy: ProxyIdentity): string => `${proxy.mesh}.${proxy.name}`
+
+export const kindOfType: Readonly<Record<ProxyType, string>> = {
+  dataplane: 'Dataplane',
+  ingress: 'ZoneIngress',
+  egress: 'ZoneEgress',
+}
+
+/** The row that a proxy stands behind. */
+export const proxyKey = (zone: string, { type, mesh, name }: ProxyIdentity): ResourceKey => ({
+  origin: zone,
+  kind: kindOfType[type],
+  mesh,
+  name,
+})
 
 /** One live ADS stream. */
 export interface ProxyStream {

@@ -31,7 +31,7 @@ export interface XdsConfig {
 export interface XdsServer extends AsyncDisposable {
   readonly port: number
   /** The streams that are open now, by the id of their proxy. */
-  live(): ReadonlyMap<string, Pick<LiveStream, 'facts' | 'accepted' | 'refused'>>
+  live(): readonly Pick<LiveStream, 'proxy' | 'facts' | 'accepted' | 'refused'>[]
   /** Takes a renewed certificate for new connections. */
   setCertificate(tls: { readonly key: string; readonly certificate: string }): void
 }
@@ -105,7 +105,7 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
   await listen(tls, config)
   return {
     port: portOf(tls),
-    live: () => shared.live,
+    live: () => [...shared.live.values()],
     setCertificate(next) {
       certificate = next
       tls.setSecureContext({ key: next.key, cert: next.certificate, minVersion: 'TLSv1.2' })

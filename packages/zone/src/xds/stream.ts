@@ -13,8 +13,7 @@ import {
   pendingCount,
 } from './ads-state.ts'
 import { adsStep } from './ads-step.ts'
-import type { ProxyFeed, ProxyStream, XdsDeps } from './contract.ts'
-import { proxyId } from './contract.ts'
+import { type ProxyFeed, type ProxyIdentity, type ProxyStream, proxyId, type XdsDeps } from './contract.ts'
 import { type Messages, messagesOf } from './messages.ts'
 import { type ProxyNode, readNode } from './node.ts'
 import type { Proven } from './proven.ts'
@@ -26,13 +25,14 @@ export type AdsCall = ServerDuplexStream<Buffer, Buffer>
 export interface StreamShared {
   readonly proven: Proven
   readonly options: Omit<AdsOptions, 'isProven' | 'doubtful'>
-  /** The live stream of each node id. */
+  /** The live stream of each proxy. */
   readonly live: Map<string, LiveStream>
-  /** What a former stream of a node id left in doubt (X13). Limit: 1,000 nodes, the oldest is forgotten. */
+  /** What a former stream of a proxy left in doubt (X13). Limit: 1,000 proxies, the oldest is forgotten. */
   readonly doubtful: Map<string, Doubt>
 }
 
 export interface LiveStream {
+  readonly proxy: ProxyIdentity
   readonly facts: ProxyFacts
   /** What the proxy has accepted: version by type and name. */
   accepted(): ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
@@ -97,11 +97,12 @@ async function runAdmitted(
   messages: Messages,
   ended: AbortController,
 ): Promise<void> {
-  const id = proxyId(node.proxy)
-  const log = deps.log.child({ proxy: id })
+  const id = streamId(node.proxy)
+  const log = deps.log.child({ proxy: proxyId(node.proxy) })
   const done = Promise.withResolvers<void>()
   let state: AdsState | undefined
   const own: LiveStream = {
+    proxy: node.proxy,
     facts: node.facts,
     accepted: () => new Map([...(state?.sides ?? [])].map(([typeUrl, { peer }]) => [typeUrl, peer])),
     refused: () => state?.blamed ?? new Map(),
@@ -136,6 +137,9 @@ async function runAdmitted(
   }
 }
 
+/** An ingress and an egress may have one name. */
+const streamId = (proxy: ProxyIdentity): string => `${proxy.type} ${proxyId(proxy)}`
+
 async function serve(
   deps: XdsDeps,
   shared: StreamShared,
@@ -146,7 +150,7 @@ async function serve(
   messages: Messages,
   ended: AbortController,
 ): Promise<void> {
-  const id = proxyId(stream.proxy)
+  const nodeId = proxyId(stream.proxy)
   const settled = createSignal()
   const timers = new Set<Disposable>()
   const run = (event: AdsEvent) => {
@@ -209,7 +213,7 @@ async function serve(
         refuse(call, status.RESOURCE_EXHAUSTED, `expected at most ${subscriptionsMax} subscriptions in one stream`)
         break
       }
-      if (request.node && request.node.id !== '' && request.node.id !== id) {
+      if (request.node && request.node.id !== '' && request.node.id !== nodeId) {
         refuse(call, status.INVALID_ARGUMENT, 'the node id changed within a stream')
         break
       }
@@ -221,7 +225,7 @@ async function serve(
     await tables
     feed.close()
     for (const timer of timers) timer[Symbol.dispose]()
-    keepDoubt(shared, id, state)
+    keepDoubt(shared, streamId(stream.proxy), state)
   }
 }
 

@@ -1,0 +1,45 @@
+import { meshTag, serviceTag } from '../kinds/common.ts'
+import { parseTags, tagsText } from '../match/tags.ts'
+import { ranges } from '../view/indexes.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import type { Endpoints } from './endpoints.ts'
+import { createZoneProxy, type ServedService, servedApart } from './zone-proxy.ts'
+
+/**
+ * Zone egresses: what leaves the zone goes through them, by its SNI, to the ingresses of the zones that have what it asks for.
+ * Who asks is in this zone, so the sets of tags are those of its own outbounds and of routes. All meshes are served, also
+ * those that do not want it yet: when they do, the way is there already.
+ */
+export function createEgresses(units: Units, view: View, endpoints: Endpoints) {
+  const tagSets = (mesh: string, service: string): readonly string[] =>
+    [...new Set([tagsText({ [serviceTag]: service }), ...view.range(ranges.demanded(mesh, service))])].sort()
+
+  const toService = units.family(
+    'egress service',
+    (mesh: string, service: string): ServedService =>
+      servedApart(mesh, service, tagSets(mesh, service), (name, text) => endpoints.remoteAssignment(name, mesh, text)),
+  )
+
+  /** Clients ask for listeners that other meshes may call by tags without the mesh; they are announced with it. */
+  const toGateway = units.family(
+    'egress gateway',
+    (mesh: string, service: string): ServedService =>
+      servedApart(mesh, service, tagSets(mesh, service), (name, text) =>
+        endpoints.remoteAssignment(name, mesh, tagsText({ ...parseTags(text), [meshTag]: mesh })),
+      ),
+  )
+
+  const all = units.family('egress services', (): readonly ServedService[] =>
+    view.range(ranges.remoteMeshes).flatMap((mesh) => {
+      const services = view.range(ranges.remoteServices(mesh))
+      const gateways = view.range(ranges.remoteGateways(mesh)).filter((service) => !services.includes(service))
+      return [
+        ...services.map((service) => toService(mesh, service)),
+        ...gateways.map((service) => toGateway(mesh, service)),
+      ]
+    }),
+  )
+
+  return createZoneProxy(units, view, 'egress', all)
+}

@@ -1,0 +1,110 @@
+import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { AssignmentModel, ChainModel, ClusterModel, ListenerModel, ProxyModel } from '../compile/model.ts'
+import { isIp, type Tags } from '../kinds/common.ts'
+import { parseTags } from '../match/tags.ts'
+import type { Units } from '../view/units.ts'
+import type { View } from '../view/view.ts'
+import { isLoopback, statName } from './addresses.ts'
+import { sniOf } from './sni.ts'
+
+/** What a zone proxy has for one service. */
+export interface ServedService {
+  readonly chains: readonly { readonly sni: string; readonly chain: ChainModel }[]
+  readonly clusters: readonly ClusterModel[]
+  readonly assignments: readonly AssignmentModel[]
+}
+
+interface Listens {
+  readonly networking?: { readonly address?: string | undefined; readonly port?: number | undefined } | undefined
+}
+
+/**
+ * Ingresses and egresses: TLS is not ended there, a connection is led by the name that its client asks for (SNI). `what` names
+ * the units.
+ */
+export function createZoneProxy(units: Units, view: View, what: string, services: () => readonly ServedService[]) {
+  const chains = units.family(`${what} chains`, (): readonly ChainModel[] => {
+    // Envoy compares names in lower case and refuses a listener with two equal chains.
+    const chainBySni = new Map<string, { readonly sni: string; readonly chain: ChainModel }>()
+    for (const one of services().flatMap((service) => service.chains)) {
+      const sni = one.sni.toLowerCase()
+      const first = chainBySni.get(sni)
+      if (!first) chainBySni.set(sni, one)
+      else if (first.sni !== one.sni)
+        units.problem(`sni/${one.sni}`, `differs from ${first.sni} in letter case only; the first is served`)
+    }
+    return [...chainBySni].sort(([a], [b]) => byCodeUnit(a, b)).map(([, { chain }]) => chain)
+  })
+
+  function listenerOf({ key, spec }: Row): ListenerModel {
+    // Admission stored what the schema returned.
+    const { address = '', port } = (spec as Listens).networking ?? {}
+    if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+    if (!port) throw new Error('networking.port: expected a port')
+    const found = chains()
+    const nothing = { content: { type: 'answer' as const, text: JSON.stringify({ proxy: key.name, zone: view.zone }) } }
+    return {
+      name: `inbound:${address}:${port}`,
+      address,
+      port,
+      direction: 'inbound',
+      reusePort: !isLoopback(address),
+      inspectTls: true,
+      chains: found.length > 0 ? found : [nothing],
+    }
+  }
+
+  return units.family(what, (proxy: string): ProxyModel | undefined => {
+    const row = view.row(proxy)
+    if (!row) return undefined
+    const listener = units.attempt(keyText(row.key), () => listenerOf(row))
+    const served = listener ? services() : []
+    return {
+      clusters: served.flatMap((one) => one.clusters),
+      assignments: served.flatMap((one) => one.assignments),
+      listeners: listener ? [listener] : [],
+      routeTables: [],
+      runtimeLayer: false,
+    }
+  })
+}
+
+/** Each set of tags has a cluster of its own. */
+export function servedApart(
+  mesh: string,
+  service: string,
+  sets: readonly string[],
+  assignmentOf: (cluster: string, tagsText: string) => AssignmentModel,
+): ServedService {
+  const named = sets.map((text) => {
+    const isBare = Object.keys(parseTags(text)).length === 1
+    return { text, name: isBare ? `${mesh}:${service}` : `${mesh}:${service}-${shortHash(text)}` }
+  })
+  return {
+    chains: named.map(({ text, name }) => chainOf(sniOf(mesh, parseTags(text)), name, {})),
+    clusters: named.map(({ name }) => clusterOf(name)),
+    assignments: named.map(({ text, name }) => assignmentOf(name, text)),
+  }
+}
+
+export const clusterOf = (name: string): ClusterModel => ({
+  name,
+  target: 'eds',
+  connectMs: 5_000,
+  breakers: 'none',
+  statName: statName(name),
+})
+
+export const chainOf = (sni: string, cluster: string, subset: Tags) => ({
+  sni,
+  chain: {
+    match: { transport: 'tls' as const, serverNames: [sni] },
+    content: {
+      type: 'tcp' as const,
+      statPrefix: statName(cluster),
+      cluster,
+      ...(Object.keys(subset).length > 0 ? { subset } : {}),
+    },
+  },
+})

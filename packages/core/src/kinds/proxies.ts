@@ -1,0 +1,17 @@
+import { type DataplaneSpec, dataplaneRole } from './dataplane.ts'
+
+/** What the label `kuma.io/proxy-type` says of a row that a proxy stands behind; undefined of other kinds. `spec` was admitted. */
+export function proxyTypeOf(kind: string, spec: unknown): string | undefined {
+  if (kind === 'Dataplane') return dataplaneRole(spec as DataplaneSpec) === 'builtin' ? 'gateway' : 'sidecar'
+  return zoneProxyTypes.get(kind)
+}
+
+const zoneProxyTypes: ReadonlyMap<string, string> = new Map([
+  ['ZoneIngress', 'zoneingress'],
+  ['ZoneEgress', 'zoneegress'],
+])
+
+/** Kinds of which each row is a proxy of its zone. */
+export const proxyKinds: ReadonlySet<string> = new Set(['Dataplane', ...zoneProxyTypes.keys()])
+/** Those that serve a zone as a whole. */
+export const isZoneProxy = (kind: string): boolean => zoneProxyTypes.has(kind)

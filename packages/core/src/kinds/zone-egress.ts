@@ -1,0 +1,26 @@
+import { z } from 'zod'
+import { defineKind, message } from './kind.ts'
+import { checkAdmin, checkListens, noNetworking } from './zone-proxy.ts'
+
+const zoneEgressSchema = message({
+  zone: z.string().optional(),
+  networking: message({
+    address: z.string().optional(),
+    port: z.number().int().optional(),
+    admin: message({ port: z.number().int().optional() }).optional(),
+  }).optional(),
+})
+export type ZoneEgressSpec = z.infer<typeof zoneEgressSchema>
+
+export const zoneEgress = defineKind({
+  name: 'ZoneEgress',
+  path: 'zoneegresses',
+  pathAliases: ['zone-egresses'],
+  shortName: 'ze',
+  title: { singular: 'Zone Egress', plural: 'Zone Egresses' },
+  scope: 'global',
+  travel: 'zone-to-global',
+  writable: { global: false, zone: true },
+  schema: zoneEgressSchema,
+  check: ({ networking }) => (networking ? [...checkListens(networking), ...checkAdmin(networking)] : noNetworking),
+})

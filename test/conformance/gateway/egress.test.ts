@@ -1,0 +1,122 @@
+import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startTraffic, until, zonemesh } from '../../e2e/rig.ts'
+import { ask } from './ask.ts'
+import { v1, v2 } from './feature.ts'
+import { mesh, type Scene, startScene } from './scene.ts'
+
+// v1 runs in west, v2 in east, where the gateway is.
+const prefix = (value: string) => ({ path: { match: 'PREFIX', value } })
+const feature = {
+  name: 'egress',
+  routes: [
+    {
+      http: [
+        { matches: [prefix('/far')], backends: [{ to: v1 }] },
+        { matches: [prefix('/pinned')], backends: [{ to: v1, tags: { 'kuma.io/zone': 'west' } }] },
+        { matches: [prefix('/near')], backends: [{ to: v2 }] },
+      ],
+    },
+  ],
+  cases: [],
+}
+const local = '127.0.0.1'
+let scene: Scene
+let port = 0
+let restart: () => unknown
+
+beforeAll(async () => {
+  scene = await startScene([feature])
+  const free = await freePorts(systemRandom, 1)
+  port = free[0] ?? 0
+}, 180_000)
+afterAll(() => scene?.[Symbol.asyncDispose]())
+
+const get = (path: string) =>
+  ask({ host: local, port: scene.portOf('egress'), method: 'GET', path, headers: { host: 'any.example' } })
+const answered = (path: string, wanted: number) =>
+  until(
+    `${path} is answered with ${wanted}`,
+    () => get(path),
+    ({ status }) => status === wanted,
+    60_000,
+  )
+const wantEgress = (zoneEgress: boolean) =>
+  scene.global.need('PUT', `/meshes/${mesh}`, {
+    type: 'Mesh',
+    name: mesh,
+    mtls: { enabledBackend: 'ca-1', backends: [{ name: 'ca-1', type: 'builtin' }] },
+    routing: { zoneEgress },
+  })
+const explain = (path: string) => {
+  const { east, west } = scene.zones
+  const zones = ['--zone', `east=${east.apiAddress}`, '--zone', `west=${west.apiAddress}`]
+  const url = `http://any.example:${scene.portOf('egress')}${path}`
+  return zonemesh('explain', url, '--from', 'east/gateway-east', '--address', scene.global.address, ...zones)
+}
+const start = () =>
+  scene.startProxy('east', 'egress', { type: 'ZoneEgress', name: 'out', networking: { address: local, port } })
+
+test('EG2 a mesh that wants an egress has no way out of a zone without one, and explain says so; its own instances answer', async () => {
+  await answered('/near', 200)
+  await answered('/far', 200)
+  await wantEgress(true)
+  await answered('/far', 503)
+  expect((await get('/near')).status).toBe(200)
+  const { code, stdout } = await explain('/far')
+  expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/✘ egress .* zone east has none/) })
+})
+
+test('EG1 through an egress the other zone is reached, also where the route pins it; without it no more', async () => {
+  await start()
+  for (const path of ['/far', '/pinned']) {
+    expect(JSON.parse((await answered(path, 200)).body).zone).toBe('west')
+    const { stdout } = await until(
+      `the way of ${path} is open`,
+      () => explain(path),
+      (answer) => answer.code === 0 && !answer.stdout.includes('not compared'),
+    )
+    expect(stdout).toMatch(
+      /✔ egress +ZoneEgress out of zone east at .* leads .*\n(?:.*\n)*✔ ingress +ZoneIngress ingress-west/,
+    )
+  }
+  restart = await scene.stopProxy('out')
+  await answered('/far', 503)
+})
+
+test('EG4 a mesh changes between the two ways under load, and no request fails', async () => {
+  await wantEgress(false)
+  await answered('/far', 200)
+  restart()
+  await until('the egress is connected', overview, (one) => one !== undefined)
+  await using traffic = startTraffic(() => get('/far'), 4)
+  for (const wanted of [true, false, true]) {
+    await traffic.more(200)
+    await wantEgress(wanted)
+  }
+  await traffic.more(200)
+  const { requests, failures } = await traffic.stop()
+  expect({ failures, isEnough: requests > 600 }).toEqual({ failures: [], isEnough: true })
+})
+
+/** What the global knows of the egress, when its Envoy has a stream. */
+async function overview(): Promise<JsonObject | undefined> {
+  const { json } = await scene.global.need('GET', '/zoneegresses/_overview')
+  const { items } = json as { items: readonly (JsonObject & { zoneEgressInsight?: object })[] } // Kuma's form
+  return items.find(({ zoneEgressInsight }) => zoneEgressInsight !== undefined)
+}
+
+test('EG5 the global shows it, as Kuma does; the other zone does not know it', async () => {
+  expect(await until('it is shown', overview, (one) => one !== undefined)).toMatchObject({
+    type: 'ZoneEgressOverview',
+    labels: { 'kuma.io/display-name': 'out', 'kuma.io/origin': 'zone', 'kuma.io/zone': 'east' },
+    kri: 'kri_ze__east__out_',
+    zoneEgress: { zone: 'east', networking: { address: local, port } },
+    zoneEgressInsight: { subscriptions: [{ connectTime: expect.any(String) }] },
+  })
+  const { stdout } = await zonemesh('get', 'zoneegresses', '--address', scene.zones.west.apiAddress)
+  expect(stdout).not.toContain('out')
+  expect((await zonemesh('get', 'ze', '--address', scene.global.address)).stdout).toMatch(/out/)
+})
