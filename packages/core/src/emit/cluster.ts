@@ -32,7 +32,13 @@ export const emitCluster = once((model: ClusterModel): XdsResource => {
           },
         }),
     ...(mtls ? { transportSocket: towardsService(mtls.mesh, mtls.service, mtls.sni, mtls.shown ?? mtls.mesh) } : {}),
-    ...(http ? { typedExtensionProtocolOptions: { [HttpProtocolOptionsSchema.typeName]: httpOptions(http) } } : {}),
+    ...(http
+      ? {
+          typedExtensionProtocolOptions: {
+            [HttpProtocolOptionsSchema.typeName]: httpOptions(http, mtls !== undefined),
+          },
+        }
+      : {}),
     ...(subsetKeys ? { lbSubsetConfig: subsets(subsetKeys) } : {}),
   })
   return resourceOf(name, bytes, {
@@ -64,12 +70,21 @@ function discovery(name: string, target: ClusterModel['target']) {
   }
 }
 
-function httpOptions({ version, idleMs, maxStreamMs, edgeWindows }: NonNullable<ClusterModel['http']>): Any {
+/**
+ * An ingress balances connections, not requests: one that stays for ever leads to one instance for ever, and what comes later in the
+ * other zone is never asked. What is on its way when the time has come is waited for.
+ */
+const renewedAfterMs = 60_000
+
+function httpOptions(
+  { version, idleMs, maxStreamMs, edgeWindows }: NonNullable<ClusterModel['http']>,
+  crossesZones: boolean,
+): Any {
   const windows = edgeWindows ? { initialStreamWindowSize: 65_536, initialConnectionWindowSize: 1_048_576 } : {}
   return packed(HttpProtocolOptionsSchema, {
     commonHttpProtocolOptions: {
       ...durationField('idleTimeout', idleMs),
-      maxConnectionDuration: milliseconds(0),
+      maxConnectionDuration: milliseconds(crossesZones ? renewedAfterMs : 0),
       ...durationField('maxStreamDuration', maxStreamMs),
     },
     upstreamProtocolOptions: {

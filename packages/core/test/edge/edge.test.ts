@@ -347,3 +347,15 @@ test('EG3 an egress leads what the zone asks for, by its SNI, to the ingresses o
   })
   expect(compiler.look('east/ZoneEgress//out', { canBindPort80: false }).problems).toEqual([])
 })
+
+test.each([
+  ['with mutual TLS: an ingress may be on the way', mtlsMesh(), '60s'],
+  ['without: only instances of the own zone', {}, '0s'],
+])('GW27 how long a connection lives %s', (_title, spec, expected) => {
+  const { table } = endpointsOf((s) => [
+    mesh(s, spec),
+    s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo')),
+  ])
+  const clusters = JSON.stringify(decoded(table, typeUrls.cluster)['echo'])
+  expect(clusters).toContain(`"max_connection_duration":"${expected}"`)
+})

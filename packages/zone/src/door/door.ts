@@ -22,6 +22,7 @@ import type { BootstrapDeps } from '../xds/bootstrap-http.ts'
 import type { BootstrapRefusal, BootstrapSubject } from '../xds/bootstrap-request.ts'
 import { kindOfType, type ProxyIdentity, type ProxyType, proxyKey, type XdsDeps } from '../xds/contract.ts'
 import { isProxyType } from '../xds/node.ts'
+import { createArrivals, type Registration } from './arrival.ts'
 import { authenticateProxy, bareToken } from './authenticate.ts'
 
 interface Deps {
@@ -46,6 +47,9 @@ interface Deps {
 /** The label of rows that a proxy has registered by its stream: they end with their lease. */
 export const leaseLabel = 'zonemesh.io/lease'
 
+/** A store that could not be written is tried again after so long. */
+const arrivalAgainMs = 1_000
+
 /** What the zone does for its proxies: lets them in, registers them, gives them tables and names, hears their verdicts. */
 export function createDoor(deps: Deps): XdsDeps {
   const { store, zone, engine, leases, status, log } = deps
@@ -54,6 +58,7 @@ export function createDoor(deps: Deps): XdsDeps {
   const leaving = new Set<string>()
   const facts = new Map<string, ProxyFacts>()
   const specs = new Map<string, DataplaneSpec>()
+  const arrivals = createArrivals()
 
   async function meshExists(mesh: string): Promise<boolean> {
     for (const origin of [globalOrigin, zone]) {
@@ -96,12 +101,34 @@ export function createDoor(deps: Deps): XdsDeps {
     const { mesh, name, spec, labels } = result.value
     if (mesh !== proxy.mesh || name !== proxy.name)
       return err(`the resource is ${mesh}.${name}, the proxy calls itself ${proxy.mesh}.${proxy.name}`)
-    const outcome = await store.commit({
-      changes: [{ op: 'put', key: proxyKey(zone, proxy), labels: { ...labels, [leaseLabel]: 'stream' }, spec }],
-      subject: `proxy ${proxy.mesh}.${proxy.name}`,
-      intent: 'registered by its stream',
-    })
+    const given = { labels: { ...labels, [leaseLabel]: 'stream' }, spec }
+    const before = await stored(proxy)
+    const key = proxyKey(zone, proxy)
+    const outcome = await put(
+      proxy,
+      arrivals.begin(keyText(key), key.kind, given, before?.spec),
+      'registered by its stream',
+    )
     return outcome.ok ? ok(undefined) : err('the resource was changed at the same time')
+  }
+
+  const put = (proxy: ProxyIdentity, { labels, spec }: Registration, intent: string) =>
+    store.commit({
+      changes: [{ op: 'put', key: proxyKey(zone, proxy), labels, spec }],
+      subject: `proxy ${proxy.mesh}.${proxy.name}`,
+      intent,
+    })
+
+  /** Its Envoy listens: others may be led there. */
+  function arrive(proxy: ProxyIdentity, key: string): void {
+    const registration = arrivals.arrived(key)
+    if (!registration || leaving.has(key)) return
+    put(proxy, registration, 'its Envoy has answered').catch((cause: unknown) => {
+      log.warn({ proxy: key, reason: messageOf(cause) }, 'cannot write that a proxy is ready; it is tried again')
+      if (!status.isConnected(key)) return
+      arrivals.again(key, registration)
+      deps.clock.after(arrivalAgainMs, () => arrive(proxy, key))
+    })
   }
 
   async function specOf(proxy: ProxyIdentity, resource: JsonObject | undefined): Promise<DataplaneSpec | undefined> {
@@ -196,6 +223,7 @@ export function createDoor(deps: Deps): XdsDeps {
     closed(stream) {
       const key = keyText(proxyKey(zone, stream.proxy))
       leaving.delete(key)
+      arrivals.gone(key)
       leases.closed(key, stream.id, leased.has(key))
       status.closed(key, stream.id)
       deps.refusals.gone(key)
@@ -217,6 +245,7 @@ export function createDoor(deps: Deps): XdsDeps {
     absolved: (proxy, resource) => status.absolved(keyText(proxyKey(zone, proxy)), resource),
     served(proxy, mark) {
       const key = keyText(proxyKey(zone, proxy))
+      arrive(proxy, key)
       status.served(key)
       deps.served(key, mark)
     },

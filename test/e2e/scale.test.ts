@@ -1,0 +1,71 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { startEcho } from '@zonemesh/cli/demo/echo-server.ts'
+import { secretFile, token, type ZoneName } from '@zonemesh/cli/demo/planes.ts'
+import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { flags } from '@zonemesh/cli/demo/stage.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { api, local, type Scene, startScene, startTraffic, throughGateway, until } from './rig.ts'
+
+let scene: Scene
+beforeAll(async () => {
+  scene = await startScene(58)
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+
+/** One more instance of the demo's service: it runs, and then its proxy starts. Returns what ends the proxy as its operator does. */
+async function startInstance(zone: ZoneName, name: string): Promise<() => Promise<unknown>> {
+  const { demo } = scene
+  const { mesh, service, version1: version } = demo.scene
+  const [servicePort = 0, port = 0] = await freePorts(systemRandom, 2)
+  const server = await startEcho({ service, zone, version: name }, local, servicePort)
+  const workDir = join(demo.folder, name)
+  mkdirSync(workDir, { mode: 0o700 })
+  const tags = { 'kuma.io/service': service, 'kuma.io/protocol': 'http', version }
+  const networking = { address: local, inbound: [{ port, servicePort, serviceAddress: local, tags }] }
+  const dataplaneFile = join(workDir, 'proxy.json')
+  writeFileSync(dataplaneFile, JSON.stringify({ type: 'Dataplane', mesh, name, networking }))
+  const tokenFile = secretFile(
+    demo.folder,
+    `${name}.token`,
+    await token(api(demo.globalAddress), 'dataplane', { mesh }),
+  )
+  demo.processes.startOwn(name, [
+    'dataplane',
+    ...flags({
+      ...{ dataplaneFile, tokenFile, workDir, concurrency: 1, drainTime: '200ms' },
+      cpAddress: `https://${local}:${demo.zones[zone].proxyPort}`,
+      caCertFile: join(demo.folder, zone, 'ca.crt'),
+    }),
+  ])
+  return async () => {
+    await demo.processes.kill(name, 'SIGTERM')
+    await server.close()
+  }
+}
+
+test('E41 row 37: a service scales up and down in both zones under load: all its instances are asked, and no request fails', async () => {
+  const answered = new Set<string>()
+  const ask = async () => {
+    const answer = await throughGateway(scene.demo, '/split')
+    if (answer.status === 200) answered.add(JSON.parse(answer.body).version)
+    return answer
+  }
+  await using traffic = startTraffic(ask, 4)
+  const instances = (['east', 'west'] as const).map((zone) => ({ zone, name: `more-${zone}` }))
+  const ends = await Promise.all(instances.map(({ zone, name }) => startInstance(zone, name)))
+  // Connections that there are stay with their instances behind the ingress, for a minute at most (GW27).
+  for (const { name } of instances)
+    await until(
+      `${name} answers`,
+      () => answered,
+      (all) => all.has(name),
+      90_000,
+    )
+  await traffic.more(200)
+  for (const end of ends) await end()
+  await traffic.more(200)
+  const { requests, failures } = await traffic.stop()
+  expect({ failures, isEnough: requests > 800 }).toEqual({ failures: [], isEnough: true })
+}, 150_000)
