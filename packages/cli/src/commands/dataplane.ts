@@ -37,6 +37,7 @@ export const dataplane = defineCommand({
   examples: [
     'zonemesh dataplane --dataplane-file web.yaml --dataplane-var address=10.0.0.7 --join web.join',
     'zonemesh dataplane --proxy-type ingress --dataplane-file ingress.yaml --cp-address https://zone:5678 --token-file ingress.token --ca-cert-file ca.crt',
+    'zonemesh dataplane --proxy-type egress --dataplane-file egress.yaml --cp-address https://zone:5678 --token-file egress.token --ca-cert-file ca.crt',
   ],
   arity: { min: 0, max: 0 },
   options: {

@@ -1,19 +1,13 @@
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ClusterModel, EndpointModel } from '../compile/model.ts'
-import { inZone } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
 import { typeUrls } from '../emit/table.ts'
-import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
-import { crossMeshListeners, placeOf } from '../kinds/cross-mesh.ts'
-import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
-import type { AvailableServiceSpec } from '../kinds/internal.ts'
-import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
-import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
-import { isEnabled, type ZoneSpec } from '../kinds/zone.ts'
+import { serviceTag, type Tags } from '../kinds/common.ts'
+import { placeOf } from '../kinds/cross-mesh.ts'
 import type { ZoneEgressSpec } from '../kinds/zone-egress.ts'
 import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
 import type { CompiledZone } from './compiled-zone.ts'
-import { tagsOf } from './gateway.ts'
+import { fits, nobody, offersOf } from './nobody.ts'
 import { called, stop, type Walk } from './walk.ts'
 
 /** Where a request goes on: what the route names, and where that was found. */
@@ -52,152 +46,6 @@ export function findEndpoints(
     running,
   )
   return { mesh: home, isCrossMesh, tags: asked, cluster, endpoints }
-}
-
-const fits = (wanted: Tags, tags: Tags): boolean => Object.entries(wanted).every(([key, value]) => tags[key] === value)
-
-/** The announcements of other zones that have these tags. Those of gateways have a mesh in them, and are nobody else's. */
-const offersOf = (zone: CompiledZone, mesh: string, wanted: Tags): readonly Row[] =>
-  zone
-    .rows('AvailableService')
-    .filter((row) => row.key.mesh === mesh && row.key.origin !== zone.name)
-    .filter((row) => {
-      const { tags } = row.spec as AvailableServiceSpec // its zone writes it itself
-      return fits(wanted, tags) && (tags[meshTag] === undefined) === (wanted[meshTag] === undefined)
-    })
-
-interface OwnInstance {
-  readonly row: Row
-  readonly tags: Tags
-  readonly ready: boolean
-}
-
-const ownInstances = (zone: CompiledZone, mesh: string, service: string): readonly OwnInstance[] =>
-  zone
-    .rows('Dataplane')
-    .filter((row) => row.key.mesh === mesh && row.key.origin === zone.name)
-    .flatMap((row) =>
-      ((row.spec as DataplaneSpec).networking?.inbound ?? [])
-        .filter((one) => one.tags?.[serviceTag] === service)
-        .map((one) => ({ row, tags: inZone(one.tags ?? {}, zone.name), ready: isReady(one) })),
-    )
-
-/** No endpoints: why there are none, for services and for the gateways of another mesh. */
-function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly Row[]): never {
-  const { [serviceTag]: service = '', [meshTag]: other } = wanted
-  const isCrossMesh = other !== undefined
-  if (isCrossMesh) checkGateway(zone, mesh, service, routes)
-  const own = isCrossMesh ? [] : ownInstances(zone, mesh, service)
-  const far = offersOf(zone, mesh, { [serviceTag]: service, ...(isCrossMesh ? { [meshTag]: other } : {}) })
-  const offered = [...own.map(({ tags }) => tags), ...far.map((row) => (row.spec as AvailableServiceSpec).tags)]
-  if (offered.length === 0 && isCrossMesh)
-    stop(
-      'endpoints',
-      `no zone has a proxy that is gateway ${service} of mesh ${mesh}: the answer is 503`,
-      `start a Dataplane with networking.gateway.type BUILTIN and ${serviceTag}=${service} in mesh ${mesh}`,
-      routes,
-    )
-  if (offered.length === 0)
-    stop(
-      'endpoints',
-      `no zone has an instance of ${service}: the answer is 503`,
-      `start a Dataplane with an inbound of ${serviceTag}=${service} in mesh ${mesh}, or correct the name in the route`,
-      routes,
-    )
-  if (!offered.some((tags) => fits(wanted, tags)))
-    stop(
-      'endpoints',
-      `${service} has no instance with ${tagsOf(wanted)}: the answer is 503`,
-      `its instances have: ${offered.map(tagsOf).join('; ')}`,
-      routes,
-    )
-  const unready = own.find(({ tags, ready }) => !ready && fits(wanted, tags))
-  const fitting = far.filter((row) => fits(wanted, (row.spec as AvailableServiceSpec).tags))
-  if (fitting.length === 0 && unready)
-    stop(
-      'endpoints',
-      `${called(unready.row)} says that ${service} is not ready`,
-      'look at the service behind it: its state comes from its probe',
-      [unready.row],
-    )
-  const meshRow = zone.rows('Mesh').find((row) => row.key.name === mesh)
-  if (!meshRow || !enabledBackend(meshRow.spec as MeshSpec))
-    stop(
-      'endpoints',
-      `${service} runs in another zone, and mesh ${mesh} has no mutual TLS: the way between zones is told by the names in it`,
-      'give the mesh mtls.backends and mtls.enabledBackend',
-      meshRow ? [meshRow] : [],
-    )
-  for (const row of fitting) noWayInto(zone, row, service)
-  noWayOut(zone, meshRow, service)
-  stop('endpoints', `no instance of ${service} can be reached`, 'look at `zonemesh status`', routes)
-}
-
-function noWayOut(zone: CompiledZone, mesh: Row, service: string): void {
-  const wantsEgress = (mesh.spec as MeshSpec).routing?.zoneEgress
-  if (wantsEgress && !zone.rows('ZoneEgress').some((row) => row.key.origin === zone.name))
-    stop(
-      'egress',
-      `${service} runs in another zone, ${called(mesh)} sends what leaves a zone through its egress, and zone ${zone.name} has none`,
-      'start one: zonemesh dataplane --proxy-type egress; or set routing.zoneEgress: false',
-      [mesh],
-    )
-}
-
-/** Whether other meshes may call a gateway. Stops if none of its listeners is theirs. */
-function checkGateway(zone: CompiledZone, mesh: string, service: string, routes: readonly Row[]): void {
-  const gateways = zone
-    .rows('MeshGateway')
-    // Admission stored what the schema returned.
-    .map((row) => ({ row, spec: row.spec as MeshGatewaySpec }))
-    .filter(
-      ({ row, spec }) =>
-        row.key.mesh === mesh &&
-        spec.selectors.some(({ match = {} }) => [service, '*'].includes(match[serviceTag] ?? '*')),
-    )
-  if (gateways.some(({ spec }) => crossMeshListeners(spec).length > 0)) return
-  const [first] = gateways
-  if (first)
-    stop(
-      'endpoints',
-      `${called(first.row)} of mesh ${mesh} has no listener that other meshes may call: the answer is 503`,
-      'set crossMesh: true on an HTTP listener of it',
-      [first.row],
-    )
-  stop(
-    'endpoints',
-    `mesh ${mesh} has no MeshGateway for ${service}: the answer is 503`,
-    `apply one with a selector of ${serviceTag}=${service} and a listener with crossMesh: true, or correct the tags`,
-    routes,
-  )
-}
-
-function noWayInto(zone: CompiledZone, offer: Row, service: string): void {
-  const far = offer.key.origin
-  const zoneRow = zone.rows('Zone').find((row) => row.key.name === far)
-  if (zoneRow && !isEnabled(zoneRow.spec as ZoneSpec))
-    stop('endpoints', `${service} runs in zone ${far}, which is disabled`, `set enabled: true on Zone ${far}`, [
-      zoneRow,
-    ])
-  const ingresses = zone.rows('ZoneIngress').filter((row) => row.key.origin === far)
-  if (ingresses.length === 0)
-    stop(
-      'ingress',
-      `${service} runs in zone ${far}, which has no ZoneIngress`,
-      `start one there: zonemesh dataplane --proxy-type ingress`,
-      [offer],
-    )
-  const silent = ingresses.filter((row) => {
-    const { advertisedAddress, advertisedPort } = (row.spec as ZoneIngressSpec).networking ?? {}
-    return !advertisedAddress || !advertisedPort
-  })
-  if (silent.length === ingresses.length)
-    stop(
-      'ingress',
-      `${service} runs in zone ${far}, and no ZoneIngress there says where it is reached`,
-      'set networking.advertisedAddress and networking.advertisedPort of the ZoneIngress',
-      silent,
-    )
 }
 
 /** Through the ingress of another zone: what it does with the name in the TLS of the client. Returns the instances there. */
