@@ -30,6 +30,9 @@ test('Q1 through the egress of the zone, where the mesh wants it', async () => {
   const found = ask(sourcesOf(await meshWithEgress()))
   expect(found.mismatch).toBeUndefined()
   expect(new Set(found.steps.map(({ step }) => step))).toEqual(new Set(stepNames))
+  expect(found.steps.map(({ text }) => text)).toContain(
+    'echo_demo_svc_8080 is at 127.0.0.14:10002, the egress of east (weight 1)',
+  )
   expect(found.steps.filter(({ step }) => step === 'egress' || step === 'ingress')).toMatchObject([
     {
       text: 'ZoneEgress egress-east of zone east at 127.0.0.14:10002 leads echo_demo_svc_8080{mesh=default,version=v2} to 127.0.0.20:10001',

@@ -37,7 +37,10 @@ export function findEndpoints(
   const running = [typeUrls.cluster, typeUrls.assignment].map((type) =>
     walk.compareRunning('endpoints', compiled, type, cluster.name, routes),
   )
-  const where = endpoints.map((one) => `${one.address}:${one.port} in ${one.zone} (weight ${one.weight})`)
+  const where = endpoints.map(
+    ({ address, port, zone: at, weight, through }) =>
+      `${address}:${port}${through ? `, the ${through} of` : ' in'} ${at} (weight ${weight})`,
+  )
   walk.pass(
     'endpoints',
     `${tags[serviceTag]}${isCrossMesh ? ` of mesh ${home}` : ''} is at ${where.join(', ')}`,
