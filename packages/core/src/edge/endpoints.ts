@@ -1,7 +1,7 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { AssignmentModel, EndpointModel, SocketAddress } from '../compile/model.ts'
-import { isIp, meshTag, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
+import { arrivingLabel, isIp, meshTag, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
 import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
 import type { ZoneEgressSpec } from '../kinds/zone-egress.ts'
@@ -74,8 +74,11 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
 
   /** The egresses of this zone. */
   const egresses = units.family('egress coordinates', (): readonly SocketAddress[] =>
-    // As above.
-    distinct(view.rows(ranges.egresses), (row) => listensAt(row.spec as ZoneEgressSpec)),
+    distinct(
+      view.rows(ranges.egresses).filter(({ labels }) => labels[arrivingLabel] === undefined),
+      // As above.
+      (row) => listensAt(row.spec as ZoneEgressSpec),
+    ),
   )
 
   /** How many ways into other zones there are for a service: each carries the weight of all instances behind it. */

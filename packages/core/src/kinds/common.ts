@@ -11,6 +11,8 @@ export const originLabel = 'kuma.io/origin'
 export const zoneLabel = 'kuma.io/zone'
 export const meshLabel = 'kuma.io/mesh'
 export const proxyTypeLabel = 'kuma.io/proxy-type'
+/** On the row of an egress whose Envoy does not listen yet: nobody is led to it. */
+export const arrivingLabel = 'zonemesh.io/arriving'
 
 export const protocols = ['grpc', 'http', 'http2', 'kafka', 'tcp'] as const
 export type Protocol = (typeof protocols)[number]

@@ -131,8 +131,8 @@ const way = (scene: Scene, zone: string, name: string, address?: string, port = 
 const mesh = (scene: Scene, spec: object = mtlsMesh()) => scene.put(global('Mesh', 'default', ''), spec)
 
 const viaEgress = { ...mtlsMesh(), routing: { zoneEgress: true } }
-const egress = (scene: Scene, zone: string, name: string, address: string) =>
-  scene.put(zoned(zone, 'ZoneEgress', name, ''), { networking: { address, port: 10002 } })
+const egress = (scene: Scene, zone: string, name: string, address: string, labels: Record<string, string> = {}) =>
+  scene.put(zoned(zone, 'ZoneEgress', name, ''), { networking: { address, port: 10002 } }, labels)
 
 function endpointsOf(build: (scene: Scene) => readonly Version[], tags: Record<string, string> = {}) {
   const scene = createScene()
@@ -247,6 +247,7 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
       egress(s, 'east', 'e1', '10.1.0.7'),
       egress(s, 'east', 'e2', '10.1.0.8'),
       egress(s, 'west', 'e3', '10.2.0.9'),
+      egress(s, 'east', 'on-its-way', '10.1.0.10', { 'zonemesh.io/arriving': 'yes' }),
     ],
     ['east 10.1.0.1:10080 2', 'east 10.1.0.7:10002 5', 'east 10.1.0.8:10002 5'],
   ],

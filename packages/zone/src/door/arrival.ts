@@ -1,3 +1,4 @@
+import { arrivingLabel } from '@zonemesh/core/kinds/common.ts'
 import { type DataplaneSpec, isReady } from '@zonemesh/core/kinds/dataplane.ts'
 import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'
 import { canonicalJson, type JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -9,13 +10,18 @@ export interface Registration {
 }
 
 /**
- * The spec of a proxy whose Envoy does not listen yet, so that nobody is led to it; undefined where nobody would be. The
- * proxy itself gets all that it is to have. `spec` was admitted as one of its kind.
+ * What a proxy registers as while its Envoy does not listen, so that nobody is led to it; undefined where nobody would be. The
+ * proxy itself gets all that it is to have. The spec was admitted as one of its kind.
  */
-export function withheld(kind: string, spec: JsonObject): JsonObject | undefined {
-  if (kind === 'Dataplane') return withoutInstances(spec as DataplaneSpec)
-  if (kind === 'ZoneIngress') return withoutWay(spec as ZoneIngressSpec)
-  return undefined
+export function withheld(kind: string, { labels, spec }: Registration): Registration | undefined {
+  if (kind === 'ZoneEgress') return { spec, labels: { ...labels, [arrivingLabel]: 'yes' } }
+  const part =
+    kind === 'Dataplane'
+      ? withoutInstances(spec as DataplaneSpec)
+      : kind === 'ZoneIngress'
+        ? withoutWay(spec as ZoneIngressSpec)
+        : undefined
+  return part && { labels, spec: part }
 }
 
 function withoutInstances({ networking, ...rest }: DataplaneSpec): JsonObject | undefined {
@@ -32,6 +38,9 @@ function withoutWay({ networking, ...rest }: ZoneIngressSpec): JsonObject | unde
   return advertisedAddress || advertisedPort ? json({ ...rest, networking: own }) : undefined
 }
 
+const isSame = (a: Registration, b: Registration): boolean =>
+  a.labels[arrivingLabel] === b.labels[arrivingLabel] && canonicalJson(a.spec) === canonicalJson(b.spec)
+
 /** Fields that are not there are not in JSON. */
 const json = (spec: object): JsonObject => JSON.parse(JSON.stringify(spec))
 
@@ -43,14 +52,14 @@ export function createArrivals() {
   const arriving = new Map<string, Registration>()
   return {
     /** What is to be registered now. `stored`: what is registered. */
-    begin(proxy: string, kind: string, given: Registration, stored: JsonObject | undefined): Registration {
-      const first = withheld(kind, given.spec)
-      if (!first || (stored && canonicalJson(stored) !== canonicalJson(first))) {
+    begin(proxy: string, kind: string, given: Registration, stored: Registration | undefined): Registration {
+      const first = withheld(kind, given)
+      if (!first || (stored && !isSame(stored, first))) {
         arriving.delete(proxy)
         return given
       }
       arriving.set(proxy, given)
-      return { ...given, spec: first }
+      return first
     },
     /** Its Envoy has answered everything: what it is to be registered as from now on, once. */
     arrived(proxy: string): Registration | undefined {

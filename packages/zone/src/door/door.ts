@@ -104,11 +104,7 @@ export function createDoor(deps: Deps): XdsDeps {
     const given = { labels: { ...labels, [leaseLabel]: 'stream' }, spec }
     const before = await stored(proxy)
     const key = proxyKey(zone, proxy)
-    const outcome = await put(
-      proxy,
-      arrivals.begin(keyText(key), key.kind, given, before?.spec),
-      'registered by its stream',
-    )
+    const outcome = await put(proxy, arrivals.begin(keyText(key), key.kind, given, before), 'registered by its stream')
     return outcome.ok ? ok(undefined) : err('the resource was changed at the same time')
   }
 

@@ -1,3 +1,4 @@
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { expect, test } from 'vitest'
 import { createArrivals, withheld } from '../../src/door/arrival.ts'
 
@@ -13,16 +14,27 @@ const ingress = {
   networking: { address: '10.0.0.2', port: 10_001, advertisedAddress: '1.2.3.4', advertisedPort: 10_001 },
 }
 
-test.each<[string, string, Parameters<typeof withheld>[1], unknown]>([
+const known = (spec: object) => ({ labels: {}, spec: spec as JsonObject }) // what is written here is JSON
+
+test.each<[string, string, object, unknown]>([
   ['a sidecar', 'Dataplane', sidecar, sidecarFirst],
   ['one with nothing that is ready', 'Dataplane', sidecarFirst, undefined],
   ['a builtin gateway', 'Dataplane', { networking: { gateway: { type: 'BUILTIN' } } }, undefined],
   ['an ingress', 'ZoneIngress', ingress, { networking: { address: '10.0.0.2', port: 10_001 } }],
   ['an ingress that nobody can reach', 'ZoneIngress', { networking: { port: 1 } }, undefined],
-  ['an egress', 'ZoneEgress', { networking: { address: '10.0.0.3', port: 10_002 } }, undefined],
 ])('Z25 what is withheld of %s until its Envoy listens', (_title, kind, spec, expected) =>
-  expect(withheld(kind, spec)).toEqual(expected),
+  expect(withheld(kind, known(spec))?.spec).toEqual(expected),
 )
+
+test('Z25 an egress is marked as on its way, and once it has arrived no more', () => {
+  const egress = known({ networking: { address: '10.0.0.3', port: 10_002 } })
+  const arrivals = createArrivals()
+  const first = { ...egress, labels: { 'zonemesh.io/arriving': 'yes' } }
+  expect(arrivals.begin('e', 'ZoneEgress', egress, undefined)).toEqual(first)
+  expect(arrivals.arrived('e')).toBe(egress)
+  expect(arrivals.begin('e', 'ZoneEgress', egress, egress)).toBe(egress)
+  expect(arrivals.begin('e', 'ZoneEgress', egress, first)).toEqual(first)
+})
 
 test('Z25 a new proxy is registered as one that nobody is led to, and when its Envoy has answered as what it is, once', () => {
   const arrivals = createArrivals()
@@ -35,11 +47,11 @@ test('Z25 a new proxy is registered as one that nobody is led to, and when its E
 test('Z25 one that is known keeps what it has; one that was left on its way is still on it', () => {
   const arrivals = createArrivals()
   const given = { labels: {}, spec: sidecar }
-  expect(arrivals.begin('p', 'Dataplane', given, sidecar)).toBe(given)
+  expect(arrivals.begin('p', 'Dataplane', given, known(sidecar))).toBe(given)
   expect(arrivals.arrived('p')).toBeUndefined()
-  expect(arrivals.begin('p', 'Dataplane', given, sidecarFirst).spec).toEqual(sidecarFirst)
+  expect(arrivals.begin('p', 'Dataplane', given, known(sidecarFirst)).spec).toEqual(sidecarFirst)
   arrivals.gone('p')
   expect(arrivals.arrived('p')).toBeUndefined()
-  arrivals.begin('p', 'Dataplane', given, sidecarFirst)
+  arrivals.begin('p', 'Dataplane', given, known(sidecarFirst))
   expect(arrivals.arrived('p')).toBe(given)
 })
