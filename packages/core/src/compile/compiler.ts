@@ -36,9 +36,9 @@ export interface Compiler {
   apply(versions: readonly Version[], mark: number): ReadonlySet<string>
   /**
    * All that a proxy is to have; the same object while nothing changed. `proxy` is the key text of a Dataplane, a
-   * ZoneIngress or a ZoneEgress of the own zone; undefined when there is none. Of a row that makes a unit fail this version is held back,
-   * as if it were not there (see `drainHeld`); of a Mesh that is held back no proxy has a table. Throws only if no row can
-   * be blamed.
+   * ZoneIngress or a ZoneEgress of the own zone; undefined when there is none. Of a row that makes a unit fail this version
+   * is held back, as if it were not there (see `drainHeld`); of a Mesh that is held back no proxy has a table. Throws only
+   * if no row can be blamed.
    */
   table(proxy: string, facts: ProxyFacts): ProxyTable | undefined
   /** What `table` is made of, for people who ask why. */

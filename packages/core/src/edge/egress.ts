@@ -15,18 +15,16 @@ export function createEgresses(units: Units, view: View, endpoints: Endpoints) {
   const tagSets = (mesh: string, service: string): readonly string[] =>
     [...new Set([tagsText({ [serviceTag]: service }), ...view.range(ranges.demanded(mesh, service))])].sort()
 
-  const toService = units.family(
+  /** `other` is the mesh of a gateway's listeners that other meshes may call: they are announced with it, and asked for without. */
+  const served = units.family(
     'egress service',
-    (mesh: string, service: string): ServedService =>
-      servedApart(mesh, service, tagSets(mesh, service), (name, text) => endpoints.remoteAssignment(name, mesh, text)),
-  )
-
-  /** Clients ask for listeners that other meshes may call by tags without the mesh; they are announced with it. */
-  const toGateway = units.family(
-    'egress gateway',
-    (mesh: string, service: string): ServedService =>
+    (mesh: string, service: string, other: string): ServedService =>
       servedApart(mesh, service, tagSets(mesh, service), (name, text) =>
-        endpoints.remoteAssignment(name, mesh, tagsText({ ...parseTags(text), [meshTag]: mesh })),
+        endpoints.remoteAssignment(
+          name,
+          mesh,
+          other === '' ? text : tagsText({ ...parseTags(text), [meshTag]: other }),
+        ),
       ),
   )
 
@@ -35,8 +33,8 @@ export function createEgresses(units: Units, view: View, endpoints: Endpoints) {
       const services = view.range(ranges.remoteServices(mesh))
       const gateways = view.range(ranges.remoteGateways(mesh)).filter((service) => !services.includes(service))
       return [
-        ...services.map((service) => toService(mesh, service)),
-        ...gateways.map((service) => toGateway(mesh, service)),
+        ...services.map((service) => served(mesh, service, '')),
+        ...gateways.map((service) => served(mesh, service, mesh)),
       ]
     }),
   )

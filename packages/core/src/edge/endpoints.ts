@@ -6,7 +6,7 @@ import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
 import type { AvailableServiceSpec } from '../kinds/internal.ts'
 import type { ZoneEgressSpec } from '../kinds/zone-egress.ts'
 import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
-import { expectCount, expectPort, expectTags } from '../match/expect.ts'
+import { expectCount, expectIp, expectPort, expectTags } from '../match/expect.ts'
 import { parseTags } from '../match/tags.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
@@ -31,7 +31,8 @@ export type CrossMeshInstances = (mesh: string, service: string) => readonly Ins
 
 /**
  * Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone, or where the mesh wants
- * it the egresses of this one. Tags with a mesh in them mean listeners of its gateways that other meshes may call, and nothing else; those without never mean such.
+ * it the egresses of this one. Tags with a mesh in them mean listeners of its gateways that other meshes may call, and
+ * nothing else; those without never mean such.
  */
 export function createEndpoints(units: Units, view: View, meshes: Meshes, crossMesh: CrossMeshInstances) {
   const local = units.family('local instances', (mesh: string, service: string): readonly Instance[] =>
@@ -88,16 +89,23 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     return Math.max(1, new Set(found).size)
   })
 
-  const endpoints = units.family('endpoints', (mesh: string, tagsText: string): readonly EndpointModel[] => {
+  /** What a set of tags asks for, and what other zones announce of it. */
+  function ask(mesh: string, tagsText: string) {
     const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
-    const fits = (tags: Tags): boolean => hasAll(tags, wanted)
     const isCrossMesh = wanted[meshTag] !== undefined
     const announced = isCrossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service)
+    const fits = ({ tags }: { readonly tags: Tags }): boolean => hasAll(tags, wanted)
+    return { service, isCrossMesh, announced, fits, far: () => offers(mesh, announced).filter(fits) }
+  }
+
+  const endpoints = units.family('endpoints', (mesh: string, tagsText: string): readonly EndpointModel[] => {
+    const asked = ask(mesh, tagsText)
+    const { service, isCrossMesh, fits } = asked
     const all = isCrossMesh ? crossMesh(mesh, service) : local(mesh, service)
-    const fitting = all.filter((one) => one.ready && fits(one.tags))
+    const fitting = all.filter((one) => one.ready && fits(one))
     const here = isCrossMesh ? oneEach(fitting) : fitting
-    const weight = here.length > 0 ? ways(mesh, announced) : 1
-    const far = offers(mesh, announced).filter((offer) => fits(offer.tags))
+    const weight = here.length > 0 ? ways(mesh, asked.announced) : 1
+    const far = asked.far()
     return [
       ...here.map((one) => ownEndpoint(one, weight)),
       ...(meshes.viaEgress(mesh) ? throughEgresses(far, egresses(), view.zone) : throughIngresses(far)),
@@ -153,13 +161,10 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     /** The ingresses of other zones behind which there is something with these tags: what an egress leads to. */
     remoteAssignment: units.family(
       'remote assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel => {
-        const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
-        const announced =
-          wanted[meshTag] === undefined ? ranges.announced(mesh, service) : ranges.crossMeshAnnounced(mesh, service)
-        const far = offers(mesh, announced).filter(({ tags }) => hasAll(tags, wanted))
-        return { cluster, endpoints: throughIngresses(far).sort(compareEndpoints) }
-      },
+      (cluster: string, mesh: string, tagsText: string): AssignmentModel => ({
+        cluster,
+        endpoints: throughIngresses(ask(mesh, tagsText).far()).sort(compareEndpoints),
+      }),
     ),
     /** Full tag sets of own ready instances. */
     ownTagSets: units.family('own tag sets', (mesh: string, service: string): readonly Tags[] =>
@@ -197,7 +202,7 @@ function instancesOf(row: Row, service: string, zone: string): Instance[] {
   return (networking?.inbound ?? []).flatMap((one) => {
     if (one.tags?.[serviceTag] !== service || one.state === 'Ignored') return []
     const address = networking?.advertisedAddress ?? one.address ?? networking?.address ?? ''
-    if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+    expectIp('networking.address', address)
     const port = expectPort('networking.inbound.port', one.port)
     return [{ address, port, tags: inZone(expectTags('tags', one.tags), zone), ready: isReady(one) }]
   })
@@ -205,7 +210,7 @@ function instancesOf(row: Row, service: string, zone: string): Instance[] {
 
 function listensAt({ networking }: ZoneEgressSpec): SocketAddress {
   const { address = '', port } = networking ?? {}
-  if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+  expectIp('networking.address', address)
   return { address, port: expectPort('networking.port', port) }
 }
 

@@ -11,10 +11,16 @@ export interface MeshFacts {
 
 /** Facts about meshes and zones that many units read; each is compared, so that other fields wake nobody. */
 export function createMeshes(units: Units, view: View) {
-  const hasBackend = (name: string): boolean => {
-    const row = view.named('Mesh', '', name)
-    // As below.
-    return row !== undefined && enabledBackend(row.spec as MeshSpec) !== undefined
+  /** Of a mesh whose row is quarantined it is `whenHeld`: it must not hold back the proxies of others. */
+  function ofMesh(name: string, read: (spec: MeshSpec) => boolean, whenHeld: boolean): boolean {
+    try {
+      const row = view.named('Mesh', '', name)
+      // As below.
+      return row !== undefined && read(row.spec as MeshSpec)
+    } catch (thrown) {
+      if (thrown instanceof HeldError) return whenHeld
+      throw thrown
+    }
   }
 
   return {
@@ -29,28 +35,16 @@ export function createMeshes(units: Units, view: View) {
      * Whether a mesh has an identity to show to others. One that is quarantined counts as before: its proxies keep what they
      * have, calls to it are never in the clear, and it must not hold back those of other meshes.
      */
-    isSecured: units.family('secured mesh', (name: string): boolean => {
-      try {
-        return hasBackend(name)
-      } catch (thrown) {
-        if (thrown instanceof HeldError) return true
-        throw thrown
-      }
-    }),
+    isSecured: units.family('secured mesh', (name: string): boolean =>
+      ofMesh(name, (spec) => enabledBackend(spec) !== undefined, true),
+    ),
     /**
      * Whether what leaves the zone in a mesh goes through an egress of the zone. Of a mesh that is quarantined it is not known;
      * those of other meshes that call it go directly until it is.
      */
-    viaEgress: units.family('mesh via egress', (name: string): boolean => {
-      try {
-        // As above.
-        const spec = view.named('Mesh', '', name)?.spec as MeshSpec | undefined
-        return spec !== undefined && spec.routing?.zoneEgress === true && enabledBackend(spec) !== undefined
-      } catch (thrown) {
-        if (thrown instanceof HeldError) return false
-        throw thrown
-      }
-    }),
+    viaEgress: units.family('mesh via egress', (name: string): boolean =>
+      ofMesh(name, (spec) => spec.routing?.zoneEgress === true && enabledBackend(spec) !== undefined, false),
+    ),
     /** A zone of which nothing is known counts too. */
     zoneEnabled: units.family('zone enabled', (name: string): boolean => {
       const row = view.named('Zone', '', name)

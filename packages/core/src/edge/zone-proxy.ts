@@ -1,7 +1,8 @@
 import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { AssignmentModel, ChainModel, ClusterModel, ListenerModel, ProxyModel } from '../compile/model.ts'
-import { isIp, type Tags } from '../kinds/common.ts'
+import type { Tags } from '../kinds/common.ts'
+import { expectIp } from '../match/expect.ts'
 import { parseTags } from '../match/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -40,7 +41,7 @@ export function createZoneProxy(units: Units, view: View, what: string, services
   function listenerOf({ key, spec }: Row): ListenerModel {
     // Admission stored what the schema returned.
     const { address = '', port } = (spec as Listens).networking ?? {}
-    if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+    expectIp('networking.address', address)
     if (!port) throw new Error('networking.port: expected a port')
     const found = chains()
     const nothing = { content: { type: 'answer' as const, text: JSON.stringify({ proxy: key.name, zone: view.zone }) } }

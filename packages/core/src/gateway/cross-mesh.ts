@@ -1,9 +1,9 @@
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Instance } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
-import { isIp } from '../kinds/common.ts'
 import { crossMeshTags } from '../kinds/cross-mesh.ts'
 import type { DataplaneSpec } from '../kinds/dataplane.ts'
+import { expectIp } from '../match/expect.ts'
 import { parseTags, tagsText } from '../match/tags.ts'
 import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
@@ -20,7 +20,7 @@ export function createCrossMesh(units: Units, view: View, meshes: Meshes, select
     // Admission stored what the schema returned; what is not so throws, and the row is left out.
     const { networking } = row.spec as DataplaneSpec
     const address = networking?.advertisedAddress ?? networking?.address ?? ''
-    if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+    expectIp('networking.address', address)
     const own = tagsText(inZone(networking?.gateway?.tags ?? {}, view.zone))
     const gateway = selection.gateway(mesh, own)
     if (gateway === undefined) return []

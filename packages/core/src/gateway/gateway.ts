@@ -4,9 +4,10 @@ import { isLoopback } from '../edge/addresses.ts'
 import type { Endpoints } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
-import { isIp, protocolTag, serviceTag } from '../kinds/common.ts'
+import { protocolTag, serviceTag } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
 import type { DataplaneSpec } from '../kinds/dataplane.ts'
+import { expectIp } from '../match/expect.ts'
 import { parseTags, tagsText } from '../match/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -104,7 +105,7 @@ export function createGateways(
     const own = units.attempt(proxy, () => {
       // Admission stored what the schema returned.
       const { address = '', gateway } = (row.spec as DataplaneSpec).networking ?? {}
-      if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+      expectIp('networking.address', address)
       return { address, tags: inZone(gateway?.tags ?? {}, view.zone) }
     })
     const text = tagsText(own?.tags ?? {})

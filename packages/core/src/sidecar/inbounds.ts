@@ -3,8 +3,9 @@ import type { ChainModel, ClusterModel, HttpChain, ListenerModel, TcpChain } fro
 import { statName } from '../edge/addresses.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { displayName } from '../gateway/select.ts'
-import { isIp, protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
 import type { DataplaneInbound, DataplaneSpec } from '../kinds/dataplane.ts'
+import { expectIp } from '../match/expect.ts'
 import { bestMatch, parseTags, tagsText } from '../match/tags.ts'
 import { permissionsBy } from '../policies/mesh-traffic-permission/allowed.ts'
 import type { MeshTrafficPermissionSpec } from '../policies/mesh-traffic-permission/mesh-traffic-permission.ts'
@@ -94,7 +95,7 @@ function placeOf(networking: Networking, inbound: DataplaneInbound) {
     address: inbound.serviceAddress ?? (servicePort === port ? '127.0.0.1' : address),
     port: servicePort,
   }
-  if (!isIp(address)) throw new Error(`networking.address: expected an IP address, found "${address}"`)
+  expectIp('networking.address', address)
   if (address === target.address && port === target.port) {
     throw new Error(`inbound ${address}:${port} would lead to itself: the service needs another address or port`)
   }

@@ -1,12 +1,13 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type Row, type Stamp } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
+import { proxyKinds } from '../kinds/proxies.ts'
 import { type IndexEntry, indexEntriesOf, ranges } from './indexes.ts'
 import { same } from './same.ts'
 import { type Cell, type FaultPoint, HeldError, type Units } from './units.ts'
 
 /** Kinds whose rows belong to a zone. Of all others one row per name is in force, and the global's wins. */
-const zoneKinds = new Set(['Dataplane', 'ZoneIngress', 'ZoneEgress', 'AvailableService'])
+const zoneKinds = new Set([...proxyKinds, 'AvailableService'])
 
 /** Kinds that something is compiled from. */
 export const keptKinds: ReadonlySet<string> = new Set([
