@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
 import { meshName } from '@zonemesh/cli/demo/scene.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { root, type Scene, startScene, until, zonemesh, zonemeshWithInput } from './rig.ts'
+import { planesAt, root, type Scene, startScene, until, zonemesh, zonemeshWithInput } from './rig.ts'
 
 let scene: Scene
 let demo: Demo
@@ -14,14 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => scene[Symbol.asyncDispose]())
 
-const planes = (): string[] => [
-  '--address',
-  demo.globalAddress,
-  '--zone',
-  `east=${demo.zones.east.apiAddress}`,
-  '--zone',
-  `west=${demo.zones.west.apiAddress}`,
-]
+const planes = () => planesAt(demo.globalAddress, demo.zones)
 const url = (path: string): string => `http://${demo.scene.hostname}:${demo.gatewayPort}${path}`
 const explain = (path: string, ...more: string[]) =>
   zonemesh('explain', url(path), '--from', `east/${demo.scene.gateway}`, ...planes(), ...more)

@@ -61,6 +61,16 @@ export const zonemesh = (...args: readonly string[]): Promise<Outcome> =>
 export const zonemeshWithInput = (input: string, ...args: readonly string[]): Promise<Outcome> =>
   run(process.execPath, ['--disable-warning=ExperimentalWarning', mainFile, ...args], input)
 
+/** The words by which a command is told of a global and its zones. */
+export const planesAt = (
+  globalAddress: string,
+  { east, west }: Readonly<Record<'east' | 'west', { readonly apiAddress: string }>>,
+): readonly string[] => [
+  ...['--address', globalAddress],
+  ...['--zone', `east=${east.apiAddress}`],
+  ...['--zone', `west=${west.apiAddress}`],
+]
+
 /** Asks until the answer is right; fails with the last one. */
 export async function until<T>(
   what: string,

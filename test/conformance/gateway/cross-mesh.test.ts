@@ -8,7 +8,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { until, zonemesh } from '../../e2e/rig.ts'
+import { planesAt, until, zonemesh } from '../../e2e/rig.ts'
 import { ask } from './ask.ts'
 import { v1, v3 } from './feature.ts'
 import { echo, mesh, gateway as plainGateway, type Scene, startScene } from './scene.ts'
@@ -301,15 +301,7 @@ test.each(['east', 'west'] as const)('GW24 the resolver of zone %s knows the nam
 })
 
 test('Q4 explain walks into the other mesh, by a name, by an outbound and through a gateway, and finds each way open', async () => {
-  const { east, west } = scene.zones
-  const planes = [
-    '--address',
-    scene.global.address,
-    '--zone',
-    `east=${east.apiAddress}`,
-    '--zone',
-    `west=${west.apiAddress}`,
-  ]
+  const planes = planesAt(scene.global.address, scene.zones)
   const ways = [
     [`http://${hosts.solo}:${ports.solo}/`, 'east/near', []],
     [`http://${hosts.api}:${ports.first}/`, 'west/far', []],

@@ -2,7 +2,7 @@ import { freePorts } from '@zonemesh/cli/demo/scene.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startTraffic, until, zonemesh } from '../../e2e/rig.ts'
+import { planesAt, startTraffic, until, zonemesh } from '../../e2e/rig.ts'
 import { ask } from './ask.ts'
 import { v1, v2 } from './feature.ts'
 import { mesh, type Scene, startScene } from './scene.ts'
@@ -53,10 +53,8 @@ const wantEgress = (zoneEgress: boolean) =>
     routing: { zoneEgress },
   })
 const explain = (path: string) => {
-  const { east, west } = scene.zones
-  const zones = ['--zone', `east=${east.apiAddress}`, '--zone', `west=${west.apiAddress}`]
   const url = `http://any.example:${scene.portOf('egress')}${path}`
-  return zonemesh('explain', url, '--from', 'east/gateway-east', '--address', scene.global.address, ...zones)
+  return zonemesh('explain', url, '--from', 'east/gateway-east', ...planesAt(scene.global.address, scene.zones))
 }
 const start = (name: string, at: number) =>
   scene.startProxy('east', 'egress', { type: 'ZoneEgress', name, networking: { address: local, port: at } })
