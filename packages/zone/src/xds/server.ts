@@ -30,7 +30,7 @@ export interface XdsConfig {
 
 export interface XdsServer extends AsyncDisposable {
   readonly port: number
-  /** The streams that are open now, by the id of their proxy. */
+  /** The streams that are open now. */
   live(): readonly Pick<LiveStream, 'proxy' | 'facts' | 'accepted' | 'refused'>[]
   /** Takes a renewed certificate for new connections. */
   setCertificate(tls: { readonly key: string; readonly certificate: string }): void
