@@ -233,7 +233,11 @@ export async function startGlobal(
       log,
       localhostIsAdmin: config.localhostIsAdmin,
       instanceId,
-      commit,
+      async commit(input) {
+        const outcome = await store.commit(input)
+        if (outcome.ok) await sync.keepPace({ revision: outcome.position.revision, rows: outcome.written.length })
+        return outcome
+      },
       insight: (kind, row) => status.insight(kind, row),
       status: () => status.report(),
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,

@@ -2,21 +2,17 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readOptions } from '@zonemesh/plane/config/options.ts'
-import { sightRules } from '@zonemesh/plane/sight.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
-import { createLatest } from '@zonemesh/shared/streams/latest.ts'
-import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
-import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
-import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
-import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type RunningGlobal, startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
+import { startBareZone } from './bare-zone.ts'
 
 const env = { clock: systemClock, random: systemRandom, log: silentLog }
 let folder: string
@@ -162,25 +158,12 @@ async function until<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean):
   }
 }
 
-/** A zone without proxies, which serves what it has. */
 async function joinZone(
   zone: string,
 ): Promise<{ readonly uplink: Uplink; readonly rows: () => Promise<number> } & AsyncDisposable> {
   const { text } = await call('POST', '/tokens/zone', { zone, scope: ['cp'], validFor: '1h' })
   const store = createMemoryStore(env, { horizonRevisions: 1000 })
-  const served = createLatest<ServedStatus>({
-    served: 0,
-    verdicts: [],
-    silentProxies: [],
-    proxies: 0,
-    proxiesConnected: 0,
-  })
-  const address = `127.0.0.1:${global.syncPort}`
-  const dialer = dialGrpc({ address, path: syncPath, token: text.trim(), pinSha256Hex: global.pin })
-  const uplink = startUplink(
-    { store, ...env, rules: sightRules, served },
-    { dialer, zone, version: '0', hostname: 'box' },
-  )
+  const uplink = startBareZone(global, { zone, token: text.trim(), store })
   return {
     uplink,
     rows: async () => (await store.scan({ kind: 'Timeout' })).length,

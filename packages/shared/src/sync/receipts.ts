@@ -18,6 +18,8 @@ export interface WaitOptions {
   readonly revision: number
   readonly level: ReceiptLevel
   readonly zones: readonly string[]
+  /** So many of them will do; without it all. */
+  readonly enough?: number
   readonly timeoutMs: number
 }
 
@@ -31,9 +33,11 @@ export async function waitForReceipts(
   options: WaitOptions,
   signal: AbortSignal,
 ): Promise<readonly Receipt[]> {
-  const receipts = () => options.zones.map((zone) => receiptOf(board, zone, options))
-  let missing = options.zones.filter((zone) => !has(board, zone, options))
-  if (missing.length === 0) return receipts()
+  const { zones } = options
+  const mayMiss = zones.length - (options.enough ?? zones.length)
+  const receipts = () => zones.map((zone) => receiptOf(board, zone, options))
+  let missing = zones.filter((zone) => !has(board, zone, options))
+  if (missing.length <= mayMiss) return receipts()
   await new Promise<void>((resolve) => {
     const finish = () => {
       listening[Symbol.dispose]()
@@ -44,7 +48,7 @@ export async function waitForReceipts(
     const timer = clock.after(options.timeoutMs, finish)
     const listening = board.onChange(() => {
       missing = missing.filter((zone) => !has(board, zone, options))
-      if (missing.length === 0) finish()
+      if (missing.length <= mayMiss) finish()
     })
     if (signal.aborted) finish()
     else signal.addEventListener('abort', finish, { once: true })

@@ -20,6 +20,7 @@ import {
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
 import { createMarks } from './marks.ts'
+import { createPace, type Written } from './pace.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
 import { createReplicas, type RemoteZone } from './replicas.ts'
 import { creditWindowBytes, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
@@ -64,6 +65,8 @@ export interface SyncServer extends AsyncDisposable {
   onChange(listener: () => void): Disposable
   /** Waits until zones have stored or served a revision of this store. */
   waitFor(options: WaitOptions, signal: AbortSignal): Promise<readonly Receipt[]>
+  /** Ends when whoever made a large commit may make the next one: zones are not to be far behind; see `createPace`. */
+  keepPace(written: Written): Promise<void>
   /** Tells a zone to let through what it holds, by its id. False when the zone has no session here, or holds nothing. */
   release(zone: string): boolean
   /** Keeps what remains of a zone's lost store. False when nothing does. */
@@ -106,6 +109,8 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   /** Handshakes of one zone follow each other. Limit: one promise per zone. */
   const turnByZone = new Map<string, Promise<void>>()
   const handshakes = createHandshakes()
+  const keepPace = createPace(clock, board, () => holderByZone.keys())
+  const closed = new AbortController()
   let closing = false
 
   const formers = createFormers({ store, clock, log, stayMs: options.formerStayMs ?? formerStayMs })
@@ -294,6 +299,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     zones: () => board.zones(),
     onChange: (listen) => board.onChange(listen),
     waitFor: (wait, signal) => waitForReceipts(clock, board, wait, signal),
+    keepPace: (written) => keepPace(written, closed.signal),
     release(zone) {
       const hold = board.status(zone)?.holds[0]
       const holder = holderByZone.get(zone)
@@ -306,6 +312,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     disconnect: (zone, reason) => holderByZone.get(zone)?.session.end('failed', reason),
     async [Symbol.asyncDispose]() {
       closing = true
+      closed.abort()
       listening[Symbol.dispose]()
       looking[Symbol.dispose]()
       const sessions = [...holderByZone.values()].map((holder) => holder.session)

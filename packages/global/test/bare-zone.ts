@@ -1,0 +1,29 @@
+import { sightRules } from '@zonemesh/plane/sight.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import type { RunningGlobal } from '../src/global.ts'
+
+/** A zone without proxies: a store that follows the global. */
+export function startBareZone(
+  { syncPort, pin }: Pick<RunningGlobal, 'syncPort' | 'pin'>,
+  options: { readonly zone: string; readonly token: string; readonly store: Store },
+): Uplink {
+  const { zone, token, store } = options
+  const served = createLatest<ServedStatus>({
+    served: 0,
+    verdicts: [],
+    silentProxies: [],
+    proxies: 0,
+    proxiesConnected: 0,
+  })
+  const dialer = dialGrpc({ address: `127.0.0.1:${syncPort}`, path: syncPath, token, pinSha256Hex: pin })
+  const env = { clock: systemClock, random: systemRandom, log: silentLog }
+  return startUplink({ store, ...env, rules: sightRules, served }, { dialer, zone, version: '0', hostname: 'box' })
+}

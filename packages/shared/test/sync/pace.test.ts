@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest'
+import { createVirtualClock } from '../../src/env/clock.ts'
+import type { Bookmark, Hello } from '../../src/sync/log/messages.ts'
+import { createPace } from '../../src/sync/pace.ts'
+import { createZoneBoard } from '../../src/sync/zone-status.ts'
+
+const hello: Hello = {
+  protocol: 1,
+  storeId: 'store',
+  incarnation: 1,
+  host: 'host',
+  startedAtMs: 0,
+  version: 'test',
+  position: undefined,
+  hasRows: false,
+  creditBytes: 1,
+  replica: 'replica',
+  uncovered: [],
+}
+const counters = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0, proxies: 0, proxiesConnected: 0 }
+const bookmark = (stored: number): Bookmark => ({
+  sequence: 1,
+  sent: 0,
+  mark: 0,
+  stored,
+  served: 0,
+  holds: [],
+  verdicts: [],
+  counters,
+  silentProxies: [],
+})
+
+/** Commits of so many rows each, and zones that have stored nothing yet. */
+function paceOf(...zones: readonly string[]) {
+  const clock = createVirtualClock()
+  const board = createZoneBoard(clock, () => {})
+  for (const zone of zones) board.connected(zone, 1, hello, 0)
+  const keepPace = createPace(clock, board, () => zones)
+  const closed = new AbortController()
+  let revision = 0
+  const settle = async () => {
+    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve()
+  }
+  return {
+    clock,
+    settle,
+    close: () => closed.abort(),
+    /** Whether the next one may come. */
+    async commit(rows: number) {
+      revision += 1
+      let ended = false
+      void keepPace({ revision, rows }, closed.signal).then(() => {
+        ended = true
+      })
+      await settle()
+      return { mayGoOn: () => ended }
+    },
+    async stored(zone: string, upTo: number) {
+      board.bookmark(zone, bookmark(upTo), { sent: 0, stored: 0 })
+      await settle()
+    },
+  }
+}
+
+describe('the pace of large commits', () => {
+  it('Y18 the first 1,000 rows wait for nobody; from then on each commit waits until all but 1,000 are stored', async () => {
+    const pace = paceOf('west')
+    expect((await pace.commit(500)).mayGoOn()).toBe(true)
+    expect((await pace.commit(500)).mayGoOn()).toBe(true)
+    const third = await pace.commit(500)
+    expect(third.mayGoOn()).toBe(false)
+    await pace.stored('west', 1)
+    expect(third.mayGoOn()).toBe(true)
+    const fourth = await pace.commit(1_000)
+    await pace.stored('west', 2)
+    expect(fourth.mayGoOn()).toBe(false)
+    await pace.stored('west', 3)
+    expect(fourth.mayGoOn()).toBe(true)
+  })
+
+  it('Y18 a commit of a few rows never waits', async () => {
+    const pace = paceOf('west')
+    for (let count = 0; count < 3; count += 1) await pace.commit(500)
+    expect((await pace.commit(49)).mayGoOn()).toBe(true)
+    expect((await pace.commit(50)).mayGoOn()).toBe(false)
+  })
+
+  it('Y18 half of the connected zones set the pace', async () => {
+    const pace = paceOf('north', 'east', 'south')
+    await pace.commit(1_000)
+    const second = await pace.commit(1_000)
+    await pace.stored('north', 1)
+    expect(second.mayGoOn()).toBe(false)
+    await pace.stored('south', 1)
+    expect(second.mayGoOn()).toBe(true)
+  })
+
+  it('Y18 nobody waits where no zone is connected, longer than 500 ms, or for a plane that stops', async () => {
+    const alone = paceOf()
+    await alone.commit(1_000)
+    expect((await alone.commit(1_000)).mayGoOn()).toBe(true)
+    const pace = paceOf('west')
+    await pace.commit(1_000)
+    const second = await pace.commit(1_000)
+    pace.clock.advance(499)
+    await pace.settle()
+    expect(second.mayGoOn()).toBe(false)
+    pace.clock.advance(1)
+    await pace.settle()
+    expect(second.mayGoOn()).toBe(true)
+    const third = await pace.commit(1_000)
+    expect(third.mayGoOn()).toBe(false)
+    pace.close()
+    await pace.settle()
+    expect(third.mayGoOn()).toBe(true)
+  })
+})
