@@ -15,13 +15,13 @@ export interface ConnectionLimits {
 }
 
 /**
- * For thousands of zones or proxies that come back at once, also from one address behind a proxy or a NAT; and small enough that
- * strangers cannot fill the memory. 20 s, so that a link of 1 KiB/s gets through TLS.
+ * For a thousand zones or proxies that come back at once, five hundred of them from one address behind a proxy or a NAT, as each may
+ * have a second connection on which it only knocked; and small enough that strangers cannot fill the memory. 20 s, so that a link of 1 KiB/s gets through TLS.
  */
 export const defaultConnectionLimits: ConnectionLimits = {
   connectionsMax: 20_000,
   pendingMax: 2_048,
-  pendingPerAddressMax: 512,
+  pendingPerAddressMax: 1_024,
   pendingMs: 20_000,
   pendingBytesMax: 128 * 1024 * 1024,
 }

@@ -9,8 +9,9 @@ import { readWebSocketAddress, type WebSocketRoute, webSocketPath } from './webs
 import { channelOverWebSocket, webSocketOptions } from './websocket-channel.ts'
 
 /** Callers whose token is being checked. Above it the next one is told to come again: 503. */
-const pendingMax = 1_024
-const pendingPerAddressMax = 256
+const pendingMax = 2_048
+/** All zones that come over HTTP may have the address of one proxy. */
+const pendingPerAddressMax = 1_024
 /** How long a caller may take from its connection to the answer of its upgrade; a link of 1 KiB/s needs most of it. */
 const upgradeMs = 20_000
 /** How long channels may take to say that they end when the door closes. */

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Caller, Channel, ChannelEnd, Listening } from '../../src/transport/transport.ts'
 import { createTestAuthority, type TestAuthority } from '../sync/certificates.ts'
@@ -195,6 +196,45 @@ export function describeTransport(transport: Transport): void {
     it('tells the door who calls, from where and with which token', async () => {
       await pair()
       expect(callers).toEqual([{ address: expect.stringMatching(/^127\.0\.0\.1:\d+$/), token: 'good' }])
+    })
+
+    it('row 28: lets 500 callers in that come at once from one address, as behind a proxy, each with one more connection', async () => {
+      const count = 500
+      const waiting: (() => Channel)[] = []
+      const first = Promise.withResolvers<string>()
+      await using stack = new AsyncDisposableStack()
+      const met = Promise.withResolvers<void>()
+      let isMet = false
+      const crowded = await transport.open(authority, (_caller, accept) => {
+        if (!isMet) {
+          isMet = true
+          accept()
+          return met.resolve()
+        }
+        waiting.push(accept)
+        if (waiting.length === count) first.resolve('all wait for an answer')
+      })
+      stack.defer(() => crowded.close())
+      const connections = Array.from({ length: count }, () => connect(crowded.port, '127.0.0.1'))
+      stack.defer(() => {
+        for (const connection of connections) connection.destroy()
+      })
+      await Promise.all(connections.map((one) => new Promise<void>((resolve) => one.once('connect', resolve))))
+      const dialler = transport.dialer(crowded.port, 'good', authority.pinSha256Hex)
+      const oneDials = async () => {
+        const dialled = await dialler.dial(AbortSignal.timeout(20_000))
+        if (!dialled.ok) return first.resolve(dialled.error.reason)
+        const channel = stack.use(dialled.value)
+        channel.send(numbered(0))
+        void channel.ended.then(({ reason }) => first.resolve(reason))
+      }
+      // By the first one the dialer learns the authority, which would be one more connection of each.
+      await oneDials()
+      await met.promise
+      const dialling = Array.from({ length: count }, oneDials)
+      expect(await first.promise).toBe('all wait for an answer')
+      for (const accept of waiting) stack.adopt(accept(), (channel) => channel.cut('the test is over'))
+      await Promise.all(dialling)
     })
 
     it('refuses a door with another authority, and sends it no token', async () => {
