@@ -27,7 +27,7 @@ export const syncCounts = (short: boolean) =>
         dead: 3,
         burst: 10_000,
         bursts: 5,
-        blocks: 8,
+        blocks: 10,
         changes: 30,
         herd: 500,
         herds: 4,
