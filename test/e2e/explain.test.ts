@@ -170,3 +170,17 @@ networking: { address: 10.1.0.9, port: 10001, advertisedAddress: 10.1.0.9, adver
     ),
   })
 })
+
+test('row 47: the global is gone: status, explain and doctor answer from the zones, and say whom they could not ask', async () => {
+  const restart = await demo.processes.kill('global', 'SIGKILL')
+  const explained = await explain('/')
+  expect(explained.stdout).toContain('the way is open')
+  expect(explained.stderr).toContain(`${demo.globalAddress} could not be asked`)
+  expect(explained.code).toBe(0)
+  const { code, stdout } = await zonemesh('doctor', url('/'), '--from', 'east/gateway-1', ...planes())
+  expect(stdout).toMatch(/✔ GET http:.*: answered 200/)
+  expect(code).toBe(0)
+  const status = await zonemesh('status', '--address', demo.zones.east.apiAddress)
+  expect(status.stdout).toMatch(/^uplink waiting: .*ECONNREFUSED/m)
+  restart()
+})

@@ -108,7 +108,7 @@ export function showZones(context: Context, zones: readonly JsonObject[]): void 
       text(rows(zone['quarantined']).length),
       `${text(connected)}/${text(total)}`,
       text(zone['host']),
-      zone['connected'] === true ? '' : text(zone['reason']),
+      text(zone['reason'] ?? ''),
     ]
   })
   const header = [

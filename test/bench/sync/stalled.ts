@@ -51,7 +51,7 @@ async function stall(global: BenchGlobal, name: string, token: string): Promise<
       proxies: 0,
       proxiesConnected: 0,
     }
-    const told = { sent: 0, mark: 0, stored: 0, served: 0, holds: [], verdicts: [], silentProxies: [] }
+    const told = { sent: 0, mark: 0, stored: 0, served: 0, holds: [], blocked: '', verdicts: [], silentProxies: [] }
     channel.send(encodeMessage({ type: 'bookmark', bookmark: { sequence, ...told, counters } }, sequence))
     timer = systemClock.after(bookmarkEveryMs, beat)
   }

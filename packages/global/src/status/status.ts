@@ -129,6 +129,7 @@ function zoneReport(status: ZoneStatus, now: Now): JsonObject {
     verdicts: status.verdicts.map((verdict) => ({ ...verdict })),
     ...(status.lastEnd === undefined ? {} : { lastEnd: endOf(status, status.lastEnd, now.wallMs) }),
     ...(status.connected ? {} : { reason: status.lastEnd ?? 'connection lost' }),
+    ...(status.connected && status.blocked ? { reason: status.blocked } : {}),
   }
 }
 

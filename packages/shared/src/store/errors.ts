@@ -14,7 +14,7 @@ export class HorizonError extends Error {
   }
 }
 
-/** The database does not answer, for now. Nothing is lost; whoever asked may ask again. */
+/** The database does not answer, or the disk takes nothing, for now. Nothing is lost; whoever asked may ask again. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError'
 }

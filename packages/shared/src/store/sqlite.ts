@@ -4,7 +4,7 @@ import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
 import { keyText, parseKeyText, type Row } from '../resource/resource.ts'
-import { HorizonError } from './errors.ts'
+import { HorizonError, StoreUnavailableError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
 import { commitIdFrom, createCommitGroup, type Transacted } from './group.ts'
 import { planCommit } from './plan.ts'
@@ -23,6 +23,9 @@ export interface SqliteDeps {
 /** A long read or write gives other tasks their turn after this many rows. */
 const rowsPerTurn = 500
 const writesPerTurn = 200
+
+/** SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL */
+const diskCodes: ReadonlySet<number> = new Set([8, 10, 13])
 
 /** What a transaction has come to so far. */
 interface Next {
@@ -154,8 +157,17 @@ export async function openSqliteStore(
       return { outcomes, newMark: mark.revision !== before.mark.revision }
     } catch (cause) {
       if (database.isTransaction) database.exec('ROLLBACK')
-      throw new Error(`cannot write store ${options.path}: ${messageOf(cause)}`, { cause })
+      throw writeError(cause)
     }
+  }
+
+  /** A disk that is full, has gone read-only or fails is a matter of the machine, which people can mend while we run. */
+  function writeError(cause: unknown): Error {
+    const message = `cannot write store ${options.path}: ${messageOf(cause)}`
+    const code = cause instanceof Error && 'errcode' in cause ? Number(cause.errcode) & 0xff : undefined
+    return code !== undefined && diskCodes.has(code)
+      ? new StoreUnavailableError(message, { cause })
+      : new Error(message, { cause })
   }
 
   async function write(commit: Commit, next: Next): Promise<CommitOutcome> {

@@ -96,6 +96,8 @@ export interface SessionOptions {
   /** The peer tells to let through what is held here. */
   readonly onRelease: (hold: string) => void
   readonly onHold?: (hold: Hold | undefined) => void
+  /** Why our store takes nothing at the moment; empty: it does again. */
+  readonly onBlocked?: (reason: string) => void
   /** False while our store does not answer: it may hold a newer mark than the one we know. */
   readonly knowsMark?: () => boolean
   readonly onReport: (report: Report) => void
@@ -153,6 +155,9 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const throughput = createThroughput(clock)
   const done = Promise.withResolvers<SessionEnd>()
   const underway = new Set<Promise<void>>()
+  /** What the store does not do, by task. */
+  const waits = new Map<object, string>()
+  const blocked = () => waits.values().next().value ?? ''
   const count = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0 }
   const over = new AbortController()
   let ending: SessionEnd | undefined
@@ -218,17 +223,34 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     idleMark = undefined
   }
 
-  /** A database that is away for a while ends no session: what it was asked is asked again. */
+  /** A database that is away, or a disk that is full, for a while ends no session: what the store was asked is asked again. */
   async function patiently<T>(task: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await task()
-      } catch (cause) {
-        if (!(cause instanceof StoreUnavailableError) || ending) throw cause
-        log.debug({ peer, reason: cause.message }, 'a session waits for the store')
-        await delay(clock, storeRetryMs, over.signal)
+    try {
+      for (;;) {
+        try {
+          return await task()
+        } catch (cause) {
+          if (!(cause instanceof StoreUnavailableError) || ending) throw cause
+          setBlocked(task, cause.message)
+          await delay(clock, storeRetryMs, over.signal)
+        }
       }
+    } finally {
+      setBlocked(task, '')
     }
+  }
+
+  /** Both ends are told why nothing is stored: "behind" alone would say too little. */
+  function setBlocked(task: object, reason: string): void {
+    const before = blocked()
+    if (reason === '') waits.delete(task)
+    else waits.set(task, reason)
+    const now = blocked()
+    if (now === before || ending) return
+    if (now === '') log.info({ peer }, 'the store takes writes again')
+    else log.warn({ peer, reason: now }, 'a session waits for the store')
+    options.onBlocked?.(now)
+    pulse.announce()
   }
 
   /** Runs an effect that takes time. A failure of it ends the session; the next one resumes by position. */
@@ -350,7 +372,18 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     payCredit()
     send({
       type: 'bookmark',
-      bookmark: { sequence, sent, mark, stored, served, holds, verdicts, silentProxies, counters: counters() },
+      bookmark: {
+        sequence,
+        sent,
+        mark,
+        stored,
+        served,
+        holds,
+        blocked: blocked(),
+        verdicts,
+        silentProxies,
+        counters: counters(),
+      },
     })
   }
 

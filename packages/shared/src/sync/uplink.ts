@@ -58,6 +58,7 @@ export interface UplinkOptions {
 export interface UplinkState {
   /** `refused`: somebody has to do something; it is tried again all the same, but slowly. */
   readonly phase: 'connecting' | 'connected' | 'waiting' | 'refused' | 'stopped'
+  /** Why it is so; of a session that stands, why nothing is stored. */
   readonly reason: string
   /** Wall clock of the last change of phase. */
   readonly sinceMs: number
@@ -277,6 +278,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
             heardAtMs: clock.monotonicMs(),
           }),
         onHold: (hold) => change({ hold }),
+        onBlocked: (reason) => change({ reason }),
       },
     )
     session = mine

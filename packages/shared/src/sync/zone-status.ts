@@ -31,6 +31,8 @@ export interface ZoneStatus {
   readonly lastProgressAtMs: number
   /** What the zone keeps back until an operator says so. */
   readonly holds: readonly Hold[]
+  /** Why the zone cannot store what it gets, for now; empty: it can. */
+  readonly blocked: string
   readonly verdicts: readonly Verdict[]
   readonly silentProxies: readonly string[]
   readonly counters: Counters
@@ -121,6 +123,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         startedAtMs,
         version,
         stored,
+        blocked: '',
         ...served,
       })
     },
@@ -142,7 +145,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
     },
     bookmark(zone: string, bookmark: Bookmark, own: { readonly sent: number; readonly stored: number }) {
       const former = statusByZone.get(zone) ?? blank(zone)
-      const { stored, served, holds, verdicts, silentProxies, counters } = bookmark
+      const { stored, served, holds, blocked, verdicts, silentProxies, counters } = bookmark
       heardMs.set(zone, clock.monotonicMs())
       const moved = stored > former.stored || served > former.served
       if (moved) {
@@ -159,6 +162,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         stored,
         served,
         holds,
+        blocked,
         verdicts,
         silentProxies,
         counters,
@@ -213,6 +217,7 @@ const blank = (zone: string): ZoneStatus => ({
   lastBookmarkAtMs: 0,
   lastProgressAtMs: 0,
   holds: [],
+  blocked: '',
   verdicts: [],
   silentProxies: [],
   counters: noCounters,

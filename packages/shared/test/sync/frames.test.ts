@@ -63,6 +63,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       sent: whole,
       mark: whole,
       holds: fc.array(fc.record({ id: word, origin: word, reason: word, removals: fc.nat(9) }), { maxLength: 2 }),
+      blocked: word,
       stored: whole,
       served: whole,
       verdicts: fc.array(verdict, { maxLength: 2 }),

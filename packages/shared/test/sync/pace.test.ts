@@ -25,6 +25,7 @@ const bookmark = (stored: number): Bookmark => ({
   stored,
   served: 0,
   holds: [],
+  blocked: '',
   verdicts: [],
   counters,
   silentProxies: [],

@@ -198,8 +198,8 @@ export function describeTransport(transport: Transport): void {
       expect(callers).toEqual([{ address: expect.stringMatching(/^127\.0\.0\.1:\d+$/), token: 'good' }])
     })
 
-    it('row 28: lets 500 callers in that come at once from one address, as behind a proxy, each with one more connection', async () => {
-      const count = 500
+    it('row 28: lets 300 callers in that come at once from one address, as behind a proxy, each with one more connection', async () => {
+      const count = 300
       const waiting: (() => Channel)[] = []
       const first = Promise.withResolvers<string>()
       await using stack = new AsyncDisposableStack()

@@ -159,7 +159,7 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
 }
 
 function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSchema> {
-  const { sequence, sent, mark, stored, served, holds, verdicts, counters, silentProxies } = bookmark
+  const { sequence, sent, mark, stored, served, holds, blocked, verdicts, counters, silentProxies } = bookmark
   return {
     sequence: BigInt(sequence),
     sent: BigInt(sent),
@@ -167,6 +167,7 @@ function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSche
     holds: holds.map((hold) => ({ ...hold })),
     stored: BigInt(stored),
     served: BigInt(served),
+    blocked,
     verdicts: verdicts.map((verdict) => ({ ...verdict, revision: BigInt(verdict.revision) })),
     counters: {
       ...counters,
@@ -307,6 +308,7 @@ function bookmarkFrom(frame: BookmarkFrame): Bookmark {
     holds: frame.holds.map(({ id, origin, reason, removals }) => ({ id, origin, reason, removals })),
     stored: Number(frame.stored),
     served: Number(frame.served),
+    blocked: frame.blocked,
     verdicts: frame.verdicts.map(
       ({ key, revision, outcome, reason, subject }): Verdict => ({
         key,

@@ -78,6 +78,8 @@ export interface Bookmark {
   readonly stored: number
   readonly served: number
   readonly holds: readonly Hold[]
+  /** Why the sender cannot store what it gets, for now; empty: it can. */
+  readonly blocked: string
   readonly verdicts: readonly Verdict[]
   readonly counters: Counters
   readonly silentProxies: readonly string[]

@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { api, startTraffic, statusOf, throughGateway, until, zonemesh } from '../e2e/rig.ts'
+import { startVictim, type Victim } from './rig.ts'
+
+// What becomes of planes whose disk takes nothing more.
+let victim: Victim
+beforeAll(async () => {
+  victim = await startVictim(4201)
+})
+afterAll(() => victim[Symbol.asyncDispose]())
+
+/** From now on no file of the process may grow beyond this: what it writes there fails, as on a disk that is full. */
+function limitFiles(name: string, bytes: number | 'unlimited'): void {
+  const pid = victim.demo.processes.get(name)?.pid
+  // The soft limit alone: the hard one could not be taken back.
+  execFileSync('prlimit', ['--pid', `${pid}`, `--fsize=${bytes}:`])
+}
+const logOf = (name: string): string => readFileSync(victim.demo.processes.get(name)?.logFile ?? '', 'utf8')
+
+const timeout = (name: string): JsonObject => ({
+  type: 'Timeout',
+  mesh: victim.demo.scene.mesh,
+  name,
+  sources: [{ match: { 'kuma.io/service': '*' } }],
+  destinations: [{ match: { 'kuma.io/service': '*' } }],
+  conf: { connectTimeout: '3s' },
+})
+const put = (address: string, name: string) =>
+  api(address).call('PUT', `/meshes/${victim.demo.scene.mesh}/timeouts/${name}`, timeout(name))
+
+const zoneOf = async (name: string): Promise<JsonObject> => {
+  const { zones } = await statusOf(victim.demo.globalAddress)
+  return zones.find(({ zone }) => zone === name) as unknown as JsonObject // the plane's own shape
+}
+const allCurrent = () =>
+  until(
+    'all zones are current',
+    () => statusOf(victim.demo.globalAddress),
+    ({ zones }) => zones.every(({ current }) => current),
+  )
+
+const why = /cannot write store \S+: (disk I\/O error|database or disk is full)/
+
+test('row 42: the disk of a zone is full: its proxies serve on, both planes say why it is behind, and it goes on by itself', async () => {
+  const { demo } = victim
+  await using traffic = startTraffic(() => throughGateway(demo, '/'), 2)
+  const { epoch } = await zoneOf('east')
+  limitFiles('zone-east', 4_096)
+  expect((await put(demo.globalAddress, 'while-full')).status).toBe(201)
+  const behind = await until(
+    'the global says why',
+    () => zoneOf('east'),
+    ({ reason }) => reason !== undefined,
+  )
+  expect(behind).toMatchObject({ connected: true, current: false, epoch, reason: expect.stringMatching(why) })
+  expect((await zonemesh('status', '--address', demo.globalAddress)).stdout).toMatch(
+    new RegExp(`^east +behind .*${why.source}`, 'm'),
+  )
+  const own = await zonemesh('status', '--address', demo.zones.east.apiAddress)
+  expect(own.stdout).toMatch(new RegExp(`^uplink connected: ${why.source}, behind,`, 'm'))
+  // The other zone goes on.
+  expect(await zoneOf('west')).toMatchObject({ current: true })
+  expect((await put(demo.globalAddress, 'again')).status).toBe(201)
+
+  limitFiles('zone-east', 'unlimited')
+  await allCurrent()
+  expect(await zoneOf('east')).toMatchObject({ connected: true, epoch })
+  expect(await zoneOf('east')).not.toHaveProperty('reason')
+  expect(logOf('zone-east')).toMatch(/the store takes writes again/)
+  expect((await api(demo.zones.east.apiAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/again`)).status).toBe(
+    200,
+  )
+  await traffic.more(50)
+  expect((await traffic.stop()).failures).toEqual([])
+})
+
+test('row 42: the disk of the global is full: writes get 503, reads and zones go on, and nothing that was answered is lost', async () => {
+  const { demo } = victim
+  await using traffic = startTraffic(() => throughGateway(demo, '/'), 2)
+  limitFiles('global', 4_096)
+  const refused = await put(demo.globalAddress, 'refused')
+  expect(refused.status).toBe(503)
+  expect(refused.headers['retry-after']).toBe('1')
+  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/again`)).status).toBe(200)
+  limitFiles('global', 'unlimited')
+  expect((await put(demo.globalAddress, 'after')).status).toBe(201)
+  await allCurrent()
+  const restart = await demo.processes.kill('global', 'SIGKILL')
+  restart()
+  await allCurrent()
+  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/after`)).status).toBe(200)
+  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/refused`)).status).toBe(404)
+  await traffic.more(50)
+  expect((await traffic.stop()).failures).toEqual([])
+})
