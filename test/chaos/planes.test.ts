@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { clockJump, findFaketime, kill, pause, restoreOldStore } from '@zonemesh/cli/chaos/faults.ts'
+import { createHand } from '@zonemesh/cli/chaos/hand.ts'
 import { meshName } from '@zonemesh/cli/demo/scene.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { local, statusOf, until } from '../e2e/rig.ts'
+import { api, local, statusOf, throughGateway, until, zonemesh } from '../e2e/rig.ts'
 import { also, convergedMs, expectHeld, startVictim, type Victim } from './rig.ts'
 
 // Faults of planes, on one demo.
@@ -78,5 +79,46 @@ test('row 35: a zone starts while the global is away: its resolver answers from 
     'both zones are back',
     () => statusOf(demo.globalAddress),
     ({ zones }) => zones.length === 2 && zones.every((zone) => zone.connected && zone.current),
+  )
+})
+
+test('row 39: a zone is disabled while it cannot hear the global: others leave it at once, it is told when it is back, and enabled it is whole again', async () => {
+  const { demo, stack } = victim
+  const hand = createHand(stack)
+  const enable = (enabled: boolean) =>
+    api(demo.globalAddress).need('PUT', '/zones/west', { type: 'Zone', name: 'west', enabled })
+  const west = async () => {
+    const { zones } = await statusOf(demo.globalAddress)
+    return zones.find(({ zone }) => zone === 'west')
+  }
+  const before = (await west())?.epoch ?? 0
+  await hand.hurt('west', { blackHole: ['up', 'down'] })
+  await enable(false)
+  // Its ingress is no way any more, whether or not it has heard of that.
+  await until(
+    'no request goes there',
+    () => throughGateway(demo, '/'),
+    ({ status }) => status === 503,
+  )
+  await hand.heal('west')
+  await until(
+    'the zone is told why',
+    () => zonemesh('status', '--address', demo.zones.west.apiAddress),
+    ({ stdout }) => /^uplink refused: .*the Zone "west" is disabled/m.test(stdout),
+    20_000,
+  )
+  // What it has it goes on with: its own proxies lose nothing.
+  const { proxies } = await statusOf(demo.zones.west.apiAddress)
+  expect(proxies.map(({ state }) => state)).toEqual(proxies.map(() => 'connected'))
+  expect(await west()).toMatchObject({ enabled: false, connected: false, epoch: before })
+
+  await enable(true)
+  await until('it is back', west, (zone) => zone?.current === true, 20_000)
+  // One session, not one after the other.
+  expect((await west())?.epoch).toBe(before + 1)
+  await until(
+    'requests go there again',
+    () => throughGateway(demo, '/'),
+    ({ status }) => status === 200,
   )
 })
