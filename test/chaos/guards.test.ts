@@ -10,11 +10,10 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, type Folder, local, type Outcome, root, run, statusOf, temporaryFolder, until } from '../e2e/rig.ts'
-import { commandsOf } from './rig.ts'
+import { readPage } from './rig.ts'
 
 /** The page that people read when it has happened: what it tells them to type is what is typed here. */
-const documented = commandsOf('docs/when-a-store-is-lost.md')
-const typed = new Set<string>()
+const page = readPage('docs/when-a-store-is-lost.md')
 
 let folder: Folder
 let processes: Processes
@@ -43,23 +42,18 @@ function script(at: Machine, line: string): string[] {
 const typeAlso = (at: Machine, line: string): Promise<Outcome> => run('sh', script(at, line))
 const startAlso = (at: Machine, name: string, line: string) => processes.start(name, 'sh', script(at, `exec ${line}`))
 
-function fromPage(line: string): string {
-  expect(documented).toContain(line)
-  typed.add(line)
-  return line
-}
 async function type(at: Machine, line: string): Promise<string> {
-  const { code, stdout, stderr } = await typeAlso(at, fromPage(line))
+  const { code, stdout, stderr } = await typeAlso(at, page.line(line))
   expect([line, code, stderr]).toEqual([line, 0, ''])
   return stdout
 }
 
 async function startGlobal(line = 'zonemesh global --data-dir ./global'): Promise<void> {
-  startAlso(ofGlobal, 'global', fromPage(line))
+  startAlso(ofGlobal, 'global', page.line(line))
   await untilAnswers(ofGlobal)
 }
 const startEast = () =>
-  startAlso(ofEast, 'zone-east', fromPage('zonemesh zone --join-file east.join --data-dir ./east'))
+  startAlso(ofEast, 'zone-east', page.line('zonemesh zone --join-file east.join --data-dir ./east'))
 const untilAnswers = ({ address }: Machine) =>
   until(
     `${address} answers`,
@@ -405,5 +399,5 @@ test('row 17 the store of the global is emptied: it does not serve, zones keep t
 })
 
 test('E29 every command of the page on lost stores was typed, and did what the page says', () => {
-  expect([...documented].filter((line) => !typed.has(line))).toEqual([])
+  expect(page.untyped()).toEqual([])
 })

@@ -17,11 +17,10 @@ import {
   untilLogged,
   zonemesh,
 } from '../e2e/rig.ts'
-import { commandsOf } from './rig.ts'
+import { readPage } from './rig.ts'
 
 /** The page that people read when it has happened: its commands are typed here, with the addresses of this scene. */
-const documented = commandsOf('docs/when-the-global-is-lost.md')
-const typed = new Set<string>()
+const page = readPage('docs/when-the-global-is-lost.md')
 
 let scene: Scene
 let demo: Demo
@@ -31,12 +30,8 @@ beforeAll(async () => {
 })
 afterAll(() => scene[Symbol.asyncDispose]())
 
-function fromPage(line: string): void {
-  expect(documented).toContain(line)
-  typed.add(line)
-}
 async function type(line: string, ...args: readonly string[]): Promise<string> {
-  fromPage(line)
+  page.line(line)
   const { code, stdout, stderr } = await zonemesh(...args)
   expect([line, code, stderr.replace(/^now start it.*\n/m, '')]).toEqual([line, 0, ''])
   return stdout
@@ -85,7 +80,7 @@ test('row 32 the global is lost for good: it is rebuilt from a zone and a file, 
   await untilBothCurrent()
   const keysFile = join(dataDir(), 'recovery.keys')
   expect(statSync(keysFile).mode & 0o777).toBe(0o600)
-  fromPage('cp global/recovery.keys /a/safe/place/recovery.keys')
+  page.line('cp global/recovery.keys /a/safe/place/recovery.keys')
   copyFileSync(keysFile, copyOfKeys())
   const before = { written: await written(), store: (await statusOf(demo.globalAddress)).store }
   const adminToken = readFileSync(demo.adminTokenFile, 'utf8').trim()
@@ -112,7 +107,7 @@ test('row 32 the global is lost for good: it is rebuilt from a zone and a file, 
   expect(told).toMatch(/^zone (east|west) was furthest, at revision \d+ of the lost store \S+$/m)
   expect(told.match(/^missing: /gm)).toHaveLength(1)
 
-  fromPage('zonemesh global --data-dir ./global')
+  page.line('zonemesh global --data-dir ./global')
   again()
   await until(
     'the global answers',
@@ -127,7 +122,7 @@ test('row 32 the global is lost for good: it is rebuilt from a zone and a file, 
       () => zonemesh('status', '--address', demo.globalAddress),
       ({ stdout }) => new RegExp(`^held in ${zone}: the store of the global .*; let it through with`, 'm').test(stdout),
     )
-    fromPage('zonemesh status')
+    page.line('zonemesh status')
     await type(`zonemesh zone release ${zone}`, 'zone', 'release', zone, '--address', demo.globalAddress)
   }
   await untilBothCurrent()
@@ -197,5 +192,5 @@ test('V9 what is there is not written over, and a wrong file is told of in one s
 })
 
 test('E30 every command of the page on a lost global was typed', () => {
-  expect([...documented].filter((line) => !typed.has(line))).toEqual([])
+  expect(page.untyped()).toEqual([])
 })

@@ -12,12 +12,22 @@ import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { expect } from 'vitest'
 import { root, temporaryFolder } from '../e2e/rig.ts'
 
-/** The command lines that a page of the docs tells people to type. */
-export function commandsOf(page: string): ReadonlySet<string> {
+/** The command lines that a page of the docs tells people to type, and which of them a test has typed. */
+export function readPage(page: string) {
   const blocks = readFileSync(join(root, page), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)
-  return new Set(
+  const lines = new Set(
     [...blocks].flatMap(([, block = '']) => block.split('\n').filter((line) => line !== '' && !line.startsWith('#'))),
   )
+  const typed = new Set<string>()
+  return {
+    /** A line as it stands on the page: it fails if there is none. */
+    line(text: string): string {
+      expect([...lines]).toContain(text)
+      typed.add(text)
+      return text
+    },
+    untyped: () => [...lines].filter((line) => !typed.has(line)),
+  }
 }
 
 export interface Victim extends AsyncDisposable {

@@ -1,0 +1,111 @@
+import { copyFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { changeRoute } from '@zonemesh/cli/demo/prove.ts'
+import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  api,
+  local,
+  type Scene,
+  startScene,
+  startTraffic,
+  statusOf,
+  throughGateway,
+  until,
+  untilLogged,
+  zonemesh,
+} from '../e2e/rig.ts'
+import { readPage } from './rig.ts'
+
+/** The page that people move by: its commands are typed here, with the addresses of this scene. */
+const page = readPage('docs/when-the-global-moves.md')
+
+let scene: Scene
+beforeAll(async () => {
+  scene = await startScene(31)
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+
+async function type(line: string, ...args: readonly string[]): Promise<string> {
+  page.line(line)
+  const { code, stdout, stderr } = await zonemesh(...args)
+  expect([line, code, stderr.replace(/^now start it.*\n/m, '')]).toEqual([line, 0, ''])
+  return stdout
+}
+
+/** The virtual addresses that a zone answers with, by name. */
+async function addressesOf(address: string): Promise<readonly string[]> {
+  const { rows } = (await api(address).need('GET', '/_sight')).json as {
+    // The zone answers with rows.
+    readonly rows: readonly { readonly key: { readonly kind: string; readonly name: string }; readonly spec: unknown }[]
+  }
+  return rows
+    .filter(({ key }) => key.kind === 'VirtualAddress')
+    .map(({ key, spec }) => `${key.name} ${JSON.stringify(spec)}`)
+    .sort()
+}
+
+test('row 31: zones move to another global one after the other under load: no request fails, no address changes, and the new one is obeyed', async () => {
+  const { demo, folder } = scene
+  const zones = ['east', 'west'] as const
+  const before = await Promise.all(zones.map((zone) => addressesOf(demo.zones[zone].apiAddress)))
+  expect(before.flat().length).toBeGreaterThan(0)
+  await using load = startTraffic(() => throughGateway(demo, '/echo'), 2)
+  await load.more(50)
+
+  // The other global knows what the zones know, and has the keys of the first one, which still runs.
+  const keys = join(folder.path, 'copy-of-recovery.keys')
+  copyFileSync(join(demo.folder, 'global/recovery.keys'), keys)
+  const dataDir = join(folder.path, 'other')
+  const told = await type(
+    'zonemesh global recover --from http://east.example:5681,http://west.example:5681 --token-file admin.token --keys /a/safe/place/recovery.keys --data-dir ./global',
+    ...['global', 'recover', '--from', zones.map((zone) => demo.zones[zone].apiAddress).join(',')],
+    ...['--token-file', demo.adminTokenFile, '--keys', keys, '--data-dir', dataDir],
+  )
+  expect(told).toMatch(/^MeshRoot +1 +the keys file$/m)
+  const [apiPort, syncPort] = await freePorts(systemRandom, 2)
+  const ports = ['--api-port', `${apiPort}`, '--sync-port', `${syncPort}`, '--api-tls-port', '0', '--health-port', '0']
+  page.line('zonemesh global --data-dir ./global')
+  demo.processes.startOwn('other', ['global', '--data-dir', dataDir, '--host', local, ...ports])
+  const other = `http://${local}:${apiPort}`
+  await until(
+    'the other global answers',
+    () => api(other).call('GET', '/'),
+    ({ status }) => status === 200,
+  )
+
+  for (const zone of zones) {
+    // All that an operator does: a new join string in the file of the zone, and one word.
+    const given = await type('zonemesh token zone east > east.join', 'token', 'zone', zone, '--address', other)
+    writeFileSync(join(demo.folder, `${zone}.join`), given)
+    page.line('zonemesh status')
+    await until(
+      `${zone} waits for a word`,
+      () => zonemesh('status', '--address', other),
+      ({ stdout }) => new RegExp(`^held in ${zone}: `, 'm').test(stdout),
+    )
+    await load.more(50)
+    await type('zonemesh zone release east', 'zone', 'release', zone, '--address', other)
+    await until(
+      `${zone} is current there`,
+      () => statusOf(other),
+      (status) => status.zones.some((one) => one.zone === zone && one.current),
+    )
+    await load.more(50)
+  }
+  await demo.processes.kill('global', 'SIGTERM')
+  await changeRoute({ ...demo, global: api(other), globalAddress: other }, demo.scene.version2)
+  expect(await Promise.all(zones.map((zone) => addressesOf(demo.zones[zone].apiAddress)))).toEqual(before)
+  await load.more(100)
+  expect((await load.stop()).failures).toEqual([])
+  // No proxy had to begin anew.
+  const logs = await Promise.all(
+    ['gateway-1', 'shop-1'].map((name) => untilLogged(join(demo.folder, `${name}.log`), /./)),
+  )
+  for (const log of logs) expect(log.match(/the proxy is started/g)).toHaveLength(1)
+})
+
+test('row 31: every command of the page on a move was typed', () => {
+  expect(page.untyped()).toEqual([])
+})
