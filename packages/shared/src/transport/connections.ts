@@ -16,7 +16,8 @@ export interface ConnectionLimits {
 
 /**
  * For a thousand zones or proxies that come back at once, five hundred of them from one address behind a proxy or a NAT, as each may
- * have a second connection on which it only knocked; and small enough that strangers cannot fill the memory. 20 s, so that a link of 1 KiB/s gets through TLS.
+ * have a second connection on which it only knocked; and small enough that strangers cannot fill the memory. 20 s, so that a link of
+ * 1 KiB/s gets through TLS.
  */
 export const defaultConnectionLimits: ConnectionLimits = {
   connectionsMax: 20_000,
