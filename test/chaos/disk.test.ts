@@ -62,7 +62,11 @@ test('row 42: the disk of a zone is full: its proxies serve on, both planes say 
   const own = await zonemesh('status', '--address', demo.zones.east.apiAddress)
   expect(own.stdout).toMatch(new RegExp(`^uplink connected: ${why.source}, behind,`, 'm'))
   // The other zone goes on.
-  expect(await zoneOf('west')).toMatchObject({ current: true })
+  await until(
+    'west is current',
+    () => zoneOf('west'),
+    ({ current }) => current === true,
+  )
   expect((await put(demo.globalAddress, 'again')).status).toBe(201)
 
   limitFiles('zone-east', 'unlimited')

@@ -1,8 +1,7 @@
 import { messageOf } from '../base/base.ts'
-import { type Clock, delay } from '../env/clock.ts'
+import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
-import { StoreUnavailableError } from '../store/errors.ts'
 import type { Change, Position, Store, Version } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
 import { decodeFrame, encodeMessage, encodeRow } from './log/frames.ts'
@@ -31,6 +30,7 @@ import { createOutbound, type OutboundEffect, type OutboundEvent, outboundStep }
 import { commitsOf, positionChange } from './log/rounds.ts'
 import type { Sight } from './log/who-sees.ts'
 import type { Marks } from './marks.ts'
+import { createPatience } from './patience.ts'
 import { startPulse } from './pulse.ts'
 import { createReads } from './reads.ts'
 import { createThroughput } from './throughput.ts'
@@ -93,6 +93,8 @@ export interface SessionOptions {
   /** What follows, in the same commit, from rows of a former incarnation that stay for a while. */
   readonly formerStays: (rows: number) => readonly Change[]
   readonly onBookmark: (bookmark: Bookmark) => void
+  /** The peer has a mark, and all up to it is here: it is stored next. */
+  readonly onMark?: (mark: Position) => void
   /** The peer tells to let through what is held here. */
   readonly onRelease: (hold: string) => void
   readonly onHold?: (hold: Hold | undefined) => void
@@ -138,7 +140,6 @@ const creditStepBytes = 32 * 1024
 const idleMarkMs = 40
 /** More than anybody has: nobody can call himself current by it. */
 const unknownMark = Number.MAX_SAFE_INTEGER
-const storeRetryMs = 1_000
 /** Wake-ups are hints: without one, the log is looked at as often as this. */
 const slowPollMs = 30_000
 
@@ -155,11 +156,9 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const throughput = createThroughput(clock)
   const done = Promise.withResolvers<SessionEnd>()
   const underway = new Set<Promise<void>>()
-  /** What the store does not do, by task. */
-  const waits = new Map<object, string>()
-  const blocked = () => waits.values().next().value ?? ''
   const count = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0 }
   const over = new AbortController()
+  const { patiently, blocked } = createPatience(clock, over.signal, blockedChanged)
   let ending: SessionEnd | undefined
   let creditOwed = 0
   let { positionCounts } = options
@@ -223,33 +222,11 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     idleMark = undefined
   }
 
-  /** A database that is away, or a disk that is full, for a while ends no session: what the store was asked is asked again. */
-  async function patiently<T>(task: () => Promise<T>): Promise<T> {
-    try {
-      for (;;) {
-        try {
-          return await task()
-        } catch (cause) {
-          if (!(cause instanceof StoreUnavailableError) || ending) throw cause
-          setBlocked(task, cause.message)
-          await delay(clock, storeRetryMs, over.signal)
-        }
-      }
-    } finally {
-      setBlocked(task, '')
-    }
-  }
-
-  /** Both ends are told why nothing is stored: "behind" alone would say too little. */
-  function setBlocked(task: object, reason: string): void {
-    const before = blocked()
-    if (reason === '') waits.delete(task)
-    else waits.set(task, reason)
-    const now = blocked()
-    if (now === before || ending) return
-    if (now === '') log.info({ peer }, 'the store takes writes again')
-    else log.warn({ peer, reason: now }, 'a session waits for the store')
-    options.onBlocked?.(now)
+  /** Both ends tell why nothing is stored. */
+  function blockedChanged(reason: string): void {
+    if (reason === '') log.info({ peer }, 'the store takes writes again')
+    else log.warn({ peer, reason }, 'a session waits for the store')
+    options.onBlocked?.(reason)
     pulse.announce()
   }
 
@@ -309,7 +286,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case 'list':
         return void run(patiently(() => list(effect.origins)).then(inward))
       case 'apply':
-        return void run(patiently(() => apply(effect)))
+        return void run(patiently(() => apply(effect)).then((event) => event && inward(event)))
     }
   }
 
@@ -328,7 +305,14 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     return { type: 'listed', rows, otherOrigins: [...others] }
   }
 
-  async function apply({ changes, bytes, position, uncovered, former }: Application): Promise<void> {
+  /** Undefined: the round was refused, and the session has ended. */
+  async function apply({
+    changes,
+    bytes,
+    position,
+    uncovered,
+    former,
+  }: Application): Promise<InboundEvent | undefined> {
     const derived = changes.length > 0 ? await options.derive(changes) : []
     const why = { subject: peer, intent: position ? `sync up to ${position.revision}` : 'sync past what is held' }
     const last = [
@@ -340,13 +324,16 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     const outcomes = await Promise.all(commits.map((commit) => store.commit(commit)))
     const written: Version[] = []
     for (const outcome of outcomes) {
-      if (!outcome.ok) return refusedRound(outcome.conflicts)
+      if (!outcome.ok) {
+        refusedRound(outcome.conflicts)
+        return undefined
+      }
       written.push(...outcome.written)
       localMark = outcome.position
     }
     count.rowsApplied += written.length
     lastWritten = [...lastWritten, ...written]
-    inward({ type: 'applied' })
+    return { type: 'applied' }
   }
 
   function refusedRound(conflicts: readonly unknown[]): void {
@@ -422,6 +409,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
         count.bytesReceived += message.bytes
         return void inward(message)
       case 'mark':
+        options.onMark?.(message.position)
+        return void inward(message)
       case 'replace':
         return void inward(message)
       case 'credit':

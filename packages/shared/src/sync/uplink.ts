@@ -69,7 +69,7 @@ export interface UplinkState {
   /** The last own mark sent, and the last one that the global has stored. */
   readonly sent: number
   readonly storedByGlobal: number
-  /** The newest mark of the global that a bookmark of it told, and when by the monotonic clock: an older word is no word. */
+  /** The newest mark of the global that it told, and when a bookmark of it came by the monotonic clock: an older word is no word. */
   readonly globalMark: number
   readonly heardAtMs: number
   /** False while the global does not hold the position that this zone came with. */
@@ -277,6 +277,8 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
             globalMark: bookmark.mark,
             heardAtMs: clock.monotonicMs(),
           }),
+        // What is here and not stored yet is news too: the next bookmark may be two seconds away.
+        onMark: ({ revision }) => revision > state.value.globalMark && change({ globalMark: revision }),
         onHold: (hold) => change({ hold }),
         onBlocked: (reason) => change({ reason }),
       },

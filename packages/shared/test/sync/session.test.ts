@@ -1,7 +1,9 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { keyText } from '../../src/resource/resource.ts'
+import { StoreUnavailableError } from '../../src/store/errors.ts'
 import { createMemoryContents, createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
+import { isCurrent, type UplinkState } from '../../src/sync/uplink.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
 import { createScene, names, put, remove, until, write } from './mesh.ts'
 import { callAsZone } from './raw-zone.ts'
@@ -110,6 +112,37 @@ describe('a session of the global', () => {
     await expect(scene.server(memory(), { port: server.port })).rejects.toThrow(
       `cannot listen for zones on 127.0.0.1:${server.port}`,
     )
+  })
+})
+
+describe('a zone whose store takes nothing', () => {
+  it('Y19 keeps its session, says why on both ends and is current no more; then it goes on', async () => {
+    const [global, east] = [memory(), memory()]
+    let isFull = false
+    const commit: typeof east.commit = async (given) => {
+      if (isFull) throw new StoreUnavailableError('cannot write store: disk full')
+      return east.commit(given)
+    }
+    const server = await scene.server(global)
+    const uplink = scene.uplink({ ...east, commit }, 'east', server.port)
+    const next = async (isRight: (state: UplinkState) => boolean): Promise<UplinkState> => {
+      for await (const state of uplink.state.watch(AbortSignal.timeout(10_000))) if (isRight(state)) return state
+      throw new Error(`not within 10 s; last: ${JSON.stringify(uplink.state.value)}`)
+    }
+    const isNow = (state: UplinkState) => isCurrent(state, scene.deps.clock.monotonicMs())
+    const { epoch } = await next(isNow)
+    isFull = true
+    await write(global, put('global', 'Policy', 'waits'))
+    const blocked = await next(({ reason }) => reason !== '')
+    expect(blocked).toMatchObject({ phase: 'connected', reason: 'cannot write store: disk full', epoch })
+    expect(isNow(blocked)).toBe(false)
+    await until(global, () => server.zones().get('east')?.blocked === 'cannot write store: disk full', server)
+    expect(server.zones().get('east')).toMatchObject({ connected: true, current: false })
+    isFull = false
+    expect(await next(isNow)).toMatchObject({ reason: '', epoch })
+    expect(await names(east, 'Policy')).toEqual(['global/waits'])
+    await until(global, () => server.zones().get('east')?.current === true, server)
+    expect(server.zones().get('east')?.blocked).toBe('')
   })
 })
 
