@@ -1,4 +1,4 @@
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { changeRoute } from '@zonemesh/cli/demo/prove.ts'
 import { freePorts } from '@zonemesh/cli/demo/scene.ts'
@@ -27,13 +27,6 @@ beforeAll(async () => {
 })
 afterAll(() => scene[Symbol.asyncDispose]())
 
-async function type(line: string, ...args: readonly string[]): Promise<string> {
-  page.line(line)
-  const { code, stdout, stderr } = await zonemesh(...args)
-  expect([line, code, stderr.replace(/^now start it.*\n/m, '')]).toEqual([line, 0, ''])
-  return stdout
-}
-
 /** The virtual addresses that a zone answers with, by name. */
 async function addressesOf(address: string): Promise<readonly string[]> {
   const { rows } = (await api(address).need('GET', '/_sight')).json as {
@@ -58,7 +51,7 @@ test('row 31: zones move to another global one after the other under load: no re
   const keys = join(folder.path, 'copy-of-recovery.keys')
   copyFileSync(join(demo.folder, 'global/recovery.keys'), keys)
   const dataDir = join(folder.path, 'other')
-  const told = await type(
+  const told = await page.type(
     'zonemesh global recover --from http://east.example:5681,http://west.example:5681 --token-file admin.token --keys /a/safe/place/recovery.keys --data-dir ./global',
     ...['global', 'recover', '--from', zones.map((zone) => demo.zones[zone].apiAddress).join(',')],
     ...['--token-file', demo.adminTokenFile, '--keys', keys, '--data-dir', dataDir],
@@ -77,16 +70,20 @@ test('row 31: zones move to another global one after the other under load: no re
 
   for (const zone of zones) {
     // All that an operator does: a new join string in the file of the zone, and one word.
-    const given = await type('zonemesh token zone east > east.join', 'token', 'zone', zone, '--address', other)
-    writeFileSync(join(demo.folder, `${zone}.join`), given)
+    page.line('zonemesh token zone east --join-address new.example:5685 --out east.join')
+    const file = join(demo.folder, `${zone}.join`)
+    const given = ['--address', other, '--join-address', `${local}:${syncPort}`, '--out', file]
+    const { code, stderr } = await zonemesh('token', 'zone', zone, ...given)
+    expect([code, stderr]).toEqual([0, `written to ${file}\n`])
     page.line('zonemesh status')
-    await until(
+    const held = await until(
       `${zone} waits for a word`,
       () => zonemesh('status', '--address', other),
       ({ stdout }) => new RegExp(`^held in ${zone}: `, 'm').test(stdout),
     )
+    expect(held.stdout).not.toContain('rows would go')
     await load.more(50)
-    await type('zonemesh zone release east', 'zone', 'release', zone, '--address', other)
+    await page.type('zonemesh zone release east', 'zone', 'release', zone, '--address', other)
     await until(
       `${zone} is current there`,
       () => statusOf(other),
