@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { api, startTraffic, statusOf, throughGateway, until, zonemesh } from '../e2e/rig.ts'
+import { api, startTraffic, statusOf, throughGateway, until, untilBothCurrent, zonemesh } from '../e2e/rig.ts'
 import { startVictim, type Victim } from './rig.ts'
 
 // What becomes of planes whose disk takes nothing more.
@@ -35,12 +35,6 @@ const zoneOf = async (name: string): Promise<JsonObject> => {
   const { zones } = await statusOf(victim.demo.globalAddress)
   return zones.find(({ zone }) => zone === name) as unknown as JsonObject // the plane's own shape
 }
-const allCurrent = () =>
-  until(
-    'all zones are current',
-    () => statusOf(victim.demo.globalAddress),
-    ({ zones }) => zones.every(({ current }) => current),
-  )
 
 const why = /cannot write store \S+: (disk I\/O error|database or disk is full)/
 
@@ -70,7 +64,7 @@ test('row 42: the disk of a zone is full: its proxies serve on, both planes say 
   expect((await put(demo.globalAddress, 'again')).status).toBe(201)
 
   limitFiles('zone-east', 'unlimited')
-  await allCurrent()
+  await untilBothCurrent(demo.globalAddress)
   expect(await zoneOf('east')).toMatchObject({ connected: true, epoch })
   expect(await zoneOf('east')).not.toHaveProperty('reason')
   expect(logOf('zone-east')).toMatch(/the store takes writes again/)
@@ -91,10 +85,10 @@ test('row 42: the disk of the global is full: writes get 503, reads and zones go
   expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/again`)).status).toBe(200)
   limitFiles('global', 'unlimited')
   expect((await put(demo.globalAddress, 'after')).status).toBe(201)
-  await allCurrent()
+  await untilBothCurrent(demo.globalAddress)
   const restart = await demo.processes.kill('global', 'SIGKILL')
   restart()
-  await allCurrent()
+  await untilBothCurrent(demo.globalAddress)
   expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/after`)).status).toBe(200)
   expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/refused`)).status).toBe(404)
   await traffic.more(50)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { api, root, startTraffic, statusOf, throughGateway, until, zonemesh } from '../e2e/rig.ts'
+import { api, root, startTraffic, statusOf, throughGateway, until, untilBothCurrent, zonemesh } from '../e2e/rig.ts'
 import { startVictim, type Victim } from './rig.ts'
 
 let victim: Victim
@@ -61,11 +61,7 @@ test('row 25: a sound row crashes the compiler of one zone: it is held back ther
   await using traffic = startTraffic(ask, 2)
   const restart = await processes.kill('zone-east', 'SIGTERM')
   const { pid } = restart(withBug)
-  await until(
-    'east is back',
-    () => statusOf(demo.globalAddress),
-    ({ zones }) => zones.every(({ current }) => current),
-  )
+  await untilBothCurrent(demo.globalAddress)
   await put(route(poison, '/poison'))
   await until('the global says so', told, ([east]) => east === 'quarantined')
   expect(await told()).toEqual(['quarantined', undefined])
@@ -82,11 +78,7 @@ test('row 25: a sound row crashes the compiler of one zone: it is held back ther
 
   await processes.kill('zone-east', 'SIGKILL')
   restart(withBug)
-  await until(
-    'east is back',
-    () => statusOf(demo.globalAddress),
-    ({ zones }) => zones.every(({ current }) => current),
-  )
+  await untilBothCurrent(demo.globalAddress)
   expect(await told()).toEqual(['quarantined', undefined])
   await put(route('sound-2', '/sound-2'))
   await until(
@@ -98,11 +90,7 @@ test('row 25: a sound row crashes the compiler of one zone: it is held back ther
   // The bug is mended: written again, the row is judged anew.
   await processes.kill('zone-east', 'SIGTERM')
   restart()
-  await until(
-    'east is back',
-    () => statusOf(demo.globalAddress),
-    ({ zones }) => zones.every(({ current }) => current),
-  )
+  await untilBothCurrent(demo.globalAddress)
   await put(route(poison, '/poison-mended'))
   await until(
     'it is served',

@@ -14,6 +14,7 @@ import {
   statusOf,
   throughGateway,
   until,
+  untilBothCurrent,
   untilLogged,
   zonemesh,
 } from '../e2e/rig.ts'
@@ -29,13 +30,6 @@ beforeAll(async () => {
   demo = scene.demo
 })
 afterAll(() => scene[Symbol.asyncDispose]())
-
-async function type(line: string, ...args: readonly string[]): Promise<string> {
-  page.line(line)
-  const { code, stdout, stderr } = await zonemesh(...args)
-  expect([line, code, stderr.replace(/^now start it.*\n/m, '')]).toEqual([line, 0, ''])
-  return stdout
-}
 
 const dataDir = () => join(demo.folder, 'global')
 const copyOfKeys = () => join(demo.folder, 'copy-of-recovery.keys')
@@ -69,15 +63,8 @@ async function authoritiesOf(address: string): Promise<readonly HeldRow['spec'][
   return rows.filter(({ key }) => key.kind === 'AuthorityCertificate').map(({ spec }) => spec)
 }
 
-const untilBothCurrent = () =>
-  until(
-    'both zones are current',
-    () => statusOf(demo.globalAddress),
-    ({ zones }) => zones.length === 2 && zones.every(({ current }) => current),
-  )
-
 test('row 32 the global is lost for good: it is rebuilt from a zone and a file, and no request fails meanwhile', async () => {
-  await untilBothCurrent()
+  await untilBothCurrent(demo.globalAddress)
   const keysFile = join(dataDir(), 'recovery.keys')
   expect(statSync(keysFile).mode & 0o777).toBe(0o600)
   page.line('cp global/recovery.keys /a/safe/place/recovery.keys')
@@ -95,7 +82,7 @@ test('row 32 the global is lost for good: it is rebuilt from a zone and a file, 
   await load.more(50)
 
   const addresses = [demo.zones.east.apiAddress, demo.zones.west.apiAddress]
-  const told = await type(
+  const told = await page.type(
     'zonemesh global recover --from http://east.example:5681,http://west.example:5681 --token-file admin.token --keys /a/safe/place/recovery.keys --data-dir ./global',
     ...['global', 'recover', '--from', addresses.join(','), '--token-file', demo.adminTokenFile],
     ...['--keys', copyOfKeys(), '--data-dir', dataDir()],
@@ -123,9 +110,9 @@ test('row 32 the global is lost for good: it is rebuilt from a zone and a file, 
       ({ stdout }) => new RegExp(`^held in ${zone}: the store of the global .*; let it through with`, 'm').test(stdout),
     )
     page.line('zonemesh status')
-    await type(`zonemesh zone release ${zone}`, 'zone', 'release', zone, '--address', demo.globalAddress)
+    await page.type(`zonemesh zone release ${zone}`, 'zone', 'release', zone, '--address', demo.globalAddress)
   }
-  await untilBothCurrent()
+  await untilBothCurrent(demo.globalAddress)
   const tookMs = performance.now() - lostAtMs
   expect(tookMs).toBeLessThan(300_000)
 

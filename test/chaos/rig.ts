@@ -10,7 +10,7 @@ import { drawScene } from '@zonemesh/cli/demo/scene.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { expect } from 'vitest'
-import { root, temporaryFolder } from '../e2e/rig.ts'
+import { root, temporaryFolder, zonemesh } from '../e2e/rig.ts'
 
 /** The command lines that a page of the docs tells people to type, and which of them a test has typed. */
 export function readPage(page: string) {
@@ -25,6 +25,13 @@ export function readPage(page: string) {
       expect([...lines]).toContain(text)
       typed.add(text)
       return text
+    },
+    /** Runs what the line stands for, with the addresses of a scene: it has to work, and to say nothing else. */
+    async type(text: string, ...args: readonly string[]): Promise<string> {
+      this.line(text)
+      const { code, stdout, stderr } = await zonemesh(...args)
+      expect([text, code, stderr.replace(/^now start it.*\n/m, '')]).toEqual([text, 0, ''])
+      return stdout
     },
     untyped: () => [...lines].filter((line) => !typed.has(line)),
   }

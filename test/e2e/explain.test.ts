@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
 import { meshName } from '@zonemesh/cli/demo/scene.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { planesAt, root, type Scene, startScene, statusOf, until, zonemesh, zonemeshWithInput } from './rig.ts'
+import { planesAt, root, type Scene, startScene, until, untilBothCurrent, zonemesh, zonemeshWithInput } from './rig.ts'
 
 let scene: Scene
 let demo: Demo
@@ -62,11 +62,7 @@ test('row 47: the global is gone: status, explain and doctor answer from the zon
   const status = await zonemesh('status', '--address', demo.zones.east.apiAddress)
   expect(status.stdout).toMatch(/^uplink waiting: .*ECONNREFUSED/m)
   restart()
-  await until(
-    'the zones are back',
-    () => statusOf(demo.globalAddress),
-    ({ zones }) => zones.length === 2 && zones.every(({ current }) => current),
-  )
+  await untilBothCurrent(demo.globalAddress)
 })
 
 test('Q6 a port that somebody else has costs that listener alone; status and explain say so until it is free', async () => {

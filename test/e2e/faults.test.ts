@@ -9,7 +9,17 @@ import { demoFolder } from '@zonemesh/cli/demo/stage.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { api, local, type Scene, startScene, startTraffic, statusOf, throughGateway, until } from './rig.ts'
+import {
+  api,
+  local,
+  type Scene,
+  startScene,
+  startTraffic,
+  statusOf,
+  throughGateway,
+  until,
+  untilBothCurrent,
+} from './rig.ts'
 
 let scene: Scene
 let demo: Demo
@@ -53,13 +63,6 @@ async function startService(demo: Demo, name: string) {
   return { version, isReady, [Symbol.asyncDispose]: async () => void server.close() }
 }
 
-const untilCurrent = () =>
-  until(
-    'both zones are current',
-    () => statusOf(demo.globalAddress),
-    ({ zones }) => zones.length === 2 && zones.every((zone) => zone.connected && zone.current),
-  )
-
 const untilServed = (zone: 'east' | 'west', proxies: number) =>
   until(
     `the proxies of ${zone} are back`,
@@ -79,7 +82,7 @@ async function rowsTaken(zone: string): Promise<number> {
 
 test('E4 the global is killed and started again: no request fails, zones go on at their position, changes arrive', async () => {
   await using traffic = startTraffic(() => throughGateway(demo, '/'))
-  const before = await untilCurrent()
+  const before = await untilBothCurrent(demo.globalAddress)
   const planes = [demo.globalAddress, demo.zones.east.apiAddress, demo.zones.west.apiAddress]
   const listed = await Promise.all(planes.map(dataplanes))
   expect(listed.map((names) => names.length)).toEqual([5, 3, 2])
@@ -87,7 +90,7 @@ test('E4 the global is killed and started again: no request fails, zones go on a
   await traffic.more(100)
   expect(await Promise.all(planes.slice(1).map(dataplanes))).toEqual(listed.slice(1))
   again()
-  const after = await untilCurrent()
+  const after = await untilBothCurrent(demo.globalAddress)
   for (const zone of before.zones) {
     const now = after.zones.find((one) => one.zone === zone.zone)
     expect(now?.epoch).toBeGreaterThan(zone.epoch)
@@ -121,7 +124,7 @@ test('E5 zones are killed and start without the global: no request fails, names 
   expect(await answerAt(demo.sidecarResolver)).toEqual(beside)
   await traffic.more(50)
   startGlobal()
-  await untilCurrent()
+  await untilBothCurrent(demo.globalAddress)
   await changeRoute(demo, demo.scene.version2)
   await changeRoute(demo, demo.scene.version1)
   const { failures } = await traffic.stop()

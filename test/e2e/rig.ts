@@ -127,6 +127,14 @@ export const statusOf = async (address: string): Promise<Status> =>
   // The plane answers with this shape, or with the half of it that is its own.
   (await api(address).need('GET', '/_status')).json as Status
 
+/** Waits until both zones of a demo are connected to this global and have all that it has. */
+export const untilBothCurrent = (globalAddress: string): Promise<Status> =>
+  until(
+    'both zones are current',
+    () => statusOf(globalAddress),
+    ({ zones }) => zones.length === 2 && zones.every(({ connected, current }) => connected && current),
+  )
+
 export interface Scene extends AsyncDisposable {
   readonly demo: Demo
   readonly folder: Folder

@@ -7,7 +7,7 @@ import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
-import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import { nothingServed, type ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { deriveOnCommit, loadDerivations } from '@zonemesh/zone/commits/deriving-store.ts'
 import { type CoreKeys, startCore, type ZoneCore } from '@zonemesh/zone/core.ts'
@@ -41,8 +41,6 @@ const keys = (): CoreKeys => ({
   wake: () => {},
   close: () => {},
 })
-
-const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
 
 export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePlane> {
   const { world, network, options } = scene

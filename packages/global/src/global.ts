@@ -234,7 +234,7 @@ export async function startGlobal(
       localhostIsAdmin: config.localhostIsAdmin,
       instanceId,
       async commit(input) {
-        const outcome = await store.commit(input)
+        const outcome = await commit(input)
         if (outcome.ok) await sync.keepPace({ revision: outcome.position.revision, rows: outcome.written.length })
         return outcome
       },

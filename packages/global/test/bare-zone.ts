@@ -5,25 +5,23 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
-import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
-import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import { nothingServed } from '@zonemesh/shared/sync/session.ts'
+import { startUplink, type Uplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { RunningGlobal } from '../src/global.ts'
 
-/** A zone without proxies: a store that follows the global. */
+/** A zone without proxies: a store that follows the global. What it has stored it calls served, if it is to. */
 export function startBareZone(
   { syncPort, pin }: Pick<RunningGlobal, 'syncPort' | 'pin'>,
-  options: { readonly zone: string; readonly token: string; readonly store: Store },
+  options: { readonly zone: string; readonly token: string; readonly store: Store; readonly isServing?: boolean },
 ): Uplink {
-  const { zone, token, store } = options
-  const served = createLatest<ServedStatus>({
-    served: 0,
-    verdicts: [],
-    silentProxies: [],
-    proxies: 0,
-    proxiesConnected: 0,
-  })
+  const { zone, token, store, isServing = false } = options
+  const served = createLatest(nothingServed)
+  const onApplied: UplinkDeps['onApplied'] = ({ position }) => {
+    if (isServing) served.set({ ...nothingServed, served: position.revision })
+  }
   const dialer = dialGrpc({ address: `127.0.0.1:${syncPort}`, path: syncPath, token, pinSha256Hex: pin })
   const env = { clock: systemClock, random: systemRandom, log: silentLog }
-  return startUplink({ store, ...env, rules: sightRules, served }, { dialer, zone, version: '0', hostname: 'box' })
+  const deps = { ...env, store, rules: sightRules, served, onApplied }
+  return startUplink(deps, { dialer, zone, version: '0', hostname: 'box' })
 }

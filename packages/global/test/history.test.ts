@@ -2,20 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readOptions } from '@zonemesh/plane/config/options.ts'
-import { sightRules } from '@zonemesh/plane/sight.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
-import { createLatest } from '@zonemesh/shared/streams/latest.ts'
-import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
-import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
-import { startUplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
-import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createPair } from '../../plane/test/pki.ts'
 import { type RunningGlobal, startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
+import { startBareZone } from './bare-zone.ts'
 
 let folder: string
 let global: RunningGlobal
@@ -386,22 +381,8 @@ test('H13 anybody reads the history, only an admin rolls back', async () => {
 async function joinZone(zone: string, isServing: boolean) {
   await call('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
   const token = (await call('POST', '/tokens/zone', { zone, scope: ['cp'], validFor: '1h' })).text.trim()
-  const env = { clock: systemClock, random: systemRandom, log: silentLog }
-  const nothing: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
-  const served = createLatest(nothing)
-  const onApplied: UplinkDeps['onApplied'] = ({ position }) => {
-    if (isServing) served.set({ ...nothing, served: position.revision })
-  }
-  const address = `127.0.0.1:${global.syncPort}`
-  return startUplink(
-    { ...env, store: createMemoryStore(env), rules: sightRules, served, onApplied },
-    {
-      dialer: dialGrpc({ address, path: syncPath, token, pinSha256Hex: global.pin }),
-      zone,
-      version: 'test',
-      hostname: zone,
-    },
-  )
+  const store = createMemoryStore({ clock: systemClock, random: systemRandom })
+  return startBareZone(global, { zone, token, store, isServing })
 }
 
 test('H18 the history says which zones stored and served a version since when, also after a restart', async () => {

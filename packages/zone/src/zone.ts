@@ -11,7 +11,7 @@ import type { Join } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
-import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import { nothingServed, type ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { Dialer } from '@zonemesh/shared/transport/transport.ts'
@@ -93,8 +93,6 @@ function dialerOfNewest(newest: () => Join): Dialer {
   }
   return { dial: async (signal) => dialer().dial(signal), forget: () => known?.dialer.forget() }
 }
-
-const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
 
 interface Joined {
   readonly uplink: Uplink

@@ -2,7 +2,7 @@ import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { encodeMessage } from '@zonemesh/shared/sync/log/frames.ts'
-import { protocolVersion } from '@zonemesh/shared/sync/log/messages.ts'
+import { noCounters, protocolVersion } from '@zonemesh/shared/sync/log/messages.ts'
 import { callGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { pinnedAuthority } from '@zonemesh/shared/transport/pin.ts'
 import { type Figure, percentile } from '../figures.ts'
@@ -43,16 +43,8 @@ async function stall(global: BenchGlobal, name: string, token: string): Promise<
   let timer: Disposable | undefined
   const beat = () => {
     sequence += 1
-    const counters = {
-      rowsReceived: 0,
-      rowsApplied: 0,
-      rowsRefused: 0,
-      bytesReceived: 0,
-      proxies: 0,
-      proxiesConnected: 0,
-    }
     const told = { sent: 0, mark: 0, stored: 0, served: 0, holds: [], blocked: '', verdicts: [], silentProxies: [] }
-    channel.send(encodeMessage({ type: 'bookmark', bookmark: { sequence, ...told, counters } }, sequence))
+    channel.send(encodeMessage({ type: 'bookmark', bookmark: { sequence, ...told, counters: noCounters } }, sequence))
     timer = systemClock.after(bookmarkEveryMs, beat)
   }
   beat()

@@ -8,6 +8,7 @@ import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import { nothingServed } from '@zonemesh/shared/sync/session.ts'
 import { isCurrent, startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { Dialer } from '@zonemesh/shared/transport/transport.ts'
@@ -15,7 +16,6 @@ import type { BenchGlobal } from './global.ts'
 import { local } from './global.ts'
 
 const env = { clock: systemClock, random: systemRandom, log: silentLog }
-const nothingServed = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
 
 /** What went over a zone's newest channel: the messages of sync, without HTTP/2 and TLS. */
 export interface Traffic {

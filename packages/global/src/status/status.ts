@@ -108,6 +108,7 @@ const unseen: JsonObject = {
 
 function zoneReport(status: ZoneStatus, now: Now): JsonObject {
   const lag = Math.max(status.lag, now.mark - status.stored)
+  const reason = status.connected ? status.blocked || undefined : (status.lastEnd ?? 'connection lost')
   return {
     connected: status.connected,
     since: iso(status.sinceMs),
@@ -128,8 +129,7 @@ function zoneReport(status: ZoneStatus, now: Now): JsonObject {
     },
     verdicts: status.verdicts.map((verdict) => ({ ...verdict })),
     ...(status.lastEnd === undefined ? {} : { lastEnd: endOf(status, status.lastEnd, now.wallMs) }),
-    ...(status.connected ? {} : { reason: status.lastEnd ?? 'connection lost' }),
-    ...(status.connected && status.blocked ? { reason: status.blocked } : {}),
+    ...(reason === undefined ? {} : { reason }),
   }
 }
 

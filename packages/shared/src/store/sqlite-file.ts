@@ -129,9 +129,12 @@ function prepareSchema(
   if (found.version < schemaVersion) database.exec(`PRAGMA user_version = ${schemaVersion}`)
 }
 
+/** The primary code of an error of SQLite's. */
+export const sqliteCode = (cause: unknown): number | undefined =>
+  cause instanceof Error && 'errcode' in cause ? Number(cause.errcode) & 0xff : undefined
+
 function sentence(path: string, cause: unknown): string {
-  const code = cause instanceof Error && 'errcode' in cause ? Number(cause.errcode) & 0xff : undefined
-  switch (code) {
+  switch (sqliteCode(cause)) {
     case 5:
     case 6:
       return `cannot open store ${path}: expected to be its only user, found it locked by another process`

@@ -9,7 +9,7 @@ import type { FaultHook } from './faults.ts'
 import { commitIdFrom, createCommitGroup, type Transacted } from './group.ts'
 import { planCommit } from './plan.ts'
 import { createRecent } from './recent.ts'
-import { openSqliteFile } from './sqlite-file.ts'
+import { openSqliteFile, sqliteCode } from './sqlite-file.ts'
 import type { Commit, CommitOutcome, Position, Selection, Store, Version } from './store.ts'
 import { afterEveryKey, keyRange, resumeFrom, versionFrom, versionWithoutRow } from './stored.ts'
 
@@ -25,7 +25,7 @@ const rowsPerTurn = 500
 const writesPerTurn = 200
 
 /** SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL */
-const diskCodes: ReadonlySet<number> = new Set([8, 10, 13])
+const diskCodes: ReadonlySet<number | undefined> = new Set([8, 10, 13])
 
 /** What a transaction has come to so far. */
 interface Next {
@@ -164,8 +164,7 @@ export async function openSqliteStore(
   /** A disk that is full, has gone read-only or fails is a matter of the machine, which people can mend while we run. */
   function writeError(cause: unknown): Error {
     const message = `cannot write store ${options.path}: ${messageOf(cause)}`
-    const code = cause instanceof Error && 'errcode' in cause ? Number(cause.errcode) & 0xff : undefined
-    return code !== undefined && diskCodes.has(code)
+    return diskCodes.has(sqliteCode(cause))
       ? new StoreUnavailableError(message, { cause })
       : new Error(message, { cause })
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../env/clock.ts'
-import { waitForReceipts } from './receipts.ts'
+import { untilReached } from './receipts.ts'
 import type { ZoneBoard } from './zone-status.ts'
 
 /** A commit of fewer rows never waits: it is what somebody does by hand. */
@@ -36,8 +36,7 @@ export function createPace(clock: Clock, board: ZoneBoard, connected: () => Iter
     if (!due) return
     ahead = ahead.slice(0, beyond + 1)
     const zones = [...connected()]
-    const enough = Math.ceil(zones.length / 2)
-    const { revision } = due
-    await waitForReceipts(clock, board, { revision, level: 'stored', zones, enough, timeoutMs: waitMaxMs }, signal)
+    const wait = { revision: due.revision, level: 'stored', zones, timeoutMs: waitMaxMs } as const
+    await untilReached(clock, board, wait, Math.ceil(zones.length / 2), signal)
   }
 }

@@ -18,8 +18,6 @@ export interface WaitOptions {
   readonly revision: number
   readonly level: ReceiptLevel
   readonly zones: readonly string[]
-  /** So many of them will do; without it all. */
-  readonly enough?: number
   readonly timeoutMs: number
 }
 
@@ -33,11 +31,21 @@ export async function waitForReceipts(
   options: WaitOptions,
   signal: AbortSignal,
 ): Promise<readonly Receipt[]> {
-  const { zones } = options
-  const mayMiss = zones.length - (options.enough ?? zones.length)
-  const receipts = () => zones.map((zone) => receiptOf(board, zone, options))
-  let missing = zones.filter((zone) => !has(board, zone, options))
-  if (missing.length <= mayMiss) return receipts()
+  await untilReached(clock, board, options, options.zones.length, signal)
+  return options.zones.map((zone) => receiptOf(board, zone, options))
+}
+
+/** Ends when so many of the zones have a revision, when the time is over, or when it is aborted. */
+export async function untilReached(
+  clock: Clock,
+  board: ZoneBoard,
+  options: WaitOptions,
+  enough: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const mayMiss = options.zones.length - enough
+  let missing = options.zones.filter((zone) => !has(board, zone, options))
+  if (missing.length <= mayMiss) return
   await new Promise<void>((resolve) => {
     const finish = () => {
       listening[Symbol.dispose]()
@@ -53,7 +61,6 @@ export async function waitForReceipts(
     if (signal.aborted) finish()
     else signal.addEventListener('abort', finish, { once: true })
   })
-  return receipts()
 }
 
 const has = (board: ZoneBoard, zone: string, { level, revision }: WaitOptions) =>

@@ -23,7 +23,7 @@ import { createMarks } from './marks.ts'
 import { createPace, type Written } from './pace.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
 import { createReplicas, type RemoteZone } from './replicas.ts'
-import { creditWindowBytes, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
+import { creditWindowBytes, type Derive, nothingServed, type Session, startSession } from './session.ts'
 import { createSharedReads } from './shared-reads.ts'
 import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
 
@@ -92,8 +92,6 @@ interface Holder {
 /** A hint that is lost costs this long. One read for all zones. */
 const lookEveryMs = 2_000
 
-const nothingServed: ServedStatus = { served: 0, verdicts: [], silentProxies: [], proxies: 0, proxiesConnected: 0 }
-
 /** Lets zones in, one session per zone, and moves rows with them. The zone's name is what its token says. */
 export async function startSyncServer(deps: SyncServerDeps, options: SyncServerOptions): Promise<SyncServer> {
   const { store, clock, rules } = deps
@@ -111,7 +109,6 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const handshakes = createHandshakes()
   const keepPace = createPace(clock, board, () => holderByZone.keys())
   const closed = new AbortController()
-  let closing = false
 
   const formers = createFormers({ store, clock, log, stayMs: options.formerStayMs ?? formerStayMs })
 
@@ -193,7 +190,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
 
   async function admitZone({ zone, watch }: Admitted, channel: Channel, hello: Hello): Promise<void> {
     const refusal = refusalOf(holderByZone.get(zone), hello)
-    if (refusal || closing) {
+    if (refusal || closed.signal.aborted) {
       const goodbye: Goodbye = refusal ?? { code: 'shutdown', reason: 'this control plane is stopping' }
       log.warn({ zone, host: hello.host, code: goodbye.code }, `refused a session: ${goodbye.reason}`)
       board.refused(zone, goodbye)
@@ -311,7 +308,6 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     formers: () => formers.byZone(),
     disconnect: (zone, reason) => holderByZone.get(zone)?.session.end('failed', reason),
     async [Symbol.asyncDispose]() {
-      closing = true
       closed.abort()
       listening[Symbol.dispose]()
       looking[Symbol.dispose]()

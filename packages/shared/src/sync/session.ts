@@ -54,6 +54,15 @@ export interface ServedStatus {
   readonly proxiesConnected: number
 }
 
+/** Of a plane without proxies. */
+export const nothingServed: ServedStatus = {
+  served: 0,
+  verdicts: [],
+  silentProxies: [],
+  proxies: 0,
+  proxiesConnected: 0,
+}
+
 export interface SessionDeps {
   readonly store: Store
   readonly clock: Clock

@@ -1,6 +1,16 @@
 import type { JsonObject } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
-import type { Bookmark, Counters, Goodbye, GoodbyeCode, Hello, Hold, Report, Verdict } from './log/messages.ts'
+import {
+  type Bookmark,
+  type Counters,
+  type Goodbye,
+  type GoodbyeCode,
+  type Hello,
+  type Hold,
+  noCounters,
+  type Report,
+  type Verdict,
+} from './log/messages.ts'
 import { silenceMaxMs } from './pulse.ts'
 import type { SessionEnd } from './session.ts'
 
@@ -57,15 +67,6 @@ export interface Progress {
 const markKnownMs = 3_000
 const progressMax = 1024
 const marksMax = 4096
-
-const noCounters: Counters = {
-  rowsReceived: 0,
-  rowsApplied: 0,
-  rowsRefused: 0,
-  bytesReceived: 0,
-  proxies: 0,
-  proxiesConnected: 0,
-}
 
 /** The state of all zones that were ever seen by this process, and the times that receipts are made of. */
 export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => void) {

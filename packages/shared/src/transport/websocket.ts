@@ -3,15 +3,17 @@ import type { Duplex } from 'node:stream'
 import { getCACertificates } from 'node:tls'
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws'
 import { err, ok, type Result } from '../base/base.ts'
+import { defaultConnectionLimits } from './connections.ts'
 import { pinnedAuthority } from './pin.ts'
 import type { Channel, Dialer, DialFailure, Listen } from './transport.ts'
 import { readWebSocketAddress, type WebSocketRoute, webSocketPath } from './websocket-address.ts'
 import { channelOverWebSocket, webSocketOptions } from './websocket-channel.ts'
 
-/** Callers whose token is being checked. Above it the next one is told to come again: 503. */
-const pendingMax = 2_048
-/** All zones that come over HTTP may have the address of one proxy. */
-const pendingPerAddressMax = 1_024
+/**
+ * Callers whose token is being checked, as many as connections that wait: all zones that come over HTTP may have the address of one
+ * proxy. Above it the next one is told to come again: 503.
+ */
+const { pendingMax, pendingPerAddressMax } = defaultConnectionLimits
 /** How long a caller may take from its connection to the answer of its upgrade; a link of 1 KiB/s needs most of it. */
 const upgradeMs = 20_000
 /** How long channels may take to say that they end when the door closes. */

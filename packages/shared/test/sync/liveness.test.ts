@@ -6,9 +6,9 @@ import { createMemoryStore } from '../../src/store/memory.ts'
 import { decodeMessage, encodeMessage } from '../../src/sync/log/frames.ts'
 import type { Message } from '../../src/sync/log/messages.ts'
 import { sightOfZone } from '../../src/sync/log/who-sees.ts'
-import { startSession } from '../../src/sync/session.ts'
+import { nothingServed, startSession } from '../../src/sync/session.ts'
 import type { Channel, ChannelEnd } from '../../src/transport/transport.ts'
-import { nothingServed, rules } from './mesh.ts'
+import { rules } from './mesh.ts'
 
 /** A session at the global whose other end is the test. */
 async function openSession() {

@@ -10,7 +10,7 @@ import { createLatest } from '../../src/streams/latest.ts'
 import { syncPath } from '../../src/sync/handshake.ts'
 import type { SightRules } from '../../src/sync/log/who-sees.ts'
 import { type SyncServer, type SyncServerDeps, startSyncServer } from '../../src/sync/server.ts'
-import type { ServedStatus } from '../../src/sync/session.ts'
+import { nothingServed } from '../../src/sync/session.ts'
 import { startUplink, type Uplink, type UplinkDeps, type UplinkOptions } from '../../src/sync/uplink.ts'
 import { dialGrpc, listenGrpc } from '../../src/transport/grpc.ts'
 import type { TestAuthority } from './certificates.ts'
@@ -68,14 +68,6 @@ export async function until(
   for await (const _ of wake.watch(stop.signal)) {
     if (await holds()) return
   }
-}
-
-export const nothingServed: ServedStatus = {
-  served: 0,
-  verdicts: [],
-  silentProxies: [],
-  proxies: 0,
-  proxiesConnected: 0,
 }
 
 /** Everything that a test opened, closed in reverse. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createVirtualClock } from '../../src/env/clock.ts'
-import type { Bookmark, Hello } from '../../src/sync/log/messages.ts'
+import { type Bookmark, type Hello, noCounters } from '../../src/sync/log/messages.ts'
 import { createPace } from '../../src/sync/pace.ts'
 import { createZoneBoard } from '../../src/sync/zone-status.ts'
 
@@ -17,7 +17,6 @@ const hello: Hello = {
   replica: 'replica',
   uncovered: [],
 }
-const counters = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0, proxies: 0, proxiesConnected: 0 }
 const bookmark = (stored: number): Bookmark => ({
   sequence: 1,
   sent: 0,
@@ -27,7 +26,7 @@ const bookmark = (stored: number): Bookmark => ({
   holds: [],
   blocked: '',
   verdicts: [],
-  counters,
+  counters: noCounters,
   silentProxies: [],
 })
 

@@ -6,9 +6,10 @@ import { createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
 import { decodeMessage, encodeMessage } from '../../src/sync/log/frames.ts'
 import { protocolVersion } from '../../src/sync/log/messages.ts'
+import { nothingServed } from '../../src/sync/session.ts'
 import { startUplink } from '../../src/sync/uplink.ts'
 import type { Channel, ChannelEnd, Dialer } from '../../src/transport/transport.ts'
-import { nothingServed, rules } from './mesh.ts'
+import { rules } from './mesh.ts'
 
 /** A global that welcomes each session and loses it at once, or that cannot be reached. */
 function createGlobal(clock: { monotonicMs(): number }) {

@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
-import type { ServedStatus } from '../../src/sync/session.ts'
+import { nothingServed, type ServedStatus } from '../../src/sync/session.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
-import { createScene, names, nothingServed, put, remove, until, write } from './mesh.ts'
+import { createScene, names, put, remove, until, write } from './mesh.ts'
 
 let authority: TestAuthority
 let scene: ReturnType<typeof createScene>

@@ -69,6 +69,15 @@ export interface Counters {
   readonly proxiesConnected: number
 }
 
+export const noCounters: Counters = {
+  rowsReceived: 0,
+  rowsApplied: 0,
+  rowsRefused: 0,
+  bytesReceived: 0,
+  proxies: 0,
+  proxiesConnected: 0,
+}
+
 /** Status of one end, each one replacing the former. `stored` and `served` are in the numbering of the one who reads it. */
 export interface Bookmark {
   readonly sequence: number
