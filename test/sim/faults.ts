@@ -238,12 +238,7 @@ export function createFaults(scene: Scene, workload: Workload) {
         disk.contents = createDisk(world, maker).contents
         exchange('global', disk)
         scene.lost.add('global')
-        // Whoever runs it writes again what he knows as soon as it runs.
-        const refound = () => {
-          if (scene.globals.size > 0) workload.refound()
-          else world.at(500, refound)
-        }
-        world.at(forMs + 2_000, refound)
+        world.at(forMs + 2_000, () => workload.refound())
         return
       }
       case 'mass-delete':

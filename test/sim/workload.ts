@@ -95,8 +95,18 @@ export function createWorkload(scene: Scene) {
       poisons += 1
       onGlobal([route(`poison-${poisons}`, `/poison-${poisons}`, `stable-${scene.zones[0]}`)])
     },
-    /** Its store is gone: whoever runs the global writes again what he knows. */
-    refound: () => onGlobal(globalBase(scene.zones)),
+    /** The store of the global is lost: its operator writes the resources again, until a global has taken them. */
+    refound(): void {
+      const again = () => world.at(500, () => this.refound())
+      const plane = pick([...scene.globals.values()])
+      if (!plane) return void again()
+      let isTaken = false
+      plane.process.onKill(() => !isTaken && again())
+      void commit(plane.store, 'anna', globalBase(scene.zones)).then((outcome) => {
+        isTaken = outcome?.ok === true
+        if (!isTaken) again()
+      })
+    },
     origin: globalOrigin,
   }
 }

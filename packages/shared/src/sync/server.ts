@@ -239,7 +239,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         onApplied: () => considerComplete(zone, holder),
         onReport: (report) => board.report(zone, report),
         onRelease: () => {},
-        knowsMark: () => board.knowsMark(),
+        newestMark: () => board.newestMark(),
         onBookmark(bookmark) {
           holder.mark = bookmark.mark
           const own = { sent: session.sent()?.revision ?? 0, stored: session.stored()?.revision ?? 0 }

@@ -109,8 +109,8 @@ export interface SessionOptions {
   readonly onHold?: (hold: Hold | undefined) => void
   /** Why our store takes nothing at the moment; empty: it does again. */
   readonly onBlocked?: (reason: string) => void
-  /** False while our store does not answer: it may hold a newer mark than the one we know. */
-  readonly knowsMark?: () => boolean
+  /** The newest mark that this process has read from the store; undefined while the store does not answer. Default: the one read here. */
+  readonly newestMark?: () => number | undefined
   readonly onReport: (report: Report) => void
 }
 
@@ -362,8 +362,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     const { served, verdicts, silentProxies } = options.served()
     const stored = positionCounts && inbound.position?.store === options.peerStore ? inbound.position.revision : 0
     const sent = sentMark?.revision ?? 0
-    const isKnown = options.knowsMark?.() ?? true
-    const mark = isKnown ? (outbound.newest?.revision ?? 0) : unknownMark
+    // The read of this session may still wait for a store that has answered another reader already.
+    const read = outbound.newest?.revision ?? 0
+    const newest = options.newestMark ? options.newestMark() : read
+    const mark = newest === undefined ? unknownMark : Math.max(newest, read)
     const holds = inbound.hold ? [inbound.hold] : []
     payCredit()
     send({

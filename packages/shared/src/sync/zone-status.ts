@@ -187,8 +187,8 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
       return true
     },
     committedAtMs,
-    /** False while the store has not told its mark for a while. */
-    knowsMark,
+    /** Undefined while the store does not answer. */
+    newestMark: (): number | undefined => (knowsMark() ? headRevision() : undefined),
     progressOf: (zone: string): readonly Progress[] => progressByZone.get(zone) ?? [],
     onChange(listener: () => void): Disposable {
       listeners.add(listener)

@@ -86,6 +86,29 @@ describe('a session of the global', () => {
     expect(marks).toEqual([])
   })
 
+  it('Y16 a bookmark names the newest mark that any read has found, also while the read of its session is tried again', async () => {
+    const inner = memory()
+    let failing = 0
+    const mark: typeof inner.mark = async () => {
+      if (failing > 0 && failing < 4) {
+        failing += 1
+        throw new StoreUnavailableError('the store does not answer')
+      }
+      if (failing < 0) failing = 1
+      return inner.mark()
+    }
+    const global = { ...inner, mark }
+    const server = await scene.server(global)
+    using west = await callAsZone(authority, server.port, 'west')
+    await west.next('bookmark')
+    // The read of the server is the first one and succeeds; those of the session that follow fail.
+    failing = -1
+    const { revision } = await write(inner, put('global', 'Policy', 'late'))
+    let { bookmark } = await west.next('bookmark')
+    for (let index = 1; bookmark.mark < revision; index += 1) bookmark = (await west.next('bookmark', index)).bookmark
+    expect(bookmark).toMatchObject({ mark: revision, sent: 0 })
+  })
+
   it('a frame that cannot be read ends the session with its reason, and nothing of its round is applied', async () => {
     const global = memory()
     const server = await scene.server(global)
