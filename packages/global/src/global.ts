@@ -2,9 +2,8 @@ import { hostname } from 'node:os'
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
 import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
+import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
-import { openSealer } from '@zonemesh/plane/authority/seal.ts'
-import { openServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
@@ -27,7 +26,7 @@ import { type Admitted, type SyncServer, startSyncServer } from '@zonemesh/share
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
 import type { globalOptions } from './options.ts'
-import { createKeysFile, keptKinds } from './recovery/keys-file.ts'
+import { createKeysFile, keptKinds, keysFileName } from './recovery/keys-file.ts'
 import { askRelease } from './release.ts'
 import { expiringOf } from './status/expiring.ts'
 import { createStatus } from './status/status.ts'
@@ -151,8 +150,11 @@ export async function startGlobal(
       })
       closers.add('marks', () => marks[Symbol.dispose]())
     }
-    const sealer = openSealer(config.dataDir)
-    const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
+    const { sealer, tls } = await openFolderKeys(env, raw, {
+      ...config,
+      origin: globalOrigin,
+      recoveryFile: keysFileName,
+    })
     await ensureDefaults(store)
     const commit: Store['commit'] = (input) => store.commit(input)
     const base = { store, sealer, origin: globalOrigin, clock, log, commit }
@@ -170,7 +172,8 @@ export async function startGlobal(
     const certificates = createCertificateKeeper(base)
     const listeners = createReconciler(log, 'the certificates of listeners', () => certificates.reconcile())
     followers.push({ kinds: certificateSources, wake: listeners.wake })
-    const keysFile = config.dataDir === undefined ? undefined : createKeysFile({ store, clock, log }, config.dataDir)
+    const keysFile =
+      config.dataDir === undefined ? undefined : createKeysFile({ store, sealer, clock, log }, config.dataDir)
     const recovery = createReconciler(log, 'the recovery file', async () => keysFile?.reconcile())
     followers.push({ kinds: keptKinds, wake: recovery.wake })
     const renewal = repeat(clock, renewalEveryMs, () => {

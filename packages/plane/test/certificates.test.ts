@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { GatewayCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
-import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import { createSecretKey, keyIdOf, openSealed } from '@zonemesh/plane/certificates/envelope.ts'
 import { createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
@@ -18,7 +18,7 @@ import { createPair, together } from './pki.ts'
 async function scene() {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const store = createMemoryStore({ clock, random: createSeededRandom(7) })
-  const sealer = openSealer(undefined)
+  const sealer = createMemorySealer()
   const base = { store, sealer, origin: globalOrigin, log: silentLog, commit: store.commit }
   const keeper = createCertificateKeeper(base)
   const key = (kind: string, name: string, mesh = 'default'): ResourceKey => ({

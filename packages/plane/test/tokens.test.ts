@@ -1,4 +1,4 @@
-import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import { createTokenKeeper } from '@zonemesh/plane/tokens/keeper.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createSigningKey, createTokens } from '@zonemesh/plane/tokens/tokens.ts'
@@ -16,7 +16,7 @@ const hourMs = 3_600_000
 function scene() {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const store = createMemoryStore({ clock, random: createSeededRandom(7) })
-  const sealer = openSealer(undefined)
+  const sealer = createMemorySealer()
   const base = { store, sealer, origin: globalOrigin, clock, log: silentLog, commit: store.commit }
   const tokens = createTokens({ clock }, createKeySource({ ...base, owns: () => true }))
   const keeper = createTokenKeeper(base)

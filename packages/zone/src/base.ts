@@ -1,7 +1,8 @@
 import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
 import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
-import { openSealer, type Sealer } from '@zonemesh/plane/authority/seal.ts'
-import { openServerTls, type ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
+import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
+import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
+import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
 import { type Closers, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
@@ -62,8 +63,7 @@ export async function openBase(
   closers.add('the store', () => raw.close())
   await requireOwnStore(raw, zone, config.store === undefined ? config.dataDir : 'its database')
   await requireKnownStore(env, raw, { dataDir: config.dataDir, role, accepts: true })
-  const sealer = openSealer(config.dataDir)
-  const tls = await openServerTls(env, config.dataDir, config.tlsHosts)
+  const { sealer, tls } = await openFolderKeys(env, raw, { ...config, origin: zone })
   const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
   await loadDerivations(env, raw, derivations)
   const store = deriveOnCommit(env, raw, derivations)

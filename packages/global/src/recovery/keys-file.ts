@@ -1,6 +1,10 @@
-import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { kinds } from '@zonemesh/core/registry.ts'
+import { folderFiles } from '@zonemesh/plane/authority/folder-keys.ts'
+import { writeKeyFile } from '@zonemesh/plane/authority/key-file.ts'
+import { createSealer, readSealKey, type Sealer } from '@zonemesh/plane/authority/seal.ts'
+import { sealedText } from '@zonemesh/plane/authority/sealed-rows.ts'
 import { canonicalJson, err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -41,11 +45,9 @@ export type RecoveryKeys = z.infer<typeof keysSchema>
 /** What zones never hold: it does not travel. */
 export const keptKinds = kinds.filter((kind) => kind.travel === 'internal' && kind.adminOnly).map((kind) => kind.name)
 
-/** The files of the data folder that a recovered global needs, by what the keys file calls them. */
-export const folderFiles = { sealKey: 'seal.key', certificate: 'ca.crt', key: 'ca.key' } as const
-
 interface Deps {
   readonly store: Store
+  readonly sealer: Sealer
   readonly clock: Clock
   readonly log: Log
 }
@@ -54,9 +56,10 @@ interface Deps {
  * Keeps beside the store one file with everything that zones do not hold: from it and from a zone a lost global is rebuilt. It is
  * plain, as the keys beside it are, with mode 0600: it is the key of the mesh, and is of use only as a copy in another place.
  */
-export function createKeysFile({ store, clock, log }: Deps, dataDir: string) {
+export function createKeysFile({ store, sealer, clock, log }: Deps, dataDir: string) {
   const path = resolve(dataDir, keysFileName)
   const read = (name: string) => readFileSync(join(dataDir, name), 'utf8')
+  let refused = ''
 
   return {
     async reconcile(): Promise<void> {
@@ -74,9 +77,13 @@ export function createKeysFile({ store, clock, log }: Deps, dataDir: string) {
       const known = readKeysFile(path)
       if (known.ok && canonicalJson({ ...known.value, writtenAt: '' }) === canonicalJson({ ...next, writtenAt: '' }))
         return
-      // Of another store: the last way back to it is not overwritten.
-      if (known.ok && known.value.store !== store.id) keepFormer(known.value)
-      write(path, `${JSON.stringify({ ...next, writtenAt: new Date(clock.wallMs()).toISOString() }, null, 2)}\n`)
+      if (!isSound(next)) return
+      // The last way back to another store, or what somebody can still mend: a copy that stays.
+      if (known.ok && known.value.store !== store.id) keep(known.value.store, 'the recovery file of another store')
+      else if (!known.ok && existsSync(path))
+        keep(`unreadable-${clock.wallMs()}`, 'a recovery file that cannot be read')
+      else if (known.ok) writeKeyFile(`${path}.previous`, readFileSync(path, 'utf8'))
+      writeKeyFile(path, `${JSON.stringify({ ...next, writtenAt: new Date(clock.wallMs()).toISOString() }, null, 2)}\n`)
       const what = known.ok ? 'the recovery file was written anew' : 'the recovery file was written'
       log.info(
         { file: path },
@@ -85,10 +92,34 @@ export function createKeysFile({ store, clock, log }: Deps, dataDir: string) {
     },
   }
 
-  function keepFormer(former: RecoveryKeys): void {
-    const kept = `${path}.${former.store}`
+  /** True if the key in the file opens every row in it: a file that does not is worth nothing, and the one before is. */
+  function isSound({ sealKey, rows }: Omit<RecoveryKeys, 'writtenAt'>): boolean {
+    const fault = faultOf(sealKey, rows)
+    if (fault !== undefined && fault !== refused)
+      log.error({ file: path, reason: fault }, 'the recovery file stays as it is: a new one would not open')
+    refused = fault ?? ''
+    return fault === undefined
+  }
+
+  function faultOf(sealKey: string, rows: RecoveryKeys['rows']): string | undefined {
+    try {
+      const opener = createSealer(readSealKey(folderFiles.sealKey, sealKey))
+      for (const row of rows) {
+        const sealed = sealedText(row)
+        if (sealed !== undefined) opener.open(sealed)
+      }
+      // The plane seals the next row with the key in its memory.
+      opener.open(sealer.seal(''))
+      return undefined
+    } catch (thrown) {
+      return messageOf(thrown)
+    }
+  }
+
+  function keep(suffix: string, what: string): void {
+    const kept = `${path}.${suffix}`
     renameSync(path, kept)
-    log.warn({ file: kept }, 'the recovery file of another store was kept under this name')
+    log.warn({ file: kept }, `${what} was kept under this name`)
   }
 }
 
@@ -103,12 +134,4 @@ export function readKeysFile(path: string): Result<RecoveryKeys, string> {
   } catch (thrown) {
     return err(`cannot read ${path}: ${thrown instanceof SyntaxError ? 'it is not JSON' : messageOf(thrown)}`)
   }
-}
-
-/** Whole or not at all. */
-function write(path: string, text: string): void {
-  const draft = `${path}.${process.pid}`
-  writeFileSync(draft, text, { mode: 0o600 })
-  chmodSync(draft, 0o600)
-  renameSync(draft, path)
 }

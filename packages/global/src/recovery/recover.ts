@@ -1,12 +1,14 @@
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import { folderFiles } from '@zonemesh/plane/authority/folder-keys.ts'
+import { createKeyFile } from '@zonemesh/plane/authority/key-file.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
 import { type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { publicName, signingKeyOf } from '@zonemesh/plane/tokens/keys.ts'
 import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
-import { folderFiles, keptKinds, type RecoveryKeys } from './keys-file.ts'
+import { keptKinds, type RecoveryKeys } from './keys-file.ts'
 import { type Merged, mergeCopies, type ZoneCopy } from './merge.ts'
 
 export interface RecoverConfig {
@@ -97,7 +99,7 @@ async function fill(store: Store, keys: RecoveryKeys, { rows, newest }: Merged):
 function writeFolder(dataDir: string, { sealKey, authority }: RecoveryKeys): void {
   const contents = { [folderFiles.sealKey]: sealKey, [folderFiles.certificate]: authority.certificate }
   for (const [name, text] of Object.entries({ ...contents, [folderFiles.key]: authority.key }))
-    writeFileSync(join(dataDir, name), text, { mode: 0o600, flag: 'wx' })
+    createKeyFile(join(dataDir, name), text)
 }
 
 /** What was made after the copy of the keys file, or is held by nobody. */

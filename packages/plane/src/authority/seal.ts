@@ -1,6 +1,4 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 
 /** Closes secrets before they reach the store, and opens them for those who may see them. AES-256-GCM. */
 export interface Sealer {
@@ -9,20 +7,17 @@ export interface Sealer {
   open(sealed: string): string
 }
 
-const keyFile = 'seal.key'
-
-/** The sealer of a data folder; its key file (0600) is made at the first start. In memory without a folder. */
-export function openSealer(folder: string | undefined): Sealer {
-  if (folder === undefined) return createSealer(randomBytes(32))
-  const path = join(folder, keyFile)
-  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' })
-  chmodSync(path, 0o600)
-  const key = Buffer.from(readFileSync(path, 'utf8'), 'base64')
+/** Reads the content of a `seal.key`. */
+export function readSealKey(path: string, text: string): Buffer {
+  const key = Buffer.from(text, 'base64')
   if (key.length !== 32) throw new Error(`${path}: expected 32 bytes in base64, found ${key.length}`)
-  return createSealer(key)
+  return key
 }
 
-function createSealer(key: Buffer): Sealer {
+/** A sealer whose key lives in memory only. */
+export const createMemorySealer = (): Sealer => createSealer(randomBytes(32))
+
+export function createSealer(key: Buffer): Sealer {
   return {
     seal(plain) {
       const nonce = randomBytes(12)
@@ -37,7 +32,7 @@ function createSealer(key: Buffer): Sealer {
       try {
         return decipher.update(bytes.subarray(28)).toString('utf8') + decipher.final('utf8')
       } catch (cause) {
-        throw new Error(`a stored secret cannot be opened: it was sealed with another ${keyFile}`, { cause })
+        throw new Error(`a stored secret cannot be opened: it was sealed with another seal.key`, { cause })
       }
     },
   }

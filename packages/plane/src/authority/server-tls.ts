@@ -1,9 +1,9 @@
-import { X509Certificate } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { readKeyFile, writeKeyFile } from './key-file.ts'
 import { createRoot, createServerCertificate, fingerprint, lifetime } from './x509.ts'
 
 /** What a control plane shows on its TLS ports. */
@@ -26,16 +26,29 @@ function localHosts(extra: readonly string[]): string[] {
   )
 }
 
-const covers = (certificate: string, hosts: readonly string[], nowMs: number): boolean => {
-  const parsed = new X509Certificate(certificate)
-  // `checkIP` throws for what is no address.
-  const has = (host: string) => (isIP(host) ? parsed.checkIP(host) : parsed.checkHost(host)) !== undefined
-  return hosts.every(has) && new Date(parsed.validTo).getTime() > nowMs + 30 * 86_400_000
+const readText = (folder: string, name: string): string => readKeyFile(join(folder, name)).text ?? ''
+
+/** The server's certificate of a folder; undefined where one has to be made: any other can be made at any time. */
+function storedServer(folder: string, authority: string, hosts: readonly string[], nowMs: number) {
+  const [certificate, key] = [readText(folder, 'server.crt'), readText(folder, 'server.key')]
+  try {
+    const parsed = new X509Certificate(certificate)
+    // `checkIP` throws for what is no address.
+    const has = (host: string) => (isIP(host) ? parsed.checkIP(host) : parsed.checkHost(host)) !== undefined
+    const isGood =
+      hosts.every(has) &&
+      new Date(parsed.validTo).getTime() > nowMs + 30 * 86_400_000 &&
+      parsed.checkPrivateKey(createPrivateKey(key)) &&
+      parsed.verify(new X509Certificate(authority).publicKey)
+    return isGood ? { certificate, key } : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /**
- * The TLS material of a data folder: an authority made once (so that pins stay true) and a server certificate, made anew
- * when a name is missing in it or it ends within 30 days. Without a folder everything lives in memory.
+ * The TLS material of a data folder: its authority, which is made once (so that pins stay true), and a server certificate. The
+ * certificate is made anew when it cannot be used, lacks a name or ends within 30 days. Without a folder everything lives in memory.
  */
 export async function openServerTls(
   deps: { readonly clock: Clock },
@@ -44,33 +57,14 @@ export async function openServerTls(
 ): Promise<ServerTls> {
   const nowMs = deps.clock.wallMs()
   const hosts = localHosts(extraHosts)
-  const read = (name: string) =>
-    folder && existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : undefined
-  const write = (name: string, text: string) => {
-    if (!folder) return
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
-    writeFileSync(join(folder, name), text, { mode: 0o600 })
-  }
-
-  const storedAuthority = read('ca.crt')
-  const storedAuthorityKey = read('ca.key')
-  const authority =
-    storedAuthority && storedAuthorityKey
-      ? { certificate: storedAuthority, key: storedAuthorityKey }
-      : await createRoot('zonemesh control plane', lifetime(nowMs, 3650))
-  if (!storedAuthority) {
-    write('ca.crt', authority.certificate)
-    write('ca.key', authority.key)
-  }
-  const storedCertificate = read('server.crt')
-  const storedKey = read('server.key')
-  const server =
-    storedAuthority && storedCertificate && storedKey && covers(storedCertificate, hosts, nowMs)
-      ? { certificate: storedCertificate, key: storedKey }
-      : await createServerCertificate(authority, hosts, lifetime(nowMs, 397))
-  if (server.certificate !== storedCertificate) {
-    write('server.crt', server.certificate)
-    write('server.key', server.key)
+  const authority = folder
+    ? { certificate: readText(folder, 'ca.crt'), key: readText(folder, 'ca.key') }
+    : await createRoot('zonemesh control plane', lifetime(nowMs, 3650))
+  const stored = folder ? storedServer(folder, authority.certificate, hosts, nowMs) : undefined
+  const server = stored ?? (await createServerCertificate(authority, hosts, lifetime(nowMs, 397)))
+  if (folder && !stored) {
+    writeKeyFile(join(folder, 'server.key'), server.key)
+    writeKeyFile(join(folder, 'server.crt'), server.certificate)
   }
   return {
     certificate: server.certificate + authority.certificate,

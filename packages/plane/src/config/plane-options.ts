@@ -35,6 +35,10 @@ export const planeOptions = {
   localhostIsAdmin: option(toggle.default(true), 'treat callers on this machine as admin', {
     shownDefault: 'on; --no-localhost-is-admin',
   }),
+  acceptLostSecrets: option(
+    toggle.default(false),
+    'delete the secrets of the store that seal.key does not open, for one start; without this such a plane does not start',
+  ),
   historyRevisions: option(
     z.coerce.number().int().min(100).default(10_000),
     'how many revisions of history the store keeps',

@@ -1,7 +1,7 @@
 import { createCompiler } from '@zonemesh/core/compile/compiler.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
-import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
@@ -50,7 +50,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
       throw new Error(`undefined is not a function in ${met}`)
     },
   })
-  const sealer = openSealer(undefined)
+  const sealer = createMemorySealer()
   const holder = createAuthorityHolder({ store, sealer, zone, clock, log, commit: store.commit })
   const names = createNames()
   const progress = createProgress(clock)

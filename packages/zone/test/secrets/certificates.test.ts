@@ -1,6 +1,6 @@
 import { identitySecret } from '@zonemesh/core/emit/secrets.ts'
 import type { GatewayCertificateSpec, SecretRequestSpec } from '@zonemesh/core/kinds/internal.ts'
-import { openSealer, type Sealer } from '@zonemesh/plane/authority/seal.ts'
+import { createMemorySealer, type Sealer } from '@zonemesh/plane/authority/seal.ts'
 import { keyIdOf } from '@zonemesh/plane/certificates/envelope.ts'
 import { createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -19,7 +19,7 @@ const source = 'home/GatewayCertificate/default/web.home'
 function scene() {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const store = createMemoryStore({ clock, random: createSeededRandom(7) })
-  const sealer = openSealer(undefined)
+  const sealer = createMemorySealer()
   const base = { store, sealer, origin: 'home', zone: 'home', clock, log: silentLog, commit: store.commit }
   const keeper = createCertificateKeeper(base)
   const put = (key: ReturnType<typeof own>, spec: JsonObject) =>
@@ -140,7 +140,7 @@ test('T9 a row that is sealed for a lost key leaves its chain out and is waited 
   await keeper.reconcile()
   const firstKey = (await request())?.keyId
 
-  const certificates = start(openSealer(undefined))
+  const certificates = start(createMemorySealer())
   await certificates.reconcile()
   const nextKey = (await request())?.keyId
   expect(nextKey).not.toBe(firstKey)

@@ -3,7 +3,7 @@ import type { AuthorityCertificateSpec, AuthorityUseSpec } from '@zonemesh/core/
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { certificatesIn } from '@zonemesh/plane/authority/pem.ts'
-import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import { fingerprintOf, isSignedBy } from '@zonemesh/plane/authority/x509.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
@@ -36,9 +36,9 @@ async function scene(seed = 7) {
       subject: 'test',
       intent: 'test',
     })
-  const sealer = openSealer(undefined)
+  const sealer = createMemorySealer()
   const owner = createAuthorityOwner({ ...base, sealer, origin: globalOrigin })
-  const zones = ['east', 'west'].map((zone) => createZone({ ...base, sealer: openSealer(undefined), zone }))
+  const zones = ['east', 'west'].map((zone) => createZone({ ...base, sealer: createMemorySealer(), zone }))
   for (const { zone } of zones) await put('Zone', zone, { enabled: true })
   const setMesh = (enabledBackend: string, backends: readonly JsonObject[]) =>
     put('Mesh', mesh, { mtls: { enabledBackend, backends } })

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
-import { openSealer } from '@zonemesh/plane/authority/seal.ts'
+import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
@@ -24,7 +24,7 @@ async function scene(expiration = '2h', startMs = Date.UTC(2026, 0, 1)) {
   const store = createMemoryStore({ clock, random: createSeededRandom(7) })
   const base = {
     store,
-    sealer: openSealer(undefined),
+    sealer: createMemorySealer(),
     origin: 'home',
     zone: 'home',
     clock,

@@ -1,0 +1,154 @@
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto'
+import { chmodSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { createKeyFile, readKeyFile, writeKeyFile } from './key-file.ts'
+import { createSealer, readSealKey, type Sealer } from './seal.ts'
+import { sealedKinds, sealedText } from './sealed-rows.ts'
+import { openServerTls, type ServerTls } from './server-tls.ts'
+import { createRoot, lifetime } from './x509.ts'
+
+/** The files of a data folder that cannot be made anew, by what a recovery file calls them. */
+export const folderFiles = { sealKey: 'seal.key', certificate: 'ca.crt', key: 'ca.key' } as const
+
+interface Deps {
+  readonly clock: Clock
+  readonly log: Log
+}
+
+interface Options {
+  /** Undefined: the keys live in memory. */
+  readonly dataDir: string | undefined
+  /** Further names for the server certificate. */
+  readonly tlsHosts: readonly string[]
+  readonly origin: string
+  /** A file of the data folder that repeats these keys. */
+  readonly recoveryFile?: string
+  /** Deletes the secrets that do not open instead of refusing to start. */
+  readonly acceptLostSecrets: boolean
+}
+
+interface FolderKeys {
+  readonly sealer: Sealer
+  readonly tls: ServerTls
+}
+
+/**
+ * Opens the keys of a data folder; the first start makes them. A key that is gone cannot be made again: what lies sealed in the
+ * store, and what peers trust, belongs to the former one. So a folder that was in use must have all of them, and all sealed rows
+ * must open. Throws one sentence otherwise and changes nothing.
+ */
+export async function openFolderKeys(env: Deps, store: Store, options: Options): Promise<FolderKeys> {
+  const { dataDir, tlsHosts, recoveryFile } = options
+  const sealed = await sealedRows(store, options.origin)
+  const hasRecoveryFile =
+    dataDir !== undefined && recoveryFile !== undefined && readKeyFile(join(dataDir, recoveryFile)).text !== undefined
+  const sealKey = await openFiles(env, dataDir, { isUsed: sealed.length > 0 || hasRecoveryFile, recoveryFile })
+  const sealer = createSealer(sealKey)
+  await requireOpen(env, store, sealer, sealed, options)
+  return { sealer, tls: await openServerTls(env, dataDir, tlsHosts) }
+}
+
+/** Requires or makes the three files; returns the key of secrets. */
+async function openFiles(
+  { clock }: Deps,
+  dataDir: string | undefined,
+  { isUsed, recoveryFile }: { readonly isUsed: boolean; readonly recoveryFile: string | undefined },
+): Promise<Buffer> {
+  if (dataDir === undefined) return randomBytes(32)
+  const paths = {
+    seal: join(dataDir, folderFiles.sealKey),
+    certificate: join(dataDir, folderFiles.certificate),
+    key: join(dataDir, folderFiles.key),
+  }
+  const [seal, certificate, key] = [readKeyFile(paths.seal), readKeyFile(paths.certificate), readKeyFile(paths.key)]
+  const wasServing = ['server.crt', 'server.key'].some((name) => existsSync(join(dataDir, name)))
+  const refuse = (path: string, why: string, found: string, field: string) => {
+    const copy = recoveryFile === undefined ? '' : `, or from "${field}" in a copy of ${recoveryFile}`
+    return new Error(`expected ${path} ${why}, found ${found}: restore it from a backup of this folder${copy}`)
+  }
+  // The first start writes the three files in this order, so an interrupted first start leaves no later file alone.
+  if (seal.text === undefined && (isUsed || wasServing || certificate.text !== undefined || key.text !== undefined))
+    throw refuse(paths.seal, 'with the key that the secrets in the store are sealed with', seal.found, 'sealKey')
+  if (key.text === undefined && (isUsed || wasServing || certificate.text !== undefined))
+    throw refuse(paths.key, `with the key of ${paths.certificate}`, key.found, 'authority.key')
+  if (certificate.text === undefined && (isUsed || wasServing))
+    throw refuse(paths.certificate, 'with the authority that peers trust', certificate.found, 'authority.certificate')
+
+  const sealText = seal.text ?? createKeyFile(paths.seal, randomBytes(32).toString('base64'))
+  if (certificate.text === undefined) {
+    const root = await createRoot('zonemesh control plane', lifetime(clock.wallMs(), 3650))
+    // The key of an interrupted first start has signed nothing.
+    if (key.text === undefined) createKeyFile(paths.key, root.key)
+    else writeKeyFile(paths.key, root.key)
+    createKeyFile(paths.certificate, root.certificate)
+  }
+  for (const path of Object.values(paths)) chmodSync(path, 0o600)
+  requirePair(paths)
+  return readSealKey(paths.seal, sealText)
+}
+
+function requirePair({ certificate, key }: { readonly certificate: string; readonly key: string }): void {
+  const [crt = '', pem = ''] = [readKeyFile(certificate).text, readKeyFile(key).text]
+  let isPair: boolean
+  try {
+    isPair = new X509Certificate(crt).checkPrivateKey(createPrivateKey(pem))
+  } catch (cause) {
+    throw new Error(`expected ${key} and ${certificate} in PEM, found a file that cannot be read: restore both`, {
+      cause,
+    })
+  }
+  if (!isPair)
+    throw new Error(
+      `expected ${key} to belong to ${certificate}, found the key of another authority: restore both from one backup of this folder`,
+    )
+}
+
+/** What this plane has sealed, with how each row is shown. */
+async function sealedRows(store: Store, origin: string): Promise<readonly Row[]> {
+  const rows: Row[] = []
+  for (const kind of sealedKinds) rows.push(...(await store.scan({ kind, origin })))
+  return rows.filter((row) => sealedText(row) !== undefined)
+}
+
+function opens(sealer: Sealer, row: Row): boolean {
+  try {
+    sealer.open(sealedText(row) ?? '')
+    return true
+  } catch {
+    return false
+  }
+}
+
+const nameOf = ({ key: { kind, mesh, name } }: Row): string =>
+  [kind, mesh, name].filter((part) => part !== '').join('/')
+
+async function requireOpen(
+  { log }: Deps,
+  store: Store,
+  sealer: Sealer,
+  rows: readonly Row[],
+  { dataDir, acceptLostSecrets }: Options,
+): Promise<void> {
+  const lost = rows.filter((row) => !opens(sealer, row))
+  const [first] = lost
+  if (!first) return
+  if (!acceptLostSecrets) {
+    const where = dataDir === undefined ? 'this plane, which has no --data-dir,' : join(dataDir, folderFiles.sealKey)
+    throw new Error(
+      `expected ${where} to open all ${rows.length} secrets in the store, found ${lost.length} that it does not open (${nameOf(first)}${lost.length > 1 ? ', …' : ''}): ` +
+        `restore the ${folderFiles.sealKey} of this store, also where another replica of it runs, or delete these secrets by --accept-lost-secrets`,
+    )
+  }
+  const outcome = await store.commit({
+    changes: lost.map(({ key }) => ({ op: 'delete', key })),
+    subject: 'mesh-system:control-plane',
+    intent: 'secrets that do not open were given up by --accept-lost-secrets',
+    declared: true,
+  })
+  if (!outcome.ok) throw new Error('the secrets that do not open could not be deleted: another process writes them')
+  log.warn({ rows: lost.map((row) => keyText(row.key)) }, `deleted ${lost.length} secrets that seal.key does not open`)
+}
