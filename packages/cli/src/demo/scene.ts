@@ -110,6 +110,7 @@ const blocks = 280
  * holds until it ends, so that two demos that start at the same moment never take the same ones.
  */
 export async function freePorts(random: Random, count: number): Promise<number[]> {
+  if (count >= blockPorts) throw new Error(`expected fewer than ${blockPorts} ports, found ${count}`)
   for (;;) {
     const first = 12_000 + Math.floor(random.fraction() * blocks) * blockPorts
     const lock = await hold(first)

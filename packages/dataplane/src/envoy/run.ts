@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
@@ -33,6 +33,8 @@ const killAfterMs = 5_000
 export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
   const pidFile = join(options.workDir, 'envoy.pid')
   await endOrphan(pidFile, options.bootstrapFile)
+  const deathSignal = parentDeathSignal()
+  if (deathSignal.length === 0) deps.log.info({}, 'no setpriv here: kill -9 of this process leaves its Envoy running')
   const stopped = new AbortController()
   let child: ChildProcess | undefined
   const once = async (): Promise<void> => {
@@ -41,7 +43,9 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
       ...['--drain-time-s', String(Math.max(1, Math.ceil(options.drainMs / 1000))), '--drain-strategy', 'immediate'],
       ...['--disable-hot-restart', '--log-level', 'warn'],
     ]
-    const started = spawn(options.binary, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const [command, ...words] = [...deathSignal, options.binary, ...args]
+    // A group of its own: Ctrl-C in a terminal must reach this process alone, which drains before it ends Envoy.
+    const started = spawn(command ?? options.binary, words, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     child = started
     const exited = new Promise<readonly [number, string]>((resolve) => {
       started.once('exit', (code, signal) => resolve([code ?? -1, signal ?? '']))
@@ -53,7 +57,7 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
     const [code, signal] = await exited
     child = undefined
     if (stopped.signal.aborted) return
-    deps.log.error({ code, signal }, 'Envoy died, starting it again')
+    deps.log.error({ code, signal }, 'Envoy ended, starting it again')
     options.onExit(code, signal)
   }
   const run = async () => {
@@ -67,6 +71,8 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
     }
   }
   const running = run()
+  const killNow = () => void child?.kill('SIGKILL')
+  process.once('exit', killNow)
   const admin = (path: string, method: 'GET' | 'POST') => askAdmin(options, path, method)
   return {
     get pid() {
@@ -79,8 +85,19 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
       child?.kill('SIGTERM')
       using _ = deps.clock.after(killAfterMs, () => child?.kill('SIGKILL'))
       await running
+      process.off('exit', killNow)
     },
   }
+}
+
+/**
+ * The words before a command that let the kernel kill it when this process ends, however that happens. Empty where the
+ * system has no `setpriv` that can do this (macOS, BusyBox).
+ */
+function parentDeathSignal(): readonly string[] {
+  const words = ['setpriv', '--pdeathsig', 'KILL', '--'] as const
+  const [command, ...args] = words
+  return spawnSync(command, [...args, 'true'], { stdio: 'ignore' }).status === 0 ? words : []
 }
 
 /** An Envoy that outlived its data plane (killed with -9) would hold our ports. Linux only: /proc says whose it is. */
