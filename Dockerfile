@@ -24,7 +24,8 @@ COPY package.json ./
 COPY bin bin
 COPY demo demo
 COPY packages packages
-ENV NODE_ENV=production ZONEMESH_ROOT=/zonemesh PATH=/zonemesh/bin:$PATH
+# Commands that run in the container of a plane find its admin key below XDG_STATE_HOME.
+ENV NODE_ENV=production XDG_STATE_HOME=/tmp/state ZONEMESH_ROOT=/zonemesh PATH=/zonemesh/bin:$PATH
 RUN mkdir -p /data && chown 10001:10001 /data
 USER 10001:10001
 VOLUME /data

@@ -3,7 +3,9 @@ import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
+import { adminProof } from '@zonemesh/shared/auth/admin-proof.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { findAdminKey } from './admin-keys.ts'
 import { CommandError } from './command.ts'
 
 /** How to reach a control plane's API; every command that talks to one has these. */
@@ -12,7 +14,12 @@ export const clientOptions = {
     placeholder: 'URL',
     shownDefault: 'http://localhost:5681',
   }),
-  tokenFile: option(text.optional(), 'file with a user token; not needed on the same machine', { placeholder: 'FILE' }),
+  tokenFile: option(text.optional(), 'file with a user token', { placeholder: 'FILE' }),
+  adminKeyFile: option(
+    text.optional(),
+    'the admin.key in the data folder of a control plane, in place of a token; for one that the same user runs on this machine it is found by the port',
+    { placeholder: 'FILE' },
+  ),
   token: option(text.optional(), 'a user token', { placeholder: 'TOKEN', secret: true }),
   caCertFile: option(text.optional(), 'the authority to trust for an https address (PEM)', { placeholder: 'FILE' }),
 }
@@ -20,6 +27,7 @@ export const clientOptions = {
 interface ClientValues {
   readonly address: string
   readonly tokenFile: string | undefined
+  readonly adminKeyFile?: string | undefined
   readonly token: string | undefined
   readonly caCertFile: string | undefined
 }
@@ -67,13 +75,14 @@ export function createClient(values: ClientValues): Client {
     throw new CommandError(`--address: expected a URL such as http://localhost:5681, found "${values.address}"`, 2)
   const base = new URL(values.address)
   const token = values.token ?? (values.tokenFile === undefined ? undefined : readText(values.tokenFile).trim())
+  const adminKey = token === undefined ? adminKeyOf(values, base) : undefined
   const ca = values.caCertFile === undefined ? undefined : readText(values.caCertFile)
   const isTls = base.protocol === 'https:'
-  const send = isTls ? httpsRequest : httpRequest
+  const start = isTls ? httpsRequest : httpRequest
   // Idle connections are unreferenced: they do not keep a finished command alive.
   const agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true })
 
-  const call: Client['call'] = (method, path, body) =>
+  const send = (method: string, path: string, body: unknown, proofKey: string | undefined): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : JSON.stringify(body)
       const bytes = Buffer.byteLength(payload ?? '')
@@ -82,14 +91,17 @@ export function createClient(values: ClientValues): Client {
         throw new CommandError(
           `the request is ${bytes} bytes, larger than ${bodyBytesMax} bytes, the most that a control plane takes at once`,
         )
-      const outgoing = send(
-        new URL(base.pathname.replace(/\/$/, '') + path, base),
+      const url = new URL(base.pathname.replace(/\/$/, '') + path, base)
+      const proven = { method, host: url.host, path: url.pathname + url.search }
+      const outgoing = start(
+        url,
         {
           method,
           headers: {
             accept: 'application/json',
             ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': bytes }),
             ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+            ...(proofKey === undefined ? {} : { authorization: adminProof(proofKey, Date.now(), proven) }),
           },
           timeout: 330_000,
           agent,
@@ -116,6 +128,13 @@ export function createClient(values: ClientValues): Client {
       outgoing.end(payload)
     })
 
+  const call: Client['call'] = async (method, path, body) => {
+    const reply = await send(method, path, body, adminKey?.key)
+    // A key that was found by the port may be that of another plane, which had the port before.
+    const isForeign = reply.status === 401 && adminKey?.isGiven === false
+    return isForeign ? send(method, path, body, undefined) : reply
+  }
+
   return {
     address: values.address,
     call,
@@ -125,6 +144,13 @@ export function createClient(values: ClientValues): Client {
       return reply
     },
   }
+}
+
+/** The key that is named, else the one that a plane of this user has left. */
+function adminKeyOf({ adminKeyFile }: ClientValues, base: URL) {
+  if (adminKeyFile !== undefined) return { key: readText(adminKeyFile).trim(), isGiven: true }
+  const key = findAdminKey(base)
+  return key === undefined ? undefined : { key, isGiven: false }
 }
 
 function parse(text: string): unknown {

@@ -1,5 +1,7 @@
 import { hostname } from 'node:os'
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { isLoopback } from '@zonemesh/plane/api/identity.ts'
+import { createPlacement } from '@zonemesh/plane/api/placement.ts'
 import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
@@ -37,6 +39,7 @@ export type GlobalConfig = Values<typeof globalOptions>
 export interface RunningGlobal extends PlanePorts {
   readonly syncPort: number
   readonly pin: string
+  readonly adminKey: string
   close(): Promise<void>
 }
 
@@ -150,7 +153,7 @@ export async function startGlobal(
       })
       closers.add('marks', () => marks[Symbol.dispose]())
     }
-    const { sealer, tls } = await openFolderKeys(env, raw, {
+    const { sealer, tls, adminKey } = await openFolderKeys(env, raw, {
       ...config,
       origin: globalOrigin,
       recoveryFile: keysFileName,
@@ -225,6 +228,8 @@ export async function startGlobal(
     const expiry = createExpiry({ clock, log, sources: () => expiringOf(store, tls, watch) })
     closers.add('what is about to end', () => expiry.close())
     const status = createStatus({ store, sync, clock, expiry, owner })
+    const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
+    const placement = createPlacement(config.host, [])
     const plane: ApiPlane = {
       role: 'global',
       origin: globalOrigin,
@@ -234,7 +239,9 @@ export async function startGlobal(
       sealer,
       clock,
       log,
-      localhostIsAdmin: config.localhostIsAdmin,
+      localhostIsAdmin,
+      adminKey,
+      placement,
       instanceId,
       async commit(input) {
         const outcome = await commit(input)
@@ -248,7 +255,11 @@ export async function startGlobal(
       releaseHold: (zone, hold) => askRelease(sync, zone, hold),
       keepFormer: (zone, subject) => sync.keep(zone, subject),
       trail: trail.timesOf,
-      config: { mode: 'global', environment: 'universal', ...shownValues(shown, config) } as JsonObject,
+      config: {
+        mode: 'global',
+        environment: 'universal',
+        ...shownValues(shown, { ...config, localhostIsAdmin }),
+      } as JsonObject,
       join: {
         pin: tls.pin,
         syncPort,
@@ -269,7 +280,7 @@ export async function startGlobal(
     // Only now: a global that cannot start says why in one line, and nothing of files.
     await recovery.wake()
     log.info({ ...ports, sync: syncPort, store: store.id }, 'the global control plane is ready')
-    return { ...ports, syncPort, pin: tls.pin, close: () => closers.close() }
+    return { ...ports, syncPort, pin: tls.pin, adminKey, close: () => closers.close() }
   } catch (thrown) {
     await closers.close()
     throw thrown

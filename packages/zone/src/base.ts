@@ -1,5 +1,6 @@
 import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
 import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
+import { createPlacement } from '@zonemesh/plane/api/placement.ts'
 import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
@@ -25,6 +26,8 @@ export interface ZoneBase extends Env {
   readonly commit: Store['commit']
   readonly sealer: Sealer
   readonly tls: ServerTls
+  readonly adminKey: string
+  readonly placement: ReturnType<typeof createPlacement>
   readonly tokens: Tokens
   readonly watch: TokenWatch
 }
@@ -63,7 +66,7 @@ export async function openBase(
   closers.add('the store', () => raw.close())
   await requireOwnStore(raw, zone, config.store === undefined ? config.dataDir : 'its database')
   await requireKnownStore(env, raw, { dataDir: config.dataDir, role, accepts: true })
-  const { sealer, tls } = await openFolderKeys(env, raw, { ...config, origin: zone })
+  const { sealer, tls, adminKey } = await openFolderKeys(env, raw, { ...config, origin: zone })
   const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
   await loadDerivations(env, raw, derivations)
   const store = deriveOnCommit(env, raw, derivations)
@@ -79,5 +82,12 @@ export async function openBase(
   const tokens = createTokens(env, keys)
   const watch = createTokenWatch({ ...env, store, tokens })
   closers.add('the watch over tokens', () => watch.close())
-  return { ...env, zone, origin: zone, role, store, commit, sealer, tls, tokens, watch }
+  const placement = createPlacement(config.host, [
+    config.apiPort,
+    config.apiTlsPort,
+    config.healthPort,
+    config.proxyPort,
+    config.dnsPort,
+  ])
+  return { ...env, zone, origin: zone, role, store, commit, sealer, tls, adminKey, placement, tokens, watch }
 }

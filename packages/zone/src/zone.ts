@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
@@ -36,6 +37,7 @@ export interface RunningZone extends PlanePorts {
   readonly name: string
   readonly proxyPort: number
   readonly dnsPort: number
+  readonly adminKey: string
   close(): Promise<void>
 }
 
@@ -154,6 +156,7 @@ export async function startZone(
     const base = await openBase(env, config, zone, role, closers)
     const core = await startCore(base, closers, (hooks) => createKeys(base, hooks))
     const { ports: doors, proxySights } = await startDoors(base, core, config, closers)
+    base.placement.opened(doors.proxyPort, doors.dnsPort)
     const report = createReport()
     const joined = startJoined(base, core, config, join, report, closers)
     const uplink = joined?.uplink
@@ -171,10 +174,11 @@ export async function startZone(
     core.onIdentity(tell)
     // Proxies may have come back before this line.
     tell()
+    const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const plane: ApiPlane = {
       ...base,
       writeElsewhere: join?.address ?? '',
-      localhostIsAdmin: config.localhostIsAdmin,
+      localhostIsAdmin,
       instanceId: `${hostname()}-${process.pid.toString(16)}`,
       proxySights,
       insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),
@@ -182,7 +186,12 @@ export async function startZone(
       isZoneOnline: (name) => name === zone,
       ...(uplink ? { releaseHold: (_zone, hold) => releaseHere(uplink, hold) } : {}),
       receipt: (revision, level, _zones, timeoutMs) => waitHere(base, core, revision, level, timeoutMs),
-      config: { mode: 'zone', environment: 'universal', zone, ...shownValues(shown, config) } as JsonObject,
+      config: {
+        mode: 'zone',
+        environment: 'universal',
+        zone,
+        ...shownValues(shown, { ...config, localhostIsAdmin }),
+      } as JsonObject,
       join: { pin: base.tls.pin, proxyPort: doors.proxyPort },
       decorate: (kind, row) => shownSpec(base, kind, row),
     }
@@ -195,7 +204,8 @@ export async function startZone(
     const { startServers } = await import('@zonemesh/plane/servers.ts')
     const ports = await startServers(plane, config, base.tls, meter, closers)
     env.log.info({ zone, role, ...ports, ...doors, global: join?.address ?? 'none' }, 'the zone control plane is ready')
-    return { ...ports, ...doors, name: zone, close: () => closers.close() }
+    base.placement.opened(ports.apiPort, ports.apiTlsPort, ports.healthPort)
+    return { ...ports, ...doors, name: zone, adminKey: base.adminKey, close: () => closers.close() }
   } catch (thrown) {
     await closers.close()
     throw thrown

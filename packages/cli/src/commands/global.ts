@@ -1,4 +1,5 @@
 import { globalOptions } from '@zonemesh/global/options.ts'
+import { publishAdminKey } from '../admin-keys.ts'
 import { defineCommand } from '../command.ts'
 import { createEnv, untilStopped } from '../process.ts'
 
@@ -14,6 +15,7 @@ export const global = defineCommand({
     // Loaded only now: help and wrong use do not wait for it.
     const { startGlobal } = await import('@zonemesh/global/global.ts')
     const running = await startGlobal(env, values, globalOptions)
+    using _published = publishAdminKey(env.log, [running.apiPort, running.apiTlsPort], running.adminKey)
     await untilStopped(env, signal, () => running.close())
     return 0
   },

@@ -1,5 +1,6 @@
 import { decodeJoin } from '@zonemesh/shared/auth/join.ts'
 import { zoneOptions } from '@zonemesh/zone/options.ts'
+import { publishAdminKey } from '../admin-keys.ts'
 import { readText } from '../client.ts'
 import { CommandError, defineCommand } from '../command.ts'
 import { createEnv, untilStopped } from '../process.ts'
@@ -30,6 +31,7 @@ export const zone = defineCommand({
     // Loaded only now: help and wrong use do not wait for it.
     const { startZone } = await import('@zonemesh/zone/zone.ts')
     const running = await startZone(env, values, join?.value, zoneOptions)
+    using _published = publishAdminKey(env.log, [running.apiPort, running.apiTlsPort], running.adminKey)
     await untilStopped(env, signal, () => running.close())
     return 0
   },

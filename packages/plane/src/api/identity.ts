@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { adminScheme, isAdminProof } from '@zonemesh/shared/auth/admin-proof.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Tokens } from '../tokens/tokens.ts'
 import { ApiError } from './errors.ts'
 
@@ -15,7 +17,8 @@ export const admin: User = { name: 'mesh-system:admin', groups: [adminGroup, aut
 
 export const isAdmin = (user: User): boolean => user.name === admin.name || user.groups.includes(adminGroup)
 
-const loopback = (host: string): boolean =>
+/** True of an address that only this machine reaches. */
+export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || /^::ffff:127\./.test(host)
 
 /** Host without port and brackets: `[::1]:5681` → `::1`. */
@@ -24,23 +27,26 @@ const hostName = (authority: string): string => authority.replace(/:\d+$/, '').r
 function originIsOurs(origin: string, host: string): boolean {
   if (!URL.canParse(origin)) return false
   const url = new URL(origin)
-  return /^https?:$/.test(url.protocol) && url.origin === origin && loopback(hostName(url.host)) && url.host === host
+  return /^https?:$/.test(url.protocol) && url.origin === origin && isLoopback(hostName(url.host)) && url.host === host
 }
+
+/** Headers that a proxy adds, also where it hides whom it speaks for. */
+const isOfProxy = (name: string): boolean =>
+  /^(x-forwarded(-.*)?|forwarded|via|x-real-ip|x-client-ip|x-envoy-.*)$/.test(name)
 
 /**
  * Localhost is admin, by all the rules of the REST reference §1.3: the peer is loopback, no proxy header, a loopback
- * Host, no cross-site browser request.
+ * Host, no cross-site browser request. A TCP proxy adds no header, so this counts only where every
+ * listener of the API is bound to loopback, or where it was asked for.
  */
 export function isLocalAdmin(peer: string | undefined, headers: IncomingHttpHeaders): boolean {
   const { host = '', origin } = headers
   const site = headers['sec-fetch-site']
   return (
     peer !== undefined &&
-    loopback(peer) &&
-    headers['forwarded'] === undefined &&
-    headers['x-forwarded-for'] === undefined &&
-    headers['x-real-ip'] === undefined &&
-    loopback(hostName(host)) &&
+    isLoopback(peer) &&
+    !Object.keys(headers).some(isOfProxy) &&
+    isLoopback(hostName(host)) &&
     (site === undefined || site === 'same-origin' || site === 'none') &&
     (origin === undefined || originIsOurs(origin, host))
   )
@@ -49,16 +55,33 @@ export function isLocalAdmin(peer: string | undefined, headers: IncomingHttpHead
 interface Request {
   readonly peer: string | undefined
   readonly headers: IncomingHttpHeaders
+  readonly method: string
+  /** The path with its query. */
+  readonly path: string
+}
+
+interface IdentifyDeps {
+  readonly tokens: Tokens
+  readonly localhostIsAdmin: boolean
+  /** Whoever can read it administers this plane. */
+  readonly adminKey: string
+  readonly clock: Clock
 }
 
 /** Finds out who is asking. A token that is not good is 401, even where anybody may read. */
-export async function identify(
-  deps: { readonly tokens: Tokens; readonly localhostIsAdmin: boolean },
-  request: Request,
-): Promise<User> {
+export async function identify(deps: IdentifyDeps, request: Request): Promise<User> {
   if (deps.localhostIsAdmin && isLocalAdmin(request.peer, request.headers)) return admin
   const header = request.headers.authorization
   if (header === undefined) return anonymous
+  if (header.startsWith(`${adminScheme} `)) {
+    const proven = { ...request, host: request.headers.host ?? '' }
+    if (isAdminProof(deps.adminKey, deps.clock.wallMs(), proven, header)) return admin
+    throw new ApiError(
+      401,
+      'Invalid authentication data',
+      'Unauthenticated: expected a proof made just now with the admin.key of this control plane, found another one',
+    )
+  }
   const token = header.replace(/^Bearer\s+/i, '').trim()
   const claims = await deps.tokens.verify('user', '', token)
   if (!claims.ok) throw new ApiError(401, 'Invalid authentication data', `Unauthenticated: ${claims.error}`)

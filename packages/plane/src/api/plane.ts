@@ -8,6 +8,7 @@ import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import type { Sealer } from '../authority/seal.ts'
 import type { Trail } from '../history/versions.ts'
 import type { Tokens } from '../tokens/tokens.ts'
+import type { Placement } from './placement.ts'
 
 /** How far a write has come in one zone. */
 export interface ZoneReceipt {
@@ -38,6 +39,10 @@ export interface ApiPlane {
   readonly clock: Clock
   readonly log: Log
   readonly localhostIsAdmin: boolean
+  /** Whoever proves that it can read this key is the administrator. */
+  readonly adminKey: string
+  /** What this plane refuses of proxies because of where it listens itself. */
+  readonly placement: Placement
   readonly instanceId: string
   /** The plane's own commit: adds what follows from the changes. */
   commit(commit: Commit): Promise<CommitOutcome>

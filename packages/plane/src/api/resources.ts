@@ -19,6 +19,7 @@ import { checkProvided } from '../authority/provided.ts'
 import { ApiError, badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin, type User } from './identity.ts'
 import { shownName } from './names.ts'
+import { placementFaults } from './placement.ts'
 import type { ApiPlane } from './plane.ts'
 
 const pageRows = 1000
@@ -183,6 +184,7 @@ export async function prepare(
   const faults = kind.name === 'Mesh' ? await checkProvided(plane, name, admitted.spec as MeshSpec) : []
   const found = [
     ...violations,
+    ...placementFaults(kind, admitted.spec, plane.placement),
     ...faults.filter((one) => !one.isMissing).map(({ field, reason }) => ({ field, reason })),
   ]
   const warnings = faults

@@ -99,7 +99,12 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
       handler: async (request, reply) => {
         const user = options?.public
           ? { name: '', groups: [] }
-          : await identify(plane, { peer: request.socket.remoteAddress, headers: request.headers })
+          : await identify(plane, {
+              peer: request.socket.remoteAddress,
+              headers: request.headers,
+              method: request.method,
+              path: request.url,
+            })
         const answer = await handler({
           user,
           // All route parameters are texts.

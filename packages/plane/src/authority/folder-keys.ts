@@ -14,6 +14,9 @@ import { createRoot, lifetime } from './x509.ts'
 /** The files of a data folder that cannot be made anew, by what a recovery file calls them. */
 export const folderFiles = { sealKey: 'seal.key', certificate: 'ca.crt', key: 'ca.key' } as const
 
+/** What proves that a caller may read the data folder. */
+export const adminKeyFile = 'admin.key'
+
 interface Deps {
   readonly clock: Clock
   readonly log: Log
@@ -34,6 +37,8 @@ interface Options {
 interface FolderKeys {
   readonly sealer: Sealer
   readonly tls: ServerTls
+  /** Whoever can read it administers the plane. It protects nothing that is stored, so a lost one is made anew. */
+  readonly adminKey: string
 }
 
 /**
@@ -49,7 +54,7 @@ export async function openFolderKeys(env: Deps, store: Store, options: Options):
   const sealKey = await openFiles(env, dataDir, { isUsed: sealed.length > 0 || hasRecoveryFile, recoveryFile })
   const sealer = createSealer(sealKey)
   await requireOpen(env, store, sealer, sealed, options)
-  return { sealer, tls: await openServerTls(env, dataDir, tlsHosts) }
+  return { sealer, tls: await openServerTls(env, dataDir, tlsHosts), adminKey: openAdminKey(dataDir) }
 }
 
 /** Requires or makes the three files; returns the key of secrets. */
@@ -89,6 +94,15 @@ async function openFiles(
   for (const path of Object.values(paths)) chmodSync(path, 0o600)
   requirePair(paths)
   return readSealKey(paths.seal, sealText)
+}
+
+function openAdminKey(dataDir: string | undefined): string {
+  const made = randomBytes(32).toString('base64url')
+  if (dataDir === undefined) return made
+  const path = join(dataDir, adminKeyFile)
+  const key = readKeyFile(path).text ?? createKeyFile(path, `${made}\n`)
+  chmodSync(path, 0o600)
+  return key.trim()
 }
 
 function requirePair({ certificate, key }: { readonly certificate: string; readonly key: string }): void {

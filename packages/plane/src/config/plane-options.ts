@@ -32,9 +32,11 @@ export const planeOptions = {
     placeholder: 'HOST',
     repeated: true,
   }),
-  localhostIsAdmin: option(toggle.default(true), 'treat callers on this machine as admin', {
-    shownDefault: 'on; --no-localhost-is-admin',
-  }),
+  localhostIsAdmin: option(
+    toggle.optional(),
+    'treat callers on this machine as admin without a key or token, for clients other than this one; a TCP proxy on this machine turns its callers into admins',
+    { shownDefault: 'on if --host is a loopback address, else off' },
+  ),
   acceptLostSecrets: option(
     toggle.default(false),
     'delete the secrets of the store that seal.key does not open, for one start; without this such a plane does not start',

@@ -3,6 +3,7 @@ import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
 import { meshLabel, originLabel, proxyTypeLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
 import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '@zonemesh/core/kinds/dataplane.ts'
 import { proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
+import { type Placement, placementFaults } from '@zonemesh/plane/api/placement.ts'
 import { completeSpec } from '@zonemesh/plane/api/resources.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
 import { isUnknownKey, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
@@ -30,6 +31,7 @@ interface Deps {
   readonly zone: string
   readonly role: 'zone' | 'standalone'
   readonly sealer: Sealer
+  readonly placement: Placement
   readonly tokens: Tokens
   readonly watch: Pick<TokenWatch, 'hold'>
   readonly engine: Engine
@@ -78,6 +80,8 @@ export function createDoor(deps: Deps): XdsDeps {
     if (!admitted.ok) return err(refusalLines(admitted.error).join('; '))
     const { kind, mesh, name, spec, labels } = admitted.value
     if (kind.name !== kindOfType[proxy.type]) return err(`expected a ${kindOfType[proxy.type]}, found a ${kind.name}`)
+    const [fault] = placementFaults(kind, spec, deps.placement)
+    if (fault) return err(`${fault.field}: ${fault.reason}`)
     const computed = {
       ...(mesh ? { [meshLabel]: mesh } : {}),
       [originLabel]: 'zone',

@@ -1,0 +1,81 @@
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { isLoopback } from '@zonemesh/plane/api/identity.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import { z } from 'zod'
+
+const entrySchema = z.object({ key: z.string().min(1), pid: z.number().int() })
+type Entry = z.infer<typeof entrySchema>
+
+/** Where the planes of this user leave their admin keys for the commands of this user, one file for each API port. */
+function folder(environment: NodeJS.ProcessEnv = process.env): string {
+  const state = environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state')
+  return join(state, 'zonemesh', 'admin-keys')
+}
+
+const fileOf = (port: number): string => join(folder(), `${port}.json`)
+
+function readEntry(path: string): Entry | undefined {
+  try {
+    return entrySchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+/** False once the process has ended. A process of another user counts as running. */
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (thrown) {
+    return !(thrown instanceof Error && 'code' in thrown && thrown.code === 'ESRCH')
+  }
+}
+
+/**
+ * Leaves the admin key of a running plane where the commands of the same user find it by the port of the API. A plane that cannot
+ * do this serves all the same: commands then need --admin-key-file.
+ */
+export function publishAdminKey(log: Log, ports: readonly (number | undefined)[], key: string): Disposable {
+  const files = ports.flatMap((port) => (port === undefined ? [] : [fileOf(port)]))
+  try {
+    mkdirSync(folder(), { recursive: true, mode: 0o700 })
+    chmodSync(folder(), 0o700)
+    removeEnded()
+    for (const file of files) {
+      const draft = `${file}.${process.pid}`
+      writeFileSync(draft, JSON.stringify({ key, pid: process.pid }), { mode: 0o600 })
+      renameSync(draft, file)
+    }
+  } catch (thrown) {
+    log.warn(
+      { reason: messageOf(thrown) },
+      'commands on this machine need --admin-key-file: its place for them cannot be written',
+    )
+  }
+  return {
+    [Symbol.dispose]() {
+      // Another plane may have the port by now.
+      for (const file of files) if (readEntry(file)?.pid === process.pid) rmSync(file, { force: true })
+    },
+  }
+}
+
+/** Planes that were killed have left theirs. */
+function removeEnded(): void {
+  for (const name of readdirSync(folder())) {
+    const path = join(folder(), name)
+    const entry = readEntry(path)
+    if (entry && !runs(entry.pid)) rmSync(path, { force: true })
+  }
+}
+
+/** The admin key of the plane of this user whose API is at this address; undefined where there is none. */
+export function findAdminKey(address: URL): string | undefined {
+  if (!isLoopback(address.hostname.replace(/^\[|\]$/g, ''))) return undefined
+  const port = address.port === '' ? (address.protocol === 'https:' ? 443 : 80) : Number(address.port)
+  return readEntry(fileOf(port))?.key
+}
