@@ -95,19 +95,18 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
   core: {
     '': ['kinds', 'policies'],
     kinds: [],
-    policies: ['kinds', 'match'],
+    policies: ['kinds'],
     admit: ['', 'kinds'],
-    names: ['kinds'],
-    // The two halves of one idea: what is selected by what, and the rows by what selects them.
+    names: ['', 'kinds'],
+    view: ['', 'kinds'],
     match: ['kinds', 'view'],
-    view: ['kinds', 'match', 'policies'],
     // `compile` is imported for the types of its model, which stand between these folders and emit.
     edge: ['kinds', 'match', 'view', 'compile'],
     gateway: ['kinds', 'policies', 'match', 'view', 'edge', 'compile'],
     sidecar: ['kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'names', 'compile'],
     emit: ['kinds', 'policies', 'match', 'view', 'compile'],
-    compile: ['kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'sidecar', 'emit'],
-    explain: ['kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'names', 'emit', 'compile'],
+    compile: ['', 'kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'sidecar', 'emit'],
+    explain: ['', 'kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'names', 'emit', 'compile'],
   },
   plane: {
     '': ['api', 'authority', 'health'],

@@ -16,7 +16,7 @@ import {
   virtualAddress,
   virtualAddressNumber,
 } from './kinds/internal.ts'
-import type { Kind } from './kinds/kind.ts'
+import type { Compiled, Kind } from './kinds/kind.ts'
 import { mesh } from './kinds/mesh.ts'
 import { meshGateway } from './kinds/mesh-gateway.ts'
 import { meshGatewayRoute } from './kinds/mesh-gateway-route.ts'
@@ -70,6 +70,19 @@ const kindByPath = new Map(
 
 /** The kinds that people read and write. */
 export const publicKinds: readonly Kind[] = kinds.filter((kind) => !kind.internal)
+
+/** The kinds that something is compiled from. */
+export const compiledKinds: readonly (Kind & { readonly compiled: Compiled<never> })[] = kinds.filter(isCompiled)
+
+function isCompiled(kind: Kind): kind is Kind & { readonly compiled: Compiled<never> } {
+  return kind.compiled !== undefined
+}
+
+/** The names of the kinds that an explanation reads. None of them has key material in plain. */
+export const explainedKinds: readonly string[] = kinds
+  .filter((kind) => kind.compiled !== undefined || kind.explained)
+  .map((kind) => kind.name)
+  .sort()
 
 export const findKind = (name: string): Kind | undefined => kindByName.get(name)
 export const findKindByPath = (path: string): Kind | undefined => kindByPath.get(path)

@@ -1,15 +1,7 @@
 import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import { err, ok } from '@zonemesh/shared/base/base.ts'
-import type { z } from 'zod'
 import { isSubdomain, meshLabel } from '../kinds/common.ts'
-import {
-  type CheckContext,
-  fieldPath,
-  type Kind,
-  nearest,
-  unknownFieldSeparator,
-  type Violation,
-} from '../kinds/kind.ts'
+import { type CheckContext, type Kind, nearest, type Violation, violationsOf } from '../kinds/kind.ts'
 import { findKind, publicKinds } from '../registry.ts'
 import { foreignReason } from './foreign.ts'
 
@@ -48,23 +40,6 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
 
 const refuse = (...violations: Violation[]): Refusal => ({ detail: 'Resource is not valid', violations })
-
-function violationsOf(prefix: string, issues: readonly z.core.$ZodIssue[]): Violation[] {
-  return issues.flatMap((issue) => {
-    if (issue.code === 'unrecognized_keys') {
-      const reasons = issue.message.split(unknownFieldSeparator)
-      return issue.keys.map((key, index) => ({
-        field: fieldPath(prefix, [...issue.path, key]),
-        reason: reasons[index] ?? 'unknown field',
-      }))
-    }
-    const reason = issue.message.replace(/^Invalid (input|option): /, '')
-    if (issue.code === 'invalid_value') {
-      return [{ field: fieldPath(prefix, issue.path), reason, choices: issue.values.map(String) }]
-    }
-    return [{ field: fieldPath(prefix, issue.path), reason }]
-  })
-}
 
 /** The Kubernetes form of a resource, as people copy it, in the universal form. Anything else is returned as it is. */
 function fromKubernetes(document: Record<string, unknown>): Record<string, unknown> {

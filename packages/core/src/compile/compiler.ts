@@ -1,10 +1,11 @@
-import { keyText, parseKeyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText, parseKeyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { createEgresses } from '../edge/egress.ts'
 import { createEndpoints } from '../edge/endpoints.ts'
 import { createIngresses } from '../edge/ingress.ts'
 import { createMeshes } from '../edge/meshes.ts'
 import { emit } from '../emit/emit.ts'
+import { proveRetries, proveTimeouts } from '../emit/policies.ts'
 import { proveRoute } from '../emit/route.ts'
 import type { ProxyFacts, ProxyTable } from '../emit/table.ts'
 import { createGatewayCertificates } from '../gateway/certificates.ts'
@@ -14,17 +15,17 @@ import { createGatewayListeners } from '../gateway/listeners.ts'
 import { createGatewayRoutes, type RouteSource } from '../gateway/routes.ts'
 import { createGatewaySelection } from '../gateway/select.ts'
 import { createGatewayTcp } from '../gateway/tcp.ts'
-import { type DataplaneSpec, dataplaneRole } from '../kinds/dataplane.ts'
+import { dataplane, dataplaneRole } from '../kinds/dataplane.ts'
 import { proxyKinds } from '../kinds/proxies.ts'
-import { createConnections } from '../match/connections.ts'
+import { connectionKind, createConnections } from '../match/connections.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
-import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
+import { retry } from '../policies/retry/retry.ts'
+import { timeout } from '../policies/timeout/timeout.ts'
 import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import { createSidecars } from '../sidecar/sidecar.ts'
 import { type Cell, type Crash, createUnits, type FaultPoint, HeldError, type Problem } from '../view/units.ts'
-import { createView, type HeldRow } from '../view/view.ts'
+import { createView, type HeldRow, type RowVersion } from '../view/view.ts'
 import { createExclusions } from './exclusions.ts'
-import { judge } from './judge.ts'
 import type { ProxyModel, RouteModel } from './model.ts'
 import { createQuarantine } from './quarantine.ts'
 
@@ -60,7 +61,7 @@ export interface Compiler {
   /** Holds back a version of a row, which may be yet to come: it made a former life fail. Returns what `apply` returns. */
   hold(source: string, version: string): ReadonlySet<string>
   /** Whether this very version of a row is held back. */
-  isHeld(row: Row): boolean
+  isHeld(row: RowVersion): boolean
   /** Rows that were held back since the last call, and the proxies whose tables may differ for it. */
   drainHeld(): { readonly rows: readonly HeldRow[]; readonly touched: ReadonlySet<string> }
   readonly counters: { readonly unitsCompiled: number }
@@ -82,10 +83,10 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
   const quarantine = createQuarantine(units, view)
   const exclusions = createExclusions(units)
   const meshes = createMeshes(units, view)
-  const connections = createConnections(units, view, {
-    Timeout: (spec: TimeoutSpec) => mergeTimeouts(spec, defaultTimeouts.outbound),
-    Retry: mergeRetries,
-  })
+  const connections = createConnections(units, view, [
+    connectionKind(timeout, (spec) => proveTimeouts(mergeTimeouts(spec, defaultTimeouts.outbound))),
+    connectionKind(retry, (spec) => proveRetries(mergeRetries(spec))),
+  ])
   const selection = createGatewaySelection(units, view)
   const endpoints = createEndpoints(units, view, meshes, createCrossMesh(units, view, meshes, selection))
   const routes = createGatewayRoutes(units, view, selection, connections, exclusions, proveRoute)
@@ -115,11 +116,9 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
     const root = units.root(proxy, (): ProxyModel | undefined => {
       if (kind === 'ZoneIngress') return ingress(proxy)
       if (kind === 'ZoneEgress') return egress(proxy)
-      const row = view.row(proxy)
+      const row = view.row(dataplane, proxy)
       if (!row) return undefined
-      // Admission stored what the schema returned.
-      const role = units.attempt(proxy, () => dataplaneRole(row.spec as DataplaneSpec))
-      if (role === 'builtin') return gateway(proxy)
+      if (dataplaneRole(row.spec) === 'builtin') return gateway(proxy)
       const { part, canBindPort80 } = facts.read()
       return sidecar(proxy, part === undefined ? '' : String(part), canBindPort80 ? '80' : '')
     })
@@ -143,7 +142,7 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
     counters: units.counters,
     apply(versions, newMark) {
       mark = newMark
-      quarantine.applied(versions, view.apply(versions, judge))
+      quarantine.applied(versions, view.apply(versions))
       const touched = new Set<string>()
       for (const version of versions) {
         const text = keyText(version.key)

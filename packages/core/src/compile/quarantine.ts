@@ -1,26 +1,12 @@
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
+import { compiledKinds } from '../registry.ts'
 import type { Crash, Units } from '../view/units.ts'
 import { type HeldRow, rowVersion, type View } from '../view/view.ts'
 import { findCulprits } from './culprits.ts'
 
-/** Later ones are blamed last: the more hangs on a row, the easier is it to make a fault go away by leaving it out. */
-const blameOrder = [
-  'MeshGatewayRoute',
-  'Timeout',
-  'Retry',
-  'TrafficPermission',
-  'MeshTrafficPermission',
-  'AvailableService',
-  'VirtualAddress',
-  'GatewayCertificate',
-  'ZoneIngress',
-  'ZoneEgress',
-  'Dataplane',
-  'MeshGateway',
-  'Zone',
-  'Mesh',
-]
+const blameByKind = new Map(compiledKinds.map(({ name, compiled }) => [name, compiled.blame]))
+const neededKinds = new Set(compiledKinds.filter(({ compiled }) => compiled.needed).map(({ name }) => name))
 
 /** A table has at most so many units that fail one after the other before it is given up. */
 const roundsMax = 32
@@ -50,7 +36,7 @@ export function createQuarantine(units: Units, view: View) {
     const direct = new Set(crash.direct)
     const last = ({ kind }: { readonly kind: string }, text: string) =>
       // A proxy whose own row is left out has no table, in which nothing fails. That proves nothing.
-      kind === 'Mesh' ? 2 : text === proxy ? 1 : 0
+      neededKinds.has(kind) ? 2 : text === proxy ? 1 : 0
     const rated = crash.all.flatMap((text) => {
       const row = view.stored(text)
       if (!row || view.isHeld(row)) return []
@@ -58,7 +44,7 @@ export function createQuarantine(units: Units, view: View) {
         last(parseKeyText(text), text),
         newest.has(text) ? 0 : 1,
         direct.has(text) ? 0 : 1,
-        blameOrder.indexOf(row.key.kind),
+        blameByKind.get(row.key.kind) ?? 0,
         -(revisionByRow.get(text) ?? 0),
       ]
       return [{ text, rank }]

@@ -3,11 +3,13 @@ import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/sha
 import type { Change, Version } from '@zonemesh/shared/store/store.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
 import { crossMeshListeners, crossMeshTags } from '../kinds/cross-mesh.ts'
-import { type DataplaneSpec, dataplaneRole, isReady } from '../kinds/dataplane.ts'
-import type { AvailableServiceSpec } from '../kinds/internal.ts'
-import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { type DataplaneSpec, dataplane, dataplaneRole, isReady } from '../kinds/dataplane.ts'
+import { availableService } from '../kinds/internal.ts'
+import { meshGateway } from '../kinds/mesh-gateway.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway-spec.ts'
+import { parsedRows, specOf } from '../kinds/row.ts'
+import { parseTags, sortedTags, tagsText } from '../kinds/tags.ts'
 import { type GatewayCandidate, gatewayRank, isBetterGateway } from '../match/gateways.ts'
-import { parseTags, sortedTags, tagsText } from '../match/tags.ts'
 import { inZone } from './meshes.ts'
 
 /** A tag set in a mesh. */
@@ -73,7 +75,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
   const isGateway = (key: ResourceKey): boolean =>
     key.kind === 'MeshGateway' && (key.origin === globalOrigin || key.origin === zone)
 
-  function applyDataplane(mesh: string, text: string, spec: unknown): void {
+  function applyDataplane(mesh: string, text: string, spec: DataplaneSpec | undefined): void {
     count(offersByDataplane.get(text) ?? [], -1)
     const offers = offersOf(mesh, spec, zone, gatewaysByMesh.get(mesh) ?? noGateways)
     count(offers, 1)
@@ -88,8 +90,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
   function applyGateway({ key, row }: Version): void {
     const text = keyText(key)
     const gateways = gatewaysByMesh.get(key.mesh) ?? new Map<string, Gateway>()
-    // Admission stored what the schema returned.
-    const spec = row?.spec as MeshGatewaySpec | undefined
+    const spec = row && specOf(meshGateway, row)
     if (row && spec) gateways.set(text, { key, createdAtMs: row.stamp.createdAtMs, spec })
     else gateways.delete(text)
     gatewaysByMesh.set(key.mesh, gateways)
@@ -104,10 +105,11 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
       const gateways = after.get(key.mesh) ?? new Map(gatewaysByMesh.get(key.mesh))
       after.set(key.mesh, gateways)
       const text = keyText(key)
-      if (change.op === 'put') {
+      const spec = change.op === 'put' ? specOf(meshGateway, change) : undefined
+      if (change.op === 'put' && spec) {
         // One without a stamp is new here, or keeps the time at which it was.
         const createdAtMs = change.stamp?.createdAtMs ?? gateways.get(text)?.createdAtMs ?? Number.POSITIVE_INFINITY
-        gateways.set(text, { key, createdAtMs, spec: change.spec as unknown as MeshGatewaySpec })
+        gateways.set(text, { key, createdAtMs, spec })
       } else gateways.delete(text)
     }
     return after
@@ -115,8 +117,8 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
 
   function applyAnnouncement(key: ResourceKey, row: Row | undefined): void {
     const text = keyText(key)
-    // This plane writes these rows itself. A tombstone has no tags; the key tells which offer it was.
-    const spec = row?.spec as AvailableServiceSpec | undefined
+    // A tombstone has no tags; the key identifies the offer that it stood for.
+    const spec = row && specOf(availableService, row)
     const offer = spec ? offerKey({ mesh: key.mesh, text: tagsText(spec.tags) }) : offerByRow.get(text)
     if (offer === undefined) return
     if (spec) {
@@ -134,13 +136,16 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
     preview(changes: readonly Change[]): readonly Change[] {
       const offersAfter = new Map<string, readonly Offer[]>()
       const changedGateways = gatewaysAfter(changes)
-      const offersIn = (mesh: string, spec: unknown): readonly Offer[] =>
+      const offersIn = (mesh: string, spec: DataplaneSpec | undefined): readonly Offer[] =>
         offersOf(mesh, spec, zone, changedGateways.get(mesh) ?? gatewaysByMesh.get(mesh) ?? noGateways)
       for (const mesh of changedGateways.keys())
         for (const [text, spec] of builtinByMesh.get(mesh) ?? []) offersAfter.set(text, offersIn(mesh, spec))
       for (const change of changes) {
         if (!isOwnDataplane(change.key)) continue
-        offersAfter.set(keyText(change.key), change.op === 'put' ? offersIn(change.key.mesh, change.spec) : [])
+        offersAfter.set(
+          keyText(change.key),
+          change.op === 'put' ? offersIn(change.key.mesh, specOf(dataplane, change)) : [],
+        )
       }
       const steps = new Map<string, number>([...stale].map((offer) => [offer, 0]))
       const step = (offers: readonly Offer[], by: number) => {
@@ -163,7 +168,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
       for (const mesh of new Set(gateways.map(({ key }) => key.mesh)))
         for (const [text, spec] of builtinByMesh.get(mesh) ?? []) applyDataplane(mesh, text, spec)
       for (const { key, row } of versions) {
-        if (isOwnDataplane(key)) applyDataplane(key.mesh, keyText(key), row?.spec)
+        if (isOwnDataplane(key)) applyDataplane(key.mesh, keyText(key), row && specOf(dataplane, row))
         else if (key.kind === 'AvailableService' && key.origin === zone) {
           applyAnnouncement(key, row)
         }
@@ -173,15 +178,8 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
 }
 export type Announcements = ReturnType<typeof createAnnouncements>
 
-/** A spec that is that of a builtin gateway. */
-function builtinOf(spec: unknown): DataplaneSpec | undefined {
-  try {
-    // As below.
-    return dataplaneRole(spec as DataplaneSpec) === 'builtin' ? (spec as DataplaneSpec) : undefined
-  } catch {
-    return undefined
-  }
-}
+const builtinOf = (spec: DataplaneSpec | undefined): DataplaneSpec | undefined =>
+  spec && dataplaneRole(spec) === 'builtin' ? spec : undefined
 
 /** The gateway that serves these tags. One that is none stands in nobody's way. */
 function gatewayOf(gateways: Gateways, tags: Tags): Gateway | undefined {
@@ -215,19 +213,12 @@ function crossMeshOffers(mesh: string, spec: DataplaneSpec, zone: string, gatewa
   return [...new Set(texts)].map((text) => ({ mesh, text }))
 }
 
-/** Tag sets of the ready inbounds, one entry each, or those of a gateway. A spec that is not one offers nothing. */
-function offersOf(mesh: string, spec: unknown, zone: string, gateways: Gateways): readonly Offer[] {
-  try {
-    const builtin = builtinOf(spec)
-    if (builtin) return crossMeshOffers(mesh, builtin, zone, gateways)
-    // Admission stored what the schema returned; what is not so throws.
-    const { networking } = spec as DataplaneSpec
-    return (networking?.inbound ?? [])
-      .filter((one) => isReady(one) && one.tags?.[serviceTag])
-      .map((one) => ({ mesh, text: tagsText(inZone(one.tags ?? {}, zone)) }))
-  } catch {
-    return []
-  }
+/** Tag sets of the ready inbounds, one entry each, or those of a gateway. A row that cannot be parsed offers nothing. */
+function offersOf(mesh: string, spec: DataplaneSpec | undefined, zone: string, gateways: Gateways): readonly Offer[] {
+  if (spec && builtinOf(spec)) return crossMeshOffers(mesh, spec, zone, gateways)
+  return (spec?.networking?.inbound ?? [])
+    .filter((one) => isReady(one) && one.tags?.[serviceTag])
+    .map((one) => ({ mesh, text: tagsText(inZone(one.tags ?? {}, zone)) }))
 }
 
 /** The list that a ZoneIngress shows: the announcements of its zone, by mesh and tags. */
@@ -236,12 +227,8 @@ export function composeAvailableServices(rows: readonly Row[]): readonly {
   readonly instances: number
   readonly mesh: string
 }[] {
-  return rows
-    .map((row) => {
-      // Only planes write these rows.
-      const { tags, instances } = row.spec as AvailableServiceSpec
-      return { tags, instances, mesh: row.key.mesh }
-    })
+  return parsedRows(availableService, rows)
+    .map(({ key: { mesh }, spec: { tags, instances } }) => ({ tags, instances, mesh }))
     .sort((a, b) => byCodeUnit(a.mesh, b.mesh) || byCodeUnit(flat(a.tags), flat(b.tags)))
 }
 

@@ -1,6 +1,7 @@
 import { meshTag, serviceTag } from '../kinds/common.ts'
-import { parseTags, tagsText } from '../match/tags.ts'
-import { ranges } from '../view/indexes.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { parseTags, tagsText } from '../kinds/tags.ts'
+import { zoneEgress } from '../kinds/zone-egress.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import type { Endpoints } from './endpoints.ts'
@@ -39,5 +40,5 @@ export function createEgresses(units: Units, view: View, endpoints: Endpoints) {
     }),
   )
 
-  return createZoneProxy(units, view, 'egress', all)
+  return createZoneProxy(units, view, 'egress', (proxy) => view.row(zoneEgress, proxy), all)
 }

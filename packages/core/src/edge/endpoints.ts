@@ -1,14 +1,15 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { AssignmentModel, EndpointModel, SocketAddress } from '../compile/model.ts'
 import { arrivingLabel, isIp, meshTag, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
-import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
-import type { AvailableServiceSpec } from '../kinds/internal.ts'
-import type { ZoneEgressSpec } from '../kinds/zone-egress.ts'
-import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
-import { expectCount, expectIp, expectPort, expectTags } from '../match/expect.ts'
-import { parseTags } from '../match/tags.ts'
-import { ranges } from '../view/indexes.ts'
+import { type DataplaneSpec, dataplane, isReady } from '../kinds/dataplane.ts'
+import { expectCount, expectIp, expectPort } from '../kinds/expect.ts'
+import { availableService } from '../kinds/internal.ts'
+import type { TypedRow } from '../kinds/kind.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { parseTags } from '../kinds/tags.ts'
+import { type ZoneEgressSpec, zoneEgress } from '../kinds/zone-egress.ts'
+import { type ZoneIngressSpec, zoneIngress } from '../kinds/zone-ingress.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { inZone, type Meshes } from './meshes.ts'
@@ -37,38 +38,40 @@ export type CrossMeshInstances = (mesh: string, service: string) => readonly Ins
 export function createEndpoints(units: Units, view: View, meshes: Meshes, crossMesh: CrossMeshInstances) {
   const local = units.family('local instances', (mesh: string, service: string): readonly Instance[] =>
     view
-      .rows(ranges.serving(mesh, service))
+      .rows(dataplane, ranges.serving(mesh, service))
       .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row, service, view.zone)) ?? []),
   )
 
   /** The places that rows name. Instances behind one balancer share a coordinate and count once. */
-  function distinct(rows: readonly Row[], placeOf: (row: Row) => SocketAddress | undefined): readonly SocketAddress[] {
+  function distinct<Spec>(
+    rows: readonly TypedRow<Spec>[],
+    placeOf: (spec: Spec) => SocketAddress | undefined,
+  ): readonly SocketAddress[] {
     const found = new Map<string, SocketAddress>()
     for (const row of rows) {
-      const at = units.attempt(keyText(row.key), () => placeOf(row))
+      const at = units.attempt(keyText(row.key), () => placeOf(row.spec))
       if (at) found.set(`${at.address}:${at.port}`, at)
     }
     return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
   }
 
   const coordinates = units.family('ingress coordinates', (zone: string): readonly SocketAddress[] =>
-    // Admission stored what the schema returned.
-    distinct(view.rows(ranges.ingresses(zone)), (row) => coordinateOf(row.spec as ZoneIngressSpec)),
+    distinct(view.rows(zoneIngress, ranges.ingresses(zone)), coordinateOf),
   )
 
   /** `announced` is the range of what others say. */
   const offers = units.family('remote offers', (mesh: string, announced: string): readonly RemoteOffer[] => {
     // Ingresses route by SNI, so without TLS there is no way into another zone.
     if (!meshes.isSecured(mesh)) return []
-    return view.rows(announced).flatMap((row) => {
+    return view.rows(availableService, announced).flatMap((row) => {
       const zone = row.key.origin
       if (!meshes.zoneEnabled(zone)) return []
       const ingresses = coordinates(zone)
-      const offer = units.attempt(keyText(row.key), () => {
-        // As above.
-        const spec = row.spec as AvailableServiceSpec
-        return { tags: expectTags('tags', spec.tags), instances: expectCount('instances', spec.instances) }
-      })
+      const { tags } = row.spec
+      const offer = units.attempt(keyText(row.key), () => ({
+        tags,
+        instances: expectCount('instances', row.spec.instances),
+      }))
       return offer && ingresses.length > 0 && offer.instances > 0 ? [{ zone, ingresses, ...offer }] : []
     })
   })
@@ -76,9 +79,8 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
   /** The egresses of this zone. */
   const egresses = units.family('egress coordinates', (): readonly SocketAddress[] =>
     distinct(
-      view.rows(ranges.egresses).filter(({ labels }) => labels[arrivingLabel] === undefined),
-      // As above.
-      (row) => listensAt(row.spec as ZoneEgressSpec),
+      view.rows(zoneEgress, ranges.egresses).filter(({ labels }) => labels[arrivingLabel] === undefined),
+      listensAt,
     ),
   )
 
@@ -196,15 +198,13 @@ function oneEach(instances: readonly Instance[]): readonly Instance[] {
   return [...found.values()]
 }
 
-function instancesOf(row: Row, service: string, zone: string): Instance[] {
-  // Admission stored what the schema returned; what is not so throws, and the row is left out.
-  const { networking } = row.spec as DataplaneSpec
+function instancesOf({ spec: { networking } }: TypedRow<DataplaneSpec>, service: string, zone: string): Instance[] {
   return (networking?.inbound ?? []).flatMap((one) => {
     if (one.tags?.[serviceTag] !== service || one.state === 'Ignored') return []
     const address = networking?.advertisedAddress ?? one.address ?? networking?.address ?? ''
     expectIp('networking.address', address)
     const port = expectPort('networking.inbound.port', one.port)
-    return [{ address, port, tags: inZone(expectTags('tags', one.tags), zone), ready: isReady(one) }]
+    return [{ address, port, tags: inZone(one.tags, zone), ready: isReady(one) }]
   })
 }
 

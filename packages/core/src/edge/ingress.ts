@@ -1,7 +1,8 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
-import { parseTags, tagsText } from '../match/tags.ts'
-import { ranges } from '../view/indexes.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { parseTags, tagsText } from '../kinds/tags.ts'
+import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import type { Endpoints } from './endpoints.ts'
@@ -81,7 +82,7 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
     }),
   )
 
-  return createZoneProxy(units, view, 'ingress', all)
+  return createZoneProxy(units, view, 'ingress', (proxy) => view.row(zoneIngress, proxy), all)
 }
 
 /** Every set of at most two of the tags, besides those that no route needs to name. */

@@ -1,6 +1,6 @@
 import { type Tags, zoneTag } from '../kinds/common.ts'
-import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
-import { isEnabled, type ZoneSpec } from '../kinds/zone.ts'
+import { enabledBackend, type MeshSpec, mesh } from '../kinds/mesh.ts'
+import { isEnabled, zone } from '../kinds/zone.ts'
 import { HeldError, type Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
@@ -14,9 +14,8 @@ export function createMeshes(units: Units, view: View) {
   /** Of a mesh whose row is quarantined it is `whenHeld`: it must not hold back the proxies of others. */
   function ofMesh(name: string, read: (spec: MeshSpec) => boolean, whenHeld: boolean): boolean {
     try {
-      const row = view.named('Mesh', '', name)
-      // As below.
-      return row !== undefined && read(row.spec as MeshSpec)
+      const row = view.named(mesh, '', name)
+      return row !== undefined && read(row.spec)
     } catch (thrown) {
       if (thrown instanceof HeldError) return whenHeld
       throw thrown
@@ -25,9 +24,8 @@ export function createMeshes(units: Units, view: View) {
 
   return {
     mesh: units.family('mesh', (name: string): MeshFacts => {
-      const row = view.named('Mesh', '', name)
-      // Admission stored what the schema returned.
-      const backend = row && enabledBackend(row.spec as MeshSpec)
+      const row = view.named(mesh, '', name)
+      const backend = row && enabledBackend(row.spec)
       if (!backend) return { mtls: 'none' }
       return { mtls: backend.mode === 'PERMISSIVE' ? 'permissive' : 'strict' }
     }),
@@ -47,9 +45,8 @@ export function createMeshes(units: Units, view: View) {
     ),
     /** A zone of which nothing is known counts too. */
     zoneEnabled: units.family('zone enabled', (name: string): boolean => {
-      const row = view.named('Zone', '', name)
-      // As above.
-      return !row || isEnabled(row.spec as ZoneSpec)
+      const row = view.named(zone, '', name)
+      return !row || isEnabled(row.spec)
     }),
   }
 }

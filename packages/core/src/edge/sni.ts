@@ -1,5 +1,5 @@
 import { serviceTag, type Tags } from '../kinds/common.ts'
-import { sortedTags } from '../match/tags.ts'
+import { sortedTags } from '../kinds/tags.ts'
 
 /** What a client sends and an ingress routes by: `<service>{<key>=<value>,…,mesh=<mesh>}` with sorted keys. */
 export function sniOf(mesh: string, tags: Tags): string {

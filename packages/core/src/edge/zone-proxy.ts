@@ -1,9 +1,10 @@
 import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { AssignmentModel, ChainModel, ClusterModel, ListenerModel, ProxyModel } from '../compile/model.ts'
 import type { Tags } from '../kinds/common.ts'
-import { expectIp } from '../match/expect.ts'
-import { parseTags } from '../match/tags.ts'
+import { expectIp } from '../kinds/expect.ts'
+import type { TypedRow } from '../kinds/kind.ts'
+import { parseTags } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { isLoopback, statName } from './addresses.ts'
@@ -22,9 +23,15 @@ interface Listens {
 
 /**
  * Ingresses and egresses: TLS is not ended there, a connection is led by the name that its client asks for (SNI). `what` names
- * the units.
+ * the units, `read` reads the row of such a proxy.
  */
-export function createZoneProxy(units: Units, view: View, what: string, services: () => readonly ServedService[]) {
+export function createZoneProxy(
+  units: Units,
+  view: View,
+  what: string,
+  read: (proxy: string) => TypedRow<Listens> | undefined,
+  services: () => readonly ServedService[],
+) {
   const chains = units.family(`${what} chains`, (): readonly ChainModel[] => {
     // Envoy compares names in lower case and refuses a listener with two equal chains.
     const chainBySni = new Map<string, { readonly sni: string; readonly chain: ChainModel }>()
@@ -38,9 +45,8 @@ export function createZoneProxy(units: Units, view: View, what: string, services
     return [...chainBySni].sort(([a], [b]) => byCodeUnit(a, b)).map(([, { chain }]) => chain)
   })
 
-  function listenerOf({ key, spec }: Row): ListenerModel {
-    // Admission stored what the schema returned.
-    const { address = '', port } = (spec as Listens).networking ?? {}
+  function listenerOf({ key, spec }: TypedRow<Listens>): ListenerModel {
+    const { address = '', port } = spec.networking ?? {}
     expectIp('networking.address', address)
     if (!port) throw new Error('networking.port: expected a port')
     const found = chains()
@@ -57,7 +63,7 @@ export function createZoneProxy(units: Units, view: View, what: string, services
   }
 
   return units.family(what, (proxy: string): ProxyModel | undefined => {
-    const row = view.row(proxy)
+    const row = read(proxy)
     if (!row) return undefined
     const listener = units.attempt(keyText(row.key), () => listenerOf(row))
     const served = listener ? services() : []

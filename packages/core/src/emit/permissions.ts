@@ -10,7 +10,7 @@ import {
   Principal_SetSchema as SetSchema,
 } from '../../gen/envoy/config/rbac/v3/rbac_pb.js'
 import { serviceTag, type Tags } from '../kinds/common.ts'
-import { sortedTags } from '../match/tags.ts'
+import { sortedTags } from '../kinds/tags.ts'
 import type { PermissionRule, Permissions } from '../policies/permissions.ts'
 
 /**

@@ -1,6 +1,7 @@
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
-import type { AuthorityCertificateSpec, GatewayCertificateSpec } from '../kinds/internal.ts'
-import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { type AuthorityCertificateSpec, authorityCertificate, gatewayCertificate } from '../kinds/internal.ts'
+import type { AnyRow, TypedRow } from '../kinds/kind.ts'
+import { enabledBackend, mesh as meshKind } from '../kinds/mesh.ts'
 import { hostnameContains } from '../match/hostnames.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import type { Entrance } from './gateway.ts'
@@ -22,7 +23,7 @@ export function checkListenerCertificate(
   const names = (said.tls.certificates ?? []).flatMap(({ secret }) => secret ?? [])
   for (const name of names) {
     const row = zone
-      .rows('GatewayCertificate')
+      .rows(gatewayCertificate)
       .find((one) => one.key.mesh === gateway.key.mesh && one.key.name === `${name}.${zone.name}`)
     if (!row)
       stop(
@@ -31,7 +32,7 @@ export function checkListenerCertificate(
         `create it: zonemesh apply a Secret "${name}" of mesh ${gateway.key.mesh} whose data is the base64 of a PEM with certificate and key`,
         [gateway],
       )
-    const spec = row.spec as GatewayCertificateSpec // the global writes it itself
+    const spec = row.spec
     if ('problem' in spec)
       stop(
         'certificate',
@@ -66,14 +67,14 @@ export function checkListenerCertificate(
 /** One end of a connection between proxies, with what its zone has. */
 interface End {
   readonly zone: CompiledZone
-  readonly proxy: Row
+  readonly proxy: AnyRow
 }
 
 /** That both ends of a connection have certificates of their meshes that the other one trusts. */
 export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, there: End): void {
   if (sources.offline) return
-  const meshRow = here.zone.rows('Mesh').find((row) => row.key.name === here.proxy.key.mesh)
-  if (!meshRow || !enabledBackend(meshRow.spec as MeshSpec)) return // admission stored what the schema returned
+  const meshRow = here.zone.rows(meshKind).find((row) => row.key.name === here.proxy.key.mesh)
+  if (!meshRow || !enabledBackend(meshRow.spec)) return
   const [mine, theirs] = [here, there].map((end) => authorityOfEnd(sources, end, meshRow))
   for (const [one, other, shown] of [
     [here, there, theirs],
@@ -82,7 +83,7 @@ export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, t
     // What it trusts of the other's mesh is what its own zone was given of it.
     const mesh = other.proxy.key.mesh
     const known = authorityOf(one.zone, mesh)
-    const roots = (known?.spec as AuthorityCertificateSpec | undefined)?.roots // the global writes it itself
+    const roots = known?.spec.roots
     if (!shown || (roots !== undefined && sources.trusts(roots, certificateOf(shown)))) continue
     stop(
       'certificate',
@@ -99,10 +100,10 @@ export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, t
   )
 }
 
-const certificateOf = ({ spec }: Row): string => (spec as AuthorityCertificateSpec).certificate // as above
+const certificateOf = ({ spec }: TypedRow<AuthorityCertificateSpec>): string => spec.certificate
 
 /** The authority that signs for a proxy, which has not ended; nor has the certificate of the proxy. */
-function authorityOfEnd(sources: Sources, { zone, proxy }: End, meshRow: Row): Row {
+function authorityOfEnd(sources: Sources, { zone, proxy }: End, meshRow: AnyRow): TypedRow<AuthorityCertificateSpec> {
   const { mesh } = proxy.key
   const authority = authorityOf(zone, mesh)
   if (!authority)
@@ -112,7 +113,7 @@ function authorityOfEnd(sources: Sources, { zone, proxy }: End, meshRow: Row): R
       'the global gives it one as soon as the zone is connected: look at `zonemesh status`',
       [meshRow],
     )
-  const { notAfterMs } = authority.spec as AuthorityCertificateSpec // as above
+  const { notAfterMs } = authority.spec
   if (notAfterMs <= sources.nowMs)
     stop(
       'certificate',
@@ -131,7 +132,5 @@ function authorityOfEnd(sources: Sources, { zone, proxy }: End, meshRow: Row): R
   return authority
 }
 
-const authorityOf = (zone: CompiledZone, mesh: string): Row | undefined =>
-  zone
-    .rows('AuthorityCertificate')
-    .find((row) => row.key.mesh === mesh && (row.spec as AuthorityCertificateSpec).zone === zone.name)
+const authorityOf = (zone: CompiledZone, mesh: string): TypedRow<AuthorityCertificateSpec> | undefined =>
+  zone.rows(authorityCertificate).find((row) => row.key.mesh === mesh && row.spec.zone === zone.name)

@@ -4,17 +4,25 @@ import { createCompiler } from '../compile/compiler.ts'
 import type { ProxyModel, RouteModel } from '../compile/model.ts'
 import type { ProxyTable } from '../emit/table.ts'
 import type { RouteSource } from '../gateway/routes.ts'
+import { quarantine, refusal } from '../kinds/internal.ts'
+import type { AnyRow, TypedRow } from '../kinds/kind.ts'
+import { type AnyKind, reasonOf, type SpecOf } from '../kinds/row.ts'
+import { parseRow } from '../parse.ts'
 import type { Problem } from '../view/units.ts'
 import type { PlaneSight, Sources } from './sources.ts'
 
 /** What a zone makes of its rows, with the very compiler that it runs. */
 export interface CompiledZone {
   readonly name: string
-  /** Rows of a kind as the zone has them, of all origins. */
-  rows(kind: string): readonly Row[]
+  /** Rows of a kind as the zone has them, of all origins, but for those that cannot be parsed. */
+  rows<K extends AnyKind>(kind: K): readonly TypedRow<SpecOf<K>>[]
+  /** Rows that cannot be parsed, and why. */
+  readonly unparsed: readonly { readonly row: Row; readonly reason: string }[]
+  /** All rows as the zone has them. */
+  readonly versions: readonly Version[]
   /** The rule of a MeshGatewayRoute that a route comes from. */
   sourceOf(route: RouteModel): RouteSource | undefined
-  look(proxy: Row): CompiledProxy
+  look(proxy: AnyRow): CompiledProxy
 }
 
 /** What a zone makes for one proxy. */
@@ -32,15 +40,23 @@ export function compileZone(sight: PlaneSight, sources: Sources): CompiledZone {
     (row): Version => ({ key: row.key, stamp: row.stamp, row, state: 'live', revision: sight.revision }),
   )
   compiler.apply(versions, sight.revision)
+  const parsed: AnyRow[] = []
+  const unparsed: { readonly row: Row; readonly reason: string }[] = []
   for (const row of sight.rows) {
-    // The zone writes these rows itself.
-    const { source, hash, rowVersion } = row.spec as { source?: string; hash?: string; rowVersion?: string }
-    if (row.key.kind === 'Refusal') compiler.exclude(source ?? '', hash ?? '')
-    if (row.key.kind === 'Quarantine') compiler.hold(source ?? '', rowVersion ?? '')
+    const found = parseRow(row)
+    if (found.ok) parsed.push(found.value)
+    else unparsed.push({ row, reason: reasonOf(found.error) })
   }
+  // A row of this kind was parsed by the kind of that name.
+  const rows = <K extends AnyKind>(kind: K) =>
+    parsed.filter((row) => row.key.kind === kind.name) as readonly TypedRow<SpecOf<K>>[]
+  for (const { spec } of rows(refusal)) compiler.exclude(spec.source, spec.hash)
+  for (const { spec } of rows(quarantine)) compiler.hold(spec.source, spec.rowVersion)
   return {
     name: sight.name,
-    rows: (kind) => sight.rows.filter((row) => row.key.kind === kind),
+    rows,
+    unparsed,
+    versions,
     sourceOf: compiler.sourceOf,
     look(proxy) {
       const text = keyText(proxy.key)

@@ -1,22 +1,24 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { EndpointModel, ListenerModel } from '../compile/model.ts'
 import { inZone } from '../edge/meshes.ts'
 import { typeUrls } from '../emit/table.ts'
 import { displayName } from '../gateway/select.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
-import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '../kinds/dataplane.ts'
-import { type GatewayListener, listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { type DataplaneSpec, dataplane, dataplaneRole, dataplaneServices } from '../kinds/dataplane.ts'
+import type { TypedRow } from '../kinds/kind.ts'
+import { meshGateway } from '../kinds/mesh-gateway.ts'
+import { type GatewayListener, listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway-spec.ts'
+import { bestMatch, compareRank } from '../kinds/tags.ts'
 import { hostnameContains, specificity } from '../match/hostnames.ts'
-import { bestMatch, compareRank } from '../match/tags.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import type { Request } from './request.ts'
 import { called, stop, type Walk } from './walk.ts'
 import type { Way } from './way.ts'
 
 export interface Entrance {
-  readonly proxy: Row
-  readonly gateway: Row
+  readonly proxy: TypedRow<DataplaneSpec>
+  readonly gateway: TypedRow<MeshGatewaySpec>
   readonly tags: Tags
   readonly listener: ListenerModel
   /** The listener of the MeshGateway that answers for the host, and its tags merged with those above it. */
@@ -27,9 +29,8 @@ export interface Entrance {
 const list = (names: readonly string[]): string => [...new Set(names)].sort().join(', ') || 'none'
 
 /** A request that comes to a gateway from outside of the mesh. */
-export function fromOutside(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): void {
-  // Admission stored what the schema returned; what the compiler could not use is among its problems.
-  const { networking } = proxy.spec as DataplaneSpec
+export function fromOutside(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: Request): void {
+  const { networking } = proxy.spec
   walk.pass(
     'name',
     `${request.host} is no name of the mesh: outside of it, it has to lead to ${networking?.address}, where ${called(proxy)} of zone ${zone.name} listens`,
@@ -37,7 +38,7 @@ export function fromOutside(walk: Walk, zone: CompiledZone, proxy: Row, request:
     [],
   )
   const gateway = findGateway(zone, proxy, inZone(networking?.gateway?.tags ?? {}, zone.name))
-  const listeners = (gateway.spec as MeshGatewaySpec).conf?.listeners ?? [] // as above
+  const listeners = gateway.spec.conf?.listeners ?? []
   if (listeners.some((one) => one.port === request.port && one.crossMesh))
     stop(
       'listener',
@@ -48,10 +49,14 @@ export function fromOutside(walk: Walk, zone: CompiledZone, proxy: Row, request:
 }
 
 /** The gateway of another mesh that is at an address. */
-export function atGateway(zone: CompiledZone, way: Pick<Way, 'mesh' | 'tags'>, at: EndpointModel): Row {
+export function atGateway(
+  zone: CompiledZone,
+  way: Pick<Way, 'mesh' | 'tags'>,
+  at: EndpointModel,
+): TypedRow<DataplaneSpec> {
   const service = way.tags[serviceTag]
-  const found = zone.rows('Dataplane').find((row) => {
-    const { networking } = row.spec as DataplaneSpec // as above
+  const found = zone.rows(dataplane).find((row) => {
+    const { networking } = row.spec
     const address = networking?.advertisedAddress ?? networking?.address
     const isIts = row.key.origin === zone.name && row.key.mesh === way.mesh && address === at.address
     return isIts && isBuiltin(row) && networking?.gateway?.tags?.[serviceTag] === service
@@ -65,25 +70,35 @@ export function atGateway(zone: CompiledZone, way: Pick<Way, 'mesh' | 'tags'>, a
 }
 
 /** From a gateway to the listener that a request meets. */
-export function enter(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): Entrance {
-  const tags = inZone((proxy.spec as DataplaneSpec).networking?.gateway?.tags ?? {}, zone.name) // as above
+export function enter(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: Request): Entrance {
+  const tags = inZone(proxy.spec.networking?.gateway?.tags ?? {}, zone.name)
   const gateway = findGateway(zone, proxy, tags)
   walk.pass('gateway', `${called(gateway)} serves ${called(proxy)}`, zone.name, [proxy, gateway])
   return { proxy, gateway, tags, ...findListener(walk, zone, proxy, gateway, tags, request) }
 }
 
 /** Whether a proxy has the listeners of a MeshGateway; else it has outbounds. */
-export const isBuiltin = ({ spec }: Row): boolean => dataplaneRole(spec as DataplaneSpec) === 'builtin' // as above
+export const isBuiltin = ({ spec }: TypedRow<DataplaneSpec>): boolean => dataplaneRole(spec) === 'builtin'
 
 /** The proxy of a zone with this name or service; gateways before others. */
-export function findProxy(zone: CompiledZone, wanted: string): Row {
-  const proxies = zone.rows('Dataplane').filter((row) => row.key.origin === zone.name)
-  const serviceOf = (row: Row): string => dataplaneServices(row.spec as DataplaneSpec)[0] ?? ''
+export function findProxy(zone: CompiledZone, wanted: string): TypedRow<DataplaneSpec> {
+  const proxies = zone.rows(dataplane).filter((row) => row.key.origin === zone.name)
+  const serviceOf = (row: TypedRow<DataplaneSpec>): string => dataplaneServices(row.spec)[0] ?? ''
   const gateways = proxies.filter(isBuiltin)
   const [found] = [...gateways, ...proxies]
     .filter((row) => [row.key.name, displayName(row), serviceOf(row)].includes(wanted))
     .sort((a, b) => Number(isBuiltin(b)) - Number(isBuiltin(a)) || byCodeUnit(keyText(a.key), keyText(b.key)))
   if (found) return found
+  const fault = zone.unparsed.find(
+    ({ row }) => row.key.kind === 'Dataplane' && row.key.origin === zone.name && row.key.name === wanted,
+  )
+  if (fault)
+    stop(
+      'gateway',
+      `${called(fault.row)} of zone ${zone.name} cannot be parsed: ${fault.reason}`,
+      'write it again; until then the zone serves it nothing',
+      [fault.row],
+    )
   stop(
     'gateway',
     `zone ${zone.name} has no gateway "${wanted}": neither a Dataplane of that name nor one with that service`,
@@ -91,17 +106,15 @@ export function findProxy(zone: CompiledZone, wanted: string): Row {
   )
 }
 
-function findGateway(zone: CompiledZone, proxy: Row, tags: Tags): Row {
-  const rows = zone.rows('MeshGateway').filter((row) => row.key.mesh === proxy.key.mesh)
+function findGateway(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, tags: Tags): TypedRow<MeshGatewaySpec> {
+  const rows = zone.rows(meshGateway).filter((row) => row.key.mesh === proxy.key.mesh)
   const ranked = rows.flatMap((row) => {
-    const rank = bestMatch((row.spec as MeshGatewaySpec).selectors, tags)
+    const rank = bestMatch(row.spec.selectors, tags)
     return rank ? [{ row, rank }] : []
   })
   const [best] = ranked.sort((a, b) => compareRank(b.rank, a.rank) || b.row.stamp.createdAtMs - a.row.stamp.createdAtMs)
   if (best) return best.row
-  const wanted = rows.flatMap((row) =>
-    (row.spec as MeshGatewaySpec).selectors.map(({ match = {} }) => `${called(row)}: ${tagsOf(match)}`),
-  )
+  const wanted = rows.flatMap((row) => row.spec.selectors.map(({ match = {} }) => `${called(row)}: ${tagsOf(match)}`))
   stop(
     'gateway',
     `no MeshGateway of mesh ${proxy.key.mesh} selects ${called(proxy)}, whose tags are ${tagsOf(tags)}`,
@@ -116,8 +129,15 @@ export const tagsOf = (tags: Tags): string =>
     .sort()
     .join(' ') || 'no tags'
 
-function findListener(walk: Walk, zone: CompiledZone, proxy: Row, gateway: Row, own: Tags, request: Request) {
-  const spec = gateway.spec as MeshGatewaySpec // as above
+function findListener(
+  walk: Walk,
+  zone: CompiledZone,
+  proxy: TypedRow<DataplaneSpec>,
+  gateway: TypedRow<MeshGatewaySpec>,
+  own: Tags,
+  request: Request,
+) {
+  const spec = gateway.spec
   const listeners = spec.conf?.listeners ?? []
   const onPort = listeners.filter((one) => one.port === request.port)
   const at = `port ${request.port}`

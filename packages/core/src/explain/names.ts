@@ -1,11 +1,11 @@
-import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ListenerModel } from '../compile/model.ts'
 import { inZone } from '../edge/meshes.ts'
 import { typeUrls } from '../emit/table.ts'
 import { isIp, meshTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { hostAddressName } from '../kinds/cross-mesh.ts'
 import type { DataplaneSpec } from '../kinds/dataplane.ts'
-import type { VirtualAddressSpec } from '../kinds/internal.ts'
+import { virtualAddress } from '../kinds/internal.ts'
+import type { TypedRow } from '../kinds/kind.ts'
 import { addressOf, createNames } from '../names/table.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import type { Request } from './request.ts'
@@ -15,9 +15,13 @@ import { called, stop, type Walk } from './walk.ts'
 const namesShown = 8
 
 /** From a sidecar, or that of somebody else's gateway, to the destination that a name or an explicit outbound stands for. */
-export function call(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): Found & { readonly tags: Tags } {
-  // Admission stored what the schema returned.
-  const { networking } = proxy.spec as DataplaneSpec
+export function call(
+  walk: Walk,
+  zone: CompiledZone,
+  proxy: TypedRow<DataplaneSpec>,
+  request: Request,
+): Found & { readonly tags: Tags } {
+  const { networking } = proxy.spec
   const tags = inZone(networking?.gateway?.tags ?? networking?.inbound?.[0]?.tags ?? {}, zone.name)
   const listener =
     isIp(request.host) || request.host === 'localhost'
@@ -40,13 +44,10 @@ export function call(walk: Walk, zone: CompiledZone, proxy: Row, request: Reques
 }
 
 /** The name of a service: its virtual address, and the listener that this proxy has for it. */
-function named(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): ListenerModel {
+function named(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: Request): ListenerModel {
   const { mesh } = proxy.key
-  const rows = ['VirtualAddress', 'MeshGateway'].flatMap(zone.rows)
   const names = createNames()
-  names.apply(
-    rows.map((row) => ({ key: row.key, stamp: row.stamp, row, state: 'live', revision: row.stamp.originRevision })),
-  )
+  names.apply(zone.versions)
   const table = names.forMesh(mesh)
   const found = table.get(request.host.toLowerCase())
   if (!found)
@@ -62,28 +63,28 @@ function named(walk: Walk, zone: CompiledZone, proxy: Row, request: Request): Li
       `ask one of these: 80 always, and the port in the name`,
     )
   const isOfHost = hostAddressName(request.host.toLowerCase())
-  const decidedBy = rows.filter(
-    ({ key, spec }) =>
-      key.kind === 'VirtualAddress' &&
-      (key.name === isOfHost || (key.mesh === mesh && key.name === found.service)) &&
-      (spec as VirtualAddressSpec).number === found.number, // the zone writes it itself
-  )
+  const decidedBy = zone
+    .rows(virtualAddress)
+    .filter(
+      ({ key, spec }) =>
+        (key.name === isOfHost || (key.mesh === mesh && key.name === found.service)) && spec.number === found.number,
+    )
   const other = decidedBy.find(({ key }) => key.name === isOfHost)?.key.mesh
   const what = other === undefined ? found.service : `gateway ${found.service} of mesh ${other}`
   walk.pass('name', `${request.host} is ${what}, at ${addressOf(found.number)}`, zone.name, decidedBy)
   return listenerOf(zone, proxy, { [serviceTag]: found.service, ...(other ? { [meshTag]: other } : {}) }, request)
 }
 
-const outboundsOf = (zone: CompiledZone, proxy: Row): readonly ListenerModel[] =>
+const outboundsOf = (zone: CompiledZone, proxy: TypedRow<DataplaneSpec>): readonly ListenerModel[] =>
   (zone.look(proxy).model?.listeners ?? []).filter(({ direction }) => direction === 'outbound')
 
-function listenerOf(zone: CompiledZone, proxy: Row, wanted: Tags, request: Request): ListenerModel {
+function listenerOf(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, wanted: Tags, request: Request): ListenerModel {
   const { [serviceTag]: service = '' } = wanted
   const listener = outboundsOf(zone, proxy).find(
     ({ port, tags }) => port === request.port && tags?.[serviceTag] === service && tags[meshTag] === wanted[meshTag],
   )
   if (listener) return listener
-  const { transparentProxying } = (proxy.spec as DataplaneSpec).networking ?? {} // as above
+  const { transparentProxying } = proxy.spec.networking ?? {}
   const reachable = transparentProxying?.reachableServices
   if (reachable && !reachable.includes(service))
     stop(
@@ -102,7 +103,7 @@ function listenerOf(zone: CompiledZone, proxy: Row, wanted: Tags, request: Reque
   )
 }
 
-function explicit(zone: CompiledZone, proxy: Row, request: Request): ListenerModel {
+function explicit(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: Request): ListenerModel {
   const outbounds = outboundsOf(zone, proxy)
   const listener = outbounds.find(
     ({ address, port }) => port === request.port && (request.host === 'localhost' || address === request.host),

@@ -1,13 +1,14 @@
-import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { inZone } from '../edge/meshes.ts'
 import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { crossMeshListeners } from '../kinds/cross-mesh.ts'
-import { type DataplaneSpec, isReady } from '../kinds/dataplane.ts'
-import type { AvailableServiceSpec } from '../kinds/internal.ts'
-import { enabledBackend, type MeshSpec } from '../kinds/mesh.ts'
-import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
-import { isEnabled, type ZoneSpec } from '../kinds/zone.ts'
-import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
+import { dataplane, isReady } from '../kinds/dataplane.ts'
+import { type AvailableServiceSpec, availableService } from '../kinds/internal.ts'
+import type { AnyRow, TypedRow } from '../kinds/kind.ts'
+import { enabledBackend, type MeshSpec, mesh as meshKind } from '../kinds/mesh.ts'
+import { meshGateway } from '../kinds/mesh-gateway.ts'
+import { isEnabled, zone as zoneKind } from '../kinds/zone.ts'
+import { zoneEgress } from '../kinds/zone-egress.ts'
+import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import { tagsOf } from './gateway.ts'
 import { called, stop } from './walk.ts'
@@ -17,39 +18,39 @@ export const fits = (wanted: Tags, tags: Tags): boolean =>
   Object.entries(wanted).every(([key, value]) => tags[key] === value)
 
 /** The announcements of other zones that have these tags. Those of gateways have a mesh in them, and are nobody else's. */
-export const offersOf = (zone: CompiledZone, mesh: string, wanted: Tags): readonly Row[] =>
+export const offersOf = (zone: CompiledZone, mesh: string, wanted: Tags): readonly TypedRow<AvailableServiceSpec>[] =>
   zone
-    .rows('AvailableService')
+    .rows(availableService)
     .filter((row) => row.key.mesh === mesh && row.key.origin !== zone.name)
     .filter((row) => {
-      const { tags } = row.spec as AvailableServiceSpec // its zone writes it itself
+      const { tags } = row.spec
       return fits(wanted, tags) && (tags[meshTag] === undefined) === (wanted[meshTag] === undefined)
     })
 
 interface OwnInstance {
-  readonly row: Row
+  readonly row: AnyRow
   readonly tags: Tags
   readonly ready: boolean
 }
 
 const ownInstances = (zone: CompiledZone, mesh: string, service: string): readonly OwnInstance[] =>
   zone
-    .rows('Dataplane')
+    .rows(dataplane)
     .filter((row) => row.key.mesh === mesh && row.key.origin === zone.name)
     .flatMap((row) =>
-      ((row.spec as DataplaneSpec).networking?.inbound ?? [])
+      (row.spec.networking?.inbound ?? [])
         .filter((one) => one.tags?.[serviceTag] === service)
         .map((one) => ({ row, tags: inZone(one.tags ?? {}, zone.name), ready: isReady(one) })),
     )
 
 /** There are no endpoints: stops with why, for services and for the gateways of another mesh. */
-export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly Row[]): never {
+export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly AnyRow[]): never {
   const { [serviceTag]: service = '', [meshTag]: other } = wanted
   const isCrossMesh = other !== undefined
   if (isCrossMesh) checkGateway(zone, mesh, service, routes)
   const own = isCrossMesh ? [] : ownInstances(zone, mesh, service)
   const far = offersOf(zone, mesh, { [serviceTag]: service, ...(isCrossMesh ? { [meshTag]: other } : {}) })
-  const offered = [...own.map(({ tags }) => tags), ...far.map((row) => (row.spec as AvailableServiceSpec).tags)]
+  const offered = [...own.map(({ tags }) => tags), ...far.map((row) => row.spec.tags)]
   if (offered.length === 0 && isCrossMesh)
     stop(
       'endpoints',
@@ -72,7 +73,7 @@ export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: r
       routes,
     )
   const unready = own.find(({ tags, ready }) => !ready && fits(wanted, tags))
-  const fitting = far.filter((row) => fits(wanted, (row.spec as AvailableServiceSpec).tags))
+  const fitting = far.filter((row) => fits(wanted, row.spec.tags))
   if (fitting.length === 0 && unready)
     stop(
       'endpoints',
@@ -80,8 +81,8 @@ export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: r
       'its Envoy has not answered yet: look at its log; or its probe says so: look at the service behind it',
       [unready.row],
     )
-  const meshRow = zone.rows('Mesh').find((row) => row.key.name === mesh)
-  if (!meshRow || !enabledBackend(meshRow.spec as MeshSpec))
+  const meshRow = zone.rows(meshKind).find((row) => row.key.name === mesh)
+  if (!meshRow || !enabledBackend(meshRow.spec))
     stop(
       'endpoints',
       `${service} runs in another zone, and mesh ${mesh} has no mutual TLS: the way between zones is told by the names in it`,
@@ -93,9 +94,9 @@ export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: r
   stop('endpoints', `no instance of ${service} can be reached`, 'look at `zonemesh status`', routes)
 }
 
-function noWayOut(zone: CompiledZone, mesh: Row, service: string): void {
-  const wantsEgress = (mesh.spec as MeshSpec).routing?.zoneEgress
-  if (wantsEgress && !zone.rows('ZoneEgress').some((row) => row.key.origin === zone.name))
+function noWayOut(zone: CompiledZone, mesh: TypedRow<MeshSpec>, service: string): void {
+  const wantsEgress = mesh.spec.routing?.zoneEgress
+  if (wantsEgress && !zone.rows(zoneEgress).some((row) => row.key.origin === zone.name))
     stop(
       'egress',
       `${service} runs in another zone, ${called(mesh)} sends what leaves a zone through its egress, and zone ${zone.name} has none`,
@@ -105,11 +106,10 @@ function noWayOut(zone: CompiledZone, mesh: Row, service: string): void {
 }
 
 /** Whether other meshes may call a gateway. Stops if none of its listeners is theirs. */
-function checkGateway(zone: CompiledZone, mesh: string, service: string, routes: readonly Row[]): void {
+function checkGateway(zone: CompiledZone, mesh: string, service: string, routes: readonly AnyRow[]): void {
   const gateways = zone
-    .rows('MeshGateway')
-    // Admission stored what the schema returned.
-    .map((row) => ({ row, spec: row.spec as MeshGatewaySpec }))
+    .rows(meshGateway)
+    .map((row) => ({ row, spec: row.spec }))
     .filter(
       ({ row, spec }) =>
         row.key.mesh === mesh &&
@@ -132,14 +132,14 @@ function checkGateway(zone: CompiledZone, mesh: string, service: string, routes:
   )
 }
 
-function noWayInto(zone: CompiledZone, offer: Row, service: string): void {
+function noWayInto(zone: CompiledZone, offer: AnyRow, service: string): void {
   const far = offer.key.origin
-  const zoneRow = zone.rows('Zone').find((row) => row.key.name === far)
-  if (zoneRow && !isEnabled(zoneRow.spec as ZoneSpec))
+  const zoneRow = zone.rows(zoneKind).find((row) => row.key.name === far)
+  if (zoneRow && !isEnabled(zoneRow.spec))
     stop('endpoints', `${service} runs in zone ${far}, which is disabled`, `set enabled: true on Zone ${far}`, [
       zoneRow,
     ])
-  const ingresses = zone.rows('ZoneIngress').filter((row) => row.key.origin === far)
+  const ingresses = zone.rows(zoneIngress).filter((row) => row.key.origin === far)
   if (ingresses.length === 0)
     stop(
       'ingress',
@@ -148,7 +148,7 @@ function noWayInto(zone: CompiledZone, offer: Row, service: string): void {
       [offer],
     )
   const silent = ingresses.filter((row) => {
-    const { advertisedAddress, advertisedPort } = (row.spec as ZoneIngressSpec).networking ?? {}
+    const { advertisedAddress, advertisedPort } = row.spec.networking ?? {}
     return !advertisedAddress || !advertisedPort
   })
   if (silent.length === ingresses.length)

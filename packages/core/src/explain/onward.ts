@@ -1,6 +1,8 @@
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { EndpointModel } from '../compile/model.ts'
 import { type Tags, zoneTag } from '../kinds/common.ts'
+import type { DataplaneSpec } from '../kinds/dataplane.ts'
+import type { TypedRow } from '../kinds/kind.ts'
 import { checkListenerCertificate, checkMeshCertificates } from './certificates.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import { atGateway, enter, tagsOf } from './gateway.ts'
@@ -22,11 +24,16 @@ export interface Journey {
 /** A proxy that sends a request on, with what its zone has. */
 export interface Sender {
   readonly zone: CompiledZone
-  readonly proxy: Row
+  readonly proxy: TypedRow<DataplaneSpec>
 }
 
 /** Over the listener and the route that a MeshGateway and its routes make, and on from there. */
-export function throughGateway(journey: Journey, zone: CompiledZone, proxy: Row, request: Request): void {
+export function throughGateway(
+  journey: Journey,
+  zone: CompiledZone,
+  proxy: TypedRow<DataplaneSpec>,
+  request: Request,
+): void {
   const { walk, sources, passed } = journey
   const entrance = enter(walk, zone, proxy, request)
   const { gateway, listener, tags } = entrance

@@ -1,11 +1,14 @@
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { isOfRow } from '../compile/exclusions.ts'
 import type { RouteModel, RouteTableModel } from '../compile/model.ts'
 import { typeUrls } from '../emit/table.ts'
 import { type WeightedBackend, weightBackends } from '../gateway/backends.ts'
 import { matchesOf } from '../gateway/rules.ts'
-import type { MeshGatewayRouteSpec } from '../kinds/mesh-gateway-route.ts'
+import { quarantine, refusal } from '../kinds/internal.ts'
+import type { AnyRow, TypedRow } from '../kinds/kind.ts'
+import { type MeshGatewayRouteSpec, meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
+import { selects } from '../kinds/tags.ts'
 import { hostnameContains, hostnamesMatch, specificity } from '../match/hostnames.ts'
-import { selects } from '../match/tags.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import { failures, firstRoute, hostFor, nameOf } from './first-route.ts'
 import { type Entrance, tagsOf } from './gateway.ts'
@@ -14,7 +17,7 @@ import { called, stop, type Walk } from './walk.ts'
 
 /** Where a request goes on: backends with their clusters, or nowhere because it is answered at once. */
 export interface Found {
-  readonly rows: readonly Row[]
+  readonly rows: readonly AnyRow[]
   readonly backends: readonly WeightedBackend[]
   readonly redirect?: number
   /** What is done to the request; TCP has none. */
@@ -31,9 +34,8 @@ export function findRoute(walk: Walk, zone: CompiledZone, entrance: Entrance, re
 /** The backends of all TCP routes that are bound to the listener are one pool. */
 function findTcp(walk: Walk, zone: CompiledZone, { proxy, gateway, listenerTags }: Entrance): Found {
   const routes = zone
-    .rows('MeshGatewayRoute')
-    // Admission stored what the schema returned.
-    .map((row) => ({ row, spec: row.spec as MeshGatewayRouteSpec }))
+    .rows(meshGatewayRoute)
+    .map((row) => ({ row, spec: row.spec }))
     .filter(({ row, spec }) => row.key.mesh === proxy.key.mesh && spec.conf?.tcp)
   const bound = routes.filter(({ spec }) => spec.selectors.some(({ match = {} }) => selects(match, listenerTags)))
   const served = bound.filter(({ row }) => quarantineOf(zone, keyText(row.key)) === undefined)
@@ -69,7 +71,7 @@ function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: R
   const host = found.sort((a, b) => specificity(nameOf(b.host)) - specificity(nameOf(a.host)))[0]
   const route = host && firstRoute(host.host.routes, request)
   const source = route && zone.sourceOf(route)
-  const row = source && zone.rows('MeshGatewayRoute').find(({ key }) => keyText(key) === source.key)
+  const row = source && zone.rows(meshGatewayRoute).find(({ key }) => keyText(key) === source.key)
   if (!host || !route || !row) return noRoute(zone, entrance, request)
   const running = walk.compareRunning('route', compiled, typeUrls.route, host.table.name, [gateway, row])
   walk.pass(
@@ -80,7 +82,7 @@ function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: R
     [running],
   )
   if (route.action.type === 'redirect') return { rows: [row], backends: [], redirect: route.action.status }
-  const spec = row.spec as MeshGatewayRouteSpec // as above
+  const spec = row.spec
   const backends = spec.conf?.http?.rules?.[source.rule]?.backends ?? []
   return { rows: [row], backends: weightBackends(backends, entrance.listenerTags), route }
 }
@@ -96,7 +98,7 @@ interface Near {
   readonly order: number
   readonly problem: string
   readonly remedy: string
-  readonly row: Row
+  readonly row: AnyRow
 }
 
 /** Why no route is met: of all MeshGatewayRoutes of the mesh the one that is nearest to it. */
@@ -104,11 +106,21 @@ function noRoute(zone: CompiledZone, entrance: Entrance, request: Request): neve
   const { proxy, gateway } = entrance
   const { problems } = zone.look(proxy)
   const near = zone
-    .rows('MeshGatewayRoute')
+    .rows(meshGatewayRoute)
     .filter((row) => row.key.mesh === proxy.key.mesh)
     .flatMap((row) => nearness(zone, row, entrance, request, problems))
     .sort((a, b) => a.order - b.order)[0]
   if (near) stop('route', near.problem, near.remedy, [near.row])
+  const fault = zone.unparsed.find(
+    ({ row }) => row.key.kind === meshGatewayRoute.name && row.key.mesh === proxy.key.mesh,
+  )
+  if (fault)
+    stop(
+      'route',
+      `no rule of mesh ${proxy.key.mesh} matches, and ${called(fault.row)} cannot be parsed: ${fault.reason}`,
+      'write it again; until then it is left out',
+      [fault.row],
+    )
   stop(
     'route',
     `no MeshGatewayRoute of mesh ${proxy.key.mesh} has a rule for ${request.method} ${request.path} on ${request.host}: the answer is 404`,
@@ -119,12 +131,12 @@ function noRoute(zone: CompiledZone, entrance: Entrance, request: Request): neve
 
 function nearness(
   zone: CompiledZone,
-  row: Row,
+  row: TypedRow<MeshGatewayRouteSpec>,
   entrance: Entrance,
   request: Request,
   problems: readonly { readonly source: string; readonly reason: string }[],
 ): Near[] {
-  const spec = row.spec as MeshGatewayRouteSpec // admission stored what the schema returned
+  const spec = row.spec
   const text = keyText(row.key)
   const rules = spec.conf?.http?.rules ?? []
   const missed = rules
@@ -180,7 +192,5 @@ function nearness(
 
 /** Why a version of a row is held back in a zone, if it is. */
 export const quarantineOf = (zone: CompiledZone, text: string): string | undefined =>
-  [...zone.rows('Quarantine'), ...zone.rows('Refusal')]
-    // The zone writes these rows itself.
-    .map(({ spec }) => spec as { readonly source?: string; readonly reason?: string })
-    .find(({ source }) => source !== undefined && (source === text || source.startsWith(`${text}/`)))?.reason
+  [...zone.rows(quarantine), ...zone.rows(refusal)].map(({ spec }) => spec).find(({ source }) => isOfRow(source, text))
+    ?.reason

@@ -1,10 +1,11 @@
-import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ChainModel, EndpointModel, ListenerModel } from '../compile/model.ts'
 import { typeUrls } from '../emit/table.ts'
 import { serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
-import { type DataplaneSpec, dataplaneServices, isReady } from '../kinds/dataplane.ts'
-import { selects } from '../match/tags.ts'
+import { type DataplaneSpec, dataplane, dataplaneServices, isReady } from '../kinds/dataplane.ts'
+import type { AnyRow, TypedRow } from '../kinds/kind.ts'
+import { selects } from '../kinds/tags.ts'
 import type { Permissions } from '../policies/permissions.ts'
+import { findKind } from '../registry.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import { tagsOf } from './gateway.ts'
 import { called, stop, type Walk } from './walk.ts'
@@ -17,14 +18,13 @@ export function arrive(
   zone: CompiledZone,
   way: Way,
   at: EndpointModel,
-): { readonly row: Row; readonly listener: ListenerModel; readonly tags: Tags } {
+): { readonly row: TypedRow<DataplaneSpec>; readonly listener: ListenerModel; readonly tags: Tags } {
   const service = way.tags[serviceTag] ?? ''
   const found = zone
-    .rows('Dataplane')
+    .rows(dataplane)
     .filter((row) => row.key.origin === zone.name && row.key.mesh === way.mesh)
     .flatMap((row) => {
-      // Admission stored what the schema returned.
-      const { networking } = row.spec as DataplaneSpec
+      const { networking } = row.spec
       return (networking?.inbound ?? [])
         .filter(
           (one) =>
@@ -48,11 +48,11 @@ export function arrive(
       'two proxies have one address and port: give each its own',
       [hit.row],
     )
-  if (!dataplaneServices(hit.row.spec as DataplaneSpec).includes(service) || !isReady(hit.inbound))
+  if (!dataplaneServices(hit.row.spec).includes(service) || !isReady(hit.inbound))
     stop('service', `${called(hit.row)} is not ready`, 'look at the service behind it', [hit.row])
   const compiled = zone.look(hit.row)
   const { model, problems } = compiled
-  const address = hit.inbound.address ?? (hit.row.spec as DataplaneSpec).networking?.address ?? ''
+  const address = hit.inbound.address ?? hit.row.spec.networking?.address ?? ''
   const listener = model?.listeners.find((one) => one.name === `inbound:${address}:${at.port}`)
   if (!listener)
     stop(
@@ -78,7 +78,7 @@ export function askPermission(
   here: CompiledZone,
   zone: CompiledZone,
   client: Tags,
-  arrived: { readonly row: Row; readonly listener: ListenerModel; readonly tags: Tags },
+  arrived: { readonly row: AnyRow; readonly listener: ListenerModel; readonly tags: Tags },
 ): void {
   const guarded = arrived.listener.chains.map(permissionsOf).find((one) => one !== undefined)
   if (!guarded) {
@@ -88,9 +88,11 @@ export function askPermission(
   const service = client[serviceTag] ?? ''
   const who = `${service} (${tagsOf(client)})`
   const denied = guarded.deny.find(({ source }) => selects(source, client))
-  const rowOf = (policy: string): Row[] => {
-    const [kind = '', name = ''] = policy.split(':')
-    return zone.rows(kind).filter((row) => called(row) === `${kind} ${name}` && row.key.mesh === arrived.row.key.mesh)
+  const rowOf = (policy: string): AnyRow[] => {
+    const [kindName = '', name = ''] = policy.split(':')
+    const kind = findKind(kindName)
+    const isMeant = (row: AnyRow) => called(row) === `${kindName} ${name}` && row.key.mesh === arrived.row.key.mesh
+    return kind ? zone.rows(kind).filter(isMeant) : []
   }
   if (denied)
     stop(

@@ -1,27 +1,6 @@
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ProxyFacts, TypeUrl } from '../emit/table.ts'
 
-/** The kinds that an explanation looks at. None of them has key material in plain. */
-export const kindsInSight = [
-  'AuthorityCertificate',
-  'AvailableService',
-  'Dataplane',
-  'GatewayCertificate',
-  'Mesh',
-  'MeshGateway',
-  'MeshGatewayRoute',
-  'MeshTrafficPermission',
-  'Quarantine',
-  'Refusal',
-  'Retry',
-  'Timeout',
-  'TrafficPermission',
-  'VirtualAddress',
-  'Zone',
-  'ZoneEgress',
-  'ZoneIngress',
-] as const
-
 /** What one plane has: all rows that something is compiled from, and those that say what was left out. */
 export interface PlaneSight {
   /** `global`, or the name of a zone. */

@@ -1,6 +1,7 @@
 import { isNewer, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import { isBindFailure, type TypeUrl } from '../emit/table.ts'
 import { displayNameLabel } from '../kinds/common.ts'
+import type { AnyRow } from '../kinds/kind.ts'
 import type { CompiledProxy } from './compiled-zone.ts'
 import type { Decision, Mismatch, PlaneSight, Sources, Step, StepName } from './sources.ts'
 
@@ -13,13 +14,13 @@ export class Stop extends Error {
   }
 }
 
-export const decisionOf = ({ key, stamp }: Row): Decision => ({ key: keyText(key), revision: stamp.originRevision })
+export const decisionOf = ({ key, stamp }: AnyRow): Decision => ({ key: keyText(key), revision: stamp.originRevision })
 
 /** As people call a row: `MeshGatewayRoute shop`. */
-export const called = ({ key, labels }: Row): string => `${key.kind} ${labels[displayNameLabel] ?? key.name}`
+export const called = ({ key, labels }: AnyRow): string => `${key.kind} ${labels[displayNameLabel] ?? key.name}`
 
 /** Ends the walk: here is what is not as it has to be. */
-export function stop(step: StepName, problem: string, remedy: string, rows: readonly Row[] = []): never {
+export function stop(step: StepName, problem: string, remedy: string, rows: readonly AnyRow[] = []): never {
   throw new Stop({ step, problem, remedy, decidedBy: rows.map(decisionOf) })
 }
 
@@ -31,7 +32,7 @@ export function createWalk(sources: Sources) {
     plane?.rows.find((row) => keyText(row.key) === text)
 
   /** The owner of a row, and what a zone that it travels to has of it, agree. */
-  function compare(step: StepName, row: Row, zone: string): string {
+  function compare(step: StepName, row: AnyRow, zone: string): string {
     const text = keyText(row.key)
     const { origin } = row.key
     const owner = origin === 'global' ? sources.global : sources.zones.get(origin)
@@ -52,7 +53,7 @@ export function createWalk(sources: Sources) {
     { proxy, table }: Pick<CompiledProxy, 'proxy' | 'table'>,
     typeUrl: TypeUrl,
     name: string,
-    rows: readonly Row[],
+    rows: readonly AnyRow[],
   ): string {
     const sight = sources.proxies.get(proxy)
     if (sources.offline) return ''
@@ -86,7 +87,7 @@ export function createWalk(sources: Sources) {
     steps,
     compareRunning,
     /** A step is as it has to be; `rows` decided it, as `zone` sees them. */
-    pass(step: StepName, text: string, zone: string, rows: readonly Row[], more: readonly string[] = []): void {
+    pass(step: StepName, text: string, zone: string, rows: readonly AnyRow[], more: readonly string[] = []): void {
       const notes = [...rows.map((row) => compare(step, row, zone)), ...more]
       steps.push({
         step,

@@ -1,11 +1,11 @@
-import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ClusterModel, EndpointModel } from '../compile/model.ts'
 import { sniOf } from '../edge/sni.ts'
 import { typeUrls } from '../emit/table.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
-import type { ZoneEgressSpec } from '../kinds/zone-egress.ts'
-import type { ZoneIngressSpec } from '../kinds/zone-ingress.ts'
+import type { AnyRow } from '../kinds/kind.ts'
+import { zoneEgress } from '../kinds/zone-egress.ts'
+import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import { fits, nobody, offersOf } from './nobody.ts'
 import { called, stop, type Walk } from './walk.ts'
@@ -24,10 +24,10 @@ export interface Way {
 export function findEndpoints(
   walk: Walk,
   zone: CompiledZone,
-  proxy: Row,
+  proxy: AnyRow,
   cluster: ClusterModel,
   tags: Tags,
-  routes: readonly Row[],
+  routes: readonly AnyRow[],
 ): Way {
   const { home, asked, isCrossMesh } = placeOf(proxy.key.mesh, tags)
   const compiled = zone.look(proxy)
@@ -59,8 +59,8 @@ export function crossOver(
   way: Way,
   endpoint: EndpointModel,
 ): readonly EndpointModel[] {
-  const ingress = there.rows('ZoneIngress').find((row) => {
-    const { advertisedAddress, advertisedPort } = (row.spec as ZoneIngressSpec).networking ?? {}
+  const ingress = there.rows(zoneIngress).find((row) => {
+    const { advertisedAddress, advertisedPort } = row.spec.networking ?? {}
     return row.key.origin === there.name && advertisedAddress === endpoint.address && advertisedPort === endpoint.port
   })
   if (!ingress)
@@ -74,8 +74,8 @@ export function crossOver(
 
 /** Through an egress of the own zone. Returns the ingresses of other zones that it leads to. */
 export function leave(walk: Walk, zone: CompiledZone, way: Way, endpoint: EndpointModel): readonly EndpointModel[] {
-  const egress = zone.rows('ZoneEgress').find((row) => {
-    const { address, port } = (row.spec as ZoneEgressSpec).networking ?? {}
+  const egress = zone.rows(zoneEgress).find((row) => {
+    const { address, port } = row.spec.networking ?? {}
     return row.key.origin === zone.name && address === endpoint.address && port === endpoint.port
   })
   if (egress) return leadOn(walk, 'egress', zone, zone, egress, way, endpoint)
@@ -92,7 +92,7 @@ function leadOn(
   step: 'ingress' | 'egress',
   here: CompiledZone,
   there: CompiledZone,
-  proxy: Row,
+  proxy: AnyRow,
   way: Way,
   at: EndpointModel,
 ): readonly EndpointModel[] {

@@ -1,8 +1,8 @@
 import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
+import { expectCount } from '../kinds/expect.ts'
 import type { RouteBackend } from '../kinds/mesh-gateway-route.ts'
-import { expectCount, expectTags } from '../match/expect.ts'
-import { sortedTags, tagsText } from '../match/tags.ts'
+import { sortedTags, tagsText } from '../kinds/tags.ts'
 
 export interface WeightedBackend {
   readonly cluster: string
@@ -34,7 +34,7 @@ export function weightBackends(backends: readonly RouteBackend[], listener: Tags
     const key = tagsText(destination)
     const before = byDestination.get(key)?.weight ?? 0
     byDestination.set(key, {
-      tags: expectTags('destination', destination),
+      tags: destination,
       weight: before + expectCount('weight', weight),
     })
   }

@@ -2,8 +2,8 @@ import { shortHash } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Exclusions } from '../compile/exclusions.ts'
 import type { CertificateModel } from '../compile/model.ts'
-import type { GatewayCertificateSpec } from '../kinds/internal.ts'
-import { inlinePem, type ListenerCertificate } from '../kinds/mesh-gateway.ts'
+import { gatewayCertificate } from '../kinds/internal.ts'
+import { inlinePem, type ListenerCertificate } from '../kinds/mesh-gateway-spec.ts'
 import { readPem } from '../kinds/pem.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -32,10 +32,9 @@ interface ChainCertificates {
 export function createGatewayCertificates(units: Units, view: View, exclusions: Exclusions) {
   /** Without what is sealed: a key that is only sealed anew wakes nobody. */
   const ofSecret = units.family('listener certificate', (mesh: string, secret: string): Facts => {
-    const row = view.named('GatewayCertificate', mesh, `${secret}.${view.zone}`)
+    const row = view.named(gatewayCertificate, mesh, `${secret}.${view.zone}`)
     if (!row) return { problem: 'is not there (yet)' }
-    // Rows of this kind hold what their owner wrote; judged by its schema when it came.
-    const spec = row.spec as GatewayCertificateSpec
+    const { spec } = row
     if ('problem' in spec) return { problem: `cannot be used: ${spec.problem}` }
     return { keyType: spec.keyType, fingerprint: spec.fingerprint, source: keyText(row.key) }
   })

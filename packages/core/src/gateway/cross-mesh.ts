@@ -1,11 +1,12 @@
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Instance } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { crossMeshTags } from '../kinds/cross-mesh.ts'
-import type { DataplaneSpec } from '../kinds/dataplane.ts'
-import { expectIp } from '../match/expect.ts'
-import { parseTags, tagsText } from '../match/tags.ts'
-import { ranges } from '../view/indexes.ts'
+import { type DataplaneSpec, dataplane } from '../kinds/dataplane.ts'
+import { expectIp } from '../kinds/expect.ts'
+import type { TypedRow } from '../kinds/kind.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { parseTags, tagsText } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import type { GatewaySelection } from './select.ts'
@@ -15,10 +16,9 @@ import type { GatewaySelection } from './select.ts'
  * its tags are what clients ask for.
  */
 export function createCrossMesh(units: Units, view: View, meshes: Meshes, selection: GatewaySelection) {
-  function instancesOf(row: Row): Instance[] {
+  function instancesOf(row: TypedRow<DataplaneSpec>): Instance[] {
     const { mesh } = row.key
-    // Admission stored what the schema returned; what is not so throws, and the row is left out.
-    const { networking } = row.spec as DataplaneSpec
+    const { networking } = row.spec
     const address = networking?.advertisedAddress ?? networking?.address ?? ''
     expectIp('networking.address', address)
     const own = tagsText(inZone(networking?.gateway?.tags ?? {}, view.zone))
@@ -41,7 +41,7 @@ export function createCrossMesh(units: Units, view: View, meshes: Meshes, select
     // Without an identity there is nothing that others could trust, and such a listener is not served.
     if (!meshes.isSecured(mesh)) return []
     return view
-      .rows(ranges.gateways(mesh, service))
+      .rows(dataplane, ranges.gateways(mesh, service))
       .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row)) ?? [])
   })
 }

@@ -6,9 +6,9 @@ import { inZone, type Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
 import { protocolTag, serviceTag } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
-import type { DataplaneSpec } from '../kinds/dataplane.ts'
-import { expectIp } from '../match/expect.ts'
-import { parseTags, tagsText } from '../match/tags.ts'
+import { dataplane } from '../kinds/dataplane.ts'
+import { expectIp } from '../kinds/expect.ts'
+import { parseTags, tagsText } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import type { GatewayListeners } from './listeners.ts'
@@ -99,12 +99,11 @@ export function createGateways(
   )
 
   return units.family('gateway', (proxy: string): ProxyModel | undefined => {
-    const row = view.row(proxy)
+    const row = view.row(dataplane, proxy)
     if (!row) return undefined
     const { mesh } = row.key
     const own = units.attempt(proxy, () => {
-      // Admission stored what the schema returned.
-      const { address = '', gateway } = (row.spec as DataplaneSpec).networking ?? {}
+      const { address = '', gateway } = row.spec.networking ?? {}
       expectIp('networking.address', address)
       return { address, tags: inZone(gateway?.tags ?? {}, view.zone) }
     })

@@ -2,20 +2,15 @@ import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base
 import type { Exclusions } from '../compile/exclusions.ts'
 import type { ForwardAction, RouteModel, RouteTableModel, VirtualHostModel } from '../compile/model.ts'
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
-import {
-  backendService,
-  type MeshGatewayRouteSpec,
-  type RouteBackend,
-  type RouteRule,
-} from '../kinds/mesh-gateway-route.ts'
+import { backendService, meshGatewayRoute, type RouteBackend, type RouteRule } from '../kinds/mesh-gateway-route.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { parseTags, selects, tagsText } from '../kinds/tags.ts'
 import { type Connections, chooseForRoute } from '../match/connections.ts'
 import { compareHostnames } from '../match/hostnames.ts'
-import { parseTags, selects, tagsText } from '../match/tags.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
-import type { RetrySpec } from '../policies/retry/retry.ts'
-import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
+import { retry } from '../policies/retry/retry.ts'
+import { timeout } from '../policies/timeout/timeout.ts'
 import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
-import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { unresolvedBackend, type WeightedBackend, weightBackends } from './backends.ts'
@@ -65,8 +60,7 @@ export function createGatewayRoutes(
 ) {
   /** What binds a route to hosts; other fields of it wake nobody who reads this. */
   const binding = units.family('route binding', (key: string) => {
-    // Admission stored what the schema returned; what is not so throws, and the route is left out.
-    const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
+    const spec = view.row(meshGatewayRoute, key)?.spec
     const { http, tcp } = spec?.conf ?? {}
     if (!spec || !(http || tcp)) return undefined
     const selectors = spec.selectors.map(({ match = {} }) => match)
@@ -104,11 +98,11 @@ export function createGatewayRoutes(
   )
 
   const timeouts = units.family('gateway timeouts', (policy: string) =>
-    // As above. The empty name is no policy.
-    mergeTimeouts(policy === '' ? undefined : (view.row(policy)?.spec as TimeoutSpec), defaultTimeouts.gateway),
+    // The empty name is no policy.
+    mergeTimeouts(policy === '' ? undefined : view.row(timeout, policy)?.spec, defaultTimeouts.gateway),
   )
   const retries = units.family('gateway retries', (policy: string) =>
-    mergeRetries(policy === '' ? undefined : (view.row(policy)?.spec as RetrySpec)),
+    mergeRetries(policy === '' ? undefined : view.row(retry, policy)?.spec),
   )
 
   /** The policy in force for a route that has these destinations; the empty name without one. */
@@ -127,7 +121,7 @@ export function createGatewayRoutes(
     listenerTags: string,
     origin: ListenerOrigin,
   ): RoutePart {
-    const row = view.row(key)
+    const row = view.row(meshGatewayRoute, key)
     const redirect = rule.filters?.find((filter) => filter.redirect)?.redirect
     if (!row || (!redirect && !rule.backends?.length)) return nothing
     const forward = redirect ? undefined : forwardOf(row.key.mesh, rule, listenerTags)
@@ -168,9 +162,9 @@ export function createGatewayRoutes(
     const listener = parseTags(listenerTags)
     const backends = weightBackends(rule.backends ?? [], listener)
     const tags = backends.map((one) => one.tags)
-    const timeout = timeouts(policyOf('Timeout', mesh, listener, tags))
-    const retry = retries(policyOf('Retry', mesh, listener, tags))
-    const tried = tags.some((one) => one[protocolTag] === 'grpc') ? retry.grpc : retry.http
+    const limits = timeouts(policyOf('Timeout', mesh, listener, tags))
+    const again = retries(policyOf('Retry', mesh, listener, tags))
+    const tried = tags.some((one) => one[protocolTag] === 'grpc') ? again.grpc : again.http
     const host = hostOf(rule)
     const mirrors = mirrorsOf(rule).flatMap(({ backend, perMillion }) =>
       weightBackends([backend], listener)
@@ -182,8 +176,8 @@ export function createGatewayRoutes(
         type: 'forward',
         clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
         weighted: true,
-        requestMs: timeout.requestMs,
-        idleMs: timeout.streamIdleMs,
+        requestMs: limits.requestMs,
+        idleMs: limits.streamIdleMs,
         ...(tried ? { retries: tried } : {}),
         ...(host === undefined ? {} : { host }),
         ...(mirrors.length > 0 ? { mirrors: mirrors.map(({ cluster, perMillion }) => ({ cluster, perMillion })) } : {}),
@@ -197,8 +191,7 @@ export function createGatewayRoutes(
   }
 
   const partHash = units.family('route part hash', (key: string): string =>
-    // As above.
-    shortHash(canonicalJson((view.row(key)?.spec as MeshGatewayRouteSpec | undefined)?.conf ?? {})),
+    shortHash(canonicalJson(view.row(meshGatewayRoute, key)?.spec.conf ?? {})),
   )
 
   /**
@@ -212,8 +205,7 @@ export function createGatewayRoutes(
     }
     return (
       units.attempt(key, () => {
-        // As above.
-        const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
+        const spec = view.row(meshGatewayRoute, key)?.spec
         const rules = spec?.conf?.http?.rules ?? []
         for (const backend of rules.flatMap(backendsOf)) {
           if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)

@@ -1,16 +1,16 @@
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import { displayNameLabel, serviceTag, type Tags } from '../kinds/common.ts'
+import { expectPort } from '../kinds/expect.ts'
+import { meshGateway } from '../kinds/mesh-gateway.ts'
 import {
   type GatewayListener,
   hostnameFault,
   type ListenerCertificate,
   listenerHostname,
-  type MeshGatewaySpec,
-} from '../kinds/mesh-gateway.ts'
-import { expectPort } from '../match/expect.ts'
+} from '../kinds/mesh-gateway-spec.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { parseTags, tagsText } from '../kinds/tags.ts'
 import { type GatewayCandidate, gatewayRank, isBetterGateway } from '../match/gateways.ts'
-import { parseTags, tagsText } from '../match/tags.ts'
-import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
@@ -49,9 +49,8 @@ export function createGatewaySelection(units: Units, view: View) {
       const keys = [service, '*'].flatMap((name) => view.range(ranges.selecting('MeshGateway', mesh, name)))
       let best: GatewayCandidate | undefined
       for (const key of new Set(keys)) {
-        const row = view.row(key)
-        // Admission stored what the schema returned; what is not so throws here, and the row is left out.
-        const rank = row && units.attempt(key, () => gatewayRank(row.spec as MeshGatewaySpec, tags))
+        const row = view.row(meshGateway, key)
+        const rank = row && units.attempt(key, () => gatewayRank(row.spec, tags))
         if (!row || !rank) continue
         const candidate = { key: keyText(row.key), createdAtMs: row.stamp.createdAtMs, rank }
         if (!best || isBetterGateway(candidate, best)) best = candidate
@@ -61,10 +60,9 @@ export function createGatewaySelection(units: Units, view: View) {
 
     /** The ports of a gateway as the proxy with these tags has them. A listener that cannot be served is named and left out. */
     ports: units.family('gateway ports', (key: string, dataplaneTags: string): readonly GatewayPort[] => {
-      const row = view.row(key)
+      const row = view.row(meshGateway, key)
       if (!row) return []
-      // As above.
-      const spec = row.spec as MeshGatewaySpec
+      const { spec } = row
       const own = parseTags(dataplaneTags)
       const portByNumber = new Map<number, GatewayPort>()
       for (const listener of spec.conf?.listeners ?? []) {
@@ -100,7 +98,7 @@ export function createGatewaySelection(units: Units, view: View) {
 export type GatewaySelection = ReturnType<typeof createGatewaySelection>
 
 /** The name that people gave the resource. */
-export const displayName = (row: Row): string => row.labels[displayNameLabel] ?? row.key.name
+export const displayName = (row: Pick<Row, 'key' | 'labels'>): string => row.labels[displayNameLabel] ?? row.key.name
 
 /** What a listener is, or an error that says why it cannot be served. Rows of peers were not admitted here. */
 function expectListener(name: string, listener: GatewayListener) {

@@ -1,9 +1,8 @@
 import type { Exclusions } from '../compile/exclusions.ts'
 import type { TcpChain } from '../compile/model.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
-import type { MeshGatewayRouteSpec, RouteBackend } from '../kinds/mesh-gateway-route.ts'
-import { backendService } from '../kinds/mesh-gateway-route.ts'
-import { parseTags, tagsText } from '../match/tags.ts'
+import { backendService, meshGatewayRoute, type RouteBackend } from '../kinds/mesh-gateway-route.ts'
+import { parseTags, tagsText } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { unresolvedBackend, type WeightedBackend, weightBackends } from './backends.ts'
@@ -30,8 +29,7 @@ export function createGatewayTcp(units: Units, view: View, exclusions: Exclusion
     }
     return (
       units.attempt(key, () => {
-        // Admission stored what the schema returned; what is not so throws, and the route is left out.
-        const spec = view.row(key)?.spec as MeshGatewayRouteSpec | undefined
+        const spec = view.row(meshGatewayRoute, key)?.spec
         const backends = (spec?.conf?.tcp?.rules ?? []).flatMap((rule) => rule.backends ?? [])
         for (const backend of backends) {
           if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)

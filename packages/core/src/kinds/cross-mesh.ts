@@ -1,5 +1,5 @@
 import { meshTag, portInRange, serviceTag, type Tags } from './common.ts'
-import { hostnameFault, listenerHostname, type MeshGatewaySpec } from './mesh-gateway.ts'
+import { hostnameFault, listenerHostname, type MeshGatewaySpec } from './mesh-gateway-spec.ts'
 
 /** Tells listeners apart that other meshes may call, where the tags that people gave them do not. */
 export const portTag = 'zonemesh.io/port'

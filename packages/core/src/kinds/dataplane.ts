@@ -12,7 +12,8 @@ import {
   serviceTag,
   tagMap,
 } from './common.ts'
-import { defineKind, message, type Violation } from './kind.ts'
+import { defineKind, type IndexEntry, message, type TypedRow, type Violation } from './kind.ts'
+import { demand, ranges } from './ranges.ts'
 
 const admin = message({ port: z.number().int().optional() })
 
@@ -171,6 +172,29 @@ function check(spec: DataplaneSpec): Violation[] {
   return violations
 }
 
+/** Only rows of the compiler's own zone are found: an instance of another zone is reached through its ingress. */
+function indexOf({ key, spec }: TypedRow<DataplaneSpec>, zone: string): readonly IndexEntry[] {
+  if (key.origin !== zone) return []
+  const { networking } = spec
+  const { mesh } = key
+  const gateway = dataplaneRole(spec) === 'builtin' ? networking?.gateway?.tags?.[serviceTag] : ''
+  return [
+    { range: ranges.ownMeshes, member: mesh },
+    ...(gateway
+      ? [{ range: ranges.gateways(mesh, gateway) }, { range: ranges.ownGateways(mesh), member: gateway }]
+      : []),
+    ...(networking?.inbound ?? []).flatMap((one) => {
+      const service = one.tags?.[serviceTag]
+      if (!service || one.state === 'Ignored') return []
+      return [
+        { range: ranges.serving(mesh, service) },
+        ...(isReady(one) ? [{ range: ranges.ownServices(mesh), member: service }] : []),
+      ]
+    }),
+    ...(networking?.outbound ?? []).flatMap((one) => demand(mesh, one.tags)),
+  ]
+}
+
 export const dataplane = defineKind({
   name: 'Dataplane',
   path: 'dataplanes',
@@ -180,6 +204,17 @@ export const dataplane = defineKind({
   travel: 'zone-to-global',
   writable: { global: false, zone: true },
   schema: dataplaneSchema,
+  compiled: {
+    owner: 'zone',
+    blame: 110,
+    index: indexOf,
+    names: ({ key, spec }, zone) =>
+      key.origin === zone
+        ? (spec.networking?.inbound ?? []).flatMap(({ state, tags }) =>
+            state === 'Ignored' ? [] : tags?.[serviceTag] || [],
+          )
+        : [],
+  },
   check,
   unserved: ({ networking, metrics, probes }) => [
     ...(metrics ? ['metrics: not served yet'] : []),

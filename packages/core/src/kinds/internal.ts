@@ -1,8 +1,12 @@
 import { z } from 'zod'
-import { defineKind } from './kind.ts'
+import { meshTag, serviceTag } from './common.ts'
+import { defineKind, type IndexEntry, type TypedRow } from './kind.ts'
+import { byMesh, byName, ranges } from './ranges.ts'
 
 /** Bookkeeping of the planes, as rows like any other. People neither write nor list them. */
 const internalKind = { path: '', writable: { global: false, zone: false }, internal: true, fixedName: true } as const
+
+const availableServiceSchema = z.object({ tags: z.record(z.string(), z.string()), instances: z.number().int() })
 
 /**
  * One set of tags that a zone serves in a mesh, with the number of ready inbounds that carry it. The name is the hash of
@@ -13,9 +17,30 @@ export const availableService = defineKind({
   name: 'AvailableService',
   scope: 'mesh',
   travel: 'zone-relayed',
-  schema: z.object({ tags: z.record(z.string(), z.string()), instances: z.number().int() }),
+  schema: availableServiceSchema,
+  compiled: {
+    owner: 'zone',
+    blame: 60,
+    index: announcedIn,
+    // Listeners of gateways for other meshes have names of their own.
+    names: ({ spec: { tags } }) => (tags[meshTag] === undefined && tags[serviceTag] ? [tags[serviceTag]] : []),
+  },
 })
-export type AvailableServiceSpec = z.infer<typeof availableService.schema>
+export type AvailableServiceSpec = z.infer<typeof availableServiceSchema>
+
+/** Announcements of the compiler's own zone are for other zones: here the instances themselves are found. */
+function announcedIn(
+  { key: { origin, mesh }, spec: { tags } }: TypedRow<AvailableServiceSpec>,
+  zone: string,
+): readonly IndexEntry[] {
+  const { [serviceTag]: service, [meshTag]: crossMesh } = tags
+  if (origin === zone || !service) return []
+  return [
+    { range: crossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service) },
+    { range: ranges.remoteMeshes, member: mesh },
+    { range: crossMesh ? ranges.remoteGateways(mesh) : ranges.remoteServices(mesh), member: service },
+  ]
+}
 
 /** The virtual address of a service in a mesh, named by the service: first of two unique keys. */
 export const virtualAddress = defineKind({
@@ -24,6 +49,7 @@ export const virtualAddress = defineKind({
   scope: 'mesh',
   travel: 'internal',
   schema: z.object({ number: z.number().int(), releasedAtMs: z.number().optional() }),
+  compiled: { owner: 'global', blame: 70, index: byMesh },
 })
 export type VirtualAddressSpec = z.infer<typeof virtualAddress.schema>
 
@@ -80,6 +106,7 @@ export type AuthorityUseSpec = z.infer<typeof authorityUse.schema>
 export const authorityCertificate = defineKind({
   ...internalKind,
   name: 'AuthorityCertificate',
+  explained: true,
   scope: 'mesh',
   travel: 'global-to-zones',
   schema: z.object({
@@ -119,6 +146,7 @@ export const gatewayCertificate = defineKind({
     }),
     z.object({ secret: z.string(), zone: z.string(), problem: z.string() }),
   ]),
+  compiled: { owner: 'global', blame: 80, index: byName },
 })
 export type GatewayCertificateSpec = z.infer<typeof gatewayCertificate.schema>
 
@@ -181,6 +209,7 @@ export type TokenRevocationSpec = z.infer<typeof tokenRevocation.schema>
 export const refusal = defineKind({
   ...internalKind,
   name: 'Refusal',
+  explained: true,
   scope: 'mesh',
   travel: 'internal',
   schema: z.object({
@@ -201,6 +230,7 @@ export type RefusalSpec = z.infer<typeof refusal.schema>
 export const quarantine = defineKind({
   ...internalKind,
   name: 'Quarantine',
+  explained: true,
   scope: 'mesh',
   travel: 'internal',
   schema: z.object({

@@ -1,4 +1,6 @@
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { z } from 'zod'
+import { tolerant } from './tolerant.ts'
 
 /** One thing that is wrong with a document: where, and what was expected. */
 export interface Violation {
@@ -13,6 +15,39 @@ export interface Violation {
  * ones go on to the other zones. `internal` rows never leave their store.
  */
 export type Travel = 'global-to-zones' | 'zone-to-global' | 'zone-relayed' | 'internal'
+
+/** A row whose spec is what the schema of its kind returned. */
+export interface TypedRow<Spec> extends Omit<Row, 'spec'> {
+  readonly spec: Spec
+}
+
+/** A row of a kind that its reader need not know. */
+export type AnyRow = TypedRow<unknown>
+
+/** One entry of an index: the range that it stands in, and its member there (by default the text of the row's key). */
+export interface IndexEntry {
+  readonly range: string
+  readonly member?: string
+}
+
+/** What the compiler needs to know of a kind that something is compiled from. */
+export interface Compiled<Spec> {
+  /** `zone`: every row counts for the zone that wrote it. `global`: one row per name is in force, and the global's wins. */
+  readonly owner: 'zone' | 'global'
+  /**
+   * The place among suspects when a unit fails: lower ones are left out first. The more depends on a row, the easier a failure
+   * disappears without it, so such a kind has a high place.
+   */
+  readonly blame: number
+  /** Nothing may be compiled without a row that is there but held back. Its absence would mean something else. */
+  readonly needed?: boolean
+  /** The ranges in which the compiler of a zone finds a row. */
+  readonly index?: (row: TypedRow<Spec>, zone: string) => readonly IndexEntry[]
+  /** The services of the row's mesh, and hosts as `@<hostname>`, that need a virtual address because of the row. */
+  readonly names?: (row: Omit<TypedRow<Spec>, 'stamp'>, zone: string) => readonly string[]
+  /** The Secrets of the row's mesh whose certificates zones need. */
+  readonly secrets?: (spec: Spec) => readonly string[]
+}
 
 /** All that the rest of the system must know about a kind. Routes, admission, storage, sync and commands follow from it. */
 export interface Kind {
@@ -35,7 +70,14 @@ export interface Kind {
   readonly internal: boolean
   /** Rows of another origin keep their own name on an API instead of the hashed one. */
   readonly fixedName: boolean
+  /** For what people write: a field that is not known is refused. */
   readonly schema: z.ZodType
+  /** The same for rows of other planes, which may be newer: a field that is not known is left out. */
+  readonly peerSchema: z.ZodType
+  /** Absent: nothing is compiled from rows of this kind. */
+  readonly compiled: Compiled<never> | undefined
+  /** Explanations read these rows too, although nothing is compiled from them. */
+  readonly explained: boolean
   /** What the schema cannot say: rules between fields. Runs only on a spec that the schema accepts. */
   readonly check: (spec: never, context: CheckContext) => readonly Violation[]
   /** Fields that are stored but not served yet, each with a sentence for the writer. */
@@ -62,6 +104,8 @@ interface KindOptions<Schema extends z.ZodType> {
   readonly internal?: boolean
   readonly fixedName?: boolean
   readonly schema: Schema
+  readonly compiled?: Compiled<z.infer<Schema>>
+  readonly explained?: boolean
   readonly check?: (spec: z.infer<Schema>, context: CheckContext) => readonly Violation[]
   readonly unserved?: (spec: z.infer<Schema>) => readonly string[]
 }
@@ -69,6 +113,8 @@ interface KindOptions<Schema extends z.ZodType> {
 /** A kind whose functions know the type of its spec. */
 export type KindOf<Schema extends z.ZodType> = Kind & {
   readonly schema: Schema
+  readonly peerSchema: Schema
+  readonly compiled: Compiled<z.infer<Schema>> | undefined
   readonly check: (spec: z.infer<Schema>, context: CheckContext) => readonly Violation[]
   readonly unserved: (spec: z.infer<Schema>) => readonly string[]
 }
@@ -88,9 +134,12 @@ export function defineKind<Schema extends z.ZodType>(options: KindOptions<Schema
     isPolicy: false,
     internal: false,
     fixedName: false,
+    explained: false,
     check: () => [],
     unserved: () => [],
     ...options,
+    compiled: options.compiled,
+    peerSchema: tolerant(options.schema),
   }
 }
 
@@ -120,7 +169,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best && best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined
 }
 
-export const unknownFieldSeparator = '\n'
+const unknownFieldSeparator = '\n'
 
 /**
  * An object of a spec. Keys may be written in snake_case or lowerCamelCase and are kept in the latter; an unknown key is
@@ -160,4 +209,22 @@ export function fieldPath(prefix: string, path: readonly PropertyKey[]): string 
     if (!/^[A-Za-z_][\w-]*$/.test(key)) return `${text}["${key}"]`
     return text === '' ? key : `${text}.${key}`
   }, prefix)
+}
+
+/** What a schema has found, with field paths as people write them. */
+export function violationsOf(prefix: string, issues: readonly z.core.$ZodIssue[]): Violation[] {
+  return issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') {
+      const reasons = issue.message.split(unknownFieldSeparator)
+      return issue.keys.map((key, index) => ({
+        field: fieldPath(prefix, [...issue.path, key]),
+        reason: reasons[index] ?? 'unknown field',
+      }))
+    }
+    const reason = issue.message.replace(/^Invalid (input|option): /, '')
+    if (issue.code === 'invalid_value') {
+      return [{ field: fieldPath(prefix, issue.path), reason, choices: issue.values.map(String) }]
+    }
+    return [{ field: fieldPath(prefix, issue.path), reason }]
+  })
 }

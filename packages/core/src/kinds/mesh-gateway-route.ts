@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { checkSelectors, protoEnum, selectorList, serviceTag, tagMap } from './common.ts'
-import { defineKind, message, type Violation } from './kind.ts'
-import { hostnameFault } from './mesh-gateway.ts'
+import { defineKind, type IndexEntry, message, type TypedRow, type Violation } from './kind.ts'
+import { hostnameFault } from './mesh-gateway-spec.ts'
+import { demand, selecting } from './ranges.ts'
 import { checkBackends, checkRule, unmetMatches } from './route-checks.ts'
 
 const backend = message({ weight: z.number().int().nonnegative().optional(), destination: tagMap.optional() })
@@ -115,6 +116,23 @@ const checkHostnames = (field: string, hostnames: readonly string[]): Violation[
 /** The service of a backend; admission has made sure there is one. */
 export const backendService = (target: RouteBackend): string => target.destination?.[serviceTag] ?? ''
 
+/** A route is found by the listeners that it is bound to, and its destinations by the services that it asks for. */
+function indexOf(row: TypedRow<MeshGatewayRouteSpec>): readonly IndexEntry[] {
+  const { selectors, conf } = row.spec
+  const { mesh } = row.key
+  const rules = conf?.http?.rules ?? []
+  return [
+    ...selecting(row, selectors),
+    ...rules.flatMap((rule) => [
+      ...(rule.backends ?? []).flatMap((one) => demand(mesh, one.destination)),
+      ...(rule.filters ?? []).flatMap((filter) => demand(mesh, filter.mirror?.backend?.destination)),
+    ]),
+    ...(conf?.tcp?.rules ?? []).flatMap((rule) =>
+      (rule.backends ?? []).flatMap((one) => demand(mesh, one.destination)),
+    ),
+  ]
+}
+
 export const meshGatewayRoute = defineKind({
   name: 'MeshGatewayRoute',
   path: 'meshgatewayroutes',
@@ -123,6 +141,7 @@ export const meshGatewayRoute = defineKind({
   travel: 'global-to-zones',
   writable: { global: true, zone: false },
   schema: meshGatewayRouteSchema,
+  compiled: { owner: 'global', blame: 10, index: indexOf },
   check,
   unserved: (spec) =>
     (spec.conf?.http?.rules ?? []).flatMap((one, index) => unmetMatches(`conf.http.rules[${index}]`, one)),

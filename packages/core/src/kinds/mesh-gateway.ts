@@ -1,66 +1,30 @@
-import { z } from 'zod'
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import {
   checkSelectors,
   checkTags,
-  dataSource,
-  isSubdomain,
-  port,
+  displayNameLabel,
   portInRange,
   portReason,
   protocolTag,
-  protoEnum,
-  selectorList,
   serviceTag,
-  tagMap,
   zoneTag,
 } from './common.ts'
-import { defineKind, message, type Violation } from './kind.ts'
-import { decodeBase64, readPem } from './pem.ts'
-
-const listener = message({
-  hostname: z.string().optional(),
-  port: port.optional(),
-  protocol: protoEnum(['NONE', 'TCP', 'TLS', 'HTTP', 'HTTPS']).optional(),
-  tls: message({
-    mode: protoEnum(['NONE', 'TERMINATE', 'PASSTHROUGH']).optional(),
-    certificates: z.array(dataSource).optional(),
-    options: z.record(z.string(), z.json()).optional(),
-  }).optional(),
-  tags: tagMap.optional(),
-  crossMesh: z.boolean().optional(),
-  resources: message({ connectionLimit: z.number().int().nonnegative().max(4_294_967_295).optional() }).optional(),
-})
-
-const meshGatewaySchema = message({
-  selectors: selectorList.default([]),
-  tags: tagMap.optional(),
-  conf: message({ listeners: z.array(listener).optional() }).optional(),
-})
-export type MeshGatewaySpec = z.infer<typeof meshGatewaySchema>
-export type GatewayListener = z.infer<typeof listener>
-/** Where a certificate and its key come from. */
-export type ListenerCertificate = z.infer<typeof dataSource>
+import { crossMeshHosts, crossMeshListeners, hostAddressName } from './cross-mesh.ts'
+import { defineKind, type Violation } from './kind.ts'
+import {
+  type GatewayListener,
+  givenSources,
+  hostnameFault,
+  inlinePem,
+  type ListenerCertificate,
+  listenerHostname,
+  type MeshGatewaySpec,
+  meshGatewaySchema,
+} from './mesh-gateway-spec.ts'
+import { readPem } from './pem.ts'
+import { demand, ranges, selecting } from './ranges.ts'
 
 const reservedTags = ['kuma.io/external-service-name', protocolTag, serviceTag, zoneTag]
-
-/** `""` and `*` are the same hostname: any. */
-export const listenerHostname = (listener: GatewayListener): string => listener.hostname || '*'
-
-/** Why a hostname is none, in a few words; undefined of a good one. */
-export function hostnameFault(hostname: string): string | undefined {
-  if (hostname === '' || hostname === '*') return undefined
-  if (hostname.length > 253) return 'must be at most 253 characters'
-  if (!hostname.startsWith('*')) return isSubdomain(hostname) ? undefined : 'invalid hostname'
-  return hostname.startsWith('*.') && isSubdomain(hostname.slice(2)) ? undefined : 'invalid wildcard domain'
-}
-
-/** What the members of a certificate hold; more or less than one is a mistake. */
-export const givenSources = (one: ListenerCertificate): readonly (keyof ListenerCertificate)[] =>
-  (['secret', 'inline', 'inlineString', 'file'] as const).filter((member) => one[member] !== undefined)
-
-/** The text of a certificate that stands in the listener itself; undefined of one that does not, or is not base64. */
-export const inlinePem = ({ inline, inlineString }: ListenerCertificate): string | undefined =>
-  inlineString ?? (inline === undefined ? undefined : decodeBase64(inline))
 
 function checkCertificate(field: string, one: ListenerCertificate): Violation[] {
   const members = givenSources(one)
@@ -204,6 +168,23 @@ export const meshGateway = defineKind({
   travel: 'global-to-zones',
   writable: { global: true, zone: false },
   schema: meshGatewaySchema,
+  compiled: {
+    owner: 'global',
+    blame: 120,
+    index: (row) => [
+      ...selecting(row, row.spec.selectors),
+      ...(crossMeshListeners(row.spec).length > 0 ? [{ range: ranges.crossMeshGateways }] : []),
+      ...crossMeshHosts(row.key.mesh, row.key.name, row.spec).flatMap((host) => demand(row.key.mesh, host.destination)),
+    ],
+    names: ({ key, labels, spec }, zone) =>
+      key.origin === globalOrigin || key.origin === zone
+        ? crossMeshHosts(key.mesh, labels[displayNameLabel] ?? key.name, spec).map(({ hostname }) =>
+            hostAddressName(hostname),
+          )
+        : [],
+    secrets: ({ conf }) =>
+      (conf?.listeners ?? []).flatMap(({ tls }) => (tls?.certificates ?? []).flatMap(({ secret }) => secret || [])),
+  },
   check,
   unserved: (spec) =>
     (spec.conf?.listeners ?? []).flatMap((listener, index) => {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { dataSource, duration } from './common.ts'
 import { defineKind, message, type Violation } from './kind.ts'
+import { byName } from './ranges.ts'
 
 const providedConf = message({ cert: dataSource.optional(), key: dataSource.optional() })
 
@@ -128,6 +129,8 @@ export const mesh = defineKind({
   writable: { global: true, zone: false },
   fixedName: true,
   schema: meshSchema,
+  // A Mesh that is held back must not be taken for one without mutual TLS.
+  compiled: { owner: 'global', blame: 140, needed: true, index: byName },
   check,
   unserved: (spec) => [
     ...(spec.metrics ? ['metrics: proxies expose no metrics of a mesh backend yet'] : []),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defineKind, message } from './kind.ts'
+import { ranges } from './ranges.ts'
 import { checkAdmin, checkListens, noNetworking } from './zone-proxy.ts'
 
 const zoneEgressSchema = message({
@@ -22,5 +23,10 @@ export const zoneEgress = defineKind({
   travel: 'zone-to-global',
   writable: { global: false, zone: true },
   schema: zoneEgressSchema,
+  compiled: {
+    owner: 'zone',
+    blame: 100,
+    index: ({ key }, zone) => (key.origin === zone ? [{ range: ranges.egresses }] : []),
+  },
   check: ({ networking }) => (networking ? [...checkListens(networking), ...checkAdmin(networking)] : noNetworking),
 })

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { checkAddress, portInRange, portReason, tagMap } from './common.ts'
 import { defineKind, message, type Violation } from './kind.ts'
+import { ranges } from './ranges.ts'
 import { checkAdmin, checkListens, noNetworking } from './zone-proxy.ts'
 
 const availableService = message({
@@ -49,5 +50,6 @@ export const zoneIngress = defineKind({
   travel: 'zone-relayed',
   writable: { global: false, zone: true },
   schema: zoneIngressSchema,
+  compiled: { owner: 'zone', blame: 90, index: ({ key }) => [{ range: ranges.ingresses(key.origin) }] },
   check,
 })

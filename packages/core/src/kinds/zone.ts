@@ -1,6 +1,7 @@
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import { z } from 'zod'
 import { defineKind, message } from './kind.ts'
+import { byName } from './ranges.ts'
 
 const zoneSchema = message({ enabled: z.boolean().optional() })
 export type ZoneSpec = z.infer<typeof zoneSchema>
@@ -17,6 +18,7 @@ export const zone = defineKind({
   writable: { global: true, zone: false },
   fixedName: true,
   schema: zoneSchema,
+  compiled: { owner: 'global', blame: 130, index: byName },
   check: (_spec, { name }) => [
     ...(name === globalOrigin
       ? [{ field: 'name', reason: `"${globalOrigin}" is the name of the global control plane` }]

@@ -1,9 +1,12 @@
 import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
+import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { z } from 'zod'
 import { type Selectors, serviceTag, type Tags } from '../kinds/common.ts'
-import { ranges } from '../view/indexes.ts'
+import type { KindOf, TypedRow } from '../kinds/kind.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { addRanks, bestMatch, compareRank, parseTags, type Rank } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-import { addRanks, bestMatch, compareRank, parseTags, type Rank } from './tags.ts'
 
 /** A source/destination policy that was chosen for one connection. */
 export interface ChosenPolicy {
@@ -18,26 +21,41 @@ interface Connection {
   readonly destinations: Selectors
 }
 
+/** A kind of source/destination policies, read from the view. Throws on a policy that cannot be applied. */
+export interface ConnectionKind {
+  readonly name: string
+  readonly read: (view: View, key: string) => TypedRow<Connection> | undefined
+}
+
+/** `prove` throws on a policy that cannot be applied; it is as if it were not there. */
+export function connectionKind<Schema extends z.ZodType<Connection>>(
+  kind: KindOf<Schema>,
+  prove: (spec: z.infer<Schema>) => void,
+): ConnectionKind {
+  return {
+    name: kind.name,
+    read(view, key) {
+      const row = view.row(kind, key)
+      if (row) prove(row.spec)
+      return row
+    },
+  }
+}
+
 type Candidate = readonly [key: string, rank: Rank]
 
 /**
  * Chooses source/destination policies: the highest rank of source and destination together, the newest of equals.
  * A `profile` is the canonical text of the policies whose sources match somebody: proxies with equal profiles share
- * whatever is made from them. `proofs` throw on a policy of their kind that cannot be applied; it is as if it were not
- * there.
+ * whatever is made from them.
  */
-export function createConnections(
-  units: Units,
-  view: View,
-  proofs: Readonly<Record<string, (spec: never) => unknown>>,
-) {
+export function createConnections(units: Units, view: View, kinds: readonly ConnectionKind[]) {
+  const kindByName = new Map(kinds.map((kind) => [kind.name, kind]))
+
   const spec = units.family('connection policy', (key: string) => {
-    const row = view.row(key)
+    const row = kindByName.get(parseKeyText(key).kind)?.read(view, key)
     if (!row) return undefined
-    // Admission stored what the schema returned; what is not so throws where it is read, and is left out there.
-    const { sources, destinations } = row.spec as unknown as Connection
-    // A proof takes the specs of the kind that it is filed under.
-    proofs[row.key.kind]?.(row.spec as never)
+    const { sources, destinations } = row.spec
     return { sources, destinations, createdAtMs: row.stamp.createdAtMs }
   })
 

@@ -1,8 +1,8 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { portInRange, type Tags } from '../kinds/common.ts'
-import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
-import { expectPort } from './expect.ts'
-import { bestMatch, compareRank, type Rank } from './tags.ts'
+import { expectPort } from '../kinds/expect.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway-spec.ts'
+import { bestMatch, compareRank, type Rank } from '../kinds/tags.ts'
 
 /** A MeshGateway that selects somebody. */
 export interface GatewayCandidate {

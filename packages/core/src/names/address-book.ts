@@ -1,11 +1,9 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Version } from '@zonemesh/shared/store/store.ts'
-import { displayNameLabel, meshTag, serviceTag } from '../kinds/common.ts'
-import { crossMeshHosts, hostAddressName } from '../kinds/cross-mesh.ts'
-import type { DataplaneSpec } from '../kinds/dataplane.ts'
-import type { AvailableServiceSpec, VirtualAddressNumberSpec, VirtualAddressSpec } from '../kinds/internal.ts'
-import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { type VirtualAddressSpec, virtualAddress, virtualAddressNumber } from '../kinds/internal.ts'
+import { specOf } from '../kinds/row.ts'
+import { namesOf, namingKinds } from '../parse.ts'
 
 export interface AddressBookConfig {
   readonly zone: string
@@ -73,8 +71,8 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
   function sourcesAfter(changes: readonly Change[]): Map<Named, number> {
     const servicesAfter = new Map<string, readonly Named[]>()
     for (const change of changes) {
-      if (isSource(change.key, zone))
-        servicesAfter.set(keyText(change.key), change.op === 'put' ? servicesOf(change) : [])
+      if (namingKinds.has(change.key.kind))
+        servicesAfter.set(keyText(change.key), change.op === 'put' ? servicesOf(change, zone) : [])
     }
     const after = new Map([...stale].map((named) => [named, sourcesByService.get(named) ?? 0]))
     const step = (services: readonly Named[], by: number) => {
@@ -143,10 +141,10 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
     /** Takes over what was written; also how it loads at start. */
     applied(versions: readonly Version[], monotonicMs: number): void {
       for (const { key, row } of versions) {
-        if (isSource(key, zone)) {
+        if (namingKinds.has(key.kind)) {
           const text = keyText(key)
           count(servicesBySource.get(text) ?? [], -1)
-          const services = row ? servicesOf(row) : []
+          const services = row ? servicesOf(row, zone) : []
           count(services, 1)
           if (services.length > 0) servicesBySource.set(text, services)
           else servicesBySource.delete(text)
@@ -154,8 +152,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
         if (key.origin !== zone) continue
         if (key.kind === 'VirtualAddress') {
           const named = `${key.mesh}/${key.name}`
-          // This plane writes these rows itself.
-          const spec = row?.spec as VirtualAddressSpec | undefined
+          const spec = row && specOf(virtualAddress, row)
           if (spec) heldByService.set(named, spec)
           else heldByService.delete(named)
           if (spec?.releasedAtMs === undefined) releaseSeenMs.delete(named)
@@ -163,7 +160,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
           note(named)
         }
         if (key.kind === 'VirtualAddressNumber') {
-          const spec = row?.spec as VirtualAddressNumberSpec | undefined
+          const spec = row && specOf(virtualAddressNumber, row)
           if (spec) holderByNumber.set(Number(key.name), `${spec.mesh}/${spec.service}`)
           else holderByNumber.delete(Number(key.name))
         }
@@ -173,29 +170,6 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
 }
 export type AddressBook = ReturnType<typeof createAddressBook>
 
-/** Rows that name services: Dataplanes of this zone, announcements of any, and gateways wherever they run. */
-const isSource = (key: ResourceKey, zone: string): boolean =>
-  (key.kind === 'Dataplane' && key.origin === zone) ||
-  key.kind === 'AvailableService' ||
-  (key.kind === 'MeshGateway' && (key.origin === globalOrigin || key.origin === zone))
-
-/** The services that a row names. A spec that is not one names none. */
-function servicesOf({ key, labels, spec }: Pick<Row, 'key' | 'labels' | 'spec'>): readonly Named[] {
-  try {
-    // Admission stored what the schema returned, and planes write announcements; what is not so throws.
-    if (key.kind === 'MeshGateway') {
-      const hosts = crossMeshHosts(key.mesh, labels[displayNameLabel] ?? key.name, spec as unknown as MeshGatewaySpec)
-      return [...new Set(hosts.map(({ hostname }) => `${key.mesh}/${hostAddressName(hostname)}`))]
-    }
-    const tags =
-      key.kind === 'AvailableService'
-        ? [(spec as AvailableServiceSpec).tags].filter((one) => one[meshTag] === undefined)
-        : ((spec as DataplaneSpec).networking?.inbound ?? [])
-            .filter((one) => one.state !== 'Ignored')
-            .map((one) => one.tags ?? {})
-    const services = tags.map((one) => one[serviceTag]).filter((service) => service !== undefined && service !== '')
-    return [...new Set(services)].map((service) => `${key.mesh}/${service}`)
-  } catch {
-    return []
-  }
-}
+/** The services that a row names. A row that cannot be parsed names none. */
+const servicesOf = (row: Omit<Row, 'stamp'>, zone: string): readonly Named[] =>
+  namesOf(row, zone).map((name) => `${row.key.mesh}/${name}`)

@@ -3,8 +3,9 @@ import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { displayNameLabel } from '../kinds/common.ts'
 import { crossMeshHosts, hostOfAddress } from '../kinds/cross-mesh.ts'
-import type { VirtualAddressSpec } from '../kinds/internal.ts'
-import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
+import { virtualAddress } from '../kinds/internal.ts'
+import { meshGateway } from '../kinds/mesh-gateway.ts'
+import { parseAs, specOf } from '../kinds/row.ts'
 import { servicePorts } from './ports.ts'
 
 export interface NamedService {
@@ -53,8 +54,7 @@ export function createNames() {
         const { key, row } = version
         if (key.kind === 'MeshGateway' && serviceByHost.apply(version)) changed.add(everyMesh)
         if (key.kind !== 'VirtualAddress') continue
-        // The zone writes these rows itself.
-        const spec = row?.spec as VirtualAddressSpec | undefined
+        const spec = row && specOf(virtualAddress, row)
         const number = spec?.releasedAtMs === undefined ? spec?.number : undefined
         const numbers = numbersByMesh.get(key.mesh) ?? new Map<string, number>()
         if (numbers.get(key.name) === number) continue
@@ -99,20 +99,12 @@ function createHostServices() {
 
   function hostsOf({ key, row }: Version): ReadonlyMap<string, HostService> {
     const found = new Map<string, HostService>()
-    if (!row) return found
-    try {
-      // Admission stored what the schema returned; what is not so throws.
-      const spec = row.spec as MeshGatewaySpec
-      for (const { hostname, service, port } of crossMeshHosts(
-        key.mesh,
-        row.labels[displayNameLabel] ?? key.name,
-        spec,
-      )) {
-        const place = placeOf(key.mesh, hostname)
-        found.set(place, { service, ports: [...(found.get(place)?.ports ?? []), port] })
-      }
-    } catch {
-      return new Map()
+    const gateway = row && parseAs(meshGateway, row)
+    if (!gateway?.ok) return found
+    const { labels, spec } = gateway.value
+    for (const { hostname, service, port } of crossMeshHosts(key.mesh, labels[displayNameLabel] ?? key.name, spec)) {
+      const place = placeOf(key.mesh, hostname)
+      found.set(place, { service, ports: [...(found.get(place)?.ports ?? []), port] })
     }
     return found
   }

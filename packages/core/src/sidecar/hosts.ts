@@ -3,10 +3,10 @@ import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Meshes } from '../edge/meshes.ts'
 import { displayName } from '../gateway/select.ts'
 import { crossMeshHosts, hostAddressName } from '../kinds/cross-mesh.ts'
-import type { VirtualAddressSpec } from '../kinds/internal.ts'
-import type { MeshGatewaySpec } from '../kinds/mesh-gateway.ts'
-import { tagsText } from '../match/tags.ts'
-import { ranges } from '../view/indexes.ts'
+import { virtualAddress } from '../kinds/internal.ts'
+import { meshGateway } from '../kinds/mesh-gateway.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { tagsText } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
@@ -22,17 +22,15 @@ export interface NamedGateway {
 /** What has a name in every mesh: listeners of gateways that other meshes may call, with their virtual addresses. */
 export function createHosts(units: Units, view: View, meshes: Meshes) {
   const number = units.family('host number', (key: string): number | undefined => {
-    // The zone writes these rows itself.
-    const spec = view.row(key)?.spec as VirtualAddressSpec | undefined
-    return spec && spec.releasedAtMs === undefined && Number.isInteger(spec.number) ? spec.number : undefined
+    const spec = view.row(virtualAddress, key)?.spec
+    return spec && spec.releasedAtMs === undefined ? spec.number : undefined
   })
 
   const ofGateway = units.family('gateway hosts', (key: string): readonly NamedGateway[] => {
-    const row = view.row(key)
+    const row = view.row(meshGateway, key)
     if (!row || !meshes.isSecured(row.key.mesh)) return []
     const { mesh } = row.key
-    // Admission stored what the schema returned; what is not so throws, and the row is left out.
-    const hosts = units.attempt(key, () => crossMeshHosts(mesh, displayName(row), row.spec as MeshGatewaySpec)) ?? []
+    const hosts = units.attempt(key, () => crossMeshHosts(mesh, displayName(row), row.spec)) ?? []
     return hosts.flatMap(({ hostname, service, port, destination }) => {
       const name = hostAddressName(hostname)
       const found = number(keyText({ origin: view.zone, kind: 'VirtualAddress', mesh, name }))

@@ -4,16 +4,16 @@ import { statName } from '../edge/addresses.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { displayName } from '../gateway/select.ts'
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
-import type { DataplaneInbound, DataplaneSpec } from '../kinds/dataplane.ts'
-import { expectIp } from '../match/expect.ts'
-import { bestMatch, parseTags, tagsText } from '../match/tags.ts'
+import { type DataplaneInbound, type DataplaneSpec, dataplane } from '../kinds/dataplane.ts'
+import { expectIp } from '../kinds/expect.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { bestMatch, parseTags, tagsText } from '../kinds/tags.ts'
 import { permissionsBy } from '../policies/mesh-traffic-permission/allowed.ts'
-import type { MeshTrafficPermissionSpec } from '../policies/mesh-traffic-permission/mesh-traffic-permission.ts'
+import { meshTrafficPermission } from '../policies/mesh-traffic-permission/mesh-traffic-permission.ts'
 import type { PermissionRule, Permissions } from '../policies/permissions.ts'
 import { defaultTimeouts } from '../policies/timeout/timeouts.ts'
 import { allowedBy } from '../policies/traffic-permission/allowed.ts'
-import type { TrafficPermissionSpec } from '../policies/traffic-permission/traffic-permission.ts'
-import { ranges } from '../view/indexes.ts'
+import { trafficPermission } from '../policies/traffic-permission/traffic-permission.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
@@ -34,20 +34,15 @@ export function createInbounds(units: Units, view: View, meshes: Meshes) {
     const deny: PermissionRule[] = []
     const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) => view.range(ranges.permitting(mesh, service)))
     for (const key of [...new Set(keys)].sort()) {
-      const row = view.row(key)
+      const row = view.row(trafficPermission, key)
       if (!row) continue
-      const rules = units.attempt(key, () => {
-        // Admission stored what the schema returned; what is not so throws, and the policy is left out.
-        const spec = row.spec as TrafficPermissionSpec
-        return bestMatch(spec.destinations, tags) ? allowedBy(displayName(row), spec) : []
-      })
+      const rules = units.attempt(key, () =>
+        bestMatch(row.spec.destinations, tags) ? allowedBy(displayName(row), row.spec) : [],
+      )
       allow.push(...(rules ?? []))
     }
-    for (const row of view.rows(ranges.inMesh('MeshTrafficPermission', mesh))) {
-      const found = units.attempt(keyText(row.key), () =>
-        // As above.
-        permissionsBy(displayName(row), row.spec as MeshTrafficPermissionSpec),
-      )
+    for (const row of view.rows(meshTrafficPermission, ranges.inMesh('MeshTrafficPermission', mesh))) {
+      const found = units.attempt(keyText(row.key), () => permissionsBy(displayName(row), row.spec))
       allow.push(...(found?.allow ?? []))
       deny.push(...(found?.deny ?? []))
     }
@@ -55,9 +50,8 @@ export function createInbounds(units: Units, view: View, meshes: Meshes) {
   })
 
   return units.family('inbound', (proxy: string, index: string): InboundModel | undefined => {
-    const row = view.row(proxy)
-    // As above.
-    const networking = (row?.spec as DataplaneSpec | undefined)?.networking
+    const row = view.row(dataplane, proxy)
+    const networking = row?.spec.networking
     const inbound = networking?.inbound?.[Number(index)]
     if (!row || !networking || !inbound) return undefined
     const { mesh } = row.key

@@ -6,11 +6,11 @@ import { sniOf } from '../edge/sni.ts'
 import { gatewayClusterName } from '../gateway/backends.ts'
 import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
+import { parseTags } from '../kinds/tags.ts'
 import type { Connections } from '../match/connections.ts'
-import { parseTags } from '../match/tags.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
-import type { RetrySpec } from '../policies/retry/retry.ts'
-import type { TimeoutSpec } from '../policies/timeout/timeout.ts'
+import { retry } from '../policies/retry/retry.ts'
+import { timeout } from '../policies/timeout/timeout.ts'
 import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -31,14 +31,12 @@ export function createOutbounds(
 ) {
   const timeouts = units.family('outbound timeouts', (profile: string, destination: string) => {
     const policy = connections.chosen(profile, destination)
-    // Admission stored what the schema returned.
-    return mergeTimeouts(policy && (view.row(policy.key)?.spec as TimeoutSpec | undefined), defaultTimeouts.outbound)
+    return mergeTimeouts(policy && view.row(timeout, policy.key)?.spec, defaultTimeouts.outbound)
   })
 
   const retries = units.family('outbound retries', (profile: string, destination: string) => {
     const policy = connections.chosen(profile, destination)
-    // As above.
-    return mergeRetries(policy && (view.row(policy.key)?.spec as RetrySpec | undefined))
+    return mergeRetries(policy && view.row(retry, policy.key)?.spec)
   })
 
   /** A gateway that other meshes may call speaks HTTP, always. */
@@ -73,8 +71,8 @@ export function createOutbounds(
         const tags = parseTags(destination)
         const service = tags[serviceTag] ?? ''
         const cluster = clusterNameOf(destination)
-        const timeout = timeouts(timeoutProfile, destination)
-        const retry = retries(retryProfile, destination)
+        const limits = timeouts(timeoutProfile, destination)
+        const again = retries(retryProfile, destination)
         const protocol = protocolOf(mesh, tags)
         if (!isHttp(protocol)) {
           return {
@@ -82,12 +80,12 @@ export function createOutbounds(
               type: 'tcp',
               statPrefix: statName(cluster),
               cluster,
-              idleMs: timeout.tcpIdleMs,
-              connectAttempts: retry.tcpAttempts,
+              idleMs: limits.tcpIdleMs,
+              connectAttempts: again.tcpAttempts,
             },
           }
         }
-        const tried = protocol === 'grpc' ? retry.grpc : retry.http
+        const tried = protocol === 'grpc' ? again.grpc : again.http
         const route = {
           path: { type: 'prefix' as const, path: '/' },
           headers: [],
@@ -96,8 +94,8 @@ export function createOutbounds(
             type: 'forward' as const,
             clusters: [{ name: cluster, weight: 1 }],
             weighted: false,
-            requestMs: timeout.requestMs,
-            idleMs: timeout.streamIdleMs,
+            requestMs: limits.requestMs,
+            idleMs: limits.streamIdleMs,
             ...(tried ? { retries: tried } : {}),
           },
         }

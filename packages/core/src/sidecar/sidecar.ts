@@ -5,13 +5,13 @@ import { inZone, type Meshes } from '../edge/meshes.ts'
 import { identityTags } from '../gateway/gateway.ts'
 import { isIp, serviceTag, type Tags } from '../kinds/common.ts'
 import { hostOfAddress, placeOf } from '../kinds/cross-mesh.ts'
-import { type DataplaneSpec, dataplaneServices } from '../kinds/dataplane.ts'
-import type { VirtualAddressSpec } from '../kinds/internal.ts'
+import { type DataplaneSpec, dataplane, dataplaneServices } from '../kinds/dataplane.ts'
+import { virtualAddress } from '../kinds/internal.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { parseTags, tagsText } from '../kinds/tags.ts'
 import type { Connections } from '../match/connections.ts'
-import { parseTags, tagsText } from '../match/tags.ts'
 import { loopbackAddressOf } from '../names/loopback.ts'
 import { servicePorts } from '../names/ports.ts'
-import { ranges } from '../view/indexes.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { createHosts } from './hosts.ts'
@@ -44,9 +44,9 @@ export function createSidecars(
   const outbounds = createOutbounds(units, view, meshes, endpoints, connections)
 
   const plan = units.family('sidecar plan', (proxy: string): Plan => {
-    const row = view.row(proxy)
+    const row = view.row(dataplane, proxy)
     if (!row) return noPlan
-    return units.attempt(proxy, () => planOf(row.spec as DataplaneSpec, view.zone)) ?? noPlan
+    return units.attempt(proxy, () => planOf(row.spec, view.zone)) ?? noPlan
   })
 
   /** Policies whose sources are this proxy; equal for most proxies of a mesh, which then share their clusters. */
@@ -55,9 +55,8 @@ export function createSidecars(
   )
 
   const number = units.family('virtual number', (key: string): number | undefined => {
-    // The zone writes these rows itself.
-    const spec = view.row(key)?.spec as VirtualAddressSpec | undefined
-    return spec && spec.releasedAtMs === undefined && Number.isInteger(spec.number) ? spec.number : undefined
+    const spec = view.row(virtualAddress, key)?.spec
+    return spec && spec.releasedAtMs === undefined ? spec.number : undefined
   })
 
   /** Services that have a number in a mesh, of those that may be reached. */

@@ -1,43 +1,34 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type Row, type Stamp } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
-import { proxyKinds } from '../kinds/proxies.ts'
-import { type IndexEntry, indexEntriesOf, ranges } from './indexes.ts'
+import type { IndexEntry, TypedRow } from '../kinds/kind.ts'
+import { ranges } from '../kinds/ranges.ts'
+import { type AnyKind, parseAs, reasonOf, type SpecOf } from '../kinds/row.ts'
+import { compiledKinds } from '../registry.ts'
 import { same } from './same.ts'
 import { type Cell, type FaultPoint, HeldError, type Units } from './units.ts'
 
-/** Kinds whose rows belong to a zone. Of all others one row per name is in force, and the global's wins. */
-const zoneKinds = new Set([...proxyKinds, 'AvailableService'])
+const kindByName = new Map(compiledKinds.map((kind) => [kind.name, kind]))
 
-/** Kinds that something is compiled from. */
-export const keptKinds: ReadonlySet<string> = new Set([
-  ...zoneKinds,
-  'Mesh',
-  'Zone',
-  'MeshGateway',
-  'MeshGatewayRoute',
-  'Timeout',
-  'Retry',
-  'TrafficPermission',
-  'MeshTrafficPermission',
-  'VirtualAddress',
-  'GatewayCertificate',
-])
+const isOfZone = (kind: string): boolean => kindByName.get(kind)?.compiled.owner === 'zone'
+const isNeeded = (kind: string): boolean => kindByName.get(kind)?.compiled.needed === true
 
 /** One version of a row, whoever delivered it: what its owner's order is told by. */
 export const rowVersion = ({ incarnation, originRevision }: Stamp): string => `${incarnation}.${originRevision}`
 
-/** A row that is held back, and why. */
+/** What identifies a version of a row. */
+export type RowVersion = Pick<Row, 'key' | 'stamp'>
+
+/** A version of a row that is held back, and why. */
 export interface HeldRow {
-  readonly row: Row
+  readonly row: RowVersion
   readonly reason: string
 }
 
-/**
- * A Mesh that is held back must not be taken for one without mutual TLS. Whoever reads it has no table until it is
- * written again, and its proxies keep what they have.
- */
-const neededKinds = new Set(['Mesh'])
+/** The version that is stored; without `parsed` its spec is not one of its kind. */
+interface Stored extends RowVersion {
+  readonly parsed: TypedRow<unknown> | undefined
+}
 
 /** Stands in the cell of such a row. */
 const held: unique symbol = Symbol('held')
@@ -49,27 +40,28 @@ const held: unique symbol = Symbol('held')
  */
 export function createView(units: Units, zone: string, faultPoint?: FaultPoint) {
   const heldByRow = new Map<string, string>()
-  const stored = new Map<string, Row>()
+  /** Each version is parsed once, when it arrives. */
+  const stored = new Map<string, Stored>()
   const entriesByRow = new Map<string, readonly IndexEntry[]>()
   /** range → member → how many entries put it there. */
   const members = new Map<string, Map<string, number>>()
-  const rowCells = new Map<string, Cell<Row | typeof held | undefined>>()
+  const rowCells = new Map<string, Cell<TypedRow<unknown> | typeof held | undefined>>()
   const rangeCells = new Map<string, Cell<readonly string[]>>()
   const touchedRanges = new Set<string>()
 
   const listOf = (range: string): readonly string[] => [...(members.get(range)?.keys() ?? [])].sort()
 
-  const isHeld = (row: Row): boolean => heldByRow.get(keyText(row.key)) === rowVersion(row.stamp)
+  const isHeld = (row: RowVersion): boolean => heldByRow.get(keyText(row.key)) === rowVersion(row.stamp)
 
   /** The stored row, unless it is held back. One that nothing can do without stays, and says so to its readers. */
-  function inForce(text: string): Row | undefined {
+  function inForce(text: string): Stored | undefined {
     const row = stored.get(text)
-    return row && isHeld(row) && !neededKinds.has(row.key.kind) ? undefined : row
+    return row && isHeld(row) && !isNeeded(row.key.kind) ? undefined : row
   }
 
-  function visible(text: string): Row | undefined {
+  function visible(text: string): Stored | undefined {
     const row = inForce(text)
-    if (!row || zoneKinds.has(row.key.kind)) return row
+    if (!row || isOfZone(row.key.kind)) return row
     if (row.key.origin === globalOrigin) return row
     if (row.key.origin !== zone) return undefined
     return inForce(keyText({ ...row.key, origin: globalOrigin })) ? undefined : row
@@ -86,16 +78,15 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
     else members.set(entry.range, found)
   }
 
-  function entriesOf(row: Row): readonly IndexEntry[] {
-    try {
-      return indexEntriesOf(row, zone)
-    } catch {
-      // A row that is not what its kind says is found under its name only; whoever serves it alone says so.
-      return []
-    }
+  function entriesOf({ key, parsed }: Stored): readonly IndexEntry[] {
+    const index = kindByName.get(key.kind)?.compiled.index
+    // The row was parsed by the kind that the index belongs to. A row that cannot be parsed is found by its name only, so that a
+    // Mesh is not taken for absent.
+    if (parsed) return index?.(parsed as TypedRow<never>, zone) ?? []
+    return isNeeded(key.kind) ? [{ range: ranges.named(key.kind, key.mesh, key.name) }] : []
   }
 
-  const cellValue = (row: Row | undefined) => (row && isHeld(row) ? held : row)
+  const cellValue = (row: Stored | undefined) => (row && isHeld(row) ? held : row?.parsed)
 
   /** Brings indexes and readers of one key up to date with what is stored. */
   function update(text: string): void {
@@ -111,21 +102,26 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
     else entriesByRow.delete(text)
   }
 
-  function readRow(text: string): Row | undefined {
+  function readRow<K extends AnyKind>(kind: K, text: string): TypedRow<SpecOf<K>> | undefined {
     let cell = rowCells.get(text)
     if (!cell) {
-      cell = units.cell<Row | typeof held | undefined>(text, cellValue(visible(text)), () => void rowCells.delete(text))
+      cell = units.cell<TypedRow<unknown> | typeof held | undefined>(
+        text,
+        cellValue(visible(text)),
+        () => void rowCells.delete(text),
+      )
       rowCells.set(text, cell)
     }
     const row = cell.read()
     if (row === held) throw new HeldError(`${text} is quarantined, and nothing can be made without it`)
-    return row
+    // A row of this kind was parsed by the kind of that name.
+    return row?.key.kind === kind.name ? (row as TypedRow<SpecOf<K>>) : undefined
   }
 
   /** A row, and the own one of the same name that it may stand before. */
   function updateNamed({ key }: { readonly key: Row['key'] }): void {
     update(keyText(key))
-    if (key.origin === globalOrigin && !zoneKinds.has(key.kind)) update(keyText({ ...key, origin: zone }))
+    if (key.origin === globalOrigin && !isOfZone(key.kind)) update(keyText({ ...key, origin: zone }))
   }
 
   function writeRanges(): void {
@@ -145,28 +141,26 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
   return {
     zone,
     /**
-     * Takes over what changed. Readers are marked; nothing is computed. Returns the rows that were held back because they
-     * are not sound or cannot be taken over; all others are there.
+     * Takes over what changed. Readers are marked; nothing is computed. Returns the rows that are held back because they cannot
+     * be parsed or cannot be taken over; all others are there.
      */
-    apply(
-      versions: readonly Version[],
-      faultOf: (row: Row) => string | undefined = () => undefined,
-    ): readonly HeldRow[] {
+    apply(versions: readonly Version[]): readonly HeldRow[] {
       const unsound: HeldRow[] = []
-      const holdBack = (row: Row, reason: string) => {
-        unsound.push({ row, reason })
-        heldByRow.set(keyText(row.key), rowVersion(row.stamp))
+      const holdBack = ({ key, stamp }: RowVersion, reason: string) => {
+        unsound.push({ row: { key, stamp }, reason })
+        heldByRow.set(keyText(key), rowVersion(stamp))
       }
       for (const version of versions) {
         const { key, row } = version
-        if (!keptKinds.has(key.kind)) continue
+        const kind = kindByName.get(key.kind)
+        if (!kind) continue
         const text = keyText(key)
-        if (row) stored.set(text, row)
+        const parsed = row && parseAs(kind, row)
+        if (row) stored.set(text, { key, stamp: row.stamp, parsed: parsed?.ok ? parsed.value : undefined })
         else stored.delete(text)
         // What is held back is one version, not the row for ever.
         if (!row || !isHeld(row)) heldByRow.delete(text)
-        const fault = row && !isHeld(row) ? faultOf(row) : undefined
-        if (row && fault !== undefined) holdBack(row, fault)
+        if (row && parsed && !parsed.ok && !isHeld(row)) holdBack(row, reasonOf(parsed.error))
         try {
           updateNamed(version)
         } catch (thrown) {
@@ -193,17 +187,19 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
       writeRanges()
     },
     isHeld,
-    /** Outside of compilation only: a row as it is stored, held back or not. */
-    stored: (text: string): Row | undefined => stored.get(text),
+    /** Outside of compilation only: the version of a row that is stored, held back or not. */
+    stored: (text: string): RowVersion | undefined => stored.get(text),
+    /** A row by the text of its key. Undefined too if it is of another kind. */
     row: readRow,
     /** Members of a range, sorted. */
     range: readRange,
     /** Rows of a range, in key order. */
-    rows: (range: string): readonly Row[] => readRange(range).flatMap((text) => readRow(text) ?? []),
+    rows: <K extends AnyKind>(kind: K, range: string): readonly TypedRow<SpecOf<K>>[] =>
+      readRange(range).flatMap((text) => readRow(kind, text) ?? []),
     /** The one row of this name that is in force. */
-    named(kind: string, mesh: string, name: string): Row | undefined {
-      const [text] = readRange(ranges.named(kind, mesh, name))
-      return text === undefined ? undefined : readRow(text)
+    named<K extends AnyKind>(kind: K, mesh: string, name: string): TypedRow<SpecOf<K>> | undefined {
+      const [text] = readRange(ranges.named(kind.name, mesh, name))
+      return text === undefined ? undefined : readRow(kind, text)
     },
   }
 }

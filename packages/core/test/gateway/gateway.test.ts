@@ -232,7 +232,7 @@ test('§3.6 timeouts and retries of the best policy; one that is bad is as if it
       global('Timeout', 'exact'),
       policy('a', { connectTimeout: '1s', http: { requestTimeout: '3s', streamIdleTimeout: '9s' } }),
     ),
-    scene.put(global('Timeout', 'bad'), policy('a', { connectTimeout: 12 })),
+    scene.put(global('Timeout', 'bad'), policy('a', { connectTimeout: { seconds: 12 } })),
     scene.put(global('Retry', 'all'), policy('*', { http: { numRetries: 1 } })),
   ])
   const json = decoded(table(), typeUrls.route)['edge:HTTP:80:*'] as TableJson // as hostsOf
@@ -244,6 +244,49 @@ test('§3.6 timeouts and retries of the best policy; one that is bad is as if it
   expect(Object.values(decoded(table(), typeUrls.cluster))).toMatchObject([{ connect_timeout: '1s' }])
   expect(compiler.drainHeld().rows.map((one) => keyText(one.row.key))).toEqual(['global/Timeout/default/bad'])
 })
+
+test('C1 a row of a peer is read in both spellings of its fields, and a number of seconds is a duration', () => {
+  const { table } = compiled((scene) => [
+    gatewayOn(scene, '*'),
+    route(scene, 'a', []),
+    scene.put(global('Timeout', 'peer'), {
+      sources: [{ match: { 'kuma.io/service': '*' } }],
+      destinations: [{ match: { 'kuma.io/service': 'a' } }],
+      conf: { connect_timeout: '1s', http: { request_timeout: 3 } },
+    }),
+  ])
+  expect(Object.values(decoded(table(), typeUrls.cluster))).toMatchObject([{ connect_timeout: '1s' }])
+  const json = decoded(table(), typeUrls.route)['edge:HTTP:80:*'] as TableJson // as hostsOf
+  expect(json.virtual_hosts?.[0]?.routes[0]?.route).toMatchObject({ timeout: '3s' })
+})
+
+test.each([
+  ['Timeout', { http: { requestTimeout: '99999999999999999999h' } }, { timeout: '15s' }],
+  ['Timeout', { http: { streamIdleTimeout: '99999999999999999999h' } }, { idle_timeout: '5s' }],
+  ['Timeout', { connectTimeout: '99999999999999999999h' }, { timeout: '15s' }],
+  ['Timeout', { tcp: { idleTimeout: '99999999999999999999h' } }, { timeout: '15s' }],
+  ['Retry', { http: { numRetries: 4_294_967_296 } }, { retry_policy: { num_retries: 5 } }],
+  ['Retry', { http: { perTryTimeout: '99999999999999999999h' } }, { retry_policy: { num_retries: 5 } }],
+  ['Retry', { http: { retriableStatusCodes: [2 ** 33] } }, { retry_policy: { num_retries: 5 } }],
+  ['Retry', { tcp: { maxConnectAttempts: 4_294_967_296 } }, { retry_policy: { num_retries: 5 } }],
+])(
+  'C2 a %s that cannot be encoded is named and skipped, and the routes that it applies to stay: %j',
+  (kind, conf, expected) => {
+    const { table } = compiled((scene) => [
+      gatewayOn(scene, '*'),
+      route(scene, 'a', []),
+      scene.put(global(kind, 'huge'), {
+        sources: [{ match: { 'kuma.io/service': '*' } }],
+        destinations: [{ match: { 'kuma.io/service': '*' } }],
+        conf,
+      }),
+    ])
+    const json = decoded(table(), typeUrls.route)['edge:HTTP:80:*'] as TableJson // as hostsOf
+    expect(json.virtual_hosts?.[0]?.routes[0]?.route).toMatchObject(expected)
+    expect(Object.keys(decoded(table(), typeUrls.cluster)).length).toBe(1)
+    expect([...new Set(table()?.problems.map(({ source }) => source))]).toEqual([`global/${kind}/default/huge`])
+  },
+)
 
 test('a contribution that Envoy refused is left out until it changes', () => {
   const { scene, compiler, table } = compiled((scene) => [

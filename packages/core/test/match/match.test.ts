@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { bestMatch, compareRank, selects } from '../../src/kinds/tags.ts'
 import { hostnameContains, hostnamesMatch } from '../../src/match/hostnames.ts'
-import { bestMatch, compareRank, selects } from '../../src/match/tags.ts'
 
 test.each([
   // a, b, do they have a host in common

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { mesh } from '../../src/kinds/mesh.ts'
+import { timeout } from '../../src/policies/timeout/timeout.ts'
 import { createUnits } from '../../src/view/units.ts'
 import { createView } from '../../src/view/view.ts'
 import { createScene, global, zoned } from '../compile/scene.ts'
@@ -80,8 +82,8 @@ test('a view answers absent keys and empty ranges, and tells when they fill', ()
   const scene = createScene()
   const key = global('Mesh', 'default', '')
   const root = units.root('root', () => [
-    view.row('global/Mesh//default')?.key.name,
-    view.named('Mesh', '', 'default')?.key.origin,
+    view.row(mesh, 'global/Mesh//default')?.key.name,
+    view.named(mesh, '', 'default')?.key.origin,
   ])
   expect(root.read().value).toEqual([undefined, undefined])
   view.apply([scene.put(key, {})])
@@ -91,16 +93,52 @@ test('a view answers absent keys and empty ranges, and tells when they fill', ()
   expect(root.read().value).toEqual([undefined, undefined])
 })
 
+test('C1 a view hands out what the schema of the kind returned, parsed once per version', () => {
+  const units = createUnits()
+  const view = createView(units, 'east')
+  const scene = createScene()
+  const row = scene.put(global('Timeout', 'peer'), {
+    sources: [{ match: { 'kuma.io/service': 'web', port: 80 } }],
+    conf: { connect_timeout: '1s', http: { idle_timeout: 2, hedging: {} } },
+    priority: 3,
+  })
+  expect(view.apply([row])).toEqual([])
+  const read = () => view.row(timeout, 'global/Timeout/default/peer')
+  expect(read()?.spec).toEqual({
+    sources: [{ match: { 'kuma.io/service': 'web', port: '80' } }],
+    destinations: [],
+    conf: { connectTimeout: '1s', http: { idleTimeout: '2s' } },
+  })
+  expect(read()).toBe(read())
+  expect(view.row(mesh, 'global/Timeout/default/peer')).toBeUndefined()
+})
+
+test('C1 a row that cannot be parsed is held back with its field and reason, and a Mesh is not taken for absent', () => {
+  const units = createUnits()
+  const view = createView(units, 'east')
+  const scene = createScene()
+  const held = view.apply([
+    scene.put(global('Timeout', 'bad'), { conf: { connect_timeout: 'soon' } }),
+    scene.put(global('Mesh', 'default', ''), { mtls: 5 }),
+  ])
+  expect(held.map(({ row, reason }) => [row.key.name, reason])).toEqual([
+    ['bad', 'conf.connectTimeout: expected a duration such as 10s, 1h30m or 25ms'],
+    ['default', 'mtls: expected object, received number'],
+  ])
+  expect(view.row(timeout, 'global/Timeout/default/bad')).toBeUndefined()
+  expect(() => view.named(mesh, '', 'default')).toThrow('quarantined')
+})
+
 test('of a zone row and a global row with one name the global one is in force', () => {
   const units = createUnits()
   const view = createView(units, 'east')
   const scene = createScene()
-  const root = units.root('root', () => view.named('Mesh', '', 'default')?.key.origin)
+  const root = units.root('root', () => view.named(mesh, '', 'default')?.key.origin)
   view.apply([scene.put(zoned('east', 'Mesh', 'default', ''), {}), scene.put(zoned('west', 'Mesh', 'other', ''), {})])
   expect(root.read().value).toBe('east')
   view.apply([scene.put(global('Mesh', 'default', ''), {})])
   expect(root.read().value).toBe('global')
   view.apply([scene.remove(global('Mesh', 'default', ''))])
   expect(root.read().value).toBe('east')
-  expect(view.named('Mesh', '', 'other')).toBeUndefined()
+  expect(view.named(mesh, '', 'other')).toBeUndefined()
 })

@@ -1,4 +1,4 @@
-import { kindsInSight } from '@zonemesh/core/explain/sources.ts'
+import { explainedKinds } from '@zonemesh/core/registry.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
@@ -12,7 +12,7 @@ export function registerSight(route: Router, plane: ApiPlane): void {
   route('GET', '/_sight', async ({ user }) => {
     requireAdmin(user, 'read what a plane has')
     const { revision } = await plane.store.mark()
-    const rows = (await Promise.all(kindsInSight.map((kind) => plane.store.scan({ kind }, { at: revision })))).flat()
+    const rows = (await Promise.all(explainedKinds.map((kind) => plane.store.scan({ kind }, { at: revision })))).flat()
     return {
       status: 200,
       body: {

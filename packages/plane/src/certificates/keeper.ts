@@ -1,5 +1,5 @@
 import type { GatewayCertificateSpec, SecretRequestSpec } from '@zonemesh/core/kinds/internal.ts'
-import type { MeshGatewaySpec } from '@zonemesh/core/kinds/mesh-gateway.ts'
+import { secretKinds, secretsOf } from '@zonemesh/core/parse.ts'
 import { canonicalJson, err, type JsonObject, messageOf, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -18,7 +18,7 @@ interface Deps {
 }
 
 /** What the certificates of listeners follow from. */
-export const certificateSources = ['Secret', 'MeshGateway', 'SecretRequest', 'Zone', 'Mesh'] as const
+export const certificateSources = ['Secret', ...secretKinds, 'SecretRequest', 'Zone', 'Mesh']
 
 type Facts = Omit<ListenerCertificate, 'chain' | 'key'>
 type Read = Result<Facts, string>
@@ -54,11 +54,9 @@ export function createCertificateKeeper({ store, sealer, origin, log, commit }: 
   /** The secrets that listeners name, with what they hold. */
   async function namedSecrets(): Promise<readonly { readonly row: Row; readonly read: Read }[]> {
     const names = new Set<string>()
-    for (const row of await store.scan({ kind: 'MeshGateway', origin })) {
-      // The kind says what its spec is.
-      for (const listener of (row.spec as MeshGatewaySpec).conf?.listeners ?? [])
-        for (const { secret } of listener.tls?.certificates ?? []) if (secret) names.add(`${row.key.mesh}/${secret}`)
-    }
+    for (const kind of secretKinds)
+      for (const row of await store.scan({ kind, origin }))
+        for (const secret of secretsOf(row)) names.add(`${row.key.mesh}/${secret}`)
     if (names.size === 0) return []
     const next: typeof known = new Map()
     const found = (await store.scan({ kind: 'Secret', origin })).filter(({ key }) =>

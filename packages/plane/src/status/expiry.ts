@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { displayNameLabel } from '@zonemesh/core/kinds/common.ts'
 import type { GatewayCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
-import { inlinePem, type MeshGatewaySpec } from '@zonemesh/core/kinds/mesh-gateway.ts'
+import { inlinePem, type MeshGatewaySpec } from '@zonemesh/core/kinds/mesh-gateway-spec.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'

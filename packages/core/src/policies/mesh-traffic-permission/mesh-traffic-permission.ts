@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { tagMap } from '../../kinds/common.ts'
 import { defineKind, message, type Violation } from '../../kinds/kind.ts'
+import { byMesh } from '../../kinds/ranges.ts'
 
 const targetRef = message({
   kind: z.string(),
@@ -67,6 +68,7 @@ export const meshTrafficPermission = defineKind({
   writable: { global: true, zone: false },
   isPolicy: true,
   schema: meshTrafficPermissionSchema,
+  compiled: { owner: 'global', blame: 50, index: byMesh },
   check,
   unserved: (spec) =>
     (spec.from ?? []).some((one) => one.default?.action === 'AllowWithShadowDeny')

@@ -1,5 +1,5 @@
 import { durationMs } from '../../kinds/common.ts'
-import { expectCount } from '../../match/expect.ts'
+import { expectCount } from '../../kinds/expect.ts'
 import type { RetrySpec } from './retry.ts'
 
 /** When and how often a request is tried again. What is undefined is left to Envoy. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { duration } from '../../kinds/common.ts'
 import { defineKind, message, type Violation } from '../../kinds/kind.ts'
+import { byMesh } from '../../kinds/ranges.ts'
 import { checkConnection, connectionPolicy, connectionShape } from '../connection.ts'
 
 const backOff = message({ baseInterval: duration.optional(), maxInterval: duration.optional() })
@@ -54,6 +55,7 @@ export const retry = defineKind({
   path: 'retries',
   shortName: 're',
   schema: retrySchema,
+  compiled: { owner: 'global', blame: 30, index: byMesh },
   check: (spec) => [
     ...checkConnection(spec),
     ...(spec.conf?.http || spec.conf?.tcp || spec.conf?.grpc

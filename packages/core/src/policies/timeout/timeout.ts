@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { duration } from '../../kinds/common.ts'
 import { defineKind, message } from '../../kinds/kind.ts'
+import { byMesh } from '../../kinds/ranges.ts'
 import { checkConnection, connectionPolicy, connectionShape } from '../connection.ts'
 
 const timeoutSchema = message({
@@ -25,6 +26,7 @@ export const timeout = defineKind({
   path: 'timeouts',
   shortName: 'to',
   schema: timeoutSchema,
+  compiled: { owner: 'global', blame: 20, index: byMesh },
   check: (spec) => [...checkConnection(spec), ...(spec.conf ? [] : [{ field: 'conf', reason: 'cannot be empty' }])],
   unserved: (spec) => (spec.conf?.grpc ? ['conf.grpc: not served; gRPC streams follow conf.http'] : []),
 })

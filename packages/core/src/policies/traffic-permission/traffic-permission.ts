@@ -1,5 +1,7 @@
 import type { z } from 'zod'
+import { serviceTag } from '../../kinds/common.ts'
 import { defineKind, message } from '../../kinds/kind.ts'
+import { ranges } from '../../kinds/ranges.ts'
 import { checkConnection, connectionPolicy, connectionShape } from '../connection.ts'
 
 const trafficPermissionSchema = message({ ...connectionShape })
@@ -11,5 +13,11 @@ export const trafficPermission = defineKind({
   path: 'traffic-permissions',
   shortName: 'tp',
   schema: trafficPermissionSchema,
+  compiled: {
+    owner: 'global',
+    blame: 40,
+    index: ({ key, spec }) =>
+      spec.destinations.map(({ match }) => ({ range: ranges.permitting(key.mesh, match?.[serviceTag] ?? '*') })),
+  },
   check: checkConnection,
 })

@@ -1,4 +1,4 @@
-import { isIp, type Tags } from '../kinds/common.ts'
+import { isIp } from './common.ts'
 
 /** Rows of peers were not admitted here. These throw on what would otherwise break the configuration of others. */
 
@@ -18,13 +18,4 @@ export function expectIp(field: string, value: string): string {
 export function expectCount(field: string, value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32) return value
   throw new Error(`${field}: expected a whole number, found ${JSON.stringify(value)}`)
-}
-
-/** Tags whose values are texts. */
-export function expectTags(field: string, value: unknown): Tags {
-  if (typeof value === 'object' && value !== null && Object.values(value).every((one) => typeof one === 'string')) {
-    // Checked in the line above.
-    return value as Tags
-  }
-  throw new Error(`${field}: expected tags, found ${JSON.stringify(value)}`)
 }

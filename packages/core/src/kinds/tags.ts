@@ -1,5 +1,5 @@
 import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
-import type { Selectors, Tags } from '../kinds/common.ts'
+import type { Selectors, Tags } from './common.ts'
 
 /** The canonical text of a tag set: equal sets have equal texts. */
 export const tagsText = (tags: Tags): string => canonicalJson(tags)

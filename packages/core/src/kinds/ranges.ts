@@ -1,0 +1,62 @@
+import { meshTag, type Selectors, serviceTag, type Tags } from './common.ts'
+import type { IndexEntry, TypedRow } from './kind.ts'
+import { tagsText } from './tags.ts'
+
+/** The names of all ranges. Each is read as a whole, sorted; also an empty one is a dependency. */
+export const ranges = {
+  /** Rows of a kind by name: policies and meshes exist once per name, whatever their origin. */
+  named: (kind: string, mesh: string, name: string) => `named/${kind}/${mesh}/${name}`,
+  /** All rows of a kind in a mesh. */
+  inMesh: (kind: string, mesh: string) => `mesh/${kind}/${mesh}`,
+  /** Rows of a kind with a selector for this service, or for `*`. */
+  selecting: (kind: string, mesh: string, service: string) => `selecting/${kind}/${mesh}/${service}`,
+  /** TrafficPermissions with a destination of this service, or of `*`. */
+  permitting: (mesh: string, service: string) => `permitting/${mesh}/${service}`,
+  /** Own Dataplanes with an inbound of this service, ready or not. */
+  serving: (mesh: string, service: string) => `serving/${mesh}/${service}`,
+  /** Own builtin gateways with this service. */
+  gateways: (mesh: string, service: string) => `gateways/${mesh}/${service}`,
+  /** What other zones announce of this service. */
+  announced: (mesh: string, service: string) => `announced/${mesh}/${service}`,
+  /** What other zones announce of listeners of this gateway that other meshes may call. */
+  crossMeshAnnounced: (mesh: string, service: string) => `cross-mesh-announced/${mesh}/${service}`,
+  /** ZoneIngresses of a zone. */
+  ingresses: (zone: string) => `ingresses/${zone}`,
+  /** ZoneEgresses of this zone. */
+  egresses: 'egresses',
+  /** Members: meshes of which other zones announce something; what they announce of services, and of gateways for other meshes. */
+  remoteMeshes: 'remote-meshes',
+  remoteServices: (mesh: string) => `remote-services/${mesh}`,
+  remoteGateways: (mesh: string) => `remote-gateways/${mesh}`,
+  /** Members: meshes in which this zone has Dataplanes. */
+  ownMeshes: 'own-meshes',
+  /** Members: services with a ready inbound in this zone. */
+  ownServices: (mesh: string) => `own-services/${mesh}`,
+  /** Members: services of this zone's builtin gateways. */
+  ownGateways: (mesh: string) => `own-gateways/${mesh}`,
+  /** MeshGateways of all meshes with listeners that other meshes may call. */
+  crossMeshGateways: 'cross-mesh-gateways',
+  /** Members: texts of tag sets that routes, mirrors or outbounds ask this service for. */
+  demanded: (mesh: string, service: string) => `demanded/${mesh}/${service}`,
+} as const
+
+/** What is asked of another mesh is asked for by the tags that it has there. */
+export function demand(mesh: string, tags: Tags | undefined): IndexEntry[] {
+  if (!tags?.[serviceTag]) return []
+  const { [meshTag]: other = mesh, ...rest } = tags
+  return [{ range: ranges.demanded(other, tags[serviceTag]), member: tagsText(rest) }]
+}
+
+type Keyed = Pick<TypedRow<unknown>, 'key'>
+
+/** A row is found by the service of each of its selectors; one without a service stands under `*`. */
+export const selecting = ({ key }: Keyed, selectors: Selectors | undefined): readonly IndexEntry[] =>
+  (selectors ?? []).map(({ match }) => ({
+    range: ranges.selecting(key.kind, key.mesh, match?.[serviceTag] ?? '*'),
+  }))
+
+/** A row is found by its name. */
+export const byName = ({ key }: Keyed): readonly IndexEntry[] => [{ range: ranges.named(key.kind, key.mesh, key.name) }]
+
+/** A row is found among all of its kind in its mesh. */
+export const byMesh = ({ key }: Keyed): readonly IndexEntry[] => [{ range: ranges.inMesh(key.kind, key.mesh) }]
