@@ -217,6 +217,13 @@ export function refuse<R extends Versioned>(
   return { answer, verdict }
 }
 
+/** Takes back an answer that the peer has dropped unread: what was in it counts as never sent. */
+export function retract<R extends Versioned>(side: DeltaSide<R>, nonce: string): void {
+  const answer = side.pending.get(nonce)
+  side.pending.delete(nonce)
+  for (const { name } of answer?.changed ?? []) if (!isUnderWay(side, name)) restore(side, name)
+}
+
 function restore<R extends Versioned>(side: DeltaSide<R>, name: string): void {
   const version = side.held.get(name)?.version ?? side.former.get(name)
   if (version !== undefined) side.peer.set(name, version)

@@ -2,6 +2,7 @@ import { type TypeUrl, typeUrls, type XdsResource } from '@zonemesh/core/emit/ta
 import { type DeltaSide, difference, oldestPending, wrote } from '@zonemesh/shared/delta/delta.ts'
 import { leavingClusters } from './ads-removal.ts'
 import { type AdsEffect, type AdsState, isWildcardType, sideOf, targetOf } from './ads-state.ts'
+import { retractUnwatched } from './ads-unwatched.ts'
 import { emptyResource, isEmptyVersion } from './empty.ts'
 import { warmsSlowly } from './slow-cluster.ts'
 
@@ -23,6 +24,7 @@ export function flush(state: AdsState): readonly AdsEffect[] {
   effects.push(...listeners.effects, ...writeNamed(state, typeUrls.secret), ...routes)
   // The routes written above may have been the last to name a cluster; its wait begins when they are accepted.
   effects.push(...leaving.timers)
+  retractUnwatched(state)
   if (listeners.held || routesHeld(state)) state.unsentSince ??= state.table.mark
   else state.unsentSince = undefined
   return [...effects, ...reportServed(state)]

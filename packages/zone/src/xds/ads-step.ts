@@ -13,6 +13,7 @@ import {
   sideOf,
   targetOf,
 } from './ads-state.ts'
+import { retractOlder } from './ads-unwatched.ts'
 import { emptyResource } from './empty.ts'
 
 /**
@@ -48,6 +49,7 @@ function takeRequest(state: AdsState, request: AdsRequest): readonly AdsEffect[]
   if (first) resume(state, typeUrl, request)
   if (typeUrl === typeUrls.assignment) forgetPushed(state, request)
   if (request.nonce === '') return []
+  retractOlder(state, typeUrl, request.nonce)
   return request.error === undefined ? accept(state, typeUrl, request.nonce) : reject(state, typeUrl, request)
 }
 

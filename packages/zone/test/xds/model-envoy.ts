@@ -29,6 +29,8 @@ export class ModelEnvoy {
   readonly #listed = new Map<TypeUrl, Map<string, string>>()
   readonly warming = new Map<string, Warming>()
   readonly #watched = new Map<TypeUrl, Set<string>>()
+  /** Types of which something was ever watched: Envoy drops answers of all others without a verdict. */
+  readonly #everWatched = new Set<TypeUrl>()
   #heldAcks: AdsRequest[] = []
   #clustersSeen = false
   #listenersAsked = false
@@ -61,6 +63,8 @@ export class ModelEnvoy {
   #pausedFirst = false
 
   receive(send: Send): void {
+    // X25
+    if (!wildcard.includes(send.typeUrl) && !this.#everWatched.has(send.typeUrl)) return
     if (send.changed.some((one) => send.removed.includes(one.name)))
       this.#violate(`a name is both given and taken: ${describe(send)}`)
     if (!wildcard.includes(send.typeUrl) && send.changed.length > 1) {
@@ -195,6 +199,7 @@ export class ModelEnvoy {
     const watched = this.#watchedOf(typeUrl)
     const fresh = (names ?? []).filter((name) => !watched.has(name))
     for (const name of fresh) watched.add(name)
+    if (fresh.length > 0) this.#everWatched.add(typeUrl)
     if (fresh.length > 0) this.#request(typeUrl, { subscribe: fresh })
   }
 

@@ -1,0 +1,45 @@
+import { type TypeUrl, typeUrls } from '@zonemesh/core/emit/table.ts'
+import { retract } from '@zonemesh/shared/delta/delta.ts'
+import { type AdsState, isWildcardType, sideOf } from './ads-state.ts'
+
+/**
+ * X25: Envoy drops answers of a type that nothing in it watches, without an ack. Assignments, routes and secrets are
+ * written behind the cluster or listener that needs them. If Envoy refuses that one, and has never requested the type,
+ * it drops them. No answer to them will come, so they count as never sent.
+ */
+export function retractUnwatched(state: AdsState): void {
+  for (const [typeUrl, side] of state.sides) {
+    if (side.open || isWildcardType(typeUrl) || side.pending.size === 0) continue
+    const watched = watchedNames(state, typeUrl)
+    for (const [nonce, { changed }] of side.pending)
+      if (!changed.some(({ name }) => watched.has(name))) retract(side, nonce)
+  }
+}
+
+/** X25: Envoy answers in order within a type, so it has dropped what is older than an answer with a verdict. */
+export function retractOlder(state: AdsState, typeUrl: TypeUrl, nonce: string): void {
+  const side = sideOf(state, typeUrl)
+  if (!side.pending.has(nonce)) return
+  for (const older of [...side.pending.keys()]) {
+    if (older === nonce) return
+    retract(side, older)
+  }
+}
+
+/**
+ * The names of a type that Envoy watches, or will watch when it takes what is on its way. A cluster or listener out of a
+ * refused answer does not count: it is on its way again, or it is not wanted any more.
+ */
+function watchedNames(state: AdsState, typeUrl: TypeUrl): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const user of [typeUrls.cluster, typeUrls.listener]) {
+    const { held, pending } = sideOf(state, user)
+    const users = [...held.values(), ...[...pending.values()].flatMap(({ changed }) => changed)]
+    for (const { assignment, secrets = [], routes = [] } of users) {
+      if (typeUrl === typeUrls.assignment && assignment !== undefined) names.add(assignment)
+      if (typeUrl === typeUrls.secret) for (const name of secrets) names.add(name)
+      if (typeUrl === typeUrls.route) for (const name of routes) names.add(name)
+    }
+  }
+  return names
+}
