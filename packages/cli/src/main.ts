@@ -19,6 +19,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error
 })
+// Nowhere is left to report that a message could not be written.
+process.stderr.on('error', () => {})
 
 process.exitCode = await runCommandLine(process.argv.slice(2), stop.signal)
 // Handles that a library left open must not keep a finished command alive.

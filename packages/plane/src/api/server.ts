@@ -76,13 +76,22 @@ function sendError(plane: ApiPlane, reply: FastifyReply, thrown: unknown): void 
 
 function errorOf(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown
-  if (thrown instanceof StoreUnavailableError) return unavailable()
+  if (isStoreFailure(thrown)) return unavailable()
   const status = statusOf(thrown)
   if (status === 413) return new ApiError(413, 'Bad Request', `the body is larger than ${bodyBytesMax} bytes`)
   if (status === 415) return new ApiError(415, 'Bad Request', 'expected Content-Type application/json')
   if (status < 500) return badRequest(messageOf(thrown))
   return new ApiError(500, 'Internal Server Error', 'Internal Server Error')
 }
+
+/** What people can mend while the plane runs: a database that is away, and a disk that is full, read-only or failing. */
+function isStoreFailure(thrown: unknown): boolean {
+  if (thrown instanceof StoreUnavailableError) return true
+  if (!(thrown instanceof Error)) return false
+  const code: unknown = 'code' in thrown ? thrown.code : undefined
+  return (typeof code === 'string' && storeFailures.has(code)) || isStoreFailure(thrown.cause)
+}
+const storeFailures = new Set(['ERR_SQLITE_ERROR', 'ENOSPC', 'EFBIG', 'EDQUOT', 'EIO', 'EROFS'])
 
 function statusOf(thrown: unknown): number {
   const status: unknown = thrown instanceof Error && 'statusCode' in thrown ? thrown.statusCode : undefined

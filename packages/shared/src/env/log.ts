@@ -1,4 +1,7 @@
+import { Writable } from 'node:stream'
 import pino from 'pino'
+import pretty from 'pino-pretty'
+import { createLogOutput, type LogOutput } from './log-output.ts'
 
 type Fields = Record<string, unknown>
 
@@ -14,15 +17,25 @@ export interface Log {
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
-/** Logs to stderr: readable on a terminal, JSON otherwise. */
+/** Logs to stderr: readable on a terminal, JSON otherwise. A line that cannot be written is dropped, and the process goes on. */
 export function createLog(options: { level: LogLevel; name: string }): Log {
   const base = { level: options.level, name: options.name }
-  if (!process.stderr.isTTY) return pino(base, pino.destination({ fd: 2, sync: true }))
-  const transport = {
-    target: 'pino-pretty',
-    options: { destination: 2, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' },
-  }
-  return pino({ ...base, transport })
+  const output = createLogOutput(2, (dropped) =>
+    log.warn({ dropped }, 'lines of the log could not be written and were dropped'),
+  )
+  const log: Log = pino(base, process.stderr.isTTY ? readable(output) : output)
+  return log
+}
+
+function readable(output: LogOutput) {
+  const destination = new Writable({
+    decodeStrings: false,
+    write(chunk: string | Buffer, _encoding, done) {
+      output.write(String(chunk))
+      done()
+    },
+  })
+  return pretty({ destination, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', colorize: true })
 }
 
 export const silentLog: Log = {
