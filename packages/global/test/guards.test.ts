@@ -138,11 +138,43 @@ test('R22 a mesh with very many policies is deleted only when that is declared',
   expect(await timeoutsLeft()).toBe(0)
 })
 
-test('R22 a rollback declares by itself what it removes', async () => {
+test('R22 a rollback that removes very much is 409 with the number, which must be confirmed', async () => {
   await putTimeouts(12)
-  const answer = await call('POST', '/_rollback', { to: '@-1' })
-  expect(answer.status).toBe(200)
+  const back = (more: JsonObject) => call('POST', '/_rollback', { to: '@-1', ...more })
+  const tried = await back({ dryRun: true })
+  expect([tried.status, tried.json.confirmRemovals]).toEqual([200, 12])
+  const refused = await back({})
+  expect(refused.status).toBe(409)
+  expect(refused.json.detail).toMatch(
+    /^this commit removes 12 of 12 Timeout, .*"confirmRemovals": 12 .*--confirm-removals 12$/,
+  )
+  expect(refused.json.invalid_parameters).toHaveLength(12)
+  const wrong = await back({ confirmRemovals: 11 })
+  expect([wrong.status, wrong.json.detail]).toEqual([409, expect.stringMatching(/\(found a confirmation of 11\)$/)])
+  expect(await timeoutsLeft()).toBe(12)
+  const removed = await back({ confirmRemovals: 12 })
+  expect(removed.status).toBe(200)
   expect(await timeoutsLeft()).toBe(0)
+  // What a rollback brings back needs no confirmation, and neither do a few that go.
+  expect((await back({})).status).toBe(200)
+  expect(await timeoutsLeft()).toBe(12)
+  expect((await remove(12, { declared: true })).status).toBe(200)
+  await putTimeouts(10)
+  expect((await back({})).status).toBe(200)
+  expect(await timeoutsLeft()).toBe(0)
+})
+
+test('R22 rows that planes write by themselves never count, however many go', async () => {
+  // Each backend has a root, which is a row that nobody writes by hand.
+  const backends = names(12).map((name) => ({ name, type: 'builtin' }))
+  const mesh = { type: 'Mesh', name: 'other', mtls: { enabledBackend: 't00', backends } }
+  expect((await call('PUT', '/meshes/other', mesh)).status).toBe(201)
+  const roots = async () => {
+    const kept = JSON.parse(readFileSync(join(folder, 'recovery.keys'), 'utf8'))
+    return kept.rows.filter(({ key }: { key: { kind: string } }) => key.kind === 'MeshRoot').length
+  }
+  await until(roots, (count) => count === 12)
+  expect((await call('DELETE', '/meshes/other')).status).toBe(200)
 })
 
 async function zoneStatus(zone: string): Promise<JsonObject> {

@@ -1,5 +1,5 @@
 import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
-import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
+import { type AddressBook, createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import { createPlacement } from '@zonemesh/plane/api/placement.ts'
 import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
@@ -9,6 +9,8 @@ import { type Closers, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { repeat } from '@zonemesh/shared/env/clock.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
@@ -54,6 +56,23 @@ async function requireOwnStore(store: Store, zone: string, dataDir: string | und
     throw new Error(`expected a store of zone "${zone}" in ${dataDir}, found the one of zone "${other.key.origin}"`)
 }
 
+const expireEveryMs = 60_000
+
+/** A commit removes addresses whose quarantine has ended; this one is made where no other comes. */
+async function removeExpired({ clock, log }: Env, store: Store, book: AddressBook): Promise<void> {
+  if (!book.hasExpired(clock.monotonicMs())) return
+  try {
+    await store.commit({
+      changes: [],
+      subject: 'mesh-system:control-plane',
+      intent: 'remove virtual addresses whose quarantine has ended',
+      declared: true,
+    })
+  } catch (thrown) {
+    log.warn({ reason: messageOf(thrown) }, 'virtual addresses whose quarantine has ended stay for another minute')
+  }
+}
+
 /** Opens the store with what follows from every commit, and the keys beside it. */
 export async function openBase(
   env: Env,
@@ -67,9 +86,12 @@ export async function openBase(
   await requireOwnStore(raw, zone, config.store === undefined ? config.dataDir : 'its database')
   await requireKnownStore(env, raw, { dataDir: config.dataDir, role, accepts: true })
   const { sealer, tls, adminKey } = await openFolderKeys(env, raw, { ...config, origin: zone })
-  const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
+  const book = createAddressBook({ zone })
+  const derivations = [createAnnouncements({ zone }), book]
   await loadDerivations(env, raw, derivations)
   const store = deriveOnCommit(env, raw, derivations)
+  const expiry = repeat(env.clock, expireEveryMs, () => removeExpired(env, store, book))
+  closers.add('the expiry of addresses', () => expiry[Symbol.dispose]())
   if (role === 'standalone') await ensureStandalone(store, zone)
   const commit: Store['commit'] = (input) => store.commit(input)
   const keys = createKeySource({

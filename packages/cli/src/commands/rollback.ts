@@ -1,5 +1,6 @@
 import type { RollbackOutcome } from '@zonemesh/plane/api/rollback.ts'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { z } from 'zod'
 import { clientOptions, createClient, errorLines } from '../client.ts'
 import { CommandError, type Context, defineCommand } from '../command.ts'
 import { askedFor, resourceFrom, shownName } from '../resource-word.ts'
@@ -8,6 +9,8 @@ import { apply, wait } from './apply.ts'
 
 interface Answer {
   readonly to: string
+  /** How many resources go, where that must be confirmed. */
+  readonly confirmRemovals?: number
   readonly revision: string
   readonly outcomes: readonly RollbackOutcome[]
   readonly left: readonly {
@@ -34,7 +37,7 @@ function tell(context: Context, { to, outcomes, left }: Answer, dryRun: boolean)
 export const rollback = defineCommand({
   name: 'rollback',
   summary: 'make resources what they were at a revision, in one commit; a rollback can be rolled back',
-  usage: '@A [KIND[/NAME]] [--mesh MESH] [--dry-run] [--wait served@all]',
+  usage: '@A [KIND[/NAME]] [--mesh MESH] [--dry-run] [--confirm-removals N] [--wait served@all]',
   examples: [
     'zonemesh rollback @12 --dry-run',
     'zonemesh rollback @-1 meshgatewayroute/edge-route --wait served@all',
@@ -48,6 +51,11 @@ export const rollback = defineCommand({
       shownDefault: 'all; default for a named one',
     }),
     dryRun: option(toggle.default(false), 'show what would change, and change nothing'),
+    confirmRemovals: option(
+      z.coerce.number({ error: 'expected a number' }).int().min(0).optional(),
+      'how many resources are meant to go, where they are more than 30 % of a kind and more than 10; --dry-run shows the number',
+      { placeholder: 'N' },
+    ),
     wait: apply.options.wait,
     timeout: apply.options.timeout,
     ...clientOptions,
@@ -57,8 +65,8 @@ export const rollback = defineCommand({
       throw new CommandError(`--wait: expected stored@all, served@all or served@ZONE, found "${values.wait}"`, 2)
     const [to = '', ...rest] = context.positionals
     const client = createClient(values)
-    const { dryRun } = values
-    const body = { to, ...askedFor(resourceFrom(rest), values.mesh), dryRun }
+    const { dryRun, confirmRemovals } = values
+    const body = { to, ...askedFor(resourceFrom(rest), values.mesh), dryRun, confirmRemovals }
     const reply = await client.call('POST', '/_rollback', body)
     const { json } = reply
     if (json === null || typeof json !== 'object' || !('outcomes' in json)) throw new CommandError(errorLines(reply))
@@ -70,6 +78,10 @@ export const rollback = defineCommand({
       return 1
     }
     if (answer.outcomes.length === 0) context.print(`nothing differs from ${answer.to}`)
+    if (dryRun && answer.confirmRemovals !== undefined)
+      context.note(
+        `it removes ${answer.confirmRemovals} resources: confirm that with --confirm-removals ${answer.confirmRemovals}`,
+      )
     if (dryRun) return 0
     context.print(`revision ${answer.revision}`)
     const reached = values.wait ? await wait(client, context, answer.revision, values.wait, values.timeout) : true

@@ -21,6 +21,8 @@ export interface Now {
 type Named = string
 
 const defaultQuarantineMs = 600_000
+/** Expired rows that go with one commit; the next one takes more. */
+const removalsMax = 400
 
 /**
  * Numbers for services: unique in the zone over all meshes, lowest free first, stable while anybody names the service and
@@ -114,6 +116,27 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
     }
   }
 
+  /** Services whose quarantine has ended. They were released in the order of the map. */
+  function* expired(monotonicMs: number): Generator<Named> {
+    for (const [named, seenMs] of releaseSeenMs) {
+      if (monotonicMs - seenMs < quarantineMs) return
+      yield named
+    }
+  }
+
+  /** The rows of expired services, except where their number is used again. */
+  function removals(monotonicMs: number, taken: ReadonlySet<number>): Change[] {
+    const found: Change[] = []
+    for (const named of expired(monotonicMs)) {
+      const held = heldByService.get(named)
+      if (!held || taken.has(held.number)) continue
+      found.push({ op: 'delete', key: addressKey(named) })
+      if (holderByNumber.get(held.number) === named) found.push({ op: 'delete', key: numberKey(held.number) })
+      if (found.length >= removalsMax) break
+    }
+    return found
+  }
+
   return {
     /** The rows that follow from these changes. Changes nothing here. */
     preview(changes: readonly Change[], now: Now): readonly Change[] {
@@ -136,8 +159,11 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
         }
       }
       const allocate = createAllocator(now.monotonicMs, taken)
-      return [...kept, ...wanting.flatMap(allocate)]
+      const allocated = wanting.flatMap(allocate)
+      return [...kept, ...allocated, ...removals(now.monotonicMs, taken)]
     },
+    /** True if the next preview removes rows, also if nothing else changes. */
+    hasExpired: (monotonicMs: number): boolean => !expired(monotonicMs).next().done,
     /** Takes over what was written; also how it loads at start. */
     applied(versions: readonly Version[], monotonicMs: number): void {
       for (const { key, row } of versions) {

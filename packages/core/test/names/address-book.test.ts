@@ -96,6 +96,33 @@ test('after the quarantine the number is given out again, and the old rows go wi
   ])
 })
 
+test('N1 the rows of services that nothing names are removed once their quarantine has ended, also by a commit of nothing', () => {
+  const zone = createZone()
+  zone.commit(0, announced('a', 'a'), announced('b', 'b'), announced('c', 'c'))
+  zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
+  zone.commit(2_000, remove(zoned('west', 'AvailableService', 'b')))
+  expect(zone.book.hasExpired(600_999)).toBe(false)
+  expect(zone.commit(600_999)).toEqual([])
+  expect(zone.book.hasExpired(601_000)).toBe(true)
+  zone.commit(601_000)
+  expect(zone.numbers()).toEqual({ 'default/b': '1x', 'default/c': '2' })
+  expect(zone.rows.ofKind('VirtualAddressNumber').map(({ key }) => key.name)).toEqual(['1', '2'])
+  expect(zone.book.hasExpired(601_000)).toBe(false)
+  zone.commit(700_000, announced('d', 'd'))
+  expect(zone.numbers()).toEqual({ 'default/c': '2', 'default/d': '0' })
+})
+
+test('N1 very many are removed in several commits', () => {
+  const zone = createZone()
+  const services = Array.from({ length: 500 }, (_, index) => `s${index}`)
+  zone.commit(0, ...services.map((service) => announced(service, service)))
+  zone.commit(1, ...services.map((service) => remove(zoned('west', 'AvailableService', service))))
+  const nowMs = 600_001
+  while (zone.book.hasExpired(nowMs)) expect(zone.commit(nowMs).length).toBeLessThanOrEqual(400)
+  expect(zone.rows.ofKind('VirtualAddress')).toEqual([])
+  expect(zone.rows.ofKind('VirtualAddressNumber')).toEqual([])
+})
+
 test('G9 a wall clock that jumps does not end a quarantine', () => {
   const zone = createZone(600_000, (nowMs) => (nowMs < 2_000 ? nowMs : nowMs + 315_360_000_000))
   zone.commit(0, announced('a', 'a'))

@@ -7,7 +7,7 @@ import { changesOf, deletion, prepareDeletion, type Removal } from './deletions.
 import { ApiError, badRequest } from './errors.ts'
 import type { User } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
-import { isDeclared, requireIntent } from './removals.ts'
+import { declaration, isDeclared, requireIntent } from './removals.ts'
 import { committed, type Prepared, prepare } from './resources.ts'
 import type { Answer, Call, Router } from './server.ts'
 
@@ -111,7 +111,7 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
     throw badRequest(`this commit takes ${changes.length} changes, more than ${changesMax}: send it in parts`)
   const declared = isDeclared(call)
   await requireIntent(plane, changes, declared)
-  const commit = { changes, subject: call.user.name, intent, ...(declared ? { declared } : {}) }
+  const commit = { changes, subject: call.user.name, intent, ...declaration(changes, declared) }
   const outcome = changes.length > 0 ? committed(await plane.commit(commit)) : undefined
   const position = outcome?.position ?? (await plane.store.head())
   const written = new Set((outcome?.written ?? []).map((version) => keyText(version.key)))

@@ -8,7 +8,7 @@ import { badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import { filterRows, page } from './listing.ts'
 import type { ApiPlane } from './plane.ts'
-import { isDeclared, removalOf, requireIntent } from './removals.ts'
+import { declaration, isDeclared, removalOf, requireIntent } from './removals.ts'
 import { renderRow } from './render.ts'
 import { allRows, committed, findRow, ifMatch, prepare, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './server.ts'
@@ -111,7 +111,7 @@ async function remove(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> 
       changes,
       subject: call.user.name,
       intent: `DELETE ${kind.name} ${row.key.name}`,
-      ...(declared ? { declared } : {}),
+      ...declaration(changes, declared),
     }),
   )
   return { status: 200, body: {}, headers: { 'Zonemesh-Revision': positionText(outcome.position) } }

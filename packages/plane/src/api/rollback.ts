@@ -8,7 +8,8 @@ import { ApiError, badRequest } from './errors.ts'
 import { asked, keyOf, revisionOf, wantedBy } from './history-query.ts'
 import { requireAdmin, type User } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
-import { allRows, checkDeletion, committed, isWritable, prepare } from './resources.ts'
+import { removalsToConfirm, requireConfirmed, rowsInMesh } from './removals.ts'
+import { checkDeletion, committed, isWritable, prepare } from './resources.ts'
 import type { Answer, Call } from './server.ts'
 
 const rollbackRequest = z.strictObject({
@@ -17,6 +18,8 @@ const rollbackRequest = z.strictObject({
   name: z.string().optional(),
   mesh: z.string().optional(),
   dryRun: z.boolean().default(false),
+  /** How many resources are meant to go: required where they are very many. */
+  confirmRemovals: z.number().int().optional(),
 })
 
 const changesMax = 1000
@@ -72,8 +75,7 @@ async function changesOf(
 
 /** Own rows go with their mesh, those that nobody sees included. */
 async function removalsOf(plane: ApiPlane, mesh: Row): Promise<Change[]> {
-  const rows = await allRows(plane, { mesh: mesh.key.name, origin: plane.origin })
-  return rows.map((row): Change => ({ op: 'delete', key: row.key }))
+  return (await rowsInMesh(plane, mesh.key.name)).map((row): Change => ({ op: 'delete', key: row.key }))
 }
 
 async function planRollback(plane: ApiPlane, user: User, found: readonly RowDifference[]) {
@@ -117,7 +119,7 @@ export async function rollback(plane: ApiPlane, call: Call): Promise<Answer> {
     const where = `resources belong to the global control plane: roll back there (${plane.writeElsewhere})`
     throw new ApiError(405, 'Method not allowed', where)
   }
-  const { to, dryRun, ...rest } = parsed.data
+  const { to, dryRun, confirmRemovals, ...rest } = parsed.data
   const what = asked(rest)
   const isNamed = what.name !== undefined
   // A name that never was is said to be unknown, not unchanged.
@@ -139,11 +141,13 @@ export async function rollback(plane: ApiPlane, call: Call): Promise<Answer> {
     const reason = `the rollback takes ${changes.length} changes, more than ${changesMax} in one commit: roll back one kind or mesh at a time`
     throw badRequest(reason)
   }
-  const body = { to: `@${target}`, dryRun, left }
+  const removals = await removalsToConfirm(plane, changes)
+  const body = { to: `@${target}`, dryRun, left, ...(removals > 0 ? { confirmRemovals: removals } : {}) }
   if (outcomes.some(({ outcome }) => outcome === 'refused')) {
     const told = outcomes.map((one) => (one.outcome === 'refused' ? one : { ...one, outcome: 'skipped' as const }))
     return { status: 400, body: { ...body, revision: positionText(head), outcomes: told } }
   }
+  if (!dryRun) await requireConfirmed(plane, changes, confirmRemovals)
   const position =
     dryRun || changes.length === 0
       ? head
