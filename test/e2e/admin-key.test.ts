@@ -1,7 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { connect, createServer, type Server } from 'node:net'
-import { networkInterfaces } from 'node:os'
+import { hostname, networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
 import { freePorts } from '@zonemesh/cli/demo/scene.ts'
@@ -21,15 +21,24 @@ const anyPorts = ['--api-tls-port', '0', '--health-port', '0']
 const portOf = (address: string): number => Number(new URL(address).port)
 /** What the API calls whoever sends these headers. */
 async function whoAmI(address: string, headers: Record<string, string> = {}): Promise<string> {
-  const { hostname, port, host } = new URL(address)
-  const given = { host: hostname, port, path: '/who-am-i', headers: { host, ...headers } }
+  const { status, text } = await answer(address, '/who-am-i', headers)
+  return status === 200 ? JSON.parse(text).name : `${status}`
+}
+
+function answer(
+  address: string,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ readonly status: number; readonly text: string }> {
+  const { hostname: host, port, host: authority } = new URL(address)
+  const given = { host, port, path, headers: { host: authority, ...headers } }
   return new Promise((resolve, reject) => {
     const outgoing = request(given, (incoming) => {
       let text = ''
       incoming.setEncoding('utf8').on('data', (part: string) => {
         text += part
       })
-      incoming.on('end', () => resolve(incoming.statusCode === 200 ? JSON.parse(text).name : `${incoming.statusCode}`))
+      incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, text }))
     })
     outgoing.on('error', reject).end()
   })
@@ -41,7 +50,7 @@ beforeAll(async () => {
   processes = createProcesses(folder.path)
   const [first = 0, second = 0, third = 0] = await freePorts(systemRandom, 3)
   ;[wide, zone, narrow] = [first, second, third].map((port) => `http://${local}:${port}`) as [string, string, string]
-  const globalArgs = [...anyPorts, '--sync-port', '0']
+  const globalArgs = [...anyPorts, '--sync-port', '0', '--api-hosts', 'mesh.example']
   processes.startOwn('wide', ['global', '--data-dir', path('wide'), '--api-port', `${first}`, ...globalArgs])
   processes.startOwn('zone-home', [
     ...['zone', '--name', 'home', '--data-dir', path('zone'), '--api-port', `${second}`, ...anyPorts],
@@ -155,6 +164,46 @@ test('R11 where every listener of the API is bound to loopback, callers without 
   }
   for (const [name, value] of Object.entries(signs))
     expect([name, await whoAmI(narrow, { [name]: value })]).not.toEqual([name, 'mesh-system:admin'])
+})
+
+test('R29 callers without a token are served only by an address or a name of the plane', async () => {
+  const named = [`localhost:${portOf(wide)}`, `192.0.2.1:${portOf(wide)}`, '[2001:db8::1]', hostname(), 'mesh.example']
+  for (const host of named) expect([host, await whoAmI(wide, { host })]).toEqual([host, 'mesh-system:anonymous'])
+  const foreign = [
+    'evil.example',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    'evil.example:5681',
+    'x.mesh.example',
+  ]
+  for (const host of foreign)
+    for (const address of [wide, narrow]) expect([host, await whoAmI(address, { host })]).toEqual([host, '403'])
+  // Nothing at all is told there, and a page of a browser cannot show a token.
+  expect((await answer(wide, '/', { host: 'evil.example' })).text).not.toMatch(/version/)
+  const user = { name: 'ada', groups: [], validFor: '1h' }
+  const token = (await api(wide).need('POST', '/tokens/user', user)).text.trim()
+  const authorization = `Bearer ${token}`
+  expect(await whoAmI(wide, { host: 'evil.example', authorization })).toBe('ada')
+})
+
+test('R30 with --anonymous none nobody reads without a token or the key; only the index of the API is open', async () => {
+  const [port = 0] = await freePorts(systemRandom, 1)
+  const address = `http://${local}:${port}`
+  const args = ['--api-port', `${port}`, ...anyPorts, '--sync-port', '0']
+  processes.startOwn('closed', ['global', '--anonymous', 'none', ...args])
+  await until(
+    'it answers',
+    () => api(address).call('GET', '/'),
+    ({ status }) => status === 200,
+  )
+  expect((await answer(address, '/')).status).toBe(200)
+  const open = ['/who-am-i', '/config', '/_status', '/_history', '/_join', '/meshes', '/zones+insights', '/_resources']
+  for (const path of open) {
+    const { status, text } = await answer(address, path)
+    expect([path, status]).toEqual([path, 401])
+    expect(JSON.parse(text).title).toBe('Invalid authentication data')
+  }
+  expect((await zonemesh('get', 'meshes', '--address', address)).code).toBe(0)
 })
 
 const dataplane = (address: string, inbound: object) => ({

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import { createPlacement } from '@zonemesh/plane/api/placement.ts'
 import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
@@ -230,6 +231,7 @@ export async function startGlobal(
     const status = createStatus({ store, sync, clock, expiry, owner })
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const placement = createPlacement(config.host, [])
+    const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])
     const plane: ApiPlane = {
       role: 'global',
       origin: globalOrigin,
@@ -240,6 +242,7 @@ export async function startGlobal(
       clock,
       log,
       localhostIsAdmin,
+      anonymousRules: { anonymous: config.anonymous, isOwnHost },
       adminKey,
       placement,
       instanceId,

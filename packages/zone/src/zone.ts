@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
@@ -175,10 +176,12 @@ export async function startZone(
     // Proxies may have come back before this line.
     tell()
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
+    const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])
     const plane: ApiPlane = {
       ...base,
       writeElsewhere: join?.address ?? '',
       localhostIsAdmin,
+      anonymousRules: { anonymous: config.anonymous, isOwnHost },
       instanceId: `${hostname()}-${process.pid.toString(16)}`,
       proxySights,
       insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),

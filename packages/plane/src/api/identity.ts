@@ -22,7 +22,7 @@ export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || /^::ffff:127\./.test(host)
 
 /** Host without port and brackets: `[::1]:5681` → `::1`. */
-const hostName = (authority: string): string => authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
+export const hostName = (authority: string): string => authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
 
 function originIsOurs(origin: string, host: string): boolean {
   if (!URL.canParse(origin)) return false
@@ -87,6 +87,30 @@ export async function identify(deps: IdentifyDeps, request: Request): Promise<Us
   if (!claims.ok) throw new ApiError(401, 'Invalid authentication data', `Unauthenticated: ${claims.error}`)
   const groups = Array.isArray(claims.value['Groups']) ? claims.value['Groups'].map(String) : []
   return { name: String(claims.value['Name']), groups: [...groups, authenticatedGroup] }
+}
+
+/** What a plane lets callers do who show neither a token nor the admin key. */
+export interface AnonymousRules {
+  readonly anonymous: 'none' | 'read'
+  readonly isOwnHost: (authority: string) => boolean
+}
+
+/** Refuses a request of somebody unknown: all of them where anonymous reading is off, and those by a name that is not the plane's. */
+export function requireKnown(user: User, { anonymous: rule, isOwnHost }: AnonymousRules, host: string): void {
+  if (user !== anonymous) return
+  if (!isOwnHost(host)) {
+    const name = hostName(host)
+    const detail = `expected a Host that is an address or a name of this control plane, found ${JSON.stringify(name)}: name it with --api-hosts, or show a token`
+    throw new ApiError(403, 'Access Denied', detail)
+  }
+  if (rule === 'none')
+    throw new ApiError(
+      401,
+      'Invalid authentication data',
+      'Unauthenticated: a token is required, as anonymous reading is off (--anonymous none)',
+      [],
+      { 'WWW-Authenticate': 'Bearer' },
+    )
 }
 
 /** Refuses a request that only an admin may make. */

@@ -8,6 +8,7 @@ import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import type { Sealer } from '../authority/seal.ts'
 import type { Trail } from '../history/versions.ts'
 import type { Tokens } from '../tokens/tokens.ts'
+import type { AnonymousRules } from './identity.ts'
 import type { Placement } from './placement.ts'
 
 /** How far a write has come in one zone. */
@@ -41,6 +42,8 @@ export interface ApiPlane {
   readonly localhostIsAdmin: boolean
   /** Whoever proves that it can read this key is the administrator. */
   readonly adminKey: string
+  /** What callers may do that show neither a token nor the key. */
+  readonly anonymousRules: AnonymousRules
   /** What this plane refuses of proxies because of where it listens itself. */
   readonly placement: Placement
   readonly instanceId: string

@@ -10,7 +10,7 @@ import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
 import { registerGuards } from './guards.ts'
 import { registerHistory } from './history-routes.ts'
-import { identify, type User } from './identity.ts'
+import { anonymous, identify, requireKnown, type User } from './identity.ts'
 import { bodyBytesMax, headerBytesMax, headersMs, lookForSlowMs, requestMs } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
@@ -106,14 +106,12 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
       method,
       url: path,
       handler: async (request, reply) => {
-        const user = options?.public
-          ? { name: '', groups: [] }
-          : await identify(plane, {
-              peer: request.socket.remoteAddress,
-              headers: request.headers,
-              method: request.method,
-              path: request.url,
-            })
+        const { headers, method, url: requested } = request
+        const caller = { peer: request.socket.remoteAddress, headers, method, path: requested }
+        const user = options?.public ? anonymous : await identify(plane, caller)
+        const { isOwnHost } = plane.anonymousRules
+        const rules = options?.public ? ({ anonymous: 'read', isOwnHost } as const) : plane.anonymousRules
+        requireKnown(user, rules, headers.host ?? '')
         const answer = await handler({
           user,
           // All route parameters are texts.

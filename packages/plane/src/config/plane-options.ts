@@ -37,6 +37,16 @@ export const planeOptions = {
     'treat callers on this machine as admin without a key or token, for clients other than this one; a TCP proxy on this machine turns its callers into admins',
     { shownDefault: 'on if --host is a loopback address, else off' },
   ),
+  anonymous: option(
+    z.enum(['none', 'read']).default('read'),
+    'what callers without a token or key may do: none, or read everything but secrets, as in Kuma',
+    { placeholder: 'none|read', shownDefault: 'read' },
+  ),
+  apiHosts: option(
+    list.default([]),
+    'further names by which callers without a token or key may reach the API; addresses, localhost, the name of the machine and --tls-hosts always may',
+    { placeholder: 'HOST', repeated: true },
+  ),
   acceptLostSecrets: option(
     toggle.default(false),
     'delete the secrets of the store that seal.key does not open, for one start; without this such a plane does not start',
