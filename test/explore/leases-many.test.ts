@@ -53,6 +53,13 @@ function openScene() {
           throw new Error(`${proxy} is removed while ${lost} of ${total} are lost`)
         one.lostAtMs = undefined
       },
+      async markLost(marked) {
+        for (const proxy of marked) {
+          const { streams, lostAtMs } = of(proxy)
+          if (streams.length > 0 || lostAtMs === undefined) throw new Error(`${proxy} is marked and was not lost`)
+          if (clock.monotonicMs() - lostAtMs < options.leaseMs) throw new Error(`${proxy} is marked within its lease`)
+        }
+      },
     },
     options,
   )

@@ -19,6 +19,9 @@ async function play(names: readonly MoveName[]): Promise<string> {
   const leases = createLeases({
     clock,
     log: silentLog,
+    async markLost() {
+      throw new Error('two proxies are never many')
+    },
     async remove(proxy, why) {
       removed.push(proxy)
       if (why.includes('draining')) return

@@ -180,7 +180,9 @@ describe('the catalogue: planes, stores and clocks', () => {
     await stage.until('all hold', () => stage.scene.zones.every((zone) => stage.uplink(zone)?.hold), 3_000)
     expect((await routesOf(stage, 'z1')).length).toBeGreaterThan(15)
     expect(stage.board('z1')).toMatchObject({ connected: true, current: false, holds: [{ removals: 15 }] })
-    expect(stage.scene.zones.map((zone) => stage.global()?.sync.release(zone))).toEqual([true, true, true])
+    expect(
+      stage.scene.zones.map((zone) => stage.global()?.sync.release(zone, stage.board(zone)?.holds[0]?.id ?? '')),
+    ).toEqual([true, true, true])
     await stage.agreed(3_000)
     expect(await routesOf(stage, 'z1')).toHaveLength(4)
     expect(stage.verdict()).toEqual([])

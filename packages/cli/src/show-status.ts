@@ -1,3 +1,4 @@
+import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Context } from './command.ts'
 import { table } from './table.ts'
@@ -141,7 +142,7 @@ export function showUplink(context: Context, zone: string, uplink: JsonObject): 
   if (hold) context.print(painted(holdLine(zone, hold), 'held'))
 }
 
-export function showProxies(context: Context, proxies: readonly JsonObject[]): void {
+export function showProxies(context: Context, zone: string, proxies: readonly JsonObject[]): void {
   const cells = proxies.map((proxy) => [
     resourceName(proxy['proxy']),
     text(proxy['state']),
@@ -149,7 +150,12 @@ export function showProxies(context: Context, proxies: readonly JsonObject[]): v
     text(proxy['reason'] ?? ''),
   ])
   for (const line of table(['PROXY', 'STATE', 'SERVED', ''], cells)) context.print(line.trimEnd())
+  const lost = proxies.filter(({ state }) => state === 'lost').length
+  if (lost > 0) context.print(painted(lostLine(zone, lost), 'held'))
 }
+
+const lostLine = (zone: string, lost: number): string =>
+  `${lost} proxies were lost at once: Envoys probe their endpoints; remove them with: zonemesh zone release ${zone} --hold ${lostHoldId}`
 
 const expiringLine = ({ what, who, ends, endsInMs }: JsonObject): string =>
   `expiring: ${text(what)} of ${text(who)} ${Number(endsInMs) > 0 ? `ends in ${duration(endsInMs)}` : 'has ended'} (${text(ends)})`
@@ -160,7 +166,7 @@ export function showStatus(context: Context, body: JsonObject): void {
   if (body['role'] === 'global') showZones(context, rows(body['zones']))
   else {
     if (body['role'] === 'zone') showUplink(context, text(body['zone']), part(body['uplink']))
-    showProxies(context, rows(body['proxies']))
+    showProxies(context, text(body['zone']), rows(body['proxies']))
   }
   const verdicts: readonly JsonObject[] = [
     ...rows(body['verdicts']),

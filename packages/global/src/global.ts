@@ -30,7 +30,7 @@ import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
 import type { globalOptions } from './options.ts'
 import { createKeysFile, keptKinds, keysFileName } from './recovery/keys-file.ts'
-import { askRelease } from './release.ts'
+import { requestRelease } from './release.ts'
 import { expiringOf } from './status/expiring.ts'
 import { createStatus } from './status/status.ts'
 import { openTrail } from './trail/trail.ts'
@@ -255,7 +255,7 @@ export async function startGlobal(
       status: () => status.report(),
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
       receipt: (revision, level, zones, timeoutMs) => receipt(store, sync, revision, level, zones, timeoutMs),
-      releaseHold: (zone, hold) => askRelease(sync, zone, hold),
+      releaseHold: (zone, hold) => requestRelease({ store, sync }, zone, hold),
       keepFormer: (zone, subject) => sync.keep(zone, subject),
       trail: trail.timesOf,
       config: {

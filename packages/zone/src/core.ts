@@ -16,6 +16,7 @@ import type { Role, ZoneBase } from './base.ts'
 import { createEngine } from './engine/engine.ts'
 import { createProgress, type Progress } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
+import { markLost, removeLost } from './leases/lost.ts'
 import { createNameFeeds } from './names/feeds.ts'
 import { createAskers } from './names/resolver.ts'
 import { createQuarantine, type Quarantine } from './quarantine/quarantine.ts'
@@ -205,8 +206,19 @@ export async function startCore(
       })
       status.forgotten(proxy)
     },
+    markLost: (proxies) => markLost(store, proxies),
   })
   closers.add('leases', () => leases.close())
+  /** Removes the proxies that were lost with many others. Returns how many. */
+  async function removeLostProxies(): Promise<number> {
+    const removed = await removeLost(store, zone)
+    for (const proxy of removed) {
+      leases.forget(proxy)
+      status.forgotten(proxy)
+    }
+    log.warn({ proxies: removed.length }, 'an operator has removed lost proxies')
+    return removed.length
+  }
   await quarantine.load()
   await engine.start()
   await refusals.load()
@@ -227,6 +239,7 @@ export async function startCore(
     reporter,
     engine,
     leases,
+    removeLost: removeLostProxies,
     rotations: keys.rotations,
   }
 }

@@ -1,11 +1,23 @@
+import { lostHold, meansLost } from '@zonemesh/plane/status/lost.ts'
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
 
-/** Lets through what this zone holds, another global's store included. */
-export function releaseHere(uplink: Uplink, hold: string | undefined): Result<Hold, string> {
-  const held = uplink.state.value.hold
+interface Deps {
+  readonly zone: string
+  readonly uplink: Pick<Uplink, 'state' | 'release'> | undefined
+  /** Removes the proxies that were lost with many others. Returns how many. */
+  removeLost(): Promise<number>
+}
+
+/** Lets through what this zone holds, another global's store included; or removes its lost proxies. */
+export async function releaseHere(deps: Deps, hold: string | undefined): Promise<Result<Hold, string>> {
+  const held = deps.uplink?.state.value.hold
+  if (meansLost(held, hold)) {
+    const removed = await deps.removeLost()
+    return removed > 0 ? ok(lostHold(deps.zone, removed)) : err('this zone holds nothing')
+  }
   if (!held) return err('this zone holds nothing')
   if (hold !== undefined && hold !== held.id) return err(`this zone holds "${held.id}", not "${hold}"`)
-  return uplink.release(held.id) ? ok(held) : err('what this zone held is no longer held')
+  return deps.uplink?.release(held.id) ? ok(held) : err('what this zone held is no longer held')
 }

@@ -8,6 +8,7 @@ import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle
 import type { PlanePorts } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
+import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import type { Join } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -118,6 +119,11 @@ function startJoined(
   const onApplied: Parameters<typeof startUplink>[0]['onApplied'] = ({ position, localMark }) =>
     core.reporter.applied(position.revision, localMark.revision)
   const address = join.address.replace(/^https?:\/\/|\/$/g, '')
+  const onRelease = (hold: string): boolean => {
+    if (hold !== lostHoldId) return false
+    core.removeLost().catch((cause: unknown) => base.log.warn({ err: cause }, 'cannot remove lost proxies'))
+    return true
+  }
   // An address that cannot be right is told at the start.
   dialerOf(join)
   const renewed = () => uplink.redial('this zone goes on with a newer token')
@@ -126,7 +132,7 @@ function startJoined(
   const newest = () => file?.current() ?? join
   const dialer = dialerOfNewest(newest)
   const uplink = startUplink(
-    { ...base, log: base.log.child({ address }), rules: sightRules, served, report, onApplied },
+    { ...base, log: base.log.child({ address }), rules: sightRules, served, report, onApplied, onRelease },
     {
       dialer,
       zone: base.zone,
@@ -187,7 +193,7 @@ export async function startZone(
       insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,
-      ...(uplink ? { releaseHold: (_zone, hold) => releaseHere(uplink, hold) } : {}),
+      releaseHold: (_zone, hold) => releaseHere({ zone, uplink, removeLost: core.removeLost }, hold),
       receipt: (revision, level, _zones, timeoutMs) => waitHere(base, core, revision, level, timeoutMs),
       config: {
         mode: 'zone',

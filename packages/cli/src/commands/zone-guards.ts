@@ -7,7 +7,8 @@ const pathOf = (zone: string, action: string): string => `/zones/${encodeURIComp
 
 export const zoneRelease = defineCommand({
   name: 'zone release',
-  summary: 'let through what a zone holds back: a mass removal, another history of the global, or another global',
+  summary:
+    'let through what a zone holds back: a mass removal, another history of the global, another global, or the removal of proxies that were lost at once',
   usage: 'NAME [--hold ID]',
   examples: ['zonemesh zone release east', 'zonemesh zone release east --address http://east.example:5681'],
   arity: { min: 1, max: 1 },

@@ -40,6 +40,8 @@ export interface EndpointModel extends SocketAddress {
   /** Without `kuma.io/service`. */
   readonly tags: Tags
   readonly weight: number
+  /** Its proxy was lost with many others: it gets requests only while it accepts connections. */
+  readonly probed?: true
   /** It is an egress of this zone, behind which there are the ingresses of others. */
   readonly through?: 'egress'
 }

@@ -1,7 +1,16 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { AssignmentModel, EndpointModel, SocketAddress } from '../compile/model.ts'
-import { arrivingLabel, isIp, meshTag, protocolTag, serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
+import {
+  arrivingLabel,
+  isIp,
+  lostLabel,
+  meshTag,
+  protocolTag,
+  serviceTag,
+  type Tags,
+  zoneTag,
+} from '../kinds/common.ts'
 import { type DataplaneSpec, dataplane, isReady } from '../kinds/dataplane.ts'
 import { expectCount, expectIp, expectPort } from '../kinds/expect.ts'
 import { availableService } from '../kinds/internal.ts'
@@ -14,7 +23,12 @@ import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { inZone, type Meshes } from './meshes.ts'
 
-export interface Instance extends SocketAddress {
+/** A place where connections are accepted, unless its proxy is gone; see `EndpointModel.probed`. */
+interface Place extends SocketAddress {
+  readonly probed?: true
+}
+
+export interface Instance extends Place {
   readonly tags: Tags
   readonly ready: boolean
 }
@@ -24,7 +38,7 @@ interface RemoteOffer {
   readonly zone: string
   readonly tags: Tags
   readonly instances: number
-  readonly ingresses: readonly SocketAddress[]
+  readonly ingresses: readonly Place[]
 }
 
 /** Instances of this zone that other meshes may call. */
@@ -46,16 +60,19 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
   function distinct<Spec>(
     rows: readonly TypedRow<Spec>[],
     placeOf: (spec: Spec) => SocketAddress | undefined,
-  ): readonly SocketAddress[] {
-    const found = new Map<string, SocketAddress>()
+  ): readonly Place[] {
+    const found = new Map<string, Place>()
     for (const row of rows) {
       const at = units.attempt(keyText(row.key), () => placeOf(row.spec))
-      if (at) found.set(`${at.address}:${at.port}`, at)
+      const before = at && found.get(`${at.address}:${at.port}`)
+      // One instance that is not lost is enough.
+      const isProbed = probedIfLost(row.labels).probed && (!before || before.probed)
+      if (at) found.set(`${at.address}:${at.port}`, isProbed ? { ...at, probed: true } : at)
     }
     return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
   }
 
-  const coordinates = units.family('ingress coordinates', (zone: string): readonly SocketAddress[] =>
+  const coordinates = units.family('ingress coordinates', (zone: string): readonly Place[] =>
     distinct(view.rows(zoneIngress, ranges.ingresses(zone)), coordinateOf),
   )
 
@@ -77,7 +94,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
   })
 
   /** The egresses of this zone. */
-  const egresses = units.family('egress coordinates', (): readonly SocketAddress[] =>
+  const egresses = units.family('egress coordinates', (): readonly Place[] =>
     distinct(
       view.rows(zoneEgress, ranges.egresses).filter(({ labels }) => labels[arrivingLabel] === undefined),
       listensAt,
@@ -114,7 +131,8 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     ].sort(compareEndpoints)
   })
 
-  const ownEndpoint = ({ address, port, tags }: Instance, weight: number): EndpointModel => ({
+  const ownEndpoint = ({ address, port, tags, probed }: Instance, weight: number): EndpointModel => ({
+    ...(probed ? { probed } : {}),
     address,
     port,
     weight,
@@ -198,13 +216,18 @@ function oneEach(instances: readonly Instance[]): readonly Instance[] {
   return [...found.values()]
 }
 
-function instancesOf({ spec: { networking } }: TypedRow<DataplaneSpec>, service: string, zone: string): Instance[] {
+/** Whether Envoys probe the endpoints of a row; see `lostLabel`. */
+export const probedIfLost = (labels: Readonly<Record<string, string>>): { readonly probed?: true } =>
+  labels[lostLabel] === undefined ? {} : { probed: true }
+
+function instancesOf({ labels, spec }: TypedRow<DataplaneSpec>, service: string, zone: string): Instance[] {
+  const { networking } = spec
   return (networking?.inbound ?? []).flatMap((one) => {
     if (one.tags?.[serviceTag] !== service || one.state === 'Ignored') return []
     const address = networking?.advertisedAddress ?? one.address ?? networking?.address ?? ''
     expectIp('networking.address', address)
     const port = expectPort('networking.inbound.port', one.port)
-    return [{ address, port, tags: inZone(one.tags, zone), ready: isReady(one) }]
+    return [{ address, port, tags: inZone(one.tags, zone), ready: isReady(one), ...probedIfLost(labels) }]
   })
 }
 
@@ -226,13 +249,14 @@ function coordinateOf({ networking }: ZoneIngressSpec): SocketAddress | undefine
 function throughIngresses(offers: readonly RemoteOffer[]): EndpointModel[] {
   const found = new Map<string, EndpointModel>()
   for (const { zone, tags, instances, ingresses } of offers) {
-    for (const { address, port } of ingresses) {
+    for (const { address, port, probed } of ingresses) {
       const key = `${zone} ${address} ${port}`
       const before = found.get(key)
       found.set(key, {
         address,
         port,
         zone,
+        ...(probed ? { probed } : {}),
         weight: (before?.weight ?? 0) + instances,
         tags: before ? common(before.tags, tags) : withoutService(tags),
       })
@@ -242,16 +266,12 @@ function throughIngresses(offers: readonly RemoteOffer[]): EndpointModel[] {
 }
 
 /** One endpoint per egress of the zone, each as heavy as all instances of other zones, with the tags that they have in common. */
-function throughEgresses(
-  offers: readonly RemoteOffer[],
-  egresses: readonly SocketAddress[],
-  zone: string,
-): EndpointModel[] {
+function throughEgresses(offers: readonly RemoteOffer[], egresses: readonly Place[], zone: string): EndpointModel[] {
   const [first, ...rest] = offers
   if (!first) return []
   const tags = rest.reduce((all, one) => common(all, one.tags), withoutService(first.tags))
   const weight = offers.reduce((sum, { instances }) => sum + instances, 0)
-  return egresses.map(({ address, port }) => ({ address, port, zone, weight, tags, through: 'egress' }))
+  return egresses.map((place) => ({ ...place, zone, weight, tags, through: 'egress' }))
 }
 
 const common = (a: Tags, b: Tags): Tags =>

@@ -8,18 +8,28 @@ import type { XdsResource } from './table.ts'
 /** Where the endpoints of a cluster are, by zone. */
 export const emitAssignment = once(({ cluster, endpoints }: AssignmentModel): XdsResource => {
   const byZone = Map.groupBy(endpoints, (one) => one.zone)
+  const isProbed = hasProbes(endpoints)
   const bytes = encode(ClusterLoadAssignmentSchema, {
     clusterName: cluster,
     endpoints: [...byZone].map(([zone, members]) => ({
       ...(zone === '' ? {} : { locality: { zone } }),
-      lbEndpoints: members.map(lbEndpoint),
+      lbEndpoints: members.map((one) => lbEndpoint(one, isProbed && !one.probed)),
     })),
   })
   return resourceOf(cluster, bytes)
 })
 
-const lbEndpoint = (one: EndpointModel) => ({
-  hostIdentifier: { case: 'endpoint' as const, value: { address: socketAddress(one) } },
+/** Whether the cluster of these endpoints checks the health of some of them. */
+export const hasProbes = (endpoints: readonly EndpointModel[]): boolean => endpoints.some((one) => one.probed)
+
+const lbEndpoint = (one: EndpointModel, isExempt: boolean) => ({
+  hostIdentifier: {
+    case: 'endpoint' as const,
+    value: {
+      address: socketAddress(one),
+      ...(isExempt ? { healthCheckConfig: { disableActiveHealthCheck: true } } : {}),
+    },
+  },
   loadBalancingWeight: one.weight,
   ...(Object.keys(one.tags).length > 0
     ? { metadata: tagsMetadata(['envoy.lb', 'envoy.transport_socket_match'], one.tags) }

@@ -15,8 +15,30 @@ import { meshSecrets, towardsService } from './tls.ts'
 
 const limits = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 }
 
-/** A cluster as Envoy is told of it. */
-export const emitCluster = once((model: ClusterModel): XdsResource => {
+export const emitCluster = once((model: ClusterModel): XdsResource => emitWith(model, {}))
+
+/** The same cluster while proxies of its endpoints are lost: it leaves out those that accept no connection. */
+export const emitProbingCluster = once((model: ClusterModel): XdsResource => emitWith(model, probes))
+
+/**
+ * One probe that fails is enough, because the zone has not heard from the proxy for its whole lease; one that succeeds
+ * brings the endpoint back. Without a panic threshold no request is sent to endpoints that are known to be gone.
+ */
+const probes = {
+  healthChecks: [
+    {
+      timeout: milliseconds(2_000),
+      interval: milliseconds(5_000),
+      noTrafficInterval: milliseconds(5_000),
+      unhealthyThreshold: 1,
+      healthyThreshold: 1,
+      healthChecker: { case: 'tcpHealthCheck' as const, value: {} },
+    },
+  ],
+  commonLbConfig: { healthyPanicThreshold: { value: 0 } },
+}
+
+function emitWith(model: ClusterModel, extra: Partial<typeof probes>): XdsResource {
   const { name, target, mtls, http, subsetKeys } = model
   const bytes = encode(ClusterSchema, {
     name,
@@ -40,12 +62,13 @@ export const emitCluster = once((model: ClusterModel): XdsResource => {
         }
       : {}),
     ...(subsetKeys ? { lbSubsetConfig: subsets(subsetKeys) } : {}),
+    ...extra,
   })
   return resourceOf(name, bytes, {
     ...(target === 'eds' ? { assignment: name } : {}),
     ...(mtls ? { secrets: meshSecrets(mtls.mesh, mtls.shown) } : {}),
   })
-})
+}
 
 function discovery(name: string, target: ClusterModel['target']) {
   if (target === 'eds') {

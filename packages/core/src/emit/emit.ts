@@ -1,9 +1,9 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { RuntimeSchema } from '../../gen/envoy/service/runtime/v3/rtds_pb.js'
-import type { CertificateModel, IdentityModel, ProxyModel } from '../compile/model.ts'
+import type { AssignmentModel, CertificateModel, IdentityModel, ProxyModel } from '../compile/model.ts'
 import type { Problem } from '../view/units.ts'
-import { emitAssignment } from './assignment.ts'
-import { emitCluster } from './cluster.ts'
+import { emitAssignment, hasProbes } from './assignment.ts'
+import { emitCluster, emitProbingCluster } from './cluster.ts'
 import { encode, once, resourceOf } from './encode.ts'
 import { emitListener } from './listener.ts'
 import { emitRouteTable } from './route.ts'
@@ -16,7 +16,7 @@ import { allAuthoritiesName, authorityName, identityName } from './tls.ts'
  */
 export function emit(model: ProxyModel, mark: number, problems: readonly Problem[]): ProxyTable {
   const parts: readonly (readonly [TypeUrl, Emitted])[] = [
-    [typeUrls.cluster, clusters(model.clusters)],
+    [typeUrls.cluster, clustersOf(model)],
     [typeUrls.assignment, assignments(model.assignments)],
     [typeUrls.listener, listeners(model.listeners)],
     [typeUrls.route, routeTables(model.routeTables)],
@@ -59,6 +59,21 @@ const byName = (resources: readonly XdsResource[]): ReadonlyMap<string, XdsResou
   new Map(resources.map((one) => [one.name, one]))
 
 const clusters = mapped((model) => model.name, emitCluster)
+
+/** The clusters of a proxy; those with endpoints whose proxies are lost probe them. */
+function clustersOf(model: ProxyModel): Emitted {
+  const all = clusters(model.clusters)
+  const probing = probingNames(model.assignments)
+  if (probing.size === 0) return all
+  const changed = model.clusters.filter(({ name }) => probing.has(name) && all.resources.has(name))
+  const resources = new Map([...all.resources, ...changed.map((one) => [one.name, emitProbingCluster(one)] as const)])
+  return { ...all, resources }
+}
+
+const probingNames = once(
+  (models: readonly AssignmentModel[]): ReadonlySet<string> =>
+    new Set(models.filter(({ endpoints }) => hasProbes(endpoints)).map(({ cluster }) => cluster)),
+)
 const assignments = mapped((model) => model.cluster, emitAssignment)
 const listeners = mapped((model) => model.name, emitListener)
 const routeTables = mapped((model) => model.name, emitRouteTable)

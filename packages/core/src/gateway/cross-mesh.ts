@@ -1,5 +1,5 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
-import type { Instance } from '../edge/endpoints.ts'
+import { type Instance, probedIfLost } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { crossMeshTags } from '../kinds/cross-mesh.ts'
 import { type DataplaneSpec, dataplane } from '../kinds/dataplane.ts'
@@ -33,6 +33,7 @@ export function createCrossMesh(units: Units, view: View, meshes: Meshes, select
           port,
           tags: crossMeshTags(mesh, port, parseTags(host.tagsText)),
           ready: true,
+          ...probedIfLost(row.labels),
         })),
       )
   }

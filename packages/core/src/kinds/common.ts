@@ -13,6 +13,8 @@ export const meshLabel = 'kuma.io/mesh'
 export const proxyTypeLabel = 'kuma.io/proxy-type'
 /** On the row of an egress whose Envoy does not listen yet: nobody is led to it. */
 export const arrivingLabel = 'zonemesh.io/arriving'
+/** The row of a proxy that was lost with many others: Envoys probe whether it still accepts connections. */
+export const lostLabel = 'zonemesh.io/lost'
 
 export const protocols = ['grpc', 'http', 'http2', 'kafka', 'tcp'] as const
 export type Protocol = (typeof protocols)[number]

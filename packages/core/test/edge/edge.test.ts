@@ -360,3 +360,34 @@ test.each([
   const clusters = JSON.stringify(decoded(table, typeUrls.cluster)['echo'])
   expect(clusters).toContain(`"max_connection_duration":"${expected}"`)
 })
+
+test('Z26 the cluster of a service probes only the endpoints of lost proxies, and none when they have returned', () => {
+  const scene = createScene()
+  const compiler = createCompiler({ zone: 'west' })
+  const key = zoned('west', 'Dataplane', 'b')
+  const echo = (address: string) => sidecar(address, 'echo')
+  const at = () => {
+    const table = compiler.table('west/ZoneIngress//in', { canBindPort80: false })
+    const cluster = Object.values(decoded(table, typeUrls.cluster))[0]
+    const assignment = Object.values(decoded(table, typeUrls.assignment))[0]
+    return JSON.stringify({ cluster, assignment })
+  }
+  compiler.apply(
+    [
+      scene.put(ingressKey, ingress),
+      scene.put(zoned('west', 'Dataplane', 'a'), echo('10.0.0.2')),
+      scene.put(key, echo('10.0.0.3')),
+    ],
+    1,
+  )
+  const before = at()
+  expect(before).not.toContain('health')
+  compiler.apply([scene.put(key, echo('10.0.0.3'), { 'zonemesh.io/lost': 'yes' })], 2)
+  const probing = at()
+  expect(probing).toContain('"health_checks":[{"timeout":"2s","interval":"5s"')
+  expect(probing).toContain('"healthy_panic_threshold":{}')
+  expect(probing.match(/"disable_active_health_check":true/g)).toHaveLength(1)
+  expect(probing).toMatch(/"10\.0\.0\.2"[^{]*\}\},"health_check_config":\{"disable_active_health_check":true\}/)
+  compiler.apply([scene.put(key, echo('10.0.0.3'))], 3)
+  expect(at()).toBe(before)
+})

@@ -29,8 +29,8 @@ async function release(plane: ApiPlane, call: Call): Promise<Answer> {
   const parsed = releaseRequest.safeParse(call.body ?? {})
   if (!parsed.success) throw badRequest(parsed.error.issues.map(({ message }) => message).join('; '))
   await requireZone(plane, zone)
-  const released = plane.releaseHold?.(zone, parsed.data.hold)
-  if (!released) throw conflict('this zone has no global control plane: it holds nothing')
+  const released = await plane.releaseHold?.(zone, parsed.data.hold)
+  if (!released) throw conflict('this control plane holds nothing')
   if (!released.ok) throw conflict(released.error)
   const { id, reason } = released.value
   plane.log.warn({ zone, hold: id, user: call.user.name }, `an operator has released: ${reason}`)

@@ -56,7 +56,7 @@ export interface ApiPlane {
   /** True while the zone has a session; such a zone cannot be deleted. */
   isZoneOnline(zone: string): boolean
   /** Lets through what a zone holds, or asks the zone to; or why there is nothing to let through. A standalone zone has none. */
-  releaseHold?(zone: string, hold: string | undefined): Result<Hold, string>
+  releaseHold?(zone: string, hold: string | undefined): Promise<Result<Hold, string>>
   /** Keeps what remains of a zone's lost store; false when nothing does. Only a global can. */
   keepFormer?(zone: string, subject: string): Promise<boolean>
   /** Waits until the commit is stored or served everywhere, or the time is over. */

@@ -67,8 +67,8 @@ export interface SyncServer extends AsyncDisposable {
   waitFor(options: WaitOptions, signal: AbortSignal): Promise<readonly Receipt[]>
   /** Ends when whoever made a large commit may make the next one: zones are not to be far behind; see `createPace`. */
   keepPace(written: Written): Promise<void>
-  /** Tells a zone to let through what it holds, by its id. False when the zone has no session here, or holds nothing. */
-  release(zone: string): boolean
+  /** Requests from a zone that it lets through what it holds, by its id. False when the zone has no session here. */
+  release(zone: string, hold: string): boolean
   /** Keeps what remains of a zone's lost store. False when nothing does. */
   keep(zone: string, subject: string): Promise<boolean>
   /** What remains of lost stores, by zone. */
@@ -297,12 +297,10 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     onChange: (listen) => board.onChange(listen),
     waitFor: (wait, signal) => waitForReceipts(clock, board, wait, signal),
     keepPace: (written) => keepPace(written, closed.signal),
-    release(zone) {
-      const hold = board.status(zone)?.holds[0]
+    release(zone, hold) {
       const holder = holderByZone.get(zone)
-      if (!hold || !holder) return false
-      holder.session.askRelease(hold.id)
-      return true
+      holder?.session.askRelease(hold)
+      return holder !== undefined
     },
     keep: (zone, subject) => formers.keep(zone, subject),
     formers: () => formers.byZone(),

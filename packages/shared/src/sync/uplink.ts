@@ -44,6 +44,8 @@ export interface UplinkDeps {
   readonly derive?: Derive
   /** A mark of the global is in this store. Also called once per session with the position it starts from. */
   readonly onApplied?: (applied: Applied) => void
+  /** The global requests a release. True if it means something else than what sync holds, and was taken care of. */
+  readonly onRelease?: (hold: string) => boolean
 }
 
 export interface UplinkOptions {
@@ -269,7 +271,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
           deps.onApplied?.(applied)
         },
         onReport: () => {},
-        onRelease: release,
+        onRelease: (hold) => void (deps.onRelease?.(hold) || release(hold)),
         onBookmark: (bookmark: Bookmark) =>
           change({
             storedByGlobal: bookmark.stored,

@@ -6,6 +6,8 @@ interface Deps {
   readonly log: Log
   /** Removes the row of a proxy that is gone. */
   remove(proxy: string, why: string): Promise<void>
+  /** Marks the rows of proxies that were lost together; Envoys then probe their endpoints. */
+  markLost(proxies: readonly string[]): Promise<void>
 }
 
 export interface LeaseOptions {
@@ -17,15 +19,40 @@ export interface LeaseOptions {
 
 export const defaultLeaseOptions: LeaseOptions = { leaseMs: 30_000, lostShareMax: 0.3, lostCountMax: 10 }
 
+/** Leases that expire together are marked in one commit. */
+const gatherMs = 100
+
 /**
- * Who of the proxies is alive. A proxy that registered by its stream holds a lease: a lost stream makes it suspect, and
+ * Which proxies are alive. A proxy that registered by its stream holds a lease: a lost stream makes it suspect, and
  * removes it after the lease. Rows of a former life of this process have no lease to lose, so they stay until their
- * proxies return or an operator says so: silence of a control plane never removes an endpoint.
+ * proxies return or an operator releases them: silence of a control plane never removes an endpoint. Proxies that are
+ * lost together, beyond both limits, are marked as lost: the Envoys that still answer probe their endpoints, and leave
+ * out those that accept no connection.
  */
 export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOptions) {
   const streams = new Map<string, Set<string>>()
   /** The timer that ends the lease of each proxy whose stream was lost. */
   const suspects = new Map<string, Disposable>()
+
+  /** Suspects whose rows are marked, or are being marked. */
+  const lost = new Set<string>()
+  const unmarked = new Set<string>()
+  let marking: Disposable | undefined
+
+  function markSoon(proxy: string): void {
+    if (lost.has(proxy)) return
+    lost.add(proxy)
+    unmarked.add(proxy)
+    marking ??= deps.clock.after(gatherMs, () => {
+      marking = undefined
+      const proxies = [...unmarked]
+      unmarked.clear()
+      deps.markLost(proxies).catch((thrown: unknown) => {
+        deps.log.warn({ proxies: proxies.length, err: thrown }, 'cannot mark lost proxies; trying again after a lease')
+        for (const one of proxies) lost.delete(one)
+      })
+    })
+  }
 
   const tooMany = () => {
     const total = streams.size + suspects.size
@@ -42,12 +69,14 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
     if (tooMany()) {
       deps.log.warn(
         { lost: suspects.size, live: streams.size },
-        'too many proxies were lost at once: none is removed until they return',
+        'too many proxies were lost at once: none is removed, and their endpoints are probed',
       )
+      // Without any live proxy nobody could probe, and the fault is more likely ours.
+      if (streams.size > 0) markSoon(proxy)
       suspect(proxy)
       return
     }
-    suspects.delete(proxy)
+    forget(proxy)
     deps.remove(proxy, 'its stream was lost and it did not return within its lease').catch((thrown: unknown) => {
       deps.log.warn({ proxy, err: thrown }, 'cannot remove a proxy that is gone; trying again after another lease')
       if (!streams.has(proxy)) suspect(proxy)
@@ -57,6 +86,8 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
   function forget(proxy: string): void {
     suspects.get(proxy)?.[Symbol.dispose]()
     suspects.delete(proxy)
+    lost.delete(proxy)
+    unmarked.delete(proxy)
   }
 
   return {
@@ -81,7 +112,11 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
     },
     isLive: (proxy: string): boolean => streams.has(proxy),
     isSuspect: (proxy: string): boolean => suspects.has(proxy),
+    isLost: (proxy: string): boolean => lost.has(proxy),
+    /** Its row was removed by an operator. */
+    forget,
     close(): void {
+      marking?.[Symbol.dispose]()
       for (const proxy of [...suspects.keys()]) forget(proxy)
     },
   }

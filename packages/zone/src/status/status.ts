@@ -47,13 +47,15 @@ export function createZoneStatus(deps: Deps) {
       const { silent } = deps.progress.read()
       const proxies = deps.status.proxies().map((proxy): JsonObject => {
         const problems = deps.engine.problemsOf(proxy)
-        const state = deps.leases.isSuspect(proxy)
-          ? 'suspect'
-          : !deps.status.isConnected(proxy)
-            ? 'offline'
-            : silent.includes(proxy)
-              ? 'silent'
-              : 'connected'
+        const state = deps.leases.isLost(proxy)
+          ? 'lost'
+          : deps.leases.isSuspect(proxy)
+            ? 'suspect'
+            : !deps.status.isConnected(proxy)
+              ? 'offline'
+              : silent.includes(proxy)
+                ? 'silent'
+                : 'connected'
         return {
           proxy,
           state,

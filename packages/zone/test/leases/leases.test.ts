@@ -8,8 +8,14 @@ const { leaseMs } = defaultLeaseOptions
 function scene() {
   const clock = createVirtualClock()
   const removed: string[] = []
-  const leases = createLeases({ clock, log: silentLog, remove: async (proxy) => void removed.push(proxy) })
-  return { clock, removed, leases }
+  const marked: (readonly string[])[] = []
+  const leases = createLeases({
+    clock,
+    log: silentLog,
+    remove: async (proxy) => void removed.push(proxy),
+    markLost: async (proxies) => void marked.push(proxies),
+  })
+  return { clock, removed, marked, leases }
 }
 
 test('Z1 a lost stream makes a proxy suspect, and removes it after its lease', () => {
@@ -67,4 +73,52 @@ test('Z6 many lost at once are not removed, until enough of them have returned',
   for (const name of names.slice(0, 10)) leases.opened(name, '2')
   clock.advance(2 * leaseMs)
   expect(removed.sort()).toEqual(['p10', 'p11'])
+})
+
+test('Z26 proxies that are lost together are marked once, in one piece, and no more when they have returned', () => {
+  const { clock, marked, leases } = scene()
+  const names = Array.from({ length: 20 }, (_unused, index) => `p${index}`)
+  for (const name of names) leases.opened(name, '1')
+  for (const name of names.slice(0, 12)) leases.closed(name, '1', true)
+  clock.advance(leaseMs - 1)
+  expect([marked, leases.isLost('p0')]).toEqual([[], false])
+  clock.advance(5 * leaseMs)
+  expect(marked).toEqual([names.slice(0, 12)])
+  expect([leases.isLost('p0'), leases.isLost('p12')]).toEqual([true, false])
+  leases.opened('p0', '2')
+  expect(leases.isLost('p0')).toBe(false)
+  leases.closed('p0', '2', true)
+  clock.advance(2 * leaseMs)
+  expect(marked).toEqual([names.slice(0, 12), ['p0']])
+})
+
+test('Z26 while no proxy is live none is marked: nobody could probe', () => {
+  const { clock, removed, marked, leases } = scene()
+  const names = Array.from({ length: 20 }, (_unused, index) => `p${index}`)
+  for (const name of names) leases.opened(name, '1')
+  for (const name of names) leases.closed(name, '1', true)
+  clock.advance(5 * leaseMs)
+  expect([removed, marked]).toEqual([[], []])
+})
+
+test('Z26 a mark that cannot be written is written after another lease', async () => {
+  const clock = createVirtualClock()
+  let tries = 0
+  const leases = createLeases({
+    clock,
+    log: silentLog,
+    remove: async () => {},
+    async markLost() {
+      tries += 1
+      if (tries === 1) throw new Error('the store is away')
+    },
+  })
+  const names = Array.from({ length: 20 }, (_unused, index) => `p${index}`)
+  for (const name of names) leases.opened(name, '1')
+  for (const name of names.slice(0, 12)) leases.closed(name, '1', true)
+  for (let round = 0; round < 4; round += 1) {
+    clock.advance(leaseMs + 200)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(tries).toBe(2)
 })

@@ -91,7 +91,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
       look()
     },
   })
-  const leases = createLeases({ clock, log, remove: async () => undefined })
+  const leases = createLeases({ clock, log, remove: async () => undefined, markLost: async () => {} })
   const zoneStatus = createZoneStatus({
     clock,
     store,
