@@ -157,6 +157,9 @@ export function showProxies(context: Context, zone: string, proxies: readonly Js
 const lostLine = (zone: string, lost: number): string =>
   `${lost} proxies were lost at once: Envoys probe their endpoints; remove them with: zonemesh zone release ${zone} --hold ${lostHoldId}`
 
+const rowName = ({ kind, mesh, name }: JsonObject): string =>
+  `${text(kind)} ${mesh ? `${text(mesh)}/` : ''}${text(name)}`
+
 const expiringLine = ({ what, who, ends, endsInMs }: JsonObject): string =>
   `expiring: ${text(what)} of ${text(who)} ${Number(endsInMs) > 0 ? `ends in ${duration(endsInMs)}` : 'has ended'} (${text(ends)})`
 
@@ -183,8 +186,11 @@ export function showStatus(context: Context, body: JsonObject): void {
   for (const { mesh, reason } of rows(body['rotations']))
     context.print(painted(`rotation in mesh ${text(mesh)}: ${text(reason)}`, 'behind'))
   for (const one of rows(body['expiring'])) context.print(painted(expiringLine(one), 'behind'))
-  for (const one of rows(body['unserved'])) {
-    const mesh = one['mesh'] ? `${text(one['mesh'])}/` : ''
-    context.print(`not served: ${text(one['kind'])} ${mesh}${text(one['name'])}: ${text(one['warning'])}`)
-  }
+  for (const one of rows(body['unserved'])) context.print(`not served: ${rowName(one)}: ${text(one['warning'])}`)
+  for (const one of rows(body['unparsed']))
+    context.print(
+      painted(`cannot be parsed: ${rowName(one)} of ${text(one['origin'])}: ${text(one['reason'])}`, 'refused'),
+    )
+  const more = Number(body['unparsedTotal'] ?? 0) - rows(body['unparsed']).length
+  if (more > 0) context.print(painted(`cannot be parsed: ${more} more rows`, 'refused'))
 }

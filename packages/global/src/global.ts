@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
-import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { parseAs, parsedRows, reasonOf } from '@zonemesh/core/kinds/row.ts'
+import { isEnabled, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import { createPlacement } from '@zonemesh/plane/api/placement.ts'
@@ -11,7 +12,7 @@ import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/cer
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
 import { createClosers, createReconciler, type Env, openStore, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
-import { type PlanePorts, startServers } from '@zonemesh/plane/servers.ts'
+import { type PlanePorts, type RunningPlane, startServers } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
@@ -37,7 +38,7 @@ import { openTrail } from './trail/trail.ts'
 
 export type GlobalConfig = Values<typeof globalOptions>
 
-export interface RunningGlobal extends PlanePorts {
+export interface RunningGlobal extends RunningPlane {
   readonly syncPort: number
   readonly pin: string
   readonly adminKey: string
@@ -79,16 +80,18 @@ async function authenticateZone(
   if (!scopes.includes('cp')) return err(`the token's scope is ${scopes.join(', ') || 'empty'}, expected cp`)
   const row = (await store.get({ origin: globalOrigin, kind: 'Zone', mesh: '', name: zone }))?.row
   if (!row) return err(`there is no Zone "${zone}"; \`zonemesh token zone ${zone}\` creates it`)
-  // The kind says what its spec is.
-  if (!isEnabled(row.spec as ZoneSpec)) return err(`the Zone "${zone}" is disabled`)
+  const parsed = parseAs(zoneKind, row)
+  if (!parsed.ok) return err(`the Zone "${zone}" cannot be parsed: ${reasonOf(parsed.error)}; write it again`)
+  if (!isEnabled(parsed.value.spec)) return err(`the Zone "${zone}" is disabled`)
   const held = { purpose: 'zone', mesh: '', token, who: zone, endsOnExpiry: true } as const
   return ok({ zone, watch: (end) => watch.hold(held, end) })
 }
 
 async function enabledZones(store: Store): Promise<readonly string[]> {
   const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
-  // The kind says what its spec is.
-  return rows.filter((row) => isEnabled(row.spec as ZoneSpec)).map((row) => row.key.name)
+  return parsedRows(zoneKind, rows)
+    .filter(({ spec }) => isEnabled(spec))
+    .map(({ key }) => key.name)
 }
 
 /** Waits for the zones that count: every enabled one, or those that were named. */
@@ -277,13 +280,14 @@ export async function startGlobal(
       zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,
       ...expiry.figures(),
     })
-    ports = await startServers(plane, config, tls, meter, closers, webSocket)
+    const servers = await startServers(plane, config, tls, meter, closers, webSocket)
+    ports = servers.ports
     // Before the API, which waits for its connections: zones over WebSocket hear why they end.
     closers.add('the sessions of zones', () => sync[Symbol.asyncDispose]())
     // Only now: a global that cannot start says why in one line, and nothing of files.
     await recovery.wake()
     log.info({ ...ports, sync: syncPort, store: store.id }, 'the global control plane is ready')
-    return { ...ports, syncPort, pin: tls.pin, adminKey, close: () => closers.close() }
+    return { ...ports, routes: servers.routes, syncPort, pin: tls.pin, adminKey, close: () => closers.close() }
   } catch (thrown) {
     await closers.close()
     throw thrown

@@ -1,5 +1,5 @@
 import type { ApiPlane } from './api/plane.ts'
-import { startApi, type Upgrades } from './api/server.ts'
+import { type ApiRoute, startApi, type Upgrades } from './api/server.ts'
 import type { ServerTls } from './authority/server-tls.ts'
 import { type Meter, startHealth } from './health/health.ts'
 import type { Closers } from './lifecycle.ts'
@@ -18,6 +18,13 @@ export interface PlanePorts {
   readonly healthPort: number
 }
 
+/** A control plane that runs. */
+export interface RunningPlane extends PlanePorts {
+  /** What its API answers. */
+  readonly routes: readonly ApiRoute[]
+  close(): Promise<void>
+}
+
 /** Opens the ports that every control plane has: the REST API, the same over TLS, and health. */
 export async function startServers(
   plane: ApiPlane,
@@ -26,7 +33,7 @@ export async function startServers(
   meter: Meter,
   closers: Closers,
   upgrades?: Upgrades,
-): Promise<PlanePorts> {
+): Promise<{ readonly ports: PlanePorts; readonly routes: readonly ApiRoute[] }> {
   const api = await startApi(plane, {
     host: config.host,
     port: config.apiPort,
@@ -36,5 +43,8 @@ export async function startServers(
   closers.add('the API', () => api.close())
   const health = await startHealth({ isReady: () => true, meter }, { host: config.host, port: config.healthPort })
   closers.add('health', () => health.close())
-  return { apiPort: api.port, apiTlsPort: api.tlsPort, healthPort: health.port }
+  return {
+    ports: { apiPort: api.port, apiTlsPort: api.tlsPort, healthPort: health.port },
+    routes: api.routes,
+  }
 }

@@ -5,7 +5,7 @@ import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle.ts'
-import type { PlanePorts } from '@zonemesh/plane/servers.ts'
+import type { RunningPlane } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
 import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
@@ -35,7 +35,7 @@ import { startXdsServer } from './xds/server.ts'
 
 export type ZoneConfig = Values<typeof zoneOptions>
 
-export interface RunningZone extends PlanePorts {
+export interface RunningZone extends RunningPlane {
   readonly name: string
   readonly proxyPort: number
   readonly dnsPort: number
@@ -211,10 +211,10 @@ export async function startZone(
     })
     // Loaded only now: names and proxies, which have waited, are served before the API is read from disk.
     const { startServers } = await import('@zonemesh/plane/servers.ts')
-    const ports = await startServers(plane, config, base.tls, meter, closers)
+    const { ports, routes } = await startServers(plane, config, base.tls, meter, closers)
     env.log.info({ zone, role, ...ports, ...doors, global: join?.address ?? 'none' }, 'the zone control plane is ready')
     base.placement.opened(ports.apiPort, ports.apiTlsPort, ports.healthPort)
-    return { ...ports, ...doors, name: zone, adminKey: base.adminKey, close: () => closers.close() }
+    return { ...ports, ...doors, routes, name: zone, adminKey: base.adminKey, close: () => closers.close() }
   } catch (thrown) {
     await closers.close()
     throw thrown

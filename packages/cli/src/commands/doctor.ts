@@ -1,7 +1,8 @@
 import { explain as explainRequest } from '@zonemesh/core/explain/explain.ts'
 import type { Sources } from '@zonemesh/core/explain/sources.ts'
-import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
-import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'
+import { dataplane } from '@zonemesh/core/kinds/dataplane.ts'
+import { parsedRows } from '@zonemesh/core/kinds/row.ts'
+import { zoneIngress } from '@zonemesh/core/kinds/zone-ingress.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { CommandError, defineCommand } from '../command.ts'
 import { type Probe, probeConnect, probeRequest, probeTls } from '../explain/probe.ts'
@@ -13,19 +14,16 @@ const { files: _files, var: _var, ...options } = wayOptions
 /** Where the gateway of an explanation listens, and the ways into the zones that it goes to. */
 function placesOf(sources: Sources, keys: readonly string[]) {
   const rows = [...sources.zones.values()].flatMap((zone) => zone.rows).filter((row) => keys.includes(keyText(row.key)))
-  // Admission stored what the schema returned.
-  const gateway = rows
-    .filter((row) => row.key.kind === 'Dataplane')
-    .map((row) => (row.spec as DataplaneSpec).networking)
+  const ofKind = (name: string) => rows.filter((row) => row.key.kind === name)
+  const gateway = parsedRows(dataplane, ofKind(dataplane.name))
+    .map(({ spec }) => spec.networking)
     .find((networking) => networking?.gateway?.type === 'BUILTIN')
-  const ingresses = rows
-    .filter((row) => row.key.kind === 'ZoneIngress')
-    .flatMap((row) => {
-      const { advertisedAddress, advertisedPort } = (row.spec as ZoneIngressSpec).networking ?? {}
-      return advertisedAddress && advertisedPort
-        ? [{ zone: row.key.origin, host: advertisedAddress, port: advertisedPort }]
-        : []
-    })
+  const ingresses = parsedRows(zoneIngress, ofKind(zoneIngress.name)).flatMap(({ key, spec }) => {
+    const { advertisedAddress, advertisedPort } = spec.networking ?? {}
+    return advertisedAddress && advertisedPort
+      ? [{ zone: key.origin, host: advertisedAddress, port: advertisedPort }]
+      : []
+  })
   const unique = new Map(ingresses.map((one) => [`${one.host}:${one.port}`, one]))
   return { gateway: gateway?.advertisedAddress ?? gateway?.address, ingresses: [...unique.values()] }
 }

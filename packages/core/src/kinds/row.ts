@@ -1,5 +1,5 @@
 import { err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
-import type { Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { z } from 'zod'
 import { type Kind, type TypedRow, type Violation, violationsOf } from './kind.ts'
 
@@ -45,6 +45,13 @@ export function parseAs<K extends AnyKind>(kind: K, row: Row): Result<TypedRow<S
 export function specOf<K extends AnyKind>(kind: K, row: Pick<Row, 'key' | 'spec'>): SpecOf<K> | undefined {
   const parsed = parseSpec(kind, row)
   return parsed.ok ? parsed.value : undefined
+}
+
+/** The spec of a row that its own plane wrote. Throws if it is not one of its kind: something else wrote into the store. */
+export function requireSpec<K extends AnyKind>(kind: K, row: Pick<Row, 'key' | 'spec'>): SpecOf<K> {
+  const parsed = parseSpec(kind, row)
+  if (parsed.ok) return parsed.value
+  throw new Error(`${keyText(row.key)} cannot be parsed: ${reasonOf(parsed.error)}`)
 }
 
 /** Rows of a kind with their specs; those that cannot be parsed are left out. */

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import { enabledBackend, mesh } from '@zonemesh/core/kinds/mesh.ts'
+import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { folderFiles } from '@zonemesh/plane/authority/folder-keys.ts'
 import { createKeyFile } from '@zonemesh/plane/authority/key-file.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
@@ -113,8 +114,7 @@ function missing(keys: RecoveryKeys, { rows }: Merged): string[] {
   )
   return [
     ...rows
-      // The kind says what its spec is.
-      .filter(({ row: { key, spec } }) => key.kind === 'Mesh' && enabledBackend(spec as MeshSpec)?.type === 'builtin')
+      .filter(({ row }) => row.key.kind === mesh.name && enabledBackend(specOf(mesh, row) ?? {})?.type === 'builtin')
       .filter(({ row }) => !roots.has(row.key.name))
       .map(
         ({ row }) =>

@@ -1,5 +1,6 @@
-import type { AuthorityCertificateSpec, MeshRootSpec } from '@zonemesh/core/kinds/internal.ts'
-import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { authorityCertificate, meshRoot } from '@zonemesh/core/kinds/internal.ts'
+import { parsedRows } from '@zonemesh/core/kinds/row.ts'
+import { isEnabled, zone } from '@zonemesh/core/kinds/zone.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { byHand, type Expiring, endOf, intermediate, ofListeners, ofPlane } from '@zonemesh/plane/status/expiry.ts'
 import type { TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
@@ -10,20 +11,22 @@ import type { Store } from '@zonemesh/shared/store/store.ts'
 export async function expiringOf(store: Store, tls: ServerTls, watch: TokenWatch): Promise<Expiring[]> {
   const origin = globalOrigin
   const zones = await store.scan({ kind: 'Zone', origin })
-  // The kind says what its spec is.
-  const enabled = new Set(zones.filter((row) => isEnabled(row.spec as ZoneSpec)).map((row) => row.key.name))
+  const enabled = new Set(
+    parsedRows(zone, zones)
+      .filter(({ spec }) => isEnabled(spec))
+      .map(({ key }) => key.name),
+  )
   const meshes = new Set((await store.scan({ kind: 'Mesh', origin })).map((row) => row.key.name))
-  const roots = (await store.scan({ kind: 'MeshRoot', origin })).filter((row) => meshes.has(row.key.mesh))
-  const certificates = await store.scan({ kind: 'AuthorityCertificate', origin })
+  const roots = parsedRows(meshRoot, await store.scan({ kind: 'MeshRoot', origin })).filter((row) =>
+    meshes.has(row.key.mesh),
+  )
+  const certificates = parsedRows(authorityCertificate, await store.scan({ kind: 'AuthorityCertificate', origin }))
   return [
     ...ofPlane(tls, watch, 'the global'),
     ...(await ofListeners(store)),
-    // Rows of these kinds hold what the authority's owner wrote.
-    ...roots.map((row) =>
-      byHand('root authority', `mesh ${row.key.mesh}`, endOf((row.spec as MeshRootSpec).certificate)),
-    ),
+    ...roots.map((row) => byHand('root authority', `mesh ${row.key.mesh}`, endOf(row.spec.certificate))),
     ...certificates
       .filter((row) => meshes.has(row.key.mesh) && enabled.has(row.key.name))
-      .map((row) => intermediate(row.key.mesh, row.key.name, (row.spec as AuthorityCertificateSpec).notAfterMs)),
+      .map((row) => intermediate(row.key.mesh, row.key.name, row.spec.notAfterMs)),
   ]
 }

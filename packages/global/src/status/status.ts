@@ -1,7 +1,8 @@
-import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { specOf } from '@zonemesh/core/kinds/row.ts'
+import { isEnabled, zone } from '@zonemesh/core/kinds/zone.ts'
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
-import { unservedFields } from '@zonemesh/plane/status/shown.ts'
+import { createFieldReport } from '@zonemesh/plane/status/fields.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -53,6 +54,7 @@ function zoneInsight(status: ZoneStatus): JsonObject {
 
 /** What the global knows of its zones and proxies. State, never log: it comes from bookmarks and is gone with the process. */
 export function createStatus({ store, sync, clock, expiry, owner }: Deps) {
+  const fieldReport = createFieldReport(store)
   return {
     insight(kind: string, row: Row): JsonObject | undefined {
       if (kind === 'Zone') {
@@ -68,13 +70,13 @@ export function createStatus({ store, sync, clock, expiry, owner }: Deps) {
       const now: Now = { head: head.revision, mark: mark.revision, wallMs: clock.wallMs() }
       const seen = sync.zones()
       const formers = sync.formers()
-      const zones = rows.map(({ key: { name }, spec }): JsonObject => {
+      const zones = rows.map((row): JsonObject => {
+        const { name } = row.key
         const status = seen.get(name)
         const former = formers.get(name)
         return {
           zone: name,
-          // The kind says what its spec is.
-          enabled: isEnabled(spec as ZoneSpec),
+          enabled: isEnabled(specOf(zone, row) ?? { enabled: false }),
           ...(status ? zoneReport(status, now) : unseen),
           ...(former ? { remains: { ...former } } : {}),
         }
@@ -85,7 +87,7 @@ export function createStatus({ store, sync, clock, expiry, owner }: Deps) {
         zones,
         rotations: owner.waits().map((one) => ({ ...one })),
         expiring: await expiry.report(),
-        unserved: await unservedFields(store),
+        ...(await fieldReport()),
       }
     },
   }

@@ -9,13 +9,13 @@ import { requireAdmin } from './identity.ts'
 import { filterRows, page } from './listing.ts'
 import type { ApiPlane } from './plane.ts'
 import { declaration, isDeclared, removalOf, requireIntent } from './removals.ts'
-import { renderRow } from './render.ts'
+import { renderParsed } from './render.ts'
 import { allRows, committed, findRow, ifMatch, prepare, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './server.ts'
 
 /** A row as shown by this plane, with what it composes. */
 export async function show(plane: ApiPlane, kind: Kind, row: Row): Promise<JsonObject> {
-  return renderRow(kind, row, plane.origin, await plane.decorate(kind, row))
+  return renderParsed(kind, row, plane.origin, (parsed) => plane.decorate(kind, parsed))
 }
 
 /** The receipt of the commit that wrote a version: the ETag of an item. */

@@ -1,5 +1,6 @@
-import { type DataplaneSpec, dataplaneRole } from '@zonemesh/core/kinds/dataplane.ts'
+import { type DataplaneSpec, dataplane, dataplaneRole } from '@zonemesh/core/kinds/dataplane.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { specOf } from '@zonemesh/core/kinds/row.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
@@ -61,6 +62,7 @@ function labelFilters(query: URLSearchParams): Map<string, string> {
 
 /** All pairs must match on one tag set; a value matches as a substring, `*` matches any. */
 function matchesTags(spec: DataplaneSpec, wanted: readonly string[]): boolean {
+  if (wanted.length === 0) return true
   const sets = [...(spec.networking?.inbound ?? []).map((one) => one.tags ?? {}), spec.networking?.gateway?.tags ?? {}]
   return sets.some((tags) =>
     wanted.every((pair) => {
@@ -98,8 +100,8 @@ export function filterRows(plane: ApiPlane, kind: Kind, rows: readonly Row[], qu
     const shown = shownLabels(kind, row, plane.origin)
     for (const [key, value] of labels) if (shown[key] !== value) return false
     if (kind.name !== 'Dataplane') return true
-    // The kind says what its spec is.
-    const spec = row.spec as DataplaneSpec
+    // A row that cannot be parsed has neither tags nor a role.
+    const spec = specOf(dataplane, row) ?? {}
     return matchesTags(spec, query.getAll('tag')) && matchesGateway(spec, query.get('gateway'))
   })
 }

@@ -5,7 +5,7 @@ import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { notFound } from './errors.ts'
 import { filterRows, page } from './listing.ts'
 import type { ApiPlane } from './plane.ts'
-import { renderRow } from './render.ts'
+import { renderParsed, renderRow } from './render.ts'
 import { allRows, findRow, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './server.ts'
 
@@ -36,13 +36,11 @@ const overviews = [
 
 /** A resource with what its plane knows of it, in the shape that kumactl and the page of Kuma read. */
 async function overview(plane: ApiPlane, kind: Kind, entry: (typeof overviews)[number], row: Row): Promise<JsonObject> {
-  const spec = await plane.decorate(kind, row)
   const insight = plane.insight(kind.name, row)
+  const known = insight ? { [entry.insight]: insight } : {}
+  const shown = async (parsed: Row) => ({ [entry.base]: await plane.decorate(kind, parsed), ...known })
   return {
-    ...renderRow(kind, row, plane.origin, {
-      [entry.base]: spec,
-      ...(insight ? { [entry.insight]: insight } : {}),
-    }),
+    ...(await renderParsed(kind, row, plane.origin, shown, { [entry.base]: {}, ...known })),
     type: `${kind.name}Overview`,
   }
 }

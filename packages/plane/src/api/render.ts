@@ -1,4 +1,5 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { parseAs } from '@zonemesh/core/kinds/row.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
@@ -20,6 +21,23 @@ export function renderRow(kind: Kind, row: Row, ownOrigin: string, spec: JsonObj
     ...(identifier ? { kri: identifier } : {}),
     ...(kind.layout === 'nested' ? { spec } : spec),
   }
+}
+
+/**
+ * A row as `shown` shows it. Only a row that can be parsed has a spec for people: of any other the name is shown, with what is wrong
+ * with it, so that one row of a broken plane costs a reader nothing but that row.
+ */
+export async function renderParsed(
+  kind: Kind,
+  row: Row,
+  ownOrigin: string,
+  shown: (row: Row) => Promise<JsonObject>,
+  withoutSpec: JsonObject = {},
+): Promise<JsonObject> {
+  const parsed = parseAs(kind, row)
+  if (parsed.ok) return renderRow(kind, row, ownOrigin, await shown(row))
+  const unparsed = parsed.error.map(({ field, reason }) => ({ field, reason }))
+  return { ...renderRow({ ...kind, layout: 'flat' }, row, ownOrigin, withoutSpec), unparsed }
 }
 
 /** One space of indent and a final newline, as Kuma answers. */

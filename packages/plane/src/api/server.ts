@@ -42,7 +42,15 @@ export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 /** Registers a route. All routes share authentication, error objects and JSON formatting. */
 export type Router = (method: Method, path: string, handler: Handler, options?: { readonly public?: boolean }) => void
 
+/** A route that the API answers. */
+export interface ApiRoute {
+  readonly method: Method
+  readonly path: string
+}
+
 export interface ApiServer {
+  /** Every route that is registered, for whoever wants to ask all of them. */
+  readonly routes: readonly ApiRoute[]
   /** The port in use, also when 0 was asked for. */
   readonly port: number
   readonly tlsPort: number | undefined
@@ -128,7 +136,11 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
   }
 }
 
-function createApp(plane: ApiPlane, tls: ApiConfig['tls'], upgrades: Upgrades | undefined): FastifyInstance {
+function createApp(
+  plane: ApiPlane,
+  tls: ApiConfig['tls'],
+  upgrades: Upgrades | undefined,
+): { readonly app: FastifyInstance; readonly routes: readonly ApiRoute[] } {
   const http = {
     maxHeaderSize: headerBytesMax,
     headersTimeout: headersMs,
@@ -178,6 +190,7 @@ function createApp(plane: ApiPlane, tls: ApiConfig['tls'], upgrades: Upgrades | 
   registerSight(route, plane)
   registerGuards(route, plane)
   registerRows(route, plane)
+  const routes = [...methodsByPath].flatMap(([path, methods]) => [...methods].map((method) => ({ method, path })))
   // A known path with another verb is 405, in Kuma's words.
   for (const [path, methods] of methodsByPath) {
     for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const) {
@@ -192,7 +205,7 @@ function createApp(plane: ApiPlane, tls: ApiConfig['tls'], upgrades: Upgrades | 
   app.setNotFoundHandler((_request, reply) =>
     reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found'),
   )
-  return app
+  return { app, routes }
 }
 
 /** A connection is admitted with its first request: what follows has limits of its own. */
@@ -205,11 +218,12 @@ function boundConnections(app: FastifyInstance): void {
 
 /** Starts the REST API on one or two ports. Throws with one clear sentence when a port is taken. */
 export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiServer> {
-  const plain = createApp(plane, undefined, config.upgrades)
-  const secure = config.tls ? createApp(plane, config.tls, config.upgrades) : undefined
+  const { app: plain, routes } = createApp(plane, undefined, config.upgrades)
+  const secure = config.tls ? createApp(plane, config.tls, config.upgrades).app : undefined
   await listen(plain, config.host, config.port, 'the HTTP API')
   if (secure && config.tls) await listen(secure, config.host, config.tls.port, 'the HTTPS API')
   return {
+    routes,
     port: portOf(plain.server),
     tlsPort: secure ? portOf(secure.server) : undefined,
     async close() {

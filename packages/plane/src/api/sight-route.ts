@@ -32,4 +32,6 @@ export function registerSight(route: Router, plane: ApiPlane): void {
 }
 
 /** What is sealed for somebody else stays where it is; that there is something is all that an explanation asks. */
-const shown = (spec: JsonObject): JsonObject => ('sealed' in spec ? { ...spec, sealed: '' } : spec)
+const shown = (spec: JsonObject): JsonObject =>
+  // A row that cannot be parsed may hold anything.
+  typeof spec === 'object' && spec !== null && 'sealed' in spec ? { ...spec, sealed: '' } : spec

@@ -1,6 +1,13 @@
 import { durationMs } from '@zonemesh/core/kinds/common.ts'
-import type { AuthorityCertificateSpec, AuthorityKeySpec, AuthorityRequestSpec } from '@zonemesh/core/kinds/internal.ts'
-import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import {
+  type AuthorityCertificateSpec,
+  type AuthorityKeySpec,
+  type AuthorityRequestSpec,
+  authorityCertificate,
+  authorityKey,
+} from '@zonemesh/core/kinds/internal.ts'
+import { enabledBackend, type MeshSpec, mesh as meshKind } from '@zonemesh/core/kinds/mesh.ts'
+import { requireSpec, specOf } from '@zonemesh/core/kinds/row.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
@@ -70,8 +77,7 @@ export function createAuthorityHolder(deps: Deps) {
     const key = { origin: deps.zone, kind: 'AuthorityKey', mesh, name: backend }
     const stored = (await deps.store.get(key))?.row
     if (stored) {
-      // Rows of this kind hold what is put below.
-      const { sealedKey, publicKey } = stored.spec as AuthorityKeySpec
+      const { sealedKey, publicKey } = requireSpec(authorityKey, stored)
       return { privateKey: deps.sealer.open(sealedKey), publicKey }
     }
     const keys = await generateKeys()
@@ -100,8 +106,7 @@ export function createAuthorityHolder(deps: Deps) {
     await keyOf(mesh, backend.name)
     for (const origin of [globalOrigin, deps.zone]) {
       const row = (await deps.store.get({ origin, kind: 'AuthorityCertificate', mesh, name: deps.zone }))?.row
-      // Rows of this kind hold what the owner wrote.
-      const answer = row?.spec as AuthorityCertificateSpec | undefined
+      const answer = row && specOf(authorityCertificate, row)
       if (!answer) continue
       const { privateKey, publicKey } = await keyOf(mesh, answer.backend)
       if (answer.publicKey !== publicKey) continue
@@ -124,8 +129,10 @@ export function createAuthorityHolder(deps: Deps) {
       const meshes = await deps.store.scan({ kind: 'Mesh' })
       for (const row of meshes) {
         const mesh = row.key.name
-        // The kind says what its spec is.
-        const next = await load(mesh, row.spec as MeshSpec)
+        const spec = specOf(meshKind, row)
+        // Its absence would mean no mutual TLS: what was known of such a mesh stays.
+        if (!spec) continue
+        const next = await load(mesh, spec)
         const before = authorities.get(mesh)
         const isSame =
           next?.issuer.certificate === before?.issuer.certificate && next?.workloadMs === before?.workloadMs

@@ -1,6 +1,13 @@
-import type { AuthorityCertificateSpec, AuthorityRequestSpec, AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
-import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
-import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import {
+  type AuthorityCertificateSpec,
+  type AuthorityUseSpec,
+  authorityCertificate,
+  authorityRequest,
+  authorityUse,
+} from '@zonemesh/core/kinds/internal.ts'
+import { enabledBackend, type MeshSpec, mesh as meshKind } from '@zonemesh/core/kinds/mesh.ts'
+import { parsedRows } from '@zonemesh/core/kinds/row.ts'
+import { isEnabled, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { createRoots, type OwnerDeps, type Root } from './roots.ts'
 import { isSignedBy, lifetime, signIntermediate } from './x509.ts'
@@ -54,22 +61,21 @@ export function createAuthorityOwner(deps: OwnerDeps) {
   }
 
   async function partiesOf(mesh: string, zones: ReadonlyMap<string, boolean>): Promise<readonly Party[]> {
-    // Rows of these kinds hold what the planes wrote.
-    const requests = await store.scan({ kind: 'AuthorityRequest', mesh })
-    const answers = await store.scan({ kind: 'AuthorityCertificate', mesh, origin: deps.origin })
-    const uses = await store.scan({ kind: 'AuthorityUse', mesh })
+    const requests = parsedRows(authorityRequest, await store.scan({ kind: 'AuthorityRequest', mesh }))
+    const answers = parsedRows(
+      authorityCertificate,
+      await store.scan({ kind: 'AuthorityCertificate', mesh, origin: deps.origin }),
+    )
+    const uses = parsedRows(authorityUse, await store.scan({ kind: 'AuthorityUse', mesh }))
     return [...new Set(requests.map(({ key }) => key.origin))].map((zone) => ({
       zone,
       requests: new Map(
         requests
           .filter(({ key }) => key.origin === zone)
-          .map(({ spec }) => {
-            const { backend, publicKey } = spec as AuthorityRequestSpec
-            return [backend, publicKey]
-          }),
+          .map(({ spec: { backend, publicKey } }) => [backend, publicKey]),
       ),
-      standing: answers.find(({ key }) => key.name === zone)?.spec as AuthorityCertificateSpec | undefined,
-      use: uses.find(({ key }) => key.origin === zone)?.spec as AuthorityUseSpec | undefined,
+      standing: answers.find(({ key }) => key.name === zone)?.spec,
+      use: uses.find(({ key }) => key.origin === zone)?.spec,
       counts: zones.get(zone) ?? false,
     }))
   }
@@ -206,18 +212,18 @@ export function createAuthorityOwner(deps: OwnerDeps) {
     /** Brings roots and intermediates in line with the meshes and requests of the store. One bad mesh hurts only itself. */
     async reconcile(): Promise<void> {
       const meshes = await store.scan({ kind: 'Mesh', origin: deps.origin })
-      // The kinds say what their specs are.
       const zones = new Map(
-        (await store.scan({ kind: 'Zone', origin: deps.origin })).map(({ key, spec }) => [
+        parsedRows(zoneKind, await store.scan({ kind: 'Zone', origin: deps.origin })).map(({ key, spec }) => [
           key.name,
-          isEnabled(spec as ZoneSpec),
+          isEnabled(spec),
         ]),
       )
       const names = new Set(meshes.map(({ key }) => key.name))
       for (const mesh of [...told.keys()].filter((name) => !names.has(name))) tell(mesh, undefined)
-      for (const mesh of meshes) {
+      // Nothing changes for a mesh whose row cannot be parsed.
+      for (const mesh of parsedRows(meshKind, meshes)) {
         try {
-          await reconcileMesh(mesh.key.name, mesh.spec as MeshSpec, zones)
+          await reconcileMesh(mesh.key.name, mesh.spec, zones)
         } catch (thrown) {
           log.error({ mesh: mesh.key.name, reason: messageOf(thrown) }, 'cannot keep the authority of a mesh')
         }

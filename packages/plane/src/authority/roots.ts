@@ -1,10 +1,11 @@
 import { durationMs } from '@zonemesh/core/kinds/common.ts'
-import type { MeshRootSpec } from '@zonemesh/core/kinds/internal.ts'
+import { type MeshRootSpec, meshRoot } from '@zonemesh/core/kinds/internal.ts'
 import type { MeshBackend, MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import { parsedRows, requireSpec } from '@zonemesh/core/kinds/row.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
-import type { ResourceKey, Row } from '@zonemesh/shared/resource/resource.ts'
+import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import { certificatesIn } from './pem.ts'
 import { readProvided } from './provided.ts'
@@ -61,9 +62,7 @@ export function createRoots(deps: OwnerDeps) {
 
   const keyOf = (mesh: string, name: string): ResourceKey => ({ origin, kind: 'MeshRoot', mesh, name })
 
-  function rootOf(row: Row): Root {
-    // Rows of this kind hold what is put below.
-    const { backend, certificate, sealedKey } = row.spec as MeshRootSpec
+  function rootOf({ backend, certificate, sealedKey }: MeshRootSpec): Root {
     const certificates = certificatesIn(certificate)
     return {
       backend,
@@ -79,7 +78,7 @@ export function createRoots(deps: OwnerDeps) {
   async function builtin(mesh: string, backend: MeshBackend): Promise<Root> {
     const key = keyOf(mesh, backend.name)
     const stored = (await store.get(key))?.row
-    if (stored) return rootOf(stored)
+    if (stored) return rootOf(requireSpec(meshRoot, stored))
     const root = await createRoot(mesh, lifetime(deps.clock.wallMs(), rootDays(backend)), [`spiffe://${mesh}`])
     const spec: MeshRootSpec = {
       backend: backend.name,
@@ -117,17 +116,16 @@ export function createRoots(deps: OwnerDeps) {
         }
       }
       const present = new Set([...byBackend.values()].map(({ fingerprint }) => fingerprint))
-      const rows = await store.scan({ kind: 'MeshRoot', origin, mesh })
-      return { byBackend, former: rows.map(rootOf).filter(({ fingerprint }) => !present.has(fingerprint)) }
+      const rows = parsedRows(meshRoot, await store.scan({ kind: 'MeshRoot', origin, mesh }))
+      return {
+        byBackend,
+        former: rows.map(({ spec }) => rootOf(spec)).filter(({ fingerprint }) => !present.has(fingerprint)),
+      }
     },
     /** Forgets certificates of provided authorities that nobody shows any more. */
     async forget(mesh: string, fingerprints: ReadonlySet<string>): Promise<void> {
-      const rows = (await store.scan({ kind: 'MeshRoot', origin, mesh })).filter(
-        // As above.
-        ({ spec }) => {
-          const { sealedKey, certificate } = spec as MeshRootSpec
-          return sealedKey === '' && fingerprints.has(fingerprintOf(certificate))
-        },
+      const rows = parsedRows(meshRoot, await store.scan({ kind: 'MeshRoot', origin, mesh })).filter(
+        ({ spec: { sealedKey, certificate } }) => sealedKey === '' && fingerprints.has(fingerprintOf(certificate)),
       )
       if (rows.length > 0)
         await commit(

@@ -15,6 +15,7 @@ export const sealedKinds: readonly string[] = Object.keys(fieldByKind)
 /** What a row holds sealed; undefined where it holds nothing, as the root of a provided authority. */
 export function sealedText({ key, spec }: Pick<Row, 'key' | 'spec'>): string | undefined {
   const field = fieldByKind[key.kind]
-  const value = field === undefined ? undefined : spec[field]
+  // A row that cannot be parsed may have anything for a spec.
+  const value = field === undefined || spec === null ? undefined : spec[field]
   return typeof value === 'string' && value !== '' ? value : undefined
 }

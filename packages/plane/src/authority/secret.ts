@@ -1,11 +1,10 @@
-import type { SecretSpec } from '@zonemesh/core/kinds/secret.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Sealer } from './seal.ts'
+import { sealedText } from './sealed-rows.ts'
 
 /** The data of a secret row, opened. */
 export function secretData(sealer: Sealer, row: Row): string {
-  // Rows of both secret kinds hold what `completeSpec` closed.
-  const { sealed } = row.spec as { readonly sealed?: string } & Partial<SecretSpec>
+  const sealed = sealedText(row)
   return sealed === undefined ? '' : sealer.open(sealed)
 }
 

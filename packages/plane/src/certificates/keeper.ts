@@ -1,4 +1,5 @@
-import type { GatewayCertificateSpec, SecretRequestSpec } from '@zonemesh/core/kinds/internal.ts'
+import { type GatewayCertificateSpec, gatewayCertificate, secretRequest } from '@zonemesh/core/kinds/internal.ts'
+import { parsedRows, specOf } from '@zonemesh/core/kinds/row.ts'
 import { secretKinds, secretsOf } from '@zonemesh/core/parse.ts'
 import { canonicalJson, err, type JsonObject, messageOf, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -78,8 +79,7 @@ export function createCertificateKeeper({ store, sealer, origin, log, commit }: 
   async function zoneKeys(): Promise<ReadonlyMap<string, PublicKey>> {
     const zones = new Set((await store.scan({ kind: 'Zone', origin })).map(({ key }) => key.name))
     const requests = (await store.scan({ kind: 'SecretRequest' })).filter(({ key }) => zones.has(key.origin))
-    // Rows of this kind hold what the zone wrote.
-    return new Map(requests.map(({ key, spec }) => [key.origin, spec as SecretRequestSpec]))
+    return new Map(parsedRows(secretRequest, requests).map(({ key, spec }) => [key.origin, spec]))
   }
 
   function tell(source: string, problem: string | undefined): void {
@@ -123,8 +123,7 @@ export function createCertificateKeeper({ store, sealer, origin, log, commit }: 
         const key = { ...one.row.key, kind: 'GatewayCertificate', name: `${one.row.key.name}.${zone}` }
         const standing = left.get(keyText(key))
         left.delete(keyText(key))
-        // Rows of this kind hold what is put here.
-        const before = standing?.spec as GatewayCertificateSpec | undefined
+        const before = standing && specOf(gatewayCertificate, standing)
         // No member is undefined.
         const spec = { ...(await wanted(one, zone, zoneKey, before)) } as JsonObject
         if (standing && canonicalJson(standing.spec) === canonicalJson(spec)) continue

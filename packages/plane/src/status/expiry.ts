@@ -1,7 +1,10 @@
 import { X509Certificate } from 'node:crypto'
 import { displayNameLabel } from '@zonemesh/core/kinds/common.ts'
-import type { GatewayCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
-import { inlinePem, type MeshGatewaySpec } from '@zonemesh/core/kinds/mesh-gateway-spec.ts'
+import { type GatewayCertificateSpec, gatewayCertificate } from '@zonemesh/core/kinds/internal.ts'
+import type { TypedRow } from '@zonemesh/core/kinds/kind.ts'
+import { meshGateway } from '@zonemesh/core/kinds/mesh-gateway.ts'
+import { inlinePem } from '@zonemesh/core/kinds/mesh-gateway-spec.ts'
+import { parsedRows } from '@zonemesh/core/kinds/row.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -58,17 +61,15 @@ const ofListener = (mesh: string, where: string, endsAtMs: number): Expiring => 
 })
 
 /** Those of rows that hold what the owner of secrets wrote: one for each secret, however many zones show it. */
-const ofSecrets = (rows: readonly Row[]): Expiring[] =>
-  rows.flatMap(({ key, spec }) => {
-    const one = spec as GatewayCertificateSpec
-    return 'sealed' in one ? [ofListener(key.mesh, `secret ${one.secret}`, one.notAfterMs)] : []
-  })
+const ofSecrets = (rows: readonly TypedRow<GatewayCertificateSpec>[]): Expiring[] =>
+  rows.flatMap(({ key, spec }) =>
+    'sealed' in spec ? [ofListener(key.mesh, `secret ${spec.secret}`, spec.notAfterMs)] : [],
+  )
 
 /** Those that stand in a MeshGateway itself. */
 const ofGateways = (rows: readonly Row[]): Expiring[] =>
-  rows.flatMap(({ key, labels, spec }) => {
-    // Admission stored what the schema returned.
-    const listeners = (spec as MeshGatewaySpec).conf?.listeners ?? []
+  parsedRows(meshGateway, rows).flatMap(({ key, labels, spec }) => {
+    const listeners = spec.conf?.listeners ?? []
     return listeners.flatMap(({ tls, port }) =>
       (tls?.certificates ?? []).flatMap((one) => {
         const read = readListenerCertificate(inlinePem(one) ?? '')
@@ -80,9 +81,8 @@ const ofGateways = (rows: readonly Row[]): Expiring[] =>
 
 /** What listeners of gateways show in a zone, or in all: from secrets, and from the MeshGateways themselves. */
 export async function ofListeners(store: Pick<Store, 'scan'>, zone?: string): Promise<Expiring[]> {
-  const secrets = await store.scan({ kind: 'GatewayCertificate' })
-  // As above.
-  const shown = secrets.filter(({ spec }) => zone === undefined || (spec as GatewayCertificateSpec).zone === zone)
+  const secrets = parsedRows(gatewayCertificate, await store.scan({ kind: 'GatewayCertificate' }))
+  const shown = secrets.filter(({ spec }) => zone === undefined || spec.zone === zone)
   return [...ofSecrets(shown), ...ofGateways(await store.scan({ kind: 'MeshGateway' }))]
 }
 

@@ -1,4 +1,5 @@
-import type { TokenKeySpec, TokenRevocationSpec } from '@zonemesh/core/kinds/internal.ts'
+import { type TokenKeySpec, tokenKey, tokenRevocation } from '@zonemesh/core/kinds/internal.ts'
+import { parseSpec, specOf } from '@zonemesh/core/kinds/row.ts'
 import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
@@ -107,8 +108,8 @@ export function createKeySource(deps: Deps): KeySource {
     async publicKey(purpose, mesh, kid) {
       for (const origin of new Set([deps.origin, 'global'])) {
         const key = { origin, kind: 'TokenKey', mesh: '', name: publicName(purpose, mesh, kid) }
-        // Rows of this kind hold what `make` or the keeper wrote.
-        const spec = (await store.get(key))?.row?.spec as TokenKeySpec | undefined
+        const row = (await store.get(key))?.row
+        const spec = row && specOf(tokenKey, row)
         if (spec?.purpose === purpose && spec.mesh === mesh) return spec.publicKey
       }
       return undefined
@@ -116,9 +117,10 @@ export function createKeySource(deps: Deps): KeySource {
     async isRevoked(purpose, mesh, id) {
       for (const origin of new Set([deps.origin, 'global'])) {
         const key = { origin, kind: 'TokenRevocation', mesh: '', name: publicName(purpose, mesh) }
-        // Rows of this kind hold what the keeper wrote.
-        const spec = (await store.get(key))?.row?.spec as TokenRevocationSpec | undefined
-        if (spec?.ids.includes(id)) return true
+        const row = (await store.get(key))?.row
+        const parsed = row && parseSpec(tokenRevocation, row)
+        // A list that cannot be parsed may name every token.
+        if (parsed && (!parsed.ok || parsed.value.ids.includes(id))) return true
       }
       return false
     },

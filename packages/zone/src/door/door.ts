@@ -1,8 +1,10 @@
 import { admit, refusalLines } from '@zonemesh/core/admit/admit.ts'
 import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
 import { meshLabel, originLabel, proxyTypeLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
-import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '@zonemesh/core/kinds/dataplane.ts'
+import { type DataplaneSpec, dataplane, dataplaneRole, dataplaneServices } from '@zonemesh/core/kinds/dataplane.ts'
 import { proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
+import { specOf as parsedSpec, reasonOf } from '@zonemesh/core/kinds/row.ts'
+import { parseRow } from '@zonemesh/core/parse.ts'
 import { type Placement, placementFaults } from '@zonemesh/plane/api/placement.ts'
 import { completeSpec } from '@zonemesh/plane/api/resources.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
@@ -134,9 +136,10 @@ export function createDoor(deps: Deps): XdsDeps {
   async function specOf(proxy: ProxyIdentity, resource: JsonObject | undefined): Promise<DataplaneSpec | undefined> {
     if (proxy.type !== 'dataplane') return undefined
     const brought = resource && read(proxy, resource)
-    // Both are specs of the kind Dataplane, which admission has judged.
+    // Admission has parsed it as a Dataplane.
     if (brought?.ok) return brought.value.spec as DataplaneSpec
-    return (await stored(proxy))?.spec as DataplaneSpec | undefined
+    const row = await stored(proxy)
+    return row && parsedSpec(dataplane, row)
   }
 
   const bootstrap: BootstrapDeps = {
@@ -152,9 +155,12 @@ export function createDoor(deps: Deps): XdsDeps {
         const identity: ProxyIdentity = { type, mesh: request.mesh, name: request.name }
         const row = await stored(identity)
         if (!row) return refuse(404, '')
-        // The spec is of the kind of its row, which the type of the proxy names.
-        const refused = await refusedToken(request.dataplaneToken, identity, row.spec as DataplaneSpec)
-        return refused ?? ok(subjectOf(type, row.spec))
+        const parsed = parseRow(row)
+        if (!parsed.ok) return refuse(422, `the stored ${row.key.kind} cannot be parsed: ${reasonOf(parsed.error)}`)
+        // It was parsed by the kind of its row, which the type of the proxy names.
+        const spec = parsed.value.spec as DataplaneSpec
+        const refused = await refusedToken(request.dataplaneToken, identity, spec)
+        return refused ?? ok(subjectOf(type, spec))
       }
       let resource: JsonObject
       try {
@@ -164,9 +170,10 @@ export function createDoor(deps: Deps): XdsDeps {
       }
       const result = read({ type }, resource)
       if (!result.ok) return refuse(422, result.error)
-      const { mesh, name, spec } = result.value
-      // Admission has judged it as the kind that the type of the proxy names.
-      const refused = await refusedToken(request.dataplaneToken, { type, mesh, name }, spec as DataplaneSpec)
+      const { mesh, name } = result.value
+      // Admission has parsed it as the kind that the type of the proxy names.
+      const spec = result.value.spec as DataplaneSpec
+      const refused = await refusedToken(request.dataplaneToken, { type, mesh, name }, spec)
       return refused ?? ok(subjectOf(type, spec))
     },
   }
@@ -266,15 +273,13 @@ export function createDoor(deps: Deps): XdsDeps {
   }
 }
 
-function subjectOf(type: ProxyType, spec: JsonObject): BootstrapSubject {
+function subjectOf(type: ProxyType, spec: DataplaneSpec): BootstrapSubject {
   if (type !== 'dataplane') return { isBuiltinGateway: false }
-  // The kind of a dataplane's resource is Dataplane.
-  const dataplane = spec as DataplaneSpec
-  const [service] = dataplaneServices(dataplane)
-  const { address, admin } = dataplane.networking ?? {}
+  const [service] = dataplaneServices(spec)
+  const { address, admin } = spec.networking ?? {}
   return {
     ...(service === undefined ? {} : { service }),
-    isBuiltinGateway: dataplaneRole(dataplane) === 'builtin',
+    isBuiltinGateway: dataplaneRole(spec) === 'builtin',
     ...(address === undefined ? {} : { address }),
     ...(admin?.port === undefined ? {} : { adminPort: admin.port }),
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
+import { dataplane } from '@zonemesh/core/kinds/dataplane.ts'
+import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { type DnsAddress, nameserversOf } from '@zonemesh/shared/dns/forward.ts'
 import { type DnsServer, startDnsServer } from '@zonemesh/shared/dns/server.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -39,8 +40,7 @@ export function createAskers() {
         const before = addressByKey.get(id)
         if (before !== undefined) meshesByAddress.get(before)?.delete(id)
         addressByKey.delete(id)
-        // The kind says what its spec is.
-        const address = (row?.spec as DataplaneSpec | undefined)?.networking?.address
+        const address = row && specOf(dataplane, row)?.networking?.address
         if (address === undefined) continue
         addressByKey.set(id, address)
         meshesByAddress.set(address, (meshesByAddress.get(address) ?? new Map()).set(id, key.mesh))

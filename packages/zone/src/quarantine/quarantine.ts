@@ -1,5 +1,6 @@
 import { type Compiler, type HeldRow, rowVersion } from '@zonemesh/core/compile/compiler.ts'
-import type { QuarantineSpec } from '@zonemesh/core/kinds/internal.ts'
+import { type QuarantineSpec, quarantine } from '@zonemesh/core/kinds/internal.ts'
+import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { messageOf, shortHash } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -56,10 +57,10 @@ export function createQuarantine(deps: Deps) {
     /** Leaves out what a former life of this zone left out. Once, before anything is compiled. */
     async load(): Promise<void> {
       const ended: Change[] = []
-      for (const { key, spec } of await deps.store.scan({ kind: 'Quarantine', origin: deps.zone })) {
-        // Rows of this kind hold what is put below.
-        const found = spec as QuarantineSpec
-        if (await isInForce(found)) {
+      for (const row of await deps.store.scan({ kind: 'Quarantine', origin: deps.zone })) {
+        const { key } = row
+        const found = specOf(quarantine, row)
+        if (found && (await isInForce(found))) {
           specBySource.set(found.source, found)
           deps.compiler.hold(found.source, found.rowVersion)
         } else ended.push({ op: 'delete', key })

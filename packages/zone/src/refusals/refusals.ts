@@ -1,6 +1,7 @@
 import type { Compiler } from '@zonemesh/core/compile/compiler.ts'
 import { isOfRow } from '@zonemesh/core/compile/exclusions.ts'
-import type { RefusalSpec } from '@zonemesh/core/kinds/internal.ts'
+import { type RefusalSpec, refusal } from '@zonemesh/core/kinds/internal.ts'
+import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { messageOf, shortHash, unreachable } from '@zonemesh/shared/base/base.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
@@ -75,9 +76,8 @@ export function createRefusals(deps: Deps) {
     /** Leaves out what was refused by a former life of this zone. Once, before the first proxy is served. */
     async load(): Promise<void> {
       for (const row of await deps.store.scan({ kind: 'Refusal', origin: deps.zone })) {
-        // Rows of this kind hold what is put above.
-        const spec = row.spec as RefusalSpec
-        if (!(await deps.store.get(parseKeyText(spec.source)))?.row) continue
+        const spec = specOf(refusal, row)
+        if (!spec || !(await deps.store.get(parseKeyText(spec.source)))?.row) continue
         guilty.set(spec.source, spec)
         deps.compiler.exclude(spec.source, spec.hash)
       }

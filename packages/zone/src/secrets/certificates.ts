@@ -1,13 +1,22 @@
 import { identitySecret } from '@zonemesh/core/emit/secrets.ts'
 import type { SecretNeed, XdsResource } from '@zonemesh/core/emit/table.ts'
-import type { GatewayCertificateSpec, SecretKeySpec, SecretRequestSpec } from '@zonemesh/core/kinds/internal.ts'
+import {
+  type GatewayCertificateSpec,
+  gatewayCertificate,
+  type SecretKeySpec,
+  type SecretRequestSpec,
+  secretKey,
+  secretRequest,
+} from '@zonemesh/core/kinds/internal.ts'
+import type { TypedRow } from '@zonemesh/core/kinds/kind.ts'
+import { parsedRows, requireSpec, specOf } from '@zonemesh/core/kinds/row.ts'
 import { certificatesIn, keyIn } from '@zonemesh/plane/authority/pem.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
 import { createSecretKey, keyIdOf, openSealed, type PublicKey } from '@zonemesh/plane/certificates/envelope.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 
 type CertificateNeed = SecretNeed & { readonly type: 'certificate' }
@@ -61,7 +70,7 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
   const closed = new Map<string, { readonly sealed: string; readonly hash: string; readonly reason: string }>()
   /** What is left out, by the row as it lay sealed then: one that is written again counts again. */
   const left = new Map<string, { readonly sealed: string; readonly hash: string }>()
-  let rows: readonly Row[] = []
+  let rows: readonly TypedRow<GatewayCertificateSpec>[] = []
   let own: (PublicKey & { readonly privateKey: string }) | undefined
   let newKeyAtMs: number | undefined
 
@@ -87,9 +96,8 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
     const stored = (await store.get(keyKey))?.row
     const asked = (await store.get(requestKey))?.row
     if (!stored) return makeKey('a key for certificates of listeners')
-    // Rows of these kinds hold what `makeKey` puts.
-    const { keyId, sealedKey } = stored.spec as SecretKeySpec
-    const request = asked?.spec as SecretRequestSpec | undefined
+    const { keyId, sealedKey } = requireSpec(secretKey, stored)
+    const request = asked && specOf(secretRequest, asked)
     const privateKey = unsealed(sealedKey)
     if (privateKey === undefined) return makeKey('a key for certificates of listeners, as the one from before is lost')
     if (request?.keyId === keyId) return { keyId, publicKey: request.publicKey, privateKey }
@@ -109,7 +117,7 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
 
   /** Opens one row; the reason if that cannot be. */
   async function open(
-    row: Row,
+    row: TypedRow<GatewayCertificateSpec>,
     spec: GoodSpec,
     key: { keyId: string; privateKey: string },
   ): Promise<string | undefined> {
@@ -131,8 +139,7 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
     let isNew = false
     for (const row of rows) {
       const source = keyText(row.key)
-      // Rows of this kind hold what their owner wrote.
-      const spec = row.spec as GatewayCertificateSpec
+      const { spec } = row
       if (!isGood(spec)) continue
       if (opened.get(source)?.sealed === spec.sealed) {
         closed.delete(source)
@@ -174,21 +181,17 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
     own = await makeKey('a new key for certificates of listeners, as one of them cannot be opened')
   }
 
-  const secretOf = ({ key, spec }: Row): string =>
-    // Rows of this kind hold what their owner wrote.
-    keyText({ ...key, kind: 'Secret', name: (spec as GatewayCertificateSpec).secret })
+  const secretOf = ({ key, spec }: TypedRow<GatewayCertificateSpec>): string =>
+    keyText({ ...key, kind: 'Secret', name: spec.secret })
 
   return {
     /** Brings the key and what is opened in line with the rows of the store. */
     async reconcile(): Promise<void> {
       own ??= await loadKey()
-      // Rows of this kind hold what their owner wrote.
-      rows = (await store.scan({ kind: 'GatewayCertificate' })).filter(
-        ({ spec }) => (spec as GatewayCertificateSpec).zone === zone,
+      rows = parsedRows(gatewayCertificate, await store.scan({ kind: 'GatewayCertificate' })).filter(
+        ({ spec }) => spec.zone === zone,
       )
-      const there = new Set(
-        rows.filter(({ spec }) => isGood(spec as GatewayCertificateSpec)).map(({ key }) => keyText(key)),
-      )
+      const there = new Set(rows.filter(({ spec }) => isGood(spec)).map(({ key }) => keyText(key)))
       for (const source of opened.keys()) if (!there.has(source)) opened.delete(source)
       for (const source of closed.keys()) if (!there.has(source)) closed.delete(source)
       const isNew = await openAll(own)
@@ -212,8 +215,7 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
     /** Secrets that are not served as they were written last, with the reason. */
     verdicts: (): readonly CertificateVerdict[] =>
       rows.flatMap((row) => {
-        // Rows of this kind hold what their owner wrote.
-        const spec = row.spec as GatewayCertificateSpec
+        const { spec } = row
         const source = secretOf(row)
         if (!isGood(spec)) return [{ source, reason: spec.problem }]
         const reason = closed.get(keyText(row.key))?.reason ?? spec.refused

@@ -1,5 +1,6 @@
 import type { SecretNeed } from '@zonemesh/core/emit/table.ts'
-import type { AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
+import { type AuthorityUseSpec, authorityUse } from '@zonemesh/core/kinds/internal.ts'
+import { specOf } from '@zonemesh/core/kinds/row.ts'
 import type { AuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { canonicalJson } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -110,8 +111,7 @@ export function createAuthorityUse(deps: Deps) {
       for (const mesh of deps.holder.meshes()) {
         const key = { origin: deps.zone, kind: 'AuthorityUse', mesh, name: 'roots' }
         const stored = (await deps.store.get(key))?.row
-        // Rows of this kind hold what is put below.
-        if (!former.has(mesh)) former.set(mesh, stored?.spec as AuthorityUseSpec | undefined)
+        if (!former.has(mesh)) former.set(mesh, stored && specOf(authorityUse, stored))
         const spec = useOf(mesh, nowMs)
         if (stored && canonicalJson(stored.spec) === canonicalJson(spec)) continue
         await deps.commit({

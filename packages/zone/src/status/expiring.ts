@@ -1,4 +1,5 @@
-import type { AuthorityCertificateSpec } from '@zonemesh/core/kinds/internal.ts'
+import { authorityCertificate } from '@zonemesh/core/kinds/internal.ts'
+import { parsedRows } from '@zonemesh/core/kinds/row.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import {
   byHand,
@@ -27,18 +28,17 @@ interface Deps {
 /** What ends in a zone: its own certificates and token, those of its proxies, and the authorities that these come from. */
 export async function expiringOf({ store, zone, tls, watch, secrets, token }: Deps): Promise<Expiring[]> {
   const meshes = new Set((await store.scan({ kind: 'Mesh' })).map((row) => row.key.name))
-  const rows = (await store.scan({ kind: 'AuthorityCertificate' })).filter(
+  const rows = parsedRows(authorityCertificate, await store.scan({ kind: 'AuthorityCertificate' })).filter(
     ({ key }) => key.name === zone && meshes.has(key.mesh),
   )
   const tokenEnd = tokenEndsAtMs(token() ?? '')
   return [
     ...ofPlane(tls, watch, `zone ${zone}`),
     ...(tokenEnd === undefined ? [] : [byHand('zone token', `${zone}, which this zone joins with`, tokenEnd)]),
-    ...rows.flatMap(({ key, spec }) => {
-      // Rows of this kind hold what the authority's owner wrote.
-      const { notAfterMs, roots } = spec as AuthorityCertificateSpec
-      return [intermediate(key.mesh, zone, notAfterMs), byHand('root authority', `mesh ${key.mesh}`, endOf(roots))]
-    }),
+    ...rows.flatMap(({ key, spec: { notAfterMs, roots } }) => [
+      intermediate(key.mesh, zone, notAfterMs),
+      byHand('root authority', `mesh ${key.mesh}`, endOf(roots)),
+    ]),
     ...(await ofListeners(store, zone)),
     ...secrets.identities().map(({ who, identity }) => workload(who, identity)),
   ]

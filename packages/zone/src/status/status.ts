@@ -1,6 +1,6 @@
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
-import { unservedFields } from '@zonemesh/plane/status/shown.ts'
+import { createFieldReport } from '@zonemesh/plane/status/fields.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -35,6 +35,7 @@ interface Deps {
 
 /** What a zone says of itself and of its proxies. */
 export function createZoneStatus(deps: Deps) {
+  const fieldReport = createFieldReport(deps.store)
   const insightOf = (proxy: string, secrets: Secrets): JsonObject | undefined => {
     const need = deps.engine.needsOf(proxy).find((one) => one.type === 'identity')
     return deps.status.insightOf(proxy, need && secrets.identityOf(need))
@@ -88,7 +89,7 @@ export function createZoneStatus(deps: Deps) {
         })),
         rotations: deps.rotations().map((one) => ({ ...one })),
         expiring: await deps.expiry.report(),
-        unserved: await unservedFields(deps.store),
+        ...(await fieldReport()),
       }
     },
   }
