@@ -4,12 +4,14 @@ import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
+import type { Commit } from '@zonemesh/shared/store/store.ts'
 import { put } from './store-samples.ts'
+import { asZone, largeRound } from './zone-store.ts'
 
-// Run by the kill tests: `kill-child.ts <store file, or URL of a database> <n>`. Writes rounds of two commits each, in one transaction, and prints
+// Run by the kill tests: `kill-child.ts <store file, or URL of a database> <n> [large]`. Writes rounds of two parts each, or large ones as a zone does, and prints
 // "ack <round>" once a round is acknowledged. Kills itself, as by kill -9, at the n-th fault point; n = 0 never.
 
-const [, , place = '', nth = '0'] = process.argv
+const [, , place = '', nth = '0', size] = process.argv
 let points = 0
 const deps = {
   clock: systemClock,
@@ -23,12 +25,17 @@ const deps = {
 const store = await (place.startsWith('postgres')
   ? openPostgresStore(deps, { url: place })
   : openSqliteStore(deps, { path: place }))
-for (const round of [1, 2]) {
+const written = size === 'large' ? await asZone(systemClock, store) : store
+const small = (round: number): readonly Commit[] => {
   const why = { subject: 'child', intent: `round ${round}` }
-  const first = store.commit({ ...why, changes: [put('a', round), put('b', round)], mark: false })
-  const second = store.commit({ ...why, changes: [put('c', round)] })
-  const outcomes = await Promise.all([first, second])
-  if (outcomes.every((outcome) => outcome.ok)) writeSync(1, `ack ${round}\n`)
+  return [
+    { ...why, changes: [put('a', round), put('b', round)] },
+    { ...why, changes: [put('c', round)] },
+  ]
+}
+for (const round of [1, 2]) {
+  const parts = size === 'large' ? largeRound(round) : small(round)
+  if ((await written.commitRound(parts)).ok) writeSync(1, `ack ${round}\n`)
 }
 await store.close()
 writeSync(1, `points ${points}\n`)

@@ -9,6 +9,7 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { put } from './store-samples.ts'
+import { asZone, largeRound, largeRows } from './zone-store.ts'
 
 const child = fileURLToPath(new URL('./kill-child.ts', import.meta.url))
 
@@ -21,10 +22,9 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-function runChild(path: string, point: number) {
-  const result = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', child, path, String(point)], {
-    encoding: 'utf8',
-  })
+function runChild(path: string, point: number, ...size: readonly string[]) {
+  const args = ['--disable-warning=ExperimentalWarning', child, path, String(point), ...size]
+  const result = spawnSync(process.execPath, args, { encoding: 'utf8' })
   return {
     killed: result.signal === 'SIGKILL',
     lines: result.stdout.split('\n').filter((line) => line !== ''),
@@ -65,4 +65,26 @@ describe('SQLite: kill -9 at every point of a commit', () => {
       await store.close()
     }
   })
+})
+
+describe('SQLite: kill -9 within a round of 2,500 rows of a zone', () => {
+  it.each([1, 999, 1_000, 2_000, 2_501, 4_000])(
+    'S1 at point %i nothing of it is there after the restart',
+    async (point) => {
+      const path = join(folder, 'store.db')
+      expect(runChild(path, point, 'large')).toMatchObject({ killed: true, lines: [] })
+      const deps = { clock: systemClock, random: systemRandom, log: silentLog }
+      const store = await openSqliteStore(deps, { path })
+      try {
+        expect((await store.head()).revision).toBe(0)
+        expect(await store.scan({})).toEqual([])
+        const zone = await asZone(systemClock, store)
+        expect(await zone.commitRound(largeRound(1))).toMatchObject({ ok: true })
+        expect(await zone.scan({ kind: 'Dataplane' })).toHaveLength(largeRows)
+        expect(await zone.scan({ kind: 'AvailableService' })).toHaveLength(1_200)
+      } finally {
+        await store.close()
+      }
+    },
+  )
 })

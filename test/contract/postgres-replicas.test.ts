@@ -159,7 +159,7 @@ describe('PostgreSQL: a commit whose answer is lost', () => {
   it('S a mark that was to be released is released, or its caller knows', async () => {
     using proxy = await startCuttingProxy(server.port)
     const store = await replica({ url: server.url(schema, proxy.port) })
-    await store.commit({ ...why, changes: [put('a', 1)], mark: false })
+    await store.commitRound([{ ...why, changes: [put('a', 1)] }], { unmarked: true })
     proxy.cutNext('lost')
     await expect(store.commit({ ...why, changes: [] })).rejects.toBeInstanceOf(StoreUnavailableError)
     expect((await store.mark()).revision).toBe(0)

@@ -3,8 +3,10 @@ import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
 import { afterAll, beforeAll } from 'vitest'
 import { type PostgresServer, startPostgres } from './postgres-server.ts'
-import { type OpenedStore, storeContract } from './store.ts'
+import { type OpenedStore, type OpenStore, storeContract } from './store.ts'
+import { roundContract } from './store-rounds.ts'
 import { createTickingClock } from './ticking-clock.ts'
+import { openAsZone } from './zone-store.ts'
 
 let server: PostgresServer
 let schemas = 0
@@ -13,8 +15,9 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-storeContract('PostgreSQL', async (options) => {
-  const deps = { clock: createTickingClock(), random: createSeededRandom(1), log: silentLog }
+const open: OpenStore = async ({ faultPoint, ...options }) => {
+  const base = { clock: createTickingClock(), random: createSeededRandom(1), log: silentLog }
+  const deps = { ...base, ...(faultPoint ? { faultPoint } : {}) }
   schemas += 1
   const schema = `contract_${schemas}`
   const opened = async (): Promise<OpenedStore> => {
@@ -32,4 +35,8 @@ storeContract('PostgreSQL', async (options) => {
     }
   }
   return opened()
-})
+}
+
+storeContract('PostgreSQL', open)
+roundContract('PostgreSQL', open, false)
+roundContract('PostgreSQL, as a zone opens it', openAsZone(createTickingClock(), open), true)

@@ -5,11 +5,13 @@ import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryContents, createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
-import { type OpenedStore, storeContract } from './store.ts'
+import { type OpenedStore, type OpenStore, storeContract } from './store.ts'
+import { roundContract } from './store-rounds.ts'
 import { createTickingClock } from './ticking-clock.ts'
+import { openAsZone } from './zone-store.ts'
 
-storeContract('memory', async (options) => {
-  const deps = { clock: createTickingClock(), random: createSeededRandom(1) }
+const openMemory: OpenStore = async ({ faultPoint, ...options }) => {
+  const deps = { clock: createTickingClock(), random: createSeededRandom(1), ...(faultPoint ? { faultPoint } : {}) }
   const contents = createMemoryContents(deps)
   const opened = (): OpenedStore => {
     const store = createMemoryStore(deps, { ...options, contents })
@@ -23,10 +25,11 @@ storeContract('memory', async (options) => {
     }
   }
   return opened()
-})
+}
 
-storeContract('SQLite', async (options) => {
-  const deps = { clock: createTickingClock(), random: createSeededRandom(1), log: silentLog }
+const openSqlite: OpenStore = async ({ faultPoint, ...options }) => {
+  const base = { clock: createTickingClock(), random: createSeededRandom(1), log: silentLog }
+  const deps = { ...base, ...(faultPoint ? { faultPoint } : {}) }
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-store-'))
   const opened = async (): Promise<OpenedStore> => {
     const store = await openSqliteStore(deps, { ...options, path: join(folder, 'store.db') })
@@ -43,4 +46,16 @@ storeContract('SQLite', async (options) => {
     }
   }
   return opened()
-})
+}
+
+const stores: readonly (readonly [string, OpenStore])[] = [
+  ['memory', openMemory],
+  ['SQLite', openSqlite],
+]
+for (const [name, open] of stores) {
+  const openZone = openAsZone(createTickingClock(), open)
+  storeContract(name, open)
+  roundContract(name, open, false)
+  storeContract(`${name}, as a zone opens it`, openZone)
+  roundContract(`${name}, as a zone opens it`, openZone, true)
+}

@@ -1,4 +1,5 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import type { FaultHook } from '@zonemesh/shared/store/faults.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -14,7 +15,10 @@ export interface OpenedStore {
   remove(): Promise<void>
 }
 
-export type OpenStore = (options: { readonly horizonRevisions?: number }) => Promise<OpenedStore>
+export type OpenStore = (options: {
+  readonly horizonRevisions?: number
+  readonly faultPoint?: FaultHook
+}) => Promise<OpenedStore>
 
 /** What every store must keep, whatever is below it. A database joins by giving `open`. */
 export function storeContract(name: string, open: OpenStore): void {
@@ -29,13 +33,9 @@ export function storeContract(name: string, open: OpenStore): void {
     for (const one of opened.splice(0)) await one.remove()
   })
 
-  const commit = async (store: Store, changes: Parameters<Store['commit']>[0]['changes'], mark?: boolean) => {
-    const outcome = await store.commit({
-      changes,
-      subject: 'anna',
-      intent: 'test',
-      ...(mark === undefined ? {} : { mark }),
-    })
+  const commit = async (store: Store, changes: Parameters<Store['commit']>[0]['changes'], mark = true) => {
+    const parts = [{ changes, subject: 'anna', intent: 'test' }]
+    const outcome = await store.commitRound(parts, mark ? {} : { unmarked: true })
     if (!outcome.ok) throw new Error(`refused: ${JSON.stringify(outcome.conflicts)}`)
     return outcome
   }
@@ -244,7 +244,7 @@ export function storeContract(name: string, open: OpenStore): void {
   })
 
   describe(`${name}: marks`, () => {
-    it('a commit without a mark holds it back until one with', async () => {
+    it('an unmarked round holds the mark back until a round that is marked', async () => {
       const store = await freshStore()
       const first = await commit(store, [put('a', 1)])
       await commit(store, [put('b', 1)], false)
@@ -255,7 +255,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await store.scan({})).map((row) => row.key.name)).toEqual(['a', 'b', 'c'])
     })
 
-    it('a commit that writes nothing releases a mark held back', async () => {
+    it('a round that writes nothing releases a mark held back', async () => {
       const one = await fresh()
       await commit(one.store, [put('b', 1)], false)
       await commit(one.store, [])
@@ -264,7 +264,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await again.store.mark()).revision).toBe(1)
     })
 
-    it('wakes its listeners after the commit is durable, not for commits that hold the mark back', async () => {
+    it('wakes its listeners after the commit is durable, not for unmarked rounds', async () => {
       const store = await freshStore()
       let calls = 0
       const listening = store.onMark(() => {

@@ -29,9 +29,9 @@ function stepped(store: Store) {
       await wait()
       return store.get(key)
     },
-    commit: async (commit: Parameters<Store['commit']>[0]) => {
+    commitRound: async (...round: Parameters<Store['commitRound']>) => {
       await wait()
-      return store.commit(commit)
+      return store.commitRound(...round)
     },
   })
   return { view, waiting }

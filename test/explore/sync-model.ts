@@ -1,5 +1,5 @@
 import { keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
-import { planCommit } from '@zonemesh/shared/store/plan.ts'
+import { planRound } from '@zonemesh/shared/store/plan.ts'
 import type { Change, Position, Version } from '@zonemesh/shared/store/store.ts'
 import type { OutboundEffect, OutboundEvent } from '@zonemesh/shared/sync/log/outbound.ts'
 import { type SightRules, sightOfGlobal, sightOfZone } from '@zonemesh/shared/sync/log/who-sees.ts'
@@ -30,13 +30,17 @@ export const remove = (text: string): Change => ({ op: 'delete', key: keyFrom(te
 export type Rows = Map<string, Version>
 
 export function applyTo(rows: Rows, changes: readonly Change[], revision: number): readonly Version[] {
-  const plan = planCommit(
-    { changes, subject: '', intent: '' },
-    { newest: (text) => rows.get(text), incarnation: 1, revision, nowMs: 0 },
-  )
-  if (!plan.ok) throw new Error('the model commits without expectations')
-  for (const version of plan.versions) rows.set(keyText(version.key), Object.freeze(version))
-  return plan.versions
+  const plan = planRound([{ changes, subject: '', intent: '' }], {
+    newest: (text) => rows.get(text),
+    incarnation: 1,
+    head: { store: '', revision: revision - 1, commitId: '' },
+    nowMs: 0,
+    random: { bytes: (length) => new Uint8Array(length) },
+  })
+  if (!plan.outcome.ok) throw new Error('the model commits without expectations')
+  const { written } = plan.outcome
+  for (const version of written) rows.set(keyText(version.key), Object.freeze(version))
+  return written
 }
 
 /** A log that was written once, of which a scene shows a growing part: every commit is a mark. */

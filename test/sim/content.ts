@@ -43,6 +43,15 @@ export const pair = (number: number): readonly Change[] =>
     }),
   )
 
+export const bulkRows = 3_000
+export const bulkName = (index: number): string => `bulk-${String(index).padStart(4, '0')}`
+
+/** So many rows that a round of them has several parts, always written together, all with the same number. */
+export const bulk = (number: number): readonly Change[] =>
+  Array.from({ length: bulkRows }, (_, index) =>
+    put(globalOrigin, 'TokenKey', '', bulkName(index), { purpose: 'bulk', mesh: '', kid: `${number}`, publicKey: '' }),
+  )
+
 export const isRemoved = (key: ResourceKey): Change => ({ op: 'delete', key })
 
 /** What the global owns before anything happens. */

@@ -1,14 +1,13 @@
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { createMemoryContents, createMemoryStore, type MemoryContents } from '@zonemesh/shared/store/memory.ts'
-import type { Commit, CommitOutcome, Position, Store, Version } from '@zonemesh/shared/store/store.ts'
+import type { Commit, CommitOutcome, Position, RoundOptions, Store, Version } from '@zonemesh/shared/store/store.ts'
 import type { Sabotage } from './sabotage.ts'
 import type { Process, World } from './world.ts'
 
-/** What a commit wrote, whoever made it. */
+/** What a round wrote, whoever made it; `revision` is that of its last part. */
 export interface Written {
   readonly store: string
   readonly revision: number
-  readonly commitId: string
   readonly subject: string
   readonly isMark: boolean
   readonly versions: readonly Version[]
@@ -24,13 +23,23 @@ export interface Disk {
   crash: 'before' | 'after' | undefined
   /** Writes and reads are refused for a while. */
   isDown: boolean
+  /** Of the writes, this share fails; told of the first. */
+  failing: { readonly share: number; readonly onFailure: () => void } | undefined
   readonly others: Set<{ readonly process: Process; readonly wake: () => void }>
 }
 
 export function createDisk(world: World, process: Pick<Process, 'clock'>): Disk {
   const deps = { clock: process.clock, random: world.random }
   const contents = createMemoryContents(deps)
-  return { contents, life: 0, backup: undefined, crash: undefined, isDown: false, others: new Set() }
+  return {
+    contents,
+    life: 0,
+    backup: undefined,
+    crash: undefined,
+    isDown: false,
+    failing: undefined,
+    others: new Set(),
+  }
 }
 
 /** A copy that goes its own way from here on. Rows are immutable and shared. */
@@ -44,7 +53,8 @@ export const copyOf = (contents: MemoryContents): MemoryContents => ({
 })
 
 interface Waiting {
-  readonly commit: Commit
+  readonly parts: readonly Commit[]
+  readonly options: RoundOptions | undefined
   readonly resolve: (outcome: CommitOutcome) => void
   readonly reject: (cause: unknown) => void
 }
@@ -104,23 +114,22 @@ export function openDisk(
         for (const entry of group) entry.reject(new StoreUnavailableError('the store does not answer'))
         continue
       }
+      if (disk.failing && process.random.fraction() < disk.failing.share) {
+        disk.failing.onFailure()
+        for (const entry of group) entry.reject(new StoreUnavailableError('the disk failed a write'))
+        continue
+      }
       // Handed over in one turn: they share a transaction.
+      const changed = (commit: Commit) => options.sabotage.commit?.(options.plane, commit) ?? commit
       const outcomes = await Promise.all(
-        group.map(({ commit }) => inner.commit(options.sabotage.commit?.(options.plane, commit) ?? commit)),
+        group.map((round) => inner.commitRound(round.parts.map(changed), round.options)),
       )
       outcomes.forEach((outcome, index) => {
-        const commit = group[index]?.commit
-        if (!outcome.ok || outcome.written.length === 0 || !commit) return
-        const { store, revision, commitId } = outcome.position
-        const { subject } = commit
-        options.onWritten({
-          store,
-          revision,
-          commitId,
-          subject,
-          isMark: commit.mark !== false,
-          versions: outcome.written,
-        })
+        const round = group[index]
+        if (!outcome.ok || outcome.written.length === 0 || !round) return
+        const { store, revision } = outcome.position
+        const subject = round.parts[0]?.subject ?? ''
+        options.onWritten({ store, revision, subject, isMark: !round.options?.unmarked, versions: outcome.written })
       })
       if (disk.crash === 'after') {
         disk.crash = undefined
@@ -135,6 +144,12 @@ export function openDisk(
     }
     running = false
   }
+
+  const commitRound: Store['commitRound'] = (parts, roundOptions) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ parts, options: roundOptions, resolve, reject })
+      if (!running) void drain()
+    })
 
   /** With stale marks: the first one of every half minute stands for all that come after it. */
   let stale: { readonly mark: Position; readonly atMs: number } | undefined
@@ -161,11 +176,8 @@ export function openDisk(
     raiseIncarnation: (atLeast) => while_(() => inner.raiseIncarnation(atLeast)),
     head: () => while_(() => inner.head()),
     mark: () => while_(() => markOf()),
-    commit: (commit) =>
-      new Promise((resolve, reject) => {
-        waiting.push({ commit, resolve, reject })
-        if (!running) void drain()
-      }),
+    commitRound,
+    commit: (commit) => commitRound([commit]),
     get: (key) => while_(() => inner.get(key)),
     scan: (selection, scanOptions) => while_(() => inner.scan(selection, scanOptions)),
     changesSince: (after, through, page) => while_(() => inner.changesSince(after, through, page)),

@@ -41,6 +41,8 @@ export const faultTypes = [
   'poison',
   'bug',
   'store-down',
+  'write-fails',
+  'bulk',
 ] as const
 export type FaultType = (typeof faultTypes)[number]
 
@@ -255,6 +257,24 @@ export function createFaults(scene: Scene, workload: Workload) {
         killZone(target, 100)
         world.at(3_000, () => workload.wakeBug())
         return
+      case 'bulk':
+        return void workload.bulk()
+      case 'write-fails': {
+        // Something large is under way, and its operator restarts a process soon after the disk has failed for the first time.
+        const isZone = shade < 0.7
+        const disk = isZone ? scene.zoneDisk(target) : scene.globalDisk
+        const restart = () => (isZone ? killZone(target, 500) : killGlobals(500))
+        let isFirst = true
+        const onFailure = () => {
+          if (isFirst) world.at(2 + world.random.fraction() * 1_500, restart)
+          isFirst = false
+        }
+        disk.failing = { share: 0.2 + shade * 0.4, onFailure }
+        workload.bulk()
+        return void after(() => {
+          disk.failing = undefined
+        })
+      }
       case 'store-down': {
         const disk = shade < 0.5 ? scene.zoneDisk(target) : scene.globalDisk
         disk.isDown = true
@@ -273,9 +293,9 @@ export function createFaults(scene: Scene, workload: Workload) {
       downUntilMs.clear()
       for (const zone of scene.zones) {
         Object.assign(network.linkOf(zone), goodLink(), { rate: undefined })
-        Object.assign(scene.zoneDisk(zone), { isDown: false, crash: undefined })
+        Object.assign(scene.zoneDisk(zone), { isDown: false, failing: undefined, crash: undefined })
       }
-      Object.assign(scene.globalDisk, { isDown: false, crash: undefined })
+      Object.assign(scene.globalDisk, { isDown: false, failing: undefined, crash: undefined })
     },
     supervise,
     /** An operator looks at what is held and lets it through. */

@@ -5,7 +5,7 @@ import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resou
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { sightOfGlobal, sightOfZone } from '@zonemesh/shared/sync/log/who-sees.ts'
 import { isCurrent } from '@zonemesh/shared/sync/uplink.ts'
-import { gatewayName } from './content.ts'
+import { bulkName, bulkRows, gatewayName } from './content.ts'
 import type { Disk } from './disk.ts'
 import type { Scene } from './scene.ts'
 
@@ -18,6 +18,8 @@ const services = (scene: Scene) => [
 export function createObserver(scene: Scene) {
   const answers = new Map<string, string | undefined>()
   const reached = new Set<string>()
+  /** The mark of each zone at which the rows of a large round were compared last. */
+  const compared = new Map<string, number>()
 
   function claims(): void {
     for (const { process, sync, store } of scene.globals.values()) {
@@ -37,11 +39,25 @@ export function createObserver(scene: Scene) {
       const at = core.engine.mark.value
       const { contents } = scene.zoneDisk(zone)
       if (at < contents.horizon) continue
-      const side = (name: string) => {
-        const versions = contents.versionsByKey.get(`${globalOrigin}/Timeout/default/pair-${name}`)
-        return canonicalJson(versions?.findLast(({ revision }) => revision <= at)?.row?.spec ?? null)
+      const shown = (text: string) => {
+        const versions = contents.versionsByKey.get(`${globalOrigin}/${text}`)
+        return versions?.findLast(({ revision }) => revision <= at)?.row?.spec ?? null
       }
+      const side = (name: string) => canonicalJson(shown(`Timeout/default/pair-${name}`))
       scene.record({ type: 'pair', zone, left: side('left'), right: side('right') })
+      if (compared.get(zone) === at) continue
+      compared.set(zone, at)
+      const numbers = Array.from({ length: bulkRows }, (_, index) => shown(`TokenKey//${bulkName(index)}`)?.['kid'])
+      const [first] = numbers
+      const other =
+        numbers[
+          Math.max(
+            0,
+            numbers.findIndex((number) => number !== first),
+          )
+        ]
+      if (numbers.some((number) => number !== undefined))
+        scene.record({ type: 'pair', zone, left: `bulk ${first}`, right: `bulk ${other}` })
     }
   }
 

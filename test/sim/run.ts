@@ -4,7 +4,7 @@ import { judgeAll } from '@zonemesh/shared/guarantees/judges.ts'
 import { createFaults, type Fault, planFaults } from './faults.ts'
 import { createObserver, disagreements } from './observe.ts'
 import type { Sabotage } from './sabotage.ts'
-import { createScene } from './scene.ts'
+import { createScene, isForAllZones } from './scene.ts'
 import { createWorkload } from './workload.ts'
 
 export interface RunOptions {
@@ -111,7 +111,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     endMs = world.now()
     for (const { plane, missing, surplus } of left) scene.record({ type: 'final', plane, missing, surplus })
     const violations = [
-      ...judgeAll(scene.history, { quarantineMs }).map(
+      ...judgeAll(scene.history, { quarantineMs, isForAll: isForAllZones }).map(
         (one) => `${one.guarantee} at ${one.atMs.toFixed(0)}: ${one.reason}`,
       ),
       ...scene.proxies.broken(),

@@ -1,6 +1,8 @@
+import { sightRules } from '@zonemesh/plane/sight.ts'
 import { canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import type { HistoryEvent, SeenVersion } from '@zonemesh/shared/guarantees/history.ts'
 import { seen } from '@zonemesh/shared/guarantees/history.ts'
+import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Position, Version } from '@zonemesh/shared/store/store.ts'
 import { positionFrom, positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import { createDisk, type Disk, type Written } from './disk.ts'
@@ -56,6 +58,12 @@ function contentOf(version: Version): string {
   const made = shortHash(canonicalJson(row.spec))
   hashes.set(row.spec, made)
   return made
+}
+
+/** The rows of the global that every zone is to hold: of kinds that some zones see in part, a judge knows too little. */
+export const isForAllZones = ({ key }: SeenVersion): boolean => {
+  const { kind } = parseKeyText(key)
+  return sightRules.travelOf(kind) === 'global-to-zones' && !sightRules.seenBy?.has(kind)
 }
 
 const seenVersion = (version: Version): SeenVersion => seen(version, contentOf(version))

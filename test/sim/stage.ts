@@ -4,7 +4,7 @@ import type { Message } from '@zonemesh/shared/sync/log/messages.ts'
 import { createFaults, type Fault, type FaultType } from './faults.ts'
 import { createObserver, disagreements } from './observe.ts'
 import type { Sabotage } from './sabotage.ts'
-import { createScene } from './scene.ts'
+import { createScene, isForAllZones } from './scene.ts'
 import { createWorkload } from './workload.ts'
 
 export interface StageOptions {
@@ -98,7 +98,9 @@ export async function createStage(options: StageOptions = {}) {
     /** Ends the scene and tells what does not hold. */
     verdict(): readonly string[] {
       busy = false
-      return judgeAll(scene.history, { quarantineMs }).map((one) => `${one.guarantee} at ${one.atMs}: ${one.reason}`)
+      return judgeAll(scene.history, { quarantineMs, isForAll: isForAllZones }).map(
+        (one) => `${one.guarantee} at ${one.atMs}: ${one.reason}`,
+      )
     },
   }
   await until(

@@ -1,6 +1,6 @@
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Store } from '@zonemesh/shared/store/store.ts'
-import { badRoute, globalBase, isRemoved, pair, route, routeKey, sidecar, zoneBase } from './content.ts'
+import { badRoute, bulk, globalBase, isRemoved, pair, route, routeKey, sidecar, zoneBase } from './content.ts'
 import type { GlobalPlane } from './global-plane.ts'
 import type { Scene } from './scene.ts'
 import { dataplaneKey } from './zone-plane.ts'
@@ -14,6 +14,7 @@ export function createWorkload(scene: Scene) {
   const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(chance() * list.length)]
   let pairs = 0
   let poisons = 0
+  let bulks = 0
 
   const commit = (store: Store, subject: string, changes: readonly Change[], declared = false) =>
     store
@@ -85,6 +86,19 @@ export function createWorkload(scene: Scene) {
         Array.from({ length: 15 }, (_, index) => isRemoved(routeKey(`r${index}`))),
         declared,
       )
+    },
+    /** More rows at once than one part of a round takes. */
+    bulk(): void {
+      bulks += 1
+      const plane = pick([...scene.globals.values()])
+      if (!plane) return
+      const changes = bulk(bulks)
+      const parts = [0, 1_000, 2_000].map((at) => ({
+        changes: changes.slice(at, at + 1_000),
+        subject: 'anna',
+        intent: 'simulated',
+      }))
+      void plane.store.commitRound(parts).catch(() => undefined)
     },
     poison(): void {
       poisons += 1

@@ -12,14 +12,14 @@ import { startBareZone } from './bare-zone.ts'
 /** A store that takes no large round before its gate is open. */
 function gated(store: Store): { readonly store: Store; readonly waits: Promise<void>; open(): void } {
   const [gate, waits] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  const commit: Store['commit'] = async (commit) => {
-    if (commit.changes.length > 100) {
+  const commitRound: Store['commitRound'] = async (parts, options) => {
+    if (parts.some(({ changes }) => changes.length > 100)) {
       waits.resolve()
       await gate.promise
     }
-    return store.commit(commit)
+    return store.commitRound(parts, options)
   }
-  return { store: { ...store, commit }, waits: waits.promise, open: () => gate.resolve() }
+  return { store: { ...store, commitRound }, waits: waits.promise, open: () => gate.resolve() }
 }
 
 const timeouts = (name: string, count: number) =>

@@ -1,7 +1,10 @@
-import type { Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/store/store.ts'
+import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 
-/** The same store with another way to commit. All else goes to the store behind it. */
-export function withCommit(store: Store, commit: (input: Commit) => Promise<CommitOutcome>): Store {
+/**
+ * The same store with another way to write a round. A single commit is a round too, so nothing is written past it. All else goes to
+ * the store behind it.
+ */
+export function withRounds(store: Store, commitRound: Store['commitRound']): Store {
   return {
     id: store.id,
     get incarnation() {
@@ -11,7 +14,8 @@ export function withCommit(store: Store, commit: (input: Commit) => Promise<Comm
     raiseIncarnation: (atLeast) => store.raiseIncarnation(atLeast),
     head: () => store.head(),
     mark: () => store.mark(),
-    commit,
+    commitRound,
+    commit: (commit) => commitRound([commit]),
     get: (key) => store.get(key),
     scan: (selection, options) => store.scan(selection, options),
     changesSince: (after, through, options) => store.changesSince(after, through, options),
@@ -23,10 +27,10 @@ export function withCommit(store: Store, commit: (input: Commit) => Promise<Comm
   }
 }
 
-/** Tells what each commit has written, whoever made it: followers of a kind need not look at every mark. */
+/** Tells what each round has written, whoever made it: followers of a kind need not look at every mark. */
 export const observeCommits = (store: Store, written: (versions: readonly Version[]) => void): Store =>
-  withCommit(store, async (input) => {
-    const outcome = await store.commit(input)
+  withRounds(store, async (parts, options) => {
+    const outcome = await store.commitRound(parts, options)
     if (outcome.ok) written(outcome.written)
     return outcome
   })

@@ -86,15 +86,11 @@ async function fill(store: Store, keys: RecoveryKeys, { rows, newest }: Merged):
     subject: 'mesh-system:control-plane',
     intent: `recovered from zone ${newest.zone} at revision ${newest.position.revision}`,
   }
-  // In one turn, so that they share a transaction: all of it or nothing.
-  const commits = []
-  for (let at = 0; at < changes.length; at += changesMax) {
-    const isLast = at + changesMax >= changes.length
-    commits.push(store.commit({ ...why, changes: changes.slice(at, at + changesMax), mark: isLast }))
-  }
-  for (const outcome of await Promise.all(commits)) {
-    if (!outcome.ok) throw new Error('the rows could not be written: the new store refused them')
-  }
+  const parts = []
+  for (let at = 0; at < changes.length; at += changesMax)
+    parts.push({ ...why, changes: changes.slice(at, at + changesMax) })
+  const outcome = await store.commitRound(parts)
+  if (!outcome.ok) throw new Error('the rows could not be written: the new store refused them')
 }
 
 function writeFolder(dataDir: string, { sealKey, authority }: RecoveryKeys): void {

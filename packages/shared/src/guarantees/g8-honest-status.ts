@@ -1,4 +1,4 @@
-import type { Judge, Violation } from './history.ts'
+import type { HistoryEvent, Judge, SeenVersion, Violation } from './history.ts'
 
 /** A claim may rest on a word that is at most so old. */
 export const leaseMs = 10_000
@@ -8,36 +8,139 @@ interface Mark {
   readonly atMs: number
 }
 
-/** G8: nobody says "current" of a zone that lacks what was committed a lease ago, and no receipt tells more than there is. */
-export const judgeHonestStatus: Judge = (history) => {
-  const violations: Violation[] = []
-  const marksByStore = new Map<string, Mark[]>()
-  const appliedByZone = new Map<string, { readonly store: string; readonly revision: number }>()
-  const bestByZone = new Map<string, number>()
-  for (const event of history) {
-    if (event.type === 'written' && event.plane === 'global' && event.mark) {
+/** What the global has written under one key and a zone does not hold yet. */
+interface Missing {
+  readonly content: string
+  readonly revision: number
+  readonly atMs: number
+}
+
+type Claimed = Extract<HistoryEvent, { type: 'claimed' }>
+type Received = Extract<HistoryEvent, { type: 'receipt' }>
+
+/**
+ * G8: no plane calls a zone current that lacks what was committed a lease ago, and no receipt reports more than there is. Positions
+ * are compared first, then the rows themselves: a position that moved without its rows is a false claim too. Rows are compared only
+ * of keys that every zone is to hold (`isForAll`; without it, positions alone are).
+ */
+export const judgeHonestStatus =
+  (options: { readonly isForAll?: (version: SeenVersion) => boolean } = {}): Judge =>
+  (history) => {
+    const violations: Violation[] = []
+    const marksByStore = new Map<string, Mark[]>()
+    const appliedByZone = new Map<string, { readonly store: string; readonly revision: number }>()
+    const bestByZone = new Map<string, number>()
+    const rows = createRowBoard()
+
+    function written(event: Extract<HistoryEvent, { type: 'written' }>): void {
+      rows.written(
+        event,
+        event.versions.filter((version) => version.origin === 'global' && options.isForAll?.(version)),
+      )
+      if (event.plane !== 'global' || !event.mark) return
       const marks = marksByStore.get(event.store) ?? []
       marksByStore.set(event.store, marks)
       // A store that was rolled back gives its revisions out again.
       while ((marks.at(-1)?.revision ?? -1) >= event.revision) marks.pop()
       marks.push({ revision: event.revision, atMs: event.atMs })
     }
-    if (event.type === 'applied') {
-      appliedByZone.set(event.zone, event)
-      const name = `${event.zone} ${event.store}`
-      bestByZone.set(name, Math.max(bestByZone.get(name) ?? 0, event.revision))
+
+    function received({ zone, store, revision, atMs }: Received): void {
+      const lacks = rows.missing(zone, (one) => one.revision <= revision)
+      const isPast = (bestByZone.get(`${zone} ${store}`) ?? 0) < revision
+      if (!isPast && lacks === undefined) return
+      const reason = `a receipt reports revision ${revision} for zone ${zone}, which ${isPast ? 'never took it' : `lacks ${lacks}`}`
+      violations.push({ guarantee: 'G8', atMs, reason })
     }
-    if (event.type === 'receipt' && (bestByZone.get(`${event.zone} ${event.store}`) ?? 0) < event.revision) {
-      const reason = `a receipt says that zone ${event.zone} has revision ${event.revision}, which it never took`
-      violations.push({ guarantee: 'G8', atMs: event.atMs, reason })
+
+    function claimed({ zone, store, by, atMs }: Claimed): void {
+      const due = marksByStore.get(store)?.findLast((mark) => mark.atMs <= atMs - leaseMs)?.revision ?? 0
+      const applied = appliedByZone.get(zone)
+      const has = applied?.store === store ? applied.revision : 0
+      const lacks = rows.missing(zone, (one) => one.atMs <= atMs - leaseMs)
+      if (has >= due && lacks === undefined) return
+      const found = has < due ? `it has ${has}, and ${due} was` : `it lacks ${lacks}, which was`
+      const reason = `${by} calls zone ${zone} current: ${found} committed ${leaseMs} ms before`
+      violations.push({ guarantee: 'G8', atMs, reason })
     }
-    if (event.type !== 'claimed') continue
-    const due = marksByStore.get(event.store)?.findLast(({ atMs }) => atMs <= event.atMs - leaseMs)?.revision ?? 0
-    const applied = appliedByZone.get(event.zone)
-    const has = applied?.store === event.store ? applied.revision : 0
-    if (has >= due) continue
-    const reason = `${event.by} says that zone ${event.zone} is current: it has ${has}, and ${due} was committed ${leaseMs} ms before`
-    violations.push({ guarantee: 'G8', atMs: event.atMs, reason })
+
+    for (const event of history) {
+      if (event.type === 'store-exchanged') rows.exchanged(event.plane)
+      if (event.type === 'written') written(event)
+      if (event.type === 'applied') {
+        appliedByZone.set(event.zone, event)
+        const name = `${event.zone} ${event.store}`
+        bestByZone.set(name, Math.max(bestByZone.get(name) ?? 0, event.revision))
+      }
+      if (event.type === 'receipt') received(event)
+      if (event.type === 'claimed') claimed(event)
+    }
+    return violations
   }
-  return violations
+
+/**
+ * What the global has written and each zone holds, by key. A store that was exchanged is unknown to a history: from then on only
+ * what is written anew counts.
+ */
+function createRowBoard() {
+  const atGlobal = new Map<string, Missing>()
+  const zones = new Map<string, { readonly held: Map<string, string>; readonly missing: Map<string, Missing[]> }>()
+  const contentOf = ({ state, content }: SeenVersion) => (state === 'live' ? content : 'gone')
+
+  function zoneOf(zone: string) {
+    const known = zones.get(zone)
+    if (known) return known
+    const made = { held: new Map<string, string>(), missing: new Map([...atGlobal].map(([key, one]) => [key, [one]])) }
+    zones.set(zone, made)
+    return made
+  }
+
+  function expect(zone: string, key: string, one: Missing): void {
+    const { held, missing } = zoneOf(zone)
+    const list = missing.get(key)
+    if ((held.get(key) ?? 'gone') === one.content) missing.delete(key)
+    else if (list) list.push(one)
+    else missing.set(key, [one])
+  }
+
+  function hold(zone: string, key: string, content: string): void {
+    const { held, missing } = zoneOf(zone)
+    held.set(key, content)
+    const list = missing.get(key)
+    if (!list) return
+    list.splice(0, list.findLastIndex((one) => one.content === content) + 1)
+    if (list.length === 0) missing.delete(key)
+  }
+
+  return {
+    written(
+      { plane, revision, atMs }: Extract<HistoryEvent, { type: 'written' }>,
+      versions: readonly SeenVersion[],
+    ): void {
+      for (const version of versions) {
+        const content = contentOf(version)
+        if (plane !== 'global') {
+          hold(plane, version.key, content)
+          continue
+        }
+        const one = { content, revision, atMs }
+        for (const zone of zones.keys()) expect(zone, version.key, one)
+        if (content === 'gone') atGlobal.delete(version.key)
+        else atGlobal.set(version.key, one)
+      }
+    },
+    exchanged(plane: string): void {
+      if (plane === 'global') atGlobal.clear()
+      for (const [zone, { held, missing }] of zones) {
+        if (plane !== 'global' && plane !== zone) continue
+        missing.clear()
+        if (plane === zone) held.clear()
+      }
+    },
+    /** The first key of a zone with a missing row for which this holds. */
+    missing(zone: string, isDue: (one: Missing) => boolean): string | undefined {
+      for (const [key, [first]] of zones.get(zone)?.missing ?? []) if (first && isDue(first)) return key
+      return undefined
+    },
+  }
 }

@@ -7,12 +7,16 @@ import { judgeNoFalseDelete } from './g6-no-false-delete.ts'
 import { judgeHonestStatus } from './g8-honest-status.ts'
 import { judgeNameSafety } from './g9-name-safety.ts'
 import { judgeTraffic } from './g10-traffic.ts'
-import type { HistoryEvent, Violation } from './history.ts'
+import type { HistoryEvent, SeenVersion, Violation } from './history.ts'
 
 /** All guarantees that one history can show. G7 compares two, and is asked for by itself. */
 export function judgeAll(
   history: readonly HistoryEvent[],
-  options: { readonly quarantineMs: number },
+  options: {
+    readonly quarantineMs: number
+    /** Which rows of the global every zone is to hold. */
+    readonly isForAll: (version: SeenVersion) => boolean
+  },
 ): readonly Violation[] {
   const judges = [
     judgeOrdered,
@@ -21,7 +25,7 @@ export function judgeAll(
     judgeResumable(options.quarantineMs),
     judgeOwnerOnly,
     judgeNoFalseDelete,
-    judgeHonestStatus,
+    judgeHonestStatus(options),
     judgeNameSafety(options.quarantineMs),
     judgeTraffic,
   ]

@@ -1,27 +1,31 @@
 import { assert } from '../base/base.ts'
 import { changesPerCommitMax } from './plan.ts'
-import type { Commit, CommitOutcome } from './store.ts'
+import type { Commit, CommitOutcome, RoundOptions } from './store.ts'
+
+/** A round as it waits for its transaction. */
+export interface Round extends RoundOptions {
+  readonly parts: readonly Commit[]
+}
 
 interface Waiting {
-  readonly commit: Commit
+  readonly round: Round
   readonly resolve: (outcome: CommitOutcome) => void
   readonly reject: (cause: unknown) => void
 }
 
 export interface Transacted {
-  /** One for each commit, in their order. */
+  /** One for each round, in their order. */
   readonly outcomes: readonly CommitOutcome[]
   readonly newMark: boolean
 }
 
 /**
- * Collects the commits of one turn, so that they share one transaction in the order of their calls, and nobody else's commit
- * comes between. Those that come while a transaction runs make the next one. Limit: none of its own; callers wait for their
- * commit, so there are as many as callers.
+ * Collects the rounds of one turn, so that they share one transaction in the order of their calls. Those that come while a
+ * transaction runs make the next one. Limit: none of its own; callers wait for their round, so there are as many as callers.
  */
 export function createCommitGroup(
   schedule: (run: () => void) => void,
-  transact: (commits: readonly Commit[]) => Promise<Transacted>,
+  transact: (rounds: readonly Round[]) => Promise<Transacted>,
 ) {
   const listeners = new Set<() => void>()
   let waiting: Waiting[] = []
@@ -39,10 +43,10 @@ export function createCommitGroup(
   async function runGroup(group: readonly Waiting[]): Promise<void> {
     let wake = false
     try {
-      const { outcomes, newMark } = await transact(group.map((entry) => entry.commit))
+      const { outcomes, newMark } = await transact(group.map((entry) => entry.round))
       group.forEach((entry, index) => {
         const outcome = outcomes[index]
-        assert(outcome, 'a commit of the group has no outcome')
+        assert(outcome, 'a round of the group has no outcome')
         entry.resolve(outcome)
       })
       wake = newMark
@@ -61,15 +65,20 @@ export function createCommitGroup(
     if (waiting.length > 0) running ??= drain()
   }
 
-  return {
-    add(commit: Commit): Promise<CommitOutcome> {
-      const { length } = commit.changes
+  async function commitRound(parts: readonly Commit[], options: RoundOptions = {}): Promise<CommitOutcome> {
+    for (const { changes } of parts) {
+      const { length } = changes
       assert(length <= changesPerCommitMax, `a commit has ${length} changes, more than ${changesPerCommitMax}`)
-      return new Promise((resolve, reject) => {
-        waiting.push({ commit, resolve, reject })
-        if (waiting.length === 1 && !running) schedule(start)
-      })
-    },
+    }
+    return new Promise((resolve, reject) => {
+      waiting.push({ round: { ...options, parts }, resolve, reject })
+      if (waiting.length === 1 && !running) schedule(start)
+    })
+  }
+
+  return {
+    commitRound,
+    commit: (commit: Commit) => commitRound([commit]),
     /** Runs between two transactions. */
     async alone(task: () => Promise<void>): Promise<void> {
       while (running) await running
@@ -92,6 +101,3 @@ export function createCommitGroup(
     },
   }
 }
-
-/** A random 64-bit name of a commit: two histories that went apart have no position in common. */
-export const commitIdFrom = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

@@ -4,9 +4,9 @@ import type { Random } from '../env/random.ts'
 import { keyText, type Row } from '../resource/resource.ts'
 import { HorizonError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
-import { commitIdFrom, createCommitGroup } from './group.ts'
-import { planCommit } from './plan.ts'
-import type { Commit, CommitOutcome, CommitRecord, Position, Selection, Store, Version } from './store.ts'
+import { createCommitGroup, type Round, type Transacted } from './group.ts'
+import { type PlannedCommit, planRound } from './plan.ts'
+import type { CommitRecord, Position, Selection, Store, Version } from './store.ts'
 
 /** All that a memory store holds. A new store over the same contents is the old one, restarted. */
 export interface MemoryContents {
@@ -59,43 +59,35 @@ export function createMemoryStore(
   const newestOf = (text: string) => contents.versionsByKey.get(text)?.at(-1)
   const group = createCommitGroup((run) => queueMicrotask(run), transact)
 
-  async function transact(commits: readonly Commit[]) {
+  async function transact(rounds: readonly Round[]): Promise<Transacted> {
     deps.faultPoint?.('begin')
     const pending = new Map<string, Version>()
-    const records: CommitRecord[] = []
+    const commits: PlannedCommit[] = []
     const markBefore = contents.mark
     let mark = markBefore
     let head = recordAt(contents, headRevision(contents)).position
-    const outcomes = commits.map((commit): CommitOutcome => {
-      const revision = head.revision + 1
-      const nowMs = deps.clock.wallMs()
-      const plan = planCommit(commit, {
+    const outcomes = rounds.map((round) => {
+      const plan = planRound(round.parts, {
         newest: (text) => pending.get(text) ?? newestOf(text),
         incarnation: contents.incarnation,
-        revision,
-        nowMs,
+        head,
+        nowMs: deps.clock.wallMs(),
+        random: deps.random,
       })
-      if (!plan.ok) return plan
-      if (plan.versions.length > 0) {
-        head = { store: contents.id, revision, commitId: commitIdFrom(deps.random.bytes(8)) }
-        records.push({
-          position: head,
-          subject: commit.subject,
-          intent: commit.intent,
-          atMs: nowMs,
-          rows: plan.versions.length,
-        })
-        for (const version of plan.versions) {
-          deps.faultPoint?.('version')
-          pending.set(keyText(version.key), version)
-        }
+      for (const version of plan.commits.flatMap(({ versions }) => versions)) {
+        deps.faultPoint?.('version')
+        pending.set(keyText(version.key), version)
       }
-      if (commit.mark !== false) mark = head.revision
-      return { ok: true, position: head, written: plan.versions }
+      commits.push(...plan.commits)
+      if (plan.outcome.ok) head = plan.outcome.position
+      if (plan.outcome.ok && !round.unmarked) mark = head.revision
+      return plan.outcome
     })
     deps.faultPoint?.('before-commit')
-    for (const outcome of outcomes) if (outcome.ok) append(contents, outcome.written)
-    contents.records.push(...records)
+    for (const { versions, ...record } of commits) {
+      append(contents, versions)
+      contents.records.push({ ...record, rows: versions.length })
+    }
     contents.mark = mark
     if (head.revision - contents.horizon > horizonRevisions * 1.25)
       prune(contents, Math.min(mark, head.revision - horizonRevisions))
@@ -128,7 +120,8 @@ export function createMemoryStore(
     async mark() {
       return recordAt(contents, contents.mark).position
     },
-    commit: (commit) => group.add(commit),
+    commitRound: group.commitRound,
+    commit: group.commit,
     async get(key) {
       return newestOf(keyText(key))
     },

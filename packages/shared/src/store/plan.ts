@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { Random } from '../env/random.ts'
 import { isNewer, keyText, type ResourceKey, type Stamp } from '../resource/resource.ts'
-import type { Change, Commit, CommitOutcome, Expect, Version } from './store.ts'
+import type { Change, Commit, CommitOutcome, Expect, Position, Version } from './store.ts'
 
 /** The largest commit that a store takes. */
 export const changesPerCommitMax = 1000
 
-export interface PlanContext {
+interface PlanContext {
   /**
    * The newest version of a key, the commits before this one included. `withRow` is false where its stamp alone decides: its row
    * need not be read then.
@@ -17,8 +18,51 @@ export interface PlanContext {
   readonly nowMs: number
 }
 
+/** What every part of a round needs; each of them gets the next revision if it writes anything. */
+export interface RoundContext extends Omit<PlanContext, 'revision'> {
+  readonly head: Position
+  readonly random: Pick<Random, 'bytes'>
+}
+
+/** One part of a round that writes something. */
+export interface PlannedCommit {
+  readonly position: Position
+  readonly subject: string
+  readonly intent: string
+  readonly atMs: number
+  readonly versions: readonly Version[]
+}
+
+export interface RoundPlan {
+  readonly outcome: CommitOutcome
+  /** Empty when the round is refused or changes nothing. */
+  readonly commits: readonly PlannedCommit[]
+}
+
+/** What a round writes: each part on top of the former ones, and nothing at all if one of them is refused. */
+export function planRound(parts: readonly Commit[], context: RoundContext): RoundPlan {
+  const { nowMs, random } = context
+  const written = new Map<string, Version>()
+  const commits: PlannedCommit[] = []
+  let position = context.head
+  for (const part of parts) {
+    const revision = position.revision + 1
+    const newest: PlanContext['newest'] = (text, withRow) => written.get(text) ?? context.newest(text, withRow)
+    const plan = planCommit(part, { newest, incarnation: context.incarnation, revision, nowMs })
+    if (!plan.ok) return { outcome: plan, commits: [] }
+    if (plan.versions.length === 0) continue
+    position = { store: position.store, revision, commitId: commitIdFrom(random.bytes(8)) }
+    for (const version of plan.versions) written.set(keyText(version.key), version)
+    commits.push({ position, subject: part.subject, intent: part.intent, atMs: nowMs, versions: plan.versions })
+  }
+  return { outcome: { ok: true, position, written: commits.flatMap(({ versions }) => versions) }, commits }
+}
+
+/** A random 64-bit name of a commit: two histories that went apart have no position in common. */
+const commitIdFrom = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
 type Conflicts = Extract<CommitOutcome, { ok: false }>['conflicts']
-export type Plan =
+type Plan =
   | { readonly ok: true; readonly versions: readonly Version[] }
   | { readonly ok: false; readonly conflicts: Conflicts }
 
@@ -27,7 +71,7 @@ export type Plan =
  * a second change of one key replaces the first. What would change nothing is left out: a received row that is not newer, a
  * put of an own row with the content it has, a removal of what is not there.
  */
-export function planCommit(commit: Commit, context: PlanContext): Plan {
+function planCommit(commit: Commit, context: PlanContext): Plan {
   const conflicts: Conflicts[number][] = []
   const written = new Map<string, Version>()
   for (const change of commit.changes) {

@@ -3,13 +3,13 @@ import { delay } from '../env/clock.ts'
 import { keyText, type Row } from '../resource/resource.ts'
 import { HorizonError, StoreUnavailableError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
-import { commitIdFrom, createCommitGroup, type Transacted } from './group.ts'
-import { planCommit } from './plan.ts'
+import { createCommitGroup, type Round, type Transacted } from './group.ts'
+import { type PlannedCommit, planRound } from './plan.ts'
 import { type Ask, createDatabase, type Found, placeOf } from './postgres-connection.ts'
 import { openHints } from './postgres-hints.ts'
 import { prepareSchema, type SchemaDeps } from './postgres-schema.ts'
 import { recordColumns, statementsOf, versionColumns } from './postgres-statements.ts'
-import type { Commit, CommitOutcome, CommitRecord, Position, Store, Version } from './store.ts'
+import type { CommitOutcome, CommitRecord, Position, Store, Version } from './store.ts'
 import { afterEveryKey, keyRange, resumeFrom, versionFrom } from './stored.ts'
 
 export interface PostgresDeps extends SchemaDeps {
@@ -107,13 +107,13 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
     }
   }
 
-  async function transact(commits: readonly Commit[]): Promise<Transacted> {
+  async function transact(rounds: readonly Round[]): Promise<Transacted> {
     let decided: Plan | undefined
     const plan = await database
       .session(async (ask) => {
         const before = headFrom((await ask(sql.begin))[0])
         deps.faultPoint?.('begin')
-        const planned = planGroup(commits, before, await newestOf(ask, commits))
+        const planned = planGroup(rounds, before, await newestOf(ask, rounds))
         if (planned.mark.revision !== before.mark.revision || planned.versions.length > 0) await write(ask, planned)
         deps.faultPoint?.('before-commit')
         decided = planned
@@ -132,10 +132,9 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
     return { outcomes: plan.outcomes, newMark }
   }
 
-  async function newestOf(ask: Ask, commits: readonly Commit[]): Promise<Map<string, Version>> {
-    const texts = [...new Set(commits.flatMap(({ changes }) => changes.map(({ key }) => keyText(key))))].sort(
-      byCodeUnit,
-    )
+  async function newestOf(ask: Ask, rounds: readonly Round[]): Promise<Map<string, Version>> {
+    const changes = rounds.flatMap(({ parts }) => parts.flatMap((part) => part.changes))
+    const texts = [...new Set(changes.map(({ key }) => keyText(key)))].sort(byCodeUnit)
     const newest = new Map<string, Version>()
     for (const part of inParts(texts)) {
       for (const found of await ask(sql.newestOf, [part])) newest.set(String(found['key']), versionFrom(found))
@@ -143,34 +142,28 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
     return newest
   }
 
-  function planGroup(commits: readonly Commit[], before: Head, newest: Map<string, Version>): Plan {
+  function planGroup(rounds: readonly Round[], before: Head, newest: Map<string, Version>): Plan {
     let { head, mark } = before
-    const versions: Version[] = []
-    const records: CommitRecord[] = []
-    const outcomes = commits.map((commit): CommitOutcome => {
-      const revision = head.revision + 1
-      const nowMs = clock.wallMs()
-      const plan = planCommit(commit, {
+    const commits: PlannedCommit[] = []
+    const outcomes = rounds.map((round) => {
+      const plan = planRound(round.parts, {
         newest: (text) => newest.get(text),
         incarnation: before.incarnation,
-        revision,
-        nowMs,
+        head,
+        nowMs: clock.wallMs(),
+        random,
       })
-      if (!plan.ok) return plan
-      if (plan.versions.length > 0) {
-        head = { store: id, revision, commitId: commitIdFrom(random.bytes(8)) }
-        const { subject, intent } = commit
-        records.push({ position: head, subject, intent, atMs: nowMs, rows: plan.versions.length })
-      }
-      for (const version of plan.versions) {
+      for (const version of plan.commits.flatMap(({ versions }) => versions)) {
         deps.faultPoint?.('version')
         newest.set(keyText(version.key), version)
-        versions.push(version)
       }
-      if (commit.mark !== false) mark = head
-      return { ok: true, position: head, written: plan.versions }
+      commits.push(...plan.commits)
+      if (plan.outcome.ok) head = plan.outcome.position
+      if (plan.outcome.ok && !round.unmarked) mark = head
+      return plan.outcome
     })
-    return { before, head, mark, outcomes, versions, records }
+    const records = commits.map(({ versions, ...record }) => ({ ...record, rows: versions.length }))
+    return { before, head, mark, outcomes, versions: commits.flatMap(({ versions }) => versions), records }
   }
 
   async function write(ask: Ask, { versions, records, head, mark }: Plan): Promise<void> {
@@ -277,7 +270,8 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
     },
     head: async () => (await readHead()).head,
     mark: async () => (await readHead()).mark,
-    commit: (commit) => group.add(commit),
+    commitRound: group.commitRound,
+    commit: group.commit,
     async get(key) {
       const [found] = await database.ask(sql.newest, [keyText(key)])
       return found && versionFrom(found)

@@ -6,11 +6,11 @@ import type { Random } from '../env/random.ts'
 import { keyText, parseKeyText, type Row } from '../resource/resource.ts'
 import { HorizonError, StoreUnavailableError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
-import { commitIdFrom, createCommitGroup, type Transacted } from './group.ts'
-import { planCommit } from './plan.ts'
+import { createCommitGroup, type Round, type Transacted } from './group.ts'
+import { type PlannedCommit, planRound } from './plan.ts'
 import { createRecent } from './recent.ts'
 import { openSqliteFile, sqliteCode } from './sqlite-file.ts'
-import type { Commit, CommitOutcome, Position, Selection, Store, Version } from './store.ts'
+import type { CommitOutcome, Position, Selection, Store, Version } from './store.ts'
 import { afterEveryKey, keyRange, resumeFrom, versionFrom, versionWithoutRow } from './stored.ts'
 
 export interface SqliteDeps {
@@ -139,14 +139,14 @@ export async function openSqliteStore(
    * One transaction for the group. A long one gives other tasks their turn in between: what they read is bounded by the head
    * and the mark, which move at its end.
    */
-  async function transact(commits: readonly Commit[]): Promise<Transacted> {
+  async function transact(rounds: readonly Round[]): Promise<Transacted> {
     const before = { head, mark }
     const next: Next = { head, mark, rows: 0, written: [] }
     try {
       database.exec('BEGIN IMMEDIATE')
       deps.faultPoint?.('begin')
       const outcomes: CommitOutcome[] = []
-      for (const commit of commits) outcomes.push(await write(commit, next))
+      for (const round of rounds) outcomes.push(await write(round, next))
       deps.faultPoint?.('before-commit')
       database.exec('COMMIT')
       head = next.head
@@ -169,29 +169,40 @@ export async function openSqliteStore(
       : new Error(message, { cause })
   }
 
-  async function write(commit: Commit, next: Next): Promise<CommitOutcome> {
-    const revision = next.head.revision + 1
-    const nowMs = deps.clock.wallMs()
-    const plan = planCommit(commit, { newest, incarnation, revision, nowMs })
-    if (!plan.ok) return plan
-    if (plan.versions.length > 0) {
-      next.head = { store: id, revision, commitId: commitIdFrom(deps.random.bytes(8)) }
-      let contentLength = 0
-      for (const version of plan.versions) {
-        deps.faultPoint?.('version')
-        contentLength += addVersion(version)
-        next.rows += 1
-        if (next.rows % writesPerTurn === 0) await nextTurn()
-      }
-      next.written.push({ revision, versions: plan.versions, contentLength })
-      const { subject, intent } = commit
-      const newMark = commit.mark === false ? next.mark.revision : revision
-      statements.addRecord.run(revision, next.head.commitId, subject, intent, nowMs, plan.versions.length, newMark)
-    } else if (commit.mark !== false && next.mark.revision !== next.head.revision) {
-      statements.moveMark.run(next.head.revision, next.head.revision)
+  async function write(round: Round, next: Next): Promise<CommitOutcome> {
+    const { random } = deps
+    const context = { newest, incarnation, head: next.head, nowMs: deps.clock.wallMs(), random }
+    // The whole round is planned before anything of it is written: a refused part leaves nothing to undo.
+    const { outcome, commits } = planRound(round.parts, context)
+    if (!outcome.ok) return outcome
+    const mark = round.unmarked ? next.mark : outcome.position
+    for (const commit of commits) {
+      // Each record has the mark of a reader who opens the store behind it; only the last one of a round moves it.
+      const isLast = commit.position.revision === outcome.position.revision
+      await writeCommit(commit, isLast ? mark : next.mark, next)
     }
-    if (commit.mark !== false) next.mark = next.head
-    return { ok: true, position: next.head, written: plan.versions }
+    if (commits.length === 0 && mark.revision !== next.mark.revision)
+      statements.moveMark.run(mark.revision, mark.revision)
+    next.head = outcome.position
+    next.mark = mark
+    return outcome
+  }
+
+  async function writeCommit(
+    { position, subject, intent, atMs, versions }: PlannedCommit,
+    mark: Position,
+    next: Next,
+  ): Promise<void> {
+    let contentLength = 0
+    for (const version of versions) {
+      deps.faultPoint?.('version')
+      contentLength += addVersion(version)
+      next.rows += 1
+      if (next.rows % writesPerTurn === 0) await nextTurn()
+    }
+    const { revision, commitId } = position
+    next.written.push({ revision, versions, contentLength })
+    statements.addRecord.run(revision, commitId, subject, intent, atMs, versions.length, mark.revision)
   }
 
   /** Returns the length of its content. */
@@ -269,7 +280,8 @@ export async function openSqliteStore(
     },
     head: async () => head,
     mark: async () => mark,
-    commit: (commit) => group.add(commit),
+    commitRound: group.commitRound,
+    commit: group.commit,
     async get(key) {
       const found = statements.newest.get(keyText(key), head.revision)
       return found && versionFrom(found)

@@ -56,17 +56,15 @@ export interface Commit {
   readonly intent: string
   /** What it removes is meant to go, however much it is: readers do not hold it. */
   readonly declared?: true
-  /**
-   * False for all but the last commit of a round that must become visible at once. The head mark stays where it was until a
-   * commit without it. The commits of a round are handed over in one turn: they share a transaction and nobody comes between.
-   */
-  readonly mark?: boolean
 }
 
+/** Of a commit or of a round. */
 export type CommitOutcome =
   | {
       readonly ok: true
-      readonly position: Position /** Changes that were written; skipped ones are left out. */
+      /** The head after it. */
+      readonly position: Position
+      /** Changes that were written; skipped ones are left out. */
       readonly written: readonly Version[]
     }
   | {
@@ -77,6 +75,11 @@ export type CommitOutcome =
         readonly found: number | undefined
       }[]
     }
+
+export interface RoundOptions {
+  /** The mark stays where it is: no snapshot has these rows before the next round. For rows that nobody reads at a mark. */
+  readonly unmarked?: true
+}
 
 /** One version of one key. `row` is undefined for a tombstone (`deleted`) and for a forgotten row (`forgotten`). */
 export interface Version {
@@ -137,10 +140,13 @@ export interface Store {
   /** The newest mark: no later than head, and not inside an unfinished round. */
   mark(): Promise<Position>
   /**
-   * Durable when it resolves. Commits that wait in one turn share a transaction, each with its own revision, in the order of
-   * the calls; a refused one hurts only itself. A commit that writes nothing takes no revision: its position is the head.
-   * At most 1,000 changes.
+   * The only way to write. All parts of a round are durable when it resolves, or none of them is: one transaction, and the mark moves
+   * to the last part. A part that is refused refuses the round. Each part that writes something takes a revision of its own, in their
+   * order; a round that writes nothing takes none, and its position is the head. At most 1,000 changes in a part.
+   * Rounds that wait in one turn may share a transaction, in the order of the calls; a refused one hurts only itself.
    */
+  commitRound(parts: readonly Commit[], options?: RoundOptions): Promise<CommitOutcome>
+  /** A round of one part. */
   commit(commit: Commit): Promise<CommitOutcome>
   get(key: ResourceKey): Promise<Version | undefined>
   /**

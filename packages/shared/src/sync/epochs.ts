@@ -26,21 +26,16 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
     const formerIncarnation = Number(former?.row?.spec['incarnation'] ?? 0)
     const { storeId, host, startedAtMs, replica } = hello
     const incarnation = Math.max(formerIncarnation, hello.incarnation)
-    const outcome = await store.commit({
-      changes: [
-        {
-          op: 'put',
-          key,
-          labels: {},
-          spec: { epoch, storeId, host, startedAtMs, replica, incarnation },
-          expect: former ? { revision: former.revision } : { absent: true },
-        },
-      ],
-      subject: `zone ${zone}`,
-      intent: 'open a sync session',
-      // Nobody reads it at a mark. As one, it would leave every zone behind until each is told that there is nothing for it.
-      mark: false,
-    })
+    const put: Change = {
+      op: 'put',
+      key,
+      labels: {},
+      spec: { epoch, storeId, host, startedAtMs, replica, incarnation },
+      expect: former ? { revision: former.revision } : { absent: true },
+    }
+    const commit = { changes: [put], subject: `zone ${zone}`, intent: 'open a sync session' }
+    // Nobody reads it at a mark. As one, it would leave every zone behind until each is told that there is nothing for it.
+    const outcome = await store.commitRound([commit], { unmarked: true })
     const revision = outcome.ok ? outcome.written[0]?.revision : undefined
     if (revision !== undefined) return { epoch, formerIncarnation, guard: { op: 'check', key, expect: { revision } } }
   }

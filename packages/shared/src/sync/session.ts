@@ -27,7 +27,7 @@ import type {
   Verdict,
 } from './log/messages.ts'
 import { createOutbound, type OutboundEffect, type OutboundEvent, outboundStep } from './log/outbound.ts'
-import { commitsOf, positionChange } from './log/rounds.ts'
+import { partsOf, positionChange } from './log/rounds.ts'
 import type { Sight } from './log/who-sees.ts'
 import type { Marks } from './marks.ts'
 import { createPatience } from './patience.ts'
@@ -328,18 +328,14 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       ...(position ? [positionChange(self, peer, position, uncovered)] : []),
       ...(former > 0 ? options.formerStays(former) : []),
     ]
-    const commits = commitsOf([...changes, ...derived], last, why, { guards: options.guards, bytes })
-    // All in one turn: the store puts them into one transaction.
-    const outcomes = await Promise.all(commits.map((commit) => store.commit(commit)))
-    const written: Version[] = []
-    for (const outcome of outcomes) {
-      if (!outcome.ok) {
-        refusedRound(outcome.conflicts)
-        return undefined
-      }
-      written.push(...outcome.written)
-      localMark = outcome.position
+    const parts = partsOf([...changes, ...derived], last, why, { guards: options.guards, bytes })
+    const outcome = await store.commitRound(parts)
+    if (!outcome.ok) {
+      refusedRound(outcome.conflicts)
+      return undefined
     }
+    const { written } = outcome
+    localMark = outcome.position
     count.rowsApplied += written.length
     lastWritten = [...lastWritten, ...written]
     return { type: 'applied' }

@@ -10,10 +10,10 @@ function createScene() {
   let done = 0
   const group = createCommitGroup(
     (run) => void turns.push(run),
-    async (commits) => {
-      done += commits.length
+    async (rounds) => {
+      done += rounds.length
       const position = { store: 's', revision: done, commitId: '' }
-      return { outcomes: commits.map((): CommitOutcome => ({ ok: true, position, written: [] })), newMark: true }
+      return { outcomes: rounds.map((): CommitOutcome => ({ ok: true, position, written: [] })), newMark: true }
     },
   )
   const turn = () => turns.splice(0).forEach((run) => run())
@@ -27,13 +27,13 @@ const settled = async () => {
 
 it('lets the next commit through when a task of its own has taken along one whose turn is still to come', async () => {
   const { group, turn } = createScene()
-  const first = group.add(commit)
+  const first = group.commit(commit)
   await group.alone(async () => {})
   await first
   await settled()
   turn()
   let isDone = false
-  void group.add(commit).then(() => {
+  void group.commit(commit).then(() => {
     isDone = true
   })
   await settled()

@@ -9,7 +9,7 @@ import {
   inboundStep,
 } from '../../src/sync/log/inbound.ts'
 import type { Delivered, ReplaceReason } from '../../src/sync/log/messages.ts'
-import { commitsOf, positionChange } from '../../src/sync/log/rounds.ts'
+import { partsOf, positionChange } from '../../src/sync/log/rounds.ts'
 import { sightOfGlobal, sightOfZone } from '../../src/sync/log/who-sees.ts'
 import { put, rules } from './mesh.ts'
 
@@ -299,29 +299,25 @@ describe('the inbound step', () => {
   })
 })
 
-describe('the commits of a round', () => {
+describe('the parts of a round', () => {
   const position = positionChange('west', 'global', at(7))
   const why = { subject: 'global', intent: 'sync' }
 
-  it('are of at most 1,000 changes; only the last one marks, and the position moves in it', () => {
+  it('have at most 1,000 changes; the position moves in the last one', () => {
     const changes = Array.from({ length: 2500 }, (_, index) => put('global', 'Policy', `p${index}`))
-    const commits = commitsOf(changes, [position], why)
-    expect(commits.map((commit) => [commit.changes.length, commit.mark])).toEqual([
-      [999, false],
-      [999, false],
-      [503, undefined],
-    ])
-    expect(commits.at(-1)?.changes.at(-1)).toBe(position)
-    expect(commits.flatMap((commit) => commit.changes)).toEqual([...changes, position])
+    const parts = partsOf(changes, [position], why)
+    expect(parts.map((part) => part.changes.length)).toEqual([999, 999, 503])
+    expect(parts.at(-1)?.changes.at(-1)).toBe(position)
+    expect(parts.flatMap((part) => part.changes)).toEqual([...changes, position])
   })
 
-  it('are of at most so many bytes, but for a single larger row', () => {
+  it('have at most so many bytes, but for a single larger row', () => {
     const changes = ['a', 'b', 'c'].map((name) => put('global', 'Policy', name, { text: 'x'.repeat(600) }))
-    const commits = commitsOf(changes, [position], why, { limits: { changesMax: 1000, bytesMax: 1_000 } })
-    expect(commits.map((commit) => commit.changes.length)).toEqual([1, 1, 2])
+    const parts = partsOf(changes, [position], why, { limits: { changesMax: 1000, bytesMax: 1_000 } })
+    expect(parts.map((part) => part.changes.length)).toEqual([1, 1, 2])
   })
 
-  it('a round without rows is one commit with the position', () => {
-    expect(commitsOf([], [position], why)).toEqual([{ ...why, changes: [position] }])
+  it('a round without rows is one part with the position', () => {
+    expect(partsOf([], [position], why)).toEqual([{ ...why, changes: [position] }])
   })
 })

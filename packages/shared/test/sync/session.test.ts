@@ -142,12 +142,12 @@ describe('a zone whose store takes nothing', () => {
   it('Y19 keeps its session, says why on both ends and is current no more; then it goes on', async () => {
     const [global, east] = [memory(), memory()]
     let isFull = false
-    const commit: typeof east.commit = async (given) => {
+    const commitRound: typeof east.commitRound = async (parts) => {
       if (isFull) throw new StoreUnavailableError('cannot write store: disk full')
-      return east.commit(given)
+      return east.commitRound(parts)
     }
     const server = await scene.server(global)
-    const uplink = scene.uplink({ ...east, commit }, 'east', server.port)
+    const uplink = scene.uplink({ ...east, commitRound }, 'east', server.port)
     const next = async (isRight: (state: UplinkState) => boolean): Promise<UplinkState> => {
       for await (const state of uplink.state.watch(AbortSignal.timeout(10_000))) if (isRight(state)) return state
       throw new Error(`not within 10 s; last: ${JSON.stringify(uplink.state.value)}`)

@@ -1,9 +1,10 @@
 import type { Now } from '@zonemesh/core/names/address-book.ts'
-import { withCommit } from '@zonemesh/plane/with-commit.ts'
+import { withRounds } from '@zonemesh/plane/with-commit.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { isNewer } from '@zonemesh/shared/resource/resource.ts'
-import { stateAt } from '@zonemesh/shared/store/state.ts'
-import type { Change, Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/store/store.ts'
+import { changesPerCommitMax } from '@zonemesh/shared/store/plan.ts'
+import { changesAfter, stateAt } from '@zonemesh/shared/store/state.ts'
+import type { Change, Commit, CommitOutcome, RoundOptions, Store, Version } from '@zonemesh/shared/store/store.ts'
 
 /** Something the zone decides by itself whenever rows change: virtual addresses, announced services. */
 export interface Derivation {
@@ -13,11 +14,9 @@ export interface Derivation {
   applied(versions: readonly Version[], monotonicMs: number): void
 }
 
-const changesMax = 1000
-
 /**
- * A store whose commits carry what follows from them, in the same transaction: an announced service cannot be seen
- * without its Dataplane, nor a name without its address. Commits go one after the other, because each preview builds on
+ * A store whose rounds carry what follows from them, in the same transaction: an announced service cannot be seen
+ * without its Dataplane, nor a name without its address. Rounds go one after the other, because each preview builds on
  * what the former one wrote.
  */
 export function deriveOnCommit(
@@ -26,6 +25,22 @@ export function deriveOnCommit(
   derivations: readonly Derivation[],
 ): Store {
   let last: Promise<unknown> = Promise.resolve()
+  /** The derivations know what was written up to this revision; undefined before the first round, when they know all. */
+  let known: number | undefined
+  let isUnsure = false
+
+  /** A round that failed may be durable all the same: what follows next must build on it. */
+  async function catchUp(): Promise<void> {
+    const { revision } = await store.head()
+    if (known !== undefined && isUnsure && revision > known) {
+      const nowMs = deps.clock.monotonicMs()
+      const versions = await changesAfter(store, known, revision)
+      if (!versions) throw new Error(`the changes after revision ${known} are gone: start this control plane again`)
+      for (const derivation of derivations) derivation.applied(versions, nowMs)
+    }
+    known = revision
+    isUnsure = false
+  }
 
   /** Received rows that the store would skip must not have consequences. */
   async function effective(changes: readonly Change[]): Promise<Change[]> {
@@ -42,29 +57,40 @@ export function deriveOnCommit(
     return kept
   }
 
-  async function commit(input: Commit): Promise<CommitOutcome> {
-    const changes = await effective(input.changes)
+  async function commitRound(parts: readonly Commit[], options?: RoundOptions): Promise<CommitOutcome> {
+    if (known === undefined || isUnsure) await catchUp()
+    const effectiveParts: Commit[] = []
+    for (const part of parts) effectiveParts.push({ ...part, changes: await effective(part.changes) })
+    const made = effectiveParts.flatMap(({ changes }) => changes.filter(({ op }) => op !== 'check'))
     const derived: Change[] = []
     const now = { wallMs: deps.clock.wallMs(), monotonicMs: deps.clock.monotonicMs() }
-    const made = changes.filter(({ op }) => op !== 'check')
     for (const derivation of derivations) derived.push(...derivation.preview([...made, ...derived], now))
-    const together = changes.length + derived.length <= changesMax
-    // Too many for one commit: consequences first, held back from the mark until their cause is there.
-    for (let at = 0; !together && at < derived.length; at += changesMax) {
-      const part = await store.commit({ ...input, changes: derived.slice(at, at + changesMax), mark: false })
-      if (!part.ok) return part
-      for (const derivation of derivations) derivation.applied(part.written, deps.clock.monotonicMs())
-    }
-    const outcome = await store.commit({ ...input, changes: together ? [...changes, ...derived] : changes })
-    if (outcome.ok) for (const derivation of derivations) derivation.applied(outcome.written, deps.clock.monotonicMs())
+    isUnsure = true
+    const outcome = await store.commitRound(withConsequences(effectiveParts, derived), options)
+    isUnsure = false
+    if (!outcome.ok) return outcome
+    for (const derivation of derivations) derivation.applied(outcome.written, deps.clock.monotonicMs())
+    known = outcome.position.revision
     return outcome
   }
 
-  return withCommit(store, (input) => {
-    const next = last.then(() => commit(input))
+  return withRounds(store, (parts, options) => {
+    const next = last.then(() => commitRound(parts, options))
     last = next.catch(() => undefined)
     return next
   })
+}
+
+/** The consequences stand in the last part if it has room for them, else in parts of their own before it. */
+function withConsequences(parts: readonly Commit[], derived: readonly Change[]): readonly Commit[] {
+  const last = parts.at(-1)
+  if (!last || derived.length === 0) return parts
+  if (last.changes.length + derived.length <= changesPerCommitMax)
+    return [...parts.slice(0, -1), { ...last, changes: [...last.changes, ...derived] }]
+  const extra: Commit[] = []
+  for (let at = 0; at < derived.length; at += changesPerCommitMax)
+    extra.push({ ...last, changes: derived.slice(at, at + changesPerCommitMax) })
+  return [...parts.slice(0, -1), ...extra, last]
 }
 
 /** Gives the derivations all live rows, before the first commit. */

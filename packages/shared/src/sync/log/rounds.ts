@@ -61,11 +61,8 @@ export interface RoundLimits {
 
 const roundLimits: RoundLimits = { changesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 
-/**
- * The commits of one round: of at most 1,000 changes and 4 MiB each, only the last one marks, and the position moves in it.
- * They are to be handed to the store in one turn, so that they share a transaction. Every one of them carries the guards.
- */
-export function commitsOf(
+/** One round in parts of at most 1,000 changes and 4 MiB each. The position moves in the last one; all of them carry the guards. */
+export function partsOf(
   changes: readonly Change[],
   last: readonly Change[],
   why: { readonly subject: string; readonly intent: string },
@@ -95,7 +92,7 @@ export function commitsOf(
   return parts.map((part, index) =>
     index === parts.length - 1
       ? { ...why, changes: [...guards, ...part, ...last] }
-      : { ...why, changes: [...guards, ...part], mark: false },
+      : { ...why, changes: [...guards, ...part] },
   )
 }
 

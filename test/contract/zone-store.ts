@@ -1,0 +1,58 @@
+import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
+import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Change, Commit, Store } from '@zonemesh/shared/store/store.ts'
+import { deriveOnCommit, loadDerivations } from '@zonemesh/zone/commits/deriving-store.ts'
+import type { OpenedStore, OpenStore } from './store.ts'
+
+export const zone = 'west'
+
+/** The store as a zone opens it: with what follows from each round. */
+export async function asZone(clock: Clock, store: Store): Promise<Store> {
+  const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
+  await loadDerivations({ clock }, store, derivations)
+  return deriveOnCommit({ clock }, store, derivations)
+}
+
+/** Opens every store as a zone does, each time that it is reopened too. */
+export const openAsZone =
+  (clock: Clock, open: OpenStore): OpenStore =>
+  async (options) => {
+    const wrapped = async (opened: OpenedStore): Promise<OpenedStore> => ({
+      store: await asZone(clock, opened.store),
+      reopen: async () => wrapped(await opened.reopen()),
+      remove: opened.remove,
+    })
+    return wrapped(await open(options))
+  }
+
+export const largeRows = 2_500
+const rowsPerPart = 999
+
+const dataplane = (index: number, turn: number): Change => ({
+  op: 'put',
+  key: { origin: zone, kind: 'Dataplane', mesh: 'default', name: `d${String(index).padStart(4, '0')}` },
+  labels: {},
+  spec: {
+    turn,
+    networking: {
+      address: '10.0.0.1',
+      inbound: [{ port: 8000, tags: { 'kuma.io/service': `s${turn}-${index % 1_200}` } }],
+    },
+  },
+})
+
+/** A round of three parts of which more follows than has room in them; its position moves in the last part. */
+export function largeRound(turn: number): readonly Commit[] {
+  const changes = Array.from({ length: largeRows }, (_, index) => dataplane(index, turn))
+  const position: Change = {
+    op: 'put',
+    key: { origin: zone, kind: 'SyncPosition', mesh: '', name: 'global' },
+    labels: {},
+    spec: { turn },
+  }
+  return [0, rowsPerPart, 2 * rowsPerPart].map((at) => {
+    const part = changes.slice(at, at + rowsPerPart)
+    return { subject: 's', intent: 'i', changes: part.length < rowsPerPart ? [...part, position] : part }
+  })
+}
