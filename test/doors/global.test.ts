@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { decodeMessage, encodeMessage } from '@zonemesh/shared/sync/log/frames.ts'
 import type { Message } from '@zonemesh/shared/sync/log/messages.ts'
@@ -8,6 +10,7 @@ import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { Channel, Dialer } from '@zonemesh/shared/transport/transport.ts'
 import { dialWebSocket } from '@zonemesh/shared/transport/websocket.ts'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { FrameSchema, RowSchema } from '../../packages/shared/gen/zonemesh/sync/v1/sync_pb.js'
 import { api, local, until } from '../e2e/rig.ts'
 import {
   closed,
@@ -220,6 +223,59 @@ test.each(['gRPC', 'WebSocket'] as const)(
   },
 )
 
+/** The same frame, with another text in place of the content of its first row or entry: no encoder of ours takes one so deep. */
+function deepened(bytes: Uint8Array, text: string): Uint8Array {
+  const frame = fromBinary(FrameSchema, bytes)
+  const { message } = frame
+  const content = new TextEncoder().encode(text)
+  if (message.case === 'rows') {
+    const [first = new Uint8Array(), ...others] = message.value.rows
+    message.value.rows = [toBinary(RowSchema, { ...fromBinary(RowSchema, first), spec: content }), ...others]
+  } else if (message.case === 'report') for (const entry of message.value.changed) entry.value = content
+  else return bytes
+  return toBinary(FrameSchema, frame)
+}
+
+test('Y20 a row that nests very deep loses its own content only: the session goes on, and other rows of its round count', async () => {
+  const stamp = { incarnation: 9, originRevision: 1, createdAtMs: 1, modifiedAtMs: 2 }
+  const row = (name: string, spec: JsonObject) => {
+    const key = { origin: 'fuzz', kind: 'Dataplane', mesh: 'a', name }
+    return { key, stamp, state: 'live', row: { key, stamp, labels: {}, spec } } as const
+  }
+  const deep = `${'{"a":'.repeat(5_000)}{}${'}'.repeat(5_000)}`
+  const inbound = [{ port: 80, tags: { 'kuma.io/service': 'good' } }]
+  const good = { networking: { address: '192.0.2.1', inbound } }
+  const position = { store: 'store-of-fuzz', revision: 1, commitId: '00000000000000aa' }
+  const report = { reset: true, changed: [{ key: 'deep', value: {} }], removed: [] }
+  const channel = await dial('gRPC')
+  let ended: string | undefined
+  void channel.ended.then(({ reason }) => {
+    ended = reason
+  })
+  channel.onMessage(() => {})
+  const messages: Message[] = [
+    hello(),
+    { type: 'replace', origins: ['fuzz'], position, reason: 'new' },
+    { type: 'rows', rows: [row('deep', {}), row('good', good)], bytes: 0 },
+    { type: 'mark', position },
+    { type: 'report', report },
+  ]
+  for (const [number, message] of messages.entries()) channel.send(deepened(encodeMessage(message, number), deep))
+  const client = api(plane.address)
+  await until(
+    'the good row is there',
+    () => client.call('GET', '/meshes/a/dataplanes/good'),
+    ({ status }) => status === 200,
+  )
+  const found = await client.need('GET', '/meshes/a/dataplanes/deep')
+  expect(found.text).toContain('nests deeper than 128 levels')
+  for (const path of ['/_status', '/meshes/a/dataplanes', '/meshes/a/dataplanes+insights'])
+    expect([path, (await client.call('GET', path)).status]).toEqual([path, 200])
+  expect(ended).toBe(undefined)
+  channel.end()
+  channel[Symbol.dispose]()
+})
+
 test('row 8: WebSocket frames that are masked wrongly, too long, or a flood of pings', async () => {
   const random = seeded(807)
   const head = (shown: string) =>
@@ -261,7 +317,7 @@ test('row 8: the API answers what is too long, too deep, compressed, or no reque
   expect((await fetch(plane.address, { headers: { 'x-long': 'x'.repeat(20_000) } })).status).toBe(431)
   expect((await fetch(`${plane.address}/_sync`)).status).toBe(404)
   const upgraded = open({ port: plane.ports.api })
-  upgraded.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+  upgraded.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
   const answer = await new Promise<Buffer>((resolve) => upgraded.once('data', resolve))
   expect(answer.toString('latin1')).toMatch(/^HTTP\/1\.1 200 /)
   upgraded.destroy()

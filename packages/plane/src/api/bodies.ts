@@ -1,7 +1,8 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { nestingMax, nestsDeeper } from '@zonemesh/shared/base/nesting.ts'
 import type { FastifyInstance } from 'fastify'
 import { ApiError, badRequest } from './errors.ts'
-import { bodyBytesMax, bodyBytesUnderWayMax, nestingMax } from './limits.ts'
+import { bodyBytesMax, bodyBytesUnderWayMax } from './limits.ts'
 
 /** Refuses bodies that would be unpacked, and bounds those that are read at one time: this is before anybody is authenticated. */
 export function boundBodies(app: FastifyInstance): void {
@@ -30,26 +31,6 @@ export function parseBody(text: string): unknown {
   } catch (thrown) {
     throw badRequest(`the body is not JSON: ${messageOf(thrown)}`)
   }
-}
-
-const [quote, backslash] = [0x22, 0x5c]
-const opening: readonly number[] = [0x5b, 0x7b]
-const closing: readonly number[] = [0x5d, 0x7d]
-
-/** Counts brackets outside of texts, once over the body: an expression would take a square of its length for some bodies. */
-function nestsDeeper(text: string, levels: number): boolean {
-  let depth = 0
-  let inText = false
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index)
-    if (inText && code === backslash) index += 1
-    else if (code === quote) inText = !inText
-    else if (inText) continue
-    else if (opening.includes(code)) depth += 1
-    else if (closing.includes(code)) depth -= 1
-    if (depth > levels) return true
-  }
-  return false
 }
 
 function bytesOf(length: string | undefined, encoding: string | undefined): number {

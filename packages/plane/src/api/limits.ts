@@ -4,9 +4,6 @@ export const bodyBytesMax = 4 * 1024 * 1024
 /** Bodies that are being read, together; one without a length counts as the largest. The next one is answered 503, to come again. */
 export const bodyBytesUnderWayMax = 128 * 1024 * 1024
 
-/** How deep a body may nest: one of 4 MiB that only opens lists takes forty times as much memory. More is answered 400. */
-export const nestingMax = 128
-
 /** Time for the headers of a request, and for all of it; who takes longer gets 408. Looked at every 5 s. */
 export const headersMs = 10_000
 export const requestMs = 30_000

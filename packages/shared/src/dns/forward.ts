@@ -1,4 +1,4 @@
-import { createSocket, type Socket } from 'node:dgram'
+import { createSocket } from 'node:dgram'
 import { readFile } from 'node:fs/promises'
 import { connect, isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
@@ -22,80 +22,122 @@ const triesMax = 3
 /** Questions under way; above it the newest fail at once. */
 const waitingMax = 1_000
 
-/** Sends questions on, to each server in turn until one answers. Ids are replaced by random ones of our own. */
+/**
+ * Sends questions on, to each server in turn until one answers. Whoever wants to forge an answer has to guess a random id, the random
+ * port of a socket of its own, and the case of each letter of the name. The asker gets its own id and letters back.
+ */
 export function createForwarder(
   deps: { readonly clock: Clock; readonly random: Random },
   servers: readonly DnsAddress[],
 ): Forwarder {
-  const waiting = new Map<
-    number,
-    { readonly server: DnsAddress; readonly question: Uint8Array; done(answer: Uint8Array): void }
-  >()
-  let socket: Socket | undefined
+  /** What ends each question that is under way. */
+  const stops = new Set<() => void>()
   let closed = false
-  const open = (): Socket => {
-    if (socket) return socket
-    socket = createSocket({ type: 'udp4', lookup: (address, _options, callback) => callback(null, address, 4) })
-    socket.on('error', () => {}) // an unreachable upstream shows as a timeout
-    socket.on('message', (bytes, peer) => {
-      const entry = bytes.length >= 12 ? waiting.get(bytes.readUInt16BE(0)) : undefined
-      const expected = entry && entry.server.host === peer.address && entry.server.port === peer.port
-      if (expected && repeats(entry.question, bytes)) entry.done(bytes)
-    })
-    socket.unref()
-    return socket
+  let waiting = 0
+
+  async function ask(query: Uint8Array, transport: 'udp' | 'tcp', server: DnsAddress): Promise<Uint8Array | undefined> {
+    if (transport === 'tcp') return askTcp(deps.clock, query, server)
+    const answer = await askUdp(deps, disguised(deps.random, query), server, stops)
+    // A server that does not keep the case of letters is asked where nobody can forge an answer.
+    return answer === 'other-case' ? askTcp(deps.clock, query, server) : answer
   }
-  const askUdp = (query: Uint8Array, server: DnsAddress): Promise<Uint8Array | undefined> =>
-    new Promise((resolve) => {
-      const id = freeId(deps.random, waiting)
-      const timer = deps.clock.after(tryMs, () => finish(undefined))
-      const finish = (answer: Uint8Array | undefined) => {
-        timer[Symbol.dispose]()
-        waiting.delete(id)
-        resolve(answer)
-      }
-      waiting.set(id, { server, question: query, done: finish })
-      open().send(withId(query, id), server.port, server.host)
-    })
+
   return {
     async ask(query, transport) {
-      if (waiting.size >= waitingMax) return undefined
-      for (const server of servers.slice(0, triesMax)) {
-        if (closed) return undefined
-        const answer = await (transport === 'tcp' ? askTcp(deps.clock, query, server) : askUdp(query, server))
-        if (answer) return withId(answer, idOf(query))
+      if (waiting >= waitingMax) return undefined
+      waiting += 1
+      try {
+        for (const server of servers.slice(0, triesMax)) {
+          if (closed) return undefined
+          const answer = await ask(query, transport, server)
+          if (answer) return restored(answer, query)
+        }
+        return undefined
+      } finally {
+        waiting -= 1
       }
-      return undefined
     },
     close() {
       closed = true
-      socket?.close()
+      for (const stop of [...stops]) stop()
     },
   }
+}
+
+/** One question by a socket of its own: the system gives it a random port, and drops what comes from another peer. */
+function askUdp(
+  { clock }: { readonly clock: Clock },
+  query: Uint8Array,
+  server: DnsAddress,
+  stops: Set<() => void>,
+): Promise<Uint8Array | 'other-case' | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket({ type: 'udp4', lookup: (address, _options, callback) => callback(null, address, 4) })
+    const timer = clock.after(tryMs, () => finish(undefined))
+    const stop = () => finish(undefined)
+    let isOver = false
+    const finish = (answer: Uint8Array | 'other-case' | undefined) => {
+      if (isOver) return
+      isOver = true
+      timer[Symbol.dispose]()
+      stops.delete(stop)
+      socket.close()
+      resolve(answer)
+    }
+    stops.add(stop)
+    // An upstream that is not there: the next one is asked at once.
+    socket.on('error', stop)
+    socket.on('message', (bytes) => {
+      if (bytes.length < 12 || idOf(bytes) !== idOf(query)) return
+      if (repeats(query, bytes, same)) finish(bytes)
+      else if (repeats(query, bytes, sameLetter)) finish('other-case')
+    })
+    socket.unref()
+    socket.connect(server.port, server.host, () => {
+      if (!isOver) socket.send(query)
+    })
+  })
+}
+
+/** The same question under a random id, each letter of its name in a random case. */
+function disguised(random: Random, query: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(query)
+  copy.set(random.bytes(2), 0)
+  const end = Math.min(endOfQuestion(query), copy.length)
+  const coins = random.bytes(end)
+  for (let index = 12; index < end - 4; index += 1) {
+    const byte = copy[index] ?? 0
+    if (isLetter(byte) && (coins[index] ?? 0) & 1) copy[index] = byte ^ caseBit
+  }
+  return copy
+}
+
+/** An answer with the id and the question of the asker. Names behind it point to the question or keep the letters of the server. */
+function restored(answer: Uint8Array, query: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(answer)
+  copy.set(query.subarray(0, 2), 0)
+  copy.set(query.subarray(12, Math.min(endOfQuestion(query), copy.length)), 12)
+  return copy
 }
 
 const idOf = (bytes: Uint8Array): number => ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
 
-function withId(bytes: Uint8Array, id: number): Uint8Array {
-  const copy = Uint8Array.from(bytes)
-  copy[0] = id >> 8
-  copy[1] = id & 255
-  return copy
-}
+const caseBit = 0x20
+const isLetter = (byte: number): boolean => (byte | caseBit) >= 0x61 && (byte | caseBit) <= 0x7a
+const same = (a: number, b: number): boolean => a === b
+const sameLetter = (a: number, b: number): boolean => a === b || (isLetter(a) && (a ^ b) === caseBit)
 
-function freeId(random: Random, taken: ReadonlyMap<number, unknown>): number {
-  for (;;) {
-    const id = idOf(random.bytes(2))
-    if (!taken.has(id)) return id
-  }
-}
-
-/** The answer must repeat the question's bytes, letter case included: a guess from elsewhere hardly does. */
-function repeats(question: Uint8Array, answer: Uint8Array): boolean {
+/** Behind the name, type and class of the only question. Labels are shorter than letters are large, so their lengths are no letters. */
+function endOfQuestion(query: Uint8Array): number {
   let end = 12
-  while (end < question.length && question[end] !== 0) end += (question[end] ?? 0) + 1
-  end += 5
-  for (let index = 12; index < end; index++) if (question[index] !== answer[index]) return false
+  while (end < query.length && query[end] !== 0) end += (query[end] ?? 0) + 1
+  return end + 5
+}
+
+/** The answer must repeat the question's bytes: a guess from elsewhere hardly does. */
+function repeats(question: Uint8Array, answer: Uint8Array, isSame: (a: number, b: number) => boolean): boolean {
+  const end = endOfQuestion(question)
+  for (let index = 12; index < end; index++) if (!isSame(question[index] ?? -1, answer[index] ?? -1)) return false
   return true
 }
 
@@ -108,7 +150,11 @@ function askTcp(clock: Clock, query: Uint8Array, server: DnsAddress): Promise<Ui
       socket.destroy()
       resolve(answer)
     }
-    socket.on('data', readFrames(finish))
+    const isOurs = (bytes: Uint8Array) => idOf(bytes) === idOf(query) && repeats(query, bytes, sameLetter)
+    socket.on(
+      'data',
+      readFrames((bytes) => finish(isOurs(bytes) ? bytes : undefined)),
+    )
     socket.on('error', () => finish(undefined)).on('close', () => finish(undefined))
   })
 }

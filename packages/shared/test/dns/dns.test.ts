@@ -1,10 +1,10 @@
 import { createSocket } from 'node:dgram'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { answer, type DnsTable, tableOf } from '../../src/dns/answer.ts'
 import { encodeQuestion, encodeReply, parseAnswer, parseQuery, type Query, readName } from '../../src/dns/codec.ts'
-import { nameserversOf, parseDnsAddress } from '../../src/dns/forward.ts'
+import { createForwarder, nameserversOf, parseDnsAddress } from '../../src/dns/forward.ts'
 import { frame, readFrames } from '../../src/dns/framing.ts'
 import { resolve } from '../../src/dns/resolve.ts'
 import { type DnsServer, type DnsServerConfig, startDnsServer } from '../../src/dns/server.ts'
@@ -238,6 +238,70 @@ test('other names are forwarded with another id, and come back with the asker’
   const upstream = await start({ served: tableOf('com', 60, new Map([['example.com', ['192.0.2.1']]])) })
   const server = await start({ forward: { servers: [upstream] } })
   expect((await resolve('example.com', server, signal)).addresses).toEqual(['192.0.2.1'])
+})
+
+/** A name server that repeats each question as an answer, in the letters that `spell` gives it. */
+async function startUpstream(spell: (question: Uint8Array) => Uint8Array = (question) => question) {
+  const seen: { readonly port: number; readonly id: number; readonly name: string }[] = []
+  const answered = (bytes: Uint8Array): Uint8Array => {
+    const copy = Uint8Array.from(bytes)
+    copy[2] = 0x80
+    return copy
+  }
+  const socket = createSocket('udp4')
+  socket.on('message', (bytes, { port }) => {
+    seen.push({ port, id: bytes.readUInt16BE(0), name: bytes.subarray(13, -5).toString('latin1') })
+    socket.send(answered(spell(bytes)), port)
+  })
+  await new Promise<void>((done) => socket.bind(0, '127.0.0.1', done))
+  const { port } = socket.address()
+  const overTcp: Uint8Array[] = []
+  const tcp = createServer((peer) => {
+    peer.on('error', () => {})
+    peer.on(
+      'data',
+      readFrames((bytes) => {
+        overTcp.push(bytes)
+        peer.write(frame(answered(bytes)))
+      }),
+    )
+  })
+  await new Promise<void>((done) => tcp.listen(port, '127.0.0.1', done))
+  const forwarder = createForwarder({ clock: systemClock, random: systemRandom }, [{ host: '127.0.0.1', port }])
+  return {
+    seen,
+    overTcp,
+    forwarder,
+    [Symbol.dispose]() {
+      forwarder.close()
+      socket.close()
+      tcp.close()
+    },
+  }
+}
+
+test('D1 each forwarded question has a random port, id and spelling, and its answer the id and spelling of the asker', async () => {
+  using upstream = await startUpstream()
+  const asked = query('abcdefghijklmnop')
+  for (let count = 0; count < 40; count += 1) {
+    const answer = await upstream.forwarder.ask(asked, 'udp')
+    expect([answer?.subarray(0, 2), answer?.subarray(12)]).toEqual([asked.subarray(0, 2), asked.subarray(12)])
+  }
+  const different = (of: (one: (typeof upstream.seen)[number]) => unknown) => new Set(upstream.seen.map(of)).size
+  expect(different(({ port }) => port)).toBeGreaterThan(30)
+  expect(different(({ id }) => id)).toBeGreaterThan(30)
+  expect(different(({ name }) => name)).toBeGreaterThan(30)
+  expect(different(({ name }) => name.toLowerCase())).toBe(1)
+})
+
+test('D1 an answer in another spelling is not believed: the question is asked again over TCP', async () => {
+  using upstream = await startUpstream((bytes) =>
+    bytes.map((byte, at) => (at >= 12 && byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte)),
+  )
+  const asked = query('abcdefghijklmnop')
+  const answer = await upstream.forwarder.ask(asked, 'udp')
+  expect(answer?.subarray(12)).toEqual(asked.subarray(12))
+  expect(upstream.overTcp).toHaveLength(1)
 })
 
 test('forwarding is refused to whom it is not allowed, and without an upstream', async () => {

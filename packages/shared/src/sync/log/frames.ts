@@ -11,6 +11,7 @@ import {
   RowsSchema,
 } from '../../../gen/zonemesh/sync/v1/sync_pb.js'
 import type { JsonObject } from '../../base/base.ts'
+import { nestingMax, nestsDeeper } from '../../base/nesting.ts'
 import type { Position } from '../../store/store.ts'
 import {
   type Bookmark,
@@ -273,8 +274,13 @@ function decodeRow(bytes: Uint8Array): Delivered {
   return { key, state: 'live', stamp, row: { key, stamp, labels: frame.labels, spec: objectFrom(frame.spec) } }
 }
 
+/** A row of our own never nests that deep. One of a peer that does loses its content; the row, its round and the session stay. */
+const tooDeep = { refused: `the content nests deeper than ${nestingMax} levels` } as const
+
 function objectFrom(bytes: Uint8Array): JsonObject {
-  const value: unknown = JSON.parse(textOf.decode(bytes))
+  const text = textOf.decode(bytes)
+  if (nestsDeeper(text, nestingMax)) return tooDeep
+  const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Error('a value is not a JSON object')
   // JSON.parse gives nothing but JSON values, and this one is an object.
