@@ -101,7 +101,7 @@ export async function startZone(options: ZoneOptions = {}): Promise<Zone> {
     },
     authenticate: async (token) =>
       options.token === undefined || token === options.token
-        ? { ok: true, value: undefined }
+        ? { ok: true, value: { covers: () => ({ ok: true, value: undefined }) } }
         : { ok: false, error: 'bad token' },
     holdToken: () => ({ [Symbol.dispose]: () => {} }),
     opened: async (stream) => {
@@ -114,8 +114,12 @@ export async function startZone(options: ZoneOptions = {}): Promise<Zone> {
     absolved: (_proxy, { name }) => void lists.absolved.push(name),
     served: (_proxy, mark) => void lists.served.push(mark),
     openNames: () => ({ names, close: () => {} }),
-    draining: async (proxy: ProxyIdentity) => void lists.events.push(`draining ${proxy.name}`),
-    envoyExited: (proxy, exit) => void lists.events.push(`exited ${proxy.name} ${exit.code} ${exit.signal}`),
+    async draining(proxy: ProxyIdentity) {
+      lists.events.push(`draining ${proxy.name}`)
+      return { ok: true, value: undefined }
+    },
+    envoyExited: async (proxy, _credentials, exit) =>
+      void lists.events.push(`exited ${proxy.name} ${exit.code} ${exit.signal}`),
     trace: (_stream, entry) => void trace.push({ at: performance.now(), entry }),
     ...options.deps,
   }

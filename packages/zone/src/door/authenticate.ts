@@ -1,7 +1,7 @@
 import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
 import type { Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
-import type { ProxyIdentity } from '../xds/contract.ts'
+import type { Credentials, ProxyIdentity } from '../xds/contract.ts'
 
 /** All values of each tag of a Dataplane. */
 function tagValues(spec: DataplaneSpec): Map<string, Set<string>> {
@@ -13,20 +13,12 @@ function tagValues(spec: DataplaneSpec): Map<string, Set<string>> {
   return values
 }
 
-/** What a dataplane token says of the proxy that shows it (REST reference §4.6). */
-function checkDataplane(
-  claims: JsonObject,
-  proxy: ProxyIdentity,
-  spec: DataplaneSpec | undefined,
-): Result<void, string> {
-  const { Name, Mesh, Tags } = claims
-  if (Mesh && Mesh !== proxy.mesh)
-    return err(`the token is for mesh "${String(Mesh)}", the proxy is in mesh "${proxy.mesh}"`)
-  if (Name && Name !== proxy.name)
-    return err(`the token is for the proxy "${String(Name)}", this one is "${proxy.name}"`)
+/** Whether the tags of a token allow those of a Dataplane (REST reference §4.6). */
+function allowsTags(claims: JsonObject, spec: DataplaneSpec): Result<void, string> {
+  const { Tags } = claims
   if (Tags === null || typeof Tags !== 'object' || Array.isArray(Tags)) return ok(undefined)
   const allowed = Object.entries(Tags)
-  if (allowed.length === 0 || !spec) return ok(undefined)
+  if (allowed.length === 0) return ok(undefined)
   const values = tagValues(spec)
   for (const [tag, list] of allowed) {
     const given = values.get(tag)
@@ -37,21 +29,37 @@ function checkDataplane(
   return ok(undefined)
 }
 
+/** What a dataplane token allows, or why it is not for this proxy. */
+function dataplaneCredentials(
+  { Name, Mesh, ...claims }: JsonObject,
+  proxy: ProxyIdentity,
+): Result<Credentials, string> {
+  if (Mesh && Mesh !== proxy.mesh)
+    return err(`the token is for mesh "${String(Mesh)}", the proxy is in mesh "${proxy.mesh}"`)
+  if (Name && Name !== proxy.name)
+    return err(`the token is for the proxy "${String(Name)}", this one is "${proxy.name}"`)
+  return ok({ covers: (spec) => allowsTags(claims, spec) })
+}
+
+const coversAll: Credentials = { covers: () => ok(undefined) }
+
 /** The token itself, without the word that may stand before it. */
 export const bareToken = (token: string | undefined): string => token?.replace(/^Bearer\s+/i, '').trim() ?? ''
 
-/** Checks the token of a proxy: a dataplane token for a Dataplane, a zone token with the right scope for a zone proxy. */
+/**
+ * Checks the token of a proxy: a dataplane token for a Dataplane, a zone token with the right scope for a zone proxy. The
+ * caller still has to check that the credentials cover what the proxy registers, and what it replaces or removes.
+ */
 export async function authenticateProxy(
   deps: { readonly tokens: Tokens; readonly zone: string },
   token: string | undefined,
   proxy: ProxyIdentity,
-  spec: DataplaneSpec | undefined,
-): Promise<Result<void, string>> {
+): Promise<Result<Credentials, string>> {
   const bare = bareToken(token)
   if (!bare) return err('a token is needed, found none')
   if (proxy.type === 'dataplane') {
     const claims = await deps.tokens.verify('dataplane', proxy.mesh, bare)
-    return claims.ok ? checkDataplane(claims.value, proxy, spec) : claims
+    return claims.ok ? dataplaneCredentials(claims.value, proxy) : claims
   }
   const claims = await deps.tokens.verify('zone', '', bare)
   if (!claims.ok) return claims
@@ -59,6 +67,6 @@ export async function authenticateProxy(
   if (Zone && Zone !== deps.zone) return err(`the token is for zone "${String(Zone)}", this is zone "${deps.zone}"`)
   const scopes: readonly unknown[] = Array.isArray(Scope) ? Scope : []
   return scopes.includes(proxy.type)
-    ? ok(undefined)
+    ? ok(coversAll)
     : err(`the token's scope is ${scopes.join(', ') || 'empty'}, expected ${proxy.type}`)
 }

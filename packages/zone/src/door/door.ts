@@ -3,7 +3,7 @@ import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
 import { meshLabel, originLabel, proxyTypeLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
 import { type DataplaneSpec, dataplane, dataplaneRole, dataplaneServices } from '@zonemesh/core/kinds/dataplane.ts'
 import { proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
-import { specOf as parsedSpec, reasonOf } from '@zonemesh/core/kinds/row.ts'
+import { parseAs, specOf as parsedSpec, reasonOf } from '@zonemesh/core/kinds/row.ts'
 import { parseRow } from '@zonemesh/core/parse.ts'
 import { type Placement, placementFaults } from '@zonemesh/plane/api/placement.ts'
 import { completeSpec } from '@zonemesh/plane/api/resources.ts'
@@ -15,7 +15,7 @@ import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
-import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { Expect, Store } from '@zonemesh/shared/store/store.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Leases } from '../leases/leases.ts'
 import type { NameFeeds } from '../names/feeds.ts'
@@ -23,7 +23,14 @@ import type { Refusals } from '../refusals/refusals.ts'
 import type { ProxyStatus } from '../status/proxies.ts'
 import type { BootstrapDeps } from '../xds/bootstrap-http.ts'
 import type { BootstrapRefusal, BootstrapSubject } from '../xds/bootstrap-request.ts'
-import { kindOfType, type ProxyIdentity, type ProxyType, proxyKey, type XdsDeps } from '../xds/contract.ts'
+import {
+  type Credentials,
+  kindOfType,
+  type ProxyIdentity,
+  type ProxyType,
+  proxyKey,
+  type XdsDeps,
+} from '../xds/contract.ts'
 import { isProxyType } from '../xds/node.ts'
 import { createArrivals, type Registration } from './arrival.ts'
 import { authenticateProxy, bareToken } from './authenticate.ts'
@@ -53,6 +60,8 @@ export const leaseLabel = 'zonemesh.io/lease'
 
 /** A store that could not be written is tried again after so long. */
 const arrivalAgainMs = 1_000
+/** A row that changes while it is registered is read again so often. */
+const registerTries = 3
 
 /** What the zone does for its proxies: lets them in, registers them, gives them tables and names, hears their verdicts. */
 export function createDoor(deps: Deps): XdsDeps {
@@ -100,23 +109,50 @@ export function createDoor(deps: Deps): XdsDeps {
     })
   }
 
+  /**
+   * Whether these credentials are good for a row of a proxy. Without this, a token for one service could replace or
+   * remove the proxies of all others.
+   */
+  function coversRow(proxy: ProxyIdentity, credentials: Credentials, row: Row | undefined): Result<void, string> {
+    if (!row || proxy.type !== 'dataplane') return ok(undefined)
+    const parsed = parseAs(dataplane, row)
+    // A row that cannot be parsed has no tags that a token could be for: only its owner's next document mends it.
+    if (!parsed.ok) return ok(undefined)
+    const covered = credentials.covers(parsed.value.spec)
+    return covered.ok
+      ? covered
+      : err(`${covered.error}; it must also cover the Dataplane "${proxy.name}" as it is stored`)
+  }
+
   /** The row follows the proxy's own resource; an equal one is not written again. */
-  async function register(proxy: ProxyIdentity, resource: JsonObject): Promise<Result<void, string>> {
+  async function register(
+    proxy: ProxyIdentity,
+    credentials: Credentials,
+    resource: JsonObject,
+  ): Promise<Result<void, string>> {
     const result = read(proxy, resource)
     if (!result.ok) return result
     const { mesh, name, spec, labels } = result.value
     if (mesh !== proxy.mesh || name !== proxy.name)
       return err(`the resource is ${mesh}.${name}, the proxy calls itself ${proxy.mesh}.${proxy.name}`)
     const given = { labels: { ...labels, [leaseLabel]: 'stream' }, spec }
-    const before = await stored(proxy)
     const key = proxyKey(zone, proxy)
-    const outcome = await put(proxy, arrivals.begin(keyText(key), key.kind, given, before), 'registered by its stream')
-    return outcome.ok ? ok(undefined) : err('the resource was changed at the same time')
+    for (let tries = 0; tries < registerTries; tries += 1) {
+      const version = await store.get(key)
+      const covered = coversRow(proxy, credentials, version?.row)
+      if (!covered.ok) return covered
+      // The row that the credentials cover is the one that is replaced.
+      const expect: Expect = version?.row ? { revision: version.revision } : { absent: true }
+      const registration = arrivals.begin(keyText(key), key.kind, given, version?.row)
+      const outcome = await put(proxy, registration, 'registered by its stream', expect)
+      if (outcome.ok) return ok(undefined)
+    }
+    return err('the resource was changed at the same time')
   }
 
-  const put = (proxy: ProxyIdentity, { labels, spec }: Registration, intent: string) =>
+  const put = (proxy: ProxyIdentity, { labels, spec }: Registration, intent: string, expect?: Expect) =>
     store.commit({
-      changes: [{ op: 'put', key: proxyKey(zone, proxy), labels, spec }],
+      changes: [{ op: 'put', key: proxyKey(zone, proxy), labels, spec, ...(expect ? { expect } : {}) }],
       subject: `proxy ${proxy.mesh}.${proxy.name}`,
       intent,
     })
@@ -159,7 +195,7 @@ export function createDoor(deps: Deps): XdsDeps {
         if (!parsed.ok) return refuse(422, `the stored ${row.key.kind} cannot be parsed: ${reasonOf(parsed.error)}`)
         // It was parsed by the kind of its row, which the type of the proxy names.
         const spec = parsed.value.spec as DataplaneSpec
-        const refused = await refusedToken(request.dataplaneToken, identity, spec)
+        const refused = await refusedToken(request.dataplaneToken, identity, undefined)
         return refused ?? ok(subjectOf(type, spec))
       }
       let resource: JsonObject
@@ -178,14 +214,28 @@ export function createDoor(deps: Deps): XdsDeps {
     },
   }
 
-  /** Why a token is no good, told before Envoy is started. One that only Envoy will show is judged on its streams. */
+  /** Checks a token for what a proxy brings, and for the row of its name that is stored. */
+  async function authenticate(
+    token: string | undefined,
+    proxy: ProxyIdentity,
+    brought: DataplaneSpec | undefined,
+  ): Promise<Result<Credentials, string>> {
+    const credentials = await authenticateProxy(deps, token, proxy)
+    if (!credentials.ok) return credentials
+    const covered = brought && proxy.type === 'dataplane' ? credentials.value.covers(brought) : ok(undefined)
+    if (!covered.ok) return covered
+    const replaced = coversRow(proxy, credentials.value, await stored(proxy))
+    return replaced.ok ? credentials : replaced
+  }
+
+  /** Why a token is no good, before Envoy is started. One that only Envoy will show is judged on its streams. */
   async function refusedToken(
     token: string,
     proxy: ProxyIdentity,
-    spec: DataplaneSpec,
+    brought: DataplaneSpec | undefined,
   ): Promise<Result<never, BootstrapRefusal> | undefined> {
     if (token === '') return undefined
-    const allowed = await authenticateProxy(deps, token, proxy, proxy.type === 'dataplane' ? spec : undefined)
+    const allowed = await authenticate(token, proxy, brought)
     if (allowed.ok) return undefined
     return err({ status: isUnknownKey(allowed.error) ? 503 : 422, text: allowed.error })
   }
@@ -196,7 +246,7 @@ export function createDoor(deps: Deps): XdsDeps {
     random: deps.random,
     bootstrap,
     async authenticate(token, proxy, resource) {
-      return authenticateProxy(deps, token, proxy, await specOf(proxy, resource))
+      return authenticate(token, proxy, await specOf(proxy, resource))
     },
     holdToken(token, proxy, end) {
       const who = keyText(proxyKey(zone, proxy))
@@ -206,11 +256,11 @@ export function createDoor(deps: Deps): XdsDeps {
       return deps.watch.hold(held, end)
     },
     async opened(stream) {
-      const { proxy, resource } = stream
+      const { proxy, resource, credentials } = stream
       const key = keyText(proxyKey(zone, proxy))
       if (leaving.has(key)) return err('the proxy is draining')
       if (resource) {
-        const registered = await register(proxy, resource)
+        const registered = await register(proxy, credentials, resource)
         if (!registered.ok) return registered
         leased.add(key)
       } else if (!(await stored(proxy)))
@@ -260,13 +310,20 @@ export function createDoor(deps: Deps): XdsDeps {
       const key = keyText(proxyKey(zone, proxy))
       return deps.nameFeeds.open(proxy.mesh, proxyFacts, () => specs.get(key))
     },
-    async draining(proxy) {
+    async draining(proxy, credentials) {
       const key = keyText(proxyKey(zone, proxy))
+      const covered = coversRow(proxy, credentials, await stored(proxy))
+      if (!covered.ok) {
+        log.warn({ proxy: key }, `a session may not remove the row of this proxy: ${covered.error}`)
+        return covered
+      }
       if (leases.isLive(key)) leaving.add(key)
       await leases.draining(key)
+      return ok(undefined)
     },
-    envoyExited(proxy, exit) {
+    async envoyExited(proxy, credentials, exit) {
       const key = keyText(proxyKey(zone, proxy))
+      if (!coversRow(proxy, credentials, await stored(proxy)).ok) return
       log.warn({ proxy: key, ...exit }, 'the Envoy of a proxy ended and is started again')
       status.envoyExited(key)
     },

@@ -7,7 +7,7 @@ import {
   FromZoneSchema,
   type Hello,
 } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
-import { type ProxyIdentity, proxyId, type XdsDeps } from '../xds/contract.ts'
+import { type Credentials, type ProxyIdentity, proxyId, type XdsDeps } from '../xds/contract.ts'
 import { type Messages, messagesOf } from '../xds/messages.ts'
 import { isProxyType } from '../xds/node.ts'
 import { type NamesFeed, type NamesTable, namesDifference } from './names-feed.ts'
@@ -41,7 +41,7 @@ export async function runSession(deps: SessionDeps, call: SessionCall, admit: (p
       refuse(call, status.UNAUTHENTICATED, reason)
       ended.abort()
     })
-    await converse(deps, call, proxy, hello, messages, ended)
+    await converse(deps, call, proxy, allowed.value, hello, messages, ended)
   } catch (error) {
     if (!ended.signal.aborted) refuse(call, status.INTERNAL, messageOf(error))
   } finally {
@@ -54,6 +54,7 @@ async function converse(
   deps: SessionDeps,
   call: SessionCall,
   proxy: ProxyIdentity,
+  credentials: Credentials,
   hello: Hello,
   messages: Messages,
   ended: AbortController,
@@ -72,7 +73,7 @@ async function converse(
         refuse(call, status.INVALID_ARGUMENT, 'expected a message of a proxy')
         break
       }
-      await hear(deps, call, proxy, message)
+      await hear(deps, call, proxy, credentials, message)
     }
   } finally {
     ended.abort()
@@ -90,15 +91,23 @@ function readable(bytes: Uint8Array): FromProxy | undefined {
   }
 }
 
-async function hear(deps: SessionDeps, call: SessionCall, proxy: ProxyIdentity, { message }: FromProxy): Promise<void> {
+async function hear(
+  deps: SessionDeps,
+  call: SessionCall,
+  proxy: ProxyIdentity,
+  credentials: Credentials,
+  { message }: FromProxy,
+): Promise<void> {
   switch (message.case) {
-    case 'draining':
+    case 'draining': {
       deps.log.info({ proxy: proxyId(proxy) }, 'a proxy drains')
-      await deps.draining(proxy)
+      const drained = await deps.draining(proxy, credentials)
+      if (!drained.ok) return refuse(call, status.PERMISSION_DENIED, drained.error)
       call.write(encode({ message: { case: 'removed', value: {} } }))
       return
+    }
     case 'envoyExited':
-      deps.envoyExited(proxy, { code: message.value.exitCode, signal: message.value.signal })
+      await deps.envoyExited(proxy, credentials, { code: message.value.exitCode, signal: message.value.signal })
       return
     case 'hello':
     case undefined:

@@ -1,4 +1,5 @@
 import type { ProxyFacts, TypeUrl } from '@zonemesh/core/emit/table.ts'
+import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
 import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -35,12 +36,19 @@ export const proxyKey = (zone: string, { type, mesh, name }: ProxyIdentity): Res
   name,
 })
 
+/** What a token that was found good allows. */
+export interface Credentials {
+  /** Whether its holder may register, replace or remove a proxy of this spec; else why not. */
+  covers(spec: DataplaneSpec): Result<void, string>
+}
+
 /** One live ADS stream. */
 export interface ProxyStream {
   readonly id: string
   readonly proxy: ProxyIdentity
   /** The Dataplane, ZoneIngress or ZoneEgress that the proxy brings; undefined if the entity exists already. */
   readonly resource: JsonObject | undefined
+  readonly credentials: Credentials
   readonly facts: ProxyFacts
   /** The node's metadata as sent: version, features, admin. */
   readonly metadata: JsonObject
@@ -60,12 +68,12 @@ export interface XdsDeps {
   readonly log: Log
   readonly random: Random
   readonly bootstrap: BootstrapDeps
-  /** Checks a token for a proxy; `resource` is what it wants to register, else the stored entity counts. */
+  /** Checks a token for a proxy. It must cover the row that is stored, and `resource`, which the proxy wants to register. */
   authenticate(
     token: string | undefined,
     proxy: ProxyIdentity,
     resource: JsonObject | undefined,
-  ): Promise<Result<void, string>>
+  ): Promise<Result<Credentials, string>>
   /** Watches the token of a proxy that was let in with it: `end` is called once, with the reason, when it is revoked. */
   holdToken(token: string | undefined, proxy: ProxyIdentity, end: (reason: string) => void): Disposable
   /** Registers a proxy: its row is committed when this resolves, before its first table is asked for. The stream is its lease. */
@@ -81,7 +89,12 @@ export interface XdsDeps {
   /** Sees everything that goes over a stream, in order. For tests and for debugging. */
   trace?(stream: ProxyStream, entry: AdsEvent | AdsEffect): void
   openNames(proxy: ProxyIdentity, facts: ProxyFacts): NamesFeed
-  /** SIGTERM at the proxy: resolves when its row is gone. */
-  draining(proxy: ProxyIdentity): Promise<void>
-  envoyExited(proxy: ProxyIdentity, exit: { readonly code: number; readonly signal: string }): void
+  /** SIGTERM at the proxy: resolves when its row is gone, or with the reason why its session may not remove it. */
+  draining(proxy: ProxyIdentity, credentials: Credentials): Promise<Result<void, string>>
+  /** Ignored unless the credentials cover the stored row. */
+  envoyExited(
+    proxy: ProxyIdentity,
+    credentials: Credentials,
+    exit: { readonly code: number; readonly signal: string },
+  ): Promise<void>
 }

@@ -13,7 +13,14 @@ import {
   pendingCount,
 } from './ads-state.ts'
 import { adsStep } from './ads-step.ts'
-import { type ProxyFeed, type ProxyIdentity, type ProxyStream, proxyId, type XdsDeps } from './contract.ts'
+import {
+  type Credentials,
+  type ProxyFeed,
+  type ProxyIdentity,
+  type ProxyStream,
+  proxyId,
+  type XdsDeps,
+} from './contract.ts'
 import { type Messages, messagesOf } from './messages.ts'
 import { type ProxyNode, readNode } from './node.ts'
 import type { Proven } from './proven.ts'
@@ -77,7 +84,7 @@ export async function runStream(
       refuse(call, status.UNAUTHENTICATED, reason)
       ended.abort()
     })
-    await runAdmitted(deps, shared, call, node.value, firstRequest, messages, ended)
+    await runAdmitted(deps, shared, call, node.value, allowed.value, firstRequest, messages, ended)
   } catch (error) {
     if (ended.signal.aborted) return
     deps.log.warn({ error: messageOf(error) }, 'an ADS stream failed')
@@ -93,6 +100,7 @@ async function runAdmitted(
   shared: StreamShared,
   call: AdsCall,
   node: ProxyNode,
+  credentials: Credentials,
   firstRequest: DeltaDiscoveryRequest,
   messages: Messages,
   ended: AbortController,
@@ -115,7 +123,7 @@ async function runAdmitted(
   }
   const former = shared.live.get(id)
   shared.live.set(id, own)
-  const stream = { ...node, id: deps.random.uuid(), connectedAtMs: deps.clock.wallMs() }
+  const stream = { ...node, credentials, id: deps.random.uuid(), connectedAtMs: deps.clock.wallMs() }
   let opened = false
   try {
     await former?.replace()
