@@ -282,7 +282,7 @@ const junk = fc.constantFrom<unknown>(
   {
     networking: {
       address: '10.0.0.8',
-      inbound: [{ port: 80, tags: { 'kuma.io/service': 'a', 'kuma.io/zone': 4 } }],
+      inbound: [{ port: 80, tags: { 'kuma.io/service': 'a', 'kuma.io/zone': [4] } }],
       gateway: undefined,
     },
   },
@@ -313,7 +313,7 @@ const junk = fc.constantFrom<unknown>(
   {
     sources: [{ match: { 'kuma.io/service': '*', version: '*' } }],
     destinations: [{ match: { 'kuma.io/service': '*', 'kuma.io/zone': '*' } }],
-    conf: { connectTimeout: 3, tcp: { maxConnectAttempts: 'x' } },
+    conf: { connectTimeout: { seconds: 3 }, tcp: { maxConnectAttempts: 'x' } },
   },
 )
 
