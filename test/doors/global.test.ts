@@ -11,7 +11,7 @@ import type { Channel, Dialer } from '@zonemesh/shared/transport/transport.ts'
 import { dialWebSocket } from '@zonemesh/shared/transport/websocket.ts'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { FrameSchema, RowSchema } from '../../packages/shared/gen/zonemesh/sync/v1/sync_pb.js'
-import { api, local, until } from '../e2e/rig.ts'
+import { api, local, until, zonemesh } from '../e2e/rig.ts'
 import {
   closed,
   floods,
@@ -78,13 +78,13 @@ const dialer = (transport: 'gRPC' | 'WebSocket', shown = token): Dialer =>
     ? dialGrpc({ address: `${local}:${plane.ports.sync}`, path: syncPath, token: shown, pinSha256Hex: pin })
     : dialWebSocket({ address: `wss://${local}:${plane.ports.apiTls}`, token: shown, pinSha256Hex: pin })
 
-const hello = (): Message => ({
+const hello = (host = 'fuzz-host'): Message => ({
   type: 'hello',
   hello: {
     protocol: 1,
     storeId: 'store-of-fuzz',
     incarnation: 1,
-    host: 'fuzz-host',
+    host,
     startedAtMs: 0,
     version: 'test',
     position: undefined,
@@ -222,6 +222,24 @@ test.each(['gRPC', 'WebSocket'] as const)(
     }
   },
 )
+
+test('B41 escape sequences in what a zone sends of itself reach no terminal', async () => {
+  const channel = await dial('gRPC')
+  channel.onMessage(() => {})
+  channel.send(encodeMessage(hello('evil\u001b]0;owned\u0007\u009b2J\ncurrent')))
+  await until(
+    'the global knows the host',
+    async () => (await api(plane.address).need('GET', '/_status')).text,
+    (text) => text.includes('owned'),
+  )
+  const table = await zonemesh('status', '--address', plane.address)
+  const json = await zonemesh('status', '-o', 'json', '--address', plane.address)
+  channel.end()
+  channel[Symbol.dispose]()
+  for (const { stdout, stderr } of [table, json]) expect(stdout + stderr).not.toMatch(/[^\P{Cc}\n\t]/u)
+  expect(table.stdout).toContain('evil\\x1b]0;owned\\x07\\x9b2J\\x0acurrent')
+  expect(JSON.parse(json.stdout).zones[0].host).toBe('evil\u001b]0;owned\u0007\u009b2J\ncurrent')
+})
 
 /** The same frame, with another text in place of the content of its first row or entry: no encoder of ours takes one so deep. */
 function deepened(bytes: Uint8Array, text: string): Uint8Array {

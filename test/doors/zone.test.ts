@@ -121,6 +121,27 @@ test('row 8: thousands of connections that say nothing, and stalled handshakes, 
   await Promise.all(sockets.map(closed))
 })
 
+test('P20 without a good token, a proxy that exists cannot be told from one that does not', async () => {
+  const other = { mesh: 'default', name: 'other', tags: {}, type: 'dataplane' }
+  const foreign = (await api(plane.address).need('POST', '/tokens/dataplane', other)).text.trim()
+  const shown: readonly object[] = [
+    {},
+    { dataplaneTokenPath: '/any/path' },
+    { dataplaneToken: 'x.y.z' },
+    { dataplaneToken: `${token.slice(0, -4)}AAAA` },
+    { dataplaneToken: foreign },
+  ]
+  for (const given of shown) {
+    const [known, unknown] = await Promise.all(
+      ['web', 'web2'].map((name) => bootstrap(JSON.stringify({ mesh: 'default', name, ...given }))),
+    )
+    expect([given, known]).toEqual([given, { status: 422, text: unknown?.text.replace('web2', 'web') }])
+    expect(unknown?.status).toBe(422)
+  }
+  const named = { mesh: 'default', name: 'web', dataplaneToken: token }
+  expect((await bootstrap(JSON.stringify(named), { host: 'localhost' })).status).toBe(200)
+})
+
 test('row 8: bodies of a bootstrap that are too long, compressed, no JSON, or of other shapes', async () => {
   const random = seeded(824)
   expect(await bootstrap('x'.repeat(3_000_000)).catch(() => ({ status: 413 }))).toMatchObject({ status: 413 })

@@ -2,6 +2,7 @@ import { nearest } from '@zonemesh/core/kinds/kind.ts'
 import { optionLines, readOptions } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Command, CommandError, type Context, type ExitCode } from './command.ts'
+import { terminalText } from './terminal-text.ts'
 
 /** Each command is loaded when it is called: `get` does not wait for Envoy's types. */
 const loaders: Readonly<
@@ -195,8 +196,8 @@ function findName(args: readonly string[]): { name: string; rest: readonly strin
 
 /** Runs one command; returns its exit code. Errors are told in one line on stderr. */
 export async function runCommandLine(args: readonly string[], signal: AbortSignal): Promise<ExitCode> {
-  const print = (line: string) => void process.stdout.write(`${line}\n`)
-  const note = (line: string) => void process.stderr.write(`${line}\n`)
+  const print = (line: string) => void process.stdout.write(`${terminalText(line)}\n`)
+  const note = (line: string) => void process.stderr.write(`${terminalText(line, false)}\n`)
   const [first] = args
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
     print(overview())

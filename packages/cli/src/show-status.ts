@@ -2,9 +2,10 @@ import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Context } from './command.ts'
 import { table } from './table.ts'
+import { oneLine } from './terminal-text.ts'
 import { wantsColour } from './unified-diff.ts'
 
-const text = (value: unknown): string => (value === undefined || value === null ? '-' : String(value))
+const text = (value: unknown): string => (value === undefined || value === null ? '-' : oneLine(String(value)))
 const rows = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value : [])
 /** The plane answers with these shapes; a field that an older plane does not tell is as if empty. */
 const part = (value: unknown): JsonObject => (value ?? {}) as JsonObject

@@ -1,9 +1,14 @@
+import { oneLine } from './terminal-text.ts'
+
 /** Columns padded to their widest cell. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)))
+  const cellsOf = rows.map((row) => row.map(oneLine))
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...cellsOf.map((row) => (row[column] ?? '').length)),
+  )
   const line = (cells: readonly string[]) =>
     cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd((widths[column] ?? 0) + 2))).join('')
-  return [line(header), ...rows.map(line)]
+  return [line(header), ...cellsOf.map(line)]
 }
 
 /** `3m`, `2h`: how long ago, for people. */

@@ -7,6 +7,7 @@ import { CommandError, defineCommand } from '../command.ts'
 import { askedFor, resourceFrom, shownName } from '../resource-word.ts'
 import { differenceLines, fieldsText } from '../show-difference.ts'
 import { table } from '../table.ts'
+import { jsonText } from '../terminal-text.ts'
 
 interface Answer {
   readonly from: string
@@ -62,7 +63,7 @@ export const diff = defineCommand({
     const reply = await createClient(values).need('GET', `/_diff?${query}`)
     // The plane answers with its own type.
     const { from, to, items } = reply.json as Answer
-    if (values.output === 'json') print(JSON.stringify(reply.json, null, 2))
+    if (values.output === 'json') print(jsonText(reply.json))
     else if (values.output === 'yaml') print(stringify(reply.json, { lineWidth: 0 }).trimEnd())
     else if (values.output === 'table') {
       const cells = items.map((one) => [shownName(one), one.change, fieldsText(one.fields)])

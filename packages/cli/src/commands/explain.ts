@@ -8,6 +8,7 @@ import { CommandError, type Context, defineCommand } from '../command.ts'
 import { sourcesFromFiles } from '../explain/from-files.ts'
 import { sourcesFromPlanes } from '../explain/from-planes.ts'
 import { explanationLines } from '../explain/show.ts'
+import { jsonText } from '../terminal-text.ts'
 
 /** Options of everything that walks the way of a request. */
 export const wayOptions = {
@@ -93,7 +94,7 @@ export const explain = defineCommand({
   async run(values, context) {
     const { request, from, sources } = await readWay(values, context)
     const explanation = explainRequest(request, from, sources)
-    if (values.output === 'json') context.print(JSON.stringify(explanation, null, 2))
+    if (values.output === 'json') context.print(jsonText(explanation))
     else for (const line of explanationLines(explanation)) context.print(line)
     return explanation.mismatch ? 1 : 0
   },

@@ -6,6 +6,7 @@ import { clientOptions, createClient, errorLines } from '../client.ts'
 import { CommandError, defineCommand } from '../command.ts'
 import { kindByWord, pathOf } from '../kinds.ts'
 import { age, table } from '../table.ts'
+import { jsonText } from '../terminal-text.ts'
 
 const yamlText = (value: unknown): string => stringify(value, { lineWidth: 0 }).trimEnd()
 
@@ -54,11 +55,11 @@ export const get = defineCommand({
           `no ${kind.name} "${name}"${kind.scope === 'mesh' ? ` in mesh "${values.mesh}"` : ''} at ${client.address}`,
         )
       if (reply.status >= 400) throw new CommandError(errorLines(reply))
-      print(values.output === 'json' ? JSON.stringify(reply.json, null, 2) : yamlText(reply.json))
+      print(values.output === 'json' ? jsonText(reply.json) : yamlText(reply.json))
       return 0
     }
     const items = await listAll(async (path) => (await client.need('GET', path)).json, pathOf(kind, values.mesh))
-    if (values.output === 'json') print(JSON.stringify(items, null, 2))
+    if (values.output === 'json') print(jsonText(items))
     else if (values.output === 'yaml') for (const item of items) print(`---\n${yamlText(item)}`)
     else {
       const wide = values.output === 'wide'

@@ -9,6 +9,7 @@ import { type Context, defineCommand } from '../command.ts'
 import { askedFor, resourceFrom, shownName } from '../resource-word.ts'
 import { fieldsText } from '../show-difference.ts'
 import { age, table } from '../table.ts'
+import { jsonText } from '../terminal-text.ts'
 
 /** The answers of the plane about a resource, and about commits. */
 interface ResourceHistory {
@@ -155,7 +156,7 @@ export const history = defineCommand({
       ? (await client.need('GET', `/_history?${query}`)).json
       : await commits(client, query, values.limit)
     const wide = values.output === 'wide'
-    if (values.output === 'json') context.print(JSON.stringify(answer, null, 2))
+    if (values.output === 'json') context.print(jsonText(answer))
     else if (values.output === 'yaml') context.print(stringify(answer, { lineWidth: 0 }).trimEnd())
     // The plane answers with its own types: one for a resource, one for commits.
     else if (isNamed) showVersions(context, answer as ResourceHistory, wide)

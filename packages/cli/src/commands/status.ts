@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { clientOptions, createClient } from '../client.ts'
 import { defineCommand } from '../command.ts'
 import { showStatus } from '../show-status.ts'
+import { jsonText } from '../terminal-text.ts'
 
 export const status = defineCommand({
   name: 'status',
@@ -24,7 +25,7 @@ export const status = defineCommand({
   async run(values, context) {
     const { json } = await createClient(values).need('GET', '/_status')
     // The plane answers with an object.
-    if (values.json || values.output === 'json') context.print(JSON.stringify(json, null, 2))
+    if (values.json || values.output === 'json') context.print(jsonText(json))
     else showStatus(context, json as JsonObject)
     return 0
   },

@@ -35,8 +35,17 @@ function readable(output: LogOutput) {
       done()
     },
   })
-  return pretty({ destination, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', colorize: true })
+  const lines = pretty({ destination, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', colorize: true })
+  return { write: (line: string) => void lines.write(withoutControls(line)) }
 }
+
+/** A line of JSON whose texts hold nothing that a terminal obeys: some of them come from other machines. */
+const withoutControls = (line: string): string =>
+  line
+    .replace(/\\(u00[01][0-9a-f]|.)/g, (whole, what: string) =>
+      what.startsWith('u00') ? `\\\\x${what.slice(3)}` : whole,
+    )
+    .replace(/[\u007f-\u009f]/g, (one) => `\\\\x${one.charCodeAt(0).toString(16)}`)
 
 export const silentLog: Log = {
   debug: () => {},

@@ -187,16 +187,19 @@ export function createDoor(deps: Deps): XdsDeps {
       if (!isProxyType(type)) return refuse(422, `proxy type "${type}" is not served`)
       if (type === 'dataplane' && !(await meshExists(request.mesh)))
         return refuse(422, `mesh "${request.mesh}" does not exist`)
+      // Before anything of the zone is looked up: without a good token, a proxy that exists looks like one that does not.
+      if (request.dataplaneToken.trim() === '')
+        return refuse(422, 'A token is required: pass one with --dataplane-token-file or --dataplane-token')
       if (request.dataplaneResource === '') {
         const identity: ProxyIdentity = { type, mesh: request.mesh, name: request.name }
+        const refused = await refusedToken(request.dataplaneToken, identity, undefined)
+        if (refused) return refused
         const row = await stored(identity)
         if (!row) return refuse(404, '')
         const parsed = parseRow(row)
         if (!parsed.ok) return refuse(422, `the stored ${row.key.kind} cannot be parsed: ${reasonOf(parsed.error)}`)
         // It was parsed by the kind of its row, which the type of the proxy names.
-        const spec = parsed.value.spec as DataplaneSpec
-        const refused = await refusedToken(request.dataplaneToken, identity, undefined)
-        return refused ?? ok(subjectOf(type, spec))
+        return ok(subjectOf(type, parsed.value.spec as DataplaneSpec))
       }
       let resource: JsonObject
       try {
@@ -228,13 +231,12 @@ export function createDoor(deps: Deps): XdsDeps {
     return replaced.ok ? credentials : replaced
   }
 
-  /** Why a token is no good, before Envoy is started. One that only Envoy will show is judged on its streams. */
+  /** Why a token is no good, before Envoy is started. */
   async function refusedToken(
     token: string,
     proxy: ProxyIdentity,
     brought: DataplaneSpec | undefined,
   ): Promise<Result<never, BootstrapRefusal> | undefined> {
-    if (token === '') return undefined
     const allowed = await authenticate(token, proxy, brought)
     if (allowed.ok) return undefined
     return err({ status: isUnknownKey(allowed.error) ? 503 : 422, text: allowed.error })
