@@ -23,9 +23,10 @@ import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.
 import { observeCommits } from '@zonemesh/plane/with-commit.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
-import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
+import { globalOrigin, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import type { Verdict } from '@zonemesh/shared/sync/log/messages.ts'
 import { type Admitted, type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
@@ -94,6 +95,8 @@ async function enabledZones(store: Store): Promise<readonly string[]> {
     .map(({ key }) => key.name)
 }
 
+const verdictText = (zone: string, { key, reason, subject }: Verdict): string => `${zone} ${key} ${subject} ${reason}`
+
 /** Waits for the zones that count: every enabled one, or those that were named. */
 async function receipt(
   store: Store,
@@ -105,9 +108,20 @@ async function receipt(
 ): Promise<Receipt> {
   const enabled = await enabledZones(store)
   const zones = named ?? enabled
+  const board = sync.zones()
+  const known = new Set(zones.flatMap((zone) => (board.get(zone)?.verdicts ?? []).map((one) => verdictText(zone, one))))
   const results = await sync.waitFor({ revision, level, zones, timeoutMs }, new AbortController().signal)
-  const list = results.map((one) => {
-    const rejected = one.verdicts.map(
+  // A verdict on another row that was there before has nothing to do with this revision.
+  const concerns = async (zone: string, verdict: Verdict): Promise<boolean> =>
+    !known.has(verdictText(zone, verdict)) || (await store.get(parseKeyText(verdict.key)))?.revision === revision
+  const concerning = await Promise.all(
+    results.map(async ({ zone, verdicts }) => {
+      const counts = await Promise.all(verdicts.map((one) => concerns(zone, one)))
+      return verdicts.filter((_one, index) => counts[index])
+    }),
+  )
+  const list = results.map((one, index) => {
+    const rejected = (concerning[index] ?? []).map(
       (verdict) => `${verdict.key.split('/').slice(1).filter(Boolean).join('/')}: ${verdict.reason}`,
     )
     const silent = one.silentProxies.length > 0 ? [`silent: ${one.silentProxies.join(', ')}`] : []

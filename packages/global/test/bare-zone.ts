@@ -5,6 +5,7 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
+import type { Verdict } from '@zonemesh/shared/sync/log/messages.ts'
 import { nothingServed } from '@zonemesh/shared/sync/session.ts'
 import { startUplink, type Uplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
@@ -13,12 +14,19 @@ import type { RunningGlobal } from '../src/global.ts'
 /** A zone without proxies: a store that follows the global. What it has stored it calls served, if it is to. */
 export function startBareZone(
   { syncPort, pin }: Pick<RunningGlobal, 'syncPort' | 'pin'>,
-  options: { readonly zone: string; readonly token: string; readonly store: Store; readonly isServing?: boolean },
+  options: {
+    readonly zone: string
+    readonly token: string
+    readonly store: Store
+    readonly isServing?: boolean
+    /** What it reports of rows as soon as it has stored them. */
+    readonly verdicts?: () => readonly Verdict[]
+  },
 ): Uplink {
-  const { zone, token, store, isServing = false } = options
+  const { zone, token, store, isServing = false, verdicts = () => [] } = options
   const served = createLatest(nothingServed)
   const onApplied: UplinkDeps['onApplied'] = ({ position }) => {
-    if (isServing) served.set({ ...nothingServed, served: position.revision })
+    if (isServing) served.set({ ...nothingServed, served: position.revision, verdicts: verdicts() })
   }
   const dialer = dialGrpc({ address: `127.0.0.1:${syncPort}`, path: syncPath, token, pinSha256Hex: pin })
   const env = { clock: systemClock, random: systemRandom, log: silentLog }

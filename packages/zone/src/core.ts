@@ -172,7 +172,11 @@ export async function startCore(
     compiler,
     changed: () => reporter.update(),
   })
-  const reporter = createReporter({ clock, progress, status, refusals, quarantine, certificates })
+  const reporter = createReporter({
+    ...{ clock, progress, status, refusals, quarantine, certificates },
+    // Nothing reports before the engine is there.
+    leftOut: () => engine.leftOut(),
+  })
   const engine = createEngine({
     clock,
     store,

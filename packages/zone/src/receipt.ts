@@ -1,11 +1,12 @@
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
+import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { ZoneBase } from './base.ts'
 import type { ZoneCore } from './core.ts'
 
-/** A receipt for a write on this very zone: stored at once, served when its proxies say so. */
+/** A receipt for a write on this very zone: stored at once, served when its proxies say so, refused by a verdict on what it wrote. */
 export async function waitHere(
-  { clock, zone }: ZoneBase,
-  { engine, progress, reporter }: ZoneCore,
+  { clock, zone, store }: Pick<ZoneBase, 'clock' | 'zone' | 'store'>,
+  { engine, progress, reporter }: Pick<ZoneCore, 'engine' | 'progress' | 'reporter'>,
   revision: number,
   level: 'stored' | 'served',
   timeoutMs: number,
@@ -27,10 +28,23 @@ export async function waitHere(
   }
   const done = reached()
   const delayMs = clock.monotonicMs() - startMs
+  const rejected: string[] = []
+  for (const { key, reason } of reporter.verdicts()) {
+    if ((await store.get(parseKeyText(key)))?.revision !== revision) continue
+    rejected.push(`${key.split('/').slice(1).filter(Boolean).join('/')}: ${reason}`)
+  }
+  const state = !done ? ('pending' as const) : rejected.length > 0 ? ('refused' as const) : ('reached' as const)
   return {
     revision: String(revision),
     level,
-    complete: done,
-    zones: [{ zone, state: done ? 'reached' : 'pending', ...(done ? { delayMs } : {}) }],
+    complete: state === 'reached',
+    zones: [
+      {
+        zone,
+        state,
+        ...(done ? { delayMs } : {}),
+        ...(rejected.length > 0 ? { reason: rejected.join('; ') } : {}),
+      },
+    ],
   }
 }

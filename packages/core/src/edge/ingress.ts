@@ -74,7 +74,7 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
         .filter((service) => endpoints.ownCrossMeshTagSets(mesh, service).length > 0)
       // Clients ask for both by the same name.
       for (const both of gateways.filter((service) => services.includes(service)))
-        units.problem(`${mesh}/${both}`, 'is a service and a gateway; through ingresses only the service is reached')
+        units.note(`${mesh}/${both}`, 'is a service and a gateway; through ingresses only the service is reached')
       return [
         ...services.map((service) => served(mesh, service)),
         ...gateways.filter((one) => !services.includes(one)).map((service) => crossMesh(mesh, service)),

@@ -40,7 +40,7 @@ export function createZoneProxy(
       const first = chainBySni.get(sni)
       if (!first) chainBySni.set(sni, one)
       else if (first.sni !== one.sni)
-        units.problem(`sni/${one.sni}`, `differs from ${first.sni} in letter case only; the first is served`)
+        units.note(`sni/${one.sni}`, `differs from ${first.sni} in letter case only; the first is served`)
     }
     return [...chainBySni].sort(([a], [b]) => byCodeUnit(a, b)).map(([, { chain }]) => chain)
   })

@@ -9,6 +9,8 @@ export const typeUrls = {
 } as const
 export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls]
 
+import type { Problem } from '../view/units.ts'
+
 /** One Envoy resource, encoded once. `bytes` is the message itself (the value of the Any). Equal bytes have equal versions. */
 export interface XdsResource {
   readonly name: string
@@ -73,7 +75,7 @@ export interface ProxyTable {
   readonly resources: ReadonlyMap<TypeUrl, ReadonlyMap<string, XdsResource>>
   readonly secretNeeds: readonly SecretNeed[]
   /** Rows that were left out and why: a part Envoy refused, a route the compiler cannot express. */
-  readonly problems: readonly { readonly source: string; readonly reason: string }[]
+  readonly problems: readonly Problem[]
 }
 
 /** What the running proxy told the zone about its host. */

@@ -5,7 +5,7 @@ import type { CertificateModel } from '../compile/model.ts'
 import { gatewayCertificate } from '../kinds/internal.ts'
 import { inlinePem, type ListenerCertificate } from '../kinds/mesh-gateway-spec.ts'
 import { readPem } from '../kinds/pem.ts'
-import type { Units } from '../view/units.ts'
+import { NoteError, type Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
 /** What of a certificate that was made of a secret decides how Envoy is told of it. */
@@ -41,10 +41,11 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
 
   function fromSecret({ mesh, title }: ChainCertificates, secret: string): CertificateModel {
     const facts = ofSecret(mesh, secret)
-    if ('problem' in facts) throw new Error(`${title}: secret "${secret}" ${facts.problem}`)
+    // The secret has its own verdict, or is on its way.
+    if ('problem' in facts) throw new NoteError(`${title}: secret "${secret}" ${facts.problem}`)
     const { keyType, fingerprint, source } = facts
     if (exclusions.has(source, fingerprint)) {
-      throw new Error(`${title}: the certificate of secret "${secret}" was refused`)
+      throw new NoteError(`${title}: the certificate of secret "${secret}" was refused`)
     }
     const name = `cert.${keyType}:secret:${secret}`
     return { name, mesh, source: { secret }, fingerprint, contribution: { source, hash: fingerprint } }
@@ -56,7 +57,7 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
     const facts = readPem(pem)
     if (!facts.ok) throw new Error(`${title}: ${facts.error}`)
     const fingerprint = shortHash(pem)
-    if (exclusions.has(source, fingerprint)) throw new Error(`${title}: the certificate was refused`)
+    if (exclusions.has(source, fingerprint)) throw new NoteError(`${title}: the certificate was refused`)
     const name = `cert.${facts.value.keyType}:${one.inlineString === undefined ? 'inline' : 'inlineString'}:${label}`
     return { name, mesh, source: { pem }, fingerprint, contribution: { source, hash: fingerprint } }
   }

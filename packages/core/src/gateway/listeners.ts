@@ -6,7 +6,7 @@ import type { Meshes } from '../edge/meshes.ts'
 import { serviceTag } from '../kinds/common.ts'
 import { parseTags } from '../kinds/tags.ts'
 import { defaultTimeouts } from '../policies/timeout/timeouts.ts'
-import type { Units } from '../view/units.ts'
+import { NoteError, type Units } from '../view/units.ts'
 import type { GatewayCertificates } from './certificates.ts'
 import { type Destination, portOf } from './routes.ts'
 import type { GatewayPort, GatewaySelection, PortHost } from './select.ts'
@@ -65,7 +65,7 @@ export function createGatewayListeners(
       hosts.map((host) => host.tagsText),
     )
     if (chain) return { ...rest, content: { type: 'tcp' as const, statPrefix, ...chain } }
-    units.problem(gateway, `${titleOf(port, hosts[0])}: no route leads anywhere, so its connections are closed`)
+    units.note(gateway, `${titleOf(port, hosts[0])}: no route leads anywhere, so its connections are closed`)
     return { ...rest, content: { type: 'close' as const } }
   }
 
@@ -95,7 +95,7 @@ export function createGatewayListeners(
     // Of a listener with one chain Envoy keeps what it had before; there is nothing to be gained by leaving it out.
     const blamed: readonly Contribution[] = port.hosts.length > 1 ? [[source, hashOf(host)]] : []
     if (blamed.some(([, hash]) => exclusions.has(source, hash))) {
-      throw new Error(`${title}: left out: Envoy refused the listener with it`)
+      throw new NoteError(`${title}: left out: Envoy refused the listener with it`)
     }
     const shown =
       host.tls === 'terminate'

@@ -200,7 +200,7 @@ export function createGatewayRoutes(
    */
   const part = units.family('route part', (key: string, listenerTags: string, origin: string): RoutePart => {
     if (exclusions.has(key, partHash(key))) {
-      units.problem(key, 'left out: Envoy refused the route table with it')
+      units.note(key, 'left out: Envoy refused the route table with it')
       return nothing
     }
     return (

@@ -24,7 +24,7 @@ export function createGatewayTcp(units: Units, view: View, exclusions: Exclusion
   /** All backends of one route. A route that throws, or that Envoy refused, has none. */
   const part = units.family('tcp route part', (key: string): readonly RouteBackend[] => {
     if (exclusions.has(key, routes.partHash(key))) {
-      units.problem(key, 'left out: Envoy refused the listener with it')
+      units.note(key, 'left out: Envoy refused the listener with it')
       return []
     }
     return (

@@ -7,6 +7,8 @@ export interface Problem {
   readonly reason: string
   /** The unit that failed, where it was no refusal of ours but a bug that the row met. */
   readonly crashedIn?: string
+  /** The row is not at fault: something is awaited, or Envoy refused the part and has its own verdict. */
+  readonly isNote?: true
 }
 
 /**
@@ -14,6 +16,9 @@ export interface Problem {
  * text of its key. A throw stands for a bug of the unit. For tests and simulation only.
  */
 export type FaultPoint = (unit: string, reads: readonly string[]) => void
+
+/** Thrown where a part is left out although its row is not at fault; see `isNote`. */
+export class NoteError extends Error {}
 
 /** Something without which nothing may be made. It ends all that reads it; leaving out a part would not do. */
 export class HeldError extends Error {}
@@ -202,8 +207,17 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
       const { error } = outcome
       if (error === pause || error instanceof HeldError) throw error
       const crashedIn = reading && isBug(error) ? bottomOf(reading.node, reading.sources, error).name : undefined
-      reading?.problems.push({ source, reason: messageOf(error), ...(crashedIn === undefined ? {} : { crashedIn }) })
+      reading?.problems.push({
+        source,
+        reason: messageOf(error),
+        ...(crashedIn === undefined ? {} : { crashedIn }),
+        ...(error instanceof NoteError ? { isNote: true } : {}),
+      })
       return undefined
+    },
+    /** Notes something that is not a fault of the row. */
+    note(source: string, reason: string): void {
+      reading?.problems.push({ source, reason, isNote: true })
     },
     /** Notes that a row, or a part of it, is left out. */
     problem(source: string, reason: string): void {

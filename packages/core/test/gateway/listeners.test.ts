@@ -140,8 +140,12 @@ test('§1.1 a chain whose certificate is not there is left out and named; with t
   expect(chainsOf(json('edge:HTTPS:8443'))).toEqual(['*.example.com: edge:HTTPS:8443:*.example.com'])
   expect(Object.keys(decoded(table(), typeUrls.route))).toEqual(['edge:HTTPS:8443:*.example.com'])
   expect(problems()).toEqual([
-    { source: gatewayKey, reason: 'listener HTTPS:8443: secret "any" cannot be used: no private key' },
-    { source: gatewayKey, reason: 'listener HTTPS:8443:foo.example.com: secret "foo" is not there (yet)' },
+    { source: gatewayKey, reason: 'listener HTTPS:8443: secret "any" cannot be used: no private key', isNote: true },
+    {
+      source: gatewayKey,
+      reason: 'listener HTTPS:8443:foo.example.com: secret "foo" is not there (yet)',
+      isNote: true,
+    },
   ])
   apply(certificate(scene, 'foo'), certificate(scene, 'foo-ecdsa', { keyType: 'ecdsa' }))
   expect(chainsOf(json('edge:HTTPS:8443'))).toHaveLength(2)
@@ -202,6 +206,7 @@ test('§4.3 TLS: passed through or terminated by hostname, each with its own bac
     {
       source: gatewayKey,
       reason: 'listener TLS:8443:*.example.com: no route leads anywhere, so its connections are closed',
+      isNote: true,
     },
   ])
 })
@@ -310,7 +315,11 @@ test('row 25 what Envoy refuses of a listener is left out by hostname, until the
   expect([...compiler.exclude(source, contributions.get(source) ?? '')]).toEqual([proxy])
   expect(chainsOf(json('edge:HTTPS:8443'))).toEqual(before.slice(1))
   expect(problems()).toEqual([
-    { source: gatewayKey, reason: 'listener HTTPS:8443:foo.example.com: left out: Envoy refused the listener with it' },
+    {
+      source: gatewayKey,
+      reason: 'listener HTTPS:8443:foo.example.com: left out: Envoy refused the listener with it',
+      isNote: true,
+    },
   ])
   // Another listener of it is changed: another hash, but also another row.
   apply(scene.put(global('MeshGateway', 'edge'), meshGateway(hosts)))

@@ -88,7 +88,11 @@ test('§2.7 TCP without a route: connections are closed, and the gateway is name
   ])
   expect(chainsOf(json('edge:TCP:9000'))).toEqual(['-: closed'])
   expect(problems()).toEqual([
-    { source: gatewayKey, reason: 'listener TCP:9000: no route leads anywhere, so its connections are closed' },
+    {
+      source: gatewayKey,
+      reason: 'listener TCP:9000: no route leads anywhere, so its connections are closed',
+      isNote: true,
+    },
   ])
 })
 

@@ -17,6 +17,7 @@ import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import type { ResolvedTable } from '../xds/ads-state.ts'
+import { type LeftOut, leftOutOf } from './left-out.ts'
 import type { Progress } from './progress.ts'
 
 interface Deps {
@@ -65,6 +66,8 @@ export function createEngine(deps: Deps) {
   const markRead = createLatest(0)
   /** Numbers tables: several may be of one mark, and each is answered for itself. */
   let serial = 0
+  /** What the tables of all live proxies lack; undefined once one of them has changed. */
+  let leftOut: readonly LeftOut[] | undefined
   /** Key texts of all rows that were read. */
   const known = new Set<string>()
   let complete = deps.startsComplete
@@ -89,6 +92,7 @@ export function createEngine(deps: Deps) {
       before.size === secrets.size &&
       [...secrets].every(([name, one]) => before.get(name)?.version === one.version)
     if (same && feed.compiled === compiled) return
+    if (feed.compiled?.problems !== compiled.problems) leftOut = undefined
     feed.compiled = compiled
     const resources = new Map<TypeUrl, ReadonlyMap<string, XdsResource>>(compiled.resources)
     resources.set(typeUrls.secret, same ? before : secrets)
@@ -205,6 +209,7 @@ export function createEngine(deps: Deps) {
         close() {
           if (feeds.get(proxy) !== feed) return
           feeds.delete(proxy)
+          leftOut = undefined
           deps.progress.gone(proxy)
         },
       }
@@ -219,6 +224,13 @@ export function createEngine(deps: Deps) {
     resourceOf: (proxy: string, typeUrl: TypeUrl, name: string): XdsResource | undefined =>
       feeds.get(proxy)?.table.value?.resources.get(typeUrl)?.get(name),
     problemsOf: (proxy: string): ProxyTable['problems'] => feeds.get(proxy)?.compiled?.problems ?? [],
+    /** Rows of which something is left out of the table of a live proxy. */
+    leftOut(): readonly LeftOut[] {
+      leftOut ??= leftOutOf(
+        [...feeds].flatMap(([proxy, { compiled }]) => (compiled ? [[proxy, compiled.problems]] : [])),
+      )
+      return leftOut
+    },
     needsOf: (proxy: string): ProxyTable['secretNeeds'] => feeds.get(proxy)?.compiled?.secretNeeds ?? [],
     /** Whether what is compiled is all that it should be, and not what is left of a lost store. */
     isComplete: (): boolean => complete,

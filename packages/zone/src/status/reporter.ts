@@ -1,5 +1,6 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Refusals } from '../refusals/refusals.ts'
@@ -13,6 +14,7 @@ interface Deps {
   readonly refusals: Pick<Refusals, 'verdicts'>
   readonly quarantine: Pick<Quarantine, 'verdicts'>
   readonly certificates: { verdicts(): readonly CertificateVerdict[] }
+  readonly leftOut: Engine['leftOut']
 }
 
 const marksMax = 4096
@@ -55,10 +57,18 @@ export function createReporter(deps: Deps) {
       reason: one.reason,
       subject: '',
     }))
+    // What the compiler leaves out of a sound row, by the zone itself.
+    const leftOut = deps.leftOut().map((one) => ({
+      key: one.source,
+      revision: servedGlobal,
+      outcome: 'rejected' as const,
+      reason: one.reason,
+      subject: '',
+    }))
     const proxies = deps.status.proxies()
     return {
       served: servedGlobal,
-      verdicts: [...rejected, ...unused, ...quarantined],
+      verdicts: [...rejected, ...unused, ...leftOut, ...quarantined],
       silentProxies: silent,
       proxies: proxies.length,
       proxiesConnected: proxies.filter((proxy) => deps.status.isConnected(proxy)).length,
@@ -75,6 +85,8 @@ export function createReporter(deps: Deps) {
   deps.status.onChange(update)
   return {
     update,
+    /** What this zone reports of rows that are not served as they were written. */
+    verdicts: (): ServedStatus['verdicts'] => read().verdicts,
     /** The global's revision is in our store as of this local mark. */
     applied(global: number, local: number): void {
       marks.push({ global, local })

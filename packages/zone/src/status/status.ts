@@ -75,7 +75,7 @@ export function createZoneStatus(deps: Deps) {
         verdicts: [
           ...deps.refusals.verdicts(),
           ...deps.status.verdicts(),
-          ...deps.certificates.verdicts().map((one) => ({ ...one, proxy: '' })),
+          ...[...deps.certificates.verdicts(), ...deps.engine.leftOut()].map((one) => ({ ...one, proxy: '' })),
         ].map((one) => ({
           key: one.source,
           outcome: 'rejected',

@@ -14,6 +14,7 @@ import { createEngine } from '../../src/engine/engine.ts'
 import { createProgress } from '../../src/engine/progress.ts'
 import { createLeases } from '../../src/leases/leases.ts'
 import { createQuarantine } from '../../src/quarantine/quarantine.ts'
+import { waitHere } from '../../src/receipt.ts'
 import { createSecrets } from '../../src/secrets/secrets.ts'
 import { createProxyStatus } from '../../src/status/proxies.ts'
 import { createReporter } from '../../src/status/reporter.ts'
@@ -66,7 +67,10 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
   })
   const refusals = { verdicts: () => [] }
   const certificates = { verdicts: () => [], resolve: () => undefined }
-  const reporter = createReporter({ clock, progress, status, refusals, quarantine, certificates })
+  const reporter = createReporter({
+    ...{ clock, progress, status, refusals, quarantine, certificates },
+    leftOut: () => engine.leftOut(),
+  })
   const served: ServedStatus[] = []
   reporter.onUpdate((next) => served.push(next))
   const waiting: (() => boolean)[] = []
@@ -118,6 +122,8 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     /** What the newest bookmark says. */
     verdicts: () => served.at(-1)?.verdicts ?? [],
     report: () => zoneStatus.report(),
+    receipt: (revision: number) =>
+      waitHere({ clock, zone, store }, { engine, progress, reporter }, revision, 'stored', 0),
     /** Resolves when everything that follows from it is compiled and stored. */
     async put(...rows: readonly (readonly [ResourceKey, unknown])[]): Promise<void> {
       const changes = rows.map(([key, spec]): Change => {
