@@ -25,6 +25,8 @@ export function createObserver(scene: Scene) {
     for (const { process, sync, store } of scene.globals.values()) {
       for (const [zone, status] of sync.zones()) {
         if (status.current) scene.record({ type: 'claimed', by: process.name, zone, store: store.id })
+        for (const level of ['stored', 'served'] as const)
+          scene.record({ type: 'receipt', by: 'the status', level, zone, store: store.id, revision: status[level] })
       }
     }
     for (const { zone, process, uplink } of scene.planes.values()) {

@@ -110,7 +110,7 @@ describe('planted bugs are seen', () => {
   })
 
   it('G9: a zone that gives out addresses at once', async () => {
-    expect(await broken({ quarantineMs: 0 })).toContain('G9')
+    expect(await broken({ quarantineMs: 0 }, [], 6)).toContain('G9')
   })
 
   it('G10: a zone that serves what is left of a lost store', async () => {

@@ -26,11 +26,12 @@ export function createWorkload(scene: Scene) {
     const outcome = await done
     if (!outcome?.ok || chance() > 0.3) return
     const { store, revision } = outcome.position
-    const wait = { revision, level: 'stored' as const, zones: scene.zones, timeoutMs: 5_000 }
+    const level = chance() < 0.5 ? 'stored' : 'served'
+    const wait = { revision, level, zones: scene.zones, timeoutMs: 5_000 } as const
     const committedAtMs = world.now()
     for (const receipt of await plane.sync.waitFor(wait, new AbortController().signal)) {
-      if (receipt.state !== 'done') continue
-      scene.record({ type: 'receipt', zone: receipt.zone, store, revision })
+      if (receipt.state !== 'done' || !plane.process.isAlive()) continue
+      scene.record({ type: 'receipt', by: 'a receipt', level, zone: receipt.zone, store, revision })
       scene.record({ type: 'lag', zone: receipt.zone, ms: world.now() - committedAtMs })
     }
   }

@@ -53,6 +53,7 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
     onWritten: (written) => scene.written(zone, disk, written),
   })
   const { clock, random } = process
+  const life = `${zone} started at ${world.now()}`
   const env = { clock, random, log: silentLog }
   const derivations = [
     createAnnouncements({ zone }),
@@ -76,9 +77,12 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
       store,
       rules: sightRules,
       served,
+      onDiverged: () => core.reporter.diverged(),
       onApplied({ position, localMark }) {
-        core.reporter.applied(position.revision, localMark.revision)
-        scene.applied(zone, `${process.name}/${uplink.state.value.epoch ?? 0}`, position)
+        core.reporter.applied(position, localMark.revision)
+        // A restored global gives out the same epochs again, and a process has the name of the one before it.
+        const session = `${life} ${scene.globalDisk.life} ${uplink.state.value.epoch ?? 0}`
+        scene.applied(zone, session, position)
       },
     },
     {

@@ -26,7 +26,7 @@ export function startBareZone(
   const { zone, token, store, isServing = false, verdicts = () => [] } = options
   const served = createLatest(nothingServed)
   const onApplied: UplinkDeps['onApplied'] = ({ position }) => {
-    if (isServing) served.set({ ...nothingServed, served: position.revision, verdicts: verdicts() })
+    if (isServing) served.set({ ...nothingServed, served: position, verdicts: verdicts() })
   }
   const dialer = dialGrpc({ address: `127.0.0.1:${syncPort}`, path: syncPath, token, pinSha256Hex: pin })
   const env = { clock: systemClock, random: systemRandom, log: silentLog }

@@ -117,7 +117,8 @@ function startJoined(
   const served = createLatest<ServedStatus>(nothingServed)
   core.reporter.onUpdate((next) => served.set(next))
   const onApplied: Parameters<typeof startUplink>[0]['onApplied'] = ({ position, localMark }) =>
-    core.reporter.applied(position.revision, localMark.revision)
+    core.reporter.applied(position, localMark.revision)
+  const onDiverged = () => core.reporter.diverged()
   const address = join.address.replace(/^https?:\/\/|\/$/g, '')
   const onRelease = (hold: string): boolean => {
     if (hold !== lostHoldId) return false
@@ -132,7 +133,7 @@ function startJoined(
   const newest = () => file?.current() ?? join
   const dialer = dialerOfNewest(newest)
   const uplink = startUplink(
-    { ...base, log: base.log.child({ address }), rules: sightRules, served, report, onApplied, onRelease },
+    { ...base, log: base.log.child({ address }), rules: sightRules, served, report, onApplied, onDiverged, onRelease },
     {
       dialer,
       zone: base.zone,

@@ -45,11 +45,12 @@ export const judgeHonestStatus =
       marks.push({ revision: event.revision, atMs: event.atMs })
     }
 
-    function received({ zone, store, revision, atMs }: Received): void {
+    function received({ zone, store, revision, level, by, isShown, atMs }: Received): void {
       const lacks = rows.missing(zone, (one) => one.revision <= revision)
       const isPast = (bestByZone.get(`${zone} ${store}`) ?? 0) < revision
-      if (!isPast && lacks === undefined) return
-      const reason = `a receipt reports revision ${revision} for zone ${zone}, which ${isPast ? 'never took it' : `lacks ${lacks}`}`
+      if (!isPast && lacks === undefined && isShown !== false) return
+      const found = isPast ? 'never took it' : lacks === undefined ? 'does not show it' : `lacks ${lacks}`
+      const reason = `${by} reports revision ${revision} as ${level} in zone ${zone}, which ${found}`
       violations.push({ guarantee: 'G8', atMs, reason })
     }
 
@@ -64,8 +65,15 @@ export const judgeHonestStatus =
       violations.push({ guarantee: 'G8', atMs, reason })
     }
 
+    /** Revisions of a history that is gone are given out again: what a zone took of it counts no more. */
+    function exchanged(plane: string): void {
+      rows.exchanged(plane)
+      // What a zone had before its own store was lost was true when it was reported.
+      if (plane === 'global') bestByZone.clear()
+    }
+
     for (const event of history) {
-      if (event.type === 'store-exchanged') rows.exchanged(event.plane)
+      if (event.type === 'store-exchanged') exchanged(event.plane)
       if (event.type === 'written') written(event)
       if (event.type === 'applied') {
         appliedByZone.set(event.zone, event)

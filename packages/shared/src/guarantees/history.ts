@@ -54,8 +54,17 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly service: string
       readonly address: string | undefined
     }
-  /** A receipt told that a zone has a revision of this store. */
-  | { readonly type: 'receipt'; readonly zone: string; readonly store: string; readonly revision: number }
+  /** A receipt, or the status of a zone at a global, reports that a zone has stored or served a revision of this store. */
+  | {
+      readonly type: 'receipt'
+      readonly by: 'a receipt' | 'the status'
+      readonly level: 'stored' | 'served'
+      readonly zone: string
+      readonly store: string
+      readonly revision: number
+      /** Whether the proxies of the zone have what the revision wrote; undefined where nobody looked. */
+      readonly isShown?: boolean
+    }
   /** How long a good commit took to a zone. */
   | { readonly type: 'lag'; readonly zone: string; readonly ms: number }
   | {

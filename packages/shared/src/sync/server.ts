@@ -252,7 +252,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     holderByZone.set(zone, holder)
     session.late(hello.uncovered.filter(isComplete))
     const counts = standing === 'valid' || standing === 'behind'
-    const stored = counts ? (hello.position?.revision ?? 0) : 0
+    const stored = counts ? hello.position?.revision : undefined
     board.connected(zone, epoch, hello, stored)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
     const watching = watch?.((reason) => session.end('refused', reason))

@@ -45,9 +45,10 @@ export interface Applied {
   readonly written: readonly Version[]
 }
 
-/** What a zone serves, in the numbering of the global. */
+/** What a zone serves. */
 export interface ServedStatus {
-  readonly served: number
+  /** The position in the log of the global that all proxies serve; it counts as long as that log holds it. */
+  readonly served: Position | undefined
   readonly verdicts: readonly Verdict[]
   readonly silentProxies: readonly string[]
   readonly proxies: number
@@ -56,7 +57,7 @@ export interface ServedStatus {
 
 /** Of a plane without proxies. */
 export const nothingServed: ServedStatus = {
-  served: 0,
+  served: undefined,
   verdicts: [],
   silentProxies: [],
   proxies: 0,
@@ -355,8 +356,11 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function bookmark(): void {
     if (ending) return
     sequence += 1
-    const { served, verdicts, silentProxies } = options.served()
-    const stored = positionCounts && inbound.position?.store === options.peerStore ? inbound.position.revision : 0
+    const status = options.served()
+    const { verdicts, silentProxies } = status
+    const counted = (position: Position | undefined) =>
+      positionCounts && position?.store === options.peerStore ? position.revision : 0
+    const [stored, served] = [counted(inbound.position), counted(status.served)]
     const sent = sentMark?.revision ?? 0
     // The read of this session may still wait for a store that has answered another reader already.
     const read = outbound.newest?.revision ?? 0

@@ -44,6 +44,8 @@ export interface UplinkDeps {
   readonly derive?: Derive
   /** A mark of the global is in this store. Also called once per session with the position it starts from. */
   readonly onApplied?: (applied: Applied) => void
+  /** The global does not hold the position of this zone: what its proxies serve is of another history. */
+  readonly onDiverged?: () => void
   /** The global requests a release. True if it means something else than what sync holds, and was taken care of. */
   readonly onRelease?: (hold: string) => boolean
 }
@@ -243,6 +245,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   }
 
   async function converse(channel: Channel, welcome: Welcome, uncovered: readonly string[]): Promise<Outcome> {
+    if (welcome.standing === 'diverged') deps.onDiverged?.()
     const mine = startSession(
       { store, clock, log },
       {

@@ -111,10 +111,11 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
       return new Map([...statusByZone].map(([zone, status]) => [zone, withLag(status)]))
     },
     status: (zone: string): ZoneStatus | undefined => statusByZone.get(zone),
-    connected(zone: string, epoch: number, hello: Hello, stored: number) {
+    /** `stored`: by the position that the zone came with; undefined when this store does not hold that position. */
+    connected(zone: string, epoch: number, hello: Hello, stored: number | undefined) {
       const { storeId, host, startedAtMs, version } = hello
       const sameStore = statusByZone.get(zone)?.storeId === storeId
-      const served = sameStore ? {} : { served: 0, verdicts: [], silentProxies: [] }
+      const served = sameStore && stored !== undefined ? {} : { served: 0, verdicts: [], silentProxies: [] }
       update(zone, {
         connected: true,
         sinceMs: clock.wallMs(),
@@ -123,7 +124,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         host,
         startedAtMs,
         version,
-        stored,
+        stored: stored ?? 0,
         blocked: '',
         ...served,
       })

@@ -3,6 +3,7 @@ import { keyText } from '../../src/resource/resource.ts'
 import { StoreUnavailableError } from '../../src/store/errors.ts'
 import { createMemoryContents, createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
+import { type Applied, nothingServed, type ServedStatus } from '../../src/sync/session.ts'
 import { isCurrent, type UplinkState } from '../../src/sync/uplink.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
 import { createScene, names, put, remove, until, write } from './mesh.ts'
@@ -187,6 +188,43 @@ describe('a zone that was away', () => {
     await until(west, async () => (await names(west, 'Policy')).includes('global/busy'))
     expect(await names(west, 'Policy')).toEqual(['global/busy', 'global/kept', 'west/local'])
     expect(await names(west, 'Dataplane')).toEqual(['west/own'])
+  })
+
+  it('Y21 what a zone serves of another history of its global counts for nothing, while it is held and after it', async () => {
+    const contents = createMemoryContents(scene.deps)
+    const [global, west] = [createMemoryStore(scene.deps, { contents }), memory()]
+    const served = createLatest<ServedStatus>(nothingServed)
+    const diverged: number[] = []
+    const zone = {
+      served,
+      onApplied: ({ position }: Applied) => served.set({ ...nothingServed, served: position }),
+      onDiverged: () => {
+        diverged.push(served.value.served?.revision ?? 0)
+        served.set(nothingServed)
+      },
+    }
+    await write(global, put('global', 'Policy', 'old'))
+    const backup = structuredClone(contents)
+    const server = await scene.server(global)
+    const uplink = scene.uplink(west, 'west', server.port, zone)
+    await write(global, put('global', 'Policy', 'new'))
+    const { revision } = await write(global, put('global', 'Policy', 'newer'))
+    await until(global, () => server.zones().get('west')?.served === revision, server)
+    await uplink[Symbol.asyncDispose]()
+    const restored = createMemoryStore(scene.deps, { contents: backup })
+    const again = await scene.server(restored)
+    // The zone stops before the new history reaches its proxies.
+    const held = scene.uplink(west, 'west', again.port, { ...zone, onApplied: () => {} })
+    await until(global, () => again.zones().get('west')?.holds[0] !== undefined, again)
+    expect(diverged).toEqual([revision])
+    const reached = async (level: 'stored' | 'served') => {
+      const wait = { revision: 1, level, zones: ['west'], timeoutMs: 20 }
+      return (await again.waitFor(wait, AbortSignal.timeout(10_000))).map(({ state }) => state).join()
+    }
+    expect([await reached('stored'), await reached('served')]).toEqual(['pending', 'pending'])
+    held.release()
+    await until(global, async () => (await reached('stored')) === 'done', again)
+    expect(await reached('served')).toBe('pending')
   })
 
   it('T18 a global that was restored from a backup removes nothing until an operator says so', async () => {

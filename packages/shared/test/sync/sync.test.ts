@@ -223,7 +223,7 @@ describe('receipts', () => {
     const served = createLatest<ServedStatus>(nothingServed)
     scene.uplink(west, 'west', server.port, {
       served,
-      onApplied: ({ position }) => served.set({ ...nothingServed, served: position.revision }),
+      onApplied: ({ position }) => served.set({ ...nothingServed, served: position }),
     })
     await until(global, () => server.zones().get('west')?.connected === true, server)
     const { revision } = await write(global, put('global', 'Policy', 'one'))

@@ -1,4 +1,5 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Position } from '@zonemesh/shared/store/store.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
@@ -21,22 +22,23 @@ const marksMax = 4096
 const lookAgainMs = 2_100
 
 /**
- * Says to the global what this zone serves, in the global's numbering: a mark of the global is served when the local mark
- * that holds it is. Looks again after the time in which a silent proxy is left out.
+ * Reports to the global what this zone serves, as a position in the log of the global: it is served when the local mark that holds it
+ * is. Looks again after the time in which a silent proxy is left out.
  */
 export function createReporter(deps: Deps) {
   // Limit: the newest 4,096 marks; an older one is covered by a newer one.
-  const marks: { readonly global: number; readonly local: number }[] = []
+  let marks: { readonly global: Position; readonly local: number }[] = []
   const listeners = new Set<(status: ServedStatus) => void>()
-  let servedGlobal = 0
+  let served: Position | undefined
   let look: Disposable | undefined
 
   function read(): ServedStatus {
     const { mark, silent } = deps.progress.read()
-    while (marks[0] && marks[0].local <= mark) servedGlobal = Math.max(servedGlobal, marks.shift()?.global ?? 0)
+    while (marks[0] && marks[0].local <= mark) served = marks.shift()?.global
+    const revision = served?.revision ?? 0
     const rejected = [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((one) => ({
       key: one.source,
-      revision: servedGlobal,
+      revision,
       outcome: 'rejected' as const,
       reason: one.reason,
       subject: one.proxy,
@@ -44,7 +46,7 @@ export function createReporter(deps: Deps) {
     // By the zone itself, so without a subject; the version tells the owner whom to ask.
     const quarantined = deps.quarantine.verdicts().map((one) => ({
       key: one.source,
-      revision: servedGlobal,
+      revision,
       outcome: 'quarantined' as const,
       reason: `${one.reason} (version ${one.software})`,
       subject: '',
@@ -52,7 +54,7 @@ export function createReporter(deps: Deps) {
     // By the zone itself too: the secret as it was written last is not what listeners show.
     const unused = deps.certificates.verdicts().map((one) => ({
       key: one.source,
-      revision: servedGlobal,
+      revision,
       outcome: 'rejected' as const,
       reason: one.reason,
       subject: '',
@@ -60,14 +62,14 @@ export function createReporter(deps: Deps) {
     // What the compiler leaves out of a sound row, by the zone itself.
     const leftOut = deps.leftOut().map((one) => ({
       key: one.source,
-      revision: servedGlobal,
+      revision,
       outcome: 'rejected' as const,
       reason: one.reason,
       subject: '',
     }))
     const proxies = deps.status.proxies()
     return {
-      served: servedGlobal,
+      served,
       verdicts: [...rejected, ...unused, ...leftOut, ...quarantined],
       silentProxies: silent,
       proxies: proxies.length,
@@ -87,10 +89,16 @@ export function createReporter(deps: Deps) {
     update,
     /** What this zone reports of rows that are not served as they were written. */
     verdicts: (): ServedStatus['verdicts'] => read().verdicts,
-    /** The global's revision is in our store as of this local mark. */
-    applied(global: number, local: number): void {
+    /** The log of the global is in our store up to this position as of this local mark. */
+    applied(global: Position, local: number): void {
       marks.push({ global, local })
       if (marks.length > marksMax) marks.shift()
+      update()
+    },
+    /** The global has another history: nothing is served of it before its first mark is. */
+    diverged(): void {
+      marks = []
+      served = undefined
       update()
     },
     onUpdate(listener: (status: ServedStatus) => void): Disposable {
