@@ -15,7 +15,7 @@ import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import { deriveOnCommit, loadDerivations } from './commits/deriving-store.ts'
-import type { ZoneConfig } from './zone.ts'
+import type { ZoneConfig } from './options.ts'
 
 export type Role = 'zone' | 'standalone'
 

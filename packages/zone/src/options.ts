@@ -1,4 +1,4 @@
-import { list, option, port, text } from '@zonemesh/plane/config/options.ts'
+import { list, option, port, text, type Values } from '@zonemesh/plane/config/options.ts'
 import { planeOptions } from '@zonemesh/plane/config/plane-options.ts'
 
 /** Settings of `zonemesh zone`. */
@@ -34,3 +34,5 @@ export const zoneOptions = {
     shownDefault: 'default',
   }),
 }
+
+export type ZoneConfig = Values<typeof zoneOptions>

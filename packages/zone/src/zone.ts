@@ -3,7 +3,7 @@ import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
-import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
+import { shownValues } from '@zonemesh/plane/config/options.ts'
 import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle.ts'
 import type { RunningPlane } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
@@ -25,15 +25,13 @@ import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
 import { followJoinFile, zoneNameOf } from './join-file.ts'
 import { startResolver } from './names/resolver.ts'
-import type { zoneOptions } from './options.ts'
+import type { ZoneConfig } from './options.ts'
 import { waitHere } from './receipt.ts'
 import { releaseHere } from './release.ts'
 import { expiringOf } from './status/expiring.ts'
 import { proxySights } from './status/sights.ts'
 import { createZoneStatus } from './status/status.ts'
 import { startXdsServer } from './xds/server.ts'
-
-export type ZoneConfig = Values<typeof zoneOptions>
 
 export interface RunningZone extends RunningPlane {
   readonly name: string

@@ -1,6 +1,5 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
-import type { AssignmentModel, EndpointModel, SocketAddress } from '../compile/model.ts'
 import {
   arrivingLabel,
   isIp,
@@ -19,6 +18,7 @@ import { ranges } from '../kinds/ranges.ts'
 import { parseTags } from '../kinds/tags.ts'
 import { type ZoneEgressSpec, zoneEgress } from '../kinds/zone-egress.ts'
 import { type ZoneIngressSpec, zoneIngress } from '../kinds/zone-ingress.ts'
+import type { AssignmentModel, EndpointModel, SocketAddress } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { inZone, type Meshes } from './meshes.ts'

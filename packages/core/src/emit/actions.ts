@@ -22,7 +22,7 @@ import type {
   RedirectStatus,
   RouteModel,
   TextMatch,
-} from '../compile/model.ts'
+} from '../model/model.ts'
 import type { HttpRetries } from '../policies/retry/retries.ts'
 import { durationField, encode, milliseconds } from './encode.ts'
 

@@ -1,7 +1,7 @@
 import { ClusterLoadAssignmentSchema } from '../../gen/envoy/config/endpoint/v3/endpoint_pb.js'
-import type { AssignmentModel, EndpointModel } from '../compile/model.ts'
 import type { Tags } from '../kinds/common.ts'
 import { sortedTags } from '../kinds/tags.ts'
+import type { AssignmentModel, EndpointModel } from '../model/model.ts'
 import { encode, once, resourceOf, socketAddress } from './encode.ts'
 import type { XdsResource } from './table.ts'
 

@@ -7,8 +7,8 @@ import {
   ClusterSchema,
 } from '../../gen/envoy/config/cluster/v3/cluster_pb.js'
 import { HttpProtocolOptionsSchema } from '../../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js'
-import type { ClusterModel } from '../compile/model.ts'
 import { isIp } from '../kinds/common.ts'
+import type { ClusterModel } from '../model/model.ts'
 import { durationField, encode, milliseconds, once, overAds, packed, resourceOf, socketAddress } from './encode.ts'
 import type { XdsResource } from './table.ts'
 import { meshSecrets, towardsService } from './tls.ts'

@@ -1,6 +1,6 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { RuntimeSchema } from '../../gen/envoy/service/runtime/v3/rtds_pb.js'
-import type { AssignmentModel, CertificateModel, IdentityModel, ProxyModel } from '../compile/model.ts'
+import type { AssignmentModel, CertificateModel, IdentityModel, ProxyModel } from '../model/model.ts'
 import type { Problem } from '../view/units.ts'
 import { emitAssignment, hasProbes } from './assignment.ts'
 import { emitCluster, emitProbingCluster } from './cluster.ts'

@@ -3,7 +3,7 @@ import { type Any, AnySchema, type Duration, DurationSchema } from '@bufbuild/pr
 import { shortHash } from '@zonemesh/shared/base/base.ts'
 import { type Address, AddressSchema } from '../../gen/envoy/config/core/v3/address_pb.js'
 import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '../../gen/envoy/config/core/v3/config_source_pb.js'
-import type { SocketAddress } from '../compile/model.ts'
+import type { SocketAddress } from '../model/model.ts'
 import type { XdsResource } from './table.ts'
 
 /** The bytes of a message. Maps keep the order in which they were written, so writers sort them. */

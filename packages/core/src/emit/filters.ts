@@ -15,7 +15,7 @@ import {
 } from '../../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js'
 import { RBACSchema as NetworkAccessSchema } from '../../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js'
 import { TcpProxySchema } from '../../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js'
-import type { ChainModel, HttpChain, TcpChain } from '../compile/model.ts'
+import type { ChainModel, HttpChain, TcpChain } from '../model/model.ts'
 import { tagsMetadata } from './assignment.ts'
 import { durationField, encode, milliseconds, overAds, packed, packedBytes } from './encode.ts'
 import { accessRules } from './permissions.ts'

@@ -7,7 +7,7 @@ import {
 } from '../../gen/envoy/config/listener/v3/listener_components_pb.js'
 import { ListenerSchema } from '../../gen/envoy/config/listener/v3/listener_pb.js'
 import { TlsInspectorSchema } from '../../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js'
-import type { ChainModel, ListenerModel } from '../compile/model.ts'
+import type { ChainModel, ListenerModel } from '../model/model.ts'
 import { tagsMetadata } from './assignment.ts'
 import { encode, once, packed, resourceOf, socketAddress } from './encode.ts'
 import { filtersOf } from './filters.ts'

@@ -1,4 +1,4 @@
-import type { ClusterModel, RouteModel, TcpChain } from '../compile/model.ts'
+import type { ClusterModel, RouteModel, TcpChain } from '../model/model.ts'
 import type { HttpRetries, Retries } from '../policies/retry/retries.ts'
 import type { Timeouts } from '../policies/timeout/timeouts.ts'
 import { emitCluster } from './cluster.ts'

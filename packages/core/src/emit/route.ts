@@ -6,7 +6,7 @@ import {
   VirtualHostSchema,
 } from '../../gen/envoy/config/route/v3/route_components_pb.js'
 import { RouteConfigurationSchema } from '../../gen/envoy/config/route/v3/route_pb.js'
-import type { ForwardAction, HeaderMatch, RouteModel, RouteTableModel, VirtualHostModel } from '../compile/model.ts'
+import type { ForwardAction, HeaderMatch, RouteModel, RouteTableModel, VirtualHostModel } from '../model/model.ts'
 import { appended, forwardRoute, redirectRoute, tagsHeaderName } from './actions.ts'
 import { encode, once, resourceOf } from './encode.ts'
 import type { XdsResource } from './table.ts'

@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js'
-import type { HeaderMatch, QueryMatch, RouteModel, VirtualHostModel } from '../compile/model.ts'
 import { hostnameContains, specificity } from '../match/hostnames.ts'
+import type { HeaderMatch, QueryMatch, RouteModel, VirtualHostModel } from '../model/model.ts'
 import type { Request } from './request.ts'
 
 /** The virtual host that Envoy takes: an exact name before the longest wildcard before any. */

@@ -1,19 +1,18 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
-import type { EndpointModel, ListenerModel } from '../compile/model.ts'
 import { inZone } from '../edge/meshes.ts'
 import { typeUrls } from '../emit/table.ts'
-import { displayName } from '../gateway/select.ts'
-import { serviceTag, type Tags } from '../kinds/common.ts'
+import { displayName, serviceTag, type Tags } from '../kinds/common.ts'
 import { type DataplaneSpec, dataplane, dataplaneRole, dataplaneServices } from '../kinds/dataplane.ts'
 import type { TypedRow } from '../kinds/kind.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'
 import { type GatewayListener, listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway-spec.ts'
 import { bestMatch, compareRank } from '../kinds/tags.ts'
 import { hostnameContains, specificity } from '../match/hostnames.ts'
+import type { EndpointModel, ListenerModel } from '../model/model.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import type { Request } from './request.ts'
-import { called, stop, type Walk } from './walk.ts'
+import { called, stop, tagsOf, type Walk } from './walk.ts'
 import type { Way } from './way.ts'
 
 export interface Entrance {
@@ -122,12 +121,6 @@ function findGateway(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, tags: T
     [proxy],
   )
 }
-
-export const tagsOf = (tags: Tags): string =>
-  Object.entries(tags)
-    .map(([key, value]) => `${key}=${value}`)
-    .sort()
-    .join(' ') || 'no tags'
 
 function findListener(
   walk: Walk,

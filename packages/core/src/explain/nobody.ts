@@ -10,8 +10,7 @@ import { isEnabled, zone as zoneKind } from '../kinds/zone.ts'
 import { zoneEgress } from '../kinds/zone-egress.ts'
 import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { CompiledZone } from './compiled-zone.ts'
-import { tagsOf } from './gateway.ts'
-import { called, stop } from './walk.ts'
+import { called, stop, tagsOf } from './walk.ts'
 
 /** Whether tags have all that is wanted. */
 export const fits = (wanted: Tags, tags: Tags): boolean =>

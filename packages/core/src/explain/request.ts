@@ -1,5 +1,5 @@
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
-import type { RouteModel } from '../compile/model.ts'
+import type { RouteModel } from '../model/model.ts'
 
 /** A request as a person names it: the URL, and what else a route may look at. */
 export interface Request {

@@ -1,14 +1,13 @@
-import type { ChainModel, EndpointModel, ListenerModel } from '../compile/model.ts'
 import { typeUrls } from '../emit/table.ts'
 import { serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
 import { type DataplaneSpec, dataplane, dataplaneServices, isReady } from '../kinds/dataplane.ts'
 import type { AnyRow, TypedRow } from '../kinds/kind.ts'
 import { selects } from '../kinds/tags.ts'
+import type { ChainModel, EndpointModel, ListenerModel } from '../model/model.ts'
 import type { Permissions } from '../policies/permissions.ts'
 import { findKind } from '../registry.ts'
 import type { CompiledZone } from './compiled-zone.ts'
-import { tagsOf } from './gateway.ts'
-import { called, stop, type Walk } from './walk.ts'
+import { called, stop, tagsOf, type Walk } from './walk.ts'
 import type { Way } from './way.ts'
 
 /** The Dataplane at an address, and the listener that takes the connection. */

@@ -1,6 +1,6 @@
 import { isNewer, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import { isBindFailure, type TypeUrl } from '../emit/table.ts'
-import { displayNameLabel } from '../kinds/common.ts'
+import { displayNameLabel, type Tags } from '../kinds/common.ts'
 import type { AnyRow } from '../kinds/kind.ts'
 import type { CompiledProxy } from './compiled-zone.ts'
 import type { Decision, Mismatch, PlaneSight, Sources, Step, StepName } from './sources.ts'
@@ -18,6 +18,13 @@ export const decisionOf = ({ key, stamp }: AnyRow): Decision => ({ key: keyText(
 
 /** As people call a row: `MeshGatewayRoute shop`. */
 export const called = ({ key, labels }: AnyRow): string => `${key.kind} ${labels[displayNameLabel] ?? key.name}`
+
+/** Tags as people read them: `a=1 b=2`. */
+export const tagsOf = (tags: Tags): string =>
+  Object.entries(tags)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(' ') || 'no tags'
 
 /** Ends the walk: here is what is not as it has to be. */
 export function stop(step: StepName, problem: string, remedy: string, rows: readonly AnyRow[] = []): never {

@@ -1,8 +1,9 @@
-import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
-import { serviceTag, type Tags } from '../kinds/common.ts'
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { gatewayClusterName } from '../edge/cluster-name.ts'
+import type { Tags } from '../kinds/common.ts'
 import { expectCount } from '../kinds/expect.ts'
-import type { RouteBackend } from '../kinds/mesh-gateway-route.ts'
-import { sortedTags, tagsText } from '../kinds/tags.ts'
+import type { RouteBackend } from '../kinds/mesh-gateway-route-spec.ts'
+import { tagsText } from '../kinds/tags.ts'
 
 export interface WeightedBackend {
   readonly cluster: string
@@ -12,20 +13,6 @@ export interface WeightedBackend {
 
 /** What a translation of foreign routes writes for a service that does not exist: no cluster, so 500. */
 export const unresolvedBackend = 'kuma.io/unresolved-backend'
-
-/**
- * Clusters are per destination and listener, because policies are: `<service>-<hash of both tag sets>`, or the plain
- * service where there is nothing to hash but the service.
- */
-export function gatewayClusterName(destination: Tags, listener: Tags): string {
-  const service = destination[serviceTag] ?? ''
-  if (Object.keys(listener).length === 0 && Object.keys(destination).length === 1) return service
-  const flat = (tags: Tags) =>
-    sortedTags(tags)
-      .map(([key, value]) => key + value)
-      .join('')
-  return `${service}-${shortHash(flat(destination) + flat(listener))}`
-}
 
 /** The backends of a rule by cluster name: equal destinations are added up, weights that are all 0 count as 1 each. */
 export function weightBackends(backends: readonly RouteBackend[], listener: Tags): readonly WeightedBackend[] {

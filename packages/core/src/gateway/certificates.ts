@@ -1,10 +1,10 @@
 import { shortHash } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
-import type { Exclusions } from '../compile/exclusions.ts'
-import type { CertificateModel } from '../compile/model.ts'
 import { gatewayCertificate } from '../kinds/internal.ts'
 import { inlinePem, type ListenerCertificate } from '../kinds/mesh-gateway-spec.ts'
 import { readPem } from '../kinds/pem.ts'
+import type { Exclusions } from '../model/exclusions.ts'
+import type { CertificateModel } from '../model/model.ts'
 import { NoteError, type Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 

@@ -1,7 +1,7 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import type { AssignmentModel, ClusterModel, ListenerModel, ProxyModel } from '../compile/model.ts'
 import { isLoopback } from '../edge/addresses.ts'
 import type { Endpoints } from '../edge/endpoints.ts'
+import { identityTags } from '../edge/identity.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
 import { protocolTag, serviceTag } from '../kinds/common.ts'
@@ -9,6 +9,7 @@ import { placeOf } from '../kinds/cross-mesh.ts'
 import { dataplane } from '../kinds/dataplane.ts'
 import { expectIp } from '../kinds/expect.ts'
 import { parseTags, tagsText } from '../kinds/tags.ts'
+import type { AssignmentModel, ClusterModel, ListenerModel, ProxyModel } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import type { GatewayListeners } from './listeners.ts'
@@ -169,7 +170,3 @@ const uniqueBy = <T>(all: readonly T[], nameOf: (one: T) => string): readonly T[
 
 const sortedBy = <T>(all: readonly T[], nameOf: (one: T) => string): readonly T[] =>
   [...all].sort((a, b) => byCodeUnit(nameOf(a), nameOf(b)))
-
-/** Tags as a certificate bears them: `<tag>/<value>`, sorted. */
-export const identityTags = (...sets: readonly Readonly<Record<string, string>>[]): readonly string[] =>
-  [...new Set(sets.flatMap((tags) => Object.entries(tags).map(([key, value]) => `${key}/${value}`)))].sort()

@@ -1,5 +1,5 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import type { RouteModel } from '../compile/model.ts'
+import type { RouteModel } from '../model/model.ts'
 
 /** A route with what decides its place in a virtual host. */
 export interface RouteEntry {

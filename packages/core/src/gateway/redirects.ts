@@ -1,7 +1,7 @@
-import type { PathMatch, RedirectAction, RedirectStatus } from '../compile/model.ts'
 import { expectPort } from '../kinds/expect.ts'
-import type { RouteRedirect } from '../kinds/mesh-gateway-route.ts'
+import type { RouteRedirect } from '../kinds/mesh-gateway-route-spec.ts'
 import { redirectStatuses } from '../kinds/route-checks.ts'
+import type { PathMatch, RedirectAction, RedirectStatus } from '../model/model.ts'
 import { pathChangeOf } from './rules.ts'
 
 /** How clients reach a listener: what a redirect goes by where it says nothing itself. */

@@ -1,6 +1,6 @@
-import type { HeaderChanges, HeaderMatch, HeaderValue, PathChange, PathMatch, RouteModel } from '../compile/model.ts'
 import { headerValueFault } from '../kinds/header-values.ts'
-import type { RouteBackend, RouteFilter, RouteMatch, RouteRule } from '../kinds/mesh-gateway-route.ts'
+import type { RouteBackend, RouteFilter, RouteMatch, RouteRule } from '../kinds/mesh-gateway-route-spec.ts'
+import type { HeaderChanges, HeaderMatch, HeaderValue, PathChange, PathMatch, RouteModel } from '../model/model.ts'
 
 /** The part of a route that its match decides. */
 export interface MatchModel extends Pick<RouteModel, 'path' | 'method' | 'headers' | 'queries'> {

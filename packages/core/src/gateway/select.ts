@@ -1,5 +1,5 @@
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
-import { displayNameLabel, serviceTag, type Tags } from '../kinds/common.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { displayName, serviceTag, type Tags } from '../kinds/common.ts'
 import { expectPort } from '../kinds/expect.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'
 import {
@@ -96,9 +96,6 @@ export function createGatewaySelection(units: Units, view: View) {
   }
 }
 export type GatewaySelection = ReturnType<typeof createGatewaySelection>
-
-/** The name that people gave the resource. */
-export const displayName = (row: Pick<Row, 'key' | 'labels'>): string => row.labels[displayNameLabel] ?? row.key.name
 
 /** What a listener is, or an error that says why it cannot be served. Rows of peers were not admitted here. */
 function expectListener(name: string, listener: GatewayListener) {

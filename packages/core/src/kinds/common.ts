@@ -1,3 +1,4 @@
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { z } from 'zod'
 import type { Violation } from './kind.ts'
 import { message } from './kind.ts'
@@ -11,6 +12,9 @@ export const originLabel = 'kuma.io/origin'
 export const zoneLabel = 'kuma.io/zone'
 export const meshLabel = 'kuma.io/mesh'
 export const proxyTypeLabel = 'kuma.io/proxy-type'
+/** The name that people gave a resource. */
+export const displayName = ({ key, labels }: Pick<Row, 'key' | 'labels'>): string =>
+  labels[displayNameLabel] ?? key.name
 /** On the row of an egress whose Envoy does not listen yet: nobody is led to it. */
 export const arrivingLabel = 'zonemesh.io/arriving'
 /** The row of a proxy that was lost with many others: Envoys probe whether it still accepts connections. */

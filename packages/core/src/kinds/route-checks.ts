@@ -8,7 +8,7 @@ import type {
   RouteMatch,
   RouteRedirect,
   RouteRule,
-} from './mesh-gateway-route.ts'
+} from './mesh-gateway-route-spec.ts'
 import { regexFault } from './regex.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Meshes } from '../edge/meshes.ts'
-import { displayName } from '../gateway/select.ts'
+import { displayName } from '../kinds/common.ts'
 import { crossMeshHosts, hostAddressName } from '../kinds/cross-mesh.ts'
 import { virtualAddress } from '../kinds/internal.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
-import type { RouteModel } from '../../src/compile/model.ts'
-import { gatewayClusterName, weightBackends } from '../../src/gateway/backends.ts'
+import { gatewayClusterName } from '../../src/edge/cluster-name.ts'
+import { weightBackends } from '../../src/gateway/backends.ts'
 import { compareEntries, type RouteEntry } from '../../src/gateway/order.ts'
 import { matchesOf } from '../../src/gateway/rules.ts'
+import type { RouteModel } from '../../src/model/model.ts'
 
 test('§4.1 the cluster hash has the value that Kuma gives', () => {
   expect(

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import type { RedirectAction } from '../../src/compile/model.ts'
 import { type ListenerOrigin, redirectOf } from '../../src/gateway/redirects.ts'
 import {
   headerChangesOf,
@@ -10,7 +9,13 @@ import {
   pathChangeOf,
   rewriteOf,
 } from '../../src/gateway/rules.ts'
-import type { RouteFilter, RouteHeaderFilter, RouteMatch, RouteRedirect } from '../../src/kinds/mesh-gateway-route.ts'
+import type {
+  RouteFilter,
+  RouteHeaderFilter,
+  RouteMatch,
+  RouteRedirect,
+} from '../../src/kinds/mesh-gateway-route-spec.ts'
+import type { RedirectAction } from '../../src/model/model.ts'
 
 const prefix = (value: string): RouteMatch => ({ path: { match: 'PREFIX', value } })
 

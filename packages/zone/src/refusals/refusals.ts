@@ -1,7 +1,7 @@
 import type { Compiler } from '@zonemesh/core/compile/compiler.ts'
-import { isOfRow } from '@zonemesh/core/compile/exclusions.ts'
 import { type RefusalSpec, refusal } from '@zonemesh/core/kinds/internal.ts'
 import { specOf } from '@zonemesh/core/kinds/row.ts'
+import { isOfRow } from '@zonemesh/core/model/exclusions.ts'
 import { messageOf, shortHash, unreachable } from '@zonemesh/shared/base/base.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'

@@ -1,4 +1,4 @@
-import { isOfRow } from '@zonemesh/core/compile/exclusions.ts'
+import { isOfRow } from '@zonemesh/core/model/exclusions.ts'
 
 /** A part of a resource that is suspected: the row it comes from (and which part of it) and the hash of its part. */
 export interface Suspect {
