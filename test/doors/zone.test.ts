@@ -121,6 +121,15 @@ test('row 8: thousands of connections that say nothing, and stalled handshakes, 
   await Promise.all(sockets.map(closed))
 })
 
+test('R34 a zone proxy shows no zone where it is at home', async () => {
+  const client = api(plane.address)
+  const networking = { address: '192.168.0.2', advertisedAddress: '192.168.0.2', port: 10_001, advertisedPort: 10_001 }
+  await client.need('PUT', '/zoneingresses/way-in', { type: 'ZoneIngress', name: 'way-in', networking })
+  for (const path of ['/zoneingresses/way-in', '/zoneingresses', '/zoneingresses/_overview'])
+    expect([path, /"zone":/.test((await client.need('GET', path)).text)]).toEqual([path, false])
+  await client.need('DELETE', '/zoneingresses/way-in')
+})
+
 test('P20 without a good token, a proxy that exists cannot be told from one that does not', async () => {
   const other = { mesh: 'default', name: 'other', tags: {}, type: 'dataplane' }
   const foreign = (await api(plane.address).need('POST', '/tokens/dataplane', other)).text.trim()

@@ -8,7 +8,9 @@ export function kindByWord(word: string): Kind {
   const plain = (text: string) => text.toLowerCase().replaceAll('-', '')
   const wanted = plain(word)
   const found = publicKinds.find((kind) =>
-    [kind.name, kind.path, ...kind.pathAliases, kind.shortName].some((name) => name !== '' && plain(name) === wanted),
+    [kind.name, kind.path, ...kind.pathAliases, kind.shortName, kind.commandName].some(
+      (name) => name !== '' && plain(name) === wanted,
+    ),
   )
   if (found) return found
   const candidate = nearest(

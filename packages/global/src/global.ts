@@ -288,7 +288,7 @@ export async function startGlobal(
           return ports?.apiTlsPort
         },
       },
-      decorate: (kind, row) => shownSpec({ store, sealer }, kind, row),
+      decorate: (kind, row) => shownSpec({ store, sealer, origin: globalOrigin }, kind, row),
     }
     const meter = () => ({
       zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,

@@ -153,8 +153,100 @@ test('R9 lists have total, items and an absolute next with sorted keys', async (
     items: [{ name: 'list-c' }],
     next: null,
   })
-  expect((await call('GET', '/meshes?size=0')).json).toMatchObject({ status: 400, title: 'Invalid page size' })
-  expect((await call('GET', '/meshes?offset=x')).status).toBe(400)
+  const title = 'Could not retrieve resources'
+  for (const [size, reason] of [
+    ['0', 'must be greater than 0'],
+    ['x', 'invalid format'],
+    ['1001', 'invalid page size of 1001. Maximum page size is 1000'],
+  ])
+    expect((await call('GET', `/meshes?size=${size}`)).json).toMatchObject({
+      ...{ status: 400, title, detail: 'Invalid page size' },
+      invalid_parameters: [{ field: 'size', reason }],
+    })
+  const detail = 'invalid: invalid offset: x'
+  expect((await call('GET', '/meshes?offset=x')).json).toMatchObject({ status: 400, title, detail })
+})
+
+test('R35 lists are filtered by labels; other filters are refused with the route and the filter', async () => {
+  for (const [name, team] of [
+    ['one', 'a'],
+    ['two', 'b'],
+  ])
+    await call('PUT', `/meshes/default/meshgateways/${name}`, { ...gateway(name ?? ''), labels: { team } })
+  const path = '/meshes/default/meshgateways'
+  const listed = async (query: string) =>
+    (await call('GET', `${path}?${query}`)).json.items.map(({ name }: { name: string }) => name)
+  expect(await listed('filter[labels.team]=a')).toEqual(['one'])
+  expect(await listed('filter[labels.team]=a&filter[labels.team]=b')).toEqual(['two'])
+  expect(await listed('filter[labels.team]=a&filter[labels.kuma.io/mesh]=other')).toEqual([])
+  const refused = {
+    'filter[name]': 'filters are only supported on labels',
+    'filter[labels.team][in]': 'advanced filters are not supported',
+  }
+  for (const [filter, reason] of Object.entries(refused))
+    for (const [at, route] of [
+      [path, '/meshes/{mesh}/meshgateways'],
+      ['/meshes/default/dataplanes/_overview', '/meshes/{mesh}/dataplanes/_overview'],
+    ])
+      expect((await call('GET', `${at}?${filter}=a`)).json).toMatchObject({
+        ...{ status: 400, title: 'Could not retrieve resources', detail: 'Resource is not valid' },
+        invalid_parameters: [{ field: `${route}.${filter}`, reason }],
+      })
+})
+
+test('R32 a resource identifier has the short name of Kuma, and the zone, namespace and name of the labels', async () => {
+  const kriOf = async (path: string, document: object) => {
+    expect((await call('PUT', path, document)).status).toBe(201)
+    return (await call('GET', path)).json.kri
+  }
+  const permission = {
+    type: 'MeshTrafficPermission',
+    mesh: 'default',
+    name: 'all',
+    spec: { targetRef: { kind: 'Mesh' }, from: [] },
+  }
+  const target = { targetRef: { kind: 'Mesh' }, default: { action: 'Allow' } }
+  expect(
+    await kriOf('/meshes/default/meshtrafficpermissions/all', {
+      ...permission,
+      spec: { ...permission.spec, from: [target] },
+    }),
+  ).toBe('kri_mtp_default___all_')
+  const labels = { 'k8s.kuma.io/namespace': 'shops' }
+  expect(await kriOf('/meshes/default/meshgateways/in-space', { ...gateway('in-space'), labels })).toBe(
+    'kri_mgw_default__shops_in-space_',
+  )
+  const { resources } = (await call('GET', '/_resources')).json
+  const shown = (name: string) => resources.find((one: { name: string }) => one.name === name)
+  expect(shown('MeshGateway')).toMatchObject({ shortName: 'mgw', pluralDisplayName: 'Mesh Gateways' })
+  expect(shown('Retry')).toMatchObject({ shortName: '', pluralDisplayName: 'Retries' })
+  for (const name of ['MeshGatewayRoute', 'Secret', 'GlobalSecret', 'Timeout', 'TrafficPermission'])
+    expect([name, shown(name).shortName]).toEqual([name, ''])
+})
+
+test('R33 secrets get no labels; names of meshes and zones that are no DNS labels are warned of', async () => {
+  const secret = { type: 'Secret', mesh: 'default', name: 's9', data: 'eA==' }
+  await call('PUT', '/meshes/default/secrets/s9', secret)
+  const found = (await call('GET', '/meshes/default/secrets/s9')).json
+  expect([found.labels, found.kri]).toEqual([undefined, undefined])
+  for (const [name, isDeprecated] of [
+    ['fine-1', false],
+    ['1st', true],
+    ['a.b', true],
+  ] as const) {
+    const mesh = await call('PUT', `/meshes/${name}`, { type: 'Mesh', name })
+    const zone = await call('PUT', `/zones/${name}`, { type: 'Zone', name, enabled: true })
+    for (const { status, json } of [mesh, zone]) {
+      expect(status).toBe(201)
+      expect(JSON.stringify(json.warnings ?? '').includes(`"${name}" is not a DNS label`.replaceAll('"', '\\"'))).toBe(
+        isDeprecated,
+      )
+    }
+  }
+  for (const name of ['fine-1', '1st', 'a.b']) {
+    await call('DELETE', `/zones/${name}`)
+    await call('DELETE', `/meshes/${name}`)
+  }
 })
 
 test('R10 anybody reads, but not secrets; only an admin writes', async () => {

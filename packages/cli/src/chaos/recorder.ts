@@ -1,3 +1,4 @@
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { HistoryEvent, SeenVersion } from '@zonemesh/shared/guarantees/history.ts'
@@ -7,7 +8,7 @@ import type { Sight } from './control.ts'
 import type { Hand } from './hand.ts'
 import type { Plane } from './plane.ts'
 import { createPositions } from './positions.ts'
-import { readRows } from './rows.ts'
+import { ownName, readRows } from './rows.ts'
 import { type GlobalSample, readGlobal, readZone, type ZoneSample } from './samples.ts'
 import type { Stack } from './stack.ts'
 
@@ -148,6 +149,6 @@ export type Recorder = ReturnType<typeof startRecorder>
 /** The number that a row of the pair carries. Zones show rows of others under longer names. */
 export function turnOf(items: unknown, name: string): string | undefined {
   if (!Array.isArray(items)) return undefined
-  const found: unknown = items.find((item) => String(Reflect.get(Object(item), 'kri')).endsWith(`_${name}_`))
+  const found: unknown = items.find((item: JsonObject) => ownName(item['name'], item['labels']) === name)
   return found === undefined ? undefined : (/turn-\d+/.exec(JSON.stringify(found))?.[0] ?? 'no number')
 }

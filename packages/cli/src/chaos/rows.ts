@@ -21,10 +21,10 @@ export async function readRows(plane: Plane): Promise<Map<string, SeenVersion>> 
 
 /** Names and labels are shown differently by each plane; everything else is the same row. */
 function seenRow(item: Readonly<Record<string, unknown>>): SeenVersion {
-  const { name: _name, labels, creationTime: _created, modificationTime: _modified, kri, ...content } = item
+  const { name, labels, creationTime: _created, modificationTime: _modified, kri: _identifier, ...content } = item
   const origin: unknown = Reflect.get(Object(labels), 'kuma.io/zone')
   return {
-    key: String(kri),
+    key: [item['type'], item['mesh'] ?? '', origin ?? '', ownName(name, labels)].join('/'),
     origin: typeof origin === 'string' ? origin : 'global',
     state: 'live',
     incarnation: 0,
@@ -32,6 +32,10 @@ function seenRow(item: Readonly<Record<string, unknown>>): SeenVersion {
     content: shortHash(canonicalJson(content)),
   }
 }
+
+/** The name that a row has on its own plane. */
+export const ownName = (name: unknown, labels: unknown): string =>
+  String(Reflect.get(Object(labels), 'kuma.io/display-name') ?? name)
 
 /** What a plane lacks or has otherwise, and what it has too much, of the rows of one origin. */
 export function compareRows(

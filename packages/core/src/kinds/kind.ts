@@ -55,8 +55,10 @@ export interface Kind {
   /** The collection in URLs, and other spellings of it. */
   readonly path: string
   readonly pathAliases: readonly string[]
-  /** What people type on the command line beside the name, in lower case. */
+  /** Kuma's short name, which resource identifiers begin with; empty where Kuma has none. */
   readonly shortName: string
+  /** What people type on the command line beside the name where Kuma has no short name. */
+  readonly commandName: string
   readonly title: { readonly singular: string; readonly plural: string }
   readonly scope: 'global' | 'mesh'
   /** `flat`: spec fields stand beside `type`; `nested`: below `spec`. */
@@ -94,6 +96,7 @@ interface KindOptions<Schema extends z.ZodType> {
   readonly path: string
   readonly pathAliases?: readonly string[]
   readonly shortName?: string
+  readonly commandName?: string
   readonly title?: { readonly singular: string; readonly plural: string }
   readonly scope: Kind['scope']
   readonly layout?: Kind['layout']
@@ -128,7 +131,8 @@ export function defineKind<Schema extends z.ZodType>(options: KindOptions<Schema
   return {
     pathAliases: [],
     shortName: '',
-    title: { singular, plural: singular.endsWith('y') ? `${singular.slice(0, -1)}ies` : `${singular}s` },
+    commandName: '',
+    title: { singular, plural: /[^aeiou]y$/.test(singular) ? `${singular.slice(0, -1)}ies` : `${singular}s` },
     layout: 'flat',
     adminOnly: false,
     isPolicy: false,

@@ -52,7 +52,7 @@ function indexOf(row: TypedRow<MeshGatewayRouteSpec>): readonly IndexEntry[] {
 export const meshGatewayRoute = defineKind({
   name: 'MeshGatewayRoute',
   path: 'meshgatewayroutes',
-  shortName: 'mgwr',
+  commandName: 'mgwr',
   scope: 'mesh',
   travel: 'global-to-zones',
   writable: { global: true, zone: false },

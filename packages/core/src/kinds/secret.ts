@@ -8,7 +8,7 @@ export type SecretSpec = z.infer<typeof secretSchema>
 export const secret = defineKind({
   name: 'Secret',
   path: 'secrets',
-  shortName: 'sec',
+  commandName: 'sec',
   scope: 'mesh',
   // Sealed with the key of the plane that owns it. What a listener shows goes to zones by a kind of its own, for each alone.
   travel: 'internal',
@@ -22,7 +22,7 @@ export const globalSecret = defineKind({
   name: 'GlobalSecret',
   path: 'globalsecrets',
   pathAliases: ['global-secrets'],
-  shortName: 'gs',
+  commandName: 'gs',
   scope: 'global',
   // Signing keys live here: the zones get public keys by a kind of their own, never these rows.
   travel: 'internal',

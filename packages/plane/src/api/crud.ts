@@ -37,7 +37,7 @@ async function list(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
     plane,
     kind,
     await allRows(plane, { kind: kind.name, ...(mesh === undefined ? {} : { mesh }) }),
-    call.query,
+    call,
   )
   return page(call, rows, (row) => show(plane, kind, row))
 }

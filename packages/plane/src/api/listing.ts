@@ -4,18 +4,18 @@ import { specOf } from '@zonemesh/core/kinds/row.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
-import { ApiError, badRequest } from './errors.ts'
+import { ApiError, badRequest, invalid } from './errors.ts'
 import { shownLabels, shownName } from './names.ts'
 import type { ApiPlane } from './plane.ts'
 import type { Answer, Call } from './server.ts'
 
+const listTitle = 'Could not retrieve resources'
 const sizeDefault = 100
 const sizeMax = 1000
 
 function pageSize(text: string | null): number {
   if (text === null) return sizeDefault
-  const refuse = (reason: string) =>
-    new ApiError(400, 'Invalid page size', 'Invalid page size', [{ field: 'size', reason }])
+  const refuse = (reason: string) => new ApiError(400, listTitle, 'Invalid page size', [{ field: 'size', reason }])
   if (!/^\d+$/.test(text)) throw refuse('invalid format')
   const size = Number(text)
   if (size === 0) throw refuse('must be greater than 0')
@@ -31,8 +31,7 @@ export async function page(
 ): Promise<Answer> {
   const size = pageSize(call.query.get('size'))
   const offsetText = call.query.get('offset') ?? '0'
-  if (!/^\d+$/.test(offsetText))
-    throw new ApiError(400, 'Could not retrieve resources', `invalid: invalid offset: ${offsetText}`)
+  if (!/^\d+$/.test(offsetText)) throw new ApiError(400, listTitle, `invalid: invalid offset: ${offsetText}`)
   const offset = Number(offsetText)
   const items = await Promise.all(rows.slice(offset, offset + size).map(render))
   const more = offset + size < rows.length
@@ -46,15 +45,16 @@ export async function page(
 }
 
 /** `filter[labels.<key>]=<value>`; anything else in brackets is refused. */
-function labelFilters(query: URLSearchParams): Map<string, string> {
+function labelFilters({ query, request }: Call): Map<string, string> {
   const filters = new Map<string, string>()
+  // `/meshes/:mesh/dataplanes` is `/meshes/{mesh}/dataplanes` in the words of Kuma.
+  const route = (request.routeOptions.url ?? '').replace(/:(\w+)/g, '{$1}')
   for (const [key, value] of query) {
     const inner = /^filter\[(.*)\]$/.exec(key)?.[1]
     if (inner === undefined) continue
-    if (!inner.startsWith('labels.'))
-      throw badRequest('bad request: filter', [
-        { field: `filter[${inner}]`, reason: 'filters are only supported on labels' },
-      ])
+    const refuse = (reason: string) => invalid(listTitle, [{ field: `${route}.${key}`, reason }])
+    if (!inner.startsWith('labels.')) throw refuse('filters are only supported on labels')
+    if (/[[\]]/.test(inner)) throw refuse('advanced filters are not supported')
     filters.set(inner.slice('labels.'.length), value)
   }
   return filters
@@ -92,9 +92,10 @@ function matchesGateway(spec: DataplaneSpec, wanted: string | null): boolean {
 }
 
 /** Applies the query parameters of lists (REST reference §1.6). */
-export function filterRows(plane: ApiPlane, kind: Kind, rows: readonly Row[], query: URLSearchParams): Row[] {
+export function filterRows(plane: ApiPlane, kind: Kind, rows: readonly Row[], call: Call): Row[] {
+  const { query } = call
   const name = query.get('name')
-  const labels = labelFilters(query)
+  const labels = labelFilters(call)
   return rows.filter((row) => {
     if (name !== null && !shownName(kind, row, plane.origin).includes(name)) return false
     const shown = shownLabels(kind, row, plane.origin)

@@ -1,4 +1,4 @@
-import { displayNameLabel, originLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
+import { displayNameLabel, namespaceLabel, originLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 
@@ -34,9 +34,9 @@ export function shownLabels(kind: Kind, row: Row, ownOrigin: string): Record<str
   }
 }
 
-/** Kuma's resource identifier; empty for kinds without a short name. */
-export function kri(kind: Kind, row: Row): string | undefined {
-  if (kind.shortName === '' || kind.isPolicy) return undefined
-  const zone = row.labels[zoneLabel] ?? (row.key.origin === globalOrigin ? '' : row.key.origin)
-  return `kri_${kind.shortName}_${row.key.mesh}_${zone}__${row.key.name}_`
+/** Kuma's resource identifier of a row with these labels; undefined for kinds without a short name. */
+export function kri(kind: Kind, { key }: Row, labels: Readonly<Record<string, string>>): string | undefined {
+  if (kind.shortName === '') return undefined
+  const name = labels[displayNameLabel] ?? key.name
+  return `kri_${kind.shortName}_${key.mesh}_${labels[zoneLabel] ?? ''}_${labels[namespaceLabel] ?? ''}_${name}_`
 }

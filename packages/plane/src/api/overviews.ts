@@ -60,7 +60,7 @@ function listOf(plane: ApiPlane, kind: Kind, render: Render) {
     const { mesh } = call.params
     if (mesh !== undefined) await requireMesh(plane, mesh)
     const rows = await allRows(plane, { kind: kind.name, ...(mesh === undefined ? {} : { mesh }) })
-    return page(call, filterRows(plane, kind, rows, call.query), render)
+    return page(call, filterRows(plane, kind, rows, call), render)
   }
 }
 

@@ -8,7 +8,7 @@ import { kri, shownLabels, shownName } from './names.ts'
 /** A row in the form people and kumactl read, keys in Kuma's order. `spec` is the row's as it is shown. */
 export function renderRow(kind: Kind, row: Row, ownOrigin: string, spec: JsonObject): JsonObject {
   const labels = shownLabels(kind, row, ownOrigin)
-  const identifier = kri(kind, row)
+  const identifier = kri(kind, row, labels)
   return {
     type: kind.name,
     ...(kind.scope === 'mesh' ? { mesh: row.key.mesh } : {}),

@@ -94,7 +94,8 @@ function computedLabels(
   admitted: Admitted,
 ): { labels: Record<string, string>; violations: Violation[] } {
   const { kind, mesh, labels, spec } = admitted
-  const computed: Record<string, string> = kind.scope === 'mesh' ? { [meshLabel]: mesh } : {}
+  // Kuma computes none for secrets.
+  const computed: Record<string, string> = kind.scope === 'mesh' && !kind.adminOnly ? { [meshLabel]: mesh } : {}
   if (kind.writable.zone && plane.role !== 'global') {
     computed[originLabel] = 'zone'
     computed[zoneLabel] = plane.origin
@@ -192,12 +193,21 @@ export async function prepare(
     .map(({ field, reason }) => `${field}: ${reason}; it is waited for`)
   if (found.length > 0) throw invalid(existing ? 'Failed to update a resource' : 'Failed to create a resource', found)
   return {
-    admitted: { ...admitted, warnings: [...admitted.warnings, ...warnings] },
+    admitted: { ...admitted, warnings: [...admitted.warnings, ...deprecations(kind, name), ...warnings] },
     key,
     existing,
     labels,
     spec: completeSpec(plane, kind, admitted.spec),
   }
+}
+
+/** Names that Kuma deprecates: those that no host name can have in them. */
+function deprecations(kind: Kind, name: string): string[] {
+  const isLabel = /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)
+  if (isLabel || (kind.name !== 'Mesh' && kind.name !== 'Zone')) return []
+  const rule =
+    'lower-case letters, digits and "-", beginning with a letter and not ending with "-", at most 63 characters'
+  return [`name: "${name}" is not a DNS label (${rule}); such names of a ${kind.name} are deprecated`]
 }
 
 /** The revision in an If-Match header: `"<store>@<revision>.<commit>"`. */

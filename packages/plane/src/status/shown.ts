@@ -1,5 +1,6 @@
 import { composeAvailableServices } from '@zonemesh/core/edge/announcements.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { isZoneProxy } from '@zonemesh/core/kinds/proxies.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -8,17 +9,20 @@ import { secretData } from '../authority/secret.ts'
 
 /** The spec as people see it: secrets opened (routes ask for an admin), services of a zone composed from their rows. */
 export async function shownSpec(
-  deps: { readonly store: Store; readonly sealer: Sealer },
+  deps: { readonly store: Store; readonly sealer: Sealer; readonly origin: string },
   kind: Kind,
   row: Row,
 ): Promise<JsonObject> {
   if (kind.name === 'Secret' || kind.name === 'GlobalSecret') return { data: secretData(deps.sealer, row) }
-  if (kind.name !== 'ZoneIngress') return row.spec
+  // Where a zone proxy is at home, its zone goes without saying.
+  const { zone: _home, ...atHome } = row.spec
+  const spec = isZoneProxy(kind.name) && row.key.origin === deps.origin ? atHome : row.spec
+  if (kind.name !== 'ZoneIngress') return spec
   const rows = await deps.store.scan({ kind: 'AvailableService', origin: row.key.origin })
   const availableServices = composeAvailableServices(rows).map(({ tags, instances, mesh }) => ({
     tags,
     instances,
     mesh,
   }))
-  return { ...row.spec, ...(availableServices.length > 0 ? { availableServices } : {}) }
+  return { ...spec, ...(availableServices.length > 0 ? { availableServices } : {}) }
 }

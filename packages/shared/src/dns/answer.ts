@@ -61,7 +61,8 @@ export function answer(bytes: Uint8Array, table: DnsTable, context: AnswerContex
     addresses: Array.isArray(found) && wantsAddress ? found : [],
     ttlSeconds: table.ttlSeconds,
   }
-  const soa = { domain: table.domain, negativeTtlSeconds }
+  const wantsSoa = query.qtype === qtypes.soa || query.qtype === qtypes.any
+  const soa = { domain: table.domain, negativeTtlSeconds, isAnswer: name === table.domain && wantsSoa }
   return { type: 'answer', bytes: fit(query, reply.addresses.length > 0 ? reply : { ...reply, soa }, context) }
 }
 

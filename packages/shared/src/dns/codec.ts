@@ -129,7 +129,12 @@ export interface Reply {
   readonly addresses: readonly string[]
   readonly ttlSeconds: number
   /** Negative answers: the SOA of this domain goes along. */
-  readonly soa?: { readonly domain: string; readonly negativeTtlSeconds: number }
+  readonly soa?: {
+    readonly domain: string
+    readonly negativeTtlSeconds: number
+    /** It is what was asked for, so it is the answer. */
+    readonly isAnswer?: boolean
+  }
   readonly truncated?: boolean
 }
 
@@ -148,8 +153,8 @@ export function encodeReply(query: Query, reply: Reply): Uint8Array {
     .u16(query.id)
     .u16(flags)
     .u16(1)
-    .u16(reply.addresses.length)
-    .u16(reply.soa ? 1 : 0)
+    .u16(reply.addresses.length + (reply.soa?.isAnswer ? 1 : 0))
+    .u16(reply.soa && !reply.soa.isAnswer ? 1 : 0)
   out.u16(query.udpBytes === undefined ? 0 : 1)
   for (const label of query.labels) out.u8(label.length).raw(label)
   out.u8(0).u16(query.qtype).u16(query.qclass)

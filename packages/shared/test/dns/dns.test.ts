@@ -92,6 +92,17 @@ test('NXDOMAIN with SOA for unknown names, NODATA with SOA for other types and f
   expect(ask(query('mesh'))).toMatchObject({ rcode: 0, addresses: [], authorities: 1 })
 })
 
+test('D2 the SOA of the domain is an answer where it is asked for, and an authority elsewhere', () => {
+  const soaAt = (name: string, qtype: number) => {
+    const { bytes } = ask(query(name, { qtype }))
+    const view = Buffer.from(bytes ?? [])
+    return { answers: view.readUInt16BE(6), authorities: view.readUInt16BE(8) }
+  }
+  for (const qtype of [6, 255]) expect(soaAt('MESH', qtype)).toEqual({ answers: 1, authorities: 0 })
+  expect(soaAt('mesh', 1)).toEqual({ answers: 0, authorities: 1 })
+  expect(soaAt('web.mesh', 6)).toEqual({ answers: 0, authorities: 1 })
+})
+
 test('what is not ours is forwarded, also a name that only ends alike', () => {
   expect(ask(query('example.com')).type).toBe('forward')
   expect(ask(query('webmesh')).type).toBe('forward')

@@ -53,7 +53,7 @@ export const retry = defineKind({
   ...connectionPolicy,
   name: 'Retry',
   path: 'retries',
-  shortName: 're',
+  commandName: 're',
   schema: retrySchema,
   compiled: { owner: 'global', blame: 30, index: byMesh },
   check: (spec) => [

@@ -24,7 +24,7 @@ export const timeout = defineKind({
   ...connectionPolicy,
   name: 'Timeout',
   path: 'timeouts',
-  shortName: 'to',
+  commandName: 'to',
   schema: timeoutSchema,
   compiled: { owner: 'global', blame: 20, index: byMesh },
   check: (spec) => [...checkConnection(spec), ...(spec.conf ? [] : [{ field: 'conf', reason: 'cannot be empty' }])],

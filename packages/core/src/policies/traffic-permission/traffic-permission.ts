@@ -11,7 +11,7 @@ export const trafficPermission = defineKind({
   ...connectionPolicy,
   name: 'TrafficPermission',
   path: 'traffic-permissions',
-  shortName: 'tp',
+  commandName: 'tp',
   schema: trafficPermissionSchema,
   compiled: {
     owner: 'global',
