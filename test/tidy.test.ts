@@ -226,6 +226,21 @@ test('L2 the only npm packages of core are zod, protobuf-es and re2js', () => {
   expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
 })
 
+/** Files that still cast the spec of a document that admission has just parsed. The list only shrinks. */
+const knownCasts: readonly string[] = [
+  'packages/cli/src/explain/from-files.ts',
+  'packages/plane/src/api/placement.ts',
+  'packages/plane/src/api/resources.ts',
+  'packages/plane/src/tokens/keeper.ts',
+  'packages/zone/src/door/arrival.ts',
+  'packages/zone/src/door/door.ts',
+]
+
+test('C1 nobody casts the spec of a row: rows are read through kinds/row.ts', () => {
+  const casts = sources.filter((path) => /\bspec as (?!never\b)|\bas [A-Z]\w*Spec\b/.test(codeOf(path)))
+  expect(casts).toEqual(knownCasts)
+})
+
 test('style: no file is longer than 500 lines, and none is left without an importer or a name of its own', () => {
   const long = everything.filter((path) => textOf(path).split('\n').length > 500)
   expect(long).toEqual([])

@@ -1,9 +1,10 @@
-import { type DataplaneSpec, dataplaneRole } from './dataplane.ts'
+import { dataplane, dataplaneRole } from './dataplane.ts'
 
-/** What the label `kuma.io/proxy-type` says of a row that a proxy stands behind; undefined of other kinds. `spec` was admitted. */
+/** What the label `kuma.io/proxy-type` says of a row that a proxy stands behind; undefined of other kinds. */
 export function proxyTypeOf(kind: string, spec: unknown): string | undefined {
-  if (kind === 'Dataplane') return dataplaneRole(spec as DataplaneSpec) === 'builtin' ? 'gateway' : 'sidecar'
-  return zoneProxyTypes.get(kind)
+  if (kind !== dataplane.name) return zoneProxyTypes.get(kind)
+  const parsed = dataplane.peerSchema.safeParse(spec)
+  return parsed.success && dataplaneRole(parsed.data) === 'builtin' ? 'gateway' : 'sidecar'
 }
 
 const zoneProxyTypes: ReadonlyMap<string, string> = new Map([

@@ -96,13 +96,14 @@ export function filterRows(plane: ApiPlane, kind: Kind, rows: readonly Row[], ca
   const { query } = call
   const name = query.get('name')
   const labels = labelFilters(call)
+  const [tags, gateway] = [query.getAll('tag'), query.get('gateway')]
   return rows.filter((row) => {
     if (name !== null && !shownName(kind, row, plane.origin).includes(name)) return false
     const shown = shownLabels(kind, row, plane.origin)
     for (const [key, value] of labels) if (shown[key] !== value) return false
-    if (kind.name !== 'Dataplane') return true
+    if (kind.name !== 'Dataplane' || (tags.length === 0 && gateway === null)) return true
     // A row that cannot be parsed has neither tags nor a role.
     const spec = specOf(dataplane, row) ?? {}
-    return matchesTags(spec, query.getAll('tag')) && matchesGateway(spec, query.get('gateway'))
+    return matchesTags(spec, tags) && matchesGateway(spec, gateway)
   })
 }
