@@ -1,5 +1,6 @@
 import type { ApiPlane } from './api/plane.ts'
-import { type ApiRoute, startApi, type Upgrades } from './api/server.ts'
+import type { ApiRoute } from './api/route.ts'
+import { startApi, type Upgrades } from './api/server.ts'
 import type { ServerTls } from './authority/server-tls.ts'
 import { type Meter, startHealth } from './health/health.ts'
 import type { Closers } from './lifecycle.ts'

@@ -9,7 +9,7 @@ import type { User } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { declaration, isDeclared, requireIntent } from './removals.ts'
 import { committed, type Prepared, prepare } from './resources.ts'
-import type { Answer, Call, Router } from './server.ts'
+import type { Answer, Call, Router } from './route.ts'
 
 const commitRequest = z.strictObject({
   documents: z.array(z.unknown()).max(1000, 'at most 1,000 documents'),

@@ -11,7 +11,7 @@ import type { ApiPlane } from './plane.ts'
 import { declaration, isDeclared, removalOf, requireIntent } from './removals.ts'
 import { renderParsed } from './render.ts'
 import { allRows, committed, findRow, ifMatch, prepare, requireMesh } from './resources.ts'
-import type { Answer, Call, Router } from './server.ts'
+import type { Answer, Call, Router } from './route.ts'
 
 /** A row as shown by this plane, with what it composes. */
 export async function show(plane: ApiPlane, kind: Kind, row: Row): Promise<JsonObject> {

@@ -4,7 +4,7 @@ import { ApiError, badRequest, notFound } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { findRow } from './resources.ts'
-import type { Answer, Call, Router } from './server.ts'
+import type { Answer, Call, Router } from './route.ts'
 
 const releaseRequest = z.strictObject({
   /** What is meant to be let through: if something else is held by now, nothing happens. */

@@ -9,7 +9,7 @@ import { type Asked, asked, keyOf, revisionOf, wantedBy, withHorizon } from './h
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { rollback } from './rollback.ts'
-import type { Answer, Call, Router } from './server.ts'
+import type { Answer, Call, Router } from './route.ts'
 
 const limitDefault = 50
 const limitMax = 1000

@@ -7,7 +7,7 @@ import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { ApiError, badRequest, invalid } from './errors.ts'
 import { shownLabels, shownName } from './names.ts'
 import type { ApiPlane } from './plane.ts'
-import type { Answer, Call } from './server.ts'
+import type { Answer, Call } from './route.ts'
 
 const listTitle = 'Could not retrieve resources'
 const sizeDefault = 100

@@ -7,7 +7,7 @@ import { filterRows, page } from './listing.ts'
 import type { ApiPlane } from './plane.ts'
 import { renderParsed, renderRow } from './render.ts'
 import { allRows, findRow, requireMesh } from './resources.ts'
-import type { Answer, Call, Router } from './server.ts'
+import type { Answer, Call, Router } from './route.ts'
 
 const overviews = [
   {

@@ -8,7 +8,7 @@ import { isMass, removalsMax, removedShareMax } from '@zonemesh/shared/sync/log/
 import { ApiError } from './errors.ts'
 import type { ApiPlane } from './plane.ts'
 import { allRows } from './resources.ts'
-import type { Call } from './server.ts'
+import type { Call } from './route.ts'
 
 /** A kind of which one commit removes more than anybody does by hand. */
 export interface MassRemoval {

@@ -10,7 +10,7 @@ import { requireAdmin, type User } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { removalsToConfirm, requireConfirmed, rowsInMesh } from './removals.ts'
 import { checkDeletion, committed, isWritable, prepare } from './resources.ts'
-import type { Answer, Call } from './server.ts'
+import type { Answer, Call } from './route.ts'
 
 const rollbackRequest = z.strictObject({
   to: z.string(),

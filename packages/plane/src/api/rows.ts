@@ -4,7 +4,7 @@ import { positionFrom, positionKey } from '@zonemesh/shared/sync/log/rounds.ts'
 import { badRequest } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
-import type { Answer, Call, Router } from './server.ts'
+import type { Answer, Call, Router } from './route.ts'
 
 const rowsPerPage = 500
 

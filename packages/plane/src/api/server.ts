@@ -3,50 +3,23 @@ import type { Duplex } from 'node:stream'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { boundBodies, parseBody } from './bodies.ts'
 import { registerCommit } from './commit.ts'
 import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
 import { registerGuards } from './guards.ts'
 import { registerHistory } from './history-routes.ts'
-import { anonymous, identify, requireKnown, type User } from './identity.ts'
+import { anonymous, identify, requireKnown } from './identity.ts'
 import { bodyBytesMax, headerBytesMax, headersMs, lookForSlowMs, requestMs } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
 import { jsonText } from './render.ts'
+import type { ApiRoute, Method, Router } from './route.ts'
 import { registerRows } from './rows.ts'
 import { registerSight } from './sight-route.ts'
 import { registerSystem } from './system.ts'
 import { registerTokens } from './token-routes.ts'
-
-/** One request as the handlers see it. */
-export interface Call {
-  readonly user: User
-  readonly params: Readonly<Record<string, string>>
-  readonly query: URLSearchParams
-  readonly body: unknown
-  readonly request: FastifyRequest
-}
-
-export interface Answer {
-  readonly status: number
-  readonly body: unknown
-  readonly headers?: Readonly<Record<string, string>>
-  /** A text answer instead of JSON. */
-  readonly text?: string
-}
-
-export type Handler = (call: Call) => Promise<Answer>
-export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
-/** Registers a route. All routes share authentication, error objects and JSON formatting. */
-export type Router = (method: Method, path: string, handler: Handler, options?: { readonly public?: boolean }) => void
-
-/** A route that the API answers. */
-export interface ApiRoute {
-  readonly method: Method
-  readonly path: string
-}
 
 export interface ApiServer {
   /** Every route that is registered, for whoever wants to ask all of them. */

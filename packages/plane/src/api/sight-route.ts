@@ -2,7 +2,7 @@ import { explainedKinds } from '@zonemesh/core/registry.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
-import type { Router } from './server.ts'
+import type { Router } from './route.ts'
 
 /**
  * `GET /_sight`: the rows that something is compiled from, those that say what was left out, and of a zone what its proxies have

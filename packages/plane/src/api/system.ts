@@ -3,7 +3,7 @@ import { publicKinds } from '@zonemesh/core/registry.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { ApiPlane } from './plane.ts'
 import { isWritable } from './resources.ts'
-import type { Router } from './server.ts'
+import type { Router } from './route.ts'
 
 /** What our version of the API stands for; clients compare it with their own and stay silent at a preview. */
 export const version = '0.1.0-preview'

@@ -5,7 +5,7 @@ import type { Purpose } from '../tokens/tokens.ts'
 import { ApiError, invalid } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
-import type { Answer, Call, Router } from './server.ts'
+import type { Answer, Call, Router } from './route.ts'
 
 const title = 'Could not issue a token'
 const tenYears = '87600h'

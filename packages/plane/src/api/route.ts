@@ -1,0 +1,30 @@
+import type { FastifyRequest } from 'fastify'
+import type { User } from './identity.ts'
+
+/** One request as the handlers see it. */
+export interface Call {
+  readonly user: User
+  readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
+  readonly body: unknown
+  readonly request: FastifyRequest
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** A text answer instead of JSON. */
+  readonly text?: string
+}
+
+export type Handler = (call: Call) => Promise<Answer>
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+/** Registers a route. All routes share authentication, error objects and JSON formatting. */
+export type Router = (method: Method, path: string, handler: Handler, options?: { readonly public?: boolean }) => void
+
+/** A route that the API answers. */
+export interface ApiRoute {
+  readonly method: Method
+  readonly path: string
+}
