@@ -7,6 +7,7 @@ import { createPlacement } from '@zonemesh/plane/api/placement.ts'
 import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
+import { sealStoredInlineKeys } from '@zonemesh/plane/authority/inline-keys.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
@@ -177,6 +178,7 @@ export async function startGlobal(
       recoveryFile: keysFileName,
     })
     await ensureDefaults(store)
+    await sealStoredInlineKeys({ store, sealer, origin: globalOrigin })
     const commit: Store['commit'] = (input) => store.commit(input)
     const base = { store, sealer, origin: globalOrigin, clock, log, commit }
     const tokens = createTokens(env, createKeySource({ ...base, owns: () => true }))

@@ -2,6 +2,7 @@ import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
 import { type AddressBook, createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import { createPlacement } from '@zonemesh/plane/api/placement.ts'
 import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
+import { sealStoredInlineKeys } from '@zonemesh/plane/authority/inline-keys.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
@@ -92,7 +93,10 @@ export async function openBase(
   const store = deriveOnCommit(env, raw, derivations)
   const expiry = repeat(env.clock, expireEveryMs, () => removeExpired(env, store, book))
   closers.add('the expiry of addresses', () => expiry[Symbol.dispose]())
-  if (role === 'standalone') await ensureStandalone(store, zone)
+  if (role === 'standalone') {
+    await ensureStandalone(store, zone)
+    await sealStoredInlineKeys({ store, sealer, origin: zone })
+  }
   const commit: Store['commit'] = (input) => store.commit(input)
   const keys = createKeySource({
     store,

@@ -106,7 +106,11 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
   const { prepared, removals, refused } = await prepareAll(plane, call.user, documents, deletions)
   const stop = atomic && refused.size > 0
   const puts = [...prepared.values()].map(({ key, labels, spec }): Change => ({ op: 'put', key, labels, spec }))
-  const changes = stop ? [] : [...puts, ...changesOf(removals.values())]
+  // Two documents may bring the same key.
+  const secrets = [...prepared.values()].flatMap((one) =>
+    one.secrets.map((secret) => [keyText(secret.key), secret] as const),
+  )
+  const changes = stop ? [] : [...puts, ...new Map(secrets).values(), ...changesOf(removals.values())]
   if (changes.length > changesMax)
     throw badRequest(`this commit takes ${changes.length} changes, more than ${changesMax}: send it in parts`)
   const declared = isDeclared(call)

@@ -81,10 +81,10 @@ async function put(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
   const document = { ...(call.body as object), ...(mesh === undefined ? {} : { mesh }) }
   const prepared = await prepare(plane, call.user, document, new Set(mesh === undefined ? [] : [mesh]))
   const expect = ifMatch(plane, call.request.headers['if-match'])
-  const { key, labels, spec } = prepared
+  const { key, labels, spec, secrets } = prepared
   const outcome = committed(
     await plane.commit({
-      changes: [{ op: 'put', key, labels, spec, ...(expect ? { expect } : {}) }],
+      changes: [{ op: 'put', key, labels, spec, ...(expect ? { expect } : {}) }, ...secrets],
       subject: call.user.name,
       intent: `PUT ${kind.name} ${key.name}`,
     }),

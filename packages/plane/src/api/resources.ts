@@ -14,7 +14,8 @@ import { isZoneProxy, proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
-import { type CommitOutcome, parsePosition, type Selection } from '@zonemesh/shared/store/store.ts'
+import { type Change, type CommitOutcome, parsePosition, type Selection } from '@zonemesh/shared/store/store.ts'
+import { moveInlineKeys } from '../authority/inline-keys.ts'
 import { checkProvided } from '../authority/provided.ts'
 import { ApiError, badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin, type User } from './identity.ts'
@@ -156,6 +157,8 @@ export interface Prepared {
   readonly existing: Row | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly spec: JsonObject
+  /** Secrets that are written with it: its keys, which stood inline. */
+  readonly secrets: readonly Change[]
 }
 
 /** Judges a document and completes it. Throws an ApiError with everything that is wrong. `knownMeshes` are not looked up. */
@@ -192,12 +195,14 @@ export async function prepare(
     .filter((one) => one.isMissing)
     .map(({ field, reason }) => `${field}: ${reason}; it is waited for`)
   if (found.length > 0) throw invalid(existing ? 'Failed to update a resource' : 'Failed to create a resource', found)
+  const moved = await moveInlineKeys(plane, kind.name, kind.name === 'Mesh' ? name : mesh, admitted.spec)
   return {
     admitted: { ...admitted, warnings: [...admitted.warnings, ...deprecations(kind, name), ...warnings] },
     key,
     existing,
     labels,
-    spec: completeSpec(plane, kind, admitted.spec),
+    spec: completeSpec(plane, kind, moved.spec),
+    secrets: moved.secrets,
   }
 }
 

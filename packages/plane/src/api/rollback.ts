@@ -63,9 +63,9 @@ async function changesOf(
   if (after) {
     // What is closed is opened for admission, and put back as it lay: it is to be what it was.
     const opened = kind.adminOnly ? await plane.decorate(kind, after) : after.spec
-    const { labels, spec, admitted } = await prepare(plane, user, documentOf(kind, after, opened), meshes)
+    const { labels, spec, admitted, secrets } = await prepare(plane, user, documentOf(kind, after, opened), meshes)
     const change = { op: 'put', key, labels, spec: kind.adminOnly ? after.spec : spec, expect } as const
-    return { changes: [change], warnings: admitted.warnings }
+    return { changes: [change, ...secrets], warnings: admitted.warnings }
   }
   if (!before) return { changes: [], warnings: [] }
   await checkDeletion(plane, kind, before)

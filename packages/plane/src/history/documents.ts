@@ -1,3 +1,4 @@
+import { withoutInlineKeys } from '@zonemesh/core/kinds/inline-keys.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { byCodeUnit, canonicalJson, type JsonObject, shortHash } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -17,7 +18,13 @@ export function documentOf(kind: Kind, row: Row, spec: JsonObject): JsonObject {
  * nobody can find out by guessing what was closed.
  */
 export const shownDocument = (kind: Kind, row: Row): JsonObject =>
-  documentOf(kind, row, kind.adminOnly ? { hash: `sha256:${shortHash(canonicalJson(row.spec))}` } : row.spec)
+  documentOf(
+    kind,
+    row,
+    kind.adminOnly
+      ? { hash: `sha256:${shortHash(canonicalJson(row.spec))}` }
+      : withoutInlineKeys(kind.name, kind.name === 'Mesh' ? row.key.name : row.key.mesh, row.spec).spec,
+  )
 
 export interface ResourceName {
   readonly type: string

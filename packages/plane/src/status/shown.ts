@@ -1,4 +1,5 @@
 import { composeAvailableServices } from '@zonemesh/core/edge/announcements.ts'
+import { withoutInlineKeys } from '@zonemesh/core/kinds/inline-keys.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { isZoneProxy } from '@zonemesh/core/kinds/proxies.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -14,6 +15,9 @@ export async function shownSpec(
   row: Row,
 ): Promise<JsonObject> {
   if (kind.name === 'Secret' || kind.name === 'GlobalSecret') return { data: secretData(deps.sealer, row) }
+  // A row of an older global may still have keys in it.
+  if (kind.name === 'Mesh' || kind.name === 'MeshGateway')
+    return withoutInlineKeys(kind.name, kind.name === 'Mesh' ? row.key.name : row.key.mesh, row.spec).spec
   // Where a zone proxy is at home, its zone goes without saying.
   const { zone: _home, ...atHome } = row.spec
   const spec = isZoneProxy(kind.name) && row.key.origin === deps.origin ? atHome : row.spec
