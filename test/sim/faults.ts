@@ -1,5 +1,6 @@
 import type { Random } from '@zonemesh/shared/env/random.ts'
-import { copyOf, createDisk } from './disk.ts'
+import type { Version } from '@zonemesh/shared/store/store.ts'
+import { copyOf, createDisk, type Disk } from './disk.ts'
 import { goodLink } from './network.ts'
 import type { Scene } from './scene.ts'
 import type { Workload } from './workload.ts'
@@ -46,7 +47,7 @@ export const faultTypes = [
 ] as const
 export type FaultType = (typeof faultTypes)[number]
 
-const seldom: ReadonlySet<FaultType> = new Set(['global-store-old', 'global-store-lost', 'zone-store-old'])
+const seldom: ReadonlySet<FaultType> = new Set(['global-store-old', 'global-store-lost', 'zone-store-old', 'bulk'])
 
 /** What happens to whom, and when. */
 export function planFaults(random: Random, scene: Pick<Scene, 'zones' | 'globalAddresses'>, chaosMs: number): Fault[] {
@@ -122,9 +123,12 @@ export function createFaults(scene: Scene, workload: Workload) {
     }
   }
 
-  function exchange(plane: string, disk: { life: number }): void {
+  function exchange(plane: string, disk: Disk): void {
     disk.life += 1
-    scene.record({ type: 'store-exchanged', plane, life: disk.life })
+    const isKept = ([key, versions]: readonly [string, readonly Version[]]) =>
+      key.startsWith(`${plane}/`) && versions.at(-1)?.state === 'live'
+    const kept = [...disk.contents.versionsByKey].filter(isKept).map(([key]) => key)
+    scene.record({ type: 'store-exchanged', plane, life: disk.life, kept })
   }
 
   const maker = world.createProcess('maker', { offsetMs: 0 })

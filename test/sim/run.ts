@@ -111,7 +111,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     endMs = world.now()
     for (const { plane, missing, surplus } of left) scene.record({ type: 'final', plane, missing, surplus })
     const violations = [
-      ...judgeAll(scene.history, { quarantineMs, isForAll: isForAllZones }).map(
+      ...judgeAll(scene.history, { quarantineMs, formerStayMs, isForAll: isForAllZones }).map(
         (one) => `${one.guarantee} at ${one.atMs.toFixed(0)}: ${one.reason}`,
       ),
       ...scene.proxies.broken(),

@@ -16,6 +16,7 @@ export interface StageOptions {
 }
 
 const quarantineMs = 20_000
+const formerStayMs = 10_000
 
 /** A simulated mesh that a test plays on: it says what happens and when, and waits for what must follow. */
 export async function createStage(options: StageOptions = {}) {
@@ -31,7 +32,7 @@ export async function createStage(options: StageOptions = {}) {
     zones,
     globals,
     horizonRevisions,
-    formerStayMs: 10_000,
+    formerStayMs,
     quarantineMs,
     sabotage,
   })
@@ -98,7 +99,7 @@ export async function createStage(options: StageOptions = {}) {
     /** Ends the scene and tells what does not hold. */
     verdict(): readonly string[] {
       busy = false
-      return judgeAll(scene.history, { quarantineMs, isForAll: isForAllZones }).map(
+      return judgeAll(scene.history, { quarantineMs, formerStayMs, isForAll: isForAllZones }).map(
         (one) => `${one.guarantee} at ${one.atMs}: ${one.reason}`,
       )
     },

@@ -1,44 +1,112 @@
 import type { HistoryEvent, Judge, SeenVersion, Violation } from './history.ts'
 
 type Written = Extract<HistoryEvent, { type: 'written' }>
+type Exchanged = Extract<HistoryEvent, { type: 'store-exchanged' }>
+
+/** What a plane did with a key of its own. */
+interface Owned {
+  /** The newest version by which the owner removed the key, in the history that its store holds. */
+  gone: SeenVersion | undefined
+  goneAtMs: number
+  /** The life of the owner's store in which each version was written, by stamp. */
+  readonly lifeByStamp: Map<string, number>
+  /** The key outlived the last exchange of the owner's store, and was not removed since. */
+  isKept: boolean
+}
+
+const stampOf = ({ incarnation, originRevision }: SeenVersion) => `${incarnation}.${originRevision}`
+const isNewer = (a: SeenVersion, b: SeenVersion) =>
+  a.incarnation !== b.incarnation ? a.incarnation > b.incarnation : a.originRevision > b.originRevision
 
 /**
- * G6: whatever disappears at a reader has gone at its owner: it was deleted there after the version that the reader had, or
- * its owner's store was lost or exchanged since, and somebody has decided or a time has passed.
+ * G6: whatever disappears at a reader has gone at its owner. Either the owner deleted it by a newer stamp than that of the version
+ * which the reader had; or that version was written in a former life of the owner's store and did not outlive the exchange. Then a
+ * zone must have been released since the exchange of a global's store, and the global must have waited since that of a zone's
+ * (`formerStayMs`), unless its own store was exchanged too.
  */
-export const judgeNoFalseDelete: Judge = (history) => {
-  const violations: Violation[] = []
-  /** When the row was last gone at its owner. */
-  const goneAtMs = new Map<string, number>()
-  const exchangedAtMs = new Map<string, number>()
-  const heldByReader = new Map<string, { readonly version: SeenVersion; readonly atMs: number }>()
+export const judgeNoFalseDelete =
+  (options: { readonly formerStayMs: number } = { formerStayMs: 0 }): Judge =>
+  (history) => {
+    const violations: Violation[] = []
+    const ownedByKey = new Map<string, Owned>()
+    const exchangedByPlane = new Map<string, Exchanged>()
+    const releasedAtMs = new Map<string, number>()
+    const heldByReader = new Map<string, SeenVersion>()
 
-  function judge(event: Written, version: SeenVersion): void {
-    const name = `${event.plane} ${version.key}`
-    if (version.state === 'live') {
-      heldByReader.set(name, { version, atMs: event.atMs })
-      return
+    function ownedOf(key: string): Owned {
+      const known = ownedByKey.get(key)
+      if (known) return known
+      const made: Owned = { gone: undefined, goneAtMs: 0, lifeByStamp: new Map(), isKept: false }
+      ownedByKey.set(key, made)
+      return made
     }
-    const held = heldByReader.get(name)
-    heldByReader.delete(name)
-    if (!held) return
-    const gone = goneAtMs.get(version.key)
-    const exchanged = exchangedAtMs.get(version.origin)
-    if (gone !== undefined || exchanged !== undefined) return
-    const reason = `${event.plane} lost ${version.key}, which ${version.origin} has`
-    violations.push({ guarantee: 'G6', atMs: event.atMs, reason })
-  }
 
-  for (const event of history) {
-    if (event.type === 'store-exchanged') {
-      exchangedAtMs.set(event.plane, event.atMs)
+    function own(event: Written, version: SeenVersion): void {
+      const owned = ownedOf(version.key)
+      if (version.state === 'live') {
+        owned.lifeByStamp.set(stampOf(version), event.life)
+      } else {
+        owned.isKept = false
+        owned.gone = version
+        owned.goneAtMs = event.atMs
+      }
+    }
+
+    /** Why the reader may not lose the version; undefined if it may. */
+    function objection(event: Written, version: SeenVersion): string | undefined {
+      const { origin, key } = version
+      const owned = ownedOf(key)
+      // What running planes list has no stamps: there a removal counts whenever it was.
+      if (owned.gone && (version.originRevision === 0 || isNewer(owned.gone, version))) return undefined
+      const exchanged = exchangedByPlane.get(origin)
+      const life = owned.lifeByStamp.get(stampOf(version)) ?? 0
+      if (!exchanged || exchanged.life <= life) return `which ${origin} has`
+      if (owned.isKept) return `which ${origin} still has after its store was exchanged`
+      // Removed in the history that counts now, whatever the stamp is.
+      const isRemoved = owned.gone !== undefined && owned.goneAtMs >= exchanged.atMs
+      if (origin === 'global') {
+        const isDecided = (releasedAtMs.get(event.plane) ?? Number.NEGATIVE_INFINITY) >= exchanged.atMs
+        return isDecided ? undefined : 'of a former history, before anybody has decided it'
+      }
+      const isUnknown = exchangedByPlane.has('global')
+      const waitedMs = event.atMs - exchanged.atMs
+      if (isRemoved || isUnknown || waitedMs >= options.formerStayMs) return undefined
+      return `of a former life of ${origin}, ${Math.round(waitedMs)} ms after the exchange`
+    }
+
+    function read(event: Written, version: SeenVersion): void {
+      const name = `${event.plane} ${version.key}`
+      const held = heldByReader.get(name)
+      if (version.state === 'live') {
+        heldByReader.set(name, version)
+        return
+      }
+      heldByReader.delete(name)
+      const reason = held && objection(event, held)
+      if (!reason) return
+      violations.push({ guarantee: 'G6', atMs: event.atMs, reason: `${event.plane} lost ${version.key}, ${reason}` })
+    }
+
+    function exchange(event: Exchanged): void {
+      exchangedByPlane.set(event.plane, event)
       for (const name of [...heldByReader.keys()]) if (name.startsWith(`${event.plane} `)) heldByReader.delete(name)
+      const kept = new Set(event.kept)
+      for (const [key, owned] of ownedByKey) {
+        if (!key.startsWith(`${event.plane}/`)) continue
+        owned.isKept = kept.has(key)
+        // What is live in the older copy was removed only in the history that is gone: that allows nothing any more.
+        if (owned.isKept) owned.gone = undefined
+      }
     }
-    if (event.type !== 'written') continue
-    for (const version of event.versions) {
-      if (version.origin !== event.plane) judge(event, version)
-      else if (version.state !== 'live') goneAtMs.set(version.key, event.atMs)
+
+    for (const event of history) {
+      if (event.type === 'store-exchanged') exchange(event)
+      if (event.type === 'released') releasedAtMs.set(event.zone, event.atMs)
+      if (event.type !== 'written') continue
+      for (const version of event.versions) {
+        if (version.origin === event.plane) own(event, version)
+        else read(event, version)
+      }
     }
+    return violations
   }
-  return violations
-}

@@ -45,11 +45,11 @@ export const judgeHonestStatus =
       marks.push({ revision: event.revision, atMs: event.atMs })
     }
 
-    function received({ zone, store, revision, level, by, isShown, atMs }: Received): void {
+    function received({ zone, store, revision, level, by, atMs }: Received): void {
       const lacks = rows.missing(zone, (one) => one.revision <= revision)
       const isPast = (bestByZone.get(`${zone} ${store}`) ?? 0) < revision
-      if (!isPast && lacks === undefined && isShown !== false) return
-      const found = isPast ? 'never took it' : lacks === undefined ? 'does not show it' : `lacks ${lacks}`
+      if (!isPast && lacks === undefined) return
+      const found = isPast ? 'never took it' : `lacks ${lacks}`
       const reason = `${by} reports revision ${revision} as ${level} in zone ${zone}, which ${found}`
       violations.push({ guarantee: 'G8', atMs, reason })
     }

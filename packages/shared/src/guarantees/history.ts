@@ -27,12 +27,15 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly mark: boolean
       readonly versions: readonly SeenVersion[]
     }
-  /** The store of a plane was lost or exchanged for an older copy. */
-  | { readonly type: 'store-exchanged'; readonly plane: string; readonly life: number }
+  /** The store of a plane was lost or exchanged for an older copy; `kept`: its own keys that are live in it now. */
+  | {
+      readonly type: 'store-exchanged'
+      readonly plane: string
+      readonly life: number
+      readonly kept: readonly string[]
+    }
   /** An operator let through what a zone held. */
   | { readonly type: 'released'; readonly zone: string }
-  /** What remained of a former store of a zone has expired. */
-  | { readonly type: 'expired'; readonly zone: string }
   /** A zone has taken a mark of the global. */
   | {
       readonly type: 'applied'
@@ -62,8 +65,6 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly zone: string
       readonly store: string
       readonly revision: number
-      /** Whether the proxies of the zone have what the revision wrote; undefined where nobody looked. */
-      readonly isShown?: boolean
     }
   /** How long a good commit took to a zone. */
   | { readonly type: 'lag'; readonly zone: string; readonly ms: number }

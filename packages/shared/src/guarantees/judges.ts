@@ -14,6 +14,8 @@ export function judgeAll(
   history: readonly HistoryEvent[],
   options: {
     readonly quarantineMs: number
+    /** How long rows of a lost store of a zone stay. */
+    readonly formerStayMs: number
     /** Which rows of the global every zone is to hold. */
     readonly isForAll: (version: SeenVersion) => boolean
   },
@@ -24,7 +26,7 @@ export function judgeAll(
     judgeReliable,
     judgeResumable(options.quarantineMs),
     judgeOwnerOnly,
-    judgeNoFalseDelete,
+    judgeNoFalseDelete(options),
     judgeHonestStatus(options),
     judgeNameSafety(options.quarantineMs),
     judgeTraffic,
