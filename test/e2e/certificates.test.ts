@@ -318,7 +318,7 @@ test('E39 a provided authority signs for the zones, another one takes over witho
     cert: { inlineString: pair.certificate },
     key: { inlineString: key },
   })
-  const at = 'mtls.backends[0].config'
+  const at = 'mtls.backends[0].conf'
   expect(await refused({})).toEqual([400, `${at}.cert: has to be defined`, `${at}.key: has to be defined`])
   expect(await refused(text(leaf))).toEqual([
     400,

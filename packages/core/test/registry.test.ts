@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { dataplane } from '../src/kinds/dataplane.ts'
-import { mesh, providedSources } from '../src/kinds/mesh.ts'
+import { mesh } from '../src/kinds/mesh.ts'
+import { providedSources } from '../src/kinds/mesh-spec.ts'
 import { specOf } from '../src/kinds/row.ts'
 import { parseRow } from '../src/parse.ts'
 import { compiledKinds, explainedKinds, kinds } from '../src/registry.ts'

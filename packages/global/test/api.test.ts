@@ -364,7 +364,7 @@ test('R18 a provided authority is judged with its secrets; what is not there yet
     const list = (json.invalid_parameters ?? []) as { field: string; reason: string }[]
     return [status, ...list.map(({ field, reason }) => `${field}: ${reason}`), ...(json.warnings ?? [])]
   }
-  const at = 'mtls.backends[0].config'
+  const at = 'mtls.backends[0].conf'
   expect(await reasons({})).toEqual([400, `${at}.cert: has to be defined`, `${at}.key: has to be defined`])
   expect(await reasons({ cert: {}, key: { file: '/tmp/key' } })).toEqual([
     400,

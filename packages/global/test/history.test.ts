@@ -326,7 +326,7 @@ test('H10 what is not valid any more is refused with its fields, and nothing at 
   const answer = await call('POST', '/_rollback', { to })
   expect(answer.status).toBe(400)
   expect(answer.json.outcomes).toMatchObject([
-    { type: 'Mesh', name: 'secure', outcome: 'refused', violations: [{ field: 'mtls.backends[0].config.cert' }] },
+    { type: 'Mesh', name: 'secure', outcome: 'refused', violations: [{ field: 'mtls.backends[0].conf.cert' }] },
     { type: 'Secret', name: 'ca', outcome: 'skipped' },
     { type: 'Timeout', name: 't', outcome: 'skipped' },
   ])

@@ -10,7 +10,8 @@ import {
   type Tags,
   zoneTag,
 } from '../kinds/common.ts'
-import { type DataplaneSpec, dataplane, isReady } from '../kinds/dataplane.ts'
+import { dataplane } from '../kinds/dataplane.ts'
+import { type DataplaneSpec, isReady } from '../kinds/dataplane-spec.ts'
 import { expectCount, expectIp, expectPort } from '../kinds/expect.ts'
 import { availableService } from '../kinds/internal.ts'
 import type { TypedRow } from '../kinds/kind.ts'

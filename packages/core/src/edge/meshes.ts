@@ -1,5 +1,6 @@
 import { type Tags, zoneTag } from '../kinds/common.ts'
-import { enabledBackend, type MeshSpec, mesh } from '../kinds/mesh.ts'
+import { mesh } from '../kinds/mesh.ts'
+import { enabledBackend, type MeshSpec } from '../kinds/mesh-spec.ts'
 import { isEnabled, zone } from '../kinds/zone.ts'
 import { HeldError, type Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'

@@ -1,6 +1,6 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Tags, zoneTag } from '../kinds/common.ts'
-import type { DataplaneSpec } from '../kinds/dataplane.ts'
+import type { DataplaneSpec } from '../kinds/dataplane-spec.ts'
 import type { TypedRow } from '../kinds/kind.ts'
 import type { EndpointModel } from '../model/model.ts'
 import { checkListenerCertificate, checkMeshCertificates } from './certificates.ts'

@@ -1,6 +1,7 @@
 import { typeUrls } from '../emit/table.ts'
 import { serviceTag, type Tags, zoneTag } from '../kinds/common.ts'
-import { type DataplaneSpec, dataplane, dataplaneServices, isReady } from '../kinds/dataplane.ts'
+import { dataplane } from '../kinds/dataplane.ts'
+import { type DataplaneSpec, dataplaneServices, isReady } from '../kinds/dataplane-spec.ts'
 import type { AnyRow, TypedRow } from '../kinds/kind.ts'
 import { selects } from '../kinds/tags.ts'
 import type { ChainModel, EndpointModel, ListenerModel } from '../model/model.ts'

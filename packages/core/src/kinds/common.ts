@@ -24,21 +24,37 @@ export const lostLabel = 'zonemesh.io/lost'
 export const protocols = ['grpc', 'http', 'http2', 'kafka', 'tcp'] as const
 export type Protocol = (typeof protocols)[number]
 
-/** Tag → value. Numbers and booleans of careless YAML (`port: 8080`) become texts, as every other reader of it does. */
+/**
+ * Tag → value. Numbers and booleans of careless YAML (`port: 8080`) become texts, as every other reader of it does; a
+ * key without a value (`version:`) has the empty text.
+ */
 export const tagMap = z.record(
   z.string(),
-  z.union([z.string(), z.number(), z.boolean()], { error: 'expected a text' }).transform(String),
+  z
+    .union([z.string(), z.number(), z.boolean(), z.null()], { error: 'expected a text' })
+    .transform((value) => (value === null ? '' : String(value))),
 )
 export type Tags = Readonly<Record<string, string>>
 
 export const selectorList = z.array(message({ match: tagMap.optional() }))
 export type Selectors = readonly { readonly match?: Tags | undefined }[]
 
+/** Envoy keeps durations as nanoseconds in 64 bits: about 292 years. */
+export const durationMaxMs = Math.floor(Number(2n ** 63n - 1n) / 1e6)
+
 /** A duration as text: Go's form (`1h30m`, `25ms`) or protobuf's (`0.5s`). */
 export const duration = z
   .union([z.string(), z.number()])
   .transform((value) => (typeof value === 'number' ? `${value}s` : value))
   .refine((text) => durationMs(text) !== undefined, { error: 'expected a duration such as 10s, 1h30m or 25ms' })
+  .refine((text) => (durationMs(text) ?? 0) <= durationMaxMs, { error: 'expected at most 292 years (2562047h)' })
+
+/** A number of protobuf's type uint32. */
+export const uint32 = z
+  .number()
+  .int()
+  .min(0, { error: 'expected 0 or more' })
+  .max(0xffff_ffff, { error: 'expected at most 4294967295' })
 
 const unitMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
@@ -55,6 +71,20 @@ export function durationMs(text: string): number | undefined {
     rest = rest.slice(part[0].length)
   }
   return rest === '' ? total : undefined
+}
+
+const dayMs = 86_400_000
+const lifetimeUnitMs: Record<string, number> = { ...unitMs, d: dayMs, w: 7 * dayMs, y: 365 * dayMs }
+
+/**
+ * Milliseconds of the lifetime of a certificate: one number with one unit, of which days (`d`), weeks (`w`) and years of
+ * 365 days (`y`) are the long ones. Undefined if the text is none.
+ */
+export function lifetimeMs(text: string): number | undefined {
+  if (text === '0') return 0
+  const [, count, unit] = /^(\d+)(y|w|d|h|m|s|ms)$/.exec(text) ?? []
+  const ms = Number(count) * (lifetimeUnitMs[unit ?? ''] ?? Number.NaN)
+  return ms <= durationMaxMs ? ms : undefined
 }
 
 export const port = z.number({ error: 'port must be in the range [1, 65535]' }).int()
@@ -76,57 +106,65 @@ const tagName = /^[a-zA-Z0-9.\-_:/]*$/
 const tagValue = /^[a-zA-Z0-9.\-_:]*$/
 
 interface TagRules {
+  /** Values may be `*` and have slashes. */
   readonly selector: boolean
+  readonly requireAny?: boolean
   readonly requireService: boolean
+  readonly onlyService?: boolean
   readonly forbidden?: readonly string[]
   /** Gateway and listener tags: the documents users start from print values with a slash (`port: tcp/8080`). */
   readonly allowSlash?: boolean
+  /** Rules of one place, judged before the single tags. */
+  readonly extra?: (field: string, tags: Tags) => readonly Violation[]
 }
 
-/** The tag rules of the gateway reference §1.2, with its field paths and reasons. */
+/** The tag rules of the gateway reference §1.2, with its field paths and reasons, in Kuma's order. */
 export function checkTags(field: string, tags: Tags, rules: TagRules): Violation[] {
   const violations: Violation[] = []
-  for (const [key, value] of Object.entries(tags)) {
-    const at = `${field}["${key}"]`
-    if (key === '') violations.push({ field, reason: 'tag name must be non-empty' })
-    if (value === '') violations.push({ field: at, reason: 'tag value must be non-empty' })
-    if (!tagName.test(key)) {
-      violations.push({
-        field: at,
-        reason: 'tag name must consist of alphanumeric characters, dots, dashes, slashes and underscores',
-      })
-    }
-    if (rules.selector && value !== '*' && !tagName.test(value)) {
-      violations.push({
-        field: at,
-        reason: 'tag value must consist of alphanumeric characters, dots, dashes, slashes and underscores or be "*"',
-      })
-    }
-    if (!rules.selector && !(rules.allowSlash ? tagName : tagValue).test(value)) {
-      violations.push({
-        field: at,
-        reason: 'tag value must consist of alphanumeric characters, dots, dashes and underscores',
-      })
-    }
-    if (rules.forbidden?.includes(key)) violations.push({ field: at, reason: `tag name must not be "${key}"` })
-  }
-  if (rules.requireService && !tags[serviceTag])
+  const keys = Object.keys(tags).sort()
+  if (rules.requireAny && keys.length === 0) violations.push({ field, reason: 'must have at least one tag' })
+  if (rules.onlyService && (keys.length !== 1 || keys[0] !== serviceTag))
+    violations.push({ field, reason: `must consist of exactly one tag "${serviceTag}"` })
+  violations.push(...(rules.extra?.(field, tags) ?? []))
+  for (const key of keys) violations.push(...checkTag(field, key, tags[key] ?? '', rules))
+  if (rules.requireService && !keys.includes(serviceTag))
     violations.push({ field, reason: `mandatory tag "${serviceTag}" is missing` })
   return violations
 }
 
-/** Selectors of a resource: at least one, each with at least one tag. */
-export function checkSelectors(field: string, selectors: Selectors, requireService: boolean): Violation[] {
+function checkTag(field: string, key: string, value: string, rules: TagRules): Violation[] {
+  const at = `${field}["${key}"]`
+  const violations: Violation[] = []
+  if (key === '') violations.push({ field, reason: 'tag name must be non-empty' })
+  if (!tagName.test(key)) {
+    violations.push({
+      field: at,
+      reason: 'tag name must consist of alphanumeric characters, dots, dashes, slashes and underscores',
+    })
+  }
+  if (rules.forbidden?.includes(key)) violations.push({ field: at, reason: `tag name must not be "${key}"` })
+  if (rules.onlyService && key !== serviceTag) violations.push({ field: at, reason: `tag "${key}" is not allowed` })
+  if (value === '') violations.push({ field: at, reason: 'tag value must be non-empty' })
+  if (rules.selector && value !== '*' && !tagName.test(value)) {
+    violations.push({
+      field: at,
+      reason: 'tag value must consist of alphanumeric characters, dots, dashes, slashes and underscores or be "*"',
+    })
+  }
+  if (!rules.selector && !(rules.allowSlash ? tagName : tagValue).test(value)) {
+    violations.push({
+      field: at,
+      reason: 'tag value must consist of alphanumeric characters, dots, dashes and underscores',
+    })
+  }
+  return violations
+}
+
+/** Selectors of a resource: at least one, each with tags as the rules want them. */
+export function checkSelectors(field: string, selectors: Selectors, rules: Omit<TagRules, 'selector'>): Violation[] {
   if (selectors.length === 0) return [{ field, reason: 'must have at least one element' }]
   return selectors.flatMap(({ match = {} }, index) =>
-    Object.keys(match).length === 0
-      ? [
-          { field: `${field}[${index}].match`, reason: 'must have at least one tag' },
-          ...(requireService
-            ? [{ field: `${field}[${index}].match`, reason: `mandatory tag "${serviceTag}" is missing` }]
-            : []),
-        ]
-      : checkTags(`${field}[${index}].match`, match, { selector: true, requireService }),
+    checkTags(`${field}[${index}].match`, match, { ...rules, selector: true }),
   )
 }
 
@@ -136,16 +174,27 @@ const subdomain = new RegExp(`^${label}(\\.${label})*$`)
 export const isSubdomain = (text: string): boolean => text.length <= 253 && subdomain.test(text)
 
 const ipv4 = /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/
-const isIpv6 = (text: string): boolean => /^[0-9a-fA-F:.]+$/.test(text) && text.includes(':')
+const isIpv6 = (text: string): boolean =>
+  /^[0-9a-fA-F:.]+$/.test(text) && text.includes(':') && URL.canParse(`http://[${text}]/`)
 export const isIp = (text: string): boolean => ipv4.test(text) || isIpv6(text)
 
-/** The address rules of the gateway reference §3.3. */
+/** A name of DNS as Kuma takes it: also with capitals and underscores, as names of containers have them. */
+const dnsName = /^[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62}(\.[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62})*\.?$/
+
+/**
+ * The address rules of the gateway reference §3.3. Stricter than Kuma in one point: four numbers with dots are an IP
+ * address or nothing.
+ */
 export function checkAddress(field: string, address: string | undefined): Violation[] {
   if (!address) return [{ field, reason: "address can't be empty" }]
   if (address === '0.0.0.0' || address === '::') return [{ field, reason: 'must not be 0.0.0.0 or ::' }]
   const looksNumeric = /^[\d.]+$/.test(address)
-  if (isIp(address) || (!looksNumeric && isSubdomain(address.toLowerCase()))) return []
+  if (isIp(address) || (!looksNumeric && address.length <= 253 && dnsName.test(address))) return []
   return [{ field, reason: 'address has to be valid IP address or domain name' }]
 }
+
+/** Nothing, or that a port is out of range. */
+export const checkPort = (field: string, value: number | undefined): Violation[] =>
+  portInRange(value) ? [] : [{ field, reason: portReason }]
 
 export const portReason = 'port must be in the range [1, 65535]'

@@ -6,7 +6,7 @@ import { demand, selecting } from './ranges.ts'
 import { checkBackends, checkRule, unmetMatches } from './route-checks.ts'
 
 function check(route: MeshGatewayRouteSpec): Violation[] {
-  const violations = checkSelectors('selectors', route.selectors, true)
+  const violations = checkSelectors('selectors', route.selectors, { requireAny: true, requireService: true })
   const { http, tcp } = route.conf ?? {}
   if (!http && !tcp) violations.push({ field: 'conf', reason: 'cannot be empty' })
   if (http && tcp) violations.push({ field: 'conf', reason: 'must have either http or tcp' })

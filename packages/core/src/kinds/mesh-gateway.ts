@@ -67,7 +67,8 @@ function checkCertificates(field: string, certificates: readonly ListenerCertifi
 
 function checkTls(field: string, listener: GatewayListener): Violation[] {
   const { tls, protocol, crossMesh } = listener
-  if (!tls) return protocol === 'HTTPS' || protocol === 'TLS' ? [{ field, reason: 'cannot be empty' }] : []
+  if (!tls)
+    return !crossMesh && (protocol === 'HTTPS' || protocol === 'TLS') ? [{ field, reason: 'cannot be empty' }] : []
   const certificates = tls.certificates ?? []
   const mode = tls.mode ?? 'NONE'
   if (crossMesh)
@@ -106,39 +107,47 @@ function checkListener(field: string, listener: GatewayListener): Violation[] {
   ]
 }
 
-/** What listeners of one port must agree on. Reported on every listener of that port, as Kuma does. */
+/** What listeners of one port must agree on. Reported on every listener of that port, rule by rule, as Kuma does. */
 function checkPorts(listeners: readonly GatewayListener[]): Violation[] {
-  return listeners.flatMap((one, index) => {
-    const others = listeners.filter((other, at) => at !== index && other.port === one.port)
-    const field = `conf.listeners[${index}]`
-    const limit = one.resources?.connectionLimit ?? 0
-    return [
-      ...(others.some((other) => other.protocol !== one.protocol)
-        ? [{ field, reason: 'protocol conflicts with other listeners on this port' }]
-        : []),
-      ...(others.some((other) => listenerHostname(other) === listenerHostname(one))
-        ? [{ field, reason: 'multiple listeners for hostname on this port' }]
-        : []),
-      ...(one.protocol === 'TCP' &&
-      others.some((other) => other.protocol === 'TCP' && listenerHostname(other) !== listenerHostname(one))
-        ? [{ field, reason: 'multiple TCP listeners on this port' }]
-        : []),
-      ...(limit > 0 &&
-      others.some((other) => (other.resources?.connectionLimit ?? 0) > 0 && other.resources?.connectionLimit !== limit)
-        ? [{ field: `${field}.resources.connectionLimit`, reason: 'conflicting values for this port' }]
-        : []),
-      ...(others.some((other) => (other.crossMesh ?? false) !== (one.crossMesh ?? false))
-        ? [{ field: `${field}.crossMesh`, reason: 'conflicts with other listeners on this port' }]
-        : []),
-    ]
-  })
+  const limitOf = (one: GatewayListener): number => one.resources?.connectionLimit ?? 0
+  const rules: readonly [string, string, (one: GatewayListener, other: GatewayListener) => boolean][] = [
+    ['', 'protocol conflicts with other listeners on this port', (one, other) => other.protocol !== one.protocol],
+    [
+      '',
+      'multiple listeners for hostname on this port',
+      (one, other) => listenerHostname(other) === listenerHostname(one),
+    ],
+    [
+      '',
+      'multiple TCP listeners on this port',
+      (one, other) =>
+        one.protocol === 'TCP' && other.protocol === 'TCP' && listenerHostname(other) !== listenerHostname(one),
+    ],
+    [
+      '.resources.connectionLimit',
+      'conflicting values for this port',
+      (one, other) => limitOf(one) > 0 && limitOf(other) > 0 && limitOf(other) !== limitOf(one),
+    ],
+    [
+      '.crossMesh',
+      'conflicts with other listeners on this port',
+      (one, other) => (other.crossMesh ?? false) !== (one.crossMesh ?? false),
+    ],
+  ]
+  return rules.flatMap(([member, reason, conflict]) =>
+    listeners.flatMap((one, index) =>
+      listeners.some((other, at) => at !== index && other.port === one.port && conflict(one, other))
+        ? [{ field: `conf.listeners[${index}]${member}`, reason }]
+        : [],
+    ),
+  )
 }
 
 function check(gateway: MeshGatewaySpec): Violation[] {
   const listeners = gateway.conf?.listeners ?? []
   const crossMesh = listeners.some((listener) => listener.crossMesh)
   return [
-    ...checkSelectors('selectors', gateway.selectors, true),
+    ...checkSelectors('selectors', gateway.selectors, { requireAny: true, requireService: true }),
     ...(crossMesh
       ? gateway.selectors
           .slice(1)

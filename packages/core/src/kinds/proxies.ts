@@ -1,4 +1,5 @@
-import { dataplane, dataplaneRole } from './dataplane.ts'
+import { dataplane } from './dataplane.ts'
+import { dataplaneRole } from './dataplane-spec.ts'
 
 /** What the label `kuma.io/proxy-type` says of a row that a proxy stands behind; undefined of other kinds. */
 export function proxyTypeOf(kind: string, spec: unknown): string | undefined {

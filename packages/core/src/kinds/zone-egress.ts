@@ -28,5 +28,5 @@ export const zoneEgress = defineKind({
     blame: 100,
     index: ({ key }, zone) => (key.origin === zone ? [{ range: ranges.egresses }] : []),
   },
-  check: ({ networking }) => (networking ? [...checkListens(networking), ...checkAdmin(networking)] : noNetworking),
+  check: ({ networking }) => (networking ? [...checkAdmin(networking), ...checkListens(networking)] : noNetworking),
 })

@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import { checkAddress, portInRange, portReason, tagMap } from './common.ts'
+import { checkAddress, checkPort, checkTags, tagMap } from './common.ts'
 import { defineKind, message, type Violation } from './kind.ts'
 import { ranges } from './ranges.ts'
-import { checkAdmin, checkListens, noNetworking } from './zone-proxy.ts'
+import { checkAdmin, noNetworking } from './zone-proxy.ts'
 
 const availableService = message({
   tags: tagMap.optional(),
@@ -24,20 +24,26 @@ const zoneIngressSchema = message({
 })
 export type ZoneIngressSpec = z.infer<typeof zoneIngressSchema>
 
-function check({ networking }: ZoneIngressSpec): readonly Violation[] {
+function check({ networking, availableServices = [] }: ZoneIngressSpec): readonly Violation[] {
   if (!networking) return noNetworking
-  const { advertisedAddress, advertisedPort } = networking
-  const violations = checkListens(networking)
-  if (advertisedPort !== undefined && !portInRange(advertisedPort))
-    violations.push({ field: 'networking.advertisedPort', reason: portReason })
-  if (advertisedPort && !advertisedAddress) {
-    violations.push({ field: 'networking.advertisedAddress', reason: 'has to be defined with advertisedPort' })
-  }
-  if (advertisedAddress && !advertisedPort) {
-    violations.push({ field: 'networking.advertisedPort', reason: 'has to be defined with advertisedAddress' })
-  }
-  if (advertisedAddress) violations.push(...checkAddress('networking.advertisedAddress.address', advertisedAddress))
-  return [...violations, ...checkAdmin(networking)]
+  const { advertisedAddress, advertisedPort, address, port } = networking
+  return [
+    ...checkAdmin(networking),
+    ...(advertisedPort && !advertisedAddress
+      ? [{ field: 'networking.advertisedAddress', reason: 'has to be defined with advertisedPort' }]
+      : []),
+    ...(advertisedAddress && !advertisedPort
+      ? [{ field: 'networking.advertisedPort', reason: 'has to be defined with advertisedAddress' }]
+      : []),
+    // The doubled segment is Kuma's; clients compare it.
+    ...(address ? checkAddress('networking.address.address', address) : []),
+    ...(advertisedAddress ? checkAddress('networking.advertisedAddress.address', advertisedAddress) : []),
+    ...checkPort('networking.port', port),
+    ...(advertisedPort ? checkPort('networking.advertisedPort', advertisedPort) : []),
+    ...availableServices.flatMap(({ tags = {} }, index) =>
+      checkTags(`availableService[${index}].tags`, tags, { selector: false, requireService: true }),
+    ),
+  ]
 }
 
 export const zoneIngress = defineKind({

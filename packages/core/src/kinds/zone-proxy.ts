@@ -15,5 +15,8 @@ export const checkListens = ({ address, port }: Networking): Violation[] => [
   ...(portInRange(port) ? [] : [{ field: 'networking.port', reason: portReason }]),
 ]
 
-export const checkAdmin = ({ port, admin }: Networking): Violation[] =>
-  admin?.port && admin.port === port ? [{ field: 'networking.admin.port', reason: 'must differ from port' }] : []
+/** The admin interface listens on the loopback address only, so the same port elsewhere is another address. */
+export const checkAdmin = ({ address = '', port, admin }: Networking): Violation[] =>
+  admin?.port && admin.port === port && ['127.0.0.1', '0.0.0.0', '::'].includes(address)
+    ? [{ field: 'networking.admin.port', reason: 'must differ from port' }]
+    : []

@@ -9,9 +9,16 @@ type Selectable = {
   readonly destinations: Parameters<typeof checkSelectors>[1]
 }
 
-export const checkConnection = (spec: Selectable): Violation[] => [
-  ...checkSelectors('sources', spec.sources, true),
-  ...checkSelectors('destinations', spec.destinations, true),
+/** Of policies that are for traffic to a service: their destinations name services, and nothing else. */
+export const checkOutbound = (spec: Selectable): Violation[] => [
+  ...checkSelectors('sources', spec.sources, { requireAny: true, requireService: true }),
+  ...checkSelectors('destinations', spec.destinations, { requireService: true, onlyService: true }),
+]
+
+/** Of policies that are for traffic to an inbound: any tags on both sides. */
+export const checkInbound = (spec: Selectable): Violation[] => [
+  ...checkSelectors('sources', spec.sources, { requireAny: true, requireService: false }),
+  ...checkSelectors('destinations', spec.destinations, { requireAny: true, requireService: false }),
 ]
 
 export const connectionPolicy = {

@@ -4,7 +4,8 @@ import { identityTags } from '../edge/identity.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { isIp, serviceTag, type Tags } from '../kinds/common.ts'
 import { hostOfAddress, placeOf } from '../kinds/cross-mesh.ts'
-import { type DataplaneSpec, dataplane, dataplaneServices } from '../kinds/dataplane.ts'
+import { dataplane } from '../kinds/dataplane.ts'
+import { type DataplaneSpec, dataplaneServices } from '../kinds/dataplane-spec.ts'
 import { virtualAddress } from '../kinds/internal.ts'
 import { ranges } from '../kinds/ranges.ts'
 import { parseTags, tagsText } from '../kinds/tags.ts'
@@ -194,7 +195,7 @@ export function createSidecars(
   return units.family('sidecar', (proxy: string, part: string, port80: string): ProxyModel => {
     const { services, sources } = plan(proxy)
     const mesh = meshOf(proxy)
-    // Without a service it has no identity to show, and nothing it could do with clusters.
+    // There is no such row.
     if (services.length === 0) return nothing
     const secured = meshes.mesh(mesh).mtls !== 'none'
     const others = otherMeshes(proxy, part)
@@ -215,17 +216,22 @@ const textOf = (service: string): string => tagsText({ [serviceTag]: service })
 /** The mesh in the text of a key. */
 const meshOf = (proxy: string): string => proxy.split('/')[2] ?? ''
 
+/** The service of a Dataplane without any, as in Kuma: permissions for all services include it, others do not. */
+const unknownService = 'unknown'
+
 function planOf(spec: DataplaneSpec, zone: string): Plan {
   const { gateway, inbound = [], outbound = [], transparentProxying } = spec.networking ?? {}
   const reachable = transparentProxying?.reachableServices ?? []
+  const ownTags = gateway ? [gateway.tags] : inbound.length > 0 ? inbound.map(({ tags }) => tags) : [undefined]
+  const services = dataplaneServices(spec)
   return {
     inbounds: gateway ? 0 : inbound.length,
     outbounds: outbound.flatMap(({ address = '127.0.0.1', port, tags }) =>
       tags?.[serviceTag] && port && isIp(address) ? [{ address, port, destination: tagsText(tags) }] : [],
     ),
     reachable: reachable.length === 0 || reachable.includes('*') ? '' : canonicalJson([...reachable].sort()),
-    sources: gateway ? [inZone(gateway.tags ?? {}, zone)] : inbound.map((one) => inZone(one.tags ?? {}, zone)),
-    services: dataplaneServices(spec),
+    sources: ownTags.map((tags) => inZone(tags ?? {}, zone)),
+    services: services.length > 0 ? services : [unknownService],
   }
 }
 

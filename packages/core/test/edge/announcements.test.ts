@@ -2,7 +2,7 @@ import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { composeAvailableServices, createAnnouncements } from '../../src/edge/announcements.ts'
-import type { DataplaneInbound, DataplaneSpec } from '../../src/kinds/dataplane.ts'
+import type { DataplaneInbound, DataplaneSpec } from '../../src/kinds/dataplane-spec.ts'
 import { createRows, put, remove } from '../compile/derived.ts'
 import { builtinGateway, global, meshGateway, sidecar, zoned } from '../compile/scene.ts'
 

@@ -40,7 +40,7 @@ test('a retry policy: its conditions in the names of Envoy, status codes with th
     backOff: { baseInterval: '20ms', maxInterval: '1s' },
     retryOn: ['all_5xx', 'connect_failure'],
     retriableStatusCodes: [503],
-    retriableMethods: ['GET'],
+    retriableMethods: ['GET' as const],
   }
   expect(mergeRetries({ ...everybody, conf: { http, tcp: { maxConnectAttempts: 3 } } })).toEqual({
     http: {

@@ -285,6 +285,27 @@ test('a delegated gateway has outbounds and an identity, but no inbounds', () =>
   ])
 })
 
+test.each<[string, object, readonly string[], readonly string[]]>([
+  [
+    'outbounds only',
+    { outbound: [{ port: 9000, tags: { 'kuma.io/service': 'api' } }] },
+    ['outbound:127.0.0.1:9000'],
+    ['kuma.io/zone/east'],
+  ],
+  ['an inbound without tags', { inbound: [{ port: 10080, servicePort: 80 }] }, [inboundName], ['kuma.io/zone/east']],
+  ['transparent proxying only', { transparentProxying: { redirectPortInbound: 15006 } }, [], ['kuma.io/zone/east']],
+])('C4 a Dataplane with %s is served, and shows an identity of no known service', (_title, part, names, tags) => {
+  const { listeners, table, problems } = compiled({ networking: { address: '10.0.0.1', ...part } }, (s) => [mesh(s)])
+  expect([Object.keys(listeners), problems]).toEqual([names, []])
+  expect(table?.secretNeeds[0]).toEqual({
+    type: 'identity',
+    name: 'identity_cert:secret:default',
+    mesh: 'default',
+    services: ['unknown'],
+    tags,
+  })
+})
+
 test('the same table while nothing changed, and none for what is not there', () => {
   const { compiler, scene, table } = compiled(tcp())
   expect(compiler.table(proxy, { canBindPort80: true })).toBe(table)

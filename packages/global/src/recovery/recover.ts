@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { enabledBackend, mesh } from '@zonemesh/core/kinds/mesh.ts'
+import { mesh } from '@zonemesh/core/kinds/mesh.ts'
+import { enabledBackend } from '@zonemesh/core/kinds/mesh-spec.ts'
 import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { folderFiles } from '@zonemesh/plane/authority/folder-keys.ts'
 import { createKeyFile } from '@zonemesh/plane/authority/key-file.ts'

@@ -1,4 +1,5 @@
-import { type DataplaneSpec, dataplane, dataplaneRole } from '@zonemesh/core/kinds/dataplane.ts'
+import { dataplane } from '@zonemesh/core/kinds/dataplane.ts'
+import { type DataplaneSpec, dataplaneRole } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { specOf } from '@zonemesh/core/kinds/row.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'

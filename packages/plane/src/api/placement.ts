@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
+import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import type { Kind, Violation } from '@zonemesh/core/kinds/kind.ts'
 import { isZoneProxy } from '@zonemesh/core/kinds/proxies.ts'
 import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'

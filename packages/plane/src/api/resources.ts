@@ -7,9 +7,9 @@ import {
   zoneLabel,
   zoneTag,
 } from '@zonemesh/core/kinds/common.ts'
-import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
+import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import type { Kind, Violation } from '@zonemesh/core/kinds/kind.ts'
-import type { MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import type { MeshSpec } from '@zonemesh/core/kinds/mesh-spec.ts'
 import { isZoneProxy, proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'

@@ -1,4 +1,3 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import {
   type AuthorityCertificateSpec,
   type AuthorityKeySpec,
@@ -6,7 +5,8 @@ import {
   authorityCertificate,
   authorityKey,
 } from '@zonemesh/core/kinds/internal.ts'
-import { enabledBackend, type MeshSpec, mesh as meshKind } from '@zonemesh/core/kinds/mesh.ts'
+import { mesh as meshKind } from '@zonemesh/core/kinds/mesh.ts'
+import { enabledBackend, type MeshSpec, storedLifetimeMs } from '@zonemesh/core/kinds/mesh-spec.ts'
 import { requireSpec, specOf } from '@zonemesh/core/kinds/row.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -116,7 +116,7 @@ export function createAuthorityHolder(deps: Deps) {
         trusted: trustedRoots(answer),
         backend: answer.backend,
         notAfterMs: answer.notAfterMs,
-        workloadMs: durationMs(backend.dpCert?.rotation?.expiration ?? '') ?? dayMs,
+        workloadMs: storedLifetimeMs(backend.dpCert?.rotation?.expiration) ?? dayMs,
       }
     }
     return undefined

@@ -5,7 +5,8 @@ import {
   authorityRequest,
   authorityUse,
 } from '@zonemesh/core/kinds/internal.ts'
-import { enabledBackend, type MeshSpec, mesh as meshKind } from '@zonemesh/core/kinds/mesh.ts'
+import { mesh as meshKind } from '@zonemesh/core/kinds/mesh.ts'
+import { enabledBackend, type MeshSpec } from '@zonemesh/core/kinds/mesh-spec.ts'
 import { parsedRows } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'

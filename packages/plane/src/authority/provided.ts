@@ -6,7 +6,7 @@ import {
   type MeshBackend,
   type MeshSpec,
   providedSources,
-} from '@zonemesh/core/kinds/mesh.ts'
+} from '@zonemesh/core/kinds/mesh-spec.ts'
 import { err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { certificatesIn, keyIn } from './pem.ts'

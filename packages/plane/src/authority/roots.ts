@@ -1,6 +1,5 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import { type MeshRootSpec, meshRoot } from '@zonemesh/core/kinds/internal.ts'
-import type { MeshBackend, MeshSpec } from '@zonemesh/core/kinds/mesh.ts'
+import { type MeshBackend, type MeshSpec, storedLifetimeMs } from '@zonemesh/core/kinds/mesh-spec.ts'
 import { parsedRows, requireSpec } from '@zonemesh/core/kinds/row.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -41,11 +40,9 @@ export interface MeshRoots {
 
 const rootDaysDefault = 3650
 
-/** `10y`, `720h`: Kuma's form of a root's lifetime. */
+/** Whole days of a root's lifetime; at least one. */
 function days(text: string | undefined): number {
-  const match = /^(\d+)(y|d)$/.exec(text ?? '')
-  if (match) return Number(match[1]) * (match[2] === 'y' ? 365 : 1)
-  const ms = durationMs(text ?? '')
+  const ms = storedLifetimeMs(text)
   return ms ? Math.max(1, Math.ceil(ms / 86_400_000)) : rootDaysDefault
 }
 

@@ -1,5 +1,5 @@
 import { arrivingLabel } from '@zonemesh/core/kinds/common.ts'
-import { type DataplaneSpec, isReady } from '@zonemesh/core/kinds/dataplane.ts'
+import { type DataplaneSpec, isReady } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'
 import { canonicalJson, type JsonObject } from '@zonemesh/shared/base/base.ts'
 

@@ -1,4 +1,4 @@
-import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
+import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import type { Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Credentials, ProxyIdentity } from '../xds/contract.ts'

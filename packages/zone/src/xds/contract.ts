@@ -1,5 +1,5 @@
 import type { ProxyFacts, TypeUrl } from '@zonemesh/core/emit/table.ts'
-import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane.ts'
+import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'

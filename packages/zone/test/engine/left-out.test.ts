@@ -7,10 +7,15 @@ import { expect, test } from 'vitest'
 import { leftOutOf } from '../../src/engine/left-out.ts'
 import { global, own, startLife } from '../quarantine/life.ts'
 
-const any = [{ match: { 'kuma.io/service': '*' } }]
 const edge = own('Dataplane', 'edge-1')
-const timeout = global('Timeout', 'huge')
-const timeoutOf = (requestTimeout: string) => ({ sources: any, destinations: any, conf: { http: { requestTimeout } } })
+const gateway = global('MeshGateway', 'edge')
+const plain = { port: 80, protocol: 'HTTP' }
+/** Needs mutual TLS, which the mesh of this test does not have. */
+const crossMesh = { port: 81, protocol: 'HTTP', hostname: 'a.example', crossMesh: true }
+const gatewayOf = (...listeners: object[]) => ({
+  selectors: [{ match: { 'kuma.io/service': 'edge' } }],
+  conf: { listeners },
+})
 
 test('C2 what the compiler leaves out is a verdict on the row at fault, in bookmarks and in the status of the zone, until it is mended', async () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
@@ -18,10 +23,7 @@ test('C2 what the compiler leaves out is a verdict on the row at fault, in bookm
   const life = await startLife({ clock, contents })
   await life.put(
     [global('Mesh', 'default', ''), {}],
-    [
-      global('MeshGateway', 'edge'),
-      { selectors: [{ match: { 'kuma.io/service': 'edge' } }], conf: { listeners: [{ port: 80, protocol: 'HTTP' }] } },
-    ],
+    [gateway, gatewayOf(plain)],
     [edge, { networking: { address: '10.0.0.1', gateway: { type: 'BUILTIN', tags: { 'kuma.io/service': 'edge' } } } }],
     [
       global('MeshGatewayRoute', 'good'),
@@ -44,18 +46,18 @@ test('C2 what the compiler leaves out is a verdict on the row at fault, in bookm
   const routes = () => [...(table.value?.resources.get(typeUrls.route)?.values() ?? [])][0]?.contributions?.size
   expect(life.verdicts()).toEqual([])
 
-  await life.put([timeout, timeoutOf('99999999999999999999h')])
-  const verdict = { key: keyText(timeout), outcome: 'rejected', subject: '' }
+  await life.put([gateway, gatewayOf(plain, crossMesh)])
+  const verdict = { key: keyText(gateway), outcome: 'rejected', subject: '' }
   expect(life.verdicts()).toMatchObject([verdict])
   expect((await life.report())['verdicts']).toMatchObject([verdict])
   expect(routes()).toBe(1)
-  const written = (await life.store.get(timeout))?.revision ?? 0
-  const reason = expect.stringMatching(/^Timeout\/default\/huge: /)
+  const written = (await life.store.get(gateway))?.revision ?? 0
+  const reason = expect.stringMatching(/^MeshGateway\/default\/edge: /)
   expect(await life.receipt(written)).toMatchObject({ complete: false, zones: [{ state: 'refused', reason }] })
   await life.put([global('Mesh', 'other', ''), {}])
   expect(await life.receipt((await life.store.head()).revision)).toMatchObject({ complete: true })
 
-  await life.put([timeout, timeoutOf('3s')])
+  await life.put([gateway, gatewayOf(plain)])
   expect(life.verdicts()).toEqual([])
   expect((await life.report())['verdicts']).toEqual([])
 })

@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { serviceTag } from '../../kinds/common.ts'
 import { defineKind, message } from '../../kinds/kind.ts'
 import { ranges } from '../../kinds/ranges.ts'
-import { checkConnection, connectionPolicy, connectionShape } from '../connection.ts'
+import { checkInbound, connectionPolicy, connectionShape } from '../connection.ts'
 
 const trafficPermissionSchema = message({ ...connectionShape })
 export type TrafficPermissionSpec = z.infer<typeof trafficPermissionSchema>
@@ -19,5 +19,5 @@ export const trafficPermission = defineKind({
     index: ({ key, spec }) =>
       spec.destinations.map(({ match }) => ({ range: ranges.permitting(key.mesh, match?.[serviceTag] ?? '*') })),
   },
-  check: checkConnection,
+  check: checkInbound,
 })

@@ -1,0 +1,9 @@
+import type { Violation } from '../kinds/kind.ts'
+
+/** A violation if the value is 0. */
+export const checkPositive = (field: string, value: number | undefined): Violation[] =>
+  value === 0 ? [{ field, reason: 'has to be greater than 0' }] : []
+
+/** The same of a field that may be left out. */
+export const checkPositiveIfGiven = (field: string, value: number | undefined): Violation[] =>
+  value === 0 ? [{ field, reason: 'has to be greater than 0 when defined' }] : []
