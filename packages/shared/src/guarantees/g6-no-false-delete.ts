@@ -30,6 +30,8 @@ export const judgeNoFalseDelete =
     const violations: Violation[] = []
     const ownedByKey = new Map<string, Owned>()
     const exchangedByPlane = new Map<string, Exchanged>()
+    /** When each life of a store ended, by plane and life. */
+    const endedAtMs = new Map<string, number>()
     const releasedAtMs = new Map<string, number>()
     const heldByReader = new Map<string, SeenVersion>()
 
@@ -69,7 +71,8 @@ export const judgeNoFalseDelete =
         return isDecided ? undefined : 'of a former history, before anybody has decided it'
       }
       const isUnknown = exchangedByPlane.has('global')
-      const waitedMs = event.atMs - exchanged.atMs
+      // What a second exchange finds of a former life waits no longer for it.
+      const waitedMs = event.atMs - (endedAtMs.get(`${origin} ${life}`) ?? exchanged.atMs)
       if (isRemoved || isUnknown || waitedMs >= options.formerStayMs) return undefined
       return `of a former life of ${origin}, ${Math.round(waitedMs)} ms after the exchange`
     }
@@ -89,6 +92,7 @@ export const judgeNoFalseDelete =
 
     function exchange(event: Exchanged): void {
       exchangedByPlane.set(event.plane, event)
+      endedAtMs.set(`${event.plane} ${event.life - 1}`, event.atMs)
       for (const name of [...heldByReader.keys()]) if (name.startsWith(`${event.plane} `)) heldByReader.delete(name)
       const kept = new Set(event.kept)
       for (const [key, owned] of ownedByKey) {

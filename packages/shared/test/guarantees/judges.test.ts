@@ -168,6 +168,12 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [ofZone(1, 'a'), ofZone(2, 'global'), exchanged(3, 'a'), ofZone(1_003, 'global', gone)],
   ],
   [
+    'G6: rows of a zone that has lost its store twice wait from the first time',
+    g6,
+    [ofZone(1, 'a'), ofZone(2, 'global'), exchanged(3, 'a'), exchanged(500, 'a', [], 2), ofZone(1_002, 'global', gone)],
+    [ofZone(1, 'a'), ofZone(2, 'global'), exchanged(3, 'a'), exchanged(500, 'a', [], 2), ofZone(1_003, 'global', gone)],
+  ],
+  [
     'G6: the reader has lost its own store',
     g6,
     [own(1, 1), taken(2, 1), exchanged(3, 'y'), lost(4, 1)],
