@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { admit } from '../../src/admit/admit.ts'
+import { lifetimeMs } from '../../src/kinds/common.ts'
 
 /** What a document is refused for: every field with its reason, in order. */
 function violationsOf(document: object): readonly (readonly [string, string])[] {
@@ -183,6 +184,15 @@ test.each<[string, object, readonly Violation[]]>([
 ])('A7 a Dataplane is judged as by 2.14: %s', (_title, rest, violations) =>
   expect(violationsOf(dataplane('{ address: 10.0.0.7, inbound: [{ port: 80 }] }', rest))).toEqual(violations),
 )
+
+test('A7 the probes of a delegated gateway are judged, those of a builtin one are refused', () => {
+  const probes = { probes: { port: 0 } }
+  const gateway = (type: string) => dataplane(`{ address: 10.0.0.7, gateway: { type: ${type} } }`, probes)
+  expect(violationsOf(gateway('DELEGATED'))).toEqual([['probes.port', portReason]])
+  expect(violationsOf(gateway('BUILTIN'))).toEqual([
+    ['networking.probes', 'probes cannot be defined for builtin gateways'],
+  ])
+})
 
 const policy = (type: string, conf: unknown) => ({
   type,
@@ -381,6 +391,20 @@ test.each(
 )('A10 a Mesh is judged as by 2.14: %s', (_title, { yaml, violations }) =>
   expect(violationsOf(mesh(yaml))).toEqual(violations),
 )
+
+const dayMs = 24 * 60 * 60 * 1_000
+test.each([
+  ['0', 0],
+  ['500ms', 500],
+  ['90s', 90_000],
+  ['1h', dayMs / 24],
+  ['3d', 3 * dayMs],
+  ['2w', 14 * dayMs],
+  ['10y', 3_650 * dayMs],
+  ['1h30m', undefined],
+  ['293y', undefined],
+  ['d', undefined],
+])('A10 the lifetime %s is %s ms', (text, expected) => expect(lifetimeMs(text)).toBe(expected))
 
 test('A10 skipCreatingInitialPolicies is answered with a warning: no policies are created with a mesh', () => {
   const result = admit(mesh('skipCreatingInitialPolicies: ["*"]'))
