@@ -57,6 +57,11 @@ test.each(
       ['networking.admin.port', 'must differ from outbound'],
     ],
     [
+      'an admin port that the application has, because its inbound names no other',
+      '{ address: 10.0.0.7, admin: { port: 80 }, inbound: [{ port: 80 }] }',
+      ['networking.admin.port', 'must differ from inbound'],
+    ],
+    [
       'an admin port that another interface has',
       '{ address: 10.0.0.7, admin: { port: 80 }, inbound: [{ port: 80, servicePort: 8080 }] }',
     ],
