@@ -207,6 +207,13 @@ export const faults: readonly Fault[] = [
     remedy: /enabled: true/,
   },
   {
+    name: 'a zone whose Zone resource was deleted',
+    plant: remove('Zone', 'west'),
+    step: 'endpoints',
+    problem: /zone west, which has no Zone resource/,
+    remedy: /zonemesh token zone west.*zonemesh zone forget west/,
+  },
+  {
     name: 'a mesh without mutual TLS, and a service in another zone',
     plant: edit('Mesh', 'default', (spec: Record<string, unknown>) => {
       delete spec['mtls']

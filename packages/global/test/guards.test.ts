@@ -8,6 +8,7 @@ import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
+import type { Change, Store } from '@zonemesh/shared/store/store.ts'
 import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type RunningGlobal, startGlobal } from '../src/global.ts'
@@ -192,12 +193,13 @@ async function until<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean):
 
 async function joinZone(
   zone: string,
-): Promise<{ readonly uplink: Uplink; readonly rows: () => Promise<number> } & AsyncDisposable> {
+): Promise<{ readonly uplink: Uplink; readonly store: Store; readonly rows: () => Promise<number> } & AsyncDisposable> {
   const { text } = await call('POST', '/tokens/zone', { zone, scope: ['cp'], validFor: '1h' })
   const store = createMemoryStore(env, { horizonRevisions: 1000 })
   const uplink = startBareZone(global, { zone, token: text.trim(), store })
   return {
     uplink,
+    store,
     rows: async () => (await store.scan({ kind: 'Timeout' })).length,
     [Symbol.asyncDispose]: () => uplink[Symbol.asyncDispose](),
   }
@@ -260,6 +262,42 @@ test('R23 release: 409 with the reason while there is nothing to release, 202 wh
   )
   expect(await east.rows()).toBe(1)
   expect(east.uplink.state.value.hold).toBeUndefined()
+})
+
+/** A zone announces services and leaves. */
+async function announce(zone: string, count: number): Promise<void> {
+  await call('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
+  const changes = names(count).map((name): Change => {
+    const tags = { 'kuma.io/service': name, 'kuma.io/zone': zone }
+    const key = { origin: zone, kind: 'AvailableService', mesh: 'default', name }
+    return { op: 'put', key, labels: {}, spec: { tags, instances: 1 } }
+  })
+  {
+    await using joined = await joinZone(zone)
+    const outcome = await joined.store.commit({ changes, subject: 'test', intent: 'announce' })
+    const revision = outcome.ok ? outcome.position.revision : Number.NaN
+    await until(
+      async () => joined.uplink.state.value.storedByGlobal,
+      (stored) => stored >= revision,
+    )
+  }
+  await until(
+    () => zoneStatus(zone),
+    ({ connected }) => connected === false,
+  )
+}
+
+test('R22 a Zone with very many of all announced services is deleted only when that is declared, a disabled one without a word', async () => {
+  await announce('east', 11)
+  await announce('west', 10)
+  const refused = await call('DELETE', '/zones/east')
+  expect(refused.status).toBe(409)
+  expect(refused.json.detail).toMatch(/^this commit removes 11 of 21 announced services, .*\?declared=true/)
+  expect((await call('GET', '/zones/east')).status).toBe(200)
+  expect((await call('DELETE', '/zones/west')).status).toBe(200)
+  expect((await call('DELETE', '/zones/east?declared=true')).status).toBe(200)
+  await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: false })
+  expect((await call('DELETE', '/zones/east')).status).toBe(200)
 })
 
 test('R24 keep: 409 when nothing remains of a zone, and only for admins', async () => {

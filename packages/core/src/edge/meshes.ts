@@ -44,10 +44,13 @@ export function createMeshes(units: Units, view: View) {
     viaEgress: units.family('mesh via egress', (name: string): boolean =>
       ofMesh(name, (spec) => spec.routing?.zoneEgress === true && enabledBackend(spec) !== undefined, false),
     ),
-    /** A zone of which nothing is known counts too. */
+    /**
+     * Whether other zones send requests to a zone. A zone without a Zone row is deleted and counts as disabled. Rows of the
+     * global leave this store only by a deletion or an announced replacement, so a silent global disables no zone.
+     */
     zoneEnabled: units.family('zone enabled', (name: string): boolean => {
       const row = view.named(zone, '', name)
-      return !row || isEnabled(row.spec)
+      return row !== undefined && isEnabled(row.spec)
     }),
   }
 }

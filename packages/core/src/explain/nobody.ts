@@ -136,7 +136,14 @@ function checkGateway(zone: CompiledZone, mesh: string, service: string, routes:
 function noWayInto(zone: CompiledZone, offer: AnyRow, service: string): void {
   const far = offer.key.origin
   const zoneRow = zone.rows(zoneKind).find((row) => row.key.name === far)
-  if (zoneRow && !isEnabled(zoneRow.spec))
+  if (!zoneRow)
+    stop(
+      'endpoints',
+      `${service} runs in zone ${far}, which has no Zone resource: it was deleted, so no request goes there`,
+      `create it again with \`zonemesh token zone ${far}\`, or remove its rows with \`zonemesh zone forget ${far}\``,
+      [offer],
+    )
+  if (!isEnabled(zoneRow.spec))
     stop('endpoints', `${service} runs in zone ${far}, which is disabled`, `set enabled: true on Zone ${far}`, [
       zoneRow,
     ])

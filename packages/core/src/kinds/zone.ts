@@ -6,7 +6,7 @@ import { byName } from './ranges.ts'
 const zoneSchema = message({ enabled: z.boolean().optional() })
 export type ZoneSpec = z.infer<typeof zoneSchema>
 
-/** A zone counts unless somebody has said otherwise. */
+/** An existing Zone is enabled unless its spec disables it. A zone without a Zone row is not enabled. */
 export const isEnabled = ({ enabled }: ZoneSpec): boolean => enabled !== false
 
 export const zone = defineKind({

@@ -128,6 +128,8 @@ const way = (scene: Scene, zone: string, name: string, address?: string, port = 
       ...(address ? { advertisedAddress: address, advertisedPort: port } : {}),
     },
   })
+const enabledZones = (scene: Scene) =>
+  ['east', 'west', 'north'].map((zone) => scene.put(global('Zone', zone, ''), { enabled: true }))
 const mesh = (scene: Scene, spec: object = mtlsMesh()) => scene.put(global('Mesh', 'default', ''), spec)
 
 const viaEgress = { ...mtlsMesh(), routing: { zoneEgress: true } }
@@ -144,7 +146,8 @@ function endpointsOf(build: (scene: Scene) => readonly Version[], tags: Record<s
     },
   }
   const compiler = createCompiler({ zone: 'east' })
-  compiler.apply([scene.put(zoned('east', 'Dataplane', 'client'), client), ...build(scene)], scene.revision)
+  const versions = [scene.put(zoned('east', 'Dataplane', 'client'), client), ...enabledZones(scene), ...build(scene)]
+  compiler.apply(versions, scene.revision)
   const table = compiler.table('east/Dataplane/default/client', { canBindPort80: false })
   // As above.
   const [assignment] = Object.values(decoded(table, typeUrls.assignment)) as AssignmentJson[]
@@ -236,6 +239,18 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     [],
   ],
   [
+    'Z27 a zone whose Zone was deleted is left out',
+    (s) => [
+      mesh(s),
+      s.remove(global('Zone', 'west', '')),
+      way(s, 'west', 'w1', '10.2.0.1'),
+      way(s, 'north', 'n1', '10.3.0.1'),
+      remote(s, 'west', 'x', {}, 2),
+      remote(s, 'north', 'y', {}, 1),
+    ],
+    ['north 10.3.0.1:10001 1'],
+  ],
+  [
     'EG1 where the mesh wants it all go through the egress of the zone, as heavy as the instances of all other zones',
     (s) => [
       mesh(s, viaEgress),
@@ -317,6 +332,7 @@ test('EG3 an egress leads what the zone asks for, by its SNI, to the ingresses o
         { ...prefixRule('/'), backends: [{ destination: { 'kuma.io/service': 'echo', 'kuma.io/zone': 'north' } }] },
       ]),
     }),
+    ...enabledZones(scene),
     way(scene, 'west', 'w1', '10.2.0.1'),
     way(scene, 'north', 'n1', '10.3.0.1'),
     remote(scene, 'west', 'x', { v: '1' }, 3),

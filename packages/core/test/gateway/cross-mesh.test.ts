@@ -33,6 +33,7 @@ function world(
   const scene = createScene()
   scene.put(global('Mesh', 'default', ''), mtlsMesh())
   scene.put(global('Mesh', 'shop', ''), mtlsMesh())
+  for (const name of ['east', 'west']) scene.put(global('Zone', name, ''), { enabled: true })
   scene.put(global('MeshGateway', 'api'), meshGateway(listeners))
   scene.put(global('MeshGatewayRoute', 'root'), httpRoute([prefixRule('/', 'echo')]))
   scene.put(zoned('east', 'Dataplane', 'gateway-e'), builtinGateway('10.0.0.1'))

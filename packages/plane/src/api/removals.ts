@@ -1,5 +1,7 @@
-import { virtualAddress } from '@zonemesh/core/kinds/internal.ts'
+import { availableService, virtualAddress } from '@zonemesh/core/kinds/internal.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { specOf } from '@zonemesh/core/kinds/row.ts'
+import { isEnabled, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
 import { findKind } from '@zonemesh/core/registry.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
@@ -59,13 +61,29 @@ function removedByKind(changes: readonly Change[], internal = false): Map<string
   return counts
 }
 
-/** The kinds of which these changes remove very much. */
+/** The kinds of which these changes remove very much, and the announcements if they withdraw very many. */
 async function findMassRemovals(plane: ApiPlane, changes: readonly Change[]): Promise<readonly MassRemoval[]> {
   const totals = new Map<string, number>()
   for (const [kind, removed] of removedByKind(changes)) {
     if (removed > removalsMax) totals.set(kind, (await allRows(plane, { kind, origin: plane.origin })).length)
   }
-  return massRemovals(changes, totals)
+  const withdrawn = await withdrawnWithZones(plane, changes)
+  return [...massRemovals(changes, totals), ...(withdrawn ? [withdrawn] : [])]
+}
+
+/** The announcements that other zones no longer use after these deletions of enabled Zones, if they are very many. */
+async function withdrawnWithZones(plane: ApiPlane, changes: readonly Change[]): Promise<MassRemoval | undefined> {
+  const zones = new Set<string>()
+  for (const { op, key } of changes) {
+    if (op !== 'delete' || key.kind !== zoneKind.name) continue
+    const row = (await plane.store.get(key))?.row
+    if (row && isEnabled(specOf(zoneKind, row) ?? { enabled: false })) zones.add(key.name)
+  }
+  if (zones.size === 0) return undefined
+  const announced = await allRows(plane, { kind: availableService.name })
+  const removed = announced.filter(({ key }) => zones.has(key.origin)).length
+  const total = announced.length
+  return isMass(removed, total) ? { kind: 'announced services', removed, total } : undefined
 }
 
 /** 409 with everything that would go, for a commit that removes very much and does not say that it means to. */
