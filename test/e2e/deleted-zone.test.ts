@@ -47,3 +47,54 @@ test('E45 a deleted Zone gets no requests from other zones, and deleting a disab
   startWest()
   await untilAnswered(200)
 }, 120_000)
+
+/** Names of the rows of west that a plane has, of kinds that people may list. */
+async function rowsOfWest(address: string): Promise<readonly string[]> {
+  const lists = await Promise.all(
+    ['/dataplanes', '/zoneingresses', '/zoneegresses'].map(async (path) => (await api(address).need('GET', path)).json),
+  )
+  // The planes answer with this shape.
+  const items = (
+    lists as { readonly items: readonly { readonly labels?: Record<string, string>; readonly name: string }[] }[]
+  ).flatMap((list) => list.items)
+  return items.filter(({ labels }) => labels?.['kuma.io/zone'] === 'west').map(({ name }) => name)
+}
+
+test('E46 `zonemesh zone forget` removes all rows of a deleted zone from the global and from the other zones, and the zone can return', async () => {
+  const { demo } = scene
+  const forget = (...more: string[]) => zonemesh('zone', 'forget', 'west', ...more, '--address', global())
+  expect((await rowsOfWest(global())).length).toBeGreaterThan(0)
+  expect((await rowsOfWest(demo.zones.east.apiAddress)).length).toBeGreaterThan(0)
+  const enabled = await forget()
+  expect([enabled.code, enabled.stderr]).toEqual([
+    1,
+    expect.stringMatching(/the Zone "west" is enabled: delete it first/),
+  ])
+
+  const startWest = await demo.processes.kill('zone-west', 'SIGKILL')
+  await until(
+    'the global has noticed',
+    async () => (await statusOf(global())).zones.find(({ zone }) => zone === 'west'),
+    (west) => west?.connected === false,
+  )
+  expect(await zonemesh('delete', 'zone', 'west', '--address', global())).toMatchObject({ code: 0, stderr: '' })
+  const shown = await zonemesh('status', '--address', global())
+  expect(shown.stdout).toMatch(/^zone west is deleted and its rows are still here; .*zonemesh zone forget west$/m)
+  const forgotten = await forget('--wait', 'stored@all')
+  expect(forgotten).toMatchObject({ code: 0, stderr: '' })
+  expect(forgotten.stdout).toMatch(/^zone west: \d+ rows are removed\nrevision \S+\neast: stored after .* ms\n$/)
+  expect(await rowsOfWest(global())).toEqual([])
+  expect(await rowsOfWest(demo.zones.east.apiAddress)).toEqual([])
+  expect((await zonemesh('status', '--address', global())).stdout).not.toContain('zone forget')
+  const again = await forget()
+  expect([again.code, again.stderr]).toEqual([1, expect.stringMatching(/no rows of a zone "west"/)])
+
+  await writeWest(true)
+  startWest()
+  await until(
+    'its rows are back in east',
+    () => rowsOfWest(demo.zones.east.apiAddress),
+    (names) => names.length > 0,
+  )
+  await untilAnswered(200)
+}, 120_000)

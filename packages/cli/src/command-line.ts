@@ -84,6 +84,11 @@ const loaders: Readonly<
     summary: 'keep what remains of a zone whose store was lost',
     load: async () => (await import('./commands/zone-guards.ts')).zoneKeep,
   },
+  'zone forget': {
+    group: 'Use',
+    summary: 'remove all rows of a deleted zone',
+    load: async () => (await import('./commands/zone-guards.ts')).zoneForget,
+  },
   resolve: {
     group: 'Use',
     summary: 'ask a resolver for a name',

@@ -6,6 +6,7 @@ import { oneLine } from './terminal-text.ts'
 import { wantsColour } from './unified-diff.ts'
 
 const text = (value: unknown): string => (value === undefined || value === null ? '-' : oneLine(String(value)))
+const values = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 const rows = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value : [])
 /** The plane answers with these shapes; a field that an older plane does not tell is as if empty. */
 const part = (value: unknown): JsonObject => (value ?? {}) as JsonObject
@@ -89,6 +90,9 @@ const remainsLine = (zone: string, { rows: count, expiresInMs }: JsonObject): st
   `remains of a former store of ${zone}: ${text(count)} rows, which go in ${duration(expiresInMs)}; ` +
   `keep them with: zonemesh zone keep ${zone}`
 
+const deletedLine = (zone: string): string =>
+  `zone ${zone} is deleted and its rows are still here; remove them with: zonemesh zone forget ${zone}`
+
 /** The zones as their global sees them. */
 export function showZones(context: Context, zones: readonly JsonObject[]): void {
   if (zones.length === 0) {
@@ -167,8 +171,11 @@ const expiringLine = ({ what, who, ends, endsInMs }: JsonObject): string =>
 /** Everything that `GET /_status` tells, for people. */
 export function showStatus(context: Context, body: JsonObject): void {
   context.print(`${text(body['role'])} control plane, store ${text(body['store'])}, revision ${text(body['revision'])}`)
-  if (body['role'] === 'global') showZones(context, rows(body['zones']))
-  else {
+  if (body['role'] === 'global') {
+    showZones(context, rows(body['zones']))
+    for (const zone of values(body['deletedZones'])) context.print(painted(deletedLine(text(zone)), 'behind'))
+  }
+  if (body['role'] !== 'global') {
     if (body['role'] === 'zone') showUplink(context, text(body['zone']), part(body['uplink']))
     showProxies(context, text(body['zone']), rows(body['proxies']))
   }

@@ -264,13 +264,13 @@ test('R23 release: 409 with the reason while there is nothing to release, 202 wh
   expect(east.uplink.state.value.hold).toBeUndefined()
 })
 
-/** A zone announces services and leaves. */
+/** A zone announces services, the first of them in a row that cannot be parsed, and leaves. */
 async function announce(zone: string, count: number): Promise<void> {
   await call('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
   const changes = names(count).map((name): Change => {
     const tags = { 'kuma.io/service': name, 'kuma.io/zone': zone }
     const key = { origin: zone, kind: 'AvailableService', mesh: 'default', name }
-    return { op: 'put', key, labels: {}, spec: { tags, instances: 1 } }
+    return { op: 'put', key, labels: {}, spec: name === 't00' ? { tags: 5 } : { tags, instances: 1 } }
   })
   {
     await using joined = await joinZone(zone)
@@ -298,6 +298,27 @@ test('R22 a Zone with very many of all announced services is deleted only when t
   expect((await call('DELETE', '/zones/east?declared=true')).status).toBe(200)
   await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: false })
   expect((await call('DELETE', '/zones/east')).status).toBe(200)
+})
+
+test('R36 forget: refused while the Zone is enabled, for rows that are very many unless declared, and for anybody but admins', async () => {
+  await announce('east', 11)
+  const forget = (zone: string, body: object = {}, headers = {}) =>
+    call('POST', `/zones/${zone}/_forget`, body, headers)
+  const enabled = await forget('east', { declared: true })
+  expect([enabled.status, enabled.json.detail]).toEqual([409, 'the Zone "east" is enabled: delete it first'])
+  await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: false })
+  const many = await forget('east')
+  expect(many.status).toBe(409)
+  expect(many.json.detail).toMatch(/^zone "east" has 11 of 11 AvailableService, .*\?declared=true.*--yes-remove-many$/)
+  expect((await forget('east', {}, remote)).status).toBe(403)
+  expect((await forget('east', { declred: true })).status).toBe(400)
+  expect(await forget('east', { declared: true })).toMatchObject({ status: 200, json: { zone: 'east', rows: 11 } })
+  expect((await forget('east')).status).toBe(404)
+  for (const zone of ['none', 'global']) expect((await forget(zone)).status).toBe(404)
+  // A zone that returns sends what it has anew.
+  await announce('east', 3)
+  await call('DELETE', '/zones/east')
+  expect(await forget('east')).toMatchObject({ status: 200, json: { rows: 3 } })
 })
 
 test('R24 keep: 409 when nothing remains of a zone, and only for admins', async () => {

@@ -27,6 +27,12 @@ function tell(context: Context, document: SourceDocument, outcome: Outcome): voi
   }
 }
 
+/** Throws if `--wait` does not name a level and zones. */
+export function requireWait(target: string | undefined): void {
+  if (target && !/^(stored|served|applied)@./.test(target))
+    throw new CommandError(`--wait: expected stored@all, served@all or served@ZONE, found "${target}"`, 2)
+}
+
 export async function wait(
   client: Client,
   context: Context,
@@ -81,9 +87,7 @@ export const apply = defineCommand({
     ...clientOptions,
   },
   async run(values, context) {
-    if (values.wait && !/^(stored|served|applied)@./.test(values.wait)) {
-      throw new CommandError(`--wait: expected stored@all, served@all or served@ZONE, found "${values.wait}"`, 2)
-    }
+    requireWait(values.wait)
     const client = createClient(values)
     const documents = await readDocuments(values.file, readVariables(values.var))
     if (documents.length === 0) throw new CommandError(`no documents in ${values.file.join(', ')}`)

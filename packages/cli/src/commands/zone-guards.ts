@@ -1,7 +1,8 @@
-import { option, text } from '@zonemesh/plane/config/options.ts'
+import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import { clientOptions, createClient } from '../client.ts'
 import { defineCommand } from '../command.ts'
+import { apply, requireWait, wait } from './apply.ts'
 
 const pathOf = (zone: string, action: string): string => `/zones/${encodeURIComponent(zone)}/${action}`
 
@@ -42,5 +43,34 @@ export const zoneKeep = defineCommand({
     await createClient(values).need('POST', pathOf(zone, '_keep'))
     print(`what remains of the former store of zone ${zone} stays`)
     return 0
+  },
+})
+
+export const zoneForget = defineCommand({
+  name: 'zone forget',
+  summary: 'remove all rows of a deleted zone from the global, and so from the other zones',
+  usage: 'NAME [--wait stored@all] [--yes-remove-many]',
+  examples: ['zonemesh zone forget east', 'zonemesh zone forget east --wait stored@all --timeout 10s'],
+  arity: { min: 1, max: 1 },
+  options: {
+    wait: apply.options.wait,
+    timeout: apply.options.timeout,
+    yesRemoveMany: option(
+      toggle.default(false),
+      'it is meant to be that much: without this, more than 30 % of a kind and more than 10 are refused',
+    ),
+    ...clientOptions,
+  },
+  async run(values, context) {
+    requireWait(values.wait)
+    const [zone = ''] = context.positionals
+    const client = createClient(values)
+    const reply = await client.need('POST', pathOf(zone, '_forget'), { declared: values.yesRemoveMany })
+    // The plane answers with this shape.
+    const { rows, revision } = reply.json as { readonly rows: number; readonly revision: string }
+    context.print(`zone ${zone}: ${rows} rows are removed`)
+    context.print(`revision ${revision}`)
+    if (values.wait === undefined) return 0
+    return (await wait(client, context, revision, values.wait, values.timeout)) ? 0 : 1
   },
 })

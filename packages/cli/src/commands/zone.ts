@@ -14,6 +14,7 @@ export const zone = defineCommand({
     'zonemesh zone --name home --data-dir ./home',
     'zonemesh zone release east',
     'zonemesh zone keep east',
+    'zonemesh zone forget east',
   ],
   arity: { min: 0, max: 0 },
   options: zoneOptions,

@@ -1,5 +1,6 @@
 import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, zone } from '@zonemesh/core/kinds/zone.ts'
+import { deletedZones } from '@zonemesh/plane/api/forget.ts'
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { createFieldReport } from '@zonemesh/plane/status/fields.ts'
@@ -85,6 +86,7 @@ export function createStatus({ store, sync, clock, expiry, owner }: Deps) {
       return {
         ...facts,
         zones,
+        deletedZones: await deletedZones({ store }),
         rotations: owner.waits().map((one) => ({ ...one })),
         expiring: await expiry.report(),
         ...(await fieldReport()),

@@ -1,6 +1,7 @@
 import { findKind } from '@zonemesh/core/registry.ts'
 import { z } from 'zod'
 import { ApiError, badRequest, notFound } from './errors.ts'
+import { forget } from './forget.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { findRow } from './resources.ts'
@@ -55,4 +56,5 @@ async function keep(plane: ApiPlane, call: Call): Promise<Answer> {
 export function registerGuards(route: Router, plane: ApiPlane): void {
   route('POST', '/zones/:name/_release', (call) => release(plane, call))
   route('POST', '/zones/:name/_keep', (call) => keep(plane, call))
+  route('POST', '/zones/:name/_forget', (call) => forget(plane, call))
 }

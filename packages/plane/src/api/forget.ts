@@ -1,0 +1,99 @@
+import { parseAs } from '@zonemesh/core/kinds/row.ts'
+import { isEnabled, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
+import { globalOrigin, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { type Change, positionText } from '@zonemesh/shared/store/store.ts'
+import { isMass, removalsMax, removedShareMax } from '@zonemesh/shared/sync/log/holds.ts'
+import { epochKind, partsOf, positionFrom, positionKey } from '@zonemesh/shared/sync/log/rounds.ts'
+import { z } from 'zod'
+import { ApiError, badRequest } from './errors.ts'
+import { requireAdmin } from './identity.ts'
+import type { ApiPlane } from './plane.ts'
+import { isDeclared } from './removals.ts'
+import { allRows, committed } from './resources.ts'
+import type { Answer, Call } from './route.ts'
+
+const forgetRequest = z.strictObject({ declared: z.boolean().optional() })
+
+const conflict = (detail: string): ApiError => new ApiError(409, 'Nothing was removed', detail)
+
+/** The zones that have no Zone resource and of which this store still has rows. */
+export async function deletedZones({ store }: Pick<ApiPlane, 'store'>): Promise<readonly string[]> {
+  const zones = new Set((await store.scan({ kind: zoneKind.name, origin: globalOrigin })).map(({ key }) => key.name))
+  const { kind } = positionKey(globalOrigin, '')
+  const positions = await store.scan({ kind, origin: globalOrigin })
+  return positions.filter(({ key, spec }) => !zones.has(key.name) && spec['revision'] !== 0).map(({ key }) => key.name)
+}
+
+/** Only a zone that cannot send rows any more is forgotten. Returns what must still hold when the rows are removed. */
+async function requireDeleted(plane: ApiPlane, zone: string): Promise<Change> {
+  const key: ResourceKey = { origin: globalOrigin, kind: zoneKind.name, mesh: '', name: zone }
+  const version = await plane.store.get(key)
+  if (version?.row) {
+    const parsed = parseAs(zoneKind, version.row)
+    if (!parsed.ok || isEnabled(parsed.value.spec)) throw conflict(`the Zone "${zone}" is enabled: delete it first`)
+  }
+  if (plane.isZoneOnline(zone))
+    throw conflict(`the control plane of zone "${zone}" is still connected: stop it, or try again in a moment`)
+  return { op: 'check', key, expect: version?.row ? { revision: version.revision } : { absent: true } }
+}
+
+/** 409 if very many rows of a kind, of all zones, would go and the caller has not declared it. */
+async function requireIntent(plane: ApiPlane, zone: string, rows: readonly Row[]): Promise<void> {
+  const removedByKind = new Map<string, number>()
+  for (const { key } of rows) removedByKind.set(key.kind, (removedByKind.get(key.kind) ?? 0) + 1)
+  for (const [kind, removed] of removedByKind) {
+    if (removed <= removalsMax) continue
+    const total = (await allRows(plane, { kind })).length
+    if (!isMass(removed, total)) continue
+    throw conflict(
+      `zone "${zone}" has ${removed} of ${total} ${kind}, more than ${removedShareMax * 100} % and more than ${removalsMax}: ` +
+        'if all of them are meant to go, say so with ?declared=true, with "declared": true in the body, or with --yes-remove-many',
+    )
+  }
+}
+
+/**
+ * `POST /zones/<zone>/_forget`: removes all rows of a deleted zone here, and so in all other zones. The position of this store in
+ * the log of the zone goes back to its beginning, so the zone sends all its rows again if it ever returns. The next epoch ends
+ * the right of any session to write what the zone sent before.
+ */
+export async function forget(plane: ApiPlane, call: Call): Promise<Answer> {
+  const { name: zone = '' } = call.params
+  requireAdmin(call.user, 'forget a zone')
+  const parsed = forgetRequest.safeParse(call.body ?? {})
+  if (!parsed.success) throw badRequest(parsed.error.issues.map(({ message }) => message).join('; '))
+  if (plane.role !== 'global') {
+    const where = `a zone is forgotten by its global control plane${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
+    throw new ApiError(405, 'Method not allowed', where)
+  }
+  const check = await requireDeleted(plane, zone)
+  const rows = zone === globalOrigin ? [] : await allRows(plane, { origin: zone })
+  const positionAt = positionKey(globalOrigin, zone)
+  const position = positionFrom(await plane.store.get(positionAt))
+  if (rows.length === 0 && (position?.revision ?? 0) === 0)
+    throw new ApiError(404, 'Not found', `this control plane has no rows of a zone "${zone}"`)
+  if (!isDeclared(call)) await requireIntent(plane, zone, rows)
+  const epochAt = { ...positionAt, kind: epochKind }
+  const epoch = (await plane.store.get(epochAt))?.row
+  const last: Change[] = [
+    ...(position
+      ? [{ op: 'put', key: positionAt, labels: {}, spec: { ...position, revision: 0, commitId: '0' } } as const]
+      : []),
+    ...(epoch
+      ? [
+          {
+            op: 'put',
+            key: epochAt,
+            labels: {},
+            spec: { ...epoch.spec, epoch: Number(epoch.spec['epoch']) + 1 },
+          } as const,
+        ]
+      : []),
+  ]
+  const forgotten = rows.map(({ key }): Change => ({ op: 'forget', key }))
+  const why = { subject: call.user.name, intent: `forget zone ${zone}` }
+  const outcome = committed(await plane.store.commitRound(partsOf(forgotten, last, why, { guards: [check] })))
+  const revision = positionText(outcome.position)
+  plane.log.warn({ zone, rows: rows.length, user: call.user.name }, 'removed all rows of a deleted zone')
+  return { status: 200, body: { zone, rows: rows.length, revision }, headers: { 'Zonemesh-Revision': revision } }
+}
