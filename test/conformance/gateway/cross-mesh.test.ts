@@ -10,8 +10,9 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { planesAt, until, zonemesh } from '../../e2e/rig.ts'
 import { ask } from './ask.ts'
-import { v1, v3 } from './feature.ts'
-import { echo, mesh, gateway as plainGateway, type Scene, startScene } from './scene.ts'
+import { mesh, gateway as plainGateway } from './documents.ts'
+import { echo, v1, v3 } from './feature.ts'
+import { type Scene, startScene } from './scene.ts'
 
 // Gateways of mesh "default", one in each zone; clients in mesh "shop" in both zones, and one in the gateways' own mesh.
 const shop = 'shop'

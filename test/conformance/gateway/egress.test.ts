@@ -4,8 +4,9 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { planesAt, startTraffic, until, zonemesh } from '../../e2e/rig.ts'
 import { ask } from './ask.ts'
+import { mesh } from './documents.ts'
 import { v1, v2 } from './feature.ts'
-import { mesh, type Scene, startScene } from './scene.ts'
+import { type Scene, startScene } from './scene.ts'
 
 // v1 runs in west, v2 in east, where the gateway is.
 const prefix = (value: string) => ({ path: { match: 'PREFIX', value } })

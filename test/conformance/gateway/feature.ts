@@ -72,6 +72,7 @@ export interface Feature {
 export const v1 = 'infra_v1_svc_8080'
 export const v2 = 'infra_v2_svc_8080'
 export const v3 = 'infra_v3_svc_8080'
+export const echo = 'echo_demo_svc_8080'
 
 export const prefix = (value: string) => ({ path: { match: 'PREFIX', value } })
 export const exact = (value: string) => ({ path: { match: 'EXACT', value } })

@@ -7,8 +7,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { until } from '../../e2e/rig.ts'
 import { ask, askStream } from './ask.ts'
+import { mesh } from './documents.ts'
 import { type Seen, startHttp, startTcp } from './echo.ts'
-import { mesh, type Scene, startScene } from './scene.ts'
+import { type Scene, startScene } from './scene.ts'
 
 // The pages on gateways that users start from, block by block as printed, with a request behind each sentence that can be tested.
 

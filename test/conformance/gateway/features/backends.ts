@@ -1,5 +1,4 @@
-import { exact, type Feature, prefix, v1, v2 } from '../feature.ts'
-import { echo } from '../scene.ts'
+import { echo, exact, type Feature, prefix, v1, v2 } from '../feature.ts'
 
 // Who gets a request: tags, zones, unknown services.
 
