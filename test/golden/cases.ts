@@ -40,12 +40,17 @@ const root = join(here, '../..')
 const parsed = (text: string): JsonObject[] => parseAllDocuments(text).map((document) => document.toJS() as JsonObject) // YAML of these tests
 const read = (file: string): JsonObject[] => parsed(readFileSync(file, 'utf8'))
 
+/** Each zone has its Zone resource, as the command that makes its join string creates it. */
+const zones = (...names: readonly string[]): readonly JsonObject[] =>
+  names.map((name) => ({ type: 'Zone', name, enabled: true }))
+
 const at = (zone: string, document: JsonObject): JsonObject => ({ ...document, labels: { 'kuma.io/zone': zone } })
 
 // The features of the gateway. Each listener's letter is a port, so that most features share their listener.
 
 const featureScene: readonly JsonObject[] = [
   ...base,
+  ...zones('east', 'west'),
   ...Object.keys(secrets).map((secret, index) => ({
     type: 'GatewayCertificate',
     mesh,
@@ -174,6 +179,7 @@ const demoProxy = (
 ) => demoFile(`proxies/${file}`, { address: '127.0.0.1', name, ...variables }).map((document) => at(zone, document))
 const inboundOf = (port: number) => ({ port, servicePort: port + 100, serviceAddress: '127.0.0.1' })
 const demoDocuments: readonly JsonObject[] = [
+  ...zones('east', 'west'),
   ...readdirSync(join(root, 'demo/policies'))
     .sort()
     .flatMap((file) => demoFile(`policies/${file}`, {})),
@@ -205,6 +211,7 @@ function printedCase(name: string, files: readonly string[], proxy: string, from
   return {
     name: `documents/${name}`,
     documents: [
+      ...zones('east'),
       ...around,
       ...printed.map((document) => (document['type'] === 'Dataplane' ? at('east', document) : document)),
     ],
@@ -241,6 +248,7 @@ const largeZones = ['east', 'west', 'north']
 const largeServices = Array.from({ length: 40 }, (_, index) => `service-${index}_shop_svc_80`)
 const largeDocuments: readonly JsonObject[] = [
   ...base,
+  ...zones(...largeZones),
   ...largeZones.flatMap((zone, zoneIndex) => [
     at(zone, {
       type: 'ZoneIngress',
