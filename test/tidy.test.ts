@@ -116,9 +116,10 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     health: [],
     history: [],
     tokens: ['authority'],
+    catalogue: [],
     certificates: ['authority'],
     status: ['authority', 'certificates', 'tokens'],
-    api: ['authority', 'tokens', 'history'],
+    api: ['authority', 'catalogue', 'tokens', 'history'],
   },
 }
 

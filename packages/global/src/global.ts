@@ -9,6 +9,7 @@ import { version } from '@zonemesh/plane/api/system.ts'
 import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
 import { sealStoredInlineKeys } from '@zonemesh/plane/authority/inline-keys.ts'
 import { createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
@@ -247,7 +248,8 @@ export async function startGlobal(
     let ports: PlanePorts | undefined
     const expiry = createExpiry({ clock, log, sources: () => expiringOf(store, tls, watch) })
     closers.add('what is about to end', () => expiry.close())
-    const status = createStatus({ store, sync, clock, expiry, owner })
+    const catalogue = createCatalogue(store)
+    const status = createStatus({ store, sync, clock, expiry, owner, catalogue })
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const placement = createPlacement(config.host, [])
     const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])
@@ -256,6 +258,7 @@ export async function startGlobal(
       origin: globalOrigin,
       writeElsewhere: '',
       store,
+      catalogue,
       tokens,
       sealer,
       clock,
@@ -303,6 +306,7 @@ export async function startGlobal(
     // Only now: a global that cannot start says why in one line, and nothing of files.
     await recovery.wake()
     log.info({ ...ports, sync: syncPort, store: store.id }, 'the global control plane is ready')
+    catalogue.warm()
     return { ...ports, routes: servers.routes, syncPort, pin: tls.pin, adminKey, close: () => closers.close() }
   } catch (thrown) {
     await closers.close()

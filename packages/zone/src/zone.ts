@@ -3,6 +3,7 @@ import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
+import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { shownValues } from '@zonemesh/plane/config/options.ts'
 import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle.ts'
 import type { RunningPlane } from '@zonemesh/plane/servers.ts'
@@ -169,7 +170,8 @@ export async function startZone(
     const token = () => joined?.join().token
     const expiry = createExpiry({ ...env, sources: () => expiringOf({ ...base, ...core, token }) })
     closers.add('what is about to end', () => expiry.close())
-    const zoneStatus = createZoneStatus({ ...base, ...core, uplink, expiry })
+    const catalogue = createCatalogue(base.store)
+    const zoneStatus = createZoneStatus({ ...base, ...core, uplink, expiry, catalogue })
     const tell = () =>
       report.set(
         Object.fromEntries(
@@ -184,6 +186,7 @@ export async function startZone(
     const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])
     const plane: ApiPlane = {
       ...base,
+      catalogue,
       writeElsewhere: join?.address ?? '',
       localhostIsAdmin,
       anonymousRules: { anonymous: config.anonymous, isOwnHost },
@@ -212,6 +215,7 @@ export async function startZone(
     const { startServers } = await import('@zonemesh/plane/servers.ts')
     const { ports, routes } = await startServers(plane, config, base.tls, meter, closers)
     env.log.info({ zone, role, ...ports, ...doors, global: join?.address ?? 'none' }, 'the zone control plane is ready')
+    catalogue.warm()
     base.placement.opened(ports.apiPort, ports.apiTlsPort, ports.healthPort)
     return { ...ports, ...doors, routes, name: zone, adminKey: base.adminKey, close: () => closers.close() }
   } catch (thrown) {

@@ -2,8 +2,8 @@ import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, zone } from '@zonemesh/core/kinds/zone.ts'
 import { deletedZones } from '@zonemesh/plane/api/forget.ts'
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
-import { createFieldReport } from '@zonemesh/plane/status/fields.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -17,6 +17,7 @@ interface Deps {
   readonly clock: Clock
   readonly expiry: Expiry
   readonly owner: Pick<AuthorityOwner, 'waits'>
+  readonly catalogue: Pick<Catalogue, 'report'>
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()
@@ -54,8 +55,7 @@ function zoneInsight(status: ZoneStatus): JsonObject {
 }
 
 /** What the global knows of its zones and proxies. State, never log: it comes from bookmarks and is gone with the process. */
-export function createStatus({ store, sync, clock, expiry, owner }: Deps) {
-  const fieldReport = createFieldReport(store)
+export function createStatus({ store, sync, clock, expiry, owner, catalogue }: Deps) {
   return {
     insight(kind: string, row: Row): JsonObject | undefined {
       if (kind === 'Zone') {
@@ -89,7 +89,7 @@ export function createStatus({ store, sync, clock, expiry, owner }: Deps) {
         deletedZones: await deletedZones({ store }),
         rotations: owner.waits().map((one) => ({ ...one })),
         expiring: await expiry.report(),
-        ...(await fieldReport()),
+        ...(await catalogue.report()),
       }
     },
   }

@@ -6,11 +6,11 @@ import { positionText } from '@zonemesh/shared/store/store.ts'
 import { deletable } from './deletions.ts'
 import { badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin } from './identity.ts'
-import { filterRows, page } from './listing.ts'
+import { listPage } from './listing.ts'
 import type { ApiPlane } from './plane.ts'
 import { declaration, isDeclared, removalOf, requireIntent } from './removals.ts'
 import { renderParsed } from './render.ts'
-import { allRows, committed, findRow, ifMatch, prepare, requireMesh } from './resources.ts'
+import { committed, findRow, ifMatch, prepare, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './route.ts'
 
 /** A row as shown by this plane, with what it composes. */
@@ -33,13 +33,7 @@ async function list(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
   guard(kind, call)
   const { mesh } = call.params
   if (mesh !== undefined) await requireMesh(plane, mesh)
-  const rows = filterRows(
-    plane,
-    kind,
-    await allRows(plane, { kind: kind.name, ...(mesh === undefined ? {} : { mesh }) }),
-    call,
-  )
-  return page(call, rows, (row) => show(plane, kind, row))
+  return listPage(plane, kind, call, (row) => show(plane, kind, row))
 }
 
 async function getItem(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {

@@ -8,6 +8,7 @@ import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { ApiError, badRequest, invalid } from './errors.ts'
 import { shownLabels, shownName } from './names.ts'
 import type { ApiPlane } from './plane.ts'
+import { allRows, rowsOf } from './resources.ts'
 import type { Answer, Call } from './route.ts'
 
 const listTitle = 'Could not retrieve resources'
@@ -24,26 +25,52 @@ function pageSize(text: string | null): number {
   return size
 }
 
+/** What a page is cut from. */
+interface Listed {
+  readonly total: number
+  slice(offset: number, size: number): Promise<readonly Row[]>
+}
+
 /** One page of a list, in the form that kumactl reads. `next` is absolute, with sorted query keys. */
-export async function page(
-  call: Call,
-  rows: readonly Row[],
-  render: (row: Row) => Promise<JsonObject>,
-): Promise<Answer> {
+async function page(call: Call, listed: Listed, render: (row: Row) => Promise<JsonObject>): Promise<Answer> {
   const size = pageSize(call.query.get('size'))
   const offsetText = call.query.get('offset') ?? '0'
   if (!/^\d+$/.test(offsetText)) throw new ApiError(400, listTitle, `invalid: invalid offset: ${offsetText}`)
   const offset = Number(offsetText)
-  const items = await Promise.all(rows.slice(offset, offset + size).map(render))
-  const more = offset + size < rows.length
+  const items = await Promise.all((await listed.slice(offset, size)).map(render))
+  const more = offset + size < listed.total
   const { request } = call
   const query = new URLSearchParams([...call.query].filter(([key]) => key !== 'offset'))
   query.set('offset', String(offset + size))
   query.set('size', String(size))
   const sorted = new URLSearchParams([...query].sort(([a], [b]) => byCodeUnit(a, b)))
   const next = more ? `${request.protocol}://${request.host}${request.url.split('?')[0]}?${sorted}` : null
-  return { status: 200, body: { total: rows.length, items, next } }
+  return { status: 200, body: { total: listed.total, items, next } }
 }
+
+/**
+ * One page of the rows of a kind, of one mesh or of all. Without filters it costs what is on the page, whatever the
+ * store holds; with filters every row of the kind is looked at.
+ */
+export async function listPage(
+  plane: ApiPlane,
+  kind: Kind,
+  call: Call,
+  render: (row: Row) => Promise<JsonObject>,
+): Promise<Answer> {
+  const { mesh } = call.params
+  if (isFiltered(call)) {
+    const rows = await allRows(plane, { kind: kind.name, ...(mesh === undefined ? {} : { mesh }) })
+    const kept = filterRows(plane, kind, rows, call)
+    return page(call, { total: kept.length, slice: async (offset, size) => kept.slice(offset, offset + size) }, render)
+  }
+  const keys = await plane.catalogue.list(kind.name, mesh)
+  const slice = async (offset: number, size: number) => rowsOf(plane, keys.slice(offset, size))
+  return page(call, { total: keys.total, slice }, render)
+}
+
+const isFiltered = ({ query }: Call): boolean =>
+  [...query.keys()].some((key) => key === 'name' || key === 'tag' || key === 'gateway' || key.startsWith('filter['))
 
 /** `filter[labels.<key>]=<value>`; anything else in brackets is refused. */
 function labelFilters({ query, request }: Call): Map<string, string> {
@@ -93,7 +120,7 @@ function matchesGateway(spec: DataplaneSpec, wanted: string | null): boolean {
 }
 
 /** Applies the query parameters of lists (REST reference §1.6). */
-export function filterRows(plane: ApiPlane, kind: Kind, rows: readonly Row[], call: Call): Row[] {
+function filterRows(plane: ApiPlane, kind: Kind, rows: readonly Row[], call: Call): Row[] {
   const { query } = call
   const name = query.get('name')
   const labels = labelFilters(call)

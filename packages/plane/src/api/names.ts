@@ -2,6 +2,8 @@ import { displayNameLabel, namespaceLabel, originLabel, zoneLabel } from '@zonem
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 
+/** Longer names are cut before the hash. */
+export const displayMax = 236
 const alphabet = 'bcdfghjklmnpqrstvwxz2456789'
 
 /** Kuma's hashed name of a row that came from another plane (KDS reference §4.6). */
@@ -12,12 +14,16 @@ export function hashedName(mesh: string, display: string, values: readonly strin
   const suffix = [...hash.toString(16).padStart(16, '0')]
     .map((digit) => alphabet[digit.charCodeAt(0) % alphabet.length])
     .join('')
-  return `${display.slice(0, 236)}-${suffix}`
+  return `${display.slice(0, displayMax)}-${suffix}`
 }
 
+/** The name that a hashed one was made of; undefined if it is none. */
+export const displayOf = (hashed: string): string | undefined =>
+  new RegExp(`^(.+)-[${alphabet}]{16}$`).exec(hashed)?.[1]
+
 /** The name under which an API shows a row: its own, or the hashed one if it belongs to another plane. */
-export function shownName(kind: Kind, row: Row, ownOrigin: string): string {
-  const { origin, mesh, name } = row.key
+export function shownName(kind: Kind, { key }: Pick<Row, 'key'>, ownOrigin: string): string {
+  const { origin, mesh, name } = key
   if (origin === ownOrigin || kind.fixedName) return name
   return hashedName(mesh, name, origin === globalOrigin ? [] : [origin])
 }

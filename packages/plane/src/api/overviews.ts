@@ -3,10 +3,10 @@ import { findKind } from '@zonemesh/core/registry.ts'
 import { assert, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { notFound } from './errors.ts'
-import { filterRows, page } from './listing.ts'
+import { listPage } from './listing.ts'
 import type { ApiPlane } from './plane.ts'
 import { renderParsed, renderRow } from './render.ts'
-import { allRows, findRow, requireMesh } from './resources.ts'
+import { findRow, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './route.ts'
 
 const overviews = [
@@ -59,8 +59,7 @@ function listOf(plane: ApiPlane, kind: Kind, render: Render) {
   return async (call: Call): Promise<Answer> => {
     const { mesh } = call.params
     if (mesh !== undefined) await requireMesh(plane, mesh)
-    const rows = await allRows(plane, { kind: kind.name, ...(mesh === undefined ? {} : { mesh }) })
-    return page(call, filterRows(plane, kind, rows, call), render)
+    return listPage(plane, kind, call, render)
   }
 }
 

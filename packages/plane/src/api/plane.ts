@@ -6,6 +6,7 @@ import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import type { Sealer } from '../authority/seal.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Trail } from '../history/versions.ts'
 import type { Tokens } from '../tokens/tokens.ts'
 import type { AnonymousRules } from './identity.ts'
@@ -35,6 +36,8 @@ export interface ApiPlane {
   /** Where to write what this plane does not own: the global's address, for people. */
   readonly writeElsewhere: string
   readonly store: Store
+  /** What the store has, for lists and names. */
+  readonly catalogue: Catalogue
   readonly tokens: Tokens
   readonly sealer: Sealer
   readonly clock: Clock

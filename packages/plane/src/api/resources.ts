@@ -19,7 +19,7 @@ import { moveInlineKeys } from '../authority/inline-keys.ts'
 import { checkProvided } from '../authority/provided.ts'
 import { ApiError, badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin, type User } from './identity.ts'
-import { shownName } from './names.ts'
+import { displayMax, displayOf, shownName } from './names.ts'
 import { placementFaults } from './placement.ts'
 import type { ApiPlane } from './plane.ts'
 
@@ -44,6 +44,12 @@ export async function allRows(plane: ApiPlane, selection: Selection): Promise<Ro
   )
 }
 
+/** The rows of these keys that are still there. */
+export async function rowsOf(plane: Pick<ApiPlane, 'store'>, keys: readonly ResourceKey[]): Promise<Row[]> {
+  const versions = await Promise.all(keys.map((key) => plane.store.get(key)))
+  return versions.flatMap((version) => version?.row ?? [])
+}
+
 /** The origins whose row of this name would be shown under that very name. */
 const plainOrigins = (plane: ApiPlane, kind: Kind): readonly string[] =>
   kind.fixedName && plane.origin !== globalOrigin ? [plane.origin, globalOrigin] : [plane.origin]
@@ -57,15 +63,23 @@ export async function findRow(plane: ApiPlane, kind: Kind, mesh: string, name: s
     const version = await plane.store.get({ origin, kind: kind.name, mesh, name })
     if (version?.row) return version.row
   }
-  const candidates = await allRows(plane, { kind: kind.name, mesh })
-  const shown = candidates.find((row) => shownName(kind, row, plane.origin) === name)
-  if (shown) return shown
-  const plain = candidates.filter((row) => row.key.name === name)
+  const display = displayOf(name)
+  const hashed = display === undefined ? [] : await hashedFrom(plane, kind, mesh, display)
+  const shown = hashed.find((key) => shownName(kind, { key }, plane.origin) === name)
+  if (shown) return (await plane.store.get(shown))?.row
+  const plain = await plane.catalogue.named(kind.name, mesh, name)
   if (plain.length > 1) {
-    const names = plain.map((row) => shownName(kind, row, plane.origin)).join(', ')
+    const names = plain.map((key) => shownName(kind, { key }, plane.origin)).join(', ')
     throw new ApiError(409, 'Conflict', `${plain.length} resources are called "${name}": ${names}`)
   }
-  return plain[0]
+  return plain[0] && (await plane.store.get(plain[0]))?.row
+}
+
+/** The keys whose hashed name may begin so. A long name was cut, so it is found among all. */
+async function hashedFrom(plane: ApiPlane, kind: Kind, mesh: string, display: string): Promise<readonly ResourceKey[]> {
+  if (display.length < displayMax) return plane.catalogue.named(kind.name, mesh, display)
+  const all = await plane.catalogue.list(kind.name, mesh)
+  return all.slice(0, all.total).filter(({ name }) => name.startsWith(display))
 }
 
 /** 404 in the words of Kuma when the mesh in a URL does not exist. */

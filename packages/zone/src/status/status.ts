@@ -1,6 +1,6 @@
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
+import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
-import { createFieldReport } from '@zonemesh/plane/status/fields.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -17,6 +17,7 @@ import type { ProxyStatus } from './proxies.ts'
 
 interface Deps {
   readonly store: Store
+  readonly catalogue: Pick<Catalogue, 'report'>
   readonly clock: Clock
   readonly engine: Engine
   readonly status: ProxyStatus
@@ -35,7 +36,6 @@ interface Deps {
 
 /** What a zone says of itself and of its proxies. */
 export function createZoneStatus(deps: Deps) {
-  const fieldReport = createFieldReport(deps.store)
   const insightOf = (proxy: string, secrets: Secrets): JsonObject | undefined => {
     const need = deps.engine.needsOf(proxy).find((one) => one.type === 'identity')
     return deps.status.insightOf(proxy, need && secrets.identityOf(need))
@@ -89,7 +89,7 @@ export function createZoneStatus(deps: Deps) {
         })),
         rotations: deps.rotations().map((one) => ({ ...one })),
         expiring: await deps.expiry.report(),
-        ...(await fieldReport()),
+        ...(await deps.catalogue.report()),
       }
     },
   }

@@ -2,6 +2,7 @@ import { createCompiler } from '@zonemesh/core/compile/compiler.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
+import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
@@ -99,6 +100,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
   const zoneStatus = createZoneStatus({
     clock,
     store,
+    catalogue: createCatalogue(store),
     engine,
     status,
     refusals,
