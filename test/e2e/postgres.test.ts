@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
 import { freePorts } from '@zonemesh/cli/demo/scene.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type PostgresServer, startPostgres } from '../contract/postgres-server.ts'
-import { api, type Folder, local, statusOf, temporaryFolder, until, zonemesh } from './rig.ts'
+import { api, type Folder, local, statusOf, temporaryFolder, until, untilLogged, zonemesh } from './rig.ts'
 
 let server: PostgresServer
 let folder: Folder
@@ -91,7 +91,7 @@ test('E25 a global and a zone keep their stores in PostgreSQL; both are killed a
   await untilMesh(zoneAddress, 'first')
 })
 
-test('E26 two globals on one database: what is written on one is read on the other, and reaches the zone', async () => {
+test('E26 two globals on one database: what is written on one is read on the other, and reaches the zone; both show its status and complete its receipts', async () => {
   const one = await startGlobal('global-1')
   const other = await startGlobal('global-2')
   const zoneAddress = await startZone(one)
@@ -101,6 +101,58 @@ test('E26 two globals on one database: what is written on one is read on the oth
   expect((await api(one).call('GET', meshPath('of-the-other'))).status).toBe(200)
   await untilMesh(zoneAddress, 'of-one')
   await untilMesh(zoneAddress, 'of-the-other')
+
+  // Only the first one has a session with the zone. Both show the same, and both complete its receipts.
+  for (const name of ['third', 'fourth', 'fifth']) {
+    const written = await api(one).call('PUT', meshPath(name), { type: 'Mesh', name })
+    for (const address of [one, other]) {
+      const receipt = await api(address).need(
+        'GET',
+        `/_receipts/${written.headers['zonemesh-revision']}?wait=served@all&timeout=5s`,
+      )
+      expect(receipt.json).toMatchObject({ complete: true, zones: [{ zone: 'east', state: 'reached' }] })
+    }
+    const [shown, followed] = await Promise.all([one, other].map(async (address) => (await statusOf(address)).zones[0]))
+    expect(followed).toMatchObject({ connected: true, current: true, epoch: shown?.epoch, revision: shown?.revision })
+  }
+})
+
+test('E50 a second global on the database with keys of its own refuses to start, changes nothing and names the files to copy', async () => {
+  await startGlobal('global-1')
+  const dataDir = `${folder.path}/second`
+  const places = ['--store', server.url(schema), '--data-dir', dataDir]
+  const args = ['global', ...places, ...anyPorts, '--api-port', '0', '--sync-port', '0']
+  const copyThese =
+    /copy seal\.key, ca\.key and ca\.crt from the data folder of a running replica of this store \(known by name: \S+\)/
+  const empty = await zonemesh(...args)
+  expect([empty.code, empty.stderr]).toEqual([
+    1,
+    expect.stringMatching(/expected the keys of this store in .*second, found none/),
+  ])
+  expect(empty.stderr).toMatch(copyThese)
+  expect(readdirSync(dataDir).filter((name) => /\.(key|crt)$/.test(name))).toEqual([])
+
+  // Only one of the three is copied: zones would not trust the authority of the new one.
+  await processes.kill('global-1', 'SIGTERM')
+  const own = `${folder.path}/own`
+  processes.startOwn('own', ['global', '--data-dir', own, ...anyPorts, '--api-port', '0', '--sync-port', '0'])
+  await until(
+    'it has keys',
+    () => existsSync(`${own}/ca.crt`),
+    (found) => found,
+  )
+  await processes.kill('own', 'SIGTERM')
+  cpSync(`${folder.path}/global/seal.key`, `${own}/seal.key`)
+  rmSync(`${own}/identity.json`)
+  const other = await zonemesh(...args.map((arg) => (arg === dataDir ? own : arg)))
+  expect([other.code, other.stderr]).toEqual([
+    1,
+    expect.stringMatching(/found another ca\.crt: copy seal\.key, ca\.key and ca\.crt/),
+  ])
+
+  for (const name of ['seal.key', 'ca.key', 'ca.crt']) cpSync(`${folder.path}/global/${name}`, `${dataDir}/${name}`)
+  processes.startOwn('second', args)
+  await untilLogged(`${folder.path}/second.log`, /is ready/)
 })
 
 test('E27 while the database is away writes and reads get 503 with Retry-After, and nothing is lost', async () => {

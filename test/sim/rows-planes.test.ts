@@ -126,6 +126,44 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
+  it('Y22: of two globals over one store, the one without the session of a zone follows its status within 1 s', async () => {
+    const stage = await createStage({ globals: 2, zones: 3 })
+    const both = [0, 1]
+    const delaysMs: number[] = []
+    for (let round = 0; round < 6; round += 1) {
+      const written = await write(stage, 'global', [route(`followed-${round}`, `/${round}`, 'stable-z0')])
+      const revision = written?.ok ? written.position.revision : 0
+      expect(revision).toBeGreaterThan(0)
+      for (const zone of stage.scene.zones) {
+        const served = (index: number) => (stage.board(zone, index)?.served ?? 0) >= revision
+        await stage.until('one of them knows', () => both.some(served), 5_000)
+        delaysMs.push(await stage.until('both know', () => both.every(served), 1_000))
+        const [one, other] = both.map((index) => stage.board(zone, index))
+        expect(other).toMatchObject({ connected: true, current: true, epoch: one?.epoch, stored: one?.stored })
+      }
+      const level = 'served' as const
+      for (const index of both) {
+        const wait = { revision, level, zones: stage.scene.zones, timeoutMs: 1_000 }
+        const receipts = await stage.done(stage.global(index)?.sync.waitFor(wait, new AbortController().signal))
+        expect(receipts?.map(({ state }) => state)).toEqual(['done', 'done', 'done'])
+      }
+    }
+    expect(Math.max(...delaysMs)).toBeLessThanOrEqual(1_000)
+    // An end, too, with the reason of the global that had the session.
+    stage.inject('kill-zone', 'z1', 30_000)
+    await stage.until(
+      'one of them knows',
+      () => both.some((index) => stage.board('z1', index)?.connected === false),
+      12_000,
+    )
+    await stage.until('both know', () => both.every((index) => stage.board('z1', index)?.connected === false), 1_000)
+    const [one, other] = both.map((index) => stage.board('z1', index))
+    expect(other).toMatchObject({ epoch: one?.epoch, lastEnd: one?.lastEnd, sinceMs: one?.sinceMs })
+    stage.heal()
+    await stage.agreed(15_000)
+    expect(stage.verdict()).toEqual([])
+  })
+
   it('row 21: a zone comes back after the log was cut: one replacement, and what both sides wrote meanwhile stays', async () => {
     const stage = await createStage({ zones: 2, horizonRevisions: 20 })
     stage.inject('partition', 'z0', 10 ** 9)

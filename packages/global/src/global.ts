@@ -177,6 +177,7 @@ export async function startGlobal(
       ...config,
       origin: globalOrigin,
       recoveryFile: keysFileName,
+      shared: config.store !== undefined,
     })
     await ensureDefaults(store)
     await sealStoredInlineKeys({ store, sealer, origin: globalOrigin })

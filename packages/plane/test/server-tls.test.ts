@@ -16,7 +16,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 const env = { clock: systemClock, random: systemRandom, log: silentLog }
 const open = async (...tlsHosts: string[]) => {
-  const options = { dataDir: folder, tlsHosts, origin: 'global', acceptLostSecrets: false }
+  const options = { dataDir: folder, tlsHosts, origin: 'global', acceptLostSecrets: false, shared: false }
   return (await openFolderKeys(env, createMemoryStore(env, { horizonRevisions: 100 }), options)).tls
 }
 const file = (name: string): string => join(folder, name)

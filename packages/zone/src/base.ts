@@ -86,7 +86,11 @@ export async function openBase(
   closers.add('the store', () => raw.close())
   await requireOwnStore(raw, zone, config.store === undefined ? config.dataDir : 'its database')
   await requireKnownStore(env, raw, { dataDir: config.dataDir, role, accepts: true })
-  const { sealer, tls, adminKey } = await openFolderKeys(env, raw, { ...config, origin: zone })
+  const { sealer, tls, adminKey } = await openFolderKeys(env, raw, {
+    ...config,
+    origin: zone,
+    shared: config.store !== undefined,
+  })
   const book = createAddressBook({ zone })
   const derivations = [createAnnouncements({ zone }), book]
   await loadDerivations(env, raw, derivations)

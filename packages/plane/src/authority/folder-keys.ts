@@ -9,6 +9,7 @@ import { createKeyFile, readKeyFile, writeKeyFile } from './key-file.ts'
 import { createSealer, readSealKey, type Sealer } from './seal.ts'
 import { sealedKinds, sealedText } from './sealed-rows.ts'
 import { openServerTls, type ServerTls } from './server-tls.ts'
+import { keyPrints, putSharedPrints, sharedPrints, whereKeysAre } from './shared-keys.ts'
 import { createRoot, lifetime } from './x509.ts'
 
 /** The files of a data folder that cannot be made anew, by what a recovery file calls them. */
@@ -32,6 +33,8 @@ interface Options {
   readonly recoveryFile?: string
   /** Deletes the secrets that do not open instead of refusing to start. */
   readonly acceptLostSecrets: boolean
+  /** Other processes may use the store, with the same keys. */
+  readonly shared: boolean
 }
 
 interface FolderKeys {
@@ -48,13 +51,39 @@ interface FolderKeys {
  */
 export async function openFolderKeys(env: Deps, store: Store, options: Options): Promise<FolderKeys> {
   const { dataDir, tlsHosts, recoveryFile } = options
+  await requireCopiedKeys(store, options)
   const sealed = await sealedRows(store, options.origin)
   const hasRecoveryFile =
     dataDir !== undefined && recoveryFile !== undefined && readKeyFile(join(dataDir, recoveryFile)).text !== undefined
   const sealKey = await openFiles(env, dataDir, { isUsed: sealed.length > 0 || hasRecoveryFile, recoveryFile })
   const sealer = createSealer(sealKey)
   await requireOpen(env, store, sealer, sealed, options)
-  return { sealer, tls: await openServerTls(env, dataDir, tlsHosts), adminKey: openAdminKey(dataDir) }
+  const tls = await openServerTls(env, dataDir, tlsHosts)
+  if (options.shared) await putSharedPrints(store, keyPrints(sealKey, tls.authority))
+  return { sealer, tls, adminKey: openAdminKey(dataDir) }
+}
+
+/** A process of a shared store with keys of its own would serve zones that do not trust it, and secrets that it cannot open. */
+async function requireCopiedKeys(store: Store, { shared, dataDir, acceptLostSecrets }: Options): Promise<void> {
+  const known = shared && !acceptLostSecrets ? await sharedPrints(store) : undefined
+  if (!known) return
+  if (dataDir === undefined)
+    throw new Error(`expected --data-dir with the keys of this store, found none: ${await whereKeysAre(store)}`)
+  const read = (name: string) => readKeyFile(join(dataDir, name)).text
+  const [seal, certificate] = [read(folderFiles.sealKey), read(folderFiles.certificate)]
+  if (seal === undefined && certificate === undefined && read(folderFiles.key) === undefined)
+    throw new Error(`expected the keys of this store in ${dataDir}, found none: ${await whereKeysAre(store)}`)
+  // A single missing file has a sentence of its own.
+  if (seal === undefined || certificate === undefined) return
+  const found = keyPrints(readSealKey(join(dataDir, folderFiles.sealKey), seal), certificate)
+  const foreign = [
+    ...(found.sealKey === known.sealKey ? [] : [folderFiles.sealKey]),
+    ...(found.authority === known.authority ? [] : [folderFiles.certificate]),
+  ]
+  if (foreign.length > 0)
+    throw new Error(
+      `expected the keys of this store in ${dataDir}, found another ${foreign.join(' and another ')}: ${await whereKeysAre(store)}`,
+    )
 }
 
 /** Requires or makes the three files; returns the key of secrets. */
@@ -154,7 +183,7 @@ async function requireOpen(
     const where = dataDir === undefined ? 'this plane, which has no --data-dir,' : join(dataDir, folderFiles.sealKey)
     throw new Error(
       `expected ${where} to open all ${rows.length} secrets in the store, found ${lost.length} that it does not open (${nameOf(first)}${lost.length > 1 ? ', …' : ''}): ` +
-        `restore the ${folderFiles.sealKey} of this store, also where another replica of it runs, or delete these secrets by --accept-lost-secrets`,
+        `restore the ${folderFiles.sealKey} of this store, or delete these secrets by --accept-lost-secrets`,
     )
   }
   const outcome = await store.commit({

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Store } from '../store/store.ts'
-import type { ZoneStatus } from './zone-status.ts'
+import type { KnownZone, ZoneStatus } from './zone-status.ts'
 
 interface Deps {
   readonly store: Store
@@ -10,56 +10,174 @@ interface Deps {
   readonly instance: string
 }
 
-/** A replica that does not beat for so long is gone, and what it said with it. */
+/** The others show a change of a zone's status after two of these at most. */
+export const exchangeEveryMs = 250
+/** Without changes a replica beats this often: its zones send bookmarks no more often. */
+const beatEveryMs = 2_000
+/** A replica that does not beat for so long is gone, and its statuses with it. */
 const silentMs = 10_000
 const prefix = 'replica/'
+const reportPrefix = 'replica-report/'
 
-/** What a replica says of one of its zones. */
-export interface RemoteZone {
-  readonly status: ZoneStatus
+/** What a replica publishes of a zone whose newest known session it had. */
+export interface PublishedZone extends KnownZone {
   /** The zone has told all that it had in this session. */
   readonly complete: boolean
 }
 
+/** The same, as the other replicas read it. */
+export interface RemoteZone {
+  /** The same object as long as nothing newer was read. */
+  readonly status: ZoneStatus
+  readonly complete: boolean
+  /** Monotonic clock of the reader: the zone was heard at this time or later. */
+  readonly heardAtMs: number
+}
+
+/** The note of a replica. The reports of zones are large and change rarely: each has a note of its own. */
+interface ZoneNote {
+  readonly status: ZoneStatus
+  readonly complete: boolean
+  readonly heardAgoMs: number
+  /** Counts the writes of the report's note. */
+  readonly reports: number
+}
+
+interface CountedReport {
+  readonly count: number
+  readonly report: ZoneStatus['report']
+}
+
+interface Peer {
+  beat: number
+  /** When this process found the newest beat. */
+  sinceMs: number
+  /** Its beat has moved since this process began to look. */
+  isLive: boolean
+  zones: ReadonlyMap<string, RemoteZone>
+  readonly reports: Map<string, CountedReport>
+}
+
 /**
- * What the processes of one global tell each other of their zones, by notes in the store they share: state, never log. A
- * replica is believed while its count goes on; what was written before this process began to look is not.
+ * The statuses of zones that the processes of one global exchange, by notes in the store they share: state, never log. A replica is
+ * believed while its beat goes on; what was written before this process began to look is not.
  */
 export function createReplicas({ store, clock, instance }: Deps) {
-  const beats = new Map<string, { readonly beat: number; readonly sinceMs: number; readonly isLive: boolean }>()
+  const peers = new Map<string, Peer>()
+  /** Which report of a zone was written last. */
+  let published: ReadonlyMap<string, CountedReport> = new Map()
   let beat = 0
+  let beatMs = Number.NEGATIVE_INFINITY
+  let lastText = ''
+  let collectedMs = clock.monotonicMs()
+
+  async function publish(zones: ReadonlyMap<string, PublishedZone>): Promise<void> {
+    const changed = [...zones].filter(([zone, { status }]) => published.get(zone)?.report !== status.report)
+    const text = JSON.stringify([...zones].map(([zone, { status, complete }]) => [zone, complete, steady(status)]))
+    const nowMs = clock.monotonicMs()
+    if (text === lastText && changed.length === 0 && nowMs - beatMs < beatEveryMs) return
+    beat += 1
+    const reports = new Map(published)
+    for (const [zone, { status }] of changed)
+      reports.set(zone, { count: (published.get(zone)?.count ?? 0) + 1, report: status.report })
+    const notes = [...zones].map(([zone, { status, complete, heardAtMs }]): [string, ZoneNote] => {
+      const count = reports.get(zone)?.count ?? 0
+      return [zone, { status: { ...status, report: {} }, complete, heardAgoMs: nowMs - heardAtMs, reports: count }]
+    })
+    // Statuses are numbers, texts, flags and lists of them. An infinite age becomes null.
+    const value = { beat, zones: JSON.parse(JSON.stringify(Object.fromEntries(notes))) as JsonObject }
+    const reportNotes = changed.map(
+      ([
+        zone,
+        {
+          status: { report },
+        },
+      ]) => ({
+        name: reportName(instance, zone),
+        value: { report },
+      }),
+    )
+    await store.notes.put([...reportNotes, { name: prefix + instance, value }])
+    published = reports
+    lastText = text
+    beatMs = nowMs
+  }
+
+  async function readZones(name: string, peer: Peer, value: JsonObject): Promise<ReadonlyMap<string, RemoteZone>> {
+    const zones = new Map<string, RemoteZone>()
+    // Written by `publish` of a process like this one.
+    for (const [zone, note] of Object.entries(value['zones'] as unknown as Record<string, ZoneNote>)) {
+      // The note is newer than the last look, so the age counts from there at the earliest.
+      const heardAtMs = collectedMs - (note.heardAgoMs ?? Number.POSITIVE_INFINITY)
+      const report = await readReport(name, peer, zone, note.reports)
+      zones.set(zone, { status: { ...note.status, report }, complete: note.complete, heardAtMs })
+    }
+    return zones
+  }
+
+  async function readReport(name: string, peer: Peer, zone: string, count: number): Promise<ZoneStatus['report']> {
+    const known = peer.reports.get(zone)
+    if (known?.count === count) return known.report
+    const value = (await store.notes.read(reportName(name, zone))).get(reportName(name, zone))
+    // Written by `changedReports` of a process like this one.
+    const report = (value?.['report'] ?? {}) as ZoneStatus['report']
+    peer.reports.set(zone, { count, report })
+    return report
+  }
+
+  async function remove(names: readonly string[]): Promise<void> {
+    const notes: { readonly name: string; readonly value: undefined }[] = []
+    for (const name of names) {
+      notes.push({ name: prefix + name, value: undefined })
+      for (const report of (await store.notes.read(reportName(name, ''))).keys())
+        notes.push({ name: report, value: undefined })
+    }
+    if (notes.length > 0) await store.notes.put(notes)
+  }
+
   return {
-    async tell(zones: ReadonlyMap<string, RemoteZone>): Promise<void> {
-      beat += 1
-      const told = Object.fromEntries(
-        [...zones].map(([zone, { status, complete }]) => [zone, { complete, status: { ...status, report: {} } }]),
-      )
-      // Both are made of JSON values: a status without its report is numbers, texts and lists of them.
-      const value = { beat, zones: JSON.parse(JSON.stringify(told)) as JsonObject }
-      await store.notes.put([{ name: prefix + instance, value }])
-    },
-    /** The zones of all other replicas that live. */
-    async hear(): Promise<ReadonlyMap<string, RemoteZone>> {
+    publish,
+    /** The zones of all other replicas that live; of a zone that two of them know, the newest session. */
+    async collect(): Promise<ReadonlyMap<string, RemoteZone>> {
+      const nowMs = clock.monotonicMs()
       const found = new Map<string, RemoteZone>()
       const gone: string[] = []
-      for (const [name, value] of await store.notes.read(prefix)) {
-        if (name === prefix + instance) continue
+      for (const [note, value] of await store.notes.read(prefix)) {
+        const name = note.slice(prefix.length)
+        if (name === instance) continue
         const now = Number(value['beat'])
-        const known = beats.get(name)
-        const moved = known !== undefined && known.beat !== now
-        if (!known || moved) beats.set(name, { beat: now, sinceMs: clock.monotonicMs(), isLive: moved })
-        const latest = beats.get(name)
-        if (latest && clock.monotonicMs() - latest.sinceMs > silentMs) gone.push(name)
-        else if (latest?.isLive) {
-          // Written by `tell` of a process like this one.
-          for (const [zone, remote] of Object.entries(value['zones'] as unknown as Record<string, RemoteZone>))
-            found.set(zone, remote)
+        const known = peers.get(name)
+        const peer = known ?? { beat: now, sinceMs: nowMs, isLive: false, zones: new Map(), reports: new Map() }
+        peers.set(name, peer)
+        if (peer.beat !== now) {
+          peer.zones = await readZones(name, peer, value)
+          Object.assign(peer, { beat: now, sinceMs: nowMs, isLive: true })
         }
+        if (nowMs - peer.sinceMs > silentMs) gone.push(name)
+        else if (peer.isLive) for (const [zone, remote] of peer.zones) addNewest(found, zone, remote)
       }
-      if (gone.length > 0) await store.notes.put(gone.map((name) => ({ name, value: undefined })))
-      for (const name of gone) beats.delete(name)
+      collectedMs = nowMs
+      await remove(gone)
+      for (const name of gone) peers.delete(name)
       return found
     },
-    leave: (): Promise<void> => store.notes.put([{ name: prefix + instance, value: undefined }]),
+    leave: (): Promise<void> => remove([instance]),
   }
+}
+
+/** The processes that use a shared store, or did until they were killed. */
+export const replicaNames = async ({ notes }: Pick<Store, 'notes'>): Promise<readonly string[]> =>
+  [...(await notes.read(prefix)).keys()].map((name) => name.slice(prefix.length))
+
+export type Replicas = ReturnType<typeof createReplicas>
+
+const reportName = (instance: string, zone: string): string => `${reportPrefix}${instance}/${zone}`
+
+/** What is worth a note at once: all but what each bookmark changes. */
+function steady({ lag, lagMs, current, counters, lastBookmarkAtMs, report, ...rest }: ZoneStatus) {
+  return { ...rest, proxies: counters.proxies, proxiesConnected: counters.proxiesConnected }
+}
+
+function addNewest(found: Map<string, RemoteZone>, zone: string, remote: RemoteZone): void {
+  if ((found.get(zone)?.status.epoch ?? -1) < remote.status.epoch) found.set(zone, remote)
 }

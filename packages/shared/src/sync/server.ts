@@ -22,7 +22,7 @@ import { type SightRules, sightOfZone } from './log/who-sees.ts'
 import { createMarks } from './marks.ts'
 import { createPace, type Written } from './pace.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
-import { createReplicas, type RemoteZone } from './replicas.ts'
+import { createReplicas, exchangeEveryMs, type RemoteZone, type Replicas } from './replicas.ts'
 import { creditWindowBytes, type Derive, nothingServed, type Session, startSession } from './session.ts'
 import { createSharedReads } from './shared-reads.ts'
 import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
@@ -119,6 +119,8 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const looking = repeat(clock, lookEveryMs, () =>
     look().catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot look at the store')),
   )
+  // A store that does not answer is in the log by the look above.
+  const exchanging = replicas && repeat(clock, exchangeEveryMs, () => exchange(replicas).catch(() => undefined))
 
   /** What hints may have missed: commits and sessions of other processes, and rows that are due. */
   async function look(): Promise<void> {
@@ -130,24 +132,22 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     for (const [zone, { session, epoch }] of [...holderByZone]) {
       if ((newest.get(zone) ?? 0) > epoch) session.end('fenced', 'a newer session was opened on another replica')
     }
-    await replicas.tell(
-      new Map(
-        [...holderByZone].flatMap(([zone, { complete }]) => {
-          const status = board.status(zone)
-          return status ? [[zone, { status, complete }] as const] : []
-        }),
-      ),
-    )
+  }
+
+  /** Shows the other replicas the zones of this one, and takes over what they show. */
+  async function exchange({ publish, collect }: Replicas): Promise<void> {
+    const own = [...board.own()]
+    await publish(new Map(own.map(([zone, known]) => [zone, { ...known, complete: isCompleteHere(zone) }])))
     const before = remote
-    remote = await replicas.hear()
+    remote = await collect()
     for (const zone of before.keys()) {
-      if (!remote.has(zone) && !holderByZone.has(zone))
+      if (!remote.has(zone) && !board.own().has(zone) && board.status(zone)?.connected)
         board.ended(zone, { reason: 'the replica that it was connected to is gone', goodbye: undefined })
     }
-    for (const [zone, { status, complete }] of remote) {
+    for (const [zone, found] of remote) {
       if (holderByZone.has(zone)) continue
-      board.heardElsewhere(zone, status)
-      if (complete && !before.get(zone)?.complete) announceComplete(zone)
+      board.followed(zone, found)
+      if (found.complete && !before.get(zone)?.complete) announceComplete(zone)
     }
   }
 
@@ -161,6 +161,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     return begun
   }
 
+  const isCompleteHere = (zone: string) => holderByZone.get(zone)?.complete ?? false
   const isComplete = (zone: string) => (holderByZone.get(zone) ?? remote.get(zone))?.complete ?? false
 
   /** A zone has told all that it had: those who hold rows of it from another life hear which are left. */
@@ -309,6 +310,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
       closed.abort()
       listening[Symbol.dispose]()
       looking[Symbol.dispose]()
+      exchanging?.[Symbol.dispose]()
       const sessions = [...holderByZone.values()].map((holder) => holder.session)
       for (const session of sessions) session.end('shutdown', 'this control plane is stopping')
       await Promise.all(sessions.map((session) => session.done))

@@ -63,6 +63,14 @@ export interface Progress {
   readonly atMs: number
 }
 
+/** A status, and when the zone was last heard: monotonic clock. */
+export interface KnownZone {
+  readonly status: ZoneStatus
+  readonly heardAtMs: number
+}
+
+type Levels = Pick<ZoneStatus, 'stored' | 'served'>
+
 /** A server looks every 2 s. */
 const markKnownMs = 3_000
 const progressMax = 1024
@@ -77,6 +85,9 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
   const marks: { readonly revision: number; readonly atMs: number }[] = []
   const listeners = new Set<() => void>()
   const headRevision = () => marks.at(-1)?.revision ?? 0
+  /** Zones whose newest known session was with this process. */
+  const ownZones = new Set<string>()
+  const followedByZone = new Map<string, ZoneStatus>()
   /** When each zone was last heard: monotonic clock. */
   const heardMs = new Map<string, number>()
   const committedAtMs = (revision: number) => marks.find((mark) => mark.revision >= revision)?.atMs
@@ -99,6 +110,16 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
     }
   }
 
+  /** Keeps the time at which a zone was first known to have more than before; true if it has. */
+  function progressed(zone: string, former: Levels, { stored, served }: Levels): boolean {
+    if (stored <= former.stored && served <= former.served) return false
+    const progress = progressByZone.get(zone) ?? []
+    progressByZone.set(zone, progress)
+    progress.push({ stored, served, atMs: clock.monotonicMs() })
+    if (progress.length > progressMax) progress.shift()
+    return true
+  }
+
   function update(zone: string, change: Partial<ZoneStatus>): void {
     const status = withLag({ ...(statusByZone.get(zone) ?? blank(zone)), ...change })
     statusByZone.set(zone, status)
@@ -115,6 +136,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
     connected(zone: string, epoch: number, hello: Hello, stored: number | undefined) {
       const { storeId, host, startedAtMs, version } = hello
       const sameStore = statusByZone.get(zone)?.storeId === storeId
+      ownZones.add(zone)
       const served = sameStore && stored !== undefined ? {} : { served: 0, verdicts: [], silentProxies: [] }
       update(zone, {
         connected: true,
@@ -129,13 +151,24 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         ...served,
       })
     },
-    /** Another replica has a session with the zone, and says so again and again. */
-    heardElsewhere(zone: string, status: ZoneStatus) {
+    /** What this process knows of zones by sessions of its own, and not by newer ones of another replica. */
+    own(): ReadonlyMap<string, KnownZone> {
+      const known = [...ownZones].flatMap((zone): [string, KnownZone][] => {
+        const status = statusByZone.get(zone)
+        return status ? [[zone, { status, heardAtMs: heardMs.get(zone) ?? Number.NEGATIVE_INFINITY }]] : []
+      })
+      return new Map(known)
+    },
+    /** The status of a zone by another replica, which had the zone's session. An older session never replaces a newer one. */
+    followed(zone: string, { status, heardAtMs }: KnownZone) {
       const former = statusByZone.get(zone)
-      if (former?.connected && former.epoch >= status.epoch) return
-      const { report = {} } = former ?? {}
-      if (status.connected) heardMs.set(zone, clock.monotonicMs())
-      update(zone, { ...status, report })
+      if (former && former.epoch > status.epoch) return
+      if ((ownZones.has(zone) && former?.epoch === status.epoch) || followedByZone.get(zone) === status) return
+      ownZones.delete(zone)
+      followedByZone.set(zone, status)
+      heardMs.set(zone, heardAtMs)
+      progressed(zone, former ?? blank(zone), status)
+      update(zone, status)
     },
     ended(zone: string, { reason, goodbye }: SessionEnd) {
       const nowMs = clock.wallMs()
@@ -143,19 +176,14 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
       update(zone, { connected: false, sinceMs: nowMs, ...end })
     },
     refused(zone: string, { reason, code }: Goodbye) {
+      if (!statusByZone.has(zone)) ownZones.add(zone)
       update(zone, { lastEnd: reason, lastEndCode: code, lastEndAtMs: clock.wallMs() })
     },
     bookmark(zone: string, bookmark: Bookmark, own: { readonly sent: number; readonly stored: number }) {
       const former = statusByZone.get(zone) ?? blank(zone)
       const { stored, served, holds, blocked, verdicts, silentProxies, counters } = bookmark
       heardMs.set(zone, clock.monotonicMs())
-      const moved = stored > former.stored || served > former.served
-      if (moved) {
-        const progress = progressByZone.get(zone) ?? []
-        progressByZone.set(zone, progress)
-        progress.push({ stored, served, atMs: clock.monotonicMs() })
-        if (progress.length > progressMax) progress.shift()
-      }
+      const moved = progressed(zone, former, { stored, served })
       const nowMs = clock.wallMs()
       const times = moved ? { lastProgressAtMs: nowMs } : {}
       const up = { sent: bookmark.sent, stored: own.stored }

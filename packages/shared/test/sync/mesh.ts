@@ -86,8 +86,11 @@ export function createScene(authority: TestAuthority) {
       opened.push(() => store.close())
       return store
     },
-    async server(store: Store, overrides: Partial<SyncServerDeps> & { port?: number; formerStayMs?: number } = {}) {
-      const { port = 0, formerStayMs = 300_000, ...others } = overrides
+    async server(
+      store: Store,
+      overrides: Partial<SyncServerDeps> & { port?: number; formerStayMs?: number; replica?: string } = {},
+    ) {
+      const { port = 0, formerStayMs = 300_000, replica, ...others } = overrides
       const authenticate: SyncServerDeps['authenticate'] = async (token) =>
         token.startsWith('token-of-')
           ? { ok: true, value: { zone: token.slice(9) } }
@@ -99,6 +102,7 @@ export function createScene(authority: TestAuthority) {
           version: 'test',
           hostname: 'global-host',
           formerStayMs,
+          ...(replica === undefined ? {} : { replica }),
         },
       )
       opened.push(() => server[Symbol.asyncDispose]())
