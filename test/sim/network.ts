@@ -94,7 +94,7 @@ export function createNetwork(world: World, sabotage: Sabotage) {
       const link = linkOf(zone)
       const to = target()
       const hand = (one: Uint8Array) => {
-        const carried = direction === 'down' && sabotage.down ? sabotage.down(one) : [one]
+        const carried = direction === 'down' && sabotage.down ? sabotage.down(one, zone) : [one]
         for (const each of carried) to.process.after(0, () => to.deliver(each))
       }
       if (kept) {

@@ -8,7 +8,7 @@ export interface Sabotage {
   /** What a disk really writes. */
   readonly commit?: (plane: string, commit: Commit) => Commit
   /** What a line really carries, from the global to a zone. */
-  readonly down?: (bytes: Uint8Array) => readonly Uint8Array[]
+  readonly down?: (bytes: Uint8Array, zone: string) => readonly Uint8Array[]
   /** What the newest mark of the global's disk is said to be is the one of so long ago. */
   readonly staleMarks?: true
   /** How long addresses of zones are really kept. */

@@ -22,10 +22,10 @@ const formerStayMs = 10_000
 export async function createStage(options: StageOptions = {}) {
   const { seed = 1, zones = 3, globals = 1, horizonRevisions = 1_000 } = options
   const told: { readonly atMs: number; readonly message: Message }[] = []
-  const down: Sabotage['down'] = (bytes) => {
+  const down: Sabotage['down'] = (bytes, zone) => {
     const { message } = decodeFrame(bytes)
     if (message) told.push({ atMs: scene.world.now(), message })
-    return options.sabotage?.down?.(bytes) ?? [bytes]
+    return options.sabotage?.down?.(bytes, zone) ?? [bytes]
   }
   const sabotage: { -readonly [Switch in keyof Sabotage]: Sabotage[Switch] } = { ...options.sabotage, down }
   const scene = createScene(seed, {
