@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -272,4 +272,13 @@ test('style: no test sleeps, is retried, skipped or run alone', () => {
     /\b(test|it|describe)\.(only|skip|todo)\b|\bretry:\s*[1-9]|\bvi\.mock\b/.test(codeOf(path)),
   )
   expect(wrong).toEqual([])
+})
+
+test('L1 every anchor file that ARCHITECTURE.md names exists', () => {
+  const anchors = [
+    ...textOf('ARCHITECTURE.md').matchAll(/`((?:shared|core|plane|zone|global)\/src\/[\w/-]+\.ts|test\/[\w/-]+\.ts)`/g),
+  ]
+  const paths = anchors.map(([, path = '']) => (path.startsWith('test/') ? path : `packages/${path}`))
+  expect(paths.length).toBeGreaterThan(20)
+  expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([])
 })
