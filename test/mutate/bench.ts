@@ -1,0 +1,73 @@
+// A process of its own: a mutant that loops for ever is ended with it. It runs tests over and over in one warm vitest; the mutated
+// text of a file is given to vitest instead of the file on disk, which nobody ever changes.
+import { join } from 'node:path'
+import { createVitest, type Reporter } from 'vitest/node'
+import { root } from './areas.ts'
+
+export interface Task {
+  readonly tests: readonly string[]
+  /** Absent: the tests as they are. */
+  readonly mutated?: { readonly file: string; readonly code: string }
+}
+export interface Verdict {
+  /** The titles of tests that failed; a file that does not load is its name. */
+  readonly failed: readonly string[]
+}
+
+let mutated: Task['mutated']
+const silent: Reporter = {}
+const vitest = await createVitest(
+  'test',
+  {
+    root,
+    watch: false,
+    reporters: [silent],
+    pool: 'threads',
+    maxWorkers: 2,
+    bail: 1,
+    silent: true,
+    fsModuleCache: false,
+  },
+  {
+    plugins: [
+      {
+        name: 'mutant',
+        enforce: 'pre',
+        transform: (_code, id) => (mutated && id === join(root, mutated.file) ? mutated.code : undefined),
+      },
+    ],
+  },
+)
+
+await vitest.standalone()
+
+async function run({ tests, mutated: next }: Task): Promise<Verdict> {
+  mutated = next
+  if (next) vitest.invalidateFile(join(root, next.file))
+  try {
+    const wanted = new Set(tests.map((test) => join(root, test)))
+    const specifications = (await vitest.globTestSpecifications()).filter(({ moduleId }) => wanted.has(moduleId))
+    if (specifications.length !== tests.length)
+      throw new Error(`vitest knows ${specifications.length} of the ${tests.length} test files`)
+    const result = await vitest.runTestSpecifications(specifications)
+    // The result names the modules of former runs, too.
+    const testModules = result.testModules.filter(({ moduleId }) => wanted.has(moduleId))
+    const failed = testModules.flatMap((module) => {
+      const titles = [...module.children.allTests('failed')].map((test) => test.fullName)
+      return titles.length > 0 || module.ok() ? titles : [module.relativeModuleId]
+    })
+    return { failed: result.unhandledErrors.length > 0 ? [...failed, 'an error outside of tests'] : failed }
+  } finally {
+    mutated = undefined
+    if (next) vitest.invalidateFile(join(root, next.file))
+  }
+}
+
+process.on('message', (task: Task) => {
+  run(task).then(
+    (verdict) => process.send?.({ verdict }),
+    (thrown: unknown) =>
+      process.send?.({ error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) }),
+  )
+})
+process.send?.({ ready: true })

@@ -1,0 +1,142 @@
+// npm run mutate [-- FILE-OR-FOLDER…] [--sample N] [--seed N] [--minutes N]: plants small mistakes and counts how many the nearest
+// tests catch. The score is a measure, not a threshold: the command fails only if tests fail without a mistake, or if it breaks.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { parseArgs } from 'node:util'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { areaOf, areas, root, sourcesBelow, testsOf } from './areas.ts'
+import type { Task, Verdict } from './bench.ts'
+import { applied, type Mutant, mutantsOf, shownMutant } from './mutants.ts'
+
+interface Planted {
+  readonly file: string
+  readonly area: string
+  readonly code: string
+  readonly mutant: Mutant
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    sample: { type: 'string' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    minutes: { type: 'string' },
+  },
+})
+const places = positionals.length > 0 ? positionals.map((place) => relative(root, resolve(place))) : areas
+const all = [...new Set(places.flatMap(sourcesBelow))].flatMap((file): Planted[] => {
+  const code = readFileSync(join(root, file), 'utf8')
+  return mutantsOf(code).map((mutant) => ({ file, area: areaOf(file), code, mutant }))
+})
+const chosen = values.sample === undefined ? all : drawn(all, Number(values.sample), Number(values.seed))
+const endsAtMs = performance.now() + Number(values.minutes ?? Number.POSITIVE_INFINITY) * 60_000
+const leftMs = (): number => endsAtMs - performance.now()
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+
+print(
+  `${all.length} mutants in ${places.length} places${values.sample ? `, ${chosen.length} drawn with --seed ${values.seed}` : ''}`,
+)
+
+/** So many of a list, in their order; the same for the same seed. */
+function drawn(from: readonly Planted[], count: number, seed: number): readonly Planted[] {
+  const random = createSeededRandom(seed)
+  const left = from.map((_, index) => index)
+  const picked: number[] = []
+  while (picked.length < count && left.length > 0)
+    picked.push(...left.splice(Math.floor(random.fraction() * left.length), 1))
+  return picked.sort((a, b) => a - b).flatMap((index) => from[index] ?? [])
+}
+
+/** The process that runs tests. It is started again after a mutant that never came to an end. */
+function createBench() {
+  let child: ChildProcess | undefined
+  async function start(): Promise<ChildProcess> {
+    const started = fork(join(import.meta.dirname, 'bench.ts'), { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    started.stderr?.resume()
+    await once(started, 'message')
+    return started
+  }
+  return {
+    /** Undefined if there is no answer in time. */
+    async run(task: Task, limitMs: number): Promise<Verdict | undefined> {
+      child ??= await start()
+      const running = child
+      running.send(task)
+      const { promise, resolve: settle, reject } = Promise.withResolvers<Verdict | undefined>()
+      const timer = setTimeout(() => settle(undefined), Math.min(limitMs, 2 ** 31 - 1))
+      const onMessage = (message: { readonly verdict?: Verdict; readonly error?: string }) =>
+        message.verdict ? settle(message.verdict) : reject(new Error(`the runner failed: ${message.error}`))
+      // A mutant may end the process: that is noticed, too.
+      const onExit = () => settle(undefined)
+      running.once('message', onMessage).once('exit', onExit)
+      try {
+        const verdict = await promise
+        if (!verdict) this.close()
+        return verdict
+      } catch (thrown) {
+        this.close()
+        throw thrown
+      } finally {
+        clearTimeout(timer)
+        running.off('message', onMessage).off('exit', onExit)
+      }
+    },
+    close(): void {
+      child?.kill('SIGKILL')
+      child = undefined
+    },
+  }
+}
+
+const bench = createBench()
+// With a limit of time it is not always the same areas that come first.
+const order = createSeededRandom(Number(values.seed))
+const chosenAreas = [...new Set(chosen.map((one) => one.area))]
+const orderedAreas =
+  values.minutes === undefined
+    ? chosenAreas
+    : chosenAreas
+        .map((area) => ({ area, at: order.fraction() }))
+        .sort((a, b) => a.at - b.at)
+        .map(({ area }) => area)
+const baselineMaxMs = 120_000
+let isBroken = false
+const totals = { caught: 0, tried: 0 }
+for (const area of orderedAreas) {
+  if (leftMs() <= 0) break
+  const tests = testsOf(area)
+  const mine = chosen.filter((one) => one.area === area)
+  const startedMs = performance.now()
+  const clean = tests.length === 0 ? { failed: [] } : await bench.run({ tests }, Math.min(baselineMaxMs, leftMs()))
+  if (!clean && leftMs() <= 0) break
+  const baselineMs = performance.now() - startedMs
+  if (!clean || clean.failed.length > 0) {
+    isBroken = true
+    print(`✘ ${area}: its tests fail without a mistake: ${clean?.failed.join(', ') ?? 'no answer in time'}`)
+    continue
+  }
+  const survivors: string[] = []
+  let tried = 0
+  for (const { file, code, mutant } of mine) {
+    if (leftMs() <= 0) break
+    const task = { tests, mutated: { file, code: applied(code, mutant) } }
+    const limitMs = Math.min(5_000 + 4 * baselineMs, leftMs())
+    const verdict = tests.length === 0 ? { failed: [] } : await bench.run(task, limitMs)
+    // A mutant without a verdict was caught only if it had its time.
+    if (!verdict && leftMs() <= 0) break
+    tried += 1
+    if (verdict && verdict.failed.length === 0) survivors.push(shownMutant(file, code, mutant))
+  }
+  totals.tried += tried
+  totals.caught += tried - survivors.length
+  print(`${area}: ${tried - survivors.length} of ${tried} caught by ${tests.length} test files`)
+  for (const survivor of survivors) print(`  survived  ${survivor}`)
+}
+bench.close()
+if (totals.tried < chosen.length) print(`${chosen.length - totals.tried} mutants were not tried`)
+const percent = totals.tried === 0 ? 0 : Math.round((100 * totals.caught) / totals.tried)
+print(`${totals.caught} of ${totals.tried} caught (${percent} %)`)
+if (isBroken || totals.tried === 0) process.exitCode = 1
