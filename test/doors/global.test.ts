@@ -81,14 +81,13 @@ const dialer = (transport: 'gRPC' | 'WebSocket', shown = token): Dialer =>
 const hello = (host = 'fuzz-host'): Message => ({
   type: 'hello',
   hello: {
-    protocol: 1,
+    protocol: { min: 1, max: 1, features: [] },
     storeId: 'store-of-fuzz',
     incarnation: 1,
     host,
     startedAtMs: 0,
     version: 'test',
     position: undefined,
-    hasRows: false,
     creditBytes: 1_000_000,
     replica: 'replica-of-fuzz',
     uncovered: [],

@@ -138,8 +138,15 @@ async function captured(): Promise<string> {
     encodeMessage({
       type: 'hello',
       hello: {
-        ...{ protocol: 1, storeId: 'tap', incarnation: 1, host: 'tap', startedAtMs: 0, version: 'test' },
-        ...{ position: undefined, hasRows: false, creditBytes: 10_000_000, replica: 'tap', uncovered: [] },
+        ...{
+          protocol: { min: 1, max: 1, features: [] },
+          storeId: 'tap',
+          incarnation: 1,
+          host: 'tap',
+          startedAtMs: 0,
+          version: 'test',
+        },
+        ...{ position: undefined, creditBytes: 10_000_000, replica: 'tap', uncovered: [] },
       },
     }),
   )

@@ -54,8 +54,15 @@ async function open(store: Store, session: Session): Promise<void> {
     },
   }
   const hello = {
-    ...{ protocol: 1, storeId: 'store-of-west', incarnation: 1, host: session.name, startedAtMs: 0, version: 'test' },
-    ...{ position: undefined, hasRows: false, creditBytes: 1, replica: session.name, uncovered: [] },
+    ...{
+      protocol: { min: 1, max: 1, features: [] },
+      storeId: 'store-of-west',
+      incarnation: 1,
+      host: session.name,
+      startedAtMs: 0,
+      version: 'test',
+    },
+    ...{ position: undefined, creditBytes: 1, replica: session.name, uncovered: [] },
   }
   session.epoch = await nextEpoch(gated, 'west', hello)
 }

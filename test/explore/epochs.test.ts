@@ -7,14 +7,13 @@ import type { Hello } from '@zonemesh/shared/sync/log/messages.ts'
 import { expect, it } from 'vitest'
 
 const hello = (replica: string): Hello => ({
-  protocol: 1,
+  protocol: { min: 1, max: 1, features: [] },
   storeId: 'zone-store',
   incarnation: 1,
   host: 'h',
   startedAtMs: 0,
   version: 't',
   position: undefined,
-  hasRows: false,
   creditBytes: 1,
   replica,
   uncovered: [],

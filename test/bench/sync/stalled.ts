@@ -2,7 +2,8 @@ import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { encodeMessage } from '@zonemesh/shared/sync/log/frames.ts'
-import { noCounters, protocolVersion } from '@zonemesh/shared/sync/log/messages.ts'
+import { noCounters } from '@zonemesh/shared/sync/log/messages.ts'
+import { ownProtocol } from '@zonemesh/shared/sync/log/protocol.ts'
 import { callGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { pinnedAuthority } from '@zonemesh/shared/transport/pin.ts'
 import { type Figure, percentile } from '../figures.ts'
@@ -28,9 +29,9 @@ async function stall(global: BenchGlobal, name: string, token: string): Promise<
   const pinned = await pinnedAuthority(address, global.pin, AbortSignal.timeout(5_000))
   if (!pinned.ok) throw new Error(pinned.error.reason)
   const channel = callGrpc({ address, path: syncPath, token, authorityPem: pinned.value })
-  const known = { protocol: protocolVersion, storeId: `store-of-${name}`, incarnation: 1, startedAtMs: Date.now() }
+  const known = { protocol: ownProtocol, storeId: `store-of-${name}`, incarnation: 1, startedAtMs: Date.now() }
   const names = { host: `${name}-host`, version: 'bench', replica: `${name}-${Date.now()}` }
-  const hello = { ...known, ...names, position: undefined, hasRows: false, creditBytes: 2 ** 40, uncovered: [] }
+  const hello = { ...known, ...names, position: undefined, creditBytes: 2 ** 40, uncovered: [] }
   channel.send(encodeMessage({ type: 'hello', hello }))
   // The welcome is read, and nothing after it.
   await new Promise<void>((resolve) =>
@@ -39,12 +40,12 @@ async function stall(global: BenchGlobal, name: string, token: string): Promise<
       resolve()
     }),
   )
-  let sequence = 0
+  let frames = 0
   let timer: Disposable | undefined
   const beat = () => {
-    sequence += 1
+    frames += 1
     const told = { sent: 0, mark: 0, stored: 0, served: 0, holds: [], blocked: '', verdicts: [], silentProxies: [] }
-    channel.send(encodeMessage({ type: 'bookmark', bookmark: { sequence, ...told, counters: noCounters } }, sequence))
+    channel.send(encodeMessage({ type: 'bookmark', bookmark: { ...told, counters: noCounters } }, frames))
     timer = systemClock.after(bookmarkEveryMs, beat)
   }
   beat()

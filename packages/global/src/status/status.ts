@@ -119,6 +119,7 @@ function zoneReport(status: ZoneStatus, now: Now): JsonObject {
     epoch: status.epoch,
     host: status.host,
     version: status.version,
+    protocol: status.agreement.protocol,
     revision: { head: now.head, sent: status.sent, stored: status.stored, served: status.served },
     current: status.current && lag === 0,
     lagRevisions: lag,

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Store } from '../store/store.ts'
-import type { KnownZone, ZoneStatus } from './zone-status.ts'
+import { blank, type KnownZone, type ZoneStatus } from './zone-status.ts'
 
 interface Deps {
   readonly store: Store
@@ -110,7 +110,8 @@ export function createReplicas({ store, clock, instance }: Deps) {
       // The note is newer than the last look, so the age counts from there at the earliest.
       const heardAtMs = collectedMs - (note.heardAgoMs ?? Number.POSITIVE_INFINITY)
       const report = await readReport(name, peer, zone, note.reports)
-      zones.set(zone, { status: { ...note.status, report }, complete: note.complete, heardAtMs })
+      // A process of a former build leaves out the fields that it does not know.
+      zones.set(zone, { status: { ...blank(zone), ...note.status, report }, complete: note.complete, heardAtMs })
     }
     return zones
   }

@@ -9,14 +9,8 @@ import { newestEpochs, nextEpoch } from './epochs.ts'
 import { createFormers, type Former, formerStayMs } from './formers.ts'
 import { createHandshakes, firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
-import {
-  type Goodbye,
-  type GoodbyeCode,
-  type Hello,
-  protocolVersion,
-  type ReplaceReason,
-  type Welcome,
-} from './log/messages.ts'
+import type { Goodbye, GoodbyeCode, Hello, ReplaceReason, Welcome } from './log/messages.ts'
+import { agree, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
 import { createMarks } from './marks.ts'
@@ -55,6 +49,8 @@ export interface SyncServerOptions {
   readonly replica?: string
   /** How long what remains of a lost store of a zone stays; 5 minutes. */
   readonly formerStayMs?: number
+  /** What this global speaks; default: what this build speaks. */
+  readonly protocol?: ProtocolOffer
 }
 
 export interface SyncServer extends AsyncDisposable {
@@ -190,9 +186,12 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   }
 
   async function admitZone({ zone, watch }: Admitted, channel: Channel, hello: Hello): Promise<void> {
-    const refusal = refusalOf(holderByZone.get(zone), hello)
-    if (refusal || closed.signal.aborted) {
-      const goodbye: Goodbye = refusal ?? { code: 'shutdown', reason: 'this control plane is stopping' }
+    const agreed = agree(options.protocol ?? ownProtocol, hello.protocol, zone)
+    const refusal = agreed.ok ? refusalOf(holderByZone.get(zone), hello) : undefined
+    if (!agreed.ok || refusal || closed.signal.aborted) {
+      const goodbye: Goodbye = agreed.ok
+        ? (refusal ?? { code: 'shutdown', reason: 'this control plane is stopping' })
+        : { code: 'protocol', reason: agreed.error }
       log.warn({ zone, host: hello.host, code: goodbye.code }, `refused a session: ${goodbye.reason}`)
       board.refused(zone, goodbye)
       return leave(channel, goodbye)
@@ -203,7 +202,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     await former?.session.done
     const { epoch, formerIncarnation, guard } = await nextEpoch(store, zone, hello)
     const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
-    const facts = { protocol: protocolVersion, storeId: store.id, version: options.version, host: options.hostname }
+    const facts = { ...agreed.value, storeId: store.id, version: options.version, host: options.hostname }
     const standing: Welcome['standing'] = hello.position ? await store.standing(hello.position) : 'new'
     if (standing === 'diverged' && hello.position?.store === store.id) await beginIncarnationOnce()
     const theirs = { formerIncarnation, standing }
@@ -254,7 +253,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     session.late(hello.uncovered.filter(isComplete))
     const counts = standing === 'valid' || standing === 'behind'
     const stored = counts ? hello.position?.revision : undefined
-    board.connected(zone, epoch, hello, stored)
+    board.connected(zone, epoch, hello, stored, agreed.value)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
     const watching = watch?.((reason) => session.end('refused', reason))
     void session.done.then((end) => {
@@ -333,9 +332,6 @@ async function authenticated(deps: SyncServerDeps, token: string | undefined): P
 }
 
 function refusalOf(holder: Holder | undefined, hello: Hello): Goodbye | undefined {
-  if (hello.protocol !== protocolVersion) {
-    return { code: 'protocol', reason: `expected protocol ${protocolVersion}, found ${hello.protocol}` }
-  }
   if (!holder || holder.hello.replica === hello.replica) return undefined
   const { host, startedAtMs, storeId, replica } = holder.hello
   // Of two processes with one store the younger one goes on, once and for all: they never take turns.

@@ -172,7 +172,6 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   let ending: SessionEnd | undefined
   let creditOwed = 0
   let { positionCounts } = options
-  let sequence = 0
   let framesSent = 0
   let framesHeard = 0
   let idleMark: RowMessage | undefined
@@ -355,7 +354,6 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   function bookmark(): void {
     if (ending) return
-    sequence += 1
     const status = options.served()
     const { verdicts, silentProxies } = status
     const counted = (position: Position | undefined) =>
@@ -371,7 +369,6 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     send({
       type: 'bookmark',
       bookmark: {
-        sequence,
         sent,
         mark,
         stored,

@@ -1,4 +1,4 @@
-import { type JsonObject, messageOf } from '../base/base.ts'
+import { err, type JsonObject, messageOf, ok, type Result } from '../base/base.ts'
 import { type Clock, delay } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
@@ -9,16 +9,9 @@ import type { Channel, Dialer } from '../transport/transport.ts'
 import { firstMessage } from './handshake.ts'
 import { beginIncarnation } from './incarnation.ts'
 import { encodeMessage } from './log/frames.ts'
-import {
-  type Bookmark,
-  type Goodbye,
-  type GoodbyeCode,
-  type Hello,
-  type Hold,
-  protocolVersion,
-  type Welcome,
-} from './log/messages.ts'
-import { positionFrom, positionKey, syncKinds, uncoveredFrom } from './log/rounds.ts'
+import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, Message, Welcome } from './log/messages.ts'
+import { type Agreement, ownProtocol, type ProtocolOffer, rangeText } from './log/protocol.ts'
+import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
 import { silenceMaxMs } from './pulse.ts'
 import { sendReports } from './reports.ts'
@@ -57,6 +50,8 @@ export interface UplinkOptions {
   readonly hostname: string
   /** The store of a global that an operator has allowed in place of the one that this zone knew. */
   readonly acceptGlobalStore?: string
+  /** What this zone speaks; default: what this build speaks. */
+  readonly protocol?: ProtocolOffer
 }
 
 export interface UplinkState {
@@ -68,6 +63,8 @@ export interface UplinkState {
   readonly sinceMs: number
   readonly globalStoreId: string | undefined
   readonly epoch: number | undefined
+  /** What the newest session uses. */
+  readonly agreement: Agreement | undefined
   /** The last mark of the global that is in this store. */
   readonly position: Position | undefined
   /** The last own mark sent, and the last one that the global has stored. */
@@ -127,6 +124,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const startedAtMs = clock.wallMs()
   const replica = deps.random.uuid()
   const stop = new AbortController()
+  const protocol = options.protocol ?? ownProtocol
   let session: Session | undefined
   /** The store of a global that an operator has accepted. */
   let accepted = options.acceptGlobalStore
@@ -144,6 +142,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     sinceMs: startedAtMs,
     globalStoreId: undefined,
     epoch: undefined,
+    agreement: undefined,
     position: undefined,
     sent: 0,
     storedByGlobal: 0,
@@ -173,22 +172,23 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       return { refused, reason: first, wasConnected: false }
     }
     if (first.type === 'goodbye') return refusedBy(first.goodbye, false)
-    const refusal =
-      first.type === 'welcome' ? wrongGlobal(first.welcome) : `expected welcome as the first frame, found ${first.type}`
-    if (first.type !== 'welcome' || refusal !== undefined) {
-      const goodbye: Goodbye = { code: first.type === 'welcome' ? 'wrong-global' : 'protocol', reason: refusal ?? '' }
-      if (first.type === 'welcome') change({ hold: foreign(first.welcome, goodbye.reason) })
+    const accepted = acceptWelcome(first)
+    if (!accepted.ok) {
+      const goodbye = accepted.error
+      if (first.type === 'welcome' && goodbye.code === 'wrong-global')
+        change({ hold: foreign(first.welcome, goodbye.reason) })
       channel.send(encodeMessage({ type: 'goodbye', goodbye }))
       channel.end()
       return { refused: true, reason: goodbye.reason, wasConnected: false }
     }
-    if (await isAnotherIncarnation(first.welcome)) {
+    const welcome = accepted.value
+    if (await isAnotherIncarnation(welcome)) {
       const goodbye: Goodbye = { code: 'shutdown', reason: 'this zone begins a new incarnation' }
       channel.send(encodeMessage({ type: 'goodbye', goodbye }))
       channel.end()
       return { refused: false, reason: goodbye.reason, wasConnected: true }
     }
-    return await converse(channel, first.welcome, uncovered)
+    return await converse(channel, welcome, uncovered)
   }
 
   /** The global has seen rows of ours that this store does not know of. */
@@ -204,17 +204,29 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   }
 
   async function hello(uncovered: readonly string[]): Promise<Hello> {
-    const own = await store.scan({ origin: options.zone }, { limit: syncKinds.size + 1 })
     const facts = {
-      protocol: protocolVersion,
+      protocol,
       storeId: store.id,
       incarnation: store.incarnation,
       startedAtMs,
       position,
     }
-    const hasRows = own.some((row) => !syncKinds.has(row.key.kind))
     const names = { host: options.hostname, version: options.version, replica }
-    return { ...facts, ...names, hasRows, uncovered, creditBytes: creditWindowBytes }
+    return { ...facts, ...names, uncovered, creditBytes: creditWindowBytes }
+  }
+
+  /** The welcome, or why no session follows from the first frame of the global. */
+  function acceptWelcome(first: Message): Result<Welcome, Goodbye> {
+    if (first.type !== 'welcome')
+      return err({ code: 'protocol', reason: `expected welcome as the first frame, found ${first.type}` })
+    const chosen = first.welcome.protocol
+    if (chosen < protocol.min || chosen > protocol.max)
+      return err({
+        code: 'protocol',
+        reason: `expected sync protocol ${rangeText(protocol)} in the welcome, found ${chosen}`,
+      })
+    const reason = wrongGlobal(first.welcome)
+    return reason === undefined ? ok(first.welcome) : err({ code: 'wrong-global', reason })
   }
 
   function wrongGlobal(welcome: Welcome): string | undefined {
@@ -289,10 +301,14 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       },
     )
     session = mine
-    const facts = { globalStoreId: welcome.storeId, epoch: welcome.epoch }
+    const agreement = { protocol: welcome.protocol, features: welcome.features }
+    const facts = { globalStoreId: welcome.storeId, epoch: welcome.epoch, agreement }
     const positionCounts = welcome.standing !== 'diverged'
     change({ ...facts, hold: undefined, positionCounts, phase: 'connected', reason: '' })
-    log.info({ epoch: welcome.epoch, global: welcome.host }, 'connected to the global')
+    log.info(
+      { epoch: welcome.epoch, global: welcome.host, version: welcome.version, ...agreement },
+      'connected to the global',
+    )
     const watching = new AbortController()
     const announcing = announceServed(watching.signal, () => mine.announce())
     const reporting = deps.report && sendReports(clock, deps.report, mine, watching.signal)

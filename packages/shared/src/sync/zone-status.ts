@@ -11,6 +11,7 @@ import {
   type Report,
   type Verdict,
 } from './log/messages.ts'
+import type { Agreement } from './log/protocol.ts'
 import { silenceMaxMs } from './pulse.ts'
 import type { SessionEnd } from './session.ts'
 
@@ -25,6 +26,8 @@ export interface ZoneStatus {
   readonly host: string
   readonly startedAtMs: number
   readonly version: string
+  /** What its newest session uses of the protocol. */
+  readonly agreement: Agreement
   /** The newest mark sent to the zone, stored by it, and served by all its live proxies. */
   readonly sent: number
   readonly stored: number
@@ -133,7 +136,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
     },
     status: (zone: string): ZoneStatus | undefined => statusByZone.get(zone),
     /** `stored`: by the position that the zone came with; undefined when this store does not hold that position. */
-    connected(zone: string, epoch: number, hello: Hello, stored: number | undefined) {
+    connected(zone: string, epoch: number, hello: Hello, stored: number | undefined, agreement: Agreement) {
       const { storeId, host, startedAtMs, version } = hello
       const sameStore = statusByZone.get(zone)?.storeId === storeId
       ownZones.add(zone)
@@ -146,6 +149,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         host,
         startedAtMs,
         version,
+        agreement,
         stored: stored ?? 0,
         blocked: '',
         ...served,
@@ -228,7 +232,8 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
 
 export type ZoneBoard = ReturnType<typeof createZoneBoard>
 
-const blank = (zone: string): ZoneStatus => ({
+/** The status of a zone of which nothing is known. */
+export const blank = (zone: string): ZoneStatus => ({
   zone,
   connected: false,
   sinceMs: 0,
@@ -237,6 +242,7 @@ const blank = (zone: string): ZoneStatus => ({
   host: '',
   startedAtMs: 0,
   version: '',
+  agreement: { protocol: 0, features: [] },
   sent: 0,
   stored: 0,
   served: 0,

@@ -59,7 +59,6 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({
     type: fc.constant('bookmark' as const),
     bookmark: fc.record({
-      sequence: whole,
       sent: whole,
       mark: whole,
       holds: fc.array(fc.record({ id: word, origin: word, reason: word, removals: fc.nat(9) }), { maxLength: 2 }),

@@ -9,7 +9,7 @@ import type { Change, Store } from '../../src/store/store.ts'
 import { createLatest } from '../../src/streams/latest.ts'
 import { syncPath } from '../../src/sync/handshake.ts'
 import type { SightRules } from '../../src/sync/log/who-sees.ts'
-import { type SyncServer, type SyncServerDeps, startSyncServer } from '../../src/sync/server.ts'
+import { type SyncServer, type SyncServerDeps, type SyncServerOptions, startSyncServer } from '../../src/sync/server.ts'
 import { nothingServed } from '../../src/sync/session.ts'
 import { startUplink, type Uplink, type UplinkDeps, type UplinkOptions } from '../../src/sync/uplink.ts'
 import { dialGrpc, listenGrpc } from '../../src/transport/grpc.ts'
@@ -70,6 +70,8 @@ export async function until(
   }
 }
 
+type ServerOverrides = { port?: number } & Partial<Pick<SyncServerOptions, 'formerStayMs' | 'replica' | 'protocol'>>
+
 /** Everything that a test opened, closed in reverse. */
 export function createScene(authority: TestAuthority) {
   const opened: (() => PromiseLike<void> | void)[] = []
@@ -86,11 +88,8 @@ export function createScene(authority: TestAuthority) {
       opened.push(() => store.close())
       return store
     },
-    async server(
-      store: Store,
-      overrides: Partial<SyncServerDeps> & { port?: number; formerStayMs?: number; replica?: string } = {},
-    ) {
-      const { port = 0, formerStayMs = 300_000, replica, ...others } = overrides
+    async server(store: Store, overrides: Partial<SyncServerDeps> & ServerOverrides = {}) {
+      const { port = 0, formerStayMs = 300_000, replica, protocol, ...others } = overrides
       const authenticate: SyncServerDeps['authenticate'] = async (token) =>
         token.startsWith('token-of-')
           ? { ok: true, value: { zone: token.slice(9) } }
@@ -103,6 +102,7 @@ export function createScene(authority: TestAuthority) {
           hostname: 'global-host',
           formerStayMs,
           ...(replica === undefined ? {} : { replica }),
+          ...(protocol ? { protocol } : {}),
         },
       )
       opened.push(() => server[Symbol.asyncDispose]())

@@ -5,20 +5,18 @@ import { createPace } from '../../src/sync/pace.ts'
 import { createZoneBoard } from '../../src/sync/zone-status.ts'
 
 const hello: Hello = {
-  protocol: 1,
+  protocol: { min: 1, max: 1, features: [] },
   storeId: 'store',
   incarnation: 1,
   host: 'host',
   startedAtMs: 0,
   version: 'test',
   position: undefined,
-  hasRows: false,
   creditBytes: 1,
   replica: 'replica',
   uncovered: [],
 }
 const bookmark = (stored: number): Bookmark => ({
-  sequence: 1,
   sent: 0,
   mark: 0,
   stored,
@@ -34,7 +32,7 @@ const bookmark = (stored: number): Bookmark => ({
 function paceOf(...zones: readonly string[]) {
   const clock = createVirtualClock()
   const board = createZoneBoard(clock, () => {})
-  for (const zone of zones) board.connected(zone, 1, hello, 0)
+  for (const zone of zones) board.connected(zone, 1, hello, 0, { protocol: 1, features: [] })
   const keepPace = createPace(clock, board, () => zones)
   const closed = new AbortController()
   let revision = 0

@@ -22,14 +22,13 @@ export async function callAsZone(authority: TestAuthority, port: number, zone: s
   send({
     type: 'hello',
     hello: {
-      protocol: 1,
+      protocol: { min: 1, max: 1, features: [] },
       storeId: `store-of-${zone}`,
       incarnation: 1,
       host: `${zone}-host`,
       startedAtMs: 0,
       version: 'test',
       position: undefined,
-      hasRows: false,
       creditBytes: 1_000_000,
       replica: `replica-of-${zone}`,
       uncovered: [],

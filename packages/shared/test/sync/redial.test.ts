@@ -5,14 +5,13 @@ import { createSeededRandom } from '../../src/env/random.ts'
 import { createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
 import { decodeMessage, encodeMessage } from '../../src/sync/log/frames.ts'
-import { protocolVersion } from '../../src/sync/log/messages.ts'
 import { nothingServed } from '../../src/sync/session.ts'
 import { startUplink } from '../../src/sync/uplink.ts'
 import type { Channel, ChannelEnd, Dialer } from '../../src/transport/transport.ts'
 import { rules } from './mesh.ts'
 
 /** A global that welcomes each session and loses it at once, or that cannot be reached. */
-function createGlobal(clock: { monotonicMs(): number }) {
+function createGlobal(clock: { monotonicMs(): number }, protocol = 1) {
   const dialledAtMs: number[] = []
   let up = true
   const dialer: Dialer = {
@@ -29,7 +28,7 @@ function createGlobal(clock: { monotonicMs(): number }) {
     let listener: ((bytes: Uint8Array) => void) | undefined
     const early: Uint8Array[] = []
     const welcome = {
-      ...{ protocol: protocolVersion, storeId: 'store-of-global', version: 'test', host: 'global-host' },
+      ...{ protocol, features: [], storeId: 'store-of-global', version: 'test', host: 'global-host' },
       ...{ zone: 'west', epoch: dialledAtMs.length, position: undefined, formerIncarnation: 0, creditBytes: 1_000_000 },
       standing: 'new' as const,
     }
@@ -126,3 +125,21 @@ function ending(dialer: Dialer): Dialer {
     },
   }
 }
+
+test('Y23 a welcome with a version that the zone did not offer is refused', async () => {
+  const clock = createVirtualClock()
+  const random = createSeededRandom(23)
+  const store = createMemoryStore({ clock, random })
+  const uplink = startUplink(
+    { store, clock, random, log: silentLog, rules, served: createLatest(nothingServed) },
+    { dialer: createGlobal(clock, 7).dialer, zone: 'west', version: 'test', hostname: 'west-host' },
+  )
+  await settle()
+  expect(uplink.state.value).toMatchObject({
+    phase: 'refused',
+    reason: 'expected sync protocol 1 in the welcome, found 7',
+  })
+  const stopped = uplink[Symbol.asyncDispose]()
+  await settle()
+  await stopped
+})

@@ -125,12 +125,6 @@ describe('a session of the global', () => {
     expect(await names(global, 'Service')).toEqual([])
   })
 
-  it('another protocol is refused by number', async () => {
-    const server = await scene.server(memory())
-    using west = await callAsZone(authority, server.port, 'west', { protocol: 9 })
-    expect((await west.next('goodbye')).goodbye).toEqual({ code: 'protocol', reason: 'expected protocol 1, found 9' })
-  })
-
   it('says so in one sentence when its port is taken', async () => {
     const server = await scene.server(memory())
     await expect(scene.server(memory(), { port: server.port })).rejects.toThrow(

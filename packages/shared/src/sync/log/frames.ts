@@ -130,11 +130,14 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
       return { case: 'report', value: { reset, changed: entries, removed: [...removed] } }
     }
     case 'hello': {
-      const { incarnation, startedAtMs, position, creditBytes, uncovered, ...plain } = message.hello
+      const { protocol, incarnation, startedAtMs, position, creditBytes, uncovered, ...plain } = message.hello
       return {
         case: 'hello',
         value: {
           ...plain,
+          protocolMin: protocol.min,
+          protocolMax: protocol.max,
+          features: [...protocol.features],
           incarnation: BigInt(incarnation),
           startedAtMs: BigInt(startedAtMs),
           uncovered: [...uncovered],
@@ -144,11 +147,12 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
       }
     }
     case 'welcome': {
-      const { epoch, position, creditBytes, formerIncarnation, ...plain } = message.welcome
+      const { epoch, position, creditBytes, formerIncarnation, features, ...plain } = message.welcome
       return {
         case: 'welcome',
         value: {
           ...plain,
+          features: [...features],
           epoch: BigInt(epoch),
           formerIncarnation: BigInt(formerIncarnation),
           creditBytes: BigInt(creditBytes),
@@ -160,9 +164,8 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
 }
 
 function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSchema> {
-  const { sequence, sent, mark, stored, served, holds, blocked, verdicts, counters, silentProxies } = bookmark
+  const { sent, mark, stored, served, holds, blocked, verdicts, counters, silentProxies } = bookmark
   return {
-    sequence: BigInt(sequence),
     sent: BigInt(sent),
     mark: BigInt(mark),
     holds: holds.map((hold) => ({ ...hold })),
@@ -229,10 +232,11 @@ function messageFrom(message: Frame['message']): Message | undefined {
       return { type: 'report', report: { reset, changed: entries, removed } }
     }
     case 'hello': {
-      const { protocol, storeId, host, version, hasRows, replica, uncovered, ...frame } = message.value
+      const { protocolMin, protocolMax, features, storeId, host, version, replica, uncovered, ...frame } = message.value
       const { incarnation, startedAtMs, creditBytes, position } = frame
       const known = { position: position && positionFrom(position), replica, uncovered }
-      const facts = { protocol, storeId, host, version, hasRows, ...known }
+      const protocol = { min: protocolMin > 0 ? protocolMin : protocolMax, max: protocolMax, features }
+      const facts = { protocol, storeId, host, version, ...known }
       const numbers = {
         incarnation: Number(incarnation),
         startedAtMs: Number(startedAtMs),
@@ -241,8 +245,9 @@ function messageFrom(message: Frame['message']): Message | undefined {
       return { type: 'hello', hello: { ...facts, ...numbers } }
     }
     case 'welcome': {
-      const { protocol, storeId, epoch, position, creditBytes, version, zone, host, formerIncarnation } = message.value
-      const facts = { protocol, storeId, version, zone, host, position: position && positionFrom(position) }
+      const { protocol, features, storeId, epoch, position, creditBytes, version, zone, host, formerIncarnation } =
+        message.value
+      const facts = { protocol, features, storeId, version, zone, host, position: position && positionFrom(position) }
       const numbers = { epoch: Number(epoch), creditBytes: Number(creditBytes) }
       const standing = standings.find((known) => known === message.value.standing) ?? 'new'
       const more = { formerIncarnation: Number(formerIncarnation), standing }
@@ -308,7 +313,6 @@ function reasonFrom(frame: ReplaceBegin_Reason): ReplaceReason {
 function bookmarkFrom(frame: BookmarkFrame): Bookmark {
   const { counters } = frame
   return {
-    sequence: Number(frame.sequence),
     sent: Number(frame.sent),
     mark: Number(frame.mark),
     holds: frame.holds.map(({ id, origin, reason, removals }) => ({ id, origin, reason, removals })),

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../base/base.ts'
 import type { Origin } from '../../resource/resource.ts'
 import type { Position, Standing, Version } from '../../store/store.ts'
+import type { Agreement, ProtocolOffer } from './protocol.ts'
 
 /** A version as it travels: without the revision, which is the numbering of one store. */
 export type Delivered = Omit<Version, 'revision'>
@@ -12,14 +13,13 @@ export type Delivered = Omit<Version, 'revision'>
 export type ReplaceReason = 'new' | 'behind' | 'diverged' | 'late'
 
 export interface Hello {
-  readonly protocol: number
+  readonly protocol: ProtocolOffer
   readonly storeId: string
   readonly incarnation: number
   readonly host: string
   readonly startedAtMs: number
   readonly version: string
   readonly position: Position | undefined
-  readonly hasRows: boolean
   readonly creditBytes: number
   /** The process: another one of the same zone has another. */
   readonly replica: string
@@ -27,8 +27,7 @@ export interface Hello {
   readonly uncovered: readonly Origin[]
 }
 
-export interface Welcome {
-  readonly protocol: number
+export interface Welcome extends Agreement {
   readonly storeId: string
   readonly epoch: number
   readonly position: Position | undefined
@@ -80,7 +79,6 @@ export const noCounters: Counters = {
 
 /** Status of one end, each one replacing the former. `stored` and `served` are in the numbering of the one who reads it. */
 export interface Bookmark {
-  readonly sequence: number
   readonly sent: number
   /** The newest mark of the sender's own store that it knows of: more than `sent` while rows are on their way. */
   readonly mark: number
@@ -141,5 +139,3 @@ export type Message =
   | { readonly type: 'credit'; readonly bytes: number }
   | { readonly type: 'release'; readonly hold: string }
   | { readonly type: 'goodbye'; readonly goodbye: Goodbye }
-
-export const protocolVersion = 1
