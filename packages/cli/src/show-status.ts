@@ -75,6 +75,7 @@ function zoneNews(zone: JsonObject): string[] {
   const isNews = refusals.has(end['code']) && typeof end['msAgo'] === 'number' && end['msAgo'] < newsMs
   return [
     ...rows(zone['holds']).map((hold) => holdLine(name, hold)),
+    ...clockLines(`zone ${name}`, zone['clockAheadMs']),
     ...(remains === undefined ? [] : [remainsLine(name, part(remains))]),
     ...(zone['connected'] === true && isNews
       ? [`refused ${duration(end['msAgo'])} ago: another session of ${name}: ${text(end['reason'])}`]
@@ -92,6 +93,15 @@ const remainsLine = (zone: string, { rows: count, expiresInMs }: JsonObject): st
 
 const deletedLine = (zone: string): string =>
   `zone ${zone} is deleted and its rows are still here; remove them with: zonemesh zone forget ${zone}`
+
+/** Clocks that differ make certificates and tokens fail; `aheadMs` is there only if they differ too much. */
+const clockLines = (peer: string, aheadMs: unknown): string[] =>
+  typeof aheadMs !== 'number'
+    ? []
+    : [
+        `clock: ${peer} is ${duration(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'} this control plane; ` +
+          'set both clocks by a time service, or certificates and tokens fail',
+      ]
 
 /** The zones as their global sees them. */
 export function showZones(context: Context, zones: readonly JsonObject[]): void {
@@ -144,6 +154,7 @@ export function showUplink(context: Context, zone: string, uplink: JsonObject): 
   const why = uplink['reason'] ? `: ${text(uplink['reason'])}` : ''
   const line = `uplink ${text(uplink['phase'])}${why}, ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${heard}`
   context.print(painted(line, state))
+  for (const line of clockLines('the global', uplink['clockAheadMs'])) context.print(painted(line, 'behind'))
   if (hold) context.print(painted(holdLine(zone, hold), 'held'))
 }
 
@@ -167,6 +178,9 @@ const rowName = ({ kind, mesh, name }: JsonObject): string =>
 
 const expiringLine = ({ what, who, ends, endsInMs }: JsonObject): string =>
   `expiring: ${text(what)} of ${text(who)} ${Number(endsInMs) > 0 ? `ends in ${duration(endsInMs)}` : 'has ended'} (${text(ends)})`
+
+const notYetValidLine = ({ what, who, begins, beginsInMs, remedy }: JsonObject): string =>
+  `not valid yet: ${text(what)} of ${text(who)} begins in ${duration(beginsInMs)} (${text(begins)}); ${text(remedy)}`
 
 /** Everything that `GET /_status` tells, for people. */
 export function showStatus(context: Context, body: JsonObject): void {
@@ -194,6 +208,7 @@ export function showStatus(context: Context, body: JsonObject): void {
   for (const { mesh, reason } of rows(body['rotations']))
     context.print(painted(`rotation in mesh ${text(mesh)}: ${text(reason)}`, 'behind'))
   for (const one of rows(body['expiring'])) context.print(painted(expiringLine(one), 'behind'))
+  for (const one of rows(body['notYetValid'])) context.print(painted(notYetValidLine(one), 'refused'))
   for (const one of rows(body['unserved'])) context.print(`not served: ${rowName(one)}: ${text(one['warning'])}`)
   for (const one of rows(body['unparsed']))
     context.print(

@@ -34,7 +34,7 @@ test('V6 what nobody renews is told of from 24 h before its end, once an hour, a
 
 test('V6 what is renewed by itself is told of only when that has failed: a zone alone from its fifteenth day on', async () => {
   const { clock, expiry } = scene((now) => [
-    intermediate('default', 'east', now + 30 * dayMs),
+    intermediate('default', 'east', now + 30 * dayMs, now),
     workload('web', { issuedAtMs: now, notAfterMs: now + dayMs }),
   ])
   clock.advance(20 * hourMs)

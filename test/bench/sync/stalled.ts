@@ -44,7 +44,17 @@ async function stall(global: BenchGlobal, name: string, token: string): Promise<
   let timer: Disposable | undefined
   const beat = () => {
     frames += 1
-    const told = { sent: 0, mark: 0, stored: 0, served: 0, holds: [], blocked: '', verdicts: [], silentProxies: [] }
+    const told = {
+      sent: 0,
+      mark: 0,
+      stored: 0,
+      served: 0,
+      holds: [],
+      blocked: '',
+      verdicts: [],
+      silentProxies: [],
+      wallClockMs: 0,
+    }
     channel.send(encodeMessage({ type: 'bookmark', bookmark: { ...told, counters: noCounters } }, frames))
     timer = systemClock.after(bookmarkEveryMs, beat)
   }

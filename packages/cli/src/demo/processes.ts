@@ -67,8 +67,8 @@ export function createProcesses(folder: string) {
 
   return {
     /** Another command of ours under the same Node. */
-    startOwn: (name: string, args: readonly string[]): Running =>
-      start(name, process.execPath, [...nodeFlags, mainFile, ...args]),
+    startOwn: (name: string, args: readonly string[], environment?: NodeJS.ProcessEnv): Running =>
+      start(name, process.execPath, [...nodeFlags, mainFile, ...args], environment),
     start,
     get: (name: string): Running | undefined => running.get(name),
     /** Ends a process with a signal and waits for it; returns a function that starts the same again. */

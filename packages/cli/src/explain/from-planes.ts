@@ -1,6 +1,7 @@
 import type { ProxyFacts, TypeUrl } from '@zonemesh/core/emit/table.ts'
 import type { PlaneSight, ProxySight, Sources } from '@zonemesh/core/explain/sources.ts'
 import { trusts } from '@zonemesh/plane/authority/trust.ts'
+import { clockDifferenceMaxMs } from '@zonemesh/plane/status/clocks.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Client } from '../client.ts'
 import { CommandError } from '../command.ts'
@@ -33,7 +34,13 @@ export async function sourcesFromPlanes(clients: readonly Client[], note: (line:
   const told: Told[] = []
   for (const client of clients) {
     try {
-      told.push((await client.need('GET', '/_sight')).json as Told) // the plane answers with its own type
+      const reply = await client.need('GET', '/_sight')
+      told.push(reply.json as Told) // the plane answers with its own type
+      const aheadMs = Date.parse(String(reply.headers['date'])) - Date.now()
+      if (Math.abs(aheadMs) > clockDifferenceMaxMs)
+        note(
+          `the clock of ${client.address} is ${Math.round(Math.abs(aheadMs) / 1_000)} s ${aheadMs > 0 ? 'ahead of' : 'behind'} this machine; set both by a time service`,
+        )
     } catch (thrown) {
       if (!(thrown instanceof CommandError)) throw thrown
       note(`${client.address} could not be asked: ${thrown.message}`)

@@ -2,7 +2,8 @@ import { authorityCertificate, meshRoot } from '@zonemesh/core/kinds/internal.ts
 import { parsedRows } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, zone } from '@zonemesh/core/kinds/zone.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
-import { byHand, type Expiring, endOf, intermediate, ofListeners, ofPlane } from '@zonemesh/plane/status/expiry.ts'
+import { startOf } from '@zonemesh/plane/authority/x509.ts'
+import { type Expiring, intermediate, ofListeners, ofPlane, rootAuthority } from '@zonemesh/plane/status/expiry.ts'
 import type { TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -24,9 +25,9 @@ export async function expiringOf(store: Store, tls: ServerTls, watch: TokenWatch
   return [
     ...ofPlane(tls, watch, 'the global'),
     ...(await ofListeners(store)),
-    ...roots.map((row) => byHand('root authority', `mesh ${row.key.mesh}`, endOf(row.spec.certificate))),
+    ...roots.map((row) => rootAuthority(row.key.mesh, row.spec.certificate)),
     ...certificates
       .filter((row) => meshes.has(row.key.mesh) && enabled.has(row.key.name))
-      .map((row) => intermediate(row.key.mesh, row.key.name, row.spec.notAfterMs)),
+      .map((row) => intermediate(row.key.mesh, row.key.name, row.spec.notAfterMs, startOf(row.spec.certificate))),
   ]
 }

@@ -3,6 +3,7 @@ import { isEnabled, zone } from '@zonemesh/core/kinds/zone.ts'
 import { deletedZones } from '@zonemesh/plane/api/forget.ts'
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
+import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -89,6 +90,7 @@ export function createStatus({ store, sync, clock, expiry, owner, catalogue }: D
         deletedZones: await deletedZones({ store }),
         rotations: owner.waits().map((one) => ({ ...one })),
         expiring: await expiry.report(),
+        notYetValid: expiry.notYetValid(),
         ...(await catalogue.report()),
       }
     },
@@ -125,6 +127,7 @@ function zoneReport(status: ZoneStatus, now: Now): JsonObject {
     lagRevisions: lag,
     lagMs: status.lagMs,
     lastProgressMsAgo: status.lastProgressAtMs > 0 ? Math.round(now.wallMs - status.lastProgressAtMs) : -1,
+    ...(status.connected ? clockWarning(status.clockAheadMs) : {}),
     holds: status.holds.map((hold) => ({ ...hold })),
     quarantined: status.verdicts.filter(({ outcome }) => outcome === 'quarantined').map((verdict) => ({ ...verdict })),
     proxies: {

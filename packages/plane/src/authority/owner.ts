@@ -11,7 +11,7 @@ import { parsedRows } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { createRoots, type OwnerDeps, type Root } from './roots.ts'
-import { isSignedBy, lifetime, signIntermediate } from './x509.ts'
+import { isSignedBy, lifetime, signIntermediate, startOf } from './x509.ts'
 
 export const intermediateDays = 30
 const halfLifeMs = (intermediateDays / 2) * 86_400_000
@@ -144,7 +144,9 @@ export function createAuthorityOwner(deps: OwnerDeps) {
       standing?.publicKey === publicKey &&
       standing.backend === backend &&
       signer?.fingerprint === root.fingerprint &&
-      standing.notAfterMs - nowMs > halfLifeMs
+      standing.notAfterMs - nowMs > halfLifeMs &&
+      // The clock of this plane was ahead when it signed.
+      startOf(standing.certificate) <= nowMs
     if (isGood && standing.roots === bundle) return
     const life = lifetime(nowMs, intermediateDays)
     const key = root.key

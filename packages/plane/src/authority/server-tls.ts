@@ -38,6 +38,8 @@ function storedServer(folder: string, authority: string, hosts: readonly string[
     const isGood =
       hosts.every(has) &&
       new Date(parsed.validTo).getTime() > nowMs + 30 * 86_400_000 &&
+      // A clock that was ahead when the certificate was made.
+      new Date(parsed.validFrom).getTime() <= nowMs &&
       parsed.checkPrivateKey(createPrivateKey(key)) &&
       parsed.verify(new X509Certificate(authority).publicKey)
     return isGood ? { certificate, key } : undefined
@@ -48,7 +50,7 @@ function storedServer(folder: string, authority: string, hosts: readonly string[
 
 /**
  * The TLS material of a data folder: its authority, which is made once (so that pins stay true), and a server certificate. The
- * certificate is made anew when it cannot be used, lacks a name or ends within 30 days. Without a folder everything lives in memory.
+ * certificate is made anew when it cannot be used, lacks a name, begins in the future or ends within 30 days. Without a folder everything lives in memory.
  */
 export async function openServerTls(
   deps: { readonly clock: Clock },

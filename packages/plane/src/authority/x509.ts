@@ -225,3 +225,6 @@ export function authorityLimits(certificate: string) {
 }
 
 export const notAfterMs = (certificate: string): number => new x509.X509Certificate(certificate).notAfter.getTime()
+
+/** When a certificate begins to be valid. Of a bundle: its first certificate. */
+export const startOf = (certificate: string): number => new Date(new X509Certificate(certificate).validFrom).getTime()

@@ -12,6 +12,7 @@ import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { intermediateDays } from '../authority/owner.ts'
 import type { ServerTls } from '../authority/server-tls.ts'
+import { startOf } from '../authority/x509.ts'
 import { readListenerCertificate } from '../certificates/pem.ts'
 import type { TokenWatch } from '../tokens/watch.ts'
 
@@ -25,21 +26,41 @@ export interface Expiring {
   readonly endsAtMs: number
   /** How long before its end somebody is told. What is renewed by itself is told of only when the renewal has failed. */
   readonly warnMs: number
+  /** Of a certificate: peers refuse it before this time. */
+  readonly start?: Start
+}
+
+interface Start {
+  readonly atMs: number
+  /** What to do if the start is in the future: a clock was wrong when the certificate was made. */
+  readonly remedy: string
 }
 
 /** What nobody renews by itself is told of a day ahead. */
-export const byHand = (what: string, who: string, endsAtMs: number): Expiring => ({
+export const byHand = (what: string, who: string, endsAtMs: number, start?: Start): Expiring => ({
   what,
   who,
   endsAtMs,
   warnMs: dayMs,
+  ...(start ? { start } : {}),
 })
 
+/** The root of a mesh: people replace it by a rotation. */
+export const rootAuthority = (mesh: string, certificate: string): Expiring =>
+  byHand('root authority', `mesh ${mesh}`, endOf(certificate), {
+    atMs: startOf(certificate),
+    remedy: `add another backend to mtls.backends of mesh ${mesh} and name it in enabledBackend`,
+  })
+
 /** An intermediate authority is renewed at half of its life: a zone whose has come that far has been alone for as long. */
-export const intermediate = (mesh: string, zone: string, endsAtMs: number): Expiring => ({
+export const intermediate = (mesh: string, zone: string, endsAtMs: number, startsAtMs: number): Expiring => ({
   what: 'intermediate authority',
   who: `mesh ${mesh} in zone ${zone}`,
   endsAtMs,
+  start: {
+    atMs: startsAtMs,
+    remedy: 'restart the control plane that signs for the mesh: it replaces the certificate',
+  },
   // Both ends look once an hour.
   warnMs: (intermediateDays / 2) * dayMs - 2 * hourMs,
 })
@@ -90,8 +111,15 @@ export const endOf = (certificate: string): number => new Date(new X509Certifica
 
 /** What every control plane shows on its ports, and the tokens that are in use there. */
 export const ofPlane = (tls: ServerTls, watch: TokenWatch, self: string): Expiring[] => [
-  byHand('server certificate', `${self}; a restart renews it`, endOf(tls.certificate)),
-  byHand('authority of the control plane', self, endOf(tls.authority)),
+  byHand('server certificate', `${self}; a restart renews it`, endOf(tls.certificate), {
+    atMs: startOf(tls.certificate),
+    remedy: 'restart the control plane: it replaces the certificate',
+  }),
+  byHand('authority of the control plane', self, endOf(tls.authority), {
+    atMs: startOf(tls.authority),
+    remedy:
+      'correct the clock of this machine if it is behind; else wait until then, or start with an empty data folder and join everything anew',
+  }),
   ...watch.live().map(({ purpose, who, endsAtMs }) => byHand(`${purpose} token`, who, endsAtMs)),
 ]
 
@@ -121,19 +149,38 @@ export function createExpiry({ clock, log, sources }: Deps) {
     // One token may have opened several things.
     const byName = new Map((await sources()).map((one) => [`${one.what} of ${one.who} at ${one.endsAtMs}`, one]))
     known = [...byName.values()].sort((a, b) => a.endsAtMs - b.endsAtMs)
+    for (const { what, who, start } of early()) {
+      const begins = new Date(start.atMs).toISOString()
+      logOncePerHour(`start of ${what} of ${who}`, () =>
+        log.warn({ what, who, begins, remedy: start.remedy }, `the ${what} of ${who} is not valid before ${begins}`),
+      )
+    }
     const due = known.filter(isDue)
-    const names = new Set(due.map(({ what, who }) => `${what} of ${who}`))
+    const names = new Set([
+      ...due.map(({ what, who }) => `${what} of ${who}`),
+      ...early().map(({ what, who }) => `start of ${what} of ${who}`),
+    ])
     for (const name of toldAtMs.keys()) if (!names.has(name)) toldAtMs.delete(name)
     for (const { what, who, endsAtMs } of due) {
       const name = `${what} of ${who}`
-      const lastMs = toldAtMs.get(name)
-      if (lastMs !== undefined && clock.monotonicMs() - lastMs < hourMs) continue
-      toldAtMs.set(name, clock.monotonicMs())
       const ends = new Date(endsAtMs).toISOString()
-      log.warn({ what, who, ends }, `the ${name} ${endsAtMs <= clock.wallMs() ? 'ended' : 'ends'} at ${ends}`)
+      logOncePerHour(name, () =>
+        log.warn({ what, who, ends }, `the ${name} ${endsAtMs <= clock.wallMs() ? 'ended' : 'ends'} at ${ends}`),
+      )
     }
     return due
   }
+
+  function logOncePerHour(name: string, warn: () => void): void {
+    const lastMs = toldAtMs.get(name)
+    if (lastMs !== undefined && clock.monotonicMs() - lastMs < hourMs) return
+    toldAtMs.set(name, clock.monotonicMs())
+    warn()
+  }
+
+  /** Certificates that begin in the future. */
+  const early = () =>
+    known.flatMap(({ what, who, start }) => (start && start.atMs > clock.wallMs() ? [{ what, who, start }] : []))
 
   return {
     /** What is about to end, or has ended while it is still in use: the soonest first. */
@@ -145,6 +192,15 @@ export function createExpiry({ clock, log, sources }: Deps) {
         endsInMs: Math.round(endsAtMs - clock.wallMs()),
       }))
     },
+    /** Certificates that begin in the future, with what to do about them. Read after `report`. */
+    notYetValid: () =>
+      early().map(({ what, who, start }) => ({
+        what,
+        who,
+        begins: new Date(start.atMs).toISOString(),
+        beginsInMs: Math.round(start.atMs - clock.wallMs()),
+        remedy: start.remedy,
+      })),
     /** Seconds to the end of the one of each sort that ends first, whether or not it is due. */
     figures(): Record<string, number> {
       const nowMs = clock.wallMs()

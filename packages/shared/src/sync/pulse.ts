@@ -6,6 +6,10 @@ const bookmarkDelayMs = 3
 /** The other end sends a bookmark every 2 s: after so long without any frame it is gone, even if nobody said so. */
 export const silenceMaxMs = 7_000
 
+/** How far the wall clock of the sender of a bookmark is ahead of ours, give or take the way of the bookmark. */
+export const clockAheadMs = ({ wallClockMs }: { readonly wallClockMs: number }, nowMs: number): number =>
+  wallClockMs === 0 ? 0 : Math.round(wallClockMs - nowMs)
+
 export interface Pulse extends Disposable {
   /** A bookmark goes now. */
   beat(): void

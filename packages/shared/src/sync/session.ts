@@ -378,6 +378,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
         verdicts,
         silentProxies,
         counters: counters(),
+        wallClockMs: Math.floor(clock.wallMs()),
       },
     })
   }

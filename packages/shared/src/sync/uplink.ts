@@ -13,7 +13,7 @@ import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, Message, Welcome } fr
 import { type Agreement, ownProtocol, type ProtocolOffer, rangeText } from './log/protocol.ts'
 import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
-import { silenceMaxMs } from './pulse.ts'
+import { clockAheadMs, silenceMaxMs } from './pulse.ts'
 import { sendReports } from './reports.ts'
 import {
   type Applied,
@@ -73,6 +73,8 @@ export interface UplinkState {
   /** The newest mark of the global that it told, and when a bookmark of it came by the monotonic clock: an older word is no word. */
   readonly globalMark: number
   readonly heardAtMs: number
+  /** How far the wall clock of the global was ahead of ours at its last bookmark; negative: behind. */
+  readonly clockAheadMs: number
   /** False while the global does not hold the position that this zone came with. */
   readonly positionCounts: boolean
   /** What waits for an operator; said to `release`. */
@@ -148,6 +150,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     storedByGlobal: 0,
     globalMark: 0,
     heardAtMs: Number.NEGATIVE_INFINITY,
+    clockAheadMs: 0,
     positionCounts: false,
     hold: undefined,
   })
@@ -293,6 +296,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
             sent: mine.sent()?.revision ?? 0,
             globalMark: bookmark.mark,
             heardAtMs: clock.monotonicMs(),
+            clockAheadMs: clockAheadMs(bookmark, clock.wallMs()),
           }),
         // What is here and not stored yet is news too: the next bookmark may be two seconds away.
         onMark: ({ revision }) => revision > state.value.globalMark && change({ globalMark: revision }),

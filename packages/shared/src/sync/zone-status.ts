@@ -12,7 +12,7 @@ import {
   type Verdict,
 } from './log/messages.ts'
 import type { Agreement } from './log/protocol.ts'
-import { silenceMaxMs } from './pulse.ts'
+import { clockAheadMs, silenceMaxMs } from './pulse.ts'
 import type { SessionEnd } from './session.ts'
 
 /** What the global knows of one zone's session. Revisions are the global's, but for `up`, which are the zone's. */
@@ -40,6 +40,8 @@ export interface ZoneStatus {
   /** The newest mark that the zone has sent us, and that we have stored. */
   readonly up: { readonly sent: number; readonly stored: number }
   readonly lastBookmarkAtMs: number
+  /** How far the wall clock of the zone was ahead of ours at the last bookmark; negative: behind. */
+  readonly clockAheadMs: number
   /** Wall clock of the last bookmark that told more stored or served than the one before. */
   readonly lastProgressAtMs: number
   /** What the zone keeps back until an operator says so. */
@@ -202,6 +204,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         counters,
         up,
         lastBookmarkAtMs: nowMs,
+        clockAheadMs: clockAheadMs(bookmark, nowMs),
         ...times,
       })
     },
@@ -251,6 +254,7 @@ export const blank = (zone: string): ZoneStatus => ({
   current: false,
   up: { sent: 0, stored: 0 },
   lastBookmarkAtMs: 0,
+  clockAheadMs: 0,
   lastProgressAtMs: 0,
   holds: [],
   blocked: '',

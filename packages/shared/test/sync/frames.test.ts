@@ -68,6 +68,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       verdicts: fc.array(verdict, { maxLength: 2 }),
       counters,
       silentProxies: fc.array(word),
+      wallClockMs: whole,
     }),
   }),
   fc.record({

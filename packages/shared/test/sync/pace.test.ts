@@ -26,6 +26,7 @@ const bookmark = (stored: number): Bookmark => ({
   verdicts: [],
   counters: noCounters,
   silentProxies: [],
+  wallClockMs: 0,
 })
 
 /** Commits of so many rows each, and zones that have stored nothing yet. */

@@ -1,13 +1,14 @@
 import { authorityCertificate } from '@zonemesh/core/kinds/internal.ts'
 import { parsedRows } from '@zonemesh/core/kinds/row.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
+import { startOf } from '@zonemesh/plane/authority/x509.ts'
 import {
   byHand,
   type Expiring,
-  endOf,
   intermediate,
   ofListeners,
   ofPlane,
+  rootAuthority,
   workload,
 } from '@zonemesh/plane/status/expiry.ts'
 import { tokenEndsAtMs } from '@zonemesh/plane/tokens/tokens.ts'
@@ -35,9 +36,9 @@ export async function expiringOf({ store, zone, tls, watch, secrets, token }: De
   return [
     ...ofPlane(tls, watch, `zone ${zone}`),
     ...(tokenEnd === undefined ? [] : [byHand('zone token', `${zone}, which this zone joins with`, tokenEnd)]),
-    ...rows.flatMap(({ key, spec: { notAfterMs, roots } }) => [
-      intermediate(key.mesh, zone, notAfterMs),
-      byHand('root authority', `mesh ${key.mesh}`, endOf(roots)),
+    ...rows.flatMap(({ key, spec }) => [
+      intermediate(key.mesh, zone, spec.notAfterMs, startOf(spec.certificate)),
+      rootAuthority(key.mesh, spec.roots),
     ]),
     ...(await ofListeners(store, zone)),
     ...secrets.identities().map(({ who, identity }) => workload(who, identity)),

@@ -1,5 +1,6 @@
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
+import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -27,7 +28,7 @@ interface Deps {
   readonly progress: Progress
   readonly leases: Leases
   readonly uplink: Uplink | undefined
-  readonly expiry: Pick<Expiry, 'report'>
+  readonly expiry: Pick<Expiry, 'report' | 'notYetValid'>
   /** Of the authorities of a standalone zone. */
   readonly rotations: AuthorityOwner['waits']
   readonly role: 'zone' | 'standalone'
@@ -89,6 +90,7 @@ export function createZoneStatus(deps: Deps) {
         })),
         rotations: deps.rotations().map((one) => ({ ...one })),
         expiring: await deps.expiry.report(),
+        notYetValid: deps.expiry.notYetValid(),
         ...(await deps.catalogue.report()),
       }
     },
@@ -113,6 +115,7 @@ function uplinkReport(state: UplinkState, nowMs: number): JsonObject {
       ? { lagRevisions: Math.max(0, globalMark - revision) }
       : {}),
     ...(Number.isFinite(heardAtMs) ? { heardMsAgo: Math.round(nowMs - heardAtMs) } : {}),
+    ...(phase === 'connected' ? clockWarning(state.clockAheadMs) : {}),
     up: { sent: state.sent, stored: state.storedByGlobal },
     ...(hold ? { hold: { ...hold } } : {}),
   }

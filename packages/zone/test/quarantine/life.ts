@@ -110,7 +110,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     leases,
     uplink: undefined,
     rotations: () => [],
-    expiry: { report: async () => [] },
+    expiry: { report: async () => [], notYetValid: () => [] },
     role: 'zone',
     zone,
   })

@@ -164,7 +164,7 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
 }
 
 function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSchema> {
-  const { sent, mark, stored, served, holds, blocked, verdicts, counters, silentProxies } = bookmark
+  const { sent, mark, stored, served, holds, blocked, verdicts, counters, silentProxies, wallClockMs } = bookmark
   return {
     sent: BigInt(sent),
     mark: BigInt(mark),
@@ -181,6 +181,7 @@ function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSche
       bytesReceived: BigInt(counters.bytesReceived),
     },
     silentProxies: [...silentProxies],
+    wallClockMs: BigInt(wallClockMs),
   }
 }
 
@@ -337,5 +338,6 @@ function bookmarkFrom(frame: BookmarkFrame): Bookmark {
       proxiesConnected: counters?.proxiesConnected ?? 0,
     },
     silentProxies: frame.silentProxies,
+    wallClockMs: Number(frame.wallClockMs),
   }
 }

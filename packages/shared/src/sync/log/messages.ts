@@ -90,6 +90,8 @@ export interface Bookmark {
   readonly verdicts: readonly Verdict[]
   readonly counters: Counters
   readonly silentProxies: readonly string[]
+  /** The wall clock of the sender; 0 from a peer that does not send it. */
+  readonly wallClockMs: number
 }
 
 export const goodbyeCodes = [
