@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
 import { freePorts } from '@zonemesh/cli/demo/scene.ts'
@@ -134,4 +134,56 @@ test('row 43: a bit of a store file has flipped where its structure is: the plan
   const again = processes.startOwn('home', args)
   await hasMesh(address, 'three')
   expect(again.process.exitCode).toBeNull()
+})
+
+test('S3 the store of a running global is deleted or replaced: status says why within 2 s, writes get 503, and nothing is acknowledged that is lost', async () => {
+  const [port = 0, sync = 0] = await freePorts(systemRandom, 2)
+  const address = `http://${local}:${port}`
+  const dataDir = join(folder.path, 'global')
+  const file = join(dataDir, 'store.db')
+  const args = ['global', '--data-dir', dataDir, ...anyPorts, '--api-port', `${port}`, '--sync-port', `${sync}`]
+  processes.startOwn('global', args)
+  await until(
+    'the global answers',
+    () => api(address).call('GET', '/'),
+    ({ status }) => status === 200,
+  )
+  const fault = async () => ((await api(address).need('GET', '/_status')).json as { storeFault?: string }).storeFault
+  expect(await fault()).toBeUndefined()
+  let acknowledged = 0
+  const damages = [
+    [/store\.db was deleted/, () => renameSync(file, `${file}.away`)],
+    [/store\.db was replaced by another file/, () => writeFileSync(file, 'another file')],
+    [/store\.db-wal was deleted/, () => renameSync(`${file}-wal`, `${file}-wal.away`)],
+  ] as const
+  for (const [sentence, damage] of damages) {
+    // Writes without a pause: each one that is acknowledged must be there after the restart.
+    const writing = (async () => {
+      for (;;) {
+        const { status, headers } = await putMesh(address, `m${acknowledged + 1}`)
+        if (status !== 201 && status !== 200) return [status, headers['retry-after']]
+        acknowledged += 1
+      }
+    })()
+    const before = acknowledged
+    await until(
+      'writes are acknowledged',
+      () => acknowledged,
+      (count) => count >= before + 3,
+    )
+    if (sentence.source.includes('replaced')) renameSync(file, `${file}.away`)
+    damage()
+    const damagedMs = performance.now()
+    await until('status says why', fault, (found) => sentence.test(found ?? ''))
+    expect(performance.now() - damagedMs).toBeLessThan(2_000)
+    expect(await writing).toEqual([503, '1'])
+    expect((await zonemesh('status', '--address', address)).stdout).toMatch(sentence)
+    for (const name of [file, `${file}-wal`]) if (existsSync(`${name}.away`)) renameSync(`${name}.away`, name)
+    await until('the same file is back', fault, (found) => found === undefined)
+    expect((await putMesh(address, 'back')).status).toBeLessThan(300)
+  }
+  expect(acknowledged).toBeGreaterThan(0)
+  const restart = await processes.kill('global', 'SIGKILL')
+  restart()
+  for (let index = 1; index <= acknowledged; index += 1) await hasMesh(address, `m${index}`)
 })

@@ -174,6 +174,7 @@ export function openDisk(
     },
     notes: inner.notes,
     raiseIncarnation: (atLeast) => while_(() => inner.raiseIncarnation(atLeast)),
+    fault: () => inner.fault(),
     head: () => while_(() => inner.head()),
     mark: () => while_(() => markOf()),
     commitRound,

@@ -185,6 +185,7 @@ const notYetValidLine = ({ what, who, begins, beginsInMs, remedy }: JsonObject):
 /** Everything that `GET /_status` tells, for people. */
 export function showStatus(context: Context, body: JsonObject): void {
   context.print(`${text(body['role'])} control plane, store ${text(body['store'])}, revision ${text(body['revision'])}`)
+  if (body['storeFault'] !== undefined) context.print(`the store takes no writes: ${text(body['storeFault'])}`)
   if (body['role'] === 'global') {
     showZones(context, rows(body['zones']))
     for (const zone of values(body['deletedZones'])) context.print(painted(deletedLine(text(zone)), 'behind'))

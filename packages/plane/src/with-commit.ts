@@ -12,6 +12,7 @@ export function withRounds(store: Store, commitRound: Store['commitRound']): Sto
     },
     notes: store.notes,
     raiseIncarnation: (atLeast) => store.raiseIncarnation(atLeast),
+    fault: () => store.fault(),
     head: () => store.head(),
     mark: () => store.mark(),
     commitRound,

@@ -5,6 +5,7 @@ import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
+import { storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -83,7 +84,7 @@ export function createStatus({ store, sync, clock, expiry, owner, catalogue }: D
           ...(former ? { remains: { ...former } } : {}),
         }
       })
-      const facts = { role: 'global', store: store.id, revision: head.revision }
+      const facts = { role: 'global', store: store.id, ...storeFault(store), revision: head.revision }
       return {
         ...facts,
         zones,

@@ -114,6 +114,7 @@ export function createMemoryStore(
         return new Map([...contents.notes].filter(([name]) => name.startsWith(prefix)))
       },
     },
+    fault: () => undefined,
     async head() {
       return recordAt(contents, headRevision(contents)).position
     },

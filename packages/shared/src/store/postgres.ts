@@ -268,6 +268,7 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
         return new Map(found.map(({ name, value }) => [String(name), JSON.parse(String(value)) as JsonObject]))
       },
     },
+    fault: () => undefined,
     head: async () => (await readHead()).head,
     mark: async () => (await readHead()).mark,
     commitRound: group.commitRound,

@@ -6,6 +6,7 @@ import type { Random } from '../env/random.ts'
 import { keyText, parseKeyText, type Row } from '../resource/resource.ts'
 import { HorizonError, StoreUnavailableError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
+import { createFileGuard } from './file-guard.ts'
 import { createCommitGroup, type Round, type Transacted } from './group.ts'
 import { type PlannedCommit, planRound } from './plan.ts'
 import { createRecent } from './recent.ts'
@@ -112,6 +113,7 @@ export async function openSqliteStore(
   let head: Position = { store: id, revision: Number(last?.['revision']), commitId: String(last?.['commit_id']) }
   let mark = positionAt(Number(last?.['mark'])) ?? head
   const recent = createRecent(head.revision)
+  const files = createFileGuard(deps, options.path)
   const group = createCommitGroup((run) => setImmediate(run), transact)
 
   function positionAt(revision: number): Position | undefined {
@@ -143,6 +145,7 @@ export async function openSqliteStore(
     const before = { head, mark }
     const next: Next = { head, mark, rows: 0, written: [] }
     try {
+      files.requireSame()
       database.exec('BEGIN IMMEDIATE')
       deps.faultPoint?.('begin')
       const outcomes: CommitOutcome[] = []
@@ -153,6 +156,7 @@ export async function openSqliteStore(
       mark = next.mark
       for (const { revision, versions, contentLength } of next.written) recent.add(revision, versions, contentLength)
       deps.faultPoint?.('after-commit')
+      files.requireSame()
       if (head.revision - horizon > horizonRevisions * 1.25) prune()
       return { outcomes, newMark: mark.revision !== before.mark.revision }
     } catch (cause) {
@@ -163,6 +167,7 @@ export async function openSqliteStore(
 
   /** A disk that is full, has gone read-only or fails is a matter of the machine, which people can mend while we run. */
   function writeError(cause: unknown): Error {
+    if (cause instanceof StoreUnavailableError) return cause
     const message = `cannot write store ${options.path}: ${messageOf(cause)}`
     return diskCodes.has(sqliteCode(cause))
       ? new StoreUnavailableError(message, { cause })
@@ -254,6 +259,7 @@ export async function openSqliteStore(
     raiseIncarnation: (atLeast) =>
       group.alone(async () => {
         if (atLeast <= incarnation) return
+        files.requireSame()
         statements.setIncarnation.run(atLeast)
         incarnation = atLeast
       }),
@@ -278,6 +284,7 @@ export async function openSqliteStore(
         return new Map(found.map(({ name, value }) => [String(name), JSON.parse(String(value)) as JsonObject]))
       },
     },
+    fault: () => files.fault(),
     head: async () => head,
     mark: async () => mark,
     commitRound: group.commitRound,
@@ -341,6 +348,7 @@ export async function openSqliteStore(
     onMark: (listener) => group.onMark(listener),
     async close() {
       await group.close()
+      files[Symbol.dispose]()
       if (database.isOpen) database.close()
     },
   }

@@ -135,6 +135,8 @@ export interface Store {
    * nothing if the present one is as high.
    */
   raiseIncarnation(atLeast: number): Promise<void>
+  /** Why this store takes no writes, where that is known before one fails; undefined: nothing is known. */
+  fault(): string | undefined
   /** The newest commit. Revision 0 with commit id "0" before the first. */
   head(): Promise<Position>
   /** The newest mark: no later than head, and not inside an unfinished round. */

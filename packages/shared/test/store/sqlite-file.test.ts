@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { systemClock } from '../../src/env/clock.ts'
+import { createVirtualClock, systemClock } from '../../src/env/clock.ts'
 import { silentLog } from '../../src/env/log.ts'
 import { systemRandom } from '../../src/env/random.ts'
-import { StoreOpenError } from '../../src/store/errors.ts'
+import { StoreOpenError, StoreUnavailableError } from '../../src/store/errors.ts'
 import type { FaultPoint } from '../../src/store/faults.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 
@@ -125,7 +125,7 @@ describe('opening a SQLite store', () => {
 
     const script = `
       import { openSqliteStore } from ${JSON.stringify(new URL('../../src/store/sqlite.ts', import.meta.url).href)}
-      import { systemClock } from ${JSON.stringify(new URL('../../src/env/clock.ts', import.meta.url).href)}
+      import { createVirtualClock, systemClock } from ${JSON.stringify(new URL('../../src/env/clock.ts', import.meta.url).href)}
       import { systemRandom } from ${JSON.stringify(new URL('../../src/env/random.ts', import.meta.url).href)}
       await openSqliteStore({ clock: systemClock, random: systemRandom }, { path: ${JSON.stringify(path)} })
       process.stdout.write('open')
@@ -167,4 +167,44 @@ describe('a SQLite store whose disk fails', () => {
       await store.close()
     },
   )
+})
+
+describe('S3 a SQLite store whose file is deleted or replaced', () => {
+  const put = (name: string) => ({
+    changes: [{ op: 'put', key: { origin: 'global', kind: 'K', mesh: '', name }, labels: {}, spec: {} } as const],
+    subject: 's',
+    intent: 'i',
+  })
+
+  it.each(['begin', 'version', 'before-commit', 'after-commit'] as const)(
+    'S3 a commit during which the file is deleted, at %s, is not acknowledged; once it is back, the store goes on',
+    async (point) => {
+      let armed = false
+      const faultPoint = (reached: FaultPoint) => {
+        if (armed && reached === point) renameSync(path, `${path}.away`)
+      }
+      const store = await openSqliteStore({ ...deps, faultPoint }, { path })
+      expect(await store.commit(put('before'))).toMatchObject({ ok: true })
+      armed = true
+      await expect(store.commit(put('lost'))).rejects.toThrow(/store\.db was deleted while this plane has it open/)
+      armed = false
+      await expect(store.commit(put('later'))).rejects.toThrow(StoreUnavailableError)
+      await expect(store.raiseIncarnation(store.incarnation + 1)).rejects.toThrow(StoreUnavailableError)
+      expect(store.fault()).toMatch(/was deleted/)
+      renameSync(`${path}.away`, path)
+      expect(await store.commit(put('after'))).toMatchObject({ ok: true })
+      expect(store.fault()).toBeUndefined()
+      await store.close()
+    },
+  )
+
+  it('S3 the fault is known within a second without any write', async () => {
+    const clock = createVirtualClock()
+    const store = await openSqliteStore({ ...deps, clock }, { path })
+    renameSync(path, `${path}.away`)
+    writeFileSync(path, 'another file')
+    clock.advance(1_000)
+    expect(store.fault()).toMatch(/store\.db was replaced by another file/)
+    await store.close()
+  })
 })

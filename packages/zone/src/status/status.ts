@@ -2,6 +2,7 @@ import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
+import { storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
@@ -69,6 +70,7 @@ export function createZoneStatus(deps: Deps) {
         role: deps.role,
         zone: deps.zone,
         store: deps.store.id,
+        ...storeFault(deps.store),
         revision: head.revision,
         compiled: deps.engine.mark.value,
         ...(deps.uplink ? { uplink: uplinkReport(deps.uplink.state.value, deps.clock.monotonicMs()) } : {}),
