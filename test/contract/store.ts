@@ -77,6 +77,15 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await store.records({ after: 0, limit: 10 })).toHaveLength(1)
     })
 
+    it('counts a change of labels alone as a change', async () => {
+      const store = await freshStore()
+      await commit(store, [{ ...put('a', 1), labels: { team: 'red' } }])
+      const { written } = await commit(store, [{ ...put('a', 1), labels: { team: 'blue' } }])
+      expect(written.map(({ key }) => keyText(key))).toEqual([keyText(keyOf('a'))])
+      expect((await store.get(keyOf('a')))?.row?.labels).toEqual({ team: 'blue' })
+      expect(await store.records({ after: 1, limit: 10 })).toHaveLength(1)
+    })
+
     it('leaves a tombstone for a deletion and one version per key and commit', async () => {
       const store = await freshStore()
       await commit(store, [put('a', 1)])

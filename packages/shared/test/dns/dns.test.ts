@@ -251,8 +251,15 @@ test('other names are forwarded with another id, and come back with the asker’
   expect((await resolve('example.com', server, signal)).addresses).toEqual(['192.0.2.1'])
 })
 
-/** A name server that repeats each question as an answer, in the letters that `spell` gives it. */
-async function startUpstream(spell: (question: Uint8Array) => Uint8Array = (question) => question) {
+interface Upstream {
+  /** The letters in which it repeats a question. */
+  readonly spell?: (question: Uint8Array) => Uint8Array
+  /** What it sends before the answer. */
+  readonly before?: (question: Uint8Array) => Uint8Array
+}
+
+/** A name server that repeats each question as an answer. */
+async function startUpstream({ spell = (question) => question, before }: Upstream = {}) {
   const seen: { readonly port: number; readonly id: number; readonly name: string }[] = []
   const answered = (bytes: Uint8Array): Uint8Array => {
     const copy = Uint8Array.from(bytes)
@@ -262,6 +269,7 @@ async function startUpstream(spell: (question: Uint8Array) => Uint8Array = (ques
   const socket = createSocket('udp4')
   socket.on('message', (bytes, { port }) => {
     seen.push({ port, id: bytes.readUInt16BE(0), name: bytes.subarray(13, -5).toString('latin1') })
+    if (before) socket.send(answered(before(bytes)), port)
     socket.send(answered(spell(bytes)), port)
   })
   await new Promise<void>((done) => socket.bind(0, '127.0.0.1', done))
@@ -273,7 +281,7 @@ async function startUpstream(spell: (question: Uint8Array) => Uint8Array = (ques
       'data',
       readFrames((bytes) => {
         overTcp.push(bytes)
-        peer.write(frame(answered(bytes)))
+        peer.write(frame(answered(before ? before(bytes) : bytes)))
       }),
     )
   })
@@ -306,14 +314,30 @@ test('D1 each forwarded question has a random port, id and spelling, and its ans
 })
 
 test('D1 an answer in another spelling is not believed: the question is asked again over TCP', async () => {
-  using upstream = await startUpstream((bytes) =>
-    bytes.map((byte, at) => (at >= 12 && byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte)),
-  )
+  using upstream = await startUpstream({
+    spell: (bytes) => bytes.map((byte, at) => (at >= 12 && byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte)),
+  })
   const asked = query('abcdefghijklmnop')
   const answer = await upstream.forwarder.ask(asked, 'udp')
   expect(answer?.subarray(12)).toEqual(asked.subarray(12))
   expect(upstream.overTcp).toHaveLength(1)
 })
+
+test.each([
+  ['another name', (bytes: Uint8Array) => bytes.map((byte, at) => (at === 13 ? byte ^ 1 : byte))],
+  ['another type', (bytes: Uint8Array) => bytes.map((byte, at) => (at === bytes.length - 3 ? 28 : byte))],
+  ['another id', (bytes: Uint8Array) => bytes.map((byte, at) => (at === 0 ? byte ^ 1 : byte))],
+])(
+  'D3 an answer to %s is not relayed: over UDP the right one is awaited, over TCP there is none',
+  async (_what, before) => {
+    using upstream = await startUpstream({ before })
+    const asked = query('abcdefghijklmnop')
+    const answer = await upstream.forwarder.ask(asked, 'udp')
+    expect(answer?.subarray(12)).toEqual(asked.subarray(12))
+    expect(upstream.overTcp).toHaveLength(0)
+    expect(await upstream.forwarder.ask(asked, 'tcp')).toBeUndefined()
+  },
+)
 
 test('forwarding is refused to whom it is not allowed, and without an upstream', async () => {
   const upstream = await start()
