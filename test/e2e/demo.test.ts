@@ -97,7 +97,7 @@ const answers: readonly (readonly [RegExp, RegExp])[] = [
   [/ status --address \S+ --token-file/, /^east +current .*\nwest +current /m],
   [
     / status --address \S+$/,
-    /^uplink connected, (current|behind), global revision \d+, heard .+\n(.*\n)*.*gateway-1 +connected/m,
+    /^uplink connected, (current|behind), global revision \d+, last bookmark .+\n(.*\n)*.*gateway-1 +connected/m,
   ],
   [/ get dataplanes /, /echo-1.*\n(.*\n)*.*gateway-1/],
   [/ get meshgatewayroute /, /^type: MeshGatewayRoute$/m],

@@ -42,7 +42,7 @@ export const faults: readonly Fault[] = [
     name: 'plain HTTP to a listener of TLS',
     url: 'http://shop.example.com:8443/',
     step: 'listener',
-    problem: /speaks HTTPS, the URL says http/,
+    problem: /speaks HTTPS, and the URL has http/,
     remedy: /ask https:/,
   },
   {
@@ -114,7 +114,7 @@ export const faults: readonly Fault[] = [
     }),
     url: 'http://shop.example.com:8080/beta',
     step: 'route',
-    problem: /also asks for method POST and header x-beta exact yes/,
+    problem: /also requires method POST and header x-beta exact yes/,
     remedy: /send that/,
   },
   {
@@ -177,7 +177,7 @@ export const faults: readonly Fault[] = [
       for (const one of spec.networking.inbound) one.state = 'NotReady'
     }),
     step: 'endpoints',
-    problem: /Dataplane echo-v1 says that echo_demo_svc_8080 is not ready/,
+    problem: /Dataplane echo-v1 reports that echo_demo_svc_8080 is not ready/,
     remedy: /probe/,
   },
   {
@@ -194,7 +194,7 @@ export const faults: readonly Fault[] = [
       delete spec.networking['advertisedPort']
     }),
     step: 'ingress',
-    problem: /no ZoneIngress there says where it is reached/,
+    problem: /no ZoneIngress there has an advertised address/,
     remedy: /advertisedAddress and networking\.advertisedPort/,
   },
   {
@@ -249,7 +249,7 @@ export const faults: readonly Fault[] = [
         })
     }),
     step: 'service',
-    problem: /is other, not echo_demo_svc_8080: its certificate says so/,
+    problem: /is other, not echo_demo_svc_8080: its certificate is for that service/,
     remedy: /give each its own/,
   },
   {
@@ -332,7 +332,7 @@ export const faults: readonly Fault[] = [
     name: 'an instance that is gone in its zone',
     spoil: onPlane('west', 'Dataplane', 'echo-v2', () => undefined),
     step: 'ingress',
-    problem: /leads nobody who asks for echo_demo_svc_8080\{mesh=default,version=v2\}/,
+    problem: /has no filter chain for echo_demo_svc_8080\{mesh=default,version=v2\}/,
     remedy: /no ready instance/,
   },
   {
@@ -387,7 +387,7 @@ export const faults: readonly Fault[] = [
     ),
     step: 'listener',
     problem: /refuses edge:HTTP:8080: cannot bind/,
-    remedy: /another process .* tried again by itself/,
+    remedy: /another process .* the proxy tries again/,
   },
   {
     name: 'an Envoy that refuses its route table',

@@ -126,7 +126,7 @@ const loaders: Readonly<
   },
   'chaos half-open': {
     group: 'Hurt (tests)',
-    summary: 'replace the global while the line of a zone stays open to nobody, and judge',
+    summary: 'replace the global while the connection of a zone stays half-open, and judge',
     load: async () => (await import('./commands/chaos.ts')).chaosHalfOpen,
   },
   'chaos flap': {
@@ -231,7 +231,7 @@ export async function runCommandLine(args: readonly string[], signal: AbortSigna
   }
   const read = readOptions(command.options, found.rest, process.env)
   const misuse = (message: string): ExitCode => {
-    note(`zonemesh ${command.name}: ${message}\nUsage: zonemesh ${command.name} ${command.usage} (--help tells more)`)
+    note(`zonemesh ${command.name}: ${message}\nUsage: zonemesh ${command.name} ${command.usage} (see --help)`)
     return 2
   }
   if (!read.ok) return misuse(read.error.message)

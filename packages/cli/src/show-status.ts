@@ -150,7 +150,8 @@ export function showUplink(context: Context, zone: string, uplink: JsonObject): 
   const hold = uplink['hold'] === undefined ? undefined : part(uplink['hold'])
   const isConnected = uplink['phase'] === 'connected'
   const state = !isConnected ? text(uplink['phase']) : hold ? 'held' : uplink['current'] === true ? 'current' : 'behind'
-  const heard = uplink['heardMsAgo'] === undefined ? 'not heard yet' : `heard ${duration(uplink['heardMsAgo'])} ago`
+  const heard =
+    uplink['heardMsAgo'] === undefined ? 'no bookmark yet' : `last bookmark ${duration(uplink['heardMsAgo'])} ago`
   const why = uplink['reason'] ? `: ${text(uplink['reason'])}` : ''
   const line = `uplink ${text(uplink['phase'])}${why}, ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${heard}`
   context.print(painted(line, state))

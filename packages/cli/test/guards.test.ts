@@ -190,10 +190,10 @@ test('B12 status of a zone says how it stands with its global', () => {
   const uplink = { phase: 'connected', reason: '', revision: 12, current: true, heardMsAgo: 400 }
   const line = (more: object) =>
     shown({ role: 'zone', zone: 'east', store: 's', revision: 3, uplink: { ...uplink, ...more } })[1]
-  expect(line({})).toBe('uplink connected, current, global revision 12, heard 400ms ago')
-  expect(line({ current: false })).toBe('uplink connected, behind, global revision 12, heard 400ms ago')
+  expect(line({})).toBe('uplink connected, current, global revision 12, last bookmark 400ms ago')
+  expect(line({ current: false })).toBe('uplink connected, behind, global revision 12, last bookmark 400ms ago')
   expect(line({ phase: 'refused', reason: 'no', current: false })).toBe(
-    'uplink refused: no, global revision 12, heard 400ms ago',
+    'uplink refused: no, global revision 12, last bookmark 400ms ago',
   )
 })
 

@@ -16,7 +16,7 @@ export async function authorityOf(trust: Trust, address: URL, signal: AbortSigna
   const found = chain.find((certificate) => hexOf(certificate.fingerprint256) === trust.sha256.toLowerCase())
   if (!found)
     throw new PinError(
-      `the certificate of ${address.host} is not signed by the CA that the join string names: wrong address, or somebody in between`,
+      `the certificate of ${address.host} is not signed by the CA that the join string names: the address is wrong, or another server intercepts the connection`,
     )
   const base64 = found.raw.toString('base64').match(/.{1,64}/g) ?? []
   return `-----BEGIN CERTIFICATE-----\n${base64.join('\n')}\n-----END CERTIFICATE-----\n`

@@ -228,7 +228,7 @@ test('H7 below the horizon: gone, with the horizon and the setting; what is kept
   ]) {
     expect(answer.status).toBe(410)
     expect(answer.json.detail).toBe(
-      `${first.short} is older than the history that this control plane keeps, which begins at @${horizon}; the setting --history-revisions says how much is kept`,
+      `${first.short} is older than the history that this control plane keeps, which begins at @${horizon}; the setting --history-revisions determines how much is kept`,
     )
   }
   // What has not changed since is still there, with its time.

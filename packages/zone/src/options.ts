@@ -3,7 +3,7 @@ import { planeOptions } from '@zonemesh/plane/config/plane-options.ts'
 
 /** Settings of `zonemesh zone`. */
 export const zoneOptions = {
-  name: option(text.optional(), 'the name of a standalone zone; under a global the token says it', {
+  name: option(text.optional(), 'the name of a standalone zone; under a global, the token contains it', {
     placeholder: 'NAME',
   }),
   join: option(text.optional(), 'the join string that `zonemesh token zone` printed on the global', {
@@ -29,7 +29,7 @@ export const zoneOptions = {
     repeated: true,
     shownDefault: 'those of this machine',
   }),
-  dnsDefaultMesh: option(text.default('default'), 'the mesh of askers whose address tells none', {
+  dnsDefaultMesh: option(text.default('default'), 'the mesh of clients whose address belongs to no proxy', {
     placeholder: 'MESH',
     shownDefault: 'default',
   }),

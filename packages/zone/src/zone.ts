@@ -126,7 +126,7 @@ function startJoined(
   }
   // An address that cannot be right is told at the start.
   dialerOf(join)
-  const renewed = () => uplink.redial('this zone goes on with a newer token')
+  const renewed = () => uplink.redial('this zone continues with a newer token')
   const path = config.join === undefined ? config.joinFile : undefined
   const file = path === undefined ? undefined : followJoinFile(base, { path, zone: base.zone, first: join }, renewed)
   const newest = () => file?.current() ?? join

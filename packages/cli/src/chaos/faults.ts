@@ -73,13 +73,13 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
           .find(({ zones }) => zones.some((one) => one.zone === zone && !one.connected))
         book.expect(
           lost !== undefined,
-          `zone ${zone} said it is not connected after ${seconds((lost?.atMs ?? 0) - fromMs)} (${lost?.reason})`,
-          `zone ${zone} never said that it is not connected`,
+          `zone ${zone} reported that it is not connected after ${seconds((lost?.atMs ?? 0) - fromMs)} (${lost?.reason})`,
+          `zone ${zone} never reported that it is not connected`,
         )
         book.expect(
           told !== undefined,
-          `the global said so after ${seconds((told?.atMs ?? 0) - fromMs)}`,
-          `the global never said that zone ${zone} is not connected`,
+          `the global reported it after ${seconds((told?.atMs ?? 0) - fromMs)}`,
+          `the global never reported that zone ${zone} is not connected`,
         )
       } else if (closed.includes('down')) {
         const heardMsAgo = most(recorder.zone(zone, fromMs, healedAtMs).map((one) => one.heardMsAgo))
@@ -266,7 +266,7 @@ export function clockJump(role: string, byText: string, byMs: number, forMs: num
     },
     prove(scene, fromMs) {
       const book = ledger()
-      const text = `${role} said a time ${seconds(saidMs)} from ours`
+      const text = `${role} reported a time that differs from ours by ${seconds(saidMs)}`
       book.expect(Math.abs(saidMs - byMs) < 10_000, text, `${text}, expected ${seconds(byMs)}`)
       expectNewSessions(scene, role, fromMs, book)
       return book

@@ -24,7 +24,7 @@ export function createSupervisor(processes: Processes, names: readonly string[])
     },
     start(name, environment) {
       const start = again.get(name)
-      if (!start) throw new Error(`${name} was not ended by this control: it runs, or nobody knows how`)
+      if (!start) throw new Error(`${name} was not ended by this control: it is running, or its command is unknown`)
       again.delete(name)
       start({ ...process.env, ...environment })
     },

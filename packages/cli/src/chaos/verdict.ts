@@ -72,8 +72,8 @@ const guarantees: readonly {
   { of: 'G2', what: 'committed together, seen together', by: 'pair', judges: [judgeAtomic] },
   { of: 'G3', what: 'in the end all have the same', by: 'final', judges: [judgeReliable] },
   { of: 'G4', what: 'a service keeps its address', by: 'answered', judges: [judgeResumable(quarantineMs)] },
-  { of: 'G6', what: 'nothing goes that nobody deleted', by: 'written', judges: [judgeNoFalseDelete()] },
-  { of: 'G8', what: 'who says current is current', by: 'claimed', judges: [judgeHonestStatus()] },
+  { of: 'G6', what: 'nothing disappears that was not deleted', by: 'written', judges: [judgeNoFalseDelete()] },
+  { of: 'G8', what: 'a zone that is called current is current', by: 'claimed', judges: [judgeHonestStatus()] },
   {
     of: 'G9',
     what: 'an address answers for one service, a name does not go',

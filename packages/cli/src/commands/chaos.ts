@@ -110,7 +110,7 @@ export const chaosPause = defineCommand({
 
 export const chaosHalfOpen = defineCommand({
   name: 'chaos half-open',
-  summary: 'replace the global while the line of a zone stays open to nobody, and judge what follows',
+  summary: 'replace the global while the connection of a zone stays half-open, and judge what follows',
   usage: 'ZONE',
   examples: ['zonemesh chaos half-open east'],
   arity: { min: 1, max: 1 },

@@ -89,7 +89,7 @@ export const globalRecover = defineCommand({
       print(`left out: ${leftOut.length} rows that a zone behind still has and zone ${newest.zone} no longer had`)
     for (const one of done.missing) print(`missing: ${one}`)
     note(
-      `now start it: zonemesh global --data-dir ${dataDir}; zones hold what it says until each is released: zonemesh zone release NAME`,
+      `now start it: zonemesh global --data-dir ${dataDir}; zones hold its changes until each is released: zonemesh zone release NAME`,
     )
     return 0
   },

@@ -1,17 +1,17 @@
 /** What stands in pages that people copy from, and belongs to Kubernetes: each with the sentence that says what to do here. */
 const sentences: Readonly<Record<string, string>> = {
   MeshGatewayInstance:
-    'it asks an operator in a Kubernetes cluster for a Deployment. Here a gateway is a process: start `zonemesh dataplane` in the zone that is to have it, with a Dataplane of networking.gateway.type BUILTIN and the kuma.io/service that the MeshGateway selects',
+    'it requests a Deployment from an operator in a Kubernetes cluster. Here a gateway is a process: start `zonemesh dataplane` in its zone, with a Dataplane of networking.gateway.type BUILTIN and the kuma.io/service that the MeshGateway selects',
   Deployment:
-    'apply it in the cluster (kubectl apply). Here a Dataplane says what a process is: of networking.gateway.type DELEGATED where the page has the annotation kuma.io/gateway, and `zonemesh dataplane` starts the proxy beside it',
+    'apply it in the cluster (kubectl apply). Here a Dataplane describes a process: of networking.gateway.type DELEGATED where the page has the annotation kuma.io/gateway, and `zonemesh dataplane` starts the proxy beside it',
   Service:
-    'apply it in the cluster (kubectl apply). No Service is needed for a name here: the resolver of every zone answers <service>.<namespace>.svc.<port>.mesh by itself',
+    'apply it in the cluster (kubectl apply). No Service is needed for a name here: the resolver of every zone answers <service>.<namespace>.svc.<port>.mesh',
   Ingress:
     'apply it in the cluster of its ingress controller. Here a MeshGatewayRoute leads paths and hosts to services, or your own gateway is given the .mesh name of the service',
   IngressClass:
-    'apply it in the cluster of its ingress controller: it says how that one sends to services, and no gateway here needs it',
+    'apply it in the cluster of its ingress controller: it configures how the controller sends to services, and no gateway here needs it',
   IngressClassParameters:
-    'apply it in the cluster of its ingress controller: it says how that one sends to services, and no gateway here needs it',
+    'apply it in the cluster of its ingress controller: it configures how the controller sends to services, and no gateway here needs it',
   Gateway: 'it is of the Gateway API of Kubernetes. Write its listeners as a MeshGateway',
   HTTPRoute: 'it is of the Gateway API of Kubernetes. Write it as a MeshGatewayRoute with conf.http',
   TLSRoute:

@@ -42,7 +42,7 @@ export function fromOutside(walk: Walk, zone: CompiledZone, proxy: TypedRow<Data
   if (listeners.some((one) => one.port === request.port && one.crossMesh))
     stop(
       'listener',
-      `the listener of ${called(gateway)} on port ${request.port} is for proxies of other meshes: whoever shows no certificate of one is closed`,
+      `the listener of ${called(gateway)} on port ${request.port} is for proxies of other meshes: it closes connections without a certificate of one`,
       'ask from a sidecar or a gateway of a mesh: --from ZONE/PROXY; or take crossMesh off the listener',
       [gateway],
     )
@@ -148,7 +148,7 @@ function findListener(
   if (!expected.includes(protocol))
     stop(
       'listener',
-      `the listener of ${called(gateway)} on ${at} speaks ${protocol}, the URL says ${request.scheme}`,
+      `the listener of ${called(gateway)} on ${at} speaks ${protocol}, and the URL has ${request.scheme}`,
       `ask ${protocol.toLowerCase()}://${request.host}:${request.port}, or change the protocol of the listener`,
       [gateway],
     )

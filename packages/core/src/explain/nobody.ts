@@ -78,15 +78,15 @@ export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: r
   if (fitting.length === 0 && unready)
     stop(
       'endpoints',
-      `${called(unready.row)} says that ${service} is not ready`,
-      'its Envoy has not answered yet: look at its log; or its probe says so: look at the service behind it',
+      `${called(unready.row)} reports that ${service} is not ready`,
+      'its Envoy has not answered yet: see its log; or its probe fails: check the service behind it',
       [unready.row],
     )
   const meshRow = zone.rows(meshKind).find((row) => row.key.name === mesh)
   if (!meshRow || !enabledBackend(meshRow.spec))
     stop(
       'endpoints',
-      `${service} runs in another zone, and mesh ${mesh} has no mutual TLS: the way between zones is told by the names in it`,
+      `${service} runs in another zone, and mesh ${mesh} has no mutual TLS: ingresses route by the names in TLS`,
       'give the mesh mtls.backends and mtls.enabledBackend',
       meshRow ? [meshRow] : [],
     )
@@ -162,7 +162,7 @@ function noWayInto(zone: CompiledZone, offer: AnyRow, service: string): void {
   if (silent.length === ingresses.length)
     stop(
       'ingress',
-      `${service} runs in zone ${far}, and no ZoneIngress there says where it is reached`,
+      `${service} runs in zone ${far}, and no ZoneIngress there has an advertised address`,
       'set networking.advertisedAddress and networking.advertisedPort of the ZoneIngress',
       silent,
     )

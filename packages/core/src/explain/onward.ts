@@ -58,7 +58,7 @@ export function goOn(journey: Journey, sender: Sender, request: Request, found: 
   if (found.redirect !== undefined) {
     walk.pass(
       'backend',
-      `${names} answers with a redirect (${found.redirect}); nobody else is asked`,
+      `${names} answers with a redirect (${found.redirect}); no backend gets the request`,
       zone.name,
       found.rows,
     )

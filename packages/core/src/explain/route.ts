@@ -51,7 +51,7 @@ function findTcp(walk: Walk, zone: CompiledZone, { proxy, gateway, listenerTags 
   if (served.length === 0)
     stop(
       'route',
-      `no TCP route is bound to this listener, so its connections are closed: ${routes.map(({ row, spec }) => `${called(row)} asks for ${spec.selectors.map(({ match = {} }) => tagsOf(match)).join(' or ')}`).join('; ') || 'there is no MeshGatewayRoute with conf.tcp'}`,
+      `no TCP route is bound to this listener, so its connections are closed: ${routes.map(({ row, spec }) => `${called(row)} selects ${spec.selectors.map(({ match = {} }) => tagsOf(match)).join(' or ')}`).join('; ') || 'there is no MeshGatewayRoute with conf.tcp'}`,
       `the listener has ${tagsOf(listenerTags)}; give a route a selector that is among these`,
       [gateway],
     )
@@ -183,7 +183,7 @@ function nearness(
     return [
       {
         order: 3,
-        problem: `${called(row)} has a rule for ${request.path}, which also asks for ${missed.join(' and ')}`,
+        problem: `${called(row)} has a rule for ${request.path}, which also requires ${missed.join(' and ')}`,
         remedy: 'send that, or add a match without it',
         row,
       },

@@ -37,14 +37,14 @@ export function arrive(
   if (!hit)
     stop(
       'service',
-      `nobody is at ${at.address}:${at.port} in zone ${zone.name} any more`,
+      `there is no proxy at ${at.address}:${at.port} in zone ${zone.name} any more`,
       'the instance is gone and the news is on its way: look at `zonemesh status`',
     )
   const tags: Tags = { [zoneTag]: zone.name, ...hit.inbound.tags }
   if (tags[serviceTag] !== service)
     stop(
       'service',
-      `${called(hit.row)} at ${at.address}:${at.port} is ${tags[serviceTag]}, not ${service}: its certificate says so, and the connection is refused`,
+      `${called(hit.row)} at ${at.address}:${at.port} is ${tags[serviceTag]}, not ${service}: its certificate is for that service, so the connection is refused`,
       'two proxies have one address and port: give each its own',
       [hit.row],
     )
@@ -82,7 +82,7 @@ export function askPermission(
 ): void {
   const guarded = arrived.listener.chains.map(permissionsOf).find((one) => one !== undefined)
   if (!guarded) {
-    walk.pass('permission', `mesh ${arrived.row.key.mesh} asks for no permission: it has no mutual TLS`, here.name, [])
+    walk.pass('permission', `mesh ${arrived.row.key.mesh} requires no permission: it has no mutual TLS`, here.name, [])
     return
   }
   const service = client[serviceTag] ?? ''

@@ -75,7 +75,7 @@ export function createWalk(sources: Sources) {
         step,
         `the Envoy of ${proxy} refuses ${name}: ${refusal}`,
         isBindFailure(refusal)
-          ? 'another process on its host has this address, or it is none of its host: free it, or change the port; it is tried again by itself'
+          ? 'another process on its host has this address, or its host does not have it: free it, or change the port; the proxy tries again'
           : 'mend what is named there and apply it again: every new version is tried',
         rows,
       )

@@ -67,7 +67,7 @@ export function crossOver(
     stop(
       'ingress',
       `zone ${here.name} goes to ${endpoint.address}:${endpoint.port}, where zone ${there.name} has no ingress`,
-      'the zone that asks is behind: look at `zonemesh status`',
+      'the zone of the caller is behind: see `zonemesh status`',
     )
   return leadOn(walk, 'ingress', here, there, ingress, way, endpoint)
 }
@@ -107,7 +107,7 @@ function leadOn(
   if (!listener || !chain || chain.content.type !== 'tcp')
     stop(
       step,
-      `${who} leads nobody who asks for ${sni}`,
+      `${who} has no filter chain for ${sni}`,
       `zone ${there.name} has no ready instance with these tags, or does not know the route yet: look at \`zonemesh status\``,
       [proxy],
     )
@@ -116,7 +116,7 @@ function leadOn(
     fits(subset, one.tags),
   )
   if (found.length === 0)
-    stop(step, `${who} has nobody for ${sni}`, 'look at the instances: they are gone or not ready', [proxy])
+    stop(step, `${who} has no endpoint for ${sni}`, 'check the instances: they are gone or not ready', [proxy])
   const running = walk.compareRunning(step, compiled, typeUrls.listener, listener.name, [proxy])
   walk.pass(
     step,

@@ -48,7 +48,7 @@ function leftAlone(plane: ApiPlane, { kind, key }: RowDifference, isNamed: boole
   if (!isWritable(plane, kind)) return 'not written on this control plane'
   if (isNamed) return undefined
   if (kind.name === 'Zone') return 'a zone is a place, not a setting: name it to roll it back'
-  return kind.writable.zone ? 'tells what runs, not what is wanted: name it to roll it back' : undefined
+  return kind.writable.zone ? 'describes what exists, not what is wanted: name it to roll it back' : undefined
 }
 
 /** The changes of one resource, judged as if somebody wrote them now. Throws an ApiError with everything that is wrong. */

@@ -15,7 +15,7 @@ export async function horizonOf(store: Store): Promise<number> {
 
 export const belowHorizon = (revision: number, horizon: number): RevisionRefusal => ({
   status: 410,
-  reason: `@${revision} is older than the history that this control plane keeps, which begins at @${horizon}; the setting --history-revisions says how much is kept`,
+  reason: `@${revision} is older than the history that this control plane keeps, which begins at @${horizon}; the setting --history-revisions determines how much is kept`,
 })
 
 /**

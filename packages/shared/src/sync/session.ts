@@ -287,7 +287,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case 'held':
         pulse.announce()
         options.onHold?.(effect.hold)
-        if (effect.hold) log.warn({ ...effect.hold }, `held until an operator says so: ${effect.hold.reason}`)
+        if (effect.hold) log.warn({ ...effect.hold }, `held until an operator releases it: ${effect.hold.reason}`)
         else log.info({ peer }, 'nothing is held any more')
         return
       case 'goodbye':

@@ -159,8 +159,7 @@ function names(certificate: string, host: string): boolean {
 function isAuthority(pem: string): Result<void, string> {
   try {
     const constraints = new ParsedCertificate(pem).getExtension(BasicConstraintsExtension)
-    if (constraints && !constraints.ca)
-      return { ok: false, error: 'The certificate given as CA says that it is not one (CA:FALSE)' }
+    if (constraints && !constraints.ca) return { ok: false, error: 'The certificate given as CA is not one (CA:FALSE)' }
     return { ok: true, value: undefined }
   } catch (error) {
     return { ok: false, error: `The CA certificate cannot be read: ${messageOf(error)}` }
