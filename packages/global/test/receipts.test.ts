@@ -27,10 +27,10 @@ test('R31 a receipt is refused by a verdict on a row that it wrote, or by a new 
   const global = await startGlobal(env, read.value.values, globalOptions)
   await using stack = new AsyncDisposableStack()
   stack.defer(() => global.close())
-  const verdictOf = (name: string): Verdict => ({
+  const verdictOf = (name: string, outcome: Verdict['outcome'] = 'rejected'): Verdict => ({
     key: `global/Timeout/default/${name}`,
     revision: 0,
-    outcome: 'rejected',
+    outcome,
     reason: 'cannot be encoded',
     subject: '',
   })
@@ -59,6 +59,12 @@ test('R31 a receipt is refused by a verdict on a row that it wrote, or by a new 
   verdicts = [verdictOf('huge')]
   const reason = 'Timeout/default/huge: cannot be encoded'
   expect(await write('huge', 1)).toMatchObject({ complete: false, zones: [{ zone: 'east', state: 'refused', reason }] })
+  verdicts = [verdictOf('huge'), verdictOf('poison', 'quarantined')]
+  expect(await write('poison', 1)).toMatchObject({
+    complete: false,
+    zones: [{ zone: 'east', state: 'refused', reason: 'Timeout/default/poison: cannot be encoded' }],
+  })
+  verdicts = [verdictOf('huge')]
   // The verdict stands; what was written now is served.
   expect(await write('good', 2)).toMatchObject({ complete: true, zones: [{ zone: 'east', state: 'reached' }] })
   expect(await write('huge', 2)).toMatchObject({ complete: false, zones: [{ state: 'refused', reason }] })

@@ -147,10 +147,12 @@ function write(
   const groups = split(together, state.options.bytesMax)
   if (groups.length === 0 && (removed.length > 0 || alone.length === 0)) groups.push([])
   groups.push(...alone.map((resource) => [resource]))
+  // What was held back belongs to the mark since which it was, although a newer table is written by now.
+  const mark = state.unsentSince ?? state.table?.mark ?? 0
   return groups.map((group, index) => {
     const nonce = String(state.nextNonce++)
     const gone = index === 0 ? removed : []
-    wrote(side, nonce, { changed: group, removed: gone, mark: state.table?.mark ?? 0 })
+    wrote(side, nonce, { changed: group, removed: gone, mark })
     return { type: 'send', typeUrl, nonce, changed: group, removed: gone }
   })
 }

@@ -1,4 +1,5 @@
 import { createCompiler } from '@zonemesh/core/compile/compiler.ts'
+import type { XdsResource } from '@zonemesh/core/emit/table.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
@@ -35,10 +36,12 @@ interface Options {
   readonly software?: string
   /** Key texts of rows that the compiler of this life has a bug with. */
   readonly poisonous?: readonly string[]
+  /** The certificates of listeners, as the zone has them now. */
+  readonly certificate?: () => XdsResource | undefined
 }
 
 /** One life of a zone, from its store to its status, put together as `startCore` does it. */
-export async function startLife({ contents, clock, software = '1', poisonous = [] }: Options) {
+export async function startLife({ contents, clock, software = '1', poisonous = [], certificate }: Options) {
   const log = silentLog
   const zone = 'east'
   const store = createMemoryStore({ clock, random: createSeededRandom(contents.mark + 1) }, { contents })
@@ -67,7 +70,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     changed: () => reporter.update(),
   })
   const refusals = { verdicts: () => [] }
-  const certificates = { verdicts: () => [], resolve: () => undefined }
+  const certificates = { verdicts: () => [], resolve: () => certificate?.() }
   const reporter = createReporter({
     ...{ clock, progress, status, refusals, quarantine, certificates },
     leftOut: () => engine.leftOut(),

@@ -126,6 +126,9 @@ test('Z23 what is quarantined is told with its reason: the field of a wrong shap
       since: new Date(startMs).toISOString(),
     },
   ])
+  const written = (await life.store.get(poison))?.revision ?? 0
+  const reason = expect.stringMatching(/^MeshGatewayRoute\/default\/[a-z]+: selectors\[0\]\.match: /)
+  expect(await life.receipt(written)).toMatchObject({ complete: false, zones: [{ state: 'refused', reason }] })
   expect(open(life)()).toEqual([keyText(global('MeshGatewayRoute', 'good'))])
 })
 
