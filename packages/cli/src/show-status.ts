@@ -199,7 +199,9 @@ export function showStatus(context: Context, body: JsonObject): void {
     ...rows(body['verdicts']),
     ...rows(body['quarantined']).map((one): JsonObject => ({ ...one, outcome: 'quarantined' })),
     ...rows(body['zones']).flatMap((zone) =>
-      rows(zone['verdicts']).map((one): JsonObject => ({ ...one, zone: zone['zone'] ?? '' })),
+      [...rows(zone['verdicts']), ...rows(zone['refused'])].map(
+        (one): JsonObject => ({ ...one, zone: zone['zone'] ?? '' }),
+      ),
     ),
   ]
   for (const one of verdicts) {

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { parseAs, parsedRows, reasonOf } from '@zonemesh/core/kinds/row.ts'
-import { isEnabled, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
+import { isEnabled, isWithin, zone as zoneKind, zoneLimits } from '@zonemesh/core/kinds/zone.ts'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import { createPlacement } from '@zonemesh/plane/api/placement.ts'
@@ -32,6 +32,7 @@ import type { Verdict } from '@zonemesh/shared/sync/log/messages.ts'
 import { type Admitted, type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
+import { createZoneLimits } from './limits/limits.ts'
 import type { globalOptions } from './options.ts'
 import { createKeysFile, keptKinds, keysFileName } from './recovery/keys-file.ts'
 import { requestRelease } from './release.ts'
@@ -86,6 +87,11 @@ async function authenticateZone(
   const parsed = parseAs(zoneKind, row)
   if (!parsed.ok) return err(`the Zone "${zone}" cannot be parsed: ${reasonOf(parsed.error)}; write it again`)
   if (!isEnabled(parsed.value.spec)) return err(`the Zone "${zone}" is disabled`)
+  const outer = zoneLimits.safeParse(claims.value['Limits'] ?? {})
+  if (!outer.success || !isWithin(parsed.value.spec.limits ?? {}, outer.data)) {
+    const allowed = JSON.stringify(claims.value['Limits'])
+    return err(`the token is for a zone with the limits ${allowed}, and the Zone "${zone}" allows more: set its limits`)
+  }
   const held = { purpose: 'zone', mesh: '', token, who: zone, endsOnExpiry: true } as const
   return ok({ zone, watch: (end) => watch.hold(held, end) })
 }
@@ -160,7 +166,8 @@ export async function startGlobal(
     await requireKnownStore(env, raw, { dataDir: config.dataDir, role: 'global', accepts: config.acceptNewStore })
     const trail = await openTrail({ store: raw, clock, log })
     closers.add('the trail', () => trail[Symbol.asyncDispose]())
-    const store = observeCommits(raw, (versions) => {
+    const limits = createZoneLimits(raw)
+    const store = observeCommits(limits.store, (versions) => {
       const kinds = new Set(versions.map((version) => version.key.kind))
       for (const follower of followers) if (follower.kinds.some((kind) => kinds.has(kind))) void follower.wake()
     })
@@ -211,6 +218,7 @@ export async function startGlobal(
     await listeners.wake()
 
     const webSocket = createWebSocketDoor()
+    await limits.reconcile(() => {})
     const sync = await startSyncServer(
       {
         store,
@@ -246,11 +254,15 @@ export async function startGlobal(
       }
     })
     followers.push({ kinds: ['Zone'], wake: zoneSessions.wake })
+    const zoneLimitsKeeper = createReconciler(log, 'the limits of zones', () =>
+      limits.reconcile((zone) => sync.disconnect(zone, `the limits of the Zone "${zone}" have changed`)),
+    )
+    followers.push({ kinds: ['Zone'], wake: zoneLimitsKeeper.wake })
     let ports: PlanePorts | undefined
     const expiry = createExpiry({ clock, log, sources: () => expiringOf(store, tls, watch) })
     closers.add('what is about to end', () => expiry.close())
     const catalogue = createCatalogue(store)
-    const status = createStatus({ store, sync, clock, expiry, owner, catalogue })
+    const status = createStatus({ store, sync, refused: limits.refused, clock, expiry, owner, catalogue })
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const placement = createPlacement(config.host, [])
     const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])

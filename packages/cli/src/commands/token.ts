@@ -71,6 +71,7 @@ export const tokenZone = defineCommand({
     'zonemesh zone --join-file east.join',
     'zonemesh token zone east --valid-for 720h --out east.join',
     'zonemesh token zone east --scope ingress --raw > ingress.token',
+    'zonemesh token zone east --mesh shop --service "web*" > east.join',
     'zonemesh token zone east --websocket > east.join',
     'zonemesh token zone east --join-address wss://mesh.example?tls=system > east.join',
   ],
@@ -80,6 +81,15 @@ export const tokenZone = defineCommand({
       placeholder: 'SCOPE',
       repeated: true,
       shownDefault: 'cp,ingress,egress',
+    }),
+    mesh: option(list.default([]), 'limit the zone to these meshes; "a*" stands for all that begin with "a"', {
+      placeholder: 'MESH',
+      repeated: true,
+      short: 'm',
+    }),
+    service: option(list.default([]), 'limit what the zone announces to these services; "b*" as for meshes', {
+      placeholder: 'SERVICE',
+      repeated: true,
     }),
     raw: option(toggle.default(false), 'print the bare token instead of a join string'),
     websocket: option(
@@ -97,9 +107,17 @@ export const tokenZone = defineCommand({
     const [zone = ''] = context.positionals
     const client = createClient(values)
     const existing = await client.call('GET', `/zones/${encodeURIComponent(zone)}`)
-    if (existing.status === 404)
-      await client.need('PUT', `/zones/${encodeURIComponent(zone)}`, { type: 'Zone', name: zone, enabled: true })
-    const reply = await client.need('POST', '/tokens/zone', { zone, scope: values.scope, validFor: values.validFor })
+    const limits = {
+      ...(values.mesh.length > 0 ? { meshes: values.mesh } : {}),
+      ...(values.service.length > 0 ? { services: values.service } : {}),
+    }
+    const limited = Object.keys(limits).length > 0 ? { limits } : {}
+    if (existing.status === 404) {
+      const document = { type: 'Zone', name: zone, enabled: true, ...limited }
+      await client.need('PUT', `/zones/${encodeURIComponent(zone)}`, document)
+    }
+    const request = { zone, scope: values.scope, validFor: values.validFor, ...limited }
+    const reply = await client.need('POST', '/tokens/zone', request)
     deliver(
       context,
       values.out,

@@ -3,8 +3,38 @@ import { z } from 'zod'
 import { defineKind, message } from './kind.ts'
 import { byName } from './ranges.ts'
 
-const zoneSchema = message({ enabled: z.boolean().optional() })
+/** A name, or the beginning of names followed by `*`. */
+const pattern = z.string().regex(/^[^*]+\*?$|^\*$/, 'expected a name, or the beginning of names followed by "*"')
+export const zoneLimits = message({ meshes: z.array(pattern).optional(), services: z.array(pattern).optional() })
+/** What a zone may announce; a list that is left out allows everything. */
+export type ZoneLimits = z.infer<typeof zoneLimits>
+
+const zoneSchema = message({ enabled: z.boolean().optional(), limits: zoneLimits.optional() })
 export type ZoneSpec = z.infer<typeof zoneSchema>
+
+const covers = (allowed: string, name: string): boolean =>
+  allowed.endsWith('*') ? name.startsWith(allowed.slice(0, -1)) : name === allowed
+
+/** Why limits do not allow a zone a mesh, or a service in it; undefined if they do. */
+export function outsideLimits(limits: ZoneLimits, mesh: string, service: string | undefined): string | undefined {
+  const { meshes, services } = limits
+  if (meshes && !meshes.some((one) => covers(one, mesh)))
+    return `the Zone limits its meshes to ${meshes.join(', ') || 'none'}, found ${mesh}`
+  if (service !== undefined && services && !services.some((one) => covers(one, service)))
+    return `the Zone limits its services to ${services.join(', ') || 'none'}, found ${service}`
+  return undefined
+}
+
+/** Whether limits allow nothing that the outer limits do not allow. */
+export const isWithin = (limits: ZoneLimits, outer: ZoneLimits): boolean =>
+  (['meshes', 'services'] as const).every((list) => {
+    const allowed = outer[list]
+    return !allowed || (limits[list]?.every((one) => allowed.some((other) => isNarrower(one, other))) ?? false)
+  })
+
+/** A pattern is covered by another one if its fixed part is. An exact name covers only itself. */
+const isNarrower = (one: string, other: string): boolean =>
+  one === other || (other.endsWith('*') && one.startsWith(other.slice(0, -1)))
 
 /** An existing Zone is enabled unless its spec disables it. A zone without a Zone row is not enabled. */
 export const isEnabled = ({ enabled }: ZoneSpec): boolean => enabled !== false

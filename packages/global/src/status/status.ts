@@ -12,10 +12,13 @@ import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resou
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { SyncServer } from '@zonemesh/shared/sync/server.ts'
 import type { ZoneStatus } from '@zonemesh/shared/sync/zone-status.ts'
+import type { RefusedRow } from '../limits/limits.ts'
 
 interface Deps {
   readonly store: Store
   readonly sync: SyncServer
+  /** Rows of a zone that its limits do not allow. */
+  readonly refused: (zone: string) => readonly RefusedRow[]
   readonly clock: Clock
   readonly expiry: Expiry
   readonly owner: Pick<AuthorityOwner, 'waits'>
@@ -57,7 +60,7 @@ function zoneInsight(status: ZoneStatus): JsonObject {
 }
 
 /** What the global knows of its zones and proxies. State, never log: it comes from bookmarks and is gone with the process. */
-export function createStatus({ store, sync, clock, expiry, owner, catalogue }: Deps) {
+export function createStatus({ store, sync, refused, clock, expiry, owner, catalogue }: Deps) {
   return {
     insight(kind: string, row: Row): JsonObject | undefined {
       if (kind === 'Zone') {
@@ -81,6 +84,7 @@ export function createStatus({ store, sync, clock, expiry, owner, catalogue }: D
           zone: name,
           enabled: isEnabled(specOf(zone, row) ?? { enabled: false }),
           ...(status ? zoneReport(status, now) : unseen),
+          ...refusedReport(refused(name)),
           ...(former ? { remains: { ...former } } : {}),
         }
       })
@@ -97,6 +101,12 @@ export function createStatus({ store, sync, clock, expiry, owner, catalogue }: D
     },
   }
 }
+
+/** The first hundred of the refused rows, and how many there are. */
+const refusedReport = (rows: readonly RefusedRow[]): JsonObject =>
+  rows.length === 0
+    ? {}
+    : { refused: rows.slice(0, 100).map((one) => ({ ...one, outcome: 'refused' })), refusedTotal: rows.length }
 
 interface Now {
   readonly head: number

@@ -1,7 +1,7 @@
 import { parseAs } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
 import { globalOrigin, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
-import { type Change, positionText } from '@zonemesh/shared/store/store.ts'
+import { type Change, positionText, type Store } from '@zonemesh/shared/store/store.ts'
 import { isMass, removalsMax, removedShareMax } from '@zonemesh/shared/sync/log/holds.ts'
 import { epochKind, partsOf, positionFrom, positionKey } from '@zonemesh/shared/sync/log/rounds.ts'
 import { z } from 'zod'
@@ -53,9 +53,27 @@ async function requireIntent(plane: ApiPlane, zone: string, rows: readonly Row[]
 }
 
 /**
- * `POST /zones/<zone>/_forget`: removes all rows of a deleted zone here, and so in all other zones. The position of this store in
- * the log of the zone goes back to its beginning, so the zone sends all its rows again if it ever returns. The next epoch ends
- * the right of any session to write what the zone sent before.
+ * Puts the position of the global in the log of a zone back to its beginning: the zone sends all its rows in its next session. The
+ * next epoch ends the right of any session to write what the zone sent before.
+ */
+export async function rewindOf(store: Pick<Store, 'get'>, zone: string): Promise<Change[]> {
+  const positionAt = positionKey(globalOrigin, zone)
+  const epochAt = { ...positionAt, kind: epochKind }
+  const position = positionFrom(await store.get(positionAt))
+  const epoch = (await store.get(epochAt))?.row
+  const changes: Change[] = []
+  if (position)
+    changes.push({ op: 'put', key: positionAt, labels: {}, spec: { ...position, revision: 0, commitId: '0' } })
+  if (epoch) {
+    const spec = { ...epoch.spec, epoch: Number(epoch.spec['epoch']) + 1 }
+    changes.push({ op: 'put', key: epochAt, labels: {}, spec })
+  }
+  return changes
+}
+
+/**
+ * `POST /zones/<zone>/_forget`: removes all rows of a deleted zone here, and so in all other zones. The zone
+ * sends all its rows again if it ever returns.
  */
 export async function forget(plane: ApiPlane, call: Call): Promise<Answer> {
   const { name: zone = '' } = call.params
@@ -68,28 +86,11 @@ export async function forget(plane: ApiPlane, call: Call): Promise<Answer> {
   }
   const check = await requireDeleted(plane, zone)
   const rows = zone === globalOrigin ? [] : await allRows(plane, { origin: zone })
-  const positionAt = positionKey(globalOrigin, zone)
-  const position = positionFrom(await plane.store.get(positionAt))
+  const position = positionFrom(await plane.store.get(positionKey(globalOrigin, zone)))
   if (rows.length === 0 && (position?.revision ?? 0) === 0)
     throw new ApiError(404, 'Not found', `this control plane has no rows of a zone "${zone}"`)
   if (!isDeclared(call)) await requireIntent(plane, zone, rows)
-  const epochAt = { ...positionAt, kind: epochKind }
-  const epoch = (await plane.store.get(epochAt))?.row
-  const last: Change[] = [
-    ...(position
-      ? [{ op: 'put', key: positionAt, labels: {}, spec: { ...position, revision: 0, commitId: '0' } } as const]
-      : []),
-    ...(epoch
-      ? [
-          {
-            op: 'put',
-            key: epochAt,
-            labels: {},
-            spec: { ...epoch.spec, epoch: Number(epoch.spec['epoch']) + 1 },
-          } as const,
-        ]
-      : []),
-  ]
+  const last = await rewindOf(plane.store, zone)
   const forgotten = rows.map(({ key }): Change => ({ op: 'forget', key }))
   const why = { subject: call.user.name, intent: `forget zone ${zone}` }
   const outcome = committed(await plane.store.commitRound(partsOf(forgotten, last, why, { guards: [check] })))

@@ -21,6 +21,10 @@ const dataplaneRequest = z.object({
 const zoneRequest = z.object({
   zone: z.string().default(''),
   scope: z.array(z.enum(['cp', 'ingress', 'egress'])),
+  /** The token opens sessions only while the Zone is limited to these. */
+  limits: z
+    .strictObject({ meshes: z.array(z.string()).optional(), services: z.array(z.string()).optional() })
+    .optional(),
   validFor: z.string().default(''),
 })
 const userRequest = z.object({
@@ -78,8 +82,10 @@ export function registerTokens(route: Router, plane: ApiPlane): void {
   })
   route('POST', '/tokens/zone', (call) => {
     admin(call, 'zone')
-    const { zone, scope, validFor } = parse(zoneRequest, call.body)
-    return issue(plane, 'zone', '', { Zone: zone, Scope: scope }, validFor)
+    const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
+    // JSON values only: lists of texts.
+    const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
+    return issue(plane, 'zone', '', claims, validFor)
   })
   route('POST', '/tokens/user', (call) => {
     admin(call, 'user')

@@ -1,0 +1,116 @@
+import { serviceTag } from '@zonemesh/core/kinds/common.ts'
+import { availableService } from '@zonemesh/core/kinds/internal.ts'
+import { parsedRows, specOf } from '@zonemesh/core/kinds/row.ts'
+import { outsideLimits, type ZoneLimits, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
+import { findKind } from '@zonemesh/core/registry.ts'
+import { rewindOf } from '@zonemesh/plane/api/forget.ts'
+import { withRounds } from '@zonemesh/plane/with-commit.ts'
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Change, Store } from '@zonemesh/shared/store/store.ts'
+import { partsOf } from '@zonemesh/shared/sync/log/rounds.ts'
+
+/** A row of a zone that its Zone does not allow. */
+export interface RefusedRow {
+  readonly key: string
+  readonly reason: string
+}
+
+/** So many refused rows of a zone are remembered for the status. */
+const refusedMax = 1_000
+
+/** Why a row of a zone is outside the limits of its Zone; undefined if it is within. */
+function refusal(limits: ZoneLimits, row: Pick<Row, 'key' | 'spec'>): string | undefined {
+  const { kind, mesh } = row.key
+  if (mesh === '') return undefined
+  if (kind !== availableService.name) return outsideLimits(limits, mesh, undefined)
+  const spec = specOf(availableService, row)
+  return spec
+    ? outsideLimits(limits, mesh, spec.tags[serviceTag] ?? '')
+    : 'it cannot be parsed, so its service is unknown'
+}
+
+/**
+ * Refuses rows of zones that are outside the limits of their Zone, whoever delivers them. A refused version also removes the version
+ * before it: what the zone no longer says must not stay. If limits change, the zone sends all its rows again.
+ */
+export function createZoneLimits(raw: Store) {
+  /** Limits of all zones that have some, as they were applied last. */
+  let applied: ReadonlyMap<string, string> = new Map()
+  const refusedByZone = new Map<string, Map<string, string>>()
+
+  async function limitsOf(zone: string): Promise<ZoneLimits | undefined> {
+    const row = (await raw.get({ origin: globalOrigin, kind: zoneKind.name, mesh: '', name: zone }))?.row
+    return row && specOf(zoneKind, row)?.limits
+  }
+
+  function judge(change: Change, limits: ZoneLimits): Change {
+    const text = keyText(change.key)
+    const reason = change.op === 'put' ? refusal(limits, change) : undefined
+    const refused = refusedByZone.get(change.key.origin) ?? new Map<string, string>()
+    refusedByZone.set(change.key.origin, refused)
+    if (reason === undefined) {
+      if (change.op !== 'check') refused.delete(text)
+      return change
+    }
+    // Requests and reports of the plane itself follow from what people see.
+    const isShown = findKind(change.key.kind)?.internal !== true || change.key.kind === availableService.name
+    if (isShown && refused.size < refusedMax) refused.set(text, reason)
+    return { op: 'forget', key: change.key }
+  }
+
+  const store = withRounds(raw, async (parts, options) => {
+    const zones = new Set(parts.flatMap(({ changes }) => changes.map(({ key }) => key.origin)))
+    zones.delete(globalOrigin)
+    const limitsByZone = new Map<string, ZoneLimits>()
+    for (const zone of zones) {
+      const limits = await limitsOf(zone)
+      if (limits) limitsByZone.set(zone, limits)
+    }
+    if (limitsByZone.size === 0) return raw.commitRound(parts, options)
+    const judged = parts.map((part) => ({
+      ...part,
+      changes: part.changes.map((change) => {
+        const limits = limitsByZone.get(change.key.origin)
+        return limits ? judge(change, limits) : change
+      }),
+    }))
+    return raw.commitRound(judged, options)
+  })
+
+  async function allRowsOf(zone: string): Promise<Row[]> {
+    const rows: Row[] = []
+    for (;;) {
+      const last = rows.at(-1)
+      const page = await raw.scan({ origin: zone }, { limit: 500, ...(last ? { after: keyText(last.key) } : {}) })
+      rows.push(...page)
+      if (page.length < 500) return rows
+    }
+  }
+
+  return {
+    store,
+    refused: (zone: string): readonly RefusedRow[] =>
+      [...(refusedByZone.get(zone) ?? [])]
+        .map(([key, reason]) => ({ key, reason }))
+        .sort((a, b) => byCodeUnit(a.key, b.key)),
+    /** Applies limits that have changed since the last call. `ended` ends the session of a zone: it goes on from its first row. */
+    async reconcile(ended: (zone: string) => void): Promise<void> {
+      const zones = parsedRows(zoneKind, await raw.scan({ kind: zoneKind.name, origin: globalOrigin }))
+      const next = new Map(
+        zones.flatMap(({ key, spec }) => (spec.limits ? [[key.name, JSON.stringify(spec.limits)] as const] : [])),
+      )
+      for (const zone of new Set([...next.keys(), ...applied.keys()])) {
+        if (next.get(zone) === applied.get(zone)) continue
+        const limits = await limitsOf(zone)
+        const outside = limits ? (await allRowsOf(zone)).filter((row) => refusal(limits, row) !== undefined) : []
+        const forgotten = outside.map(({ key }): Change => ({ op: 'forget', key }))
+        const why = { subject: 'mesh-system:control-plane', intent: `apply the limits of zone ${zone}` }
+        refusedByZone.delete(zone)
+        await store.commitRound(partsOf(forgotten, await rewindOf(raw, zone), why))
+        ended(zone)
+      }
+      applied = next
+    },
+  }
+}
