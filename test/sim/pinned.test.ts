@@ -15,14 +15,14 @@ interface Pinned {
 const seeds = pinned as readonly Pinned[]
 
 describe('seeds that failed once', () => {
-  it.each(seeds)('seed $seed: $why', { timeout: 30_000 }, async ({ seed, faults }) => {
+  it.each(seeds)('seed $seed: $why', { timeout: 120_000 }, async ({ seed, faults }) => {
     const result = await run(faults ? { seed, faults, zones: 2 } : { seed })
     expect(result.violations, summary(result)).toEqual([])
   })
 })
 
 describe('the simulator itself', () => {
-  it('the same seed gives the same trace, byte for byte', { timeout: 30_000 }, async () => {
+  it('the same seed gives the same trace, byte for byte', { timeout: 120_000 }, async () => {
     for (const seed of [7, 42]) {
       const [first, second] = [await run({ seed }), await run({ seed })]
       expect(second.trace.join('\n')).toBe(first.trace.join('\n'))

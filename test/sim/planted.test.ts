@@ -97,7 +97,7 @@ describe('planted bugs are seen', () => {
     expect(await broken({ commit })).toContain('G6')
   })
 
-  it('G7: a row that keeps a zone busy', { timeout: 30_000 }, async () => {
+  it('G7: a row that keeps a zone busy', { timeout: 120_000 }, async () => {
     const options = { seed: 5, zones: 2, faults: [] }
     const good = await run(options)
     const bad = await run({ ...options, sabotage: { stallsOn: (key) => key.includes('/r3') } })

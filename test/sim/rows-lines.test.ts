@@ -6,7 +6,7 @@ import { createStage } from './stage.ts'
 const isAway = (stage: Awaited<ReturnType<typeof createStage>>, zone: string) => stage.board(zone)?.connected === false
 
 describe('the catalogue: lines', () => {
-  it('row 1: a partition of five minutes with changes on both sides', { timeout: 60_000 }, async () => {
+  it('row 1: a partition of five minutes with changes on both sides', { timeout: 180_000 }, async () => {
     const stage = await createStage()
     stage.write(true)
     stage.inject('partition', 'z0', 400_000)
@@ -37,7 +37,7 @@ describe('the catalogue: lines', () => {
   })
 
   it('row 4: a line that flaps for ten minutes: what was missed is resumed, not sent anew', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const stage = await createStage()
     stage.write(true)
@@ -101,7 +101,7 @@ describe('the catalogue: lines', () => {
   })
 
   it('row 12: a zone on a line of 1 KiB/s is slow, not dead, and nobody else waits for it', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const stage = await createStage({ seed: 3 })
     stage.scene.network.linkOf('z0').rate = 1024
@@ -129,7 +129,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 13: both sides flood at once: no dead-lock', { timeout: 60_000 }, async () => {
+  it('row 13: both sides flood at once: no dead-lock', { timeout: 180_000 }, async () => {
     const stage = await createStage({ zones: 2 })
     const rows = 1_500
     const zone = stage.scene.planes.get('z0')
@@ -179,7 +179,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 28: zones that come back together do not come at once', { timeout: 60_000 }, async () => {
+  it('row 28: zones that come back together do not come at once', { timeout: 180_000 }, async () => {
     const stage = await createStage({ zones: 50 })
     stage.inject('kill-global', '0', 3_000)
     await stage.run(3_000)

@@ -78,7 +78,7 @@ describe('the catalogue: planes, stores and clocks', () => {
   it.each([0, 400])(
     'row 18: the store of the global is rolled back, with %s writes before anybody returns',
     {
-      timeout: 30_000,
+      timeout: 120_000,
     },
     async (writes) => {
       const stage = await createStage({ zones: 2 })
@@ -197,7 +197,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 24: bad rows of the global hurt nobody else', { timeout: 30_000 }, async () => {
+  it('row 24: bad rows of the global hurt nobody else', { timeout: 120_000 }, async () => {
     const options = { seed: 11, zones: 3, faults: [] }
     const good = await run(options)
     const poison = Array.from({ length: 12 }, (_, index) => ({

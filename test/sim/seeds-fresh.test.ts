@@ -5,7 +5,7 @@ import { run } from './run.ts'
 import { summary } from './tell.ts'
 
 const seedsPerCommit = 100
-const seedsPerTest = 25
+const seedsPerTest = 5
 
 /** Another hundred seeds for each commit: fixed seeds find only what they found before. */
 function firstSeed(): number {
