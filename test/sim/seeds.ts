@@ -4,7 +4,7 @@ import { summary } from './tell.ts'
 
 /** 300 fixed seeds in both halves together; files run side by side. */
 const seedsPerHalf = 150
-const seedsPerTest = 25
+const seedsPerTest = 5
 /** Half of a million: what every run of the tests looks at, at the least. */
 const eventsMin = 500_000
 
