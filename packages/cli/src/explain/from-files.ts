@@ -40,6 +40,7 @@ export async function sourcesFromFiles(
   }
   const zones = [...new Set([home, ...rows.map(({ key }) => key.origin)])].filter((name) => name !== globalOrigin)
   rows.push(...zones.flatMap((zone) => announced(zone, rows)))
+  rows.push(...missingZones(zones, rows))
   const sight = (name: string) => ({ name, revision: rows.length, rows })
   return {
     nowMs: Date.now(),
@@ -49,6 +50,19 @@ export async function sourcesFromFiles(
     offline: true,
     trusts,
   }
+}
+
+/** The Zones of proxies that no file describes: `zonemesh token zone` creates them, so files need not have them. */
+function missingZones(zones: readonly string[], rows: readonly Row[]): Row[] {
+  const described = new Set(rows.flatMap(({ key }) => (key.kind === 'Zone' ? [key.name] : [])))
+  return zones
+    .filter((zone) => !described.has(zone))
+    .map((name) => ({
+      key: { origin: globalOrigin, kind: 'Zone', mesh: '', name },
+      stamp: stampOf(0),
+      labels: {},
+      spec: { enabled: true },
+    }))
 }
 
 function zoneOf(kind: string, spec: unknown, labels: Readonly<Record<string, string>>, home: string): string {
