@@ -92,7 +92,8 @@ test('row 24 every kind of bad row at once among hundreds of good ones: no throw
         expect(withAll.held.sort()).toEqual(keys)
       },
     ),
-    { numRuns: 5 },
+    // Hundreds of rows take hours to shrink, in which no limit of time is seen.
+    { numRuns: 5, endOnFailure: true },
   )
   expect(rows).toBeGreaterThan(300)
 }, 60_000)
