@@ -193,6 +193,9 @@ export function checkAddress(field: string, address: string | undefined): Violat
   return [{ field, reason: 'address has to be valid IP address or domain name' }]
 }
 
+/** What shares its ports with the admin interface, which listens on the loopback address only. */
+export const meetsAdmin = (address: string): boolean => ['127.0.0.1', '0.0.0.0', '::'].includes(address)
+
 /** Nothing, or that a port is out of range. */
 export const checkPort = (field: string, value: number | undefined): Violation[] =>
   portInRange(value) ? [] : [{ field, reason: portReason }]

@@ -5,6 +5,7 @@ import {
   durationMs,
   isIp,
   isSubdomain,
+  meetsAdmin,
   type Protocol,
   protocols,
   protocolTag,
@@ -15,9 +16,7 @@ import { type DataplaneInbound, type DataplaneOutbound, type DataplaneSpec, data
 import type { Violation } from './kind.ts'
 import { checkPrometheus, unknownBackend } from './observability-checks.ts'
 
-/** What an admin port shares with listeners: it is opened on this address. */
 const loopback = '127.0.0.1'
-const unspecified = ['0.0.0.0', '::']
 const backendKinds = ['MeshExternalService', 'MeshMultiZoneService', 'MeshService']
 const unknownBackendKind = `invalid value. Available values are: ${backendKinds.join(',')}`
 
@@ -39,11 +38,9 @@ export function checkDataplane(spec: DataplaneSpec): Violation[] {
   return violations
 }
 
-/** The admin interface listens on the loopback address only, so the same port elsewhere is another address. */
 function checkAdmin({ admin, address = '', inbound = [], outbound = [] }: Networking): Violation[] {
   if (!admin?.port) return []
-  const meets = (host: string, port: number | undefined): boolean =>
-    port === admin.port && (host === loopback || unspecified.includes(host))
+  const meets = (host: string, port: number | undefined): boolean => port === admin.port && meetsAdmin(host)
   const field = 'networking.admin.port'
   return [
     ...(inbound.some(

@@ -1,4 +1,4 @@
-import { checkAddress, portInRange, portReason } from './common.ts'
+import { checkAddress, meetsAdmin, portInRange, portReason } from './common.ts'
 import type { Violation } from './kind.ts'
 
 interface Networking {
@@ -15,8 +15,7 @@ export const checkListens = ({ address, port }: Networking): Violation[] => [
   ...(portInRange(port) ? [] : [{ field: 'networking.port', reason: portReason }]),
 ]
 
-/** The admin interface listens on the loopback address only, so the same port elsewhere is another address. */
 export const checkAdmin = ({ address = '', port, admin }: Networking): Violation[] =>
-  admin?.port && admin.port === port && ['127.0.0.1', '0.0.0.0', '::'].includes(address)
+  admin?.port && admin.port === port && meetsAdmin(address)
     ? [{ field: 'networking.admin.port', reason: 'must differ from port' }]
     : []
