@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { parseAs, parsedRows, reasonOf } from '@zonemesh/core/kinds/row.ts'
+import { parseAs, reasonOf } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, isWithin, zone as zoneKind, zoneLimits } from '@zonemesh/core/kinds/zone.ts'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
@@ -36,6 +36,7 @@ import { createZoneLimits } from './limits/limits.ts'
 import type { globalOptions } from './options.ts'
 import { createKeysFile, keptKinds, keysFileName } from './recovery/keys-file.ts'
 import { requestRelease } from './release.ts'
+import { enabledZones } from './status/enabled-zones.ts'
 import { expiringOf } from './status/expiring.ts'
 import { createStatus } from './status/status.ts'
 import { openTrail } from './trail/trail.ts'
@@ -94,13 +95,6 @@ async function authenticateZone(
   }
   const held = { purpose: 'zone', mesh: '', token, who: zone, endsOnExpiry: true } as const
   return ok({ zone, watch: (end) => watch.hold(held, end) })
-}
-
-async function enabledZones(store: Store): Promise<readonly string[]> {
-  const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
-  return parsedRows(zoneKind, rows)
-    .filter(({ spec }) => isEnabled(spec))
-    .map(({ key }) => key.name)
 }
 
 const verdictText = (zone: string, { key, reason, subject }: Verdict): string => `${zone} ${key} ${subject} ${reason}`

@@ -1,22 +1,17 @@
 import { authorityCertificate, meshRoot } from '@zonemesh/core/kinds/internal.ts'
 import { parsedRows } from '@zonemesh/core/kinds/row.ts'
-import { isEnabled, zone } from '@zonemesh/core/kinds/zone.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { startOf } from '@zonemesh/plane/authority/x509.ts'
 import { type Expiring, intermediate, ofListeners, ofPlane, rootAuthority } from '@zonemesh/plane/status/expiry.ts'
 import type { TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import { enabledZones } from './enabled-zones.ts'
 
 /** What ends on a global: its own certificates, the tokens of the zones that are connected, roots, and what it has signed for zones. */
 export async function expiringOf(store: Store, tls: ServerTls, watch: TokenWatch): Promise<Expiring[]> {
   const origin = globalOrigin
-  const zones = await store.scan({ kind: 'Zone', origin })
-  const enabled = new Set(
-    parsedRows(zone, zones)
-      .filter(({ spec }) => isEnabled(spec))
-      .map(({ key }) => key.name),
-  )
+  const enabled = new Set(await enabledZones(store))
   const meshes = new Set((await store.scan({ kind: 'Mesh', origin })).map((row) => row.key.name))
   const roots = parsedRows(meshRoot, await store.scan({ kind: 'MeshRoot', origin })).filter((row) =>
     meshes.has(row.key.mesh),
