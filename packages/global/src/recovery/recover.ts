@@ -10,6 +10,7 @@ import { type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { publicName, signingKeyOf } from '@zonemesh/plane/tokens/keys.ts'
 import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import { partsOf } from '@zonemesh/shared/sync/log/rounds.ts'
 import { keptKinds, type RecoveryKeys } from './keys-file.ts'
 import { type Merged, mergeCopies, type ZoneCopy } from './merge.ts'
 
@@ -25,8 +26,6 @@ export interface Recovered extends Merged {
   /** One sentence each: what neither the zones nor the keys file had. */
   readonly missing: readonly string[]
 }
-
-const changesMax = 500
 
 /**
  * Makes the store of a lost global again, under its own id and with another history, so that zones know it and yet hold what it
@@ -87,10 +86,7 @@ async function fill(store: Store, keys: RecoveryKeys, { rows, newest }: Merged):
     subject: 'mesh-system:control-plane',
     intent: `recovered from zone ${newest.zone} at revision ${newest.position.revision}`,
   }
-  const parts = []
-  for (let at = 0; at < changes.length; at += changesMax)
-    parts.push({ ...why, changes: changes.slice(at, at + changesMax) })
-  const outcome = await store.commitRound(parts)
+  const outcome = await store.commitRound(partsOf(changes, [], why))
   if (!outcome.ok) throw new Error('the rows could not be written: the new store refused them')
 }
 
