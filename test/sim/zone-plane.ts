@@ -77,7 +77,7 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
       store,
       rules: sightRules,
       served,
-      onDiverged: () => core.reporter.diverged(),
+      onUnknownPosition: () => core.reporter.forgetServed(),
       onApplied({ position, localMark }) {
         core.reporter.applied(position, localMark.revision)
         // A restored global gives out the same epochs again, and a process has the name of the one before it.

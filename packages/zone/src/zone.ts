@@ -117,7 +117,7 @@ function startJoined(
   core.reporter.onUpdate((next) => served.set(next))
   const onApplied: Parameters<typeof startUplink>[0]['onApplied'] = ({ position, localMark }) =>
     core.reporter.applied(position, localMark.revision)
-  const onDiverged = () => core.reporter.diverged()
+  const onUnknownPosition = () => core.reporter.forgetServed()
   const address = join.address.replace(/^https?:\/\/|\/$/g, '')
   const onRelease = (hold: string): boolean => {
     if (hold !== lostHoldId) return false
@@ -132,7 +132,16 @@ function startJoined(
   const newest = () => file?.current() ?? join
   const dialer = dialerOfNewest(newest)
   const uplink = startUplink(
-    { ...base, log: base.log.child({ address }), rules: sightRules, served, report, onApplied, onDiverged, onRelease },
+    {
+      ...base,
+      log: base.log.child({ address }),
+      rules: sightRules,
+      served,
+      report,
+      onApplied,
+      onUnknownPosition,
+      onRelease,
+    },
     {
       dialer,
       zone: base.zone,

@@ -1,6 +1,7 @@
 import { globalOrigin, type ResourceKey } from '../resource/resource.ts'
 import type { Change, Store } from '../store/store.ts'
-import type { Hello } from './log/messages.ts'
+import { standingOf } from './handshake.ts'
+import type { Hello, Welcome } from './log/messages.ts'
 import { epochKind } from './log/rounds.ts'
 
 const epochKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: epochKind, mesh: '', name: zone })
@@ -12,6 +13,8 @@ export interface Epoch {
   readonly epoch: number
   /** The highest incarnation of the zone's rows that this store has seen before. */
   readonly formerIncarnation: number
+  /** Where the zone's position is in the history of this store; one that was of another history stays so when it is pruned. */
+  readonly standing: Welcome['standing']
   /** Holds as long as no newer session of the zone was opened, on whatever replica. */
   readonly guard: Change
 }
@@ -20,24 +23,32 @@ export interface Epoch {
 export async function nextEpoch(store: Store, zone: string, hello: Hello): Promise<Epoch> {
   const key = epochKey(zone)
   for (let tries = 1; tries <= triesMax; tries += 1) {
-    const found = await store.get(key)
-    const former = found?.state === 'live' ? found : undefined
+    const newest = await store.get(key)
+    const former = newest?.state === 'live' ? newest : undefined
     const epoch = Number(former?.row?.spec['epoch'] ?? 0) + 1
     const formerIncarnation = Number(former?.row?.spec['incarnation'] ?? 0)
     const { storeId, host, startedAtMs, replica } = hello
+    const { commitId } = hello.position ?? {}
+    const found = await standingOf(store, hello.position)
+    const standing = found === 'behind' && former?.row?.spec['diverged'] === commitId ? 'diverged' : found
     const incarnation = Math.max(formerIncarnation, hello.incarnation)
     const put: Change = {
       op: 'put',
       key,
       labels: {},
-      spec: { epoch, storeId, host, startedAtMs, replica, incarnation },
+      spec: {
+        ...{ epoch, storeId, host, startedAtMs, replica, incarnation },
+        // The commit that the zone has seen and this store does not hold: once its revision is pruned, nothing else tells.
+        ...(standing === 'diverged' && commitId !== undefined ? { diverged: commitId } : {}),
+      },
       expect: former ? { revision: former.revision } : { absent: true },
     }
     const commit = { changes: [put], subject: `zone ${zone}`, intent: 'open a sync session' }
     // Nobody reads it at a mark. As one, it would leave every zone behind until each is told that there is nothing for it.
     const outcome = await store.commitRound([commit], { unmarked: true })
     const revision = outcome.ok ? outcome.written[0]?.revision : undefined
-    if (revision !== undefined) return { epoch, formerIncarnation, guard: { op: 'check', key, expect: { revision } } }
+    if (revision !== undefined)
+      return { epoch, formerIncarnation, standing, guard: { op: 'check', key, expect: { revision } } }
   }
   throw new Error(`zone ${zone} cannot get an epoch: ${triesMax} tries lost to other sessions`)
 }

@@ -1,11 +1,18 @@
 import { messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
+import type { Position, Store } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
 import { decodeMessage } from './log/frames.ts'
-import type { Message } from './log/messages.ts'
+import type { Message, Welcome } from './log/messages.ts'
 
 /** The method that zones call. */
 export const syncPath = '/zonemesh.sync.v1.Sync/Session'
+
+/** Where the position that the other end came with is in our history. */
+export const standingOf = async (
+  store: Pick<Store, 'standing'>,
+  position: Position | undefined,
+): Promise<Welcome['standing']> => (position ? store.standing(position) : 'new')
 
 /** How long the other end may take for its first frame; a link of 1 KiB/s carries one with a thousand origins in it. */
 const firstFrameMs = 20_000

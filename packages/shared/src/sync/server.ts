@@ -9,7 +9,7 @@ import { newestEpochs, nextEpoch } from './epochs.ts'
 import { createFormers, type Former, formerStayMs } from './formers.ts'
 import { createHandshakes, firstMessage } from './handshake.ts'
 import { encodeMessage } from './log/frames.ts'
-import type { Goodbye, GoodbyeCode, Hello, ReplaceReason, Welcome } from './log/messages.ts'
+import type { Goodbye, GoodbyeCode, Hello, ReplaceReason } from './log/messages.ts'
 import { agree, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
 import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
@@ -200,10 +200,9 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     former?.session.end('fenced', `a newer session of this zone was opened from ${hello.host}`)
     // Its last commit may still be on the way: only after it the position is the one to go on from.
     await former?.session.done
-    const { epoch, formerIncarnation, guard } = await nextEpoch(store, zone, hello)
+    const { epoch, formerIncarnation, standing, guard } = await nextEpoch(store, zone, hello)
     const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
     const facts = { ...agreed.value, storeId: store.id, version: options.version, host: options.hostname }
-    const standing: Welcome['standing'] = hello.position ? await store.standing(hello.position) : 'new'
     if (standing === 'diverged' && hello.position?.store === store.id) await beginIncarnationOnce()
     const theirs = { formerIncarnation, standing }
     const welcome = { ...facts, zone, epoch, position, ...theirs, creditBytes: creditWindowBytes }
@@ -218,6 +217,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         peerStore: hello.storeId,
         position,
         peerPosition: hello.position,
+        peerStanding: standing,
         positionCounts: true,
         creditBytes: hello.creditBytes,
         // A zone owns its rows: what it says now counts, whatever it said before.
@@ -251,8 +251,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     const holder: Holder = { session, hello, epoch, mark: Number.POSITIVE_INFINITY, complete: false, named: undefined }
     holderByZone.set(zone, holder)
     session.late(hello.uncovered.filter(isComplete))
-    const counts = standing === 'valid' || standing === 'behind'
-    const stored = counts ? hello.position?.revision : undefined
+    const stored = standing === 'valid' ? hello.position?.revision : undefined
     board.connected(zone, epoch, hello, stored, agreed.value)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
     const watching = watch?.((reason) => session.end('refused', reason))

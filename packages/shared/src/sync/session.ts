@@ -25,6 +25,7 @@ import type {
   Report,
   RowMessage,
   Verdict,
+  Welcome,
 } from './log/messages.ts'
 import { createOutbound, type OutboundEffect, type OutboundEvent, outboundStep } from './log/outbound.ts'
 import { partsOf, positionChange } from './log/rounds.ts'
@@ -79,7 +80,9 @@ export interface SessionOptions {
   /** Where we stand in the peer's log, and where the peer says it stands in ours. */
   readonly position: Position | undefined
   readonly peerPosition: Position | undefined
-  /** False when the peer's log does not hold our position: until it has sent a mark, we have nothing of it. */
+  /** Where that is in our history. */
+  readonly peerStanding: Welcome['standing']
+  /** False unless the peer's log holds our position: until it has sent a mark, we have nothing of it. */
   readonly positionCounts: boolean
   /** Bytes of rows that the peer takes before it has credited any. */
   readonly creditBytes: number
@@ -441,7 +444,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   async function open(): Promise<void> {
     localMark = await store.mark()
-    const reason = await replaceReason(store, options.peerPosition)
+    const reason = options.peerStanding === 'valid' ? undefined : options.peerStanding
     if (!reason) sentMark = options.peerPosition
     outward({ type: 'credited', bytes: options.creditBytes })
     outward({ type: 'opened', position: reason ? undefined : options.peerPosition, reason, newest: localMark })
@@ -480,10 +483,4 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     },
     end,
   }
-}
-
-async function replaceReason(store: Store, position: Position | undefined): Promise<ReplaceReason | undefined> {
-  if (!position) return 'new'
-  const standing = await store.standing(position)
-  return standing === 'valid' ? undefined : standing
 }

@@ -6,7 +6,7 @@ import { globalOrigin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
 import type { Channel, Dialer } from '../transport/transport.ts'
-import { firstMessage } from './handshake.ts'
+import { firstMessage, standingOf } from './handshake.ts'
 import { beginIncarnation } from './incarnation.ts'
 import { encodeMessage } from './log/frames.ts'
 import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, Message, Welcome } from './log/messages.ts'
@@ -37,8 +37,8 @@ export interface UplinkDeps {
   readonly derive?: Derive
   /** A mark of the global is in this store. Also called once per session with the position it starts from. */
   readonly onApplied?: (applied: Applied) => void
-  /** The global does not hold the position of this zone: what its proxies serve is of another history. */
-  readonly onDiverged?: () => void
+  /** The global does not hold the position of this zone: what its proxies serve may be of another history. */
+  readonly onUnknownPosition?: () => void
   /** The global requests a release. True if it means something else than what sync holds, and was taken care of. */
   readonly onRelease?: (hold: string) => boolean
 }
@@ -185,19 +185,19 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       return { refused: true, reason: goodbye.reason, wasConnected: false }
     }
     const welcome = accepted.value
-    if (await isAnotherIncarnation(welcome)) {
+    const standing = await standingOf(store, welcome.position)
+    if (standing === 'diverged' && (await beginsIncarnation(welcome))) {
       const goodbye: Goodbye = { code: 'shutdown', reason: 'this zone begins a new incarnation' }
       channel.send(encodeMessage({ type: 'goodbye', goodbye }))
       channel.end()
       return { refused: false, reason: goodbye.reason, wasConnected: true }
     }
-    return await converse(channel, welcome, uncovered)
+    return await converse(channel, welcome, standing, uncovered)
   }
 
   /** The global has seen rows of ours that this store does not know of. */
-  async function isAnotherIncarnation({ position: theirs, formerIncarnation }: Welcome): Promise<boolean> {
-    if (!theirs || begun || (await store.standing(theirs)) !== 'diverged') return false
-    if (!(await beginIncarnation(store, options.zone, formerIncarnation))) return false
+  async function beginsIncarnation({ formerIncarnation }: Welcome): Promise<boolean> {
+    if (begun || !(await beginIncarnation(store, options.zone, formerIncarnation))) return false
     begun = true
     log.warn(
       { incarnation: store.incarnation },
@@ -259,8 +259,14 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     return true
   }
 
-  async function converse(channel: Channel, welcome: Welcome, uncovered: readonly string[]): Promise<Outcome> {
-    if (welcome.standing === 'diverged') deps.onDiverged?.()
+  async function converse(
+    channel: Channel,
+    welcome: Welcome,
+    peerStanding: Welcome['standing'],
+    uncovered: readonly string[],
+  ): Promise<Outcome> {
+    const positionCounts = welcome.standing === 'valid'
+    if (position && !positionCounts) deps.onUnknownPosition?.()
     const mine = startSession(
       { store, clock, log },
       {
@@ -271,7 +277,8 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
         peerStore: welcome.storeId,
         position,
         peerPosition: welcome.position,
-        positionCounts: welcome.standing !== 'diverged',
+        peerStanding,
+        positionCounts,
         creditBytes: welcome.creditBytes,
         holds: true,
         relays: true,
@@ -307,7 +314,6 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     session = mine
     const agreement = { protocol: welcome.protocol, features: welcome.features }
     const facts = { globalStoreId: welcome.storeId, epoch: welcome.epoch, agreement }
-    const positionCounts = welcome.standing !== 'diverged'
     change({ ...facts, hold: undefined, positionCounts, phase: 'connected', reason: '' })
     log.info(
       { epoch: welcome.epoch, global: welcome.host, version: welcome.version, ...agreement },

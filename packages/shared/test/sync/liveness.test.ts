@@ -42,6 +42,7 @@ async function openSession() {
       peerStore: 'store-of-west',
       position: undefined,
       peerPosition: undefined,
+      peerStanding: 'new',
       positionCounts: true,
       creditBytes: 1_000_000,
       holds: false,

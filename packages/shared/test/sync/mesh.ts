@@ -115,12 +115,19 @@ export function createScene(authority: TestAuthority) {
       overrides: Partial<UplinkDeps> &
         Partial<UplinkOptions> & { readonly token?: string; readonly pinSha256Hex?: string } = {},
     ): Uplink {
-      const { served = createLatest(nothingServed), derive, onApplied, onDiverged, report, ...others } = overrides
+      const {
+        served = createLatest(nothingServed),
+        derive,
+        onApplied,
+        onUnknownPosition,
+        report,
+        ...others
+      } = overrides
       const { token = `token-of-${zone}`, pinSha256Hex = authority.pinSha256Hex, ...options } = others
       const hooks = {
         ...(derive ? { derive } : {}),
         ...(onApplied ? { onApplied } : {}),
-        ...(onDiverged ? { onDiverged } : {}),
+        ...(onUnknownPosition ? { onUnknownPosition } : {}),
         ...(report ? { report } : {}),
       }
       const uplink = startUplink(

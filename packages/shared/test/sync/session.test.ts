@@ -192,7 +192,7 @@ describe('a zone that was away', () => {
     const zone = {
       served,
       onApplied: ({ position }: Applied) => served.set({ ...nothingServed, served: position }),
-      onDiverged: () => {
+      onUnknownPosition: () => {
         diverged.push(served.value.served?.revision ?? 0)
         served.set(nothingServed)
       },
@@ -219,6 +219,50 @@ describe('a zone that was away', () => {
     held.release()
     await until(global, async () => (await reached('stored')) === 'done', again)
     expect(await reached('served')).toBe('pending')
+  })
+
+  it('Y8 Y21 another history is still another one after the global has pruned the revision that the zone has seen', async () => {
+    const contents = createMemoryContents(scene.deps)
+    const [global, west] = [createMemoryStore(scene.deps, { contents }), memory()]
+    await write(global, put('global', 'Policy', 'old'))
+    const backup = structuredClone(contents)
+    const server = await scene.server(global)
+    const uplink = scene.uplink(west, 'west', server.port)
+    await write(global, put('global', 'Policy', 'new'))
+    await until(west, async () => (await names(west, 'Policy')).length === 2)
+    await uplink[Symbol.asyncDispose]()
+    const { position } = uplink.state.value
+    if (!position) throw new Error('west has no position')
+    const restored = createMemoryStore(scene.deps, { contents: backup, horizonRevisions: 10 })
+    for (let index = 0; index < 5; index += 1) await write(restored, put('global', 'Policy', 'other', { index }))
+    const again = await scene.server(restored)
+    const hold = async () => {
+      const held = scene.uplink(west, 'west', again.port)
+      for await (const state of held.state.watch(AbortSignal.timeout(5_000))) if (state.hold) break
+      return held
+    }
+    await (await hold())[Symbol.asyncDispose]()
+    for (let index = 0; index < 30; index += 1) await write(restored, put('global', 'Policy', 'busy', { index }))
+    expect(await restored.standing(position)).toBe('behind')
+    const held = await hold()
+    expect(held.state.value.hold?.reason).toContain('another history')
+    expect(await names(west, 'Policy')).toEqual(['global/new', 'global/old'])
+    await until(restored, () => again.zones().get('west')?.holds[0] !== undefined, again)
+    expect(again.zones().get('west')).toMatchObject({ connected: true, current: false, stored: 0 })
+    held.release()
+    await until(west, async () => (await names(west, 'Policy')).join() === 'global/busy,global/old,global/other')
+  })
+
+  it('Y21 a position that the global has pruned counts for nothing: it may be of another history', async () => {
+    const global = memory(10)
+    const { revision, store } = await write(global, put('global', 'Policy', 'a'))
+    for (let index = 0; index < 30; index += 1) await write(global, put('global', 'Policy', 'busy', { index }))
+    const server = await scene.server(global)
+    const position = { store, revision, commitId: 'of-another-history' }
+    using zone = await callAsZone(authority, server.port, 'west', { position, creditBytes: 1 })
+    expect((await zone.next('welcome')).welcome.standing).toBe('behind')
+    await until(global, () => server.zones().get('west')?.connected === true, server)
+    expect(server.zones().get('west')).toMatchObject({ stored: 0, served: 0 })
   })
 
   it('T18 a global that was restored from a backup removes nothing until an operator says so', async () => {

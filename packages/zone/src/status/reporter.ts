@@ -95,8 +95,8 @@ export function createReporter(deps: Deps) {
       if (marks.length > marksMax) marks.shift()
       update()
     },
-    /** The global has another history: nothing is served of it before its first mark is. */
-    diverged(): void {
+    /** The global may have another history than what is served: nothing is served of it before its first mark is. */
+    forgetServed(): void {
       marks = []
       served = undefined
       update()
