@@ -272,8 +272,6 @@ async function startUpstream({ spell = (question) => question, before }: Upstrea
     if (before) socket.send(answered(before(bytes)), port)
     socket.send(answered(spell(bytes)), port)
   })
-  await new Promise<void>((done) => socket.bind(0, '127.0.0.1', done))
-  const { port } = socket.address()
   const overTcp: Uint8Array[] = []
   const tcp = createServer((peer) => {
     peer.on('error', () => {})
@@ -285,7 +283,12 @@ async function startUpstream({ spell = (question) => question, before }: Upstrea
       }),
     )
   })
-  await new Promise<void>((done) => tcp.listen(port, '127.0.0.1', done))
+  // TCP first: of its ports many are in use, by connections of other tests too; of those of UDP hardly any.
+  await new Promise<void>((done) => tcp.listen(0, '127.0.0.1', done))
+  const bound = tcp.address()
+  if (bound === null || typeof bound === 'string') throw new Error('the name server has no port')
+  const { port } = bound
+  await new Promise<void>((done) => socket.bind(port, '127.0.0.1', done))
   const forwarder = createForwarder({ clock: systemClock, random: systemRandom }, [{ host: '127.0.0.1', port }])
   return {
     seen,
