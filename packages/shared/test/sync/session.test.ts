@@ -265,6 +265,35 @@ describe('a zone that was away', () => {
     expect(server.zones().get('west')).toMatchObject({ stored: 0, served: 0 })
   })
 
+  it('Y21 what a zone holds below the horizon of the global is reported as nothing, until the replacement is stored and served', async () => {
+    const [global, west] = [memory(10), memory()]
+    const server = await scene.server(global)
+    const served = createLatest<ServedStatus>(nothingServed)
+    const zone = {
+      served,
+      onApplied: ({ position }: Applied) => served.set({ ...nothingServed, served: position }),
+      onUnknownPosition: () => served.set(nothingServed),
+    }
+    const uplink = scene.uplink(west, 'west', server.port, zone)
+    await write(global, put('global', 'Policy', 'a'))
+    await until(global, () => (server.zones().get('west')?.served ?? 0) > 0, server)
+    await uplink[Symbol.asyncDispose]()
+    for (let index = 0; index < 30; index += 1) await write(global, put('global', 'Policy', 'busy', { index }))
+    let isFull = true
+    const commitRound: typeof west.commitRound = async (parts) => {
+      if (isFull) throw new StoreUnavailableError('cannot write store: disk full')
+      return west.commitRound(parts)
+    }
+    // Nothing of it reaches the proxies.
+    scene.uplink({ ...west, commitRound }, 'west', server.port, { ...zone, onApplied: () => {} })
+    await until(global, () => server.zones().get('west')?.blocked === 'cannot write store: disk full', server)
+    expect(server.zones().get('west')).toMatchObject({ connected: true, current: false, stored: 0, served: 0 })
+    isFull = false
+    await until(global, () => server.zones().get('west')?.current === true, server)
+    expect(await names(west, 'Policy')).toEqual(['global/a', 'global/busy'])
+    expect(server.zones().get('west')?.served).toBe(0)
+  })
+
   it('T18 a global that was restored from a backup removes nothing until an operator says so', async () => {
     const contents = createMemoryContents(scene.deps)
     const [global, west] = [createMemoryStore(scene.deps, { contents }), memory()]
