@@ -134,7 +134,7 @@ test('E19 wrong use of a command is told in a line with exit code 2', async () =
   expect(nobody.stderr).toMatch(/^zonemesh status: cannot reach the control plane at \S+: .*ECONNREFUSED.*\n$/)
 })
 
-test('E20 every command has a --help that exits 0 and shows its usage', async () => {
+test('E20 every command has a --help that exits 0 and shows its usage', { timeout: 240_000 }, async () => {
   const commands = await loadCommands()
   expect(commands.length).toBeGreaterThan(10)
   for (const { name, usage } of commands) {

@@ -242,6 +242,7 @@ export async function startGlobal(
         ],
         version,
         hostname: hostname(),
+        reportBytesMax: config.zoneReportBytesMax,
         // Several processes may serve zones from one database.
         ...(config.store === undefined ? {} : { replica: `${instanceId}-${clock.wallMs()}` }),
       },
@@ -267,7 +268,15 @@ export async function startGlobal(
     const expiry = createExpiry({ clock, log, sources: () => expiringOf(store, tls, watch) })
     closers.add('what is about to end', () => expiry.close())
     const catalogue = createCatalogue(store)
-    const status = createStatus({ store, sync, refused: (zone) => [...limits.refused(zone), ...quotas.refused(zone)], clock, expiry, owner, catalogue })
+    const status = createStatus({
+      store,
+      sync,
+      refused: (zone) => [...limits.refused(zone), ...quotas.refused(zone)],
+      clock,
+      expiry,
+      owner,
+      catalogue,
+    })
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const placement = createPlacement(config.host, [])
     const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])

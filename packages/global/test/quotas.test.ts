@@ -1,12 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join as joinPath } from 'node:path'
 import { readOptions } from '@zonemesh/plane/config/options.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import type { Change } from '@zonemesh/shared/store/store.ts'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join as joinPath } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type RunningGlobal, startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
@@ -51,7 +51,9 @@ const dataplane = (name: string, bytes = 10): Change => ({
   op: 'put',
   key: { origin: 'east', kind: 'Dataplane', mesh: 'default', name },
   labels: {},
-  spec: { networking: { address: '10.0.0.1', inbound: [{ port: 80, tags: { 'kuma.io/service': 'x'.repeat(bytes) } }] } },
+  spec: {
+    networking: { address: '10.0.0.1', inbound: [{ port: 80, tags: { 'kuma.io/service': 'x'.repeat(bytes) } }] },
+  },
 })
 const removed = (name: string): Change => ({ op: 'delete', key: dataplane(name).key })
 
@@ -78,7 +80,10 @@ test('Z31 rows of a zone above its quota are refused, one by one: those that it 
   await start('--zone-rows-max', '3')
   const zone = createZone()
   await using _uplink = await connect(zone)
-  await write(zone, ['a', 'b', 'c'].map((name) => dataplane(name)))
+  await write(
+    zone,
+    ['a', 'b', 'c'].map((name) => dataplane(name)),
+  )
   await until(stored, ['a', 'b', 'c'])
   await write(zone, [dataplane('d'), dataplane('b', 20)])
   await until(refused, ['d: the zone may have 3 rows (--zone-rows-max)'])
@@ -112,7 +117,9 @@ test('Z31 the bytes of all rows are limited too: a row that grows above the quot
   await using uplink = await connect(zone)
   await write(zone, [dataplane('a', 500), dataplane('b', 500), dataplane('large', 4000)])
   await until(stored, ['a', 'b'])
-  await until(refused, [expect.stringMatching(/^large: the rows of the zone may have 3000 bytes \(--zone-bytes-max\), found \d{4}$/)])
+  await until(refused, [
+    expect.stringMatching(/^large: the rows of the zone may have 3000 bytes \(--zone-bytes-max\), found \d{4}$/),
+  ])
   const epoch = JSON.parse(await call('GET', '/_status')).zones[0].epoch
   await write(zone, [dataplane('a', 2500)])
   await until(stored, ['b'])
@@ -126,7 +133,10 @@ test('Z31 the figures show what each zone has stored and what was refused', asyn
   await start('--zone-rows-max', '2')
   const zone = createZone()
   await using _uplink = await connect(zone)
-  await write(zone, ['a', 'b', 'c'].map((name) => dataplane(name)))
+  await write(
+    zone,
+    ['a', 'b', 'c'].map((name) => dataplane(name)),
+  )
   await until(refused, ['c: the zone may have 2 rows (--zone-rows-max)'])
   const text = await (await fetch(`http://127.0.0.1:${global.healthPort}/metrics`)).text()
   expect(text).toMatch(/^zonemesh_zone_rows\{zone="east"\} 2$/m)

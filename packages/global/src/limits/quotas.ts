@@ -117,7 +117,8 @@ export function createZoneQuotas(
     const reasons = new Map<Change, string>()
     const records: Change[] = []
     for (const [zone, usage] of usages) {
-      const verdict = judge(usage,
+      const verdict = judge(
+        usage,
         parts.flatMap(({ changes }) => changes.filter(({ key }) => key.origin === zone)),
       )
       for (const [change, reason] of verdict.reasons) reasons.set(change, reason)
@@ -130,9 +131,7 @@ export function createZoneQuotas(
     if (reasons.size === 0) return parts
     const written = parts.map((part) => ({
       ...part,
-      changes: part.changes.map(
-        (change): Change => (reasons.has(change) ? { op: 'forget', key: change.key } : change),
-      ),
+      changes: part.changes.map((change): Change => (reasons.has(change) ? { op: 'forget', key: change.key } : change)),
     }))
     const guards = parts[0]?.changes.filter(({ op }) => op === 'check') ?? []
     return records.length === 0 || !parts[0] ? written : [{ ...parts[0], changes: [...guards, ...records] }, ...written]
@@ -209,5 +208,7 @@ function epochOf(parts: readonly Commit[], zone: string): number | undefined {
 
 function refusalFrom(version: Version | undefined): Refusal | undefined {
   const { rowsMax, bytesMax, full } = version?.row?.spec ?? {}
-  return typeof rowsMax === 'number' && typeof bytesMax === 'number' ? { rowsMax, bytesMax, full: full === true } : undefined
+  return typeof rowsMax === 'number' && typeof bytesMax === 'number'
+    ? { rowsMax, bytesMax, full: full === true }
+    : undefined
 }

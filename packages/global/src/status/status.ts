@@ -145,6 +145,7 @@ function zoneReport(status: ZoneStatus, now: Now): JsonObject {
       total: status.counters.proxies,
       connected: status.counters.proxiesConnected,
       silent: [...status.silentProxies],
+      ...(status.reportLeftOut > 0 ? { reportsLeftOut: status.reportLeftOut } : {}),
     },
     verdicts: status.verdicts.map((verdict) => ({ ...verdict })),
     ...(status.lastEnd === undefined ? {} : { lastEnd: endOf(status, status.lastEnd, now.wallMs) }),

@@ -51,11 +51,10 @@ export const planeOptions = {
     toggle.default(false),
     'delete the secrets of the store that seal.key does not open, for one start; without this such a plane does not start',
   ),
-  historyRevisions: option(
-    count(100).default(10_000),
-    'how many revisions of history the store keeps',
-    { placeholder: 'N', shownDefault: '10000' },
-  ),
+  historyRevisions: option(count(100).default(10_000), 'how many revisions of history the store keeps', {
+    placeholder: 'N',
+    shownDefault: '10000',
+  }),
   logLevel: option(z.enum(logLevels).default('info'), `how much to log: ${logLevels.join(', ')}`, {
     placeholder: 'LEVEL',
     shownDefault: 'info',

@@ -49,6 +49,8 @@ export interface SyncServerOptions {
   readonly replica?: string
   /** How long what remains of a lost store of a zone stays; 5 minutes. */
   readonly formerStayMs?: number
+  /** How many bytes the report of one zone may have; further entries are left out. Default: any number. */
+  readonly reportBytesMax?: number
   /** What this global speaks; default: what this build speaks. */
   readonly protocol?: ProtocolOffer
 }
@@ -92,7 +94,7 @@ const lookEveryMs = 2_000
 export async function startSyncServer(deps: SyncServerDeps, options: SyncServerOptions): Promise<SyncServer> {
   const { store, clock, rules } = deps
   const log = deps.log.child({ part: 'sync' })
-  const board = createZoneBoard(clock, deps.onStatus ?? (() => {}))
+  const board = createZoneBoard(clock, deps.onStatus ?? (() => {}), options.reportBytesMax)
   const changesSince = createSharedReads(store)
   const marks = createMarks(store)
   const holderByZone = new Map<string, Holder>()
