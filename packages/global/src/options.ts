@@ -24,6 +24,11 @@ export const globalOptions = {
     'how many bytes the reports of one zone on its proxies may have; further ones are left out',
     { placeholder: 'BYTES', shownDefault: '16777216 (16 MiB)' },
   ),
+  zoneBytesPerSecondMax: option(
+    count(1).default(4 * mib),
+    'how many bytes of rows one zone may send per second, after a burst of four times as many',
+    { placeholder: 'BYTES', shownDefault: '4194304 (4 MiB)' },
+  ),
   acceptNewStore: option(
     toggle.default(false),
     'go on with another store than the data folder names, for one start: an empty one is not what the zones have',

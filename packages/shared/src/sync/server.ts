@@ -8,6 +8,7 @@ import type { Channel, Listen, OnCall } from '../transport/transport.ts'
 import { newestEpochs, nextEpoch } from './epochs.ts'
 import { createFormers, type Former, formerStayMs } from './formers.ts'
 import { createHandshakes, firstMessage } from './handshake.ts'
+import type { InflowLimit } from './inflow.ts'
 import { encodeMessage } from './log/frames.ts'
 import type { Goodbye, GoodbyeCode, Hello, ReplaceReason } from './log/messages.ts'
 import { agree, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
@@ -51,6 +52,8 @@ export interface SyncServerOptions {
   readonly formerStayMs?: number
   /** How many bytes the report of one zone may have; further entries are left out. Default: any number. */
   readonly reportBytesMax?: number
+  /** How fast a zone may send rows; as fast as it can without it. */
+  readonly inflow?: InflowLimit
   /** What this global speaks; default: what this build speaks. */
   readonly protocol?: ProtocolOffer
 }
@@ -222,6 +225,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         peerStanding: standing,
         positionCounts: true,
         creditBytes: hello.creditBytes,
+        ...(options.inflow ? { inflow: options.inflow } : {}),
         // A zone owns its rows: what it says now counts, whatever it said before.
         holds: false,
         relays: false,

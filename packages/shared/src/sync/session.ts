@@ -4,6 +4,7 @@ import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Change, Position, Store, Version } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
+import { createInflow, type InflowLimit } from './inflow.ts'
 import { decodeFrame, encodeMessage, encodeRow } from './log/frames.ts'
 import type { Listed } from './log/holds.ts'
 import {
@@ -86,6 +87,8 @@ export interface SessionOptions {
   readonly positionCounts: boolean
   /** Bytes of rows that the peer takes before it has credited any. */
   readonly creditBytes: number
+  /** How fast received rows are credited; at once without it. */
+  readonly inflow?: InflowLimit
   /** Rows of the peer's own origin are held when they would remove too much, or come from another history. */
   readonly holds: boolean
   /** The peer relays rows of other origins; of these the store here has some that it never named completely. */
@@ -173,7 +176,11 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const over = new AbortController()
   const { patiently, blocked } = createPatience(clock, over.signal, blockedChanged)
   let ending: SessionEnd | undefined
+  const inflow = options.inflow && createInflow(clock, options.inflow)
   let creditOwed = 0
+  /** Bytes of rows that the peer may still send. */
+  let allowedBytes = creditWindowBytes
+  let creditTimer: Disposable | undefined
   let { positionCounts } = options
   let framesSent = 0
   let framesHeard = 0
@@ -199,6 +206,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     poll[Symbol.dispose]()
     pulse[Symbol.dispose]()
     idleTimer?.[Symbol.dispose]()
+    creditTimer?.[Symbol.dispose]()
     void Promise.allSettled(underway).then(() => done.resolve(end))
   }
 
@@ -351,8 +359,27 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   }
 
   function payCredit(): void {
-    if (creditOwed > 0) send({ type: 'credit', bytes: creditOwed })
+    if (ending || creditOwed === 0 || creditTimer) return
+    const waitMs = inflow?.take(creditOwed) ?? 0
+    if (waitMs > 0) {
+      creditTimer = clock.after(waitMs, () => {
+        creditTimer = undefined
+        payCredit()
+      })
+      return
+    }
+    allowedBytes += creditOwed
+    send({ type: 'credit', bytes: creditOwed })
     creditOwed = 0
+  }
+
+  /** A peer may go below zero by one frame: it sends while it has any credit. */
+  function received({ rows, bytes }: Extract<Message, { type: 'rows' }>): void {
+    count.rowsReceived += rows.length
+    count.bytesReceived += bytes
+    const isAllowed = allowedBytes > 0
+    allowedBytes -= bytes
+    if (!isAllowed) end('protocol', `the peer sent ${bytes} bytes of rows without credit for them`)
   }
 
   function bookmark(): void {
@@ -417,8 +444,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case undefined:
         return
       case 'rows':
-        count.rowsReceived += message.rows.length
-        count.bytesReceived += message.bytes
+        received(message)
         return void inward(message)
       case 'mark':
         options.onMark?.(message.position)

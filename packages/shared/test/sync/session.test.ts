@@ -3,7 +3,7 @@ import { keyText } from '../../src/resource/resource.ts'
 import { StoreUnavailableError } from '../../src/store/errors.ts'
 import { createMemoryContents, createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
-import { type Applied, nothingServed, type ServedStatus } from '../../src/sync/session.ts'
+import { type Applied, creditWindowBytes, nothingServed, type ServedStatus } from '../../src/sync/session.ts'
 import { isCurrent, type UplinkState } from '../../src/sync/uplink.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
 import { createScene, names, put, remove, until, write } from './mesh.ts'
@@ -46,6 +46,29 @@ describe('a session of the global', () => {
     await west.next('mark')
     const rows = west.messages().flatMap((message) => (message.type === 'rows' ? message.rows : []))
     expect(rows).toHaveLength(200)
+  })
+
+  it('Y39 a zone that sends rows without credit loses its session, and none of them counts', async () => {
+    const global = memory()
+    const server = await scene.server(global, { inflow: { bytesPerSecond: 1, burstBytes: 1 } })
+    using west = await callAsZone(authority, server.port, 'west')
+    await west.next('mark')
+    const large = row('west', 'Service', 'large')
+    const rows = (name: string, bytes: number) => {
+      const key = { ...large.key, name }
+      return [{ ...large, key, row: { ...large.row, key, spec: { text: 'x'.repeat(bytes) } } }]
+    }
+    // The first frame is credited, and takes all that the global takes for a long time. The second one takes the whole window.
+    west.send({ type: 'rows', rows: rows('first', creditWindowBytes), bytes: 0 })
+    west.send({ type: 'rows', rows: rows('second', creditWindowBytes), bytes: 0 })
+    west.send({ type: 'rows', rows: rows('third', 1), bytes: 0 })
+    west.send({ type: 'mark', position: { store: 'store-of-west', revision: 1, commitId: 'c1' } })
+    expect((await west.next('goodbye')).goodbye).toEqual({
+      code: 'protocol',
+      reason: expect.stringMatching(/^the peer sent \d+ bytes of rows without credit for them$/),
+    })
+    await until(global, () => server.zones().get('west')?.connected === false, server)
+    expect(await names(global, 'Service')).toEqual([])
   })
 
   it('L6 row 41: forged rows are refused one by one and counted, and the session is kept', async () => {
