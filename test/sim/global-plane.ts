@@ -1,4 +1,5 @@
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { recallOf } from '@zonemesh/core/names/recall.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
@@ -38,6 +39,7 @@ export async function startGlobalPlane(scene: Scene, index: number): Promise<Glo
       clock: process.clock,
       log: silentLog,
       rules: sightRules,
+      recall: recallOf,
       authenticate: (token) => authenticate(store, token),
     },
     {

@@ -98,7 +98,7 @@ describe('planted bugs are seen', () => {
   })
 
   it('G7: a row that keeps a zone busy', { timeout: 120_000 }, async () => {
-    const options = { seed: 5, zones: 2, faults: [] }
+    const options = { seed: 7, zones: 2, faults: [] }
     const good = await run(options)
     const bad = await run({ ...options, sabotage: { stallsOn: (key) => key.includes('/r3') } })
     expect(judgeIsolation(good.history, good.history)).toEqual([])
@@ -110,7 +110,13 @@ describe('planted bugs are seen', () => {
   })
 
   it('G9: a zone that gives out addresses at once', async () => {
-    expect(await broken({ quarantineMs: 0 }, [], 6)).toContain('G9')
+    expect(await broken({ quarantineMs: 0 }, [], 7)).toContain('G9')
+  })
+
+  it('G9: a zone that gives out the addresses of its lost store at once', async () => {
+    const faults = [fault('zone-store-lost', 12_000), fault('zone-store-lost', 20_000, 'z1')]
+    expect(await broken({ grantsNothing: true }, faults, 6)).toContain('G9')
+    expect(await broken({}, faults, 6)).toEqual([])
   })
 
   it('G10: a zone that serves what is left of a lost store', async () => {

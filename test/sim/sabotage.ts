@@ -13,6 +13,8 @@ export interface Sabotage {
   readonly staleMarks?: true
   /** How long addresses of zones are really kept. */
   readonly quarantineMs?: number
+  /** Zones give out any number, also those of their lost stores. */
+  readonly grantsNothing?: boolean
   /** A zone serves whatever it has, however little that is. */
   readonly servesAnything?: true
   /** Rows that stop the event loop of a zone whenever they are compiled. */

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { parseAs, reasonOf } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, isWithin, zone as zoneKind, zoneLimits } from '@zonemesh/core/kinds/zone.ts'
+import { recallOf } from '@zonemesh/core/names/recall.ts'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import { createPlacement } from '@zonemesh/plane/api/placement.ts'
@@ -228,6 +229,7 @@ export async function startGlobal(
         log,
         rules: sightRules,
         authenticate: (token) => authenticateZone(tokens, watch, store, token),
+        recall: recallOf,
         onStatus: trail.told,
       },
       {

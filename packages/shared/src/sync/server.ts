@@ -1,5 +1,5 @@
 import type { Result } from '../base/base.ts'
-import { messageOf } from '../base/base.ts'
+import { type JsonObject, messageOf } from '../base/base.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import { globalOrigin } from '../resource/resource.ts'
@@ -37,6 +37,8 @@ export interface SyncServerDeps {
   readonly authenticate: (token: string) => Promise<Result<Admitted, string>>
   readonly rules: SightRules
   readonly derive?: Derive
+  /** What of its last report is given back to a zone that has lost its store. */
+  readonly recall?: (report: ZoneStatus['report']) => JsonObject | undefined
   readonly onStatus?: (status: ZoneStatus) => void
 }
 
@@ -205,11 +207,12 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     former?.session.end('fenced', `a newer session of this zone was opened from ${hello.host}`)
     // Its last commit may still be on the way: only after it the position is the one to go on from.
     await former?.session.done
-    const { epoch, formerIncarnation, standing, guard } = await nextEpoch(store, zone, hello)
+    const { epoch, formerIncarnation, standing, reserved, guard } = await nextEpoch(store, zone, hello)
+    const recall = recallFor(zone, hello)
     const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
     const facts = { ...agreed.value, storeId: store.id, version: options.version, host: options.hostname }
     if (standing === 'diverged' && hello.position?.store === store.id) await beginIncarnationOnce()
-    const theirs = { formerIncarnation, standing }
+    const theirs = { formerIncarnation, standing, reserved, ...(recall ? { recall } : {}) }
     const welcome = { ...facts, zone, epoch, position, ...theirs, creditBytes: creditWindowBytes }
     channel.send(encodeMessage({ type: 'welcome', welcome }))
     const session = startSession(
@@ -267,6 +270,13 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
       board.ended(zone, end)
       log.info({ zone, epoch, code: end.goodbye?.code }, `the session of a zone ended: ${end.reason}`)
     })
+  }
+
+  /** A zone of another store, or of another incarnation, than the one that reported does not know what it reported. */
+  function recallFor(zone: string, hello: Hello): JsonObject | undefined {
+    const known = board.status(zone)
+    if (!known || (known.storeId === hello.storeId && known.incarnation >= hello.incarnation)) return undefined
+    return deps.recall?.(known.report)
   }
 
   async function meet(admitted: Admitted, channel: Channel): Promise<void> {

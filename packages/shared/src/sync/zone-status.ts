@@ -24,6 +24,7 @@ export interface ZoneStatus {
   readonly sinceMs: number
   readonly epoch: number
   readonly storeId: string
+  readonly incarnation: number
   readonly host: string
   readonly startedAtMs: number
   readonly version: string
@@ -147,7 +148,7 @@ export function createZoneBoard(
     status: (zone: string): ZoneStatus | undefined => statusByZone.get(zone),
     /** `stored`: by the position that the zone came with; undefined when this store does not hold that position. */
     connected(zone: string, epoch: number, hello: Hello, stored: number | undefined, agreement: Agreement) {
-      const { storeId, host, startedAtMs, version } = hello
+      const { storeId, incarnation, host, startedAtMs, version } = hello
       const sameStore = statusByZone.get(zone)?.storeId === storeId
       ownZones.add(zone)
       const served = sameStore && stored !== undefined ? {} : { served: 0, verdicts: [], silentProxies: [] }
@@ -156,6 +157,7 @@ export function createZoneBoard(
         sinceMs: clock.wallMs(),
         epoch,
         storeId,
+        incarnation,
         host,
         startedAtMs,
         version,
@@ -246,6 +248,7 @@ export const blank = (zone: string): ZoneStatus => ({
   sinceMs: 0,
   epoch: 0,
   storeId: '',
+  incarnation: 0,
   host: '',
   startedAtMs: 0,
   version: '',

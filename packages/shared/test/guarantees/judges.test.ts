@@ -221,6 +221,18 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [answered(0, 'a', '1'), answered(1, 'b', '1')],
     [answered(0, 'a', '1'), answered(1, 'b', '2')],
   ],
+  [
+    'G9: an address of another service after the zone has lost its store',
+    judgeNameSafety(100),
+    [answered(0, 'a', '1'), exchanged(1, 'z'), answered(2, 'a', undefined), answered(3, 'b', '1')],
+    [answered(0, 'a', '1'), exchanged(1, 'z', ['kept']), answered(2, 'a', undefined), answered(3, 'b', '1')],
+  ],
+  [
+    'G9: the global has lost its store too, and the zone was connected to it again',
+    judgeNameSafety(100),
+    [answered(0, 'a', '1'), exchanged(1, 'global'), applied(2, 1), exchanged(3, 'z'), answered(4, 'b', '1')],
+    [answered(0, 'a', '1'), exchanged(1, 'global'), exchanged(3, 'z'), answered(4, 'b', '1')],
+  ],
   ['G10: one request failed', judgeTraffic, [request(true), request(false)], [request(true), request(true)]],
 ]
 

@@ -121,6 +121,7 @@ export function createScene(authority: TestAuthority) {
       const {
         served = createLatest(nothingServed),
         derive,
+        grants,
         onApplied,
         onUnknownPosition,
         report,
@@ -129,6 +130,7 @@ export function createScene(authority: TestAuthority) {
       const { token = `token-of-${zone}`, pinSha256Hex = authority.pinSha256Hex, ...options } = others
       const hooks = {
         ...(derive ? { derive } : {}),
+        ...(grants ? { grants } : {}),
         ...(onApplied ? { onApplied } : {}),
         ...(onUnknownPosition ? { onUnknownPosition } : {}),
         ...(report ? { report } : {}),

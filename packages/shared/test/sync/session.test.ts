@@ -3,6 +3,7 @@ import { keyText } from '../../src/resource/resource.ts'
 import { StoreUnavailableError } from '../../src/store/errors.ts'
 import { createMemoryContents, createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
+import type { Welcome } from '../../src/sync/log/messages.ts'
 import { type Applied, creditWindowBytes, nothingServed, type ServedStatus } from '../../src/sync/session.ts'
 import { isCurrent, type UplinkState } from '../../src/sync/uplink.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
@@ -342,6 +343,33 @@ describe('a zone that was away', () => {
 })
 
 describe('what a plane adds', () => {
+  it('Y40 numbers are granted before any row comes, and a zone that lost its store is given back what it reported', async () => {
+    const global = memory()
+    await write(global, put('global', 'Policy', 'one'))
+    const server = await scene.server(global, { recall: (report) => report['numbers'] })
+    const welcomes: unknown[] = []
+    const connect = (store: typeof global) => {
+      const grants = {
+        request: () => ({ below: 0, count: 10 }),
+        async granted({ reserved, recall }: Pick<Welcome, 'reserved' | 'recall'>) {
+          welcomes.push({ reserved, recall, rows: await names(store, 'Policy') })
+        },
+      }
+      return scene.uplink(store, 'east', server.port, { grants, report: createLatest({ numbers: { web: 3 } }) })
+    }
+    const first = connect(memory())
+    await until(global, () => server.zones().get('east')?.report['numbers'] !== undefined, server)
+    await first[Symbol.asyncDispose]()
+    const lost = memory()
+    await lost.raiseIncarnation(2)
+    connect(lost)
+    await until(lost, async () => (await names(lost, 'Policy')).length > 0)
+    expect(welcomes).toEqual([
+      { reserved: { below: 10, before: 0 }, recall: undefined, rows: [] },
+      { reserved: { below: 20, before: 10 }, recall: { web: 3 }, rows: [] },
+    ])
+  })
+
   it('derived rows are in the same commit as their cause', async () => {
     const [global, west] = [memory(), memory()]
     const server = await scene.server(global)
