@@ -4,7 +4,8 @@ import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Change, Position, Store, Version } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
-import { createInflow, type InflowLimit } from './inflow.ts'
+import { createCredit } from './credit.ts'
+import type { InflowLimit } from './inflow.ts'
 import { decodeFrame, encodeMessage, encodeRow } from './log/frames.ts'
 import type { Listed } from './log/holds.ts'
 import {
@@ -150,9 +151,6 @@ export interface Session {
   end(code: GoodbyeCode, reason: string): void
 }
 
-/** What either end lets the other send before it credits more. */
-export const creditWindowBytes = 4 * 1024 * 1024
-const creditStepBytes = 32 * 1024
 const idleMarkMs = 40
 /** More than anybody has: nobody can call himself current by it. */
 const unknownMark = Number.MAX_SAFE_INTEGER
@@ -176,11 +174,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const over = new AbortController()
   const { patiently, blocked } = createPatience(clock, over.signal, blockedChanged)
   let ending: SessionEnd | undefined
-  const inflow = options.inflow && createInflow(clock, options.inflow)
-  let creditOwed = 0
-  /** Bytes of rows that the peer may still send. */
-  let allowedBytes = creditWindowBytes
-  let creditTimer: Disposable | undefined
+  const credit = createCredit({ clock, inflow: options.inflow, send: (bytes) => send({ type: 'credit', bytes }) })
   let { positionCounts } = options
   let framesSent = 0
   let framesHeard = 0
@@ -206,7 +200,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     poll[Symbol.dispose]()
     pulse[Symbol.dispose]()
     idleTimer?.[Symbol.dispose]()
-    creditTimer?.[Symbol.dispose]()
+    credit[Symbol.dispose]()
     void Promise.allSettled(underway).then(() => done.resolve(end))
   }
 
@@ -279,9 +273,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function perform(effect: InboundEffect): void {
     switch (effect.type) {
       case 'credit':
-        creditOwed += effect.bytes
-        if (creditOwed >= creditStepBytes) payCredit()
-        return
+        return void credit.owe(effect.bytes)
       case 'refused':
         count.rowsRefused += effect.keys.length
         log.warn(
@@ -358,28 +350,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     end('fenced', 'a newer session of this zone was opened elsewhere')
   }
 
-  function payCredit(): void {
-    if (ending || creditOwed === 0 || creditTimer) return
-    const waitMs = inflow?.take(creditOwed) ?? 0
-    if (waitMs > 0) {
-      creditTimer = clock.after(waitMs, () => {
-        creditTimer = undefined
-        payCredit()
-      })
-      return
-    }
-    allowedBytes += creditOwed
-    send({ type: 'credit', bytes: creditOwed })
-    creditOwed = 0
-  }
-
-  /** A peer may go below zero by one frame: it sends while it has any credit. */
   function received({ rows, bytes }: Extract<Message, { type: 'rows' }>): void {
     count.rowsReceived += rows.length
     count.bytesReceived += bytes
-    const isAllowed = allowedBytes > 0
-    allowedBytes -= bytes
-    if (!isAllowed) end('protocol', `the peer sent ${bytes} bytes of rows without credit for them`)
+    if (!credit.received(bytes)) end('protocol', `the peer sent ${bytes} bytes of rows without credit for them`)
   }
 
   function bookmark(): void {
@@ -395,7 +369,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     const newest = options.newestMark ? options.newestMark() : read
     const mark = newest === undefined ? unknownMark : Math.max(newest, read)
     const holds = inbound.hold ? [inbound.hold] : []
-    payCredit()
+    credit.pay()
     send({
       type: 'bookmark',
       bookmark: {

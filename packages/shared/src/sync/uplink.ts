@@ -6,6 +6,7 @@ import { globalOrigin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
 import type { Channel, Dialer } from '../transport/transport.ts'
+import { creditWindowBytes } from './credit.ts'
 import { firstMessage, standingOf } from './handshake.ts'
 import { beginIncarnation } from './incarnation.ts'
 import { encodeMessage } from './log/frames.ts'
@@ -15,14 +16,7 @@ import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
 import { clockAheadMs, silenceMaxMs } from './pulse.ts'
 import { sendReports } from './reports.ts'
-import {
-  type Applied,
-  creditWindowBytes,
-  type Derive,
-  type ServedStatus,
-  type Session,
-  startSession,
-} from './session.ts'
+import { type Applied, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
 
 export interface UplinkDeps {
   readonly store: Store
