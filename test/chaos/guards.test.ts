@@ -151,7 +151,7 @@ async function removeByAnotherWay(): Promise<void> {
   await untilAnswers(ofGlobal)
 }
 
-test('row 26 very much is removed at once: 409 at the source, declared it passes; what comes by another way is held', async () => {
+test('F26 a mass removal gets 409 at the source, passes if declared, and is held by zones if it arrives in another way', async () => {
   const refused = await typeAlso(ofGlobal, 'zonemesh delete -f policies')
   expect(refused.code).toBe(1)
   expect(refused.stderr).toMatch(/this commit removes 20 of 20 Timeout/)
@@ -202,7 +202,7 @@ const releaseByGlobal = async () => {
   await type(ofGlobal, 'zonemesh zone release east')
 }
 
-test('row 18 the store of the global is rolled back, with and without new writes: held, nothing deleted, until released', async () => {
+test('F18 the store of the global is rolled back, with and without new writes: changes are held, and nothing is deleted until a release', async () => {
   await untilCurrent()
   await stop('global')
   mkdirSync(join(folder.path, 'global-backup'))
@@ -237,7 +237,7 @@ test('row 18 the store of the global is rolled back, with and without new writes
   expect(await count(ofEast, '/meshes')).toBe(await count(ofGlobal, '/meshes'))
 })
 
-test('row 20 a zone reaches another global: refused on both ends, and it keeps what it has', async () => {
+test('F20 a zone reaches another global: both ends refuse, and the zone keeps its rows', async () => {
   const other = await machine()
   startAlso(other, 'global-other', 'zonemesh global --data-dir ./other')
   await untilAnswers(other)
@@ -286,7 +286,7 @@ const dataplane = (name: string, port: number) => ({
 const putDataplane = (at: number) =>
   api(ofEast.address).need('PUT', `/meshes/default/dataplanes/d${at}`, dataplane(`d${at}`, 20_000 + at))
 
-test('row 22 the store of a zone is lost: it heals under its name, and what remains of it can be kept', async () => {
+test('F22 the store of a zone is lost: the zone recovers under its name, and its former rows can be kept', async () => {
   for (const at of numbers(3)) await putDataplane(at)
   await untilCount(ofGlobal, 3, '/dataplanes')
   await stop('zone-east')
@@ -313,7 +313,7 @@ test('row 22 the store of a zone is lost: it heals under its name, and what rema
   await untilCurrent()
 })
 
-test('row 23 two processes of one zone: the younger takes over once, and the older is refused from then on', async () => {
+test('F23 two processes of one zone: the younger takes over once, and the older is refused from then on', async () => {
   const machines = [await machine(), await machine()] as const
   const [older, younger] = machines
   await typeAlso(ofGlobal, 'zonemesh token zone west > west.join')
@@ -352,7 +352,7 @@ test('row 23 two processes of one zone: the younger takes over once, and the old
   await stop('zone-west-copy')
 })
 
-test('row 17 the store of the global is emptied: it does not serve, zones keep theirs and take the new one only when told', async () => {
+test('F17 the store of the global is emptied: the global does not serve, and zones keep their rows and accept the new store only on request', async () => {
   await stop('global')
   await typeAlso(ofGlobal, 'rm global/store.db*')
   const refused = await typeAlso(ofGlobal, 'zonemesh global --data-dir ./global')
@@ -398,6 +398,6 @@ test('row 17 the store of the global is emptied: it does not serve, zones keep t
   expect(await count(ofEast, '/dataplanes')).toBe(1)
 })
 
-test('E29 every command of the page on lost stores was typed, and did what the page says', () => {
+test('E29 every command of docs/when-a-store-is-lost.md was run and had the described effect', () => {
   expect(page.untyped()).toEqual([])
 })

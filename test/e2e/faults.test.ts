@@ -80,7 +80,7 @@ async function rowsTaken(zone: string): Promise<number> {
   return Number(overview.zoneInsight.subscriptions[0]?.status.total.responsesAcknowledged)
 }
 
-test('E4 the global is killed and started again: no request fails, zones go on at their position, changes arrive', async () => {
+test('E4 the global is killed and started again: no request fails, zones continue at their position, and changes arrive', async () => {
   await using traffic = startTraffic(() => throughGateway(demo, '/'))
   const before = await untilBothCurrent(demo.globalAddress)
   const planes = [demo.globalAddress, demo.zones.east.apiAddress, demo.zones.west.apiAddress]
@@ -106,7 +106,7 @@ test('E4 the global is killed and started again: no request fails, zones go on a
   expect(requests).toBeGreaterThan(100)
 })
 
-test('E5 zones are killed and start without the global: no request fails, names are answered all the while', async () => {
+test('E5 zones are killed and start without the global: no request fails, and names are answered throughout', async () => {
   await using traffic = startTraffic(() => throughGateway(demo, '/'))
   const resolver = `${local}:${demo.zones.east.dnsPort}`
   const address = await answerAt(resolver)
@@ -148,7 +148,7 @@ test('E6 the Envoy of a proxy is killed: its process starts another one, which s
   }
 })
 
-test('E7 a proxy that is told to stop takes its row with it at once, on its zone and on the global: no request fails', async () => {
+test('E7 a proxy that is stopped removes its row at once on its zone and on the global, and no request fails', async () => {
   const { mesh, gateway, listenerTag, hostname, service } = demo.scene
   const route = {
     type: 'MeshGatewayRoute',

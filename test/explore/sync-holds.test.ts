@@ -131,7 +131,7 @@ function movesOf(scene: Scene): Move<Scene>[] {
   return moves
 }
 
-it('holds, walked: nothing of the owner goes before it is released, rows of others go on, in the end all is there', () => {
+it('Y7 in every order no row of the owner is removed before its release, rows of others continue, and everything arrives at the end', () => {
   const position = { store: 'g', revision: 1, commitId: 'c1' }
   const initial: Scene = {
     next: 0,

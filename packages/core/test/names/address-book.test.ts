@@ -34,14 +34,14 @@ function createZone(quarantineMs = 600_000, wallOf = (nowMs: number) => nowMs) {
   }
 }
 
-test('the lowest free number first, from 0, unique over all meshes', () => {
+test('N2 a service gets the lowest free number from 0, unique over all meshes', () => {
   const zone = createZone()
   zone.commit(0, put(dataplane('b'), sidecar('10.0.0.1', 'b')), put(dataplane('a'), sidecar('10.0.0.2', 'a')))
   zone.commit(1, announced('w', 'c'), announced('v', 'a', 'other'))
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1', 'default/c': '2', 'other/a': '3' })
 })
 
-test('GW24 hosts of gateways have numbers as services have, wherever the gateway runs; what is announced of it has none', () => {
+test('GW24 hosts of crossMesh gateways get numbers like services, in every zone, and their announcements get none', () => {
   const zone = createZone()
   const listeners = [
     { port: 80, protocol: 'HTTP', crossMesh: true, hostname: 'a.test' },
@@ -62,7 +62,7 @@ test('GW24 hosts of gateways have numbers as services have, wherever the gateway
   expect(zone.numbers()).toEqual({ 'default/@a.test': '0', 'default/@internal.edge.default.mesh': '1x' })
 })
 
-test('stable while anybody names the service, ready or not', () => {
+test('N3 a number is stable while any row names the service, ready or not', () => {
   const zone = createZone()
   zone.commit(0, put(dataplane('a'), sidecar('10.0.0.1', 'web')), announced('w', 'web'))
   expect(zone.commit(1, remove(dataplane('a')))).toEqual([])
@@ -75,7 +75,7 @@ test('stable while anybody names the service, ready or not', () => {
   expect(zone.numbers()).toEqual({ 'default/web': '0' })
 })
 
-test('a service that comes back in time has its number, nobody else has it before', () => {
+test('N4 a service that returns within its quarantine keeps its number, and no other service gets it before', () => {
   const zone = createZone()
   zone.commit(0, announced('a', 'a'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -85,7 +85,7 @@ test('a service that comes back in time has its number, nobody else has it befor
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1' })
 })
 
-test('after the quarantine the number is given out again, and the old rows go with it', () => {
+test('N4 after the quarantine the number can be assigned again, and the old rows are removed in the same commit', () => {
   const zone = createZone()
   zone.commit(0, announced('a', 'a'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -96,7 +96,7 @@ test('after the quarantine the number is given out again, and the old rows go wi
   ])
 })
 
-test('N1 the rows of services that nothing names are removed once their quarantine has ended, also by a commit of nothing', () => {
+test('N1 the rows of services that no row names are removed after their quarantine, also by an empty commit', () => {
   const zone = createZone()
   zone.commit(0, announced('a', 'a'), announced('b', 'b'), announced('c', 'c'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -112,7 +112,7 @@ test('N1 the rows of services that nothing names are removed once their quaranti
   expect(zone.numbers()).toEqual({ 'default/c': '2', 'default/d': '0' })
 })
 
-test('N1 very many are removed in several commits', () => {
+test('N1 a large number of expired rows is removed in several commits', () => {
   const zone = createZone()
   const services = Array.from({ length: 500 }, (_, index) => `s${index}`)
   zone.commit(0, ...services.map((service) => announced(service, service)))
@@ -123,7 +123,7 @@ test('N1 very many are removed in several commits', () => {
   expect(zone.rows.ofKind('VirtualAddressNumber')).toEqual([])
 })
 
-test('G9 a wall clock that jumps does not end a quarantine', () => {
+test('G9 a jump of the wall clock does not end a quarantine', () => {
   const zone = createZone(600_000, (nowMs) => (nowMs < 2_000 ? nowMs : nowMs + 315_360_000_000))
   zone.commit(0, announced('a', 'a'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -131,7 +131,7 @@ test('G9 a wall clock that jumps does not end a quarantine', () => {
   expect(zone.numbers()).toEqual({ 'default/a': '0x', 'default/b': '1' })
 })
 
-test('late, but before anybody needed it, a service has its number again', () => {
+test('N4 a service that returns late gets its former number if no other service has it', () => {
   const zone = createZone()
   zone.commit(0, announced('a', 'a'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -139,7 +139,7 @@ test('late, but before anybody needed it, a service has its number again', () =>
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1' })
 })
 
-test('no two services ever have one number within the quarantine, over restarts too', () => {
+test('N4 within the quarantine no two services have the same number, also over restarts', () => {
   const quarantineMs = 100
   const change = fc.tuple(
     fc.constantFrom('p', 'q', 'r'),

@@ -236,13 +236,16 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
   ['G10: one request failed', judgeTraffic, [request(true), request(false)], [request(true), request(true)]],
 ]
 
-describe('judges at their limits', () => {
-  it.each(cases)('%s', (_title, judge, violating, sound) => {
-    expect(judge(violating)).toHaveLength(1)
-    expect(judge(sound)).toEqual([])
-  })
+describe('limits of the judges', () => {
+  it.each(cases)(
+    'J1 a judge rejects a history just beyond its limit, and accepts one at the limit: %s',
+    (_title, judge, violating, sound) => {
+      expect(judge(violating)).toHaveLength(1)
+      expect(judge(sound)).toEqual([])
+    },
+  )
 
-  it('G7: more than twice the time, and above the floor', () => {
+  it('J1 the judge of G7 rejects a time that is above the floor and more than twice the former time', () => {
     const lags = (ms: number): HistoryEvent[] => [{ type: 'lag', atMs: 0, zone: 'z', ms }]
     expect(judgeIsolation(lags(121), lags(60))).toHaveLength(1)
     expect(judgeIsolation(lags(120), lags(60))).toEqual([])

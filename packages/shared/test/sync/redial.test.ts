@@ -66,7 +66,7 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 40; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
-test('row 28: after fifty short sessions in a row the next try still follows within half a second', async () => {
+test('F28 after fifty short sessions in a row the next attempt still follows within half a second', async () => {
   const clock = createVirtualClock()
   const random = createSeededRandom(28)
   const store = createMemoryStore({ clock, random })
