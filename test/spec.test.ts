@@ -171,6 +171,18 @@ test('ST5 every link and every path in a document leads to a file of the reposit
   expect(broken).toEqual([])
 })
 
+test('ST4 every rule that a document or a comment cites in parentheses is in SPEC.md', () => {
+  const numbers = new Set(rules.map(({ number }) => number))
+  const letters = [...new Set(rules.map(({ number }) => number.replace(/\d+/, '')))].join('|')
+  const citation = new RegExp(`[(;,] ?((?:${letters})\\d{1,2})(?=[,;)])`, 'g')
+  const unknown = [...documents, ...sourceFiles].flatMap((file) =>
+    [...textOf(file).matchAll(citation)]
+      .filter(([, number = '']) => !numbers.has(number))
+      .map(([, number]) => `${file}: ${number}`),
+  )
+  expect(unknown).toEqual([])
+})
+
 test('ST5 every document that a source file names is in the repository, and none is cited by section', () => {
   const cited = sourceFiles.flatMap((file) => [
     ...[...textOf(file).matchAll(/[\w./-]+\.md\b/g)].map(([path]) => ({ file, path: path.replace(/^(\.\.\/)+/, '') })),
