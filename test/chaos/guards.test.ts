@@ -12,7 +12,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, type Folder, local, type Outcome, root, run, statusOf, temporaryFolder, until } from '../e2e/rig.ts'
 import { readPage } from './rig.ts'
 
-/** The page that people read when it has happened: what it tells them to type is what is typed here. */
+/** The page for operators in this situation: this test runs the commands of the page. */
 const page = readPage('docs/when-a-store-is-lost.md')
 
 let folder: Folder
@@ -68,7 +68,7 @@ const zoneSeen = async (name = 'east', at = ofGlobal): Promise<JsonObject> => {
   return (zones.find(({ zone }) => zone === name) ?? {}) as JsonObject
 }
 const uplinkOf = async ({ address }: Machine): Promise<JsonObject> => (await statusOf(address)).uplink
-// An uplink tells this shape, or nothing of it.
+// An uplink reports this shape, or nothing.
 const holdOf = (uplink: JsonObject) => uplink['hold'] as { readonly id: string; readonly reason: string } | undefined
 const untilHeld = () =>
   until(
@@ -393,7 +393,7 @@ test('F17 the store of the global is emptied: the global does not serve, and zon
   )
   await untilCount(ofEast, 1)
   await untilCurrent()
-  // What is the zone's own nobody has taken, and the new global has it now.
+  // The own rows of the zone are unchanged, and the new global has them now.
   await untilCount(ofGlobal, 1, '/dataplanes')
   expect(await count(ofEast, '/dataplanes')).toBe(1)
 })

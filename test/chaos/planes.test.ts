@@ -90,7 +90,7 @@ test('F39 a zone is disabled while it is cut off: other zones stop sending at on
   const before = (await west())?.epoch ?? 0
   await hand.hurt('west', { blackHole: ['up', 'down'] })
   await enable(false)
-  // Its ingress is no way any more, whether or not it has heard of that.
+  // Its ingress is not used any more, even if the zone does not have that change yet.
   await until(
     'no request goes there',
     () => throughGateway(demo, '/'),

@@ -122,7 +122,7 @@ test('F32 the global is lost for good: it is rebuilt from a zone and a file, and
     headers: { authorization: `Bearer ${adminToken}`, 'x-real-ip': local },
   })
   expect([answer.status, (await answer.json()) as unknown]).toMatchObject([200, { name: 'demo' }])
-  // The same root and the same intermediate: no proxy had to be told anything.
+  // The same root and the same intermediate: no proxy needed an update.
   expect(await authoritiesOf(demo.zones.west.apiAddress)).toEqual(roots)
 
   // Proxies of both zones go on and take what the new global says.

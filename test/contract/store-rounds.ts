@@ -20,7 +20,7 @@ async function found(store: Store) {
   }
 }
 
-/** All or nothing, whatever happens on the way. `derives`: the store adds what follows from the rows. */
+/** A round is written completely or not at all. `derives`: the store adds the rows that follow from others. */
 export function roundContract(name: string, open: OpenStore, derives: boolean): void {
   const opened: OpenedStore[] = []
   const fresh = async (faultPoint?: FaultHook) => {

@@ -20,7 +20,7 @@ export type OpenStore = (options: {
   readonly faultPoint?: FaultHook
 }) => Promise<OpenedStore>
 
-/** What every store must keep, whatever is below it. A database joins by giving `open`. */
+/** The contract of every store. A database is tested by its `open`. */
 export function storeContract(name: string, open: OpenStore): void {
   const opened: OpenedStore[] = []
   const fresh = async (options: { readonly horizonRevisions?: number } = {}) => {

@@ -261,7 +261,7 @@ test('F24 the status of both planes lists each such row with its reason, and the
     })
     expect(found.filter(({ kind }) => kind === 'Retry').length).toBeGreaterThanOrEqual(2)
   }
-  // The zone reports what it does not compile; a row of an own kind is read by nobody else.
+  // The zone reports rows of the kinds that it compiles.
   const { json } = await send(zone, 'GET', '/_status')
   const quarantined: readonly JsonObject[] = json.quarantined
   for (const { name: kind } of compiledKinds) {

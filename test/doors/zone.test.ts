@@ -279,7 +279,7 @@ test('F34 pipelined questions of DNS over TCP are all answered', async () => {
   await Promise.all(sockets.map(closed))
 })
 
-/** Asks over TCP and reads no answer, until the other end has had enough. Resolves with the bytes that were taken from it. */
+/** Sends questions over TCP and reads no answer, until the server closes. Resolves with the bytes that the server accepted. */
 function neverReads(): Promise<number> {
   const socket = open({ port: plane.ports.dns }).pause()
   const many = Buffer.concat(Array.from({ length: 20_000 }, () => dnsFrame(question('web.mesh', 1, 4_096))))

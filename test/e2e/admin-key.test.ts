@@ -19,7 +19,7 @@ const stateHome = process.env['XDG_STATE_HOME']
 
 const anyPorts = ['--api-tls-port', '0', '--health-port', '0']
 const portOf = (address: string): number => Number(new URL(address).port)
-/** What the API calls whoever sends these headers. */
+/** The subject that the API assigns to a caller with these headers. */
 async function whoAmI(address: string, headers: Record<string, string> = {}): Promise<string> {
   const { status, text } = await answer(address, '/who-am-i', headers)
   return status === 200 ? JSON.parse(text).name : `${status}`
@@ -178,7 +178,7 @@ test('R29 callers without a token are served only by an address or a name of the
   ]
   for (const host of foreign)
     for (const address of [wide, narrow]) expect([host, await whoAmI(address, { host })]).toEqual([host, '403'])
-  // Nothing at all is told there, and a page of a browser cannot show a token.
+  // Such a caller gets no information, and a page of a browser cannot present a token.
   expect((await answer(wide, '/', { host: 'evil.example' })).text).not.toMatch(/version/)
   const user = { name: 'ada', groups: [], validFor: '1h' }
   const token = (await api(wide).need('POST', '/tokens/user', user)).text.trim()

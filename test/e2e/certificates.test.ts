@@ -64,7 +64,7 @@ const secret = (name: string, text: string) => {
 }
 const fingerprintOf = (pair: Pair): string => new X509Certificate(pair.certificate).fingerprint256
 
-/** What the listener shows to somebody who comes now. */
+/** The certificate that the listener presents to a new connection. */
 const shown = (servername = demo.scene.hostname): Promise<string> =>
   new Promise((resolve, reject) => {
     const socket = connect({ host: local, port: tlsPort, servername, rejectUnauthorized: false }, () => {

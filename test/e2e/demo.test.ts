@@ -11,7 +11,7 @@ const processes = (): number[] =>
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)
 
-/** A file of a process; empty when it has ended. */
+/** A file of a process; empty when the process has exited. */
 function procFile(pid: number, name: string): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'utf8')

@@ -41,7 +41,7 @@ async function dataplanes(address: string): Promise<string[]> {
   return items.map((item) => item.name)
 }
 
-/** One more instance of the service in west, which goes on serving for two seconds after it is told to stop. */
+/** One more instance of the service in west, which continues to serve for two seconds after SIGTERM. */
 async function startService(demo: Demo, name: string) {
   const [port = 0, servicePort = 0, readinessPort = 0] = await freePorts(systemRandom, 3)
   const version = `${name}-version`
@@ -169,7 +169,7 @@ test('E7 a proxy that is stopped removes its row at once on its zone and on the 
   }
   await using third = await startService(demo, 'echo-3')
   await until('it is ready', third.isReady, (isReady) => isReady)
-  // Others are led to it when its zone has heard of its Envoy (Z25).
+  // Clients use it when its Envoy has answered to the zone (Z25).
   await until(
     'it is announced',
     () => api(demo.zones.west.apiAddress).call('GET', `/meshes/${mesh}/dataplanes/echo-3`),

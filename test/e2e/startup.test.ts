@@ -89,7 +89,7 @@ function joined(zone: string): Join {
   return known
 }
 
-/** One line on stderr, whatever else the log says on stdout; exit code 1. */
+/** One line on stderr, regardless of the log on stdout; exit code 1. */
 function expectOneLine(outcome: Outcome, line: RegExp): void {
   expect(outcome.stderr).toMatch(line)
   expect(outcome.stderr.trim().split('\n')).toHaveLength(1)

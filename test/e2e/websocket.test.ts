@@ -147,7 +147,7 @@ async function expectChangeArrives(name: string): Promise<void> {
   )
 }
 
-/** Bytes that nginx gave to each client whose session is over. */
+/** The bytes that nginx sent to each client whose session has ended. */
 const sessions = (): number[] =>
   readFileSync(path('nginx-access.log'), 'utf8')
     .split('\n')

@@ -27,7 +27,7 @@ interface Request {
   readonly refused?: boolean
 }
 
-/** Versions that begin so are refused by the peer, whatever they come with. */
+/** The peer refuses versions with this beginning, regardless of the rest of the response. */
 const isBad = ({ version }: Versioned): boolean => version.startsWith('bad')
 const tableOf = (text: string): readonly Versioned[] =>
   text

@@ -19,7 +19,7 @@ const hello = (replica: string): Hello => ({
   uncovered: [],
 })
 
-/** Steps of the store, one at a time: whoever asks waits until the schedule lets it. */
+/** Steps of the store, one at a time: a caller waits until the schedule admits it. */
 function stepped(store: Store) {
   const waiting: (() => void)[] = []
   const wait = () => new Promise<void>((resolve) => waiting.push(resolve))

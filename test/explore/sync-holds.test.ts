@@ -30,7 +30,7 @@ const mark = (revision: number): RowMessage =>
 
 const policies = Array.from({ length: 20 }, (_, index) => `p${String(index).padStart(2, '0')}`)
 
-/** What the global says, in this order: a mass removal nobody declared, then other things of itself and of zone east. */
+/** The messages of the global, in this order: an undeclared mass removal, then other rows of itself and of zone east. */
 const said: readonly RowMessage[] = [
   rows(...policies.slice(0, 12).map((name) => gone('global', 'Policy', name, 2))),
   mark(2),

@@ -266,7 +266,7 @@ function walk(script: Script) {
     return moves
   }
 
-  /** Everything has come and is done: what others have said is here, whatever is held of the owner. */
+  /** Everything has arrived and is done: rows of others are here, even if rows of the owner are held. */
   function rest(scene: Scene): void {
     const wanted = expected.get(last) ?? new Map<string, number>()
     if (scene.inbound.held) expectSame(others(live(scene)), others(wanted), 'the rows of others beside a hold')

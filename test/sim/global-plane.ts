@@ -16,7 +16,7 @@ export interface GlobalPlane {
   readonly sync: SyncServer
 }
 
-/** Tokens are names here; who is disabled is told by the Zone, as in the real plane. */
+/** Tokens are names here; the Zone states whether a zone is disabled, as in the real plane. */
 async function authenticate(store: Store, token: string) {
   const row = (await store.get({ origin: globalOrigin, kind: 'Zone', mesh: '', name: token }))?.row
   // The kind says what its spec is.

@@ -15,7 +15,7 @@ export interface Sabotage {
   readonly quarantineMs?: number
   /** Zones give out any number, also those of their lost stores. */
   readonly grantsNothing?: boolean
-  /** A zone serves whatever it has, however little that is. */
+  /** A zone serves any rows that it has, however few. */
   readonly servesAnything?: true
   /** Rows that stop the event loop of a zone whenever they are compiled. */
   readonly stallsOn?: (key: string) => boolean

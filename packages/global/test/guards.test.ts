@@ -108,7 +108,7 @@ test('R22 a commit that removes more than 30 % of a kind and more than 10 return
   expect(refused.json.invalid_parameters).toHaveLength(13)
   expect(refused.json.invalid_parameters[0]).toEqual({ field: 'Timeout default/t00', reason: 'would be removed' })
   expect(await timeoutsLeft()).toBe(40)
-  // 30 % exactly is not more, and ten are few of whatever there is.
+  // Exactly 30 % is not more than 30 %, and ten rows are never too many.
   expect((await remove(12)).status).toBe(200)
   expect(await timeoutsLeft()).toBe(28)
   expect((await remove(40, { atomic: true })).status).toBe(400)
@@ -166,7 +166,7 @@ test('R22 a rollback that removes very many resources returns 409 with the numbe
 })
 
 test('R22 rows that planes write by themselves never count, regardless of their number', async () => {
-  // Each backend has a root, which is a row that nobody writes by hand.
+  // Each backend has a root, which is a row that the plane writes by itself.
   const backends = names(12).map((name) => ({ name, type: 'builtin' }))
   const mesh = { type: 'Mesh', name: 'other', mtls: { enabledBackend: 't00', backends } }
   expect((await call('PUT', '/meshes/other', mesh)).status).toBe(201)

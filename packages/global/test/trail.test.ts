@@ -107,7 +107,7 @@ test('H15 times survive a restart, and repeated reports do not change them', asy
   trail().told({ zone: 'east', stored: revision, served: 0 })
   trail().told({ zone: 'east', stored: later, served: later })
   expect(await trail().timesOf(revision)).toEqual(before)
-  // Nobody had told of this one before: it is known from the rows.
+  // No zone has reported this revision before: it is known from the rows.
   const at = { atMs: 61_000, revision: later }
   expect(await trail().timesOf(later)).toEqual([{ zone: 'east', stored: at, served: at }])
 })
@@ -171,7 +171,7 @@ test('H19 each process of a shared store answers with the earliest times that zo
   const revision = await write(put('Timeout', 't'))
   trail().told({ zone: 'east', stored: revision, served: 0 })
   clock.advance(100)
-  // A session that has moved tells again what it told before.
+  // A session that has moved to another process reports the same again.
   await other.timesOf(revision)
   other.told({ zone: 'east', stored: revision, served: revision })
   await trail()[Symbol.asyncDispose]()

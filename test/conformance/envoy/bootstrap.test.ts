@@ -66,7 +66,7 @@ test('BS2 a body that is not JSON returns 400 with an empty body', async () => {
   expect(shape(await postBootstrap(zone, '{nope'))).toEqual([400, ''])
 })
 
-test('BS3 a request without a required token returns 422, and the path of a token file counts as a token', async () => {
+test('BS3 a request with neither the required token nor the path of a token file returns 422', async () => {
   const without = { dataplaneToken: undefined }
   expect((await postBootstrap(zone, body(without))).status).toBe(422)
   expect((await postBootstrap(zone, body({ ...without, dataplaneTokenPath: '/t' }))).status).toBe(200)

@@ -8,7 +8,7 @@ const gateway = 'east/Dataplane/default/edge-gateway-1'
 const sidecar = 'east/Dataplane/default/client-1'
 const facts = { part: 3, canBindPort80: true }
 
-/** A compiler with a bug that is met by whoever reads one of these rows. */
+/** A compiler with a bug in every unit that reads one of these rows. */
 function compilerWithBug(...poisonous: readonly string[]) {
   let crashes = 0
   const compiler = createCompiler({

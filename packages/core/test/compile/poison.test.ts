@@ -25,7 +25,7 @@ const proxiesOf = (scene: Scene): string[] =>
     .map(({ key }) => keyText(key))
     .sort()
 
-/** All bytes of a table by their hashes, and what else a proxy is told. */
+/** All bytes of a table by their hashes, and the other fields of the table. */
 const shown = (table: ProxyTable | undefined) => ({
   resources: [...(table?.resources ?? [])].flatMap(([type, resources]) =>
     [...resources.values()].map((one) => `${type} ${one.name} ${one.version}`).sort(),
@@ -41,7 +41,7 @@ const spread = (step: Step, at: number): Step =>
 
 const put = (scene: Scene, step: Step) => (step.op === 'put' ? scene.put(step.key, step.spec) : scene.remove(step.key))
 
-test('F24 every bad row that the compiler reads is held back with the path of its field, and rows of unknown kinds are not', () => {
+test('F24 every bad row that the compiler reads is held back with the path of its field, and unusual but valid rows are not', () => {
   expect(poisons.length).toBeGreaterThanOrEqual(50)
   for (const { what, key, spec, field } of poisons) {
     const { row } = createScene().put(key, spec)

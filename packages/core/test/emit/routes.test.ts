@@ -189,7 +189,7 @@ test('GW4 redirects in the configuration of Envoy', () => {
     },
   ])
   expect(decoded(table, typeUrls.cluster)).toEqual({})
-  // A redirect is somebody's as well: it can be blamed and left out.
+  // A redirect has a source as well: it can be blamed and left out.
   expect([...(table?.resources.get(typeUrls.route)?.get('edge:HTTP:8080:*')?.contributions?.keys() ?? [])]).toEqual([
     'global/MeshGatewayRoute/default/r',
   ])

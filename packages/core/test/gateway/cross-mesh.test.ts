@@ -290,7 +290,7 @@ test('GW23 an ingress routes each tag set to the ports that have it, also for se
       }[]
     }[]
   }
-  // As above.
+  // The tests read what they need of the decoded listener.
   const [listener] = Object.values(decoded(found, typeUrls.listener)) as ListenerJson[]
   const assignments = decoded(found, typeUrls.assignment) as Record<string, AssignmentJson>
   const waysBySni = Object.fromEntries(

@@ -114,7 +114,7 @@ function bootstrap(secretByName: ReadonlyMap<string, KeyedCertificate>) {
       })),
     },
     static_resources: {
-      // As above.
+      // Clusters, of which only the name is read.
       clusters: Object.values(decoded(table, typeUrls.cluster) as Record<string, { name: string }>).map((cluster) => ({
         ...cluster,
         type: 'STATIC',
@@ -178,7 +178,7 @@ const wordsOf = (port: number): Promise<string> =>
     socket.once('error', () => resolve('closed'))
   })
 
-/** Whose certificate is shown, which protocol was agreed on, and the first words where somebody speaks first. */
+/** The name in the server certificate, the negotiated protocol, and the first words of a server that speaks first. */
 const handshake = (port: number, servername: string, options: ConnectionOptions = {}): Promise<string> =>
   new Promise((resolve) => {
     const socket = connectTls(

@@ -58,7 +58,7 @@ test('GW8 the gateway uses that SNI, with its own cluster and endpoints', () => 
   const { gateway } = withRoutes({ m: mirrored })
   const [name, cluster] =
     Object.entries(decoded(gateway(), typeUrls.cluster)).find(([one]) => one.startsWith('copy-')) ?? []
-  // As above.
+  // The tests read what they need of the decoded cluster.
   expect((cluster as ClusterJson).transport_socket?.typed_config.sni).toBe('copy{a=1,b=2,c=3,mesh=default}')
   expect(decoded(gateway(), typeUrls.assignment)[name ?? '']).toMatchObject({
     endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.42.0.102' } } } }] }],

@@ -85,7 +85,7 @@ describe('a session of the global', () => {
     await until(global, async () => (await names(global, 'Service')).length > 0)
     expect(await names(global, 'Service')).toEqual(['west/true'])
     expect(await global.get(row('global', 'Policy', 'mine').key)).toMatchObject({ state: 'live', revision: 1 })
-    // The global's own bookmark tells what it made of the rows.
+    // The bookmark of the global reports which rows it accepted.
     let refused = 0
     for (let index = 0; refused === 0; index += 1)
       refused = (await west.next('bookmark', index)).bookmark.counters.rowsRefused
@@ -104,7 +104,7 @@ describe('a session of the global', () => {
     for (let index = 0; index < 3; index += 1) {
       using west = await callAsZone(authority, server.port, 'west')
       expect((await west.next('mark')).position.revision).toBe(revision)
-      // Its first bookmark tells that there is nothing newer.
+      // Its first bookmark states that there is nothing newer.
       expect((await west.next('bookmark')).bookmark.mark).toBe(revision)
     }
     expect((await global.mark()).revision).toBe(revision)

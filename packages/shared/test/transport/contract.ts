@@ -32,7 +32,7 @@ const numbered = (number: number, length = 4): Uint8Array => {
 }
 const numberOf = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
 
-/** What every transport does, whatever carries it. */
+/** The contract of every transport. */
 export function describeTransport(transport: Transport): void {
   let authority: TestAuthority
   let door: Listening
@@ -77,7 +77,7 @@ export function describeTransport(transport: Transport): void {
     return { near, far }
   }
 
-  /** How a call ends that is not let in, whether the transport hears it while dialling or after. */
+  /** How a refused call ends, whether the transport learns this while dialling or afterwards. */
   async function endOfCall(token: string): Promise<ChannelEnd> {
     const dialled = await dial(token)
     return dialled.ok ? dialled.value.ended : dialled.error

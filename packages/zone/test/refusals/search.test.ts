@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createSearches, type SearchEffect } from '../../src/refusals/search.ts'
 
-/** Plays an Envoy that refuses every table with a guilty part in it, until the search is over. */
+/** Plays an Envoy that refuses every table with a guilty part, until the search ends. */
 function play(size: number, guilty: ReadonlySet<string>) {
   const searches = createSearches()
   const all = Array.from({ length: size }, (_unused, index) => ({ source: `s${index}`, hash: 'h' }))

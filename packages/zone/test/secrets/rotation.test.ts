@@ -129,7 +129,7 @@ function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'own
       for (const [name, what] of changed) if (what === 'issuer') secrets.forget(name)
       await publish()
     },
-    /** What it tells the owner comes later. */
+    /** Its report to the owner arrives later. */
     tell: () => use.reconcile(() => undefined),
     /** A proxy takes the next table that was sent to it. */
     async accept(name: string): Promise<void> {
@@ -265,7 +265,7 @@ test('T17 a report about an older answer allows nothing, because the zone may ha
   expect([(await answer('east'))?.certificate === before, strangers()]).toEqual([false, []])
 })
 
-test('T16 in any order of rotation steps at zones and proxies, no proxy receives a certificate with a root that it does not trust', async () => {
+test('T16 in any order of rotation steps at zones and proxies, no proxy connects to a proxy whose root it does not trust', async () => {
   let switches = 0
   for (let seed = 1; seed <= 10; seed += 1) {
     const random = createSeededRandom(seed)
@@ -306,7 +306,7 @@ test('T16 in any order of rotation steps at zones and proxies, no proxy receives
       await pick(actions)()
       expect(strangers(), `seed ${seed}, step ${step}`).toEqual([])
     }
-    // And it comes to an end: everybody shows what is wanted.
+    // The rotation ends: every proxy presents the enabled root.
     await setMesh('ca-2', [builtin('ca-2')])
     await settle()
     const shown = zones.flatMap((zone) => [...zone.proxies.values()].map(({ has }) => has?.shows))

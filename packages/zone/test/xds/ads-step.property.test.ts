@@ -76,7 +76,7 @@ function makeTable(seed: TableSeed, mark: number): ResolvedTable {
   }
 }
 
-/** The step and the model, with everything between them under way until somebody delivers it. */
+/** The step and the model, with every message between them pending until the test delivers it. */
 class World {
   readonly proven = new Set<string>()
   readonly envoy: ModelEnvoy
