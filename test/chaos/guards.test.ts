@@ -398,6 +398,6 @@ test('F17 the store of the global is emptied: the global does not serve, and zon
   expect(await count(ofEast, '/dataplanes')).toBe(1)
 })
 
-test('E29 every command of docs/when-a-store-is-lost.md was run and had the described effect', () => {
+test('E29 these tests ran every command of docs/when-a-store-is-lost.md', () => {
   expect(page.untyped()).toEqual([])
 })

@@ -103,6 +103,6 @@ test('F31 zones move to another global one after the other under load: no reques
   for (const log of logs) expect(log.match(/the proxy is started/g)).toHaveLength(1)
 })
 
-test('F31 every command of docs/when-the-global-moves.md was run', () => {
+test('F31 this test ran every command of docs/when-the-global-moves.md', () => {
   expect(page.untyped()).toEqual([])
 })

@@ -178,6 +178,6 @@ test('V9 recover overwrites nothing, and a wrong file is reported in one sentenc
   expect(existsSync(elsewhere)).toBe(false)
 })
 
-test('E30 every command of docs/when-the-global-is-lost.md was run', () => {
+test('E30 these tests ran every command of docs/when-the-global-is-lost.md', () => {
   expect(page.untyped()).toEqual([])
 })

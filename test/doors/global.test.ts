@@ -125,7 +125,7 @@ test('F8 TLS connections with random HTTP/2 frames and floods of one frame type 
   await floods({ port: plane.ports.sync })
 })
 
-test('F8 thousands of idle connections and stalled handshakes keep no caller out, also from their own address', async () => {
+test('F8 LI1 thousands of idle connections and stalled handshakes keep no caller out, also from their own address', async () => {
   const random = seeded(803)
   const { sync, api: apiPort, apiTls } = plane.ports
   const idleCount = 1_500
@@ -146,7 +146,7 @@ test('F8 thousands of idle connections and stalled handshakes keep no caller out
   await Promise.all(sockets.map(closed))
 })
 
-test('F8 gRPC calls without a token: random messages, false lengths and compressed bombs harm nothing', async () => {
+test('F8 LI2 gRPC calls without a token: random messages, false lengths and compressed bombs harm nothing', async () => {
   const random = seeded(804)
   const target = { port: plane.ports.sync }
   const bomb = gzipSync(new Uint8Array(64 * 1024 * 1024))
@@ -164,7 +164,7 @@ test('F8 gRPC calls without a token: random messages, false lengths and compress
   expect(unknown.status).toBe('12')
 })
 
-test('F8 a compressed message is refused also with a token, because no plane sends one', async () => {
+test('F8 LI2 a compressed message is refused also with a token, because no plane sends one', async () => {
   const bomb = gzipSync(new Uint8Array(64 * 1024 * 1024))
   const headers = { 'grpc-encoding': 'gzip', authorization: `Bearer ${token}` }
   const answer = await rawGrpc({ port: plane.ports.sync }, syncPath, grpcMessage(bomb, true), headers)
@@ -316,7 +316,7 @@ test('F8 WebSocket frames with wrong masks or lengths and floods of pings harm n
   await Promise.all(sockets.map(closed))
 })
 
-test('F8 the API answers requests that are too long, too deep, compressed or invalid', async () => {
+test('F8 LI3 the API answers requests that are too long, too deep, compressed or invalid', async () => {
   const call = async (path: string, body: string | Uint8Array, headers: Record<string, string> = {}) => {
     const request = { method: 'PUT', body, headers: { 'content-type': 'application/json', ...headers } }
     return (await fetch(`${plane.address}${path}`, request)).status
@@ -340,6 +340,6 @@ test('F8 the API answers requests that are too long, too deep, compressed or inv
   upgraded.destroy()
 })
 
-test('F8 unfinished headers and absent requests were cut off within seconds', async () => {
+test('F8 LI3 unfinished headers and absent requests were cut off within seconds', async () => {
   await Promise.all(slow.map(closed))
 })

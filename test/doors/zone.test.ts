@@ -102,7 +102,7 @@ test('F8 bytes of no protocol, random frames and floods do not harm the port for
   await floods(target)
 })
 
-test('F8 thousands of idle connections and stalled handshakes keep no proxy out', async () => {
+test('F8 LI1 thousands of idle connections and stalled handshakes keep no proxy out', async () => {
   const { proxy, dns } = plane.ports
   const idleCount = 1_500
   const sockets = [
@@ -151,7 +151,7 @@ test('P20 without a valid token, an existing proxy cannot be distinguished from 
   expect((await bootstrap(JSON.stringify(named), { host: 'localhost' })).status).toBe(200)
 })
 
-test('F8 bootstrap bodies that are too long, compressed, not JSON or of another shape are refused', async () => {
+test('F8 LI4 bootstrap bodies that are too long, compressed, not JSON or of another shape are refused', async () => {
   const random = seeded(824)
   expect(await bootstrap('x'.repeat(3_000_000)).catch(() => ({ status: 413 }))).toMatchObject({ status: 413 })
   expect((await bootstrap(gzipSync('{}'), { 'content-encoding': 'gzip' })).status).toBe(415)
@@ -215,7 +215,7 @@ test.each([
   },
 )
 
-test('F8 a compressed message is not decompressed', async () => {
+test('F8 LI2 a compressed message is not decompressed', async () => {
   const bomb = grpcMessage(gzipSync(new Uint8Array(64 * 1024 * 1024)), true)
   for (const path of [adsPath, sessionPath]) {
     const answer = await rawGrpc(honest(), path, bomb, { 'grpc-encoding': 'gzip' })
@@ -296,11 +296,11 @@ function neverReads(): Promise<number> {
   })
 }
 
-test('F34 a TCP client that reads no answers is not read either, and then closed', async () => {
+test('F34 LI5 a TCP client that reads no answers is not read either, and then closed', async () => {
   // What the buffers of both systems hold on the way, and no more.
   expect(await deaf).toBeLessThan(64 * 1024 * 1024)
 })
 
-test('F8 unfinished headers were cut off within seconds', async () => {
+test('F8 LI4 unfinished headers were cut off within seconds', async () => {
   await Promise.all(slow.map(closed))
 })

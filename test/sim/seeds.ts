@@ -24,7 +24,7 @@ export function seedsSuite(first: 1 | 2): void {
       }
     })
   }
-  it('SM5 the seeds covered more than half a million events', () => {
+  it('SM5 these seeds covered more than half a million events', () => {
     console.log(`simulated events: ${events}`)
     expect(events).toBeGreaterThan(eventsMin)
   })

@@ -212,7 +212,7 @@ test('H6 a commit id that does not match the revision is refused with a reason o
   expect(answer).toMatchObject({ status: 404, json: { detail: expect.stringContaining('holds another commit') } })
 })
 
-test('H7 a revision below the horizon returns gone with the horizon and the setting, and newer versions are shown without what is lost', async () => {
+test('H7 a revision below the horizon returns 410 with the horizon and the setting, and newer versions are shown without what is lost', async () => {
   await global.close()
   await start('--history-revisions', '100')
   const first = await put('old', '1s')

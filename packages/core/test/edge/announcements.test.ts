@@ -128,7 +128,7 @@ test('AN4 the first commit after a start repairs announcements that do not match
   expect(announcements.preview([])).toEqual([])
 })
 
-test('AN5 after any changes the announcements equal a count from nothing', () => {
+test('AN5 after any changes the announcements equal a fresh count', () => {
   const change = fc.tuple(
     fc.constantFrom('a', 'b', 'c'),
     fc.constantFrom('default', 'other'),

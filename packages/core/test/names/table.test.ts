@@ -24,7 +24,7 @@ test('N5 the name of a service is lower-case, and a second name has dots instead
   })
 })
 
-test('N6 if two services have the same name, the first in alphabetical order gets it, in either order of writing', () => {
+test('N6 if two services have the same DNS name, the service that sorts first gets it, in either order of writing', () => {
   const scene = createScene()
   const versions = [scene.put(address('my_api'), { number: 0 }), scene.put(address('my.api'), { number: 1 })]
   const expected = { 'my.api.mesh': 'my.api', 'my_api.mesh': 'my_api' }
