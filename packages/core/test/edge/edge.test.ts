@@ -44,7 +44,7 @@ function ingressOf(build: (scene: Scene) => readonly Version[]) {
   }
 }
 
-test('EI2 an ingress has a chain for the service, for each pair of its tags, for the whole tag set, and for the tag sets of routes', () => {
+test('EI2 an ingress has a chain for the service, for each tag and each pair of tags, for the whole tag set, and for the tag sets of routes', () => {
   const { snis, clusters } = ingressOf((scene) => [
     scene.put(zoned('west', 'Dataplane', 'a'), sidecar('10.0.0.2', 'echo', { a: '1', b: '2' })),
     scene.put(global('MeshGatewayRoute', 'r'), {
@@ -81,7 +81,7 @@ test('EI2 an ingress has a chain for the service, for each pair of its tags, for
   })
 })
 
-test('EI3 an ingress serves only the service and whole tag sets if a service has more than 64 tag sets', () => {
+test('EI3 an ingress has chains only for the service and the whole tag sets if the tags have more than 64 subsets', () => {
   const many = Object.fromEntries(Array.from({ length: 12 }, (_unused, at) => [`tag-${at}`, 'x']))
   const { snis } = ingressOf((scene) => [scene.put(zoned('west', 'Dataplane', 'a'), sidecar('10.0.0.2', 'echo', many))])
   expect(snis).toHaveLength(2)
