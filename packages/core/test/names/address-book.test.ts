@@ -238,7 +238,7 @@ function createGrantedZone() {
   return zone
 }
 
-test('N2 a zone names nothing before its global has granted numbers, and waits again when all of them are used', () => {
+test('N10 a zone names nothing before its global has granted numbers, and waits again when all of them are used', () => {
   const zone = createGrantedZone()
   zone.commit(announced('a', 'a'), announced('b', 'b'))
   expect(zone.numbers()).toEqual({})
@@ -256,7 +256,7 @@ test('N2 a zone names nothing before its global has granted numbers, and waits a
   expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1, 'default/c': 2 })
 })
 
-test('N2 more numbers are asked for when fewer than 256 are left', () => {
+test('N10 more numbers are asked for when fewer than 256 are left', () => {
   const zone = createGrantedZone()
   zone.grant(1_024)
   const services = Array.from({ length: 769 }, (_, index) => announced(`s${index}`, `s${index}`))
@@ -300,7 +300,7 @@ test('G9 a zone with an older copy of its store drops the numbers of that copy: 
   expect(zone.numbers()).toEqual({ 'default/a': 1_024, 'default/b': 1, 'default/c': 0 })
 })
 
-test('N2 a store of a former build, and a global of a former build, limit no numbers', () => {
+test('N10 a store of a former build, and a global of a former build, limit no numbers', () => {
   const rows = createRows()
   const old = createAddressBook({ zone: 'east' })
   const now = { wallMs: 0, monotonicMs: 0, incarnation: 1 }

@@ -18,7 +18,7 @@ function createZone() {
   }
 }
 
-test('Y40 an incarnation that has no numbers gets those above all former ones, the same at each try', async () => {
+test('Y41 an incarnation that has no numbers gets those above all former ones, the same at each try', async () => {
   const open = createZone()
   expect(await open(1, 0, 100)).toEqual({ below: 100, before: 0 })
   expect(await open(1, 0, 100)).toEqual({ below: 100, before: 0 })
@@ -27,7 +27,7 @@ test('Y40 an incarnation that has no numbers gets those above all former ones, t
   expect(await open(3, 0, 100)).toEqual({ below: 300, before: 200 })
 })
 
-test('Y40 a zone that asks for more gets them once: again it gets those that it has not learned of', async () => {
+test('Y41 a zone that asks for more gets them once: again it gets those that it has not learned of', async () => {
   const open = createZone()
   await open(1, 0, 100)
   expect(await open(1, 100, 0)).toEqual({ below: 100, before: 0 })
@@ -36,7 +36,7 @@ test('Y40 a zone that asks for more gets them once: again it gets those that it 
   expect(await open(1, 150, 50)).toEqual({ below: 200, before: 0 })
 })
 
-test('Y40 a global that has lost its store takes over what the zone has reserved', async () => {
+test('Y41 a global that has lost its store takes over what the zone has reserved', async () => {
   const open = createZone()
   expect(await open(7, 300, 0)).toEqual({ below: 300, before: 0 })
   expect(await open(8, 0, 100)).toEqual({ below: 400, before: 300 })

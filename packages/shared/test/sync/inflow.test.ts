@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { createVirtualClock } from '../../src/env/clock.ts'
 import { createInflow } from '../../src/sync/inflow.ts'
 
-test('Y39 a peer may send a burst at once, and after it so many bytes per second', () => {
+test('Y40 a peer may send a burst at once, and after it so many bytes per second', () => {
   const clock = createVirtualClock()
   const inflow = createInflow(clock, { bytesPerSecond: 1_000, burstBytes: 1_000 })
   expect(inflow.take(600)).toBe(0)
@@ -15,7 +15,7 @@ test('Y39 a peer may send a burst at once, and after it so many bytes per second
   expect(inflow.take(1)).toBe(1)
 })
 
-test('Y39 a rest gives back one burst and no more, and bytes above a burst wait for a full one', () => {
+test('Y40 a rest gives back one burst and no more, and bytes above a burst wait for a full one', () => {
   const clock = createVirtualClock()
   const inflow = createInflow(clock, { bytesPerSecond: 100, burstBytes: 1_000 })
   clock.advance(60_000)

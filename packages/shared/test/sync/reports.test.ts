@@ -3,7 +3,7 @@ import { createReportStock } from '../../src/sync/reports.ts'
 
 const entry = (key: string, text: string) => ({ key, value: { text } })
 
-test('Y38 a report is limited in bytes: entries that do not fit are left out and counted, until the zone begins it anew', () => {
+test('Y39 a report is limited in bytes: entries that do not fit are left out and counted, until the zone begins it anew', () => {
   const stock = createReportStock(50)
   const begun = stock.changed('east', {}, { reset: true, changed: [entry('a', 'xxx'), entry('b', 'xxx')], removed: [] })
   expect(begun).toEqual({ report: { a: { text: 'xxx' }, b: { text: 'xxx' } }, reportLeftOut: 0 })
@@ -28,7 +28,7 @@ test('Y38 a report is limited in bytes: entries that do not fit are left out and
   expect(anew).toEqual({ report: { z: { text: 'x'.repeat(38) } }, reportLeftOut: 0 })
 })
 
-test('Y38 the limit counts for each zone by itself', () => {
+test('Y39 the limit counts for each zone by itself', () => {
   const stock = createReportStock(20)
   for (const zone of ['east', 'west'])
     expect(stock.changed(zone, {}, { reset: true, changed: [entry('a', 'xxx')], removed: [] }).reportLeftOut).toBe(0)

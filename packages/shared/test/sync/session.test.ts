@@ -50,7 +50,7 @@ describe('a session of the global', () => {
     expect(rows).toHaveLength(200)
   })
 
-  it('Y39 a zone that sends rows without credit loses its session, and none of them counts', async () => {
+  it('Y40 a zone that sends rows without credit loses its session, and none of them counts', async () => {
     const global = memory()
     const server = await scene.server(global, { inflow: { bytesPerSecond: 1, burstBytes: 1 } })
     using west = await callAsZone(authority, server.port, 'west')
@@ -344,7 +344,7 @@ describe('a zone that was disconnected', () => {
 })
 
 describe('hooks of a plane', () => {
-  it('Y40 numbers are granted before any row comes, and a zone that lost its store is given back what it reported', async () => {
+  it('Y41 numbers are granted before any row comes, and a zone that lost its store is given back what it reported', async () => {
     const global = memory()
     await write(global, put('global', 'Policy', 'one'))
     const server = await scene.server(global, { recall: (report) => report['numbers'] })
