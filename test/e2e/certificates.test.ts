@@ -144,7 +144,7 @@ test('E36 a broken secret keeps the former certificate, is reported in both plan
   await until('the good one', shown, (now) => now === fingerprintOf(good))
   await secret('shop', good.certificate + (await certificate()).key)
   const key = `global/Secret/${demo.scene.mesh}/shop`
-  const reason = 'the private key does not belong to the first certificate; the certificate from before is still served'
+  const reason = 'the private key does not belong to the first certificate; the former certificate is still served'
   await until('the zone tells', zoneVerdicts, (all) => all.some((one) => one.key === key && one.reason === reason))
   const status = await until(
     'the global tells',

@@ -149,7 +149,7 @@ test('E12 a zone does not take over the store of another zone', async () => {
     ...['--data-dir', path('east'), ...anyZonePorts],
   )
   again()
-  expectOneLine(outcome, /expected a store of zone "west" in \S+east, found the one of zone "east"/)
+  expectOneLine(outcome, /expected a store of zone "west" in \S+east, found the store of zone "east"/)
   await until(
     'east is back',
     () => statusOf(zoneAddress),

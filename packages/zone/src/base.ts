@@ -21,7 +21,7 @@ import type { ZoneConfig } from './options.ts'
 
 export type Role = 'zone' | 'standalone'
 
-/** What a zone stands on: its store, its keys, and who may come in. */
+/** The foundation of a zone: its store, its keys, and the tokens that it accepts. */
 export interface ZoneBase extends Env {
   readonly zone: string
   readonly origin: string
@@ -37,7 +37,7 @@ export interface ZoneBase extends Env {
   readonly grants: Grants
 }
 
-/** A zone without a global owns everything, so it makes what a global would have made. */
+/** Writes the default mesh and the zone's own row: a zone without a global owns both. */
 async function ensureStandalone(store: Store, zone: string): Promise<void> {
   for (const [kind, name, spec] of [
     ['Mesh', 'default', {}],
@@ -46,37 +46,42 @@ async function ensureStandalone(store: Store, zone: string): Promise<void> {
     await store.commit({
       changes: [{ op: 'put', key: { origin: zone, kind, mesh: '', name }, labels: {}, spec, expect: { absent: true } }],
       subject: 'mesh-system:control-plane',
-      intent: `the ${kind} that is always there`,
+      intent: `create the default ${kind}`,
     })
   }
 }
 
-/** A store belongs to the zone that made its own rows in it: under another name they would count as a stranger's. */
+/** Throws if the store belongs to a zone with another name: this zone would treat the rows in it as another owner's. */
 async function requireOwnStore(store: Store, zone: string, dataDir: string | undefined): Promise<void> {
   const own = [...(await store.scan({ kind: positionKind })), ...(await store.scan({ kind: 'Zone' }))]
   const other = own.find(({ key }) => key.origin !== zone && key.origin !== globalOrigin)
   if (other)
-    throw new Error(`expected a store of zone "${zone}" in ${dataDir}, found the one of zone "${other.key.origin}"`)
+    throw new Error(`expected a store of zone "${zone}" in ${dataDir}, found the store of zone "${other.key.origin}"`)
 }
 
 const expireEveryMs = 60_000
 
-/** A commit removes addresses whose quarantine has ended; this one is made where no other comes. */
+/**
+ * Every commit removes the addresses whose quarantine has expired. This empty one does so when nothing else commits.
+ */
 async function removeExpired({ clock, log }: Env, store: Store, book: AddressBook): Promise<void> {
   if (!book.hasExpired(clock.monotonicMs())) return
   try {
     await store.commit({
       changes: [],
       subject: 'mesh-system:control-plane',
-      intent: 'remove virtual addresses whose quarantine has ended',
+      intent: 'remove virtual addresses whose quarantine has expired',
       declared: true,
     })
   } catch (thrown) {
-    log.warn({ reason: messageOf(thrown) }, 'virtual addresses whose quarantine has ended stay for another minute')
+    log.warn(
+      { reason: messageOf(thrown) },
+      'cannot remove virtual addresses whose quarantine has expired; trying again',
+    )
   }
 }
 
-/** Opens the store with what follows from every commit, and the keys beside it. */
+/** Opens the store, with the rows derived in every commit, and the keys beside it. */
 export async function openBase(
   env: Env,
   config: ZoneConfig,

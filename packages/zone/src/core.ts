@@ -18,7 +18,7 @@ import { createProgress, type Progress } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
 import { markLost, removeLost } from './leases/lost.ts'
 import { createNameFeeds } from './names/feeds.ts'
-import { createAskers } from './names/resolver.ts'
+import { createDnsClients } from './names/resolver.ts'
 import { createQuarantine, type Quarantine } from './quarantine/quarantine.ts'
 import { createRefusals, type Refusals } from './refusals/refusals.ts'
 import { type Certificates, createCertificates } from './secrets/certificates.ts'
@@ -27,43 +27,47 @@ import { createAuthorityUse } from './secrets/use.ts'
 import { createProxyStatus } from './status/proxies.ts'
 import { createReporter } from './status/reporter.ts'
 
-/** Rows that the zone's authorities, and what tokens are judged by, are made of. */
+/** The kinds from which the zone reads its authorities and the keys and revocations of tokens. */
 const authorityKinds = [
   ...['Mesh', 'MeshRoot', 'AuthorityRequest', 'AuthorityCertificate', 'AuthorityUse'],
   ...secretKinds,
 ]
-/** Rows that certificates of listeners are made of: where there is no global, from secrets on. */
+/** The kinds from which certificates of listeners are made. A standalone zone starts from the secrets themselves. */
 const certificateKinds = { zone: ['GatewayCertificate'], standalone: ['GatewayCertificate', ...certificateSources] }
 
-/** What the core stands on. */
+/** The part of `ZoneBase` that the core needs; the simulator provides its own. */
 export interface CoreBase extends Env {
   readonly zone: string
   readonly role: Role
   readonly store: Store
 }
 
-/** Where certificates come from, and what keeps them new. */
+/** The source of certificates, which also renews them. */
 export interface CoreKeys {
   readonly secrets: Secrets
   readonly certificates: Pick<Certificates, 'verdicts'>
-  /** A table was handed to a proxy, and answered; or the proxy has gone. True if it shows or trusts something else now. */
+  /** A table was sent to a proxy. */
   sent(proxy: string, serial: number, needs: readonly SecretNeed[]): void
+  /** A proxy has answered every table up to this serial. Returns true if it now shows or trusts other certificates. */
   served(proxy: string, serial: number): boolean
+  /** The stream of a proxy has closed. */
   gone(proxy: string): void
   /** The rotations of a standalone zone that wait. */
   readonly rotations: AuthorityOwner['waits']
-  /** Rows of these kinds, which keys are made of, have changed; all of them, when nothing is named. */
+  /** Rows of these kinds have changed. Without an argument, everything is checked. */
   wake(kinds?: ReadonlySet<string>): void
   close(): void
 }
 
-/** What keys ask of the core: to look at secrets again, and to leave out what there is nothing to show for. */
+/** Callbacks from keys to the core. */
 export interface KeyHooks {
-  /** A secret that was asked for is there, or is new. */
+  /** A requested secret is ready or has changed. */
   refresh(): void
-  leaveOut(source: string, hash: string): void
-  letIn(source: string, hash: string): void
-  /** A listener's certificate is served, or not, as it was not before. */
+  /** The certificate of this contribution cannot be served, so the compiler must leave the contribution out. */
+  exclude(source: string, hash: string): void
+  /** The certificate of an excluded contribution can be served again. */
+  readmit(source: string, hash: string): void
+  /** The verdicts on certificates of listeners may have changed. */
   judged(): void
 }
 
@@ -85,7 +89,7 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
     if (changed.size > 0) hooks.refresh()
     await uses.wake()
   })
-  const uses = createReconciler(log, 'what is told of authorities', () => use.reconcile(() => void uses.wake()))
+  const uses = createReconciler(log, 'the report of roots in use', () => use.reconcile(() => void uses.wake()))
   const listeners = createReconciler(log, 'the certificates of listeners', async () => {
     await certificateKeeper?.reconcile()
     await certificates.reconcile()
@@ -120,7 +124,10 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
   }
 }
 
-/** Everything between the store and the ports: rows in, tables, names and verdicts out. Has compiled the store when it resolves. */
+/**
+ * Everything between the store and the ports: rows in, tables, names and verdicts out. Resolves when the store is
+ * compiled.
+ */
 export async function startCore(
   base: CoreBase,
   closers: Closers,
@@ -132,13 +139,13 @@ export async function startCore(
   const counted = createProgress(clock)
   const identityListeners = new Set<() => void>()
   const names = createNames()
-  const askers = createAskers()
+  const dnsClients = createDnsClients()
   const compiler = createCompiler({ zone, ...(faultPoint ? { faultPoint } : {}) })
   const nameFeeds = createNameFeeds({ names, storeId: store.id, isComplete: () => engine.isComplete() })
   const keys: CoreKeys = makeKeys({
     refresh: () => engine.refresh(),
-    leaveOut: (source, hash) => engine.refresh(compiler.exclude(source, hash)),
-    letIn: (source, hash) => engine.refresh(compiler.readmit(source, hash)),
+    exclude: (source, hash) => engine.refresh(compiler.exclude(source, hash)),
+    readmit: (source, hash) => engine.refresh(compiler.readmit(source, hash)),
     judged: () => reporter.update(),
   })
   const { secrets, certificates } = keys
@@ -174,7 +181,7 @@ export async function startCore(
   })
   const reporter = createReporter({
     ...{ clock, progress, status, refusals, quarantine, certificates },
-    // Nothing reports before the engine is there.
+    // The reporter reads this only after the engine below exists.
     leftOut: () => engine.leftOut(),
   })
   const engine = createEngine({
@@ -192,7 +199,7 @@ export async function startCore(
     marked(versions) {
       refusals.marked(versions)
       quarantine.marked(versions)
-      askers.applied(versions)
+      dnsClients.applied(versions)
       keys.wake(new Set(versions.map(({ key }) => key.kind)))
       reporter.update()
     },
@@ -202,7 +209,7 @@ export async function startCore(
     clock,
     log,
     async remove(proxy, why) {
-      log.info({ proxy }, `a proxy is removed: ${why}`)
+      log.info({ proxy }, `removing a proxy: ${why}`)
       await store.commit({
         changes: [{ op: 'delete', key: parseKeyText(proxy) }],
         subject: 'mesh-system:control-plane',
@@ -220,23 +227,23 @@ export async function startCore(
       leases.forget(proxy)
       status.forgotten(proxy)
     }
-    log.warn({ proxies: removed.length }, 'an operator has removed lost proxies')
+    log.warn({ proxies: removed.length }, 'an operator removed the lost proxies')
     return removed.length
   }
   await quarantine.load()
   await engine.start()
   await refusals.load()
-  // Not waited for: names need no certificates, and proxies get their tables when they are there.
+  // Not awaited: names need no certificates, and a proxy receives its table when its certificates are ready.
   keys.wake()
   return {
     status,
     progress,
-    askers,
+    dnsClients,
     compiler,
     nameFeeds,
     secrets,
     certificates,
-    /** Told when a proxy shows another certificate. */
+    /** Calls back when a proxy shows another certificate. */
     onIdentity: (listener: () => void) => void identityListeners.add(listener),
     refusals,
     quarantine,

@@ -20,27 +20,28 @@ interface Options {
 
 const lookEveryMs = 2_000
 
-/** The zone that a join token names. The global checks the token; a zone only has to know what it is called. */
+/** Reads the zone's name from a join token, unverified: the global verifies the token. Throws if there is no name. */
 export function zoneNameOf(token: string): string {
   try {
     const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
     const name: unknown = claims !== null && typeof claims === 'object' ? Reflect.get(claims, 'Zone') : undefined
     if (typeof name === 'string' && name !== '') return name
   } catch {
-    // Falls through to the one sentence for every kind of bad token.
+    // Every kind of bad token gets the same message, below.
   }
-  throw new Error('the token in the join string names no zone; make one with `zonemesh token zone NAME`')
+  throw new Error('the token in the join string names no zone; make a new join string with `zonemesh token zone NAME`')
 }
 
 /**
- * The join string of a zone, which may be replaced while the zone runs: whoever writes another one into the file rotates the token.
- * One that is no good is told of and left alone; the session goes on with what it had. `renewed` is called when a better one counts.
+ * Follows the join string of a zone in its file, so that an operator can rotate the token while the zone runs. A join
+ * string that cannot be used is logged and ignored: the session continues with the former one. Calls `renewed` after it
+ * has taken a new one.
  */
 export function followJoinFile({ clock, log, tokens }: Deps, { path, zone, first }: Options, renewed: () => void) {
   let current = first
   let seen = ''
-  /** Why the file could not be used, said once. */
-  let told = ''
+  /** The last logged reason, so that the same one is logged only once. */
+  let loggedReason = ''
   let closed = false
   const looking = repeat(clock, lookEveryMs, look)
 
@@ -49,15 +50,15 @@ export function followJoinFile({ clock, log, tokens }: Deps, { path, zone, first
       const text = readFileSync(path, 'utf8')
       if (text === seen) return
       seen = text
-      told = ''
+      loggedReason = ''
       const join = decodeJoin(text)
       if (!join.ok) throw new Error(join.error)
       await take(join.value)
     } catch (thrown) {
       const reason = messageOf(thrown)
-      if (reason === told) return
-      told = reason
-      log.warn({ file: path }, `the join file cannot be used, the former join string still counts: ${reason}`)
+      if (reason === loggedReason) return
+      loggedReason = reason
+      log.warn({ file: path }, `the join file cannot be used, the former one stays in use: ${reason}`)
     }
   }
 
@@ -67,11 +68,11 @@ export function followJoinFile({ clock, log, tokens }: Deps, { path, zone, first
     const named = zoneNameOf(token)
     if (named !== zone) throw new Error(`expected a token of zone "${zone}", found one of zone "${named}"`)
     const judged = await tokens.verify('zone', '', token)
-    // A key that is not known here may be that of a global which this zone has not heard yet: that one judges.
+    // The key may belong to a global that has not synced with this zone yet. That global verifies the token.
     if (!judged.ok && !isUnknownKey(judged.error)) throw new Error(judged.error)
     if (closed) return
     current = next
-    log.info({ file: path, address }, 'the join file holds a new join string: it counts from now on')
+    log.info({ file: path, address }, 'the zone uses the new join string of the join file from now on')
     renewed()
   }
 

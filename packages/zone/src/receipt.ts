@@ -3,8 +3,11 @@ import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { ZoneBase } from './base.ts'
 import type { ZoneCore } from './core.ts'
 
-/** A receipt for a write on this very zone: stored at once, served when its proxies say so, refused by a verdict on what it wrote. */
-export async function waitHere(
+/**
+ * Waits for the receipt of a write on this zone: stored at once, served by its proxies, or refused by a verdict on
+ * its rows.
+ */
+export async function waitForReceipt(
   { clock, zone, store }: Pick<ZoneBase, 'clock' | 'zone' | 'store'>,
   { engine, progress, reporter }: Pick<ZoneCore, 'engine' | 'progress' | 'reporter'>,
   revision: number,

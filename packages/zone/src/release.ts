@@ -10,8 +10,8 @@ interface Deps {
   removeLost(): Promise<number>
 }
 
-/** Lets through what this zone holds, another global's store included; or removes its lost proxies. */
-export async function releaseHere(deps: Deps, hold: string | undefined): Promise<Result<Hold, string>> {
+/** Releases the hold of this zone, which may be on the store of another global, or removes its lost proxies. */
+export async function releaseHold(deps: Deps, hold: string | undefined): Promise<Result<Hold, string>> {
   const held = deps.uplink?.state.value.hold
   if (meansLost(held, hold)) {
     const removed = await deps.removeLost()
@@ -19,5 +19,5 @@ export async function releaseHere(deps: Deps, hold: string | undefined): Promise
   }
   if (!held) return err('this zone holds nothing')
   if (hold !== undefined && hold !== held.id) return err(`this zone holds "${held.id}", not "${hold}"`)
-  return deps.uplink?.release(held.id) ? ok(held) : err('what this zone held is no longer held')
+  return deps.uplink?.release(held.id) ? ok(held) : err(`the hold "${held.id}" has ended in the meantime`)
 }

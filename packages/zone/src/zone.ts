@@ -28,8 +28,8 @@ import { createDoor } from './door/door.ts'
 import { followJoinFile, zoneNameOf } from './join-file.ts'
 import { startResolver } from './names/resolver.ts'
 import type { ZoneConfig } from './options.ts'
-import { waitHere } from './receipt.ts'
-import { releaseHere } from './release.ts'
+import { waitForReceipt } from './receipt.ts'
+import { releaseHold } from './release.ts'
 import { expiringOf } from './status/expiring.ts'
 import { proxySights } from './status/sights.ts'
 import { createZoneStatus } from './status/status.ts'
@@ -43,11 +43,11 @@ export interface RunningZone extends RunningPlane {
   close(): Promise<void>
 }
 
-/** Opens the resolver and the port for proxies: both serve what the core has compiled already. */
+/** Opens the resolver and the port for proxies. Both serve what the core has already compiled. */
 async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, closers: Closers) {
   const { tls } = base
   const resolver = await startResolver(
-    { ...base, names: core.nameFeeds, askers: core.askers },
+    { ...base, names: core.nameFeeds, dnsClients: core.dnsClients },
     {
       host: config.dnsHost ?? config.host,
       port: config.dnsPort,
@@ -60,7 +60,7 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
     ...base,
     ...core,
     served(proxy, serial) {
-      // First, so that a search that goes on is on its way before this answer counts.
+      // First: the search sends its next table before this answer counts, so the mark is not served too early.
       core.refusals.served(proxy, serial)
       core.progress.served(proxy, serial)
       core.reporter.update()
@@ -76,8 +76,11 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
   return { ports, proxySights: () => proxySights({ ...core, zone: base.zone }, xds) }
 }
 
-/** The way to the global that a join string names: gRPC, or the same frames over WebSocket. Throws when the address cannot be right. */
-function dialerOf({ address, token, pin: pinSha256Hex }: Join): Dialer {
+/**
+ * Creates the dialer for the address in a join string: gRPC, or the same frames over WebSocket. Throws if the address
+ * is invalid.
+ */
+function createDialer({ address, token, pin: pinSha256Hex }: Join): Dialer {
   if (!isWebSocketAddress(address)) {
     const hostAndPort = address.replace(/^https?:\/\/|\/$/g, '')
     return dialGrpc({ address: hostAndPort, path: syncPath, token, pinSha256Hex })
@@ -87,12 +90,12 @@ function dialerOf({ address, token, pin: pinSha256Hex }: Join): Dialer {
   return dialWebSocket({ address, token, pinSha256Hex })
 }
 
-/** The way that the newest join string names, looked up at each try. */
-function dialerOfNewest(newest: () => Join): Dialer {
+/** Dials with the newest join string, which is looked up at each attempt. */
+function createNewestDialer(newest: () => Join): Dialer {
   let known: { readonly join: Join; readonly dialer: Dialer } | undefined
   const dialer = (): Dialer => {
     const join = newest()
-    if (known?.join !== join) known = { join, dialer: dialerOf(join) }
+    if (known?.join !== join) known = { join, dialer: createDialer(join) }
     return known.dialer
   }
   return { dial: async (signal) => dialer().dial(signal), forget: () => known?.dialer.forget() }
@@ -104,7 +107,7 @@ interface Joined {
   join(): Join
 }
 
-/** Keeps the session with the global, and tells it what this zone serves. Undefined for a standalone zone. */
+/** Keeps the session with the global and reports what this zone serves. Returns undefined for a standalone zone. */
 function startJoined(
   base: ZoneBase,
   core: ZoneCore,
@@ -125,13 +128,13 @@ function startJoined(
     core.removeLost().catch((cause: unknown) => base.log.warn({ err: cause }, 'cannot remove lost proxies'))
     return true
   }
-  // An address that cannot be right is told at the start.
-  dialerOf(join)
+  // Throws now if the address is invalid, instead of at the first attempt to dial.
+  createDialer(join)
   const renewed = () => uplink.redial('this zone continues with a newer token')
   const path = config.join === undefined ? config.joinFile : undefined
   const file = path === undefined ? undefined : followJoinFile(base, { path, zone: base.zone, first: join }, renewed)
   const newest = () => file?.current() ?? join
-  const dialer = dialerOfNewest(newest)
+  const dialer = createNewestDialer(newest)
   const uplink = startUplink(
     {
       ...base,
@@ -162,7 +165,10 @@ function startJoined(
 const createReport = () => createLatest<Readonly<Record<string, JsonObject>>>({})
 type Report = ReturnType<typeof createReport>
 
-/** Starts a zone control plane: joined to a global, or standalone. Serves from its own store from the first moment. */
+/**
+ * Starts a zone control plane, joined to a global or standalone. It serves from its own store, without waiting for
+ * the global.
+ */
 export async function startZone(
   env: Env,
   config: ZoneConfig,
@@ -182,7 +188,7 @@ export async function startZone(
     const uplink = joined?.uplink
     const token = () => joined?.join().token
     const expiry = createExpiry({ ...env, sources: () => expiringOf({ ...base, ...core, token }) })
-    closers.add('what is about to end', () => expiry.close())
+    closers.add('the report of expiring certificates', () => expiry.close())
     const catalogue = createCatalogue(base.store)
     const zoneStatus = createZoneStatus({ ...base, ...core, uplink, expiry, catalogue })
     const numbers = base.grants.onNumbers((entries) => {
@@ -190,17 +196,17 @@ export async function startZone(
       report.set({ ...Object.fromEntries(insights), ...entries })
     })
     closers.add('the report of numbers', () => numbers[Symbol.dispose]())
-    const tell = () =>
+    const publishInsights = () =>
       report.set({
         ...Object.fromEntries(Object.entries(report.value).filter(([key]) => isNumberEntry(key))),
         ...Object.fromEntries(
           core.status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, core.secrets) ?? {}]),
         ),
       })
-    core.status.onChange(tell)
-    core.onIdentity(tell)
-    // Proxies may have come back before this line.
-    tell()
+    core.status.onChange(publishInsights)
+    core.onIdentity(publishInsights)
+    // Proxies may have connected before this line.
+    publishInsights()
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])
     const plane: ApiPlane = {
@@ -214,8 +220,8 @@ export async function startZone(
       insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,
-      releaseHold: (_zone, hold) => releaseHere({ zone, uplink, removeLost: core.removeLost }, hold),
-      receipt: (revision, level, _zones, timeoutMs) => waitHere(base, core, revision, level, timeoutMs),
+      releaseHold: (_zone, hold) => releaseHold({ zone, uplink, removeLost: core.removeLost }, hold),
+      receipt: (revision, level, _zones, timeoutMs) => waitForReceipt(base, core, revision, level, timeoutMs),
       config: {
         mode: 'zone',
         environment: 'universal',
@@ -230,7 +236,7 @@ export async function startZone(
       zonemesh_proxies_connected: core.engine.live().length,
       ...expiry.figures(),
     })
-    // Loaded only now: names and proxies, which have waited, are served before the API is read from disk.
+    // Loaded late: waiting proxies and DNS clients are served before the code of the API is read from disk.
     const { startServers } = await import('@zonemesh/plane/servers.ts')
     const { ports, routes } = await startServers(plane, config, base.tls, meter, closers)
     env.log.info({ zone, role, ...ports, ...doors, global: join?.address ?? 'none' }, 'the zone control plane is ready')

@@ -17,13 +17,13 @@ function scene(judge: (token: string) => string | undefined = () => undefined) {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-join-'))
   const path = join(folder, 'east.join')
   const clock = createVirtualClock()
-  const said: string[] = []
-  let heard = Promise.withResolvers<void>()
-  const say = (text: string) => {
-    said.push(text)
-    heard.resolve()
+  const events: string[] = []
+  let nextEvent = Promise.withResolvers<void>()
+  const record = (text: string) => {
+    events.push(text)
+    nextEvent.resolve()
   }
-  const log: Log = { ...silentLog, warn: (_fields, message) => say(message) }
+  const log: Log = { ...silentLog, warn: (_fields, message) => record(message) }
   const tokens = {
     verify: async (_purpose: string, _mesh: string, token: string) => {
       const error = judge(token)
@@ -32,16 +32,16 @@ function scene(judge: (token: string) => string | undefined = () => undefined) {
   }
   const first = joinOf('east', 1)
   writeFileSync(path, encodeJoin(first))
-  const file = followJoinFile({ clock, log, tokens }, { path, zone: 'east', first }, () => say('renewed'))
+  const file = followJoinFile({ clock, log, tokens }, { path, zone: 'east', first }, () => record('renewed'))
   return {
     file,
-    said,
+    events,
     first,
     async write(text: string) {
-      heard = Promise.withResolvers()
+      nextEvent = Promise.withResolvers()
       writeFileSync(path, text)
       clock.advance(2_000)
-      await heard.promise
+      await nextEvent.promise
     },
     [Symbol.dispose]() {
       file.close()
@@ -50,13 +50,13 @@ function scene(judge: (token: string) => string | undefined = () => undefined) {
   }
 }
 
-const still = 'the join file cannot be used, the former join string still counts: '
+const still = 'the join file cannot be used, the former one stays in use: '
 
 test('V12 another join string in the file counts within 2 s', async () => {
   using it = scene()
   expect(it.file.current()).toEqual(it.first)
   await it.write(`${encodeJoin(joinOf('east', 2))}\n`)
-  expect(it.said).toEqual(['renewed'])
+  expect(it.events).toEqual(['renewed'])
   expect(it.file.current()).toEqual(joinOf('east', 2))
 })
 
@@ -65,7 +65,7 @@ test('V12 a join string that is damaged, revoked or of another zone changes noth
   await it.write('zmj1.half')
   await it.write(encodeJoin(joinOf('west', 2)))
   await it.write(encodeJoin(joinOf('east', 9)))
-  expect(it.said).toEqual([
+  expect(it.events).toEqual([
     `${still}the join string is damaged: it is cut off or was changed`,
     `${still}expected a token of zone "east", found one of zone "west"`,
     `${still}the token was revoked`,
@@ -76,5 +76,5 @@ test('V12 a join string that is damaged, revoked or of another zone changes noth
 test('V12 a token with a key that this zone does not have yet is left for the global to check', async () => {
   using it = scene(() => 'there is no zone token signing key with serial 2')
   await it.write(encodeJoin(joinOf('east', 2)))
-  expect(it.said).toEqual(['renewed'])
+  expect(it.events).toEqual(['renewed'])
 })

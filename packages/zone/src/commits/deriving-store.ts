@@ -6,18 +6,18 @@ import { changesPerCommitMax } from '@zonemesh/shared/store/plan.ts'
 import { changesAfter, stateAt } from '@zonemesh/shared/store/state.ts'
 import type { Change, Commit, CommitOutcome, RoundOptions, Store, Version } from '@zonemesh/shared/store/store.ts'
 
-/** Something the zone decides by itself whenever rows change: virtual addresses, announced services. */
+/** Rows that the zone derives from other rows: virtual addresses, announced services. */
 export interface Derivation {
-  /** The rows that follow from these changes. Changes nothing. */
+  /** Returns the changes to derived rows that these changes cause. Does not change the state of the derivation. */
   preview(changes: readonly Change[], now: Now): readonly Change[]
-  /** What was written, own rows included; also how it loads at start. */
+  /** Takes in the versions that were written, derived rows included. At the start it receives all live rows. */
   applied(versions: readonly Version[], monotonicMs: number): void
 }
 
 /**
- * A store whose rounds carry what follows from them, in the same transaction: an announced service cannot be seen
- * without its Dataplane, nor a name without its address. Rounds go one after the other, because each preview builds on
- * what the former one wrote.
+ * A store that writes derived rows in the same round as the rows that cause them: no reader sees an announced service
+ * without its Dataplane, or a name without its address. Rounds run one after the other, because each preview builds on
+ * the rows that the former round wrote.
  */
 export function deriveOnCommit(
   deps: { readonly clock: Clock },
@@ -25,31 +25,37 @@ export function deriveOnCommit(
   derivations: readonly Derivation[],
 ): Store {
   let last: Promise<unknown> = Promise.resolve()
-  /** The derivations know what was written up to this revision; undefined before the first round, when they know all. */
-  let known: number | undefined
+  /**
+   * The derivations have taken in all versions up to this revision; undefined before the first round, when they are
+   * complete.
+   */
+  let appliedRevision: number | undefined
   let isUnsure = false
 
-  /** A round that failed may be durable all the same: what follows next must build on it. */
+  /** A round that failed may still be durable, and the next preview must build on it. */
   async function catchUp(): Promise<void> {
     const { revision } = await store.head()
-    if (known !== undefined && isUnsure && revision > known) {
+    if (appliedRevision !== undefined && isUnsure && revision > appliedRevision) {
       const nowMs = deps.clock.monotonicMs()
-      const versions = await changesAfter(store, known, revision)
-      if (!versions) throw new Error(`the changes after revision ${known} are gone: start this control plane again`)
+      const versions = await changesAfter(store, appliedRevision, revision)
+      if (!versions)
+        throw new Error(
+          `the changes after revision ${appliedRevision} are no longer in the log: restart this control plane`,
+        )
       for (const derivation of derivations) derivation.applied(versions, nowMs)
     }
-    known = revision
+    appliedRevision = revision
     isUnsure = false
   }
 
-  /** Received rows that the store would skip must not have consequences. */
+  /** Drops received rows that the store would skip: nothing may be derived from them. */
   async function effective(changes: readonly Change[]): Promise<Change[]> {
     const kept: Change[] = []
     for (const change of changes) {
       const forced = change.op === 'put' && change.forced
       if (change.op !== 'forget' && change.op !== 'check' && change.stamp && !forced) {
         const here = await store.get(change.key)
-        // What was forgotten may come back as it was, as in the store itself.
+        // As in the store, a forgotten row may return with the same stamp.
         if (here && here.state !== 'forgotten' && !isNewer(change.stamp, here.stamp)) continue
       }
       kept.push(change)
@@ -58,7 +64,7 @@ export function deriveOnCommit(
   }
 
   async function commitRound(parts: readonly Commit[], options?: RoundOptions): Promise<CommitOutcome> {
-    if (known === undefined || isUnsure) await catchUp()
+    if (appliedRevision === undefined || isUnsure) await catchUp()
     const effectiveParts: Commit[] = []
     for (const part of parts) effectiveParts.push({ ...part, changes: await effective(part.changes) })
     const made = effectiveParts.flatMap(({ changes }) => changes.filter(({ op }) => op !== 'check'))
@@ -70,11 +76,11 @@ export function deriveOnCommit(
     }
     for (const derivation of derivations) derived.push(...derivation.preview([...made, ...derived], now))
     isUnsure = true
-    const outcome = await store.commitRound(withConsequences(effectiveParts, derived), options)
+    const outcome = await store.commitRound(withDerived(effectiveParts, derived), options)
     isUnsure = false
     if (!outcome.ok) return outcome
     for (const derivation of derivations) derivation.applied(outcome.written, deps.clock.monotonicMs())
-    known = outcome.position.revision
+    appliedRevision = outcome.position.revision
     return outcome
   }
 
@@ -85,8 +91,8 @@ export function deriveOnCommit(
   })
 }
 
-/** The consequences stand in the last part if it has room for them, else in parts of their own before it. */
-function withConsequences(parts: readonly Commit[], derived: readonly Change[]): readonly Commit[] {
+/** Adds the derived changes to the last part if it has room, else in parts of their own before it. */
+function withDerived(parts: readonly Commit[], derived: readonly Change[]): readonly Commit[] {
   const last = parts.at(-1)
   if (!last || derived.length === 0) return parts
   if (last.changes.length + derived.length <= changesPerCommitMax)
@@ -97,7 +103,7 @@ function withConsequences(parts: readonly Commit[], derived: readonly Change[]):
   return [...parts.slice(0, -1), ...extra, last]
 }
 
-/** Gives the derivations all live rows, before the first commit. */
+/** Passes all live rows to the derivations, before the first commit. */
 export async function loadDerivations(
   deps: { readonly clock: Clock },
   store: Store,

@@ -30,14 +30,15 @@ interface Deps {
   readonly log: Log
   readonly clock: Clock
   /**
-   * False for a zone under a global: until a row says that a first round of the global is here, its tables would take from
-   * Envoys what they have, because the store was lost and not because anybody meant it.
+   * False for a zone under a global. If its store was lost, its tables lack the rows of the global, and Envoys would
+   * lose configuration that nobody deleted. So the zone publishes no table before the first round of the global.
    */
   readonly startsComplete: boolean
+  /** Whether a row with this key proves that the first round of the global is stored. */
   readonly completes: (key: ResourceKey) => boolean
-  /** Names of these meshes are other ones now. */
+  /** The names of these meshes have changed. */
   readonly namesChanged: (meshes: ReadonlySet<string>) => void
-  /** A mark was compiled and handed out. */
+  /** A mark was compiled and its tables were published. */
   readonly marked: (versions: readonly Version[]) => void
 }
 
@@ -58,18 +59,18 @@ const goneVersion = (text: string, revision: number): Version => ({
 })
 
 /**
- * The loop from store to tables: reads what changed up to the newest mark, compiles what reads it, and hands new tables
- * to the streams of live proxies. Only marks are ever compiled.
+ * The loop from store to tables. It reads the changes up to the newest mark, recompiles the units that read them, and
+ * publishes new tables to the streams of live proxies. It compiles at marks only.
  */
 export function createEngine(deps: Deps) {
   const feeds = new Map<string, Feed>()
   const markRead = createLatest(0)
-  /** Numbers tables: several may be of one mark, and each is answered for itself. */
+  /** Numbers the tables. One mark may lead to several tables, and a proxy answers each of them. */
   let serial = 0
-  /** What the tables of all live proxies lack; undefined once one of them has changed. */
+  /** The parts of rows that the tables of live proxies lack; undefined after a table has changed. */
   let leftOut: readonly LeftOut[] | undefined
-  /** Key texts of all rows that were read. */
-  const known = new Set<string>()
+  /** Key texts of all live rows that were read. */
+  const liveRows = new Set<string>()
   let complete = deps.startsComplete
   let running: Promise<void> | undefined
   let again = false
@@ -82,7 +83,7 @@ export function createEngine(deps: Deps) {
     const secrets = new Map<string, XdsResource>()
     for (const need of compiled.secretNeeds) {
       const secret = deps.secrets.resolve(need)
-      // Its authority or certificate is on the way; `refresh` comes back here.
+      // Its authority or certificate is not ready yet: `refresh` publishes the table then.
       if (!secret) return
       secrets.set(need.name, secret)
     }
@@ -101,7 +102,10 @@ export function createEngine(deps: Deps) {
     feed.table.set({ mark: serial, resources })
   }
 
-  /** What was held back on the way is told, and whom it concerns is served without it. */
+  /**
+   * Publishes tables. Rows that the compiler held back are quarantined, and the affected proxies get tables without
+   * them.
+   */
   function publishAll(proxies: Iterable<string>): void {
     publishEach(proxies)
     for (let held = deps.compiler.drainHeld(); held.rows.length > 0; held = deps.compiler.drainHeld()) {
@@ -127,20 +131,20 @@ export function createEngine(deps: Deps) {
       try {
         publish(proxy, feed)
       } catch (thrown) {
-        // One proxy whose table cannot be made keeps the last one; the others go on.
-        deps.log.error({ proxy, err: thrown }, `cannot compile for a proxy: ${messageOf(thrown)}`)
+        // A proxy whose table cannot be compiled keeps its last one. All others are published.
+        deps.log.error({ proxy, err: thrown }, `cannot compile the table of a proxy: ${messageOf(thrown)}`)
       }
     }
   }
 
-  /** What changed, or, where the log does not reach back so far, everything, and what is there no more. */
+  /** Reads the changes since the last mark. If the log is pruned, reads the whole state and the keys that are gone. */
   async function readTo(revision: number): Promise<readonly Version[]> {
     const changes = markRead.value > 0 ? await changesAfter(deps.store, markRead.value, revision) : undefined
     if (changes) return changes
     const versions: Version[] = []
     for await (const page of stateAt(deps.store, revision)) versions.push(...page)
     const found = new Set(versions.map(({ key }) => keyText(key)))
-    const gone = [...known].filter((text) => !found.has(text))
+    const gone = [...liveRows].filter((text) => !found.has(text))
     return [...versions, ...gone.map((text) => goneVersion(text, revision))]
   }
 
@@ -155,8 +159,8 @@ export function createEngine(deps: Deps) {
     const versions = await readTo(revision)
     if (closed) return
     for (const { key, state } of versions) {
-      if (state === 'live') known.add(keyText(key))
-      else known.delete(keyText(key))
+      if (state === 'live') liveRows.add(keyText(key))
+      else liveRows.delete(keyText(key))
     }
     const touched = deps.compiler.apply(versions, revision)
     const meshes = deps.names.apply(versions.map(withoutHeld))
@@ -170,7 +174,7 @@ export function createEngine(deps: Deps) {
     deps.marked(versions)
   }
 
-  /** Resolves when everything up to the newest mark is compiled, whoever asked first. */
+  /** Resolves when everything up to the newest mark is compiled. Concurrent calls share one loop. */
   function run(): Promise<void> {
     if (running) again = true
     running ??= loop()
@@ -197,9 +201,9 @@ export function createEngine(deps: Deps) {
   return {
     /** The newest mark that is compiled. */
     mark: markRead as Pick<Latest<number>, 'value'>,
-    /** Reads everything for the first time. */
+    /** Reads and compiles the whole store. */
     start: run,
-    /** Tables for a proxy that has a stream now. */
+    /** Publishes tables for a proxy that has opened a stream. */
     open(proxy: string, facts: ProxyFacts): { readonly table: Latest<ResolvedTable | undefined>; close(): void } {
       const feed: Feed = { table: createLatest<ResolvedTable | undefined>(undefined), facts, compiled: undefined }
       feeds.set(proxy, feed)
@@ -214,17 +218,17 @@ export function createEngine(deps: Deps) {
         },
       }
     },
-    /** Secrets are there or new, or a contribution was excluded: the tables of these proxies (or all) are made again. */
+    /** Publishes the tables of these proxies (or of all) again, after a secret or an exclusion has changed. */
     refresh(proxies: Iterable<string> = feeds.keys()): void {
       publishAll([...proxies])
     },
-    /** The number of the newest table of any proxy: what a proxy serves is told in these. */
+    /** The serial of the newest table of any proxy. Proxies answer tables by serial. */
     serial: (): number => serial,
-    /** What a proxy was last given under a name. */
+    /** The newest published resource of a proxy under a name. */
     resourceOf: (proxy: string, typeUrl: TypeUrl, name: string): XdsResource | undefined =>
       feeds.get(proxy)?.table.value?.resources.get(typeUrl)?.get(name),
     problemsOf: (proxy: string): ProxyTable['problems'] => feeds.get(proxy)?.compiled?.problems ?? [],
-    /** Rows of which something is left out of the table of a live proxy. */
+    /** Rows with a part that the table of a live proxy lacks. */
     leftOut(): readonly LeftOut[] {
       leftOut ??= leftOutOf(
         [...feeds].flatMap(([proxy, { compiled }]) => (compiled ? [[proxy, compiled.problems]] : [])),
@@ -232,7 +236,7 @@ export function createEngine(deps: Deps) {
       return leftOut
     },
     needsOf: (proxy: string): ProxyTable['secretNeeds'] => feeds.get(proxy)?.compiled?.secretNeeds ?? [],
-    /** Whether what is compiled is all that it should be, and not what is left of a lost store. */
+    /** Whether the store holds a first round of the global, so that the absence of a row means its deletion. */
     isComplete: (): boolean => complete,
     live: (): readonly string[] => [...feeds.keys()],
     close(): void {

@@ -3,18 +3,18 @@ import { findKind } from '@zonemesh/core/registry.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 
-/** A row of which the compiler leaves something out, and why. */
+/** A row with a part that the compiler leaves out, and the reason. */
 export interface LeftOut {
   /** The key text of the row at fault. */
   readonly source: string
   readonly reason: string
 }
 
-/** Reports travel with every bookmark. What is beyond shows in the status of the zone, per proxy. */
+/** Limit: every bookmark carries the whole report. The zone's status lists the rest, per proxy. */
 const leftOutMax = 100
 const reasonCharactersMax = 300
 
-/** What the tables of proxies lack, each once. A fault that no row is named for is the fault of the proxy's own row. */
+/** Lists what the tables of proxies lack, each once. A problem without a row is attributed to the proxy's own row. */
 export function leftOutOf(
   tables: Iterable<readonly [proxy: string, problems: ProxyTable['problems']]>,
 ): readonly LeftOut[] {
@@ -28,7 +28,7 @@ export function leftOutOf(
       if (isNote) continue
       const { kind, mesh, name } = parseKeyText(source)
       const isRow = findKind(kind) !== undefined
-      // A part of a row is named by the row's key text, a slash and the part.
+      // The source of a part is the row's key text, a slash and the part.
       const row = isRow ? `${source.split('/')[0]}/${kind}/${mesh}/${name}` : proxy
       const text = isRow ? reason : `${source}: ${reason}`
       const shown = text.length <= reasonCharactersMax ? text : `${text.slice(0, reasonCharactersMax)}…`
@@ -38,5 +38,5 @@ export function leftOutOf(
   return [...found]
     .sort(([a], [b]) => byCodeUnit(a, b))
     .slice(0, leftOutMax)
-    .map(([, one]) => one)
+    .map(([, leftOut]) => leftOut)
 }

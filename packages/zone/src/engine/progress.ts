@@ -1,10 +1,10 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 
-/** How far the proxies of this zone have come. */
+/** The newest mark that the proxies of this zone serve. */
 export interface Served {
-  /** Every table made from marks up to this one has its verdict from every proxy that answers. */
+  /** Every responsive proxy has answered every table of the marks up to this one. */
   readonly mark: number
-  /** Proxies that were left out because they have been silent for too long. */
+  /** Proxies that do not count, because they have not answered for too long. */
   readonly silent: readonly string[]
 }
 
@@ -17,37 +17,37 @@ interface Sent {
 }
 
 /**
- * Counts which tables are still on their way. A mark that changes nothing for a proxy is served by it at once; a proxy
- * that does not answer within two seconds is left out and named.
+ * Follows which tables wait for an answer. A mark that changes nothing for a proxy counts as served by it at once. A
+ * proxy that does not answer within two seconds does not count, and is listed as silent.
  */
 export function createProgress(clock: Clock) {
   let done = 0
   const waiting = new Map<string, readonly Sent[]>()
-  /** Proxies that have accepted a table in this life of theirs. */
-  const accepted = new Set<string>()
+  /** Proxies that have answered a table on their present stream. */
+  const answered = new Set<string>()
   return {
-    /** A table was handed to the proxy's stream. Serials grow; several tables may be of one mark. */
+    /** A table was sent to a proxy. Serials grow; several tables may belong to one mark. */
     sent(proxy: string, serial: number, mark: number): void {
       waiting.set(proxy, [...(waiting.get(proxy) ?? []), { serial, mark, sinceMs: clock.monotonicMs() }])
     },
-    /** Everything up to this serial has its verdict. */
+    /** A proxy has answered every table up to this serial. */
     served(proxy: string, serial: number): void {
-      accepted.add(proxy)
+      answered.add(proxy)
       const rest = (waiting.get(proxy) ?? []).filter((entry) => entry.serial > serial)
       if (rest.length > 0) waiting.set(proxy, rest)
       else waiting.delete(proxy)
     },
     gone(proxy: string): void {
       waiting.delete(proxy)
-      accepted.delete(proxy)
+      answered.delete(proxy)
     },
     /** The newest mark that one proxy has answered in full; 0 before it has answered anything. */
     servedBy(proxy: string): number {
-      if (!accepted.has(proxy)) return 0
+      if (!answered.has(proxy)) return 0
       const [first] = waiting.get(proxy) ?? []
       return first ? first.mark - 1 : done
     },
-    /** All tables of this mark have been handed out. */
+    /** All tables of this mark were sent. */
     compiled(mark: number): void {
       done = mark
     },

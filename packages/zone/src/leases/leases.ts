@@ -6,13 +6,13 @@ interface Deps {
   readonly log: Log
   /** Removes the row of a proxy that is gone. */
   remove(proxy: string, why: string): Promise<void>
-  /** Marks the rows of proxies that were lost together; Envoys then probe their endpoints. */
+  /** Labels the rows of proxies that were lost together. Envoys then probe their endpoints. */
   markLost(proxies: readonly string[]): Promise<void>
 }
 
 export interface LeaseOptions {
   readonly leaseMs: number
-  /** Above both limits a loss looks like the network's or our own fault: nothing is removed. */
+  /** Above both limits, the cause is more likely the network or this zone, so no proxy is removed. */
   readonly lostShareMax: number
   readonly lostCountMax: number
 }
@@ -23,15 +23,15 @@ export const defaultLeaseOptions: LeaseOptions = { leaseMs: 30_000, lostShareMax
 const gatherMs = 100
 
 /**
- * Which proxies are alive. A proxy that registered by its stream holds a lease: a lost stream makes it suspect, and
- * removes it after the lease. Rows of a former life of this process have no lease to lose, so they stay until their
- * proxies return or an operator releases them: silence of a control plane never removes an endpoint. Proxies that are
- * lost together, beyond both limits, are marked as lost: the Envoys that still answer probe their endpoints, and leave
- * out those that accept no connection.
+ * Follows which proxies are alive. A proxy that registered itself by its stream holds a lease. If it loses its stream,
+ * it is suspect, and its row is removed when the lease expires. After a restart, rows without a stream hold no lease:
+ * they stay until their proxies return or an operator releases them, because the silence of a control plane must never
+ * remove an endpoint. If more proxies are lost at once than both limits allow, they are marked as lost instead: the
+ * other Envoys probe their endpoints and send no requests to those that accept no connection.
  */
 export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOptions) {
   const streams = new Map<string, Set<string>>()
-  /** The timer that ends the lease of each proxy whose stream was lost. */
+  /** The timer of the lease of each proxy that lost its stream. */
   const suspects = new Map<string, Disposable>()
 
   /** Suspects whose rows are marked, or are being marked. */
@@ -48,8 +48,11 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
       const proxies = [...unmarked]
       unmarked.clear()
       deps.markLost(proxies).catch((thrown: unknown) => {
-        deps.log.warn({ proxies: proxies.length, err: thrown }, 'cannot mark lost proxies; trying again after a lease')
-        for (const one of proxies) lost.delete(one)
+        deps.log.warn(
+          { proxies: proxies.length, err: thrown },
+          'cannot mark lost proxies; trying again after another lease',
+        )
+        for (const proxy of proxies) lost.delete(proxy)
       })
     })
   }
@@ -69,16 +72,19 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
     if (tooMany()) {
       deps.log.warn(
         { lost: suspects.size, live: streams.size },
-        'too many proxies were lost at once: none is removed, and their endpoints are probed',
+        'too many proxies were lost at once: not removing any of them; other Envoys probe their endpoints',
       )
-      // Without any live proxy nobody could probe, and the fault is more likely ours.
+      // Without a live proxy no Envoy could probe, and the fault is more likely in this zone.
       if (streams.size > 0) markSoon(proxy)
       suspect(proxy)
       return
     }
     forget(proxy)
-    deps.remove(proxy, 'its stream was lost and it did not return within its lease').catch((thrown: unknown) => {
-      deps.log.warn({ proxy, err: thrown }, 'cannot remove a proxy that is gone; trying again after another lease')
+    deps.remove(proxy, 'it lost its stream and did not return within its lease').catch((thrown: unknown) => {
+      deps.log.warn(
+        { proxy, err: thrown },
+        'cannot remove a proxy whose lease has expired; trying again after another lease',
+      )
       if (!streams.has(proxy)) suspect(proxy)
     })
   }
@@ -95,7 +101,7 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
       forget(proxy)
       streams.set(proxy, (streams.get(proxy) ?? new Set()).add(stream))
     },
-    /** `leased`: the proxy registered itself by this stream; others keep their row whatever happens. */
+    /** `leased`: the proxy registered itself by this stream. The row of any other proxy stays. */
     closed(proxy: string, stream: string, leased: boolean): void {
       const open = streams.get(proxy)
       open?.delete(stream)
@@ -104,7 +110,7 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
       if (!leased) return
       suspect(proxy)
     },
-    /** SIGTERM at the proxy: it goes at once. */
+    /** The proxy received SIGTERM: its row is removed at once. */
     async draining(proxy: string): Promise<void> {
       forget(proxy)
       await deps.remove(proxy, 'it is draining')
@@ -113,7 +119,7 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
     isLive: (proxy: string): boolean => streams.has(proxy),
     isSuspect: (proxy: string): boolean => suspects.has(proxy),
     isLost: (proxy: string): boolean => lost.has(proxy),
-    /** Its row was removed by an operator. */
+    /** An operator has removed the row of the proxy. */
     forget,
     close(): void {
       marking?.[Symbol.dispose]()

@@ -7,8 +7,8 @@ import { partsOf } from '@zonemesh/shared/sync/log/rounds.ts'
 const subject = 'mesh-system:control-plane'
 
 /**
- * Labels the rows of proxies that were lost together. A proxy that returns registers anew, without the label. Throws if
- * one of them does so at this moment: nothing of its part of the rows is labelled then.
+ * Labels the rows of proxies that were lost together. A proxy that returns registers again, without the label. Throws
+ * if one of them does so at the same time: no row of its part is labelled then.
  */
 export async function markLost(store: Store, proxies: readonly string[]): Promise<void> {
   const changes: Change[] = []
@@ -23,11 +23,11 @@ export async function markLost(store: Store, proxies: readonly string[]): Promis
   const intent = `${proxies.length} proxies were lost at once`
   for (const part of partsOf(changes, [], { subject, intent })) {
     const outcome = await store.commit(part)
-    if (!outcome.ok) throw new Error('a proxy registered anew at the same time')
+    if (!outcome.ok) throw new Error('one of the proxies registered again at the same time')
   }
 }
 
-/** Removes them, because an operator wants it. Returns their keys. */
+/** Removes the rows of all lost proxies at the request of an operator. Returns their keys. */
 export async function removeLost(store: Store, zone: string): Promise<readonly string[]> {
   const keys = (await lostRows(store, zone)).map(({ key }) => key)
   if (keys.length === 0) return []

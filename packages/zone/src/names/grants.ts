@@ -8,14 +8,14 @@ import type { Uplink, UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
 
 interface Deps {
   readonly clock: Clock
-  /** The store whose rounds carry what the book derives. */
+  /** The deriving store: its rounds carry the rows that the book derives. */
   readonly store: Store
   readonly book: AddressBook
 }
 
 const subject = 'mesh-system:control-plane'
 
-/** The numbers that the global grants to this zone for its names: asked for and stored when a session opens. */
+/** Requests the numbers that the global grants to this zone for its names, and stores them, when a session opens. */
 export function createGrants({ clock, store, book }: Deps) {
   const now = (): Now => ({
     wallMs: clock.wallMs(),
@@ -27,30 +27,31 @@ export function createGrants({ clock, store, book }: Deps) {
     async granted({ reserved, recall }) {
       const grant = reserved && { ...reserved, recalled: recall && recalledNumbers(recall) }
       const changes = book.granted(grant, now())
-      const why = { subject, intent: 'take the numbers that the global grants for names' }
+      const why = { subject, intent: 'store the numbers that the global grants for names' }
       if (changes.length > 0) await store.commitRound(partsOf(changes, [], why))
-      // Every commit gives numbers to the services that wait for one.
-      if (book.isWaiting()) await store.commit({ changes: [], subject, intent: 'name the services that waited' })
+      // Every commit assigns numbers to the services that wait for one.
+      if (book.isWaiting())
+        await store.commit({ changes: [], subject, intent: 'assign numbers to the services that waited' })
     },
   }
   return {
     ...grants,
-    /** Opens another session whenever few numbers are left. */
+    /** Opens a new session, which requests more numbers, whenever few numbers are left. */
     follow: (uplink: Uplink): Disposable =>
       store.onMark(() => {
         if (uplink.state.value.phase === 'connected' && book.isShort(now()))
           uplink.redial('this zone needs more numbers for its names')
       }),
-    /** Calls back with the numbers, as entries of the report to the global, now and whenever they change. */
+    /** Calls back with the numbers as entries of the report to the global, at once and whenever they change. */
     onNumbers(listener: (entries: Readonly<Record<string, JsonObject>>) => void): Disposable {
-      let shown = -1
-      const look = (): void => {
-        if (shown === book.changes()) return
-        shown = book.changes()
+      let reportedChanges = -1
+      const report = (): void => {
+        if (reportedChanges === book.changes()) return
+        reportedChanges = book.changes()
         listener(numberEntries(book.numbers()))
       }
-      look()
-      return store.onMark(look)
+      report()
+      return store.onMark(report)
     },
   }
 }

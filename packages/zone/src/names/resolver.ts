@@ -15,21 +15,21 @@ interface Deps {
   readonly log: Log
   readonly random: Random
   readonly names: NameFeeds
-  readonly askers: Askers
+  readonly dnsClients: DnsClients
 }
 
 interface Config {
   readonly host: string
   readonly port: number
-  /** Upstreams for all other names; none given: those of this machine. */
+  /** Upstreams for all other names. If empty, the name servers of this machine. */
   readonly forward: readonly string[]
   readonly defaultMesh: string
 }
 
 const privateRange = /^(127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|::1$|f[cd]|fe80:)/i
 
-/** Which mesh an asker belongs to: told by the addresses of Dataplanes, if they are all of one mesh. */
-export function createAskers() {
+/** Finds the mesh of a DNS client by its address, if all Dataplanes with that address belong to one mesh. */
+export function createDnsClients() {
   const meshesByAddress = new Map<string, Map<string, string>>()
   const addressByKey = new Map<string, string>()
   return {
@@ -53,7 +53,7 @@ export function createAskers() {
     isKnown: (address: string): boolean => (meshesByAddress.get(address)?.size ?? 0) > 0,
   }
 }
-export type Askers = ReturnType<typeof createAskers>
+export type DnsClients = ReturnType<typeof createDnsClients>
 
 function upstream(text: string): DnsAddress {
   const [host = '', port = '53'] = text.split(':')
@@ -65,27 +65,30 @@ function machineServers(log: Log): readonly DnsAddress[] {
   try {
     return nameserversOf(readFileSync('/etc/resolv.conf', 'utf8'))
   } catch {
-    log.info({}, 'this machine names no name servers; names outside the mesh are not resolved')
+    log.info({}, 'cannot read name servers from /etc/resolv.conf: names outside the mesh are not resolved')
     return []
   }
 }
 
-/** The zone's resolver: authoritative for the mesh domain, forwarding the rest for those who are near. */
+/**
+ * Starts the zone's resolver: authoritative for the mesh domain. It forwards other names for private addresses and
+ * proxies.
+ */
 export async function startResolver(deps: Deps, config: Config): Promise<DnsServer> {
-  const meshOf = (address: string) => deps.askers.meshOf(address) ?? config.defaultMesh
+  const meshOf = (address: string) => deps.dnsClients.meshOf(address) ?? config.defaultMesh
   const table = {
     domain,
     ttlSeconds,
     lookup: (name: string, client: string) => deps.names.lookup(meshOf(client), name),
   }
   const given = config.forward.map(upstream)
-  // A name server of the machine may be this very resolver; one that was given by hand is an error then.
-  const servers = given.length > 0 ? given : machineServers(deps.log).filter((one) => one.port !== config.port)
+  // A name server of this machine may be this resolver itself, so it is skipped. A configured one is not filtered.
+  const servers = given.length > 0 ? given : machineServers(deps.log).filter(({ port }) => port !== config.port)
   return startDnsServer(deps, {
     host: config.host,
     port: config.port,
     table: () => table,
     ...(servers.length > 0 ? { forward: { servers } } : {}),
-    allowForward: (address) => privateRange.test(address) || deps.askers.isKnown(address),
+    allowForward: (address) => privateRange.test(address) || deps.dnsClients.isKnown(address),
   })
 }

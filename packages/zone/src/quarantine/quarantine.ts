@@ -10,21 +10,21 @@ import type { Change, Store, Version } from '@zonemesh/shared/store/store.ts'
 interface Deps {
   readonly store: Store
   readonly zone: string
-  /** The version of this software: another one judges anew. */
+  /** The version of this software: another version judges all rows again. */
   readonly software: string
   readonly compiler: Pick<Compiler, 'hold'>
   readonly clock: Clock
   readonly log: Log
-  /** A quarantine came or went. */
+  /** A row was quarantined, or a quarantine ended. */
   readonly changed: () => void
 }
 
 const changesMax = 1000
 
 /**
- * Rows that this zone does not compile, because their shape is wrong or because the compiler failed of them. Kept in the
- * store, so that a restarted zone leaves them out before it compiles anything. The compiler holds one version of a row
- * back; when the row is written again, that is over by itself, and here it is forgotten.
+ * Rows that this zone does not compile, because they cannot be parsed or because they made the compiler fail. They are
+ * kept in the store, so that a restarted zone leaves them out before it compiles anything. The compiler holds back one
+ * version of a row. When the row is written again, its quarantine ends.
  */
 export function createQuarantine(deps: Deps) {
   const specBySource = new Map<string, QuarantineSpec>()
@@ -43,7 +43,10 @@ export function createQuarantine(deps: Deps) {
         await deps.store.commit({ changes: part, subject: 'mesh-system:control-plane', intent })
       }
     } catch (cause) {
-      deps.log.error({ reason: messageOf(cause) }, 'cannot keep what is quarantined for the next start')
+      deps.log.error(
+        { reason: messageOf(cause) },
+        'cannot store the quarantined rows: a restarted zone would compile them again',
+      )
     }
   }
 
@@ -54,7 +57,7 @@ export function createQuarantine(deps: Deps) {
   }
 
   return {
-    /** Leaves out what a former life of this zone left out. Once, before anything is compiled. */
+    /** Holds back the rows in the store's quarantine. Called once, before anything is compiled. */
     async load(): Promise<void> {
       const ended: Change[] = []
       for (const row of await deps.store.scan({ kind: 'Quarantine', origin: deps.zone })) {
@@ -65,9 +68,9 @@ export function createQuarantine(deps: Deps) {
           deps.compiler.hold(found.source, found.rowVersion)
         } else ended.push({ op: 'delete', key })
       }
-      await store(ended, 'judged anew')
+      await store(ended, 'judge the rows again')
     },
-    /** The compiler leaves these rows out from now on. */
+    /** The compiler has held back these rows. */
     keep(rows: readonly HeldRow[]): void {
       const changes: Change[] = []
       for (const { row, reason } of rows) {
@@ -77,13 +80,13 @@ export function createQuarantine(deps: Deps) {
         const spec = { source, rowVersion: version, reason, atMs: deps.clock.wallMs(), software: deps.software }
         specBySource.set(source, spec)
         changes.push({ op: 'put', key: rowKey(source), labels: {}, spec })
-        deps.log.warn({ source, version }, `quarantined until it is written again: ${reason}`)
+        deps.log.warn({ source, version }, `the row is quarantined until it is written again: ${reason}`)
       }
       if (changes.length === 0) return
-      void store(changes, 'quarantined')
+      void store(changes, 'quarantine rows')
       deps.changed()
     },
-    /** Rows were written: what was said of other versions of them is over. */
+    /** Rows were written: the quarantine of their other versions ends. */
     marked(versions: readonly Version[]): void {
       const ended: Change[] = []
       for (const { key, row } of versions) {
@@ -94,10 +97,10 @@ export function createQuarantine(deps: Deps) {
         ended.push({ op: 'delete', key: rowKey(source) })
       }
       if (ended.length === 0) return
-      void store(ended, 'written again')
+      void store(ended, 'end the quarantine of rows that were written again')
       deps.changed()
     },
-    /** All that is in force, in the order of keys. */
+    /** All quarantined rows, in the order of their keys. */
     verdicts: (): readonly QuarantineSpec[] =>
       [...specBySource.values()].sort((a, b) => (a.source < b.source ? -1 : 1)),
   }

@@ -21,14 +21,14 @@ interface Deps {
 }
 
 /**
- * What Envoys of this zone have refused. The parts that changed are left out at once, the guilty ones are found and stay
- * out until their rows are written again; all others are served. Kept in the store, because a restarted zone would
- * otherwise try them again on Envoys that hold nothing it knows to be good.
+ * Handles what Envoys of this zone refuse. The parts that changed are left out at once. A search finds the guilty ones,
+ * which stay out until their rows are written again; all others are served. Guilty parts are kept in the store: a
+ * restarted zone would otherwise send them again to Envoys that may hold no earlier configuration.
  */
 export function createRefusals(deps: Deps) {
   const searches = createSearches()
   const guilty = new Map<string, RefusalSpec>()
-  /** What the effects of a search wait for: the serial of the table that was made after them. */
+  /** By search, the serial of the table that was published after its last effects. */
   const awaited = new Map<string, number>()
 
   const rowKey = (source: string) => ({
@@ -40,7 +40,10 @@ export function createRefusals(deps: Deps) {
 
   function store(changes: readonly Change[], intent: string): void {
     deps.store.commit({ changes, subject: 'mesh-system:control-plane', intent }).catch((cause: unknown) => {
-      deps.log.error({ reason: messageOf(cause) }, 'cannot keep what an Envoy refused for the next start')
+      deps.log.error(
+        { reason: messageOf(cause) },
+        'cannot store what an Envoy refused: a restarted zone would send it again',
+      )
     })
   }
 
@@ -51,16 +54,19 @@ export function createRefusals(deps: Deps) {
       const { source, hash } = effect.suspect
       switch (effect.type) {
         case 'exclude':
-          for (const one of deps.compiler.exclude(source, hash)) touched.add(one)
+          for (const affected of deps.compiler.exclude(source, hash)) touched.add(affected)
           break
         case 'readmit':
-          for (const one of deps.compiler.readmit(source, hash)) touched.add(one)
+          for (const affected of deps.compiler.readmit(source, hash)) touched.add(affected)
           break
         case 'guilty': {
           const spec = { source, hash, proxy, resource, reason: effect.detail }
           guilty.set(source, spec)
           store([{ op: 'put', key: rowKey(source), labels: {}, spec }], `refused by ${proxy}`)
-          deps.log.warn({ source, proxy, resource }, `left out until it is written again: ${effect.detail}`)
+          deps.log.warn(
+            { source, proxy, resource },
+            `an Envoy refused this part, which is left out until its row is written again: ${effect.detail}`,
+          )
           break
         }
         default:
@@ -73,7 +79,7 @@ export function createRefusals(deps: Deps) {
   }
 
   return {
-    /** Leaves out what was refused by a former life of this zone. Once, before the first proxy is served. */
+    /** Excludes the refused parts in the store. Called once, before the first proxy is served. */
     async load(): Promise<void> {
       for (const row of await deps.store.scan({ kind: 'Refusal', origin: deps.zone })) {
         const spec = specOf(refusal, row)
@@ -85,7 +91,7 @@ export function createRefusals(deps: Deps) {
     /** A proxy refused the content of a resource whose parts come from rows. */
     refused(proxy: string, { typeUrl, name, version, contributions, detail }: Refusal): void {
       const resource = deps.engine().resourceOf(proxy, typeUrl, name)
-      // A newer version is on its way already: its own verdict counts.
+      // A newer version was already sent, and its own verdict counts.
       if (resource?.version !== version) return
       const suspects = contributions.map((source) => ({ source, hash: resource.contributions?.get(source) ?? '' }))
       const key = `${proxy} ${name}`
@@ -98,7 +104,7 @@ export function createRefusals(deps: Deps) {
         perform(key, proxy, key.slice(proxy.length + 1), searches.accepted(key))
       }
     },
-    /** Rows were written: what was refused of them is judged anew. */
+    /** Rows were written: their parts are served again and judged again. */
     marked(versions: readonly Version[]): void {
       const ended: Change[] = []
       for (const version of versions) {
@@ -111,10 +117,10 @@ export function createRefusals(deps: Deps) {
         }
       }
       if (ended.length === 0) return
-      store(ended, 'written again')
+      store(ended, 'try parts of rows that were written again')
       deps.changed()
     },
-    /** The proxy has another stream now: what was on its way is not any more. */
+    /** The stream of the proxy has closed: tables that it had not answered will not be answered. */
     gone(proxy: string): void {
       for (const key of searches.keys()) {
         if (key.startsWith(`${proxy} `)) perform(key, proxy, key.slice(proxy.length + 1), searches.end(key))

@@ -1,6 +1,8 @@
 import { isOfRow } from '@zonemesh/core/model/exclusions.ts'
 
-/** A part of a resource that is suspected: the row it comes from (and which part of it) and the hash of its part. */
+/**
+ * A contribution that an Envoy may have refused: its row (and the part of the row), and the hash of the contribution.
+ */
 export interface Suspect {
   readonly source: string
   readonly hash: string
@@ -11,27 +13,28 @@ export type SearchEffect =
   | { readonly type: 'readmit'; readonly suspect: Suspect }
   | { readonly type: 'guilty'; readonly suspect: Suspect; readonly detail: string }
 
-/** What is known of one resource of one proxy after a refusal. All suspects are left out but those of `current`. */
+/** The search in one resource of one proxy after a refusal. All suspects are left out, except those in `current`. */
 interface Search {
-  /** Refused together: at least one of them is guilty. */
+  /** Suspects that were refused together: at least one of them is guilty. */
   guilty: readonly Suspect[]
-  /** Of these nothing is known. */
+  /** Suspects that may be innocent or guilty. */
   open: readonly Suspect[]
-  /** In the table that is on its way now; taken from the others. */
+  /** Suspects of `guilty` or `open` that are in the table that waits for an answer. */
   current: readonly Suspect[] | undefined
   tries: number
   detail: string
 }
 
-/** So many tables are tried. Then what is left stays out: a search must not keep an Envoy busy for ever. */
+/** Limit of the tables per search, so that a search cannot keep an Envoy busy for ever. Untried suspects stay out. */
 const triesMax = 8
 
 const without = (group: readonly Suspect[], part: readonly Suspect[]): readonly Suspect[] =>
   group.filter(({ source, hash }) => !part.some((one) => one.source === source && one.hash === hash))
 
 /**
- * The next group to let in. As many tries as suspects: one by one. Otherwise half of those among which a guilty one is;
- * the rest of the refused ones, most likely innocent, comes as a whole, and for that the last try is kept.
+ * The next group to readmit. If there are enough tries for all suspects, they are tried one by one. Otherwise half of
+ * a group that holds a guilty one is tried. Open suspects, most likely innocent, are tried together, in the last try
+ * if need be.
  */
 function choose({ guilty, open, tries }: Search): readonly Suspect[] {
   const left = triesMax - tries
@@ -41,8 +44,9 @@ function choose({ guilty, open, tries }: Search): readonly Suspect[] {
 }
 
 /**
- * Finds which of several changed parts an Envoy refuses: all are left out first, then let in again by halves, in at most
- * eight tables. Pure: the shell performs the effects and tells when a table without further refusal was answered.
+ * Finds which of several changed parts an Envoy refuses. All are excluded first, then readmitted by halves, in at most
+ * eight tables. It is pure: the shell performs the effects, and calls `accepted` when the proxy has answered a table
+ * without a further refusal.
  */
 export function createSearches() {
   const searches = new Map<string, Search>()
@@ -74,22 +78,22 @@ export function createSearches() {
   }
 
   return {
-    /** A resource was refused; these parts are new or changed since the proxy last accepted it. */
+    /** A resource was refused. These parts are new, or have changed since the proxy last accepted the resource. */
     refused(key: string, suspects: readonly Suspect[], detail: string): SearchEffect[] {
       const search = searches.get(key)
       if (!search) return begin(key, suspects, detail)
       const { current = [] } = search
-      // What was written meanwhile came with the same table.
+      // Parts that were written in the meantime came with the same table.
       const together = [...current, ...without(suspects, current)]
       if (together.length === 0) return []
       search.open = without([...search.guilty, ...search.open], together)
       search.guilty = together
       search.current = undefined
       search.detail = detail
-      // At once: Envoy keeps what it accepted last.
+      // The next try needs no table in between: Envoy keeps what it accepted last.
       return [...together.map((suspect): SearchEffect => ({ type: 'exclude', suspect })), ...next(key, search)]
     },
-    /** The proxy has accepted the table that was made after the last effects. */
+    /** The proxy has accepted the table that was published after the last effects. */
     accepted(key: string): SearchEffect[] {
       const search = searches.get(key)
       if (!search) return []
@@ -99,25 +103,25 @@ export function createSearches() {
       search.current = undefined
       return next(key, search)
     },
-    /** The row was written again or is gone: it is no suspect any more. */
+    /** The row was written again or deleted: its parts are no suspects any more. */
     drop(row: string): void {
       for (const search of searches.values()) {
         const rest = (group: readonly Suspect[]) => group.filter((suspect) => !isOfRow(suspect.source, row))
         const guilty = rest(search.guilty)
-        // It may have been the guilty one, so of the others nothing is known any more.
+        // The dropped row may have been the guilty one, so the rest of the group may be innocent.
         const isSure = guilty.length === search.guilty.length
         search.open = [...(isSure ? [] : guilty), ...rest(search.open)]
         search.guilty = isSure ? guilty : []
         if (search.current) search.current = rest(search.current)
       }
     },
-    /** Nobody is there to answer any more: what was not tried stays out, and says so. */
+    /** The proxy has disconnected: untried suspects stay out, and the reason says so. */
     end(key: string): SearchEffect[] {
       const search = searches.get(key)
       searches.delete(key)
       return [...(search?.guilty ?? []), ...(search?.open ?? [])].flatMap((suspect): SearchEffect[] => [
         { type: 'exclude', suspect },
-        { type: 'guilty', suspect, detail: `${search?.detail} (the proxy left before it was tried alone)` },
+        { type: 'guilty', suspect, detail: `${search?.detail} (the proxy disconnected before it was tried alone)` },
       ])
     },
     keys: (): readonly string[] => [...searches.keys()],

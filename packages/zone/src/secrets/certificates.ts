@@ -32,44 +32,49 @@ interface Deps {
 }
 
 interface Hooks {
-  /** A certificate that was asked for is there, or is another one. */
+  /** A requested certificate is ready, or has changed. */
   changed(): void
-  /** Nothing can be shown for this contribution: its chain is left out, so that the rest of the listener is served. */
-  leaveOut(source: string, hash: string): void
-  letIn(source: string, hash: string): void
+  /** This contribution has no certificate: its chain is left out, so that the rest of the listener is served. */
+  exclude(source: string, hash: string): void
+  /** An excluded contribution has a certificate again. */
+  readmit(source: string, hash: string): void
 }
 
-/** What a row was opened to. In memory only. */
+/** The content of a sealed row, in memory only. */
 interface Opened {
   readonly sealed: string
   readonly fingerprint: string
   readonly chain: string
   readonly key: string
-  /** Limit: one for each type of key. */
+  /** By name. Limit: one for each type of key. */
   readonly resources: Map<string, XdsResource>
 }
 
-/** A secret of a listener that is not served as it was written last. */
+/** A secret of a listener whose newest version is not served. */
 export interface CertificateVerdict {
   /** The key text of the Secret. */
   readonly source: string
   readonly reason: string
 }
 
-/** A row that cannot be opened though it is for our key: a new key is made, but not more often than this. */
+/**
+ * If a row that is sealed for the key of this zone cannot be opened, a new key is created, but not more often than
+ * this.
+ */
 const newKeyEveryMs = 60_000
 
 /**
- * The zone's side of listener certificates: keeps a key pair, tells its public half, and opens what is sealed for it. What
- * cannot be opened keeps nothing back: the certificate from before stands, or else its chain is left out until it is there.
+ * The zone's side of listener certificates: keeps a key pair, publishes the public key, and opens the rows that are
+ * sealed for it. If a row cannot be opened, the former certificate stays in use. Without a former one, the chain is
+ * left out.
  */
 export function createCertificates(deps: Deps, hooks: Hooks) {
   const { store, zone, log } = deps
   const opened = new Map<string, Opened>()
-  /** Rows that cannot be opened, with the contribution that is left out for it. */
+  /** Rows that cannot be opened, with the hash of the contribution that needs them. */
   const closed = new Map<string, { readonly sealed: string; readonly hash: string; readonly reason: string }>()
-  /** What is left out, by the row as it lay sealed then: one that is written again counts again. */
-  const left = new Map<string, { readonly sealed: string; readonly hash: string }>()
+  /** Excluded contributions, with the sealed content at that time: if the row is written again, it is judged again. */
+  const excluded = new Map<string, { readonly sealed: string; readonly hash: string }>()
   let rows: readonly TypedRow<GatewayCertificateSpec>[] = []
   let own: (PublicKey & { readonly privateKey: string }) | undefined
   let newKeyAtMs: number | undefined
@@ -95,34 +100,34 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
   async function loadKey(): Promise<PublicKey & { readonly privateKey: string }> {
     const stored = (await store.get(keyKey))?.row
     const asked = (await store.get(requestKey))?.row
-    if (!stored) return makeKey('a key for certificates of listeners')
+    if (!stored) return makeKey('create a key for certificates of listeners')
     const { keyId, sealedKey } = requireSpec(secretKey, stored)
     const request = asked && specOf(secretRequest, asked)
     const privateKey = unsealed(sealedKey)
-    if (privateKey === undefined) return makeKey('a key for certificates of listeners, as the one from before is lost')
+    if (privateKey === undefined) return makeKey('create a key for certificates of listeners: the former one is lost')
     if (request?.keyId === keyId) return { keyId, publicKey: request.publicKey, privateKey }
-    return makeKey('a key for certificates of listeners, as its public half is lost')
+    return makeKey('create a key for certificates of listeners: the former public key is lost')
   }
 
   function unsealed(sealedKey: string): string | undefined {
     try {
       return deps.sealer.open(sealedKey)
     } catch (thrown) {
-      log.warn({ reason: messageOf(thrown) }, 'the key for certificates of listeners is made anew')
+      log.warn({ reason: messageOf(thrown) }, 'cannot open the key for certificates of listeners; creating a new one')
       return undefined
     }
   }
 
   const isGood = (spec: GatewayCertificateSpec): spec is GoodSpec => 'sealed' in spec
 
-  /** Opens one row; the reason if that cannot be. */
+  /** Opens one row. Returns the reason if it cannot be opened. */
   async function open(
     row: TypedRow<GatewayCertificateSpec>,
     spec: GoodSpec,
     key: { keyId: string; privateKey: string },
   ): Promise<string | undefined> {
     if (keyIdOf(spec.sealed) !== key.keyId)
-      return 'it is sealed for a key that this zone has no more; it waits to be sealed anew'
+      return 'it is sealed for a key that this zone no longer has; it waits to be sealed again'
     try {
       const pem = await openSealed(key.privateKey, spec.sealed)
       const chain = certificatesIn(pem).join('')
@@ -157,35 +162,35 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
     return isNew
   }
 
-  /** What nothing can be shown for is left out; what was left out and is there is let in. */
-  function settle(): void {
-    for (const [source, { hash, sealed }] of left) {
+  /** Excludes the contributions without a certificate, and readmits excluded ones whose certificate is ready. */
+  function updateExclusions(): void {
+    for (const [source, { hash, sealed }] of excluded) {
       if (closed.get(source)?.sealed === sealed && !opened.has(source)) continue
-      left.delete(source)
-      hooks.letIn(source, hash)
+      excluded.delete(source)
+      hooks.readmit(source, hash)
     }
     for (const [source, { hash, sealed }] of closed) {
-      if (opened.has(source) || left.has(source)) continue
-      left.set(source, { hash, sealed })
-      hooks.leaveOut(source, hash)
+      if (opened.has(source) || excluded.has(source)) continue
+      excluded.set(source, { hash, sealed })
+      hooks.exclude(source, hash)
     }
   }
 
-  /** A row that is for our key and that it does not open: only another key can help. */
-  async function askAnew(key: { readonly keyId: string }): Promise<void> {
+  /** Creates a new key if a row that is sealed for the present key cannot be opened: only another key can help then. */
+  async function replaceKey(key: { readonly keyId: string }): Promise<void> {
     const broken = [...closed].find(([, { sealed }]) => keyIdOf(sealed) === key.keyId)
     const nowMs = deps.clock.monotonicMs()
     if (!broken || (newKeyAtMs !== undefined && nowMs - newKeyAtMs < newKeyEveryMs)) return
     newKeyAtMs = nowMs
-    log.warn({ certificate: broken[0] }, 'a new key is made, and certificates of listeners are asked for anew')
-    own = await makeKey('a new key for certificates of listeners, as one of them cannot be opened')
+    log.warn({ certificate: broken[0] }, 'cannot open a certificate; creating a new key and requesting all again')
+    own = await makeKey('create a new key for certificates of listeners: one of them cannot be opened')
   }
 
   const secretOf = ({ key, spec }: TypedRow<GatewayCertificateSpec>): string =>
     keyText({ ...key, kind: 'Secret', name: spec.secret })
 
   return {
-    /** Brings the key and what is opened in line with the rows of the store. */
+    /** Brings the key and the opened certificates up to date with the rows of the store. */
     async reconcile(): Promise<void> {
       own ??= await loadKey()
       rows = parsedRows(gatewayCertificate, await store.scan({ kind: 'GatewayCertificate' })).filter(
@@ -195,11 +200,14 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
       for (const source of opened.keys()) if (!there.has(source)) opened.delete(source)
       for (const source of closed.keys()) if (!there.has(source)) closed.delete(source)
       const isNew = await openAll(own)
-      settle()
+      updateExclusions()
       if (isNew) hooks.changed()
-      await askAnew(own)
+      await replaceKey(own)
     },
-    /** The secret for Envoy; undefined while it is being opened. One that cannot be opened leaves the one before it. */
+    /**
+     * The secret for Envoy; undefined while it is being opened. If a new version cannot be opened, the former one
+     * stays.
+     */
     resolve(need: CertificateNeed): XdsResource | undefined {
       const { name, source, contribution } = need
       if ('pem' in source) return inlineSecret(need, source.pem)
@@ -212,7 +220,7 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
       one.resources.set(name, resource)
       return resource
     },
-    /** Secrets that are not served as they were written last, with the reason. */
+    /** Secrets whose newest version is not served, with the reason. */
     verdicts: (): readonly CertificateVerdict[] =>
       rows.flatMap((row) => {
         const { spec } = row
@@ -221,13 +229,16 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
         const reason = closed.get(keyText(row.key))?.reason ?? spec.refused
         if (reason === undefined) return []
         const isServed = opened.has(keyText(row.key))
-        return [{ source, reason: isServed ? `${reason}; the certificate from before is still served` : reason }]
+        return [{ source, reason: isServed ? `${reason}; the former certificate is still served` : reason }]
       }),
   }
 }
 export type Certificates = ReturnType<typeof createCertificates>
 
-/** What stands in the listener itself. Judged when it was written; Envoy has the last word. */
+/**
+ * The secret of a certificate that is inline in the listener. It was checked when it was written; Envoy checks it
+ * again.
+ */
 function inlineSecret({ name, contribution }: CertificateNeed, pem: string): XdsResource {
   const contributions = new Map([[contribution.source, contribution.hash]])
   return { ...identitySecret(name, certificatesIn(pem).join(''), keyIn(pem) ?? ''), contributions }

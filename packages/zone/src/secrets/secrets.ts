@@ -18,27 +18,28 @@ interface Entry {
   readonly identity: WorkloadIdentity
 }
 
-/** When a certificate is made anew: after four fifths of its life, as Kuma does. */
+/** The share of its life after which a certificate is renewed, as in Kuma. */
 const renewAfter = 0.8
-/** Near the end of their authority certificates get ever shorter: they are not made more often than this. */
+/** The shortest time between renewals. Near the end of an authority, its certificates become ever shorter. */
 const renewMinMs = 1_000
 const retryMs = 5_000
 const timerMsMax = 2 ** 31 - 1
 
 /**
- * The secrets of this zone's proxies, made when first needed and renewed before they end. Proxies with the same
- * identities share one certificate. `changed` is called when something that was asked for is there, or is new.
+ * The secrets of this zone's proxies. A certificate is issued when it is first needed, and renewed before it expires.
+ * Proxies with the same identities share one certificate. Calls `changed` when a requested secret is ready or has
+ * changed.
  */
 export function createSecrets(deps: Deps, changed: () => void) {
   const entries = new Map<string, Entry>()
-  const making = new Set<string>()
+  const issuing = new Set<string>()
   let closed = false
-  /** The next try of each. */
+  /** The timer of the next issue of each certificate. */
   const renewals = new Map<string, Disposable>()
 
   function renewAt(key: string, need: SecretNeed & { type: 'identity' }, delayMs: number): void {
     renewals.get(key)?.[Symbol.dispose]()
-    const renewal = deps.clock.after(Math.min(timerMsMax, Math.max(renewMinMs, delayMs)), () => void make(key, need))
+    const renewal = deps.clock.after(Math.min(timerMsMax, Math.max(renewMinMs, delayMs)), () => void issue(key, need))
     renewals.set(key, renewal)
   }
 
@@ -48,9 +49,9 @@ export function createSecrets(deps: Deps, changed: () => void) {
     entries.delete(key)
   }
 
-  async function make(key: string, need: SecretNeed & { type: 'identity' }): Promise<void> {
-    if (making.has(key) || closed) return
-    making.add(key)
+  async function issue(key: string, need: SecretNeed & { type: 'identity' }): Promise<void> {
+    if (issuing.has(key) || closed) return
+    issuing.add(key)
     try {
       const identity = await deps.holder.issue(need.mesh, need.services, need.tags)
       if (!identity || closed) return
@@ -68,14 +69,14 @@ export function createSecrets(deps: Deps, changed: () => void) {
       )
       if (!closed) renewAt(key, need, retryMs)
     } finally {
-      making.delete(key)
+      issuing.delete(key)
     }
   }
 
   const keyOf = (need: SecretNeed & { type: 'identity' }) => JSON.stringify([need.mesh, need.services, need.tags])
 
   return {
-    /** The secret, or undefined while it is being made or its authority is not there yet. */
+    /** The secret; undefined until it is issued, or while its authority is unknown. */
     resolve(need: SecretNeed): XdsResource | undefined {
       if (need.type === 'authority') {
         const standIn = need.standIn === undefined ? undefined : deps.holder.roots(need.standIn)
@@ -89,21 +90,21 @@ export function createSecrets(deps: Deps, changed: () => void) {
       if (need.type === 'certificate') return deps.certificates.resolve(need)
       const key = keyOf(need)
       const entry = entries.get(key)
-      if (!entry) void make(key, need)
+      if (!entry) void issue(key, need)
       return entry?.resource
     },
-    /** What the insight of a proxy says of its certificate. */
+    /** The certificate in the insight of a proxy. */
     identityOf(need: SecretNeed): WorkloadIdentity | undefined {
       return need.type === 'identity' ? entries.get(keyOf(need))?.identity : undefined
     },
-    /** The authority of a mesh is another one: all its certificates are made anew. */
+    /** The issuer of a mesh has changed: all its certificates are issued again. */
     forget(mesh: string): void {
       for (const key of [...renewals.keys(), ...entries.keys()]) if (JSON.parse(key)[0] === mesh) drop(key)
     },
-    /** The certificates there are, with whom each is for. */
+    /** All certificates, with the services that each is for. */
     identities: (): readonly { readonly who: string; readonly identity: WorkloadIdentity }[] =>
       [...entries].map(([key, { identity }]) => {
-        // The form of `keyOf`.
+        // Every key was made by `keyOf`.
         const [mesh, services] = JSON.parse(key) as [string, readonly string[]]
         return { who: `${services.join(', ')} in mesh ${mesh}`, identity }
       }),

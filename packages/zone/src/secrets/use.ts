@@ -16,8 +16,8 @@ interface Deps {
   readonly secrets: Pick<Secrets, 'identityOf'>
 }
 
-/** What one table of a proxy trusts and shows in its mesh, by the fingerprints of roots. */
-interface Held {
+/** The roots that one table of a proxy trusts, and the roots of the certificates that it shows, as fingerprints. */
+interface TableRoots {
   readonly serial: number
   readonly mesh: string
   readonly trusts: readonly string[]
@@ -25,29 +25,33 @@ interface Held {
 }
 
 interface Proxy {
-  /** What it has accepted last, and what is on its way, the oldest first. Limit: what a stream has not answered. */
-  held: Held[]
+  /**
+   * The newest answered table and the unanswered ones, the oldest first. Limit: the stream's limit of unanswered
+   * tables.
+   */
+  tables: TableRoots[]
   hasAnswered: boolean
   goneAtMs: number | undefined
 }
 
-/** An Envoy whose stream has ended goes on with what it has; its endpoints stay as long as this. */
+/** An Envoy without a stream keeps its configuration, and its endpoints stay for about this time (the lease). */
 const stayMs = 35_000
-/** After a start of the zone its proxies come back within this time. Till then what was told before is true of them too. */
+/** After a start of the zone, its proxies reconnect within this time. Until then the former report covers them. */
 const returnMs = 60_000
 
 /**
- * Tells the owner of authorities which roots the proxies of this zone trust and show. A rotation goes on when every zone
- * trusts the new root, and ends when nobody shows the old one: a request never meets an end that does not know it.
+ * Reports to the owner of authorities which roots the proxies of this zone trust and show. A rotation continues when
+ * all zones trust the new root, and ends when no proxy shows the old one. So no proxy ever meets a certificate of a
+ * root that it does not trust.
  */
 export function createAuthorityUse(deps: Deps) {
   const proxies = new Map<string, Proxy>()
   const startedAtMs = deps.clock.monotonicMs()
-  /** What a former life of this zone has told of each mesh. */
+  /** The report on each mesh from before the start of this process. */
   const former = new Map<string, AuthorityUseSpec | undefined>()
   let look: Disposable | undefined
 
-  /** The time of the next change that comes by itself. */
+  /** Forgets proxies that are gone for long enough. Returns the time at which the report changes without an event. */
   function forgetGone(nowMs: number): number {
     let nextMs = nowMs < startedAtMs + returnMs ? startedAtMs + returnMs : Number.POSITIVE_INFINITY
     for (const [name, { goneAtMs }] of proxies) {
@@ -63,16 +67,16 @@ export function createAuthorityUse(deps: Deps) {
     const before = nowMs < startedAtMs + returnMs ? former.get(mesh) : undefined
     const shows = new Set([...(issuer === '' ? [] : [issuer]), ...(before?.shows ?? [])])
     let trusts = roots.filter((root) => before === undefined || before.trusts.includes(root))
-    for (const one of [...proxies.values()].flatMap(({ held }) => held)) {
-      if (one.mesh !== mesh) continue
-      for (const root of one.shows) shows.add(root)
-      trusts = trusts.filter((root) => one.trusts.includes(root))
+    for (const table of [...proxies.values()].flatMap(({ tables }) => tables)) {
+      if (table.mesh !== mesh) continue
+      for (const root of table.shows) shows.add(root)
+      trusts = trusts.filter((root) => table.trusts.includes(root))
     }
     return { generation, trusts: [...trusts].sort(), shows: [...shows].sort() }
   }
 
   return {
-    /** A table was handed to a proxy, made of the secrets that there are now. */
+    /** A table with the present secrets was sent to a proxy. */
     sent(proxy: string, serial: number, needs: readonly SecretNeed[]): void {
       const meshes = new Set(needs.flatMap((need) => meshesOf(need, deps.holder.meshes())))
       for (const mesh of meshes) {
@@ -80,29 +84,29 @@ export function createAuthorityUse(deps: Deps) {
           const root = need.type === 'identity' && need.mesh === mesh ? deps.secrets.identityOf(need)?.root : undefined
           return root === undefined ? [] : [root]
         })
-        const known = proxies.get(proxy) ?? { held: [], hasAnswered: false, goneAtMs: undefined }
+        const known = proxies.get(proxy) ?? { tables: [], hasAnswered: false, goneAtMs: undefined }
         known.goneAtMs = undefined
-        known.held.push({ serial, mesh, trusts: deps.holder.trusted(mesh).roots, shows })
+        known.tables.push({ serial, mesh, trusts: deps.holder.trusted(mesh).roots, shows })
         proxies.set(proxy, known)
       }
     },
-    /** A proxy has answered every table up to this serial. True if it shows or trusts something else now. */
+    /** A proxy has answered every table up to this serial. Returns true if it now shows or trusts other roots. */
     served(proxy: string, serial: number): boolean {
       const known = proxies.get(proxy)
-      const answered = known?.held.filter((one) => one.serial <= serial) ?? []
+      const answered = known?.tables.filter((table) => table.serial <= serial) ?? []
       const newest = answered.at(-1)
       if (!known || !newest) return false
-      known.held = known.held.filter((one) => one.serial >= newest.serial)
+      known.tables = known.tables.filter((table) => table.serial >= newest.serial)
       const isFirst = !known.hasAnswered
       known.hasAnswered = true
-      return isFirst || answered.some((one) => one.serial < newest.serial && !isSame(one, newest))
+      return isFirst || answered.some((table) => table.serial < newest.serial && !isSame(table, newest))
     },
-    /** The stream of a proxy has ended. */
+    /** The stream of a proxy has closed. */
     gone(proxy: string): void {
       const known = proxies.get(proxy)
       if (known) known.goneAtMs = deps.clock.monotonicMs()
     },
-    /** Writes what has changed. `wake` asks for the next time. */
+    /** Writes the reports that have changed. Calls `wake` at the time at which it must run again. */
     async reconcile(wake: () => void): Promise<void> {
       look?.[Symbol.dispose]()
       const nowMs = deps.clock.monotonicMs()
@@ -117,7 +121,7 @@ export function createAuthorityUse(deps: Deps) {
         await deps.commit({
           changes: [{ op: 'put', key, labels: {}, spec: { ...spec } }],
           subject: 'mesh-system:control-plane',
-          intent: `roots that proxies of mesh ${mesh} trust and show`,
+          intent: `report the roots that proxies of mesh ${mesh} trust and show`,
         })
       }
     },
@@ -125,9 +129,10 @@ export function createAuthorityUse(deps: Deps) {
   }
 }
 
-const isSame = (a: Held, b: Held): boolean => canonicalJson({ ...a, serial: 0 }) === canonicalJson({ ...b, serial: 0 })
+const isSame = (a: TableRoots, b: TableRoots): boolean =>
+  canonicalJson({ ...a, serial: 0 }) === canonicalJson({ ...b, serial: 0 })
 
-/** The meshes whose roots a secret holds, or whose roots it leads to. */
+/** The meshes whose roots a secret contains, or whose issuer signed it. */
 function meshesOf(need: SecretNeed, all: readonly string[]): readonly string[] {
   if (need.type === 'certificate') return []
   return need.type === 'authorities' ? all : [need.mesh]

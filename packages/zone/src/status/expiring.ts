@@ -22,11 +22,14 @@ interface Deps {
   readonly tls: ServerTls
   readonly watch: TokenWatch
   readonly secrets: Pick<Secrets, 'identities'>
-  /** The token that this zone shows to its global. */
+  /** The token with which this zone joins its global. */
   readonly token: () => string | undefined
 }
 
-/** What ends in a zone: its own certificates and token, those of its proxies, and the authorities that these come from. */
+/**
+ * Lists what expires in a zone: its own certificates and token, the certificates of its proxies, and their
+ * authorities.
+ */
 export async function expiringOf({ store, zone, tls, watch, secrets, token }: Deps): Promise<Expiring[]> {
   const meshes = new Set((await store.scan({ kind: 'Mesh' })).map((row) => row.key.name))
   const rows = parsedRows(authorityCertificate, await store.scan({ kind: 'AuthorityCertificate' })).filter(
@@ -35,7 +38,7 @@ export async function expiringOf({ store, zone, tls, watch, secrets, token }: De
   const tokenEnd = tokenEndsAtMs(token() ?? '')
   return [
     ...ofPlane(tls, watch, `zone ${zone}`),
-    ...(tokenEnd === undefined ? [] : [byHand('zone token', `${zone}, which this zone joins with`, tokenEnd)]),
+    ...(tokenEnd === undefined ? [] : [byHand('zone token', `${zone}, with which this zone joins`, tokenEnd)]),
     ...rows.flatMap(({ key, spec }) => [
       intermediate(key.mesh, zone, spec.notAfterMs, startOf(spec.certificate)),
       rootAuthority(key.mesh, spec.roots),

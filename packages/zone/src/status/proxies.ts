@@ -10,7 +10,7 @@ export interface Verdict {
   readonly reason: string
 }
 
-interface Known {
+interface ProxyState {
   readonly subscription: {
     readonly id: string
     readonly connectTime: string
@@ -29,28 +29,28 @@ const jsonOf = (value: unknown): JsonObject => JSON.parse(JSON.stringify(value))
 const member = (value: unknown, key: string): unknown =>
   value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined
 
-/** What this zone knows of its proxies: state, never log. Shown in Kuma's shape. */
+/** The state of each proxy, without its history, shown in the shape of Kuma's insights. */
 export function createProxyStatus(deps: { readonly clock: Clock; readonly instanceId: string }) {
-  const known = new Map<string, Known>()
+  const states = new Map<string, ProxyState>()
   const listeners = new Set<() => void>()
   const changed = () => {
     for (const listener of listeners) listener()
   }
   const now = () => new Date(deps.clock.wallMs()).toISOString()
 
-  function insight(one: Known, identity: WorkloadIdentity | undefined): JsonObject {
-    const version = member(one.metadata, 'version')
+  function insight(state: ProxyState, identity: WorkloadIdentity | undefined): JsonObject {
+    const version = member(state.metadata, 'version')
     return jsonOf({
       subscriptions: [
         {
-          ...one.subscription,
+          ...state.subscription,
           controlPlaneInstanceId: deps.instanceId,
           status: {
-            lastUpdateTime: new Date(one.lastUpdateMs).toISOString(),
+            lastUpdateTime: new Date(state.lastUpdateMs).toISOString(),
             total: {
-              responsesSent: String(one.acknowledged + one.rejected),
-              responsesAcknowledged: String(one.acknowledged),
-              ...(one.rejected > 0 ? { responsesRejected: String(one.rejected) } : {}),
+              responsesSent: String(state.acknowledged + state.rejected),
+              responsesAcknowledged: String(state.acknowledged),
+              ...(state.rejected > 0 ? { responsesRejected: String(state.rejected) } : {}),
             },
             cds: {},
             eds: {},
@@ -76,64 +76,66 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
 
   return {
     opened(proxy: string, stream: ProxyStream): void {
-      const former = known.get(proxy)
-      known.set(proxy, {
+      const former = states.get(proxy)
+      states.set(proxy, {
         subscription: { id: stream.id, connectTime: new Date(stream.connectedAtMs).toISOString() },
         metadata: stream.metadata,
         acknowledged: 0,
         rejected: 0,
         lastUpdateMs: deps.clock.wallMs(),
-        // An address that was taken may be free now.
+        // A former refusal, such as an address in use, may no longer apply.
         verdicts: new Map(),
         envoyExits: former?.envoyExits ?? 0,
       })
       changed()
     },
     closed(proxy: string, streamId: string): void {
-      const one = known.get(proxy)
-      if (!one || one.subscription.id !== streamId) return
-      one.subscription.disconnectTime = now()
+      const state = states.get(proxy)
+      if (!state || state.subscription.id !== streamId) return
+      state.subscription.disconnectTime = now()
       changed()
     },
     forgotten(proxy: string): void {
-      if (known.delete(proxy)) changed()
+      if (states.delete(proxy)) changed()
     },
     served(proxy: string): void {
-      const one = known.get(proxy)
-      if (!one) return
-      one.acknowledged += 1
-      one.lastUpdateMs = deps.clock.wallMs()
+      const state = states.get(proxy)
+      if (!state) return
+      state.acknowledged += 1
+      state.lastUpdateMs = deps.clock.wallMs()
     },
-    /** A resource that cannot be traced to rows, or an address that is taken: seen here alone, until it is absolved. */
+    /** A proxy refused a resource that comes from no row, or an address that is in use. Only this status shows it. */
     refused(proxy: string, { typeUrl, name, detail }: Pick<Refusal, 'typeUrl' | 'name' | 'detail'>): void {
-      const one = known.get(proxy)
-      if (!one) return
-      one.rejected += 1
-      one.lastUpdateMs = deps.clock.wallMs()
-      one.verdicts.set(`${typeUrl} ${name}`, { source: `resource ${name}`, reason: detail })
+      const state = states.get(proxy)
+      if (!state) return
+      state.rejected += 1
+      state.lastUpdateMs = deps.clock.wallMs()
+      state.verdicts.set(`${typeUrl} ${name}`, { source: `resource ${name}`, reason: detail })
       changed()
     },
-    /** A resource stands refused no more. */
+    /** A proxy no longer refuses a resource. */
     absolved(proxy: string, { typeUrl, name }: Pick<Refusal, 'typeUrl' | 'name'>): void {
-      if (known.get(proxy)?.verdicts.delete(`${typeUrl} ${name}`)) changed()
+      if (states.get(proxy)?.verdicts.delete(`${typeUrl} ${name}`)) changed()
     },
     envoyExited(proxy: string): void {
-      const one = known.get(proxy)
-      if (one) one.envoyExits += 1
+      const state = states.get(proxy)
+      if (state) state.envoyExits += 1
       changed()
     },
     insightOf(proxy: string, identity: WorkloadIdentity | undefined): JsonObject | undefined {
-      const one = known.get(proxy)
-      return one && insight(one, identity)
+      const state = states.get(proxy)
+      return state && insight(state, identity)
     },
     verdicts(): readonly (Verdict & { readonly proxy: string })[] {
-      return [...known].flatMap(([proxy, one]) => [...one.verdicts.values()].map((verdict) => ({ ...verdict, proxy })))
+      return [...states].flatMap(([proxy, state]) =>
+        [...state.verdicts.values()].map((verdict) => ({ ...verdict, proxy })),
+      )
     },
     isConnected: (proxy: string): boolean => {
-      const one = known.get(proxy)
-      return one !== undefined && one.subscription.disconnectTime === undefined
+      const state = states.get(proxy)
+      return state !== undefined && state.subscription.disconnectTime === undefined
     },
-    proxies: (): readonly string[] => [...known.keys()],
+    proxies: (): readonly string[] => [...states.keys()],
     onChange(listener: () => void): Disposable {
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }

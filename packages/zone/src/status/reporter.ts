@@ -19,18 +19,18 @@ interface Deps {
 }
 
 const marksMax = 4096
-const lookAgainMs = 2_100
+const silentCheckMs = 2_100
 
 /**
- * Reports to the global what this zone serves, as a position in the log of the global: it is served when the local mark that holds it
- * is. Looks again after the time in which a silent proxy is left out.
+ * Reports to the global what this zone serves, as a position in the log of the global. A position is served when the
+ * local mark that holds it is served. Reads the progress again after the time at which a silent proxy stops counting.
  */
 export function createReporter(deps: Deps) {
-  // Limit: the newest 4,096 marks; an older one is covered by a newer one.
+  // Limit: the newest 4,096 marks. A newer mark covers an older one.
   let marks: { readonly global: Position; readonly local: number }[] = []
   const listeners = new Set<(status: ServedStatus) => void>()
   let served: Position | undefined
-  let look: Disposable | undefined
+  let silentCheck: Disposable | undefined
 
   function read(): ServedStatus {
     const { mark, silent } = deps.progress.read()
@@ -43,7 +43,7 @@ export function createReporter(deps: Deps) {
       reason: one.reason,
       subject: one.proxy,
     }))
-    // By the zone itself, so without a subject; the version tells the owner whom to ask.
+    // Judged by the zone itself, so without a subject. The reason names the version of the software that failed.
     const quarantined = deps.quarantine.verdicts().map((one) => ({
       key: one.source,
       revision,
@@ -51,7 +51,7 @@ export function createReporter(deps: Deps) {
       reason: `${one.reason} (version ${one.software})`,
       subject: '',
     }))
-    // By the zone itself too: the secret as it was written last is not what listeners show.
+    // Judged by the zone itself: listeners do not show the newest version of the secret.
     const unused = deps.certificates.verdicts().map((one) => ({
       key: one.source,
       revision,
@@ -59,7 +59,7 @@ export function createReporter(deps: Deps) {
       reason: one.reason,
       subject: '',
     }))
-    // What the compiler leaves out of a sound row, by the zone itself.
+    // Judged by the zone itself: the compiler leaves out a part of a valid row.
     const leftOut = deps.leftOut().map((one) => ({
       key: one.source,
       revision,
@@ -80,22 +80,22 @@ export function createReporter(deps: Deps) {
   function update(): void {
     const status = read()
     for (const listener of [...listeners]) listener(status)
-    look?.[Symbol.dispose]()
-    look = marks.length > 0 ? deps.clock.after(lookAgainMs, update) : undefined
+    silentCheck?.[Symbol.dispose]()
+    silentCheck = marks.length > 0 ? deps.clock.after(silentCheckMs, update) : undefined
   }
 
   deps.status.onChange(update)
   return {
     update,
-    /** What this zone reports of rows that are not served as they were written. */
+    /** The reported verdicts on rows that are not served as they were written. */
     verdicts: (): ServedStatus['verdicts'] => read().verdicts,
-    /** The log of the global is in our store up to this position as of this local mark. */
+    /** At this local mark, the store holds the log of the global up to this position. */
     applied(global: Position, local: number): void {
       marks.push({ global, local })
       if (marks.length > marksMax) marks.shift()
       update()
     },
-    /** The global may have another history than what is served: nothing is served of it before its first mark is. */
+    /** The global may have another history now. Nothing of it counts as served before its first mark is served. */
     forgetServed(): void {
       marks = []
       served = undefined

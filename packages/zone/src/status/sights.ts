@@ -14,7 +14,10 @@ interface Deps {
 const plain = (byType: ReadonlyMap<string, ReadonlyMap<string, string>>): JsonObject =>
   Object.fromEntries([...byType].map(([type, texts]) => [type, Object.fromEntries(texts)]))
 
-/** What each proxy with a stream has accepted, what it refuses, and until when its certificate lasts: see `ProxySight` in core. */
+/**
+ * For each proxy with a stream: what it has accepted, what it refuses, and when its certificate expires (`ProxySight`
+ * in core).
+ */
 export function proxySights({ zone, engine, secrets }: Deps, xds: Pick<XdsServer, 'live'>): JsonObject {
   const compiled = new Set(engine.live())
   return Object.fromEntries(

@@ -30,13 +30,13 @@ interface Deps {
   readonly leases: Leases
   readonly uplink: Uplink | undefined
   readonly expiry: Pick<Expiry, 'report' | 'notYetValid'>
-  /** Of the authorities of a standalone zone. */
+  /** The waiting rotations of the authorities of a standalone zone. */
   readonly rotations: AuthorityOwner['waits']
   readonly role: 'zone' | 'standalone'
   readonly zone: string
 }
 
-/** What a zone says of itself and of its proxies. */
+/** The status of a zone and of its proxies. */
 export function createZoneStatus(deps: Deps) {
   const insightOf = (proxy: string, secrets: Secrets): JsonObject | undefined => {
     const need = deps.engine.needsOf(proxy).find((one) => one.type === 'identity')
@@ -99,7 +99,10 @@ export function createZoneStatus(deps: Deps) {
   }
 }
 
-/** `current` is said of what the global's own stream has confirmed, within the time after which silence ends a session. */
+/**
+ * `current` is true only if the stream of the global has confirmed it within the time after which silence ends a
+ * session.
+ */
 function uplinkReport(state: UplinkState, nowMs: number): JsonObject {
   const { phase, reason, epoch, position, globalStoreId, globalMark, hold, heardAtMs } = state
   const revision = position?.revision ?? 0
@@ -112,7 +115,7 @@ function uplinkReport(state: UplinkState, nowMs: number): JsonObject {
     revision,
     current: isCurrent(state, nowMs),
     ...(epoch === undefined ? {} : { epoch }),
-    // A global whose store does not answer knows no mark.
+    // A global whose store does not respond has no mark to compare with.
     ...(phase === 'connected' && isSame && globalMark !== Number.MAX_SAFE_INTEGER
       ? { lagRevisions: Math.max(0, globalMark - revision) }
       : {}),

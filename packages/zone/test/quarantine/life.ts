@@ -16,7 +16,7 @@ import { createEngine } from '../../src/engine/engine.ts'
 import { createProgress } from '../../src/engine/progress.ts'
 import { createLeases } from '../../src/leases/leases.ts'
 import { createQuarantine } from '../../src/quarantine/quarantine.ts'
-import { waitHere } from '../../src/receipt.ts'
+import { waitForReceipt } from '../../src/receipt.ts'
 import { createSecrets } from '../../src/secrets/secrets.ts'
 import { createProxyStatus } from '../../src/status/proxies.ts'
 import { createReporter } from '../../src/status/reporter.ts'
@@ -128,7 +128,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     verdicts: () => served.at(-1)?.verdicts ?? [],
     report: () => zoneStatus.report(),
     receipt: (revision: number) =>
-      waitHere({ clock, zone, store }, { engine, progress, reporter }, revision, 'stored', 0),
+      waitForReceipt({ clock, zone, store }, { engine, progress, reporter }, revision, 'stored', 0),
     /** Resolves when everything that follows from it is compiled and stored. */
     async put(...rows: readonly (readonly [ResourceKey, unknown])[]): Promise<void> {
       const changes = rows.map(([key, spec]): Change => {

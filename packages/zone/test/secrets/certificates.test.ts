@@ -24,15 +24,15 @@ function scene() {
   const keeper = createCertificateKeeper(base)
   const put = (key: ReturnType<typeof own>, spec: JsonObject) =>
     store.commit({ changes: [{ op: 'put', key, labels: {}, spec }], subject: 'test', intent: 'test' })
-  const said: string[] = []
+  const calls: string[] = []
   /** One life of the zone: what it has opened is gone with it. */
   const start = (with_: Sealer = sealer) =>
     createCertificates(
       { ...base, sealer: with_ },
       {
-        changed: () => said.push('changed'),
-        leaveOut: (_source, hash) => said.push(`out ${hash.slice(0, 8)}`),
-        letIn: (_source, hash) => said.push(`in ${hash.slice(0, 8)}`),
+        changed: () => calls.push('changed'),
+        exclude: (_source, hash) => calls.push(`out ${hash.slice(0, 8)}`),
+        readmit: (_source, hash) => calls.push(`in ${hash.slice(0, 8)}`),
       },
     )
   const row = async () =>
@@ -44,7 +44,7 @@ function scene() {
     keeper,
     start,
     put,
-    said,
+    calls,
     secret: (text: string) => put(own('Secret', 'web'), { sealed: sealer.seal(Buffer.from(text).toString('base64')) }),
     async prepare() {
       await put(own('Zone', 'home', ''), { enabled: true })
@@ -76,7 +76,7 @@ function scene() {
 const shown = (name: string, { certificate, key }: Pair) => identitySecret(name, certificate, key)
 
 test('T7 a zone creates its key at the first start, publishes the public half, and serves certificates that are sealed for it', async () => {
-  const { keeper, start, prepare, secret, need, request, store, said } = scene()
+  const { keeper, start, prepare, secret, need, request, store, calls } = scene()
   await prepare()
   const pair = await createPair({ names: ['a.example'] })
   await secret(together(pair))
@@ -99,7 +99,7 @@ test('T7 a zone creates its key at the first start, publishes the public half, a
   })
   // Asked again, it is the same object: nothing is encoded twice.
   expect(certificates.resolve(first)).toBe(resource)
-  expect(said).toEqual(['changed'])
+  expect(calls).toEqual(['changed'])
 
   const asked = await request()
   const again = start()
@@ -110,7 +110,7 @@ test('T7 a zone creates its key at the first start, publishes the public half, a
 })
 
 test('T8 a changed secret is a new resource with the same name, as soon as the table refers to it', async () => {
-  const { keeper, start, prepare, secret, need, said } = scene()
+  const { keeper, start, prepare, secret, need, calls } = scene()
   await prepare()
   const [one, two] = [await createPair({ names: ['a.example'] }), await createPair({ names: ['b.example'] })]
   await secret(together(one))
@@ -127,11 +127,11 @@ test('T8 a changed secret is a new resource with the same name, as soon as the t
   expect(certificates.resolve(after)).toBeUndefined()
   await certificates.reconcile()
   expect(certificates.resolve(after)).toMatchObject(shown(after.name, two))
-  expect(said).toEqual(['changed', 'changed'])
+  expect(calls).toEqual(['changed', 'changed'])
 })
 
 test('T9 a row that is sealed for a lost key leaves its chain out, and the chain returns when the row is sealed again', async () => {
-  const { keeper, start, prepare, secret, need, request, said, row } = scene()
+  const { keeper, start, prepare, secret, need, request, calls, row } = scene()
   await prepare()
   const pair = await createPair({ names: ['a.example'] })
   await secret(together(pair))
@@ -146,8 +146,8 @@ test('T9 a row that is sealed for a lost key leaves its chain out, and the chain
   expect(nextKey).not.toBe(firstKey)
   const first = await need()
   const hash = first.fingerprint.slice(0, 8)
-  expect([said, certificates.resolve(first)]).toEqual([[`out ${hash}`], undefined])
-  const reason = expect.stringContaining('sealed for a key that this zone has no more')
+  expect([calls, certificates.resolve(first)]).toEqual([[`out ${hash}`], undefined])
+  const reason = expect.stringContaining('sealed for a key that this zone no longer has')
   expect(certificates.verdicts()).toEqual([{ source: 'home/Secret/default/web', reason }])
   // Looking again makes no other key: the answer is on its way.
   await certificates.reconcile()
@@ -157,12 +157,12 @@ test('T9 a row that is sealed for a lost key leaves its chain out, and the chain
   const sealed = await row()
   expect(sealed && 'sealed' in sealed && keyIdOf(sealed.sealed)).toBe(nextKey)
   await certificates.reconcile()
-  expect([said, certificates.verdicts()]).toEqual([[`out ${hash}`, `in ${hash}`, 'changed'], []])
+  expect([calls, certificates.verdicts()]).toEqual([[`out ${hash}`, `in ${hash}`, 'changed'], []])
   expect(certificates.resolve(await need())).toMatchObject(shown('cert.ecdsa:secret:web', pair))
 })
 
 test('T10 a row for the own key that does not open creates a new key, at most once a minute, and good certificates stay served', async () => {
-  const { clock, keeper, start, prepare, secret, need, request, put, row, said } = scene()
+  const { clock, keeper, start, prepare, secret, need, request, put, row, calls } = scene()
   await prepare()
   const pair = await createPair({ names: ['a.example'] })
   await secret(together(pair))
@@ -183,10 +183,8 @@ test('T10 a row for the own key that does not open creates a new key, at most on
   const nextKey = (await request())?.keyId
   expect(nextKey).not.toBe(firstKey)
   expect(certificates.resolve(await need())).toMatchObject(shown('cert.ecdsa:secret:web', pair))
-  expect(said).toEqual(['changed'])
-  expect(certificates.verdicts()[0]?.reason).toMatch(
-    /cannot be opened: .*; the certificate from before is still served$/,
-  )
+  expect(calls).toEqual(['changed'])
+  expect(certificates.verdicts()[0]?.reason).toMatch(/cannot be opened: .*; the former certificate is still served$/)
   await keeper.reconcile()
   await certificates.reconcile()
   expect(certificates.verdicts()).toEqual([])
@@ -213,7 +211,7 @@ test('T11 a secret that is broken or deleted is reported, and the former certifi
   await secret(one.certificate + two.key)
   await keeper.reconcile()
   await certificates.reconcile()
-  const reason = 'the private key does not belong to the first certificate; the certificate from before is still served'
+  const reason = 'the private key does not belong to the first certificate; the former certificate is still served'
   expect(certificates.verdicts()).toEqual([{ ...at, reason }])
   const last = await need()
   expect(certificates.resolve(last)).toMatchObject(shown('cert.ecdsa:secret:web', one))
