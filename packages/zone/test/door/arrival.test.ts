@@ -14,7 +14,7 @@ const ingress = {
   networking: { address: '10.0.0.2', port: 10_001, advertisedAddress: '1.2.3.4', advertisedPort: 10_001 },
 }
 
-const known = (spec: object) => ({ labels: {}, spec: spec as JsonObject }) // what is written here is JSON
+const known = (spec: object) => ({ labels: {}, spec: spec as JsonObject }) // tests write JSON only
 
 test.each<[string, string, object, unknown]>([
   ['a sidecar', 'Dataplane', sidecar, sidecarFirst],

@@ -99,7 +99,7 @@ test('P22 the scope of a zone token admits only proxies of this type, in the zon
     ok: false,
     error: 'the token is for zone "west", this is zone "east"',
   })
-  // A token of one purpose is none of the other.
+  // A token of one purpose does not count for another.
   expect(await enter(ingress, web)).toMatchObject({ ok: false })
   expect(await enter(await issue('dataplane', {}, 'default'), zoneProxy('ingress'))).toMatchObject({ ok: false })
 })

@@ -10,7 +10,7 @@ import { global, own, startLife } from '../quarantine/life.ts'
 const edge = own('Dataplane', 'edge-1')
 const gateway = global('MeshGateway', 'edge')
 const plain = { port: 80, protocol: 'HTTP' }
-/** Needs mutual TLS, which the mesh of this test does not have. */
+/** A listener that needs mutual TLS, which the mesh of this test does not have. */
 const crossMesh = { port: 81, protocol: 'HTTP', hostname: 'a.example', crossMesh: true }
 const gatewayOf = (...listeners: object[]) => ({
   selectors: [{ match: { 'kuma.io/service': 'edge' } }],

@@ -34,13 +34,16 @@ interface Options {
   readonly contents: MemoryContents
   readonly clock: ReturnType<typeof createVirtualClock>
   readonly software?: string
-  /** Key texts of rows that the compiler of this life has a bug with. */
+  /** Key texts of rows on which the compiler of this zone has a bug. */
   readonly poisonous?: readonly string[]
-  /** The certificates of listeners, as the zone has them now. */
+  /** The present certificate of every listener. */
   readonly certificate?: () => XdsResource | undefined
 }
 
-/** One life of a zone, from its store to its status, put together as `startCore` does it. */
+/**
+ * Starts a zone from its store to its status, wired as in `startCore`. A test restarts it by a second call with the
+ * same contents.
+ */
 export async function startLife({ contents, clock, software = '1', poisonous = [], certificate }: Options) {
   const log = silentLog
   const zone = 'east'
@@ -49,7 +52,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
   const compiler = createCompiler({
     zone,
     faultPoint(_unit, reads) {
-      const met = reads.find((one) => poisonous.includes(one))
+      const met = reads.find((read) => poisonous.includes(read))
       if (met === undefined) return
       crashes += 1
       throw new Error(`undefined is not a function in ${met}`)
@@ -78,7 +81,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
   const served: ServedStatus[] = []
   reporter.onUpdate((next) => served.push(next))
   const waiting: (() => boolean)[] = []
-  const look = () => {
+  const settleWaiting = () => {
     for (const [at, wake] of [...waiting.entries()].reverse()) if (wake()) waiting.splice(at, 1)
   }
   const engine = createEngine({
@@ -96,7 +99,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     marked(versions) {
       quarantine.marked(versions)
       reporter.update()
-      look()
+      settleWaiting()
     },
   })
   const leases = createLeases({ clock, log, remove: async () => undefined, markLost: async () => {} })
@@ -124,12 +127,12 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     engine,
     names,
     crashes: () => crashes,
-    /** What the newest bookmark says. */
+    /** The verdicts in the newest bookmark. */
     verdicts: () => served.at(-1)?.verdicts ?? [],
     report: () => zoneStatus.report(),
     receipt: (revision: number) =>
       waitForReceipt({ clock, zone, store }, { engine, progress, reporter }, revision, 'stored', 0),
-    /** Resolves when everything that follows from it is compiled and stored. */
+    /** Resolves when the rows, and all commits that they cause, are compiled. */
     async put(...rows: readonly (readonly [ResourceKey, unknown])[]): Promise<void> {
       const changes = rows.map(([key, spec]): Change => {
         originRevision += 1
@@ -144,22 +147,22 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     stop: () => engine.close(),
   }
 
-  /** What is compiled may cause commits, which are compiled again. */
+  /** Resolves when the newest revision is compiled. Compilation may itself cause commits. */
   async function settle(): Promise<void> {
     const { revision } = await store.head()
     if (engine.mark.value < revision) {
       await new Promise<void>((resolve) => {
-        const isThere = () => engine.mark.value >= revision
+        const isCompiled = () => engine.mark.value >= revision
         waiting.push(() => {
-          if (isThere()) resolve()
-          return isThere()
+          if (isCompiled()) resolve()
+          return isCompiled()
         })
-        look()
+        settleWaiting()
       })
     }
     if ((await store.head()).revision > revision) await settle()
   }
 }
 
-/** The owner's numbers go on over all lives. */
+/** The revisions of the owner grow across restarts. */
 let originRevision = 0

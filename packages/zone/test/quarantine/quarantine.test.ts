@@ -43,13 +43,13 @@ function place() {
 
 type Life = Awaited<ReturnType<typeof startLife>>
 
-/** The routes that the gateway's Envoy is given. */
+/** The routes in the table of the gateway. */
 function open(life: Life) {
   const { table } = life.engine.open(keyText(edge), { canBindPort80: true })
   return () => [...([...(table.value?.resources.get(typeUrls.route)?.values() ?? [])][0]?.contributions?.keys() ?? [])]
 }
 
-const keptOf = async (life: Life) =>
+const storedQuarantines = async (life: Life) =>
   (await life.store.scan({ kind: 'Quarantine' })).map((row) => (row.spec as QuarantineSpec).source) // as it was put
 
 test('Z20 a valid row that crashes the compiler is quarantined after the first crash, and all other rows of its commit are served', async () => {
@@ -62,8 +62,8 @@ test('Z20 a valid row that crashes the compiler is quarantined after the first c
     [global('MeshGatewayRoute', 'other'), route('/o', 'o.example')],
   )
   expect(routes()).toEqual(['good', 'other'].map((name) => keyText(global('MeshGatewayRoute', name))))
-  expect(await keptOf(life)).toEqual([keyText(poison)])
-  // Whatever else changes, it is not met again.
+  expect(await storedQuarantines(life)).toEqual([keyText(poison)])
+  // Another change does not compile the row again.
   const crashes = life.crashes()
   await life.put([global('MeshGatewayRoute', 'good'), route('/new', 'good.example')])
   expect([routes().length, life.crashes()]).toEqual([2, crashes])
@@ -81,7 +81,7 @@ test('Z21 a restarted zone leaves out the rows that crashed it before it compile
   const second = await startLife({ ...here, poisonous: [keyText(poison)] })
   expect(open(second)()).toEqual([keyText(global('MeshGatewayRoute', 'good'))])
   await second.settle()
-  expect([second.crashes(), await keptOf(second)]).toEqual([0, [keyText(poison)]])
+  expect([second.crashes(), await storedQuarantines(second)]).toEqual([0, [keyText(poison)]])
   expect((await second.report())['quarantined']).toMatchObject([{ since: new Date(startMs).toISOString() }])
 })
 
@@ -90,9 +90,9 @@ test('Z22 a row that is written again, or read by another version of the softwar
   const life = await startLife({ ...here, poisonous: [keyText(poison)] })
   await life.put(...world, [poison, { selectors: 7 }])
   const routes = open(life)
-  expect([await keptOf(life), life.crashes()]).toEqual([[keyText(poison)], 0])
+  expect([await storedQuarantines(life), life.crashes()]).toEqual([[keyText(poison)], 0])
   await life.put([poison, route('/p', 'poison.example')])
-  // Its shape is right now, but the compiler fails of it: another reason, under the same name.
+  // The row can be parsed now, but the compiler fails on it: another reason under the same name.
   expect(life.verdicts().map((one) => one.reason)).toEqual([
     `undefined is not a function in ${keyText(poison)} (version 1)`,
   ])
@@ -101,16 +101,16 @@ test('Z22 a row that is written again, or read by another version of the softwar
 
   const mended = await startLife({ ...here, software: '2' })
   expect(open(mended)().length).toBe(2)
-  expect([await keptOf(mended), mended.verdicts()]).toEqual([[], []])
+  expect([await storedQuarantines(mended), mended.verdicts()]).toEqual([[], []])
   mended.stop()
 
   const old = await startLife({ ...here, poisonous: [keyText(poison)] })
   const again = open(old)
   await old.settle()
-  expect([again().length, await keptOf(old)]).toEqual([1, [keyText(poison)]])
+  expect([again().length, await storedQuarantines(old)]).toEqual([1, [keyText(poison)]])
   await old.store.commit({ changes: [{ op: 'forget', key: poison }], subject: 'test', intent: 'test' })
   await old.settle()
-  expect([await keptOf(old), old.verdicts()]).toEqual([[], []])
+  expect([await storedQuarantines(old), old.verdicts()]).toEqual([[], []])
 })
 
 test('Z23 quarantined rows are reported with the reason and the invalid field, in the status of the zone and to the global', async () => {
@@ -152,8 +152,8 @@ test('Z24 a name whose address crashes the compiler is removed, and its quaranti
   expect(life.names.forMesh('default').size).toBe(1)
   life.engine.open(keyText(sidecar), { part: 1, canBindPort80: true })
   await life.settle()
-  expect([life.names.forMesh('default').size, await keptOf(life)]).toEqual([0, [keyText(address)]])
+  expect([life.names.forMesh('default').size, await storedQuarantines(life)]).toEqual([0, [keyText(address)]])
   await life.store.commit({ changes: [{ op: 'delete', key: address }], subject: 'test', intent: 'test' })
   await life.settle()
-  expect(await keptOf(life)).toEqual([])
+  expect(await storedQuarantines(life)).toEqual([])
 })

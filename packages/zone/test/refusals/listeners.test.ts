@@ -14,7 +14,7 @@ const put = (key: ReturnType<typeof own>, spec: object): Change => ({
   op: 'put',
   key,
   labels: {},
-  // Whatever a test writes is JSON.
+  // Tests write JSON only.
   spec: spec as Extract<Change, { op: 'put' }>['spec'],
 })
 const proxy = own('Dataplane', 'edge-1')
@@ -38,7 +38,7 @@ const world = (tags: object = {}): Change[] => [
   }),
 ]
 
-/** Keys are not what is tried here. */
+/** Keys that do nothing: these tests need no certificates. */
 const keys = (): CoreKeys => ({
   secrets: {
     resolve: () => undefined,
@@ -56,7 +56,7 @@ const keys = (): CoreKeys => ({
   close: () => undefined,
 })
 
-/** One life of a zone over what its store holds, with an Envoy that refuses a listener in which there is a bad chain. */
+/** Starts a zone over a store, with an Envoy that refuses every listener with a bad chain. */
 async function startLife(contents: MemoryContents, isBad: (host: string) => boolean) {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const random = createSeededRandom(contents.mark + 1)
@@ -75,7 +75,7 @@ async function startLife(contents: MemoryContents, isBad: (host: string) => bool
     [...(listener?.contributions?.keys() ?? [])].map((source) => source.split(':').at(-1) ?? '')
   const listeners = () => [...(table.value?.resources.get(typeUrls.listener)?.values() ?? [])]
 
-  /** Answers until nothing new comes. */
+  /** Answers tables until no new one is published. */
   function answer(): void {
     let tables = 0
     for (let serial = -1; serial !== table.value?.mark; ) {
@@ -109,17 +109,17 @@ async function startLife(contents: MemoryContents, isBad: (host: string) => bool
     store,
     answer,
     refusedNames,
-    hosts: () => hostsOf(listeners().find((one) => one.name === 'edge:TLS:8443')).sort(),
-    names: () => listeners().map((one) => one.name),
-    blamed: () => core.refusals.verdicts().map((one) => one.source),
-    /** Resolves with the table in which the last of these hosts is. */
-    async untilThere(host: string): Promise<void> {
+    hosts: () => hostsOf(listeners().find(({ name }) => name === 'edge:TLS:8443')).sort(),
+    names: () => listeners().map(({ name }) => name),
+    refusedSources: () => core.refusals.verdicts().map(({ source }) => source),
+    /** Resolves when a table contains this host. */
+    async untilServed(host: string): Promise<void> {
       for await (const _next of table.watch(AbortSignal.timeout(5_000))) {
         if (hostsOf(listeners().find((one) => one.name === 'edge:TLS:8443')).includes(host)) return
       }
     },
-    /** Resolves when the store remembers so many refusals. */
-    async untilKept(count: number): Promise<void> {
+    /** Resolves when the store contains this number of refusals. */
+    async untilStored(count: number): Promise<void> {
       for (;;) {
         const marked = Promise.withResolvers<void>()
         using _listening = store.onMark(() => marked.resolve())
@@ -138,29 +138,29 @@ test('Z17 among the hostnames of a listener only those that Envoy refuses are le
   await store.commit({ changes: world(), subject: 'test', intent: 'test' })
 
   const isBad = (host: string) => host === 'c' || host === 'h'
-  const sound = hosts.filter((host) => !isBad(host))
+  const good = hosts.filter((host) => !isBad(host))
   const sources = ['c', 'h'].map((host) => `${keyText(gateway)}/TLS:8443:${host}`)
   const first = await startLife(contents, isBad)
   expect(first.hosts()).toEqual(hosts)
   first.answer()
-  expect(first.hosts()).toEqual(sound)
+  expect(first.hosts()).toEqual(good)
   expect(first.names()).toEqual(['edge:HTTP:80', 'edge:TLS:8443'])
   expect([...first.refusedNames]).toEqual(['edge:TLS:8443'])
-  expect([...first.blamed()].sort()).toEqual(sources)
-  await first.untilKept(2)
+  expect([...first.refusedSources()].sort()).toEqual(sources)
+  await first.untilStored(2)
   first.stop()
 
-  // An Envoy that starts now has nothing to fall back on: it is not given what was refused before.
+  // An Envoy that starts now has no earlier configuration, so the zone must not send it the refused chains again.
   const second = await startLife(contents, isBad)
   second.answer()
-  expect([second.hosts(), second.refusedNames.size]).toEqual([sound, 0])
-  expect([...second.blamed()].sort()).toEqual(sources)
+  expect([second.hosts(), second.refusedNames.size]).toEqual([good, 0])
+  expect([...second.refusedSources()].sort()).toEqual(sources)
 
-  const all = second.untilThere('c')
+  const all = second.untilServed('c')
   await second.store.commit({ changes: world({ v: '2' }), subject: 'test', intent: 'mended' })
   await all
-  await second.untilKept(0)
+  await second.untilStored(0)
   expect(second.hosts()).toEqual(hosts)
-  expect(second.blamed()).toEqual([])
+  expect(second.refusedSources()).toEqual([])
   second.stop()
 })

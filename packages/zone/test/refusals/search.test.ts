@@ -22,14 +22,14 @@ function play(size: number, guilty: ReadonlySet<string>) {
     if (effects.some((effect) => effect.type === 'readmit')) tries += 1
     return effects.length > 0
   }
-  for (let goesOn = true; goesOn; ) {
+  for (let continues = true; continues; ) {
     const bad = [...inTable].some((source) => guilty.has(source))
     if (bad) {
       const changed = all.filter((suspect) => inTable.has(suspect.source) && !lastGood.has(suspect.source))
-      goesOn = apply(searches.refused('k', changed, 'no'))
+      continues = apply(searches.refused('k', changed, 'no'))
     } else {
       lastGood = new Set(inTable)
-      goesOn = apply(searches.accepted('k'))
+      continues = apply(searches.accepted('k'))
     }
   }
   return { found, alone, inTable, tries, open: searches.keys() }
@@ -58,7 +58,7 @@ test('Z18 one guilty part among many is found in at most eight attempts, and a s
       expect(one.tries).toBeLessThanOrEqual(8)
     }
   }
-  // Beyond, a few stay out with it and say so; all others are served.
+  // Beyond that, a few innocent parts stay out with it, marked as not tried alone. All others are served.
   const large = play(1000, new Set(['s700']))
   expect(large.found).toContain('s700')
   expect([large.found.size, large.inTable.size, large.tries]).toEqual([8, 992, 8])
@@ -84,7 +84,7 @@ test('Z18 a part that is written during a search is a suspect too, and no innoce
   const of = (...sources: string[]) => sources.map((source) => ({ source, hash: 'h' }))
   searches.refused('k', of('a', 'b'), 'no')
   searches.accepted('k')
-  // "a" is on its way, and with it the new "c", which is the bad one.
+  // The next table holds "a" and the new "c", which is the bad one.
   const effects = searches.refused('k', of('a', 'c'), 'no')
   expect(effects.filter((one) => one.type === 'guilty')).toEqual([])
   expect(effects.flatMap((one) => (one.type === 'exclude' ? one.suspect.source : []))).toEqual(['a', 'c'])

@@ -25,7 +25,7 @@ function scene() {
   const put = (key: ReturnType<typeof own>, spec: JsonObject) =>
     store.commit({ changes: [{ op: 'put', key, labels: {}, spec }], subject: 'test', intent: 'test' })
   const calls: string[] = []
-  /** One life of the zone: what it has opened is gone with it. */
+  /** Starts the zone, or restarts it: a restart loses the opened certificates. */
   const start = (with_: Sealer = sealer) =>
     createCertificates(
       { ...base, sealer: with_ },
@@ -97,7 +97,7 @@ test('T7 a zone creates its key at the first start, publishes the public half, a
     ...shown('cert.ecdsa:secret:web', pair),
     contributions: new Map([[source, first.fingerprint]]),
   })
-  // Asked again, it is the same object: nothing is encoded twice.
+  // The second call returns the same object: nothing is encoded twice.
   expect(certificates.resolve(first)).toBe(resource)
   expect(calls).toEqual(['changed'])
 
@@ -123,7 +123,7 @@ test('T8 a changed secret is a new resource with the same name, as soon as the t
   await keeper.reconcile()
   const after = await need()
   expect(after.name).toBe(before.name)
-  // The table is made of the new row, which is not open yet: nothing is served until it is.
+  // The table needs the new row, which is not opened yet: nothing is served until then.
   expect(certificates.resolve(after)).toBeUndefined()
   await certificates.reconcile()
   expect(certificates.resolve(after)).toMatchObject(shown(after.name, two))
@@ -149,7 +149,7 @@ test('T9 a row that is sealed for a lost key leaves its chain out, and the chain
   expect([calls, certificates.resolve(first)]).toEqual([[`out ${hash}`], undefined])
   const reason = expect.stringContaining('sealed for a key that this zone no longer has')
   expect(certificates.verdicts()).toEqual([{ source: 'home/Secret/default/web', reason }])
-  // Looking again makes no other key: the answer is on its way.
+  // Another reconciliation creates no other key: the answer has not arrived yet.
   await certificates.reconcile()
   expect((await request())?.keyId).toBe(nextKey)
 

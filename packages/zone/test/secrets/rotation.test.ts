@@ -19,13 +19,13 @@ import { createAuthorityUse } from '../../src/secrets/use.ts'
 const builtin = (name: string) => ({ name, type: 'builtin' })
 const mesh = 'default'
 
-/** What an Envoy has: the root that its certificate leads to, and those that it trusts. */
-interface Has {
+/** The configuration of an Envoy: the root of the certificate that it shows, and the roots that it trusts. */
+interface EnvoyRoots {
   readonly shows: string
   readonly trusts: readonly string[]
 }
 
-/** A global and two zones over one store, where nothing happens but what a test lets happen. */
+/** A global and two zones over one store. The test decides when each of them takes its next step. */
 async function scene(seed = 7) {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const store = createMemoryStore({ clock, random: createSeededRandom(seed) })
@@ -67,12 +67,12 @@ async function scene(seed = 7) {
         | AuthorityUseSpec
         | undefined
     },
-    /** Pairs of proxies of which one does not know the root of the other. */
-    strangers(): string[] {
-      const all = zones.flatMap((one) => [...one.proxies].map(([name, { has }]) => ({ name, has })))
+    /** Pairs of proxies in which one does not trust the root of the other. */
+    distrustingPairs(): string[] {
+      const all = zones.flatMap(({ proxies }) => [...proxies].map(([name, { roots }]) => ({ name, roots })))
       return all.flatMap((a) =>
         all.flatMap((b) =>
-          a.has && b.has && !b.has.trusts.includes(a.has.shows) ? [`${b.name} does not trust ${a.name}`] : [],
+          a.roots && b.roots && !b.roots.trusts.includes(a.roots.shows) ? [`${b.name} does not trust ${a.name}`] : [],
         ),
       )
     },
@@ -93,12 +93,12 @@ function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'own
     { type: 'authority', name: 'mesh_ca:secret:default', mesh },
   ]
   interface Proxy {
-    has: Has | undefined
+    roots: EnvoyRoots | undefined
     version: string
-    readonly queue: { readonly serial: number; readonly has: Has }[]
+    readonly queue: { readonly serial: number; readonly roots: EnvoyRoots }[]
   }
   const proxies = new Map<string, Proxy>(
-    [1, 2].map((at) => [`${zone}-${at}`, { has: undefined, version: '', queue: [] }]),
+    [1, 2].map((at) => [`${zone}-${at}`, { roots: undefined, version: '', queue: [] }]),
   )
   let serial = 0
 
@@ -106,7 +106,7 @@ function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'own
     for (const [name, proxy] of proxies) {
       const needs = needsOf(name)
       if (holder.trusted(mesh).roots.length === 0) return
-      // A certificate is being made: it comes.
+      // Waits until the certificate is issued.
       while (needs.some((need) => secrets.resolve(need) === undefined))
         await new Promise<void>((resolve) => waiting.push(resolve))
       const version = needs.map((need) => secrets.resolve(need)?.version).join()
@@ -115,7 +115,7 @@ function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'own
       serial += 1
       const [identity] = needs
       const shows = (identity && secrets.identityOf(identity)?.root) ?? ''
-      proxy.queue.push({ serial, has: { shows, trusts: holder.trusted(mesh).roots } })
+      proxy.queue.push({ serial, roots: { shows, trusts: holder.trusted(mesh).roots } })
       use.sent(name, serial, needs)
     }
   }
@@ -123,23 +123,23 @@ function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'own
     zone,
     holder,
     proxies,
-    /** The zone reads its rows. */
+    /** The zone reads its rows and publishes new tables. */
     async read(): Promise<void> {
       const changed = await holder.reconcile()
       for (const [name, what] of changed) if (what === 'issuer') secrets.forget(name)
       await publish()
     },
-    /** Its report to the owner arrives later. */
-    tell: () => use.reconcile(() => undefined),
+    /** The zone writes its report to the owner. */
+    report: () => use.reconcile(() => undefined),
     /** A proxy takes the next table that was sent to it. */
     async accept(name: string): Promise<void> {
       const proxy = proxies.get(name)
       const next = proxy?.queue.shift()
       if (!proxy || !next) return
-      proxy.has = next.has
+      proxy.roots = next.roots
       use.served(name, next.serial)
     },
-    /** The stream of a proxy ends and comes back; its Envoy keeps what it has. */
+    /** The stream of a proxy closes and opens again. Its Envoy keeps its configuration. */
     async reconnect(name: string): Promise<void> {
       const proxy = proxies.get(name)
       if (!proxy) return
@@ -151,13 +151,13 @@ function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'own
     async settle(): Promise<void> {
       await self.read()
       for (const [name, { queue }] of proxies) while (queue.length > 0) await self.accept(name)
-      await self.tell()
+      await self.report()
     },
   }
   return self
 }
 
-const one = <T>(found: readonly T[]): T | undefined => (new Set(found).size === 1 ? found[0] : undefined)
+const onlyValue = <T>(found: readonly T[]): T | undefined => (new Set(found).size === 1 ? found[0] : undefined)
 
 test('T13 a second backend is trusted as soon as it is listed, and signs nothing before it is enabled', async () => {
   const { zones, setMesh, settle, answer } = await scene()
@@ -170,8 +170,8 @@ test('T13 a second backend is trusted as soon as it is listed, and signs nothing
   const second = await answer('east')
   expect(certificatesIn(second?.roots ?? '')).toHaveLength(2)
   expect([second?.certificate, second?.notAfterMs]).toEqual([first?.certificate, first?.notAfterMs])
-  const shown = zones.flatMap((zone) => [...zone.proxies.values()].map(({ has }) => has?.shows))
-  expect(one(shown)).toBe(fingerprintOf(first?.roots ?? ''))
+  const shown = zones.flatMap((zone) => [...zone.proxies.values()].map(({ roots }) => roots?.shows))
+  expect(onlyValue(shown)).toBe(fingerprintOf(first?.roots ?? ''))
 })
 
 test('T14 a rotation waits for the zone whose proxies do not trust the new root yet, reports this, and continues with their last report', async () => {
@@ -182,13 +182,13 @@ test('T14 a rotation waits for the zone whose proxies do not trust the new root 
   const [east, west] = zones
   if (!east || !west) throw new Error('no zones')
   await setMesh('ca-2', [builtin('ca-2')])
-  // Everything but one proxy of west.
+  // All proxies accept their tables, except one in west.
   for (let round = 0; round < 5; round += 1) {
     await owner.reconcile()
     await east.settle()
     await west.read()
     await west.accept('west-1')
-    await west.tell()
+    await west.report()
   }
   const isSigned = async (zone: string) => {
     const roots = certificatesIn((await answer(zone))?.roots ?? '')
@@ -210,7 +210,7 @@ test('T14 a rotation waits for the zone whose proxies do not trust the new root 
   answers.set('east', await answer('east'))
   answers.set('west', await answer('west'))
   expect([await isSigned('east'), await isSigned('west')]).toEqual([true, true])
-  // Nobody shows the old root: it is in no bundle any more.
+  // No proxy shows the old root, so it is in no bundle any more.
   expect(certificatesIn((await answer('east'))?.roots ?? '').map(fingerprintOf)).not.toContain(old)
   expect((await use('west'))?.shows).toEqual(certificatesIn((await answer('east'))?.roots ?? '').map(fingerprintOf))
 })
@@ -232,7 +232,7 @@ test('T15 a disabled zone delays no rotation, and keeps no root', async () => {
     await zones[0]?.settle()
   }
   expect((await answer('east'))?.certificate).not.toBe(before)
-  // Nor does what it showed last keep a root that is taken away.
+  // Its last report does not keep a root that is removed.
   await setMesh('ca-2', [builtin('ca-2')])
   for (let round = 0; round < 4; round += 1) {
     await owner.reconcile()
@@ -242,7 +242,7 @@ test('T15 a disabled zone delays no rotation, and keeps no root', async () => {
 })
 
 test('T17 a report about an older answer allows nothing, because the zone may have dropped a root since', async () => {
-  const { owner, zones, setMesh, settle, answer, strangers } = await scene()
+  const { owner, zones, setMesh, settle, answer, distrustingPairs } = await scene()
   const [east, west] = zones
   if (!east || !west) throw new Error('no zones')
   const both = [builtin('ca-1'), builtin('ca-2')]
@@ -251,25 +251,25 @@ test('T17 a report about an older answer allows nothing, because the zone may ha
   const before = (await answer('east'))?.certificate
   await setMesh('ca-1', [builtin('ca-1')])
   await owner.reconcile()
-  // West trusts the second root no more, and its word of that is still on its way.
+  // West has dropped the second root, and the report of this has not arrived yet.
   await west.read()
   for (const name of west.proxies.keys()) await west.accept(name)
   await setMesh('ca-2', both)
   for (let round = 0; round < 3; round += 1) {
     await owner.reconcile()
     await east.settle()
-    expect(strangers()).toEqual([])
+    expect(distrustingPairs()).toEqual([])
   }
   expect((await answer('east'))?.certificate).toBe(before)
   await settle()
-  expect([(await answer('east'))?.certificate === before, strangers()]).toEqual([false, []])
+  expect([(await answer('east'))?.certificate === before, distrustingPairs()]).toEqual([false, []])
 })
 
 test('T16 in any order of rotation steps at zones and proxies, no proxy connects to a proxy whose root it does not trust', async () => {
   let switches = 0
   for (let seed = 1; seed <= 10; seed += 1) {
     const random = createSeededRandom(seed)
-    const { owner, zones, setMesh, settle, strangers } = await scene(seed)
+    const { owner, zones, setMesh, settle, distrustingPairs } = await scene(seed)
     const provided = await Promise.all([1, 2].map((at) => createPair({ authority: {}, commonName: `p${at}` })))
     const conf = (at: number) => ({
       cert: { inlineString: provided[at]?.certificate ?? '' },
@@ -283,8 +283,8 @@ test('T16 in any order of rotation steps at zones and proxies, no proxy connects
       () => owner.reconcile(),
       () => pick(zones).read(),
       () => pick(zones).read(),
-      () => pick(zones).tell(),
-      () => pick(zones).tell(),
+      () => pick(zones).report(),
+      () => pick(zones).report(),
       ...[1, 2, 3].map(() => () => {
         const zone = pick(zones)
         return zone.accept(pick([...zone.proxies.keys()]))
@@ -298,19 +298,19 @@ test('T16 in any order of rotation steps at zones and proxies, no proxy connects
         switches += 1
         const all = [builtin('ca-1'), builtin('ca-2'), { name: 'own', type: 'provided', conf: conf(pick([0, 1])) }]
         const enabled = pick(all)
-        // The others stay in the list, or go at once.
+        // The other backends stay in the list, or are removed at once.
         return setMesh(enabled.name, pick([all, [enabled]]))
       },
     ]
     for (let step = 0; step < 160; step += 1) {
       await pick(actions)()
-      expect(strangers(), `seed ${seed}, step ${step}`).toEqual([])
+      expect(distrustingPairs(), `seed ${seed}, step ${step}`).toEqual([])
     }
     // The rotation ends: every proxy presents the enabled root.
     await setMesh('ca-2', [builtin('ca-2')])
     await settle()
-    const shown = zones.flatMap((zone) => [...zone.proxies.values()].map(({ has }) => has?.shows))
-    expect([one(shown), strangers()]).toEqual([zones[0]?.holder.trusted(mesh).roots[0], []])
+    const shown = zones.flatMap((zone) => [...zone.proxies.values()].map(({ roots }) => roots?.shows))
+    expect([onlyValue(shown), distrustingPairs()]).toEqual([zones[0]?.holder.trusted(mesh).roots[0], []])
     expect(zones[0]?.holder.trusted(mesh).roots).toHaveLength(1)
   }
   expect(switches).toBeGreaterThan(20)

@@ -17,7 +17,7 @@ import { isBad, ModelEnvoy } from './model-envoy.ts'
 const slow = Uint8Array.from([0x42, 0]) // a cluster with a health check
 const plain = new Uint8Array()
 
-/** A table out of a few numbers: clusters that share assignments, tables and listeners that name clusters of the table. */
+/** A small random table: clusters that share assignments, and route tables and listeners that name its clusters. */
 const tableArbitrary = fc.record({
   clusters: fc.array(
     fc.record({
@@ -85,7 +85,7 @@ class World {
   timers: string[] = []
   reconnected = false
   served: number[] = []
-  /** What went over the stream, for a failing run. */
+  /** The messages of the stream, which a failed run prints. */
   log: string[] = []
   table: ResolvedTable | undefined
 
@@ -143,7 +143,7 @@ class World {
     return id !== undefined
   }
 
-  /** The stream breaks: what was under way is lost. */
+  /** The stream breaks, and undelivered messages are lost. */
   reconnect(): void {
     const doubtful = doubtOf(this.state)
     this.log.push('reconnect')
@@ -207,7 +207,7 @@ function play(world: World, actions: readonly Action[]): void {
     compare(world, typeUrl)
 }
 
-/** Every good resource is there; for a bad one anything older may be; and nothing that was dropped remains. */
+/** Envoy has every good resource, may have an older version of a bad one, and has no resource that was removed. */
 function compare(world: World, typeUrl: TypeUrl): void {
   const held = world.envoy.held.get(typeUrl) ?? new Map()
   const target = world.table?.resources.get(typeUrl) ?? new Map()
@@ -216,7 +216,7 @@ function compare(world: World, typeUrl: TypeUrl): void {
   if (typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener) {
     for (const [name, resource] of target)
       if (!blocked(resource)) expect(held.get(name)?.version, name).toBe(resource.version)
-    // A listener that is refused, and of which an older version may be there, keeps the clusters it may use.
+    // An older version of a refused listener may still be in use, and keeps the clusters that it may name.
     const listeners = [...(world.table?.resources.get(typeUrls.listener)?.values() ?? [])]
     if (world.reconnected && typeUrl === typeUrls.cluster && listeners.some(blocked)) return
     const used = typeUrl === typeUrls.cluster ? world.envoy.usedClusters() : new Set()

@@ -10,9 +10,9 @@ const isSlow = (resource: XdsResource): boolean => resource.bytes.length > 0
 
 interface Warming {
   readonly resource: XdsResource
-  /** Its assignment has not come since it changed. */
+  /** No assignment has arrived since the cluster changed. */
   waitsForAssignment: boolean
-  /** Health checks or DNS; the world decides when they are done. */
+  /** Health checks or DNS are pending; the test decides when they complete. */
   waitsForWorld: boolean
 }
 
@@ -25,15 +25,15 @@ export class ModelEnvoy {
   /** Requests that the server has not read yet. */
   outbox: AdsRequest[] = []
   readonly held = new Map<TypeUrl, Map<string, XdsResource>>()
-  /** What is in `initial_resource_versions`: not what came in a refused answer. */
+  /** The versions for `initial_resource_versions`: without those that came in a refused response. */
   readonly #listed = new Map<TypeUrl, Map<string, string>>()
   readonly warming = new Map<string, Warming>()
   readonly #watched = new Map<TypeUrl, Set<string>>()
-  /** Types of which something was ever watched: Envoy drops answers of all others without a verdict. */
+  /** Types with a watch at any time so far: Envoy drops responses of all other types without a verdict. */
   readonly #everWatched = new Set<TypeUrl>()
   #heldAcks: AdsRequest[] = []
   #clustersSeen = false
-  #listenersAsked = false
+  #listenersRequested = false
   readonly #chance: () => number
   readonly #isProven: (version: string) => boolean
 
@@ -47,7 +47,7 @@ export class ModelEnvoy {
     }
   }
 
-  /** Opens a stream: CDS only if nothing warms, LDS only once it was asked for before. */
+  /** Opens a stream. Requests CDS only if nothing is warming, and LDS only if it was requested before. */
   connect(): void {
     this.outbox = []
     this.#heldAcks = []
@@ -56,7 +56,7 @@ export class ModelEnvoy {
     if (!this.#clustersSeen || this.warming.size === 0) first(CDS, [])
     for (const typeUrl of [EDS, LDS, RDS, SDS] as const) {
       const names = [...this.#watchedOf(typeUrl)]
-      if (typeUrl === LDS ? this.#listenersAsked : names.length > 0) first(typeUrl, typeUrl === LDS ? [] : names)
+      if (typeUrl === LDS ? this.#listenersRequested : names.length > 0) first(typeUrl, typeUrl === LDS ? [] : names)
     }
     this.#pausedFirst = this.#clustersSeen && this.warming.size > 0
   }
@@ -66,11 +66,11 @@ export class ModelEnvoy {
     // X25
     if (!wildcard.includes(send.typeUrl) && !this.#everWatched.has(send.typeUrl)) return
     if (send.changed.some((one) => send.removed.includes(one.name)))
-      this.#violate(`a name is both given and taken: ${describe(send)}`)
+      this.#violate(`one response both changes and removes a name: ${describe(send)}`)
     if (!wildcard.includes(send.typeUrl) && send.changed.length > 1) {
       for (const one of send.changed) {
         if (one.version !== 'empty' && !this.#isProven(one.version))
-          this.#violate(`unproven in company: ${describe(send)}`)
+          this.#violate(`an unproven resource shares its response: ${describe(send)}`)
       }
     }
     const refusedNames = send.changed.filter((one) => this.#refuses(send.typeUrl, one)).map((one) => one.name)
@@ -90,7 +90,7 @@ export class ModelEnvoy {
     this.#release()
   }
 
-  /** Health checks and DNS answer now. */
+  /** Health checks and DNS complete. */
   warmUp(): void {
     for (const entry of this.warming.values()) entry.waitsForWorld = false
     this.#release()
@@ -99,10 +99,10 @@ export class ModelEnvoy {
   #refuses(typeUrl: TypeUrl, resource: XdsResource): boolean {
     if (isBad(resource)) return true
     if (typeUrl !== LDS) return false
-    return (resource.clusters ?? []).some((name) => !this.#knows(name))
+    return (resource.clusters ?? []).some((name) => !this.#hasCluster(name))
   }
 
-  readonly #knows = (name: string): boolean => this.held.get(CDS)?.has(name) === true || this.warming.has(name)
+  readonly #hasCluster = (name: string): boolean => this.held.get(CDS)?.has(name) === true || this.warming.has(name)
 
   #apply(typeUrl: TypeUrl, resource: XdsResource): void {
     if (typeUrl === CDS) {
@@ -153,7 +153,7 @@ export class ModelEnvoy {
     this.#unwatch()
   }
 
-  /** The clusters that its listeners and their tables name. */
+  /** The clusters that the listeners and their route tables name. */
   usedClusters(): Set<string> {
     const used = new Set<string>()
     for (const listener of this.#heldOf(LDS).values()) {
@@ -164,7 +164,7 @@ export class ModelEnvoy {
     return used
   }
 
-  /** X12: everything that waits in this type goes on with nothing. */
+  /** X12: after a nack, every cluster that waits for this type continues without an assignment. */
   #endWarming(typeUrl: TypeUrl): void {
     if (typeUrl !== EDS) return
     for (const { assignment } of [...this.warming.values()]
@@ -175,7 +175,7 @@ export class ModelEnvoy {
     for (const entry of this.warming.values()) entry.waitsForAssignment = false
   }
 
-  /** Clusters that wait for nothing become active; when none warms, the paused acks go out. */
+  /** Clusters that wait for nothing become active. When no cluster is warming, the paused acks are sent. */
   #release(): void {
     for (const [name, entry] of this.warming) {
       if (entry.waitsForAssignment || entry.waitsForWorld) continue
@@ -189,8 +189,8 @@ export class ModelEnvoy {
       this.#request(CDS, { initial: Object.fromEntries(this.#listedOf(CDS)) })
     }
     this.outbox.push(...this.#heldAcks.splice(0))
-    if (this.#clustersSeen && !this.#listenersAsked) {
-      this.#listenersAsked = true
+    if (this.#clustersSeen && !this.#listenersRequested) {
+      this.#listenersRequested = true
       this.#request(LDS, {})
     }
   }
