@@ -137,7 +137,9 @@ afterAll(async () => {
   folder[Symbol.dispose]()
 })
 
-/** What no API lets through, and no zone either: a commit that removes all of a kind without saying that it means to. */
+/**
+ * What no API lets through, and no zone either: a commit that removes all of a kind without saying that it means to.
+ */
 async function removeByAnotherWay(): Promise<void> {
   const again = await stop('global')
   const path = join(folder.path, 'global/store.db')
@@ -294,7 +296,7 @@ test('F22 the store of a zone is lost: the zone recovers under its name, and its
   startEast()
   await untilAnswers(ofEast)
   expect(readFileSync(join(folder.path, 'zone-east.log'), 'utf8')).toMatch(
-    /found a new and empty one .*; going on with it/,
+    /found a new and empty one .*; continuing with it/,
   )
   await untilCount(ofEast, 20)
   await untilCurrent()
@@ -386,7 +388,7 @@ test('F17 the store of the global is emptied: the global does not serve, and zon
   )
   expect(held).toMatchObject({ phase: 'refused', current: false, hold: { id: `global:${store}`, removals: 0 } })
   const byGlobal = await typeAlso(ofGlobal, 'zonemesh zone release east')
-  expect(byGlobal.stderr).toMatch(/is not connected to this control plane: run it against the zone itself/)
+  expect(byGlobal.stderr).toMatch(/is not connected to this control plane: run the command against the zone itself/)
   expect([await count(ofEast), await count(ofEast, '/dataplanes')]).toEqual([20, 1])
   expect(await type(ofEast, 'zonemesh zone release east')).toMatch(
     /^zone east lets through: expected the global whose store/,

@@ -145,7 +145,7 @@ test('F32 a proxy that starts again is admitted with its former token', async ()
 })
 
 test('V8 the recovery file is written again beside the new store, with the same keys', async () => {
-  await untilLogged(join(demo.folder, 'global.log'), /recovery file was written/)
+  await untilLogged(join(demo.folder, 'global.log'), /wrote the recovery file/)
   const keys = (path: string): JsonObject => JSON.parse(readFileSync(path, 'utf8'))
   const [copy, next] = [keys(copyOfKeys()), keys(join(dataDir(), 'recovery.keys'))]
   for (const field of ['store', 'sealKey', 'authority']) expect(next[field]).toEqual(copy[field])
@@ -161,12 +161,12 @@ test('V9 recover overwrites nothing, and a wrong file is reported in one sentenc
   const elsewhere = join(demo.folder, 'elsewhere')
   expect(await recover('--keys', copyOfKeys(), '--data-dir', dataDir())).toEqual([
     1,
-    `zonemesh global recover: expected ${dataDir()} to be empty or not to exist, found something in it: move it away first\n`,
+    `zonemesh global recover: expected ${dataDir()} to be empty or absent, found files in it: move them away first\n`,
   ])
   const wrong = scene.folder.file('wrong.keys', '{"format": 7}')
   expect(await recover('--keys', wrong, '--data-dir', elsewhere)).toEqual([
     1,
-    `zonemesh global recover: ${wrong}: expected a recovery file of format 1, found another one at "format"\n`,
+    `zonemesh global recover: ${wrong}: expected a recovery file of format 1, found another value at "format"\n`,
   ])
   const other = JSON.parse(readFileSync(copyOfKeys(), 'utf8'))
   const foreign = scene.folder.file('foreign.keys', JSON.stringify({ ...other, store: 'another' }))

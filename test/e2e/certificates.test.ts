@@ -331,6 +331,6 @@ test('E39 a provided authority signs for the zones, another one takes over witho
   ])
   expect(await refused(text(await createPair({ authority: { pathLength: 0 } })))).toEqual([
     400,
-    `${at}.cert[0]: path length is 0, but each zone needs an authority of its own below this one`,
+    `${at}.cert[0]: path length must not be 0: each zone needs an authority of its own below this one`,
   ])
 })

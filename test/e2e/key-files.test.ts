@@ -100,7 +100,7 @@ for (const role of ['global', 'east'] as const) {
   test(`V14 a ${role === 'global' ? 'global' : 'zone'} with the seal.key of another folder does not start and changes no key`, async () => {
     const dataDir = copyOf(role, `${role}-other-seal`)
     cpSync(path(`${role === 'global' ? 'east' : 'global'}/seal.key`), join(dataDir, 'seal.key'))
-    const line = /expected .*seal\.key to open all \d+ secrets in the store, found \d+ that it does not open \(.+\)/
+    const line = /expected .*seal\.key to open all \d+ secrets in the store, found \d+ that it cannot open \(.+\)/
     await expectRefused(args(dataDir), dataDir, line)
   })
 
@@ -153,7 +153,7 @@ test('V14 secrets that do not open are deleted only with --accept-lost-secrets, 
   const dataDir = copyOf('global', 'accepted')
   cpSync(path('east/seal.key'), join(dataDir, 'seal.key'))
   const log = await startAndStop('accepted', [...globalArgs(dataDir), '--accept-lost-secrets'])
-  expect(log).toMatch(/deleted .* secrets that seal\.key does not open/)
+  expect(log).toMatch(/deleted .* secrets that seal\.key cannot open/)
   // What was lost is still in the copy that was kept, with the key that opens it.
   const previous = JSON.parse(readFileSync(join(dataDir, 'recovery.keys.previous'), 'utf8'))
   expect(previous.sealKey).toBe(readFileSync(path('global/seal.key'), 'utf8'))
@@ -193,7 +193,7 @@ test('V15 the recovery file is rewritten only with a key that opens every row in
     await until(
       'the fault is logged',
       () => read(logFile),
-      (text) => text.includes('the recovery file stays as it is'),
+      (text) => text.includes('did not replace the recovery file'),
     )
     await processes.stop()
     expect(read(recoveryFile)).toBe(good)

@@ -123,7 +123,7 @@ test('E50 V22 a second global on the database with its own keys refuses to start
   const places = ['--store', server.url(schema), '--data-dir', dataDir]
   const args = ['global', ...places, ...anyPorts, '--api-port', '0', '--sync-port', '0']
   const copyThese =
-    /copy seal\.key, ca\.key and ca\.crt from the data folder of a running replica of this store \(known by name: \S+\)/
+    /copy seal\.key, ca\.key and ca\.crt from the data folder of a running replica of this store \(running replicas: \S+\)/
   const empty = await zonemesh(...args)
   expect([empty.code, empty.stderr]).toEqual([
     1,

@@ -182,7 +182,7 @@ test('E13 a control plane without a required resource reports it in one line and
   for (const [folderOfStore, line] of [
     [file, /a-file/],
     [path('held'), /cannot open store \S+held\/store\.db: expected a/],
-    ['/proc/zonemesh', /cannot make the data folder \/proc\/zonemesh: /],
+    ['/proc/zonemesh', /cannot create the data folder \/proc\/zonemesh: /],
   ] as const) {
     expectOneLine(await zonemesh('global', '--data-dir', folderOfStore, ...anyPorts, '--sync-port', '0'), line)
   }

@@ -96,7 +96,7 @@ test('B10 delete accepts several names or files in one commit, and removes nothi
 test('B10 delete refuses to remove very many resources and lists them, unless --yes-remove-many is given', async () => {
   await putTimeouts()
   await expect(run(remove, 'timeout', ...names)).rejects.toThrow(
-    /^Many resources would go: this commit removes 20 of 20 Timeout, [^\n]*--yes-remove-many\n {2}Timeout default\/t00: would be removed\n/,
+    /^Many resources would be removed: this commit removes 20 of 20 Timeout, [^\n]*--yes-remove-many\n {2}Timeout default\/t00: would be removed\n/,
   )
   expect(await left()).toBe(20)
   expect((await run(remove, 'timeout', ...names, '--yes-remove-many')).code).toBe(0)
@@ -115,7 +115,7 @@ test('B11 zone release and zone keep explain why there is nothing to do', async 
   await expect(run(zoneRelease, 'east')).rejects.toThrow('There is no Zone "east"')
   await client().need('PUT', '/zones/east', { type: 'Zone', name: 'east' })
   await expect(run(zoneRelease, 'east', '--hold', 'x')).rejects.toThrow(
-    /is not connected .*: run it against the zone itself/,
+    /is not connected .*: run the command against the zone itself/,
   )
   await expect(run(zoneKeep, 'east')).rejects.toThrow(/nothing remains of a former store of zone "east"/)
 })

@@ -37,7 +37,7 @@ test('B3 options can be repeated, short, negated and inline, and nothing after -
 test.each([
   [['--nmae', 'x'], {}, /unknown option --nmae; did you mean --name\?/],
   [['--name'], {}, /--name needs a value: --name NAME/],
-  [[], {}, /--name is needed: a name/],
+  [[], {}, /--name is required: a name/],
   [['-n', 'x', '--api-port', '70000'], {}, /--api-port: expected a port from 0 to 65535, found "70000"/],
   [['-n', 'x'], { ZONEMESH_API_PORT: 'many' }, /ZONEMESH_API_PORT: expected a port, found "many"/],
   [['-n', 'x', '--config-file', '/nowhere.yaml'], {}, /configuration file \/nowhere\.yaml does not exist/],

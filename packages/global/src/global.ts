@@ -64,13 +64,13 @@ async function ensureDefaults(store: Store): Promise<void> {
       },
     ],
     subject: 'mesh-system:control-plane',
-    intent: 'the mesh that is always there',
+    intent: 'create the default Mesh',
   })
 }
 
 /**
- * The zone that a token stands for: it is ours, it is for a control plane, and the Zone exists and is not disabled. Its session ends
- * with the token.
+ * Authenticates a zone by its token: the token is valid and its scope contains `cp`, and the Zone exists and is
+ * enabled. The session of the zone ends when the token becomes invalid.
  */
 async function authenticateZone(
   tokens: Tokens,
@@ -101,7 +101,7 @@ async function authenticateZone(
 
 const verdictText = (zone: string, { key, reason, subject }: Verdict): string => `${zone} ${key} ${subject} ${reason}`
 
-/** Waits for the zones that count: every enabled one, or those that were named. */
+/** Waits for a revision in every enabled zone, or in the named zones. */
 async function receipt(
   store: Store,
   sync: SyncServer,
@@ -113,41 +113,52 @@ async function receipt(
   const enabled = await enabledZones(store)
   const zones = named ?? enabled
   const board = sync.zones()
-  const known = new Set(zones.flatMap((zone) => (board.get(zone)?.verdicts ?? []).map((one) => verdictText(zone, one))))
+  const earlier = new Set(
+    zones.flatMap((zone) => (board.get(zone)?.verdicts ?? []).map((verdict) => verdictText(zone, verdict))),
+  )
   const results = await sync.waitFor({ revision, level, zones, timeoutMs }, new AbortController().signal)
-  // A verdict on another row that was there before has nothing to do with this revision.
-  const concerns = async (zone: string, verdict: Verdict): Promise<boolean> =>
-    !known.has(verdictText(zone, verdict)) || (await store.get(parseKeyText(verdict.key)))?.revision === revision
-  const concerning = await Promise.all(
+  // An older verdict does not belong to this revision, unless this revision wrote its row.
+  const belongs = async (zone: string, verdict: Verdict): Promise<boolean> =>
+    !earlier.has(verdictText(zone, verdict)) || (await store.get(parseKeyText(verdict.key)))?.revision === revision
+  const verdictsByResult = await Promise.all(
     results.map(async ({ zone, verdicts }) => {
-      const counts = await Promise.all(verdicts.map((one) => concerns(zone, one)))
-      return verdicts.filter((_one, index) => counts[index])
+      const counts = await Promise.all(verdicts.map((verdict) => belongs(zone, verdict)))
+      return verdicts.filter((_verdict, index) => counts[index])
     }),
   )
-  const list = results.map((one, index) => {
-    const rejected = (concerning[index] ?? []).map(
+  const list = results.map((result, index) => {
+    const rejected = (verdictsByResult[index] ?? []).map(
       (verdict) => `${verdict.key.split('/').slice(1).filter(Boolean).join('/')}: ${verdict.reason}`,
     )
-    const silent = one.silentProxies.length > 0 ? [`silent: ${one.silentProxies.join(', ')}`] : []
+    const silent = result.silentProxies.length > 0 ? [`silent: ${result.silentProxies.join(', ')}`] : []
     const reason = [
-      ...(one.state === 'pending' ? [enabled.includes(one.zone) ? one.reason : 'no such enabled zone'] : []),
+      ...(result.state === 'pending' ? [enabled.includes(result.zone) ? result.reason : 'no such enabled zone'] : []),
       ...rejected,
       ...silent,
     ].join('; ')
-    const delayMs = one.state === 'done' ? one.delayMs : undefined
+    const delayMs = result.state === 'done' ? result.delayMs : undefined
     const state =
-      one.state === 'pending' ? ('pending' as const) : rejected.length > 0 ? ('refused' as const) : ('reached' as const)
+      result.state === 'pending'
+        ? ('pending' as const)
+        : rejected.length > 0
+          ? ('refused' as const)
+          : ('reached' as const)
     return {
-      zone: one.zone,
+      zone: result.zone,
       state,
       ...(delayMs === undefined ? {} : { delayMs }),
       ...(reason === '' ? {} : { reason }),
     }
   })
-  return { revision: String(revision), level, complete: list.every((one) => one.state === 'reached'), zones: list }
+  return {
+    revision: String(revision),
+    level,
+    complete: list.every((result) => result.state === 'reached'),
+    zones: list,
+  }
 }
 
-/** Starts a global control plane. Throws with one clear sentence when something it needs cannot be had. */
+/** Starts a global control plane. Throws one sentence if a store, a key or a port cannot be opened. */
 export async function startGlobal(
   env: Env,
   config: GlobalConfig,
@@ -173,9 +184,9 @@ export async function startGlobal(
       const kinds = new Set(versions.map((version) => version.key.kind))
       for (const follower of followers) if (follower.kinds.some((kind) => kinds.has(kind))) void follower.wake()
     })
-    /** Who acts on changes of a kind, each in its own time. */
+    /** Reconcilers, with the kinds whose changes wake them. */
     const followers: { readonly kinds: readonly string[]; wake(): unknown }[] = []
-    // What other processes of this global write is no commit of ours: followers look at every mark then.
+    // `observeCommits` does not see the commits of other processes, so every mark wakes all followers.
     if (config.store !== undefined) {
       const marks = raw.onMark(() => {
         for (const follower of followers) void follower.wake()
@@ -194,7 +205,7 @@ export async function startGlobal(
     const base = { store, sealer, origin: globalOrigin, clock, log, commit }
     const tokens = createTokens(env, createKeySource({ ...base, owns: () => true }))
     const keeper = createTokenKeeper(base)
-    const publicTokens = createReconciler(log, 'the public side of tokens', () => keeper.reconcile())
+    const publicTokens = createReconciler(log, 'public token keys and revocations', () => keeper.reconcile())
     followers.push({ kinds: secretKinds, wake: publicTokens.wake })
     await publicTokens.wake()
     const watch = createTokenWatch({ store, tokens, clock, log })
@@ -212,7 +223,7 @@ export async function startGlobal(
     followers.push({ kinds: keptKinds, wake: recovery.wake })
     const renewal = repeat(clock, renewalEveryMs, () => {
       void authorities.wake()
-      // What another process of the store wrote is in the file of this one by then.
+      // Adds rows that another process has written to the recovery file of this process.
       void recovery.wake()
     })
     closers.add('renewal', () => renewal[Symbol.dispose]())
@@ -230,7 +241,7 @@ export async function startGlobal(
         rules: sightRules,
         authenticate: (token) => authenticateZone(tokens, watch, store, token),
         recall: recallOf,
-        onStatus: trail.told,
+        onStatus: trail.record,
       },
       {
         listen: [
@@ -252,7 +263,7 @@ export async function startGlobal(
     )
     const syncPort = sync.ports[0] ?? config.syncPort
     closers.add('sync', () => sync[Symbol.asyncDispose]())
-    // A zone that is disabled or deleted has nothing to say any more; its next session is refused with the reason.
+    // Ends the sessions of disabled and deleted zones. Their next session is refused with the reason.
     const zoneSessions = createReconciler(log, 'the sessions of zones', async () => {
       const enabled = new Set(await enabledZones(store))
       for (const [zone, status] of sync.zones()) {
@@ -269,7 +280,7 @@ export async function startGlobal(
     )
     let ports: PlanePorts | undefined
     const expiry = createExpiry({ clock, log, sources: () => expiringOf(store, tls, watch) })
-    closers.add('what is about to end', () => expiry.close())
+    closers.add('the report of expiring certificates', () => expiry.close())
     const catalogue = createCatalogue(store)
     const status = createStatus({
       store,
@@ -318,7 +329,7 @@ export async function startGlobal(
       join: {
         pin: tls.pin,
         syncPort,
-        // Known once the API is open, which is who asks.
+        // The API reads this, so its port is open by then.
         get webSocketPort() {
           return ports?.apiTlsPort
         },
@@ -332,9 +343,9 @@ export async function startGlobal(
     })
     const servers = await startServers(plane, config, tls, meter, closers, webSocket)
     ports = servers.ports
-    // Before the API, which waits for its connections: zones over WebSocket hear why they end.
+    // Closes before the API, which waits for its connections, so that zones over WebSocket receive the reason.
     closers.add('the sessions of zones', () => sync[Symbol.asyncDispose]())
-    // Only now: a global that cannot start says why in one line, and nothing of files.
+    // Last: a global that cannot start writes no recovery file and logs only the reason.
     await recovery.wake()
     log.info({ ...ports, sync: syncPort, store: store.id }, 'the global control plane is ready')
     catalogue.warm()

@@ -1,4 +1,4 @@
-import { lostHold, lostHoldId, lostRows, meansLost } from '@zonemesh/plane/status/lost.ts'
+import { isForLost, lostHold, lostHoldId, lostRows } from '@zonemesh/plane/status/lost.ts'
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
@@ -10,8 +10,8 @@ interface Deps {
 }
 
 /**
- * Requests from a zone that it lets through what it holds, by the name that it gave, so that it never lets through what
- * came since; or that it removes its lost proxies.
+ * Asks a zone to release its hold, or to remove its lost proxies. The request contains the id of the hold, so that the
+ * zone never releases a later one.
  */
 export async function requestRelease(
   { store, sync }: Deps,
@@ -20,9 +20,9 @@ export async function requestRelease(
 ): Promise<Result<Hold, string>> {
   const status = sync.zones().get(zone)
   if (!status?.connected)
-    return err(`zone "${zone}" is not connected to this control plane: run it against the zone itself`)
+    return err(`zone "${zone}" is not connected to this control plane: run the command against the zone itself`)
   const [held] = status.holds
-  if (meansLost(held, hold)) {
+  if (isForLost(held, hold)) {
     const lost = await lostRows(store, zone)
     if (lost.length === 0) return err(`zone "${zone}" holds nothing`)
     return sync.release(zone, lostHoldId) ? ok(lostHold(zone, lost.length)) : err(elsewhere(zone))
@@ -33,4 +33,4 @@ export async function requestRelease(
 }
 
 const elsewhere = (zone: string): string =>
-  `zone "${zone}" has no session with this process: run it against the zone itself`
+  `zone "${zone}" has no session with this process: run the command against the zone itself`

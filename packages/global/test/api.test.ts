@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => global.close())
 
-/** A caller that is not this machine's admin: a proxy header takes that away. */
+/** A caller that is not the admin of localhost, because it sends a proxy header. */
 const remote = { 'x-forwarded-for': '203.0.113.9' }
 
 async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
@@ -380,7 +380,10 @@ test('R18 a provided authority is checked with its secrets, and missing secrets 
   expect(await reasons(text(one, two.key))).toEqual([400, wrong])
   expect(await reasons(text(one, two.key), { skipValidation: true })).toEqual([201])
   const named = { cert: { inlineString: one.certificate }, key: { secret: 'ca' } }
-  expect(await reasons(named)).toEqual([200, `${at}.key: there is no Secret "ca" in mesh "own" yet; it is waited for`])
+  expect(await reasons(named)).toEqual([
+    200,
+    `${at}.key: there is no Secret "ca" in mesh "own" yet; the authority is used when the secret exists`,
+  ])
   const put = (key: string) =>
     call('PUT', '/meshes/own/secrets/ca', { type: 'Secret', mesh: 'own', name: 'ca', data: btoa(key) })
   await put(two.key)

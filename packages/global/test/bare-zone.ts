@@ -11,7 +11,7 @@ import { startUplink, type Uplink, type UplinkDeps } from '@zonemesh/shared/sync
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { RunningGlobal } from '../src/global.ts'
 
-/** A zone without proxies: a store that follows the global. What it has stored it calls served, if it is to. */
+/** A zone without proxies: a store that syncs with the global. Optionally it reports stored revisions as served. */
 export function startBareZone(
   { syncPort, pin }: Pick<RunningGlobal, 'syncPort' | 'pin'>,
   options: {
@@ -19,7 +19,7 @@ export function startBareZone(
     readonly token: string
     readonly store: Store
     readonly isServing?: boolean
-    /** What it reports of rows as soon as it has stored them. */
+    /** The verdicts that it reports on rows as soon as it has stored them. */
     readonly verdicts?: () => readonly Verdict[]
   },
 ): Uplink {

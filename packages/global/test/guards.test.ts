@@ -46,7 +46,7 @@ async function call(method: string, path: string, body?: unknown, headers: Recor
   return { status: response.status, text, json }
 }
 
-/** A caller that is not this machine's admin. */
+/** A caller that is not the admin of localhost. */
 const remote = { 'x-forwarded-for': '203.0.113.9' }
 
 const timeout = (name: string, mesh = 'default') => ({
@@ -151,12 +151,12 @@ test('R22 a rollback that removes very many resources returns 409 with the numbe
   )
   expect(refused.json.invalid_parameters).toHaveLength(12)
   const wrong = await back({ confirmRemovals: 11 })
-  expect([wrong.status, wrong.json.detail]).toEqual([409, expect.stringMatching(/\(found a confirmation of 11\)$/)])
+  expect([wrong.status, wrong.json.detail]).toEqual([409, expect.stringMatching(/\(found 11\)$/)])
   expect(await timeoutsLeft()).toBe(12)
   const removed = await back({ confirmRemovals: 12 })
   expect(removed.status).toBe(200)
   expect(await timeoutsLeft()).toBe(0)
-  // What a rollback brings back needs no confirmation, and neither do a few that go.
+  // A rollback needs no confirmation for restored resources, or for a few removals.
   expect((await back({})).status).toBe(200)
   expect(await timeoutsLeft()).toBe(12)
   expect((await remove(12, { declared: true })).status).toBe(200)
@@ -166,7 +166,7 @@ test('R22 a rollback that removes very many resources returns 409 with the numbe
 })
 
 test('R22 rows that planes write by themselves never count, regardless of their number', async () => {
-  // Each backend has a root, which is a row that the plane writes by itself.
+  // Each backend has a root, which is an internal row.
   const backends = names(12).map((name) => ({ name, type: 'builtin' }))
   const mesh = { type: 'Mesh', name: 'other', mtls: { enabledBackend: 't00', backends } }
   expect((await call('PUT', '/meshes/other', mesh)).status).toBe(201)
@@ -205,7 +205,7 @@ async function joinZone(
   }
 }
 
-/** What no API lets through: a commit that removes nearly all of a kind, and does not say that it means to. */
+/** Commits an undeclared mass removal to the store, which the API would refuse. */
 async function removeByAnotherWay(count: number): Promise<void> {
   await global.close()
   const store = await openSqliteStore(env, { path: join(folder, 'store.db'), horizonRevisions: 1000 })
@@ -221,7 +221,9 @@ test('R23 release returns 409 with the reason if nothing is held, and 202 when t
   await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: true })
   const away = await call('POST', '/zones/east/_release')
   expect(away.status).toBe(409)
-  expect(away.json.detail).toBe('zone "east" is not connected to this control plane: run it against the zone itself')
+  expect(away.json.detail).toBe(
+    'zone "east" is not connected to this control plane: run the command against the zone itself',
+  )
   expect((await call('POST', '/zones/east/_release', {}, remote)).status).toBe(403)
   await putTimeouts(20)
   const { syncPort } = global
@@ -231,7 +233,7 @@ test('R23 release returns 409 with the reason if nothing is held, and 202 when t
     ({ current }) => current === true,
   )
   expect((await call('POST', '/zones/east/_release')).json.detail).toBe('zone "east" holds nothing')
-  // What is declared here is not held there.
+  // The zone does not hold a commit that was declared at the global.
   expect((await remove(20, { declared: true })).status).toBe(200)
   await until(east.rows, (rows) => rows === 0)
   await putTimeouts(20)
@@ -264,7 +266,7 @@ test('R23 release returns 409 with the reason if nothing is held, and 202 when t
   expect(east.uplink.state.value.hold).toBeUndefined()
 })
 
-/** A zone announces services, the first of them in a row that cannot be parsed, and leaves. */
+/** A zone announces services, the first one in a row that cannot be parsed, and disconnects. */
 async function announce(zone: string, count: number): Promise<void> {
   await call('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
   const changes = names(count).map((name): Change => {
@@ -315,7 +317,7 @@ test('R36 forget is refused while the Zone is enabled, for very many rows withou
   expect(await forget('east', { declared: true })).toMatchObject({ status: 200, json: { zone: 'east', rows: 11 } })
   expect((await forget('east')).status).toBe(404)
   for (const zone of ['none', 'global']) expect((await forget(zone)).status).toBe(404)
-  // A zone that returns sends what it has anew.
+  // A zone that returns sends all its rows again.
   await announce('east', 3)
   await call('DELETE', '/zones/east')
   expect(await forget('east')).toMatchObject({ status: 200, json: { rows: 3 } })

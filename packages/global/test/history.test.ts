@@ -48,7 +48,7 @@ async function call(method: string, path: string, body?: unknown, headers: Recor
 const shortOf = (revision: string): string => /@\d+/.exec(revision)?.[0] ?? ''
 
 const ada = { name: 'ada', groups: ['mesh-system:admin'], validFor: '1h' }
-/** A caller that is not this machine's admin. */
+/** A caller that is not the admin of localhost. */
 const remote = { 'x-forwarded-for': '203.0.113.9' }
 
 const timeout = (name: string, connect: string, mesh = 'default') => ({
@@ -110,7 +110,7 @@ test('H3 an unknown kind or name is refused with the nearest known one', async (
   expect(answer.status).toBe(404)
   expect(answer.json.detail).toMatch(/^there is no Timeout "edgy" in mesh "default".*did you mean "edge"\?$/)
   expect((await call('GET', '/_history?name=edge')).status).toBe(400)
-  // Rows that people neither read nor write have no history for them.
+  // Internal rows have no history for users.
   expect((await call('GET', '/_history?kind=TokenKey&name=x')).status).toBe(400)
 })
 
@@ -146,8 +146,8 @@ test('H4 commits of the planes themselves are listed only on request', async () 
   await call('POST', '/tokens/zone', { zone: 'east', scope: ['cp'], validFor: '1h' })
   const all = (await call('GET', '/_history?all=true')).json.items
   const shown = (await call('GET', '/_history', undefined, remote)).json.items
-  expect(shown.map((one: { why: string }) => one.why)).toEqual(['the mesh that is always there'])
-  expect(all.map((one: { why: string }) => one.why)).toContain('token signing key of zone')
+  expect(shown.map((one: { why: string }) => one.why)).toEqual(['create the default Mesh'])
+  expect(all.map((one: { why: string }) => one.why)).toContain('create the token signing key of zone')
 })
 
 test('H5 the difference of two revisions lists created, changed and deleted resources with both documents, in both directions', async () => {
@@ -197,8 +197,8 @@ test('H6 a revision can be given in full, short, as the head, or counted back', 
 test.each([
   ['12', 400, /expected a revision such as @12, @-1, @head or <store>@<revision>\.<commit id>, found "12"/],
   ['@999', 404, /@999 does not exist yet; the newest revision is @1/],
-  ['@-9', 404, /@-9: the history that is kept does not go back so far/],
-  ['other-store@1.0123456789abcdef', 400, /is of another store; the store of this control plane is/],
+  ['@-9', 404, /@-9: the kept history does not reach back so far/],
+  ['other-store@1.0123456789abcdef', 400, /belongs to another store; the store of this control plane is/],
 ])('H6 an invalid revision is refused in one sentence: %s', async (text, status, detail) => {
   const answer = await call('GET', `/_diff?from=${encodeURIComponent(text)}`)
   expect(answer.json.detail).toMatch(detail)
@@ -209,7 +209,7 @@ test('H6 a commit id that does not match the revision is refused with a reason o
   const { revision } = await put('t', '1s')
   const forged = revision.replace(/\.[0-9a-f]+$/, '.0123456789abcdef')
   const answer = await call('GET', `/_diff?from=${encodeURIComponent(forged)}`)
-  expect(answer).toMatchObject({ status: 404, json: { detail: expect.stringContaining('holds another commit') } })
+  expect(answer).toMatchObject({ status: 404, json: { detail: expect.stringContaining('has another commit') } })
 })
 
 test('H7 a revision below the horizon returns 410 with the horizon and the setting, and newer versions are shown without what is lost', async () => {
@@ -228,10 +228,10 @@ test('H7 a revision below the horizon returns 410 with the horizon and the setti
   ]) {
     expect(answer.status).toBe(410)
     expect(answer.json.detail).toBe(
-      `${first.short} is older than the history that this control plane keeps, which begins at @${horizon}; the setting --history-revisions determines how much is kept`,
+      `${first.short} is older than the history of this control plane, which begins at @${horizon}; the setting --history-revisions determines how much is kept`,
     )
   }
-  // What has not changed since is still there, with its time.
+  // A version that is unchanged since then is still listed with its time.
   const old = (await call('GET', '/_history?kind=Timeout&name=old')).json
   expect(old.items).toEqual([{ short: first.short, when: expect.any(String), what: 'created', changes: [] }])
   const commits = (await call('GET', '/_history?limit=1000')).json
@@ -281,7 +281,7 @@ test('H9 a rollback restores everything in one commit, and can itself be rolled 
   })
   await call('POST', '/_rollback', { to: later.short })
   expect((await call('GET', `/_diff?from=${later.short}`)).json.items).toEqual([])
-  // The state is there already: no commit.
+  // The state is already the target state, so there is no commit.
   const nothing = await call('POST', '/_rollback', { to: later.short })
   expect(nothing.json.outcomes).toEqual([])
   expect((await call('GET', '/_history?limit=1')).json.items[0].revision).toBe(nothing.json.revision)
@@ -377,7 +377,7 @@ test('H13 every caller reads the history, and only an administrator rolls back',
   expect(await connectOf('t')).toBe('2s')
 })
 
-/** A zone without proxies: it serves what it has stored, if it is to. */
+/** A zone without proxies, which can report stored revisions as served. */
 async function joinZone(zone: string, isServing: boolean) {
   await call('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
   const token = (await call('POST', '/tokens/zone', { zone, scope: ['cp'], validFor: '1h' })).text.trim()

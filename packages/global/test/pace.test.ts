@@ -9,7 +9,7 @@ import { startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
 import { startBareZone } from './bare-zone.ts'
 
-/** A store that takes no large round before its gate is open. */
+/** A store that commits no large round before its gate is open. */
 function gated(store: Store): { readonly store: Store; readonly waits: Promise<void>; open(): void } {
   const [gate, waits] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const commitRound: Store['commitRound'] = async (parts, options) => {
@@ -36,7 +36,7 @@ test('Y18 the API answers a large commit when zones are nearly up to date, and a
   const ports = ['--api-port', '0', '--api-tls-port', '0', '--health-port', '0', '--sync-port', '0']
   const read = readOptions(globalOptions, ['--host', '127.0.0.1', ...ports], {})
   if (!read.ok) throw new Error(read.error.message)
-  // Its time stands still: no wait of it ends by itself.
+  // The clock of this global stands still, so none of its timers fires.
   const clock = createVirtualClock(Date.now())
   const global = await startGlobal({ clock, random: systemRandom, log: silentLog }, read.value.values, globalOptions)
   await using stack = new AsyncDisposableStack()

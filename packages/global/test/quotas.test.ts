@@ -57,7 +57,7 @@ const dataplane = (name: string, bytes = 10): Change => ({
 })
 const removed = (name: string): Change => ({ op: 'delete', key: dataplane(name).key })
 
-/** The names of the rows that the global has, as the zone wrote them. */
+/** The names of the zone's rows at the global. */
 async function stored(): Promise<readonly string[]> {
   const { items } = JSON.parse(await call('GET', '/meshes/default/dataplanes'))
   return items.map(({ labels }: { labels: Record<string, string> }) => labels['kuma.io/display-name'])
@@ -86,7 +86,7 @@ test('Z31 rows of a zone above its quota are refused, one by one: those that it 
   )
   await until(stored, ['a', 'b', 'c'])
   await write(zone, [dataplane('d'), dataplane('b', 20)])
-  await until(refused, ['d: the zone may have 3 rows (--zone-rows-max)'])
+  await until(refused, ['d: the zone may store at most 3 rows (--zone-rows-max)'])
   expect(await stored()).toEqual(['a', 'b', 'c'])
   expect(await call('GET', '/meshes/default/dataplanes')).toContain('x'.repeat(20))
 
@@ -103,7 +103,7 @@ test('Z31 a restart forgets no refused row: with a larger quota the zone sends i
   const zone = createZone()
   const first = await connect(zone)
   await write(zone, [dataplane('a'), dataplane('b')])
-  await until(refused, ['b: the zone may have 1 rows (--zone-rows-max)'])
+  await until(refused, ['b: the zone may store at most 1 rows (--zone-rows-max)'])
   await first[Symbol.asyncDispose]()
   await global.close()
   await start('--zone-rows-max', '10')
@@ -118,7 +118,9 @@ test('Z31 the bytes of all rows are limited too: a row that grows above the quot
   await write(zone, [dataplane('a', 500), dataplane('b', 500), dataplane('large', 4000)])
   await until(stored, ['a', 'b'])
   await until(refused, [
-    expect.stringMatching(/^large: the rows of the zone may have 3000 bytes \(--zone-bytes-max\), found \d{4}$/),
+    expect.stringMatching(
+      /^large: the rows of the zone may have at most 3000 bytes \(--zone-bytes-max\), found \d{4}$/,
+    ),
   ])
   const epoch = JSON.parse(await call('GET', '/_status')).zones[0].epoch
   await write(zone, [dataplane('a', 2500)])
@@ -137,7 +139,7 @@ test('Z31 the figures show what each zone has stored and what was refused', asyn
     zone,
     ['a', 'b', 'c'].map((name) => dataplane(name)),
   )
-  await until(refused, ['c: the zone may have 2 rows (--zone-rows-max)'])
+  await until(refused, ['c: the zone may store at most 2 rows (--zone-rows-max)'])
   const text = await (await fetch(`http://127.0.0.1:${global.healthPort}/metrics`)).text()
   expect(text).toMatch(/^zonemesh_zone_rows\{zone="east"\} 2$/m)
   expect(text).toMatch(/^zonemesh_zone_bytes\{zone="east"\} [1-9]\d+$/m)

@@ -65,7 +65,7 @@ test('R31 a receipt is refused by a verdict on a row of its commit or by a new v
     zones: [{ zone: 'east', state: 'refused', reason: 'Timeout/default/poison: cannot be encoded' }],
   })
   verdicts = [verdictOf('huge')]
-  // The verdict stands; what was written now is served.
+  // The old verdict remains, and the new revision is served.
   expect(await write('good', 2)).toMatchObject({ complete: true, zones: [{ zone: 'east', state: 'reached' }] })
   expect(await write('huge', 2)).toMatchObject({ complete: false, zones: [{ state: 'refused', reason }] })
   const { zones } = JSON.parse((await call('GET', '/_status')).text)

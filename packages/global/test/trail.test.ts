@@ -34,11 +34,11 @@ async function scene() {
     async write(...changes: Change[]): Promise<number> {
       const outcome = await store.commit({ changes, subject: 'ada', intent: 'test' })
       if (!outcome.ok) throw new Error('refused')
-      // It has looked at the commit when it answers.
+      // The trail has read the commit when this resolves.
       await trail.timesOf(0)
       return outcome.position.revision
     },
-    /** Another process over the same store. */
+    /** The trail of another process with the same store. */
     second: async () => openTrail({ ...deps, store }),
     async restart() {
       await trail[Symbol.asyncDispose]()
@@ -69,27 +69,27 @@ test('H14 the first time at which a zone reported a revision is kept together wi
   const first = await write(put('Timeout', 't', { n: 1 }))
   const second = await write(put('Timeout', 't', { n: 2 }))
   clock.advance(5)
-  trail().told({ zone: 'east', stored: first, served: 0 })
+  trail().record({ zone: 'east', stored: first, served: 0 })
   clock.advance(5)
-  trail().told({ zone: 'east', stored: second, served: second })
-  trail().told({ zone: 'west', stored: second, served: first })
+  trail().record({ zone: 'east', stored: second, served: second })
+  trail().record({ zone: 'west', stored: second, served: first })
   clock.advance(5)
-  trail().told({ zone: 'east', stored: second + 7, served: second + 7 })
-  const told = (atMs: number, revision: number) => ({ atMs, revision })
+  trail().record({ zone: 'east', stored: second + 7, served: second + 7 })
+  const reported = (atMs: number, revision: number) => ({ atMs, revision })
   expect(await trail().timesOf(first)).toEqual([
-    { zone: 'east', stored: told(1_005, first), served: told(1_010, second) },
-    { zone: 'west', stored: told(1_010, second), served: told(1_010, first) },
+    { zone: 'east', stored: reported(1_005, first), served: reported(1_010, second) },
+    { zone: 'west', stored: reported(1_010, second), served: reported(1_010, first) },
   ])
   expect(await trail().timesOf(second)).toEqual([
-    { zone: 'east', stored: told(1_010, second), served: told(1_010, second) },
-    { zone: 'west', stored: told(1_010, second) },
+    { zone: 'east', stored: reported(1_010, second), served: reported(1_010, second) },
+    { zone: 'west', stored: reported(1_010, second) },
   ])
 })
 
 test('H14 a report of a zone counts even if the commit has not reached this process yet', async () => {
   const { write, trail, head } = await scene()
   await write(...zones)
-  trail().told({ zone: 'east', stored: (await head()) + 1, served: 0 })
+  trail().record({ zone: 'east', stored: (await head()) + 1, served: 0 })
   const revision = await write(put('Timeout', 't'))
   expect(await trail().timesOf(revision)).toEqual([{ zone: 'east', stored: { atMs: 1_000, revision } }])
 })
@@ -99,15 +99,15 @@ test('H15 times survive a restart, and repeated reports do not change them', asy
   await write(...zones)
   const revision = await write(put('Timeout', 't'))
   const later = await write(put('Timeout', 'u'))
-  trail().told({ zone: 'east', stored: revision, served: revision })
+  trail().record({ zone: 'east', stored: revision, served: revision })
   const before = await trail().timesOf(revision)
   await restart()
   clock.advance(60_000)
   expect(await trail().timesOf(revision)).toEqual(before)
-  trail().told({ zone: 'east', stored: revision, served: 0 })
-  trail().told({ zone: 'east', stored: later, served: later })
+  trail().record({ zone: 'east', stored: revision, served: 0 })
+  trail().record({ zone: 'east', stored: later, served: later })
   expect(await trail().timesOf(revision)).toEqual(before)
-  // No zone has reported this revision before: it is known from the rows.
+  // No zone has reported this revision before, so it is found in the rows.
   const at = { atMs: 61_000, revision: later }
   expect(await trail().timesOf(later)).toEqual([{ zone: 'east', stored: at, served: at }])
 })
@@ -118,7 +118,7 @@ test('H16 notes are written at most once per second, and create no commit', asyn
   const before = await head()
   for (let index = 0; index < 20; index += 1) {
     const revision = await write(put('Timeout', 't', { index }))
-    trail().told({ zone: 'east', stored: revision, served: revision })
+    trail().record({ zone: 'east', stored: revision, served: revision })
     clock.advance(100)
   }
   expect(await head()).toBe(before + 20)
@@ -135,7 +135,7 @@ test('H16 only commits of users on the global are followed, and of these the new
   const revisions: number[] = []
   for (let index = 0; index < 510; index += 1) {
     revisions.push(await write(put('Timeout', 't', { index })))
-    trail().told({ zone: 'east', stored: revisions.at(-1) ?? 0, served: 0 })
+    trail().record({ zone: 'east', stored: revisions.at(-1) ?? 0, served: 0 })
   }
   const known = async () => {
     const times = await Promise.all(revisions.map((revision) => trail().timesOf(revision)))
@@ -153,14 +153,14 @@ test('H17 a deleted zone is removed even if its last session ends later, and a n
   await write(...zones)
   const revision = await write(put('Timeout', 't'))
   const east = { zone: 'east', stored: revision, served: revision }
-  trail().told(east)
+  trail().record(east)
   await write({ op: 'delete', key: key('Zone', 'east') })
-  trail().told(east)
+  trail().record(east)
   expect(await trail().timesOf(revision)).toEqual([])
   await restart()
   expect(await notes()).toEqual([])
   await write(put('Zone', 'east'))
-  trail().told(east)
+  trail().record(east)
   expect(await trail().timesOf(revision)).toHaveLength(1)
 })
 
@@ -169,14 +169,14 @@ test('H19 each process of a shared store answers with the earliest times that zo
   await write(...zones)
   const other = await second()
   const revision = await write(put('Timeout', 't'))
-  trail().told({ zone: 'east', stored: revision, served: 0 })
+  trail().record({ zone: 'east', stored: revision, served: 0 })
   clock.advance(100)
   // A session that has moved to another process reports the same again.
   await other.timesOf(revision)
-  other.told({ zone: 'east', stored: revision, served: revision })
+  other.record({ zone: 'east', stored: revision, served: revision })
   await trail()[Symbol.asyncDispose]()
   await other[Symbol.asyncDispose]()
-  const told = (atMs: number) => ({ atMs, revision })
-  expect(await other.timesOf(revision)).toEqual([{ zone: 'east', stored: told(1_000), served: told(1_100) }])
+  const reported = (atMs: number) => ({ atMs, revision })
+  expect(await other.timesOf(revision)).toEqual([{ zone: 'east', stored: reported(1_000), served: reported(1_100) }])
   expect(await trail().timesOf(revision)).toEqual(await other.timesOf(revision))
 })

@@ -11,18 +11,18 @@ type Identity = z.infer<typeof identitySchema>
 interface Options {
   readonly dataDir: string | undefined
   readonly role: 'global' | 'zone' | 'standalone'
-  /** Goes on with another store than the data folder names. */
+  /** Continues even if the data folder names another store. */
   readonly accepts: boolean
 }
 
-const waysOut =
+const remedies =
   'restore a backup of its store, or rebuild it with `zonemesh global recover --from … --keys …`, ' +
-  'or go on with this store by --accept-new-store'
+  'or continue with this store by --accept-new-store'
 
 /**
- * Beside the store stands which store it is: a plane that finds another one has lost its own, and must not pass off an empty store
- * as what everybody wants. A global does not serve then. A zone goes on: what is not its own it gets again, and what is begins a
- * new incarnation. Names no secret.
+ * Compares the store with the file in the data folder that names it. A plane that finds another store has lost its
+ * own. A global then refuses to serve, because zones must not take an empty store for deletions. A zone continues: it
+ * receives the rows of other planes again, and begins a new incarnation for its own. The file contains no secret.
  */
 export async function requireKnownStore(env: Env, store: Store, { dataDir, role, accepts }: Options): Promise<void> {
   if (dataDir === undefined) return
@@ -33,10 +33,13 @@ export async function requireKnownStore(env: Env, store: Store, { dataDir, role,
     const expected =
       known instanceof Error
         ? `expected ${path} to name the store of this data folder, found ${known.message}`
-        : `expected store ${known.store}, which ${path} names as this data folder's own, found ${await found(store)}`
+        : `expected store ${known.store}, which ${path} names as the store of this data folder, found ${await found(store)}`
     const isSafe = role !== 'global'
-    if (!isSafe && !accepts) throw new Error(`${expected}: ${waysOut}`)
-    env.log.warn({ store: store.id }, `${expected}; going on with it, as ${isSafe ? 'a zone can' : 'was asked for'}`)
+    if (!isSafe && !accepts) throw new Error(`${expected}: ${remedies}`)
+    env.log.warn(
+      { store: store.id },
+      `${expected}; continuing with it, ${isSafe ? 'because a zone can recover its rows' : 'because of --accept-new-store'}`,
+    )
   }
   write(path, { store: store.id, role, madeAt: new Date(env.clock.wallMs()).toISOString() })
 }
@@ -44,7 +47,7 @@ export async function requireKnownStore(env: Env, store: Store, { dataDir, role,
 const found = async (store: Store): Promise<string> =>
   (await store.head()).revision === 0 ? `a new and empty one (${store.id})` : `another one (${store.id})`
 
-/** Undefined where there is none yet; an Error where it cannot be read. */
+/** Returns undefined if there is no file yet, and an Error if it cannot be read. */
 function read(path: string): Identity | Error | undefined {
   if (!existsSync(path)) return undefined
   try {
@@ -54,7 +57,7 @@ function read(path: string): Identity | Error | undefined {
   }
 }
 
-/** Whole or not at all, also if two processes of one database start at once. */
+/** Writes the file atomically, also if two processes of one database start at once. */
 function write(path: string, identity: Identity): void {
   const draft = `${path}.${process.pid}`
   writeFileSync(draft, `${JSON.stringify(identity, null, 2)}\n`, { mode: 0o600 })

@@ -14,20 +14,23 @@ export interface Env {
   readonly log: Log
 }
 
-/** Makes a folder and those above it. One by one: Node's own recursion never ends where nothing can be made, as in /proc. */
+/**
+ * Creates a folder and its parents, one by one: the recursion of Node never ends where nothing can be created, as in
+ * /proc.
+ */
 function makeFolder(path: string): void {
   if (existsSync(path)) return
   makeFolder(dirname(path))
   try {
     mkdirSync(path, { mode: 0o700 })
   } catch (cause) {
-    throw new Error(`cannot make the data folder ${path}: ${messageOf(cause)}`, { cause })
+    throw new Error(`cannot create the data folder ${path}: ${messageOf(cause)}`, { cause })
   }
 }
 
 /**
- * The store of a plane: the database that is named, else a file in its data folder, or memory without one. `owner` is whose store it
- * is, as a database is shared by replicas and by nobody else.
+ * Opens the store of a plane: the database in the settings, else a file in its data folder, else memory. `owner`
+ * names the plane: only its replicas may share its database.
  */
 export async function openStore(
   env: Env,
@@ -44,9 +47,9 @@ export async function openStore(
     if (dataDir === undefined)
       env.log.warn(
         {},
-        'without --data-dir, keys are made anew at each start: what this store keeps sealed is lost then',
+        'without --data-dir, each start creates new keys: the secrets in this store cannot be opened after a restart',
       )
-    // Loaded only now: a plane with a file needs no driver.
+    // Loaded late: a plane with a file needs no driver.
     const { openPostgresStore } = await import('@zonemesh/shared/store/postgres.ts')
     return openPostgresStore(env, { url, owner, horizonRevisions })
   }
@@ -54,12 +57,12 @@ export async function openStore(
   return openSqliteStore(env, { path: join(dataDir, 'store.db'), horizonRevisions })
 }
 
-/** Runs `task` whenever asked, one at a time; a request during a run makes one more run. Errors are logged and end nothing. */
+/** Runs `task` on each wake-up, one run at a time. A wake-up during a run causes one more run. Errors are logged. */
 export function createReconciler(log: Log, what: string, task: () => Promise<void>) {
   let running: Promise<void> | undefined
   let again = false
   async function loop(): Promise<void> {
-    // What a commit is waited for elsewhere goes first: this runs in the next turn of the loop.
+    // Runs in the next turn of the event loop, after the callers that wait for the same commit.
     await new Promise<void>((resolve) => setImmediate(resolve))
     do {
       again = false
@@ -81,10 +84,10 @@ export function createReconciler(log: Log, what: string, task: () => Promise<voi
   }
 }
 
-/** How often a plane looks for authorities that are to be renewed: they are due half a month before they end. */
+/** How often a plane checks which authorities to renew. They are due half a month before they expire. */
 export const renewalEveryMs = 3_600_000
 
-/** Closes things in the reverse order of their opening; every one gets its turn. */
+/** Runs closers in the reverse order of their registration. An error does not prevent the others. */
 export function createClosers(log: Log) {
   const closers: { readonly what: string; readonly close: () => unknown }[] = []
   return {

@@ -12,21 +12,21 @@ interface Config {
   readonly healthPort: number
 }
 
-/** The ports in use, also where 0 was asked for. */
+/** The ports in use, also if the setting is 0. */
 export interface PlanePorts {
   readonly apiPort: number
   readonly apiTlsPort: number | undefined
   readonly healthPort: number
 }
 
-/** A control plane that runs. */
+/** A running control plane. */
 export interface RunningPlane extends PlanePorts {
-  /** What its API answers. */
+  /** The routes of its API. */
   readonly routes: readonly ApiRoute[]
   close(): Promise<void>
 }
 
-/** Opens the ports that every control plane has: the REST API, the same over TLS, and health. */
+/** Opens the ports of every control plane: the REST API, the REST API over TLS, and health. */
 export async function startServers(
   plane: ApiPlane,
   config: Config,

@@ -3,7 +3,7 @@ import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { findKind } from '@zonemesh/core/registry.ts'
 import type { SightRules } from '@zonemesh/shared/sync/log/who-sees.ts'
 
-/** Which rows travel where. A zone's certificate is for that zone alone. */
+/** Which rows are synced to which planes. A certificate that is issued to a zone is synced to that zone only. */
 export const sightRules: SightRules = {
   travelOf: (kind) => findKind(kind)?.travel,
   seenBy: new Map([

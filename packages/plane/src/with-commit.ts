@@ -1,8 +1,8 @@
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 
 /**
- * The same store with another way to write a round. A single commit is a round too, so nothing is written past it. All else goes to
- * the store behind it.
+ * A store with another `commitRound`. A single commit is a round too, so every write passes through it. All other
+ * calls go to the wrapped store.
  */
 export function withRounds(store: Store, commitRound: Store['commitRound']): Store {
   return {
@@ -28,7 +28,7 @@ export function withRounds(store: Store, commitRound: Store['commitRound']): Sto
   }
 }
 
-/** Tells what each round has written, whoever made it: followers of a kind need not look at every mark. */
+/** Calls back with the versions that each round has written, so that a follower of a kind need not read every mark. */
 export const observeCommits = (store: Store, written: (versions: readonly Version[]) => void): Store =>
   withRounds(store, async (parts, options) => {
     const outcome = await store.commitRound(parts, options)

@@ -76,7 +76,7 @@ test('R40 a burst above the limit of single updates, and a reader below the hori
     changes: names.slice(0, 700).map((name) => ({ op: 'delete', key: dataplane(name), stamp: stamp(2) })),
   })
   expect((await catalogue.list('Dataplane', 'default')).total).toBe(200)
-  // More commits than the store keeps: what happened in between cannot be read any more.
+  // More commits than the store keeps, so the changes in between cannot be read any more.
   for (let revision = 3; revision < 30; revision += 1)
     await store.commit({ ...why, changes: [put(dataplane(`late-${revision}`), revision)] })
   const keys = await catalogue.list('Dataplane', undefined)

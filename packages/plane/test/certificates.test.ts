@@ -14,7 +14,7 @@ import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { expect, test } from 'vitest'
 import { createPair, together } from './pki.ts'
 
-/** A global with a mesh, whose listeners name the secret `web`, and what it writes for zones. */
+/** A global with a mesh whose listeners name the secret `web`, and the rows that it writes for zones. */
 async function scene() {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const store = createMemoryStore({ clock, random: createSeededRandom(7) })
@@ -62,7 +62,7 @@ async function scene() {
   }
   const rows = async () => {
     const found = await store.scan({ kind: 'GatewayCertificate' })
-    // Rows of this kind hold what the keeper wrote.
+    // The keeper wrote all rows of this kind.
     return new Map(found.map((row) => [row.key.name, row.spec as GatewayCertificateSpec]))
   }
   return { store, keeper, key, put, remove, secret, gateway, zone, rows }
@@ -105,7 +105,7 @@ test('T1 each zone gets the certificate of a listener, sealed for this zone only
 const sees = (spec: GatewayCertificateSpec, zone: string): boolean => {
   const key = { origin: globalOrigin, kind: 'GatewayCertificate', mesh: 'default', name: `${spec.secret}.${spec.zone}` }
   const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 0, modifiedAtMs: 0 }
-  // No member is undefined.
+  // It is JSON: no member is undefined.
   const row = { key, labels: {}, spec: spec as JsonObject, stamp }
   return sightRules.seenBy?.get('GatewayCertificate')?.(row, zone) ?? true
 }
@@ -124,7 +124,7 @@ test('T2 an unchanged certificate is not written again, but a new certificate or
   expect(await store.head()).toEqual(head)
   await put({ origin: globalOrigin, kind: 'Zone', mesh: '', name: 'other' }, { enabled: true })
   expect(await rows()).toEqual(before)
-  // The same certificate in another order is the same.
+  // The same chain and key in another order is the same certificate.
   await secret('web', first.key + first.certificate)
   expect(await rows()).toEqual(before)
 
@@ -179,7 +179,7 @@ test('T4 a secret that cannot be used is reported with its reason in one sentenc
     [together(weak), 'expected an RSA key of 2048 bits or more, found 1024'],
     [
       together({ ...one, certificate: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' }),
-      'the certificate or its key cannot be read: ',
+      'cannot read the certificate or its key: ',
     ],
   ]
   for (const [text, problem] of cases) {
@@ -202,7 +202,7 @@ test('T5 a broken secret keeps the last good certificate, and is reported until 
   await secret('web', one.certificate + two.key)
   const problem = 'the private key does not belong to the first certificate'
   expect((await rows()).get('web.east')).toEqual({ ...before, refused: problem })
-  // Who has never had it cannot be given what only a former version of the secret held.
+  // A zone that joins now cannot receive the certificate of a former version of the secret.
   await zone('west')
   expect((await rows()).get('web.west')).toEqual({ secret: 'web', zone: 'west', problem })
   await secret('web', together(one))

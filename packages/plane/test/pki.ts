@@ -2,13 +2,13 @@ import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 
-/** A certificate as people bring it: with its key, both PEM. */
+/** A provided certificate with its key, both in PEM. */
 export interface Pair {
   readonly certificate: string
   readonly key: string
 }
 
-interface Wanted {
+interface PairOptions {
   readonly type?: 'rsa' | 'ecdsa'
   readonly curve?: 'P-256' | 'P-384' | 'P-521'
   readonly rsaBits?: number
@@ -25,20 +25,20 @@ const dayMs = 86_400_000
 const pem = (bytes: ArrayBuffer): string => x509.PemConverter.encode(bytes, 'PRIVATE KEY')
 const { keyCertSign, cRLSign, digitalSignature } = x509.KeyUsageFlags
 
-function algorithmOf({ type = 'ecdsa', curve = 'P-256', rsaBits = 2_048 }: Wanted) {
+function algorithmOf({ type = 'ecdsa', curve = 'P-256', rsaBits = 2_048 }: PairOptions) {
   if (type === 'ecdsa') return { name: 'ECDSA', namedCurve: curve, hash: 'SHA-256' }
   const publicExponent = new Uint8Array([1, 0, 1])
   return { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: rsaBits, publicExponent }
 }
 
-/** Makes what other people's tools make: any key, any names, signed by itself or by an authority on P-256. */
-export async function createPair(wanted: Wanted): Promise<Pair> {
-  const { names = [], authority, nowMs = Date.now(), days = 90, issuer } = wanted
-  const algorithm = algorithmOf(wanted)
-  // What is asked for is a pair.
+/** Creates a certificate as other tools do: any key, any names, self-signed or signed by an authority on P-256. */
+export async function createPair(options: PairOptions): Promise<Pair> {
+  const { names = [], authority, nowMs = Date.now(), days = 90, issuer } = options
+  const algorithm = algorithmOf(options)
+  // Both algorithms generate key pairs.
   const keys = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair
   const own = pem(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey))
-  const subject = `CN=${wanted.commonName ?? names[0] ?? 'somebody'}`
+  const subject = `CN=${options.commonName ?? names[0] ?? 'somebody'}`
   const signingKey = issuer
     ? await webcrypto.subtle.importKey(
         'pkcs8',
@@ -59,11 +59,11 @@ export async function createPair(wanted: Wanted): Promise<Pair> {
     signingAlgorithm: issuer ? { name: 'ECDSA', hash: 'SHA-256' } : algorithm,
     extensions: [
       new x509.BasicConstraintsExtension(authority !== undefined, authority?.pathLength, true),
-      new x509.KeyUsagesExtension(wanted.usages ?? (authority ? keyCertSign | cRLSign : digitalSignature), true),
+      new x509.KeyUsagesExtension(options.usages ?? (authority ? keyCertSign | cRLSign : digitalSignature), true),
       ...(names.length > 0
         ? [new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns' as const, value })))]
         : []),
-      // As some tools do: not the hash of the key.
+      // As with some tools, the identifier is not the hash of the key.
       ...(authority ? [new x509.SubjectKeyIdentifierExtension('0102030405060708')] : []),
     ],
   })

@@ -12,7 +12,7 @@ import { expect, test } from 'vitest'
 
 const hourMs = 3_600_000
 
-/** The tokens of a global over a memory store, and of a zone that has only the rows that travel. */
+/** The tokens of a global over a memory store, and of a zone that has only the synced rows. */
 function scene() {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const store = createMemoryStore({ clock, random: createSeededRandom(7) })
@@ -49,7 +49,7 @@ function scene() {
   }
 }
 
-/** Our own token has a body that says what it is called. */
+/** The `jti` of a token. */
 const idOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti
 
 const ended = { ok: false, error: 'the token was revoked' }
@@ -125,7 +125,7 @@ test('V1 a revocation list that cannot be read revokes nothing and keeps the cur
   expect(await tokens.verify('zone', '', token)).toMatchObject({ ok: true })
 })
 
-/** Resolves with the reason of the end; `hasEnded` says whether it has come. */
+/** A callback for a watch, and a promise of the reason that it receives. */
 function ending() {
   const { promise, resolve } = Promise.withResolvers<string>()
   return { promise, end: resolve }

@@ -9,7 +9,7 @@ import type { Change, Store } from '@zonemesh/shared/store/store.ts'
 import { partsOf } from '@zonemesh/shared/sync/log/rounds.ts'
 import { createRefusedRows } from './refused.ts'
 
-/** Why a row of a zone is outside the limits of its Zone; undefined if it is within. */
+/** The reason why a row is outside of the limits of its Zone; undefined if it is within. */
 function refusal(limits: ZoneLimits, row: Pick<Row, 'key' | 'spec'>): string | undefined {
   const { kind, mesh } = row.key
   if (mesh === '') return undefined
@@ -21,11 +21,11 @@ function refusal(limits: ZoneLimits, row: Pick<Row, 'key' | 'spec'>): string | u
 }
 
 /**
- * Refuses rows of zones that are outside the limits of their Zone, whoever delivers them. A refused version also removes the version
- * before it: what the zone no longer says must not stay. If limits change, the zone sends all its rows again.
+ * Refuses rows that are outside of the limits of their Zone, regardless of the sender. A refused version also removes
+ * the former version of the row, which the zone no longer has. If limits change, the zone sends all its rows again.
  */
 export function createZoneLimits(raw: Store) {
-  /** Limits of all zones that have some, as they were applied last. */
+  /** The last applied limits, by zone. */
   let applied: ReadonlyMap<string, string> = new Map()
   const refused = createRefusedRows()
 
@@ -63,7 +63,10 @@ export function createZoneLimits(raw: Store) {
   return {
     store,
     refused: refused.of,
-    /** Applies limits that have changed since the last call. `ended` ends the session of a zone: it goes on from its first row. */
+    /**
+     * Applies limits that have changed since the last call. `ended` ends the session of a zone, whose next one starts
+     * at the first row.
+     */
     async reconcile(ended: (zone: string) => void): Promise<void> {
       const zones = parsedRows(zoneKind, await raw.scan({ kind: zoneKind.name, origin: globalOrigin }))
       const next = new Map(
@@ -84,7 +87,7 @@ export function createZoneLimits(raw: Store) {
   }
 }
 
-/** All rows of a zone, at the head of the store. */
+/** All rows of a zone at the head of the store. */
 export async function allRowsOf(store: Pick<Store, 'head' | 'scan'>, zone: string): Promise<Row[]> {
   const { revision: at } = await store.head()
   const rows: Row[] = []

@@ -8,37 +8,40 @@ import { epochKind, partsOf, quotaKind, rowBytes } from '@zonemesh/shared/sync/l
 import { allRowsOf } from './limits.ts'
 import { createRefusedRows } from './refused.ts'
 
-/** How much one zone may store at the global. */
+/** The limits on what one zone may store at the global. */
 export interface Quota {
   readonly rowsMax: number
   readonly bytesMax: number
 }
 
-/** What a zone has stored, by the bytes of each row. */
+/** What a zone has stored. */
 interface Usage {
-  /** Of a shared store: the revision of the epoch that counted it. Another session may have been with another replica. */
+  /**
+   * In a shared store, the revision of the epoch for which it was counted: a later session may have been with another
+   * replica.
+   */
   readonly epoch: number | undefined
   readonly bytesByKey: Map<string, number>
   bytes: number
-  /** The row of the quota as it is stored, if rows of this zone were refused. */
+  /** The stored SyncQuota row, if rows of this zone were refused. */
   refusal: Refusal | undefined
 }
 
 /** The content of a SyncQuota row. */
 interface Refusal extends Quota {
-  /** A row was refused because the zone is full, not because the row alone is too large. */
+  /** Whether a row was refused because the zone is full. False if the row alone was too large. */
   readonly full: boolean
 }
 
-/** A zone sends its refused rows again when it uses no more than this share of its quota. */
+/** A zone sends its refused rows again when it uses at most this share of its quota. */
 const roomyShare = 0.9
 
 const quotaKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: quotaKind, mesh: '', name: zone })
 
 /**
- * Refuses rows of zones that are above their quota. Like a row outside of limits, a refused version also removes the version before
- * it. The rows that a zone has already stay, and it can always remove some. A row of the kind SyncQuota records, in the same round,
- * that rows were refused: the zone sends all its rows again when there is room. `onRoom` is called when `reconcile` has work.
+ * Refuses rows of zones above their quota. As with limits, a refused version also removes the former version of the
+ * row. Stored rows stay, and a zone can always delete rows. A SyncQuota row in the same round records the refusal, so
+ * that the zone sends all its rows again when there is room. Calls `onRoom` when `reconcile` has work.
  */
 export function createZoneQuotas(
   raw: Store,
@@ -46,13 +49,13 @@ export function createZoneQuotas(
   { log, isShared, onRoom }: { readonly log: Log; readonly isShared: boolean; readonly onRoom: () => void },
 ) {
   const usageByZone = new Map<string, Promise<Usage>>()
-  /** The same, once it has been counted. */
+  /** The usages that are counted, for metrics. */
   const countedByZone = new Map<string, Usage>()
   const refused = createRefusedRows()
 
   async function counted(zone: string, epoch: number | undefined): Promise<Usage> {
     const bytesByKey = new Map((await allRowsOf(raw, zone)).map((row) => [keyText(row.key), rowBytes(row)]))
-    const bytes = [...bytesByKey.values()].reduce((sum, one) => sum + one, 0)
+    const bytes = [...bytesByKey.values()].reduce((sum, size) => sum + size, 0)
     const usage = { epoch, bytesByKey, bytes, refusal: refusalFrom(await raw.get(quotaKey(zone))) }
     countedByZone.set(zone, usage)
     return usage
@@ -67,7 +70,7 @@ export function createZoneQuotas(
     return count
   }
 
-  /** The changes of one zone as they may be written. Rows that go make room for those that come in the same round. */
+  /** Judges the changes of one zone. Deleted rows make room for rows that are written in the same round. */
   function judge(usage: Usage, changes: readonly Change[]) {
     let { bytes } = usage
     let rows = usage.bytesByKey.size
@@ -98,9 +101,9 @@ export function createZoneQuotas(
   }
 
   const aboveQuota = (found: { readonly rows: number; readonly bytes: number }): string | undefined => {
-    if (found.rows > quota.rowsMax) return `the zone may have ${quota.rowsMax} rows (--zone-rows-max)`
+    if (found.rows > quota.rowsMax) return `the zone may store at most ${quota.rowsMax} rows (--zone-rows-max)`
     if (found.bytes > quota.bytesMax)
-      return `the rows of the zone may have ${quota.bytesMax} bytes (--zone-bytes-max), found ${found.bytes}`
+      return `the rows of the zone may have at most ${quota.bytesMax} bytes (--zone-bytes-max), found ${found.bytes}`
     return undefined
   }
 
@@ -112,7 +115,7 @@ export function createZoneQuotas(
     isRoomy({ rows: bytesByKey.size, bytes }) &&
     (refusal.full || refusal.rowsMax !== quota.rowsMax || refusal.bytesMax !== quota.bytesMax)
 
-  /** A round as it may be written: refused rows are forgotten, and a part before the others records that there are some. */
+  /** The round to write: refused rows are forgotten, and a first part records the refusal. */
   async function judged(parts: readonly Commit[], usages: ReadonlyMap<string, Usage>): Promise<readonly Commit[]> {
     const reasons = new Map<Change, string>()
     const records: Change[] = []
@@ -125,7 +128,10 @@ export function createZoneQuotas(
       if (verdict.reasons.size === 0) continue
       const refusal = { ...quota, full: verdict.isFull || (usage.refusal?.full ?? false) }
       if (JSON.stringify(usage.refusal) === JSON.stringify(refusal)) continue
-      log.warn({ zone, rows: verdict.reasons.size, ...quota }, `refused rows: ${[...verdict.reasons.values()][0]}`)
+      log.warn(
+        { zone, rows: verdict.reasons.size, ...quota },
+        `refused rows of a zone: ${[...verdict.reasons.values()][0]}`,
+      )
       records.push({ op: 'put', key: quotaKey(zone), labels: {}, spec: refusal })
     }
     if (reasons.size === 0) return parts
@@ -168,7 +174,7 @@ export function createZoneQuotas(
   return {
     store,
     refused: refused.of,
-    /** What zones have stored, as figures of /metrics: those that have written since this process started. */
+    /** Metrics of the zones that have written since this process started. */
     figures(): Readonly<Record<string, number>> {
       const zones = [...countedByZone].sort(([a], [b]) => byCodeUnit(a, b))
       return Object.fromEntries(
@@ -179,7 +185,7 @@ export function createZoneQuotas(
         ]),
       )
     },
-    /** Lets the zones that have room again, or another quota, send all their rows. `ended` ends the session of a zone. */
+    /** Makes zones with room again, or with another quota, send all their rows. `ended` ends the session of a zone. */
     async reconcile(ended: (zone: string) => void): Promise<void> {
       for (const { key } of await raw.scan({ origin: globalOrigin, kind: quotaKind })) {
         const zone = key.name
@@ -189,14 +195,14 @@ export function createZoneQuotas(
         const why = { subject: 'mesh-system:control-plane', intent: `zone ${zone} is below its quota again` }
         await raw.commitRound(partsOf([{ op: 'delete', key }], await rewindOf(raw, zone), why))
         usage.refusal = undefined
-        log.info({ zone }, 'the zone is below its quota again: it sends all its rows')
+        log.info({ zone }, 'the zone is below its quota again and sends all its rows')
         ended(zone)
       }
     },
   }
 }
 
-/** The revision of the epoch that a session's commits check. */
+/** The revision of the epoch that the commits of a session check. */
 function epochOf(parts: readonly Commit[], zone: string): number | undefined {
   for (const change of parts[0]?.changes ?? []) {
     const { key } = change

@@ -3,23 +3,23 @@ import { findKind } from '@zonemesh/core/registry.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 
-/** A row of a zone that the global does not keep. */
+/** A row of a zone that the global has refused. */
 export interface RefusedRow {
   readonly key: string
   readonly reason: string
 }
 
-/** So many refused rows of a zone are remembered for the status. */
+/** Limit of the refused rows per zone that the status can show. */
 const refusedMax = 1_000
 
-/** Requests and reports of the plane itself follow from what people see, so the status leaves them out. */
+/** The status leaves out internal rows: users do not write them. */
 const isShown = (kind: string): boolean => findKind(kind)?.internal !== true || kind === availableService.name
 
-/** The refused rows of each zone, as the status shows them. */
+/** The refused rows of each zone, for the status. */
 export function createRefusedRows() {
   const reasonsByZone = new Map<string, Map<string, string>>()
   return {
-    /** Records the reason of a refused row; without one, the row is not refused any more. */
+    /** Records the reason why a row is refused. Without a reason, the row is no longer refused. */
     record({ origin, ...key }: ResourceKey, reason: string | undefined): void {
       const text = keyText({ origin, ...key })
       const reasons = reasonsByZone.get(origin) ?? new Map<string, string>()

@@ -30,19 +30,19 @@ export const rowsSchema = z.array(rowSchema)
 
 const keysSchema = z.object({
   format: z.literal(format),
-  /** The store that was lost, which zones know. */
+  /** The id of the store, which zones compare. */
   store: z.string(),
   incarnation: z.number(),
   writtenAt: z.string(),
-  /** What secrets lie sealed with, base64. */
+  /** The seal key of secrets, in base64. */
   sealKey: z.string(),
-  /** What zones trust by the pin in their join strings. */
+  /** The authority that zones trust by the pin in their join strings. */
   authority: z.object({ certificate: z.string(), key: z.string() }),
   rows: rowsSchema,
 })
 export type RecoveryKeys = z.infer<typeof keysSchema>
 
-/** What zones never hold: it does not travel. */
+/** The kinds that zones never have, because they are not synced. */
 export const keptKinds = kinds.filter((kind) => kind.travel === 'internal' && kind.adminOnly).map((kind) => kind.name)
 
 interface Deps {
@@ -53,13 +53,14 @@ interface Deps {
 }
 
 /**
- * Keeps beside the store one file with everything that zones do not hold: from it and from a zone a lost global is rebuilt. It is
- * plain, as the keys beside it are, with mode 0600: it is the key of the mesh, and is of use only as a copy in another place.
+ * Keeps one file beside the store with everything that zones do not have. A lost global is rebuilt from this file and
+ * from a zone. Like the keys beside it, the file is not encrypted and has mode 0600. It gives control of the mesh,
+ * and it helps only if a copy is kept in another place.
  */
 export function createKeysFile({ store, sealer, clock, log }: Deps, dataDir: string) {
   const path = resolve(dataDir, keysFileName)
   const read = (name: string) => readFileSync(join(dataDir, name), 'utf8')
-  let refused = ''
+  let loggedFault = ''
 
   return {
     async reconcile(): Promise<void> {
@@ -71,33 +72,39 @@ export function createKeysFile({ store, sealer, clock, log }: Deps, dataDir: str
         incarnation: store.incarnation,
         sealKey: read(folderFiles.sealKey).trim(),
         authority: { certificate: read(folderFiles.certificate), key: read(folderFiles.key) },
-        // Rows are plain JSON; the copy is what the schema reads.
+        // Rows are plain JSON, so the copy has the shape that the schema reads.
         rows: JSON.parse(JSON.stringify(rows)) as RecoveryKeys['rows'],
       }
-      const known = readKeysFile(path)
-      if (known.ok && canonicalJson({ ...known.value, writtenAt: '' }) === canonicalJson({ ...next, writtenAt: '' }))
+      const former = readKeysFile(path)
+      if (former.ok && canonicalJson({ ...former.value, writtenAt: '' }) === canonicalJson({ ...next, writtenAt: '' }))
         return
       if (!isSound(next)) return
-      // The last way back to another store, or what somebody can still mend: a copy that stays.
-      if (known.ok && known.value.store !== store.id) keep(known.value.store, 'the recovery file of another store')
-      else if (!known.ok && existsSync(path))
+      // Keeps a copy of a file of another store, or of a damaged one: it may be the only way to rebuild that store.
+      if (former.ok && former.value.store !== store.id) keep(former.value.store, 'a recovery file of another store')
+      else if (!former.ok && existsSync(path))
         keep(`unreadable-${clock.wallMs()}`, 'a recovery file that cannot be read')
-      else if (known.ok) writeKeyFile(`${path}.previous`, readFileSync(path, 'utf8'))
+      else if (former.ok) writeKeyFile(`${path}.previous`, readFileSync(path, 'utf8'))
       writeKeyFile(path, `${JSON.stringify({ ...next, writtenAt: new Date(clock.wallMs()).toISOString() }, null, 2)}\n`)
-      const what = known.ok ? 'the recovery file was written anew' : 'the recovery file was written'
+      const what = former.ok ? 'replaced the recovery file' : 'wrote the recovery file'
       log.info(
         { file: path },
-        `${what}: with it and a zone a lost global is rebuilt (zonemesh global recover); keep a copy in a safe place, it is the key of the mesh`,
+        `${what}: a lost global can be rebuilt from this file and a zone (zonemesh global recover); keep a copy in a safe place, because it gives control of the mesh`,
       )
     },
   }
 
-  /** True if the key in the file opens every row in it: a file that does not is worth nothing, and the one before is. */
+  /**
+   * Whether the key in the file opens all its rows. A file with another key is useless and must not replace the
+   * former file.
+   */
   function isSound({ sealKey, rows }: Omit<RecoveryKeys, 'writtenAt'>): boolean {
     const fault = faultOf(sealKey, rows)
-    if (fault !== undefined && fault !== refused)
-      log.error({ file: path, reason: fault }, 'the recovery file stays as it is: a new one would not open')
-    refused = fault ?? ''
+    if (fault !== undefined && fault !== loggedFault)
+      log.error(
+        { file: path, reason: fault },
+        'did not replace the recovery file: the key of this folder does not open the rows in it',
+      )
+    loggedFault = fault ?? ''
     return fault === undefined
   }
 
@@ -108,7 +115,7 @@ export function createKeysFile({ store, sealer, clock, log }: Deps, dataDir: str
         const sealed = sealedText(row)
         if (sealed !== undefined) opener.open(sealed)
       }
-      // The plane seals the next row with the key in its memory.
+      // The key in the memory of this process must be the same, because it seals the next row.
       opener.open(sealer.seal(''))
       return undefined
     } catch (thrown) {
@@ -119,18 +126,18 @@ export function createKeysFile({ store, sealer, clock, log }: Deps, dataDir: str
   function keep(suffix: string, what: string): void {
     const kept = `${path}.${suffix}`
     renameSync(path, kept)
-    log.warn({ file: kept }, `${what} was kept under this name`)
+    log.warn({ file: kept }, `kept ${what} under this name`)
   }
 }
 
-/** Reads a keys file; the error is one sentence, and tells nothing of what is in it. */
+/** Reads a recovery file. The error is one sentence and reveals nothing of the content. */
 export function readKeysFile(path: string): Result<RecoveryKeys, string> {
   if (!existsSync(path)) return err(`cannot read ${path}: there is no such file`)
   try {
     const parsed = keysSchema.safeParse(JSON.parse(readFileSync(path, 'utf8')))
     if (parsed.success) return ok(parsed.data)
     const where = parsed.error.issues[0]?.path.join('.') ?? ''
-    return err(`${path}: expected a recovery file of format ${format}, found another one at "${where}"`)
+    return err(`${path}: expected a recovery file of format ${format}, found another value at "${where}"`)
   } catch (thrown) {
     return err(`cannot read ${path}: ${thrown instanceof SyntaxError ? 'it is not JSON' : messageOf(thrown)}`)
   }

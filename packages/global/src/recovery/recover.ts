@@ -16,21 +16,21 @@ import { type Merged, mergeCopies, type ZoneCopy } from './merge.ts'
 
 export interface RecoverConfig {
   readonly dataDir: string
-  /** A database in place of a file in the data folder. */
+  /** A database instead of a file in the data folder. */
   readonly store?: string | undefined
   readonly historyRevisions: number
 }
 
 export interface Recovered extends Merged {
   readonly kept: readonly Row[]
-  /** One sentence each: what neither the zones nor the keys file had. */
+  /** One sentence for everything that neither the zones nor the recovery file contained. */
   readonly missing: readonly string[]
 }
 
 /**
- * Makes the store of a lost global again, under its own id and with another history, so that zones know it and yet hold what it
- * says until somebody releases them. Its incarnation is above all that were seen: whatever it writes is newer than what zones hold.
- * Throws one sentence; nothing is left behind then.
+ * Rebuilds the store of a lost global with the same id and another history. Zones accept the id, and hold its rows
+ * until an operator releases them. Its incarnation is higher than all known ones, so its rows are newer than the rows
+ * in zones. Throws one sentence on failure and leaves nothing behind.
  */
 export async function recoverGlobal(
   env: Env,
@@ -42,11 +42,11 @@ export async function recoverGlobal(
   for (const { zone, position } of copies) {
     if (position.store !== keys.store)
       throw new Error(
-        `expected zone ${zone} to hold rows of the store that the keys file is of, ${keys.store}, found ${position.store}`,
+        `expected zone ${zone} to have rows of the store of the recovery file, ${keys.store}, found rows of ${position.store}`,
       )
   }
   if (existsSync(dataDir) && readdirSync(dataDir).length > 0)
-    throw new Error(`expected ${dataDir} to be empty or not to exist, found something in it: move it away first`)
+    throw new Error(`expected ${dataDir} to be empty or absent, found files in it: move them away first`)
   const merged = mergeCopies(copies)
   try {
     const store = await openNew(env, config, keys.store)
@@ -58,19 +58,19 @@ export async function recoverGlobal(
       await store.close()
     }
   } catch (thrown) {
-    // The folder was empty, so all that is in it is ours.
+    // The folder was empty before, so all files in it are of this call.
     for (const name of existsSync(dataDir) ? readdirSync(dataDir) : []) rmSync(join(dataDir, name))
     throw thrown
   }
   return { ...merged, kept: keys.rows, missing: missing(keys, merged) }
 }
 
-/** A store draws its id once, when it is made, and draws no other: this one is given the id that zones know. */
+/** Opens an empty store with a given id: a new store takes its id from `random.uuid`. */
 async function openNew(env: Env, config: RecoverConfig, id: string): Promise<Store> {
   const store = await openStore({ ...env, random: { ...env.random, uuid: () => id } }, config, 'the global')
   if (store.id === id && (await store.head()).revision === 0) return store
   await store.close()
-  throw new Error(`expected an empty database, found the store ${store.id} in it`)
+  throw new Error(`expected an empty database, found store ${store.id} in it`)
 }
 
 async function fill(store: Store, keys: RecoveryKeys, { rows, newest }: Merged): Promise<void> {
@@ -84,10 +84,10 @@ async function fill(store: Store, keys: RecoveryKeys, { rows, newest }: Merged):
   }))
   const why = {
     subject: 'mesh-system:control-plane',
-    intent: `recovered from zone ${newest.zone} at revision ${newest.position.revision}`,
+    intent: `recover from zone ${newest.zone} at revision ${newest.position.revision}`,
   }
   const outcome = await store.commitRound(partsOf(changes, [], why))
-  if (!outcome.ok) throw new Error('the rows could not be written: the new store refused them')
+  if (!outcome.ok) throw new Error('cannot write the recovered rows: the new store refused them')
 }
 
 function writeFolder(dataDir: string, { sealKey, authority }: RecoveryKeys): void {
@@ -96,7 +96,7 @@ function writeFolder(dataDir: string, { sealKey, authority }: RecoveryKeys): voi
     createKeyFile(join(dataDir, name), text)
 }
 
-/** What was made after the copy of the keys file, or is held by nobody. */
+/** Lists what was written after the copy of the recovery file, or exists in no copy. */
 function missing(keys: RecoveryKeys, { rows }: Merged): string[] {
   const roots = new Set(keys.rows.filter(({ key }) => key.kind === 'MeshRoot').map(({ key }) => key.mesh))
   const signing = new Set(
@@ -111,11 +111,14 @@ function missing(keys: RecoveryKeys, { rows }: Merged): string[] {
       .filter(({ row }) => !roots.has(row.key.name))
       .map(
         ({ row }) =>
-          `the root authority of mesh ${row.key.name} is not in the keys file: a new one is made, which proxies of the former do not trust`,
+          `the root authority of mesh ${row.key.name} is not in the recovery file: the global creates a new one, which proxies do not trust at first`,
       ),
     ...rows
       .filter(({ row }) => row.key.kind === 'TokenKey' && !signing.has(row.key.name))
-      .map(({ row }) => `the token signing key ${row.key.name} is not in the keys file: the tokens it signed end`),
-    `the history of the former store; ${keptKinds.join(', ')} that were written after the copy of the keys file was made`,
+      .map(
+        ({ row }) =>
+          `the token signing key ${row.key.name} is not in the recovery file: the tokens that it signed become invalid`,
+      ),
+    `the history of the former store; rows of the kinds ${keptKinds.join(', ')} that were written after the copy of the recovery file was made`,
   ]
 }

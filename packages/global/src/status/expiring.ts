@@ -8,7 +8,10 @@ import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { enabledZones } from './enabled-zones.ts'
 
-/** What ends on a global: its own certificates, the tokens of the zones that are connected, roots, and what it has signed for zones. */
+/**
+ * Lists what expires on a global: its own certificates, the tokens of connected zones, roots, and the intermediates
+ * of zones.
+ */
 export async function expiringOf(store: Store, tls: ServerTls, watch: TokenWatch): Promise<Expiring[]> {
   const origin = globalOrigin
   const enabled = new Set(await enabledZones(store))

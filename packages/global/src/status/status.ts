@@ -17,7 +17,7 @@ import type { RefusedRow } from '../limits/refused.ts'
 interface Deps {
   readonly store: Store
   readonly sync: SyncServer
-  /** Rows of a zone that its limits do not allow. */
+  /** The rows of a zone that limits or quotas have refused. */
   readonly refused: (zone: string) => readonly RefusedRow[]
   readonly clock: Clock
   readonly expiry: Expiry
@@ -27,10 +27,10 @@ interface Deps {
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
-/** What a zone last reported of its proxies: insights by key text. */
+/** The last report of a zone on its proxies: insights by key text. */
 const reported = (status: ZoneStatus | undefined): Readonly<Record<string, JsonObject>> => status?.report ?? {}
 
-/** Kuma's ZoneInsight, as far as there is something true to say. */
+/** Kuma's ZoneInsight, as far as its fields have a meaning here. */
 function zoneInsight(status: ZoneStatus): JsonObject {
   const { rowsApplied, rowsRefused } = status.counters
   return {
@@ -59,7 +59,7 @@ function zoneInsight(status: ZoneStatus): JsonObject {
   }
 }
 
-/** What the global knows of its zones and proxies. State, never log: it comes from bookmarks and is gone with the process. */
+/** The state of zones and proxies. It comes from bookmarks, is kept in memory only, and has no history. */
 export function createStatus({ store, sync, refused, clock, expiry, owner, catalogue }: Deps) {
   return {
     insight(kind: string, row: Row): JsonObject | undefined {
@@ -102,15 +102,15 @@ export function createStatus({ store, sync, refused, clock, expiry, owner, catal
   }
 }
 
-/** The first hundred of the refused rows, and how many there are. */
+/** The first hundred refused rows, and their total number. */
 const refusedReport = (rows: readonly RefusedRow[]): JsonObject =>
   rows.length === 0
     ? {}
-    : { refused: rows.slice(0, 100).map((one) => ({ ...one, outcome: 'refused' })), refusedTotal: rows.length }
+    : { refused: rows.slice(0, 100).map((row) => ({ ...row, outcome: 'refused' })), refusedTotal: rows.length }
 
 interface Now {
   readonly head: number
-  /** What a zone must have stored to be current, whoever wrote it: another process of this store too. */
+  /** The mark that a current zone has stored. Other processes of the store also move it. */
   readonly mark: number
   readonly wallMs: number
 }
@@ -153,7 +153,7 @@ function zoneReport(status: ZoneStatus, now: Now): JsonObject {
   }
 }
 
-/** How the last session ended, or why another was refused meanwhile: of a zone that is connected too. */
+/** How the last session ended, or why a later attempt was refused. A connected zone may have this too. */
 const endOf = ({ lastEndCode, lastEndAtMs }: ZoneStatus, reason: string, wallMs: number): JsonObject => ({
   reason,
   code: lastEndCode ?? 'lost',

@@ -1,5 +1,5 @@
 import { findKind } from '@zonemesh/core/registry.ts'
-import type { Told, Trail, ZoneTimes } from '@zonemesh/plane/history/versions.ts'
+import type { ReportedTime, Trail, ZoneTimes } from '@zonemesh/plane/history/versions.ts'
 import { byCodeUnit, type Json, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -15,18 +15,21 @@ interface Deps {
   readonly log: Log
 }
 
-/** Follows which zone stored and served what people wrote, and since when. */
+/** Records when each zone stored and served the revisions that users wrote. */
 export interface TrailKeeper extends AsyncDisposable {
-  /** What a zone says that it has, in revisions of this store. */
-  told(status: Pick<ZoneStatus, 'zone' | 'stored' | 'served'>): void
+  /** Records the report of a zone, in revisions of this store. */
+  record(status: Pick<ZoneStatus, 'zone' | 'stored' | 'served'>): void
   readonly timesOf: Trail
 }
 
-/** Limit: the newest 500 revisions that people wrote, of each zone that there is. */
+/** Limit per zone: the newest 500 revisions that users wrote. */
 const revisionsMax = 500
 const flushEveryMs = 1_000
-/** So far back each revision is looked at by itself; of a longer stretch only what its rows are at the end. */
-const lookedAtMax = 200
+/**
+ * Up to this distance, every revision is read by itself. Over a longer distance, only the newest version of each row
+ * is read.
+ */
+const singleReadsMax = 200
 
 type Times = Omit<ZoneTimes, 'zone'>
 interface Zone {
@@ -40,26 +43,26 @@ const prefix = 'trail/'
 const prefixOf = (revision: number): string => `${prefix}${revision}/`
 
 /**
- * Writes notes, not commits: what zones tell of a revision must not make revisions. A note is written once the second is over,
- * so that a crash costs the times of that second and nothing else; the next word of the zone gives later ones. Processes that
- * share a store each note what the zones tell them; the earliest time counts.
+ * Opens the trail. It writes notes instead of commits, because a report on a revision must not create a revision.
+ * Notes are written once per second. A crash loses the times of the last second, and the next report of a zone gives
+ * later ones. Processes that share a store each write the reports that they receive, and the earliest time counts.
  */
 export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeeper> {
-  /** Ascending. */
+  /** The followed revisions, ascending. */
   let revisions: number[] = []
   const zones = new Map<string, Zone>()
-  /** Notes that were not written yet. */
+  /** Notes to write. */
   let dirty = new Map<string, Times | undefined>()
   let timer: Disposable | undefined
   let flushing = Promise.resolve()
   let following: Promise<void> | undefined
   let woken = false
-  let seen = (await store.mark()).revision
+  let readRevision = (await store.mark()).revision
 
   async function load(): Promise<void> {
     for (const row of await store.scan({ kind: 'Zone', origin: globalOrigin })) zones.set(row.key.name, blank())
     const notes = [...(await store.notes.read(prefix))].map(([name, value]) => ({ ...parseNote(name), name, value }))
-    const all = new Set([...(await writtenByPeople(store)), ...notes.map(({ revision }) => revision)])
+    const all = new Set([...(await revisionsOfRows(store)), ...notes.map(({ revision }) => revision)])
     revisions = [...all].sort((a, b) => a - b).slice(-revisionsMax)
     const kept = new Set(revisions)
     for (const { name, zone, revision, value } of notes) {
@@ -69,15 +72,15 @@ export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeepe
     }
   }
 
-  /** Looks at every commit of every process, in order. */
+  /** Reads the commits of all processes in order. */
   async function follow(): Promise<void> {
     do {
       woken = false
       const { revision } = await store.mark()
-      while (seen < revision) {
-        const next = revision - seen > lookedAtMax ? revision : seen + 1
-        for await (const version of versionsBetween(store, seen, next)) written(version)
-        seen = next
+      while (readRevision < revision) {
+        const next = revision - readRevision > singleReadsMax ? revision : readRevision + 1
+        for await (const version of versionsBetween(store, readRevision, next)) applyVersion(version)
+        readRevision = next
       }
     } while (woken)
   }
@@ -86,9 +89,9 @@ export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeepe
     woken = true
     following ??= follow()
       .catch((thrown: unknown) => {
-        // What is pruned already has no history to tell of. Everything else is tried again at the next mark.
-        if (thrown instanceof HorizonError) seen = thrown.horizon
-        else log.error({ err: thrown }, 'cannot read what was written: the trail of zones waits')
+        // Pruned revisions have no history to show. Other errors are tried again at the next mark.
+        if (thrown instanceof HorizonError) readRevision = thrown.horizon
+        else log.error({ err: thrown }, 'cannot read new commits for the trail of zones; trying again at the next mark')
       })
       .finally(() => {
         following = undefined
@@ -96,7 +99,7 @@ export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeepe
       })
   }
 
-  function written({ key, state, revision }: Version): void {
+  function applyVersion({ key, state, revision }: Version): void {
     if (key.origin !== globalOrigin || !isPublic(key.kind)) return
     if (key.kind === 'Zone' && state !== 'live') drop(key.name)
     else if (key.kind === 'Zone' && !zones.has(key.name)) zones.set(key.name, blank())
@@ -122,16 +125,16 @@ export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeepe
         })
         if (notes.length > 0) await store.notes.put(notes)
       } catch (thrown) {
-        log.error({ err: thrown }, 'cannot write down which zones have which revisions')
-        // Tried again with the next ones; newer values stay.
+        log.error({ err: thrown }, 'cannot store when zones received revisions; trying again with the next notes')
+        // Queues the notes again, unless newer ones are queued.
         for (const [name, times] of entries) if (!dirty.has(name)) dirty.set(name, times)
       }
     })
     return flushing
   }
 
-  async function notesOf(wanted: ReadonlySet<number>): Promise<ReadonlyMap<string, JsonObject>> {
-    const pages = [...wanted].map(async (revision) => [...(await store.notes.read(prefixOf(revision)))])
+  async function notesOf(revisions: ReadonlySet<number>): Promise<ReadonlyMap<string, JsonObject>> {
+    const pages = [...revisions].map(async (revision) => [...(await store.notes.read(prefixOf(revision)))])
     return new Map((await Promise.all(pages)).flat())
   }
 
@@ -141,18 +144,18 @@ export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeepe
     const dropped = revisions.length > revisionsMax ? revisions.shift() : undefined
     for (const [name, zone] of zones) {
       if (dropped !== undefined && zone.timesByRevision.delete(dropped)) mark(prefixOf(dropped) + name, undefined)
-      // The word of a zone may have been faster than the commit's way to us.
-      note(name, zone, { stored: revision - 1, served: revision - 1 })
+      // The report of a zone may have arrived before this process read the commit.
+      recordTimes(name, zone, { stored: revision - 1, served: revision - 1 })
     }
   }
 
-  /** Notes what a zone has told of the revisions above those that were looked at before. */
-  function note(name: string, zone: Zone, lookedAt: { readonly stored: number; readonly served: number }): void {
+  /** Records the times of a zone for the revisions above those of its former report. */
+  function recordTimes(name: string, zone: Zone, former: { readonly stored: number; readonly served: number }): void {
     const atMs = clock.wallMs()
     for (const level of levels) {
       for (let index = revisions.length - 1; index >= 0; index -= 1) {
         const revision = revisions[index] ?? 0
-        if (revision <= lookedAt[level]) break
+        if (revision <= former[level]) break
         const times = zone.timesByRevision.get(revision) ?? {}
         if (revision > zone[level] || times[level]) continue
         const next = { ...times, [level]: { atMs, revision: zone[level] } }
@@ -171,14 +174,14 @@ export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeepe
   const listening = store.onMark(wake)
   wake()
   return {
-    told({ zone: name, stored, served }) {
+    record({ zone: name, stored, served }) {
       const zone = zones.get(name)
       if (!zone) return
       const { stored: storedBefore, served: servedBefore } = zone
       zone.stored = stored
       zone.served = served
       if (stored > storedBefore || served > servedBefore)
-        note(name, zone, { stored: storedBefore, served: servedBefore })
+        recordTimes(name, zone, { stored: storedBefore, served: servedBefore })
     },
     async timesOf(revision) {
       await following
@@ -206,42 +209,42 @@ const blank = (): Zone => ({ stored: 0, served: 0, timesByRevision: new Map() })
 
 const isPublic = (kind: string): boolean => findKind(kind)?.internal === false
 
-/** Own rows bear the revision of the commit that wrote them. What was deleted since is known by its notes alone. */
-async function writtenByPeople(store: Store): Promise<readonly number[]> {
+/** The revisions of the own live rows. The revision of a deleted row is known only from its notes. */
+async function revisionsOfRows(store: Store): Promise<readonly number[]> {
   const head = (await store.head()).revision
   const rows = await store.scan({ origin: globalOrigin })
   const revisions = rows.filter(({ key }) => isPublic(key.kind)).map(({ stamp }) => stamp.originRevision)
-  // Rows that came back from a zone, after a loss, bear revisions of the store that was lost.
+  // Rows that were recovered from a zone after a loss may have revisions of the lost store.
   return revisions.filter((revision) => revision <= head)
 }
 
-/** `trail/12/east` */
+/** Parses the name of a note, such as `trail/12/east`. */
 function parseNote(name: string): { readonly revision: number; readonly zone: string } {
   const [, revision = '', zone = ''] = name.split('/')
   return { revision: Number(revision), zone }
 }
 
-const toldNote = ({ atMs, revision }: Told): JsonObject => ({ atMs, revision })
+const timeNote = ({ atMs, revision }: ReportedTime): JsonObject => ({ atMs, revision })
 
 const noteFrom = ({ stored, served }: Times): JsonObject => ({
-  ...(stored ? { stored: toldNote(stored) } : {}),
-  ...(served ? { served: toldNote(served) } : {}),
+  ...(stored ? { stored: timeNote(stored) } : {}),
+  ...(served ? { served: timeNote(served) } : {}),
 })
 
 function earliest(a: Times, b: Times): Times {
-  const first = (one: Told | undefined, other: Told | undefined) =>
+  const first = (one: ReportedTime | undefined, other: ReportedTime | undefined) =>
     one && other ? (other.atMs < one.atMs ? other : one) : (one ?? other)
   const [stored, served] = [first(a.stored, b.stored), first(a.served, b.served)]
   return { ...(stored ? { stored } : {}), ...(served ? { served } : {}) }
 }
 
-/** Tolerant: a note of another version of this program costs a time that people see, and nothing else. */
+/** Parses a note. An unknown format, of another version of this software, only loses the times. */
 function timesFrom(value: JsonObject): Times {
-  const [stored, served] = levels.map((level) => toldFrom(value[level]))
+  const [stored, served] = levels.map((level) => timeFrom(value[level]))
   return { ...(stored ? { stored } : {}), ...(served ? { served } : {}) }
 }
 
-function toldFrom(value: Json | undefined): Told | undefined {
+function timeFrom(value: Json | undefined): ReportedTime | undefined {
   if (value === null || value === undefined || typeof value !== 'object' || !('atMs' in value)) return undefined
   const { atMs, revision } = value
   return typeof atMs === 'number' && typeof revision === 'number' ? { atMs, revision } : undefined

@@ -4,25 +4,34 @@ import type { FastifyInstance } from 'fastify'
 import { ApiError, badRequest } from './errors.ts'
 import { bodyBytesMax, bodyBytesUnderWayMax } from './limits.ts'
 
-/** Refuses bodies that would be unpacked, and bounds those that are read at one time: this is before anybody is authenticated. */
+/**
+ * Refuses compressed bodies, and limits the bytes of all bodies that are read at one time, before callers are
+ * authenticated.
+ */
 export function boundBodies(app: FastifyInstance): void {
-  let underWay = 0
+  let pendingBytes = 0
   app.addHook('onRequest', async ({ headers, raw }) => {
     const encoding = headers['content-encoding']
     if (encoding !== undefined && encoding !== 'identity')
       throw new ApiError(415, 'Bad Request', `expected a body without Content-Encoding, found "${encoding}"`)
     const bytes = bytesOf(headers['content-length'], headers['transfer-encoding'])
     if (bytes === 0) return
-    if (underWay + bytes > bodyBytesUnderWayMax)
-      throw new ApiError(503, 'Service Unavailable', 'too many requests are being read', [], { 'retry-after': '1' })
-    underWay += bytes
+    if (pendingBytes + bytes > bodyBytesUnderWayMax)
+      throw new ApiError(
+        503,
+        'Service Unavailable',
+        'too many request bodies are being read; try again in a second',
+        [],
+        { 'retry-after': '1' },
+      )
+    pendingBytes += bytes
     raw.once('close', () => {
-      underWay -= bytes
+      pendingBytes -= bytes
     })
   })
 }
 
-/** Reads a body as JSON. Throws what the client is to be told. */
+/** Parses a body as JSON. Throws an ApiError with the reason. */
 export function parseBody(text: string): unknown {
   if (text === '') return undefined
   if (nestsDeeper(text, nestingMax)) throw badRequest(`the body nests deeper than ${nestingMax} levels`)

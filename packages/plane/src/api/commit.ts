@@ -13,18 +13,18 @@ import type { Answer, Call, Router } from './route.ts'
 
 const commitRequest = z.strictObject({
   documents: z.array(z.unknown()).max(1000, 'at most 1,000 documents'),
-  /** Nothing is written if one document is refused. */
+  /** If true, one refused document refuses the whole commit. */
   atomic: z.boolean().default(false),
   intent: z.string().max(200).default('apply'),
-  /** Resources that go in the same commit. */
+  /** Resources that the same commit deletes. */
   deletions: z.array(deletion).max(1000, 'at most 1,000 deletions').default([]),
-  /** However much goes, it is meant to. */
+  /** The caller confirms a mass removal. */
   declared: z.boolean().default(false),
 })
 
 const changesMax = 1000
 
-/** What became of one document of a commit, in the order of the call; deletions count on behind the documents. */
+/** The outcome of one document, or of one deletion, whose indexes follow those of the documents. */
 export interface Outcome {
   readonly index: number
   readonly type: string
@@ -56,15 +56,15 @@ async function prepareAll(
 ) {
   const isMesh = ([, document]: [number, unknown]) => field(document, 'type') === 'Mesh'
   const entries = [...documents.entries()]
-  // Meshes first: whatever stands in one needs one that was not refused.
+  // Meshes first: a resource of a mesh needs a mesh that was not refused.
   const ordered = [...entries.filter(isMesh), ...entries.filter((entry) => !isMesh(entry))]
-  /** Those that this call makes, and those that were found already. */
+  /** Meshes that this call writes, and meshes that were already found. */
   const knownMeshes = new Set<string>()
   const prepared = new Map<number, Prepared>()
   const removals = new Map<number, Removal>()
   const seen = new Set<string>()
   const refused = new Map<number, Outcome>()
-  async function judged(index: number, document: unknown, judge: () => Promise<void>): Promise<void> {
+  async function collectRefusal(index: number, document: unknown, judge: () => Promise<void>): Promise<void> {
     try {
       await judge()
     } catch (thrown) {
@@ -78,26 +78,26 @@ async function prepareAll(
     }
   }
   for (const [index, document] of ordered) {
-    await judged(index, document, async () => {
-      const one = await prepare(plane, user, document, knownMeshes)
-      const text = keyText(one.key)
-      if (seen.has(text)) throw badRequest('the same resource stands twice in one commit')
+    await collectRefusal(index, document, async () => {
+      const ready = await prepare(plane, user, document, knownMeshes)
+      const text = keyText(ready.key)
+      if (seen.has(text)) throw badRequest('one commit contains the same resource twice')
       seen.add(text)
-      prepared.set(index, one)
-      knownMeshes.add(one.key.kind === 'Mesh' ? one.key.name : one.key.mesh)
+      prepared.set(index, ready)
+      knownMeshes.add(ready.key.kind === 'Mesh' ? ready.key.name : ready.key.mesh)
     })
   }
   const writes = [...prepared.values()].map(({ key }) => key)
-  for (const [at, one] of deletions.entries()) {
+  for (const [at, deleted] of deletions.entries()) {
     const index = documents.length + at
-    await judged(index, one, async () => {
-      removals.set(index, await prepareDeletion(plane, user, one, writes))
+    await collectRefusal(index, deleted, async () => {
+      removals.set(index, await prepareDeletion(plane, user, deleted, writes))
     })
   }
   return { prepared, removals, refused }
 }
 
-/** All good documents and deletions of one call in one commit; what became of each is told. */
+/** Writes all valid documents and deletions of a call in one commit, and returns the outcome of each. */
 async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
   const parsed = commitRequest.safeParse(call.body)
   if (!parsed.success)
@@ -106,13 +106,13 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
   const { prepared, removals, refused } = await prepareAll(plane, call.user, documents, deletions)
   const stop = atomic && refused.size > 0
   const puts = [...prepared.values()].map(({ key, labels, spec }): Change => ({ op: 'put', key, labels, spec }))
-  // Two documents may bring the same key.
-  const secrets = [...prepared.values()].flatMap((one) =>
-    one.secrets.map((secret) => [keyText(secret.key), secret] as const),
+  // Two documents may contain the same inline key.
+  const inlineSecrets = [...prepared.values()].flatMap(({ secrets }) =>
+    secrets.map((secret) => [keyText(secret.key), secret] as const),
   )
-  const changes = stop ? [] : [...puts, ...new Map(secrets).values(), ...changesOf(removals.values())]
+  const changes = stop ? [] : [...puts, ...new Map(inlineSecrets).values(), ...changesOf(removals.values())]
   if (changes.length > changesMax)
-    throw badRequest(`this commit takes ${changes.length} changes, more than ${changesMax}: send it in parts`)
+    throw badRequest(`this commit has ${changes.length} changes, more than ${changesMax}: send it in several commits`)
   const declared = isDeclared(call)
   await requireIntent(plane, changes, declared)
   const commit = { changes, subject: call.user.name, intent, ...declaration(changes, declared) }
@@ -120,16 +120,16 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
   const position = outcome?.position ?? (await plane.store.head())
   const written = new Set((outcome?.written ?? []).map((version) => keyText(version.key)))
   const outcomes = [...documents, ...deletions].map((document, index): Outcome => {
-    const one = prepared.get(index)
+    const ready = prepared.get(index)
     const removal = removals.get(index)
     if (removal) return { ...identity(document, index), outcome: stop ? 'skipped' : 'deleted' }
-    if (!one) return refused.get(index) ?? { ...identity(document, index), outcome: 'refused' }
-    const { kind, mesh, name, warnings } = one.admitted
+    if (!ready) return refused.get(index) ?? { ...identity(document, index), outcome: 'refused' }
+    const { kind, mesh, name, warnings } = ready.admitted
     const result = stop
       ? 'skipped'
-      : !one.existing
+      : !ready.existing
         ? 'created'
-        : written.has(keyText(one.key))
+        : written.has(keyText(ready.key))
           ? 'updated'
           : 'unchanged'
     return {
@@ -151,12 +151,16 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
 
 const waitMsMax = 300_000
 
-/** `GET /_receipts/<revision>?wait=served@all&timeout=5s`: who has it, since when. */
+/** `GET /_receipts/<revision>?wait=served@all&timeout=5s`: which zones store or serve a revision, and their delay. */
 async function receipt(plane: ApiPlane, call: Call): Promise<Answer> {
   const position = parsePosition(call.params['revision'] ?? '')
   if (!position) throw badRequest('expected a revision in the form <store>@<revision>.<commit id>')
   if ((await plane.store.standing(position)) === 'diverged')
-    throw new ApiError(404, 'Could not retrieve a resource', 'this store does not hold that commit')
+    throw new ApiError(
+      404,
+      'Could not retrieve a resource',
+      'the store of this control plane does not contain this commit',
+    )
   const wait = /^(stored|served|applied)@([a-z0-9.,-]+)$/.exec(call.query.get('wait') ?? 'served@all')
   if (!wait) throw badRequest('wait must be stored@all, served@all or served@<zone>[,<zone>]')
   const timeout = call.query.get('timeout') ?? '0s'

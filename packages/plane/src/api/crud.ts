@@ -13,12 +13,12 @@ import { renderParsed } from './render.ts'
 import { committed, findRow, ifMatch, prepare, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './route.ts'
 
-/** A row as shown by this plane, with what it composes. */
+/** A row as this plane shows it, with composed fields. */
 export async function show(plane: ApiPlane, kind: Kind, row: Row): Promise<JsonObject> {
   return renderParsed(kind, row, plane.origin, (parsed) => plane.decorate(kind, parsed))
 }
 
-/** The receipt of the commit that wrote a version: the ETag of an item. */
+/** The ETag of an item: the position of the commit that wrote its newest version. */
 async function etag(plane: ApiPlane, row: Row): Promise<Record<string, string>> {
   const version = await plane.store.get(row.key)
   const [record] = version ? await plane.store.records({ after: version.revision - 1, limit: 1 }) : []
@@ -47,7 +47,7 @@ async function getItem(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer>
   return { status: 200, body: await show(plane, kind, row), headers: await etag(plane, row) }
 }
 
-/** The URL names the resource; the body has to agree. */
+/** Refuses a body that names another resource than the URL. */
 function checkUrl(kind: Kind, call: Call): void {
   const { body, params } = call
   if (body === null || typeof body !== 'object' || Array.isArray(body))
@@ -71,7 +71,7 @@ async function put(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
   const { mesh } = call.params
   if (mesh !== undefined) await requireMesh(plane, mesh)
   checkUrl(kind, call)
-  // The URL has the last word where the body may leave the mesh out.
+  // The body may omit the mesh: the URL decides it.
   const document = { ...(call.body as object), ...(mesh === undefined ? {} : { mesh }) }
   const prepared = await prepare(plane, call.user, document, new Set(mesh === undefined ? [] : [mesh]))
   const expect = ifMatch(plane, call.request.headers['if-match'])
@@ -97,7 +97,7 @@ async function remove(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> 
   const row = await deletable(plane, call.user, kind, mesh, name)
   const expect = ifMatch(plane, call.request.headers['if-match'])
   const removals = await removalOf(plane, kind, row)
-  const changes = removals.map((one, index) => (index === 0 && expect ? { ...one, expect } : one))
+  const changes = removals.map((change, index) => (index === 0 && expect ? { ...change, expect } : change))
   const declared = isDeclared(call)
   await requireIntent(plane, changes, declared)
   const outcome = committed(
@@ -111,7 +111,7 @@ async function remove(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> 
   return { status: 200, body: {}, headers: { 'Zonemesh-Revision': positionText(outcome.position) } }
 }
 
-/** List, get, put and delete of every kind. */
+/** Registers list, get, put and delete for every kind. */
 export function registerCrud(route: Router, plane: ApiPlane): void {
   for (const kind of publicKinds) {
     for (const path of [kind.path, ...kind.pathAliases]) {

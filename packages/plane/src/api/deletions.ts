@@ -9,11 +9,11 @@ import type { ApiPlane } from './plane.ts'
 import { removalOf } from './removals.ts'
 import { checkDeletion, findRow, isWritable, requireMesh } from './resources.ts'
 
-/** A resource that a commit deletes. More than its name may be given, so that a document can stand here as it is. */
+/** A resource that a commit deletes. Further fields are ignored, so that a caller can send the document itself. */
 export const deletion = z.object({ type: z.string(), mesh: z.string().default(''), name: z.string() })
 type Deletion = z.infer<typeof deletion>
 
-/** A resource that may be deleted here, if it is there and belongs to this plane. Throws an ApiError with the reason if not. */
+/** Finds a resource that this plane may delete. Throws an ApiError with the reason otherwise. */
 export async function deletable(plane: ApiPlane, user: User, kind: Kind, mesh: string, name: string): Promise<Row> {
   requireAdmin(user, `delete the resource of type "${kind.name}"`)
   if (mesh !== '') await requireMesh(plane, mesh)
@@ -21,16 +21,16 @@ export async function deletable(plane: ApiPlane, user: User, kind: Kind, mesh: s
   if (!isWritable(plane, kind)) {
     const where =
       plane.role === 'global'
-        ? 'delete them on their zone'
+        ? 'delete them on the control plane of their zone'
         : `delete them on the global control plane (${plane.writeElsewhere})`
-    throw new ApiError(405, 'Method not allowed', `${kind.name} resources are not deleted here: ${where}`)
+    throw new ApiError(405, 'Method not allowed', `${kind.name} resources belong to another control plane: ${where}`)
   }
   if (!row) throw notFound('Could not delete a resource')
   await checkDeletion(plane, kind, row)
   return row
 }
 
-/** One deletion of a commit, judged: what goes, with what goes along. */
+/** One admitted deletion of a commit, with all rows that it deletes. */
 export interface Removal {
   readonly kind: Kind
   readonly row: Row
@@ -44,17 +44,17 @@ export async function prepareDeletion(
   { type, mesh, name }: Deletion,
   writes: readonly { readonly kind: string; readonly mesh: string; readonly name: string }[],
 ): Promise<Removal> {
-  const kind = publicKinds.find((one) => one.name === type)
+  const kind = publicKinds.find((known) => known.name === type)
   if (!kind) throw badRequest(`unknown type "${type}"`)
   const row = await deletable(plane, user, kind, kind.scope === 'mesh' ? mesh || 'default' : '', name)
-  const writesInto = writes.find((one) => kind.name === 'Mesh' && one.mesh === row.key.name)
+  const writesInto = writes.find((write) => kind.name === 'Mesh' && write.mesh === row.key.name)
   if (writesInto) throw badRequest(`the same commit writes ${writesInto.kind} "${writesInto.name}" into this mesh`)
-  if (writes.some((one) => one.kind === kind.name && one.mesh === row.key.mesh && one.name === row.key.name))
-    throw badRequest('the same resource is written and deleted in one commit')
+  if (writes.some((write) => write.kind === kind.name && write.mesh === row.key.mesh && write.name === row.key.name))
+    throw badRequest('one commit both writes and deletes the same resource')
   return { kind, row, changes: await removalOf(plane, kind, row) }
 }
 
-/** What goes with its mesh may be named too: once is enough. */
+/** All changes, each once: a resource may be listed beside the mesh that is deleted with it. */
 export const changesOf = (removals: Iterable<Removal>): Change[] => [
   ...new Map([...removals].flatMap(({ changes }) => changes.map((change) => [keyText(change.key), change]))).values(),
 ]

@@ -1,6 +1,6 @@
 import type { Violation } from '@zonemesh/core/kinds/kind.ts'
 
-/** A refusal on its way to a client: HTTP status and the error object of Kuma's API. */
+/** A refusal that the API returns: the HTTP status and the error object of Kuma's API. */
 export class ApiError extends Error {
   readonly status: number
   readonly title: string
@@ -22,7 +22,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The body of an error answer. `details` and `causes` repeat for old clients what `detail` and `invalid_parameters` say. */
+/** The body of an error response. `details` and `causes` repeat `detail` and `invalid_parameters` for old clients. */
 export function errorBody(error: ApiError): object {
   const { violations } = error
   return {
@@ -49,6 +49,8 @@ export const invalid = (title: string, violations: readonly Violation[]): ApiErr
   new ApiError(400, title, 'Resource is not valid', violations)
 export const badRequest = (detail: string, violations: readonly Violation[] = []): ApiError =>
   new ApiError(400, 'Bad Request', detail, violations)
-/** Nothing was lost, and the same request may be sent again. */
+/** Nothing was written, and the caller may send the same request again. */
 export const unavailable = (): ApiError =>
-  new ApiError(503, 'Service Unavailable', 'the store is not available; try again soon', [], { 'Retry-After': '1' })
+  new ApiError(503, 'Service Unavailable', 'the store is not available; try again in a second', [], {
+    'Retry-After': '1',
+  })

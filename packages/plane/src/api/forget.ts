@@ -16,7 +16,7 @@ const forgetRequest = z.strictObject({ declared: z.boolean().optional() })
 
 const conflict = (detail: string): ApiError => new ApiError(409, 'Nothing was removed', detail)
 
-/** The zones that have no Zone resource and of which this store still has rows. */
+/** The zones without a Zone resource whose rows are still in this store. */
 export async function deletedZones({ store }: Pick<ApiPlane, 'store'>): Promise<readonly string[]> {
   const zones = new Set((await store.scan({ kind: zoneKind.name, origin: globalOrigin })).map(({ key }) => key.name))
   const { kind } = positionKey(globalOrigin, '')
@@ -24,7 +24,9 @@ export async function deletedZones({ store }: Pick<ApiPlane, 'store'>): Promise<
   return positions.filter(({ key, spec }) => !zones.has(key.name) && spec['revision'] !== 0).map(({ key }) => key.name)
 }
 
-/** Only a zone that cannot send rows any more is forgotten. Returns what must still hold when the rows are removed. */
+/**
+ * Throws if the zone can still send rows. Returns the check that must still pass in the commit that removes its rows.
+ */
 async function requireDeleted(plane: ApiPlane, zone: string): Promise<Change> {
   const key: ResourceKey = { origin: globalOrigin, kind: zoneKind.name, mesh: '', name: zone }
   const version = await plane.store.get(key)
@@ -37,7 +39,7 @@ async function requireDeleted(plane: ApiPlane, zone: string): Promise<Change> {
   return { op: 'check', key, expect: version?.row ? { revision: version.revision } : { absent: true } }
 }
 
-/** 409 if very many rows of a kind, of all zones, would go and the caller has not declared it. */
+/** Refuses (409) an undeclared removal of very many rows of one kind, counted over all zones. */
 async function requireIntent(plane: ApiPlane, zone: string, rows: readonly Row[]): Promise<void> {
   const removedByKind = new Map<string, number>()
   for (const { key } of rows) removedByKind.set(key.kind, (removedByKind.get(key.kind) ?? 0) + 1)
@@ -47,14 +49,14 @@ async function requireIntent(plane: ApiPlane, zone: string, rows: readonly Row[]
     if (!isMass(removed, total)) continue
     throw conflict(
       `zone "${zone}" has ${removed} of ${total} ${kind}, more than ${removedShareMax * 100} % and more than ${removalsMax}: ` +
-        'if all of them are meant to go, say so with ?declared=true, with "declared": true in the body, or with --yes-remove-many',
+        'to remove all of them, confirm with ?declared=true, with "declared": true in the body, or with --yes-remove-many',
     )
   }
 }
 
 /**
- * Puts the position of the global in the log of a zone back to its beginning: the zone sends all its rows in its next session. The
- * next epoch ends the right of any session to write what the zone sent before.
+ * Resets the position of the global in the log of a zone to the beginning, so that the zone sends all its rows in its
+ * next session. The next epoch prevents every older session from writing rows of the zone.
  */
 export async function rewindOf(store: Pick<Store, 'get'>, zone: string): Promise<Change[]> {
   const positionAt = positionKey(globalOrigin, zone)
@@ -72,8 +74,8 @@ export async function rewindOf(store: Pick<Store, 'get'>, zone: string): Promise
 }
 
 /**
- * `POST /zones/<zone>/_forget`: removes all rows of a deleted zone here, and so in all other zones. The zone
- * sends all its rows again if it ever returns.
+ * `POST /zones/<zone>/_forget`: removes all rows of a deleted zone from this store, and thereby from all other zones.
+ * If the zone returns, it sends all its rows again.
  */
 export async function forget(plane: ApiPlane, call: Call): Promise<Answer> {
   const { name: zone = '' } = call.params
@@ -81,14 +83,14 @@ export async function forget(plane: ApiPlane, call: Call): Promise<Answer> {
   const parsed = forgetRequest.safeParse(call.body ?? {})
   if (!parsed.success) throw badRequest(parsed.error.issues.map(({ message }) => message).join('; '))
   if (plane.role !== 'global') {
-    const where = `a zone is forgotten by its global control plane${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
+    const where = `only the global control plane forgets a zone: run this there${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
     throw new ApiError(405, 'Method not allowed', where)
   }
   const check = await requireDeleted(plane, zone)
   const rows = zone === globalOrigin ? [] : await allRows(plane, { origin: zone })
   const position = positionFrom(await plane.store.get(positionKey(globalOrigin, zone)))
   if (rows.length === 0 && (position?.revision ?? 0) === 0)
-    throw new ApiError(404, 'Not found', `this control plane has no rows of a zone "${zone}"`)
+    throw new ApiError(404, 'Not found', `this control plane has no rows of zone "${zone}"`)
   if (!isDeclared(call)) await requireIntent(plane, zone, rows)
   const last = await rewindOf(plane.store, zone)
   const forgotten = rows.map(({ key }): Change => ({ op: 'forget', key }))

@@ -8,7 +8,7 @@ import { findRow } from './resources.ts'
 import type { Answer, Call, Router } from './route.ts'
 
 const releaseRequest = z.strictObject({
-  /** What is meant to be let through: if something else is held by now, nothing happens. */
+  /** The id of the hold to release. If the zone holds something else by now, the request is refused. */
   hold: z.string().optional(),
 })
 
@@ -23,7 +23,9 @@ async function requireZone(plane: ApiPlane, name: string): Promise<void> {
   if (!kind || !(await findRow(plane, kind, '', name))) throw notFound(`There is no Zone "${name}"`)
 }
 
-/** `POST /zones/<zone>/_release`: what the zone keeps back goes through. A global asks the zone, which has the last word. */
+/**
+ * `POST /zones/<zone>/_release`: releases the hold of a zone. A global sends the request to the zone, which decides.
+ */
 async function release(plane: ApiPlane, call: Call): Promise<Answer> {
   const { name: zone = '' } = call.params
   requireAdmin(call.user, 'release what a zone holds')
@@ -34,16 +36,16 @@ async function release(plane: ApiPlane, call: Call): Promise<Answer> {
   if (!released) throw conflict('this control plane holds nothing')
   if (!released.ok) throw conflict(released.error)
   const { id, reason } = released.value
-  plane.log.warn({ zone, hold: id, user: call.user.name }, `an operator has released: ${reason}`)
+  plane.log.warn({ zone, hold: id, user: call.user.name }, `an operator released a hold: ${reason}`)
   return { status: plane.role === 'global' ? 202 : 200, body: { zone, hold: { ...released.value } } }
 }
 
-/** `POST /zones/<zone>/_keep`: what remains of the zone's lost store stays for good. */
+/** `POST /zones/<zone>/_keep`: keeps the remaining rows of a zone's lost store for good. */
 async function keep(plane: ApiPlane, call: Call): Promise<Answer> {
   const { name: zone = '' } = call.params
   requireAdmin(call.user, 'keep what remains of a zone')
   if (!plane.keepFormer) {
-    const where = `what remains of a lost store of a zone is kept by the global control plane: run it there${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
+    const where = `only the global control plane keeps the remaining rows of a lost store of a zone: run this there${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
     throw new ApiError(405, 'Method not allowed', where)
   }
   await requireZone(plane, zone)
@@ -52,7 +54,7 @@ async function keep(plane: ApiPlane, call: Call): Promise<Answer> {
   return { status: 200, body: { zone } }
 }
 
-/** What operators say to the guards of sync. */
+/** Registers the requests of operators to the guards of sync. */
 export function registerGuards(route: Router, plane: ApiPlane): void {
   route('POST', '/zones/:name/_release', (call) => release(plane, call))
   route('POST', '/zones/:name/_keep', (call) => keep(plane, call))

@@ -3,25 +3,25 @@ import { findKind, findKindByPath, publicKinds } from '@zonemesh/core/registry.t
 import { globalOrigin, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import { HorizonError } from '@zonemesh/shared/store/errors.ts'
 import { newestCommits } from '../history/commits.ts'
-import type { Wanted } from '../history/differences.ts'
+import type { KeyFilter } from '../history/differences.ts'
 import { belowHorizon, type RevisionRefusal, resolveRevision } from '../history/revisions.ts'
 import { ApiError, badRequest } from './errors.ts'
 import { isAdmin, type User } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { allRows, findRow } from './resources.ts'
 
-/** What a call is about: one resource, the resources of a kind or mesh, or everything. */
-export interface Asked {
+/** The target of a history request: one resource, the resources of a kind or mesh, or everything. */
+export interface HistoryTarget {
   readonly kind: Kind | undefined
   readonly name: string | undefined
   readonly mesh: string | undefined
 }
 
-/** A kind by its name or its path in URLs. */
-function kindNamed(text: string): Kind {
+/** Finds a kind by its name or by its path in URLs. */
+function kindOf(text: string): Kind {
   const kind = findKind(text) ?? findKindByPath(text)
   if (kind && !kind.internal) return kind
-  const names = publicKinds.map((one) => one.name)
+  const names = publicKinds.map(({ name }) => name)
   const candidate = nearest(text, names)
   const hint = candidate ? `; did you mean "${candidate}"?` : ''
   throw badRequest(`unknown kind "${text}"${hint}`, [
@@ -29,33 +29,34 @@ function kindNamed(text: string): Kind {
   ])
 }
 
-/** A kind of mesh scope stands in the mesh `default` unless another one is named. */
-export function asked(given: {
+/** Parses a target. The mesh of a named resource defaults to `default`, if its kind has mesh scope. */
+export function parseTarget(given: {
   kind?: string | undefined
   name?: string | undefined
   mesh?: string | undefined
-}): Asked {
-  const kind = given.kind ? kindNamed(given.kind) : undefined
+}): HistoryTarget {
+  const kind = given.kind ? kindOf(given.kind) : undefined
   const name = given.name || undefined
   const mesh = given.mesh || undefined
-  if (name !== undefined && !kind) throw badRequest(`a resource is named by kind and name: "${name}" has no kind`)
+  if (name !== undefined && !kind)
+    throw badRequest(`expected kind and name of a resource, found only the name "${name}"`)
   return { kind, name, mesh: name === undefined ? mesh : kind?.scope === 'mesh' ? (mesh ?? 'default') : undefined }
 }
 
-/** What planes of other zones wrote is left out unless `everywhere`; what only admins read, for all others. */
-export function wantedBy(
+/** Selects the keys that a user may read. Rows of other zones are left out unless `everywhere` is true. */
+export function filterFor(
   plane: ApiPlane,
   user: User,
-  { kind, name, mesh }: Asked,
+  { kind, name, mesh }: HistoryTarget,
   { everywhere }: { readonly everywhere: boolean },
-): Wanted {
+): KeyFilter {
   return (key) => {
     const found = findKind(key.kind)
     if (!found || found.internal || (kind && kind !== found)) return undefined
     if (found.adminOnly && !isAdmin(user)) return undefined
     if (!everywhere && key.origin !== plane.origin && key.origin !== globalOrigin) return undefined
     if (name !== undefined && key.name !== name) return undefined
-    // A mesh is a part of itself.
+    // A Mesh resource belongs to its own mesh.
     const inMesh = mesh === undefined || key.mesh === mesh || (found.name === 'Mesh' && key.name === mesh)
     return inMesh ? found : undefined
   }
@@ -64,7 +65,7 @@ export function wantedBy(
 const refused = ({ status, reason }: RevisionRefusal): ApiError =>
   new ApiError(status, { 400: 'Bad Request', 404: 'Could not find a revision', 410: 'Gone' }[status], reason)
 
-/** Everything here reads old revisions, and the horizon may pass while one is being read. */
+/** Converts a HorizonError into a refusal: the horizon may pass a revision while it is being read. */
 export async function withHorizon<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read()
@@ -74,18 +75,18 @@ export async function withHorizon<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The revision that a text means for what is asked; `@-1` counts versions of one resource, or commits. */
-export async function revisionOf(plane: ApiPlane, user: User, what: Asked, text: string): Promise<number> {
+/** The revision that a text means for a target; `@-1` counts back versions of one resource, or commits. */
+export async function revisionOf(plane: ApiPlane, user: User, target: HistoryTarget, text: string): Promise<number> {
   const found = await resolveRevision(plane.store, text, async (steps) => {
-    if (what.kind && what.name !== undefined) {
-      const versions = await plane.store.history(await keyOf(plane, what.kind, what.mesh ?? '', what.name))
+    if (target.kind && target.name !== undefined) {
+      const versions = await plane.store.history(await keyOf(plane, target.kind, target.mesh ?? '', target.name))
       return versions[steps]?.revision
     }
-    const wanted = wantedBy(plane, user, what, { everywhere: false })
+    const filter = filterFor(plane, user, target, { everywhere: false })
     const deps = { store: plane.store, origin: plane.origin, trail: undefined }
     let before: number | undefined = Number.MAX_SAFE_INTEGER
     for (let left = steps; before !== undefined; ) {
-      const page = await newestCommits(deps, { before, limit: left + 1, all: false, wanted })
+      const page = await newestCommits(deps, { before, limit: left + 1, all: false, filter })
       const last = page.items[left]
       if (last) return Number(last.short.slice(1))
       left -= page.items.length
@@ -97,7 +98,7 @@ export async function revisionOf(plane: ApiPlane, user: User, what: Asked, text:
   throw refused(found.error)
 }
 
-/** The key of a resource that is there, or was: our own, the global's, a zone's. */
+/** Finds the key of a live or deleted resource, of this plane, of the global or of a zone. */
 export async function keyOf(plane: ApiPlane, kind: Kind, mesh: string, name: string): Promise<ResourceKey> {
   const live = await findRow(plane, kind, mesh, name)
   if (live) return live.key
@@ -116,6 +117,6 @@ export async function keyOf(plane: ApiPlane, kind: Kind, mesh: string, name: str
   throw new ApiError(
     404,
     'Could not retrieve a history',
-    `there is no ${kind.name} "${name}"${where}, and none in the history that is kept${hint}`,
+    `there is no ${kind.name} "${name}"${where}, neither live nor in the kept history${hint}`,
   )
 }

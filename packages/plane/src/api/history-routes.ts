@@ -5,7 +5,7 @@ import { resourceName } from '../history/documents.ts'
 import { horizonOf } from '../history/revisions.ts'
 import { versionEntries } from '../history/versions.ts'
 import { badRequest } from './errors.ts'
-import { type Asked, asked, keyOf, revisionOf, wantedBy, withHorizon } from './history-query.ts'
+import { filterFor, type HistoryTarget, keyOf, parseTarget, revisionOf, withHorizon } from './history-query.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { rollback } from './rollback.ts'
@@ -14,8 +14,8 @@ import type { Answer, Call, Router } from './route.ts'
 const limitDefault = 50
 const limitMax = 1000
 
-const askedBy = ({ query }: Call): Asked =>
-  asked({
+const targetOf = ({ query }: Call): HistoryTarget =>
+  parseTarget({
     kind: query.get('kind') ?? undefined,
     name: query.get('name') ?? undefined,
     mesh: query.get('mesh') ?? undefined,
@@ -39,41 +39,44 @@ function numberFrom(query: URLSearchParams, name: string, fallback: number, max:
 }
 
 /** `GET /_history[?kind=&mesh=&before=&limit=&all=true]`: commits, newest first. */
-async function ofCommits(plane: ApiPlane, call: Call, what: Asked): Promise<Answer> {
+async function ofCommits(plane: ApiPlane, call: Call, what: HistoryTarget): Promise<Answer> {
   const { query, user } = call
   const all = query.get('all') === 'true'
-  // What commits are for names secrets and keys.
+  // The intents of commits may name secrets and keys.
   if (all) requireAdmin(user, 'read all commits')
   const before = numberFrom(query, 'before', Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
   const limit = numberFrom(query, 'limit', limitDefault, limitMax)
-  const wanted = wantedBy(plane, user, what, { everywhere: all })
+  const filter = filterFor(plane, user, what, { everywhere: all })
   const { store, origin, trail } = plane
-  const page = await newestCommits({ store, origin, trail }, { before, limit, all, wanted })
+  const page = await newestCommits({ store, origin, trail }, { before, limit, all, filter })
   const horizon = `@${await horizonOf(store)}`
   return { status: 200, body: { items: page.items, next: page.next ?? null, horizon } }
 }
 
-/** `GET /_diff?from=@a[&to=@b][&kind=&name=&mesh=&all=true]`: what differs between two revisions, with both documents. */
+/**
+ * `GET /_diff?from=@a[&to=@b][&kind=&name=&mesh=&all=true]`: the differences between two revisions, with both
+ * documents.
+ */
 async function diff(plane: ApiPlane, call: Call): Promise<Answer> {
   const { query, user } = call
-  const what = askedBy(call)
+  const what = targetOf(call)
   const from = query.get('from')
-  if (from === null) throw badRequest('from is missing: a revision such as @12 or @-1')
+  if (from === null) throw badRequest('from: expected a revision such as @12 or @-1, found none')
   const range = {
     from: await revisionOf(plane, user, what, from),
     to: await revisionOf(plane, user, what, query.get('to') ?? '@head'),
   }
-  const wanted = wantedBy(plane, user, what, { everywhere: query.get('all') === 'true' })
-  const found = await differences(plane.store, range.from, range.to, wanted)
-  const items = found.map((one) => shownDifference(one, plane.origin))
+  const filter = filterFor(plane, user, what, { everywhere: query.get('all') === 'true' })
+  const found = await differences(plane.store, range.from, range.to, filter)
+  const items = found.map((difference) => shownDifference(difference, plane.origin))
   return { status: 200, body: { from: `@${range.from}`, to: `@${range.to}`, total: items.length, items } }
 }
 
-/** The log for people: who wrote what, when and why, which zones ran it, and the way back. */
+/** Registers the history for users: who wrote what, when and why, which zones ran it, and rollback. */
 export function registerHistory(route: Router, plane: ApiPlane): void {
   route('GET', '/_history', (call) =>
     withHorizon(() => {
-      const what = askedBy(call)
+      const what = targetOf(call)
       const { kind, name, mesh } = what
       return kind && name !== undefined ? ofResource(plane, call, kind, mesh ?? '', name) : ofCommits(plane, call, what)
     }),

@@ -3,8 +3,9 @@ import { hostname } from 'node:os'
 import { hostName } from './identity.ts'
 
 /**
- * The names by which a plane may be asked without a token. A page of a browser can resolve a name of its own to the address of a
- * plane and then read the answers as its own (DNS rebinding), but its requests bear that name. An address cannot be rebound.
+ * The host names under which a plane answers requests without a token. A web page can make a name of its own domain
+ * resolve to the address of a plane and then read the responses (DNS rebinding), but its requests carry that name in
+ * Host. A Host that is an address cannot be rebound.
  */
 export function createOwnHosts(configured: readonly string[]): (authority: string) => boolean {
   const own = hostname().toLowerCase()

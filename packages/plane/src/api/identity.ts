@@ -4,7 +4,7 @@ import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Tokens } from '../tokens/tokens.ts'
 import { ApiError } from './errors.ts'
 
-/** Who a request comes from. */
+/** The caller of a request. */
 export interface User {
   readonly name: string
   readonly groups: readonly string[]
@@ -17,7 +17,7 @@ export const admin: User = { name: 'mesh-system:admin', groups: [adminGroup, aut
 
 export const isAdmin = (user: User): boolean => user.name === admin.name || user.groups.includes(adminGroup)
 
-/** True of an address that only this machine reaches. */
+/** Whether only this machine can reach an address. */
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || /^::ffff:127\./.test(host)
 
@@ -30,14 +30,14 @@ function originIsOurs(origin: string, host: string): boolean {
   return /^https?:$/.test(url.protocol) && url.origin === origin && isLoopback(hostName(url.host)) && url.host === host
 }
 
-/** Headers that a proxy adds, also where it hides whom it speaks for. */
+/** Headers that an HTTP proxy adds, even if it does not name its client. */
 const isOfProxy = (name: string): boolean =>
   /^(x-forwarded(-.*)?|forwarded|via|x-real-ip|x-client-ip|x-envoy-.*)$/.test(name)
 
 /**
- * Localhost is admin by the rules of Kuma: the peer is loopback, no proxy header, a loopback
- * Host, no cross-site browser request. A TCP proxy adds no header, so this counts only where every
- * listener of the API is bound to loopback, or where it was asked for.
+ * Localhost is admin by the rules of Kuma: the peer is loopback, there is no proxy header, Host is loopback, and it
+ * is no cross-site request of a browser. A TCP proxy adds no header, so the rule applies only if every listener of
+ * the API is bound to loopback, or if a setting turns it on.
  */
 export function isLocalAdmin(peer: string | undefined, headers: IncomingHttpHeaders): boolean {
   const { host = '', origin } = headers
@@ -63,12 +63,12 @@ interface Request {
 interface IdentifyDeps {
   readonly tokens: Tokens
   readonly localhostIsAdmin: boolean
-  /** Whoever can read it administers this plane. */
+  /** A caller that can read this key is an administrator of this plane. */
   readonly adminKey: string
   readonly clock: Clock
 }
 
-/** Finds out who is asking. A token that is not good is 401, even where anybody may read. */
+/** Authenticates the caller. An invalid token is refused with 401 even where anonymous callers may read. */
 export async function identify(deps: IdentifyDeps, request: Request): Promise<User> {
   if (deps.localhostIsAdmin && isLocalAdmin(request.peer, request.headers)) return admin
   const header = request.headers.authorization
@@ -79,7 +79,7 @@ export async function identify(deps: IdentifyDeps, request: Request): Promise<Us
     throw new ApiError(
       401,
       'Invalid authentication data',
-      'Unauthenticated: expected a proof made just now with the admin.key of this control plane, found another one',
+      'Unauthenticated: expected a proof made just now with the admin.key of this control plane, found one that is older or of another key',
     )
   }
   const token = header.replace(/^Bearer\s+/i, '').trim()
@@ -89,31 +89,31 @@ export async function identify(deps: IdentifyDeps, request: Request): Promise<Us
   return { name: String(claims.value['Name']), groups: [...groups, authenticatedGroup] }
 }
 
-/** What a plane lets callers do who show neither a token nor the admin key. */
+/** What callers without a token or the admin key may do. */
 export interface AnonymousRules {
   readonly anonymous: 'none' | 'read'
   readonly isOwnHost: (authority: string) => boolean
 }
 
-/** Refuses a request of somebody unknown: all of them where anonymous reading is off, and those by a name that is not the plane's. */
-export function requireKnown(user: User, { anonymous: rule, isOwnHost }: AnonymousRules, host: string): void {
+/** Refuses an anonymous request if anonymous reading is off, or if its Host is not a name of this plane. */
+export function requireAllowed(user: User, { anonymous: rule, isOwnHost }: AnonymousRules, host: string): void {
   if (user !== anonymous) return
   if (!isOwnHost(host)) {
     const name = hostName(host)
-    const detail = `expected a Host that is an address or a name of this control plane, found ${JSON.stringify(name)}: name it with --api-hosts, or show a token`
+    const detail = `expected a Host that is an address or a name of this control plane, found ${JSON.stringify(name)}: add it to --api-hosts, or send a token`
     throw new ApiError(403, 'Access Denied', detail)
   }
   if (rule === 'none')
     throw new ApiError(
       401,
       'Invalid authentication data',
-      'Unauthenticated: a token is required, as anonymous reading is off (--anonymous none)',
+      'Unauthenticated: a token is required, because anonymous reading is off (--anonymous none)',
       [],
       { 'WWW-Authenticate': 'Bearer' },
     )
 }
 
-/** Refuses a request that only an admin may make. */
+/** Refuses the request of a caller that is no admin. */
 export function requireAdmin(user: User, action: string): void {
   if (isAdmin(user)) return
   throw new ApiError(403, 'Access Denied', `user "${user.name}/${user.groups.join(',')}" cannot ${action}`)

@@ -25,13 +25,13 @@ function pageSize(text: string | null): number {
   return size
 }
 
-/** What a page is cut from. */
+/** The list of which a page is a part. */
 interface Listed {
   readonly total: number
   slice(offset: number, size: number): Promise<readonly Row[]>
 }
 
-/** One page of a list, in the form that kumactl reads. `next` is absolute, with sorted query keys. */
+/** One page of a list in the shape that kumactl reads. `next` is an absolute URL with sorted query keys. */
 async function page(call: Call, listed: Listed, render: (row: Row) => Promise<JsonObject>): Promise<Answer> {
   const size = pageSize(call.query.get('size'))
   const offsetText = call.query.get('offset') ?? '0'
@@ -49,8 +49,8 @@ async function page(call: Call, listed: Listed, render: (row: Row) => Promise<Js
 }
 
 /**
- * One page of the rows of a kind, of one mesh or of all. Without filters it costs what is on the page, whatever the
- * store holds; with filters every row of the kind is looked at.
+ * One page of the rows of a kind, in one mesh or in all. Without filters, its cost is that of the page, regardless of
+ * the size of the store. With filters, every row of the kind is read.
  */
 export async function listPage(
   plane: ApiPlane,
@@ -72,10 +72,10 @@ export async function listPage(
 const isFiltered = ({ query }: Call): boolean =>
   [...query.keys()].some((key) => key === 'name' || key === 'tag' || key === 'gateway' || key.startsWith('filter['))
 
-/** `filter[labels.<key>]=<value>`; anything else in brackets is refused. */
+/** Parses `filter[labels.<key>]=<value>`. Refuses anything else in brackets. */
 function labelFilters({ query, request }: Call): Map<string, string> {
   const filters = new Map<string, string>()
-  // `/meshes/:mesh/dataplanes` is `/meshes/{mesh}/dataplanes` in the words of Kuma.
+  // Kuma writes `/meshes/{mesh}/dataplanes` for `/meshes/:mesh/dataplanes`.
   const route = (request.routeOptions.url ?? '').replace(/:(\w+)/g, '{$1}')
   for (const [key, value] of query) {
     const inner = /^filter\[(.*)\]$/.exec(key)?.[1]
@@ -88,12 +88,15 @@ function labelFilters({ query, request }: Call): Map<string, string> {
   return filters
 }
 
-/** All pairs must match on one tag set; a value matches as a substring, `*` matches any. */
-function matchesTags(spec: DataplaneSpec, wanted: readonly string[]): boolean {
-  if (wanted.length === 0) return true
-  const sets = [...(spec.networking?.inbound ?? []).map((one) => one.tags ?? {}), spec.networking?.gateway?.tags ?? {}]
+/** Whether one tag set matches all pairs. A value matches as a substring; `*` matches any value. */
+function matchesTags(spec: DataplaneSpec, expected: readonly string[]): boolean {
+  if (expected.length === 0) return true
+  const sets = [
+    ...(spec.networking?.inbound ?? []).map((inbound) => inbound.tags ?? {}),
+    spec.networking?.gateway?.tags ?? {},
+  ]
   return sets.some((tags) =>
-    wanted.every((pair) => {
+    expected.every((pair) => {
       const [key = '', ...rest] = pair.split(':')
       const value = rest.join(':')
       const tag = tags[key]
@@ -102,9 +105,9 @@ function matchesTags(spec: DataplaneSpec, wanted: readonly string[]): boolean {
   )
 }
 
-function matchesGateway(spec: DataplaneSpec, wanted: string | null): boolean {
+function matchesGateway(spec: DataplaneSpec, expected: string | null): boolean {
   const role = dataplaneRole(spec)
-  switch (wanted) {
+  switch (expected) {
     case null:
       return true
     case 'true':
@@ -113,7 +116,7 @@ function matchesGateway(spec: DataplaneSpec, wanted: string | null): boolean {
       return role === 'sidecar'
     case 'builtin':
     case 'delegated':
-      return role === wanted
+      return role === expected
     default:
       throw badRequest('bad request: gateway must be one of true, false, builtin, delegated')
   }

@@ -17,18 +17,18 @@ export function hashedName(mesh: string, display: string, values: readonly strin
   return `${display.slice(0, displayMax)}-${suffix}`
 }
 
-/** The name that a hashed one was made of; undefined if it is none. */
+/** The display name in a hashed name; undefined if the name is not hashed. */
 export const displayOf = (hashed: string): string | undefined =>
   new RegExp(`^(.+)-[${alphabet}]{16}$`).exec(hashed)?.[1]
 
-/** The name under which an API shows a row: its own, or the hashed one if it belongs to another plane. */
+/** The name under which an API shows a row: its own name, or a hashed name if the row belongs to another plane. */
 export function shownName(kind: Kind, { key }: Pick<Row, 'key'>, ownOrigin: string): string {
   const { origin, mesh, name } = key
   if (origin === ownOrigin || kind.fixedName) return name
   return hashedName(mesh, name, origin === globalOrigin ? [] : [origin])
 }
 
-/** The labels of a row with those that a reader of another plane's row is given. */
+/** The labels of a row as shown: the row of another plane has labels with its origin and its display name. */
 export function shownLabels(kind: Kind, row: Row, ownOrigin: string): Record<string, string> {
   const { origin, name } = row.key
   if (origin === ownOrigin || kind.fixedName) return { ...row.labels }

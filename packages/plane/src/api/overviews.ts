@@ -34,18 +34,18 @@ const overviews = [
   { kind: 'Zone', base: 'zone', insight: 'zoneInsight', legacy: 'zones+insights', insights: 'zone-insights' },
 ] as const
 
-/** A resource with what its plane knows of it, in the shape that kumactl and the page of Kuma read. */
+/** A resource with its insight, in the shape that kumactl and the GUI of Kuma read. */
 async function overview(plane: ApiPlane, kind: Kind, entry: (typeof overviews)[number], row: Row): Promise<JsonObject> {
   const insight = plane.insight(kind.name, row)
-  const known = insight ? { [entry.insight]: insight } : {}
-  const shown = async (parsed: Row) => ({ [entry.base]: await plane.decorate(kind, parsed), ...known })
+  const insightPart = insight ? { [entry.insight]: insight } : {}
+  const shown = async (parsed: Row) => ({ [entry.base]: await plane.decorate(kind, parsed), ...insightPart })
   return {
-    ...(await renderParsed(kind, row, plane.origin, shown, { [entry.base]: {}, ...known })),
+    ...(await renderParsed(kind, row, plane.origin, shown, { [entry.base]: {}, ...insightPart })),
     type: `${kind.name}Overview`,
   }
 }
 
-/** What is known of a resource, as a resource of its own. One of which nothing is known is empty, as Kuma's are. */
+/** The insight of a resource as a resource of its own. Without any information it is empty, as in Kuma. */
 function insightOf(plane: ApiPlane, kind: Kind, row: Row): JsonObject {
   return {
     ...renderRow(kind, row, plane.origin, plane.insight(kind.name, row) ?? {}),
@@ -73,7 +73,7 @@ function itemOf(plane: ApiPlane, kind: Kind, render: Render) {
   }
 }
 
-/** Overviews with their older spelling, and the read-only insight collections. */
+/** Registers overviews, also under their older paths, and the read-only insight collections. */
 export function registerOverviews(route: Router, plane: ApiPlane): void {
   for (const entry of overviews) {
     const kind = findKind(entry.kind)

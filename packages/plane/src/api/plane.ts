@@ -12,11 +12,11 @@ import type { Tokens } from '../tokens/tokens.ts'
 import type { AnonymousRules } from './identity.ts'
 import type { Placement } from './placement.ts'
 
-/** How far a write has come in one zone. */
+/** The progress of a write in one zone. */
 export interface ZoneReceipt {
   readonly zone: string
   readonly state: 'reached' | 'pending' | 'refused' | 'offline'
-  /** From commit to the zone's word that it is there, by this plane's monotonic clock. */
+  /** From the commit to the report of the zone, by the monotonic clock of this plane. */
   readonly delayMs?: number
   readonly reason?: string
 }
@@ -28,61 +28,67 @@ export interface Receipt {
   readonly zones: readonly ZoneReceipt[]
 }
 
-/** What the REST API needs to know of the control plane that it speaks for. */
+/** The control plane behind the REST API. */
 export interface ApiPlane {
   readonly role: 'global' | 'zone' | 'standalone'
-  /** The origin of what is written here. */
+  /** The origin of the rows that this plane writes. */
   readonly origin: string
-  /** Where to write what this plane does not own: the global's address, for people. */
+  /** The address of the global, for messages that refuse a write here. */
   readonly writeElsewhere: string
   readonly store: Store
-  /** What the store has, for lists and names. */
+  /** The index of the store, for lists and names. */
   readonly catalogue: Catalogue
   readonly tokens: Tokens
   readonly sealer: Sealer
   readonly clock: Clock
   readonly log: Log
   readonly localhostIsAdmin: boolean
-  /** Whoever proves that it can read this key is the administrator. */
+  /** A caller that proves that it can read this key is an administrator. */
   readonly adminKey: string
-  /** What callers may do that show neither a token nor the key. */
+  /** What callers without a token or the key may do. */
   readonly anonymousRules: AnonymousRules
-  /** What this plane refuses of proxies because of where it listens itself. */
+  /** The plane's own addresses and ports, which proxies must not use. */
   readonly placement: Placement
   readonly instanceId: string
-  /** The plane's own commit: adds what follows from the changes. */
+  /** The commit of this plane, which adds the rows that it derives from the changes. */
   commit(commit: Commit): Promise<CommitOutcome>
-  /** The insight of a row in Kuma's shape, if anything is known of it. */
+  /** The insight of a row in Kuma's shape; undefined if there is no information. */
   insight(kind: string, row: Row): JsonObject | undefined
-  /** Resources that are not served as written, with the reason: what `zonemesh status` shows. */
+  /** The status of the plane, which `zonemesh status` shows. */
   status(): Promise<JsonObject>
-  /** True while the zone has a session; such a zone cannot be deleted. */
+  /** Whether the zone has a session. Such a zone cannot be deleted. */
   isZoneOnline(zone: string): boolean
-  /** Lets through what a zone holds, or asks the zone to; or why there is nothing to let through. A standalone zone has none. */
+  /**
+   * Releases the hold of a zone, or asks the zone to do so. Returns the reason if there is no hold. A standalone zone
+   * has none.
+   */
   releaseHold?(zone: string, hold: string | undefined): Promise<Result<Hold, string>>
-  /** Keeps what remains of a zone's lost store; false when nothing does. Only a global can. */
+  /** Keeps the remaining rows of a zone's lost store. Returns false if there are none. Only a global has this. */
   keepFormer?(zone: string, subject: string): Promise<boolean>
-  /** Waits until the commit is stored or served everywhere, or the time is over. */
+  /** Waits until the zones store or serve the commit, or until the timeout. */
   receipt(
     revision: number,
     level: 'stored' | 'served',
     zones: readonly string[] | undefined,
     timeoutMs: number,
   ): Promise<Receipt>
-  /** What the proxies of a zone have accepted, by the key text of their rows; see explain/sources.ts in core. */
+  /**
+   * The configuration that the proxies of a zone have accepted, by the key text of their rows; see explain/sources.ts
+   * in core.
+   */
   proxySights?(): JsonObject
-  /** Which zones ran a revision since when; only a global knows. */
+  /** Which zones ran a revision, and since when. Only a global has this. */
   readonly trail?: Trail
   /** The running configuration without secrets. */
   readonly config: JsonObject
-  /** What a join string for this plane needs. */
+  /** The parts of a join string for this plane. */
   readonly join: {
     readonly pin: string
     readonly syncPort?: number
-    /** Where zones that only get through over HTTP join: WebSocket over TLS. */
+    /** The port of sync over WebSocket with TLS, for zones that reach the global only over HTTP. */
     readonly webSocketPort?: number | undefined
     readonly proxyPort?: number
   }
-  /** Rows of a kind as shown, e.g. with composed services. */
+  /** The spec of a row as shown, for example with composed services. */
   decorate(kind: Kind, row: Row): Promise<JsonObject>
 }

@@ -12,38 +12,44 @@ import type { ApiPlane } from './plane.ts'
 import { allRows } from './resources.ts'
 import type { Call } from './route.ts'
 
-/** A kind of which one commit removes more than anybody does by hand. */
+/** A kind of which one commit removes very many rows. */
 export interface MassRemoval {
   readonly kind: string
   readonly removed: number
   readonly total: number
 }
 
-/** One that is deleted, first, and what goes with it: with a mesh, the rows of this plane in it. */
+/**
+ * The deletion of a row, then those of the rows that are deleted with it: a Mesh takes the plane's own rows in it
+ * along.
+ */
 export async function removalOf(plane: ApiPlane, kind: Kind, row: Row): Promise<Extract<Change, { op: 'delete' }>[]> {
   const children = kind.name === 'Mesh' ? await rowsInMesh(plane, row.key.name) : []
   return [row, ...children].map(({ key }) => ({ op: 'delete', key }) as const)
 }
 
-/** The rows of this plane that go with a mesh. Virtual addresses end with their quarantine, which goes on. */
+/** The own rows that are deleted with a mesh. Virtual addresses stay until their quarantine expires. */
 export async function rowsInMesh(plane: ApiPlane, mesh: string): Promise<Row[]> {
   const rows = await allRows(plane, { mesh, origin: plane.origin })
   return rows.filter(({ key }) => key.mesh === mesh && key.kind !== virtualAddress.name)
 }
 
-/** What a commit carries where its caller declared it, or where only rows that nobody writes by hand are many. */
+/** The declaration of a commit: given by the caller, or implied if very many of its deletions are of internal kinds. */
 export const declaration = (changes: readonly Change[], declared: boolean): { readonly declared?: true } =>
   declared || [...removedByKind(changes, true).values()].some((removed) => removed > removalsMax)
     ? { declared: true }
     : {}
 
-/** Whether the caller has said that so much is meant to go: `?declared=true`, or in the body. */
+/** Whether the caller confirms a mass removal, by `?declared=true` or in the body. */
 export function isDeclared({ query, body }: Call): boolean {
   const inBody: unknown = body !== null && typeof body === 'object' ? Reflect.get(body, 'declared') : undefined
   return query.get('declared') === 'true' || inBody === true
 }
 
-/** By the rule by which zones hold a commit back; `totals` are the rows of this plane by kind. */
+/**
+ * The mass removals among these changes, by the rule by which zones hold a commit. `totals`: rows of this plane by
+ * kind.
+ */
 export function massRemovals(changes: readonly Change[], totals: ReadonlyMap<string, number>): readonly MassRemoval[] {
   return [...removedByKind(changes)]
     .map(([kind, removed]) => ({ kind, removed, total: totals.get(kind) ?? 0 }))
@@ -51,7 +57,7 @@ export function massRemovals(changes: readonly Change[], totals: ReadonlyMap<str
     .sort((a, b) => byCodeUnit(a.kind, b.kind))
 }
 
-/** Of the kinds that people write, or of those that planes write by themselves. */
+/** Counts deletions by kind: either of the kinds that users write, or of the internal ones. */
 function removedByKind(changes: readonly Change[], internal = false): Map<string, number> {
   const counts = new Map<string, number>()
   for (const { op, key } of changes) {
@@ -61,7 +67,7 @@ function removedByKind(changes: readonly Change[], internal = false): Map<string
   return counts
 }
 
-/** The kinds of which these changes remove very much, and the announcements if they withdraw very many. */
+/** The kinds of which these changes remove very many rows, and the announced services if very many are withdrawn. */
 async function findMassRemovals(plane: ApiPlane, changes: readonly Change[]): Promise<readonly MassRemoval[]> {
   const totals = new Map<string, number>()
   for (const [kind, removed] of removedByKind(changes)) {
@@ -71,7 +77,7 @@ async function findMassRemovals(plane: ApiPlane, changes: readonly Change[]): Pr
   return [...massRemovals(changes, totals), ...(withdrawn ? [withdrawn] : [])]
 }
 
-/** The announcements that other zones no longer use after these deletions of enabled Zones, if they are very many. */
+/** The services that other zones no longer use after these deletions of enabled Zones, if they are very many. */
 async function withdrawnWithZones(plane: ApiPlane, changes: readonly Change[]): Promise<MassRemoval | undefined> {
   const zones = new Set<string>()
   for (const { op, key } of changes) {
@@ -86,7 +92,7 @@ async function withdrawnWithZones(plane: ApiPlane, changes: readonly Change[]): 
   return isMass(removed, total) ? { kind: 'announced services', removed, total } : undefined
 }
 
-/** 409 with everything that would go, for a commit that removes very much and does not say that it means to. */
+/** Refuses (409) an undeclared mass removal, with a list of everything that it would remove. */
 export async function requireIntent(plane: ApiPlane, changes: readonly Change[], declared: boolean): Promise<void> {
   if (declared) return
   const found = await findMassRemovals(plane, changes)
@@ -94,42 +100,42 @@ export async function requireIntent(plane: ApiPlane, changes: readonly Change[],
   throw wouldRemoveMany(
     changes,
     found,
-    'if all of it is meant to go, say so with ?declared=true, with "declared": true in the body, or with --yes-remove-many',
+    'to remove all of them, confirm with ?declared=true, with "declared": true in the body, or with --yes-remove-many',
   )
 }
 
-/** How many resources a rollback removes of kinds of which it removes very much: the number that must be confirmed. */
+/** The number that the caller of a rollback must confirm: all resources in its mass removals. */
 export async function removalsToConfirm(plane: ApiPlane, changes: readonly Change[]): Promise<number> {
   const found = await findMassRemovals(plane, changes)
   return found.reduce((sum, { removed }) => sum + removed, 0)
 }
 
-/** 409 for a rollback whose removals were not confirmed, or with another number than it removes. */
+/** Refuses (409) a rollback whose mass removals are not confirmed, or confirmed with another number. */
 export async function requireConfirmed(
   plane: ApiPlane,
   changes: readonly Change[],
   confirmed: number | undefined,
 ): Promise<void> {
   const found = await findMassRemovals(plane, changes)
-  const removed = found.reduce((sum, one) => sum + one.removed, 0)
+  const removed = found.reduce((sum, removal) => sum + removal.removed, 0)
   if (removed === 0 || removed === confirmed) return
-  const given = confirmed === undefined ? '' : ` (found a confirmation of ${confirmed})`
+  const given = confirmed === undefined ? '' : ` (found ${confirmed})`
   throw wouldRemoveMany(
     changes,
     found,
-    `if all of it is meant to go, confirm the number with "confirmRemovals": ${removed} in the body or --confirm-removals ${removed}${given}`,
+    `to remove all of them, confirm the number with "confirmRemovals": ${removed} in the body or --confirm-removals ${removed}${given}`,
   )
 }
 
-function wouldRemoveMany(changes: readonly Change[], found: readonly MassRemoval[], wayOut: string): ApiError {
+function wouldRemoveMany(changes: readonly Change[], found: readonly MassRemoval[], remedy: string): ApiError {
   const kinds = new Set(found.map(({ kind }) => kind))
-  const going = changes.flatMap(({ op, key }) => (op === 'delete' && kinds.has(key.kind) ? [key] : []))
+  const removedKeys = changes.flatMap(({ op, key }) => (op === 'delete' && kinds.has(key.kind) ? [key] : []))
   const counts = found.map(({ kind, removed, total }) => `${removed} of ${total} ${kind}`).join(' and ')
   return new ApiError(
     409,
-    'Many resources would go',
-    `this commit removes ${counts}, more than ${removedShareMax * 100} % and more than ${removalsMax}; nothing was written: ${wayOut}`,
-    going.map(({ kind, mesh, name }) => ({
+    'Many resources would be removed',
+    `this commit removes ${counts}, more than ${removedShareMax * 100} % and more than ${removalsMax}; nothing was written: ${remedy}`,
+    removedKeys.map(({ kind, mesh, name }) => ({
       field: `${kind} ${mesh === '' ? '' : `${mesh}/`}${name}`,
       reason: 'would be removed',
     })),

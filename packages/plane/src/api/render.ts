@@ -5,7 +5,7 @@ import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { kri, shownLabels, shownName } from './names.ts'
 
-/** A row in the form people and kumactl read, keys in Kuma's order. `spec` is the row's as it is shown. */
+/** A row in the shape that users and kumactl read, with its keys in Kuma's order. `spec` is the shown spec. */
 export function renderRow(kind: Kind, row: Row, ownOrigin: string, spec: JsonObject): JsonObject {
   const labels = shownLabels(kind, row, ownOrigin)
   const identifier = kri(kind, row, labels)
@@ -24,8 +24,8 @@ export function renderRow(kind: Kind, row: Row, ownOrigin: string, spec: JsonObj
 }
 
 /**
- * A row as `shown` shows it. Only a row that can be parsed has a spec for people: of any other the name is shown, with what is wrong
- * with it, so that one row of a broken plane costs a reader nothing but that row.
+ * A row with the spec from `shown`. A row that cannot be parsed is shown by its name with its faults and without its
+ * spec, so that a bad row does not fail the whole list.
  */
 export async function renderParsed(
   kind: Kind,
@@ -40,5 +40,5 @@ export async function renderParsed(
   return { ...renderRow({ ...kind, layout: 'flat' }, row, ownOrigin, withoutSpec), unparsed }
 }
 
-/** One space of indent and a final newline, as Kuma answers. */
+/** JSON with one space of indent and a final newline, as in Kuma. */
 export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`

@@ -25,7 +25,7 @@ import type { ApiPlane } from './plane.ts'
 
 const pageRows = 1000
 
-/** All live rows of a selection, by mesh, then name, as lists are shown. */
+/** All live rows of a selection in the order of lists: by mesh, then by name. */
 export async function allRows(plane: ApiPlane, selection: Selection): Promise<Row[]> {
   const rows: Row[] = []
   let after: string | undefined
@@ -44,19 +44,19 @@ export async function allRows(plane: ApiPlane, selection: Selection): Promise<Ro
   )
 }
 
-/** The rows of these keys that are still there. */
+/** The live rows among these keys. */
 export async function rowsOf(plane: Pick<ApiPlane, 'store'>, keys: readonly ResourceKey[]): Promise<Row[]> {
   const versions = await Promise.all(keys.map((key) => plane.store.get(key)))
   return versions.flatMap((version) => version?.row ?? [])
 }
 
-/** The origins whose row of this name would be shown under that very name. */
+/** The origins whose rows are shown under their own name. */
 const plainOrigins = (plane: ApiPlane, kind: Kind): readonly string[] =>
   kind.fixedName && plane.origin !== globalOrigin ? [plane.origin, globalOrigin] : [plane.origin]
 
 /**
- * One row by the name an API shows, or by its plain name when exactly one row has it. Several rows of that plain name:
- * 409 with their shown names.
+ * Finds a row by the name that an API shows, or by its plain name. If several rows have this plain name, refuses with
+ * 409 and their shown names.
  */
 export async function findRow(plane: ApiPlane, kind: Kind, mesh: string, name: string): Promise<Row | undefined> {
   for (const origin of plainOrigins(plane, kind)) {
@@ -70,19 +70,19 @@ export async function findRow(plane: ApiPlane, kind: Kind, mesh: string, name: s
   const plain = await plane.catalogue.named(kind.name, mesh, name)
   if (plain.length > 1) {
     const names = plain.map((key) => shownName(kind, { key }, plane.origin)).join(', ')
-    throw new ApiError(409, 'Conflict', `${plain.length} resources are called "${name}": ${names}`)
+    throw new ApiError(409, 'Conflict', `${plain.length} resources have the name "${name}": use one of ${names}`)
   }
   return plain[0] && (await plane.store.get(plain[0]))?.row
 }
 
-/** The keys whose hashed name may begin so. A long name was cut, so it is found among all. */
+/** The keys whose hashed name may begin with this display name. A long name was cut, so all keys are searched. */
 async function hashedFrom(plane: ApiPlane, kind: Kind, mesh: string, display: string): Promise<readonly ResourceKey[]> {
   if (display.length < displayMax) return plane.catalogue.named(kind.name, mesh, display)
   const all = await plane.catalogue.list(kind.name, mesh)
   return all.slice(0, all.total).filter(({ name }) => name.startsWith(display))
 }
 
-/** 404 in the words of Kuma when the mesh in a URL does not exist. */
+/** Refuses with 404 and Kuma's text if the mesh in a URL does not exist. */
 export async function requireMesh(plane: ApiPlane, mesh: string): Promise<Row> {
   for (const origin of new Set([plane.origin, globalOrigin])) {
     const version = await plane.store.get({ origin, kind: 'Mesh', mesh: '', name: mesh })
@@ -103,13 +103,13 @@ function requireWritable(plane: ApiPlane, kind: Kind): void {
   throw new ApiError(405, 'Method not allowed', where)
 }
 
-/** Labels that follow from where and what a resource is; what the writer gave must agree. */
+/** Labels that the plane computes from the origin and kind of a resource. Given labels must agree with them. */
 function computedLabels(
   plane: ApiPlane,
   admitted: Admitted,
 ): { labels: Record<string, string>; violations: Violation[] } {
   const { kind, mesh, labels, spec } = admitted
-  // Kuma computes none for secrets.
+  // As in Kuma, secrets have no computed mesh label.
   const computed: Record<string, string> = kind.scope === 'mesh' && !kind.adminOnly ? { [meshLabel]: mesh } : {}
   if (kind.writable.zone && plane.role !== 'global') {
     computed[originLabel] = 'zone'
@@ -134,7 +134,7 @@ function computedLabels(
   return { labels: { ...labels, ...computed }, violations }
 }
 
-/** What this plane adds to a spec before it is stored: the zone of tags, the closed secret. */
+/** Completes a spec before it is stored: adds the zone to tags, and seals secrets. */
 export function completeSpec(
   plane: Pick<ApiPlane, 'role' | 'origin' | 'sealer'>,
   kind: Kind,
@@ -144,15 +144,15 @@ export function completeSpec(
     return { sealed: plane.sealer.seal(String(spec['data'] ?? '')) }
   }
   if (isZoneProxy(kind.name)) {
-    // Those of an ingress are composed when somebody looks.
+    // The services of an ingress are composed on read.
     const { availableServices: _composed, ...rest } = spec
     return { ...rest, zone: plane.origin }
   }
   if (kind.name !== 'Dataplane') return spec
-  // The kind says what its spec is.
+  // The spec was admitted by the schema of its kind.
   const { networking, ...rest } = spec as DataplaneSpec
   const tag = { [zoneTag]: plane.origin }
-  const inbound = networking?.inbound?.map((one) => ({ ...one, tags: { ...one.tags, ...tag } }))
+  const inbound = networking?.inbound?.map((entry) => ({ ...entry, tags: { ...entry.tags, ...tag } }))
   const gateway = networking?.gateway
     ? { ...networking.gateway, tags: { ...networking.gateway.tags, ...tag } }
     : undefined
@@ -160,22 +160,22 @@ export function completeSpec(
     ...rest,
     networking: { ...networking, ...(inbound ? { inbound } : {}), ...(gateway ? { gateway } : {}) },
   }
-  // Built from JSON values; the round trip drops keys that are undefined.
+  // It consists of JSON values; the round trip drops keys that are undefined.
   return JSON.parse(JSON.stringify(completed)) as JsonObject
 }
 
-/** A document that may be committed here. */
+/** An admitted document, ready to be committed. */
 export interface Prepared {
   readonly admitted: Admitted
   readonly key: ResourceKey
   readonly existing: Row | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly spec: JsonObject
-  /** Secrets that are written with it: its keys, which stood inline. */
+  /** Secrets that are written with it: the keys that were inline in the document. */
   readonly secrets: readonly Change[]
 }
 
-/** Judges a document and completes it. Throws an ApiError with everything that is wrong. `knownMeshes` are not looked up. */
+/** Admits a document and completes it. Throws an ApiError with all violations. Does not look up `knownMeshes`. */
 export async function prepare(
   plane: ApiPlane,
   user: User,
@@ -185,7 +185,7 @@ export async function prepare(
   const result = admit(document)
   if (!result.ok) {
     const { detail, violations } = result.error
-    throw violations.some((one) => one.field === 'type')
+    throw violations.some(({ field }) => field === 'type')
       ? badRequest(detail, violations)
       : new ApiError(400, 'Could not process a resource', detail, violations)
   }
@@ -198,16 +198,16 @@ export async function prepare(
   const key = { origin: plane.origin, kind: kind.name, mesh, name }
   const existing = (await plane.store.get(key))?.row
   const { labels, violations } = computedLabels(plane, admitted)
-  // The kind says what its spec is.
+  // The spec was admitted by the schema of its kind.
   const faults = kind.name === 'Mesh' ? await checkProvided(plane, name, admitted.spec as MeshSpec) : []
   const found = [
     ...violations,
     ...placementFaults(kind, admitted.spec, plane.placement),
-    ...faults.filter((one) => !one.isMissing).map(({ field, reason }) => ({ field, reason })),
+    ...faults.filter(({ isMissing }) => !isMissing).map(({ field, reason }) => ({ field, reason })),
   ]
   const warnings = faults
-    .filter((one) => one.isMissing)
-    .map(({ field, reason }) => `${field}: ${reason}; it is waited for`)
+    .filter(({ isMissing }) => isMissing)
+    .map(({ field, reason }) => `${field}: ${reason}; the authority is used when the secret exists`)
   if (found.length > 0) throw invalid(existing ? 'Failed to update a resource' : 'Failed to create a resource', found)
   const moved = await moveInlineKeys(plane, kind.name, kind.name === 'Mesh' ? name : mesh, admitted.spec)
   return {
@@ -220,7 +220,7 @@ export async function prepare(
   }
 }
 
-/** Names that Kuma deprecates: those that no host name can have in them. */
+/** Warnings for names that Kuma deprecates, because they cannot be part of a host name. */
 function deprecations(kind: Kind, name: string): string[] {
   const isLabel = /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)
   if (isLabel || (kind.name !== 'Mesh' && kind.name !== 'Zone')) return []
@@ -229,7 +229,7 @@ function deprecations(kind: Kind, name: string): string[] {
   return [`name: "${name}" is not a DNS label (${rule}); such names of a ${kind.name} are deprecated`]
 }
 
-/** The revision in an If-Match header: `"<store>@<revision>.<commit>"`. */
+/** Parses an If-Match header: `"<store>@<revision>.<commit>"`. */
 export function ifMatch(plane: ApiPlane, header: string | undefined): { readonly revision: number } | undefined {
   if (header === undefined) return undefined
   const position = parsePosition(header.replace(/^(W\/)?"|"$/g, ''))
@@ -238,7 +238,7 @@ export function ifMatch(plane: ApiPlane, header: string | undefined): { readonly
   return { revision: position.revision }
 }
 
-/** 412 for a commit whose expectations did not hold; its position otherwise. */
+/** Refuses with 412 if an expectation of a commit failed. Returns the successful outcome otherwise. */
 export function committed(outcome: CommitOutcome): Extract<CommitOutcome, { ok: true }> {
   if (outcome.ok) return outcome
   const detail = outcome.conflicts
@@ -247,7 +247,7 @@ export function committed(outcome: CommitOutcome): Extract<CommitOutcome, { ok: 
   throw new ApiError(412, 'Precondition failed', detail)
 }
 
-/** Refuses a deletion that would leave something without its ground. */
+/** Refuses a deletion on which other rows or sessions depend, or that belongs to another plane. */
 export async function checkDeletion(plane: ApiPlane, kind: Kind, row: Row): Promise<void> {
   if (row.key.origin !== plane.origin) {
     throw new ApiError(

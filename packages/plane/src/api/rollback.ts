@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { type Difference, differences, type RowDifference, shownDifference } from '../history/differences.ts'
 import { documentOf } from '../history/documents.ts'
 import { ApiError, badRequest } from './errors.ts'
-import { asked, keyOf, revisionOf, wantedBy } from './history-query.ts'
+import { filterFor, keyOf, parseTarget, revisionOf } from './history-query.ts'
 import { requireAdmin, type User } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { removalsToConfirm, requireConfirmed, rowsInMesh } from './removals.ts'
@@ -18,40 +18,43 @@ const rollbackRequest = z.strictObject({
   name: z.string().optional(),
   mesh: z.string().optional(),
   dryRun: z.boolean().default(false),
-  /** How many resources are meant to go: required where they are very many. */
+  /** The number of removed resources, as the caller expects it. Required for a mass removal. */
   confirmRemovals: z.number().int().optional(),
 })
 
 const changesMax = 1000
 
-/** What becomes of one resource: `before` is what it is now, `after` what it was then. */
+/** The outcome for one resource: `before` is its present version, `after` its version at the target revision. */
 export interface RollbackOutcome extends Difference {
-  /** `skipped`: it would be changed, but another resource is refused. */
+  /** `skipped`: the resource was not changed, because another one is refused. */
   readonly outcome: 'created' | 'changed' | 'deleted' | 'refused' | 'skipped'
   readonly detail?: string
   readonly violations?: readonly Violation[]
   readonly warnings?: readonly string[]
 }
 
-/** A resource that differs and stays as it is. */
-interface Left {
+/** A resource that differs and that the rollback does not change. */
+interface KeptResource {
   readonly type: string
   readonly mesh?: string
   readonly name: string
   readonly reason: string
 }
 
-/** What a rollback of everything leaves alone, and why. A resource that is named is rolled back all the same, but for keys. */
-function leftAlone(plane: ApiPlane, { kind, key }: RowDifference, isNamed: boolean): string | undefined {
-  // The names that this plane gives to its own keys: what they signed would be worth nothing.
+/**
+ * Why a rollback does not change a resource; undefined if it does. A named resource is rolled back unless it is a
+ * key.
+ */
+function reasonToKeep(plane: ApiPlane, { kind, key }: RowDifference, isNamed: boolean): string | undefined {
+  // The names of this plane's own signing keys. Without the newest key, the tokens that it has signed would be invalid.
   if (kind.adminOnly && key.name.includes('-token-signing-key-')) return 'a signing key of this control plane'
-  if (!isWritable(plane, kind)) return 'not written on this control plane'
+  if (!isWritable(plane, kind)) return 'belongs to another control plane'
   if (isNamed) return undefined
-  if (kind.name === 'Zone') return 'a zone is a place, not a setting: name it to roll it back'
-  return kind.writable.zone ? 'describes what exists, not what is wanted: name it to roll it back' : undefined
+  if (kind.name === 'Zone') return 'a Zone is rolled back only if the request names it'
+  return kind.writable.zone ? 'describes a running proxy: it is rolled back only if the request names it' : undefined
 }
 
-/** The changes of one resource, judged as if somebody wrote them now. Throws an ApiError with everything that is wrong. */
+/** The changes of one resource, admitted like a new write. Throws an ApiError with all violations. */
 async function changesOf(
   plane: ApiPlane,
   user: User,
@@ -61,7 +64,7 @@ async function changesOf(
   const present = await plane.store.get(key)
   const expect = present?.row ? { revision: present.revision } : ({ absent: true } as const)
   if (after) {
-    // What is closed is opened for admission, and put back as it lay: it is to be what it was.
+    // A secret is opened for admission only. Its sealed text is restored unchanged.
     const opened = kind.adminOnly ? await plane.decorate(kind, after) : after.spec
     const { labels, spec, admitted, secrets } = await prepare(plane, user, documentOf(kind, after, opened), meshes)
     const change = { op: 'put', key, labels, spec: kind.adminOnly ? after.spec : spec, expect } as const
@@ -73,24 +76,24 @@ async function changesOf(
   return { changes: [removal, ...(kind.name === 'Mesh' ? await removalsOf(plane, before) : [])], warnings: [] }
 }
 
-/** Own rows go with their mesh, those that nobody sees included. */
+/** The deletions of the own rows in a mesh, internal ones included. */
 async function removalsOf(plane: ApiPlane, mesh: Row): Promise<Change[]> {
   return (await rowsInMesh(plane, mesh.key.name)).map((row): Change => ({ op: 'delete', key: row.key }))
 }
 
 async function planRollback(plane: ApiPlane, user: User, found: readonly RowDifference[]) {
-  // Whatever stands in a mesh that comes back needs it first.
+  // A resource of a mesh that the rollback restores is admitted as if the mesh existed.
   const isMesh = (kind: Kind) => kind.name === 'Mesh'
   const meshes = new Set(found.filter(({ kind, after }) => isMesh(kind) && after).map(({ key }) => key.name))
   const changeByKey = new Map<string, Change>()
   const outcomes: RollbackOutcome[] = []
-  for (const one of found) {
-    const shown = shownDifference(one, plane.origin)
+  for (const difference of found) {
+    const shown = shownDifference(difference, plane.origin)
     try {
-      const { changes, warnings } = await changesOf(plane, user, one, meshes)
+      const { changes, warnings } = await changesOf(plane, user, difference, meshes)
       for (const change of changes) {
         const text = keyText(change.key)
-        // The change of a resource itself says more than that it goes with its mesh.
+        // The change of the resource itself has an expectation; the deletion with its mesh has none.
         if (!changeByKey.has(text) || 'expect' in change) changeByKey.set(text, change)
       }
       outcomes.push({ ...shown, outcome: shown.change, ...(warnings.length > 0 ? { warnings } : {}) })
@@ -104,8 +107,8 @@ async function planRollback(plane: ApiPlane, user: User, found: readonly RowDiff
 }
 
 /**
- * `POST /_rollback`: one commit that makes own resources what they were at a revision. Each is admitted anew; if one is refused,
- * nothing is written. The log goes on: a rollback can be rolled back.
+ * `POST /_rollback`: one commit that restores own resources to their versions at a revision. Each resource is admitted
+ * again. If one is refused, nothing is written. A rollback can itself be rolled back, because it is a normal commit.
  */
 export async function rollback(plane: ApiPlane, call: Call): Promise<Answer> {
   const { user } = call
@@ -120,32 +123,34 @@ export async function rollback(plane: ApiPlane, call: Call): Promise<Answer> {
     throw new ApiError(405, 'Method not allowed', where)
   }
   const { to, dryRun, confirmRemovals, ...rest } = parsed.data
-  const what = asked(rest)
+  const what = parseTarget(rest)
   const isNamed = what.name !== undefined
-  // A name that never was is said to be unknown, not unchanged.
+  // Refuses a name that never existed, instead of reporting it as unchanged.
   if (what.kind && what.name !== undefined) await keyOf(plane, what.kind, what.mesh ?? '', what.name)
   const target = await revisionOf(plane, user, what, to)
-  const wanted = wantedBy(plane, user, what, { everywhere: false })
+  const filter = filterFor(plane, user, what, { everywhere: false })
   const head = await plane.store.head()
   const all = await differences(plane.store, head.revision, target, (key) =>
-    key.origin === plane.origin ? wanted(key) : undefined,
+    key.origin === plane.origin ? filter(key) : undefined,
   )
-  const left = all.flatMap((one): Left[] => {
-    const reason = leftAlone(plane, one, isNamed)
-    const { type, mesh, name } = shownDifference(one, plane.origin)
+  const left = all.flatMap((difference): KeptResource[] => {
+    const reason = reasonToKeep(plane, difference, isNamed)
+    const { type, mesh, name } = shownDifference(difference, plane.origin)
     return reason === undefined ? [] : [{ type, ...(mesh === undefined ? {} : { mesh }), name, reason }]
   })
-  const found = all.filter((one) => leftAlone(plane, one, isNamed) === undefined)
+  const found = all.filter((difference) => reasonToKeep(plane, difference, isNamed) === undefined)
   const { changes, outcomes } = await planRollback(plane, user, found)
   if (changes.length > changesMax) {
-    const reason = `the rollback takes ${changes.length} changes, more than ${changesMax} in one commit: roll back one kind or mesh at a time`
+    const reason = `the rollback has ${changes.length} changes, more than ${changesMax} in one commit: roll back one kind or mesh at a time`
     throw badRequest(reason)
   }
   const removals = await removalsToConfirm(plane, changes)
   const body = { to: `@${target}`, dryRun, left, ...(removals > 0 ? { confirmRemovals: removals } : {}) }
   if (outcomes.some(({ outcome }) => outcome === 'refused')) {
-    const told = outcomes.map((one) => (one.outcome === 'refused' ? one : { ...one, outcome: 'skipped' as const }))
-    return { status: 400, body: { ...body, revision: positionText(head), outcomes: told } }
+    const unwritten = outcomes.map((each) =>
+      each.outcome === 'refused' ? each : { ...each, outcome: 'skipped' as const },
+    )
+    return { status: 400, body: { ...body, revision: positionText(head), outcomes: unwritten } }
   }
   if (!dryRun) await requireConfirmed(plane, changes, confirmRemovals)
   const position =

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { User } from './identity.ts'
 
-/** One request as the handlers see it. */
+/** One request, as passed to handlers. */
 export interface Call {
   readonly user: User
   readonly params: Readonly<Record<string, string>>
@@ -23,7 +23,7 @@ export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 /** Registers a route. All routes share authentication, error objects and JSON formatting. */
 export type Router = (method: Method, path: string, handler: Handler, options?: { readonly public?: boolean }) => void
 
-/** A route that the API answers. */
+/** A route of the API. */
 export interface ApiRoute {
   readonly method: Method
   readonly path: string

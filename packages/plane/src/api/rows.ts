@@ -9,12 +9,13 @@ import type { Answer, Call, Router } from './route.ts'
 const rowsPerPage = 500
 
 /**
- * `GET /_rows`: the rows of the global that a zone holds, with their stamps, and the last mark of the global that the zone has
- * stored: what a lost global is rebuilt from. Pages of one revision: `at` and `after` of an answer name the next one.
+ * `GET /_rows`: the rows of the global in a zone, with their stamps, and the last mark of the global that the zone has
+ * stored. A lost global is rebuilt from them. All pages are of one revision: `at` and `after` of a response select the
+ * next page.
  */
 async function rows(plane: ApiPlane, call: Call): Promise<Answer> {
   requireAdmin(call.user, 'read the rows of the global')
-  if (plane.role !== 'zone') throw badRequest('only a zone that has a global holds rows of one')
+  if (plane.role !== 'zone') throw badRequest('only a zone that has joined a global stores rows of the global')
   const given = call.query.get('at')
   const at = given === null ? (await plane.store.mark()).revision : Number(given)
   if (!Number.isSafeInteger(at)) throw badRequest(`at: expected a revision, found "${given}"`)

@@ -10,8 +10,8 @@ import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
 import { registerGuards } from './guards.ts'
 import { registerHistory } from './history-routes.ts'
-import { anonymous, identify, requireKnown } from './identity.ts'
-import { bodyBytesMax, headerBytesMax, headersMs, lookForSlowMs, requestMs } from './limits.ts'
+import { anonymous, identify, requireAllowed } from './identity.ts'
+import { bodyBytesMax, headerBytesMax, headersMs, requestMs, slowCheckMs } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
 import { jsonText } from './render.ts'
@@ -22,17 +22,17 @@ import { registerSystem } from './system.ts'
 import { registerTokens } from './token-routes.ts'
 
 export interface ApiServer {
-  /** Every route that is registered, for whoever wants to ask all of them. */
+  /** Every registered route, for tests that call all of them. */
   readonly routes: readonly ApiRoute[]
-  /** The port in use, also when 0 was asked for. */
+  /** The port in use, also if the setting is 0. */
   readonly port: number
   readonly tlsPort: number | undefined
   close(): Promise<void>
 }
 
-/** Another protocol on the same ports, such as sync over WebSocket. It authenticates its own callers. */
+/** Another protocol on the same ports, such as sync over WebSocket. It authenticates its callers itself. */
 export interface Upgrades {
-  /** Requests to upgrade that are not its own are answered as if they had not asked. */
+  /** Whether to upgrade a request. Other requests are answered as if they had not requested an upgrade. */
   isMine(request: IncomingMessage): boolean
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
 }
@@ -40,7 +40,7 @@ export interface Upgrades {
 export interface ApiConfig {
   readonly host: string
   readonly port: number
-  /** Leave out for no TLS port. */
+  /** Without this there is no TLS port. */
   readonly tls?: { readonly port: number; readonly certificate: string; readonly key: string }
   readonly upgrades?: Upgrades
 }
@@ -65,7 +65,10 @@ function errorOf(thrown: unknown): ApiError {
   return new ApiError(500, 'Internal Server Error', 'Internal Server Error')
 }
 
-/** What people can mend while the plane runs: a database that is away, and a disk that is full, read-only or failing. */
+/**
+ * Failures that operators can repair while the plane runs: an unreachable database; a full, read-only or failing
+ * disk.
+ */
 function isStoreFailure(thrown: unknown): boolean {
   if (thrown instanceof StoreUnavailableError) return true
   if (!(thrown instanceof Error)) return false
@@ -92,10 +95,10 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
         const user = options?.public ? anonymous : await identify(plane, caller)
         const { isOwnHost } = plane.anonymousRules
         const rules = options?.public ? ({ anonymous: 'read', isOwnHost } as const) : plane.anonymousRules
-        requireKnown(user, rules, headers.host ?? '')
+        requireAllowed(user, rules, headers.host ?? '')
         const answer = await handler({
           user,
-          // All route parameters are texts.
+          // Fastify passes all route parameters as strings.
           params: request.params as Record<string, string>,
           query: new URLSearchParams(request.url.split('?')[1] ?? ''),
           body: request.body,
@@ -117,7 +120,7 @@ function createApp(
   const http = {
     maxHeaderSize: headerBytesMax,
     headersTimeout: headersMs,
-    connectionsCheckingInterval: lookForSlowMs,
+    connectionsCheckingInterval: slowCheckMs,
     shouldUpgradeCallback: (request: IncomingMessage) => upgrades?.isMine(request) ?? false,
   }
   const options = {
@@ -128,7 +131,7 @@ function createApp(
     forceCloseConnections: true,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 400 },
   } as const
-  // The TLS form has another server type; handlers use nothing of it.
+  // The two forms differ only in the type of the server, which handlers do not use.
   const app = (
     tls
       ? Fastify({ ...options, https: { ...http, cert: tls.certificate, key: tls.key, handshakeTimeout: requestMs } })
@@ -151,7 +154,11 @@ function createApp(
   app.addHook('onRequest', async (request) => {
     const { accept } = request.headers
     if (accept && !/json|\*\/\*|text\/plain/.test(accept))
-      throw new ApiError(406, 'Bad Request', 'answers are application/json')
+      throw new ApiError(
+        406,
+        'Bad Request',
+        `expected Accept to allow application/json, found ${JSON.stringify(accept)}`,
+      )
   })
   const route = createRouter(app, plane, methodsByPath)
   registerSystem(route, plane)
@@ -164,7 +171,7 @@ function createApp(
   registerGuards(route, plane)
   registerRows(route, plane)
   const routes = [...methodsByPath].flatMap(([path, methods]) => [...methods].map((method) => ({ method, path })))
-  // A known path with another verb is 405, in Kuma's words.
+  // Another verb on a known path is refused with 405 and Kuma's text.
   for (const [path, methods] of methodsByPath) {
     for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const) {
       if (method !== 'PATCH' && methods.has(method)) continue
@@ -181,7 +188,7 @@ function createApp(
   return { app, routes }
 }
 
-/** A connection is admitted with its first request: what follows has limits of its own. */
+/** Admits a connection with its first request. From then on the limits of requests apply. */
 function boundConnections(app: FastifyInstance): void {
   const guard = guardConnections(app.server)
   const admit = (request: IncomingMessage) => guard.admit(peerOf(request.socket))
@@ -189,7 +196,7 @@ function boundConnections(app: FastifyInstance): void {
   app.addHook('preClose', async () => guard[Symbol.dispose]())
 }
 
-/** Starts the REST API on one or two ports. Throws with one clear sentence when a port is taken. */
+/** Starts the REST API on one or two ports. Throws one sentence if a port is in use. */
 export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiServer> {
   const { app: plain, routes } = createApp(plane, undefined, config.upgrades)
   const secure = config.tls ? createApp(plane, config.tls, config.upgrades).app : undefined

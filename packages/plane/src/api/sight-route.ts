@@ -5,12 +5,12 @@ import type { ApiPlane } from './plane.ts'
 import type { Router } from './route.ts'
 
 /**
- * `GET /_sight`: the rows that something is compiled from, those that say what was left out, and of a zone what its proxies have
- * accepted. It is what an explanation is made of; no row in it has key material, sealed or not.
+ * `GET /_sight`: the input of `zonemesh explain`. It contains the rows from which configuration is compiled, the rows
+ * that record what was left out, and, on a zone, what its proxies have accepted. No row contains a key, sealed or not.
  */
 export function registerSight(route: Router, plane: ApiPlane): void {
   route('GET', '/_sight', async ({ user }) => {
-    requireAdmin(user, 'read what a plane has')
+    requireAdmin(user, 'read the rows of a control plane')
     const { revision } = await plane.store.mark()
     const rows = (await Promise.all(explainedKinds.map((kind) => plane.store.scan({ kind }, { at: revision })))).flat()
     return {
@@ -31,7 +31,7 @@ export function registerSight(route: Router, plane: ApiPlane): void {
   })
 }
 
-/** What is sealed for somebody else stays where it is; that there is something is all that an explanation asks. */
+/** Removes sealed content: an explanation only needs to know that it exists. */
 const shown = (spec: JsonObject): JsonObject =>
-  // A row that cannot be parsed may hold anything.
+  // A row that cannot be parsed may have any value as its spec.
   typeof spec === 'object' && spec !== null && 'sealed' in spec ? { ...spec, sealed: '' } : spec

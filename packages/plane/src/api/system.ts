@@ -5,10 +5,10 @@ import type { ApiPlane } from './plane.ts'
 import { isWritable } from './resources.ts'
 import type { Router } from './route.ts'
 
-/** What our version of the API stands for; clients compare it with their own and stay silent at a preview. */
+/** The version of this software. kumactl compares it with its own version and does not warn about a preview. */
 export const version = '0.1.0-preview'
 
-/** The routes that describe the plane itself. */
+/** Registers the routes that describe the plane itself. */
 export function registerSystem(route: Router, plane: ApiPlane): void {
   route(
     'GET',

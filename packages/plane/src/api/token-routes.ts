@@ -21,7 +21,7 @@ const dataplaneRequest = z.object({
 const zoneRequest = z.object({
   zone: z.string().default(''),
   scope: z.array(z.enum(['cp', 'ingress', 'egress'])),
-  /** The token opens sessions only while the Zone is limited to these. */
+  /** The token opens sessions only while the limits of the Zone are within these. */
   limits: z
     .strictObject({ meshes: z.array(z.string()).optional(), services: z.array(z.string()).optional() })
     .optional(),
@@ -60,13 +60,13 @@ async function issue(
     throw new ApiError(
       400,
       title,
-      `this control plane holds no ${purpose} token signing key: ask the global control plane (${plane.writeElsewhere})`,
+      `this control plane has no ${purpose} token signing key: request the token from the global control plane (${plane.writeElsewhere})`,
     )
   }
   return { status: 200, body: undefined, text: token }
 }
 
-/** `POST /tokens/{dataplane,zone,user}`: 200 with the bare token. */
+/** Registers `POST /tokens/{dataplane,zone,user}`, which answers 200 with the bare token. */
 export function registerTokens(route: Router, plane: ApiPlane): void {
   const admin = (call: Call, what: string) => requireAdmin(call.user, `generate ${what} token`)
   route('POST', '/tokens/dataplane', (call) => {
@@ -83,7 +83,7 @@ export function registerTokens(route: Router, plane: ApiPlane): void {
   route('POST', '/tokens/zone', (call) => {
     admin(call, 'zone')
     const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
-    // JSON values only: lists of texts.
+    // The limits consist of lists of strings, which are JSON values.
     const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
     return issue(plane, 'zone', '', claims, validFor)
   })

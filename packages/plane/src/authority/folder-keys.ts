@@ -12,10 +12,10 @@ import { openServerTls, type ServerTls } from './server-tls.ts'
 import { keyPrints, putSharedPrints, sharedPrints, whereKeysAre } from './shared-keys.ts'
 import { createRoot, lifetime } from './x509.ts'
 
-/** The files of a data folder that cannot be made anew, by what a recovery file calls them. */
+/** The files of a data folder that cannot be created again, by their names in a recovery file. */
 export const folderFiles = { sealKey: 'seal.key', certificate: 'ca.crt', key: 'ca.key' } as const
 
-/** What proves that a caller may read the data folder. */
+/** The file with which a caller proves that it can read the data folder. */
 export const adminKeyFile = 'admin.key'
 
 interface Deps {
@@ -24,30 +24,32 @@ interface Deps {
 }
 
 interface Options {
-  /** Undefined: the keys live in memory. */
+  /** Without it, the keys are kept in memory. */
   readonly dataDir: string | undefined
   /** Further names for the server certificate. */
   readonly tlsHosts: readonly string[]
   readonly origin: string
-  /** A file of the data folder that repeats these keys. */
+  /** A file of the data folder with a copy of these keys. */
   readonly recoveryFile?: string
-  /** Deletes the secrets that do not open instead of refusing to start. */
+  /** Deletes the secrets that cannot be opened, instead of refusing to start. */
   readonly acceptLostSecrets: boolean
-  /** Other processes may use the store, with the same keys. */
+  /** Other processes may use the same store and must have the same keys. */
   readonly shared: boolean
 }
 
 interface FolderKeys {
   readonly sealer: Sealer
   readonly tls: ServerTls
-  /** Whoever can read it administers the plane. It protects nothing that is stored, so a lost one is made anew. */
+  /**
+   * A caller that can read this key is an administrator. It encrypts nothing in the store, so a lost one is replaced.
+   */
   readonly adminKey: string
 }
 
 /**
- * Opens the keys of a data folder; the first start makes them. A key that is gone cannot be made again: what lies sealed in the
- * store, and what peers trust, belongs to the former one. So a folder that was in use must have all of them, and all sealed rows
- * must open. Throws one sentence otherwise and changes nothing.
+ * Opens the keys of a data folder. The first start creates them. A lost key cannot be replaced, because the sealed
+ * rows of the store and the trust of peers depend on it. So a folder that was in use must contain all keys, and they
+ * must open all sealed rows. Otherwise throws one sentence and changes nothing.
  */
 export async function openFolderKeys(env: Deps, store: Store, options: Options): Promise<FolderKeys> {
   const { dataDir, tlsHosts, recoveryFile } = options
@@ -63,7 +65,9 @@ export async function openFolderKeys(env: Deps, store: Store, options: Options):
   return { sealer, tls, adminKey: openAdminKey(dataDir) }
 }
 
-/** A process of a shared store with keys of its own would serve zones that do not trust it, and secrets that it cannot open. */
+/**
+ * Throws if a process of a shared store has other keys: zones would not trust it, and it could not open the secrets.
+ */
 async function requireCopiedKeys(store: Store, { shared, dataDir, acceptLostSecrets }: Options): Promise<void> {
   const known = shared && !acceptLostSecrets ? await sharedPrints(store) : undefined
   if (!known) return
@@ -73,7 +77,7 @@ async function requireCopiedKeys(store: Store, { shared, dataDir, acceptLostSecr
   const [seal, certificate] = [read(folderFiles.sealKey), read(folderFiles.certificate)]
   if (seal === undefined && certificate === undefined && read(folderFiles.key) === undefined)
     throw new Error(`expected the keys of this store in ${dataDir}, found none: ${await whereKeysAre(store)}`)
-  // A single missing file has a sentence of its own.
+  // `openFiles` reports a single missing file.
   if (seal === undefined || certificate === undefined) return
   const found = keyPrints(readSealKey(join(dataDir, folderFiles.sealKey), seal), certificate)
   const foreign = [
@@ -86,7 +90,7 @@ async function requireCopiedKeys(store: Store, { shared, dataDir, acceptLostSecr
     )
 }
 
-/** Requires or makes the three files; returns the key of secrets. */
+/** Requires the three files, or creates them. Returns the seal key. */
 async function openFiles(
   { clock }: Deps,
   dataDir: string | undefined,
@@ -104,9 +108,10 @@ async function openFiles(
     const copy = recoveryFile === undefined ? '' : `, or from "${field}" in a copy of ${recoveryFile}`
     return new Error(`expected ${path} ${why}, found ${found}: restore it from a backup of this folder${copy}`)
   }
-  // The first start writes the three files in this order, so an interrupted first start leaves no later file alone.
+  // The first start writes the files in the order seal key, key, certificate, so an interruption leaves no later one
+  // alone.
   if (seal.text === undefined && (isUsed || wasServing || certificate.text !== undefined || key.text !== undefined))
-    throw refuse(paths.seal, 'with the key that the secrets in the store are sealed with', seal.found, 'sealKey')
+    throw refuse(paths.seal, 'with the key that seals the secrets in the store', seal.found, 'sealKey')
   if (key.text === undefined && (isUsed || wasServing || certificate.text !== undefined))
     throw refuse(paths.key, `with the key of ${paths.certificate}`, key.found, 'authority.key')
   if (certificate.text === undefined && (isUsed || wasServing))
@@ -115,7 +120,7 @@ async function openFiles(
   const sealText = seal.text ?? createKeyFile(paths.seal, randomBytes(32).toString('base64'))
   if (certificate.text === undefined) {
     const root = await createRoot('zonemesh control plane', lifetime(clock.wallMs(), 3650))
-    // The key of an interrupted first start has signed nothing.
+    // An existing key is of an interrupted first start and has signed nothing.
     if (key.text === undefined) createKeyFile(paths.key, root.key)
     else writeKeyFile(paths.key, root.key)
     createKeyFile(paths.certificate, root.certificate)
@@ -150,14 +155,14 @@ function requirePair({ certificate, key }: { readonly certificate: string; reado
     )
 }
 
-/** What this plane has sealed, with how each row is shown. */
+/** The rows of this plane with sealed content. */
 async function sealedRows(store: Store, origin: string): Promise<readonly Row[]> {
   const rows: Row[] = []
   for (const kind of sealedKinds) rows.push(...(await store.scan({ kind, origin })))
   return rows.filter((row) => sealedText(row) !== undefined)
 }
 
-function opens(sealer: Sealer, row: Row): boolean {
+function canOpen(sealer: Sealer, row: Row): boolean {
   try {
     sealer.open(sealedText(row) ?? '')
     return true
@@ -176,22 +181,25 @@ async function requireOpen(
   rows: readonly Row[],
   { dataDir, acceptLostSecrets }: Options,
 ): Promise<void> {
-  const lost = rows.filter((row) => !opens(sealer, row))
+  const lost = rows.filter((row) => !canOpen(sealer, row))
   const [first] = lost
   if (!first) return
   if (!acceptLostSecrets) {
     const where = dataDir === undefined ? 'this plane, which has no --data-dir,' : join(dataDir, folderFiles.sealKey)
     throw new Error(
-      `expected ${where} to open all ${rows.length} secrets in the store, found ${lost.length} that it does not open (${nameOf(first)}${lost.length > 1 ? ', …' : ''}): ` +
-        `restore the ${folderFiles.sealKey} of this store, or delete these secrets by --accept-lost-secrets`,
+      `expected ${where} to open all ${rows.length} secrets in the store, found ${lost.length} that it cannot open (${nameOf(first)}${lost.length > 1 ? ', …' : ''}): ` +
+        `restore the ${folderFiles.sealKey} of this store, or delete these secrets with --accept-lost-secrets`,
     )
   }
   const outcome = await store.commit({
     changes: lost.map(({ key }) => ({ op: 'delete', key })),
     subject: 'mesh-system:control-plane',
-    intent: 'secrets that do not open were given up by --accept-lost-secrets',
+    intent: 'delete secrets that cannot be opened, because of --accept-lost-secrets',
     declared: true,
   })
-  if (!outcome.ok) throw new Error('the secrets that do not open could not be deleted: another process writes them')
-  log.warn({ rows: lost.map((row) => keyText(row.key)) }, `deleted ${lost.length} secrets that seal.key does not open`)
+  if (!outcome.ok)
+    throw new Error(
+      'cannot delete the secrets that cannot be opened: another process wrote to them at the same time; start again',
+    )
+  log.warn({ rows: lost.map((row) => keyText(row.key)) }, `deleted ${lost.length} secrets that seal.key cannot open`)
 }

@@ -33,20 +33,20 @@ interface Deps {
   readonly commit: (commit: Commit) => Promise<CommitOutcome>
 }
 
-/** What a proxy shows and trusts in a mesh. */
+/** The certificate of a proxy in a mesh. */
 export interface WorkloadIdentity extends KeyedCertificate {
   readonly notAfterMs: number
   readonly issuedAtMs: number
   readonly backend: string
-  /** The fingerprint of the root that it leads to. */
+  /** The fingerprint of the root at the end of its chain. */
   readonly root: string
 }
 
-/** The roots that a mesh trusts, and the one that the zone's authority leads to, by their fingerprints. */
+/** The fingerprints of the roots that a mesh trusts, and of the root that issued the zone's intermediate. */
 export interface TrustedRoots {
   readonly roots: readonly string[]
   readonly issuer: string
-  /** Of the owner's answer that says so. */
+  /** The generation of the owner's answer with these roots. */
   readonly generation: number
 }
 
@@ -64,8 +64,8 @@ const dayMs = 86_400_000
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1_000) * 1_000
 
 /**
- * The zone's side of mesh authorities: keeps a key per mesh that never leaves the zone, asks the owner to certify it,
- * and issues workload certificates. Workload keys live here, in memory only.
+ * The zone's side of mesh authorities. It keeps a key per mesh that never leaves the zone, requests an intermediate
+ * certificate for it from the owner, and issues workload certificates. Workload keys are in memory only.
  */
 export function createAuthorityHolder(deps: Deps) {
   const authorities = new Map<string, Authority>()
@@ -94,7 +94,7 @@ export function createAuthorityHolder(deps: Deps) {
         },
       ],
       subject: 'mesh-system:control-plane',
-      intent: `authority key of mesh ${mesh}`,
+      intent: `create the authority key of mesh ${mesh}`,
     })
     return keys
   }
@@ -102,7 +102,7 @@ export function createAuthorityHolder(deps: Deps) {
   async function load(mesh: string, spec: MeshSpec): Promise<Authority | undefined> {
     const backend = enabledBackend(spec)
     if (!backend) return undefined
-    // Also while the answer is still one of the former backend: the owner answers when all zones trust the new one.
+    // Requests the new backend while the answer is still of the former one: the owner answers when all zones trust it.
     await keyOf(mesh, backend.name)
     for (const origin of [globalOrigin, deps.zone]) {
       const row = (await deps.store.get({ origin, kind: 'AuthorityCertificate', mesh, name: deps.zone }))?.row
@@ -123,14 +123,16 @@ export function createAuthorityHolder(deps: Deps) {
   }
 
   return {
-    /** Reads the meshes and answers of the store; returns the meshes whose authority is new or gone, or that trust other roots. */
+    /**
+     * Reads the meshes and answers in the store. Returns the meshes whose issuer or whose trusted roots have changed.
+     */
     async reconcile(): Promise<ReadonlyMap<string, 'issuer' | 'roots'>> {
       const changed = new Map<string, 'issuer' | 'roots'>()
       const meshes = await deps.store.scan({ kind: 'Mesh' })
       for (const row of meshes) {
         const mesh = row.key.name
         const spec = specOf(meshKind, row)
-        // Its absence would mean no mutual TLS: what was known of such a mesh stays.
+        // A row that cannot be parsed must not turn off mutual TLS, so the former authority stays.
         if (!spec) continue
         const next = await load(mesh, spec)
         const before = authorities.get(mesh)
@@ -148,20 +150,20 @@ export function createAuthorityHolder(deps: Deps) {
       }
       return changed
     },
-    /** The bundle to trust in a mesh, PEM; undefined until the owner has answered. */
+    /** The trusted bundle of a mesh, in PEM; undefined until the owner has answered. */
     roots: (mesh: string): string | undefined => authorities.get(mesh)?.roots,
-    /** False of a certificate that was being made while another authority came. */
+    /** False if the authority changed while the certificate was being issued. */
     isCurrent: (mesh: string, { certificate }: WorkloadIdentity): boolean => {
       const authority = authorities.get(mesh)
       return authority !== undefined && certificate.endsWith(authority.issuer.certificate)
     },
-    /** What the mesh trusts now; nothing until the owner has answered. */
+    /** The trusted roots of a mesh; none until the owner has answered. */
     trusted: (mesh: string): TrustedRoots => authorities.get(mesh)?.trusted ?? { roots: [], issuer: '', generation: 0 },
-    /** When the zone's authority of a mesh ends. */
+    /** When the zone's authority of a mesh expires. */
     notAfterMs: (mesh: string): number | undefined => authorities.get(mesh)?.notAfterMs,
-    /** The meshes that this zone has an authority of. */
+    /** The meshes for which this zone has an authority. */
     meshes: (): readonly string[] => [...authorities.keys()],
-    /** A certificate for the identities of one proxy; undefined until the owner has answered. */
+    /** Issues a certificate for the identities of one proxy. Returns undefined until the owner has answered. */
     async issue(
       mesh: string,
       services: readonly string[],
@@ -172,9 +174,9 @@ export function createAuthorityHolder(deps: Deps) {
       const nowMs = deps.clock.wallMs()
       if (authority.notAfterMs <= nowMs)
         throw new Error(
-          `the intermediate authority of mesh ${mesh} ended at ${new Date(authority.notAfterMs).toISOString()}`,
+          `the intermediate authority of mesh ${mesh} expired at ${new Date(authority.notAfterMs).toISOString()}`,
         )
-      // A certificate tells its end in whole seconds: what lives for a few of them must not be taken to live longer.
+      // A certificate states its expiry in whole seconds. Rounding up would overstate the life of a short-lived one.
       const notAfterMs = wholeSeconds(Math.min(nowMs + authority.workloadMs, authority.notAfterMs))
       const uris = [...services.map((service) => `spiffe://${mesh}/${service}`), ...tags.map((tag) => `kuma://${tag}`)]
       const certificate = await createWorkloadCertificate(authority.issuer, uris, {
@@ -186,7 +188,7 @@ export function createAuthorityHolder(deps: Deps) {
     },
   }
 }
-/** The bundle by fingerprints, and which of it has signed the zone's certificate. */
+/** The fingerprints of the bundle, and of the root in it that signed the zone's certificate. */
 function trustedRoots({ roots, certificate, generation = 0 }: AuthorityCertificateSpec): TrustedRoots {
   const all = certificatesIn(roots)
   const issuer = all.find((root) => isSignedBy(certificate, root))

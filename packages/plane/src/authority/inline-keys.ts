@@ -9,7 +9,9 @@ interface Deps {
   readonly origin: string
 }
 
-/** A spec whose inline keys were moved into secrets, and the changes that make those secrets that are not there yet. */
+/**
+ * Moves the inline keys of a spec into secrets. Returns the spec, and the changes for secrets that do not exist yet.
+ */
 export async function moveInlineKeys(
   { store, sealer, origin }: Deps,
   kind: string,
@@ -27,7 +29,10 @@ export async function moveInlineKeys(
   return { spec, secrets: changes }
 }
 
-/** Rows of a plane that did not seal inline keys: each is written again without them. What its history holds ends with its horizon. */
+/**
+ * Writes the rows of an older version, which did not seal inline keys, again without these keys. Their former
+ * versions are in the history until the horizon passes them.
+ */
 export async function sealStoredInlineKeys(deps: Deps): Promise<void> {
   for (const kind of ['Mesh', 'MeshGateway']) {
     for (const row of await deps.store.scan({ kind, origin: deps.origin })) {

@@ -19,9 +19,12 @@ export function writeKeyFile(path: string, text: string): void {
   syncFolder(path)
 }
 
-/** Creates a file with mode 0600. Returns the text that the file then holds: another process may have created it first. */
+/**
+ * Creates a file with mode 0600. Returns the text that the file then holds: another process may have created it
+ * first.
+ */
 export function createKeyFile(path: string, text: string): string {
-  // An empty file is what a full disk has left of an earlier attempt.
+  // A full disk may have left an empty file of an earlier attempt.
   if (readKeyFile(path).found === 'an empty file') rmSync(path, { force: true })
   const draft = writeDraft(path, text)
   try {
@@ -51,7 +54,7 @@ function writeDraft(path: string, text: string): string {
   return draft
 }
 
-/** The name of a file is durable once its folder is. */
+/** Makes the name of a file durable. */
 function syncFolder(path: string): void {
   const folder = openSync(dirname(path), 'r')
   try {

@@ -16,18 +16,18 @@ import { isSignedBy, lifetime, signIntermediate, startOf } from './x509.ts'
 export const intermediateDays = 30
 const halfLifeMs = (intermediateDays / 2) * 86_400_000
 
-/** What one zone has asked for and been given in a mesh. */
+/** The requests of one zone in a mesh, and the answer that it has. */
 interface Party {
   readonly zone: string
   /** Public keys by backend. */
   readonly requests: ReadonlyMap<string, string>
   readonly standing: AuthorityCertificateSpec | undefined
   readonly use: AuthorityUseSpec | undefined
-  /** A zone that is switched off or deleted holds nothing back. */
+  /** False for a disabled or deleted zone: it does not delay a rotation. */
   readonly counts: boolean
 }
 
-/** Who signs for a party, and for which key. */
+/** The root that signs for a party, and the key that it signs. */
 interface Choice {
   readonly root: Root
   readonly backend: string
@@ -35,22 +35,22 @@ interface Choice {
 }
 
 /**
- * The side of mesh authorities that owns the roots (the global, or a standalone zone): answers every zone's request with an
- * intermediate. Renewal is a row like any other: no call.
+ * The owner's side of mesh authorities (the global, or a standalone zone). It owns the roots and answers the request
+ * of each zone with an intermediate certificate. An answer and its renewal are normal rows.
  *
- * Another root takes over in steps that each zone tells of (`AuthorityUse`): first every zone trusts it beside the old one,
- * then all sign with it, and the old one leaves the bundle when no proxy shows it any more. So no request meets an end that
- * does not know its root, whatever the order in which zones hear of it.
+ * A new root takes over in steps, and each zone reports its progress (`AuthorityUse`). First all zones trust it
+ * beside the old one, then all sign with it. The old one leaves the bundle when no proxy shows it any more. So no
+ * proxy meets a root that it does not trust, regardless of the order in which zones receive the answers.
  */
 export function createAuthorityOwner(deps: OwnerDeps) {
   const { store, log } = deps
   const roots = createRoots(deps)
-  /** What each rotation waits for, as it was told last. Limit: one text for each mesh. */
-  const told = new Map<string, string>()
-  /** Who has signed what stands, so that no signature is checked twice. Limit: one for each zone and mesh. */
+  /** The reason why each rotation waits, as last logged. Limit: one text per mesh. */
+  const waitReasons = new Map<string, string>()
+  /** The signer of each answer, so that no signature is checked twice. Limit: one per zone and mesh. */
   const signed = new Map<string, { readonly of: string; readonly root: string | undefined }>()
 
-  /** The root that has signed a zone's certificate. */
+  /** The root that signed a zone's certificate. */
   function signerOf(mesh: string, { zone, standing }: Party, known: readonly Root[]): Root | undefined {
     if (!standing) return undefined
     const of = [standing.certificate, ...known.map(({ fingerprint }) => fingerprint)].join()
@@ -83,35 +83,43 @@ export function createAuthorityOwner(deps: OwnerDeps) {
 
   const isLive = ({ standing }: Party): boolean => standing !== undefined && standing.notAfterMs > deps.clock.wallMs()
 
-  /** The zone has said what its proxies make of the answer that stands: nothing older is on its way to them. */
-  const hasSaid = ({ use, standing }: Party): boolean => use?.generation === (standing?.generation ?? 0)
+  /**
+   * Whether the zone has reported how its proxies use the present answer. Then no proxy still receives an older one.
+   */
+  const hasReported = ({ use, standing }: Party): boolean => use?.generation === (standing?.generation ?? 0)
 
   /** The zones whose proxies do not all trust a root yet. */
   const waitingFor = (parties: readonly Party[], root: Root): readonly string[] =>
     parties
-      .filter((one) => one.counts && isLive(one) && !(hasSaid(one) && one.use?.trusts.includes(root.fingerprint)))
+      .filter((one) => one.counts && isLive(one) && !(hasReported(one) && one.use?.trusts.includes(root.fingerprint)))
       .map(({ zone }) => zone)
 
-  /** The former roots that may still be shown: as long as a zone has not said what it shows, those that it was told to trust. */
-  function needed(parties: readonly Party[], former: readonly Root[], signers: ReadonlyMap<string, Root | undefined>) {
+  /**
+   * The former roots that a proxy may still show. If a zone has not reported yet, these are all roots of its answer.
+   */
+  function rootsInUse(
+    parties: readonly Party[],
+    former: readonly Root[],
+    signers: ReadonlyMap<string, Root | undefined>,
+  ) {
     const counting = parties.filter((one) => one.counts)
     const live = counting.filter(isLive)
     const shown = new Set([
       ...counting.flatMap((one) => one.use?.shows ?? []),
       ...live.flatMap((one) => signers.get(one.zone)?.fingerprint ?? []),
     ])
-    const silent = live.filter((one) => !hasSaid(one))
+    const silent = live.filter((one) => !hasReported(one))
     return former.filter(
       ({ fingerprint, certificates }) =>
         shown.has(fingerprint) || silent.some(({ standing }) => standing?.roots.includes(certificates[0] ?? '')),
     )
   }
 
-  function tell(mesh: string, text: string | undefined): void {
-    if (told.get(mesh) === text) return
-    if (text === undefined) told.delete(mesh)
+  function setWaitReason(mesh: string, text: string | undefined): void {
+    if (waitReasons.get(mesh) === text) return
+    if (text === undefined) waitReasons.delete(mesh)
     else {
-      told.set(mesh, text)
+      waitReasons.set(mesh, text)
       log.info({ mesh }, text)
     }
   }
@@ -127,7 +135,7 @@ export function createAuthorityOwner(deps: OwnerDeps) {
     if (target && asked !== undefined && (!signer || signer.fingerprint === target.fingerprint || mayMove))
       return { root: target, backend: target.backend, publicKey: asked }
     if (!signer || !standing) return undefined
-    // A zone that has lost its key asks with another one: that is answered even while a rotation waits.
+    // A zone that has lost its key requests a certificate for a new one. It is answered even while a rotation waits.
     if ([...requests.values()].includes(standing.publicKey))
       return { root: signer, backend: standing.backend, publicKey: standing.publicKey }
     return asked === undefined || target === undefined
@@ -135,7 +143,7 @@ export function createAuthorityOwner(deps: OwnerDeps) {
       : { root: signer, backend: target.backend, publicKey: asked }
   }
 
-  /** Answers a zone unless the standing answer is the same and younger than half its life. */
+  /** Answers a zone, unless its present answer is the same and has more than half of its life left. */
   async function answer(mesh: string, party: Party, choice: Choice, signer: Root | undefined, bundle: string) {
     const { zone, standing } = party
     const { root, backend, publicKey } = choice
@@ -145,7 +153,7 @@ export function createAuthorityOwner(deps: OwnerDeps) {
       standing.backend === backend &&
       signer?.fingerprint === root.fingerprint &&
       standing.notAfterMs - nowMs > halfLifeMs &&
-      // The clock of this plane was ahead when it signed.
+      // A start in the future means that the clock of this plane was ahead when it signed.
       startOf(standing.certificate) <= nowMs
     if (isGood && standing.roots === bundle) return
     const life = lifetime(nowMs, intermediateDays)
@@ -177,18 +185,18 @@ export function createAuthorityOwner(deps: OwnerDeps) {
         },
       ],
       subject: 'mesh-system:control-plane',
-      intent: `intermediate authority of mesh ${mesh} for zone ${zone}`,
+      intent: `issue the intermediate authority of mesh ${mesh} for zone ${zone}`,
     })
   }
 
   async function reconcileMesh(mesh: string, spec: MeshSpec, zones: ReadonlyMap<string, boolean>): Promise<void> {
     const enabled = enabledBackend(spec)
-    if (!enabled) return tell(mesh, undefined)
+    if (!enabled) return setWaitReason(mesh, undefined)
     const { byBackend, former } = await roots.of(mesh, spec)
     const known = [...byBackend.values(), ...former]
     const parties = await partiesOf(mesh, zones)
     const signers = new Map(parties.map((one) => [one.zone, signerOf(mesh, one, known)]))
-    const kept = needed(parties, former, signers)
+    const kept = rootsInUse(parties, former, signers)
     const trusted = [...byBackend.values(), ...kept]
     const bundle = [...new Set(trusted.flatMap(({ certificates }) => certificates))].sort().join('')
     const target = byBackend.get(enabled.name)
@@ -198,7 +206,7 @@ export function createAuthorityOwner(deps: OwnerDeps) {
       const choice = choose(party, target, signer, waiting.length === 0)
       if (choice) await answer(mesh, party, choice, signer, bundle)
     }
-    tell(
+    setWaitReason(
       mesh,
       waiting.length > 0
         ? `the authority "${enabled.name}" signs when all proxies trust it: it waits for zone ${waiting.join(', zone ')}`
@@ -209,10 +217,13 @@ export function createAuthorityOwner(deps: OwnerDeps) {
   }
 
   return {
-    /** The rotations that wait, and for what. */
+    /** The waiting rotations, with the reason. */
     waits: (): readonly { readonly mesh: string; readonly reason: string }[] =>
-      [...told].map(([mesh, reason]) => ({ mesh, reason })),
-    /** Brings roots and intermediates in line with the meshes and requests of the store. One bad mesh hurts only itself. */
+      [...waitReasons].map(([mesh, reason]) => ({ mesh, reason })),
+    /**
+     * Brings roots and intermediates up to date with the meshes and requests in the store. A bad mesh affects only
+     * itself.
+     */
     async reconcile(): Promise<void> {
       const meshes = await store.scan({ kind: 'Mesh', origin: deps.origin })
       const zones = new Map(
@@ -222,13 +233,13 @@ export function createAuthorityOwner(deps: OwnerDeps) {
         ]),
       )
       const names = new Set(meshes.map(({ key }) => key.name))
-      for (const mesh of [...told.keys()].filter((name) => !names.has(name))) tell(mesh, undefined)
-      // Nothing changes for a mesh whose row cannot be parsed.
+      for (const mesh of [...waitReasons.keys()].filter((name) => !names.has(name))) setWaitReason(mesh, undefined)
+      // A mesh whose row cannot be parsed keeps its roots and answers.
       for (const mesh of parsedRows(meshKind, meshes)) {
         try {
           await reconcileMesh(mesh.key.name, mesh.spec, zones)
         } catch (thrown) {
-          log.error({ mesh: mesh.key.name, reason: messageOf(thrown) }, 'cannot keep the authority of a mesh')
+          log.error({ mesh: mesh.key.name, reason: messageOf(thrown) }, 'cannot update the authority of a mesh')
         }
       }
     },

@@ -3,7 +3,7 @@ const keyBlock = /-----BEGIN ([^-\n]*PRIVATE KEY)-----[^-]*-----END \1-----/
 
 /** The certificates in a text, each as a text of its own. */
 export const certificatesIn = (text: string): string[] =>
-  // Some tools write other names of the same thing, which not every reader takes.
+  // Some tools write labels such as TRUSTED CERTIFICATE, which not every reader accepts.
   [...text.matchAll(certificateBlock)].map(([whole, type = '']) => `${whole.replaceAll(type, 'CERTIFICATE')}\n`)
 
 /** The first private key in a text. */

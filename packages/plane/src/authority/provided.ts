@@ -20,7 +20,7 @@ interface Deps {
   readonly origin: string
 }
 
-/** An authority that people brought: its certificate first, then those that lead from it to its root. */
+/** A provided authority: its own certificate first, then the certificates up to its root. */
 export interface ProvidedAuthority {
   readonly certificates: readonly string[]
   readonly key: string
@@ -35,12 +35,12 @@ async function load({ store, sealer, origin }: Deps, mesh: string, source: Autho
   return err({ reason: `there is no Secret "${source.secret}" in mesh "${mesh}" yet`, isMissing: true })
 }
 
-/** `isMissing`: nothing is wrong with it but that it is not there; it may come with the same commit. */
+/** `isMissing`: the secret does not exist yet; the same commit may create it. */
 interface Fault extends Violation {
   readonly isMissing: boolean
 }
 
-/** Reads a provided authority. What is wrong is told with fields below its configuration. */
+/** Reads a provided authority. The fields of its faults are relative to its configuration. */
 export async function readProvided(
   deps: Deps,
   mesh: string,
@@ -57,7 +57,7 @@ export async function readProvided(
   }
   const authority = { certificates: certificatesIn(cert.value), key: keyIn(key.value) ?? '' }
   const faults = faultsOf(authority)
-  return faults.length > 0 ? err(faults.map((one) => ({ ...one, isMissing: false }))) : ok(authority)
+  return faults.length > 0 ? err(faults.map((fault) => ({ ...fault, isMissing: false }))) : ok(authority)
 }
 
 function faultsOf({ certificates, key }: ProvidedAuthority): Violation[] {
@@ -68,8 +68,8 @@ function faultsOf({ certificates, key }: ProvidedAuthority): Violation[] {
     if (key === '') return [{ field: 'key', reason: 'not a valid TLS key pair: there is no private key in it' }]
     if (!new X509Certificate(first).checkPrivateKey(createPrivateKey(key)))
       return [{ field: 'cert', reason: 'not a valid TLS key pair: private key does not match public key' }]
-    return certificates.flatMap((one, index) => {
-      const { isAuthority, mayCertify, pathLength } = authorityLimits(one)
+    return certificates.flatMap((certificate, index) => {
+      const { isAuthority, mayCertify, pathLength } = authorityLimits(certificate)
       const field = `cert[${index}]`
       return [
         ...(isAuthority
@@ -79,7 +79,7 @@ function faultsOf({ certificates, key }: ProvidedAuthority): Violation[] {
           ? []
           : [{ field, reason: "key usage extension 'keyCertSign' must be set (see X509-SVID: 4.3. Key Usage)" }]),
         ...(index === 0 && pathLength === 0
-          ? [{ field, reason: 'path length is 0, but each zone needs an authority of its own below this one' }]
+          ? [{ field, reason: 'path length must not be 0: each zone needs an authority of its own below this one' }]
           : []),
       ]
     })
@@ -88,14 +88,15 @@ function faultsOf({ certificates, key }: ProvidedAuthority): Violation[] {
   }
 }
 
-/** What is wrong with the provided authorities of a mesh, or missing: what admission cannot know without the secrets. */
+/** The faults of the provided authorities of a mesh, which admission cannot find without the secrets. */
 export async function checkProvided(deps: Deps, mesh: string, spec: MeshSpec): Promise<Fault[]> {
   if (spec.mtls?.skipValidation) return []
   const found: Fault[] = []
   for (const [index, backend] of (spec.mtls?.backends ?? []).entries()) {
     if (backend.type !== 'provided') continue
     const read = await readProvided(deps, mesh, backend)
-    if (!read.ok) found.push(...read.error.map((one) => ({ ...one, field: `${backendConfField(index)}.${one.field}` })))
+    if (!read.ok)
+      found.push(...read.error.map((fault) => ({ ...fault, field: `${backendConfField(index)}.${fault.field}` })))
   }
   return found
 }

@@ -11,7 +11,7 @@ import { readProvided } from './provided.ts'
 import type { Sealer } from './seal.ts'
 import { createRoot, fingerprintOf, lifetime } from './x509.ts'
 
-/** What the owner of authorities works with. */
+/** The dependencies of the owner of authorities. */
 export interface OwnerDeps {
   readonly store: Store
   readonly sealer: Sealer
@@ -21,18 +21,18 @@ export interface OwnerDeps {
   readonly commit: (commit: Commit) => Promise<CommitOutcome>
 }
 
-/** An authority of a mesh that signs for zones, or did. */
+/** A present or former authority of a mesh. */
 export interface Root {
   readonly backend: string
-  /** The one that signs, then those that lead from it to a root: all of it is to be trusted. PEM. */
+  /** The signing certificate, then the certificates up to its root, in PEM. Zones trust all of them. */
   readonly certificates: readonly string[]
-  /** Of the first certificate. */
+  /** The fingerprint of the first certificate. */
   readonly fingerprint: string
-  /** Undefined where only the certificate is left. */
+  /** Undefined if only the certificate is kept. */
   readonly key: string | undefined
 }
 
-/** The roots of a mesh: those of the backends that it lists, by name, and those of former ones. */
+/** The roots of a mesh: those of its listed backends, by name, and those of former backends. */
 export interface MeshRoots {
   readonly byBackend: ReadonlyMap<string, Root>
   readonly former: readonly Root[]
@@ -40,7 +40,7 @@ export interface MeshRoots {
 
 const rootDaysDefault = 3650
 
-/** Whole days of a root's lifetime; at least one. */
+/** The lifetime of a root in whole days, at least one. */
 function days(text: string | undefined): number {
   const ms = storedLifetimeMs(text)
   return ms ? Math.max(1, Math.ceil(ms / 86_400_000)) : rootDaysDefault
@@ -53,7 +53,7 @@ function rootDays({ conf }: MeshBackend): number {
   return days(typeof expiration === 'string' ? expiration : undefined)
 }
 
-/** Keeps a root for each backend of each mesh: makes those of builtin ones, and reads those that are provided. */
+/** Keeps a root per backend of each mesh: creates those of builtin backends, and reads provided ones. */
 export function createRoots(deps: OwnerDeps) {
   const { store, sealer, origin, log } = deps
 
@@ -70,7 +70,11 @@ export function createRoots(deps: OwnerDeps) {
   }
 
   const commit = (changes: readonly Change[], mesh: string): Promise<CommitOutcome> =>
-    deps.commit({ changes, subject: 'mesh-system:control-plane', intent: `root authority of mesh ${mesh}` })
+    deps.commit({
+      changes,
+      subject: 'mesh-system:control-plane',
+      intent: `update the root authorities of mesh ${mesh}`,
+    })
 
   async function builtin(mesh: string, backend: MeshBackend): Promise<Root> {
     const key = keyOf(mesh, backend.name)
@@ -83,11 +87,11 @@ export function createRoots(deps: OwnerDeps) {
       sealedKey: sealer.seal(root.key),
     }
     await commit([{ op: 'put', key, labels: {}, spec: { ...spec }, expect: { absent: true } }], mesh)
-    // Another process of this plane may have been first.
+    // Reads the row again: another process of this plane may have created it first.
     return builtin(mesh, backend)
   }
 
-  /** The certificate is remembered: it is trusted for as long as somebody shows what it has signed. */
+  /** Stores the certificate: zones trust it for as long as a proxy shows a certificate that it has signed. */
   async function provided(mesh: string, backend: MeshBackend): Promise<Root> {
     const read = await readProvided(deps, mesh, backend)
     if (!read.ok) throw new Error(read.error.map(({ field, reason }) => `${field}: ${reason}`).join('; '))
@@ -109,7 +113,7 @@ export function createRoots(deps: OwnerDeps) {
           if (backend.type === 'builtin') byBackend.set(backend.name, await builtin(mesh, backend))
           else if (backend.type === 'provided') byBackend.set(backend.name, await provided(mesh, backend))
         } catch (thrown) {
-          log.error({ mesh, backend: backend.name, reason: messageOf(thrown) }, 'an authority of a mesh cannot be used')
+          log.error({ mesh, backend: backend.name, reason: messageOf(thrown) }, 'cannot use an authority of a mesh')
         }
       }
       const present = new Set([...byBackend.values()].map(({ fingerprint }) => fingerprint))
@@ -119,7 +123,7 @@ export function createRoots(deps: OwnerDeps) {
         former: rows.map(({ spec }) => rootOf(spec)).filter(({ fingerprint }) => !present.has(fingerprint)),
       }
     },
-    /** Forgets certificates of provided authorities that nobody shows any more. */
+    /** Deletes certificates of provided authorities that no proxy shows any more. */
     async forget(mesh: string, fingerprints: ReadonlySet<string>): Promise<void> {
       const rows = parsedRows(meshRoot, await store.scan({ kind: 'MeshRoot', origin, mesh })).filter(
         ({ spec: { sealedKey, certificate } }) => sealedKey === '' && fingerprints.has(fingerprintOf(certificate)),

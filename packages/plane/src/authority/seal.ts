@@ -1,20 +1,20 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 
-/** Closes secrets before they reach the store, and opens them for those who may see them. AES-256-GCM. */
+/** Encrypts secrets before they are stored (AES-256-GCM), and decrypts them. */
 export interface Sealer {
   seal(plain: string): string
   /** Throws if the text was sealed with another key. */
   open(sealed: string): string
 }
 
-/** Reads the content of a `seal.key`. */
+/** Parses the content of `seal.key`. */
 export function readSealKey(path: string, text: string): Buffer {
   const key = Buffer.from(text, 'base64')
   if (key.length !== 32) throw new Error(`${path}: expected 32 bytes in base64, found ${key.length}`)
   return key
 }
 
-/** A sealer whose key lives in memory only. */
+/** A sealer whose key is in memory only. */
 export const createMemorySealer = (): Sealer => createSealer(randomBytes(32))
 
 export function createSealer(key: Buffer): Sealer {
@@ -32,7 +32,7 @@ export function createSealer(key: Buffer): Sealer {
       try {
         return decipher.update(bytes.subarray(28)).toString('utf8') + decipher.final('utf8')
       } catch (cause) {
-        throw new Error(`a stored secret cannot be opened: it was sealed with another seal.key`, { cause })
+        throw new Error(`cannot open a stored secret: it was sealed with another seal.key`, { cause })
       }
     },
   }

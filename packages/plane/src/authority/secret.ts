@@ -8,6 +8,6 @@ export function secretData(sealer: Sealer, row: Row): string {
   return sealed === undefined ? '' : sealer.open(sealed)
 }
 
-/** The text in a secret row: data of secrets is base64, as Kuma shows it. */
+/** The text in a secret row. As in Kuma, the data of a secret is base64. */
 export const secretText = (sealer: Sealer, row: Row): string =>
   Buffer.from(secretData(sealer, row), 'base64').toString('utf8')

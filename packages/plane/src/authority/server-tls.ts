@@ -6,7 +6,7 @@ import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { readKeyFile, writeKeyFile } from './key-file.ts'
 import { createRoot, createServerCertificate, fingerprint, lifetime } from './x509.ts'
 
-/** What a control plane shows on its TLS ports. */
+/** The certificate and key that a control plane uses on its TLS ports. */
 export interface ServerTls {
   /** The server's certificate followed by its authority. */
   readonly certificate: string
@@ -16,10 +16,10 @@ export interface ServerTls {
   readonly pin: string
 }
 
-/** Names and addresses by which this machine is reached. */
+/** The names and addresses of this machine. */
 function localHosts(extra: readonly string[]): string[] {
   const addresses = Object.values(networkInterfaces()).flatMap((list) =>
-    (list ?? []).map((one) => one.address.replace(/%.*$/, '')),
+    (list ?? []).map(({ address }) => address.replace(/%.*$/, '')),
   )
   return [...new Set(['localhost', hostname(), '127.0.0.1', '::1', ...addresses, ...extra])].filter(
     (host) => host !== '',
@@ -28,17 +28,20 @@ function localHosts(extra: readonly string[]): string[] {
 
 const readText = (folder: string, name: string): string => readKeyFile(join(folder, name)).text ?? ''
 
-/** The server's certificate of a folder; undefined where one has to be made: any other can be made at any time. */
+/**
+ * The server certificate in a folder; undefined if it must be replaced. A replacement does no harm, as peers pin the
+ * authority.
+ */
 function storedServer(folder: string, authority: string, hosts: readonly string[], nowMs: number) {
   const [certificate, key] = [readText(folder, 'server.crt'), readText(folder, 'server.key')]
   try {
     const parsed = new X509Certificate(certificate)
-    // `checkIP` throws for what is no address.
+    // `checkIP` throws if its argument is no address.
     const has = (host: string) => (isIP(host) ? parsed.checkIP(host) : parsed.checkHost(host)) !== undefined
     const isGood =
       hosts.every(has) &&
       new Date(parsed.validTo).getTime() > nowMs + 30 * 86_400_000 &&
-      // A clock that was ahead when the certificate was made.
+      // A start in the future means that the clock was ahead when the certificate was created.
       new Date(parsed.validFrom).getTime() <= nowMs &&
       parsed.checkPrivateKey(createPrivateKey(key)) &&
       parsed.verify(new X509Certificate(authority).publicKey)
@@ -49,8 +52,9 @@ function storedServer(folder: string, authority: string, hosts: readonly string[
 }
 
 /**
- * The TLS material of a data folder: its authority, which is made once (so that pins stay true), and a server certificate. The
- * certificate is made anew when it cannot be used, lacks a name, begins in the future or ends within 30 days. Without a folder everything lives in memory.
+ * Opens the TLS material of a data folder: its authority, which is created once so that pins stay valid, and a server
+ * certificate. The certificate is replaced if it cannot be read, lacks a name, starts in the future or expires within
+ * 30 days. Without a folder everything is in memory.
  */
 export async function openServerTls(
   deps: { readonly clock: Clock },

@@ -4,7 +4,7 @@ import { replicaNames } from '@zonemesh/shared/sync/replicas.ts'
 
 type Notes = Pick<Store, 'notes'>
 
-/** What a process of a shared store has as its keys, by fingerprints: all processes of the store must have the same. */
+/** The fingerprints of the keys of a process. All processes of a shared store must have the same keys. */
 export interface KeyPrints {
   readonly sealKey: string
   readonly authority: string
@@ -14,13 +14,13 @@ const note = 'plane-keys'
 
 const hash = (bytes: Buffer | string): string => createHash('sha256').update(bytes).digest('hex')
 
-/** The key has 256 random bits, so its hash reveals nothing. */
+/** Computes the fingerprints. The seal key has 256 random bits, so its hash reveals nothing. */
 export const keyPrints = (sealKey: Buffer, certificate: string): KeyPrints => ({
   sealKey: hash(sealKey),
   authority: hash(certificate.trim()),
 })
 
-/** The keys of the processes that use this store; undefined before the first one has started. */
+/** The fingerprints of the keys of this store; undefined before the first process has started. */
 export async function sharedPrints({ notes }: Notes): Promise<KeyPrints | undefined> {
   const found = (await notes.read(note)).get(note)
   return found && { sealKey: String(found['sealKey']), authority: String(found['authority']) }
@@ -29,9 +29,9 @@ export async function sharedPrints({ notes }: Notes): Promise<KeyPrints | undefi
 export const putSharedPrints = ({ notes }: Notes, { sealKey, authority }: KeyPrints): Promise<void> =>
   notes.put([{ name: note, value: { sealKey, authority } }])
 
-/** Where an operator finds the keys, as the end of a sentence. */
+/** The end of a sentence that tells an operator where to get the keys. */
 export async function whereKeysAre(store: Notes): Promise<string> {
   const names = await replicaNames(store)
-  const known = names.length > 0 ? ` (known by name: ${names.join(', ')})` : ''
+  const known = names.length > 0 ? ` (running replicas: ${names.join(', ')})` : ''
   return `copy seal.key, ca.key and ca.crt from the data folder of a running replica of this store${known}, or restore them from a backup of it`
 }

@@ -1,6 +1,9 @@
 import { X509Certificate } from 'node:crypto'
 
-/** Whether one of these authorities (PEM) has signed the first certificate of a chain (PEM), or is it. Throws on what is no PEM. */
+/**
+ * Whether one of these authorities (PEM) is, or has signed, the first certificate of a chain (PEM). Throws if a text
+ * is not PEM.
+ */
 export function trusts(roots: string, chain: string): boolean {
   const leaf = new X509Certificate(chain)
   return pems(roots).some((pem) => {

@@ -18,7 +18,7 @@ export interface Lifetime {
   readonly notAfterMs: number
 }
 
-/** Certificates count from a little in the past, so that a clock that is minutes off still accepts them. */
+/** Certificates start in the past, so that a peer whose clock is some minutes behind accepts them. */
 export const backdatedMs = 300_000
 
 export const lifetime = (nowMs: number, days: number): Lifetime => ({
@@ -33,7 +33,7 @@ const pem = (label: string, bytes: ArrayBuffer): string =>
       .match(/.{1,64}/g) ?? []
   ).join('\n')}\n-----END ${label}-----\n`
 
-/** A new P-256 key pair: PKCS #8 and SubjectPublicKeyInfo as PEM. */
+/** Generates a P-256 key pair: PKCS #8 and SubjectPublicKeyInfo in PEM. */
 export async function generateKeys(): Promise<{ readonly privateKey: string; readonly publicKey: string }> {
   const pair = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
   return {
@@ -50,7 +50,10 @@ const curves: Readonly<Record<string, { readonly namedCurve: string; readonly ha
   secp521r1: { namedCurve: 'P-521', hash: 'SHA-512' },
 }
 
-/** A key to sign with, and how: people provide authorities with keys of other kinds than ours. Throws if it cannot sign. */
+/**
+ * Imports a signing key with its algorithm. A provided authority may have RSA or another curve. Throws if the key
+ * cannot sign.
+ */
 async function signerOf(text: string) {
   const key = createPrivateKey(text)
   const { namedCurve = '' } = key.asymmetricKeyDetails ?? {}
@@ -77,7 +80,7 @@ interface Issue {
   readonly uris?: readonly string[]
 }
 
-/** Signs one certificate. Without an issuer's certificate it signs itself. */
+/** Signs one certificate. Without the certificate of an issuer, it is self-signed. */
 async function issue(request: Issue): Promise<string> {
   const publicKey = await importPublic(request.publicKey)
   const { issuer, authority } = request
@@ -118,7 +121,7 @@ async function issue(request: Issue): Promise<string> {
   return `${certificate.toString('pem')}\n`
 }
 
-/** As the issuer calls its own key: what differs from that leads nowhere for some readers. */
+/** The key identifier in the issuer's own certificate. Some verifiers do not find the issuer if it differs. */
 async function identifierOf(issuer: x509.X509Certificate): Promise<x509.AuthorityKeyIdentifierExtension> {
   const own = issuer.getExtension(x509.SubjectKeyIdentifierExtension)
   return own
@@ -126,7 +129,7 @@ async function identifierOf(issuer: x509.X509Certificate): Promise<x509.Authorit
     : x509.AuthorityKeyIdentifierExtension.create(await issuer.publicKey.export())
 }
 
-/** A new self-signed authority. */
+/** Creates a self-signed authority. */
 export async function createRoot(
   commonName: string,
   life: Lifetime,
@@ -144,7 +147,7 @@ export async function createRoot(
   return { certificate, key: keys.privateKey }
 }
 
-/** An authority below `root` for a key that stays where it was made. */
+/** Signs an authority below `root` for a public key. */
 export const signIntermediate = (
   root: KeyedCertificate,
   publicKey: string,
@@ -161,7 +164,7 @@ export const signIntermediate = (
     uris: [uri],
   })
 
-/** A server certificate for names and addresses. */
+/** Creates a server certificate for names and addresses. */
 export async function createServerCertificate(
   authority: KeyedCertificate,
   hosts: readonly string[],
@@ -181,7 +184,7 @@ export async function createServerCertificate(
   return { certificate, key: keys.privateKey }
 }
 
-/** The certificate of a workload: one URI per identity. The chain holds the leaf, then the issuer's certificate. */
+/** Creates the certificate of a workload with one URI per identity. The chain is the leaf, then the issuer. */
 export async function createWorkloadCertificate(
   authority: KeyedCertificate,
   uris: readonly string[],
@@ -203,22 +206,22 @@ export async function fingerprint(certificate: string): Promise<string> {
   return Buffer.from(await new x509.X509Certificate(certificate).getThumbprint('SHA-256')).toString('hex')
 }
 
-/** The same, without waiting. */
+/** The fingerprint of a certificate, computed synchronously. */
 export const fingerprintOf = (certificate: string): string =>
   createHash('sha256').update(new X509Certificate(certificate).raw).digest('hex')
 
-/** Whether an authority has signed the first of these certificates. */
+/** Whether an authority has signed the first certificate in a PEM text. */
 export const isSignedBy = (certificate: string, authority: string): boolean =>
   new X509Certificate(certificate).verify(new X509Certificate(authority).publicKey)
 
-/** What an authority may do. */
+/** The limits in the certificate of an authority. */
 export function authorityLimits(certificate: string) {
   const parsed = new x509.X509Certificate(certificate)
   const basic = parsed.getExtension(x509.BasicConstraintsExtension)
   const usages = parsed.getExtension(x509.KeyUsagesExtension)?.usages
   return {
     isAuthority: basic?.ca === true,
-    // Without the extension a key is for everything.
+    // Without the extension, the usage of the key is not limited.
     mayCertify: usages === undefined || (usages & x509.KeyUsageFlags.keyCertSign) !== 0,
     pathLength: basic?.pathLength,
   }
@@ -226,5 +229,5 @@ export function authorityLimits(certificate: string) {
 
 export const notAfterMs = (certificate: string): number => new x509.X509Certificate(certificate).notAfter.getTime()
 
-/** When a certificate begins to be valid. Of a bundle: its first certificate. */
+/** The start of the validity of a certificate, or of the first one in a bundle. */
 export const startOf = (certificate: string): number => new Date(new X509Certificate(certificate).validFrom).getTime()

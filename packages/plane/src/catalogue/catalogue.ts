@@ -7,17 +7,20 @@ import { changesAfter, stateAt } from '@zonemesh/shared/store/state.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { createSortedKeys, type SortedKeys } from './sorted-keys.ts'
 
-/** What people have to know of stored rows. */
+/** The problems of stored rows, for users. */
 export interface FieldReport {
-  /** Fields of resources that are stored but not served yet, one sentence each. At most 1,000; `unservedTotal` counts all. */
+  /**
+   * Fields of resources that are stored but not served yet, one sentence each. At most 1,000; `unservedTotal` counts
+   * all.
+   */
   readonly unserved: readonly JsonObject[]
   readonly unservedTotal: number
-  /** Rows that cannot be parsed, so that nothing is served of them. At most 1,000; `unparsedTotal` counts all. */
+  /** Rows that cannot be parsed and are not served. At most 1,000; `unparsedTotal` counts all. */
   readonly unparsed: readonly JsonObject[]
   readonly unparsedTotal: number
 }
 
-/** Why a row is in the report. */
+/** The reasons why a row is in the report. */
 interface Note {
   readonly key: ResourceKey
   readonly warnings: readonly string[]
@@ -28,15 +31,15 @@ const shownMax = 1_000
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 /**
- * What the store has, in memory: the keys of every public kind in the order of lists, and what there is to report of
- * single rows. So a page of a list costs its own rows, and a status costs what it shows. It follows the marks of the
- * store when somebody needs it: the cost is that of the changes since the last time.
+ * An index of the store in memory: the keys of every public kind in the order of lists, and the problems of single
+ * rows. So the cost of a page of a list is that of its rows, and the cost of a status is that of its content. The
+ * index follows the marks of the store when a caller reads it, at the cost of the changes since the last read.
  */
 export function createCatalogue(store: Store) {
   const keysByKind = new Map<string, SortedKeys>(kinds.map((kind) => [kind.name, createSortedKeys()]))
   /** By kind, then by key text: the order of the report is that of the registry, then that of keys. */
   const notesByKind = new Map<string, Map<string, Note>>(kinds.map((kind) => [kind.name, new Map()]))
-  let known: number | undefined
+  let indexedRevision: number | undefined
   let following: Promise<void> | undefined
 
   function note(kind: Kind, version: Version): void {
@@ -44,14 +47,14 @@ export function createCatalogue(store: Store) {
     const text = keyText(version.key)
     if (!version.row || kind.adminOnly) return void notes?.delete(text)
     const parsed = parseSpec(kind, version.row)
-    // The spec was parsed by this very kind.
+    // The spec was parsed by the schema of this kind.
     const warnings = parsed.ok ? kind.unserved(parsed.value as never) : []
     const fault = parsed.ok ? undefined : reasonOf(parsed.error)
     if (warnings.length === 0 && fault === undefined) notes?.delete(text)
     else notes?.set(text, { key: version.key, warnings, fault })
   }
 
-  function take(versions: readonly Version[]): void {
+  function apply(versions: readonly Version[]): void {
     for (const [name, changed] of Map.groupBy(versions, ({ key }) => key.kind)) {
       const kind = findKind(name)
       if (!kind) continue
@@ -60,7 +63,7 @@ export function createCatalogue(store: Store) {
     }
   }
 
-  /** Reads everything. Other tasks have their turn between two pages. */
+  /** Reads the whole store. Other tasks run between two pages. */
   async function load(revision: number): Promise<void> {
     const all = new Map<string, ResourceKey[]>()
     for (const notes of notesByKind.values()) notes.clear()
@@ -80,20 +83,20 @@ export function createCatalogue(store: Store) {
 
   async function follow(): Promise<void> {
     const { revision } = await store.mark()
-    if (revision === known) return
-    const changes = known === undefined ? undefined : await changesAfter(store, known, revision)
-    if (changes) take(changes)
+    if (revision === indexedRevision) return
+    const changes = indexedRevision === undefined ? undefined : await changesAfter(store, indexedRevision, revision)
+    if (changes) apply(changes)
     else {
-      // What a load that fails has read is of no use.
-      known = undefined
+      // If the load fails, the index is incomplete, and the next one must start again.
+      indexedRevision = undefined
       await load(revision)
     }
-    known = revision
+    indexedRevision = revision
   }
 
-  /** Resolves when everything up to the newest mark is here. */
+  /** Resolves when the index contains everything up to the newest mark. */
   async function refresh(): Promise<void> {
-    // A refresh that is under way may have read an older mark.
+    // A running refresh may have read an older mark.
     await following?.catch(() => undefined)
     following ??= follow().finally(() => {
       following = undefined
@@ -102,14 +105,14 @@ export function createCatalogue(store: Store) {
   }
 
   return {
-    /** Begins to read the store, so that the first caller does not wait for all of it. */
+    /** Starts to read the store, so that the first caller does not wait for all of it. */
     warm: (): void => void refresh().catch(() => undefined),
     /** The keys of a kind in one mesh, or in all, by mesh, name and origin. */
     async list(kind: string, mesh: string | undefined) {
       await refresh()
       return (keysByKind.get(kind) ?? createSortedKeys()).range(mesh)
     },
-    /** The keys of a kind, mesh and name; one for each owner. */
+    /** The keys with this kind, mesh and name, one per owner. */
     async named(kind: string, mesh: string, name: string): Promise<readonly ResourceKey[]> {
       await refresh()
       return keysByKind.get(kind)?.named(mesh, name) ?? []

@@ -1,11 +1,11 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 
-/** By mesh, then name, then origin: the order of lists. */
+/** Compares keys in the order of lists: by mesh, then name, then origin. */
 export const compareKeys = (a: ResourceKey, b: ResourceKey): number =>
   byCodeUnit(a.mesh, b.mesh) || byCodeUnit(a.name, b.name) || byCodeUnit(a.origin, b.origin)
 
-/** The first index whose key is not before the wanted place, by halving. */
+/** The first index whose key is not before the sought place, by binary search. */
 function firstIndex(keys: readonly ResourceKey[], isBefore: (key: ResourceKey) => boolean): number {
   let low = 0
   let high = keys.length
@@ -18,13 +18,13 @@ function firstIndex(keys: readonly ResourceKey[], isBefore: (key: ResourceKey) =
   return low
 }
 
-/** Above so many changes at once the keys are sorted anew. */
+/** Above this number of changes at once, all keys are sorted again. */
 const bulkChanges = 500
 
-/** The keys of one kind in the order of lists. A change costs the move of what is behind it, not a sort. */
+/** The keys of one kind in the order of lists. A single change moves the keys behind it and does not sort. */
 export function createSortedKeys() {
   let keys: ResourceKey[] = []
-  const indexOf = (key: ResourceKey): number => firstIndex(keys, (one) => compareKeys(one, key) < 0)
+  const indexOf = (key: ResourceKey): number => firstIndex(keys, (candidate) => compareKeys(candidate, key) < 0)
 
   function put(key: ResourceKey, isLive: boolean): void {
     const index = indexOf(key)
@@ -35,11 +35,11 @@ export function createSortedKeys() {
   }
 
   return {
-    /** Takes all keys at once. */
+    /** Replaces all keys. */
     load(all: Iterable<ResourceKey>): void {
       keys = [...all].sort(compareKeys)
     },
-    /** Adds the keys of live rows, and drops the others. */
+    /** Adds the keys of live rows, and removes the keys of other rows. */
     change(changes: readonly { readonly key: ResourceKey; readonly isLive: boolean }[]): void {
       if (changes.length <= bulkChanges) {
         for (const { key, isLive } of changes) put(key, isLive)
@@ -52,16 +52,16 @@ export function createSortedKeys() {
       }
       keys = [...byText.values()].sort(compareKeys)
     },
-    /** Those of one mesh, or of all. */
+    /** The keys in one mesh, or in all. */
     range(mesh: string | undefined): { readonly total: number; slice(offset: number, size: number): ResourceKey[] } {
-      const from = mesh === undefined ? 0 : firstIndex(keys, (one) => one.mesh < mesh)
-      const below = mesh === undefined ? keys.length : firstIndex(keys, (one) => one.mesh <= mesh)
+      const from = mesh === undefined ? 0 : firstIndex(keys, (candidate) => candidate.mesh < mesh)
+      const below = mesh === undefined ? keys.length : firstIndex(keys, (candidate) => candidate.mesh <= mesh)
       return {
         total: below - from,
         slice: (offset, size) => keys.slice(from + offset, Math.min(below, from + offset + size)),
       }
     },
-    /** Those of one mesh and name, whoever owns them. */
+    /** The keys with one mesh and name, of all owners. */
     named(mesh: string, name: string): ResourceKey[] {
       const at = { origin: '', kind: '', mesh, name }
       const found: ResourceKey[] = []

@@ -8,7 +8,7 @@ import {
   importJWK,
 } from 'jose'
 
-/** The public half of a zone's key, and what tells it from the keys that the zone had before. */
+/** The public key of a zone, with an id that distinguishes it from the zone's former keys. */
 export interface PublicKey {
   readonly keyId: string
   readonly publicKey: Readonly<Record<string, string>>
@@ -17,11 +17,11 @@ export interface PublicKey {
 const algorithm = 'ECDH-ES+A256KW'
 const encryption = 'A256GCM'
 
-/** Members of a JWK on a curve are texts. */
+/** The string members of a JWK: an elliptic-curve key has no others. */
 const texts = (jwk: object): Record<string, string> =>
   Object.fromEntries(Object.entries(jwk).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
 
-/** A new key pair of a zone; the private half as JSON. */
+/** Creates the key pair of a zone. The private key is JSON. */
 export async function createSecretKey(): Promise<PublicKey & { readonly privateKey: string }> {
   const pair = await generateKeyPair(algorithm, { crv: 'P-256', extractable: true })
   const publicKey = texts(await exportJWK(pair.publicKey))
@@ -32,14 +32,14 @@ export async function createSecretKey(): Promise<PublicKey & { readonly privateK
   }
 }
 
-/** Closes a text so that only the zone with this key opens it. The same text looks different each time. */
+/** Encrypts a text for the zone with this key. The result differs each time. */
 export async function sealFor({ keyId, publicKey }: PublicKey, plain: string): Promise<string> {
   return new CompactEncrypt(new TextEncoder().encode(plain))
     .setProtectedHeader({ alg: algorithm, enc: encryption, kid: keyId })
     .encrypt(await importJWK(publicKey, algorithm))
 }
 
-/** Opens what was sealed for this key. Throws if it was for another one. */
+/** Decrypts a text that was sealed for this key. Throws if it was sealed for another one. */
 export async function openSealed(privateKey: string, sealed: string): Promise<string> {
   const { plaintext } = await compactDecrypt(sealed, await importJWK(JSON.parse(privateKey), algorithm), {
     keyManagementAlgorithms: [algorithm],
@@ -48,7 +48,7 @@ export async function openSealed(privateKey: string, sealed: string): Promise<st
   return new TextDecoder().decode(plaintext)
 }
 
-/** Which key a text was sealed for; undefined if nobody can tell. */
+/** The id of the key for which a text was sealed; undefined if its header cannot be read. */
 export function keyIdOf(sealed: string): string | undefined {
   try {
     return decodeProtectedHeader(sealed).kid

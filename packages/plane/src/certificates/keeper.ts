@@ -18,24 +18,27 @@ interface Deps {
   readonly commit: (commit: Commit) => Promise<CommitOutcome>
 }
 
-/** What the certificates of listeners follow from. */
+/** The kinds from which the certificates of listeners are derived. */
 export const certificateSources = ['Secret', ...secretKinds, 'SecretRequest', 'Zone', 'Mesh']
 
 type Facts = Omit<ListenerCertificate, 'chain' | 'key'>
-type Read = Result<Facts, string>
+type Reading = Result<Facts, string>
 
 const triesMax = 3
 const changesMax = 1_000
 
 /**
- * Where secrets live: for each one that a listener names, and each zone that has told its key, keeps one row with the
- * certificate sealed for that zone. A secret that cannot be used becomes a problem; a zone that has had a good certificate of
- * it keeps that one, with the problem beside it.
+ * Runs on the plane that owns secrets. For each secret that a listener names, and each zone that has published a key,
+ * it keeps one row with the certificate sealed for that zone. If a secret cannot be used, the row states the problem.
+ * A zone that already has a good certificate of this secret keeps it, with the problem beside it.
  */
 export function createCertificateKeeper({ store, sealer, origin, log, commit }: Deps) {
-  /** What secrets were found to hold, by what they lie sealed as: without keys. Limit: the secrets that listeners name. */
-  let known = new Map<string, { readonly sealed: unknown; readonly read: Read }>()
-  const told = new Map<string, string>()
+  /**
+   * Facts about secrets, without their keys; valid while the sealed text is the same. Limit: the secrets that
+   * listeners name.
+   */
+  let cache = new Map<string, { readonly sealed: unknown; readonly read: Reading }>()
+  const loggedProblems = new Map<string, string>()
 
   const open = (row: Row): Result<ListenerCertificate, string> => {
     try {
@@ -45,54 +48,54 @@ export function createCertificateKeeper({ store, sealer, origin, log, commit }: 
     }
   }
 
-  function factsOf(row: Row): Read {
+  function factsOf(row: Row): Reading {
     const found = open(row)
     if (!found.ok) return found
     const { chain: _chain, key: _key, ...facts } = found.value
     return { ok: true, value: facts }
   }
 
-  /** The secrets that listeners name, with what they hold. */
-  async function namedSecrets(): Promise<readonly { readonly row: Row; readonly read: Read }[]> {
+  /** The secrets that listeners name, with the facts about them. */
+  async function namedSecrets(): Promise<readonly { readonly row: Row; readonly read: Reading }[]> {
     const names = new Set<string>()
     for (const kind of secretKinds)
       for (const row of await store.scan({ kind, origin }))
         for (const secret of secretsOf(row)) names.add(`${row.key.mesh}/${secret}`)
     if (names.size === 0) return []
-    const next: typeof known = new Map()
+    const next: typeof cache = new Map()
     const found = (await store.scan({ kind: 'Secret', origin })).filter(({ key }) =>
       names.has(`${key.mesh}/${key.name}`),
     )
     const read = found.map((row) => {
       const { sealed } = row.spec
       const source = keyText(row.key)
-      const former = known.get(source)
-      const one = former !== undefined && former.sealed === sealed ? former : { sealed, read: factsOf(row) }
-      next.set(source, one)
-      return { row, read: one.read }
+      const former = cache.get(source)
+      const entry = former !== undefined && former.sealed === sealed ? former : { sealed, read: factsOf(row) }
+      next.set(source, entry)
+      return { row, read: entry.read }
     })
-    known = next
+    cache = next
     return read
   }
 
-  /** The keys of the zones that there are. */
+  /** The public keys of the zones that exist. */
   async function zoneKeys(): Promise<ReadonlyMap<string, PublicKey>> {
     const zones = new Set((await store.scan({ kind: 'Zone', origin })).map(({ key }) => key.name))
     const requests = (await store.scan({ kind: 'SecretRequest' })).filter(({ key }) => zones.has(key.origin))
     return new Map(parsedRows(secretRequest, requests).map(({ key, spec }) => [key.origin, spec]))
   }
 
-  function tell(source: string, problem: string | undefined): void {
-    if (problem === undefined) told.delete(source)
-    else if (told.get(source) !== problem) {
-      told.set(source, problem)
+  function logProblem(source: string, problem: string | undefined): void {
+    if (problem === undefined) loggedProblems.delete(source)
+    else if (loggedProblems.get(source) !== problem) {
+      loggedProblems.set(source, problem)
       log.warn({ secret: source, problem }, 'a listener names a secret that it cannot use')
     }
   }
 
-  /** What one zone is to have of one secret; the standing row itself if nothing has changed. */
-  async function wanted(
-    { row, read }: { readonly row: Row; readonly read: Read },
+  /** The row of one secret for one zone; equal to the standing row if nothing has changed. */
+  async function specFor(
+    { row, read }: { readonly row: Row; readonly read: Reading },
     zone: string,
     key: PublicKey,
     standing: GatewayCertificateSpec | undefined,
@@ -117,15 +120,15 @@ export function createCertificateKeeper({ store, sealer, origin, log, commit }: 
     const zones = await zoneKeys()
     const left = new Map(rows.map((row) => [keyText(row.key), row]))
     const found: Change[] = []
-    for (const one of secrets) {
-      tell(keyText(one.row.key), one.read.ok ? undefined : one.read.error)
+    for (const secret of secrets) {
+      logProblem(keyText(secret.row.key), secret.read.ok ? undefined : secret.read.error)
       for (const [zone, zoneKey] of zones) {
-        const key = { ...one.row.key, kind: 'GatewayCertificate', name: `${one.row.key.name}.${zone}` }
+        const key = { ...secret.row.key, kind: 'GatewayCertificate', name: `${secret.row.key.name}.${zone}` }
         const standing = left.get(keyText(key))
         left.delete(keyText(key))
         const before = standing && specOf(gatewayCertificate, standing)
-        // No member is undefined.
-        const spec = { ...(await wanted(one, zone, zoneKey, before)) } as JsonObject
+        // It is JSON: no member is undefined.
+        const spec = { ...(await specFor(secret, zone, zoneKey, before)) } as JsonObject
         if (standing && canonicalJson(standing.spec) === canonicalJson(spec)) continue
         const version = standing && (await store.get(key))
         const expect = version?.row ? { revision: version.revision } : ({ absent: true } as const)
@@ -135,14 +138,14 @@ export function createCertificateKeeper({ store, sealer, origin, log, commit }: 
     return [...[...left.values()].map(({ key }): Change => ({ op: 'delete', key })), ...found]
   }
 
-  /** False if somebody else has written meanwhile: another process of this plane may keep the same rows. */
+  /** Writes the changes. Returns false on a conflict: another process of this plane may write the same rows. */
   async function step(): Promise<boolean> {
     const all = await changes()
     for (let at = 0; at < all.length; at += changesMax) {
       const outcome = await commit({
         changes: all.slice(at, at + changesMax),
         subject: 'mesh-system:control-plane',
-        intent: 'certificates of listeners follow their secrets',
+        intent: 'update certificates of listeners from their secrets',
         declared: true,
       })
       if (!outcome.ok) return false
@@ -153,7 +156,10 @@ export function createCertificateKeeper({ store, sealer, origin, log, commit }: 
   return {
     async reconcile(): Promise<void> {
       for (let tries = 0; tries < triesMax; tries += 1) if (await step()) return
-      log.warn({}, 'the certificates of listeners wait: others write them at the same time')
+      log.warn(
+        {},
+        'cannot update the certificates of listeners: other processes write them at the same time; trying again later',
+      )
     },
   }
 }

@@ -3,19 +3,19 @@ import { readPem } from '@zonemesh/core/kinds/pem.ts'
 import { err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { certificatesIn, keyIn } from '../authority/pem.ts'
 
-/** A certificate with those that lead to its root, and its key. */
+/** A certificate with its chain and its private key. */
 export interface ListenerCertificate {
   readonly keyType: 'rsa' | 'ecdsa'
-  /** The names that it is for; its common name if it has none. */
+  /** The alternative names; the common name if there are none. */
   readonly names: readonly string[]
   readonly notAfterMs: number
-  /** SHA-256 of the certificates in hex: of one that stands alone what everybody calls its fingerprint. */
+  /** SHA-256 of all certificates in hex. For a single certificate this is its usual fingerprint. */
   readonly fingerprint: string
   readonly chain: string
   readonly key: string
 }
 
-/** What Envoy would not take: weak keys, and curves that it does not know. */
+/** The fault of a key that Envoy would reject: a weak key, or an unsupported curve. */
 function keyFault(key: KeyObject): string | undefined {
   const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {}
   if (key.asymmetricKeyType === 'rsa')
@@ -33,14 +33,14 @@ function namesOf(certificate: X509Certificate): string[] {
   return names.length > 0 ? names : common === undefined ? [] : [common]
 }
 
-/** Reads what a secret holds for a listener. The error is one sentence, without anything of the key. */
+/** Reads the certificate in a secret of a listener. The error is one sentence and reveals nothing of the key. */
 export function readListenerCertificate(text: string): Result<ListenerCertificate, string> {
   const facts = readPem(text)
   if (!facts.ok) return facts
   const chain = certificatesIn(text)
   const key = keyIn(text) ?? ''
   try {
-    const certificates = chain.map((one) => new X509Certificate(one))
+    const certificates = chain.map((pem) => new X509Certificate(pem))
     const [leaf] = certificates
     if (!leaf) return err('missing server certificate')
     const opened = createPrivateKey(key)
@@ -48,7 +48,7 @@ export function readListenerCertificate(text: string): Result<ListenerCertificat
     const fault = keyFault(opened)
     if (fault !== undefined) return err(fault)
     const hash = createHash('sha256')
-    for (const one of certificates) hash.update(one.raw)
+    for (const { raw } of certificates) hash.update(raw)
     return ok({
       keyType: facts.value.keyType,
       names: namesOf(leaf),
@@ -58,6 +58,6 @@ export function readListenerCertificate(text: string): Result<ListenerCertificat
       key,
     })
   } catch (thrown) {
-    return err(`the certificate or its key cannot be read: ${messageOf(thrown)}`)
+    return err(`cannot read the certificate or its key: ${messageOf(thrown)}`)
   }
 }

@@ -4,20 +4,23 @@ import { err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 
-/** One setting: written once, read from a flag, the environment or a file, and shown in `--help` and the reference page. */
+/**
+ * One setting, defined once. It is read from a flag, the environment or a file, and shown in `--help` and the
+ * reference page.
+ */
 export interface Option<Schema extends z.ZodType = z.ZodType> {
-  /** Judges the text of a flag or variable, and the value of a file. */
+  /** Parses the text of a flag or variable, and the value in a file. */
   readonly schema: Schema
   readonly help: string
-  /** What stands for the value in `--help`: FILE, PORT. Booleans have none. */
+  /** The placeholder of the value in `--help`, such as FILE or PORT. Booleans have none. */
   readonly placeholder?: string
-  /** May be given several times; the schema gets the list. */
+  /** The flag may be given several times. The schema receives the list. */
   readonly repeated?: boolean
-  /** One letter, for the few options typed by hand all day. */
+  /** A one-letter flag, for options that users type often. */
   readonly short?: string
-  /** Shown as "<set>" wherever the configuration is printed. */
+  /** The value is shown as "<set>" wherever the configuration is printed. */
   readonly secret?: boolean
-  /** How the default is shown; it stands in the schema. */
+  /** The default as shown to users. The schema applies it. */
   readonly shownDefault?: string
 }
 
@@ -30,7 +33,7 @@ export const variableName = (name: string): string => `ZONEMESH_${dashed(name).r
 
 export const isBoolean = (option: Option): boolean => option.placeholder === undefined
 
-/** Texts of the environment and of flags become what the schema wants. */
+/** Schemas that convert the texts of flags and variables. */
 export const text = z.string()
 export const port = z.coerce
   .number({ error: 'expected a port' })
@@ -44,7 +47,7 @@ export const toggle = z.union([z.boolean(), z.stringbool()])
 export const list = z
   .union([z.string(), z.array(z.string())])
   .transform((value) =>
-    (typeof value === 'string' ? [value] : value).flatMap((one) => one.split(',')).filter((one) => one !== ''),
+    (typeof value === 'string' ? [value] : value).flatMap((item) => item.split(',')).filter((item) => item !== ''),
   )
 
 /** Declares an option with its type. */
@@ -73,9 +76,9 @@ function readFlags(
   args: readonly string[],
 ): Result<{ flags: Map<string, Given>; positionals: string[] }, Misuse> {
   const byFlag = new Map(
-    Object.entries(options).flatMap(([name, one]) => [
+    Object.entries(options).flatMap(([name, setting]) => [
       [flagName(name), name] as const,
-      ...(one.short ? [[`-${one.short}`, name] as const] : []),
+      ...(setting.short ? [[`-${setting.short}`, name] as const] : []),
     ]),
   )
   const flags = new Map<string, Given>()
@@ -96,20 +99,23 @@ function readFlags(
         : [arg, undefined]
     const negated = flag.startsWith('--no-') ? byFlag.get(`--${flag.slice(5)}`) : undefined
     const name = byFlag.get(flag) ?? negated
-    const one = name === undefined ? undefined : options[name]
-    if (!name || !one) {
+    const setting = name === undefined ? undefined : options[name]
+    if (!name || !setting) {
       const candidate = nearest(flag, [...byFlag.keys()])
       return err({ message: `unknown option ${flag}${candidate ? `; did you mean ${candidate}?` : ''}` })
     }
-    if (isBoolean(one)) {
+    if (isBoolean(setting)) {
       flags.set(name, { value: negated ? false : (inline ?? true), source: flag })
       continue
     }
     const value = inline ?? args[index + 1]
-    if (value === undefined) return err({ message: `${flag} needs a value: ${flag} ${one.placeholder}` })
+    if (value === undefined) return err({ message: `${flag} needs a value: ${flag} ${setting.placeholder}` })
     if (inline === undefined) index += 1
     const before = flags.get(name)?.value
-    flags.set(name, { value: one.repeated ? [...(Array.isArray(before) ? before : []), value] : value, source: flag })
+    flags.set(name, {
+      value: setting.repeated ? [...(Array.isArray(before) ? before : []), value] : value,
+      source: flag,
+    })
   }
   return ok({ flags, positionals })
 }
@@ -140,8 +146,9 @@ function readFile(options: Options, path: string | undefined): Result<Map<string
 }
 
 /**
- * Reads the settings of a command: flags win over the environment, the environment over the file (`--config-file`), the
- * file over defaults. The error says which source is wrong and what was expected.
+ * Reads the settings of a command. Flags override the environment, the environment overrides the file
+ * (`--config-file`), and the file overrides defaults. The error states the source, what was expected and what was
+ * found.
  */
 export function readOptions<Spec extends Options>(
   options: Spec,
@@ -155,21 +162,21 @@ export function readOptions<Spec extends Options>(
   const path = flags.get('configFile')?.value ?? environment[variableName('configFile')]
   const file = readFile(options, typeof path === 'string' ? path : undefined)
   if (!file.ok) return file
-  for (const [name, one] of file.value) given.set(name, one)
+  for (const [name, setting] of file.value) given.set(name, setting)
   for (const name of Object.keys(options)) {
     const value = environment[variableName(name)]
     if (value !== undefined) given.set(name, { value, source: variableName(name) })
   }
-  for (const [name, one] of flags) given.set(name, one)
+  for (const [name, setting] of flags) given.set(name, setting)
 
   const values: Record<string, unknown> = {}
-  for (const [name, one] of Object.entries(options)) {
+  for (const [name, setting] of Object.entries(options)) {
     const entry = given.get(name)
-    const parsed = one.schema.safeParse(entry?.value)
+    const parsed = setting.schema.safeParse(entry?.value)
     if (!parsed.success) {
       const reason = parsed.error.issues[0]?.message.replace(/^Invalid (input|option): /, '') ?? 'not valid'
-      if (!entry) return err({ message: `${flagName(name)} is needed: ${one.help}` })
-      return err({ message: `${entry.source}: ${reason}${one.secret ? '' : `, found "${String(entry.value)}"`}` })
+      if (!entry) return err({ message: `${flagName(name)} is required: ${setting.help}` })
+      return err({ message: `${entry.source}: ${reason}${setting.secret ? '' : `, found "${String(entry.value)}"`}` })
     }
     values[name] = parsed.data
   }
@@ -177,35 +184,35 @@ export function readOptions<Spec extends Options>(
   return ok({ values: values as Values<Spec>, positionals })
 }
 
-/** The lines of `--help` about options. */
+/** The lines of `--help` that list the options. */
 export function optionLines(options: Options): string[] {
-  const left = (name: string, one: Option) =>
-    `${one.short ? `-${one.short}, ` : '    '}${flagName(name)}${one.placeholder ? ` ${one.placeholder}` : ''}`
-  const width = Math.min(34, Math.max(...Object.entries(options).map(([name, one]) => left(name, one).length)))
-  return Object.entries(options).map(([name, one]) => {
-    const start = left(name, one)
+  const left = (name: string, setting: Option) =>
+    `${setting.short ? `-${setting.short}, ` : '    '}${flagName(name)}${setting.placeholder ? ` ${setting.placeholder}` : ''}`
+  const width = Math.min(34, Math.max(...Object.entries(options).map(([name, setting]) => left(name, setting).length)))
+  return Object.entries(options).map(([name, setting]) => {
+    const start = left(name, setting)
     const gap = start.length > width ? `\n${' '.repeat(width + 4)}` : ' '.repeat(width - start.length + 2)
-    return `  ${start}${gap}${one.help}${one.shownDefault ? ` (default ${one.shownDefault})` : ''}`
+    return `  ${start}${gap}${setting.help}${setting.shownDefault ? ` (default ${setting.shownDefault})` : ''}`
   })
 }
 
 /** The rows of the reference page. */
 export const optionReference = (options: Options): string[] =>
   Object.entries(options).map(
-    ([name, one]) =>
-      `| \`${flagName(name)}\` | \`${variableName(name)}\` | \`${name}\` | ${one.shownDefault ?? ''} | ${one.help} |`,
+    ([name, setting]) =>
+      `| \`${flagName(name)}\` | \`${variableName(name)}\` | \`${name}\` | ${setting.shownDefault ?? ''} | ${setting.help} |`,
   )
 
-/** The values as they may be shown: secrets are only said to be set. */
+/** The values as shown to users, with "<set>" for secrets. */
 export function shownValues(
   options: Options,
   values: Readonly<Record<string, unknown>>,
 ): Record<string, string | number | boolean | null> {
   return Object.fromEntries(
-    Object.entries(options).map(([name, one]) => {
+    Object.entries(options).map(([name, setting]) => {
       const value = values[name]
       if (value === undefined) return [name, null]
-      if (one.secret) return [name, '<set>']
+      if (setting.secret) return [name, '<set>']
       return [name, typeof value === 'number' || typeof value === 'boolean' ? value : String(value)]
     }),
   )

@@ -15,7 +15,7 @@ export const planeOptions = {
       .string()
       .regex(/^postgres(ql)?:\/\//, 'expected postgres://USER:PASSWORD@HOST:PORT/DATABASE')
       .optional(),
-    'PostgreSQL database to keep the store in, also for several processes at once; keys stay in the data folder',
+    'PostgreSQL database of the store, which several processes may share; keys stay in the data folder',
     { placeholder: 'URL', secret: true, shownDefault: 'a file in the data folder' },
   ),
   host: option(text.default('0.0.0.0'), 'address to listen on', { placeholder: 'ADDRESS', shownDefault: '0.0.0.0' }),
@@ -34,7 +34,7 @@ export const planeOptions = {
   }),
   localhostIsAdmin: option(
     toggle.optional(),
-    'treat callers on this machine as admin without a key or token, for clients other than this one; a TCP proxy on this machine turns its callers into admins',
+    'treat callers on this machine as admin without a key or token, for other clients such as kumactl; a TCP proxy on this machine makes its callers admins too',
     { shownDefault: 'on if --host is a loopback address, else off' },
   ),
   anonymous: option(
@@ -44,12 +44,12 @@ export const planeOptions = {
   ),
   apiHosts: option(
     list.default([]),
-    'further names by which callers without a token or key may reach the API; addresses, localhost, the name of the machine and --tls-hosts always may',
+    'further host names under which callers without a token or key may use the API; addresses, localhost, the name of the machine and --tls-hosts are always allowed',
     { placeholder: 'HOST', repeated: true },
   ),
   acceptLostSecrets: option(
     toggle.default(false),
-    'delete the secrets of the store that seal.key does not open, for one start; without this such a plane does not start',
+    'delete the secrets in the store that seal.key cannot open; without this the plane refuses to start',
   ),
   historyRevisions: option(count(100).default(10_000), 'how many revisions of history the store keeps', {
     placeholder: 'N',

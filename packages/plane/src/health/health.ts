@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 
-/** Named figures of a plane, read when somebody asks. */
+/** The metrics of a plane by name, read for each scrape. */
 export type Meter = () => Readonly<Record<string, number>>
 
 export interface HealthServer {
@@ -9,7 +9,7 @@ export interface HealthServer {
   close(): Promise<void>
 }
 
-/** Serves `/healthy`, `/ready` and `/metrics` (Prometheus text). Throws with one sentence when the port is taken. */
+/** Serves `/healthy`, `/ready` and `/metrics` (Prometheus text). Throws one sentence if the port is in use. */
 export async function startHealth(
   deps: { readonly isReady: () => boolean; readonly meter: Meter },
   config: { readonly host: string; readonly port: number },

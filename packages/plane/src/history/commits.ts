@@ -1,6 +1,6 @@
 import { versionsBetween } from '@zonemesh/shared/store/state.ts'
 import { type CommitRecord, positionText, type Store, type Version } from '@zonemesh/shared/store/store.ts'
-import type { Wanted } from './differences.ts'
+import type { KeyFilter } from './differences.ts'
 import { type ResourceName, resourceName } from './documents.ts'
 import { horizonOf } from './revisions.ts'
 import { iso, type Trail, type ZoneRun } from './versions.ts'
@@ -10,7 +10,7 @@ export interface CommitResource extends ResourceName {
   readonly what: 'created' | 'changed' | 'deleted' | 'withdrawn'
 }
 
-/** One commit of the log. `rows` counts all that it wrote, `resources` names those that people read and write. */
+/** One commit of the log. `rows` counts all rows that it wrote; `resources` lists those that users read and write. */
 export interface CommitEntry {
   readonly short: string
   readonly revision: string
@@ -24,21 +24,22 @@ export interface CommitEntry {
 
 export interface CommitPage {
   readonly items: readonly CommitEntry[]
-  /** Ask on from below this revision; absent when the history that is kept is at its end. */
+  /** The `before` of the next page; absent at the end of the kept history. */
   readonly next?: number
 }
 
-/** One call looks at so many commits, even if it finds few that were asked for. */
+/** Limit of the commits that one call reads, even if few of them match. */
 const recordsPerCall = 1000
 const recordsPerTurn = 100
 
 /**
- * Commits below a revision, newest first. Unless `all` are asked for, only those that wrote something wanted: planes commit
- * much for themselves. The oldest record stands for the state at the horizon; what it wrote is not known any more.
+ * Commits below a revision, newest first. Unless `all` is true, only those that wrote a matching key, because planes
+ * make many commits of their own. The oldest record stands for the state at the horizon: the rows that it wrote are
+ * unknown.
  */
 export async function newestCommits(
   deps: { readonly store: Store; readonly origin: string; readonly trail: Trail | undefined },
-  options: { readonly before: number; readonly limit: number; readonly all: boolean; readonly wanted: Wanted },
+  options: { readonly before: number; readonly limit: number; readonly all: boolean; readonly filter: KeyFilter },
 ): Promise<CommitPage> {
   const { store } = deps
   const items: CommitEntry[] = []
@@ -49,7 +50,7 @@ export async function newestCommits(
     const from = Math.max(bottom, top - 1 - recordsPerTurn)
     const records = await store.records({ after: from, limit: top - 1 - from })
     for (const record of records.toReversed()) {
-      const entry = await entryOf(deps, record, options.wanted)
+      const entry = await entryOf(deps, record, options.filter)
       if (options.all || entry.resources.length > 0) items.push(entry)
       top = record.position.revision
       if (items.length === options.limit) return { items, ...(top - 1 > horizon ? { next: top } : {}) }
@@ -63,12 +64,12 @@ export async function newestCommits(
 async function entryOf(
   { store, origin, trail }: Parameters<typeof newestCommits>[0],
   { position, atMs, subject, intent, rows }: CommitRecord,
-  wanted: Wanted,
+  filter: KeyFilter,
 ): Promise<CommitEntry> {
   const resources: CommitResource[] = []
   for await (const version of versionsBetween(store, position.revision - 1, position.revision)) {
-    const kind = wanted(version.key)
-    if (kind) resources.push({ ...resourceName(kind, version.key, origin), what: await happened(store, version) })
+    const kind = filter(version.key)
+    if (kind) resources.push({ ...resourceName(kind, version.key, origin), what: await changeOf(store, version) })
   }
   const zones = ((await trail?.(position.revision)) ?? []).map(({ zone, stored, served }) => ({
     zone,
@@ -88,11 +89,11 @@ async function entryOf(
   }
 }
 
-async function happened(store: Store, version: Version): Promise<CommitResource['what']> {
+async function changeOf(store: Store, version: Version): Promise<CommitResource['what']> {
   if (!version.row) return version.state === 'forgotten' ? 'withdrawn' : 'deleted'
   const { createdAtMs, modifiedAtMs } = version.stamp
   if (createdAtMs !== modifiedAtMs) return 'changed'
-  // Two writes may fall into one millisecond: only then the versions are looked at.
-  const former = (await store.history(version.key)).find((one) => one.revision < version.revision)
+  // Two writes may have the same millisecond. Only then the versions are read.
+  const former = (await store.history(version.key)).find(({ revision }) => revision < version.revision)
   return former?.row ? 'changed' : 'created'
 }

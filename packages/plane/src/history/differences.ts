@@ -6,10 +6,10 @@ import type { Store } from '@zonemesh/shared/store/store.ts'
 import { type ResourceName, resourceName, shownDocument } from './documents.ts'
 import { changedFields, type FieldChange } from './fields.ts'
 
-/** The kind of a key that is asked for; undefined for all others. */
-export type Wanted = (key: ResourceKey) => Kind | undefined
+/** Selects keys: returns the kind of a selected key, and undefined for all others. */
+export type KeyFilter = (key: ResourceKey) => Kind | undefined
 
-/** A row that is not the same at two revisions. One of `before` and `after` may be absent, not both. */
+/** A row that differs between two revisions. `before` or `after` may be absent, but not both. */
 export interface RowDifference {
   readonly kind: Kind
   readonly key: ResourceKey
@@ -17,7 +17,7 @@ export interface RowDifference {
   readonly after: Row | undefined
 }
 
-/** A difference as people see it. */
+/** A difference as shown to users. */
 export interface Difference extends ResourceName {
   readonly zone?: string
   readonly change: 'created' | 'changed' | 'deleted'
@@ -26,15 +26,15 @@ export interface Difference extends ResourceName {
   readonly fields: readonly FieldChange[]
 }
 
-/** Reads of a file are done at once; so many of them, then others have their turn. */
+/** After this number of reads, other tasks run, because reads of a SQLite file are synchronous. */
 const readsPerTurn = 200
 
-/** What differs between two revisions, whichever is the older, by kind, mesh and name. Rejects with HorizonError. */
-export async function differences(store: Store, from: number, to: number, wanted: Wanted): Promise<RowDifference[]> {
+/** The differences between two revisions, in either order, by kind, mesh and name. Rejects with HorizonError. */
+export async function differences(store: Store, from: number, to: number, filter: KeyFilter): Promise<RowDifference[]> {
   const found: RowDifference[] = []
   let reads = 0
   for await (const { key } of versionsBetween(store, Math.min(from, to), Math.max(from, to))) {
-    const kind = wanted(key)
+    const kind = filter(key)
     if (!kind) continue
     const versions = await store.history(key)
     const rowAt = (revision: number) => versions.find((version) => version.revision <= revision)?.row
@@ -52,7 +52,7 @@ export async function differences(store: Store, from: number, to: number, wanted
   )
 }
 
-/** A row that came back as it was is no difference, whatever happened in between. */
+/** A row that was changed and restored in between is no difference. */
 const isDifferent = (kind: Kind, before: Row | undefined, after: Row | undefined): boolean =>
   fieldsOf(kind, before, after).length > 0
 

@@ -3,7 +3,9 @@ import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { byCodeUnit, canonicalJson, type JsonObject, shortHash } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 
-/** A row as the document that would write it again: no times, no revision, so that two versions differ only where they do. */
+/**
+ * The document that would write a row again. It has no times and no revision, so equal contents give equal documents.
+ */
 export function documentOf(kind: Kind, row: Row, spec: JsonObject): JsonObject {
   const labels = Object.entries(row.labels).sort(([a], [b]) => byCodeUnit(a, b))
   return {
@@ -14,8 +16,8 @@ export function documentOf(kind: Kind, row: Row, spec: JsonObject): JsonObject {
 }
 
 /**
- * As `documentOf`, for people to see. Of a secret only the hash of what lies closed in the store: it tells versions apart, and
- * nobody can find out by guessing what was closed.
+ * The document of a row as shown to users. A secret is replaced by the hash of its sealed text, which distinguishes
+ * versions and does not allow a reader to check a guess of the content.
  */
 export const shownDocument = (kind: Kind, row: Row): JsonObject =>
   documentOf(
@@ -38,7 +40,7 @@ const nameOf = (kind: Kind, { mesh, name }: ResourceKey) => ({
   name,
 })
 
-/** How a row is called in lists of changes; `zone` says whose it is if not this plane's or the global's. */
+/** The name of a row in lists of changes. `zone` is its owner, if this is neither this plane nor the global. */
 export const resourceName = (
   kind: Kind,
   key: ResourceKey,

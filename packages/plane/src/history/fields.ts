@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Json, JsonObject } from '@zonemesh/shared/base/base.ts'
 
-/** One field that is not what it was. `before` is absent where it was added, `after` where it was taken away. */
+/** One changed field. `before` is absent if it was added, `after` if it was removed. */
 export interface FieldChange {
-  /** A path as people write it: `conf.http.rules[0].backends[1].weight`. */
+  /** A path such as `conf.http.rules[0].backends[1].weight`. */
   readonly field: string
   readonly before?: Json
   readonly after?: Json
@@ -16,7 +16,7 @@ const isList = (value: Json | undefined): value is readonly Json[] => Array.isAr
 const join = (path: string, key: string): string =>
   /^[A-Za-z_][\w-]*$/.test(key) ? (path === '' ? key : `${path}.${key}`) : `${path}["${key}"]`
 
-/** The deepest fields in which two documents differ, in the order in which they stand in the first, then in the second. */
+/** The deepest fields in which two documents differ, in the order of the first document, then of the second. */
 export function changedFields(before: Json | undefined, after: Json | undefined, path = ''): FieldChange[] {
   if (isDeepStrictEqual(before, after)) return []
   if (isObject(before) && isObject(after)) {

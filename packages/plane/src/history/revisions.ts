@@ -1,13 +1,13 @@
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { parsePosition, type Store } from '@zonemesh/shared/store/store.ts'
 
-/** Why a revision cannot be read, with the HTTP status that says so. */
+/** The reason why a revision cannot be read, with its HTTP status. */
 export interface RevisionRefusal {
   readonly status: 400 | 404 | 410
   readonly reason: string
 }
 
-/** The oldest revision that can still be read: the record of each revision is kept from there on. */
+/** The oldest revision that can still be read. The store keeps the records of all later revisions. */
 export async function horizonOf(store: Store): Promise<number> {
   const [oldest] = await store.records({ after: -1, limit: 1 })
   return oldest?.position.revision ?? 0
@@ -15,12 +15,12 @@ export async function horizonOf(store: Store): Promise<number> {
 
 export const belowHorizon = (revision: number, horizon: number): RevisionRefusal => ({
   status: 410,
-  reason: `@${revision} is older than the history that this control plane keeps, which begins at @${horizon}; the setting --history-revisions determines how much is kept`,
+  reason: `@${revision} is older than the history of this control plane, which begins at @${horizon}; the setting --history-revisions determines how much is kept`,
 })
 
 /**
- * The revision that a text means: `<store>@<revision>.<commit id>`, `@12`, `@head`, or `@-1` for the one before the newest.
- * What is counted back is the asker's business: versions of a resource, or commits.
+ * The revision that a text means: `<store>@<revision>.<commit id>`, `@12`, `@head`, or `@-1` for the one before the
+ * newest. The caller decides what is counted back: versions of a resource, or commits.
  */
 export async function resolveRevision(
   store: Store,
@@ -32,7 +32,7 @@ export async function resolveRevision(
   if (back) {
     const revision = await countBack(Number(back[1]))
     if (revision !== undefined) return readable(store, revision)
-    return err({ status: 404, reason: `${text}: the history that is kept does not go back so far` })
+    return err({ status: 404, reason: `${text}: the kept history does not reach back so far` })
   }
   const short = /^@(\d{1,15})$/.exec(text)
   if (short) return readable(store, Number(short[1]))
@@ -42,10 +42,13 @@ export async function resolveRevision(
     return err({ status: 400, reason: `expected a revision such as ${forms}, found "${text}"` })
   }
   if (position.store !== store.id)
-    return err({ status: 400, reason: `${text} is of another store; the store of this control plane is ${store.id}` })
+    return err({
+      status: 400,
+      reason: `${text} belongs to another store; the store of this control plane is ${store.id}`,
+    })
   const found = await readable(store, position.revision)
   if (found.ok && (await store.standing(position)) === 'diverged')
-    return err({ status: 404, reason: `${text}: this store holds another commit at @${position.revision}` })
+    return err({ status: 404, reason: `${text}: this store has another commit at @${position.revision}` })
   return found
 }
 

@@ -5,33 +5,33 @@ import { shownDocument } from './documents.ts'
 import { changedFields, type FieldChange } from './fields.ts'
 import { horizonOf } from './revisions.ts'
 
-/** When a zone first told that it had a revision, and which one it told: it may have been a later one. */
-export interface Told {
+/** The first report of a zone that covers a revision: its time, and the revision in it, which may be a later one. */
+export interface ReportedTime {
   readonly atMs: number
   readonly revision: number
 }
 
-/** What a zone told of one revision. */
+/** When one zone stored and served a revision. */
 export interface ZoneTimes {
   readonly zone: string
-  readonly stored?: Told
-  readonly served?: Told
+  readonly stored?: ReportedTime
+  readonly served?: ReportedTime
 }
 
-/** Which zones had a revision since when, as far as this plane knows. */
+/** Looks up when zones stored and served a revision, as far as they have reported it to this plane. */
 export type Trail = (revision: number) => Promise<readonly ZoneTimes[]>
 
-/** `skipped`: the zone went to a newer version at once and never ran this one. */
+/** `skipped`: the zone received a newer version before it ran this one. */
 export interface ZoneRun {
   readonly zone: string
   readonly state: 'stored' | 'served' | 'skipped'
   readonly storedAt?: string
   readonly servedAt?: string
-  /** When the zone served the version that came after this one. */
+  /** When the zone served the next version. */
   readonly servedUntil?: string
 }
 
-/** One version of one resource. Who, why and the commit are unknown of a version that is older than the records. */
+/** One version of one resource. Author, intent and commit are unknown if it is older than the records. */
 export interface VersionEntry {
   readonly short: string
   readonly revision?: string
@@ -39,20 +39,20 @@ export interface VersionEntry {
   readonly who?: string
   readonly why?: string
   readonly what: 'created' | 'changed' | 'deleted' | 'withdrawn'
-  /** Absent where what was there before is not kept. */
+  /** Absent if the former version is not kept. */
   readonly changes?: readonly FieldChange[]
   readonly zones?: readonly ZoneRun[]
 }
 
 export const iso = (ms: number): string => new Date(ms).toISOString()
 
-/** The record of the commit that made a revision; it may be too old. */
+/** The record of a commit; undefined if it is too old. */
 export async function recordOf(store: Store, revision: number): Promise<CommitRecord | undefined> {
   const [record] = await store.records({ after: revision - 1, limit: 1 })
   return record?.position.revision === revision ? record : undefined
 }
 
-/** Every kept version of a row, newest first, with who made it, when and why, and which zones ran it. */
+/** Every kept version of a row, newest first, with its author, time and intent, and the zones that ran it. */
 export async function versionEntries(
   store: Store,
   kind: Kind,
@@ -69,14 +69,14 @@ export async function versionEntries(
       short: `@${version.revision}`,
       ...(record ? { revision: positionText(record.position), who: record.subject, why: record.intent } : {}),
       when: iso(record?.atMs ?? version.stamp.modifiedAtMs),
-      ...happened(kind, version, versions[index + 1], horizon),
+      ...changeOf(kind, version, versions[index + 1], horizon),
       ...(zones.length > 0 ? { zones } : {}),
     })
   }
   return entries
 }
 
-function happened(
+function changeOf(
   kind: Kind,
   version: Version,
   former: Version | undefined,

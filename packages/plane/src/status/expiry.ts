@@ -19,14 +19,14 @@ import type { TokenWatch } from '../tokens/watch.ts'
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 
-/** Something that ends: a token, an authority, a certificate. */
+/** Something that expires: a token, an authority, a certificate. */
 export interface Expiring {
   readonly what: string
   readonly who: string
   readonly endsAtMs: number
-  /** How long before its end somebody is told. What is renewed by itself is told of only when the renewal has failed. */
+  /** How long before its expiry to warn. If it is renewed automatically, this is after the renewal must have failed. */
   readonly warnMs: number
-  /** Of a certificate: peers refuse it before this time. */
+  /** The start of a certificate: peers refuse it before this time. */
   readonly start?: Start
 }
 
@@ -36,7 +36,7 @@ interface Start {
   readonly remedy: string
 }
 
-/** What nobody renews by itself is told of a day ahead. */
+/** Something that an operator renews: the warning comes one day ahead. */
 export const byHand = (what: string, who: string, endsAtMs: number, start?: Start): Expiring => ({
   what,
   who,
@@ -45,14 +45,17 @@ export const byHand = (what: string, who: string, endsAtMs: number, start?: Star
   ...(start ? { start } : {}),
 })
 
-/** The root of a mesh: people replace it by a rotation. */
+/** The root of a mesh, which an operator replaces by a rotation. */
 export const rootAuthority = (mesh: string, certificate: string): Expiring =>
   byHand('root authority', `mesh ${mesh}`, endOf(certificate), {
     atMs: startOf(certificate),
     remedy: `add another backend to mtls.backends of mesh ${mesh} and name it in enabledBackend`,
   })
 
-/** An intermediate authority is renewed at half of its life: a zone whose has come that far has been alone for as long. */
+/**
+ * An intermediate authority, renewed at half of its life: an older one means that the zone is disconnected for that
+ * long.
+ */
 export const intermediate = (mesh: string, zone: string, endsAtMs: number, startsAtMs: number): Expiring => ({
   what: 'intermediate authority',
   who: `mesh ${mesh} in zone ${zone}`,
@@ -61,11 +64,11 @@ export const intermediate = (mesh: string, zone: string, endsAtMs: number, start
     atMs: startsAtMs,
     remedy: 'restart the control plane that signs for the mesh: it replaces the certificate',
   },
-  // Both ends look once an hour.
+  // The zone and the owner each check once an hour.
   warnMs: (intermediateDays / 2) * dayMs - 2 * hourMs,
 })
 
-/** A workload certificate is renewed at four fifths of its life. */
+/** A workload certificate, which is renewed at four fifths of its life. */
 export const workload = (who: string, { issuedAtMs, notAfterMs }: { issuedAtMs: number; notAfterMs: number }) => ({
   what: 'workload certificate',
   who,
@@ -73,7 +76,7 @@ export const workload = (who: string, { issuedAtMs, notAfterMs }: { issuedAtMs: 
   warnMs: Math.min(dayMs, (notAfterMs - issuedAtMs) / 10),
 })
 
-/** What a listener shows comes from other places, where it takes people some days to renew it. */
+/** The certificate of a listener. It often comes from another organisation, which needs some days to renew it. */
 const ofListener = (mesh: string, where: string, endsAtMs: number): Expiring => ({
   what: 'listener certificate',
   who: `${where} in mesh ${mesh}`,
@@ -81,26 +84,26 @@ const ofListener = (mesh: string, where: string, endsAtMs: number): Expiring => 
   warnMs: 14 * dayMs,
 })
 
-/** Those of rows that hold what the owner of secrets wrote: one for each secret, however many zones show it. */
+/** The certificates in secrets. Several zones may show the same one; `createExpiry` merges equal entries. */
 const ofSecrets = (rows: readonly TypedRow<GatewayCertificateSpec>[]): Expiring[] =>
   rows.flatMap(({ key, spec }) =>
     'sealed' in spec ? [ofListener(key.mesh, `secret ${spec.secret}`, spec.notAfterMs)] : [],
   )
 
-/** Those that stand in a MeshGateway itself. */
+/** The certificates that are inline in a MeshGateway. */
 const ofGateways = (rows: readonly Row[]): Expiring[] =>
   parsedRows(meshGateway, rows).flatMap(({ key, labels, spec }) => {
     const listeners = spec.conf?.listeners ?? []
     return listeners.flatMap(({ tls, port }) =>
-      (tls?.certificates ?? []).flatMap((one) => {
-        const read = readListenerCertificate(inlinePem(one) ?? '')
+      (tls?.certificates ?? []).flatMap((certificate) => {
+        const read = readListenerCertificate(inlinePem(certificate) ?? '')
         const where = `MeshGateway ${labels[displayNameLabel] ?? key.name}, port ${port},`
         return read.ok ? [ofListener(key.mesh, where, read.value.notAfterMs)] : []
       }),
     )
   })
 
-/** What listeners of gateways show in a zone, or in all: from secrets, and from the MeshGateways themselves. */
+/** The certificates of listeners in one zone, or in all: those in secrets, and those inline in MeshGateways. */
 export async function ofListeners(store: Pick<Store, 'scan'>, zone?: string): Promise<Expiring[]> {
   const secrets = parsedRows(gatewayCertificate, await store.scan({ kind: 'GatewayCertificate' }))
   const shown = secrets.filter(({ spec }) => zone === undefined || spec.zone === zone)
@@ -109,7 +112,7 @@ export async function ofListeners(store: Pick<Store, 'scan'>, zone?: string): Pr
 
 export const endOf = (certificate: string): number => new Date(new X509Certificate(certificate).validTo).getTime()
 
-/** What every control plane shows on its ports, and the tokens that are in use there. */
+/** The certificates of a control plane's own ports, and the tokens in use there. */
 export const ofPlane = (tls: ServerTls, watch: TokenWatch, self: string): Expiring[] => [
   byHand('server certificate', `${self}; a restart renews it`, endOf(tls.certificate), {
     atMs: startOf(tls.certificate),
@@ -118,7 +121,7 @@ export const ofPlane = (tls: ServerTls, watch: TokenWatch, self: string): Expiri
   byHand('authority of the control plane', self, endOf(tls.authority), {
     atMs: startOf(tls.authority),
     remedy:
-      'correct the clock of this machine if it is behind; else wait until then, or start with an empty data folder and join everything anew',
+      'correct the clock of this machine if it is behind; otherwise wait until then, or start with an empty data folder and join all zones and proxies again',
   }),
   ...watch.live().map(({ purpose, who, endsAtMs }) => byHand(`${purpose} token`, who, endsAtMs)),
 ]
@@ -129,70 +132,72 @@ interface Deps {
   readonly sources: () => Promise<readonly Expiring[]>
 }
 
-const lookEveryMs = 60_000
+const checkEveryMs = 60_000
 
-/** Tells ahead of time what is about to end: in the status, as figures, and in the log once per hour at most. */
+/** Warns ahead of time about what expires: in the status, as metrics, and in the log at most once per hour. */
 export function createExpiry({ clock, log, sources }: Deps) {
-  let known: readonly Expiring[] = []
-  const toldAtMs = new Map<string, number>()
-  const looking = repeat(clock, lookEveryMs, lookAgain, 0)
+  let entries: readonly Expiring[] = []
+  const loggedAtMs = new Map<string, number>()
+  const checking = repeat(clock, checkEveryMs, checkAndLogErrors, 0)
 
   const isDue = ({ endsAtMs, warnMs }: Expiring): boolean => endsAtMs - clock.wallMs() < warnMs
 
-  function lookAgain(): Promise<unknown> {
-    return look().catch((thrown: unknown) =>
-      log.warn({ reason: messageOf(thrown) }, 'cannot look what is about to end'),
+  function checkAndLogErrors(): Promise<unknown> {
+    return check().catch((thrown: unknown) =>
+      log.warn({ reason: messageOf(thrown) }, 'cannot check which certificates and tokens are about to expire'),
     )
   }
 
-  async function look(): Promise<readonly Expiring[]> {
-    // One token may have opened several things.
-    const byName = new Map((await sources()).map((one) => [`${one.what} of ${one.who} at ${one.endsAtMs}`, one]))
-    known = [...byName.values()].sort((a, b) => a.endsAtMs - b.endsAtMs)
+  async function check(): Promise<readonly Expiring[]> {
+    // One token may have opened several sessions.
+    const byName = new Map(
+      (await sources()).map((entry) => [`${entry.what} of ${entry.who} at ${entry.endsAtMs}`, entry]),
+    )
+    entries = [...byName.values()].sort((a, b) => a.endsAtMs - b.endsAtMs)
     for (const { what, who, start } of early()) {
       const begins = new Date(start.atMs).toISOString()
       logOncePerHour(`start of ${what} of ${who}`, () =>
         log.warn({ what, who, begins, remedy: start.remedy }, `the ${what} of ${who} is not valid before ${begins}`),
       )
     }
-    const due = known.filter(isDue)
+    const due = entries.filter(isDue)
     const names = new Set([
       ...due.map(({ what, who }) => `${what} of ${who}`),
       ...early().map(({ what, who }) => `start of ${what} of ${who}`),
     ])
-    for (const name of toldAtMs.keys()) if (!names.has(name)) toldAtMs.delete(name)
+    for (const name of loggedAtMs.keys()) if (!names.has(name)) loggedAtMs.delete(name)
     for (const { what, who, endsAtMs } of due) {
       const name = `${what} of ${who}`
       const ends = new Date(endsAtMs).toISOString()
       logOncePerHour(name, () =>
-        log.warn({ what, who, ends }, `the ${name} ${endsAtMs <= clock.wallMs() ? 'ended' : 'ends'} at ${ends}`),
+        log.warn({ what, who, ends }, `the ${name} ${endsAtMs <= clock.wallMs() ? 'expired' : 'expires'} at ${ends}`),
       )
     }
     return due
   }
 
   function logOncePerHour(name: string, warn: () => void): void {
-    const lastMs = toldAtMs.get(name)
+    const lastMs = loggedAtMs.get(name)
     if (lastMs !== undefined && clock.monotonicMs() - lastMs < hourMs) return
-    toldAtMs.set(name, clock.monotonicMs())
+    loggedAtMs.set(name, clock.monotonicMs())
     warn()
   }
 
-  /** Certificates that begin in the future. */
+  /** Certificates that start in the future. */
   const early = () =>
-    known.flatMap(({ what, who, start }) => (start && start.atMs > clock.wallMs() ? [{ what, who, start }] : []))
+    entries.flatMap(({ what, who, start }) => (start && start.atMs > clock.wallMs() ? [{ what, who, start }] : []))
 
   return {
-    /** What is about to end, or has ended while it is still in use: the soonest first. */
+    /** Everything that is about to expire, or has expired and is still in use, the soonest first. */
     async report() {
-      return (await look()).map(({ what, who, endsAtMs }) => ({
+      return (await check()).map(({ what, who, endsAtMs }) => ({
         what,
         who,
         ends: new Date(endsAtMs).toISOString(),
         endsInMs: Math.round(endsAtMs - clock.wallMs()),
       }))
     },
-    /** Certificates that begin in the future, with what to do about them. Read after `report`. */
+    /** Certificates that start in the future, with a remedy. Up to date after `report`. */
     notYetValid: () =>
       early().map(({ what, who, start }) => ({
         what,
@@ -201,11 +206,11 @@ export function createExpiry({ clock, log, sources }: Deps) {
         beginsInMs: Math.round(start.atMs - clock.wallMs()),
         remedy: start.remedy,
       })),
-    /** Seconds to the end of the one of each sort that ends first, whether or not it is due. */
+    /** Metrics: for each sort, the seconds until its next expiry. */
     figures(): Record<string, number> {
       const nowMs = clock.wallMs()
       return Object.fromEntries(
-        known
+        entries
           .toReversed()
           .map(({ what, endsAtMs }) => [
             `zonemesh_expiry_seconds{what="${what}"}`,
@@ -213,7 +218,7 @@ export function createExpiry({ clock, log, sources }: Deps) {
           ]),
       )
     },
-    close: (): void => looking[Symbol.dispose](),
+    close: (): void => checking[Symbol.dispose](),
   }
 }
 export type Expiry = ReturnType<typeof createExpiry>

@@ -8,17 +8,19 @@ import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
 import { secretData } from '../authority/secret.ts'
 
-/** The spec as people see it: secrets opened (routes ask for an admin), services of a zone composed from their rows. */
+/**
+ * The spec as shown to users: secrets are opened (the routes require an admin), and services of a zone are composed.
+ */
 export async function shownSpec(
   deps: { readonly store: Store; readonly sealer: Sealer; readonly origin: string },
   kind: Kind,
   row: Row,
 ): Promise<JsonObject> {
   if (kind.name === 'Secret' || kind.name === 'GlobalSecret') return { data: secretData(deps.sealer, row) }
-  // A row of an older global may still have keys in it.
+  // A row of an older global may still contain keys.
   if (kind.name === 'Mesh' || kind.name === 'MeshGateway')
     return withoutInlineKeys(kind.name, kind.name === 'Mesh' ? row.key.name : row.key.mesh, row.spec).spec
-  // Where a zone proxy is at home, its zone goes without saying.
+  // A zone does not show its own name on its zone proxies.
   const { zone: _home, ...atHome } = row.spec
   const spec = isZoneProxy(kind.name) && row.key.origin === deps.origin ? atHome : row.spec
   if (kind.name !== 'ZoneIngress') return spec

@@ -16,11 +16,11 @@ interface Deps {
   readonly commit: (commit: Commit) => Promise<CommitOutcome>
 }
 
-/** The secrets that people write, and the rows that follow from them. */
+/** The kinds of secrets with token keys and revocations, and the kinds of the rows that are derived from them. */
 export const secretKinds = ['GlobalSecret', 'Secret'] as const
 export const publicTokenKinds = ['TokenKey', 'TokenRevocation'] as const
 
-/** Which tokens a secret revokes, by Kuma's names; a list for one mesh may stand in the mesh or be a GlobalSecret. */
+/** Which tokens a secret revokes, by Kuma's names. The list of a mesh may be a Secret in it or a GlobalSecret. */
 function revokes({ kind, mesh, name }: ResourceKey): { readonly purpose: Purpose; readonly mesh: string } | undefined {
   const ofMesh = /^dataplane-token-revocations-(.+)$/.exec(name)?.[1]
   if (ofMesh !== undefined && (kind === 'GlobalSecret' || mesh === ofMesh))
@@ -31,14 +31,15 @@ function revokes({ kind, mesh, name }: ResourceKey): { readonly purpose: Purpose
 }
 
 /**
- * Where signing keys and revocations live as secrets: keeps the rows that zones check tokens with in line with them. A key that is
- * gone takes its public half with it, and every token that it has signed.
+ * Runs on the plane that owns signing keys and revocations as secrets. It derives the rows with which zones verify
+ * tokens. If a signing key is deleted, its public key is deleted too, and all tokens that it has signed become
+ * invalid.
  */
 export function createTokenKeeper({ store, sealer, origin, log, commit }: Deps) {
   const publicKey = (kind: string, name: string): ResourceKey => ({ origin, kind, mesh: '', name })
 
-  /** What follows from one secret; a row without a spec stays as it is. */
-  function follows({ key }: Row, text: () => string): { readonly key: ResourceKey; spec?: JsonObject } | undefined {
+  /** The row that is derived from one secret. Without a spec, the existing row stays unchanged. */
+  function derive({ key }: Row, text: () => string): { readonly key: ResourceKey; spec?: JsonObject } | undefined {
     const signing = signingKeyOf(key)
     const revoked = revokes(key)
     const target = signing
@@ -52,21 +53,24 @@ export function createTokenKeeper({ store, sealer, origin, log, commit }: Deps) 
         .filter((id) => id !== '')
       return { key: target, spec: { ...revoked, ids } }
     } catch (thrown) {
-      log.error({ secret: keyText(key), reason: messageOf(thrown) }, 'a secret about tokens cannot be read')
+      log.error(
+        { secret: keyText(key), reason: messageOf(thrown) },
+        'cannot read a secret with a token key or revocations',
+      )
       return { key: target }
     }
   }
 
-  async function wanted(): Promise<Map<string, { readonly key: ResourceKey; readonly spec?: JsonObject }>> {
+  async function derivedRows(): Promise<Map<string, { readonly key: ResourceKey; readonly spec?: JsonObject }>> {
     const found = new Map<string, { readonly key: ResourceKey; readonly spec?: JsonObject }>()
     for (const kind of secretKinds) {
       for (const row of await store.scan({ kind, origin })) {
-        const one = follows(row, () => secretText(sealer, row))
-        if (!one) continue
-        const former = found.get(keyText(one.key))
+        const derived = derive(row, () => secretText(sealer, row))
+        if (!derived) continue
+        const former = found.get(keyText(derived.key))
         found.set(
-          keyText(one.key),
-          former?.spec && one.spec ? { key: one.key, spec: both(former.spec, one.spec) } : one,
+          keyText(derived.key),
+          former?.spec && derived.spec ? { key: derived.key, spec: merged(former.spec, derived.spec) } : derived,
         )
       }
     }
@@ -75,7 +79,7 @@ export function createTokenKeeper({ store, sealer, origin, log, commit }: Deps) 
 
   return {
     async reconcile(): Promise<void> {
-      const rows = await wanted()
+      const rows = await derivedRows()
       const changes: Change[] = []
       for (const kind of publicTokenKinds) {
         for (const { key, spec } of await store.scan({ kind, origin })) {
@@ -92,7 +96,7 @@ export function createTokenKeeper({ store, sealer, origin, log, commit }: Deps) 
         await commit({
           changes: changes.slice(at, at + 1_000),
           subject: 'mesh-system:control-plane',
-          intent: 'token keys and revocations follow their secrets',
+          intent: 'update token keys and revocations from their secrets',
           declared: true,
         })
       }
@@ -100,8 +104,8 @@ export function createTokenKeeper({ store, sealer, origin, log, commit }: Deps) 
   }
 }
 
-/** Two secrets that revoke for one mesh. Rows of both hold lists. */
-const both = (a: JsonObject, b: JsonObject): JsonObject => {
+/** Merges the lists of two secrets that revoke tokens of the same mesh. Both specs were made by `derive`. */
+const merged = (a: JsonObject, b: JsonObject): JsonObject => {
   const [first, second] = [a as TokenRevocationSpec, b as TokenRevocationSpec]
   return { ...second, ids: [...new Set([...first.ids, ...second.ids])] }
 }

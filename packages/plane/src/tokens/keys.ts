@@ -10,7 +10,7 @@ interface Deps {
   readonly store: Store
   readonly sealer: Sealer
   readonly origin: string
-  /** Which tokens this plane issues. The public keys of the others come by sync. */
+  /** Whether this plane issues tokens for a purpose. The public keys of other purposes arrive by sync. */
   readonly owns: (purpose: Purpose) => boolean
   readonly commit: (commit: Commit) => Promise<CommitOutcome>
 }
@@ -21,7 +21,7 @@ const secretKind = (purpose: Purpose): string => (purpose === 'dataplane' ? 'Sec
 const signingKeyPrefix = (purpose: Purpose, mesh: string): string =>
   purpose === 'dataplane' ? `dataplane-token-signing-key-${mesh}-` : `${purpose}-token-signing-key-`
 
-/** Which signing key a secret holds, by Kuma's names; undefined for any other secret. */
+/** The signing key in a secret, by Kuma's names; undefined for any other secret. */
 export function signingKeyOf({ kind, mesh, name }: ResourceKey) {
   for (const purpose of ['user', 'zone', 'dataplane'] as const) {
     const prefix = signingKeyPrefix(purpose, mesh)
@@ -32,18 +32,18 @@ export function signingKeyOf({ kind, mesh, name }: ResourceKey) {
   return undefined
 }
 
-/** Public keys and revocations are rows of their own, so that zones get them and nothing else. */
+/** The name of a row with a public key or revocations. These are separate rows, so that zones receive only them. */
 export const publicName = (purpose: Purpose, mesh: string, kid = ''): string =>
   [purpose, mesh, kid].filter((part) => part !== '').join('-')
 
-/** Keys kept as rows: made when first needed, sealed at rest. */
+/** Keeps keys in rows. A signing key is created when it is first needed, and sealed in the store. */
 export function createKeySource(deps: Deps): KeySource {
   const { store } = deps
-  const making = new Map<string, Promise<string>>()
-  /** Private keys by what they lie sealed as. Limit: one for each purpose and mesh. */
+  const creating = new Map<string, Promise<string>>()
+  /** Opened private keys, valid while the sealed text is the same. Limit: one per purpose and mesh. */
   const opened = new Map<string, { readonly sealed: unknown; readonly privateKey: string }>()
 
-  async function make(purpose: Purpose, mesh: string): Promise<string> {
+  async function create(purpose: Purpose, mesh: string): Promise<string> {
     const kid = String(firstSerial)
     const name = `${signingKeyPrefix(purpose, mesh)}${kid}`
     const privateKey = await createSigningKey()
@@ -65,13 +65,13 @@ export function createKeySource(deps: Deps): KeySource {
         },
       ],
       subject: 'mesh-system:control-plane',
-      intent: `token signing key of ${purpose}${mesh ? ` ${mesh}` : ''}`,
+      intent: `create the token signing key of ${purpose}${mesh ? ` ${mesh}` : ''}`,
     })
     if (outcome.ok) return privateKey
     return (await newest(purpose, mesh))?.privateKey ?? privateKey
   }
 
-  /** The signing key with the highest serial: a rotation is a secret with a higher one. */
+  /** The signing key with the highest serial. A rotation adds a secret with a higher serial. */
   async function newest(purpose: Purpose, mesh: string) {
     const { origin } = deps
     const place = { kind: secretKind(purpose), origin, mesh: purpose === 'dataplane' ? mesh : '' }
@@ -84,8 +84,8 @@ export function createKeySource(deps: Deps): KeySource {
     if (!last) return undefined
     const { sealed } = last.row.spec
     const slot = publicName(purpose, mesh)
-    const known = opened.get(slot)
-    if (known && known.sealed === sealed) return { kid: last.kid, privateKey: known.privateKey }
+    const cached = opened.get(slot)
+    if (cached && cached.sealed === sealed) return { kid: last.kid, privateKey: cached.privateKey }
     const privateKey = secretText(deps.sealer, last.row)
     opened.set(slot, { sealed, privateKey })
     return { kid: last.kid, privateKey }
@@ -97,12 +97,12 @@ export function createKeySource(deps: Deps): KeySource {
       const existing = await newest(purpose, mesh)
       if (existing) return existing
       const slot = publicName(purpose, mesh)
-      const pending = making.get(slot) ?? make(purpose, mesh)
-      making.set(slot, pending)
+      const pending = creating.get(slot) ?? create(purpose, mesh)
+      creating.set(slot, pending)
       try {
         return { kid: String(firstSerial), privateKey: await pending }
       } finally {
-        making.delete(slot)
+        creating.delete(slot)
       }
     },
     async publicKey(purpose, mesh, kid) {

@@ -6,15 +6,17 @@ import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
 
-/** The three kinds of token, in Kuma's form: RS256, `kid` is the serial of the signing key. */
+/**
+ * The three purposes of tokens. As in Kuma, a token is signed with RS256 and `kid` is the serial of the signing key.
+ */
 export type Purpose = 'user' | 'zone' | 'dataplane'
 
-/** Where keys come from. Signing keys exist only on the plane that owns them; public keys are synced to zones. */
+/** The source of keys. Signing keys exist only on the plane that owns them; public keys are synced to zones. */
 export interface KeySource {
-  /** PEM (PKCS #8) of the newest signing key with its serial; undefined where tokens cannot be issued. */
+  /** The newest signing key in PEM (PKCS #8), with its serial; undefined if this plane cannot issue such tokens. */
   signingKey(purpose: Purpose, mesh: string): Promise<{ readonly kid: string; readonly privateKey: string } | undefined>
   publicKey(purpose: Purpose, mesh: string, kid: string): Promise<string | undefined>
-  /** Whether the list of revocations has a token, by its `jti`. */
+  /** Whether a token is revoked, by its `jti`. */
   isRevoked(purpose: Purpose, mesh: string, id: string): Promise<boolean>
 }
 
@@ -36,7 +38,7 @@ export interface DataplaneClaims {
 
 const makePair = promisify(generateKeyPair)
 
-/** A new RSA-2048 signing key, made off the event loop. */
+/** Creates an RSA-2048 signing key outside of the event loop. */
 export async function createSigningKey(): Promise<string> {
   const { privateKey } = await makePair('rsa', { modulusLength: 2048 })
   return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
@@ -46,18 +48,20 @@ export const publicKeyOf = (privateKey: string): string =>
   createPublicKey(createPrivateKey(privateKey)).export({ type: 'spki', format: 'pem' }).toString()
 
 export interface Tokens {
-  /** A signed token, or undefined where this plane holds no signing key. `validForMs` from now on. */
+  /** Issues a token that is valid for `validForMs` from now. Returns undefined if this plane has no signing key. */
   issue(purpose: Purpose, mesh: string, claims: JsonObject, validForMs: number): Promise<string | undefined>
-  /** The claims of a token that is ours, in time, and of this purpose; else a reason for people. */
+  /** Returns the claims of a token with a valid signature, time and purpose, or the reason why it is invalid. */
   verify(
     purpose: Purpose,
     mesh: string,
     token: string,
-    options?: { /** Judges all but the time: for what was let in while it counted. */ readonly evenExpired: boolean },
+    options?: {
+      /** Ignores the expiry: for a session that opened while the token was valid. */ readonly evenExpired: boolean
+    },
   ): Promise<Result<JsonObject, string>>
 }
 
-/** When a token ends, read without checking it; undefined where it does not say. */
+/** When a token expires, read without verification; undefined if it has no expiry. */
 export function tokenEndsAtMs(token: string): number | undefined {
   try {
     const { exp } = decodeJwt(token)
@@ -69,10 +73,10 @@ export function tokenEndsAtMs(token: string): number | undefined {
 
 const unknownKey = 'there is no'
 
-/** Whether a token was refused for a key that may still be on its way here. */
+/** Whether a token was refused because its key is unknown. The key may still arrive by sync. */
 export const isUnknownKey = (reason: string): boolean => reason.startsWith(unknownKey)
 
-/** Issues and checks tokens with the keys of `keys`. Times come from the clock in `deps`. */
+/** Issues and verifies tokens with the keys of `keys`, by the clock in `deps`. */
 export function createTokens(deps: { readonly clock: Clock }, keys: KeySource): Tokens {
   return {
     async issue(purpose, mesh, claims, validForMs) {
@@ -102,10 +106,10 @@ export function createTokens(deps: { readonly clock: Clock }, keys: KeySource): 
           currentDate: new Date(atMs),
         })
         if (await keys.isRevoked(purpose, mesh, payload.jti ?? '')) return err('the token was revoked')
-        // A verified payload was parsed from JSON.
+        // The payload was parsed from JSON.
         return ok(payload as JsonObject)
       } catch (thrown) {
-        // Says nothing of the token.
+        // The token may be valid: the store could not be read.
         if (thrown instanceof StoreUnavailableError) throw thrown
         const message = messageOf(thrown)
         if (/"exp" claim/.test(message)) return err('the token has expired')

@@ -12,40 +12,41 @@ interface Deps {
   readonly log: Log
 }
 
-/** A token that somebody has shown and that counts for as long as what it opened stays open. */
+/** A token in use: it was presented by a peer and must stay valid while its session is open. */
 export interface HeldToken {
   readonly purpose: Purpose
   readonly mesh: string
   readonly token: string
-  /** Whose it is, for people: a zone, or a proxy. */
+  /** The zone or proxy that uses it, for messages. */
   readonly who: string
-  /** Whether what it opened ends with it. A revoked token ends it in any case. */
+  /** Whether the session ends when the token expires. It always ends when the token is revoked. */
   readonly endsOnExpiry: boolean
 }
 
-/** Whatever made the change, another process of the store too, is noticed within this. */
-const lookEveryMs = 2_000
+/** The time within which a change by any process of the store is noticed. */
+const checkEveryMs = 2_000
 
 /**
- * Looks after tokens that are in use: `end` is called once, with a sentence, when the token was revoked, its key is gone, or it has
- * ended. Looks at the store itself, so it needs nobody to tell it, and checks again only when a row that tokens are judged by changed.
+ * Watches tokens in use. It calls `end` once, with the reason, when a token is revoked, its key is deleted, or it
+ * expires. It polls the store, so that it does not depend on wake-ups, and verifies tokens again only when a key or a
+ * revocation has changed.
  */
 export function createTokenWatch({ store, tokens, clock, log }: Deps) {
-  // Limit: one for each open session, which has limits of its own.
+  // Limit: one per open session, and sessions are limited themselves.
   const held = new Map<object, HeldToken & { readonly endsAtMs: number | undefined; end(reason: string): void }>()
-  let seen = ''
+  let seenRows = ''
   let seenRevision = -1
-  const looking = repeat(clock, lookEveryMs, look)
+  const checking = repeat(clock, checkEveryMs, checkAll)
 
-  async function look(): Promise<void> {
+  async function checkAll(): Promise<void> {
     try {
       const nowMs = clock.wallMs()
-      const isOver = (one: { readonly endsAtMs: number | undefined; readonly endsOnExpiry: boolean }) =>
-        one.endsOnExpiry && one.endsAtMs !== undefined && one.endsAtMs <= nowMs
+      const hasExpired = (entry: { readonly endsAtMs: number | undefined; readonly endsOnExpiry: boolean }) =>
+        entry.endsOnExpiry && entry.endsAtMs !== undefined && entry.endsAtMs <= nowMs
       const hasChanged = await changed()
-      for (const [id, one] of [...held]) if (hasChanged || isOver(one)) await check(id)
+      for (const [id, entry] of [...held]) if (hasChanged || hasExpired(entry)) await check(id)
     } catch (thrown) {
-      log.warn({ reason: messageOf(thrown) }, 'cannot look whether tokens still count')
+      log.warn({ reason: messageOf(thrown) }, 'cannot check whether the tokens in use are still valid')
     }
   }
 
@@ -55,39 +56,42 @@ export function createTokenWatch({ store, tokens, clock, log }: Deps) {
     const rows = await Promise.all(publicTokenKinds.map((kind) => store.scan({ kind }, { at: revision })))
     const found = canonicalJson(rows.flat().map(({ key, spec }) => ({ key: { ...key }, spec })))
     seenRevision = revision
-    if (found === seen) return false
-    seen = found
+    if (found === seenRows) return false
+    seenRows = found
     return true
   }
 
   async function check(id: object): Promise<void> {
-    const one = held.get(id)
-    if (!one) return
-    const { purpose, mesh, token, who } = one
-    const result = await tokens.verify(purpose, mesh, token, { evenExpired: !one.endsOnExpiry })
+    const entry = held.get(id)
+    if (!entry) return
+    const { purpose, mesh, token, who } = entry
+    const result = await tokens.verify(purpose, mesh, token, { evenExpired: !entry.endsOnExpiry })
     if (result.ok || !held.has(id)) return
     held.delete(id)
-    log.warn({ who, purpose }, `a token counts no more: ${result.error}`)
-    one.end(result.error)
+    log.warn({ who, purpose }, `a token in use is no longer valid: ${result.error}`)
+    entry.end(result.error)
   }
 
   return {
-    /** Watches a token until disposed; it is looked at once more now, as it may have changed since it was let in. */
+    /**
+     * Watches a token until disposed. Verifies it at once, because it may have been revoked since the peer was
+     * admitted.
+     */
     hold(token: HeldToken, end: (reason: string) => void): Disposable {
       const id = {}
       held.set(id, { ...token, endsAtMs: tokenEndsAtMs(token.token), end })
-      void check(id).catch((thrown: unknown) => log.warn({ reason: messageOf(thrown) }, 'cannot look at a token'))
+      void check(id).catch((thrown: unknown) => log.warn({ reason: messageOf(thrown) }, 'cannot check a token in use'))
       return { [Symbol.dispose]: () => void held.delete(id) }
     },
-    /** A row that tokens are judged by may have changed. */
-    wake: look,
-    /** The tokens in use, and when each ends. */
+    /** A key or a revocation may have changed. */
+    wake: checkAll,
+    /** The tokens in use, with their expiry. */
     live: () =>
       [...held.values()].flatMap(({ purpose, who, endsAtMs }) =>
         endsAtMs === undefined ? [] : [{ purpose, who, endsAtMs }],
       ),
     close(): void {
-      looking[Symbol.dispose]()
+      checking[Symbol.dispose]()
       held.clear()
     },
   }

@@ -118,7 +118,7 @@ test('V11 an expired authority issues nothing, and the error names the time of e
   await nextChange()
   clock.advance((holder.notAfterMs('default') ?? 0) - clock.wallMs() + 1)
   await expect(holder.issue('default', ['echo'], [])).rejects.toThrow(
-    /^the intermediate authority of mesh default ended at 2026-01-31T/,
+    /^the intermediate authority of mesh default expired at 2026-01-31T/,
   )
   secrets.close()
 })
