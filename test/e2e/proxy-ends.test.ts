@@ -170,7 +170,7 @@ test.for(ways)(
           5_000,
         )
         await ended
-        expect(proxy.output()).not.toMatch(/Envoy ended, starting it again/)
+        expect(proxy.output()).not.toMatch(/Envoy exited; restarting it/)
       }),
     )
   },

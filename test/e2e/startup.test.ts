@@ -216,7 +216,7 @@ test('E14 a proxy that the zone refuses, or whose file is invalid, ends with one
     /refuses this proxy \(422\): the token was not signed by this control plane/,
   )
   expectOneLine(await run(file, dataplaneToken, caFile, 'nowhere', ...given), /mesh "nowhere" does not exist/)
-  expectOneLine(await run(file, dataplaneToken, caFile, 'default'), /uses port but no value was given/)
+  expectOneLine(await run(file, dataplaneToken, caFile, 'default'), /uses variables without a value: port; set them/)
   const unknown = folder.file('unknown.yaml', dataplaneYaml.replace('address:', 'adress:'))
   expectOneLine(await run(unknown, dataplaneToken, caFile, 'default', ...given), /networking\.adress/)
   const broken = folder.file('broken.yaml', 'type: [')
@@ -231,7 +231,7 @@ test('E15 a proxy that does not trust the zone reports what it waits for', async
     ...['--dataplane-var', 'mesh=default', '--dataplane-var', `port=${port}`, '--token-file', dataplaneToken],
     ...['--ca-cert-file', path('global/ca.crt'), '--work-dir', path('distrustful')],
   ])
-  const text = await untilLogged(logFile, /no bootstrap yet, trying again/)
+  const text = await untilLogged(logFile, /cannot fetch the bootstrap; trying again/)
   expect(text).toMatch(/cannot reach the zone at 127\.0\.0\.1:\d+: .*certificate/)
   await processes.kill('distrustful', 'SIGTERM')
 })

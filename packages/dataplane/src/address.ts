@@ -1,4 +1,4 @@
-/** Where a zone's port for proxies is. IPv6 addresses come without their brackets. */
+/** The host and port of a zone's proxy port. An IPv6 host has no brackets. */
 export const endpointOf = (address: URL): { readonly host: string; readonly port: number } => ({
   host: address.hostname.replaceAll(/[[\]]/g, ''),
   port: Number(address.port || 5678),

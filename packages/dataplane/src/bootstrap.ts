@@ -16,12 +16,12 @@ const totalMs = 5 * 60_000
 const firstWaitMs = 100
 const longestWaitMs = 3_000
 
-/** The zone refused for good: one line that says why. */
+/** The zone has refused the proxy for good. The message is one line with the reason. */
 export class BootstrapRefused extends Error {}
 
 /**
- * Fetches Envoy's bootstrap. Tries again when the zone cannot be reached, fails, or does not know the proxy yet; stops on
- * every other refusal and after five minutes.
+ * Fetches Envoy's bootstrap. Tries again if the zone cannot be reached, fails, or has no row of the proxy yet. Throws
+ * on every other refusal, and after five minutes.
  */
 export async function fetchBootstrap(
   deps: { readonly clock: Clock; readonly log: Log },
@@ -36,7 +36,8 @@ export async function fetchBootstrap(
     if (typeof outcome === 'string') return outcome
     signal.throwIfAborted()
     if (outcome.final || deps.clock.monotonicMs() > giveUpAt) throw new BootstrapRefused(outcome.reason)
-    if (outcome.reason !== lastReason) deps.log.warn({ reason: outcome.reason }, 'no bootstrap yet, trying again')
+    if (outcome.reason !== lastReason)
+      deps.log.warn({ reason: outcome.reason }, 'cannot fetch the bootstrap; trying again')
     lastReason = outcome.reason
     await delay(deps.clock, waitMs, signal)
     waitMs = Math.min(waitMs * 2, longestWaitMs)
@@ -73,7 +74,7 @@ async function tryOnce(call: () => Promise<BootstrapCall>, signal: AbortSignal):
 function decode(body: string): string {
   const parsed: unknown = JSON.parse(body)
   const text = parsed !== null && typeof parsed === 'object' && 'bootstrap' in parsed ? parsed.bootstrap : undefined
-  if (typeof text !== 'string') throw new Error('the answer holds no bootstrap')
+  if (typeof text !== 'string') throw new Error('expected a bootstrap in the response of the zone, found none')
   return Buffer.from(text, 'base64').toString('utf8')
 }
 
@@ -103,7 +104,7 @@ function post(call: BootstrapCall, signal: AbortSignal): Promise<{ status: numbe
         response.on('end', () => resolve({ status: response.statusCode ?? 0, body })).on('error', reject)
       },
     )
-    sent.on('timeout', () => sent.destroy(new Error(`no answer within ${tryMs / 1000} s`)))
+    sent.on('timeout', () => sent.destroy(new Error(`no response within ${tryMs / 1000} s`)))
     sent.on('error', reject).end(text)
   })
 }

@@ -9,13 +9,13 @@ export interface DataplaneDeps {
   readonly log: Log
   readonly random: Random
   readonly env: Readonly<Record<string, string | undefined>>
-  /** One line for people while something slow happens. */
+  /** Shows one line to the user during a slow operation. */
   progress(line: string): void
-  /** A line that Envoy wrote. */
+  /** Receives each line that Envoy writes. */
   envoyOutput(line: string): void
 }
 
-/** How the zone's certificate is trusted: by a CA in PEM, by the SHA-256 of its CA, or by the system's roots. */
+/** How to verify the zone's certificate: by a CA in PEM, by the SHA-256 of its CA, or by the system's roots. */
 export type Trust =
   | { readonly type: 'authority'; readonly pem: string }
   | { readonly type: 'pin'; readonly sha256: string }
@@ -23,25 +23,25 @@ export type Trust =
 
 export interface DataplaneConfig {
   readonly proxyType: ProxyType
-  /** The text of a Dataplane, ZoneIngress or ZoneEgress with its `{{variables}}`; or the name of one that exists. */
+  /** The text of a Dataplane, ZoneIngress or ZoneEgress with its `{{variables}}`, or the name of an existing one. */
   readonly source:
     | { readonly type: 'resource'; readonly yaml: string; readonly variables: Readonly<Record<string, string>> }
     | { readonly type: 'existing'; readonly mesh: string; readonly name: string }
-  /** https://host:port of the zone. */
+  /** The address of the zone: https://host:port. */
   readonly address: string
   readonly trust: Trust
   readonly token?: string
-  /** Kept between runs: the claimed part, the names last served. Made if missing. */
+  /** The folder of the state between runs: the claimed part and the last names. Created if it does not exist. */
   readonly workDir: string
-  /** Envoy's worker threads. */
+  /** The number of Envoy's worker threads. */
   readonly concurrency: number
-  /** How long Envoy goes on serving after its row is gone. */
+  /** How long Envoy continues to serve after its row was removed. */
   readonly drainMs: number
-  /** The local resolver, and with it the loopback mode. Builtin gateways and zone proxies have none in any case. */
+  /** The local resolver, which loopback mode needs. Builtin gateways and zone proxies never have one. */
   readonly dns: { readonly enabled: boolean; readonly port: number }
-  /** Envoy's admin on 127.0.0.1 instead of a socket in the work folder. */
+  /** The port of Envoy's admin interface on 127.0.0.1. Without it, the interface is a socket in the work folder. */
   readonly adminPort?: number
-  /** GET /ready on 127.0.0.1. */
+  /** The port of GET /ready on 127.0.0.1. */
   readonly readinessPort?: number
 }
 

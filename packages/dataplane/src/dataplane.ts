@@ -20,22 +20,23 @@ import { authorityOf } from './trust.ts'
 export interface Dataplane {
   readonly mesh: string
   readonly name: string
-  /** Loopback mode: the claimed part and its resolver. */
+  /** The claimed part, in loopback mode. */
   readonly part: number | undefined
   readonly resolver: { readonly host: string; readonly port: number } | undefined
   readonly workDir: string
   readonly envoyPid: number | undefined
   readonly connected: boolean
   isReady(): Promise<boolean>
-  /** Resolves when everything is stopped, after the signal was aborted. */
+  /** Resolves when everything has stopped after the signal was aborted. */
   readonly done: Promise<void>
 }
 
 const removedLimitMs = 5_000
 
 /**
- * Runs one proxy: claims its addresses, fetches the bootstrap, starts Envoy and the session. Resolves when Envoy is
- * started; throws one line when the zone refuses for good. Aborting the signal drains and stops.
+ * Runs one proxy: claims its addresses, fetches the bootstrap, starts Envoy and the session. Resolves when Envoy has
+ * started. Throws one line if the zone refuses the proxy for good. When the signal is aborted, the proxy drains and
+ * stops.
  */
 export async function startDataplane(
   deps: DataplaneDeps,
@@ -49,7 +50,7 @@ export async function startDataplane(
   const loopback = await openLoopback(deps, config, proxy)
   if (loopback.claim) opened.use(loopback.claim.resolver)
   const authority = await writeBootstrap(deps, config, proxy, loopback, address, signal)
-  // Only now: for a proxy that the zone refuses nothing is downloaded.
+  // After the bootstrap, so that nothing is downloaded for a proxy that the zone refuses.
   const binary = await findEnvoy(deps, signal)
   const session = opened.use(
     openSession(deps, {
@@ -99,35 +100,36 @@ interface Loopback {
   readonly names: NamesHolder
 }
 
-const unnamed = tableOf('mesh', 30, new Map())
+const emptyTable = tableOf('mesh', 30, new Map())
 
 async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy: LocalProxy): Promise<Loopback> {
-  const wanted = config.dns.enabled && proxy.wantsLoopback && process.platform === 'linux'
-  if (!wanted) return { claim: undefined, canBindPort80: false, names: await openNames(config.workDir, undefined) }
+  const usesLoopback = config.dns.enabled && proxy.needsLoopback && process.platform === 'linux'
+  if (!usesLoopback)
+    return { claim: undefined, canBindPort80: false, names: await openNames(config.workDir, undefined) }
   let names: NamesHolder | undefined
   const nameservers = await systemServers()
   const claim = await claimPart(config.workDir, `${proxy.mesh}.${proxy.name}`, (host) =>
     startDnsServer(deps, {
       host,
       port: config.dns.port,
-      table: () => names?.table() ?? unnamed,
+      table: () => names?.table() ?? emptyTable,
       ...(nameservers.length > 0 ? { forward: { servers: nameservers } } : {}),
       allowForward: (client) => client.startsWith('127.'),
     }),
   )
   names = await openNames(config.workDir, claim?.part, (cause) =>
-    deps.log.error({ workDir: config.workDir, reason: messageOf(cause) }, 'cannot keep the names for the next run'),
+    deps.log.error({ workDir: config.workDir, reason: messageOf(cause) }, 'cannot store the names for the next run'),
   )
   if (!claim) {
-    deps.log.warn({}, 'no addresses of 127.128.0.0/9 can be bound here: names are not served on this host')
+    deps.log.warn({}, 'cannot bind any address of 127.128.0.0/9: names are not served on this host')
     return { claim, canBindPort80: false, names }
   }
   const canBindPort80 = await canBind(partAddress(claim.part, 1), 80)
-  if (!canBindPort80) deps.log.info({}, 'port 80 cannot be bound: services answer on the port in their name only')
+  if (!canBindPort80) deps.log.info({}, 'cannot bind port 80: services answer only on the port in their name')
   return { claim, canBindPort80, names }
 }
 
-/** Returns the CA that is trusted from now on. */
+/** Fetches the bootstrap and writes it to the work folder. Returns the CA that the session must trust. */
 async function writeBootstrap(
   deps: DataplaneDeps,
   config: DataplaneConfig,
@@ -173,7 +175,7 @@ const helloOf = (proxy: LocalProxy, { claim, canBindPort80, names }: Loopback) =
   namesRevision: BigInt(names.position().revision),
 })
 
-/** The row goes first, then Envoy serves on for the drain time, then everything ends. */
+/** Waits for the abort. Then the row is removed, Envoy serves for the drain time, and everything stops. */
 async function stopWhenAborted(
   deps: DataplaneDeps,
   config: DataplaneConfig,
@@ -188,7 +190,7 @@ async function stopWhenAborted(
   const removed = await session.drain(removedLimitMs)
   deps.log.info({ removed, drainMs: config.drainMs }, 'draining')
   await envoy.admin('/healthcheck/fail', 'POST').catch((error: unknown) => {
-    deps.log.debug({ error: messageOf(error) }, 'Envoy does not answer its admin')
+    deps.log.debug({ error: messageOf(error) }, 'the admin interface of Envoy does not respond')
   })
   await delay(deps.clock, config.drainMs, new AbortController().signal)
   await names.saved()

@@ -2,7 +2,7 @@ import { rename, writeFile } from 'node:fs/promises'
 
 let serial = 0
 
-/** Replaces a file as a whole, readable by its owner only: a reader sees the old text or the new one. */
+/** Replaces a file atomically: a reader sees the whole old text or the whole new text. Only the owner can read it. */
 export async function writeAtomic(file: string, text: string): Promise<void> {
   serial += 1
   const draft = `${file}.${process.pid}-${serial}`

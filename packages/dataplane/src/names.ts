@@ -10,25 +10,27 @@ const stateSchema = z.object({
   revision: z.number(),
   ttlSeconds: z.number(),
   domain: z.string(),
-  /** Addresses are those of this part; with another one they are worthless. */
+  /** The part of the addresses. With another part, the stored names are invalid. */
   part: z.number().optional(),
   names: z.record(z.string(), z.array(z.string())),
 })
 type State = z.infer<typeof stateSchema>
 
-/** The names this proxy serves: from the zone while it is there, from the file when it is not. */
+/** The names that this proxy serves: from the zone while it is connected, otherwise from the file. */
 export interface NamesHolder {
   table(): DnsTable
-  /** What the zone needs to know to send differences only. */
+  /** The store and revision of the names. With it the zone sends only differences. */
   position(): { readonly store: string; readonly revision: number }
   apply(names: Names): void
-  /** Resolves when what was applied is on disk. */
+  /** Resolves when the applied names are in the file. */
   saved(): Promise<void>
 }
 
-const nothing: State = { store: '', revision: 0, ttlSeconds: 30, domain: 'mesh', names: {} }
+const emptyState: State = { store: '', revision: 0, ttlSeconds: 30, domain: 'mesh', names: {} }
 
-/** `failed` is told when the file cannot be written: names go on being served, they only would not outlive this process. */
+/**
+ * Calls `failed` if the file cannot be written. The names are still served, but a restart of this process loses them.
+ */
 export async function openNames(
   workDir: string,
   part: number | undefined,
@@ -55,7 +57,7 @@ export async function openNames(
     table: () => table,
     position: () => ({ store: state.store, revision: state.revision }),
     apply(names) {
-      // A difference that comes in several messages ends with the one that carries its revision.
+      // The last message of a difference carries its revision. The others have revision 0.
       addressesByName = new Map(names.reset ? [] : addressesByName)
       for (const { name, addresses } of names.changed) addressesByName.set(name, addresses)
       for (const name of names.removed) addressesByName.delete(name)
@@ -72,8 +74,8 @@ export async function openNames(
 async function load(file: string, part: number | undefined): Promise<State> {
   try {
     const state = stateSchema.parse(JSON.parse(await readFile(file, 'utf8')))
-    return state.part === part ? state : nothing
+    return state.part === part ? state : emptyState
   } catch {
-    return nothing
+    return emptyState
   }
 }

@@ -5,12 +5,12 @@ import { shortHash } from '@zonemesh/shared/base/base.ts'
 import type { DnsServer } from '@zonemesh/shared/dns/server.ts'
 import { writeAtomic } from './files.ts'
 
-/** Loopback mode divides 127.128.0.0/9 into this many parts of 4,096 addresses. */
+/** The number of parts, of 4,096 addresses each, into which loopback mode divides 127.128.0.0/9. */
 export const partCount = 2048
 const partSize = 4096
 const base = 0x7f80_0000
 
-/** Address number `offset` of a part. */
+/** The address with number `offset` in a part. */
 export function partAddress(part: number, offset: number): string {
   const number = base + part * partSize + offset
   return [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.')
@@ -22,8 +22,9 @@ export interface Claim {
 }
 
 /**
- * Claims a part by binding a resolver at its first address; the operating system makes sure that nobody else has it. The
- * part of the last run is tried first, so that addresses stay the same. Undefined where these addresses do not exist.
+ * Claims a part by binding a resolver to its first address: the operating system lets only one process bind it. Tries
+ * the part of the last run first, so that addresses stay the same. Returns undefined if this host has no such
+ * addresses.
  */
 export async function claimPart(
   workDir: string,
@@ -31,13 +32,13 @@ export async function claimPart(
   startResolver: (host: string) => Promise<DnsServer>,
 ): Promise<Claim | undefined> {
   const file = join(workDir, 'part.json')
-  const kept = await readKept(file)
-  const first = kept ?? Number.parseInt(shortHash(name).slice(0, 8), 16) % partCount
+  const former = await readKept(file)
+  const first = former ?? Number.parseInt(shortHash(name).slice(0, 8), 16) % partCount
   for (let step = 0; step < partCount; step++) {
     const part = (first + step) % partCount
     try {
       const resolver = await startResolver(partAddress(part, 1))
-      if (part !== kept) await writeAtomic(file, JSON.stringify({ part }))
+      if (part !== former) await writeAtomic(file, JSON.stringify({ part }))
       return { part, resolver }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException // errors of binding carry a code
@@ -48,7 +49,7 @@ export async function claimPart(
   return undefined
 }
 
-/** Whether Envoy, which runs as the same user, will be able to listen on port 80 there. */
+/** Whether this user can bind a port. Envoy runs as the same user. */
 export function canBind(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 
 export type Readiness = 'READY' | 'NOT_READY' | 'TERMINATING'
 
-/** Answers GET /ready on 127.0.0.1: 200 when ready, 503 otherwise. */
+/** Serves GET /ready on 127.0.0.1: 200 if ready, 503 otherwise. */
 export async function serveReadiness(port: number, state: () => Promise<Readiness>): Promise<AsyncDisposable> {
   const server = createServer((request, response) => {
     if (request.url !== '/ready') return void response.writeHead(404).end()

@@ -4,25 +4,25 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { parse } from 'yaml'
 import type { DataplaneConfig, ProxyType } from './contract.ts'
 
-/** Who this proxy is, and what it registers as. */
+/** The identity of this proxy, and the resource that it registers. */
 export interface LocalProxy {
   readonly type: ProxyType
   readonly mesh: string
   readonly name: string
-  /** JSON text; undefined if the entity exists already. */
+  /** The resource as JSON; undefined if the proxy uses an existing one. */
   readonly resource: string | undefined
-  /** A builtin gateway, or a sidecar whose host redirects traffic to it, needs no listeners on loopback addresses. */
-  readonly wantsLoopback: boolean
+  /** False for a builtin gateway, and for a sidecar whose host redirects traffic to it. */
+  readonly needsLoopback: boolean
 }
 
 const kinds = { dataplane: 'Dataplane', ingress: 'ZoneIngress', egress: 'ZoneEgress' } as const
 
-/** Reads the proxy's resource and turns the host names in it into addresses: planes resolve no names. */
+/** Reads the resource of the proxy and resolves the host names in it, because planes resolve no names. */
 export async function readProxy(config: Pick<DataplaneConfig, 'proxyType' | 'source'>): Promise<LocalProxy> {
   const { proxyType, source } = config
   if (source.type === 'existing') {
     const mesh = proxyType === 'dataplane' ? source.mesh : ''
-    return { type: proxyType, mesh, name: source.name, resource: undefined, wantsLoopback: proxyType === 'dataplane' }
+    return { type: proxyType, mesh, name: source.name, resource: undefined, needsLoopback: proxyType === 'dataplane' }
   }
   const resource = parseResource(substitute(source.yaml, source.variables), kinds[proxyType])
   const networking = isRecord(resource['networking']) ? resource['networking'] : {}
@@ -33,19 +33,20 @@ export async function readProxy(config: Pick<DataplaneConfig, 'proxyType' | 'sou
   }
   const gateway = isRecord(networking['gateway']) ? networking['gateway'] : undefined
   const transparent = isRecord(networking['transparentProxying']) ? networking['transparentProxying'] : {}
-  // Without redirection by the host (`reachableServices` alone says nothing of it), names need addresses that can be bound.
-  const wantsLoopback =
+  // Without redirection by the host, names need loopback addresses. `reachableServices` alone does not imply
+  // redirection.
+  const needsLoopback =
     proxyType === 'dataplane' && gateway?.['type'] !== 'BUILTIN' && transparent['redirectPortOutbound'] === undefined
   return {
     type: proxyType,
     mesh: proxyType === 'dataplane' ? String(resource['mesh'] ?? 'default') : '',
     name: String(resource['name']),
     resource: JSON.stringify({ ...resource, networking: { ...networking, ...addresses } }),
-    wantsLoopback,
+    needsLoopback,
   }
 }
 
-/** Replaces `{{ name }}` as Mustache does for plain variables. Throws with the names that have no value. */
+/** Replaces `{{ name }}` as Mustache does for plain variables. The error names all variables without a value. */
 export function substitute(text: string, variables: Readonly<Record<string, string>>): string {
   const missing = new Set<string>()
   const filled = text.replaceAll(/\{\{\{?\s*([\w.-]+)\s*\}?\}\}/g, (whole, name: string) => {
@@ -55,7 +56,7 @@ export function substitute(text: string, variables: Readonly<Record<string, stri
   })
   if (missing.size > 0)
     throw new Error(
-      `the resource uses ${[...missing].join(', ')} but no value was given: use --dataplane-var NAME=VALUE`,
+      `the resource uses variables without a value: ${[...missing].join(', ')}; set them with --dataplane-var NAME=VALUE`,
     )
   return filled
 }
@@ -65,7 +66,7 @@ function parseResource(text: string, kind: string): Record<string, unknown> {
   try {
     parsed = parse(text)
   } catch (error) {
-    // The first line says what and where; the rest is a picture of it.
+    // The first line contains the reason and the place. The other lines show an excerpt.
     const [reason = ''] = messageOf(error).split('\n')
     throw new Error(`the resource is not YAML: ${reason.replace(/:$/, '')}`, { cause: error })
   }
@@ -84,7 +85,7 @@ async function toAddress(host: string, field: string): Promise<string> {
   try {
     return (await lookup(host, { family: 4 })).address
   } catch (error) {
-    throw new Error(`networking.${field} ${JSON.stringify(host)} cannot be resolved: ${messageOf(error)}`, {
+    throw new Error(`cannot resolve networking.${field} ${JSON.stringify(host)}: ${messageOf(error)}`, {
       cause: error,
     })
   }

@@ -18,7 +18,10 @@ export interface SessionOptions {
 export interface Session extends AsyncDisposable {
   readonly connected: boolean
   envoyExited(code: number, signal: string): void
-  /** Tells the zone that we stop; true when it says that the row is gone, false when it does not within the limit. */
+  /**
+   * Reports to the zone that the proxy is stopping. Returns true if the zone confirms the removal of the row within
+   * the limit.
+   */
   drain(limitMs: number): Promise<boolean>
 }
 
@@ -29,13 +32,14 @@ const longestWaitMs = 2_000
 
 type Stream = ClientDuplexStream<Buffer, Buffer>
 
-/** Keeps a session with the zone open for as long as this proxy runs. The proxy works on without it. */
+/** Keeps a session with the zone open while this proxy runs. Without a session the proxy continues to work. */
 export function openSession(deps: { readonly clock: Clock; readonly log: Log }, options: SessionOptions): Session {
   const stopped = new AbortController()
   const { address, authority } = options
   const root = authority === undefined ? null : Buffer.from(authority)
   const { host, port } = endpointOf(address)
-  // An IP address may not be sent as server name: any name is sent instead, and the certificate is held to the address.
+  // TLS allows no IP address as server name. So another name is sent, and the certificate is verified against the
+  // address.
   const verify = { checkServerIdentity: (_name: string, peer: PeerCertificate) => checkServerIdentity(host, peer) }
   const secure = isIP(host) ? credentials.createSsl(root, null, null, verify) : credentials.createSsl(root)
   const client = new Client(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, secure, {
@@ -47,7 +51,7 @@ export function openSession(deps: { readonly clock: Clock; readonly log: Log }, 
     'grpc.max_receive_message_length': 16 * 1024 * 1024,
   })
   let stream: Stream | undefined
-  let heard = false
+  let isResponding = false
   let removed = Promise.withResolvers<void>()
   const send = (message: MessageInitShape<typeof FromProxySchema>['message']) => {
     if (message) stream?.write(Buffer.from(toBinary(FromProxySchema, create(FromProxySchema, { message }))))
@@ -58,26 +62,26 @@ export function openSession(deps: { readonly clock: Clock; readonly log: Log }, 
       if (options.token !== undefined) metadata.set('authorization', options.token)
       stream = client.makeBidiStreamRequest(path, raw, raw, metadata)
       stream.on('metadata', () => {
-        heard = true
+        isResponding = true
       })
       stream.on('data', (bytes: Buffer) => {
-        heard = true
+        isResponding = true
         const { message } = fromBinary(FromZoneSchema, bytes)
         if (message.case === 'names') options.onNames(message.value)
         if (message.case === 'removed') removed.resolve()
       })
-      stream.on('error', (error) => resolve(error.message)).on('end', () => resolve('the zone ended it'))
+      stream.on('error', (error) => resolve(error.message)).on('end', () => resolve('the zone ended the session'))
       send({ case: 'hello', value: options.hello() })
     })
   const run = async () => {
     let waitMs = firstWaitMs
     while (!stopped.signal.aborted) {
-      heard = false
+      isResponding = false
       const reason = await once()
-      if (heard) waitMs = firstWaitMs
+      if (isResponding) waitMs = firstWaitMs
       stream = undefined
       if (stopped.signal.aborted) break
-      deps.log.debug({ reason }, 'the session with the zone ended, opening another')
+      deps.log.debug({ reason }, 'the session with the zone ended; opening a new one')
       await delay(deps.clock, waitMs, stopped.signal).catch(() => {})
       waitMs = Math.min(waitMs * 2, longestWaitMs)
     }
@@ -85,21 +89,21 @@ export function openSession(deps: { readonly clock: Clock; readonly log: Log }, 
   const running = run()
   return {
     get connected() {
-      return stream !== undefined && heard
+      return stream !== undefined && isResponding
     },
     envoyExited: (exitCode, signal) => send({ case: 'envoyExited', value: { exitCode, signal } }),
     async drain(limitMs) {
       if (!stream) return false
       removed = Promise.withResolvers()
       send({ case: 'draining', value: {} })
-      const over = new AbortController()
-      const limit = delay(deps.clock, limitMs, over.signal).then(
+      const timeout = new AbortController()
+      const limit = delay(deps.clock, limitMs, timeout.signal).then(
         () => false,
         () => false,
       )
-      const gone = await Promise.race([removed.promise.then(() => true), limit])
-      over.abort()
-      return gone
+      const isRemoved = await Promise.race([removed.promise.then(() => true), limit])
+      timeout.abort()
+      return isRemoved
     },
     async [Symbol.asyncDispose]() {
       stopped.abort()

@@ -6,8 +6,8 @@ import type { Trust } from './contract.ts'
 const waitMs = 10_000
 
 /**
- * The CA in PEM that the zone's certificate must be signed by; undefined for the system's roots. A pin is looked for in
- * the chain that the server shows; the connections made with it afterwards are verified in full.
+ * The CA, in PEM, that must have signed the zone's certificate; undefined for the system's roots. For a pin, the CA is
+ * taken from the certificate chain of the server. Later connections with it are verified in full.
  */
 export async function authorityOf(trust: Trust, address: URL, signal: AbortSignal): Promise<string | undefined> {
   if (trust.type === 'system') return undefined
@@ -22,12 +22,12 @@ export async function authorityOf(trust: Trust, address: URL, signal: AbortSigna
   return `-----BEGIN CERTIFICATE-----\n${base64.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
-/** The server is not the one that was promised. Trying again does not help. */
+/** The server has another CA than the pinned one. A retry does not help. */
 export class PinError extends Error {}
 
 const hexOf = (fingerprint: string): string => fingerprint.replaceAll(':', '').toLowerCase()
 
-/** Nothing is sent over this connection: it only looks at the certificates. */
+/** Reads the certificate chain of a server over an unverified connection, on which nothing is sent. */
 function shownChain(address: URL, signal: AbortSignal): Promise<PeerCertificate[]> {
   return new Promise((resolve, reject) => {
     const { host, port } = endpointOf(address)

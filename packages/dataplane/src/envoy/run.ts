@@ -18,23 +18,24 @@ export interface EnvoyOptions {
 
 export interface RunningEnvoy extends AsyncDisposable {
   readonly pid: number | undefined
-  /** True when Envoy serves its first configuration. */
+  /** Whether Envoy serves its first configuration. */
   isReady(): Promise<boolean>
   admin(path: string, method: 'GET' | 'POST'): Promise<string>
 }
 
 const firstWaitMs = 200
 const longestWaitMs = 5_000
-/** A run as long as this one starts the back-off anew. */
+/** A run that lasts longer than this resets the back-off. */
 const healthyMs = 10_000
 const killAfterMs = 5_000
 
-/** Runs Envoy until disposed, and starts it again when it dies. */
+/** Runs Envoy until disposed, and restarts it if it exits. */
 export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
   const pidFile = join(options.workDir, 'envoy.pid')
-  await endOrphan(pidFile, options.bootstrapFile)
+  await killOrphan(pidFile, options.bootstrapFile)
   const deathSignal = parentDeathSignal()
-  if (deathSignal.length === 0) deps.log.info({}, 'no setpriv here: kill -9 of this process leaves its Envoy running')
+  if (deathSignal.length === 0)
+    deps.log.info({}, 'cannot run setpriv: kill -9 of this process would leave its Envoy running')
   const stopped = new AbortController()
   let child: ChildProcess | undefined
   const once = async (): Promise<void> => {
@@ -44,7 +45,8 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
       ...['--disable-hot-restart', '--log-level', 'warn'],
     ]
     const [command, ...words] = [...deathSignal, options.binary, ...args]
-    // A group of its own: Ctrl-C in a terminal must reach this process alone, which drains before it ends Envoy.
+    // Envoy has its own process group: Ctrl-C in a terminal must reach only this process, which drains before it
+    // stops Envoy.
     const started = spawn(command ?? options.binary, words, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     child = started
     const exited = new Promise<readonly [number, string]>((resolve) => {
@@ -57,7 +59,7 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
     const [code, signal] = await exited
     child = undefined
     if (stopped.signal.aborted) return
-    deps.log.error({ code, signal }, 'Envoy ended, starting it again')
+    deps.log.error({ code, signal }, 'Envoy exited; restarting it')
     options.onExit(code, signal)
   }
   const run = async () => {
@@ -73,7 +75,7 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
   const running = run()
   const killNow = () => void child?.kill('SIGKILL')
   process.once('exit', killNow)
-  const admin = (path: string, method: 'GET' | 'POST') => askAdmin(options, path, method)
+  const admin = (path: string, method: 'GET' | 'POST') => callAdmin(options, path, method)
   return {
     get pid() {
       return child?.pid
@@ -91,8 +93,8 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
 }
 
 /**
- * The words before a command that let the kernel kill it when this process ends, however that happens. Empty where the
- * system has no `setpriv` that can do this (macOS, BusyBox).
+ * The prefix of a command that makes the kernel kill it when this process exits for any reason. Empty if the system
+ * has no `setpriv` with this option (macOS, BusyBox).
  */
 function parentDeathSignal(): readonly string[] {
   const words = ['setpriv', '--pdeathsig', 'KILL', '--'] as const
@@ -100,18 +102,21 @@ function parentDeathSignal(): readonly string[] {
   return spawnSync(command, [...args, 'true'], { stdio: 'ignore' }).status === 0 ? words : []
 }
 
-/** An Envoy that outlived its data plane (killed with -9) would hold our ports. Linux only: /proc says whose it is. */
-async function endOrphan(pidFile: string, bootstrapFile: string): Promise<void> {
+/**
+ * Kills an Envoy whose process was killed with -9 in a former run, as it would occupy the ports. It is identified by
+ * /proc (Linux).
+ */
+async function killOrphan(pidFile: string, bootstrapFile: string): Promise<void> {
   try {
     const pid = Number(await readFile(pidFile, 'utf8'))
     const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8')
     if (Number.isInteger(pid) && commandLine.split('\0').includes(bootstrapFile)) process.kill(pid, 'SIGKILL')
   } catch {
-    // No file, no process, or no /proc: nothing to end.
+    // There is no file, no process, or no /proc, so there is nothing to kill.
   }
 }
 
-function askAdmin(options: EnvoyOptions, path: string, method: 'GET' | 'POST'): Promise<string> {
+function callAdmin(options: EnvoyOptions, path: string, method: 'GET' | 'POST'): Promise<string> {
   const target =
     options.adminPort === undefined
       ? { socketPath: `${`${options.workDir}/kuma-envoy-admin`.slice(0, 98)}.sock` }
@@ -125,7 +130,7 @@ function askAdmin(options: EnvoyOptions, path: string, method: 'GET' | 'POST'): 
       response.on('end', () => resolve(body)).on('error', reject)
     })
     sent
-      .on('timeout', () => sent.destroy(new Error('no answer from Envoy')))
+      .on('timeout', () => sent.destroy(new Error('no response from Envoy')))
       .on('error', reject)
       .end()
   })
