@@ -3,15 +3,15 @@ import { type DataplaneSpec, isReady } from '@zonemesh/core/kinds/dataplane-spec
 import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'
 import { canonicalJson, type JsonObject } from '@zonemesh/shared/base/base.ts'
 
-/** What a proxy registers as. */
+/** The labels and the spec with which a proxy is registered. */
 export interface Registration {
   readonly labels: Readonly<Record<string, string>>
   readonly spec: JsonObject
 }
 
 /**
- * What a proxy registers as while its Envoy does not listen, so that nobody is led to it; undefined where nobody would be. The
- * proxy itself gets all that it is to have. The spec was admitted as one of its kind.
+ * The registration of a proxy while its Envoy does not listen yet: other proxies send no traffic to it. Undefined if
+ * they never would. The table of the proxy itself is complete. The spec was admitted by the schema of its kind.
  */
 export function withheld(kind: string, { labels, spec }: Registration): Registration | undefined {
   if (kind === 'ZoneEgress') return { spec, labels: { ...labels, [arrivingLabel]: 'yes' } }
@@ -41,17 +41,17 @@ function withoutWay({ networking, ...rest }: ZoneIngressSpec): JsonObject | unde
 const isSame = (a: Registration, b: Registration): boolean =>
   a.labels[arrivingLabel] === b.labels[arrivingLabel] && canonicalJson(a.spec) === canonicalJson(b.spec)
 
-/** Fields that are not there are not in JSON. */
+/** The JSON round trip drops undefined fields. */
 const json = (spec: object): JsonObject => JSON.parse(JSON.stringify(spec))
 
 /**
- * Proxies on their way in. One that is new, or was left on its way by a zone that ended, is registered as one that nobody is led to;
- * when its Envoy has answered all that it got, as what it is.
+ * Arriving proxies. A new proxy, or one that a restart of the zone left arriving, is first registered so that no other
+ * proxy sends traffic to it. When its Envoy has answered its whole table, it is registered with its real spec.
  */
 export function createArrivals() {
   const arriving = new Map<string, Registration>()
   return {
-    /** What is to be registered now. `stored`: what is registered. */
+    /** Returns the registration to write now. `stored`: the present one. */
     begin(proxy: string, kind: string, given: Registration, stored: Registration | undefined): Registration {
       const first = withheld(kind, given)
       if (!first || (stored && !isSame(stored, first))) {
@@ -61,13 +61,13 @@ export function createArrivals() {
       arriving.set(proxy, given)
       return first
     },
-    /** Its Envoy has answered everything: what it is to be registered as from now on, once. */
+    /** Its Envoy has answered its whole table. Returns the final registration, once. */
     arrived(proxy: string): Registration | undefined {
       const given = arriving.get(proxy)
       arriving.delete(proxy)
       return given
     },
-    /** That could not be written. */
+    /** The final registration could not be written and must be tried again. */
     again: (proxy: string, registration: Registration): void => void arriving.set(proxy, registration),
     gone: (proxy: string): void => void arriving.delete(proxy),
   }

@@ -13,7 +13,7 @@ function tagValues(spec: DataplaneSpec): Map<string, Set<string>> {
   return values
 }
 
-/** Whether the tags of a token allow those of a Dataplane. */
+/** Whether the tags of a token cover those of a Dataplane. */
 function allowsTags(claims: JsonObject, spec: DataplaneSpec): Result<void, string> {
   const { Tags } = claims
   if (Tags === null || typeof Tags !== 'object' || Array.isArray(Tags)) return ok(undefined)
@@ -29,7 +29,7 @@ function allowsTags(claims: JsonObject, spec: DataplaneSpec): Result<void, strin
   return ok(undefined)
 }
 
-/** What a dataplane token allows, or why it is not for this proxy. */
+/** The credentials from a dataplane token, or the reason why it is not for this proxy. */
 function dataplaneCredentials(
   { Name, Mesh, ...claims }: JsonObject,
   proxy: ProxyIdentity,
@@ -43,12 +43,12 @@ function dataplaneCredentials(
 
 const coversAll: Credentials = { covers: () => ok(undefined) }
 
-/** The token itself, without the word that may stand before it. */
+/** The token without a leading `Bearer`. */
 export const bareToken = (token: string | undefined): string => token?.replace(/^Bearer\s+/i, '').trim() ?? ''
 
 /**
- * Checks the token of a proxy: a dataplane token for a Dataplane, a zone token with the right scope for a zone proxy. The
- * caller still has to check that the credentials cover what the proxy registers, and what it replaces or removes.
+ * Checks the token of a proxy: a dataplane token for a Dataplane, a zone token with the right scope for a zone proxy.
+ * The caller still has to check that the credentials cover what the proxy registers, and what it replaces or removes.
  */
 export async function authenticateProxy(
   deps: { readonly tokens: Tokens; readonly zone: string },

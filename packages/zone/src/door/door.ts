@@ -52,23 +52,26 @@ interface Deps {
   readonly log: Log
   readonly random: Random
   readonly refusals: Refusals
-  /** A proxy has answered everything up to a mark. */
+  /** A proxy has answered every table up to this serial. */
   served(proxy: string, mark: number): void
 }
 
-/** The label of rows that a proxy has registered by its stream: they end with their lease. */
+/** The label of rows that proxies have registered by their streams. Such a row is removed when its lease expires. */
 export const leaseLabel = 'zonemesh.io/lease'
 
-/** A store that could not be written is tried again after so long. */
+/** The time after which a failed write of an arrival is tried again. */
 const arrivalAgainMs = 1_000
-/** A row that changes while it is registered is read again so often. */
+/** The number of attempts to register a proxy whose row changes at the same time. */
 const registerTries = 3
 
-/** What the zone does for its proxies: lets them in, registers them, gives them tables and names, hears their verdicts. */
+/**
+ * The zone's side of its proxies: admits and registers them, serves their tables and names, and receives their
+ * verdicts.
+ */
 export function createDoor(deps: Deps): XdsDeps {
   const { store, zone, engine, leases, status, log } = deps
   const leased = new Set<string>()
-  /** Their rows are gone while their streams still drain: an Envoy that reconnects must not bring them back. */
+  /** Draining proxies whose rows are removed. An Envoy that reconnects must not register them again. */
   const leaving = new Set<string>()
   const facts = new Map<string, ProxyFacts>()
   const specs = new Map<string, DataplaneSpec>()
@@ -83,7 +86,7 @@ export function createDoor(deps: Deps): XdsDeps {
 
   const stored = async (proxy: ProxyIdentity): Promise<Row | undefined> => (await store.get(proxyKey(zone, proxy)))?.row
 
-  /** The spec of the resource a proxy brings, completed; or why it cannot be taken. */
+  /** The admitted and completed resource that a proxy sends, or the reason why it is refused. */
   function read(
     proxy: Pick<ProxyIdentity, 'type'>,
     resource: JsonObject,
@@ -99,7 +102,7 @@ export function createDoor(deps: Deps): XdsDeps {
       [originLabel]: 'zone',
       [zoneLabel]: zone,
       'kuma.io/env': 'universal',
-      // A kind of proxies, as was seen above.
+      // The kind was checked above, so the proxy type is defined.
       [proxyTypeLabel]: proxyTypeOf(kind.name, spec) ?? '',
     }
     return ok({
@@ -111,13 +114,13 @@ export function createDoor(deps: Deps): XdsDeps {
   }
 
   /**
-   * Whether these credentials are good for a row of a proxy. Without this, a token for one service could replace or
-   * remove the proxies of all others.
+   * Whether these credentials cover a stored row. Without this check, the holder of a token for one service could
+   * replace or remove the proxies of other services.
    */
   function coversRow(proxy: ProxyIdentity, credentials: Credentials, row: Row | undefined): Result<void, string> {
     if (!row || proxy.type !== 'dataplane') return ok(undefined)
     const parsed = parseAs(dataplane, row)
-    // A row that cannot be parsed has no tags that a token could be for: only its owner's next document mends it.
+    // A row that cannot be parsed has no tags to check. Only a new document of its owner repairs it.
     if (!parsed.ok) return ok(undefined)
     const covered = credentials.covers(parsed.value.spec)
     return covered.ok
@@ -125,7 +128,7 @@ export function createDoor(deps: Deps): XdsDeps {
       : err(`${covered.error}; it must also cover the Dataplane "${proxy.name}" as it is stored`)
   }
 
-  /** The row follows the proxy's own resource; an equal one is not written again. */
+  /** Writes the row of a proxy from the resource that it sends. An equal row is not written again. */
   async function register(
     proxy: ProxyIdentity,
     credentials: Credentials,
@@ -142,7 +145,7 @@ export function createDoor(deps: Deps): XdsDeps {
       const version = await store.get(key)
       const covered = coversRow(proxy, credentials, version?.row)
       if (!covered.ok) return covered
-      // The row that the credentials cover is the one that is replaced.
+      // Replaces only the version of the row that was checked against the credentials.
       const expect: Expect = version?.row ? { revision: version.revision } : { absent: true }
       const registration = arrivals.begin(keyText(key), key.kind, given, version?.row)
       const outcome = await put(proxy, registration, 'registered by its stream', expect)
@@ -158,7 +161,7 @@ export function createDoor(deps: Deps): XdsDeps {
       intent,
     })
 
-  /** Its Envoy listens: others may be led there. */
+  /** The Envoy of a proxy listens, so other proxies may send traffic to it. */
   function arrive(proxy: ProxyIdentity, key: string): void {
     const registration = arrivals.arrived(key)
     if (!registration || leaving.has(key)) return
@@ -173,7 +176,7 @@ export function createDoor(deps: Deps): XdsDeps {
   async function specOf(proxy: ProxyIdentity, resource: JsonObject | undefined): Promise<DataplaneSpec | undefined> {
     if (proxy.type !== 'dataplane') return undefined
     const brought = resource && read(proxy, resource)
-    // Admission has parsed it as a Dataplane.
+    // It was admitted by the schema of a Dataplane.
     if (brought?.ok) return brought.value.spec as DataplaneSpec
     const row = await stored(proxy)
     return row && parsedSpec(dataplane, row)
@@ -188,7 +191,7 @@ export function createDoor(deps: Deps): XdsDeps {
       if (!isProxyType(type)) return refuse(422, `proxy type "${type}" is not served`)
       if (type === 'dataplane' && !(await meshExists(request.mesh)))
         return refuse(422, `mesh "${request.mesh}" does not exist`)
-      // Before anything of the zone is looked up: without a good token, a proxy that exists looks like one that does not.
+      // Before any look-up: without a valid token, a caller must not learn whether a proxy exists.
       if (request.dataplaneToken.trim() === '')
         return refuse(422, 'A token is required: pass one with --dataplane-token-file or --dataplane-token')
       if (request.dataplaneResource === '') {
@@ -199,7 +202,7 @@ export function createDoor(deps: Deps): XdsDeps {
         if (!row) return refuse(404, '')
         const parsed = parseRow(row)
         if (!parsed.ok) return refuse(422, `the stored ${row.key.kind} cannot be parsed: ${reasonOf(parsed.error)}`)
-        // It was parsed by the kind of its row, which the type of the proxy names.
+        // The row was parsed by the schema of its kind, which the type of the proxy determines.
         return ok(subjectOf(type, parsed.value.spec as DataplaneSpec))
       }
       let resource: JsonObject
@@ -211,14 +214,14 @@ export function createDoor(deps: Deps): XdsDeps {
       const result = read({ type }, resource)
       if (!result.ok) return refuse(422, result.error)
       const { mesh, name } = result.value
-      // Admission has parsed it as the kind that the type of the proxy names.
+      // It was admitted by the schema of the kind that the type of the proxy determines.
       const spec = result.value.spec as DataplaneSpec
       const refused = await refusedToken(request.dataplaneToken, { type, mesh, name }, spec)
       return refused ?? ok(subjectOf(type, spec))
     },
   }
 
-  /** Checks a token for what a proxy brings, and for the row of its name that is stored. */
+  /** Checks that a token covers the resource that a proxy sends, and the stored row with its name. */
   async function authenticate(
     token: string | undefined,
     proxy: ProxyIdentity,
@@ -232,7 +235,7 @@ export function createDoor(deps: Deps): XdsDeps {
     return replaced.ok ? credentials : replaced
   }
 
-  /** Why a token is no good, before Envoy is started. */
+  /** The reason to refuse a token before Envoy starts; undefined if the token is valid. */
   async function refusedToken(
     token: string,
     proxy: ProxyIdentity,
@@ -254,7 +257,7 @@ export function createDoor(deps: Deps): XdsDeps {
     holdToken(token, proxy, end) {
       const who = keyText(proxyKey(zone, proxy))
       const purpose = proxy.type === 'dataplane' ? 'dataplane' : 'zone'
-      // As in Kuma, a token is for coming in: its end takes nobody's traffic away, its revocation does.
+      // As in Kuma, the expiry of a token does not end the stream of an admitted proxy. Its revocation does.
       const held = { purpose, mesh: proxy.mesh, token: bareToken(token), who, endsOnExpiry: false } as const
       return deps.watch.hold(held, end)
     },

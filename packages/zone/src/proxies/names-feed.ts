@@ -1,8 +1,8 @@
 import type { Latest } from '@zonemesh/shared/streams/latest.ts'
 
-/** The names that one proxy may resolve, at one moment. Addresses in the form in which this proxy answers. */
+/** The names that one proxy resolves at one revision, with the addresses for this proxy. */
 export interface NamesTable {
-  /** Names the sequence of revisions; another one means: begin anew. */
+  /** The store of the revisions. If it changes, the proxy needs a reset. */
   readonly store: string
   readonly revision: number
   readonly ttlSeconds: number
@@ -21,7 +21,7 @@ export interface NamesDifference {
   readonly removed: readonly string[]
 }
 
-/** What to send to somebody who has `before`; a reset if that is unknown. */
+/** The difference for a proxy that has `before`; a reset if that is unknown. */
 export function namesDifference(before: NamesTable | undefined, after: NamesTable): NamesDifference {
   const changed = []
   for (const [name, addresses] of after.addressesByName) {

@@ -17,7 +17,10 @@ type SessionDeps = Pick<XdsDeps, 'log' | 'authenticate' | 'holdToken' | 'openNam
 
 const namesPerMessage = 1_000
 
-/** The stream beside ADS with our own data plane: names down, draining and exits up. `admit` hears which connection has shown its token. */
+/**
+ * Runs the session with our own data plane, beside its ADS stream: sends names, and receives draining and exits of
+ * Envoy. Calls `admit` with the connection when its token is verified.
+ */
 export async function runSession(deps: SessionDeps, call: SessionCall, admit: (peer: string) => void): Promise<void> {
   const ended = new AbortController()
   const stop = () => ended.abort()
@@ -59,7 +62,7 @@ async function converse(
   messages: Messages,
   ended: AbortController,
 ): Promise<void> {
-  // The headers tell the proxy that it was let in; names may take a while.
+  // The headers confirm to the proxy that it was admitted. Names may take longer.
   call.sendMetadata(new Metadata())
   const facts = { ...(hello.part === undefined ? {} : { part: hello.part }), canBindPort80: hello.canBindPort80 }
   const feed = deps.openNames(proxy, facts)
@@ -82,7 +85,7 @@ async function converse(
   }
 }
 
-/** Undefined for bytes that are no message. */
+/** Decodes a message. Returns undefined if the bytes are no message. */
 function readable(bytes: Uint8Array): FromProxy | undefined {
   try {
     return fromBinary(FromProxySchema, bytes)
@@ -111,13 +114,13 @@ async function hear(
       return
     case 'hello':
     case undefined:
-      return // a second hello says nothing new; messages of a newer data plane are skipped
+      return // a second hello has no effect; unknown messages of a newer data plane are skipped
     default:
       unreachable(message)
   }
 }
 
-/** Sends what changed since the last table sent. The feed keeps the newest only, so a slow reader skips. */
+/** Sends the changes since the last sent table. The feed keeps only the newest table, so a slow reader skips tables. */
 async function sendNames(call: SessionCall, feed: NamesFeed, hello: Hello, signal: AbortSignal): Promise<void> {
   let sent: NamesTable | undefined
   for await (const _ of feed.names.watch(signal)) {
@@ -132,7 +135,9 @@ async function sendNames(call: SessionCall, feed: NamesFeed, hello: Hello, signa
   }
 }
 
-/** One message per thousand names; only the first resets, only the last carries the new revision. */
+/**
+ * Encodes one message per thousand names. Only the first one resets, and only the last one carries the new revision.
+ */
 function* encodeNames(before: NamesTable | undefined, after: NamesTable): Iterable<Buffer> {
   const difference = namesDifference(before, after)
   const pages = Math.max(1, Math.ceil(difference.changed.length / namesPerMessage))

@@ -7,8 +7,8 @@ import { emptyResource, isEmptyVersion } from './empty.ts'
 import { warmsSlowly } from './slow-cluster.ts'
 
 /**
- * Writes everything that may be written now, in the order in which Envoy can take it: clusters, their assignments (X1),
- * secrets, listeners, secrets of new listeners, routes. Ends with what became served.
+ * Writes everything that may be written now, in the order that Envoy needs: clusters, their assignments (X1), secrets,
+ * listeners, secrets of new listeners, routes. Then reports the marks that have become served.
  */
 export function flush(state: AdsState): readonly AdsEffect[] {
   if (!state.table) return []
@@ -22,7 +22,7 @@ export function flush(state: AdsState): readonly AdsEffect[] {
   const listeners = clustersOpen ? writeListeners(state, cold) : { effects: [], held: true }
   const routes = writeNamed(state, typeUrls.route, (table) => !clustersOpen || namesAny(table, cold))
   effects.push(...listeners.effects, ...writeNamed(state, typeUrls.secret), ...routes)
-  // The routes written above may have been the last to name a cluster; its wait begins when they are accepted.
+  // The routes above may have dropped the last reference to a cluster. Its wait starts when they are accepted.
   effects.push(...leaving.timers)
   retractUnwatched(state)
   if (listeners.held || routesHeld(state)) state.unsentSince ??= state.table.mark
@@ -43,7 +43,7 @@ function writeClusters(state: AdsState, due: readonly string[]): readonly AdsEff
   }
   const assignments = sideOf(state, typeUrls.assignment)
   for (const cluster of changed) {
-    // X1, X3: also an assignment that is unchanged, or shared with another cluster.
+    // X1, X3: this includes an assignment that is unchanged or shared with another cluster.
     if (cluster.assignment !== undefined) assignments.owed.add(cluster.assignment)
     push(state, typeUrls.secret, cluster.secrets)
   }
@@ -52,7 +52,7 @@ function writeClusters(state: AdsState, due: readonly string[]): readonly AdsEff
   return effects
 }
 
-/** A listener may have been refused only because a cluster that it names was missing: with the cluster it is tried again. */
+/** Tries refused listeners again with their new clusters: a missing cluster may have been the reason of the refusal. */
 function forgiveUsers(state: AdsState, clusters: readonly XdsResource[]): void {
   const side = sideOf(state, typeUrls.listener)
   if (side.refused.size === 0) return
@@ -64,7 +64,7 @@ function forgiveUsers(state: AdsState, clusters: readonly XdsResource[]): void {
   }
 }
 
-/** A wildcard type gets a first answer even if it is empty, for the proxy waits for it. */
+/** The proxy waits for the first response of a wildcard type, so it is sent even if it is empty. */
 const lacksFirst = (side: DeltaSide<XdsResource>): boolean => !side.answered && side.peer.size === 0
 
 function writeListeners(
@@ -77,7 +77,7 @@ function writeListeners(
   const { changed, removed } = difference(side, target)
   const ready = changed.filter((listener) => !namesAny(listener, cold))
   const held = ready.length < changed.length
-  // A listener may take over the address of another: while one is held back, none is taken away.
+  // A held listener may be about to take over the address of another one, so none is removed meanwhile.
   const gone = held ? [] : removed
   if (ready.length === 0 && gone.length === 0 && !lacksFirst(side)) return { effects: [], held }
   const effects = write(state, typeUrls.listener, ready, gone)
@@ -88,13 +88,16 @@ function writeListeners(
   return { effects, held }
 }
 
-/** Secrets that come with their user, before the proxy asks (X6). Those it has already need no repetition (X5). */
+/**
+ * Owes the secrets of a new resource before the proxy subscribes to them (X6). Those that it has are not repeated
+ * (X5).
+ */
 function push(state: AdsState, typeUrl: TypeUrl, names: readonly string[] | undefined): void {
   const side = sideOf(state, typeUrl)
   for (const name of names ?? []) if (!side.names.has(name)) side.owed.add(name)
 }
 
-/** Types that are asked for by name: what changed or is owed, and an answer for what does not exist (X14). */
+/** Writes a type that is subscribed by name: changed and owed resources, and a response for absent names (X14). */
 function writeNamed(
   state: AdsState,
   typeUrl: TypeUrl,
@@ -112,12 +115,12 @@ function writeNamed(
   return write(state, typeUrl, [...acceptedFirst(state, side, ready), ...ready, ...empty], absent)
 }
 
-/** X15: an assignment that the target names is never answered by a removal. */
+/** X15: an assignment in the target is never removed. */
 const isLive = (state: AdsState, name: string): boolean => targetOf(state, typeUrls.assignment).has(name)
 
 /**
- * X4: a changed cluster first gets the assignment that was accepted before, if the new one is unproven: when the new one
- * is refused, the cluster is warm already and keeps its endpoints.
+ * X4: if the new assignment of a changed cluster is unproven, the accepted one is sent first. If the new one is
+ * refused, the cluster is already warm and keeps its endpoints.
  */
 function acceptedFirst(
   state: AdsState,
@@ -133,7 +136,10 @@ function acceptedFirst(
   })
 }
 
-/** Splits into answers: what is in doubt alone, the rest together up to the size limit. The removals go first. */
+/**
+ * Splits into responses: resources in doubt alone, the others together up to the size limit. The first one has the
+ * removals.
+ */
 function write(
   state: AdsState,
   typeUrl: TypeUrl,
@@ -147,7 +153,7 @@ function write(
   const groups = split(together, state.options.bytesMax)
   if (groups.length === 0 && (removed.length > 0 || alone.length === 0)) groups.push([])
   groups.push(...alone.map((resource) => [resource]))
-  // What was held back belongs to the mark since which it was, although a newer table is written by now.
+  // A held resource counts for the mark at which it was first held, even if a newer table is written now.
   const mark = state.unsentSince ?? state.table?.mark ?? 0
   return groups.map((group, index) => {
     const nonce = String(state.nextNonce++)
@@ -157,7 +163,7 @@ function write(
   })
 }
 
-/** X11–X13: a nack in a named type hurts its neighbours, so there only proven versions share an answer. */
+/** X11–X13: a nack in a named type affects the whole response, so only proven versions share one. */
 function goesAlone(state: AdsState, side: DeltaSide<XdsResource>, typeUrl: TypeUrl, resource: XdsResource): boolean {
   if (side.alone.has(resource.name)) return true
   return !isWildcardType(typeUrl) && !isEmptyVersion(resource.version) && !state.options.isProven(resource.version)
@@ -180,10 +186,13 @@ function split(resources: readonly XdsResource[], bytesMax: number): XdsResource
   return groups
 }
 
-/** The very first answer to a new Envoy is acked at once and says nothing; one that comes back has had its first. */
+/**
+ * Envoy acks its very first cluster response at once, before warming. An Envoy that reconnects has had its first
+ * response.
+ */
 const ackMeansWarm = (state: AdsState): boolean => state.clustersAcked || state.resumed
 
-/** X8: new clusters that warm slowly and whose answer has no verdict yet. */
+/** X8: new clusters that warm slowly and whose response has no verdict yet. */
 function coldClusters(state: AdsState): ReadonlySet<string> {
   const cold = new Set<string>()
   if (!ackMeansWarm(state)) return cold
@@ -204,7 +213,7 @@ function routesHeld(state: AdsState): boolean {
   return difference(side, targetOf(state, typeUrls.route)).changed.length > 0
 }
 
-/** A mark is served when everything made for it, and for those before it, is written and has its verdict. */
+/** Reports a mark as served when everything for it, and for all earlier marks, is written and has its verdict. */
 export function reportServed(state: AdsState): readonly AdsEffect[] {
   let limit = state.unsentSince ?? Number.POSITIVE_INFINITY
   for (const side of state.sides.values()) limit = Math.min(limit, oldestPending(side) ?? limit)

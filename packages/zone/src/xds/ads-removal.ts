@@ -3,8 +3,8 @@ import type { DeltaAnswer } from '@zonemesh/shared/delta/delta.ts'
 import { type AdsEffect, type AdsState, sideOf, targetOf } from './ads-state.ts'
 
 /**
- * X17: a cluster goes last. First every listener and route table that the proxy has, or is being sent, no longer names
- * it; then a wait for what still works with the old ones; then the removal.
+ * X17: a cluster is removed last. First, no listener or route table that the proxy has, or is being sent, names it.
+ * Then the removal waits for connections and requests that still use the old ones.
  */
 export function leavingClusters(state: AdsState): {
   readonly due: readonly string[]
@@ -46,7 +46,7 @@ function waitFor(state: AdsState, name: string): number {
   return by === 'listener' ? state.options.drainMs : state.options.retryMs
 }
 
-/** Notes which clusters lose a reference by an answer that is about to be accepted. */
+/** Records which clusters lose a reference through a response that is about to be accepted. */
 export function noteAccepted(state: AdsState, typeUrl: TypeUrl, answer: DeltaAnswer<XdsResource>): void {
   if (typeUrl !== typeUrls.listener && typeUrl !== typeUrls.route) return
   const side = sideOf(state, typeUrl)
@@ -67,7 +67,7 @@ function drop(state: AdsState, cluster: string, typeUrl: TypeUrl): void {
   else if (!state.droppedBy.has(cluster)) state.droppedBy.set(cluster, 'route')
 }
 
-/** The clusters named by what the proxy accepted or is being sent; unknown if it holds something that we have not seen. */
+/** The clusters that accepted or sent resources name; `unknown` if the proxy has a resource of unknown content. */
 function clustersInUse(state: AdsState): ReadonlySet<string> | 'unknown' {
   const listeners = sideOf(state, typeUrls.listener)
   const routes = sideOf(state, typeUrls.route)
@@ -90,7 +90,7 @@ function clustersInUse(state: AdsState): ReadonlySet<string> | 'unknown' {
 const isKnown = (side: ReturnType<typeof sideOf>, name: string): boolean =>
   !side.former.has(name) && (side.held.has(name) || side.alone.has(name))
 
-/** Everything of a type that the proxy may have, or may get by what is under way. */
+/** All resources of a type that the proxy may have, or may receive through responses without a verdict. */
 function* possible(side: ReturnType<typeof sideOf>): Iterable<XdsResource> {
   yield* side.held.values()
   for (const [name, versions] of side.alone) if (side.peer.has(name)) yield* versions

@@ -1,7 +1,7 @@
 import { type TypeUrl, typeUrls, type XdsResource } from '@zonemesh/core/emit/table.ts'
 import { createDeltaSide, type DeltaSide, uncertain } from '@zonemesh/shared/delta/delta.ts'
 
-/** A proxy's table with its secrets made: what the stream is to bring to the proxy. Immutable. */
+/** The table of a proxy with its secrets, which the stream sends to the proxy. Immutable. */
 export interface ResolvedTable {
   readonly mark: number
   readonly resources: ReadonlyMap<TypeUrl, ReadonlyMap<string, XdsResource>>
@@ -23,15 +23,15 @@ export type AdsEvent =
   | { readonly type: 'table'; readonly table: ResolvedTable }
   | { readonly type: 'timer'; readonly id: string }
 
-/** A verdict on one resource that was sent alone. */
+/** The refusal of one resource that was sent alone. */
 export interface Refusal {
   readonly typeUrl: TypeUrl
   readonly name: string
   readonly version: string
   readonly detail: string
-  /** `bind`: the address was not free; the same version is tried again later. `content`: it needs another version. */
+  /** `bind`: the address was in use, and the same version is tried again later. `content`: it needs another version. */
   readonly reason: 'bind' | 'content'
-  /** The contributions that are new or different since the version the proxy accepted last. */
+  /** The contributions that are new, or have changed since the last accepted version. */
   readonly contributions: readonly string[]
 }
 
@@ -45,30 +45,30 @@ export type AdsEffect =
     }
   /** Run the event `timer` with this id after the delay. */
   | { readonly type: 'timer'; readonly id: string; readonly delayMs: number }
-  /** These versions were accepted: they are proven for every proxy of the zone. */
+  /** These versions were accepted, so they are proven for every proxy of the zone. */
   | { readonly type: 'accepted'; readonly typeUrl: TypeUrl; readonly versions: readonly string[] }
   | { readonly type: 'refused'; readonly refusal: Refusal }
-  /** What was refused last time was accepted now, or is wanted no more. */
+  /** A refused resource was accepted, or is no longer in the table. */
   | { readonly type: 'absolved'; readonly typeUrl: TypeUrl; readonly name: string }
-  /** Every answer made from marks up to this one has its verdict. */
+  /** Every response for the marks up to this one has its verdict. */
   | { readonly type: 'served'; readonly mark: number }
 
 export type Doubt = ReadonlyMap<TypeUrl, readonly string[]>
 
 export interface AdsOptions {
-  /** True for a version that some proxy has accepted: it may share an answer with others. */
+  /** Whether a proxy has accepted this version, so that it may share a response with others. */
   isProven(version: string): boolean
-  /** How long Envoy lets connections of a removed or replaced listener live. */
+  /** How long Envoy keeps connections of a removed or replaced listener. */
   readonly drainMs: number
-  /** The longest time in which a request may be tried again with the routes it began with. */
+  /** The longest time during which Envoy may retry a request with the routes with which it began. */
   readonly retryMs: number
-  /** How long routes wait for a new cluster with health checks or DNS to become warm. */
+  /** How long routes wait until a new cluster with health checks or DNS is warm. */
   readonly warmMs: number
-  /** The first wait before an address that was not free is tried again; doubles up to sixteen times this. */
+  /** The first wait before an address in use is tried again. It doubles up to sixteen times this value. */
   readonly bindRetryMs: number
-  /** Answers are split above this many bytes. */
+  /** Responses are split above this number of bytes. */
   readonly bytesMax: number
-  /** What a former stream left in doubt, by type: it is sent again, or removed. */
+  /** Resources that a former stream left in doubt, by type. They are sent again or removed. */
   readonly doubtful: Doubt
 }
 
@@ -81,29 +81,29 @@ export const defaultAdsOptions: Omit<AdsOptions, 'isProven'> = {
   doubtful: new Map(),
 }
 
-/** All that a step knows about one stream. The step owns it and changes it in place. */
+/** The state of one stream. The step owns it and changes it in place. */
 export interface AdsState {
   readonly options: AdsOptions
   readonly sides: ReadonlyMap<TypeUrl, DeltaSide<XdsResource>>
   table: ResolvedTable | undefined
-  /** Marks of tables that are not reported as served yet, in order. */
+  /** Marks of tables that are not yet reported as served, in order. */
   marks: number[]
-  /** The mark since which something could not be written yet. */
+  /** The oldest mark with a resource that is not written yet. */
   unsentSince: number | undefined
   nextNonce: number
-  /** The peer came with clusters of a former stream: what they are used by is unknown. */
+  /** The peer has clusters of a former stream, and their references are unknown. */
   resumed: boolean
-  /** A cluster answer was accepted on this stream, so from now on its ack means "all warm". */
+  /** A cluster response was accepted on this stream, so each later ack means that all its clusters are warm. */
   clustersAcked: boolean
-  /** Nonces of cluster answers for whose slow clusters nobody waits any longer. */
+  /** Nonces of cluster responses whose slow clusters took too long: routes no longer wait for them. */
   readonly gaveUpWaiting: Set<string>
-  /** Clusters that lost a reference: what they must outlive before they may be removed. */
+  /** By cluster, the kind of the last dropped reference, which determines the wait before the removal. */
   readonly droppedBy: Map<string, 'route' | 'listener'>
-  /** Clusters to be removed: the id of the timer that ends their wait, or `due`. */
+  /** By cluster to remove, the id of the timer of its wait, or `due`. */
   readonly leaving: Map<string, string>
   /** Failed attempts to bind, by listener. */
   readonly bindTries: Map<string, number>
-  /** What stands refused, by type and name, with the text of the nack. */
+  /** The refused resources by type and name, with the text of the nack. */
   readonly blamed: ReadonlyMap<TypeUrl, Map<string, string>>
 }
 
@@ -127,8 +127,8 @@ export function createAdsState(options: AdsOptions): AdsState {
 }
 
 /**
- * X13: what the proxy may have although it will not list it on its next stream, or not in that version, because it came
- * in an answer that was refused or has no verdict. Whoever opens the next stream passes it on.
+ * X13: the resources that the proxy may have although its next stream will not list them, or not in that version,
+ * because they were in a response that was refused or has no verdict. The options of the next stream carry them on.
  */
 export function doubtOf(state: AdsState): Doubt {
   const doubt = new Map<TypeUrl, readonly string[]>()
@@ -146,7 +146,7 @@ export function doubtOf(state: AdsState): Doubt {
 
 const noResources: ReadonlyMap<string, XdsResource> = new Map()
 
-/** What the proxy is to have of one type. */
+/** The target resources of one type. */
 export const targetOf = (state: AdsState, typeUrl: TypeUrl): ReadonlyMap<string, XdsResource> =>
   state.table?.resources.get(typeUrl) ?? noResources
 
@@ -156,10 +156,10 @@ export function sideOf(state: AdsState, typeUrl: TypeUrl): DeltaSide<XdsResource
   return side
 }
 
-/** True if wildcard requests are answered with every resource of the type. */
+/** Whether a wildcard subscription covers every resource of the type. */
 export const isWildcardType = (typeUrl: TypeUrl): boolean =>
   typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener
 
-/** Answers without a verdict; the shell gives no new table while there are too many. */
+/** The number of responses without a verdict. The shell passes no new table while there are too many. */
 export const pendingCount = (state: AdsState): number =>
   [...state.sides.values()].reduce((count, side) => count + side.pending.size, 0)

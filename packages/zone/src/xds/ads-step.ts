@@ -17,8 +17,8 @@ import { retractOlder } from './ads-unwatched.ts'
 import { emptyResource } from './empty.ts'
 
 /**
- * One step of one aggregated delta stream: takes an event, returns what to do. The rules by number (X1–X24) are those of
- * SPEC.md. Every event ends in one flush that writes whatever may be written by then.
+ * One step of one aggregated delta stream: takes an event and returns effects. SPEC.md defines the numbered rules
+ * (X1–X27). Every event ends with one flush, which writes everything that may be written.
  */
 export function adsStep(state: AdsState, event: AdsEvent): readonly AdsEffect[] {
   switch (event.type) {
@@ -32,7 +32,7 @@ export function adsStep(state: AdsState, event: AdsEvent): readonly AdsEffect[] 
   }
 }
 
-/** An ack that lets nothing else be written: most of the traffic after a proxy's start. */
+/** Whether an ack cannot allow further writes. Most requests after the start of a proxy are such acks. */
 const isPlainAck = (request: AdsRequest): boolean =>
   (request.typeUrl === typeUrls.assignment || request.typeUrl === typeUrls.secret) &&
   request.nonce !== '' &&
@@ -53,7 +53,9 @@ function takeRequest(state: AdsState, request: AdsRequest): readonly AdsEffect[]
   return request.error === undefined ? accept(state, typeUrl, request.nonce) : reject(state, typeUrl, request)
 }
 
-/** X18–X20: the first request of a type tells what the peer holds, and its order tells whether a cluster is warming. */
+/**
+ * X18–X20: the first request of a type lists the resources of the peer; its order shows whether a cluster is warming.
+ */
 function resume(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): void {
   const side = sideOf(state, typeUrl)
   if (typeUrl === typeUrls.cluster) state.resumed = Object.keys(request.initial).length > 0
@@ -66,7 +68,7 @@ function resume(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): void {
   adopt(side, targetOf(state, typeUrl))
 }
 
-/** X1, X3: an assignment written behind its cluster counts also when it comes before the subscription. */
+/** X1, X3: an assignment that was sent with its cluster, before the subscription to it, is not owed again. */
 function forgetPushed(state: AdsState, request: AdsRequest): void {
   if (request.subscribe.length === 0 || !sideOf(state, typeUrls.cluster).open) return
   const side = sideOf(state, typeUrls.assignment)
@@ -96,7 +98,7 @@ function accept(state: AdsState, typeUrl: TypeUrl, nonce: string): readonly AdsE
   return [...effects, ...absolve(state, typeUrl, (name) => answer.changed.some((one) => one.name === name))]
 }
 
-/** X13: ends the verdicts on those of a type that it no longer holds of. */
+/** X13: withdraws the refusals of a type that no longer apply. */
 function absolve(state: AdsState, typeUrl: TypeUrl, isOver: (name: string) => boolean): readonly AdsEffect[] {
   const blamed = state.blamed.get(typeUrl)
   const over = [...(blamed?.keys() ?? [])].filter(isOver)
@@ -104,7 +106,7 @@ function absolve(state: AdsState, typeUrl: TypeUrl, isOver: (name: string) => bo
   return over.map((name) => ({ type: 'absolved', typeUrl, name }))
 }
 
-/** X11–X13. */
+/** Handles a nack (X11–X13). */
 function reject(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): readonly AdsEffect[] {
   const side = sideOf(state, typeUrl)
   const refused = refuse(side, request.nonce)
@@ -113,7 +115,7 @@ function reject(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): readonl
   repair(state, typeUrl)
   const { verdict } = refused
   if (!verdict) return []
-  // What a nack of these types emptied gets the version it had.
+  // A nack of a named type may have emptied the resource, so its accepted version is sent again.
   if (!isWildcardType(typeUrl) && (side.names.has(verdict.name) || side.held.has(verdict.name))) {
     side.owed.add(verdict.name)
   }
@@ -132,7 +134,9 @@ function reject(state: AdsState, typeUrl: TypeUrl, request: AdsRequest): readonl
   return bind ? [{ type: 'refused', refusal }, retryBind(state, verdict.name)] : [{ type: 'refused', refusal }]
 }
 
-/** X12: a nack ended the warming of everything of its type; what was proven and may have waited is written again. */
+/**
+ * X12: a nack ends the warming of all resources of its type. Proven resources that may have waited are written again.
+ */
 function repair(state: AdsState, typeUrl: TypeUrl): void {
   if (isWildcardType(typeUrl)) return
   const side = sideOf(state, typeUrl)
@@ -174,7 +178,7 @@ function takeTable(state: AdsState, table: ResolvedTable): readonly AdsEffect[] 
   )
 }
 
-/** X15: a cluster that is to live and has no assignment gets an empty one, never a removal. */
+/** X15: a cluster in the target without an assignment receives an empty one, never a removal. */
 function withAllAssignments(resources: ResolvedTable['resources']): ResolvedTable['resources'] {
   const assignments = resources.get(typeUrls.assignment)
   const absent: XdsResource[] = []

@@ -3,9 +3,9 @@ import { retract } from '@zonemesh/shared/delta/delta.ts'
 import { type AdsState, isWildcardType, sideOf } from './ads-state.ts'
 
 /**
- * X25: Envoy drops answers of a type that nothing in it watches, without an ack. Assignments, routes and secrets are
- * written behind the cluster or listener that needs them. If Envoy refuses that one, and has never requested the type,
- * it drops them. No answer to them will come, so they count as never sent.
+ * X25: Envoy drops responses of a type without a watch, and sends no ack. Assignments, routes and secrets are sent
+ * after the cluster or listener that needs them. If Envoy refuses that resource and has never subscribed to the type,
+ * it drops them. They will never have a verdict, so they count as not sent.
  */
 export function retractUnwatched(state: AdsState): void {
   for (const [typeUrl, side] of state.sides) {
@@ -16,7 +16,9 @@ export function retractUnwatched(state: AdsState): void {
   }
 }
 
-/** X25: Envoy answers in order within a type, so it has dropped what is older than an answer with a verdict. */
+/**
+ * X25: Envoy answers in order within a type, so it has dropped every response that is older than one with a verdict.
+ */
 export function retractOlder(state: AdsState, typeUrl: TypeUrl, nonce: string): void {
   const side = sideOf(state, typeUrl)
   if (!side.pending.has(nonce)) return
@@ -27,8 +29,8 @@ export function retractOlder(state: AdsState, typeUrl: TypeUrl, nonce: string): 
 }
 
 /**
- * The names of a type that Envoy watches, or will watch when it takes what is on its way. A cluster or listener out of a
- * refused answer does not count: it is on its way again, or it is not wanted any more.
+ * The names of a type that Envoy watches, or will watch when it accepts the pending responses. A cluster or listener
+ * of a refused response does not count: it is sent again, or is no longer in the table.
  */
 function watchedNames(state: AdsState, typeUrl: TypeUrl): ReadonlySet<string> {
   const names = new Set<string>()

@@ -15,14 +15,17 @@ import {
 
 export interface BootstrapDeps {
   readonly log: Log
-  /** True if a proxy of this type must show a token. `check` judges it, and so does every stream. */
+  /** Whether a proxy of this type needs a token. `check` and every stream verify it. */
   tokenRequired(proxyType: string): boolean
-  /** Decodes and validates the resource, and looks up its mesh; without a resource the entity must exist (404, empty). */
+  /**
+   * Validates the resource and looks up its mesh. Without a resource, the proxy must exist (otherwise 404 without a
+   * body).
+   */
   check(request: BootstrapRequest): Promise<Result<BootstrapSubject, BootstrapRefusal>>
 }
 
 export interface BootstrapConfig {
-  /** What Envoy is told to connect to; default: the host that the request was sent to, which the certificate must name. */
+  /** The host for Envoy to connect to. Default: the host of the request, which the certificate must contain. */
   readonly xdsHost?: string
   readonly xdsPort: number
   /** PEM: the certificate of this server, and the authority that signed it (the same if self-signed). */
@@ -30,12 +33,12 @@ export interface BootstrapConfig {
   readonly authority: string
 }
 
-/** A longer body is answered with 413, before anything of it is read as JSON. */
+/** A longer body is refused with 413 before it is parsed. */
 const bodyBytesMax = 1024 * 1024
-/** Bodies that are being read, together: this is before any token is looked at. The next request is answered with 503. */
+/** Limit of the bodies that are read at one time, before tokens are verified. Further requests are refused with 503. */
 const bodiesMax = 64
 
-/** What is being read at the moment, for one server. */
+/** The bodies that one server reads at the moment. */
 export interface Bodies {
   reading: number
 }
@@ -65,7 +68,7 @@ export async function answerHttp(
       reply(response, 200, JSON.stringify(wrap(answer.value)), 'application/json')
     } else reply(response, 200, answer.value.text, 'text/x-yaml')
   } catch (error) {
-    // Whoever went away while it sent its request has nothing to be told.
+    // The client has disconnected during its request, so there is nothing to answer.
     if (request.destroyed && !request.complete) return
     deps.log.error({ error: messageOf(error) }, 'a bootstrap request failed')
     reply(response, 500, '')
@@ -120,14 +123,14 @@ function parse(body: string): BootstrapRequest | undefined {
   }
 }
 
-/** Undefined when it is too long; what follows is not read. */
+/** Reads a body. Returns undefined if it is too long, and leaves the rest unread. */
 async function readBody(request: IncomingMessage, bodies: Bodies): Promise<string | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) return undefined
   const chunks: Buffer[] = []
   let bytes = 0
   bodies.reading += 1
   try {
-    // A request without an encoding yields buffers. It stays open behind the loop, for its answer.
+    // A request without an encoding yields buffers. It must stay open after the loop for its response.
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.length
       if (bytes > bodyBytesMax) return undefined
@@ -139,7 +142,7 @@ async function readBody(request: IncomingMessage, bodies: Bodies): Promise<strin
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** The rest of the body is not read: the connection ends with the answer. */
+/** The rest of the body is not read, so the connection is closed after the response. */
 function refuseBody(response: ServerResponse, status: 413 | 415 | 503, text: string): void {
   response.setHeader('connection', 'close')
   reply(response, status, text)

@@ -5,14 +5,17 @@ const text = z
   .nullish()
   .transform((value) => value ?? '')
 
-/** The body of POST /bootstrap as kuma-dp 2.14 sends it, and ours with the field `zonemesh`. Tolerant: peers may be newer. */
+/**
+ * The body of POST /bootstrap of kuma-dp 2.14, and of our data plane with the field `zonemesh`. Tolerant: peers may
+ * be newer.
+ */
 export const bootstrapRequestSchema = z.object({
   mesh: text,
   name: text,
   proxyType: text.transform((value) => value || 'dataplane'),
   dataplaneToken: text,
   dataplaneTokenPath: text,
-  /** JSON text of the resource to register. */
+  /** The resource to register, as JSON. */
   dataplaneResource: text,
   version: z.record(z.string(), z.unknown()).nullish(),
   caCert: text,
@@ -32,17 +35,17 @@ export const bootstrapRequestSchema = z.object({
   /** Only our own data plane sends this. */
   zonemesh: z
     .object({
-      /** The /20 of 127.128.0.0/9 that it has claimed. */
+      /** The claimed /20 of 127.128.0.0/9. */
       part: z.number().int().min(0).max(2047).optional(),
       canBindPort80: z.boolean(),
-      /** Envoy's admin on 127.0.0.1 instead of a socket in the work folder. */
+      /** The port of Envoy's admin interface on 127.0.0.1. Without it, the interface is a socket in the work folder. */
       adminPort: z.number().int().optional(),
     })
     .nullish(),
 })
 export type BootstrapRequest = z.infer<typeof bootstrapRequestSchema>
 
-/** What the zone found out about the proxy while it checked the request. */
+/** Facts about the proxy from the check of its request. */
 export interface BootstrapSubject {
   /** The first kuma.io/service of a Dataplane; undefined if it has none. */
   readonly service?: string
@@ -51,7 +54,7 @@ export interface BootstrapSubject {
   readonly adminPort?: number
 }
 
-/** An answer other than 200. kuma-dp retries on 404 and 5xx and stops on all other 4xx. */
+/** A response other than 200. kuma-dp tries again after 404 and 5xx, and stops after every other 4xx. */
 export interface BootstrapRefusal {
   readonly status: 400 | 404 | 422 | 503
   readonly text: string

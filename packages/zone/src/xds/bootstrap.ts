@@ -1,19 +1,19 @@
 import type { BootstrapRequest, BootstrapSubject } from './bootstrap-request.ts'
 
 export interface BootstrapTarget {
-  /** The host that the proxy dialled, or the configured one: where Envoy finds this zone. */
+  /** The host of this zone for Envoy: the host that the proxy dialled, or the configured one. */
   readonly host: string
   readonly port: number
-  /** PEM of the authority that Envoy is to trust. */
+  /** The authority that Envoy must trust, in PEM. */
   readonly authority: string
 }
 
 const isIp = (host: string): boolean => /^[\d.]+$/.test(host) || host.includes(':')
 
 /**
- * The Envoy bootstrap for one proxy, as JSON text, which is YAML too. The shape is Kuma's, so that kuma-dp takes it;
- * the stream is always delta, and h2 is the only ALPN protocol, since port 5678 tells gRPC from HTTP/1.1 by it.
- * The reference's own stats tags are left out: matching their patterns costs Envoy 20 ms for each new cluster.
+ * Renders the Envoy bootstrap of one proxy as JSON, which is YAML too. It has Kuma's shape, so that kuma-dp accepts
+ * it. The stream is always delta. h2 is the only ALPN protocol, because port 5678 distinguishes gRPC from HTTP/1.1 by
+ * ALPN. Kuma's own stats tags are left out: matching their patterns costs Envoy 20 ms per new cluster.
  */
 export function renderBootstrap(request: BootstrapRequest, subject: BootstrapSubject, target: BootstrapTarget): string {
   return JSON.stringify({
@@ -59,7 +59,7 @@ const typeOf = (name: string): string => `type.googleapis.com/envoy.extensions.$
 /** kuma-dp always sends its version; our own data plane sends `zonemesh`. */
 const isKumaDp = (request: BootstrapRequest): boolean => !request.zonemesh
 
-/** A socket path in the work folder, cut as kuma-dp cuts it to stay below the limit of unix sockets. */
+/** A socket path in the work folder, cut like in kuma-dp to stay below the limit of Unix sockets. */
 const socketPath = (workdir: string, name: string): string => `${`${workdir}/${name}`.slice(0, 98)}.sock`
 
 function metadataOf(request: BootstrapRequest, subject: BootstrapSubject): Record<string, unknown> {
@@ -100,7 +100,7 @@ function adminAddress(request: BootstrapRequest, subject: BootstrapSubject): unk
   return { socketAddress: { address: '127.0.0.1', portValue: port ?? subject.adminPort ?? 9901 } }
 }
 
-/** Envoy comes back 50 to 500 ms after a lost stream; its own default may take 30 s after a long outage. */
+/** Envoy reconnects 50 to 500 ms after a lost stream. Its default can take 30 s after a long outage. */
 function adsService(request: BootstrapRequest): unknown {
   const token = request.dataplaneToken.trim()
   return {
@@ -121,7 +121,7 @@ function runtimeLayers(subject: BootstrapSubject): readonly unknown[] {
   return [{ name: 'kuma', staticLayer: limits }, ...(subject.isBuiltinGateway ? [gateway] : [])]
 }
 
-/** Without a limit on connections Envoy warns at every start. */
+/** Sets a limit on connections: without one, Envoy warns at every start. */
 function overloadManager(request: BootstrapRequest): unknown {
   const heapBytes = request.resources?.maxHeapSizeBytes ?? 0
   const connections = {

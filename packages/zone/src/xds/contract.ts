@@ -28,7 +28,7 @@ export const kindOfType: Readonly<Record<ProxyType, string>> = {
   egress: 'ZoneEgress',
 }
 
-/** The row that a proxy stands behind. */
+/** The key of the row of a proxy. */
 export const proxyKey = (zone: string, { type, mesh, name }: ProxyIdentity): ResourceKey => ({
   origin: zone,
   kind: kindOfType[type],
@@ -36,9 +36,9 @@ export const proxyKey = (zone: string, { type, mesh, name }: ProxyIdentity): Res
   name,
 })
 
-/** What a token that was found good allows. */
+/** The rights from a valid token. */
 export interface Credentials {
-  /** Whether its holder may register, replace or remove a proxy of this spec; else why not. */
+  /** Whether the holder may register, replace or remove a proxy with this spec, or the reason why not. */
   covers(spec: DataplaneSpec): Result<void, string>
 }
 
@@ -46,7 +46,7 @@ export interface Credentials {
 export interface ProxyStream {
   readonly id: string
   readonly proxy: ProxyIdentity
-  /** The Dataplane, ZoneIngress or ZoneEgress that the proxy brings; undefined if the entity exists already. */
+  /** The Dataplane, ZoneIngress or ZoneEgress that the proxy sends; undefined if it uses an existing one. */
   readonly resource: JsonObject | undefined
   readonly credentials: Credentials
   readonly facts: ProxyFacts
@@ -55,43 +55,54 @@ export interface ProxyStream {
   readonly connectedAtMs: number
 }
 
-/** A proxy's tables, newest only. */
+/** The newest table of a proxy. */
 export interface ProxyFeed {
-  /** Undefined until the first table is made. Secrets are in it: a table whose secrets are not ready is not set yet. */
+  /**
+   * Undefined until the first table is published. A table contains its secrets and is published when they are ready.
+   */
   readonly table: Latest<ResolvedTable | undefined>
   close(): void
 }
 
-/** What the zone does for the door of its proxies. */
+/** The zone, as the xDS server needs it. */
 export interface XdsDeps {
   readonly clock: Clock
   readonly log: Log
   readonly random: Random
   readonly bootstrap: BootstrapDeps
-  /** Checks a token for a proxy. It must cover the row that is stored, and `resource`, which the proxy wants to register. */
+  /** Verifies the token of a proxy. It must cover the stored row, and `resource`, which the proxy registers. */
   authenticate(
     token: string | undefined,
     proxy: ProxyIdentity,
     resource: JsonObject | undefined,
   ): Promise<Result<Credentials, string>>
-  /** Watches the token of a proxy that was let in with it: `end` is called once, with the reason, when it is revoked. */
+  /** Watches the token of an admitted proxy. Calls `end` once, with the reason, when it is revoked. */
   holdToken(token: string | undefined, proxy: ProxyIdentity, end: (reason: string) => void): Disposable
-  /** Registers a proxy: its row is committed when this resolves, before its first table is asked for. The stream is its lease. */
+  /**
+   * Registers a proxy, whose stream is its lease. Resolves when its row is committed, before its first table is
+   * requested.
+   */
   opened(stream: ProxyStream): Promise<Result<void, string>>
-  /** The stream is gone. Called once for each `opened` that succeeded; never means that the row goes at once. */
+  /** The stream has closed. Called once for each successful `opened`. The row is not removed at once. */
   closed(stream: ProxyStream): void
   openTables(proxy: ProxyIdentity): ProxyFeed
-  /** A resource was refused: exclude its contributions and make a new table. `bind` refusals are for status only. */
+  /**
+   * A resource was refused: the zone excludes contributions and publishes a new table. `bind` refusals only show in
+   * the status.
+   */
   refused(proxy: ProxyIdentity, refusal: Refusal): void
-  /** It stands refused no more. */
+  /** A resource is no longer refused. */
   absolved(proxy: ProxyIdentity, resource: { readonly typeUrl: TypeUrl; readonly name: string }): void
   served(proxy: ProxyIdentity, mark: number): void
-  /** Sees everything that goes over a stream, in order. For tests and for debugging. */
+  /** Receives all events and effects of a stream in order, for tests and debugging. */
   trace?(stream: ProxyStream, entry: AdsEvent | AdsEffect): void
   openNames(proxy: ProxyIdentity, facts: ProxyFacts): NamesFeed
-  /** SIGTERM at the proxy: resolves when its row is gone, or with the reason why its session may not remove it. */
+  /**
+   * The proxy received SIGTERM. Resolves when its row is removed, or with the reason why its session may not remove
+   * it.
+   */
   draining(proxy: ProxyIdentity, credentials: Credentials): Promise<Result<void, string>>
-  /** Ignored unless the credentials cover the stored row. */
+  /** Envoy has exited. Ignored unless the credentials cover the stored row. */
   envoyExited(
     proxy: ProxyIdentity,
     credentials: Credentials,

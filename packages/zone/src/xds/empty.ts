@@ -2,8 +2,8 @@ import type { XdsResource } from '@zonemesh/core/emit/table.ts'
 
 /**
  * An assignment without endpoints, a route table without hosts, or a runtime layer without keys: the name is the first
- * field of all three. It answers a name that does not exist where a removal would do harm: it leaves a new listener
- * warming for ever, and empties a cluster that is changing.
+ * field of all three. It is sent for an absent name if a removal would do harm. A removal would leave a new listener
+ * warming for ever, or empty a changing cluster.
  */
 export function emptyResource(name: string): XdsResource {
   const text = new TextEncoder().encode(name)
@@ -15,5 +15,5 @@ export function emptyResource(name: string): XdsResource {
   return { name, bytes: Uint8Array.from([0x0a, ...length, ...text]), version: 'empty' }
 }
 
-/** Empty resources mean the same everywhere and need no proof. */
+/** Whether a resource is empty. Empty resources need no proof, because every proxy accepts them. */
 export const isEmptyVersion = (version: string): boolean => version === 'empty'

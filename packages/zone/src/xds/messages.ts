@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream'
 
-/** Undefined at the end, however it came: by the peer, a status that was given here, or a lost connection. */
+/** Returns undefined at the end of the call, by the peer, by our status, or by a lost connection. */
 export type Messages = () => Promise<Buffer | undefined>
 
 /**
- * The messages of a call, one at a time, read no faster than they are asked for. The iterator that streams have destroys the call
- * when there is no more to read, and with it a status that waits behind a write: its peer would wait for ever.
+ * Reads the messages of a call one at a time, with back-pressure. The iterator of Node's streams must not be used: it
+ * destroys the call at its end, and with it a status that waits for a write, so the peer would wait for ever.
  */
 export function messagesOf(call: Readable): Messages {
   let over = false

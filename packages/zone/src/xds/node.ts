@@ -10,7 +10,7 @@ export interface ProxyNode {
   readonly metadata: JsonObject
 }
 
-/** Reads who is there from the node of a stream's first message, as our bootstrap wrote it. */
+/** Reads the identity of the proxy from the node in the first message of a stream, which our bootstrap wrote. */
 export function readNode(node: DeltaDiscoveryRequest['node']): Result<ProxyNode, string> {
   if (!node) return { ok: false, error: 'the first message of the stream carries no node' }
   // google.protobuf.Struct is plain JSON in protobuf-es.
@@ -40,10 +40,10 @@ function readResource(text: unknown): Result<JsonObject | undefined, string> {
   try {
     const parsed: unknown = JSON.parse(text)
     if (parsed !== null && typeof parsed === 'object' && !Array.isArray(parsed)) {
-      return ok(parsed as JsonObject) // an object out of JSON.parse
+      return ok(parsed as JsonObject) // an object from JSON.parse
     }
   } catch {
-    // Falls through: it is not an object either way.
+    // Not JSON: refused below like every other value that is no object.
   }
   return { ok: false, error: 'node metadata dataplane.resource is not a JSON object' }
 }

@@ -1,4 +1,6 @@
-/** Versions that some proxy of the zone has accepted. Limit: `max`; the oldest is forgotten, which only costs messages. */
+/**
+ * Versions that any proxy of the zone has accepted. Limit: `max`. The oldest is forgotten, which only costs messages.
+ */
 export interface Proven {
   has(version: string): boolean
   add(versions: readonly string[]): void

@@ -18,11 +18,11 @@ import { type AdsCall, type LiveStream, runStream, type StreamShared } from './s
 
 export interface XdsConfig {
   readonly host: string
-  /** 0 takes a free one. */
+  /** 0 selects a free port. */
   readonly port: number
   /** PEM of the server's key, its certificate, and the authority that signed it (the same if self-signed). */
   readonly tls: { readonly key: string; readonly certificate: string; readonly authority: string }
-  /** What Envoys are told to connect to instead of the host they asked for their bootstrap. */
+  /** The host for Envoys to connect to, instead of the host of their bootstrap request. */
   readonly xdsHost?: string
   readonly xdsPort?: number
   readonly ads?: Partial<Omit<AdsOptions, 'isProven' | 'doubtful'>>
@@ -30,15 +30,17 @@ export interface XdsConfig {
 
 export interface XdsServer extends AsyncDisposable {
   readonly port: number
-  /** The streams that are open now. */
+  /** The open streams. */
   live(): readonly Pick<LiveStream, 'proxy' | 'facts' | 'accepted' | 'refused'>[]
-  /** Takes a renewed certificate for new connections. */
+  /** Uses a renewed certificate for new connections. */
   setCertificate(tls: { readonly key: string; readonly certificate: string }): void
 }
 
-/** The first request of an Envoy names all that it holds: 16 MiB are 100,000 names. A longer message ends its stream. */
+/**
+ * The first request of an Envoy lists all its resources: 16 MiB are 100,000 names. A longer message ends its stream.
+ */
 const receiveBytesMax = 16 * 1024 * 1024
-/** Time for the headers of a bootstrap request, and for all of it; who takes longer gets 408. Looked at every 2 s. */
+/** The time for the headers of a bootstrap request, and for the whole request. Beyond it: 408, checked every 2 s. */
 const httpLimits = {
   headersTimeout: 5_000,
   requestTimeout: 15_000,
@@ -59,8 +61,8 @@ const adsPath = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAgg
 const sessionPath = '/zonemesh.proxy.v1.Proxy/Session'
 
 /**
- * The zone's door for its proxies, one TLS port: bootstrap over HTTP/1.1, ADS and sessions over gRPC. A connection that
- * offers http/1.1 gets it, one that offers h2 alone is gRPC.
+ * Starts the zone's TLS port for proxies: bootstrap over HTTP/1.1, ADS and sessions over gRPC. A connection that offers
+ * http/1.1 uses it, and a connection that offers only h2 uses gRPC.
  */
 export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<XdsServer> {
   const shared: StreamShared = {
@@ -77,7 +79,7 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
     ALPNCallback: ({ protocols }) =>
       protocols.includes('http/1.1') ? 'http/1.1' : protocols.includes('h2') ? 'h2' : undefined,
   })
-  // A stream is admitted with its token, a bootstrap with its request: what follows has limits of its own.
+  // A stream is admitted with its token, and a bootstrap with its request. From then on their own limits apply.
   const guard = guardConnections(tls)
   const { grpc, injector } = createGrpc(deps, shared, (peer) => guard.admit(peer))
   const bootstrap = () => ({
@@ -147,7 +149,7 @@ function listen(tls: TlsServer, config: XdsConfig): Promise<void> {
     tls.once('error', reject)
     tls.listen(config.port, config.host, () => {
       tls.off('error', reject)
-      tls.on('tlsClientError', () => {}) // a port scan is not our fault
+      tls.on('tlsClientError', () => {}) // caused by port scans, so it is not logged
       resolve()
     })
   })

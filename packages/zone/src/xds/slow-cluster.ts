@@ -7,7 +7,7 @@ const dnsTypes: readonly number[] = [1, 2] // STRICT_DNS, LOGICAL_DNS
 const slowByResource = new WeakMap<XdsResource, boolean>()
 
 /**
- * True if a cluster needs more than its assignment to become warm: a health check's first round, or an answer of DNS.
+ * Whether a cluster needs more than its assignment to become warm: the first round of health checks, or a DNS response.
  * Reads only the tags of the outer message, once per resource.
  */
 export function warmsSlowly(cluster: XdsResource): boolean {

@@ -28,37 +28,41 @@ import { decodeRequest, encodeResponse, requestFrom } from './wire.ts'
 
 export type AdsCall = ServerDuplexStream<Buffer, Buffer>
 
-/** What the streams of one server share. */
+/** The shared state of the streams of one server. */
 export interface StreamShared {
   readonly proven: Proven
   readonly options: Omit<AdsOptions, 'isProven' | 'doubtful'>
   /** The live stream of each proxy. */
   readonly live: Map<string, LiveStream>
-  /** What a former stream of a proxy left in doubt (X13). Limit: 1,000 proxies, the oldest is forgotten. */
+  /** Resources that a former stream of a proxy left in doubt (X13). Limit: 1,000 proxies; the oldest is forgotten. */
   readonly doubtful: Map<string, Doubt>
 }
 
 export interface LiveStream {
   readonly proxy: ProxyIdentity
   readonly facts: ProxyFacts
-  /** What the proxy has accepted: version by type and name. */
+  /** The accepted versions, by type and name. */
   accepted(): ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
-  /** What stands refused: what the proxy says of it, by type and name. */
+  /** The refused resources with the proxy's reason, by type and name. */
   refused(): ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
-  /** Ends the stream; resolves when the zone was told. */
+  /** Ends the stream. Resolves when the zone has handled the end. */
   replace(): Promise<void>
 }
 
-/** Above this many answers without a verdict, newer tables wait; between two, the older is skipped. */
+/**
+ * Above this number of responses without a verdict, newer tables wait. Of several waiting tables only the newest is
+ * sent.
+ */
 const pendingMax = 2_000
 const doubtfulMax = 1_000
 /**
- * Names that a stream may ask for, each as often as it asks: a proxy that asks for what nobody has would fill our memory. An Envoy
- * asks for each once, and again after a change; above this its stream ends, and the next one starts from nothing.
+ * Limit of the subscriptions of a stream, repeated ones included. Without it, a proxy could fill the memory with
+ * names that do not exist. Envoy subscribes to each name once, and again after a change. Above the limit the stream
+ * ends, and the next one starts from zero.
  */
 const subscriptionsMax = 1_000_000
 
-/** Runs one ADS stream until either side ends it. `admit` hears which connection has shown its token. */
+/** Runs one ADS stream until either side ends it. Calls `admit` with the connection when its token is verified. */
 export async function runStream(
   deps: XdsDeps,
   shared: StreamShared,
@@ -145,7 +149,7 @@ async function runAdmitted(
   }
 }
 
-/** An ingress and an egress may have one name. */
+/** The type is part of the id, because an ingress and an egress may have the same name. */
 const streamId = (proxy: ProxyIdentity): string => `${proxy.type} ${proxyId(proxy)}`
 
 async function serve(
@@ -237,7 +241,7 @@ async function serve(
   }
 }
 
-/** Undefined for bytes that are no request. */
+/** Decodes a request. Returns undefined if the bytes are no request. */
 function readable(bytes: Uint8Array): DeltaDiscoveryRequest | undefined {
   try {
     return decodeRequest(bytes)
@@ -246,7 +250,7 @@ function readable(bytes: Uint8Array): DeltaDiscoveryRequest | undefined {
   }
 }
 
-/** Gives tables to the step, newest only, and none while the proxy is behind with what it has. */
+/** Passes the newest table to the step, and none while too many responses have no verdict. */
 async function feedTables(
   feed: ProxyFeed,
   run: (event: AdsEvent) => void,
@@ -280,7 +284,7 @@ function createSignal(): Signal {
   }
 }
 
-/** X13: what was in a refused answer, or in one without a verdict, may be there although the proxy does not list it. */
+/** X13: the proxy may have resources of a refused or unanswered response although it does not list them. */
 function keepDoubt(shared: StreamShared, id: string, state: AdsState): void {
   const doubtful = doubtOf(state)
   shared.doubtful.delete(id)

@@ -14,7 +14,7 @@ const any = { typeUrl: 1, value: 2 } as const
 
 const entryByResource = new WeakMap<XdsResource, Uint8Array>()
 
-/** The bytes of a DeltaDiscoveryResponse. What many proxies share is encoded once and copied from then on. */
+/** The bytes of a DeltaDiscoveryResponse. A resource of many proxies is encoded once and then copied. */
 export function encodeResponse(send: Extract<AdsEffect, { type: 'send' }>): Buffer {
   const parts: Uint8Array[] = []
   for (const resource of send.changed) {
@@ -52,11 +52,11 @@ function encodeEntry(typeUrl: string, resource: XdsResource): Uint8Array {
     .finish()
 }
 
-/** Decodes a request. Throws on bytes that are not one. */
+/** Decodes a request. Throws if the bytes are no request. */
 export const decodeRequest = (bytes: Uint8Array): DeltaDiscoveryRequest =>
   fromBinary(DeltaDiscoveryRequestSchema, bytes)
 
-/** What the step needs of a request. */
+/** The parts of a request that the step needs. */
 export const requestFrom = (message: DeltaDiscoveryRequest): AdsRequest => ({
   typeUrl: message.typeUrl,
   nonce: message.responseNonce,
