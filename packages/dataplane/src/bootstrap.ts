@@ -59,7 +59,7 @@ async function tryOnce(call: () => Promise<BootstrapCall>, signal: AbortSignal):
     if (status === 404 && body.trim() === '404: Page Not Found') {
       return { final: false, reason: `${host} is the port of the HTTP API; the port for proxies is 5678 by default` }
     }
-    if (status === 404) return { final: false, reason: `the zone at ${host} does not know this proxy yet` }
+    if (status === 404) return { final: false, reason: `the zone at ${host} has no row of this proxy yet` }
     const reason = `the zone at ${host} refuses this proxy (${status}): ${body.trim() || 'no reason given'}`
     return { final: status < 500, reason }
   } catch (error) {

@@ -41,7 +41,9 @@ test('P1 the search for Envoy uses ZONEMESH_ENVOY first, then PATH, then the cac
 })
 
 test('P1 a ZONEMESH_ENVOY that cannot be executed is an error, and no other Envoy is used', async () => {
-  await expect(find({ ZONEMESH_ENVOY: join(folder, 'nothing'), PATH: '' })).rejects.toThrow('not an executable file')
+  await expect(find({ ZONEMESH_ENVOY: join(folder, 'nothing'), PATH: '' })).rejects.toThrow(
+    'expected an executable file',
+  )
 })
 
 test('P1 the cache is in ZONEMESH_CACHE, else in the project, else in the home folder', () => {

@@ -27,13 +27,13 @@ const remedies =
 export async function requireKnownStore(env: Env, store: Store, { dataDir, role, accepts }: Options): Promise<void> {
   if (dataDir === undefined) return
   const path = resolve(dataDir, 'identity.json')
-  const known = read(path)
-  if (!(known instanceof Error) && known?.store === store.id) return
-  if (known !== undefined) {
+  const identity = read(path)
+  if (!(identity instanceof Error) && identity?.store === store.id) return
+  if (identity !== undefined) {
     const expected =
-      known instanceof Error
-        ? `expected ${path} to name the store of this data folder, found ${known.message}`
-        : `expected store ${known.store}, which ${path} names as the store of this data folder, found ${await found(store)}`
+      identity instanceof Error
+        ? `expected ${path} to name the store of this data folder, found ${identity.message}`
+        : `expected store ${identity.store}, which ${path} names as the store of this data folder, found ${await found(store)}`
     const isSafe = role !== 'global'
     if (!isSafe && !accepts) throw new Error(`${expected}: ${remedies}`)
     env.log.warn(

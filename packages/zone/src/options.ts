@@ -6,7 +6,7 @@ export const zoneOptions = {
   name: option(text.optional(), 'the name of a standalone zone; under a global, the token contains it', {
     placeholder: 'NAME',
   }),
-  join: option(text.optional(), 'the join string that `zonemesh token zone` printed on the global', {
+  join: option(text.optional(), 'the join string from `zonemesh token zone` on the global', {
     placeholder: 'STRING',
     secret: true,
   }),
@@ -24,7 +24,7 @@ export const zoneOptions = {
     shownDefault: '5653',
   }),
   dnsHost: option(text.optional(), 'address of the resolver', { placeholder: 'ADDRESS', shownDefault: 'as --host' }),
-  dnsForward: option(list.default([]), 'name servers for all other names', {
+  dnsForward: option(list.default([]), 'name servers for names outside of the mesh domain', {
     placeholder: 'HOST[:PORT]',
     repeated: true,
     shownDefault: 'those of this machine',

@@ -86,19 +86,19 @@ function createDialer({ address, token, pin: pinSha256Hex }: Join): Dialer {
     return dialGrpc({ address: hostAndPort, path: syncPath, token, pinSha256Hex })
   }
   const route = readWebSocketAddress(address)
-  if (!route.ok) throw new Error(`the join string has an address that cannot be used: ${route.error}`)
+  if (!route.ok) throw new Error(`the address in the join string cannot be used: ${route.error}`)
   return dialWebSocket({ address, token, pinSha256Hex })
 }
 
 /** Dials with the newest join string, which is looked up at each attempt. */
 function createNewestDialer(newest: () => Join): Dialer {
-  let known: { readonly join: Join; readonly dialer: Dialer } | undefined
+  let cached: { readonly join: Join; readonly dialer: Dialer } | undefined
   const dialer = (): Dialer => {
     const join = newest()
-    if (known?.join !== join) known = { join, dialer: createDialer(join) }
-    return known.dialer
+    if (cached?.join !== join) cached = { join, dialer: createDialer(join) }
+    return cached.dialer
   }
-  return { dial: async (signal) => dialer().dial(signal), forget: () => known?.dialer.forget() }
+  return { dial: async (signal) => dialer().dial(signal), forget: () => cached?.dialer.forget() }
 }
 
 interface Joined {

@@ -56,7 +56,7 @@ test('BS9 every other 4xx stops the bootstrap at once, with the reason of the zo
 })
 
 test('BS9 after five minutes the bootstrap stops with the reason', async () => {
-  await expect(fetchFrom([{ status: 404 }], fast)).rejects.toThrow('does not know this proxy yet')
+  await expect(fetchFrom([{ status: 404 }], fast)).rejects.toThrow('has no row of this proxy yet')
 })
 
 test('BS9 an aborted signal ends the waiting', async () => {

@@ -62,9 +62,9 @@ export function createZoneQuotas(
   }
 
   async function usageOf(zone: string, epoch: number | undefined): Promise<Usage> {
-    const known = await usageByZone.get(zone)
-    if (known && (epoch === undefined || known.epoch === epoch)) return known
-    const count = counted(zone, epoch ?? known?.epoch)
+    const current = await usageByZone.get(zone)
+    if (current && (epoch === undefined || current.epoch === epoch)) return current
+    const count = counted(zone, epoch ?? current?.epoch)
     usageByZone.set(zone, count)
     count.catch(() => usageByZone.delete(zone))
     return count

@@ -93,7 +93,7 @@ export function createStatus({ store, sync, refused, clock, expiry, owner, catal
         ...facts,
         zones,
         deletedZones: await deletedZones({ store }),
-        rotations: owner.waits().map((one) => ({ ...one })),
+        rotations: owner.waits().map((rotation) => ({ ...rotation })),
         expiring: await expiry.report(),
         notYetValid: expiry.notYetValid(),
         ...(await catalogue.report()),

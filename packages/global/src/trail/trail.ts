@@ -66,8 +66,8 @@ export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeepe
     revisions = [...all].sort((a, b) => a - b).slice(-revisionsMax)
     const kept = new Set(revisions)
     for (const { name, zone, revision, value } of notes) {
-      const known = zones.get(zone)
-      if (known && kept.has(revision)) known.timesByRevision.set(revision, timesFrom(value))
+      const tracked = zones.get(zone)
+      if (tracked && kept.has(revision)) tracked.timesByRevision.set(revision, timesFrom(value))
       else mark(name, undefined)
     }
   }
@@ -119,9 +119,9 @@ export async function openTrail({ store, clock, log }: Deps): Promise<TrailKeepe
     dirty = new Map()
     flushing = flushing.then(async () => {
       try {
-        const known = await notesOf(new Set(entries.map(([name]) => parseNote(name).revision)))
+        const stored = await notesOf(new Set(entries.map(([name]) => parseNote(name).revision)))
         const notes = entries.map(([name, times]) => {
-          return { name, value: times && noteFrom(earliest(timesFrom(known.get(name) ?? {}), times)) }
+          return { name, value: times && noteFrom(earliest(timesFrom(stored.get(name) ?? {}), times)) }
         })
         if (notes.length > 0) await store.notes.put(notes)
       } catch (thrown) {

@@ -69,8 +69,8 @@ export async function openFolderKeys(env: Deps, store: Store, options: Options):
  * Throws if a process of a shared store has other keys: zones would not trust it, and it could not open the secrets.
  */
 async function requireCopiedKeys(store: Store, { shared, dataDir, acceptLostSecrets }: Options): Promise<void> {
-  const known = shared && !acceptLostSecrets ? await sharedPrints(store) : undefined
-  if (!known) return
+  const expected = shared && !acceptLostSecrets ? await sharedPrints(store) : undefined
+  if (!expected) return
   if (dataDir === undefined)
     throw new Error(`expected --data-dir with the keys of this store, found none: ${await whereKeysAre(store)}`)
   const read = (name: string) => readKeyFile(join(dataDir, name)).text
@@ -81,8 +81,8 @@ async function requireCopiedKeys(store: Store, { shared, dataDir, acceptLostSecr
   if (seal === undefined || certificate === undefined) return
   const found = keyPrints(readSealKey(join(dataDir, folderFiles.sealKey), seal), certificate)
   const foreign = [
-    ...(found.sealKey === known.sealKey ? [] : [folderFiles.sealKey]),
-    ...(found.authority === known.authority ? [] : [folderFiles.certificate]),
+    ...(found.sealKey === expected.sealKey ? [] : [folderFiles.sealKey]),
+    ...(found.authority === expected.authority ? [] : [folderFiles.certificate]),
   ]
   if (foreign.length > 0)
     throw new Error(

@@ -51,12 +51,12 @@ export function createAuthorityOwner(deps: OwnerDeps) {
   const signed = new Map<string, { readonly of: string; readonly root: string | undefined }>()
 
   /** The root that signed a zone's certificate. */
-  function signerOf(mesh: string, { zone, standing }: Party, known: readonly Root[]): Root | undefined {
+  function signerOf(mesh: string, { zone, standing }: Party, allRoots: readonly Root[]): Root | undefined {
     if (!standing) return undefined
-    const of = [standing.certificate, ...known.map(({ fingerprint }) => fingerprint)].join()
+    const of = [standing.certificate, ...allRoots.map(({ fingerprint }) => fingerprint)].join()
     const before = signed.get(`${mesh}/${zone}`)
-    if (before?.of === of) return known.find(({ fingerprint }) => fingerprint === before.root)
-    const root = known.find(({ certificates }) => isSignedBy(standing.certificate, certificates[0] ?? ''))
+    if (before?.of === of) return allRoots.find(({ fingerprint }) => fingerprint === before.root)
+    const root = allRoots.find(({ certificates }) => isSignedBy(standing.certificate, certificates[0] ?? ''))
     signed.set(`${mesh}/${zone}`, { of, root: root?.fingerprint })
     return root
   }
@@ -91,7 +91,10 @@ export function createAuthorityOwner(deps: OwnerDeps) {
   /** The zones whose proxies do not all trust a root yet. */
   const waitingFor = (parties: readonly Party[], root: Root): readonly string[] =>
     parties
-      .filter((one) => one.counts && isLive(one) && !(hasReported(one) && one.use?.trusts.includes(root.fingerprint)))
+      .filter(
+        (party) =>
+          party.counts && isLive(party) && !(hasReported(party) && party.use?.trusts.includes(root.fingerprint)),
+      )
       .map(({ zone }) => zone)
 
   /**
@@ -102,13 +105,13 @@ export function createAuthorityOwner(deps: OwnerDeps) {
     former: readonly Root[],
     signers: ReadonlyMap<string, Root | undefined>,
   ) {
-    const counting = parties.filter((one) => one.counts)
+    const counting = parties.filter((party) => party.counts)
     const live = counting.filter(isLive)
     const shown = new Set([
-      ...counting.flatMap((one) => one.use?.shows ?? []),
-      ...live.flatMap((one) => signers.get(one.zone)?.fingerprint ?? []),
+      ...counting.flatMap((party) => party.use?.shows ?? []),
+      ...live.flatMap((party) => signers.get(party.zone)?.fingerprint ?? []),
     ])
-    const silent = live.filter((one) => !hasReported(one))
+    const silent = live.filter((party) => !hasReported(party))
     return former.filter(
       ({ fingerprint, certificates }) =>
         shown.has(fingerprint) || silent.some(({ standing }) => standing?.roots.includes(certificates[0] ?? '')),
@@ -131,16 +134,16 @@ export function createAuthorityOwner(deps: OwnerDeps) {
     mayMove: boolean,
   ): Choice | undefined {
     const { requests, standing } = party
-    const asked = target && requests.get(target.backend)
-    if (target && asked !== undefined && (!signer || signer.fingerprint === target.fingerprint || mayMove))
-      return { root: target, backend: target.backend, publicKey: asked }
+    const requested = target && requests.get(target.backend)
+    if (target && requested !== undefined && (!signer || signer.fingerprint === target.fingerprint || mayMove))
+      return { root: target, backend: target.backend, publicKey: requested }
     if (!signer || !standing) return undefined
     // A zone that has lost its key requests a certificate for a new one. It is answered even while a rotation waits.
     if ([...requests.values()].includes(standing.publicKey))
       return { root: signer, backend: standing.backend, publicKey: standing.publicKey }
-    return asked === undefined || target === undefined
+    return requested === undefined || target === undefined
       ? undefined
-      : { root: signer, backend: target.backend, publicKey: asked }
+      : { root: signer, backend: target.backend, publicKey: requested }
   }
 
   /** Answers a zone, unless its present answer is the same and has more than half of its life left. */
@@ -193,9 +196,9 @@ export function createAuthorityOwner(deps: OwnerDeps) {
     const enabled = enabledBackend(spec)
     if (!enabled) return setWaitReason(mesh, undefined)
     const { byBackend, former } = await roots.of(mesh, spec)
-    const known = [...byBackend.values(), ...former]
+    const allRoots = [...byBackend.values(), ...former]
     const parties = await partiesOf(mesh, zones)
-    const signers = new Map(parties.map((one) => [one.zone, signerOf(mesh, one, known)]))
+    const signers = new Map(parties.map((party) => [party.zone, signerOf(mesh, party, allRoots)]))
     const kept = rootsInUse(parties, former, signers)
     const trusted = [...byBackend.values(), ...kept]
     const bundle = [...new Set(trusted.flatMap(({ certificates }) => certificates))].sort().join('')
@@ -212,7 +215,7 @@ export function createAuthorityOwner(deps: OwnerDeps) {
         ? `the authority "${enabled.name}" signs when all proxies trust it: it waits for zone ${waiting.join(', zone ')}`
         : undefined,
     )
-    const gone = former.filter((one) => !kept.includes(one)).map(({ fingerprint }) => fingerprint)
+    const gone = former.filter((root) => !kept.includes(root)).map(({ fingerprint }) => fingerprint)
     if (gone.length > 0) await roots.forget(mesh, new Set(gone))
   }
 

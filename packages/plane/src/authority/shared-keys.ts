@@ -29,9 +29,9 @@ export async function sharedPrints({ notes }: Notes): Promise<KeyPrints | undefi
 export const putSharedPrints = ({ notes }: Notes, { sealKey, authority }: KeyPrints): Promise<void> =>
   notes.put([{ name: note, value: { sealKey, authority } }])
 
-/** The end of a sentence that tells an operator where to get the keys. */
+/** The end of a sentence, with the places of the keys for an operator. */
 export async function whereKeysAre(store: Notes): Promise<string> {
   const names = await replicaNames(store)
-  const known = names.length > 0 ? ` (running replicas: ${names.join(', ')})` : ''
-  return `copy seal.key, ca.key and ca.crt from the data folder of a running replica of this store${known}, or restore them from a backup of it`
+  const replicas = names.length > 0 ? ` (running replicas: ${names.join(', ')})` : ''
+  return `copy seal.key, ca.key and ca.crt from the data folder of a running replica of this store${replicas}, or restore them from a backup of it`
 }

@@ -51,7 +51,7 @@ export const planeOptions = {
     toggle.default(false),
     'delete the secrets in the store that seal.key cannot open; without this the plane refuses to start',
   ),
-  historyRevisions: option(count(100).default(10_000), 'how many revisions of history the store keeps', {
+  historyRevisions: option(count(100).default(10_000), 'number of revisions of history that the store keeps', {
     placeholder: 'N',
     shownDefault: '10000',
   }),

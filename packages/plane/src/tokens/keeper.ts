@@ -26,7 +26,7 @@ function revokes({ kind, mesh, name }: ResourceKey): { readonly purpose: Purpose
   if (ofMesh !== undefined && (kind === 'GlobalSecret' || mesh === ofMesh))
     return { purpose: 'dataplane', mesh: ofMesh }
   if (kind !== 'GlobalSecret') return undefined
-  const purpose = (['user', 'zone'] as const).find((one) => name === `${one}-token-revocations`)
+  const purpose = (['user', 'zone'] as const).find((candidate) => name === `${candidate}-token-revocations`)
   return purpose && { purpose, mesh: '' }
 }
 

@@ -91,7 +91,7 @@ export function createEngine(deps: Deps) {
     const same =
       before !== undefined &&
       before.size === secrets.size &&
-      [...secrets].every(([name, one]) => before.get(name)?.version === one.version)
+      [...secrets].every(([name, { version }]) => before.get(name)?.version === version)
     if (same && feed.compiled === compiled) return
     if (feed.compiled?.problems !== compiled.problems) leftOut = undefined
     feed.compiled = compiled

@@ -29,7 +29,7 @@ interface Search {
 const triesMax = 8
 
 const without = (group: readonly Suspect[], part: readonly Suspect[]): readonly Suspect[] =>
-  group.filter(({ source, hash }) => !part.some((one) => one.source === source && one.hash === hash))
+  group.filter(({ source, hash }) => !part.some((suspect) => suspect.source === source && suspect.hash === hash))
 
 /**
  * The next group to readmit. If there are enough tries for all suspects, they are tried one by one. Otherwise half of
@@ -115,7 +115,7 @@ export function createSearches() {
         if (search.current) search.current = rest(search.current)
       }
     },
-    /** The proxy has disconnected: untried suspects stay out, and the reason says so. */
+    /** The proxy has disconnected: untried suspects stay out, and the reason states this. */
     end(key: string): SearchEffect[] {
       const search = searches.get(key)
       searches.delete(key)

@@ -99,10 +99,10 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
 
   async function loadKey(): Promise<PublicKey & { readonly privateKey: string }> {
     const stored = (await store.get(keyKey))?.row
-    const asked = (await store.get(requestKey))?.row
+    const storedRequest = (await store.get(requestKey))?.row
     if (!stored) return makeKey('create a key for certificates of listeners')
     const { keyId, sealedKey } = requireSpec(secretKey, stored)
-    const request = asked && specOf(secretRequest, asked)
+    const request = storedRequest && specOf(secretRequest, storedRequest)
     const privateKey = unsealed(sealedKey)
     if (privateKey === undefined) return makeKey('create a key for certificates of listeners: the former one is lost')
     if (request?.keyId === keyId) return { keyId, publicKey: request.publicKey, privateKey }
@@ -182,7 +182,10 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
     const nowMs = deps.clock.monotonicMs()
     if (!broken || (newKeyAtMs !== undefined && nowMs - newKeyAtMs < newKeyEveryMs)) return
     newKeyAtMs = nowMs
-    log.warn({ certificate: broken[0] }, 'cannot open a certificate; creating a new key and requesting all again')
+    log.warn(
+      { certificate: broken[0] },
+      'cannot open a certificate; creating a new key and requesting all certificates again',
+    )
     own = await makeKey('create a new key for certificates of listeners: one of them cannot be opened')
   }
 
@@ -211,13 +214,14 @@ export function createCertificates(deps: Deps, hooks: Hooks) {
     resolve(need: CertificateNeed): XdsResource | undefined {
       const { name, source, contribution } = need
       if ('pem' in source) return inlineSecret(need, source.pem)
-      const one = opened.get(contribution.source)
-      if (!one || (one.fingerprint !== need.fingerprint && !closed.has(contribution.source))) return undefined
-      const known = one.resources.get(name)
-      if (known) return known
-      const contributions = new Map([[contribution.source, one.fingerprint]])
-      const resource = { ...identitySecret(name, one.chain, one.key), contributions }
-      one.resources.set(name, resource)
+      const certificate = opened.get(contribution.source)
+      if (!certificate || (certificate.fingerprint !== need.fingerprint && !closed.has(contribution.source)))
+        return undefined
+      const cached = certificate.resources.get(name)
+      if (cached) return cached
+      const contributions = new Map([[contribution.source, certificate.fingerprint]])
+      const resource = { ...identitySecret(name, certificate.chain, certificate.key), contributions }
+      certificate.resources.set(name, resource)
       return resource
     },
     /** Secrets whose newest version is not served, with the reason. */

@@ -84,27 +84,27 @@ export function createAuthorityUse(deps: Deps) {
           const root = need.type === 'identity' && need.mesh === mesh ? deps.secrets.identityOf(need)?.root : undefined
           return root === undefined ? [] : [root]
         })
-        const known = proxies.get(proxy) ?? { tables: [], hasAnswered: false, goneAtMs: undefined }
-        known.goneAtMs = undefined
-        known.tables.push({ serial, mesh, trusts: deps.holder.trusted(mesh).roots, shows })
-        proxies.set(proxy, known)
+        const state = proxies.get(proxy) ?? { tables: [], hasAnswered: false, goneAtMs: undefined }
+        state.goneAtMs = undefined
+        state.tables.push({ serial, mesh, trusts: deps.holder.trusted(mesh).roots, shows })
+        proxies.set(proxy, state)
       }
     },
     /** A proxy has answered every table up to this serial. Returns true if it now shows or trusts other roots. */
     served(proxy: string, serial: number): boolean {
-      const known = proxies.get(proxy)
-      const answered = known?.tables.filter((table) => table.serial <= serial) ?? []
+      const state = proxies.get(proxy)
+      const answered = state?.tables.filter((table) => table.serial <= serial) ?? []
       const newest = answered.at(-1)
-      if (!known || !newest) return false
-      known.tables = known.tables.filter((table) => table.serial >= newest.serial)
-      const isFirst = !known.hasAnswered
-      known.hasAnswered = true
+      if (!state || !newest) return false
+      state.tables = state.tables.filter((table) => table.serial >= newest.serial)
+      const isFirst = !state.hasAnswered
+      state.hasAnswered = true
       return isFirst || answered.some((table) => table.serial < newest.serial && !isSame(table, newest))
     },
     /** The stream of a proxy has closed. */
     gone(proxy: string): void {
-      const known = proxies.get(proxy)
-      if (known) known.goneAtMs = deps.clock.monotonicMs()
+      const state = proxies.get(proxy)
+      if (state) state.goneAtMs = deps.clock.monotonicMs()
     },
     /** Writes the reports that have changed. Calls `wake` at the time at which it must run again. */
     async reconcile(wake: () => void): Promise<void> {

@@ -36,35 +36,35 @@ export function createReporter(deps: Deps) {
     const { mark, silent } = deps.progress.read()
     while (marks[0] && marks[0].local <= mark) served = marks.shift()?.global
     const revision = served?.revision ?? 0
-    const rejected = [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((one) => ({
-      key: one.source,
+    const rejected = [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((verdict) => ({
+      key: verdict.source,
       revision,
       outcome: 'rejected' as const,
-      reason: one.reason,
-      subject: one.proxy,
+      reason: verdict.reason,
+      subject: verdict.proxy,
     }))
     // Judged by the zone itself, so without a subject. The reason names the version of the software that failed.
-    const quarantined = deps.quarantine.verdicts().map((one) => ({
-      key: one.source,
+    const quarantined = deps.quarantine.verdicts().map((verdict) => ({
+      key: verdict.source,
       revision,
       outcome: 'quarantined' as const,
-      reason: `${one.reason} (version ${one.software})`,
+      reason: `${verdict.reason} (version ${verdict.software})`,
       subject: '',
     }))
     // Judged by the zone itself: listeners do not show the newest version of the secret.
-    const unused = deps.certificates.verdicts().map((one) => ({
-      key: one.source,
+    const unused = deps.certificates.verdicts().map((verdict) => ({
+      key: verdict.source,
       revision,
       outcome: 'rejected' as const,
-      reason: one.reason,
+      reason: verdict.reason,
       subject: '',
     }))
     // Judged by the zone itself: the compiler leaves out a part of a valid row.
-    const leftOut = deps.leftOut().map((one) => ({
-      key: one.source,
+    const leftOut = deps.leftOut().map((verdict) => ({
+      key: verdict.source,
       revision,
       outcome: 'rejected' as const,
-      reason: one.reason,
+      reason: verdict.reason,
       subject: '',
     }))
     const proxies = deps.status.proxies()

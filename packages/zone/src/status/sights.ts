@@ -24,7 +24,7 @@ export function proxySights({ zone, engine, secrets }: Deps, xds: Pick<XdsServer
     xds.live().flatMap((stream) => {
       const proxy = keyText(proxyKey(zone, stream.proxy))
       if (!compiled.has(proxy)) return []
-      const need = engine.needsOf(proxy).find((one) => one.type === 'identity')
+      const need = engine.needsOf(proxy).find(({ type }) => type === 'identity')
       const endsAtMs = need && secrets.identityOf(need)?.notAfterMs
       const [accepted, refused] = [plain(stream.accepted()), plain(stream.refused())]
       const sight = { facts: { ...stream.facts }, connected: true, accepted, refused }

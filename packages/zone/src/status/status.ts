@@ -39,7 +39,7 @@ interface Deps {
 /** The status of a zone and of its proxies. */
 export function createZoneStatus(deps: Deps) {
   const insightOf = (proxy: string, secrets: Secrets): JsonObject | undefined => {
-    const need = deps.engine.needsOf(proxy).find((one) => one.type === 'identity')
+    const need = deps.engine.needsOf(proxy).find(({ type }) => type === 'identity')
     return deps.status.insightOf(proxy, need && secrets.identityOf(need))
   }
   return {
@@ -63,7 +63,9 @@ export function createZoneStatus(deps: Deps) {
           proxy,
           state,
           served: deps.progress.servedBy(proxy),
-          ...(problems.length > 0 ? { reason: problems.map((one) => `${one.source}: ${one.reason}`).join('; ') } : {}),
+          ...(problems.length > 0
+            ? { reason: problems.map((problem) => `${problem.source}: ${problem.reason}`).join('; ') }
+            : {}),
         }
       })
       return {
@@ -78,19 +80,19 @@ export function createZoneStatus(deps: Deps) {
         verdicts: [
           ...deps.refusals.verdicts(),
           ...deps.status.verdicts(),
-          ...[...deps.certificates.verdicts(), ...deps.engine.leftOut()].map((one) => ({ ...one, proxy: '' })),
-        ].map((one) => ({
-          key: one.source,
+          ...[...deps.certificates.verdicts(), ...deps.engine.leftOut()].map((verdict) => ({ ...verdict, proxy: '' })),
+        ].map((verdict) => ({
+          key: verdict.source,
           outcome: 'rejected',
-          reason: one.reason,
-          subject: one.proxy,
+          reason: verdict.reason,
+          subject: verdict.proxy,
         })),
-        quarantined: deps.quarantine.verdicts().map((one) => ({
-          key: one.source,
-          reason: one.reason,
-          since: new Date(one.atMs).toISOString(),
+        quarantined: deps.quarantine.verdicts().map((verdict) => ({
+          key: verdict.source,
+          reason: verdict.reason,
+          since: new Date(verdict.atMs).toISOString(),
         })),
-        rotations: deps.rotations().map((one) => ({ ...one })),
+        rotations: deps.rotations().map((rotation) => ({ ...rotation })),
         expiring: await deps.expiry.report(),
         notYetValid: deps.expiry.notYetValid(),
         ...(await deps.catalogue.report()),
