@@ -220,7 +220,7 @@ export async function startCore(
     markLost: (proxies) => markLost(store, proxies),
   })
   closers.add('leases', () => leases.close())
-  /** Removes the proxies that were lost with many others. Returns how many. */
+  /** Removes the lost proxies. Returns their number. */
   async function removeLostProxies(): Promise<number> {
     const removed = await removeLost(store, zone)
     for (const proxy of removed) {

@@ -14,7 +14,7 @@ interface Deps {
 interface Options {
   readonly path: string
   readonly zone: string
-  /** What the file held when the zone was started. */
+  /** The join string in the file at the start of the zone. */
   readonly first: Join
 }
 

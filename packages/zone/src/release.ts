@@ -6,7 +6,7 @@ import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
 interface Deps {
   readonly zone: string
   readonly uplink: Pick<Uplink, 'state' | 'release'> | undefined
-  /** Removes the proxies that were lost with many others. Returns how many. */
+  /** Removes the lost proxies. Returns their number. */
   removeLost(): Promise<number>
 }
 

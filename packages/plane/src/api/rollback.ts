@@ -46,7 +46,7 @@ interface KeptResource {
  * key.
  */
 function reasonToKeep(plane: ApiPlane, { kind, key }: RowDifference, isNamed: boolean): string | undefined {
-  // The names of this plane's own signing keys. Without the newest key, the tokens that it has signed would be invalid.
+  // This plane's own signing keys, by their names. A rollback of a key would invalidate the tokens that it has signed.
   if (kind.adminOnly && key.name.includes('-token-signing-key-')) return 'a signing key of this control plane'
   if (!isWritable(plane, kind)) return 'belongs to another control plane'
   if (isNamed) return undefined

@@ -53,8 +53,8 @@ export const rootAuthority = (mesh: string, certificate: string): Expiring =>
   })
 
 /**
- * An intermediate authority, renewed at half of its life: an older one means that the zone is disconnected for that
- * long.
+ * An intermediate authority, which is renewed at half of its life. If it is older, its renewal has failed since then:
+ * most likely the zone has been disconnected.
  */
 export const intermediate = (mesh: string, zone: string, endsAtMs: number, startsAtMs: number): Expiring => ({
   what: 'intermediate authority',

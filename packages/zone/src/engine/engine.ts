@@ -42,7 +42,7 @@ interface Deps {
   readonly marked: (versions: readonly Version[]) => void
 }
 
-/** One live proxy as the engine sees it. */
+/** The tables of one proxy with a stream. */
 interface Feed {
   readonly table: Latest<ResolvedTable | undefined>
   facts: ProxyFacts

@@ -16,7 +16,7 @@ interface Deps {
   readonly compiler: Compiler
   readonly engine: () => Engine
   readonly log: Log
-  /** A verdict came or went. */
+  /** A verdict was added or removed. */
   readonly changed: () => void
 }
 

@@ -40,7 +40,7 @@ interface Hooks {
   readmit(source: string, hash: string): void
 }
 
-/** The content of a sealed row, in memory only. */
+/** The opened content of a sealed row, in memory only. */
 interface Opened {
   readonly sealed: string
   readonly fingerprint: string

@@ -4,7 +4,7 @@ import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Refusal } from '../xds/ads-state.ts'
 import type { ProxyStream } from '../xds/contract.ts'
 
-/** A part of the configuration that a proxy does not run, and why. */
+/** A part of the configuration that a proxy does not use, and the reason. */
 export interface Verdict {
   readonly source: string
   readonly reason: string

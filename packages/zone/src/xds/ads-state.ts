@@ -97,7 +97,10 @@ export interface AdsState {
   clustersAcked: boolean
   /** Nonces of cluster responses whose slow clusters took too long: routes no longer wait for them. */
   readonly gaveUpWaiting: Set<string>
-  /** By cluster, the kind of the last dropped reference, which determines the wait before the removal. */
+  /**
+   * By cluster, the kind of the lost reference, which determines the wait before the removal. `listener` takes
+   * precedence.
+   */
   readonly droppedBy: Map<string, 'route' | 'listener'>
   /** By cluster to remove, the id of the timer of its wait, or `due`. */
   readonly leaving: Map<string, string>
