@@ -33,6 +33,8 @@ export interface Grant {
   readonly before: number
   /** Numbers by `<mesh>/<service>`; undefined: the global remembers none. */
   readonly recalled: ReadonlyMap<string, number> | undefined
+  /** The store of the zone is an older copy of one that the global knows: it lacks the newest numbers. */
+  readonly isOlderCopy: boolean
 }
 
 /** A service of a mesh, `<mesh>/<service>`; or a host of its gateways that every mesh reaches, `<mesh>/@<hostname>`. */
@@ -270,6 +272,8 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
       })
       if (isRecovered(now)) return reserve?.below === grant.below ? [] : [put(reserve?.before ?? 0)]
       if (isFormerBuild() && grant.before === 0) return [put(0)]
+      // A store that lost nothing itself knows all numbers that it gave out.
+      if (reserve && !grant.isOlderCopy) return [put(grant.before)]
       return [put(grant.before), ...recover(grant.recalled ?? new Map())]
     },
     /** Services have no number yet, or one too many. */

@@ -224,8 +224,8 @@ function createGrantedZone() {
       book.applied(rows.commit([...changes, ...book.preview(changes, zone.now())]), zone.nowMs)
     },
     request: () => book.request(zone.now()),
-    grant(below: number, before = 0, recalled?: Readonly<Record<string, number>>) {
-      const grant = { below, before, recalled: recalled && new Map(Object.entries(recalled)) }
+    grant(below: number, before = 0, recalled?: Readonly<Record<string, number>>, isOlderCopy = false) {
+      const grant = { below, before, recalled: recalled && new Map(Object.entries(recalled)), isOlderCopy }
       zone.commit(...book.granted(grant, zone.now()))
       zone.commit()
     },
@@ -296,8 +296,18 @@ test('G9 a zone with an older copy of its store drops the numbers of that copy: 
   zone.incarnation = 2
   zone.restart()
   expect(zone.request()).toEqual({ below: 0, count: 1_024 })
-  zone.grant(2_048, 1_024, { 'default/c': 0, 'default/b': 1 })
+  zone.grant(2_048, 1_024, { 'default/c': 0, 'default/b': 1 }, true)
   expect(zone.numbers()).toEqual({ 'default/a': 1_024, 'default/b': 1, 'default/c': 0 })
+})
+
+test('N10 a store that lost nothing itself keeps its numbers in another incarnation', () => {
+  const zone = createGrantedZone()
+  zone.grant(1_024)
+  zone.commit(announced('a', 'a'))
+  zone.incarnation = 2
+  zone.commit(announced('b', 'b'))
+  zone.grant(2_048, 1_024, { 'default/c': 0 })
+  expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1_024 })
 })
 
 test('N10 a store of a former build, and a global of a former build, limit no numbers', () => {
@@ -310,7 +320,7 @@ test('N10 a store of a former build, and a global of a former build, limit no nu
   book.applied(rows.versions(), 0)
   expect(book.request(now)).toEqual({ below: 1, count: 1_024 })
   expect(book.preview([announced('b', 'b')], now)).not.toEqual([])
-  book.applied(rows.commit(book.granted({ below: 1_025, before: 0, recalled: undefined }, now)), 0)
+  book.applied(rows.commit(book.granted({ below: 1_025, before: 0, recalled: undefined, isOlderCopy: false }, now)), 0)
   expect(Object.fromEntries(book.numbers())).toEqual({ 'default/a': 0 })
 
   const fresh = createAddressBook({ zone: 'east', isGranted: true })
