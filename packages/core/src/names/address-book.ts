@@ -33,6 +33,8 @@ export interface Grant {
   readonly before: number
   /** Numbers by `<mesh>/<service>`; undefined: the global remembers none. */
   readonly recalled: ReadonlyMap<string, number> | undefined
+  /** The store of the zone is an older copy of one that the global knows: it lacks the newest numbers. */
+  readonly isOlderCopy: boolean
 }
 
 /** A service of a mesh, `<mesh>/<service>`; or a host of its gateways that every mesh reaches, `<mesh>/@<hostname>`. */
@@ -42,8 +44,8 @@ const defaultQuarantineMs = 600_000
 /** Expired rows that go with one commit; the next one takes more. */
 const removalsMax = 400
 /** So many numbers are asked for at once, and as soon as fewer than the others are left. */
-const grantCount = 1_024
-const spareMin = 256
+const grantCount = 512
+const spareMin = 128
 
 /**
  * Numbers for services: unique in the zone over all meshes, lowest free first, stable while anybody names the service and
@@ -270,6 +272,8 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
       })
       if (isRecovered(now)) return reserve?.below === grant.below ? [] : [put(reserve?.before ?? 0)]
       if (isFormerBuild() && grant.before === 0) return [put(0)]
+      // A store that lost nothing itself knows all numbers that it gave out.
+      if (reserve && !grant.isOlderCopy) return [put(grant.before)]
       return [put(grant.before), ...recover(grant.recalled ?? new Map())]
     },
     /** Services have no number yet, or one too many. */

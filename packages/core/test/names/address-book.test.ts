@@ -224,8 +224,8 @@ function createGrantedZone() {
       book.applied(rows.commit([...changes, ...book.preview(changes, zone.now())]), zone.nowMs)
     },
     request: () => book.request(zone.now()),
-    grant(below: number, before = 0, recalled?: Readonly<Record<string, number>>) {
-      const grant = { below, before, recalled: recalled && new Map(Object.entries(recalled)) }
+    grant(below: number, before = 0, recalled?: Readonly<Record<string, number>>, isOlderCopy = false) {
+      const grant = { below, before, recalled: recalled && new Map(Object.entries(recalled)), isOlderCopy }
       zone.commit(...book.granted(grant, zone.now()))
       zone.commit()
     },
@@ -242,28 +242,28 @@ test('N10 a zone names nothing before its global has granted numbers, and waits 
   const zone = createGrantedZone()
   zone.commit(announced('a', 'a'), announced('b', 'b'))
   expect(zone.numbers()).toEqual({})
-  expect(zone.request()).toEqual({ below: 0, count: 1_024 })
+  expect(zone.request()).toEqual({ below: 0, count: 512 })
   zone.grant(1)
   expect(zone.numbers()).toEqual({ 'default/a': 0 })
   expect(zone.book().isWaiting()).toBe(true)
-  expect(zone.request()).toEqual({ below: 1, count: 1_024 })
-  zone.grant(1_025)
+  expect(zone.request()).toEqual({ below: 1, count: 512 })
+  zone.grant(513)
   expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1 })
   expect(zone.book().isShort(zone.now())).toBe(false)
-  expect(zone.request()).toEqual({ below: 1_025, count: 0 })
+  expect(zone.request()).toEqual({ below: 513, count: 0 })
   zone.restart()
   zone.commit(announced('c', 'c'))
   expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1, 'default/c': 2 })
 })
 
-test('N10 more numbers are asked for when fewer than 256 are left', () => {
+test('N10 more numbers are asked for when fewer than 128 are left', () => {
   const zone = createGrantedZone()
-  zone.grant(1_024)
-  const services = Array.from({ length: 769 }, (_, index) => announced(`s${index}`, `s${index}`))
-  zone.commit(...services.slice(0, 768))
+  zone.grant(512)
+  const services = Array.from({ length: 385 }, (_, index) => announced(`s${index}`, `s${index}`))
+  zone.commit(...services.slice(0, 384))
   expect(zone.book().isShort(zone.now())).toBe(false)
-  zone.commit(...services.slice(768))
-  expect(zone.request()).toEqual({ below: 1_024, count: 1_024 })
+  zone.commit(...services.slice(384))
+  expect(zone.request()).toEqual({ below: 512, count: 512 })
 })
 
 test('G9 another incarnation uses no number of the former one within the quarantine, but for services that the global remembers', () => {
@@ -295,9 +295,19 @@ test('G9 a zone with an older copy of its store drops the numbers of that copy: 
   zone.commit(announced('a', 'a'), announced('b', 'b'))
   zone.incarnation = 2
   zone.restart()
-  expect(zone.request()).toEqual({ below: 0, count: 1_024 })
-  zone.grant(2_048, 1_024, { 'default/c': 0, 'default/b': 1 })
+  expect(zone.request()).toEqual({ below: 0, count: 512 })
+  zone.grant(2_048, 1_024, { 'default/c': 0, 'default/b': 1 }, true)
   expect(zone.numbers()).toEqual({ 'default/a': 1_024, 'default/b': 1, 'default/c': 0 })
+})
+
+test('N10 a store that lost nothing itself keeps its numbers in another incarnation', () => {
+  const zone = createGrantedZone()
+  zone.grant(1_024)
+  zone.commit(announced('a', 'a'))
+  zone.incarnation = 2
+  zone.commit(announced('b', 'b'))
+  zone.grant(2_048, 1_024, { 'default/c': 0 })
+  expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1_024 })
 })
 
 test('N10 a store of a former build, and a global of a former build, limit no numbers', () => {
@@ -308,9 +318,9 @@ test('N10 a store of a former build, and a global of a former build, limit no nu
   rows.commit([...changes, ...old.preview(changes, now)])
   const book = createAddressBook({ zone: 'east', isGranted: true })
   book.applied(rows.versions(), 0)
-  expect(book.request(now)).toEqual({ below: 1, count: 1_024 })
+  expect(book.request(now)).toEqual({ below: 1, count: 512 })
   expect(book.preview([announced('b', 'b')], now)).not.toEqual([])
-  book.applied(rows.commit(book.granted({ below: 1_025, before: 0, recalled: undefined }, now)), 0)
+  book.applied(rows.commit(book.granted({ below: 1_025, before: 0, recalled: undefined, isOlderCopy: false }, now)), 0)
   expect(Object.fromEntries(book.numbers())).toEqual({ 'default/a': 0 })
 
   const fresh = createAddressBook({ zone: 'east', isGranted: true })

@@ -30,7 +30,7 @@ export interface UplinkDeps {
   readonly grants?: {
     request(): ReserveRequest
     /** Resolves when the zone has stored what was granted: before any row of the session. */
-    granted(welcome: Pick<Welcome, 'reserved' | 'recall'>): Promise<void>
+    granted(welcome: Pick<Welcome, 'position' | 'reserved' | 'recall'>): Promise<void>
   }
   /** What the global is to show of this zone's proxies, by key text. Sent as differences, at most once per second. */
   readonly report?: Latest<Readonly<Record<string, JsonObject>>>

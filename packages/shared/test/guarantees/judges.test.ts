@@ -113,6 +113,12 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [answered(0, 's', '1'), exchanged(1, 'z'), answered(2, 's', '2')],
   ],
   [
+    'G4: the zone has an older copy of its store',
+    judgeResumable(100),
+    [exchanged(0, 'z', ['kept']), applied(1, 1), applied(2, 2), answered(3, 's', '1'), answered(4, 's', '2')],
+    [exchanged(0, 'z', ['kept']), applied(1, 1), answered(2, 's', '1'), applied(3, 1), answered(4, 's', '2')],
+  ],
+  [
     'G5: content that the owner never wrote',
     judgeOwnerOnly,
     [own(1, 1), written(2, 'z', row('global', 1, 'live', 'other'))],
@@ -232,6 +238,12 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     judgeNameSafety(100),
     [answered(0, 'a', '1'), exchanged(1, 'global'), applied(2, 1), exchanged(3, 'z'), answered(4, 'b', '1')],
     [answered(0, 'a', '1'), exchanged(1, 'global'), exchanged(3, 'z'), answered(4, 'b', '1')],
+  ],
+  [
+    'G9: the global loses its store after the zone, which was connected in between',
+    judgeNameSafety(100),
+    [answered(0, 'a', '1'), exchanged(1, 'z'), applied(2, 1), exchanged(3, 'global'), answered(4, 'b', '1')],
+    [answered(0, 'a', '1'), exchanged(1, 'z'), exchanged(3, 'global'), answered(4, 'b', '1')],
   ],
   ['G10: one request failed', judgeTraffic, [request(true), request(false)], [request(true), request(true)]],
 ]

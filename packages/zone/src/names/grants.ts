@@ -24,8 +24,9 @@ export function createGrants({ clock, store, book }: Deps) {
   })
   const grants: NonNullable<UplinkDeps['grants']> = {
     request: () => book.request(now()),
-    async granted({ reserved, recall }) {
-      const grant = reserved && { ...reserved, recalled: recall && recalledNumbers(recall) }
+    async granted({ position, reserved, recall }) {
+      const isOlderCopy = position?.store === store.id && (await store.standing(position)) === 'diverged'
+      const grant = reserved && { ...reserved, recalled: recall && recalledNumbers(recall), isOlderCopy }
       const changes = book.granted(grant, now())
       const why = { subject, intent: 'store the numbers that the global grants for names' }
       if (changes.length > 0) await store.commitRound(partsOf(changes, [], why))
