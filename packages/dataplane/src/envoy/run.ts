@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { delay } from '@zonemesh/shared/env/clock.ts'
+import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
 import type { DataplaneDeps } from '../contract.ts'
 
 export interface EnvoyOptions {
@@ -23,11 +23,21 @@ export interface RunningEnvoy extends AsyncDisposable {
   admin(path: string, method: 'GET' | 'POST'): Promise<string>
 }
 
-const firstWaitMs = 200
-const longestWaitMs = 5_000
+const backOff = { minMs: 100, firstMaxMs: 200, maxMs: 5_000 }
 /** A run as long as this one starts the back-off anew. */
 const healthyMs = 10_000
 const killAfterMs = 5_000
+
+/** One Envoy ended, as opposed to a fault of ours. */
+class EnvoyEnded extends Error {
+  readonly code: number
+  readonly signal: string
+  constructor(code: number, signal: string) {
+    super(`Envoy ended with ${signal === '' ? `code ${code}` : signal}`)
+    this.code = code
+    this.signal = signal
+  }
+}
 
 /** Runs Envoy until disposed, and starts it again when it dies. */
 export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
@@ -37,7 +47,8 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
   if (deathSignal.length === 0) deps.log.info({}, 'no setpriv here: kill -9 of this process leaves its Envoy running')
   const stopped = new AbortController()
   let child: ChildProcess | undefined
-  const once = async (): Promise<void> => {
+  const runOnce = async (healthy: () => void): Promise<never> => {
+    const startedAt = deps.clock.monotonicMs()
     const args = [
       ...['--config-path', options.bootstrapFile, '--concurrency', String(options.concurrency)],
       ...['--drain-time-s', String(Math.max(1, Math.ceil(options.drainMs / 1000))), '--drain-strategy', 'immediate'],
@@ -56,21 +67,23 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
     if (started.pid !== undefined) await writeFile(pidFile, String(started.pid))
     const [code, signal] = await exited
     child = undefined
-    if (stopped.signal.aborted) return
-    deps.log.error({ code, signal }, 'Envoy ended, starting it again')
-    options.onExit(code, signal)
+    if (deps.clock.monotonicMs() - startedAt > healthyMs) healthy()
+    throw new EnvoyEnded(code, signal)
   }
-  const run = async () => {
-    let waitMs = firstWaitMs
-    while (!stopped.signal.aborted) {
-      const startedAt = deps.clock.monotonicMs()
-      await once()
-      if (deps.clock.monotonicMs() - startedAt > healthyMs) waitMs = firstWaitMs
-      await delay(deps.clock, waitMs, stopped.signal).catch(() => {})
-      waitMs = Math.min(waitMs * 2, longestWaitMs)
-    }
-  }
-  const running = run()
+  const running = supervise(
+    deps.clock,
+    {
+      attempt: runOnce,
+      judge({ cause, failures }) {
+        if (!(cause instanceof EnvoyEnded)) throw cause
+        const { code, signal } = cause
+        deps.log.error({ code, signal }, 'Envoy ended, starting it again')
+        options.onExit(code, signal)
+        return { waitMs: backOffMs(backOff, failures, deps.random.fraction()) }
+      },
+    },
+    stopped.signal,
+  )
   const killNow = () => void child?.kill('SIGKILL')
   process.once('exit', killNow)
   const admin = (path: string, method: 'GET' | 'POST') => askAdmin(options, path, method)
@@ -84,7 +97,8 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
       stopped.abort()
       child?.kill('SIGTERM')
       using _ = deps.clock.after(killAfterMs, () => child?.kill('SIGKILL'))
-      await running
+      // The abort is the only end that it has.
+      await running.catch(() => undefined)
       process.off('exit', killNow)
     },
   }

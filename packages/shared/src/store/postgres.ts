@@ -1,5 +1,5 @@
 import { assert, byCodeUnit, type JsonObject } from '../base/base.ts'
-import { delay } from '../env/clock.ts'
+import { type Failure, supervise } from '../env/supervise.ts'
 import { keyText, type Row } from '../resource/resource.ts'
 import { HorizonError, StoreUnavailableError } from './errors.ts'
 import type { FaultHook } from './faults.ts'
@@ -182,26 +182,23 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
    */
   async function wasMade(plan: Plan, lost: unknown): Promise<boolean> {
     const endMs = clock.monotonicMs() + outcomeWaitMs
-    for (;;) {
-      try {
-        return await database.session(async (ask) => {
-          const now = headFrom((await ask(sql.begin))[0])
-          const [record] = await ask(sql.standing, [plan.head.revision])
-          await ask(sql.commit)
-          if (plan.records.length === 0) return now.mark.revision >= plan.mark.revision
-          assert(plan.head.revision >= now.horizon, 'the record of a commit was dropped while it was looked for')
-          return record?.['asked_id'] === plan.head.commitId
-        })
-      } catch (cause) {
-        if (!(cause instanceof StoreUnavailableError)) throw cause
-        if (closing.signal.aborted || clock.monotonicMs() >= endMs) {
-          throw new StoreUnavailableError(`${cause.message}; it did not say whether the commit was made`, {
-            cause: lost,
-          })
-        }
-        await delay(clock, outcomeAskEveryMs, closing.signal).catch(() => undefined)
-      }
+    const attempt = () =>
+      database.session(async (ask) => {
+        const now = headFrom((await ask(sql.begin))[0])
+        const [record] = await ask(sql.standing, [plan.head.revision])
+        await ask(sql.commit)
+        if (plan.records.length === 0) return now.mark.revision >= plan.mark.revision
+        assert(plan.head.revision >= now.horizon, 'the record of a commit was dropped while it was looked for')
+        return record?.['asked_id'] === plan.head.commitId
+      })
+    const judge = ({ cause }: Failure) => {
+      if (!(cause instanceof StoreUnavailableError) || clock.monotonicMs() >= endMs) throw cause
+      return { waitMs: outcomeAskEveryMs }
     }
+    return supervise(clock, { attempt, judge }, closing.signal).catch((cause: unknown) => {
+      if (!(cause instanceof StoreUnavailableError)) throw cause
+      throw new StoreUnavailableError(`${cause.message}; it did not say whether the commit was made`, { cause: lost })
+    })
   }
 
   /** Beside the commits. Only what was superseded since the last time is looked at, so the cost follows the changes. */
@@ -325,7 +322,7 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
     },
     onMark: (listener) => group.onMark(listener),
     async close() {
-      closing.abort()
+      closing.abort(new StoreUnavailableError(`store ${place.text} is closing`))
       await group.close()
       await hints.close()
       await pruning

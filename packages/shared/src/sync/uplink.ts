@@ -1,7 +1,8 @@
 import { err, type JsonObject, messageOf, ok, type Result } from '../base/base.ts'
-import { type Clock, delay } from '../env/clock.ts'
+import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
+import { backOffMs, type Failure, type Pause, supervise } from '../env/supervise.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
@@ -98,26 +99,27 @@ export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
   state.position?.store === state.globalStoreId &&
   (state.position?.revision ?? -1) >= state.globalMark
 
-/** How a try went: `refused` waits long, `lost` waits short at first. */
+/** How a session, or the attempt at one, ended: `refused` waits long, otherwise the wait is short at first. */
 interface Outcome {
   readonly refused: boolean
   readonly reason: string
   readonly wasConnected: boolean
 }
 
-/** A restart of the global is over in a moment: the first tries follow fast, later ones ever slower, all at random times. */
-const quickTries = 5
-const waitMinMs = 50
-const quickMaxMs = 500
-const slowMinMs = 1_000
-const slowMaxMs = 5_000
-
-function backOffMs(fraction: number, failures: number, refused: boolean): number {
-  const doublings = Math.max(0, failures - quickTries)
-  const maxMs = refused ? slowMaxMs : Math.min(slowMaxMs, quickMaxMs * 2 ** doublings)
-  const minMs = refused ? slowMinMs : waitMinMs
-  return minMs + fraction * (maxMs - minMs)
+class SessionEnded extends Error {
+  readonly outcome: Outcome
+  constructor(outcome: Outcome) {
+    super(outcome.reason)
+    this.outcome = outcome
+  }
 }
+
+const outcomeOf = (cause: unknown): Outcome =>
+  cause instanceof SessionEnded ? cause.outcome : { refused: false, reason: messageOf(cause), wasConnected: false }
+
+/** A restart of the global is over in a moment: the first tries follow fast, later ones ever slower, all at random times. */
+const backOffWhenLost = { minMs: 50, firstMaxMs: 500, maxMs: 5_000, quickTries: 5 }
+const backOffWhenRefused = { minMs: 1_000, firstMaxMs: 5_000, maxMs: 5_000 }
 
 /** Keeps one session with the global for as long as it lives. The zone works on its own store whether or not there is one. */
 export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
@@ -337,39 +339,34 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     for await (const _ of served.watch(signal)) announce()
   }
 
-  async function run(): Promise<void> {
-    let failures = 0
-    while (!stop.signal.aborted) {
-      const outcome = await attempt().catch(
-        (cause: unknown): Outcome => ({ refused: false, reason: messageOf(cause), wasConnected: false }),
-      )
-      if (stop.signal.aborted) break
-      failures = outcome.wasConnected ? 0 : failures + 1
-      if (!outcome.wasConnected) options.dialer.forget()
-      if (moving && outcome.wasConnected) {
-        moving = false
-        change({ phase: 'connecting', reason: outcome.reason, epoch: undefined })
-        continue
-      }
-      moving = false
-      const waitMs = backOffMs(deps.random.fraction(), failures, outcome.refused)
-      const again = state.value.reason === outcome.reason && !outcome.wasConnected
-      change({ phase: outcome.refused ? 'refused' : 'waiting', reason: outcome.reason, epoch: undefined })
-      const fields = { failures, waitMs: Math.round(waitMs) }
-      if (again) log.debug(fields, 'still no session with the global')
-      else
-        log.warn(
-          fields,
-          `${outcome.refused ? 'the global and this zone do not agree' : 'no session with the global'}: ${outcome.reason}`,
-        )
-      const hurried = new AbortController()
-      hurry = () => hurried.abort()
-      await delay(clock, waitMs, AbortSignal.any([stop.signal, hurried.signal])).catch(() => {})
+  function judge({ cause, failures }: Failure): Pause {
+    const { refused, reason, wasConnected } = outcomeOf(cause)
+    if (!wasConnected) options.dialer.forget()
+    const isMove = moving && wasConnected
+    moving = false
+    if (isMove) {
+      change({ phase: 'connecting', reason, epoch: undefined })
+      return { waitMs: 0 }
     }
-    change({ phase: 'stopped', reason: '' })
+    const waitMs = backOffMs(refused ? backOffWhenRefused : backOffWhenLost, failures, deps.random.fraction())
+    const again = state.value.reason === reason && !wasConnected
+    change({ phase: refused ? 'refused' : 'waiting', reason, epoch: undefined })
+    const fields = { failures, waitMs: Math.round(waitMs) }
+    if (again) log.debug(fields, 'still no session with the global')
+    else
+      log.warn(fields, `${refused ? 'the global and this zone do not agree' : 'no session with the global'}: ${reason}`)
+    const hurried = new AbortController()
+    hurry = () => hurried.abort()
+    return { waitMs, hurry: hurried.signal }
   }
 
-  const running = run()
+  async function runSession(healthy: () => void): Promise<never> {
+    const outcome = await attempt()
+    if (outcome.wasConnected) healthy()
+    throw new SessionEnded(outcome)
+  }
+
+  const running = supervise(clock, { attempt: runSession, judge }, stop.signal)
   return {
     state,
     release,
@@ -380,7 +377,9 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     },
     async [Symbol.asyncDispose]() {
       stop.abort()
-      await running
+      // The abort is the only end that it has.
+      await running.catch(() => undefined)
+      change({ phase: 'stopped', reason: '' })
     },
   }
 }
