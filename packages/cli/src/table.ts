@@ -1,14 +1,20 @@
 import { oneLine } from './terminal-text.ts'
 
-/** Columns padded to their widest cell. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+/** Rows under a line of titles. */
+export const table = (titles: readonly string[], rows: readonly (readonly string[])[]): string[] =>
+  columns([titles, ...rows])
+
+/** Rows as lines, each column as wide as its widest cell. The last cell of a row has no column: nothing stands to its right. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = []
   const cellsOf = rows.map((row) => row.map(oneLine))
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...cellsOf.map((row) => (row[column] ?? '').length)),
+  for (const cells of cellsOf) {
+    for (const [column, cell] of cells.slice(0, -1).entries())
+      widths[column] = Math.max(widths[column] ?? 0, cell.length + 2)
+  }
+  return cellsOf.map((cells) =>
+    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join(''),
   )
-  const line = (cells: readonly string[]) =>
-    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd((widths[column] ?? 0) + 2))).join('')
-  return [line(header), ...cellsOf.map(line)]
 }
 
 /** `3m`, `2h`: how long ago, for people. */
