@@ -1,10 +1,10 @@
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
 import { readOptions } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import { type Command, CommandError, type Context, type ExitCode } from './command.ts'
+import { type Command, CommandError, type Context, type ExitCode } from './base/command.ts'
 import { helpText, overviewText } from './help.ts'
-import { columns } from './table.ts'
-import { terminalText } from './terminal-text.ts'
+import { columns } from './output/table.ts'
+import { terminalText } from './output/terminal-text.ts'
 
 /** Each command is loaded when it is called: `get` does not wait for Envoy's types. */
 const loaders: Readonly<

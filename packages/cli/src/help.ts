@@ -1,6 +1,6 @@
 import { flagName, type Option, type Options } from '@zonemesh/plane/config/options.ts'
-import type { Command } from './command.ts'
-import { columns } from './table.ts'
+import type { Command } from './base/command.ts'
+import { columns } from './output/table.ts'
 
 /** What `zonemesh --help` prints: all commands by group. */
 export function overviewText(

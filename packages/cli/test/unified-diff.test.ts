@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { coloured, unifiedDiff } from '../src/unified-diff.ts'
+import { coloured, unifiedDiff } from '../src/output/unified-diff.ts'
 
 /** What `patch` does: takes the lines of the hunks away, puts those of the other side in. */
 function patched(before: readonly string[], lines: readonly string[]): string[] {

@@ -3,8 +3,18 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
 import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
-import type { DataplaneDeps } from '../contract.ts'
+
+export interface EnvoyDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  /** A line that Envoy wrote. */
+  envoyOutput(line: string): void
+}
 
 export interface EnvoyOptions {
   readonly binary: string
@@ -40,7 +50,7 @@ class EnvoyEnded extends Error {
 }
 
 /** Runs Envoy until disposed, and starts it again when it dies. */
-export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
+export async function runEnvoy(deps: EnvoyDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
   const pidFile = join(options.workDir, 'envoy.pid')
   await endOrphan(pidFile, options.bootstrapFile)
   const deathSignal = parentDeathSignal()
