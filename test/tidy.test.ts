@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
+import { parseAst } from 'vitest/node'
+import { longFunctions, memos, publicFiles } from './tidy-lists.ts'
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -168,9 +170,25 @@ function edgesBy(nameOf: (path: string) => string): ReadonlyMap<string, Readonly
 }
 
 test('L1 no files and no folders of any package import each other in a circle', () => {
-  const folders = cyclesOf(edgesBy((path) => [packageOf(path), folderOf(path)].filter((part) => part !== '').join('/')))
-  expect(folders).toEqual([])
+  expect(cyclesOf(edgesBy(roomOf))).toEqual([])
   expect(cyclesOf(edgesBy((path) => path))).toEqual([])
+})
+
+/** The room of a file: the package, and the folder below its src. */
+const roomOf = (path: string): string => [packageOf(path), folderOf(path)].filter((part) => part !== '').join('/')
+
+test('L1 other folders import only the public files of a folder, and each public file is imported', () => {
+  const imported = new Map<string, Set<string>>()
+  for (const { from, target } of allImports) {
+    if (!target?.startsWith('packages/') || target.includes('/gen/') || roomOf(from) === roomOf(target)) continue
+    const file = target
+      .split('/')
+      .slice(folderOf(target) === '' ? 3 : 4)
+      .join('/')
+    imported.set(roomOf(target), (imported.get(roomOf(target)) ?? new Set()).add(file))
+  }
+  const found = [...imported].map(([room, files]) => [room, [...files].sort()] as const)
+  expect(Object.fromEntries(found.sort(([a], [b]) => (a < b ? -1 : 1)))).toEqual(publicFiles)
 })
 
 test('L1 only core/emit knows the types of Envoy, beside the server that speaks xDS', () => {
@@ -246,6 +264,92 @@ test('style: no file is longer than 500 lines, and none is left without an impor
     ),
   )
   expect(sources.filter((path) => !imported.has(path) && !isEntry(path) && !started.has(path))).toEqual([])
+})
+
+interface Node {
+  readonly type: string
+  readonly start: number
+  readonly end: number
+  readonly [field: string]: unknown
+}
+
+const isNode = (value: unknown): value is Node =>
+  typeof value === 'object' && value !== null && 'type' in value && 'start' in value && 'end' in value
+
+function children(node: Node): Node[] {
+  return Object.values(node)
+    .flatMap((value): unknown[] => (Array.isArray(value) ? value : [value]))
+    .filter(isNode)
+}
+
+const nodesBelow = (node: Node): Node[] => [node, ...children(node).flatMap(nodesBelow)]
+const nameOf = (node: unknown): string => (isNode(node) ? String(node['name'] ?? node['value'] ?? '') : '')
+const treeOf = (path: string): Node => {
+  const tree: unknown = parseAst(textOf(path), { lang: 'ts' })
+  if (!isNode(tree)) throw new Error(`expected a tree of ${path}`)
+  return tree
+}
+const trees = new Map(sources.map((path) => [path, treeOf(path)]))
+
+/** Functions with the name that they are declared or assigned by. */
+function functionsOf(node: Node, name = ''): { readonly name: string; readonly node: Node }[] {
+  const own =
+    node.type === 'FunctionDeclaration' || node.type === 'VariableDeclarator'
+      ? nameOf(node['id'])
+      : node.type === 'Property' || node.type === 'MethodDefinition'
+        ? nameOf(node['key'])
+        : name
+  const isFunction = /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type)
+  return [...(isFunction ? [{ name: own, node }] : []), ...children(node).flatMap((child) => functionsOf(child, own))]
+}
+
+test('style: no function is longer than 70 lines, but those of a list that only shrinks', () => {
+  const long = [...trees].flatMap(([path, tree]) => {
+    const linesOf = ({ start, end }: Node): number => textOf(path).slice(start, end).split('\n').length
+    const names = functionsOf(tree).flatMap(({ name, node }) => (linesOf(node) > 70 ? [name] : []))
+    return [...new Set(names)].sort().map((name) => `${path} ${name}`)
+  })
+  expect(long).toEqual(longFunctions)
+})
+
+const mutators = /^(set|add|delete|clear|push|pop|shift|unshift|splice|sort|reverse|fill|copyWithin)$/
+const assigned: Readonly<Record<string, string>> = {
+  AssignmentExpression: 'left',
+  UpdateExpression: 'argument',
+  UnaryExpression: 'argument',
+}
+
+/** The variable of which a node changes a part: `list.push(1)`, `byName[name] = 1`, `state.count += 1`, `delete byName[name]`. */
+function changedBy(node: Node): string | undefined {
+  const rootOf = (part: unknown): string | undefined =>
+    !isNode(part) ? undefined : part.type === 'MemberExpression' ? rootOf(part['object']) : nameOf(part)
+  if (node.type === 'CallExpression') {
+    const callee = node['callee']
+    const isMutator = isNode(callee) && callee.type === 'MemberExpression' && mutators.test(nameOf(callee['property']))
+    return isMutator && isNode(callee['object']) && callee['object'].type === 'Identifier'
+      ? nameOf(callee['object'])
+      : undefined
+  }
+  const field = assigned[node.type]
+  const target =
+    field === undefined || (node.type === 'UnaryExpression' && node['operator'] !== 'delete') ? undefined : node[field]
+  return isNode(target) && target.type === 'MemberExpression' ? rootOf(target) : undefined
+}
+
+test('style: no module has state: nothing at top level is assigned or changed later', () => {
+  const found = [...trees].flatMap(([path, tree]) => {
+    const declarations = children(tree)
+      .map((node) => (isNode(node['declaration']) ? node['declaration'] : node))
+      .filter(({ type }) => type === 'VariableDeclaration')
+    const declared = declarations.flatMap((node) => children(node).map((one) => nameOf(one['id'])))
+    const changed = new Set(nodesBelow(tree).map(changedBy))
+    const variables = declarations.filter(({ kind }) => kind !== 'const')
+    return [
+      ...variables.flatMap((node) => children(node).map((one) => `${path} ${nameOf(one['id'])}`)),
+      ...declared.filter((name) => changed.has(name)).map((name) => `${path} ${name}`),
+    ]
+  })
+  expect(found).toEqual(memos)
 })
 
 test('style: every dependency has its line in DEPENDENCIES.md, and no other has one', () => {
