@@ -70,6 +70,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'cross-mesh.ts',
     'gateway.ts',
     'listeners.ts',
+    'route-parts.ts',
     'routes.ts',
     'rules.ts',
     'select.ts',

@@ -13,7 +13,8 @@ import type { AssignmentModel, ClusterModel, ListenerModel, ProxyModel } from '.
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import type { GatewayListeners } from './listeners.ts'
-import type { Destination, GatewayRoutes } from './routes.ts'
+import type { Destination } from './route-parts.ts'
+import type { GatewayRoutes } from './routes.ts'
 import type { GatewaySelection } from './select.ts'
 
 const bufferBytes = 32_768

@@ -7,7 +7,8 @@ import type { TcpChain } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { unresolvedBackend, type WeightedBackend, weightBackends } from './backends.ts'
-import type { Destination, GatewayRoutes } from './routes.ts'
+import type { Destination } from './route-parts.ts'
+import type { GatewayRoutes } from './routes.ts'
 
 /** Where the connections of one filter chain go. */
 export interface TcpForwarding {
