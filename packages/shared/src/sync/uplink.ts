@@ -1,4 +1,4 @@
-import { err, type JsonObject, messageOf, ok, type Result } from '../base/base.ts'
+import { type JsonObject, messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
@@ -10,8 +10,8 @@ import type { Channel, Dialer } from '../transport/transport.ts'
 import { firstMessage, standingOf } from './handshake.ts'
 import { beginIncarnation } from './incarnation.ts'
 import { encodeMessage } from './log/frames.ts'
-import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, Message, Welcome } from './log/messages.ts'
-import { type Agreement, ownProtocol, type ProtocolOffer, rangeText } from './log/protocol.ts'
+import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, Welcome } from './log/messages.ts'
+import { type Agreement, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
 import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
 import { clockAheadMs, silenceMaxMs } from './pulse.ts'
@@ -24,6 +24,7 @@ import {
   type Session,
   startSession,
 } from './session.ts'
+import { judgeWelcome, storeOfForeign } from './welcome.ts'
 
 export interface UplinkDeps {
   readonly store: Store
@@ -131,7 +132,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const protocol = options.protocol ?? ownProtocol
   let session: Session | undefined
   /** The store of a global that an operator has accepted. */
-  let accepted = options.acceptGlobalStore
+  let acceptedStore = options.acceptGlobalStore
   /** A new incarnation was begun by this process: once is enough, even if a session is cut before the global has it. */
   let begun = false
   /** The session, or the wait for one, was ended for a new one. */
@@ -177,16 +178,15 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       return { refused, reason: first, wasConnected: false }
     }
     if (first.type === 'goodbye') return refusedBy(first.goodbye, false)
-    const accepted = acceptWelcome(first)
-    if (!accepted.ok) {
-      const goodbye = accepted.error
-      if (first.type === 'welcome' && goodbye.code === 'wrong-global')
-        change({ hold: foreign(first.welcome, goodbye.reason) })
+    const judged = judgeWelcome(first, { zone: options.zone, protocol, knownStore: position?.store, acceptedStore })
+    if (!judged.ok) {
+      const { goodbye, hold } = judged.error
+      if (hold) change({ hold })
       channel.send(encodeMessage({ type: 'goodbye', goodbye }))
       channel.end()
       return { refused: true, reason: goodbye.reason, wasConnected: false }
     }
-    const welcome = accepted.value
+    const welcome = judged.value
     const standing = await standingOf(store, welcome.position)
     if (standing === 'diverged' && (await beginsIncarnation(welcome))) {
       const goodbye: Goodbye = { code: 'shutdown', reason: 'this zone begins a new incarnation' }
@@ -220,41 +220,13 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     return { ...facts, ...names, uncovered, creditBytes: creditWindowBytes }
   }
 
-  /** The welcome, or why no session follows from the first frame of the global. */
-  function acceptWelcome(first: Message): Result<Welcome, Goodbye> {
-    if (first.type !== 'welcome')
-      return err({ code: 'protocol', reason: `expected welcome as the first frame, found ${first.type}` })
-    const chosen = first.welcome.protocol
-    if (chosen < protocol.min || chosen > protocol.max)
-      return err({
-        code: 'protocol',
-        reason: `expected sync protocol ${rangeText(protocol)} in the welcome, found ${chosen}`,
-      })
-    const reason = wrongGlobal(first.welcome)
-    return reason === undefined ? ok(first.welcome) : err({ code: 'wrong-global', reason })
-  }
-
-  function wrongGlobal(welcome: Welcome): string | undefined {
-    if (welcome.zone !== options.zone)
-      return `expected the token of zone ${options.zone}, found one of zone ${welcome.zone}`
-    const known = position?.store
-    if (known === undefined || known === welcome.storeId || accepted === welcome.storeId) return undefined
-    return `expected the global whose store is ${known}, found one whose store is ${welcome.storeId}: its rows are not taken until an operator accepts it`
-  }
-
-  const foreign = (welcome: Welcome, reason: string): Hold => ({
-    id: `global:${welcome.storeId}`,
-    origin: globalOrigin,
-    reason,
-    removals: 0,
-  })
-
   function release(hold: string | undefined): boolean {
     const held = state.value.hold
     if (!held || (hold !== undefined && hold !== held.id)) return false
     log.warn({ hold: held.id }, `an operator lets through what was held: ${held.reason}`)
-    if (held.id.startsWith('global:')) {
-      accepted = held.id.slice('global:'.length)
+    const foreignStore = storeOfForeign(held)
+    if (foreignStore !== undefined) {
+      acceptedStore = foreignStore
       change({ hold: undefined })
       hurry?.()
     } else session?.release(held.id)
@@ -322,7 +294,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       'connected to the global',
     )
     const watching = new AbortController()
-    const announcing = announceServed(watching.signal, () => mine.announce())
+    const announcing = announceServed(served, mine, watching.signal)
     const reporting = deps.report && sendReports(clock, deps.report, mine, watching.signal)
     const leave = () => mine.end('shutdown', 'this zone control plane is stopping')
     stop.signal.addEventListener('abort', leave, { once: true })
@@ -333,10 +305,6 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     await Promise.all([announcing, reporting])
     if (end.goodbye) return refusedBy(end.goodbye, true)
     return { refused: false, reason: end.reason, wasConnected: true }
-  }
-
-  async function announceServed(signal: AbortSignal, announce: () => void): Promise<void> {
-    for await (const _ of served.watch(signal)) announce()
   }
 
   function judge({ cause, failures }: Failure): Pause {
@@ -382,6 +350,10 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       change({ phase: 'stopped', reason: '' })
     },
   }
+}
+
+async function announceServed(served: Latest<ServedStatus>, session: Session, signal: AbortSignal): Promise<void> {
+  for await (const _ of served.watch(signal)) session.announce()
 }
 
 /** Which goodbyes do not go away by trying again soon. */
