@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { parseAst } from 'vitest/node'
+import { isNode, parse, type SyntaxNode } from './syntax.ts'
 import { longFunctions, memos, publicFiles } from './tidy-lists.ts'
 
 const root = resolve(import.meta.dirname, '..')
@@ -70,7 +70,7 @@ const packagesSeen: Readonly<Record<string, readonly string[]>> = {
   cli: ['shared', 'core', 'plane', 'global', 'zone', 'dataplane'],
 }
 
-test('L1 packages import only what stands below them', () => {
+test('L1 packages import only the packages below them', () => {
   const wrong = allImports.filter(({ from, target }) => {
     if (!target?.startsWith('packages/')) return false
     const [own, other] = [packageOf(from), packageOf(target)]
@@ -125,7 +125,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
   },
 }
 
-test('L1 inside shared, core and plane, folders import only what stands below them', () => {
+test('L1 inside shared, core and plane, folders import only the folders below them', () => {
   const wrong = allImports.filter(({ from, target }) => {
     if (!target?.startsWith('packages/') || target.includes('/gen/')) return false
     const layers = foldersSeen[packageOf(from)]
@@ -169,7 +169,7 @@ function edgesBy(nameOf: (path: string) => string): ReadonlyMap<string, Readonly
   return edges
 }
 
-test('L1 no files and no folders of any package import each other in a circle', () => {
+test('L1 no files and no folders of any package import each other in a cycle', () => {
   expect(cyclesOf(edgesBy(roomOf))).toEqual([])
   expect(cyclesOf(edgesBy((path) => path))).toEqual([])
 })
@@ -191,7 +191,7 @@ test('L1 other folders import only the public files of a folder, and each public
   expect(Object.fromEntries(found.sort(([a], [b]) => (a < b ? -1 : 1)))).toEqual(publicFiles)
 })
 
-test('L1 only core/emit knows the types of Envoy, beside the server that speaks xDS', () => {
+test('L1 only core/emit and the xDS server import the types of Envoy', () => {
   const wrong = allImports.filter(
     ({ from, target }) =>
       target?.includes('/gen/envoy/') && !/^packages\/(core\/src\/emit|zone\/src\/xds)\//.test(from),
@@ -202,7 +202,7 @@ test('L1 only core/emit knows the types of Envoy, beside the server that speaks 
 const isStep = (path: string): boolean => /(-step|\/outbound|\/inbound)\.ts$/.test(path)
 const pure = sources.filter((path) => path.startsWith('packages/core/src/') || isStep(path))
 
-test('L2 core and every step have no await, clock, chance or node:*', () => {
+test('L2 core and every step have no await, clock, randomness or node:* module', () => {
   const wrong = pure.flatMap((path) => {
     const code = codeOf(path)
     const words = [
@@ -245,12 +245,12 @@ const knownCasts: readonly string[] = [
   'packages/zone/src/door/registration.ts',
 ]
 
-test('C1 nobody casts the spec of a row: rows are read through kinds/row.ts', () => {
+test('C1 the spec of a row is never cast: rows are read through kinds/row.ts', () => {
   const casts = sources.filter((path) => /\bspec as (?!never\b)|\bas [A-Z]\w*Spec\b/.test(codeOf(path)))
   expect(casts).toEqual(knownCasts)
 })
 
-test('style: no file is longer than 500 lines, and none is left without an importer or a name of its own', () => {
+test('ST1 no file is longer than 500 lines, and each has an importer or is an entry', () => {
   const long = everything.filter((path) => textOf(path).split('\n').length > 500)
   expect(long).toEqual([])
   const testImports = everything.filter((path) => !sources.includes(path)).flatMap(importsOf)
@@ -266,33 +266,18 @@ test('style: no file is longer than 500 lines, and none is left without an impor
   expect(sources.filter((path) => !imported.has(path) && !isEntry(path) && !started.has(path))).toEqual([])
 })
 
-interface Node {
-  readonly type: string
-  readonly start: number
-  readonly end: number
-  readonly [field: string]: unknown
-}
-
-const isNode = (value: unknown): value is Node =>
-  typeof value === 'object' && value !== null && 'type' in value && 'start' in value && 'end' in value
-
-function children(node: Node): Node[] {
+function children(node: SyntaxNode): SyntaxNode[] {
   return Object.values(node)
     .flatMap((value): unknown[] => (Array.isArray(value) ? value : [value]))
     .filter(isNode)
 }
 
-const nodesBelow = (node: Node): Node[] => [node, ...children(node).flatMap(nodesBelow)]
+const nodesBelow = (node: SyntaxNode): SyntaxNode[] => [node, ...children(node).flatMap(nodesBelow)]
 const nameOf = (node: unknown): string => (isNode(node) ? String(node['name'] ?? node['value'] ?? '') : '')
-const treeOf = (path: string): Node => {
-  const tree: unknown = parseAst(textOf(path), { lang: 'ts' })
-  if (!isNode(tree)) throw new Error(`expected a tree of ${path}`)
-  return tree
-}
-const trees = new Map(sources.map((path) => [path, treeOf(path)]))
+const trees = new Map(sources.map((path) => [path, parse(textOf(path))]))
 
 /** Functions with the name that they are declared or assigned by. */
-function functionsOf(node: Node, name = ''): { readonly name: string; readonly node: Node }[] {
+function functionsOf(node: SyntaxNode, name = ''): { readonly name: string; readonly node: SyntaxNode }[] {
   const own =
     node.type === 'FunctionDeclaration' || node.type === 'VariableDeclarator'
       ? nameOf(node['id'])
@@ -303,9 +288,9 @@ function functionsOf(node: Node, name = ''): { readonly name: string; readonly n
   return [...(isFunction ? [{ name: own, node }] : []), ...children(node).flatMap((child) => functionsOf(child, own))]
 }
 
-test('style: no function is longer than 70 lines, but those of a list that only shrinks', () => {
+test('ST6 no function is longer than 70 lines, except those of a list that only shrinks', () => {
   const long = [...trees].flatMap(([path, tree]) => {
-    const linesOf = ({ start, end }: Node): number => textOf(path).slice(start, end).split('\n').length
+    const linesOf = ({ start, end }: SyntaxNode): number => textOf(path).slice(start, end).split('\n').length
     const names = functionsOf(tree).flatMap(({ name, node }) => (linesOf(node) > 70 ? [name] : []))
     return [...new Set(names)].sort().map((name) => `${path} ${name}`)
   })
@@ -320,7 +305,7 @@ const assigned: Readonly<Record<string, string>> = {
 }
 
 /** The variable of which a node changes a part: `list.push(1)`, `byName[name] = 1`, `state.count += 1`, `delete byName[name]`. */
-function changedBy(node: Node): string | undefined {
+function changedBy(node: SyntaxNode): string | undefined {
   const rootOf = (part: unknown): string | undefined =>
     !isNode(part) ? undefined : part.type === 'MemberExpression' ? rootOf(part['object']) : nameOf(part)
   if (node.type === 'CallExpression') {
@@ -336,7 +321,7 @@ function changedBy(node: Node): string | undefined {
   return isNode(target) && target.type === 'MemberExpression' ? rootOf(target) : undefined
 }
 
-test('style: no module has state: nothing at top level is assigned or changed later', () => {
+test('ST7 no module has state: nothing at the top level is assigned or changed later', () => {
   const found = [...trees].flatMap(([path, tree]) => {
     const declarations = children(tree)
       .map((node) => (isNode(node['declaration']) ? node['declaration'] : node))
@@ -352,7 +337,7 @@ test('style: no module has state: nothing at top level is assigned or changed la
   expect(found).toEqual(memos)
 })
 
-test('style: every dependency has its line in DEPENDENCIES.md, and no other has one', () => {
+test('ST2 each dependency has one line in DEPENDENCIES.md, and there are no other lines', () => {
   const manifest = JSON.parse(textOf('package.json'))
   const declared = Object.keys({
     ...manifest.dependencies,
@@ -363,19 +348,10 @@ test('style: every dependency has its line in DEPENDENCIES.md, and no other has 
   expect(described).toEqual(declared)
 })
 
-test('style: no test sleeps, is retried, skipped or run alone', () => {
+test('ST3 no test is skipped, retried or run alone', () => {
   const tests = everything.filter((path) => path.endsWith('.test.ts') && !path.endsWith('tidy.test.ts'))
   const wrong = tests.filter((path) =>
     /\b(test|it|describe)\.(only|skip|todo)\b|\bretry:\s*[1-9]|\bvi\.mock\b/.test(codeOf(path)),
   )
   expect(wrong).toEqual([])
-})
-
-test('L1 every anchor file that ARCHITECTURE.md names exists', () => {
-  const anchors = [
-    ...textOf('ARCHITECTURE.md').matchAll(/`((?:shared|core|plane|zone|global)\/src\/[\w/-]+\.ts|test\/[\w/-]+\.ts)`/g),
-  ]
-  const paths = anchors.map(([, path = '']) => (path.startsWith('test/') ? path : `packages/${path}`))
-  expect(paths.length).toBeGreaterThan(20)
-  expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([])
 })

@@ -123,10 +123,10 @@ const ways: readonly {
 }[] = [
   { way: 'key', title: 'Ctrl-C in its terminal', isClean: true, end: ({ terminal }) => terminal.stdin?.write('\x03') },
   { way: 'term', title: 'SIGTERM', isClean: true, end: ({ launcherPid }) => process.kill(launcherPid, 'SIGTERM') },
-  { way: 'hangup', title: 'its terminal closes', isClean: true, end: ({ terminal }) => terminal.kill('SIGKILL') },
+  { way: 'hangup', title: 'a closed terminal', isClean: true, end: ({ terminal }) => terminal.kill('SIGKILL') },
   {
     way: 'launcher',
-    title: 'SIGKILL at its launcher',
+    title: 'SIGKILL of its launcher',
     isClean: true,
     end: ({ launcherPid }) => process.kill(launcherPid, 'SIGKILL'),
   },
@@ -148,7 +148,7 @@ test.for(ways)(
         expect(isAlive(proxy.envoyPid)).toBe(true)
         const ended = once(proxy.terminal, 'exit')
         end(proxy)
-        // The row goes before the Envoy does, so that nobody is led to a closed port.
+        // The row is removed before the Envoy stops, so no client uses a closed port.
         if (isClean) {
           const gone = until(
             `the Envoy of ${proxy.name} ends`,

@@ -1,3 +1,6 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
@@ -12,6 +15,7 @@ import { routes } from './documents.ts'
 import { type BenchGlobal, local } from './global.ts'
 import type { FollowingZone } from './zone-processes.ts'
 
+const floodFile = fileURLToPath(new URL('./flood-process.ts', import.meta.url))
 const slowerMax = 1.1
 const growthMibMax = 16
 /** So often with and without it: the heap of a process grows by steps of its own too. */
@@ -22,6 +26,22 @@ const pauseMsMax = 10
 const idleMs = 500
 const idleShare = 0.1
 const idleLimitMs = 10_000
+
+/** A zone in a process of its own that sends rows as fast as it gets credit. */
+async function flood(global: BenchGlobal, name: string, token: string): Promise<AsyncDisposable> {
+  const address = `${local}:${global.syncPort}`
+  const pinned = await pinnedAuthority(address, global.pin, AbortSignal.timeout(5_000))
+  if (!pinned.ok) throw new Error(pinned.error.reason)
+  const child = fork(floodFile, [address, name, token, pinned.value], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  await once(child, 'message')
+  return {
+    async [Symbol.asyncDispose]() {
+      const exited = once(child, 'exit')
+      child.kill()
+      await exited
+    },
+  }
+}
 
 /** A zone that allows itself everything, shows that it lives, and takes nothing off its line. */
 async function stall(global: BenchGlobal, name: string, token: string): Promise<AsyncDisposable> {
@@ -76,14 +96,47 @@ async function stall(global: BenchGlobal, name: string, token: string): Promise<
 export async function besideAStalledZone(
   global: BenchGlobal,
   zones: readonly FollowingZone[],
-  options: {
-    readonly name: string
-    readonly token: string
-    readonly blocks: number
-    readonly changesPerBlock: number
+  options: Beside & {
     /** Routes that are rewritten past the stalled zone. */
     readonly rewritten: number
   },
+): Promise<Figure[]> {
+  const figures = await besides(global, zones, options, 'a zone that does not read', () =>
+    stall(global, options.name, options.token),
+  )
+  return [...figures, ...(await memory(global, zones, options))]
+}
+
+/** The same beside a zone that sends rows as fast as it can, far above its quota; and what the global remembers of it afterwards. */
+export async function besideAFloodingZone(
+  global: BenchGlobal,
+  zones: readonly FollowingZone[],
+  options: Beside,
+): Promise<Figure[]> {
+  const residentMib = async () => (await global.counted('process_resident_memory_bytes')) / mib
+  const before = await residentMib()
+  const figures = await besides(global, zones, options, 'a zone that floods', () =>
+    flood(global, options.name, options.token),
+  )
+  return [
+    ...figures,
+    { name: 'memory of the global more than before the flood', unit: 'MiB', samples: [(await residentMib()) - before] },
+  ]
+}
+
+interface Beside {
+  readonly name: string
+  readonly token: string
+  readonly blocks: number
+  readonly changesPerBlock: number
+}
+
+async function besides(
+  global: BenchGlobal,
+  zones: readonly FollowingZone[],
+  options: Beside,
+  what: string,
+  start: () => Promise<AsyncDisposable>,
 ): Promise<Figure[]> {
   const sides = { alone: [] as number[][], beside: [] as number[][] }
   let value = 1_000
@@ -105,7 +158,7 @@ export async function besideAStalledZone(
   }
   const alone = () => block(sides.alone)
   const beside = async () => {
-    await using _stalled = await stall(global, options.name, options.token)
+    await using _other = await start()
     await block(sides.beside)
   }
   await round()
@@ -121,14 +174,13 @@ export async function besideAStalledZone(
   const ratio = typical(sides.beside) / typical(sides.alone)
   return [
     { name: 'one change → applied by each zone', unit: 'ms', samples: sides.alone.flat() },
-    { name: 'the same beside a zone that does not read', unit: 'ms', samples: sides.beside.flat() },
+    { name: `the same beside ${what}`, unit: 'ms', samples: sides.beside.flat() },
     {
-      name: `p99 beside it : p99 alone, of the median of ${sides.alone.length} rounds each`,
+      name: `p99 beside ${what} : p99 alone, of the median of ${sides.alone.length} rounds each`,
       unit: 'ratio',
       samples: [ratio],
       target: { max: slowerMax },
     },
-    ...(await memory(global, zones, options)),
   ]
 }
 

@@ -1,17 +1,29 @@
+import { globalOrigin } from '../resource/resource.ts'
 import type { Judge, Violation } from './history.ts'
 
-/** G9: an address of a zone answers for another service only after it has answered for none for the whole quarantine. */
+/**
+ * G9: an address of a zone answers for another service only after it has answered for none for the whole quarantine, also if the zone
+ * has lost its store meanwhile. Two cases are left out: a zone with an older copy of its store, and a zone that loses its store
+ * after the global has lost its own and before the zone was connected to it again. In both, no plane knows the newest addresses.
+ */
 export const judgeNameSafety =
   (quarantineMs: number): Judge =>
   (history) => {
     const violations: Violation[] = []
     const holders = new Map<string, { readonly service: string; untilMs: number }>()
     const addressOf = new Map<string, string>()
+    const zones = new Set<string>()
+    /** The global does not remember the numbers of these zones. */
+    const unprotected = new Set<string>()
     for (const event of history) {
+      if (event.type === 'applied') unprotected.delete(event.zone)
       if (event.type === 'store-exchanged') {
-        for (const name of [...holders.keys()]) if (name.startsWith(`${event.plane} `)) holders.delete(name)
+        if (event.plane === globalOrigin) for (const zone of zones) unprotected.add(zone)
+        else if (event.kept.length > 0 || unprotected.has(event.plane))
+          for (const name of [...holders.keys()]) if (name.startsWith(`${event.plane} `)) holders.delete(name)
       }
       if (event.type !== 'answered') continue
+      zones.add(event.zone)
       const before = addressOf.get(`${event.zone} ${event.service}`)
       if (event.address === undefined) {
         const holder = holders.get(`${event.zone} ${before}`)

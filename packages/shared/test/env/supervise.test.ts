@@ -41,21 +41,21 @@ function createScene(failuresBefore: number, pauses: (failures: number) => Pause
   return { clock, triedAtMs, judged, stop, healthyAt, running, advance }
 }
 
-test('an attempt that succeeds is not repeated', async () => {
+test('RT1 an attempt that succeeds is not repeated', async () => {
   const scene = createScene(0)
   expect(await scene.running).toBe('done')
   expect(scene.triedAtMs).toEqual([0])
   expect(scene.judged).toEqual([])
 })
 
-test('a failed attempt is repeated after the pause that its judge returns, until one succeeds', async () => {
+test('RT1 an attempt that fails is repeated after the pause that its caller decides, until one succeeds', async () => {
   const scene = createScene(3, (failures) => ({ waitMs: failures * 100 }))
   await scene.advance(10, 100)
   expect(await scene.running).toBe('done')
   expect(scene.triedAtMs).toEqual([0, 100, 300, 600])
 })
 
-test('failures are counted in a row: a healthy attempt that fails begins the count anew', async () => {
+test('RT2 failures are counted in a row, and a healthy attempt begins the count anew', async () => {
   const scene = createScene(6)
   scene.healthyAt.add(4)
   await scene.advance(10, 100)
@@ -63,7 +63,7 @@ test('failures are counted in a row: a healthy attempt that fails begins the cou
   expect(scene.judged).toEqual([1, 2, 3, 0, 1, 2])
 })
 
-test('a judge that throws ends it with what it throws', async () => {
+test('RT3 a caller that judges a failure as final ends the attempts with an error of its own', async () => {
   const scene = createScene(9, (failures) => {
     if (failures === 3) throw new Error('of no use')
     return { waitMs: 100 }
@@ -73,7 +73,7 @@ test('a judge that throws ends it with what it throws', async () => {
   expect(scene.triedAtMs).toEqual([0, 100, 200])
 })
 
-test('an abort during a pause rejects at once with its reason, and nothing is tried later', async () => {
+test('RT4 an abort ends a pause and the attempts, and no later failure is judged', async () => {
   const scene = createScene(9)
   await settle()
   scene.stop.abort(new Error('stopped'))
@@ -82,7 +82,7 @@ test('an abort during a pause rejects at once with its reason, and nothing is tr
   expect(scene.triedAtMs).toEqual([0])
 })
 
-test('a failure after the abort is not judged', async () => {
+test('RT4 a failure after the abort is not judged', async () => {
   const clock = createVirtualClock()
   const stop = new AbortController()
   const judged: unknown[] = []
@@ -104,7 +104,7 @@ test('a failure after the abort is not judged', async () => {
   expect(judged).toEqual([])
 })
 
-test('a pause that is hurried ends early, and the next one is whole', async () => {
+test('RT5 a caller can end a pause early, and the next one is whole', async () => {
   const hurries: AbortController[] = []
   const scene = createScene(2, () => {
     const hurry = new AbortController()
@@ -117,13 +117,13 @@ test('a pause that is hurried ends early, and the next one is whole', async () =
   expect(scene.triedAtMs).toEqual([0, 30, 130])
 })
 
-test('no pause needs no timer', async () => {
+test('RT5 a pause of 0 ms needs no timer', async () => {
   const scene = createScene(3, () => ({ waitMs: 0 }))
   expect(await scene.running).toBe('done')
   expect(scene.clock.monotonicMs()).toBe(0)
 })
 
-test('a back-off lies between its minimum and a limit that doubles up to its maximum', () => {
+test('RT6 a back-off is random between a minimum and a limit that doubles up to a maximum', () => {
   const plan: BackOff = { minMs: 50, firstMaxMs: 500, maxMs: 5_000, quickTries: 5 }
   const limits = [0, 1, 5, 6, 7, 8, 9, 10, 1_000].map((failures) => backOffMs(plan, failures, 1))
   expect(limits).toEqual([500, 500, 500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000])

@@ -18,7 +18,7 @@ test.each([
   ['the highest version of the zone', { protocol: 3 }, {}],
   ['the first global of a zone', { storeId: 'other' }, { knownStore: undefined }],
   ['a global that an operator has accepted', { storeId: 'other' }, { acceptedStore: 'other' }],
-])('a zone takes the welcome of %s', (_name, changes, also) => {
+])('Y9 Y23 a zone accepts the welcome of %s', (_name, changes, also) => {
   const judged = judgeWelcome(framed(changes), { ...expected, ...also })
   expect(judged).toEqual({ ok: true, value: { ...welcome, ...changes } })
 })
@@ -49,7 +49,7 @@ test.each([
     'expected the global whose store is known, found one whose store is other',
   ],
 ] as const)(
-  'a zone refuses the welcome with %s, and an operator may release it unless the versions differ',
+  'Y9 Y23 a zone refuses a welcome with %s, and an operator may release it unless the versions differ',
   (_name, changes, code, reason) => {
     const judged = judgeWelcome(framed(changes), expected)
     if (judged.ok) throw new Error('expected a refusal')
@@ -60,7 +60,7 @@ test.each([
   },
 )
 
-test('a first frame that is no welcome is refused', () => {
+test('Y23 a first frame that is not a welcome is refused', () => {
   const judged = judgeWelcome({ type: 'goodbye', goodbye: { code: 'shutdown', reason: '' } }, expected)
   expect(judged).toMatchObject({ ok: false, error: { goodbye: { code: 'protocol' } } })
 })
