@@ -34,6 +34,12 @@ test('B9 a patch turns one text into the other, is empty for equal texts, and ke
   )
 })
 
+test('B9 an empty side is named by the line above it, and a single line has no count', () => {
+  expect(unifiedDiff([], ['a'])).toEqual(['@@ -0,0 +1 @@', '+a'])
+  expect(unifiedDiff(['a', 'b'], [])).toEqual(['@@ -1,2 +0,0 @@', '-a', '-b'])
+  expect(unifiedDiff(['a'], ['b'])).toEqual(['@@ -1 +1 @@', '-a', '+b'])
+})
+
 test('B9 distant changes are in separate hunks with three lines of context', () => {
   const before = Array.from({ length: 30 }, (_unused, index) => `line ${index + 1}`)
   const after = before.map((line) => (line === 'line 5' || line === 'line 25' ? `${line}!` : line))
