@@ -80,7 +80,7 @@ networking:
   const words = [
     ...[launcher, 'dataplane', '--dataplane-file', file, '--cp-address', proxyAddress, '--token-file', tokenFile],
     ...['--work-dir', workDir, '--ca-cert-file', join(folder.path, 'home/ca.crt'), '--concurrency', '1'],
-    ...['--drain-time', '1s', '--no-dns'],
+    ...['--drain-time', '3s', '--no-dns'],
   ]
   const terminal = spawn('script', ['-qfec', `exec ${words.join(' ')}`, '/dev/null'], {
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -167,7 +167,7 @@ test.for(ways)(
           `the Envoy of ${proxy.name} ends`,
           () => isAlive(proxy.envoyPid),
           (alive) => !alive,
-          5_000,
+          8_000,
         )
         await ended
         expect(proxy.output()).not.toMatch(/Envoy ended, starting it again/)

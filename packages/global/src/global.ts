@@ -244,7 +244,7 @@ export async function startGlobal(
         ],
         version,
         hostname: hostname(),
-        inflow: { bytesPerSecond: config.zoneBytesPerSecondMax, burstBytes: 4 * config.zoneBytesPerSecondMax },
+        inflow: { bytesPerSecond: config.zoneBytesPerSecondMax, burstBytes: 16 * config.zoneBytesPerSecondMax },
         reportBytesMax: config.zoneReportBytesMax,
         // Several processes may serve zones from one database.
         ...(config.store === undefined ? {} : { replica: `${instanceId}-${clock.wallMs()}` }),

@@ -25,9 +25,9 @@ export const globalOptions = {
     { placeholder: 'BYTES', shownDefault: '16777216 (16 MiB)' },
   ),
   zoneBytesPerSecondMax: option(
-    count(1).default(4 * mib),
-    'how many bytes of rows one zone may send per second, after a burst of four times as many',
-    { placeholder: 'BYTES', shownDefault: '4194304 (4 MiB)' },
+    count(1).default(mib),
+    'how many bytes of rows one zone may send per second, after a burst of 16 times as many',
+    { placeholder: 'BYTES', shownDefault: '1048576 (1 MiB)' },
   ),
   acceptNewStore: option(
     toggle.default(false),

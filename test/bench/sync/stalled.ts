@@ -139,6 +139,7 @@ async function besides(
   start: () => Promise<AsyncDisposable>,
 ): Promise<Figure[]> {
   const sides = { alone: [] as number[][], beside: [] as number[][] }
+  const cpuShares = { alone: [] as number[], beside: [] as number[] }
   let value = 1_000
   const round = async (): Promise<number[]> => {
     const samples: number[] = []
@@ -151,15 +152,18 @@ async function besides(
   }
   // A zone that is new is given what there is, which everybody notices, and the collector of garbage notices it later: what is
   // measured is the time after that.
-  const block = async (samples: number[][]) => {
+  const block = async (side: 'alone' | 'beside') => {
     await untilIdle(global)
     await round()
-    for (let index = 0; index < roundsPerBlock; index += 1) samples.push(await round())
+    const [startMs, usedBefore] = [performance.now(), await global.counted('process_cpu_seconds_total')]
+    for (let index = 0; index < roundsPerBlock; index += 1) sides[side].push(await round())
+    const used = (await global.counted('process_cpu_seconds_total')) - usedBefore
+    cpuShares[side].push((used * 100_000) / (performance.now() - startMs))
   }
-  const alone = () => block(sides.alone)
+  const alone = () => block('alone')
   const beside = async () => {
     await using _other = await start()
-    await block(sides.beside)
+    await block('beside')
   }
   await round()
   for (let index = 0; index < options.blocks; index += 1) {
@@ -181,6 +185,8 @@ async function besides(
       samples: [ratio],
       target: { max: slowerMax },
     },
+    { name: 'CPU of the global while changes are written', unit: '% core', samples: cpuShares.alone },
+    { name: `the same beside ${what}`, unit: '% core', samples: cpuShares.beside },
   ]
 }
 

@@ -44,8 +44,8 @@ const defaultQuarantineMs = 600_000
 /** Expired rows that go with one commit; the next one takes more. */
 const removalsMax = 400
 /** So many numbers are asked for at once, and as soon as fewer than the others are left. */
-const grantCount = 1_024
-const spareMin = 256
+const grantCount = 512
+const spareMin = 128
 
 /**
  * Numbers for services: unique in the zone over all meshes, lowest free first, stable while anybody names the service and

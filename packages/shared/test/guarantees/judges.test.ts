@@ -113,6 +113,12 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [answered(0, 's', '1'), exchanged(1, 'z'), answered(2, 's', '2')],
   ],
   [
+    'G4: the zone has an older copy of its store',
+    judgeResumable(100),
+    [exchanged(0, 'z', ['kept']), applied(1, 1), applied(2, 2), answered(3, 's', '1'), answered(4, 's', '2')],
+    [exchanged(0, 'z', ['kept']), applied(1, 1), answered(2, 's', '1'), applied(3, 1), answered(4, 's', '2')],
+  ],
+  [
     'G5: content that the owner never wrote',
     judgeOwnerOnly,
     [own(1, 1), written(2, 'z', row('global', 1, 'live', 'other'))],

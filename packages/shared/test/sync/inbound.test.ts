@@ -317,6 +317,18 @@ describe('the parts of a round', () => {
     expect(parts.map((part) => part.changes.length)).toEqual([1, 1, 2])
   })
 
+  it('Y4 every part of a round checks the epoch, also the last one', () => {
+    const check = { op: 'check', key: keyOf('global', 'SyncEpoch', 'west'), expect: { revision: 3 } } as const
+    const changes = Array.from({ length: 2500 }, (_, index) => put('global', 'Policy', `p${index}`))
+    const parts = partsOf(changes, [position], why, { guards: [check] })
+    expect(parts.map((part) => [part.changes.length, part.changes[0] === check])).toEqual([
+      [999, true],
+      [999, true],
+      [506, true],
+    ])
+    expect(partsOf([], [position], why, { guards: [check] })[0]?.changes).toEqual([check, position])
+  })
+
   it('S1 a round without rows is one part with the position', () => {
     expect(partsOf([], [position], why)).toEqual([{ ...why, changes: [position] }])
   })
