@@ -1,5 +1,6 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { because, becauseOfAll, type Decided } from '../kinds/because.ts'
 import {
   arrivingLabel,
   isIp,
@@ -25,7 +26,7 @@ import type { View } from '../view/view.ts'
 import { inZone, type Meshes } from './meshes.ts'
 
 /** A place where connections are accepted, unless its proxy is gone; see `EndpointModel.probed`. */
-interface Place extends SocketAddress {
+interface Place extends SocketAddress, Decided {
   readonly probed?: true
 }
 
@@ -35,7 +36,7 @@ export interface Instance extends Place {
 }
 
 /** A tag set that another zone serves, and where its ingresses are. */
-interface RemoteOffer {
+interface RemoteOffer extends Decided {
   readonly zone: string
   readonly tags: Tags
   readonly instances: number
@@ -64,11 +65,14 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
   ): readonly Place[] {
     const found = new Map<string, Place>()
     for (const row of rows) {
-      const at = units.attempt(keyText(row.key), () => placeOf(row.spec))
-      const before = at && found.get(`${at.address}:${at.port}`)
+      const key = keyText(row.key)
+      const at = units.attempt(key, () => placeOf(row.spec))
+      if (!at) continue
+      const before = found.get(`${at.address}:${at.port}`)
       // One instance that is not lost is enough.
       const isProbed = probedIfLost(row.labels).probed && (!before || before.probed)
-      if (at) found.set(`${at.address}:${at.port}`, isProbed ? { ...at, probed: true } : at)
+      const place = { ...at, because: because(key, ...(before?.because ?? [])) }
+      found.set(`${at.address}:${at.port}`, isProbed ? { ...place, probed: true } : place)
     }
     return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
   }
@@ -86,9 +90,11 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
       if (!meshes.zoneEnabled(zone)) return []
       const ingresses = coordinates(zone)
       const { tags } = row.spec
-      const offer = units.attempt(keyText(row.key), () => ({
+      const key = keyText(row.key)
+      const offer = units.attempt(key, () => ({
         tags,
         instances: expectCount('instances', row.spec.instances),
+        because: [key],
       }))
       return offer && ingresses.length > 0 && offer.instances > 0 ? [{ zone, ingresses, ...offer }] : []
     })
@@ -132,8 +138,9 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     ].sort(compareEndpoints)
   })
 
-  const ownEndpoint = ({ address, port, tags, probed }: Instance, weight: number): EndpointModel => ({
+  const ownEndpoint = ({ address, port, tags, probed, because }: Instance, weight: number): EndpointModel => ({
     ...(probed ? { probed } : {}),
+    because,
     address,
     port,
     weight,
@@ -145,21 +152,20 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     endpoints,
     assignment: units.family(
       'assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel => ({
-        cluster,
-        endpoints: endpoints(mesh, tagsText),
-      }),
+      (cluster: string, mesh: string, tagsText: string): AssignmentModel =>
+        assignmentOf(cluster, endpoints(mesh, tagsText)),
     ),
     /** Own ready instances only: what an ingress leads to. */
     ownAssignment: units.family(
       'own assignment',
-      (cluster: string, mesh: string, service: string): AssignmentModel => ({
-        cluster,
-        endpoints: local(mesh, service)
-          .filter((one) => one.ready)
-          .map((one) => ownEndpoint(one, 1))
-          .sort(compareEndpoints),
-      }),
+      (cluster: string, mesh: string, service: string): AssignmentModel =>
+        assignmentOf(
+          cluster,
+          local(mesh, service)
+            .filter((one) => one.ready)
+            .map((one) => ownEndpoint(one, 1))
+            .sort(compareEndpoints),
+        ),
     ),
     /** Own listeners with these tags that other meshes may call. */
     ownCrossMeshAssignment: units.family(
@@ -167,12 +173,12 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
       (cluster: string, mesh: string, tagsText: string): AssignmentModel => {
         const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
         const fitting = crossMesh(mesh, service).filter((one) => hasAll(one.tags, wanted))
-        return {
+        return assignmentOf(
           cluster,
-          endpoints: oneEach(fitting)
+          oneEach(fitting)
             .map((one) => ownEndpoint(one, 1))
             .sort(compareEndpoints),
-        }
+        )
       },
     ),
     /** Tag sets of own listeners that other meshes may call, as clients ask for them: without the mesh. */
@@ -182,10 +188,8 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     /** The ingresses of other zones behind which there is something with these tags: what an egress leads to. */
     remoteAssignment: units.family(
       'remote assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel => ({
-        cluster,
-        endpoints: throughIngresses(ask(mesh, tagsText).far()).sort(compareEndpoints),
-      }),
+      (cluster: string, mesh: string, tagsText: string): AssignmentModel =>
+        assignmentOf(cluster, throughIngresses(ask(mesh, tagsText).far()).sort(compareEndpoints)),
     ),
     /** Full tag sets of own ready instances. */
     ownTagSets: units.family('own tag sets', (mesh: string, service: string): readonly Tags[] =>
@@ -203,7 +207,14 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
 }
 export type Endpoints = ReturnType<typeof createEndpoints>
 
-const hasAll = (tags: Tags, wanted: Tags): boolean =>
+const assignmentOf = (cluster: string, endpoints: readonly EndpointModel[]): AssignmentModel => ({
+  cluster,
+  endpoints,
+  because: becauseOfAll(endpoints),
+})
+
+/** Whether tags have all that is wanted. */
+export const hasAll = (tags: Tags, wanted: Tags): boolean =>
   Object.entries(wanted).every(([key, value]) => tags[key] === value)
 
 /** Several hosts of one port are one endpoint. */
@@ -212,7 +223,10 @@ function oneEach(instances: readonly Instance[]): readonly Instance[] {
   for (const one of instances) {
     const key = `${one.address} ${one.port}`
     const before = found.get(key)
-    found.set(key, before ? { ...before, tags: common(before.tags, one.tags) } : one)
+    found.set(
+      key,
+      before ? { ...before, tags: common(before.tags, one.tags), because: becauseOfAll([before, one]) } : one,
+    )
   }
   return [...found.values()]
 }
@@ -221,14 +235,15 @@ function oneEach(instances: readonly Instance[]): readonly Instance[] {
 export const probedIfLost = (labels: Readonly<Record<string, string>>): { readonly probed?: true } =>
   labels[lostLabel] === undefined ? {} : { probed: true }
 
-function instancesOf({ labels, spec }: TypedRow<DataplaneSpec>, service: string, zone: string): Instance[] {
+function instancesOf({ key, labels, spec }: TypedRow<DataplaneSpec>, service: string, zone: string): Instance[] {
   const { networking } = spec
+  const because = [keyText(key)]
   return (networking?.inbound ?? []).flatMap((one) => {
     if (one.tags?.[serviceTag] !== service || one.state === 'Ignored') return []
     const address = networking?.advertisedAddress ?? one.address ?? networking?.address ?? ''
     expectIp('networking.address', address)
     const port = expectPort('networking.inbound.port', one.port)
-    return [{ address, port, tags: inZone(one.tags, zone), ready: isReady(one), ...probedIfLost(labels) }]
+    return [{ address, port, tags: inZone(one.tags, zone), ready: isReady(one), because, ...probedIfLost(labels) }]
   })
 }
 
@@ -248,31 +263,32 @@ function coordinateOf({ networking }: ZoneIngressSpec): SocketAddress | undefine
 
 /** One endpoint per ingress and zone, as heavy as all instances behind it, with the tags that they have in common. */
 function throughIngresses(offers: readonly RemoteOffer[]): EndpointModel[] {
-  const found = new Map<string, EndpointModel>()
-  for (const { zone, tags, instances, ingresses } of offers) {
-    for (const { address, port, probed } of ingresses) {
-      const key = `${zone} ${address} ${port}`
+  const found = new Map<string, { readonly ingress: Place; readonly offers: RemoteOffer[] }>()
+  for (const offer of offers) {
+    for (const ingress of offer.ingresses) {
+      const key = `${offer.zone} ${ingress.address} ${ingress.port}`
       const before = found.get(key)
-      found.set(key, {
-        address,
-        port,
-        zone,
-        ...(probed ? { probed } : {}),
-        weight: (before?.weight ?? 0) + instances,
-        tags: before ? common(before.tags, tags) : withoutService(tags),
-      })
+      if (before) before.offers.push(offer)
+      else found.set(key, { ingress, offers: [offer] })
     }
   }
-  return [...found.values()]
+  return [...found.values()].flatMap(({ ingress, offers: [first, ...rest] }) =>
+    first ? [{ ...ingress, zone: first.zone, ...together(ingress, first, rest) }] : [],
+  )
 }
+
+/** What stands for several offers behind one place: their weight, and the tags that they have in common. */
+const together = (place: Place, first: RemoteOffer, rest: readonly RemoteOffer[]) => ({
+  weight: rest.reduce((sum, { instances }) => sum + instances, first.instances),
+  tags: rest.reduce((all, one) => common(all, one.tags), withoutService(first.tags)),
+  because: becauseOfAll([place, first, ...rest]),
+})
 
 /** One endpoint per egress of the zone, each as heavy as all instances of other zones, with the tags that they have in common. */
 function throughEgresses(offers: readonly RemoteOffer[], egresses: readonly Place[], zone: string): EndpointModel[] {
   const [first, ...rest] = offers
   if (!first) return []
-  const tags = rest.reduce((all, one) => common(all, one.tags), withoutService(first.tags))
-  const weight = offers.reduce((sum, { instances }) => sum + instances, 0)
-  return egresses.map((place) => ({ ...place, zone, weight, tags, through: 'egress' }))
+  return egresses.map((place) => ({ ...place, zone, through: 'egress', ...together(place, first, rest) }))
 }
 
 const common = (a: Tags, b: Tags): Tags =>

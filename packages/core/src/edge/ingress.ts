@@ -1,11 +1,12 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { becauseOfAll } from '../kinds/because.ts'
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { ranges } from '../kinds/ranges.ts'
 import { parseTags, tagsText } from '../kinds/tags.ts'
 import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-import type { Endpoints } from './endpoints.ts'
+import { type Endpoints, hasAll } from './endpoints.ts'
 import { sniOf } from './sni.ts'
 import { chainOf, clusterOf, createZoneProxy, type ServedService, servedApart } from './zone-proxy.ts'
 
@@ -37,20 +38,22 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
         .sort()
       if (keys.length > 0) keySets.set(keys.join(), keys)
     }
+    const assignment = endpoints.ownAssignment(name, mesh, service)
     return {
       chains: sets.map((tags) => {
         const { [serviceTag]: _service, ...subset } = tags
-        return chainOf(sniOf(mesh, tags), name, subset)
+        const meant = assignment.endpoints.filter((one) => hasAll(one.tags, subset))
+        return chainOf(sniOf(mesh, tags), name, subset, becauseOfAll(meant))
       }),
       clusters: [
         {
-          ...clusterOf(name),
+          ...clusterOf(name, { [serviceTag]: service }, assignment.because),
           ...(keySets.size > 0
             ? { subsetKeys: [...keySets].sort(([a], [b]) => byCodeUnit(a, b)).map(([, keys]) => keys) }
             : {}),
         },
       ],
-      assignments: [endpoints.ownAssignment(name, mesh, service)],
+      assignments: [assignment],
     }
   })
 

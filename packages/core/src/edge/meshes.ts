@@ -1,3 +1,5 @@
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { because, type Decided } from '../kinds/because.ts'
 import { type Tags, zoneTag } from '../kinds/common.ts'
 import { mesh } from '../kinds/mesh.ts'
 import { enabledBackend, type MeshSpec } from '../kinds/mesh-spec.ts'
@@ -6,7 +8,7 @@ import { HeldError, type Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
 /** What proxies must know of a mesh. */
-export interface MeshFacts {
+export interface MeshFacts extends Decided {
   readonly mtls: 'none' | 'strict' | 'permissive'
 }
 
@@ -27,8 +29,9 @@ export function createMeshes(units: Units, view: View) {
     mesh: units.family('mesh', (name: string): MeshFacts => {
       const row = view.named(mesh, '', name)
       const backend = row && enabledBackend(row.spec)
-      if (!backend) return { mtls: 'none' }
-      return { mtls: backend.mode === 'PERMISSIVE' ? 'permissive' : 'strict' }
+      const decided = { because: because(row && keyText(row.key)) }
+      if (!backend) return { mtls: 'none', ...decided }
+      return { mtls: backend.mode === 'PERMISSIVE' ? 'permissive' : 'strict', ...decided }
     }),
     /**
      * Whether a mesh has an identity to show to others. One that is quarantined counts as before: its proxies keep what they

@@ -21,6 +21,8 @@ interface ChainCertificates {
   readonly title: string
   /** Whom to blame for what stands in the listener itself. */
   readonly source: string
+  /** The row that it stands in. */
+  readonly gateway: string
   /** What tells it from others in the name of its secret. */
   readonly label: string
 }
@@ -48,10 +50,14 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
       throw new NoteError(`${title}: the certificate of secret "${secret}" was refused`)
     }
     const name = `cert.${keyType}:secret:${secret}`
-    return { name, mesh, source: { secret }, fingerprint, contribution: { source, hash: fingerprint } }
+    const contribution = { source, hash: fingerprint }
+    return { name, mesh, source: { secret }, fingerprint, contribution, because: [source] }
   }
 
-  function fromInline({ mesh, title, source, label }: ChainCertificates, one: ListenerCertificate): CertificateModel {
+  function fromInline(
+    { mesh, title, source, gateway, label }: ChainCertificates,
+    one: ListenerCertificate,
+  ): CertificateModel {
     const pem = inlinePem(one)
     if (pem === undefined) throw new Error(`${title}: the certificate is not base64`)
     const facts = readPem(pem)
@@ -59,7 +65,8 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
     const fingerprint = shortHash(pem)
     if (exclusions.has(source, fingerprint)) throw new NoteError(`${title}: the certificate was refused`)
     const name = `cert.${facts.value.keyType}:${one.inlineString === undefined ? 'inline' : 'inlineString'}:${label}`
-    return { name, mesh, source: { pem }, fingerprint, contribution: { source, hash: fingerprint } }
+    const contribution = { source, hash: fingerprint }
+    return { name, mesh, source: { pem }, fingerprint, contribution, because: [gateway] }
   }
 
   /** The certificates of one chain, or an error that says which one is missing. */

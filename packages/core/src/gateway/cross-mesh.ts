@@ -1,6 +1,7 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Instance, probedIfLost } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
+import { because } from '../kinds/because.ts'
 import { crossMeshTags } from '../kinds/cross-mesh.ts'
 import { dataplane } from '../kinds/dataplane.ts'
 import type { DataplaneSpec } from '../kinds/dataplane-spec.ts'
@@ -34,6 +35,7 @@ export function createCrossMesh(units: Units, view: View, meshes: Meshes, select
           port,
           tags: crossMeshTags(mesh, port, parseTags(host.tagsText)),
           ready: true,
+          because: because(keyText(row.key), gateway),
           ...probedIfLost(row.labels),
         })),
       )

@@ -4,6 +4,7 @@ import type { Endpoints } from '../edge/endpoints.ts'
 import { identityTags } from '../edge/identity.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
+import { because, becauseOfAll } from '../kinds/because.ts'
 import { protocolTag, serviceTag } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
 import { dataplane } from '../kinds/dataplane.ts'
@@ -41,6 +42,7 @@ export function createGateways(
       const tags = parseTags(destination)
       const service = tags[serviceTag] ?? ''
       const timeouts = routes.timeouts(routes.policyOf('Timeout', mesh, parseTags(listenerTags), [tags]))
+      const facts = meshes.mesh(mesh)
       const { home, asked } = placeOf(mesh, tags)
       const protocol = tags[protocolTag] ?? spoken
       const http = {
@@ -51,12 +53,14 @@ export function createGateways(
       }
       return {
         name,
+        destination: tags,
+        because: becauseOfAll([timeouts, facts]),
         target: 'eds',
         connectMs: timeouts.connectMs,
         bufferBytes,
         breakers: 'limits',
         ...(protocol === 'tcp' || protocol === 'kafka' ? {} : { http }),
-        ...(meshes.mesh(mesh).mtls === 'none'
+        ...(facts.mtls === 'none'
           ? {}
           : { mtls: { mesh: home, service, sni: sniOf(home, asked), ...(home === mesh ? {} : { shown: mesh }) } }),
       }
@@ -81,10 +85,12 @@ export function createGateways(
 
   const listener = units.family(
     'gateway listener',
-    (mesh: string, gateway: string, own: string, port: string, address: string): ListenerModel => {
-      const { name, chains, contributions } = plans(mesh, gateway, own, port)
+    (mesh: string, gateway: string, own: string, port: string, address: string, proxy: string): ListenerModel => {
+      const { name, chains, serves, contributions } = plans(mesh, gateway, own, port)
       return {
         name,
+        because: because(proxy, gateway),
+        serves,
         address,
         port: Number(port),
         direction: 'inbound',
@@ -112,7 +118,13 @@ export function createGateways(
     const gateway = own && selection.gateway(mesh, text)
     const ports = gateway ? (units.attempt(gateway, () => selection.ports(gateway, text)) ?? []) : []
     const service = own?.tags[serviceTag] ?? ''
-    const identity = { mesh, services: [service], tags: identityTags(own?.tags ?? {}) }
+    const facts = meshes.mesh(mesh)
+    const identity = {
+      mesh,
+      services: [service],
+      tags: identityTags(own?.tags ?? {}),
+      because: because(proxy, ...facts.because),
+    }
     const served = ports.flatMap(({ port, connectionLimit }) => {
       const plan = gateway === undefined ? undefined : plans(mesh, gateway, text, String(port))
       return plan && plan.chains.length > 0 ? [{ port: String(port), connectionLimit, plan }] : []
@@ -134,15 +146,16 @@ export function createGateways(
       (one) => one.name,
     )
     const anyMesh = served.some(({ plan }) => plan.chains.some((chain) => chain.anyMesh))
-    const isSecured = service !== '' && meshes.mesh(mesh).mtls !== 'none'
+    const isSecured = service !== '' && facts.mtls !== 'none'
     const otherMeshes = isSecured
       ? [...new Set(targets.map(({ home }) => home))].filter((one) => one !== mesh).sort()
       : []
     const limits = served.filter((one) => one.connectionLimit > 0)
     return {
+      because: because(proxy, gateway),
       clusters: targets.map((one) => one.cluster),
       assignments: targets.map((one) => one.assignment),
-      listeners: served.map(({ port }) => listener(mesh, gateway ?? '', text, port, own?.address ?? '')),
+      listeners: served.map(({ port }) => listener(mesh, gateway ?? '', text, port, own?.address ?? '', proxy)),
       routeTables: tables.map((table) => routes.table(...table)),
       ...(isSecured ? { identity } : {}),
       ...(otherMeshes.length > 0 ? { otherMeshes } : {}),
@@ -152,7 +165,11 @@ export function createGateways(
       ...(limits.length > 0
         ? {
             connectionLimits: sortedBy(
-              limits.map(({ plan, connectionLimit }) => ({ listener: plan.name, limit: connectionLimit })),
+              limits.map(({ plan, connectionLimit }) => ({
+                listener: plan.name,
+                limit: connectionLimit,
+                because: because(gateway),
+              })),
               (one) => one.listener,
             ),
           }

@@ -3,6 +3,8 @@ import type { GatewayPort } from './select.ts'
 
 /** One virtual host: the listener tags whose policies apply, and the routes it has. */
 export interface HostPlan {
+  /** The hostname of the listener that it belongs to. */
+  readonly listener: string
   readonly listenerTags: string
   /**
    * Keys of routes, each sorted: those that name this very host first, then those of ever wider wildcards, and those of
@@ -46,7 +48,11 @@ export function planHosts(
       (name) => hostnameContains(listener.hostname, name) && owner(name) === listener.hostname,
     )
     for (const host of new Set([listener.hostname, ...named])) {
-      plans.set(host, { listenerTags: listener.tagsText, groups: groupsOf(host, keysByHostname) })
+      plans.set(host, {
+        listener: listener.hostname,
+        listenerTags: listener.tagsText,
+        groups: groupsOf(host, keysByHostname),
+      })
     }
   }
   return plans

@@ -1,10 +1,11 @@
 import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import { statName } from '../edge/addresses.ts'
 import type { Meshes } from '../edge/meshes.ts'
+import { because, becauseOfAll } from '../kinds/because.ts'
 import { serviceTag } from '../kinds/common.ts'
 import { parseTags } from '../kinds/tags.ts'
 import type { Exclusions } from '../model/exclusions.ts'
-import type { CertificateModel, ChainModel } from '../model/model.ts'
+import type { CertificateModel, ChainModel, ServedListener } from '../model/model.ts'
 import { defaultTimeouts } from '../policies/timeout/timeouts.ts'
 import { NoteError, type Units } from '../view/units.ts'
 import type { GatewayCertificates } from './certificates.ts'
@@ -19,6 +20,7 @@ export interface PortPlan {
   readonly name: string
   /** None: there is no such listener. */
   readonly chains: readonly ChainModel[]
+  readonly serves: readonly ServedListener[]
   readonly certificates: readonly CertificateModel[]
   /** By hostname, the route tables that the chains use; the one of an HTTP port has none. */
   readonly tables: readonly string[]
@@ -60,13 +62,18 @@ export function createGatewayListeners(
 ) {
   /** What a chain does with connections that go where TCP routes lead. */
   function tcpContent({ gateway, mesh, port, statPrefix }: Place, hosts: readonly PortHost[]) {
-    const { chain, ...rest } = tcp.forwarding(
+    const {
+      chain,
+      because: routes,
+      ...rest
+    } = tcp.forwarding(
       mesh,
       hosts.map((host) => host.tagsText),
     )
-    if (chain) return { ...rest, content: { type: 'tcp' as const, statPrefix, ...chain } }
+    const decided = { ...rest, because: because(gateway, ...routes) }
+    if (chain) return { ...decided, content: { type: 'tcp' as const, statPrefix, ...chain } }
     units.note(gateway, `${titleOf(port, hosts[0])}: no route leads anywhere, so its connections are closed`)
-    return { ...rest, content: { type: 'close' as const } }
+    return { ...decided, content: { type: 'close' as const } }
   }
 
   const httpContent = (rds: string, statPrefix: string) => ({
@@ -78,12 +85,14 @@ export function createGatewayListeners(
   })
 
   /** A chain for clients of all meshes, who must show who they are. Throws if the mesh has no identity to show them. */
-  function crossMeshChain({ mesh, port }: Place, content: ChainModel['content']): ChainModel {
+  function crossMeshChain({ gateway, mesh, port }: Place, content: ChainModel['content']): ChainModel {
     const title = titleOf(port, undefined)
-    if (meshes.mesh(mesh).mtls === 'none') throw new Error(`${title}: crossMesh needs mutual TLS in mesh "${mesh}"`)
+    const facts = meshes.mesh(mesh)
+    if (facts.mtls === 'none') throw new Error(`${title}: crossMesh needs mutual TLS in mesh "${mesh}"`)
     // The name of its own authority is that of all.
     if (mesh === 'all') throw new Error(`${title}: crossMesh is not served in a mesh that is named "all"`)
-    return { match: { transport: 'tls', alpn: ['kuma'] }, mtls: mesh, anyMesh: true, content }
+    const match = { transport: 'tls' as const, alpn: ['kuma'] }
+    return { match, mtls: mesh, anyMesh: true, content, because: because(gateway, ...facts.because) }
   }
 
   /** The chain of one hostname, by what the client says of it in its hello. Throws if it cannot be made. */
@@ -99,8 +108,16 @@ export function createGatewayListeners(
     }
     const shown =
       host.tls === 'terminate'
-        ? certificates({ mesh, certificates: host.certificates, title, source, label: labelOf(ports, port, host) })
+        ? certificates({
+            mesh,
+            certificates: host.certificates,
+            title,
+            source,
+            gateway,
+            label: labelOf(ports, port, host),
+          })
         : []
+    const certified = becauseOfAll(shown)
     const alpn = port.protocol === 'HTTPS' ? ['h2', 'http/1.1'] : []
     const model = {
       match: { transport: 'tls' as const, ...(hostname === '*' ? {} : { serverNames: [hostname] }) },
@@ -110,16 +127,16 @@ export function createGatewayListeners(
       const content = httpContent(`${port.name}:${hostname}`, statPrefix)
       return {
         ...nothing,
-        model: { ...model, content },
+        model: { ...model, content, because: because(gateway, ...certified) },
         certificates: shown,
         tables: [hostname],
         contributions: blamed,
       }
     }
-    const { content, contributions, destinations } = tcpContent(place, [host])
+    const { content, contributions, destinations, because: decided } = tcpContent(place, [host])
     return {
       ...nothing,
-      model: { ...model, content },
+      model: { ...model, content, because: because(...decided, ...certified) },
       certificates: shown,
       destinations,
       contributions: [...blamed, ...contributions],
@@ -137,11 +154,12 @@ export function createGatewayListeners(
       switch (port.protocol) {
         case 'HTTP': {
           const content = httpContent(`${port.name}:*`, place.statPrefix)
-          return { ...nothing, model: port.crossMesh ? crossMeshChain(place, content) : { content }, tables: [''] }
+          const model = port.crossMesh ? crossMeshChain(place, content) : { content, because: [gateway] }
+          return { ...nothing, model, tables: [''] }
         }
         case 'TCP': {
-          const { content, ...rest } = tcpContent(place, port.hosts)
-          return { ...nothing, ...rest, model: { content } }
+          const { content, because, ...rest } = tcpContent(place, port.hosts)
+          return { ...nothing, ...rest, model: { content, because } }
         }
         case 'HTTPS':
         case 'TLS':
@@ -162,6 +180,7 @@ export function createGatewayListeners(
     return {
       name: found?.name ?? '',
       chains: chains.map((one) => one.model),
+      serves: (found?.hosts ?? []).map((host) => ({ hostname: host.hostname, tags: parseTags(host.tagsText) })),
       certificates: chains.flatMap((one) => one.certificates),
       tables: chains.flatMap((one) => one.tables),
       destinations: chains.flatMap((one) => one.destinations),

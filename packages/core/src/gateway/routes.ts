@@ -1,4 +1,5 @@
 import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
+import { because, becauseOfAll, type Decided } from '../kinds/because.ts'
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
 import { backendService, type RouteBackend, type RouteRule } from '../kinds/mesh-gateway-route-spec.ts'
@@ -26,12 +27,6 @@ export interface Destination {
   readonly cluster: string
   readonly tagsText: string
   readonly listenerTags: string
-}
-
-/** A rule of a MeshGatewayRoute: the key text of the row, and its place counted from 0. */
-export interface RouteSource {
-  readonly key: string
-  readonly rule: number
 }
 
 interface RoutePart {
@@ -98,22 +93,21 @@ export function createGatewayRoutes(
       plan(mesh, gateway, own, port, hostname).get(host),
   )
 
-  const timeouts = units.family('gateway timeouts', (policy: string) =>
+  const timeouts = units.family('gateway timeouts', (policy: string) => ({
     // The empty name is no policy.
-    mergeTimeouts(policy === '' ? undefined : view.row(timeout, policy)?.spec, defaultTimeouts.gateway),
-  )
-  const retries = units.family('gateway retries', (policy: string) =>
-    mergeRetries(policy === '' ? undefined : view.row(retry, policy)?.spec),
-  )
+    ...mergeTimeouts(policy === '' ? undefined : view.row(timeout, policy)?.spec, defaultTimeouts.gateway),
+    because: because(policy || undefined),
+  }))
+  const retries = units.family('gateway retries', (policy: string) => ({
+    ...mergeRetries(policy === '' ? undefined : view.row(retry, policy)?.spec),
+    because: because(policy || undefined),
+  }))
 
   /** The policy in force for a route that has these destinations; the empty name without one. */
   function policyOf(kind: string, mesh: string, listenerTags: Tags, destinations: readonly Tags[]): string {
     const profile = connections.profile(kind, mesh, [listenerTags])
     return chooseForRoute(destinations.flatMap((tags) => connections.chosen(profile, tagsText(tags)) ?? []))?.key ?? ''
   }
-
-  /** Which rule of which resource a route comes from: for people who ask why. */
-  const sources = new WeakMap<RouteModel, RouteSource>()
 
   function ruleEntries(
     key: string,
@@ -130,17 +124,19 @@ export function createGatewayRoutes(
     const matches = change.replacePrefixMatch === undefined ? matchesOf : matchesThatCut
     const requestHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.requestHeader))
     const responseHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.responseHeader))
+    const decided = because(key, ...(forward?.because ?? []))
     const entries = (rule.matches ?? []).flatMap((match, position) =>
       matches(match).map(({ isTwin, ...found }): RouteEntry => {
         const path = pathChangeOf(change, found.path)
         const action = forward ? { ...forward.action, ...(path ? { path } : {}) } : undefined
         const route = {
           ...found,
+          because: decided,
+          rule: index,
           action: action ?? redirectOf(redirect ?? {}, origin, found.path),
           ...(requestHeaders ? { requestHeaders } : {}),
           ...(responseHeaders ? { responseHeaders } : {}),
         }
-        sources.set(route, { key, rule: index })
         return {
           route,
           isTwin,
@@ -159,7 +155,7 @@ export function createGatewayRoutes(
     mesh: string,
     rule: RouteRule,
     listenerTags: string,
-  ): { readonly action: ForwardAction; readonly destinations: readonly Destination[] } {
+  ): Decided & { readonly action: ForwardAction; readonly destinations: readonly Destination[] } {
     const listener = parseTags(listenerTags)
     const backends = weightBackends(rule.backends ?? [], listener)
     const tags = backends.map((one) => one.tags)
@@ -173,6 +169,7 @@ export function createGatewayRoutes(
         .map((one) => ({ ...one, perMillion })),
     )
     return {
+      because: becauseOfAll([limits, again]),
       action: {
         type: 'forward',
         clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
@@ -224,17 +221,30 @@ export function createGatewayRoutes(
   const virtualHost = units.family(
     'virtual host',
     (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): ServedHost => {
-      const { groups = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
+      const {
+        groups = [],
+        listener = '',
+        listenerTags = '{}',
+      } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
       const found = portOf(selection.ports(gateway, own), port)
       const origin = originOf(found)
       const partsByGroup = groups.map((keys) => keys.map((key) => ({ key, part: part(key, listenerTags, origin) })))
       const parts = partsByGroup.flat()
       const entries = partsByGroup.flatMap((group) => group.flatMap((one) => one.part.entries).sort(compareEntries))
-      const model = { name: host, domains: [host], routes: entries.map((entry) => entry.route) }
+      const contributions = parts
+        .filter((one) => one.part.entries.length > 0)
+        .map(({ key }) => [key, partHash(key)] as const)
+      const model = {
+        name: host,
+        domains: [host],
+        listener,
+        because: because(gateway, ...contributions.map(([key]) => key)),
+        routes: entries.map((entry) => entry.route),
+      }
       return {
         model: hostname === '' && !found?.crossMesh ? model : { ...model, requireTls: true },
         destinations: parts.flatMap((one) => one.part.destinations),
-        contributions: parts.filter((one) => one.part.entries.length > 0).map(({ key }) => [key, partHash(key)]),
+        contributions,
       }
     },
   )
@@ -246,7 +256,6 @@ export function createGatewayRoutes(
   )
 
   return {
-    sourceOf: (route: RouteModel): RouteSource | undefined => sources.get(route),
     timeouts,
     retries,
     policyOf,
@@ -263,9 +272,12 @@ export function createGatewayRoutes(
         const others = hostname === '' ? [] : misdirectedHosts(found?.hosts ?? [], hostname)
         return {
           name: `${found?.name ?? ''}:${hostname || '*'}`,
+          because: [gateway],
           hosts: [
             ...served.map((host) => host.model),
-            ...(others.length > 0 ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true }] : []),
+            ...(others.length > 0
+              ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true, because: [gateway] }]
+              : []),
           ],
           removeTagsHeader: true,
           ignorePort: true,

@@ -1,3 +1,4 @@
+import { type Because, because, becauseOfAll } from '../kinds/because.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
 import { backendService, type RouteBackend } from '../kinds/mesh-gateway-route-spec.ts'
@@ -14,6 +15,8 @@ export interface TcpForwarding {
   /** Undefined if there is nowhere to go. */
   readonly chain: Pick<TcpChain, 'cluster' | 'idleMs' | 'connectAttempts'> | undefined
   readonly destinations: readonly Destination[]
+  /** The routes and the policies. */
+  readonly because: Because
   readonly contributions: readonly (readonly [key: string, hash: string])[]
 }
 
@@ -63,29 +66,28 @@ export function createGatewayTcp(units: Units, view: View, exclusions: Exclusion
       })
       const backends = pools.flatMap((pool) => pool.backends)
       expectSum(backends)
-      const contributions = [...new Set(pools.flatMap((pool) => pool.keys))].map(
-        (key) => [key, routes.partHash(key)] as const,
-      )
+      const keys = [...new Set(pools.flatMap((pool) => pool.keys))]
       const [first, ...others] = backends
       const listener = pools.find((pool) => pool.backends.length > 0)?.listener ?? {}
+      const { because: policies, ...settings } = settingsOf(mesh, listener, backends)
       return {
+        because: because(...keys, ...(first ? policies : [])),
         chain: first && {
           cluster:
             others.length === 0 ? first.cluster : backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
-          ...policies(mesh, listener, backends),
+          ...settings,
         },
         destinations: pools.flatMap(({ listenerTags, backends }) => destinationsOf(backends, listenerTags)),
-        contributions,
+        contributions: keys.map((key) => [key, routes.partHash(key)] as const),
       }
     },
   }
 
-  function policies(mesh: string, listener: Tags, backends: readonly WeightedBackend[]) {
+  function settingsOf(mesh: string, listener: Tags, backends: readonly WeightedBackend[]) {
     const tags = backends.map((one) => one.tags)
-    return {
-      idleMs: routes.timeouts(routes.policyOf('Timeout', mesh, listener, tags)).tcpIdleMs,
-      connectAttempts: routes.retries(routes.policyOf('Retry', mesh, listener, tags)).tcpAttempts,
-    }
+    const limits = routes.timeouts(routes.policyOf('Timeout', mesh, listener, tags))
+    const again = routes.retries(routes.policyOf('Retry', mesh, listener, tags))
+    return { idleMs: limits.tcpIdleMs, connectAttempts: again.tcpAttempts, because: becauseOfAll([limits, again]) }
   }
 }
 export type GatewayTcp = ReturnType<typeof createGatewayTcp>

@@ -17,6 +17,8 @@ export interface NamedGateway {
   readonly number: number
   readonly port: number
   readonly destination: string
+  /** The row of its virtual address. */
+  readonly source: string
 }
 
 /** What has a name in every mesh: listeners of gateways that other meshes may call, with their virtual addresses. */
@@ -33,8 +35,11 @@ export function createHosts(units: Units, view: View, meshes: Meshes) {
     const hosts = units.attempt(key, () => crossMeshHosts(mesh, displayName(row), row.spec)) ?? []
     return hosts.flatMap(({ hostname, service, port, destination }) => {
       const name = hostAddressName(hostname)
-      const found = number(keyText({ origin: view.zone, kind: 'VirtualAddress', mesh, name }))
-      return found === undefined ? [] : [{ mesh, service, number: found, port, destination: tagsText(destination) }]
+      const source = keyText({ origin: view.zone, kind: 'VirtualAddress', mesh, name })
+      const found = number(source)
+      return found === undefined
+        ? []
+        : [{ mesh, service, number: found, port, destination: tagsText(destination), source }]
     })
   })
 

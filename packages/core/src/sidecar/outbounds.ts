@@ -3,6 +3,7 @@ import { gatewayClusterName } from '../edge/cluster-name.ts'
 import type { Endpoints } from '../edge/endpoints.ts'
 import type { Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
+import { because, becauseOfAll } from '../kinds/because.ts'
 import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
 import { parseTags } from '../kinds/tags.ts'
@@ -31,12 +32,13 @@ export function createOutbounds(
 ) {
   const timeouts = units.family('outbound timeouts', (profile: string, destination: string) => {
     const policy = connections.chosen(profile, destination)
-    return mergeTimeouts(policy && view.row(timeout, policy.key)?.spec, defaultTimeouts.outbound)
+    const merged = mergeTimeouts(policy && view.row(timeout, policy.key)?.spec, defaultTimeouts.outbound)
+    return { ...merged, because: because(policy?.key) }
   })
 
   const retries = units.family('outbound retries', (profile: string, destination: string) => {
     const policy = connections.chosen(profile, destination)
-    return mergeRetries(policy && view.row(retry, policy.key)?.spec)
+    return { ...mergeRetries(policy && view.row(retry, policy.key)?.spec), because: because(policy?.key) }
   })
 
   /** A gateway that other meshes may call speaks HTTP, always. */
@@ -48,15 +50,19 @@ export function createOutbounds(
       const tags = parseTags(destination)
       const service = tags[serviceTag] ?? ''
       const { home, asked } = placeOf(mesh, tags)
-      const { connectMs, idleMs, maxStreamMs } = timeouts(profile, destination)
+      const limits = timeouts(profile, destination)
+      const { connectMs, idleMs, maxStreamMs } = limits
+      const facts = meshes.mesh(mesh)
       return {
         name: clusterNameOf(destination),
+        destination: tags,
+        because: becauseOfAll([limits, facts]),
         target: 'eds',
         connectMs,
         breakers: 'limits',
         // Between sidecars HTTP always travels as HTTP/2, whatever the application speaks.
         ...(isHttp(protocolOf(mesh, tags)) ? { http: { version: 2, idleMs, maxStreamMs, edgeWindows: false } } : {}),
-        ...(meshes.mesh(mesh).mtls === 'none'
+        ...(facts.mtls === 'none'
           ? {}
           : { mtls: { mesh: home, service, sni: sniOf(home, asked), ...(home === mesh ? {} : { shown: mesh }) } }),
       }
@@ -74,8 +80,10 @@ export function createOutbounds(
         const limits = timeouts(timeoutProfile, destination)
         const again = retries(retryProfile, destination)
         const protocol = protocolOf(mesh, tags)
+        const decided = { because: becauseOfAll([limits, again]) }
         if (!isHttp(protocol)) {
           return {
+            ...decided,
             content: {
               type: 'tcp',
               statPrefix: statName(cluster),
@@ -90,6 +98,7 @@ export function createOutbounds(
           path: { type: 'prefix' as const, path: '/' },
           headers: [],
           queries: [],
+          ...decided,
           action: {
             type: 'forward' as const,
             clusters: [{ name: cluster, weight: 1 }],
@@ -100,6 +109,7 @@ export function createOutbounds(
           },
         }
         return {
+          ...decided,
           content: {
             type: 'http',
             statPrefix: statName(service),
@@ -107,7 +117,8 @@ export function createOutbounds(
             streamIdleMs: undefined,
             routes: {
               name: `outbound:${service}`,
-              hosts: [{ name: service, domains: ['*'], routes: [route] }],
+              hosts: [{ name: service, domains: ['*'], routes: [route], ...decided }],
+              ...decided,
               removeTagsHeader: false,
               ignorePort: false,
             },

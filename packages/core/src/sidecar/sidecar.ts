@@ -2,6 +2,7 @@ import { canonicalJson } from '@zonemesh/shared/base/base.ts'
 import type { Endpoints } from '../edge/endpoints.ts'
 import { identityTags } from '../edge/identity.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
+import { because } from '../kinds/because.ts'
 import { isIp, serviceTag, type Tags } from '../kinds/common.ts'
 import { hostOfAddress, placeOf } from '../kinds/cross-mesh.ts'
 import { dataplane } from '../kinds/dataplane.ts'
@@ -28,9 +29,23 @@ interface Plan {
   readonly services: readonly string[]
 }
 
+/** A service that has a virtual address, by the row (`source`) that gives it. */
+interface NumberedService {
+  readonly service: string
+  readonly number: number
+  readonly source: string
+}
+
 const noPlan: Plan = { inbounds: 0, outbounds: [], reachable: '[]', sources: [], services: [] }
 
-const nothing: ProxyModel = { clusters: [], assignments: [], listeners: [], routeTables: [], runtimeLayer: false }
+const nothing: ProxyModel = {
+  because: [],
+  clusters: [],
+  assignments: [],
+  listeners: [],
+  routeTables: [],
+  runtimeLayer: false,
+}
 
 /** Sidecars, and those of somebody else's gateway, which have no inbounds. */
 export function createSidecars(
@@ -61,19 +76,16 @@ export function createSidecars(
   })
 
   /** Services that have a number in a mesh, of those that may be reached. */
-  const numbered = units.family(
-    'numbered services',
-    (mesh: string, reachable: string): readonly { readonly service: string; readonly number: number }[] => {
-      // The text is made by planOf.
-      const wanted = reachable === '' ? undefined : new Set(JSON.parse(reachable) as string[])
-      return view.range(ranges.inMesh('VirtualAddress', mesh)).flatMap((key) => {
-        const service = key.slice(key.lastIndexOf('/') + 1)
-        if (hostOfAddress(service) !== undefined) return []
-        const found = !wanted || wanted.has(service) ? number(key) : undefined
-        return found === undefined ? [] : [{ service, number: found }]
-      })
-    },
-  )
+  const numbered = units.family('numbered services', (mesh: string, reachable: string): readonly NumberedService[] => {
+    // The text is made by planOf.
+    const wanted = reachable === '' ? undefined : new Set(JSON.parse(reachable) as string[])
+    return view.range(ranges.inMesh('VirtualAddress', mesh)).flatMap((key) => {
+      const service = key.slice(key.lastIndexOf('/') + 1)
+      if (hostOfAddress(service) !== undefined) return []
+      const found = !wanted || wanted.has(service) ? number(key) : undefined
+      return found === undefined ? [] : [{ service, number: found, source: key }]
+    })
+  })
 
   /** All that has a virtual address. */
   const destinations = units.family('named destinations', (mesh: string, reachable: string): readonly string[] => [
@@ -93,7 +105,7 @@ export function createSidecars(
       destinations(mesh, reachable).map((destination) => outbounds.assignment(mesh, destination)),
   )
 
-  /** One listener towards a destination. Its chain is shared, its address is the proxy's own. */
+  /** One listener towards a destination, as a row (`source`) decided. Its chain is shared, its address is the proxy's own. */
   const outboundListener = units.family(
     'outbound listener',
     (
@@ -103,7 +115,9 @@ export function createSidecars(
       port: string,
       timeouts: string,
       retries: string,
+      source: string,
     ): ListenerModel => ({
+      because: [source],
       name: `outbound:${address}:${port}`,
       address,
       port: Number(port),
@@ -119,19 +133,18 @@ export function createSidecars(
     'virtual listeners',
     (mesh: string, reachable: string, part: string, port80: string, timeouts: string, retries: string) =>
       [
-        ...numbered(mesh, reachable).flatMap(({ service, number: found }) =>
-          servicePorts(service).map((port) => ({ mesh, service, number: found, port, destination: textOf(service) })),
+        ...numbered(mesh, reachable).flatMap((one) =>
+          servicePorts(one.service).map((port) => ({ ...one, port, destination: textOf(one.service) })),
         ),
         ...hosts(mesh, reachable),
       ].flatMap((one): readonly ListenerModel[] => {
         const address = loopbackAddressOf(one.number, Number(part))
         if (address === undefined) {
-          const reason = `virtual address ${one.number} is beyond the range of this proxy's host`
-          units.problem(`${one.mesh}/${one.service}`, reason)
+          units.problem(one.source, `virtual address ${one.number} is beyond the range of this proxy's host`)
           return []
         }
         if (one.port === 80 && port80 === '') return []
-        return [outboundListener(mesh, one.destination, address, String(one.port), timeouts, retries)]
+        return [outboundListener(mesh, one.destination, address, String(one.port), timeouts, retries, one.source)]
       }),
   )
 
@@ -184,7 +197,7 @@ export function createSidecars(
     const timeouts = profile(proxy, 'Timeout')
     const retries = profile(proxy, 'Retry')
     const explicit = explicitOf(proxy).map((one) =>
-      outboundListener(mesh, one.destination, one.address, String(one.port), timeouts, retries),
+      outboundListener(mesh, one.destination, one.address, String(one.port), timeouts, retries, proxy),
     )
     const virtual = part === '' ? [] : virtualListeners(mesh, plan(proxy).reachable, part, port80, timeouts, retries)
     const all = [...inbounds(proxy).map((one) => one.listener), ...explicit, ...virtual]
@@ -197,14 +210,16 @@ export function createSidecars(
     const mesh = meshOf(proxy)
     // There is no such row.
     if (services.length === 0) return nothing
-    const secured = meshes.mesh(mesh).mtls !== 'none'
+    const facts = meshes.mesh(mesh)
     const others = otherMeshes(proxy, part)
+    const identity = { mesh, services, tags: identityTags(...sources), because: because(proxy, ...facts.because) }
     return {
+      because: [proxy],
       clusters: clusters(proxy, part),
       assignments: assignments(proxy, part),
       listeners: listeners(proxy, part, port80),
       routeTables: [],
-      ...(secured ? { identity: { mesh, services, tags: identityTags(...sources) } } : {}),
+      ...(facts.mtls === 'none' ? {} : { identity }),
       ...(others.length > 0 ? { otherMeshes: others } : {}),
       runtimeLayer: false,
     }

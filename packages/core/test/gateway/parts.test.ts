@@ -59,11 +59,16 @@ test.each([
   expect(found.every((one) => one.method === 'GET')).toBe(true)
 })
 
-const entry = (name: string, route: Partial<RouteModel>, more: Partial<RouteEntry> = {}): RouteEntry => ({
+const entry = (
+  name: string,
+  route: Partial<Omit<RouteModel, 'because'>>,
+  more: Partial<RouteEntry> = {},
+): RouteEntry => ({
   route: {
     path: { type: 'prefix', path: '/' },
     headers: [],
     queries: [],
+    because: ['m'],
     action: {
       type: 'forward',
       clusters: [{ name, weight: 1 }],
