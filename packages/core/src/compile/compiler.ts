@@ -119,7 +119,7 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
       if (!row) return undefined
       if (dataplaneRole(row.spec) === 'builtin') return gateway(proxy)
       const { part, canBindPort80 } = facts.read()
-      return sidecar(proxy, part === undefined ? '' : String(part), canBindPort80 ? '80' : '')
+      return sidecar(proxy, part, canBindPort80)
     })
     const opened: Proxy = { facts, root }
     proxies.set(proxy, opened)

@@ -14,10 +14,11 @@ import {
 import { dataplane } from '../kinds/dataplane.ts'
 import { type DataplaneSpec, isReady } from '../kinds/dataplane-spec.ts'
 import { expectCount, expectIp, expectPort } from '../kinds/expect.ts'
+import type { MeshName, ServiceName } from '../kinds/identities.ts'
 import { availableService } from '../kinds/internal.ts'
 import type { TypedRow } from '../kinds/kind.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags } from '../kinds/tags.ts'
+import { serviceOf, type TagSet } from '../kinds/tags.ts'
 import { type ZoneEgressSpec, zoneEgress } from '../kinds/zone-egress.ts'
 import { type ZoneIngressSpec, zoneIngress } from '../kinds/zone-ingress.ts'
 import type { AssignmentModel, EndpointModel, SocketAddress } from '../model/model.ts'
@@ -44,7 +45,7 @@ interface RemoteOffer extends Decided {
 }
 
 /** Instances of this zone that other meshes may call. */
-export type CrossMeshInstances = (mesh: string, service: string) => readonly Instance[]
+export type CrossMeshInstances = (mesh: MeshName, service: ServiceName) => readonly Instance[]
 
 /**
  * Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone, or where the mesh wants
@@ -52,7 +53,7 @@ export type CrossMeshInstances = (mesh: string, service: string) => readonly Ins
  * nothing else; those without never mean such.
  */
 export function createEndpoints(units: Units, view: View, meshes: Meshes, crossMesh: CrossMeshInstances) {
-  const local = units.family('local instances', (mesh: string, service: string): readonly Instance[] =>
+  const local = units.family('local instances', (mesh: MeshName, service: ServiceName): readonly Instance[] =>
     view
       .rows(dataplane, ranges.serving(mesh, service))
       .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row, service, view.zone)) ?? []),
@@ -81,11 +82,12 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     distinct(view.rows(zoneIngress, ranges.ingresses(zone)), coordinateOf),
   )
 
-  /** `announced` is the range of what others say. */
-  const offers = units.family('remote offers', (mesh: string, announced: string): readonly RemoteOffer[] => {
+  /** What other zones announce of a service, or of a gateway that other meshes may call. */
+  const offers = units.family('remote offers', (mesh: MeshName, service: ServiceName, isCrossMesh: boolean) => {
     // Ingresses route by SNI, so without TLS there is no way into another zone.
     if (!meshes.isSecured(mesh)) return []
-    return view.rows(availableService, announced).flatMap((row) => {
+    const announced = isCrossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service)
+    return view.rows(availableService, announced).flatMap((row): readonly RemoteOffer[] => {
       const zone = row.key.origin
       if (!meshes.zoneEnabled(zone)) return []
       const ingresses = coordinates(zone)
@@ -109,29 +111,29 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
   )
 
   /** How many ways into other zones there are for a service: each carries the weight of all instances behind it. */
-  const ways = units.family('ways', (mesh: string, announced: string): number => {
+  const ways = units.family('ways', (mesh: MeshName, service: ServiceName, isCrossMesh: boolean): number => {
     if (meshes.viaEgress(mesh)) return Math.max(1, egresses().length)
-    const found = offers(mesh, announced).flatMap((offer) => offer.ingresses.map((one) => `${one.address}:${one.port}`))
+    const found = offers(mesh, service, isCrossMesh).flatMap((offer) =>
+      offer.ingresses.map((one) => `${one.address}:${one.port}`),
+    )
     return Math.max(1, new Set(found).size)
   })
 
   /** What a set of tags asks for, and what other zones announce of it. */
-  function ask(mesh: string, tagsText: string) {
-    const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
-    const isCrossMesh = wanted[meshTag] !== undefined
-    const announced = isCrossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service)
-    const fits = ({ tags }: { readonly tags: Tags }): boolean => hasAll(tags, wanted)
-    return { service, isCrossMesh, announced, fits, far: () => offers(mesh, announced).filter(fits) }
+  function ask(mesh: MeshName, wanted: TagSet) {
+    const service = serviceOf(wanted)
+    const isCrossMesh = wanted.tags[meshTag] !== undefined
+    const fits = ({ tags }: { readonly tags: Tags }): boolean => hasAll(tags, wanted.tags)
+    return { service, isCrossMesh, fits, far: () => offers(mesh, service, isCrossMesh).filter(fits) }
   }
 
-  const endpoints = units.family('endpoints', (mesh: string, tagsText: string): readonly EndpointModel[] => {
-    const asked = ask(mesh, tagsText)
-    const { service, isCrossMesh, fits } = asked
+  const endpoints = units.family('endpoints', (mesh: MeshName, wanted: TagSet): readonly EndpointModel[] => {
+    const { service, isCrossMesh, fits, far: elsewhere } = ask(mesh, wanted)
     const all = isCrossMesh ? crossMesh(mesh, service) : local(mesh, service)
     const fitting = all.filter((one) => one.ready && fits(one))
     const here = isCrossMesh ? oneEach(fitting) : fitting
-    const weight = here.length > 0 ? ways(mesh, asked.announced) : 1
-    const far = asked.far()
+    const weight = here.length > 0 ? ways(mesh, service, isCrossMesh) : 1
+    const far = elsewhere()
     return [
       ...here.map((one) => ownEndpoint(one, weight)),
       ...(meshes.viaEgress(mesh) ? throughEgresses(far, egresses(), view.zone) : throughIngresses(far)),
@@ -152,13 +154,13 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     endpoints,
     assignment: units.family(
       'assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel =>
-        assignmentOf(cluster, endpoints(mesh, tagsText)),
+      (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel =>
+        assignmentOf(cluster, endpoints(mesh, wanted)),
     ),
     /** Own ready instances only: what an ingress leads to. */
     ownAssignment: units.family(
       'own assignment',
-      (cluster: string, mesh: string, service: string): AssignmentModel =>
+      (cluster: string, mesh: MeshName, service: ServiceName): AssignmentModel =>
         assignmentOf(
           cluster,
           local(mesh, service)
@@ -170,9 +172,8 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     /** Own listeners with these tags that other meshes may call. */
     ownCrossMeshAssignment: units.family(
       'own cross-mesh assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel => {
-        const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
-        const fitting = crossMesh(mesh, service).filter((one) => hasAll(one.tags, wanted))
+      (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel => {
+        const fitting = crossMesh(mesh, serviceOf(wanted)).filter((one) => hasAll(one.tags, wanted.tags))
         return assignmentOf(
           cluster,
           oneEach(fitting)
@@ -182,24 +183,26 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
       },
     ),
     /** Tag sets of own listeners that other meshes may call, as clients ask for them: without the mesh. */
-    ownCrossMeshTagSets: units.family('own cross-mesh tag sets', (mesh: string, service: string): readonly Tags[] =>
-      crossMesh(mesh, service).map(({ tags: { [meshTag]: _mesh, ...tags } }) => tags),
+    ownCrossMeshTagSets: units.family(
+      'own cross-mesh tag sets',
+      (mesh: MeshName, service: ServiceName): readonly Tags[] =>
+        crossMesh(mesh, service).map(({ tags: { [meshTag]: _mesh, ...tags } }) => tags),
     ),
     /** The ingresses of other zones behind which there is something with these tags: what an egress leads to. */
     remoteAssignment: units.family(
       'remote assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel =>
-        assignmentOf(cluster, throughIngresses(ask(mesh, tagsText).far()).sort(compareEndpoints)),
+      (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel =>
+        assignmentOf(cluster, throughIngresses(ask(mesh, wanted).far()).sort(compareEndpoints)),
     ),
     /** Full tag sets of own ready instances. */
-    ownTagSets: units.family('own tag sets', (mesh: string, service: string): readonly Tags[] =>
+    ownTagSets: units.family('own tag sets', (mesh: MeshName, service: ServiceName): readonly Tags[] =>
       local(mesh, service)
         .filter((one) => one.ready)
         .map((one) => one.tags),
     ),
     /** The protocol that all instances speak, ready or not: a service must not change its form when it is down. */
-    protocol: units.family('protocol', (mesh: string, service: string): string => {
-      const remote = offers(mesh, ranges.announced(mesh, service))
+    protocol: units.family('protocol', (mesh: MeshName, service: ServiceName): string => {
+      const remote = offers(mesh, service, false)
       const all = [...local(mesh, service), ...remote].map((one) => one.tags[protocolTag] ?? 'tcp')
       return all.reduce<string | undefined>((a, b) => (a === undefined ? b : commonProtocol(a, b)), undefined) ?? 'tcp'
     }),

@@ -3,8 +3,9 @@ import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Because } from '../kinds/because.ts'
 import type { Tags } from '../kinds/common.ts'
 import { expectIp } from '../kinds/expect.ts'
+import type { MeshName, ServiceName } from '../kinds/identities.ts'
 import type { TypedRow } from '../kinds/kind.ts'
-import { parseTags } from '../kinds/tags.ts'
+import type { TagSet } from '../kinds/tags.ts'
 import type { AssignmentModel, ChainModel, ClusterModel, ListenerModel, ProxyModel } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -85,16 +86,16 @@ export function createZoneProxy(
 
 /** Each set of tags has a cluster of its own. */
 export function servedApart(
-  mesh: string,
-  service: string,
-  sets: readonly string[],
-  assignmentOf: (cluster: string, tagsText: string) => AssignmentModel,
+  mesh: MeshName,
+  service: ServiceName,
+  sets: readonly TagSet[],
+  assignmentOf: (cluster: string, wanted: TagSet) => AssignmentModel,
 ): ServedService {
-  const named = sets.map((text) => {
-    const tags = parseTags(text)
+  const named = sets.map((wanted) => {
+    const { tags, text } = wanted
     const isBare = Object.keys(tags).length === 1
     const name = isBare ? `${mesh}:${service}` : `${mesh}:${service}-${shortHash(text)}`
-    return { tags, name, assignment: assignmentOf(name, text) }
+    return { tags, name, assignment: assignmentOf(name, wanted) }
   })
   return {
     chains: named.map(({ tags, name, assignment }) => chainOf(sniOf(mesh, tags), name, {}, assignment.because)),

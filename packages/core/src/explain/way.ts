@@ -3,6 +3,7 @@ import { sniOf } from '../edge/sni.ts'
 import { typeUrls } from '../emit/table.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
+import { meshName } from '../kinds/identities.ts'
 import type { AnyRow } from '../kinds/kind.ts'
 import { isZoneProxy } from '../kinds/proxies.ts'
 import { zoneEgress } from '../kinds/zone-egress.ts'
@@ -31,7 +32,7 @@ export function findEndpoints(
   tags: Tags,
   routes: readonly AnyRow[],
 ): Way {
-  const { home, asked, isCrossMesh } = placeOf(proxy.key.mesh, tags)
+  const { home, asked, isCrossMesh } = placeOf(meshName(proxy.key.mesh), tags)
   const compiled = zone.look(proxy)
   const { model } = compiled
   const assignment = model?.assignments.find((one) => one.cluster === cluster.name)

@@ -1,5 +1,6 @@
 import { shortHash } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import type { MeshName } from '../kinds/identities.ts'
 import { gatewayCertificate } from '../kinds/internal.ts'
 import { inlinePem, type ListenerCertificate } from '../kinds/mesh-gateway-spec.ts'
 import { readPem } from '../kinds/pem.ts'
@@ -15,7 +16,7 @@ type Facts =
 
 /** What one filter chain is to show. */
 interface ChainCertificates {
-  readonly mesh: string
+  readonly mesh: MeshName
   readonly certificates: readonly ListenerCertificate[]
   /** What people call the chain. */
   readonly title: string
@@ -33,7 +34,7 @@ interface ChainCertificates {
  */
 export function createGatewayCertificates(units: Units, view: View, exclusions: Exclusions) {
   /** Without what is sealed: a key that is only sealed anew wakes nobody. */
-  const ofSecret = units.family('listener certificate', (mesh: string, secret: string): Facts => {
+  const ofSecret = units.family('listener certificate', (mesh: MeshName, secret: string): Facts => {
     const row = view.named(gatewayCertificate, mesh, `${secret}.${view.zone}`)
     if (!row) return { problem: 'is not there (yet)' }
     const { spec } = row

@@ -1,3 +1,4 @@
+import type { TagSet } from '../kinds/tags.ts'
 import { hostnameContains } from '../match/hostnames.ts'
 import type { GatewayPort } from './select.ts'
 
@@ -5,7 +6,7 @@ import type { GatewayPort } from './select.ts'
 export interface HostPlan {
   /** The hostname of the listener that it belongs to. */
   readonly listener: string
-  readonly listenerTags: string
+  readonly listenerTags: TagSet
   /**
    * Keys of routes, each sorted: those that name this very host first, then those of ever wider wildcards, and those of
    * any host last. A later group is asked only for what no earlier one matches.
@@ -19,7 +20,7 @@ export interface BoundRoute {
   readonly hostnames: readonly string[]
 }
 
-type Listener = Pick<GatewayPort['hosts'][number], 'hostname' | 'tagsText'>
+type Listener = Pick<GatewayPort['hosts'][number], 'hostname' | 'tags'>
 
 /**
  * Which hosts there are on a port and which routes each has. A host belongs to the most specific listener that stands for
@@ -50,7 +51,7 @@ export function planHosts(
     for (const host of new Set([listener.hostname, ...named])) {
       plans.set(host, {
         listener: listener.hostname,
-        listenerTags: listener.tagsText,
+        listenerTags: listener.tags,
         groups: groupsOf(host, keysByHostname),
       })
     }

@@ -2,15 +2,15 @@ import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base
 import { statName } from '../edge/addresses.ts'
 import type { Meshes } from '../edge/meshes.ts'
 import { because, becauseOfAll } from '../kinds/because.ts'
-import { serviceTag } from '../kinds/common.ts'
-import { parseTags } from '../kinds/tags.ts'
+import type { MeshName } from '../kinds/identities.ts'
+import { serviceOf } from '../kinds/tags.ts'
 import type { Exclusions } from '../model/exclusions.ts'
 import type { CertificateModel, ChainModel, ServedListener } from '../model/model.ts'
 import { defaultTimeouts } from '../policies/timeout/timeouts.ts'
 import { NoteError, type Units } from '../view/units.ts'
 import type { GatewayCertificates } from './certificates.ts'
 import { type Destination, portOf } from './routes.ts'
-import type { GatewayPort, GatewaySelection, PortHost } from './select.ts'
+import type { GatewayPort, GatewaySelection, PortHost, PortPlace } from './select.ts'
 import type { GatewayTcp } from './tcp.ts'
 
 type Contribution = readonly [source: string, hash: string]
@@ -22,8 +22,8 @@ export interface PortPlan {
   readonly chains: readonly ChainModel[]
   readonly serves: readonly ServedListener[]
   readonly certificates: readonly CertificateModel[]
-  /** By hostname, the route tables that the chains use; the one of an HTTP port has none. */
-  readonly tables: readonly string[]
+  /** By hostname, the route tables that the chains use; that of an HTTP port has none. */
+  readonly tables: readonly (string | undefined)[]
   /** Where TCP connections lead to. */
   readonly destinations: readonly Destination[]
   readonly contributions: ReadonlyMap<string, string>
@@ -32,7 +32,7 @@ export interface PortPlan {
 interface Chain {
   readonly model: ChainModel
   readonly certificates: readonly CertificateModel[]
-  readonly tables: readonly string[]
+  readonly tables: readonly (string | undefined)[]
   readonly destinations: readonly Destination[]
   readonly contributions: readonly Contribution[]
 }
@@ -42,7 +42,7 @@ const nothing = { certificates: [], tables: [], destinations: [], contributions:
 /** Where a chain stands: its port, among the others of its gateway. */
 interface Place {
   readonly gateway: string
-  readonly mesh: string
+  readonly mesh: MeshName
   readonly port: GatewayPort
   readonly ports: readonly GatewayPort[]
   readonly statPrefix: string
@@ -68,7 +68,7 @@ export function createGatewayListeners(
       ...rest
     } = tcp.forwarding(
       mesh,
-      hosts.map((host) => host.tagsText),
+      hosts.map((host) => host.tags),
     )
     const decided = { ...rest, because: because(gateway, ...routes) }
     if (chain) return { ...decided, content: { type: 'tcp' as const, statPrefix, ...chain } }
@@ -145,17 +145,17 @@ export function createGatewayListeners(
 
   const chain = units.family(
     'gateway chain',
-    (mesh: string, gateway: string, own: string, number: string, hostname: string): Chain | undefined => {
+    ({ mesh, gateway, own, port: number }: PortPlace, hostname: string): Chain | undefined => {
       const ports = selection.ports(gateway, own)
       const port = portOf(ports, number)
       const host = port?.hosts.find((one) => one.hostname === hostname)
       if (!port || !host) return undefined
-      const place = { gateway, mesh, port, ports, statPrefix: statName(parseTags(own)[serviceTag] ?? '') }
+      const place = { gateway, mesh, port, ports, statPrefix: statName(serviceOf(own)) }
       switch (port.protocol) {
         case 'HTTP': {
           const content = httpContent(`${port.name}:*`, place.statPrefix)
           const model = port.crossMesh ? crossMeshChain(place, content) : { content, because: [gateway] }
-          return { ...nothing, model, tables: [''] }
+          return { ...nothing, model, tables: [undefined] }
         }
         case 'TCP': {
           const { content, because, ...rest } = tcpContent(place, port.hosts)
@@ -168,19 +168,20 @@ export function createGatewayListeners(
     },
   )
 
-  return units.family('gateway port', (mesh: string, gateway: string, own: string, port: string): PortPlan => {
+  return units.family('gateway port', (place: PortPlace): PortPlan => {
+    const { gateway, own, port } = place
     const found = portOf(selection.ports(gateway, own), port)
     const isShared = found?.protocol === 'HTTP' || found?.protocol === 'TCP'
     const hosts = [...(found?.hosts ?? [])].sort((a, b) => compareServerNames(a.hostname, b.hostname))
     // One chain is for all listeners of such a port, whichever it is asked for.
     const chains = (isShared ? hosts.slice(0, 1) : hosts).flatMap((host) => {
-      const made = units.attempt(gateway, () => chain(mesh, gateway, own, port, host.hostname))
+      const made = units.attempt(gateway, () => chain(place, host.hostname))
       return made ? [made] : []
     })
     return {
       name: found?.name ?? '',
       chains: chains.map((one) => one.model),
-      serves: (found?.hosts ?? []).map((host) => ({ hostname: host.hostname, tags: parseTags(host.tagsText) })),
+      serves: (found?.hosts ?? []).map((host) => ({ hostname: host.hostname, tags: host.tags.tags })),
       certificates: chains.flatMap((one) => one.certificates),
       tables: chains.flatMap((one) => one.tables),
       destinations: chains.flatMap((one) => one.destinations),
@@ -195,7 +196,7 @@ const titleOf = ({ protocol, port }: GatewayPort, host: PortHost | undefined): s
   `listener ${protocol}:${port}${host && host.hostname !== '*' ? `:${host.hostname}` : ''}`
 
 /** What of a chain comes from its gateway. */
-const hashOf = (host: PortHost): string => shortHash(canonicalJson(host))
+const hashOf = ({ tags, ...host }: PortHost): string => shortHash(canonicalJson({ ...host, tagsText: tags.text }))
 
 const isInline = (host: PortHost): boolean =>
   host.tls === 'terminate' && host.certificates.some((one) => one.secret === undefined)

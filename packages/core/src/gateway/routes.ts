@@ -1,10 +1,12 @@
 import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import { because, becauseOfAll, type Decided } from '../kinds/because.ts'
-import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { protocolTag, serviceTag } from '../kinds/common.ts'
+import { type MeshName, meshName } from '../kinds/identities.ts'
+import { createInterning, type Interned } from '../kinds/interned.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
 import { backendService, type RouteBackend, type RouteRule } from '../kinds/mesh-gateway-route-spec.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags, selects, tagsText } from '../kinds/tags.ts'
+import { selects, serviceOf, type TagSet } from '../kinds/tags.ts'
 import { type Connections, chooseForRoute } from '../match/connections.ts'
 import { compareHostnames } from '../match/hostnames.ts'
 import type { Exclusions } from '../model/exclusions.ts'
@@ -20,13 +22,13 @@ import { misdirectedHosts, planHosts } from './hosts.ts'
 import { compareEntries, type RouteEntry } from './order.ts'
 import { type ListenerOrigin, redirectOf } from './redirects.ts'
 import { headerChangesOf, hostOf, matchesOf, matchesThatCut, mirrorsOf, pathChangeOf, rewriteOf } from './rules.ts'
-import type { GatewayPort, GatewaySelection } from './select.ts'
+import type { GatewayPort, GatewaySelection, PortPlace } from './select.ts'
 
 /** Destinations by cluster name, with the listener tags whose policies apply. */
 export interface Destination {
   readonly cluster: string
-  readonly tagsText: string
-  readonly listenerTags: string
+  readonly tags: TagSet
+  readonly listener: TagSet
 }
 
 interface RoutePart {
@@ -39,6 +41,8 @@ interface ServedHost {
   readonly destinations: readonly Destination[]
   readonly contributions: readonly (readonly [key: string, hash: string])[]
 }
+
+type Origin = ListenerOrigin & Interned
 
 const nothing: RoutePart = { entries: [], destinations: [] }
 
@@ -66,60 +70,63 @@ export function createGatewayRoutes(
   /** The routes of a protocol (`http` or `tcp`) that are bound to a listener with these tags. */
   const attached = units.family(
     'attached routes',
-    (mesh: string, listenerTags: string, protocol: string): readonly string[] => {
-      const tags = parseTags(listenerTags)
-      const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) =>
+    (mesh: MeshName, listener: TagSet, protocol: 'http' | 'tcp'): readonly string[] => {
+      const keys = [serviceOf(listener), '*'].flatMap((service) =>
         view.range(ranges.selecting('MeshGatewayRoute', mesh, service)),
       )
       const isBound = (key: string) => {
         const found = binding(key)
-        return found?.protocol === protocol && found.selectors.some((match) => selects(match, tags))
+        return found?.protocol === protocol && found.selectors.some((match) => selects(match, listener.tags))
       }
       return [...new Set(keys)].filter((key) => units.attempt(key, () => isBound(key))).sort()
     },
   )
 
   /** The hosts of one table: all of a port, or for HTTPS those of one hostname of it. */
-  const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string, hostname: string) => {
-    const listeners = portOf(selection.ports(gateway, own), port)?.hosts ?? []
-    const boundTo = ({ tagsText }: { readonly tagsText: string }) =>
-      attached(mesh, tagsText, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] }))
-    return planHosts(listeners, boundTo, hostname === '' ? undefined : hostname)
+  const plan = units.family('hosts', (place: PortPlace, hostname: string | undefined) => {
+    const boundTo = ({ tags }: { readonly tags: TagSet }) =>
+      attached(place.mesh, tags, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] }))
+    return planHosts(portAt(place)?.hosts ?? [], boundTo, hostname)
   })
 
-  const hostPlan = units.family(
-    'host',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string) =>
-      plan(mesh, gateway, own, port, hostname).get(host),
+  const portAt = ({ gateway, own, port }: PortPlace): GatewayPort | undefined =>
+    portOf(selection.ports(gateway, own), port)
+
+  const hostPlan = units.family('host', (place: PortPlace, hostname: string | undefined, host: string) =>
+    plan(place, hostname).get(host),
   )
 
-  const timeouts = units.family('gateway timeouts', (policy: string) => ({
-    // The empty name is no policy.
-    ...mergeTimeouts(policy === '' ? undefined : view.row(timeout, policy)?.spec, defaultTimeouts.gateway),
-    because: because(policy || undefined),
+  const timeouts = units.family('gateway timeouts', (policy: string | undefined) => ({
+    ...mergeTimeouts(policy === undefined ? undefined : view.row(timeout, policy)?.spec, defaultTimeouts.gateway),
+    because: because(policy),
   }))
-  const retries = units.family('gateway retries', (policy: string) => ({
-    ...mergeRetries(policy === '' ? undefined : view.row(retry, policy)?.spec),
-    because: because(policy || undefined),
+  const retries = units.family('gateway retries', (policy: string | undefined) => ({
+    ...mergeRetries(policy === undefined ? undefined : view.row(retry, policy)?.spec),
+    because: because(policy),
   }))
 
-  /** The policy in force for a route that has these destinations; the empty name without one. */
-  function policyOf(kind: string, mesh: string, listenerTags: Tags, destinations: readonly Tags[]): string {
-    const profile = connections.profile(kind, mesh, [listenerTags])
-    return chooseForRoute(destinations.flatMap((tags) => connections.chosen(profile, tagsText(tags)) ?? []))?.key ?? ''
+  /** The policy in force for a route that has these destinations. */
+  function policyOf(
+    kind: string,
+    mesh: MeshName,
+    listener: TagSet,
+    destinations: readonly TagSet[],
+  ): string | undefined {
+    const profile = connections.profile(kind, mesh, [listener])
+    return chooseForRoute(destinations.flatMap((tags) => connections.chosen(profile, tags) ?? []))?.key
   }
 
   function ruleEntries(
     key: string,
     rule: RouteRule,
     index: number,
-    listenerTags: string,
+    listener: TagSet,
     origin: ListenerOrigin,
   ): RoutePart {
     const row = view.row(meshGatewayRoute, key)
     const redirect = rule.filters?.find((filter) => filter.redirect)?.redirect
     if (!row || (!redirect && !rule.backends?.length)) return nothing
-    const forward = redirect ? undefined : forwardOf(row.key.mesh, rule, listenerTags)
+    const forward = redirect ? undefined : forwardOf(meshName(row.key.mesh), rule, listener)
     const change = redirect ? (redirect.path ?? {}) : rewriteOf(rule)
     const matches = change.replacePrefixMatch === undefined ? matchesOf : matchesThatCut
     const requestHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.requestHeader))
@@ -152,19 +159,18 @@ export function createGatewayRoutes(
 
   /** Where a rule sends requests and copies of them. */
   function forwardOf(
-    mesh: string,
+    mesh: MeshName,
     rule: RouteRule,
-    listenerTags: string,
+    listener: TagSet,
   ): Decided & { readonly action: ForwardAction; readonly destinations: readonly Destination[] } {
-    const listener = parseTags(listenerTags)
-    const backends = weightBackends(rule.backends ?? [], listener)
+    const backends = weightBackends(rule.backends ?? [], listener, view.tagSet)
     const tags = backends.map((one) => one.tags)
     const limits = timeouts(policyOf('Timeout', mesh, listener, tags))
     const again = retries(policyOf('Retry', mesh, listener, tags))
-    const tried = tags.some((one) => one[protocolTag] === 'grpc') ? again.grpc : again.http
+    const tried = tags.some((one) => one.tags[protocolTag] === 'grpc') ? again.grpc : again.http
     const host = hostOf(rule)
     const mirrors = mirrorsOf(rule).flatMap(({ backend, perMillion }) =>
-      weightBackends([backend], listener)
+      weightBackends([backend], listener, view.tagSet)
         .filter(isResolved)
         .map((one) => ({ ...one, perMillion })),
     )
@@ -182,8 +188,8 @@ export function createGatewayRoutes(
       },
       destinations: [...backends.filter(isResolved), ...mirrors].map((one) => ({
         cluster: one.cluster,
-        tagsText: tagsText(one.tags),
-        listenerTags,
+        tags: one.tags,
+        listener,
       })),
     }
   }
@@ -193,10 +199,9 @@ export function createGatewayRoutes(
   )
 
   /**
-   * All that one route adds to the hosts of one listener, whose scheme and port are `origin` (`http:8080`). A route that
-   * throws adds nothing at all.
+   * All that one route adds to the hosts of one listener. A route that throws adds nothing at all.
    */
-  const part = units.family('route part', (key: string, listenerTags: string, origin: string): RoutePart => {
+  const part = units.family('route part', (key: string, listener: TagSet, origin: Origin): RoutePart => {
     if (exclusions.has(key, partHash(key))) {
       units.note(key, 'left out: Envoy refused the route table with it')
       return nothing
@@ -208,7 +213,7 @@ export function createGatewayRoutes(
         for (const backend of rules.flatMap(backendsOf)) {
           if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
         }
-        const parts = rules.map((rule, index) => ruleEntries(key, rule, index, listenerTags, parseOrigin(origin)))
+        const parts = rules.map((rule, index) => ruleEntries(key, rule, index, listener, origin))
         for (const { route } of parts.flatMap((one) => one.entries)) prove(route)
         return {
           entries: parts.flatMap((one) => one.entries),
@@ -218,16 +223,17 @@ export function createGatewayRoutes(
     )
   })
 
+  const origins = createInterning(canonicalJson, (one, origin: ListenerOrigin): Origin => ({ ...one, ...origin }))
+
   const virtualHost = units.family(
     'virtual host',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): ServedHost => {
-      const {
-        groups = [],
-        listener = '',
-        listenerTags = '{}',
-      } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
-      const found = portOf(selection.ports(gateway, own), port)
-      const origin = originOf(found)
+    (place: PortPlace, hostname: string | undefined, host: string): ServedHost | undefined => {
+      const found = hostPlan(place, hostname, host)
+      const port = portAt(place)
+      // It is gone, and so will be what reads this.
+      if (!found || !port) return undefined
+      const { groups, listener, listenerTags } = found
+      const origin = origins(originOf(port))
       const partsByGroup = groups.map((keys) => keys.map((key) => ({ key, part: part(key, listenerTags, origin) })))
       const parts = partsByGroup.flat()
       const entries = partsByGroup.flatMap((group) => group.flatMap((one) => one.part.entries).sort(compareEntries))
@@ -238,21 +244,19 @@ export function createGatewayRoutes(
         name: host,
         domains: [host],
         listener,
-        because: because(gateway, ...contributions.map(([key]) => key)),
+        because: because(place.gateway, ...contributions.map(([key]) => key)),
         routes: entries.map((entry) => entry.route),
       }
       return {
-        model: hostname === '' && !found?.crossMesh ? model : { ...model, requireTls: true },
+        model: hostname === undefined && !port.crossMesh ? model : { ...model, requireTls: true },
         destinations: parts.flatMap((one) => one.part.destinations),
         contributions,
       }
     },
   )
 
-  const hosts = units.family(
-    'served hosts',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string): readonly string[] =>
-      [...plan(mesh, gateway, own, port, hostname).keys()].sort(compareHostnames),
+  const hosts = units.family('served hosts', (place: PortPlace, hostname: string | undefined): readonly string[] =>
+    [...plan(place, hostname).keys()].sort(compareHostnames),
   )
 
   return {
@@ -262,58 +266,45 @@ export function createGatewayRoutes(
     attached,
     partHash,
     /** The route table of an HTTP port (no hostname), or of one hostname of an HTTPS port. */
-    table: units.family(
-      'route table',
-      (mesh: string, gateway: string, own: string, port: string, hostname: string): RouteTableModel => {
-        const served = hosts(mesh, gateway, own, port, hostname).map((host) =>
-          virtualHost(mesh, gateway, own, port, hostname, host),
-        )
-        const found = portOf(selection.ports(gateway, own), port)
-        const others = hostname === '' ? [] : misdirectedHosts(found?.hosts ?? [], hostname)
-        return {
-          name: `${found?.name ?? ''}:${hostname || '*'}`,
-          because: [gateway],
-          hosts: [
-            ...served.map((host) => host.model),
-            ...(others.length > 0
-              ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true, because: [gateway] }]
-              : []),
-          ],
-          removeTagsHeader: true,
-          ignorePort: true,
-          contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
-        }
-      },
-    ),
+    table: units.family('route table', (place: PortPlace, hostname: string | undefined): RouteTableModel => {
+      const { gateway } = place
+      const served = hosts(place, hostname).flatMap((host) => virtualHost(place, hostname, host) ?? [])
+      const found = portAt(place)
+      const others = hostname === undefined ? [] : misdirectedHosts(found?.hosts ?? [], hostname)
+      return {
+        name: `${found?.name ?? ''}:${hostname ?? '*'}`,
+        because: [gateway],
+        hosts: [
+          ...served.map((host) => host.model),
+          ...(others.length > 0
+            ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true, because: [gateway] }]
+            : []),
+        ],
+        removeTagsHeader: true,
+        ignorePort: true,
+        contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
+      }
+    }),
     /** The hosts of such a table. */
     hosts,
     /** The clusters that one host of it leads to. */
-    destinations: (
-      mesh: string,
-      gateway: string,
-      own: string,
-      port: string,
-      hostname: string,
-      host: string,
-    ): readonly Destination[] => virtualHost(mesh, gateway, own, port, hostname, host).destinations,
+    destinations: (place: PortPlace, hostname: string | undefined, host: string): readonly Destination[] =>
+      virtualHost(place, hostname, host)?.destinations ?? [],
   }
 }
 export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>
 
-export const portOf = (ports: readonly GatewayPort[], port: string): GatewayPort | undefined =>
-  ports.find((one) => String(one.port) === port)
+export const portOf = (ports: readonly GatewayPort[], port: number): GatewayPort | undefined =>
+  ports.find((one) => one.port === port)
 
-/** `http:8080`: how clients reach a port. `mesh:8080` is HTTP for them, though TLS between the proxies. */
-const originOf = (port: GatewayPort | undefined): string =>
-  `${port?.protocol === 'HTTPS' ? 'https' : port?.crossMesh ? 'mesh' : 'http'}:${port?.port ?? 0}`
+/** How clients reach a port. One for other meshes is HTTP for them, though TLS between the proxies. */
+const originOf = ({ protocol, crossMesh, port }: GatewayPort): ListenerOrigin => ({
+  scheme: protocol === 'HTTPS' ? 'https' : 'http',
+  port,
+  saysScheme: crossMesh,
+})
 
-function parseOrigin(text: string): ListenerOrigin {
-  const [scheme, port] = text.split(':')
-  const origin = { scheme: scheme === 'https' ? ('https' as const) : ('http' as const), port: Number(port) }
-  return scheme === 'mesh' ? { ...origin, saysScheme: true } : origin
-}
-
-const isResolved = ({ tags }: WeightedBackend): boolean => tags[serviceTag] !== unresolvedBackend
+const isResolved = ({ tags }: WeightedBackend): boolean => serviceOf(tags) !== unresolvedBackend
 
 /** All that a rule sends requests or copies of them to. */
 const backendsOf = (rule: RouteRule): readonly RouteBackend[] => [

@@ -6,8 +6,9 @@ import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { dataplane } from '../kinds/dataplane.ts'
 import type { DataplaneInbound, DataplaneSpec } from '../kinds/dataplane-spec.ts'
 import { expectIp } from '../kinds/expect.ts'
+import { type MeshName, meshName } from '../kinds/identities.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { bestMatch, parseTags, tagsText } from '../kinds/tags.ts'
+import { bestMatch, serviceOf, type TagSet } from '../kinds/tags.ts'
 import type { ChainModel, ClusterModel, HttpChain, ListenerModel, SocketAddress, TcpChain } from '../model/model.ts'
 import { permissionsBy } from '../policies/mesh-traffic-permission/allowed.ts'
 import { meshTrafficPermission } from '../policies/mesh-traffic-permission/mesh-traffic-permission.ts'
@@ -29,11 +30,11 @@ type MutualTls = 'none' | 'strict' | 'permissive'
 /** The side of a sidecar that faces the mesh: one listener and one cluster per inbound of its Dataplane. */
 export function createInbounds(units: Units, view: View, meshes: Meshes) {
   /** Who may connect to an inbound with these tags: all policies about it together. */
-  const permissions = units.family('permissions', (mesh: string, destination: string): Permissions => {
-    const tags = parseTags(destination)
+  const permissions = units.family('permissions', (mesh: MeshName, destination: TagSet): Permissions => {
+    const { tags } = destination
     const allow: PermissionRule[] = []
     const deny: PermissionRule[] = []
-    const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) => view.range(ranges.permitting(mesh, service)))
+    const keys = [serviceOf(destination), '*'].flatMap((service) => view.range(ranges.permitting(mesh, service)))
     for (const key of [...new Set(keys)].sort()) {
       const row = view.row(trafficPermission, key)
       if (!row) continue
@@ -48,19 +49,19 @@ export function createInbounds(units: Units, view: View, meshes: Meshes) {
     return { allow, deny }
   })
 
-  return units.family('inbound', (proxy: string, index: string): InboundModel | undefined => {
+  return units.family('inbound', (proxy: string, index: number): InboundModel | undefined => {
     const row = view.row(dataplane, proxy)
     const networking = row?.spec.networking
-    const inbound = networking?.inbound?.[Number(index)]
+    const inbound = networking?.inbound?.[index]
     if (!row || !networking || !inbound) return undefined
-    const { mesh } = row.key
+    const mesh = meshName(row.key.mesh)
     const { address, port, target } = placeOf(networking, inbound)
     const tags = inZone(inbound.tags ?? {}, view.zone)
     const { mtls, because: meshRows } = meshes.mesh(mesh)
     const http = isHttp(tags)
     const own = because(proxy)
     const cluster = clusterOf(target, tags, own)
-    const access = mtls === 'none' ? undefined : { mesh, rules: permissions(mesh, tagsText(tags)) }
+    const access = mtls === 'none' ? undefined : { mesh, rules: permissions(mesh, view.tagSet(tags)) }
     const plain = http ? httpContent(cluster.name, tags, own) : tcpContent(cluster.name)
     return {
       cluster,

@@ -3,6 +3,7 @@ import { gatewayClusterName } from '../../src/edge/cluster-name.ts'
 import { weightBackends } from '../../src/gateway/backends.ts'
 import { compareEntries, type RouteEntry } from '../../src/gateway/order.ts'
 import { matchesOf } from '../../src/gateway/rules.ts'
+import { createTagSets } from '../../src/kinds/tags.ts'
 import type { RouteModel } from '../../src/model/model.ts'
 
 test('§4.1 the cluster hash has the value that Kuma gives', () => {
@@ -28,7 +29,8 @@ test.each([
   ['equal destinations are added up', [backend('a', 2), backend('a', 3), backend('b', 5)], [5, 5]],
   ['other tags are another cluster', [backend('a', 1), backend('a', 2, { version: 'v2' })], [1, 2]],
 ])('§2.7 %s', (_title, backends, weights) => {
-  const found = weightBackends(backends, {})
+  const tagSet = createTagSets()
+  const found = weightBackends(backends, tagSet({}), tagSet)
   expect(found.map((one) => one.weight).sort()).toEqual([...weights].sort())
   expect(new Set(found.map((one) => one.cluster)).size).toBe(found.length)
 })

@@ -163,10 +163,10 @@ test('GW7 every mirror with its share; none of 0 %, never none of a little', () 
 })
 
 const on: Record<string, ListenerOrigin> = {
-  80: { scheme: 'http', port: 80 },
-  8080: { scheme: 'http', port: 8080 },
-  443: { scheme: 'https', port: 443 },
-  8443: { scheme: 'https', port: 8443 },
+  80: { scheme: 'http', port: 80, saysScheme: false },
+  8080: { scheme: 'http', port: 8080, saysScheme: false },
+  443: { scheme: 'https', port: 443, saysScheme: false },
+  8443: { scheme: 'https', port: 8443, saysScheme: false },
 }
 /** The port in Location: a number, none, `(n)` only behind a Host that says one, or that of the Host. */
 const portOf = ({ host, port }: RedirectAction): string =>
@@ -207,7 +207,7 @@ test.each<[RouteRedirect, Record<number, string>]>([
 })
 
 test('GW4 what else a redirect says; what no Envoy could say throws', () => {
-  const origin = { scheme: 'http', port: 80 } as const
+  const origin = { scheme: 'http', port: 80, saysScheme: false } as const
   const path = { type: 'prefix', path: '/a/' } as const
   expect(
     redirectOf({ statusCode: 308, scheme: 'HTTP', hostname: 'h', path: { replacePrefixMatch: '/b' } }, origin, path),
