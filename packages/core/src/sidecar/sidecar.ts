@@ -150,13 +150,15 @@ export function createSidecars(
     ) =>
       [
         ...numbered(mesh, reachable).flatMap((one) =>
-          servicePorts(one.service).map((port) => ({ ...one, port, destination: named(one.service) })),
+          servicePorts(one.service).map((port) => ({ ...one, mesh, port, destination: named(one.service) })),
         ),
         ...hosts(mesh, reachable),
       ].flatMap((one): readonly ListenerModel[] => {
         const address = loopbackAddressOf(one.number, part)
         if (address === undefined) {
-          units.problem(one.source, `virtual address ${one.number} is beyond the range of this proxy's host`)
+          const reason = `virtual address ${one.number} is beyond the range of this proxy's host`
+          // Neither the service nor its address is at fault: the proxy's own row is.
+          units.problem(`${one.mesh}/${one.service}`, reason)
           return []
         }
         if (one.port === 80 && !canBindPort80) return []
