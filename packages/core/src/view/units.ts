@@ -186,7 +186,10 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
         let node = nodes.get(key)
         if (!node) {
           node = {
-            name: `${name} ${titleOf(args)}`,
+            // Made when somebody asks: there are very many units, and few of them fail.
+            get name() {
+              return `${name} ${titleOf(args)}`
+            },
             state: 'dirty',
             outcome: { ok: false, error: undefined },
             problems: [],
