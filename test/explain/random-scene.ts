@@ -215,7 +215,7 @@ export function rowsOf(scene: RandomScene, { edge, services, upstream }: Places)
   ]
 }
 
-/** The header that tells which rule of which route answers. */
+/** The header that names the rule and the route that answer. */
 export const ruleHeader = 'x-rule'
 
 function actionOf(found: Outcome | undefined, rule: string) {

@@ -17,7 +17,7 @@ export const createTagSets = () =>
     tagsText,
     (one, tags: Tags): TagSet => ({
       ...one,
-      // In one order, whoever wrote them first.
+      // In canonical order, so that the first writer does not decide it.
       tags: Object.fromEntries(sortedTags(tags)),
     }),
   )

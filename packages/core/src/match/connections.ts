@@ -46,7 +46,7 @@ export function connectionKind<Schema extends z.ZodType<Connection>>(
 
 type Candidate = readonly [key: string, rank: Rank]
 
-/** The policies of a kind whose sources match somebody: proxies with one profile share whatever is made from it. */
+/** The policies of a kind whose sources match a proxy. Proxies with one profile share what is made from it. */
 export interface Profile extends Interned {
   readonly candidates: readonly Candidate[]
 }

@@ -1,6 +1,6 @@
 import type { Interned } from '../kinds/interned.ts'
 
-/** What a unit is told apart by. What has several fields is interned: its canonical text is made once, and not for each call. */
+/** What identifies a unit within its family. What has several fields is interned: its canonical text is made once, and not for each call. */
 export type Argument = string | number | boolean | undefined | Interned | readonly Interned[]
 
 const separator = '\u0000'

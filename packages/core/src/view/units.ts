@@ -186,7 +186,7 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
         let node = nodes.get(key)
         if (!node) {
           node = {
-            // Made when somebody asks: there are very many units, and few of them fail.
+            // Made on demand: there are very many units, and few of them fail.
             get name() {
               return `${name} ${titleOf(args)}`
             },

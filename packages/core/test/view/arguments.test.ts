@@ -20,7 +20,7 @@ test('C6 equal tag sets are one object, in whatever order they were written, and
   )
 })
 
-test('C6 units are told apart by each of their arguments: no text stands for what is absent, or for two texts', () => {
+test('C6 every argument of a unit identifies it: no text stands for what is absent, or for two texts', () => {
   const values: readonly Argument[] = ['', 'a', 'b', 'a\nb', undefined, true, false, 80, tagSet({}), tagSet({ a: '1' })]
   const lists = [[], ...values.map((one) => [one]), ...values.flatMap((one) => values.map((other) => [one, other]))]
   expect(new Set(lists.map(keyOf)).size).toBe(lists.length)
