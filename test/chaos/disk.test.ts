@@ -38,7 +38,7 @@ const zoneOf = async (name: string): Promise<JsonObject> => {
 
 const why = /cannot write store \S+: (disk I\/O error|database or disk is full)/
 
-test('row 42: the disk of a zone is full: its proxies serve on, both planes say why it is behind, and it goes on by itself', async () => {
+test('F42 the disk of a zone is full: its proxies are served, both planes report why it is behind, and it continues by itself', async () => {
   const { demo } = victim
   await using traffic = startTraffic(() => throughGateway(demo, '/'), 2)
   const { epoch } = await zoneOf('east')
@@ -75,7 +75,7 @@ test('row 42: the disk of a zone is full: its proxies serve on, both planes say 
   expect((await traffic.stop()).failures).toEqual([])
 })
 
-test('row 42: the disk of the global is full: writes get 503, reads and zones go on, and nothing that was answered is lost', async () => {
+test('F42 the disk of the global is full: writes get 503, reads and zones continue, and nothing acknowledged is lost', async () => {
   const { demo } = victim
   await using traffic = startTraffic(() => throughGateway(demo, '/'), 2)
   limitFiles('global', 4_096)

@@ -51,7 +51,7 @@ const count = async (address: string, path: string): Promise<number> =>
   // The plane answers with its own list type.
   ((await api(address).need('GET', `${path}?size=1`)).json as { readonly total: number }).total
 
-test('row 13: 2,000 policies go down and 2,000 proxies go up at once: all has arrived within 30 s, on the same sessions', async () => {
+test('F13 2,000 policies go down and 2,000 proxies go up at once: all arrive within 30 s, in the same sessions', async () => {
   const { globalAddress, zones } = victim.demo
   const epochs = async () => (await statusOf(globalAddress)).zones.map(({ epoch }) => epoch)
   const before = await epochs()
@@ -77,7 +77,7 @@ test('row 13: 2,000 policies go down and 2,000 proxies go up at once: all has ar
   expect(await epochs()).toEqual(before)
 })
 
-test('row 14: behind a burst of 2,000 changes in commits of 500, one change is stored by every zone within a second of it', async () => {
+test('F14 behind a burst of 2,000 changes in commits of 500, every zone stores a single change within a second', async () => {
   const { globalAddress } = victim.demo
   const indexes = Array.from({ length: 2_000 }, (_, index) => 2_000 + index)
   const burst = commit(globalAddress, indexes.map(timeout), 'burst')
@@ -127,7 +127,7 @@ const poison: readonly unknown[] = [
   [],
 ]
 
-test('row 24: bad documents among 200 good ones: each bad one is refused with a reason, each good one arrives, nothing restarts', async () => {
+test('F24 bad documents among 200 good ones: each bad one is refused with a reason, each good one arrives, nothing restarts', async () => {
   const { globalAddress, zones, processes } = victim.demo
   const pids = () => ['global', 'zone-east', 'zone-west'].map((name) => processes.get(name)?.pid)
   const before = pids()

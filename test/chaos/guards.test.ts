@@ -12,7 +12,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, type Folder, local, type Outcome, root, run, statusOf, temporaryFolder, until } from '../e2e/rig.ts'
 import { readPage } from './rig.ts'
 
-/** The page that people read when it has happened: what it tells them to type is what is typed here. */
+/** The page for operators in this situation: this test runs the commands of the page. */
 const page = readPage('docs/when-a-store-is-lost.md')
 
 let folder: Folder
@@ -26,8 +26,8 @@ let ofGlobal: Machine
 let ofEast: Machine
 
 async function machine(): Promise<Machine> {
-  const [API_PORT = 0, SYNC_PORT = 0] = await freePorts(systemRandom, 2)
-  const ports = { API_PORT, SYNC_PORT, API_TLS_PORT: 0, HEALTH_PORT: 0, PROXY_PORT: 0, DNS_PORT: 0 }
+  const [API_PORT = 0, SYNC_PORT = 0, DNS_PORT = 0] = await freePorts(systemRandom, 3)
+  const ports = { API_PORT, SYNC_PORT, API_TLS_PORT: 0, HEALTH_PORT: 0, PROXY_PORT: 0, DNS_PORT }
   return { address: `http://${local}:${API_PORT}`, ports }
 }
 
@@ -68,7 +68,7 @@ const zoneSeen = async (name = 'east', at = ofGlobal): Promise<JsonObject> => {
   return (zones.find(({ zone }) => zone === name) ?? {}) as JsonObject
 }
 const uplinkOf = async ({ address }: Machine): Promise<JsonObject> => (await statusOf(address)).uplink
-// An uplink tells this shape, or nothing of it.
+// An uplink reports this shape, or nothing.
 const holdOf = (uplink: JsonObject) => uplink['hold'] as { readonly id: string; readonly reason: string } | undefined
 const untilHeld = () =>
   until(
@@ -151,7 +151,7 @@ async function removeByAnotherWay(): Promise<void> {
   await untilAnswers(ofGlobal)
 }
 
-test('row 26 very much is removed at once: 409 at the source, declared it passes; what comes by another way is held', async () => {
+test('F26 a mass removal gets 409 at the source, passes if declared, and is held by zones if it arrives in another way', async () => {
   const refused = await typeAlso(ofGlobal, 'zonemesh delete -f policies')
   expect(refused.code).toBe(1)
   expect(refused.stderr).toMatch(/this commit removes 20 of 20 Timeout/)
@@ -202,7 +202,7 @@ const releaseByGlobal = async () => {
   await type(ofGlobal, 'zonemesh zone release east')
 }
 
-test('row 18 the store of the global is rolled back, with and without new writes: held, nothing deleted, until released', async () => {
+test('F18 the store of the global is rolled back, with and without new writes: changes are held, and nothing is deleted until a release', async () => {
   await untilCurrent()
   await stop('global')
   mkdirSync(join(folder.path, 'global-backup'))
@@ -237,7 +237,7 @@ test('row 18 the store of the global is rolled back, with and without new writes
   expect(await count(ofEast, '/meshes')).toBe(await count(ofGlobal, '/meshes'))
 })
 
-test('row 20 a zone reaches another global: refused on both ends, and it keeps what it has', async () => {
+test('F20 a zone reaches another global: both ends refuse, and the zone keeps its rows', async () => {
   const other = await machine()
   startAlso(other, 'global-other', 'zonemesh global --data-dir ./other')
   await untilAnswers(other)
@@ -286,7 +286,7 @@ const dataplane = (name: string, port: number) => ({
 const putDataplane = (at: number) =>
   api(ofEast.address).need('PUT', `/meshes/default/dataplanes/d${at}`, dataplane(`d${at}`, 20_000 + at))
 
-test('row 22 the store of a zone is lost: it heals under its name, and what remains of it can be kept', async () => {
+test('F22 the store of a zone is lost: the zone recovers under its name, and its former rows can be kept', async () => {
   for (const at of numbers(3)) await putDataplane(at)
   await untilCount(ofGlobal, 3, '/dataplanes')
   await stop('zone-east')
@@ -313,7 +313,30 @@ test('row 22 the store of a zone is lost: it heals under its name, and what rema
   await untilCurrent()
 })
 
-test('row 23 two processes of one zone: the younger takes over once, and the older is refused from then on', async () => {
+test('F22 G9 a zone that lost its store gives no address of a former service to another one', async () => {
+  const addressOf = async (at: number): Promise<string> => {
+    const asked = () => typeAlso(ofEast, `zonemesh resolve d${at}.mesh --at ${local}:${ofEast.ports['DNS_PORT']}`)
+    const { stdout } = await until(`d${at}.mesh has an address`, asked, ({ code }) => code === 0)
+    return stdout.trim()
+  }
+  for (const at of numbers(3)) await putDataplane(at)
+  const former = [await addressOf(0), await addressOf(1), await addressOf(2)]
+  expect(new Set(former).size).toBe(3)
+  await stop('zone-east')
+  await typeAlso(ofEast, 'rm -f east/store.db*')
+  startEast()
+  await untilAnswers(ofEast)
+  await untilCount(ofEast, 20)
+  // In another order, and with a service that was not there: the lowest free numbers would be those of other services.
+  for (const at of [9, 2]) await putDataplane(at)
+  expect(former).not.toContain(await addressOf(9))
+  const [first, second] = former
+  expect([first, second]).not.toContain(await addressOf(2))
+  await api(ofEast.address).need('DELETE', '/meshes/default/dataplanes/d9')
+  await untilCurrent()
+})
+
+test('F23 two processes of one zone: the younger takes over once, and the older is refused from then on', async () => {
   const machines = [await machine(), await machine()] as const
   const [older, younger] = machines
   await typeAlso(ofGlobal, 'zonemesh token zone west > west.join')
@@ -352,7 +375,7 @@ test('row 23 two processes of one zone: the younger takes over once, and the old
   await stop('zone-west-copy')
 })
 
-test('row 17 the store of the global is emptied: it does not serve, zones keep theirs and take the new one only when told', async () => {
+test('F17 the store of the global is emptied: the global does not serve, and zones keep their rows and accept the new store only on request', async () => {
   await stop('global')
   await typeAlso(ofGlobal, 'rm global/store.db*')
   const refused = await typeAlso(ofGlobal, 'zonemesh global --data-dir ./global')
@@ -393,11 +416,11 @@ test('row 17 the store of the global is emptied: it does not serve, zones keep t
   )
   await untilCount(ofEast, 1)
   await untilCurrent()
-  // What is the zone's own nobody has taken, and the new global has it now.
+  // The own rows of the zone are unchanged, and the new global has them now.
   await untilCount(ofGlobal, 1, '/dataplanes')
   expect(await count(ofEast, '/dataplanes')).toBe(1)
 })
 
-test('E29 every command of the page on lost stores was typed, and did what the page says', () => {
+test('E29 these tests ran every command of docs/when-a-store-is-lost.md', () => {
   expect(page.untyped()).toEqual([])
 })

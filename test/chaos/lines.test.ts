@@ -9,24 +9,24 @@ beforeAll(async () => {
 })
 afterAll(() => victim[Symbol.asyncDispose]())
 
-test('row 1: a zone is cut off under traffic and changes: both ends say so within 12 s, nothing fails, and 5 s later all is well', async () => {
+test('F1 a zone is cut off under traffic and changes: both ends report it within 12 s, no request fails, and all is current 5 s after healing', async () => {
   // Both ends have said so while it lasted, or the fault counts as one that did not bite.
   const verdict = await expectHeld(victim, [partition('east', 10_000, 'both')])
   expect(Math.max(...convergedMs(verdict))).toBeLessThan(5_000)
 })
 
-test('rows 2 and 7: one direction of a line is lost: the end that hears nothing says so within 12 s, and what arrives late changes nothing', async () => {
+test('F2 F7 one direction of a line is lost: the receiving end reports it within 12 s, and late messages change nothing', async () => {
   const verdict = await expectHeld(victim, [partition('east', 10_000, 'down'), partition('west', 10_000, 'up')])
   expect(Math.max(...convergedMs(verdict))).toBeLessThan(5_000)
 })
 
-test('row 3: the global is replaced behind a balancer that keeps the old connection: a new session within 10 s', async () => {
+test('F3 the global is replaced behind a balancer that keeps the old connection: a new session opens within 10 s', async () => {
   const verdict = await expectHeld(victim, [halfOpen('west')])
   const seconds = Number(/new session after ([\d.]+) s/.exec(verdict.faults[0]?.evidence.join() ?? '')?.[1])
   expect(seconds).toBeLessThanOrEqual(10)
 })
 
-test('row 4: a line goes and comes every 2 s: the session stays, and nobody says connected and lost in turns', async () => {
+test('F4 a line goes down and up every 2 s: the session stays, and no status alternates between connected and lost', async () => {
   const fault = also(flap('east', 2_000, 4), ({ recorder }, fromMs, healedAtMs) => {
     const said = recorder.global(fromMs, healedAtMs).flatMap(({ zones }) => zones.filter(({ zone }) => zone === 'east'))
     const changes = said.filter(({ connected }, index) => index > 0 && connected !== said[index - 1]?.connected).length
@@ -36,7 +36,7 @@ test('row 4: a line goes and comes every 2 s: the session stays, and nobody says
   expect(Math.max(...convergedMs(verdict))).toBeLessThan(3_000)
 })
 
-test('row 12: a line lets 1 KiB/s through: that zone is shown behind and catches up, the other one is never a second late', async () => {
+test('F12 a line passes 1 KiB/s: this zone is shown behind and catches up, and the other zone is never a second late', async () => {
   const fault = also(slow('east', 1_024, 10_000), ({ recorder }, fromMs, healedAtMs) => {
     const west = recorder.global(fromMs, healedAtMs).flatMap(({ zones }) => zones.filter(({ zone }) => zone === 'west'))
     const lagMs = Math.max(...west.map((one) => one.lagMs))
@@ -45,7 +45,7 @@ test('row 12: a line lets 1 KiB/s through: that zone is shown behind and catches
   await expectHeld(victim, [fault])
 })
 
-test('row 44: 300 ms of delay and 100 ms of jitter each way: no session is lost, commits are late by less than 2 s', async () => {
+test('F44 a line has 300 ms of delay and 100 ms of jitter each way: no session is lost, and commits are less than 2 s late', async () => {
   const fault = also(late('west', 300, 100, 6_000), ({ recorder }, fromMs, healedAtMs) => {
     const west = recorder.global(fromMs, healedAtMs).flatMap(({ zones }) => zones.filter(({ zone }) => zone === 'west'))
     const lagMs = Math.max(...west.map((one) => one.lagMs))

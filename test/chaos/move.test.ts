@@ -39,7 +39,7 @@ async function addressesOf(address: string): Promise<readonly string[]> {
     .sort()
 }
 
-test('row 31: zones move to another global one after the other under load: no request fails, no address changes, and the new one is obeyed', async () => {
+test('F31 zones move to another global one after the other under load: no request fails, no address changes, and changes of the new global apply', async () => {
   const { demo, folder } = scene
   const zones = ['east', 'west'] as const
   const before = await Promise.all(zones.map((zone) => addressesOf(demo.zones[zone].apiAddress)))
@@ -103,6 +103,6 @@ test('row 31: zones move to another global one after the other under load: no re
   for (const log of logs) expect(log.match(/the proxy is started/g)).toHaveLength(1)
 })
 
-test('row 31: every command of the page on a move was typed', () => {
+test('F31 this test ran every command of docs/when-the-global-moves.md', () => {
   expect(page.untyped()).toEqual([])
 })

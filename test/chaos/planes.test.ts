@@ -16,13 +16,13 @@ beforeAll(async () => {
 })
 afterAll(() => victim[Symbol.asyncDispose]())
 
-test('row 10: a zone is killed at random moments under changes: it goes on where it was, and serves all the while', async () => {
+test('F10 a zone is killed at random moments under changes: it continues at its position, and its proxies serve throughout', async () => {
   const random = createSeededRandom(10)
   const faults = Array.from({ length: 4 }, () => kill('zone-east', 100 + Math.floor(random.fraction() * 1_500)))
   await expectHeld(victim, faults)
 })
 
-test('row 15: the global stands still for 5 s: no zone drops its session, and 2 s later all is well', async () => {
+test('F15 the global stops for 5 s: no zone drops its session, and all is current 2 s later', async () => {
   const fault = also(pause('global', 5_000), ({ recorder }, fromMs) =>
     ['east', 'west'].flatMap((zone) => {
       const before = recorder.zone(zone, 0, fromMs).findLast(({ answered }) => answered)?.epoch
@@ -34,11 +34,11 @@ test('row 15: the global stands still for 5 s: no zone drops its session, and 2 
   expect(Math.max(...convergedMs(verdict))).toBeLessThan(2_000)
 })
 
-test('row 18: an older copy of the store is restored: zones hold, nothing goes, and after a release all is well', async () => {
+test('F18 an older copy of the store is restored: zones hold, nothing is deleted, and after a release all is current', async () => {
   await expectHeld(victim, [restoreOldStore()])
 })
 
-test('row 11: a zone, and then the global, have a wall clock that is an hour off: sessions are opened, nothing goes, no request fails', async () => {
+test('F11 the wall clock of a zone and then of the global is an hour off: sessions open, nothing is deleted, no request fails', async () => {
   const library = findFaketime(undefined)
   if (library === undefined)
     throw new Error('this test needs libfaketime, found none: install it, e.g. with `apt-get install libfaketime`')
@@ -49,7 +49,7 @@ test('row 11: a zone, and then the global, have a wall clock that is an hour off
   ])
 })
 
-test('row 35: a zone starts while the global is away: its resolver answers from its own store within a second of being ready', async () => {
+test('F35 a zone starts without its global: its resolver answers from the own store within a second after the zone is ready', async () => {
   const { demo } = victim
   const { service } = demo.scene
   const ask = () => resolve(meshName(service), { host: local, port: demo.zones.east.dnsPort }, AbortSignal.timeout(500))
@@ -78,7 +78,7 @@ test('row 35: a zone starts while the global is away: its resolver answers from 
   await untilBothCurrent(demo.globalAddress)
 })
 
-test('row 39: a zone is disabled while it cannot hear the global: others leave it at once, it is told when it is back, and enabled it is whole again', async () => {
+test('F39 a zone is disabled while it is cut off: other zones stop sending at once, the zone learns it on return, and enabling restores everything', async () => {
   const { demo, stack } = victim
   const hand = createHand(stack)
   const enable = (enabled: boolean) =>
@@ -90,7 +90,7 @@ test('row 39: a zone is disabled while it cannot hear the global: others leave i
   const before = (await west())?.epoch ?? 0
   await hand.hurt('west', { blackHole: ['up', 'down'] })
   await enable(false)
-  // Its ingress is no way any more, whether or not it has heard of that.
+  // Its ingress is not used any more, even if the zone does not have that change yet.
   await until(
     'no request goes there',
     () => throughGateway(demo, '/'),

@@ -53,7 +53,7 @@ async function told(): Promise<readonly (string | undefined)[]> {
   })
 }
 
-test('row 25: a sound row crashes the compiler of one zone: it is held back there alone, told of, and stays so through a restart', async () => {
+test('F25 a valid row crashes the compiler of one zone: only this zone holds it back and reports it, also through a restart', async () => {
   const { demo } = victim
   const { processes } = demo
   const withBug = { ...process.env, NODE_OPTIONS: `--import ${plant}` }

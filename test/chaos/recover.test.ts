@@ -63,7 +63,7 @@ async function authoritiesOf(address: string): Promise<readonly HeldRow['spec'][
   return rows.filter(({ key }) => key.kind === 'AuthorityCertificate').map(({ spec }) => spec)
 }
 
-test('row 32 the global is lost for good: it is rebuilt from a zone and a file, and no request fails meanwhile', async () => {
+test('F32 the global is lost for good: it is rebuilt from a zone and a file, and no request fails in the meantime', async () => {
   await untilBothCurrent(demo.globalAddress)
   const keysFile = join(dataDir(), 'recovery.keys')
   expect(statSync(keysFile).mode & 0o777).toBe(0o600)
@@ -122,7 +122,7 @@ test('row 32 the global is lost for good: it is rebuilt from a zone and a file, 
     headers: { authorization: `Bearer ${adminToken}`, 'x-real-ip': local },
   })
   expect([answer.status, (await answer.json()) as unknown]).toMatchObject([200, { name: 'demo' }])
-  // The same root and the same intermediate: no proxy had to be told anything.
+  // The same root and the same intermediate: no proxy needed an update.
   expect(await authoritiesOf(demo.zones.west.apiAddress)).toEqual(roots)
 
   // Proxies of both zones go on and take what the new global says.
@@ -134,7 +134,7 @@ test('row 32 the global is lost for good: it is rebuilt from a zone and a file, 
   expect(requests).toBeGreaterThan(200)
 })
 
-test('row 32 a proxy that starts anew comes in with its former token', async () => {
+test('F32 a proxy that starts again is admitted with its former token', async () => {
   const again = await demo.processes.kill('client-1', 'SIGTERM')
   again()
   await until(
@@ -152,7 +152,7 @@ test('V8 the recovery file is written again beside the new store, with the same 
   expect(Number(next['incarnation'])).toBeGreaterThan(Number(copy['incarnation']))
 })
 
-test('V9 what is there is not written over, and a wrong file is told of in one sentence', async () => {
+test('V9 recover overwrites nothing, and a wrong file is reported in one sentence', async () => {
   const recover = async (...args: readonly string[]) => {
     const from = ['--from', demo.zones.east.apiAddress]
     const { code, stderr } = await zonemesh('global', 'recover', ...from, ...args)
@@ -178,6 +178,6 @@ test('V9 what is there is not written over, and a wrong file is told of in one s
   expect(existsSync(elsewhere)).toBe(false)
 })
 
-test('E30 every command of the page on a lost global was typed', () => {
+test('E30 these tests ran every command of docs/when-the-global-is-lost.md', () => {
   expect(page.untyped()).toEqual([])
 })

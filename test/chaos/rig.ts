@@ -12,7 +12,7 @@ import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { expect } from 'vitest'
 import { root, temporaryFolder, zonemesh } from '../e2e/rig.ts'
 
-/** The command lines that a page of the docs tells people to type, and which of them a test has typed. */
+/** The command lines of a page of the docs, and which of them a test has run. */
 export function readPage(page: string) {
   const blocks = readFileSync(join(root, page), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)
   const lines = new Set(

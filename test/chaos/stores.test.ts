@@ -29,7 +29,7 @@ const hasMesh = (address: string, name: string) =>
     ({ status }) => status === 200,
   )
 
-test('row 16: the database of the global is away for longer than a silence may be: its zone keeps every row, writes get 503, and all goes on', async () => {
+test('F16 the database of the global is away for longer than the silence limit: its zone keeps every row, writes get 503, and all continues', async () => {
   await using server = await startPostgres({ durable: false })
   const [port = 0, sync = 0, zonePort = 0] = await freePorts(systemRandom, 3)
   const places = ['--store', server.url('chaos'), '--data-dir', join(folder.path, 'global')]
@@ -83,7 +83,7 @@ test('row 16: the database of the global is away for longer than a silence may b
 
 const pageBytes = 4_096
 
-test('row 43: a bit of a store file has flipped where its structure is: the plane ends with one sentence', async () => {
+test('F43 a bit of the structure of a store file is flipped: the plane exits with one sentence', async () => {
   const [port = 0] = await freePorts(systemRandom, 1)
   const dataDir = join(folder.path, 'home')
   const args = ['zone', '--name', 'home', '--data-dir', dataDir, ...zonePorts, '--api-port', `${port}`]
@@ -136,7 +136,7 @@ test('row 43: a bit of a store file has flipped where its structure is: the plan
   expect(again.process.exitCode).toBeNull()
 })
 
-test('S3 the store of a running global is deleted or replaced: status says why within 2 s, writes get 503, and nothing is acknowledged that is lost', async () => {
+test('S3 the store of a running global is deleted or replaced: the status reports it within 2 s, writes get 503, and no lost write is acknowledged', async () => {
   const [port = 0, sync = 0] = await freePorts(systemRandom, 2)
   const address = `http://${local}:${port}`
   const dataDir = join(folder.path, 'global')

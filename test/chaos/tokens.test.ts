@@ -72,7 +72,7 @@ async function timeoutsOfEast(): Promise<number> {
   return items.filter(({ name }) => String(name).startsWith('during-')).length
 }
 
-test('row 40 rotation: a new token in the join file counts without a restart; no request fails and no row is lost', async () => {
+test('F40 rotation: a new token in the join file counts without a restart, no request fails, and no row is lost', async () => {
   const before = await east()
   const { token: former } = tokenOfEast()
   await using load = traffic()
@@ -98,7 +98,7 @@ test('row 40 rotation: a new token in the join file counts without a restart; no
   expect(requests).toBeGreaterThan(250)
 })
 
-test('row 40 expiry: a token that ends within 24 h is told of on both ends, and as a figure', async () => {
+test('F40 expiry: a token that expires within 24 h is reported on both ends, and as a metric', async () => {
   expect(await shown(demo.globalAddress)).toMatch(/^expiring: zone token of east ends in 11h \(\S+\)$/m)
   expect(await shown(demo.zones.east.apiAddress)).toMatch(
     /^expiring: zone token of east, which this zone joins with ends in 11h \(\S+\)$/m,
@@ -109,7 +109,7 @@ test('row 40 expiry: a token that ends within 24 h is told of on both ends, and 
   expect(Number(seconds)).toBeLessThanOrEqual(12 * 3_600)
 })
 
-test('row 40 revocation: the session of a zone ends within 5 s, both ends say why, and the zone goes on serving', async () => {
+test('F40 revocation: the session of a zone ends within 5 s, both ends report why, and the zone continues to serve', async () => {
   await using load = traffic()
   await load.more(50)
   await revoke('zone-token-revocations', tokenOfEast().token)
@@ -125,7 +125,7 @@ test('row 40 revocation: the session of a zone ends within 5 s, both ends say wh
   expect((await load.stop()).failures).toEqual([])
 })
 
-test('row 40 revocation: a user token is worth nothing from the next request on', async () => {
+test('F40 revocation: a user token is refused from the next request on', async () => {
   const body = { name: 'ada', groups: ['mesh-system:admin'], validFor: '1h' }
   const token = (await global().need('POST', '/tokens/user', body)).text.trim()
   const ask = async () =>
@@ -151,7 +151,7 @@ async function regenerated(): Promise<string> {
   return items.find(({ name }) => name === 'gateway-1')?.dataplaneInsight?.mTLS?.lastCertificateRegeneration ?? ''
 }
 
-test('row 40 rotation: workload certificates that live for 6 s are renewed under load, and no request fails', async () => {
+test('F40 rotation: workload certificates that live for 6 s are renewed under load, and no request fails', async () => {
   const mesh = (expiration: string) => ({
     type: 'Mesh',
     name: demo.scene.mesh,
@@ -184,7 +184,7 @@ async function statesOf(kind: string): Promise<string[]> {
   return found.map(({ state }) => state)
 }
 
-test('row 40 revocation: the streams of proxies end within 5 s, in every zone; they return when their token counts again', async () => {
+test('F40 revocation: the streams of proxies end within 5 s in every zone, and return when the token counts again', async () => {
   await using load = traffic()
   const name = `dataplane-token-revocations-${demo.scene.mesh}`
   expect(new Set(await statesOf('Dataplane'))).toEqual(new Set(['connected']))

@@ -31,7 +31,7 @@ test('K1 a request that enters in east is answered in west', async () => {
   })
 })
 
-test('K2 the name resolves at the resolver of east, and the delegated gateway reaches west by it', async () => {
+test('K2 the name resolves at the resolver of east, and the delegated gateway uses it to reach west', async () => {
   const answer = await untilAnswer(
     'the name resolves',
     limitMs,
@@ -61,7 +61,7 @@ test('K3 the client service reaches west through its explicit outbound', async (
   expect(out).toContain('200 west')
 })
 
-test('K4 a route changed on the global is served by both zones, each with its delay', async () => {
+test('K4 a route that is changed on the global is served by both zones, each with its delay', async () => {
   const variables = {
     mesh: 'default',
     gateway: 'edge-gateway',
@@ -91,7 +91,7 @@ test('K4 a route changed on the global is served by both zones, each with its de
   expect(answer.headers['x-version']).toBe('v2')
 })
 
-test('K5 status says that nothing was refused and both zones are current', async () => {
+test('K5 the status shows no refusals and both zones as current', async () => {
   const status = await untilAnswer(
     'both zones are current',
     limitMs,
@@ -102,7 +102,7 @@ test('K5 status says that nothing was refused and both zones are current', async
   expect(status).not.toContain('rejected')
 })
 
-test('K6 with the global killed traffic goes on; it comes back and the zones resume', async () => {
+test('K6 requests succeed while the global is killed, and zones resume when it returns', async () => {
   await compose('kill', 'global')
   const answers = []
   for (let index = 0; index < 100; index += 1) answers.push(await gateway('/')())

@@ -14,7 +14,7 @@ const documents = readdirSync(folder).flatMap((file) =>
 
 // The universal YAML of the documents that users start from. Names with "filled-" were printed with "..." and hold the least
 // that makes them whole; all others stand as printed.
-test.each(documents)('A5 accepted as users have it: $title', ({ content }) => {
+test.each(documents)('A5 a document of a user is accepted as printed: $title', ({ content }) => {
   const result = admit(content)
   expect(result.ok ? [] : refusalLines(result.error)).toEqual([])
 })
@@ -24,7 +24,7 @@ const foreign = parseAllDocuments(
   readFileSync(join(import.meta.dirname, 'documents-of-kubernetes', 'refused.yaml'), 'utf8'),
 ).map((document) => document.toJS() as { readonly kind: string }) // of Kubernetes, all of them
 
-test.each(foreign)('A6 refused with a sentence that says where it belongs: $kind', (document) => {
+test.each(foreign)('A6 a foreign document is refused with a sentence that names its place: $kind', (document) => {
   const result = admit(document)
   const lines = result.ok ? [] : refusalLines(result.error)
   expect(lines).toEqual([expect.stringMatching(new RegExp(`^${document.kind} \\(.*\\) belongs to Kubernetes: .{30,}`))])

@@ -33,7 +33,7 @@ function runChild(path: string, point: number, ...size: readonly string[]) {
 }
 
 describe('SQLite: kill -9 at every point of a commit', () => {
-  it('a round without a kill passes all points', () => {
+  it('S11 a SQLite round without a kill passes all points', () => {
     const { killed, lines, stderr } = runChild(join(folder, 'store.db'), 0)
     expect({ killed, lines, stderr }).toEqual({
       killed: false,
@@ -42,34 +42,37 @@ describe('SQLite: kill -9 at every point of a commit', () => {
     })
   })
 
-  it.each(Array.from({ length: 2 * pointsPerRound }, (_, index) => index + 1))('at point %i', async (point) => {
-    const path = join(folder, 'store.db')
-    const { killed, lines } = runChild(path, point)
-    expect(killed).toBe(true)
-    const acknowledged = lines.length
-    const store = await openSqliteStore({ clock: systemClock, random: systemRandom, log: silentLog }, { path })
-    try {
-      const rounds = (await store.scan({})).map((row) => row.spec['value'])
-      const [round = 0] = rounds
-      // All of a round or nothing of it, and never less than what was acknowledged.
-      expect(rounds).toEqual(round === 0 ? [] : [round, round, round])
-      expect(Number(round)).toBeGreaterThanOrEqual(acknowledged)
-      const inRound = ((point - 1) % pointsPerRound) + 1
-      expect(Number(round) - acknowledged).toBe(inRound === pointsPerRound ? 1 : 0)
-      expect((await store.head()).revision).toBe(2 * Number(round))
-      expect(await store.mark()).toEqual(await store.head())
-      expect(await store.records({ after: 0, limit: 10 })).toHaveLength(2 * Number(round))
-      const outcome = await store.commit({ changes: [put('d', 9)], subject: 'parent', intent: 'after the kill' })
-      expect(outcome).toMatchObject({ ok: true, position: { revision: 2 * Number(round) + 1 } })
-    } finally {
-      await store.close()
-    }
-  })
+  it.each(Array.from({ length: 2 * pointsPerRound }, (_, index) => index + 1))(
+    'S11 SQLite keeps what was acknowledged after kill -9 at point %i',
+    async (point) => {
+      const path = join(folder, 'store.db')
+      const { killed, lines } = runChild(path, point)
+      expect(killed).toBe(true)
+      const acknowledged = lines.length
+      const store = await openSqliteStore({ clock: systemClock, random: systemRandom, log: silentLog }, { path })
+      try {
+        const rounds = (await store.scan({})).map((row) => row.spec['value'])
+        const [round = 0] = rounds
+        // All of a round or nothing of it, and never less than what was acknowledged.
+        expect(rounds).toEqual(round === 0 ? [] : [round, round, round])
+        expect(Number(round)).toBeGreaterThanOrEqual(acknowledged)
+        const inRound = ((point - 1) % pointsPerRound) + 1
+        expect(Number(round) - acknowledged).toBe(inRound === pointsPerRound ? 1 : 0)
+        expect((await store.head()).revision).toBe(2 * Number(round))
+        expect(await store.mark()).toEqual(await store.head())
+        expect(await store.records({ after: 0, limit: 10 })).toHaveLength(2 * Number(round))
+        const outcome = await store.commit({ changes: [put('d', 9)], subject: 'parent', intent: 'after the kill' })
+        expect(outcome).toMatchObject({ ok: true, position: { revision: 2 * Number(round) + 1 } })
+      } finally {
+        await store.close()
+      }
+    },
+  )
 })
 
 describe('SQLite: kill -9 within a round of 2,500 rows of a zone', () => {
   it.each([1, 999, 1_000, 2_000, 2_501, 4_000])(
-    'S1 at point %i nothing of it is there after the restart',
+    'S1 after kill -9 at point %i of a round, nothing of the round exists',
     async (point) => {
       const path = join(folder, 'store.db')
       expect(runChild(path, point, 'large')).toMatchObject({ killed: true, lines: [] })

@@ -51,19 +51,22 @@ async function expectWholeRounds(schema: string, acknowledged: number, point: nu
 }
 
 describe('PostgreSQL: kill -9 of a process at every point of a commit', () => {
-  it('S a round without a kill passes all points', () => {
+  it('S11 a PostgreSQL round without a kill passes all points', () => {
     const { killed, lines, stderr } = runChild('whole', 0)
     const all = ['ack 1', 'ack 2', `points ${2 * pointsPerRound}`]
     expect({ killed, lines, stderr }).toEqual({ killed: false, lines: all, stderr: '' })
   })
 
-  it.each(Array.from({ length: 2 * pointsPerRound }, (_, index) => index + 1))('S at point %i', async (point) => {
-    const { killed, lines } = runChild(`point_${point}`, point)
-    expect(killed).toBe(true)
-    await expectWholeRounds(`point_${point}`, lines.length, point)
-  })
+  it.each(Array.from({ length: 2 * pointsPerRound }, (_, index) => index + 1))(
+    'S11 PostgreSQL keeps what was acknowledged after kill -9 at point %i',
+    async (point) => {
+      const { killed, lines } = runChild(`point_${point}`, point)
+      expect(killed).toBe(true)
+      await expectWholeRounds(`point_${point}`, lines.length, point)
+    },
+  )
 
-  it('S a server that crashes keeps what was acknowledged', async () => {
+  it('S11 a server that crashes keeps what was acknowledged', async () => {
     const { lines } = runChild('crash', pointsPerRound + 3)
     await server.crash()
     await server.start()

@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 
 /**
  * How the next COMMIT that comes by is treated. `lost`: it never arrives. `unanswered`: it arrives, its answer is lost.
- * `late`: the client is gone, and it arrives only when somebody else already asks for the head.
+ * `late`: the client has disconnected, and the commit arrives only when another client already reads the head.
  */
 export type Cut = 'lost' | 'unanswered' | 'late'
 

@@ -46,12 +46,12 @@ const nextMark = (store: Store) =>
   })
 
 describe('PostgreSQL: several processes', () => {
-  it('S processes that start at once make one store', async () => {
+  it('S12 processes that start at the same time create one store', async () => {
     const stores = await Promise.all([replica(), replica(), replica(), replica()])
     expect(new Set(stores.map(({ id, incarnation }) => `${id} ${incarnation}`)).size).toBe(1)
   })
 
-  it('L5 commits of two processes have revisions without gaps, and a reader who is woken misses none', async () => {
+  it('L5 commits of two processes have revisions without gaps, and a reader that is notified misses none', async () => {
     const [east, west, reader] = [await replica(), await replica(), await replica()]
     const state = new Map<string, unknown>()
     const seen: number[] = []
@@ -89,7 +89,7 @@ describe('PostgreSQL: several processes', () => {
     expect(state).toEqual(await rowsAt(west, 1000))
   })
 
-  it('S a commit of one wakes the others, once it can be read', async () => {
+  it('S13 a commit of one process notifies the others once it can be read', async () => {
     const [one, other] = [await replica(), await replica()]
     const woken = nextMark(other)
     const outcome = await one.commit({ ...why, changes: [put('a', 1)] })
@@ -98,7 +98,7 @@ describe('PostgreSQL: several processes', () => {
     expect((await other.get(keyOf('a')))?.row?.spec).toEqual({ value: 1 })
   })
 
-  it('S of writers in two processes that expect the same revision exactly one wins', async () => {
+  it('S14 exactly one of several writers in two processes that expect the same revision wins', async () => {
     const stores = [await replica(), await replica()]
     await stores[0]?.commit({ ...why, changes: [put('counter', 0)] })
     const increment = async (store: Store): Promise<void> => {
@@ -112,7 +112,7 @@ describe('PostgreSQL: several processes', () => {
     expect((await stores[1]?.get(keyOf('counter')))?.row?.spec).toEqual({ value: 40 })
   })
 
-  it('S a position from one is valid at the other at once, and a raised incarnation counts there', async () => {
+  it('S12 a position of one process is valid at the other at once, and a raised incarnation counts there', async () => {
     const [one, other] = [await replica(), await replica()]
     await one.raiseIncarnation(one.incarnation + 7)
     const outcome = await one.commit({ ...why, changes: [put('a', 1)] })
@@ -122,7 +122,7 @@ describe('PostgreSQL: several processes', () => {
     expect(other.incarnation).toBe(one.incarnation)
   })
 
-  it('S what was emptied and made anew is another store: nobody writes to it as if it were the old one', async () => {
+  it('S15 an emptied and recreated database is another store, and no process writes to it as to the old one', async () => {
     const store = await replica()
     await store.commit({ ...why, changes: [put('a', 1)] })
     await server.sql(`DROP SCHEMA ${schema} CASCADE`)
@@ -134,20 +134,23 @@ describe('PostgreSQL: several processes', () => {
   })
 })
 
-describe('PostgreSQL: a commit whose answer is lost', () => {
+describe('PostgreSQL: a commit whose acknowledgement is lost', () => {
   const change = { ...put('a', 1), expect: { absent: true } } as const
 
-  it.each(['unanswered', 'late'] as const)('S %s: it was made, and its caller is told so', async (cut) => {
-    using proxy = await startCuttingProxy(server.port)
-    const store = await replica({ url: server.url(schema, proxy.port) })
-    proxy.cutNext(cut)
-    const outcome = await store.commit({ ...why, changes: [change] })
-    expect(outcome).toMatchObject({ ok: true, position: { revision: 1 } })
-    expect(await store.head()).toEqual(outcome.ok && outcome.position)
-    expect(await store.history(keyOf('a'))).toHaveLength(1)
-  })
+  it.each(['unanswered', 'late'] as const)(
+    'S16 if the acknowledgement is %s the commit was made, and its caller learns this',
+    async (cut) => {
+      using proxy = await startCuttingProxy(server.port)
+      const store = await replica({ url: server.url(schema, proxy.port) })
+      proxy.cutNext(cut)
+      const outcome = await store.commit({ ...why, changes: [change] })
+      expect(outcome).toMatchObject({ ok: true, position: { revision: 1 } })
+      expect(await store.head()).toEqual(outcome.ok && outcome.position)
+      expect(await store.history(keyOf('a'))).toHaveLength(1)
+    },
+  )
 
-  it('S lost: it was not made, its caller is told so, and may try again', async () => {
+  it('S16 if the commit is lost it was not made, and its caller learns this and may repeat it', async () => {
     using proxy = await startCuttingProxy(server.port)
     const store = await replica({ url: server.url(schema, proxy.port) })
     proxy.cutNext('lost')
@@ -156,7 +159,7 @@ describe('PostgreSQL: a commit whose answer is lost', () => {
     expect(await store.commit({ ...why, changes: [change] })).toMatchObject({ ok: true, position: { revision: 1 } })
   })
 
-  it('S a mark that was to be released is released, or its caller knows', async () => {
+  it('S16 a mark that a lost commit should release is released, or its caller learns that it is not', async () => {
     using proxy = await startCuttingProxy(server.port)
     const store = await replica({ url: server.url(schema, proxy.port) })
     await store.commitRound([{ ...why, changes: [put('a', 1)] }], { unmarked: true })
@@ -169,8 +172,8 @@ describe('PostgreSQL: a commit whose answer is lost', () => {
   })
 })
 
-describe('PostgreSQL: a server that goes away', () => {
-  it('S everything rejects as unavailable; when it is back nothing is lost, marks wake, commits go on', async () => {
+describe('PostgreSQL: an outage of the server', () => {
+  it('S17 while the server is away every call rejects as unavailable, and later nothing is lost, marks notify and commits continue', async () => {
     const store = await replica({}, { clock: systemClock })
     const before = await store.commit({ ...why, changes: [put('a', 1)] })
     const asks = [
@@ -193,7 +196,7 @@ describe('PostgreSQL: a server that goes away', () => {
     })
   })
 
-  it('S an administrator who ends all connections hurts nobody for long', async () => {
+  it('S17 an administrator who ends all connections interrupts no process for long', async () => {
     const store = await replica({}, { clock: systemClock })
     const woken = nextMark(store)
     await server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'zonemesh'")
@@ -202,7 +205,7 @@ describe('PostgreSQL: a server that goes away', () => {
   })
 })
 
-describe('PostgreSQL: what cannot be opened says why in one sentence', () => {
+describe('PostgreSQL: errors at opening', () => {
   const refused = async (options: Partial<PostgresOptions>): Promise<string> => {
     const thrown: unknown = await replica(options).catch((cause: unknown) => cause)
     if (!(thrown instanceof StoreOpenError))
@@ -212,7 +215,7 @@ describe('PostgreSQL: what cannot be opened says why in one sentence', () => {
     return thrown.message
   }
 
-  it('S where there is no server, user, password or database', async () => {
+  it('S7 a missing server, user, password or database is reported in one sentence', async () => {
     const url = server.url(schema)
     expect(await refused({ url: server.url(schema, 1) })).toMatch(/server that answers, found: .*ECONNREFUSED/)
     expect(await refused({ url: url.replace(server.password, 'wrong') })).toMatch(/password that the server accepts/)
@@ -221,7 +224,7 @@ describe('PostgreSQL: what cannot be opened says why in one sentence', () => {
     expect(await refused({ url: `${url}-x` })).toMatch(/expected a schema of .*found "replicas_\d+-x"/)
   })
 
-  it('S another application, another version, another owner', async () => {
+  it('S7 a database of another application, version or owner is refused', async () => {
     await server.sql(`CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.theirs (a int)`)
     expect(await refused({})).toMatch(
       /expected a Zonemesh store or an empty schema, found another application's tables/,

@@ -22,7 +22,7 @@ export interface PostgresServer extends AsyncDisposable {
 }
 
 const host = '127.0.0.1'
-/** Who runs the server when root runs the tests: it refuses root itself. 65534 is "nobody" wherever there is one. */
+/** The user of the server when root runs the tests, because the server refuses root. 65534 is the user "nobody". */
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
 
 /** The folder of the npm package with the server's programs. Its install script, which npm does not run, only makes links. */

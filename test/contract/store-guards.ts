@@ -5,7 +5,7 @@ import { keyOf, put } from './store-samples.ts'
 /** What sync relies on in every store: checks that fence, incarnations that are raised, and notes beside the log. */
 export function storeGuards(name: string, fresh: () => Promise<OpenedStore>): void {
   describe(`${name}: checks, incarnations and notes`, () => {
-    it('S a check writes nothing and refuses the commit when it does not hold', async () => {
+    it('S18 a check writes nothing, and refuses the commit if it does not hold', async () => {
       const store = (await fresh()).store
       await store.commit({ changes: [put('a', 1)], subject: 's', intent: 'i' })
       const check = (revision: number) => ({ op: 'check' as const, key: keyOf('a'), expect: { revision } })
@@ -16,7 +16,7 @@ export function storeGuards(name: string, fresh: () => Promise<OpenedStore>): vo
       expect((await store.history(keyOf('a'))).length).toBe(1)
     })
 
-    it('S an incarnation is only ever raised, and outlives a restart', async () => {
+    it('S19 an incarnation is only ever raised, and survives a restart', async () => {
       const { store, reopen } = await fresh()
       const before = store.incarnation
       await store.raiseIncarnation(before - 1)
@@ -28,7 +28,7 @@ export function storeGuards(name: string, fresh: () => Promise<OpenedStore>): vo
       expect((await again.get(keyOf('a')))?.stamp.incarnation).toBe(before + 5)
     })
 
-    it('S notes outlive a restart, are read by prefix, and make no revision', async () => {
+    it('S20 notes survive a restart, are read by prefix, and create no revision', async () => {
       const { store, reopen } = await fresh()
       await store.notes.put([
         { name: 'zone/b', value: { n: 2 } },

@@ -20,7 +20,7 @@ async function found(store: Store) {
   }
 }
 
-/** All or nothing, whatever happens on the way. `derives`: the store adds what follows from the rows. */
+/** A round is written completely or not at all. `derives`: the store adds the rows that follow from others. */
 export function roundContract(name: string, open: OpenStore, derives: boolean): void {
   const opened: OpenedStore[] = []
   const fresh = async (faultPoint?: FaultHook) => {
@@ -40,7 +40,7 @@ export function roundContract(name: string, open: OpenStore, derives: boolean): 
   })
 
   describe(`${name}: rounds`, () => {
-    it('S1 a round becomes visible at once: before it is durable, readers find nothing of it', async () => {
+    it('S1 a round becomes visible at once, and readers find nothing of it before it is durable', async () => {
       const { store } = await fresh()
       let isDone = false
       const round = store.commitRound(largeRound(1)).then((outcome) => {
@@ -93,7 +93,7 @@ export function roundContract(name: string, open: OpenStore, derives: boolean): 
       expect((await again.scan({})).map(({ key }) => key.name)).toEqual(['a', 'b'])
     })
 
-    it('S1 S2 a fault at any point of a round of 2,500 rows leaves all of it or nothing, and the next try is whole', {
+    it('S1 S2 a fault at any point of a round of 2,500 rows leaves all of it or nothing, and the next attempt is complete', {
       timeout: 60_000,
     }, async () => {
       let passed = 0

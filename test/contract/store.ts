@@ -20,7 +20,7 @@ export type OpenStore = (options: {
   readonly faultPoint?: FaultHook
 }) => Promise<OpenedStore>
 
-/** What every store must keep, whatever is below it. A database joins by giving `open`. */
+/** The contract of every store. A database is tested by its `open`. */
 export function storeContract(name: string, open: OpenStore): void {
   const opened: OpenedStore[] = []
   const fresh = async (options: { readonly horizonRevisions?: number } = {}) => {
@@ -41,14 +41,14 @@ export function storeContract(name: string, open: OpenStore): void {
   }
 
   describe(`${name}: revisions and commits`, () => {
-    it('starts at revision 0 with commit id "0"', async () => {
+    it('S21 a new store starts at revision 0 with commit id "0"', async () => {
       const store = await freshStore()
       expect(await store.head()).toEqual({ store: store.id, revision: 0, commitId: '0' })
       expect(await store.mark()).toEqual(await store.head())
       expect(await store.standing(await store.head())).toBe('valid')
     })
 
-    it('L5 gives each commit the next revision and a 64-bit commit id', async () => {
+    it('L5 each commit gets the next revision and a 64-bit commit id', async () => {
       const store = await freshStore()
       const first = await commit(store, [put('a', 1)])
       const second = await commit(store, [put('b', 1)])
@@ -58,7 +58,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await store.head()).toEqual(second.position)
     })
 
-    it('stamps own rows with its incarnation and the revision, and keeps the time of creation', async () => {
+    it('S21 own rows are stamped with the incarnation and the revision, and keep their time of creation', async () => {
       const store = await freshStore()
       await commit(store, [put('a', 1)])
       const before = await store.get(keyOf('a'))
@@ -69,7 +69,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(after?.stamp.modifiedAtMs).toBeGreaterThan(before?.stamp.modifiedAtMs ?? Number.POSITIVE_INFINITY)
     })
 
-    it('takes no revision for a commit that changes nothing', async () => {
+    it('S21 a commit that changes nothing takes no revision', async () => {
       const store = await freshStore()
       const { position } = await commit(store, [put('a', 1)])
       const same = await commit(store, [put('a', 1), deleted('absent'), { op: 'forget', key: keyOf('absent') }])
@@ -77,7 +77,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await store.records({ after: 0, limit: 10 })).toHaveLength(1)
     })
 
-    it('counts a change of labels alone as a change', async () => {
+    it('S21 a change of only labels is a change', async () => {
       const store = await freshStore()
       await commit(store, [{ ...put('a', 1), labels: { team: 'red' } }])
       const { written } = await commit(store, [{ ...put('a', 1), labels: { team: 'blue' } }])
@@ -86,7 +86,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await store.records({ after: 1, limit: 10 })).toHaveLength(1)
     })
 
-    it('leaves a tombstone for a deletion and one version per key and commit', async () => {
+    it('S22 a deletion leaves a tombstone, and a commit one version per key', async () => {
       const store = await freshStore()
       await commit(store, [put('a', 1)])
       const outcome = await commit(store, [put('a', 2), deleted('a')])
@@ -95,7 +95,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await store.scan({})).toEqual([])
     })
 
-    it('keeps a record per commit: who, why, when, how many', async () => {
+    it('S22 each commit has a record with author, reason, time and number of rows', async () => {
       const store = await freshStore()
       const { position } = await commit(store, [put('a', 1), put('b', 1)])
       await commit(store, [put('c', 1)])
@@ -106,7 +106,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await store.records({ after: 0, limit: 1 })).toEqual([first])
     })
 
-    it('keeps specs and labels as they were given', async () => {
+    it('S22 specs and labels are stored unchanged', async () => {
       const store = await freshStore()
       const spec = { text: 'ä "quoted" \u2028 😀', list: [1, null, { deep: [] }], unknown: { z: 1, a: 2 }, zero: 0 }
       await commit(store, [{ op: 'put', key: keyOf('a'), labels: { 'x/y': '' }, spec }])
@@ -115,7 +115,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(row?.labels).toEqual({ 'x/y': '' })
     })
 
-    it('refuses more than 1,000 changes as a bug of the caller', async () => {
+    it('S21 more than 1,000 changes in a part are refused as a bug of the caller', async () => {
       const store = await freshStore()
       const changes = Array.from({ length: 1001 }, (_, index) => put(`n${index}`, 1))
       await expect(async () => store.commit({ changes, subject: 's', intent: 'i' })).rejects.toThrow('1001')
@@ -136,7 +136,7 @@ export function storeContract(name: string, open: OpenStore): void {
       stamp: stamp(incarnation, revision),
     })
 
-    it('L6 keep their owner’s stamp and go only forward in (incarnation, origin revision)', async () => {
+    it('L6 received rows keep the stamp of their owner, and only a newer (incarnation, origin revision) is accepted', async () => {
       const store = await freshStore()
       await commit(store, [received(1, 5, 10)])
       expect((await commit(store, [received(2, 5, 10)])).written).toEqual([])
@@ -148,7 +148,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await store.get(keyOf('a', 'west')))?.stamp).toEqual(stamp(6, 1))
     })
 
-    it('S a forced row counts whatever its stamp is, and once', async () => {
+    it('S23 a forced row is accepted once, regardless of its stamp', async () => {
       const store = await freshStore()
       await commit(store, [received(1, 5, 10)])
       const forced = { ...received(2, 5, 3), forced: true } as const
@@ -158,7 +158,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await store.get(keyOf('a', 'west')))?.row?.spec).toMatchObject(put('a', 9, 'west').spec)
     })
 
-    it('S a removal says whether it was declared, by the commit of its owner', async () => {
+    it('S23 a removal shows whether the commit of its owner declared it', async () => {
       const { store, reopen } = await fresh()
       await commit(store, [put('a', 1), put('b', 1), received(1, 5, 10)])
       await store.commit({ changes: [deleted('a')], subject: 's', intent: 'i', declared: true })
@@ -169,7 +169,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(versions.map((version) => version?.declared)).toEqual([true, undefined, true])
     })
 
-    it('L6 a tombstone keeps older versions away', async () => {
+    it('L6 a tombstone keeps older versions out', async () => {
       const store = await freshStore()
       await commit(store, [received(1, 5, 10)])
       await commit(store, [{ ...deleted('a', 'west'), stamp: stamp(5, 12) }])
@@ -177,7 +177,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await commit(store, [received(1, 5, 13)])).written).toHaveLength(1)
     })
 
-    it('a forgotten row leaves no tombstone, keeps its stamp, and may come back as it was', async () => {
+    it('S23 a forgotten row leaves no tombstone, keeps its stamp, and may return unchanged', async () => {
       const store = await freshStore()
       await commit(store, [received(1, 5, 10)])
       const { written } = await commit(store, [{ op: 'forget', key: keyOf('a', 'west') }])
@@ -197,7 +197,7 @@ export function storeContract(name: string, open: OpenStore): void {
       ['a revision of what is absent', deleted('new'), { revision: 1 }, false],
       ['present, and it is', deleted('a'), { present: true }, true],
       ['present, but it is not', deleted('new'), { present: true }, false],
-    ] as const)('%s', async (_title, change, expectation, accepted) => {
+    ] as const)('S14 an expectation on a key: %s', async (_title, change, expectation, accepted) => {
       const store = await freshStore()
       await commit(store, [put('a', 1), put('gone', 1)])
       await commit(store, [deleted('gone')])
@@ -214,7 +214,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await store.get(keyOf('other'))).toBeUndefined()
     })
 
-    it('are judged against the state before the commit', async () => {
+    it('S14 expectations are checked against the state before the commit', async () => {
       const store = await freshStore()
       await commit(store, [put('a', 1)])
       const changes = [deleted('a'), { ...put('a', 2), expect: { revision: 1 } }]
@@ -223,7 +223,7 @@ export function storeContract(name: string, open: OpenStore): void {
   })
 
   describe(`${name}: group commits`, () => {
-    it('commits of one turn follow each other, and a refused one hurts only itself', async () => {
+    it('S4 commits of one turn follow each other, and a refused commit affects no other', async () => {
       const store = await freshStore()
       const outcomes = await Promise.all([
         store.commit({ changes: [put('a', 1)], subject: 's', intent: 'i' }),
@@ -234,7 +234,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await store.history(keyOf('a'))).map((version) => version.row?.spec['value'])).toEqual([3, 1])
     })
 
-    it('exactly one of many writers that expect the same revision wins each round', async () => {
+    it('S14 exactly one of many writers that expect the same revision wins each round', async () => {
       const store = await freshStore()
       await commit(store, [put('counter', 0)])
       const increment = async (): Promise<void> => {
@@ -253,7 +253,7 @@ export function storeContract(name: string, open: OpenStore): void {
   })
 
   describe(`${name}: marks`, () => {
-    it('an unmarked round holds the mark back until a round that is marked', async () => {
+    it('S24 an unmarked round holds the mark back until a marked round', async () => {
       const store = await freshStore()
       const first = await commit(store, [put('a', 1)])
       await commit(store, [put('b', 1)], false)
@@ -264,7 +264,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await store.scan({})).map((row) => row.key.name)).toEqual(['a', 'b', 'c'])
     })
 
-    it('a round that writes nothing releases a mark held back', async () => {
+    it('S24 a round without rows releases a mark that is held back', async () => {
       const one = await fresh()
       await commit(one.store, [put('b', 1)], false)
       await commit(one.store, [])
@@ -273,7 +273,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await again.store.mark()).revision).toBe(1)
     })
 
-    it('wakes its listeners after the commit is durable, not for unmarked rounds', async () => {
+    it('S13 listeners are notified after the commit is durable, but not of unmarked rounds', async () => {
       const store = await freshStore()
       let calls = 0
       const listening = store.onMark(() => {
@@ -290,7 +290,7 @@ export function storeContract(name: string, open: OpenStore): void {
   })
 
   describe(`${name}: reading`, () => {
-    it('scans a kind of all origins in the order of keys, from any key on, and so many', async () => {
+    it('S25 a scan of a kind over all origins is in key order, from any key, up to a limit', async () => {
       const store = await freshStore()
       const origins = ['a', 'a-b', 'a.b', 'b', 'global', 'z9']
       const kinds = ['Other', 'Thing', 'Things']
@@ -316,7 +316,7 @@ export function storeContract(name: string, open: OpenStore): void {
       }
     })
 
-    it('scans by origin, kind and mesh, in key order, at any kept revision, in pages', async () => {
+    it('S25 a scan by origin, kind and mesh is in key order and in pages, at any kept revision', async () => {
       const store = await freshStore()
       const at = (origin: string, kind: string, mesh: string, row: string) => ({
         op: 'put' as const,
@@ -346,7 +346,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await texts({ kind: 'A' }, { after: 'global/A/k/z' })).toEqual(['west/A/m/x'])
     })
 
-    it('pages through more rows than one read takes', async () => {
+    it('S25 pages go through more rows than one read takes', async () => {
       const store = await freshStore()
       const names = Array.from({ length: 1700 }, (_, index) => `n${String(index).padStart(4, '0')}`)
       await commit(
@@ -362,7 +362,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect([...pages.keys()]).toHaveLength(1700)
     })
 
-    it('gives for each key its newest version in (after, through], by revision then key', async () => {
+    it('S26 the changes of an interval are the newest version of each key, ordered by revision and key', async () => {
       const store = await freshStore()
       await commit(store, [put('b', 1), put('a', 1)])
       await commit(store, [put('a', 2), put('c', 1)])
@@ -378,7 +378,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await texts(3, 3)).toEqual([])
     })
 
-    it('gives the changes of one origin alone, page by page', async () => {
+    it('S26 the changes of one origin are read alone, in pages', async () => {
       const store = await freshStore()
       const of = (origin: string, row: string) => ({ ...put(row, 1), key: { ...keyOf(row), origin } })
       await commit(store, [of('west', 'a'), of('global', 'b'), of('west', 'c')])
@@ -397,7 +397,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect((await store.changesSince(0, 3)).versions).toHaveLength(6)
     })
 
-    it('keeps every version of a key, newest first', async () => {
+    it('S22 every version of a key is kept, newest first', async () => {
       const store = await freshStore()
       await commit(store, [put('a', 1)])
       await commit(store, [deleted('a')])
@@ -408,7 +408,7 @@ export function storeContract(name: string, open: OpenStore): void {
   })
 
   describe(`${name}: positions and horizon`, () => {
-    it('tells a valid position from one of another history', async () => {
+    it('S27 a valid position is distinguished from a position of another history', async () => {
       const store = await freshStore()
       const { position } = await commit(store, [put('a', 1)])
       await commit(store, [put('a', 2)])
@@ -418,7 +418,7 @@ export function storeContract(name: string, open: OpenStore): void {
       expect(await store.standing({ ...position, revision: 99 })).toBe('diverged')
     })
 
-    it('below the horizon a reader is behind; what is live and the newest stays', async () => {
+    it('S28 a reader below the horizon is behind, and live rows and the newest versions stay', async () => {
       const one = await fresh({ horizonRevisions: 8 })
       const { store } = one
       const { position } = await commit(store, [put('kept', 1), put('gone', 1)])
@@ -441,7 +441,7 @@ export function storeContract(name: string, open: OpenStore): void {
   })
 
   describe(`${name}: reopening`, () => {
-    it('finds the same store: id, incarnation, head, mark, rows', async () => {
+    it('S29 a reopened store has the same id, incarnation, head, mark and rows', async () => {
       const one = await fresh()
       await commit(one.store, [put('a', 1)])
       const { position } = await commit(one.store, [put('b', 1)])
@@ -460,7 +460,7 @@ export function storeContract(name: string, open: OpenStore): void {
       mark: fc.boolean(),
     })
 
-    it('L5 pages folded at a mark R equal a scan at R, whatever is written meanwhile', async () => {
+    it('L5 the changes up to a mark R, folded in pages, equal a scan at R, during any writes', async () => {
       await fc.assert(
         fc.asyncProperty(
           fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 12 }),

@@ -4,7 +4,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { local } from '../e2e/rig.ts'
 
-/** What an attacker may do at a port of this machine. Each one resolves when it is over, whatever became of it. */
+/** What an attacker may do at a port of this machine. Each attack resolves when it has ended, with any outcome. */
 export interface Target {
   readonly port: number
   /** Another loopback address than that of the honest, unless it is to be the same. */
@@ -23,7 +23,7 @@ export function open({ port, from = stranger }: Target): Socket {
 
 export function openTls({ port, from = stranger }: Target, protocols: readonly string[]): TLSSocket {
   const raw = open({ port, from })
-  // Strangers look at nobody's certificate.
+  // Attackers verify no certificate.
   const socket = connectTls({ socket: raw, ALPNProtocols: [...protocols], rejectUnauthorized: false })
   raw.on('close', () => socket.destroy())
   return socket.on('error', () => socket.destroy())
@@ -124,7 +124,7 @@ export function slowHeaders(socket: Socket): Socket {
 }
 
 export interface GrpcAnswer {
-  /** As the server told it; undefined when the stream ended without one. */
+  /** The status that the server sent; undefined if the stream ended without one. */
   readonly status: string | undefined
   readonly message: string | undefined
 }

@@ -63,7 +63,7 @@ function silentAfterTls(): Socket {
 afterAll(() => plane[Symbol.asyncDispose]())
 afterEach(async () => {
   await plane.expectUnharmed()
-  // Row 27, row 41: whatever was said, nothing of the global was taken away.
+  // F27, F41: no row of the global was removed, whatever the zone sent.
   expect(await meshCount()).toBe(meshes)
   for (const transport of ['gRPC', 'WebSocket'] as const) await expectWelcome(transport)
 })
@@ -115,17 +115,17 @@ async function expectWelcome(transport: 'gRPC' | 'WebSocket'): Promise<Channel &
   return channel
 }
 
-test('row 8: bytes that are no protocol at all harm no port', async () => {
+test('F8 bytes of no protocol harm no port', async () => {
   const random = seeded(801)
   for (const port of [plane.ports.sync, plane.ports.api, plane.ports.apiTls]) await garbage({ port }, random)
 })
 
-test('row 8: TLS with random frames of HTTP/2, and floods of one kind', async () => {
+test('F8 TLS connections with random HTTP/2 frames and floods of one frame type harm no port', async () => {
   await randomFrames({ port: plane.ports.sync }, seeded(802))
   await floods({ port: plane.ports.sync })
 })
 
-test('row 8: thousands of connections that say nothing, and stalled handshakes, keep nobody out, from their own address either', async () => {
+test('F8 LI1 thousands of idle connections and stalled handshakes keep no caller out, also from their own address', async () => {
   const random = seeded(803)
   const { sync, api: apiPort, apiTls } = plane.ports
   const idleCount = 1_500
@@ -146,7 +146,7 @@ test('row 8: thousands of connections that say nothing, and stalled handshakes, 
   await Promise.all(sockets.map(closed))
 })
 
-test('row 8: gRPC from callers without a token: random messages, lengths that lie, compressed bombs', async () => {
+test('F8 LI2 gRPC calls without a token: random messages, false lengths and compressed bombs harm nothing', async () => {
   const random = seeded(804)
   const target = { port: plane.ports.sync }
   const bomb = gzipSync(new Uint8Array(64 * 1024 * 1024))
@@ -164,7 +164,7 @@ test('row 8: gRPC from callers without a token: random messages, lengths that li
   expect(unknown.status).toBe('12')
 })
 
-test('row 8: a compressed message is refused also with a token: nobody of ours sends one', async () => {
+test('F8 LI2 a compressed message is refused also with a token, because no plane sends one', async () => {
   const bomb = gzipSync(new Uint8Array(64 * 1024 * 1024))
   const headers = { 'grpc-encoding': 'gzip', authorization: `Bearer ${token}` }
   const answer = await rawGrpc({ port: plane.ports.sync }, syncPath, grpcMessage(bomb, true), headers)
@@ -202,7 +202,7 @@ function frames(): Uint8Array[] {
 }
 
 test.each(['gRPC', 'WebSocket'] as const)(
-  'row 27, row 41: a zone that is let in over %s and then sends mutated frames ends its own session only',
+  'F27 F41 a zone that is admitted over %s and then sends mutated frames ends only its own session',
   async (transport) => {
     const random = seeded(transport === 'gRPC' ? 805 : 806)
     const valid = frames()
@@ -222,7 +222,7 @@ test.each(['gRPC', 'WebSocket'] as const)(
   },
 )
 
-test('B41 escape sequences in what a zone sends of itself reach no terminal', async () => {
+test('B41 escape sequences in the report of a zone reach no terminal', async () => {
   const channel = await dial('gRPC')
   channel.onMessage(() => {})
   channel.send(encodeMessage(hello('evil\u001b]0;owned\u0007\u009b2J\ncurrent')))
@@ -253,7 +253,7 @@ function deepened(bytes: Uint8Array, text: string): Uint8Array {
   return toBinary(FrameSchema, frame)
 }
 
-test('Y20 a row that nests very deep loses its own content only: the session goes on, and other rows of its round count', async () => {
+test('Y20 a row with very deep nesting loses only its own content: the session continues, and other rows of its round count', async () => {
   const stamp = { incarnation: 9, originRevision: 1, createdAtMs: 1, modifiedAtMs: 2 }
   const row = (name: string, spec: JsonObject) => {
     const key = { origin: 'fuzz', kind: 'Dataplane', mesh: 'a', name }
@@ -293,7 +293,7 @@ test('Y20 a row that nests very deep loses its own content only: the session goe
   channel[Symbol.dispose]()
 })
 
-test('row 8: WebSocket frames that are masked wrongly, too long, or a flood of pings', async () => {
+test('F8 WebSocket frames with wrong masks or lengths and floods of pings harm nothing', async () => {
   const random = seeded(807)
   const head = (shown: string) =>
     `GET /_sync HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer ${shown}\r\n\r\n`
@@ -316,7 +316,7 @@ test('row 8: WebSocket frames that are masked wrongly, too long, or a flood of p
   await Promise.all(sockets.map(closed))
 })
 
-test('row 8: the API answers what is too long, too deep, compressed, or no request', async () => {
+test('F8 LI3 the API answers requests that are too long, too deep, compressed or invalid', async () => {
   const call = async (path: string, body: string | Uint8Array, headers: Record<string, string> = {}) => {
     const request = { method: 'PUT', body, headers: { 'content-type': 'application/json', ...headers } }
     return (await fetch(`${plane.address}${path}`, request)).status
@@ -340,6 +340,6 @@ test('row 8: the API answers what is too long, too deep, compressed, or no reque
   upgraded.destroy()
 })
 
-test('row 8: headers that never end, and calls that never come, were cut off within seconds', async () => {
+test('F8 LI3 unfinished headers and absent requests were cut off within seconds', async () => {
   await Promise.all(slow.map(closed))
 })

@@ -185,7 +185,7 @@ function askedOf(path: string): readonly string[] {
   return [...paths, ...(path.includes(':name') ? [] : withMesh.flatMap((one) => filters.map((query) => one + query)))]
 }
 
-test('row 24 every route of both planes that reads answers while rows of every kind cannot be parsed', async () => {
+test('F24 every route of both planes that reads answers while rows of every kind cannot be parsed', async () => {
   for (const [name, plane] of planes()) {
     const readable = plane.routes.filter(({ method }) => method === 'GET').map(({ path }) => path)
     expect(readable.length).toBeGreaterThan(60)
@@ -206,7 +206,7 @@ test('row 24 every route of both planes that reads answers while rows of every k
   }
 }, 120_000)
 
-test('row 24 writing, deleting and rolling back beside such rows is answered, and one of them can be replaced', async () => {
+test('F24 writes, deletions and rollbacks beside such rows are answered, and such a row can be replaced', async () => {
   const timeout = {
     type: 'Timeout',
     mesh: 'default',
@@ -228,7 +228,7 @@ test('row 24 writing, deleting and rolling back beside such rows is answered, an
   expect((await send(global, 'DELETE', '/meshes/default/timeouts/poison-nulls')).status).toBe(200)
 })
 
-test('row 24 lists name a row that cannot be parsed with its reason, and show the others as they are', async () => {
+test('F24 lists name a row that cannot be parsed with its reason, and show the other rows unchanged', async () => {
   for (const [, plane] of planes()) {
     for (const path of ['/dataplanes?size=1000', '/meshes/default/dataplanes?size=1000']) {
       const { json } = await send(plane, 'GET', path)
@@ -248,7 +248,7 @@ test('row 24 lists name a row that cannot be parsed with its reason, and show th
   }
 })
 
-test('row 24 the status of both planes lists each such row with its reason; the global has those of its zones too', async () => {
+test('F24 the status of both planes lists each such row with its reason, and the global lists those of its zones', async () => {
   for (const [, plane] of planes()) {
     const { json } = await send(plane, 'GET', '/_status')
     const found: readonly JsonObject[] = json.unparsed
@@ -261,7 +261,7 @@ test('row 24 the status of both planes lists each such row with its reason; the 
     })
     expect(found.filter(({ kind }) => kind === 'Retry').length).toBeGreaterThanOrEqual(2)
   }
-  // The zone reports what it does not compile; a row of an own kind is read by nobody else.
+  // The zone reports rows of the kinds that it compiles.
   const { json } = await send(zone, 'GET', '/_status')
   const quarantined: readonly JsonObject[] = json.quarantined
   for (const { name: kind } of compiledKinds) {
@@ -318,7 +318,7 @@ function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonl
 
 const others = /^(demo|global|zone|dataplane|apply|delete|rollback|token|chaos)\b/
 
-test('row 24 every command that reads answers, of the global and of the zone', async () => {
+test('F24 every command that reads answers, for the global and for the zone', async () => {
   const questions = questionsOf({ zonePort: zone.apiPort, dnsPort: zone.dnsPort })
   for (const command of await loadCommands()) {
     const asked = questions.get(command.name)
@@ -337,14 +337,14 @@ test('row 24 every command that reads answers, of the global and of the zone', a
   expect(shown?.text).toMatch(/cannot be parsed: Dataplane default\/poison-inbound of east: networking\.inbound: /)
 }, 120_000)
 
-test('row 24 explain names a proxy whose row cannot be parsed', async () => {
+test('F24 explain names a proxy whose row cannot be parsed', async () => {
   const [explain] = (await loadCommands()).filter(({ name }) => name === 'explain')
   const args = ['http://web.mesh/', '--from', 'east/poison-inbound', '--address', `http://127.0.0.1:${zone.apiPort}`]
   const shown = explain && (await run(explain, args))
   expect(shown?.text).toMatch(/Dataplane poison-inbound of zone east cannot be parsed: networking\.inbound: /)
 })
 
-test('row 24 a proxy beside such rows keeps its name, and its zone its session', async () => {
+test('F24 a proxy beside such rows keeps its name, and its zone keeps its session', async () => {
   const { json } = await send(global, 'GET', '/_status')
   const zones: readonly JsonObject[] = json.zones
   expect(zones.find((one) => one['zone'] === 'east')).toMatchObject({ connected: true, enabled: true })

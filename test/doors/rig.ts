@@ -15,7 +15,7 @@ export interface Plane extends AsyncDisposable {
   readonly address: string
   readonly processes: Processes
   readonly folder: Folder
-  /** Fails when the process has ended, was ended by something unhandled, has grown too much, or does not answer. */
+  /** Fails if the process has exited, had an unhandled error, has grown too much, or does not answer. */
   expectUnharmed(): Promise<void>
 }
 

@@ -150,7 +150,7 @@ test('V20 a session that was opened before its proxy was registered removes no r
   owner.close()
 })
 
-test('V20 a token that allows both services replaces one by the other', async () => {
+test('V20 a token that allows both services replaces one with the other', async () => {
   const body = { mesh: 'default', tags: { 'kuma.io/service': ['web', 'other'] }, type: 'dataplane' }
   const ofBoth = (await api(plane.address).need('POST', '/tokens/dataplane', body)).text.trim()
   const before = ads('moving', 'web', ofWeb)

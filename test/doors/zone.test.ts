@@ -60,7 +60,7 @@ afterEach(async () => {
   await plane.expectUnharmed()
   expect((await bootstrap('{}')).status).toBe(422)
   const answered = await rawGrpc(honest(), adsPath, grpcMessage(ads({ typeUrl: typeUrls.cluster })))
-  // Row 8: the message that ends a known peer has no node.
+  // F8: the message that ends a known peer has no node.
   expect(answered).toEqual({ status: '3', message: 'the first message of the stream carries no node' })
   const name = 'nobody.mesh'
   const asked = await resolve(name, { host: local, port: plane.ports.dns }, AbortSignal.timeout(5_000))
@@ -95,14 +95,14 @@ function bootstrap(
   })
 }
 
-test('row 8: bytes that are no protocol, random frames, and floods on the port for proxies', async () => {
+test('F8 bytes of no protocol, random frames and floods do not harm the port for proxies', async () => {
   const target = { port: plane.ports.proxy }
   await garbage(target, seeded(821))
   await randomFrames(target, seeded(822))
   await floods(target)
 })
 
-test('row 8: thousands of connections that say nothing, and stalled handshakes, keep no proxy out', async () => {
+test('F8 LI1 thousands of idle connections and stalled handshakes keep no proxy out', async () => {
   const { proxy, dns } = plane.ports
   const idleCount = 1_500
   const sockets = [
@@ -121,7 +121,7 @@ test('row 8: thousands of connections that say nothing, and stalled handshakes, 
   await Promise.all(sockets.map(closed))
 })
 
-test('R34 a zone proxy shows no zone where it is at home', async () => {
+test('R34 the row of a zone proxy shows no zone in its own zone', async () => {
   const client = api(plane.address)
   const networking = { address: '192.168.0.2', advertisedAddress: '192.168.0.2', port: 10_001, advertisedPort: 10_001 }
   await client.need('PUT', '/zoneingresses/way-in', { type: 'ZoneIngress', name: 'way-in', networking })
@@ -130,7 +130,7 @@ test('R34 a zone proxy shows no zone where it is at home', async () => {
   await client.need('DELETE', '/zoneingresses/way-in')
 })
 
-test('P20 without a good token, a proxy that exists cannot be told from one that does not', async () => {
+test('P20 without a valid token, an existing proxy cannot be distinguished from an absent one', async () => {
   const other = { mesh: 'default', name: 'other', tags: {}, type: 'dataplane' }
   const foreign = (await api(plane.address).need('POST', '/tokens/dataplane', other)).text.trim()
   const shown: readonly object[] = [
@@ -151,7 +151,7 @@ test('P20 without a good token, a proxy that exists cannot be told from one that
   expect((await bootstrap(JSON.stringify(named), { host: 'localhost' })).status).toBe(200)
 })
 
-test('row 8: bodies of a bootstrap that are too long, compressed, no JSON, or of other shapes', async () => {
+test('F8 LI4 bootstrap bodies that are too long, compressed, not JSON or of another shape are refused', async () => {
   const random = seeded(824)
   expect(await bootstrap('x'.repeat(3_000_000)).catch(() => ({ status: 413 }))).toMatchObject({ status: 413 })
   expect((await bootstrap(gzipSync('{}'), { 'content-encoding': 'gzip' })).status).toBe(415)
@@ -188,31 +188,34 @@ const said = (): Uint8Array[] => [
 test.each([
   ['without a token', 825],
   ['with a token', 826],
-])('row 8: ADS and sessions %s: no node, unknown types, huge names, mutated and random messages', async (how, seed) => {
-  const random = seeded(seed)
-  const headers = how === 'with a token' ? { authorization: `Bearer ${token}` } : {}
-  for (const [path, valid] of [
-    [adsPath, requests()],
-    [sessionPath, said()],
-  ] as const) {
-    const one = () => {
-      const bytes = valid[upTo(random, valid.length)] ?? new Uint8Array()
-      // Arrays of half a megabyte are changed byte by byte: the short ones are enough.
-      return random.fraction() < 0.3 || bytes.length > 2_000 ? bytes : mutate(random, bytes)
+])(
+  'F8 ADS streams and sessions %s: no node, unknown types, huge names, mutated and random messages',
+  async (how, seed) => {
+    const random = seeded(seed)
+    const headers = how === 'with a token' ? { authorization: `Bearer ${token}` } : {}
+    for (const [path, valid] of [
+      [adsPath, requests()],
+      [sessionPath, said()],
+    ] as const) {
+      const one = () => {
+        const bytes = valid[upTo(random, valid.length)] ?? new Uint8Array()
+        // Arrays of half a megabyte are changed byte by byte: the short ones are enough.
+        return random.fraction() < 0.3 || bytes.length > 2_000 ? bytes : mutate(random, bytes)
+      }
+      const bodies = [
+        ...Array.from({ length: 60 }, () =>
+          Buffer.concat(Array.from({ length: 1 + upTo(random, 4) }, () => grpcMessage(one()))),
+        ),
+        ...Array.from({ length: 30 }, () => grpcMessage(random.bytes(upTo(random, 2_000)))),
+        grpcMessage(new Uint8Array(10), false, 0xffffffff),
+      ]
+      const answers = await Promise.all(bodies.map((body) => rawGrpc({ port: plane.ports.proxy }, path, body, headers)))
+      expect(answers.length).toBe(bodies.length)
     }
-    const bodies = [
-      ...Array.from({ length: 60 }, () =>
-        Buffer.concat(Array.from({ length: 1 + upTo(random, 4) }, () => grpcMessage(one()))),
-      ),
-      ...Array.from({ length: 30 }, () => grpcMessage(random.bytes(upTo(random, 2_000)))),
-      grpcMessage(new Uint8Array(10), false, 0xffffffff),
-    ]
-    const answers = await Promise.all(bodies.map((body) => rawGrpc({ port: plane.ports.proxy }, path, body, headers)))
-    expect(answers.length).toBe(bodies.length)
-  }
-})
+  },
+)
 
-test('row 8: a compressed message is not unpacked', async () => {
+test('F8 LI2 a compressed message is not decompressed', async () => {
   const bomb = grpcMessage(gzipSync(new Uint8Array(64 * 1024 * 1024)), true)
   for (const path of [adsPath, sessionPath]) {
     const answer = await rawGrpc(honest(), path, bomb, { 'grpc-encoding': 'gzip' })
@@ -228,7 +231,7 @@ function question(name: string, qtype: number, edns?: number): Buffer {
   return Buffer.concat([head, ...labels, Buffer.from([0, 0, qtype, 0, 1]), ...opt])
 }
 
-test('row 34: DNS packets mutated from good ones, random ones, every EDNS size and type', async () => {
+test('F34 DNS packets mutated from valid ones, random ones, and every EDNS size and type', async () => {
   const random = seeded(827)
   // It takes seconds until it is closed: a later test looks.
   deaf = neverReads()
@@ -251,7 +254,7 @@ test('row 34: DNS packets mutated from good ones, random ones, every EDNS size a
   await new Promise<void>((done) => void socket.close(() => done()))
 })
 
-test('row 34: DNS over TCP: pipelined questions are all answered', async () => {
+test('F34 pipelined questions of DNS over TCP are all answered', async () => {
   const random = seeded(828)
   const socket = open({ port: plane.ports.dns })
   let answers = 0
@@ -276,7 +279,7 @@ test('row 34: DNS over TCP: pipelined questions are all answered', async () => {
   await Promise.all(sockets.map(closed))
 })
 
-/** Asks over TCP and reads no answer, until the other end has had enough. Resolves with the bytes that were taken from it. */
+/** Sends questions over TCP and reads no answer, until the server closes. Resolves with the bytes that the server accepted. */
 function neverReads(): Promise<number> {
   const socket = open({ port: plane.ports.dns }).pause()
   const many = Buffer.concat(Array.from({ length: 20_000 }, () => dnsFrame(question('web.mesh', 1, 4_096))))
@@ -293,11 +296,11 @@ function neverReads(): Promise<number> {
   })
 }
 
-test('row 34: one who asks over TCP and reads no answer is not read either, and then closed', async () => {
+test('F34 LI5 a TCP client that reads no answers is not read either, and then closed', async () => {
   // What the buffers of both systems hold on the way, and no more.
   expect(await deaf).toBeLessThan(64 * 1024 * 1024)
 })
 
-test('row 8: headers that never end were cut off within seconds', async () => {
+test('F8 LI4 unfinished headers were cut off within seconds', async () => {
   await Promise.all(slow.map(closed))
 })

@@ -19,7 +19,7 @@ const stateHome = process.env['XDG_STATE_HOME']
 
 const anyPorts = ['--api-tls-port', '0', '--health-port', '0']
 const portOf = (address: string): number => Number(new URL(address).port)
-/** What the API calls whoever sends these headers. */
+/** The subject that the API assigns to a caller with these headers. */
 async function whoAmI(address: string, headers: Record<string, string> = {}): Promise<string> {
   const { status, text } = await answer(address, '/who-am-i', headers)
   return status === 200 ? JSON.parse(text).name : `${status}`
@@ -71,7 +71,7 @@ afterAll(async () => {
   folder[Symbol.dispose]()
 })
 
-test('R27 a plane that others reach takes nobody on its machine for admin without the key', async () => {
+test('R27 a plane that is reachable from other machines accepts no local caller as administrator without the key', async () => {
   expect(await whoAmI(wide)).toBe('mesh-system:anonymous')
   expect(await whoAmI(zone)).toBe('mesh-system:anonymous')
 })
@@ -92,7 +92,7 @@ async function relay(target: number): Promise<Server> {
   return server
 }
 
-test('R27 a TCP proxy on the machine of a plane makes nobody admin', async () => {
+test('R27 a TCP proxy on the machine of a plane makes no caller an administrator', async () => {
   const server = await relay(portOf(wide))
   const { port } = server.address() as { port: number }
   expect(await whoAmI(`http://${local}:${port}`, { host: `localhost:${portOf(wide)}` })).toBe('mesh-system:anonymous')
@@ -105,7 +105,7 @@ test('R27 a TCP proxy on the machine of a plane makes nobody admin', async () =>
   server.close()
 })
 
-test('R27 a command of the user who runs a plane is its admin without flags; another user needs the key file', async () => {
+test('R27 commands of the user who runs a plane are administrators without flags, and another user needs the key file', async () => {
   const mesh = folder.file('mesh.yaml', 'type: Mesh\nname: own\n')
   for (const address of [wide, zone]) {
     const applied = await zonemesh('apply', '-f', mesh, '--address', address)
@@ -127,7 +127,7 @@ test('R27 a command of the user who runs a plane is its admin without flags; ano
   process.env['XDG_STATE_HOME'] = path('state')
 })
 
-test('R27 the key is only readable by its user, and a stale one of another plane harms no reading', async () => {
+test('R27 the key is readable only by its user, and an outdated key of another plane does not prevent reads', async () => {
   const entry = path(`state/zonemesh/admin-keys/${portOf(wide)}.json`)
   expect(statSync(entry).mode & 0o777).toBe(0o600)
   const text = readFileSync(entry, 'utf8')
@@ -137,7 +137,7 @@ test('R27 the key is only readable by its user, and a stale one of another plane
   expect([outcome.code, outcome.stderr]).toEqual([0, ''])
 })
 
-test('R27 a proof counts for one request only, and only now', async () => {
+test('R27 a proof counts for one request only, and only for a short time', async () => {
   const key = readFileSync(path('wide/admin.key'), 'utf8').trim()
   const host = new URL(wide).host
   const proven = { method: 'GET', host, path: '/who-am-i' }
@@ -151,7 +151,7 @@ test('R27 a proof counts for one request only, and only now', async () => {
   expect(await by('Zonemesh-Admin 1.')).toBe('401')
 })
 
-test('R11 where every listener of the API is bound to loopback, callers without any sign of a proxy are admin', async () => {
+test('R11 if every listener of the API is bound to loopback, callers without any sign of a proxy are administrators', async () => {
   expect(await whoAmI(narrow)).toBe('mesh-system:admin')
   const signs = {
     forwarded: 'for=192.0.2.1',
@@ -178,7 +178,7 @@ test('R29 callers without a token are served only by an address or a name of the
   ]
   for (const host of foreign)
     for (const address of [wide, narrow]) expect([host, await whoAmI(address, { host })]).toEqual([host, '403'])
-  // Nothing at all is told there, and a page of a browser cannot show a token.
+  // Such a caller gets no information, and a page of a browser cannot present a token.
   expect((await answer(wide, '/', { host: 'evil.example' })).text).not.toMatch(/version/)
   const user = { name: 'ada', groups: [], validFor: '1h' }
   const token = (await api(wide).need('POST', '/tokens/user', user)).text.trim()
@@ -186,7 +186,7 @@ test('R29 callers without a token are served only by an address or a name of the
   expect(await whoAmI(wide, { host: 'evil.example', authorization })).toBe('ada')
 })
 
-test('R30 with --anonymous none nobody reads without a token or the key; only the index of the API is open', async () => {
+test('R30 with --anonymous none no caller reads without a token or the key, except the index of the API', async () => {
   const [port = 0] = await freePorts(systemRandom, 1)
   const address = `http://${local}:${port}`
   const args = ['--api-port', `${port}`, ...anyPorts, '--sync-port', '0']
@@ -217,7 +217,7 @@ const ownAddress = (): string => {
   return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? local
 }
 
-test('R28 a Dataplane with a loopback address is refused where the zone does not listen on loopback itself, and so is a port of the plane', async () => {
+test('R28 a Dataplane with a loopback address is refused if the zone does not listen on loopback itself, and so is a port of the plane', async () => {
   const put = (document: object) => api(zone).call('PUT', '/meshes/default/dataplanes/web-1', document)
   const cases: readonly [object, string | undefined][] = [
     [dataplane(local, { port: 18_080 }), 'networking.address'],
@@ -239,7 +239,7 @@ test('R28 a Dataplane with a loopback address is refused where the zone does not
   }
 })
 
-test('R28 the same holds for what a proxy registers by itself', async () => {
+test('R28 the same rule applies to a Dataplane that a proxy registers', async () => {
   const token = (await zonemesh('token', 'dataplane', '--address', zone)).stdout
   const file = folder.file('web.json', JSON.stringify(dataplane(local, { port: 18_080 })))
   const proxyPort = Number(/"proxyPort":(\d+)/.exec(readFileSync(path('zone-home.log'), 'utf8'))?.[1])

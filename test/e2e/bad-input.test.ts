@@ -53,7 +53,7 @@ destinations: [{ match: { kuma.io/service: '*' } }]
 conf: ${conf}
 `
 
-test('E16 a document that is refused is named with its place, and with its field where there is one', async () => {
+test('E16 a refused document is named with its place, and with its field if there is one', async () => {
   const before = await revision()
   const cases: readonly (readonly [string, readonly RegExp[]])[] = [
     ['type: [Mesh\nname: x\n', [/^refused — standard input, document 1 \(line \d\): .+/]],
@@ -72,7 +72,7 @@ test('E16 a document that is refused is named with its place, and with its field
   expect(await revision()).toBe(before)
 })
 
-test('E17 the good documents of a call are applied and the bad ones named; with --atomic nothing is written', async () => {
+test('E17 the valid documents of a call are applied and the invalid ones named, and with --atomic nothing is written', async () => {
   const good = timeout('good', '{ connectTimeout: 2s }')
   const bad = timeout('bad', '{ conectTimeout: 2s }')
   const file = folder.file('two.yaml', `${good}---\n${bad}`)
@@ -95,7 +95,7 @@ test('E17 the good documents of a call are applied and the bad ones named; with 
   expect(await revision()).toBe(before + 1)
 })
 
-test('E18 a body that is too large is refused in one line, and the plane goes on', async () => {
+test('E18 a body that is too large is refused in one line, and the plane continues', async () => {
   const large = folder.file('large.yaml', timeout('large', `{ connectTimeout: '${'x'.repeat(10 * 1024 * 1024)}' }`))
   const { code, stderr } = await zonemesh('apply', '-f', large, '--address', address)
   expect(code).toBe(1)
@@ -104,7 +104,7 @@ test('E18 a body that is too large is refused in one line, and the plane goes on
   expect((await api(address).call('GET', '/meshes')).status).toBe(200)
 })
 
-test('E19 wrong use of a command is told in a line with exit code 2', async () => {
+test('E19 wrong usage of a command is explained in one line with exit code 2', async () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['aply'], /unknown command "aply"; did you mean "apply"\?/],
     [['apply', '--fil', 'x'], /unknown option --fil; did you mean --file\?/],
@@ -134,7 +134,7 @@ test('E19 wrong use of a command is told in a line with exit code 2', async () =
   expect(nobody.stderr).toMatch(/^zonemesh status: cannot reach the control plane at \S+: .*ECONNREFUSED.*\n$/)
 })
 
-test('E20 every command has a --help that exits 0 and shows its usage', async () => {
+test('E20 every command has a --help that exits with 0 and shows its usage', { timeout: 240_000 }, async () => {
   const commands = await loadCommands()
   expect(commands.length).toBeGreaterThan(10)
   for (const { name, usage } of commands) {

@@ -64,7 +64,7 @@ const secret = (name: string, text: string) => {
 }
 const fingerprintOf = (pair: Pair): string => new X509Certificate(pair.certificate).fingerprint256
 
-/** What the listener shows to somebody who comes now. */
+/** The certificate that the listener presents to a new connection. */
 const shown = (servername = demo.scene.hostname): Promise<string> =>
   new Promise((resolve, reject) => {
     const socket = connect({ host: local, port: tlsPort, servername, rejectUnauthorized: false }, () => {
@@ -98,7 +98,7 @@ test('E34 a request over TLS is answered with the certificate of the secret', as
   agent.destroy()
 })
 
-test('E35 a replaced secret is shown to new connections in a moment, and no open one is dropped', async () => {
+test('E35 new connections get a replaced secret within moments, and no open connection is dropped', async () => {
   const agent = new Agent({ keepAlive: true, maxSockets: 16 })
   const sockets = new Set<unknown>()
   agent.on('free', (socket) => sockets.add(socket))
@@ -138,7 +138,7 @@ test('E35 a replaced secret is shown to new connections in a moment, and no open
   expect(sorted[rounds / 2]).toBeLessThan(500)
 })
 
-test('E36 a secret that breaks leaves what was shown, is told of in both planes, and is over when it is mended', async () => {
+test('E36 a broken secret keeps the former certificate, is reported in both planes, and recovers when it is repaired', async () => {
   const good = await certificate()
   await secret('shop', together(good))
   await until('the good one', shown, (now) => now === fingerprintOf(good))
@@ -162,7 +162,7 @@ test('E36 a secret that breaks leaves what was shown, is told of in both planes,
   await until('nothing is told any more', zoneVerdicts, (all) => !all.some((one) => one.key === key))
 })
 
-test('E37 what is about to end is told of two weeks ahead', async () => {
+test('E37 an expiry is reported two weeks ahead', async () => {
   const pair = await certificate({ days: 13 })
   await secret('shop', together(pair))
   await until('it is shown', shown, (now) => now === fingerprintOf(pair))
@@ -174,7 +174,7 @@ test('E37 what is about to end is told of two weeks ahead', async () => {
   await secret('shop', together(await certificate()))
 })
 
-test('E40 of two certificates that are given inline one is bad: the other one and the port go on, and its secret is named', async () => {
+test('E42 if one of two inline certificates is invalid, the other one and the port are served, and its secret is named', async () => {
   const { mesh, gateway } = demo.scene
   const path = `/meshes/${mesh}/meshgateways/${gateway}`
   const before = (await api(demo.globalAddress).need('GET', path)).json as Gateway // Kuma's form

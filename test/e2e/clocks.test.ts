@@ -72,7 +72,7 @@ test('E47 a control plane that was started with a clock ahead replaces its serve
   expect(status.stdout).not.toMatch(/^not valid yet: (server certificate|intermediate)/m)
 })
 
-test('E48 a zone and its global whose clocks differ by more than 30 s both name the difference', async () => {
+test('E48 a zone and its global whose clocks differ by more than 30 s both report the difference', async () => {
   const [globalPort, syncPort, zonePort] = [port(), port(), port()]
   const [globalAddress, zoneAddress] = [`http://${local}:${globalPort}`, `http://${local}:${zonePort}`]
   const globalArgs = ['global', '--data-dir', join(folder.path, 'global'), ...anyPorts]

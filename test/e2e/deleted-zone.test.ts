@@ -23,7 +23,7 @@ const untilEast = () =>
     (east) => east?.current === true,
   )
 
-test('E45 a deleted Zone gets no requests from other zones, and deleting a disabled one does not enable it again', async () => {
+test('E45 a deleted Zone gets no requests from other zones, and deleting a disabled Zone does not enable it again', async () => {
   await untilAnswered(200)
   // Its Envoys go on: only the word of the global ends the way there.
   const startWest = await scene.demo.processes.kill('zone-west', 'SIGKILL')
@@ -60,7 +60,7 @@ async function rowsOfWest(address: string): Promise<readonly string[]> {
   return items.filter(({ labels }) => labels?.['kuma.io/zone'] === 'west').map(({ name }) => name)
 }
 
-test('E46 `zonemesh zone forget` removes all rows of a deleted zone from the global and from the other zones, and the zone can return', async () => {
+test('E46 zonemesh zone forget removes all rows of a deleted zone from the global and from the other zones, and the zone can return', async () => {
   const { demo } = scene
   const forget = (...more: string[]) => zonemesh('zone', 'forget', 'west', ...more, '--address', global())
   expect((await rowsOfWest(global())).length).toBeGreaterThan(0)

@@ -11,7 +11,7 @@ const processes = (): number[] =>
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)
 
-/** A file of a process; empty when it has ended. */
+/** A file of a process; empty when the process has exited. */
 function procFile(pid: number, name: string): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'utf8')
@@ -73,7 +73,7 @@ const steps = [
   /route changed six times on the global: east's gateway answered the new way after [\d.]+(, [\d.]+){5} ms/,
 ]
 
-test('E1 the demo proves that a request crosses, whatever its names are, and exits 0', async () => {
+test('E1 the demo proves that a request crosses zones, for any names, and exits with 0', async () => {
   const hostnames: string[] = []
   for (const seed of ['11', '12']) {
     const { code, stdout, stderr } = await run(launcher, ['demo', '--once', '--seed', seed], '', 50_000)
@@ -104,7 +104,7 @@ const answers: readonly (readonly [RegExp, RegExp])[] = [
   [/ apply .* --wait served@all /, /^east: served after [\d.]+ ms\nwest: served after [\d.]+ ms$/m],
 ]
 
-test('E2 every line that the demo prints works as pasted; Ctrl-C ends every process with exit code 0', async () => {
+test('E2 every line that the demo prints works when pasted, and Ctrl-C ends every process with exit code 0', async () => {
   await using live = startLive('--seed', '13')
   await until(
     'the demo is ready',

@@ -19,7 +19,7 @@ const url = (path: string): string => `http://${demo.scene.hostname}:${demo.gate
 const explain = (path: string, ...more: string[]) =>
   zonemesh('explain', url(path), '--from', `east/${demo.scene.gateway}`, ...planes(), ...more)
 
-test('Q4 on running planes: the way is open, and nothing is left uncompared', async () => {
+test('Q5 on running planes explain finds the path open, and every step is compared', async () => {
   const { code, stdout, stderr } = await explain('/')
   expect({ code, stderr, stdout }).toMatchObject({
     code: 0,
@@ -33,7 +33,7 @@ test('Q4 on running planes: the way is open, and nothing is left uncompared', as
   expect(json.mismatch).toBeUndefined()
 })
 
-test('Q4 from the sidecar of a gateway of somebody else, by a name of the mesh', async () => {
+test('Q5 explain works from the sidecar of a delegated gateway, by a name of the mesh', async () => {
   const { service, servicePort } = demo.scene
   const name = `http://${meshName(service)}:${servicePort}/`
   const { code, stdout } = await zonemesh('explain', name, '--from', 'east/shop-1', ...planes())
@@ -43,14 +43,14 @@ test('Q4 from the sidecar of a gateway of somebody else, by a name of the mesh',
   expect(code).toBe(0)
 })
 
-test('Q5 doctor tries the way as well', async () => {
+test('Q5 doctor also sends the request', async () => {
   const { code, stdout } = await zonemesh('doctor', url('/'), '--from', 'east/gateway-1', ...planes())
   expect(stdout).toMatch(/✔ GET http:.*: answered 200/)
   expect(stdout).toMatch(/✔ the ingress of west, from here: .* takes connections/)
   expect(code).toBe(0)
 })
 
-test('row 47: the global is gone: status, explain and doctor answer from the zones, and say whom they could not ask', async () => {
+test('F47 without the global, status, explain and doctor answer from the zones and name the planes that did not answer', async () => {
   const restart = await demo.processes.kill('global', 'SIGKILL')
   const explained = await explain('/')
   expect(explained.stdout).toContain('the way is open')
@@ -65,7 +65,7 @@ test('row 47: the global is gone: status, explain and doctor answer from the zon
   await untilBothCurrent(demo.globalAddress)
 })
 
-test('Q6 a port that somebody else has costs that listener alone; status and explain say so until it is free', async () => {
+test('Q6 a port in use costs only its listener, and status and explain report it until the port is free', async () => {
   const holder = createServer()
   await new Promise<void>((resolve) => holder.listen(0, '0.0.0.0', resolve))
   const { port } = holder.address() as AddressInfo // it listens on a port
@@ -92,7 +92,7 @@ test('Q6 a port that somebody else has costs that listener alone; status and exp
   expect((await zonemesh('status', '--address', demo.globalAddress)).stdout).not.toContain('rejected')
 })
 
-test('Q6 faults of running planes and proxies are named: a permission, a service that has gone, a port without a listener', async () => {
+test('Q6 faults of running planes and proxies are named: a permission, a missing service, a port without a listener', async () => {
   const { mesh } = demo.scene
   const at = ['--mesh', mesh, '--address', demo.globalAddress]
   expect((await zonemesh('delete', 'traffic-permission', 'allow-all', ...at)).code).toBe(0)
@@ -135,7 +135,7 @@ test('Q6 faults of running planes and proxies are named: a permission, a service
   expect(elsewhere).toMatchObject({ code: 1, stdout: expect.stringContaining('has no listener on port 1') })
 })
 
-test('Q7 from files, before anything is applied', async () => {
+test('Q7 explain works from files, before anything is applied', async () => {
   const folder = scene.folder
   const mesh = `type: Mesh
 name: default

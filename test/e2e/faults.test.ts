@@ -41,7 +41,7 @@ async function dataplanes(address: string): Promise<string[]> {
   return items.map((item) => item.name)
 }
 
-/** One more instance of the service in west, which goes on serving for two seconds after it is told to stop. */
+/** One more instance of the service in west, which continues to serve for two seconds after SIGTERM. */
 async function startService(demo: Demo, name: string) {
   const [port = 0, servicePort = 0, readinessPort = 0] = await freePorts(systemRandom, 3)
   const version = `${name}-version`
@@ -80,7 +80,7 @@ async function rowsTaken(zone: string): Promise<number> {
   return Number(overview.zoneInsight.subscriptions[0]?.status.total.responsesAcknowledged)
 }
 
-test('E4 the global is killed and started again: no request fails, zones go on at their position, changes arrive', async () => {
+test('E4 the global is killed and started again: no request fails, zones continue at their position, and changes arrive', async () => {
   await using traffic = startTraffic(() => throughGateway(demo, '/'))
   const before = await untilBothCurrent(demo.globalAddress)
   const planes = [demo.globalAddress, demo.zones.east.apiAddress, demo.zones.west.apiAddress]
@@ -106,7 +106,7 @@ test('E4 the global is killed and started again: no request fails, zones go on a
   expect(requests).toBeGreaterThan(100)
 })
 
-test('E5 zones are killed and start without the global: no request fails, names are answered all the while', async () => {
+test('E5 zones are killed and start without the global: no request fails, and names are answered throughout', async () => {
   await using traffic = startTraffic(() => throughGateway(demo, '/'))
   const resolver = `${local}:${demo.zones.east.dnsPort}`
   const address = await answerAt(resolver)
@@ -148,7 +148,7 @@ test('E6 the Envoy of a proxy is killed: its process starts another one, which s
   }
 })
 
-test('E7 a proxy that is told to stop takes its row with it at once, on its zone and on the global: no request fails', async () => {
+test('E7 a proxy that is stopped removes its row at once on its zone and on the global, and no request fails', async () => {
   const { mesh, gateway, listenerTag, hostname, service } = demo.scene
   const route = {
     type: 'MeshGatewayRoute',
@@ -169,7 +169,7 @@ test('E7 a proxy that is told to stop takes its row with it at once, on its zone
   }
   await using third = await startService(demo, 'echo-3')
   await until('it is ready', third.isReady, (isReady) => isReady)
-  // Others are led to it when its zone has heard of its Envoy (Z25).
+  // Clients use it when its Envoy has answered to the zone (Z25).
   await until(
     'it is announced',
     () => api(demo.zones.west.apiAddress).call('GET', `/meshes/${mesh}/dataplanes/echo-3`),

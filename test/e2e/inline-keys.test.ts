@@ -156,7 +156,7 @@ async function captured(): Promise<string> {
   return text
 }
 
-test('V21 a private key that stands inline is sealed at admission: no answer, history, diff, log, store or wire has it', async () => {
+test('V21 an inline private key is sealed at admission, and no response, history, diff, log, store or connection contains it', async () => {
   await api(address).need('PUT', '/meshes/default', mesh())
   await api(address).need('PUT', '/meshes/default/meshgateways/edge', gateway('edge', listener))
   // Written again by another way, it is the same resource.
@@ -189,7 +189,7 @@ test('V21 a private key that stands inline is sealed at admission: no answer, hi
   expect((await api(address).need('GET', '/meshes/default')).text).toMatch(/"secret": "inline-[0-9a-f]{16}"/)
 })
 
-test('V21 what a person reads back can be written again, and a rollback brings the key back', async () => {
+test('V21 a document that was read back can be written again, and a rollback restores the key', async () => {
   const at = '/meshes/default/meshgateways/edge'
   const shown = (await api(address).need('GET', at)).json
   expect((await api(address).need('PUT', at, shown)).status).toBe(200)
@@ -199,7 +199,7 @@ test('V21 what a person reads back can be written again, and a rollback brings t
   expect((await api(address).need('GET', at)).json).toMatchObject({ conf: Reflect.get(Object(shown), 'conf') })
 })
 
-test('V21 rows of a plane that did not seal inline keys are written again at the start', async () => {
+test('V21 rows of a plane that did not seal inline keys are rewritten at the start', async () => {
   await processes.kill('global', 'SIGTERM')
   const env = { clock: systemClock, random: systemRandom, log: silentLog }
   const store = await openSqliteStore(env, { path: path('global/store.db'), horizonRevisions: 1_000 })

@@ -126,7 +126,7 @@ async function startAndStop(name: string, args: readonly string[]): Promise<stri
   }
 }
 
-test('V14 a restored key file is enough: the global starts with it as before', async () => {
+test('V14 after its key file is restored, the global starts as before', async () => {
   const dataDir = copyOf('global', 'restored')
   rmSync(join(dataDir, 'seal.key'))
   const { sealKey } = JSON.parse(readFileSync(join(dataDir, 'recovery.keys'), 'utf8'))
@@ -137,7 +137,7 @@ test('V14 a restored key file is enough: the global starts with it as before', a
   expect(statSync(join(dataDir, 'seal.key')).mode & 0o777).toBe(0o600)
 })
 
-test('V14 a missing or empty server certificate is made anew under the same authority', async () => {
+test('V14 a missing or empty server certificate is issued again by the same authority', async () => {
   for (const [damage, harm] of Object.entries(damages)) {
     const dataDir = copyOf('global', `server-${damage}`)
     const before = keysIn(dataDir)
@@ -149,7 +149,7 @@ test('V14 a missing or empty server certificate is made anew under the same auth
   }
 })
 
-test('V14 secrets that do not open are deleted only by --accept-lost-secrets, and the former recovery file is kept', async () => {
+test('V14 secrets that do not open are deleted only with --accept-lost-secrets, and the former recovery file is kept', async () => {
   const dataDir = copyOf('global', 'accepted')
   cpSync(path('east/seal.key'), join(dataDir, 'seal.key'))
   const log = await startAndStop('accepted', [...globalArgs(dataDir), '--accept-lost-secrets'])
@@ -161,7 +161,7 @@ test('V14 secrets that do not open are deleted only by --accept-lost-secrets, an
   expect(JSON.parse(readFileSync(join(dataDir, 'recovery.keys'), 'utf8')).sealKey).not.toBe(previous.sealKey)
 })
 
-test('V15 the recovery file is rewritten only with a key that opens every row in it; the former copy is kept', async () => {
+test('V15 the recovery file is rewritten only with a key that opens every row in it, and the former copy is kept', async () => {
   const dataDir = copyOf('global', 'running')
   const processes = createProcesses(folder.path)
   const [apiPort = 0] = await freePorts(systemRandom, 1)

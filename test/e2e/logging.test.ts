@@ -55,7 +55,7 @@ for (const role of ['global', 'zone'] as const) {
     expect(child.exitCode).toBe(null)
   })
 
-  test(`B40 a ${role} whose output nobody reads any more serves on`, async () => {
+  test(`B40 a ${role} whose output has no reader any more continues to serve`, async () => {
     const { child, put, answers } = await start(role, 'pipe', 'pipe')
     child.stdout?.destroy()
     child.stderr?.destroy()
@@ -67,7 +67,7 @@ for (const role of ['global', 'zone'] as const) {
   })
 }
 
-test('B40 with the log and the store on a full disk, writes answer 503 with Retry-After in our error object, and all goes on by itself', async () => {
+test('B40 with log and store on a full disk, writes get 503 with Retry-After and the error object, and everything continues by itself', async () => {
   const logFile = join(folder.path, 'log')
   const log = openSync(logFile, 'a')
   const { child, address, put, answers } = await start('global', log, log)

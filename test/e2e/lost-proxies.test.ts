@@ -117,7 +117,7 @@ async function failures(): Promise<number> {
   return failed
 }
 
-test('E44 the endpoints of many proxies that are lost at once get no requests after their lease, and a release removes them', async () => {
+test('E44 endpoints of many proxies that are lost at once get no requests after their lease, and a release removes them', async () => {
   await until('requests are answered', failures, (failed) => failed === 0)
   for (const name of rack) await processes.kill(name, 'SIGKILL')
   expect(await failures()).toBeGreaterThan(0)

@@ -50,7 +50,7 @@ const untilStatus = (path: string, wanted: number) =>
     (status) => status === wanted,
   )
 
-test('E8 a route that Envoy refuses leaves what was there and what comes after it served, and all say which one and why, until it is mended', async () => {
+test('E8 if Envoy refuses a route, earlier and later configuration is served, and every status names the route and the reason until it is repaired', async () => {
   const { mesh } = demo.scene
   const refused = await applyAndWait(routeFor('refused', refusedPattern))
   expect(refused).toMatchObject({ code: 1, stderr: '' })
@@ -106,7 +106,7 @@ test('E8 a route that Envoy refuses leaves what was there and what comes after i
   await changeRoute(demo, demo.scene.version1)
 })
 
-test('E24 of many routes in one commit only the one that Envoy refuses is left out, and a zone that starts again does not try it again', async () => {
+test('E24 among many routes of one commit only the one that Envoy refuses is left out, and a restarted zone does not try it again', async () => {
   const { mesh } = demo.scene
   const sound = ['one', 'two', 'three', 'four', 'five'].map((name) => routeFor(name, goodPath(`/${name}`)))
   const applied = await applyAndWait(
@@ -144,7 +144,7 @@ async function connectedAt(path: string, insight: string): Promise<readonly stri
   return items.filter((item) => isConnected(item[insight]) && !hasLeft(item[insight])).map(({ name }) => name)
 }
 
-test('E23 the global shows of every proxy what its zone knows of it', async () => {
+test('E23 the global shows for every proxy what its zone reports', async () => {
   await until(
     'the global knows of five proxies and two ingresses',
     async () => [
@@ -167,7 +167,7 @@ test('E23 the global shows of every proxy what its zone knows of it', async () =
   )
 })
 
-test('E9 without a permission requests are denied; a MeshTrafficPermission for the mesh allows them again', async () => {
+test('E9 without a permission requests are denied, and a MeshTrafficPermission for the mesh allows them again', async () => {
   const { mesh } = demo.scene
   const removed = await zonemesh('delete', 'trafficpermission', 'allow-all', '--mesh', mesh, ...atGlobal())
   expect(removed).toMatchObject({ code: 0, stderr: '' })

@@ -64,7 +64,7 @@ const untilMesh = (address: string, name: string) =>
 /** How many revisions a store has, asked of the database itself. */
 const revisionOf = async (of: string) => Number((await server.sql(`SELECT revision FROM ${of}.head`))[0]?.['revision'])
 
-test('E25 a global and a zone keep their stores in PostgreSQL; both are killed and go on where they were', async () => {
+test('E25 a global and a zone keep their stores in PostgreSQL, and continue at their position after both are killed', async () => {
   const globalAddress = await startGlobal('global')
   const zoneAddress = await startZone(globalAddress)
   expect((await putMesh(globalAddress, 'first')).status).toBe(201)
@@ -91,7 +91,7 @@ test('E25 a global and a zone keep their stores in PostgreSQL; both are killed a
   await untilMesh(zoneAddress, 'first')
 })
 
-test('E26 two globals on one database: what is written on one is read on the other, and reaches the zone; both show its status and complete its receipts', async () => {
+test('E26 two globals share a database: a write on one is read on the other and reaches the zone, and both show its status and complete its receipts', async () => {
   const one = await startGlobal('global-1')
   const other = await startGlobal('global-2')
   const zoneAddress = await startZone(one)
@@ -117,7 +117,7 @@ test('E26 two globals on one database: what is written on one is read on the oth
   }
 })
 
-test('E50 a second global on the database with keys of its own refuses to start, changes nothing and names the files to copy', async () => {
+test('E50 V22 a second global on the database with its own keys refuses to start, changes nothing and names the files to copy', async () => {
   await startGlobal('global-1')
   const dataDir = `${folder.path}/second`
   const places = ['--store', server.url(schema), '--data-dir', dataDir]
@@ -185,7 +185,7 @@ test('E27 while the database is away writes and reads get 503 with Retry-After, 
     expect(readFileSync(`${folder.path}/${name}.log`, 'utf8')).not.toContain(server.password)
 })
 
-test('E28 a zone does not take the database of a global, and no sentence names a password', async () => {
+test('E28 a zone refuses the database of a global, and no message contains a password', async () => {
   await startGlobal('global')
   const args = ['zone', '--name', 'home', ...anyPorts, '--api-port', '0', '--proxy-port', '0', '--dns-port', '0']
   const url = server.url(schema)

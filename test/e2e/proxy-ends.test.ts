@@ -80,7 +80,7 @@ networking:
   const words = [
     ...[launcher, 'dataplane', '--dataplane-file', file, '--cp-address', proxyAddress, '--token-file', tokenFile],
     ...['--work-dir', workDir, '--ca-cert-file', join(folder.path, 'home/ca.crt'), '--concurrency', '1'],
-    ...['--drain-time', '1s', '--no-dns'],
+    ...['--drain-time', '3s', '--no-dns'],
   ]
   const terminal = spawn('script', ['-qfec', `exec ${words.join(' ')}`, '/dev/null'], {
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -123,10 +123,10 @@ const ways: readonly {
 }[] = [
   { way: 'key', title: 'Ctrl-C in its terminal', isClean: true, end: ({ terminal }) => terminal.stdin?.write('\x03') },
   { way: 'term', title: 'SIGTERM', isClean: true, end: ({ launcherPid }) => process.kill(launcherPid, 'SIGTERM') },
-  { way: 'hangup', title: 'its terminal closes', isClean: true, end: ({ terminal }) => terminal.kill('SIGKILL') },
+  { way: 'hangup', title: 'a closed terminal', isClean: true, end: ({ terminal }) => terminal.kill('SIGKILL') },
   {
     way: 'launcher',
-    title: 'SIGKILL at its launcher',
+    title: 'SIGKILL of its launcher',
     isClean: true,
     end: ({ launcherPid }) => process.kill(launcherPid, 'SIGKILL'),
   },
@@ -148,7 +148,7 @@ test.for(ways)(
         expect(isAlive(proxy.envoyPid)).toBe(true)
         const ended = once(proxy.terminal, 'exit')
         end(proxy)
-        // The row goes before the Envoy does, so that nobody is led to a closed port.
+        // The row is removed before the Envoy stops, so no client uses a closed port.
         if (isClean) {
           const gone = until(
             `the Envoy of ${proxy.name} ends`,
@@ -167,7 +167,7 @@ test.for(ways)(
           `the Envoy of ${proxy.name} ends`,
           () => isAlive(proxy.envoyPid),
           (alive) => !alive,
-          5_000,
+          8_000,
         )
         await ended
         expect(proxy.output()).not.toMatch(/Envoy ended, starting it again/)

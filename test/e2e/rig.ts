@@ -61,7 +61,7 @@ export const zonemesh = (...args: readonly string[]): Promise<Outcome> =>
 export const zonemeshWithInput = (input: string, ...args: readonly string[]): Promise<Outcome> =>
   run(process.execPath, ['--disable-warning=ExperimentalWarning', mainFile, ...args], input)
 
-/** The words by which a command is told of a global and its zones. */
+/** The arguments that name a global and its zones to a command. */
 export const planesAt = (
   globalAddress: string,
   { east, west }: Readonly<Record<'east' | 'west', { readonly apiAddress: string }>>,

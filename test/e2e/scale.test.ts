@@ -45,7 +45,7 @@ async function startInstance(zone: ZoneName, name: string): Promise<() => Promis
   }
 }
 
-test('E41 row 37: a service scales up and down in both zones under load: all its instances are asked, and no request fails', async () => {
+test('E41 F37 a service scales up and down in both zones under load: all its instances get requests, and no request fails', async () => {
   const answered = new Set<string>()
   const ask = async () => {
     const answer = await throughGateway(scene.demo, '/split')

@@ -85,7 +85,7 @@ async function startService(name: string, outboundPort: number, to: string): Pro
   )
 }
 
-test('E21 a zone without a global, from nothing to an answered request', async () => {
+test('E21 a zone without a global works from an empty folder to an answered request', async () => {
   const gatewayPort = port()
   const policies = folder.file(
     'policies.yaml',
@@ -139,7 +139,7 @@ conf:
   expect(JSON.parse(answer.body)).toMatchObject({ service: 'web', zone: 'home', path: '/x', host: 'home.example' })
 })
 
-test('E40 a zone without a global takes certificates of listeners from its own secrets, and shows a new one at once', async () => {
+test('E40 a zone without a global takes certificates of listeners from its own secrets, and serves a new one at once', async () => {
   const tlsPort = port()
   const pairs = [await createPair({ names: ['home.example'] }), await createPair({ names: ['home.example'] })]
   const secretOf = ({ certificate, key }: Pair) => `type: Secret

@@ -89,7 +89,7 @@ function joined(zone: string): Join {
   return known
 }
 
-/** One line on stderr, whatever else the log says on stdout; exit code 1. */
+/** One line on stderr, regardless of the log on stdout; exit code 1. */
 function expectOneLine(outcome: Outcome, line: RegExp): void {
   expect(outcome.stderr).toMatch(line)
   expect(outcome.stderr.trim().split('\n')).toHaveLength(1)
@@ -106,7 +106,7 @@ async function expectRetryLine(log: string, message: RegExp): Promise<void> {
 
 const foreignSignature = (token: string): string => `${token.slice(0, token.lastIndexOf('.'))}.${'A'.repeat(342)}`
 
-test('E10 a zone that the global refuses says why in one line and waits', async () => {
+test('E10 a zone that the global refuses reports the reason in one line and waits', async () => {
   const north = joined('north')
   const wrong = startZone('wrong-token', { ...north, token: foreignSignature(north.token) }, 'wrong-token')
   await expectRetryLine(wrong, /the global and this zone do not agree: the token was not signed by this control plane/)
@@ -129,7 +129,7 @@ test('E10 a zone that the global refuses says why in one line and waits', async 
     await processes.kill(name, 'SIGTERM')
 })
 
-test('E11 one zone has one control plane: another one is refused by name, and the first goes on', async () => {
+test('E11 a zone has one control plane: a second one is refused by name, and the first continues', async () => {
   const log = startZone('twin', joined('east'), 'twin')
   await expectRetryLine(
     log,
@@ -157,7 +157,7 @@ test('E12 a zone does not take over the store of another zone', async () => {
   )
 })
 
-test('E13 a control plane that cannot have what it needs says so in one line and exits 1', async () => {
+test('E13 a control plane without a required resource reports it in one line and exits with 1', async () => {
   const [taken = 0] = await freePorts(systemRandom, 1)
   const server = createServer().listen(taken, local)
   await once(server, 'listening')
@@ -198,7 +198,7 @@ networking:
       tags: { kuma.io/service: web }
 `
 
-test('E14 a proxy that the zone refuses, or whose file is wrong, ends with one line', async () => {
+test('E14 a proxy that the zone refuses, or whose file is invalid, ends with one line', async () => {
   const [port = 0] = await freePorts(systemRandom, 1)
   const file = folder.file('web.yaml', dataplaneYaml)
   const caFile = path('east/ca.crt')
@@ -224,7 +224,7 @@ test('E14 a proxy that the zone refuses, or whose file is wrong, ends with one l
   expectOneLine(await run(path('none.yaml'), dataplaneToken, caFile, 'default'), /cannot read .*none\.yaml/)
 })
 
-test('E15 a proxy that does not trust the zone says what it waits for', async () => {
+test('E15 a proxy that does not trust the zone reports what it waits for', async () => {
   const [port = 0] = await freePorts(systemRandom, 1)
   const { logFile } = processes.startOwn('distrustful', [
     ...['dataplane', '--dataplane-file', folder.file('web.yaml', dataplaneYaml), '--cp-address', zoneProxyAddress],

@@ -147,7 +147,7 @@ async function expectChangeArrives(name: string): Promise<void> {
   )
 }
 
-/** Bytes that nginx gave to each client whose session is over. */
+/** The bytes that nginx sent to each client whose session has ended. */
 const sessions = (): number[] =>
   readFileSync(path('nginx-access.log'), 'utf8')
     .split('\n')
@@ -159,7 +159,7 @@ async function reload(): Promise<void> {
   expect(outcome.code, outcome.stderr).toBe(0)
 }
 
-test('W1 a zone joins through an nginx that ends TLS, and an idle session outlives its read timeout', async () => {
+test('W1 a zone joins through an nginx that terminates TLS, and an idle session outlives its read timeout', async () => {
   await expectChangeArrives('through-nginx')
   const epoch = await untilCurrent()
   const startMs = performance.now()
@@ -172,7 +172,7 @@ test('W1 a zone joins through an nginx that ends TLS, and an idle session outliv
   expect(await untilCurrent()).toBe(epoch)
 })
 
-test('W2 after a reload of nginx the zone resumes by its position: next to nothing is sent again', async () => {
+test('W2 after a reload of nginx the zone resumes at its position, and almost nothing is sent again', async () => {
   const before = await untilCurrent()
   await reload()
   const resumed = await untilCurrent('east', before)
@@ -183,7 +183,7 @@ test('W2 after a reload of nginx the zone resumes by its position: next to nothi
   expect(second).toBeLessThan(first / 3)
 })
 
-test('W3 nginx is killed and started: the zone is back and changes arrive', async () => {
+test('W3 after nginx is killed and started, the zone reconnects and changes arrive', async () => {
   const before = await untilCurrent()
   const { pid } = processes.get('nginx') ?? { pid: 0 }
   const gone = processes.kill('nginx', 'SIGKILL')
@@ -201,7 +201,7 @@ test('W3 nginx is killed and started: the zone is back and changes arrive', asyn
   await expectChangeArrives('after-kill')
 })
 
-test('W4 the global restarts behind nginx: the zone is back and changes arrive', async () => {
+test('W4 after the global restarts behind nginx, the zone reconnects and changes arrive', async () => {
   const before = await untilCurrent()
   const again = await processes.kill('global', 'SIGTERM')
   again()
@@ -209,7 +209,7 @@ test('W4 the global restarts behind nginx: the zone is back and changes arrive',
   await expectChangeArrives('after-restart')
 })
 
-test('W5 the zone hears through nginx why its token is refused, and says what is wrong with the way', async () => {
+test('W5 through nginx a zone receives the reason why its token is refused, and reports what is wrong with the connection', async () => {
   const { token } = given
   const forged = `${token.slice(0, token.lastIndexOf('.'))}.${'A'.repeat(342)}`
   const refused = startZone('refused', { ...given, token: forged }, '--api-port', '0')
@@ -222,7 +222,7 @@ test('W5 the zone hears through nginx why its token is refused, and says what is
   for (const name of ['refused', 'pinned']) await processes.kill(name, 'SIGTERM')
 })
 
-test('W6 a join string for WebSocket pins the authority of the global where nothing stands between', async () => {
+test('W6 a join string for WebSocket pins the authority of the global if no proxy is in between', async () => {
   const join = await joinOf('west', '--websocket')
   expect(join.address).toMatch(/^wss:\/\/127\.0\.0\.1:\d+$/)
   startZone('zone-west', join, '--api-port', '0')

@@ -158,7 +158,7 @@ const fates = [
 ]
 
 test(
-  'Q8 explain and a real Envoy agree on every request of random meshes, of every fate: a fixed seed',
+  'Q8 explain and a real Envoy agree on every request of random meshes, with every outcome: a fixed seed',
   {
     timeout: 120_000,
   },

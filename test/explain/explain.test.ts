@@ -15,7 +15,7 @@ function ask(sources: Sources, url = shop, from = { zone: 'east', gateway: 'gate
   return explain(request.value, from, sources)
 }
 
-test('Q1 a way that is open is walked to its end, each step with the rows and revisions that decided it', async () => {
+test('Q1 an open path is followed to its end, and each step has the rows and revisions that decided it', async () => {
   const found = ask(sourcesOf(await healthyMesh()))
   expect(found.mismatch).toBeUndefined()
   expect(new Set(found.steps.map(({ step }) => step))).toEqual(new Set(stepNames.filter((step) => step !== 'egress')))
@@ -43,7 +43,7 @@ test('Q1 the policies that decide a route and the instances behind its endpoints
   expect(rowsOf('endpoints')).toEqual(['east/Dataplane/default/echo-v1', 'west/AvailableService/default/west-v2'])
 })
 
-test('Q1 through the egress of the zone, where the mesh wants it', async () => {
+test('Q1 the path goes through the egress of the zone if the mesh requires it', async () => {
   const found = ask(sourcesOf(await meshWithEgress()))
   expect(found.mismatch).toBeUndefined()
   expect(new Set(found.steps.map(({ step }) => step))).toEqual(new Set(stepNames))
@@ -60,13 +60,13 @@ test('Q1 through the egress of the zone, where the mesh wants it', async () => {
   ])
 })
 
-test('Q1 HTTPS and TCP are walked too', async () => {
+test('Q1 HTTPS and TCP requests are followed too', async () => {
   const sources = sourcesOf(await healthyMesh())
   expect(ask(sources, 'https://shop.example.com:8443/').mismatch).toBeUndefined()
   expect(ask(sources, 'tcp://any:9000').mismatch).toBeUndefined()
 })
 
-test('Q1 from a sidecar: by the name of a service, and by an explicit outbound', async () => {
+test('Q1 a request of a sidecar is followed by the name of a service and by an explicit outbound', async () => {
   const sources = sourcesOf(await healthyMesh())
   const from = { zone: 'east', gateway: 'client-1' }
   const named = ask(sources, 'http://echo.demo.svc.8080.mesh:8080/x', from)
@@ -80,7 +80,7 @@ test('Q1 from a sidecar: by the name of a service, and by an explicit outbound',
   expect(ask(sources, 'http://localhost:33033/', from).mismatch).toBeUndefined()
 })
 
-test('Q1 into another mesh: by an outbound to its gateway, and on over the listener and the route there', async () => {
+test('Q1 a request into another mesh is followed by an outbound to its gateway, and through the listener and route there', async () => {
   const sources = sourcesOf(await twoMeshes())
   const buyer = { zone: 'east', gateway: 'buyer-1' }
   const found = ask(sources, 'http://localhost:33090/v2/pay', buyer, { host: 'pay.billing.mesh' })
@@ -108,7 +108,7 @@ test('Q1 into another mesh: by an outbound to its gateway, and on over the liste
   expect(named).toMatchObject({ mismatch: undefined, steps: { length: found.steps.length + 1 } })
 })
 
-test('Q1 from a gateway through the gateway of another mesh, with what its route makes of the request', async () => {
+test('Q1 a request is followed from a gateway through the gateway of another mesh, with the changes of its route', async () => {
   const sources = sourcesOf(await twoMeshes())
   const found = ask(sources, 'http://shop.example.com:8080/pay/x')
   expect(found.mismatch).toBeUndefined()
@@ -120,7 +120,7 @@ test('Q1 from a gateway through the gateway of another mesh, with what its route
   ])
 })
 
-test('Q2 what could not be asked is said, and is no mismatch', async () => {
+test('Q2 a plane that could not be queried is reported, and is not a mismatch', async () => {
   const sources = sourcesOf(await healthyMesh())
   const found = ask({
     ...sources,
@@ -136,7 +136,7 @@ test('Q2 what could not be asked is said, and is no mismatch', async () => {
 })
 
 test.each([...faults, ...faultsBetweenMeshes])(
-  'Q3 names the fault: $name',
+  'Q3 explain names the fault: $name',
   async ({ scene, plant, spoil, url, from, step, problem, remedy }) => {
     const rows = await (scene ?? healthyMesh)()
     await plant?.(rows)

@@ -5,7 +5,7 @@ const buyer = { zone: 'east', gateway: 'buyer-1' }
 
 export const faultsBetweenMeshes: readonly Fault[] = [
   {
-    name: 'a gateway of another mesh without a listener for others',
+    name: 'a gateway of another mesh without a crossMesh listener',
     scene: twoMeshes,
     plant: (rows) => {
       remove('AvailableService', 'door')(rows)
@@ -20,7 +20,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     remedy: /crossMesh: true/,
   },
   {
-    name: 'a gateway of another mesh that nobody made',
+    name: 'a gateway of another mesh that does not exist',
     scene: twoMeshes,
     plant: (rows) => {
       remove('AvailableService', 'door')(rows)
@@ -33,7 +33,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     remedy: /apply one/,
   },
   {
-    name: 'a gateway of another mesh that runs nowhere',
+    name: 'a gateway of another mesh without an instance',
     scene: twoMeshes,
     plant: remove('AvailableService', 'door'),
     url: 'http://localhost:33090/v2',
@@ -73,7 +73,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     remedy: /add a route/,
   },
   {
-    name: 'a permission in the other mesh that its gateway lacks',
+    name: 'a missing permission for the gateway of the other mesh',
     scene: twoMeshes,
     plant: remove('TrafficPermission', 'let-in'),
     url: 'http://pay.billing.mesh:8090/v2',
@@ -83,7 +83,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     remedy: /TrafficPermission/,
   },
   {
-    name: 'a zone whose roots of the other mesh are others',
+    name: 'a zone with different roots of the other mesh',
     scene: twoMeshes,
     spoil: onPlane('east', 'AuthorityCertificate', 'east', (row) =>
       row.key.mesh === 'billing' ? { ...row, spec: { ...row.spec, roots: '' } } : row,
@@ -95,7 +95,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     remedy: /the same roots/,
   },
   {
-    name: 'a listener for other meshes that is asked from outside',
+    name: 'a crossMesh listener that gets a request from outside',
     scene: twoMeshes,
     url: 'http://pay.billing.mesh:8090/v2',
     from: { zone: 'west', gateway: 'door-1' },
@@ -104,7 +104,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     remedy: /--from ZONE\/PROXY/,
   },
   {
-    name: 'gateways that lead to each other',
+    name: 'gateways that route to each other',
     scene: twoMeshes,
     plant: edit('MeshGatewayRoute', 'pay', (spec: { conf: { http: { rules: { backends: unknown }[] } } }) => {
       for (const rule of spec.conf.http.rules)

@@ -9,7 +9,7 @@ const client = { zone: 'east', gateway: 'client-1' }
 
 export const faults: readonly Fault[] = [
   {
-    name: 'a zone that nobody names',
+    name: 'a zone that is not among the queried ones',
     from: { zone: 'north', gateway: 'gateway-1' },
     step: 'gateway',
     problem: /zone north could not be asked/,
@@ -39,7 +39,7 @@ export const faults: readonly Fault[] = [
     remedy: /HTTP 8080, HTTPS 8443, TCP 9000/,
   },
   {
-    name: 'plain HTTP to a listener of TLS',
+    name: 'plain HTTP to a TLS listener',
     url: 'http://shop.example.com:8443/',
     step: 'listener',
     problem: /speaks HTTPS, and the URL has http/,
@@ -53,7 +53,7 @@ export const faults: readonly Fault[] = [
     remedy: /shop\.example\.com; the answer is 404/,
   },
   {
-    name: 'a secret that is not there',
+    name: 'a secret that does not exist',
     plant: remove('GatewayCertificate', 'shop.east'),
     url: 'https://shop.example.com:8443/',
     step: 'listener',
@@ -61,7 +61,7 @@ export const faults: readonly Fault[] = [
     remedy: /mend/,
   },
   {
-    name: 'a secret that is not there, beside a listener for any host',
+    name: 'an absent secret beside a listener for any host',
     plant: edit('MeshGateway', 'edge', (spec: { conf: { listeners: { port: number; tls?: object }[] } }) => {
       const secure = spec.conf.listeners.find(({ port }) => port === 8443)
       if (!secure) return
@@ -74,7 +74,7 @@ export const faults: readonly Fault[] = [
     remedy: /\*, shop\.example\.com; the answer is 421/,
   },
   {
-    name: 'a listener certificate that has ended',
+    name: 'an expired listener certificate',
     plant: edit('GatewayCertificate', 'shop.east', (spec: { notAfterMs: number }) => {
       spec.notAfterMs = nowMs - 1
     }),
@@ -175,7 +175,7 @@ export const faults: readonly Fault[] = [
     remedy: /correct the name/,
   },
   {
-    name: 'a version that nobody runs',
+    name: 'a version without an instance',
     plant: edit('MeshGatewayRoute', 'shop', (spec: { conf: { http: { rules: { backends: unknown }[] } } }) => {
       for (const rule of spec.conf.http.rules)
         rule.backends = [{ destination: { 'kuma.io/service': 'echo_demo_svc_8080', version: 'v3' } }]
@@ -211,7 +211,7 @@ export const faults: readonly Fault[] = [
     remedy: /advertisedAddress and networking\.advertisedPort/,
   },
   {
-    name: 'a zone that is disabled',
+    name: 'a disabled zone',
     plant: edit('Zone', 'west', (spec: { enabled: boolean }) => {
       spec.enabled = false
     }),
@@ -236,7 +236,7 @@ export const faults: readonly Fault[] = [
     remedy: /mtls\.backends/,
   },
   {
-    name: 'a permission that is missing',
+    name: 'a missing permission',
     plant: remove('TrafficPermission', 'allow-all'),
     step: 'permission',
     problem: /nothing lets edge-gateway .* in to echo_demo_svc_8080: the answer is 403/,
@@ -273,7 +273,7 @@ export const faults: readonly Fault[] = [
     remedy: /zonemesh status/,
   },
   {
-    name: 'an authority that has ended',
+    name: 'an expired authority',
     plant: edit('AuthorityCertificate', 'east', (spec: { notAfterMs: number }) => {
       spec.notAfterMs = nowMs - 1
     }),
@@ -302,7 +302,7 @@ export const faults: readonly Fault[] = [
     remedy: /same roots/,
   },
   {
-    name: 'a certificate of a proxy that has ended',
+    name: 'an expired certificate of a proxy',
     spoil: (sources) => {
       const sight = sources.proxies.get(gateway)
       return sight
@@ -342,14 +342,14 @@ export const faults: readonly Fault[] = [
     remedy: /behind/,
   },
   {
-    name: 'an instance that is gone in its zone',
+    name: 'an instance that its zone has removed',
     spoil: onPlane('west', 'Dataplane', 'echo-v2', () => undefined),
     step: 'ingress',
     problem: /has no filter chain for echo_demo_svc_8080\{mesh=default,version=v2\}/,
     remedy: /no ready instance/,
   },
   {
-    name: 'a name that nobody has',
+    name: 'a name without a service',
     url: 'http://ecko.demo.svc.8080.mesh/',
     from: client,
     step: 'name',
@@ -357,7 +357,7 @@ export const faults: readonly Fault[] = [
     remedy: /echo\.demo\.svc\.8080\.mesh/,
   },
   {
-    name: 'a port that a name does not have',
+    name: 'a port that the name does not have',
     url: 'http://echo.demo.svc.8080.mesh:81/',
     from: client,
     step: 'name',
@@ -376,7 +376,7 @@ export const faults: readonly Fault[] = [
     remedy: /reachableServices/,
   },
   {
-    name: 'an outbound that is not there',
+    name: 'an outbound that does not exist',
     url: 'http://localhost:33034/',
     from: client,
     step: 'listener',
@@ -384,14 +384,14 @@ export const faults: readonly Fault[] = [
     remedy: /33033/,
   },
   {
-    name: 'an Envoy that has not answered to its listener',
+    name: 'an Envoy that has not acknowledged its listener',
     spoil: running(gateway, typeUrls.listener, (versions) => versions.delete('edge:HTTP:8080')),
     step: 'listener',
     problem: /compiled edge:HTTP:8080 and the Envoy of east\/Dataplane\/default\/gateway-1 does not have it/,
     remedy: /has not answered yet/,
   },
   {
-    name: 'an Envoy that refuses its listener, because somebody else has the address',
+    name: 'an Envoy that refuses its listener, because the address is in use',
     spoil: refusing(
       gateway,
       typeUrls.listener,
@@ -424,7 +424,7 @@ export const faults: readonly Fault[] = [
     remedy: /no stream to its zone/,
   },
   {
-    name: 'a zone without the egress that the mesh wants',
+    name: 'a zone without the egress that the mesh requires',
     scene: meshWithEgress,
     plant: remove('ZoneEgress', 'egress-east'),
     step: 'egress',
@@ -440,7 +440,7 @@ export const faults: readonly Fault[] = [
     remedy: /has not answered yet/,
   },
   {
-    name: 'an ingress that is gone behind an egress',
+    name: 'an ingress that was removed behind an egress',
     scene: meshWithEgress,
     spoil: onPlane('west', 'ZoneIngress', 'ingress-west', () => undefined),
     step: 'ingress',

@@ -47,14 +47,14 @@ function tableOf({ c1, c2, route, to }: Wanted, mark: number): ResolvedTable {
 
 const scripts: readonly { readonly name: string; readonly tables: readonly Wanted[] }[] = [
   {
-    name: 'a route moves to a new cluster, and the former one goes',
+    name: 'a route moves to a new cluster, and the former cluster is removed',
     tables: [
       { c1: 'v1', route: 'v-r1', to: 'c1' },
       { c2: 'v1', route: 'v-r2', to: 'c2' },
     ],
   },
   {
-    name: 'a cluster changes while a route is bad, and then good',
+    name: 'a cluster changes while a route is bad and then good',
     tables: [
       { c1: 'v1', route: 'v-r1', to: 'c1' },
       { c1: 'v2', c2: 'v1', route: 'bad-r2', to: 'c2' },
@@ -196,9 +196,9 @@ function walk(tables: readonly Wanted[], partly: number) {
 const describeSend = ({ typeUrl, nonce, changed, removed }: Extract<AdsEffect, { type: 'send' }>): string =>
   `${typeUrl.split('.').at(-1)} ${nonce} ${changed.map(({ name, version }) => `${name}@${version}`)} -${removed}`
 
-describe('the ADS step with the model of an Envoy, walked', () => {
+describe('every order of events at the ADS step with a model of Envoy', () => {
   it.each(scripts)(
-    'X1–X15 X26 $name: never harmed, served is what it has, and in the end it has what it is to have',
+    'X26 X27 $name: Envoy is never harmed, served is reported exactly, and Envoy ends with its complete table',
     async ({ name, tables }) => {
       let states = 0
       let ends = 0

@@ -27,7 +27,7 @@ interface Request {
   readonly refused?: boolean
 }
 
-/** Versions that begin so are refused by the peer, whatever they come with. */
+/** The peer refuses versions with this beginning, regardless of the rest of the response. */
 const isBad = ({ version }: Versioned): boolean => version.startsWith('bad')
 const tableOf = (text: string): readonly Versioned[] =>
   text
@@ -48,21 +48,21 @@ interface Script {
 
 const scripts: readonly Script[] = [
   {
-    name: 'everything, with bad ones among it',
+    name: 'wildcard, with bad versions',
     wildcard: true,
     before: 'a@1 c@1',
     tables: ['a@1 b@1', 'a@bad2 b@2', 'a@3 b@bad3'],
     requests: [{}],
   },
   {
-    name: 'one that is bad, good, and bad again',
+    name: 'a version that is bad, good, and bad again',
     wildcard: true,
     before: '',
     tables: ['a@1', 'a@bad2', 'a@1', 'a@bad2', 'a@4'],
     requests: [{}],
   },
   {
-    name: 'by name, with one that does not exist yet',
+    name: 'by name, with a name that does not exist yet',
     wildcard: false,
     before: 'b@1',
     tables: ['a@1 b@1', 'a@2 b@bad2 c@1', 'b@3 c@bad2'],
@@ -206,8 +206,8 @@ function walk({ wildcard, before, tables, requests }: Script) {
   return explore(initial, movesOf, judgeEnd)
 }
 
-describe('the delta side, walked', () => {
-  it.each(scripts)('X11 X13 $name: in the end the peer has what it is to have', (script) => {
+describe('every order of events at the delta side', () => {
+  it.each(scripts)('DD8 $name: the peer ends with its complete table', (script) => {
     const { states, ends } = walk(script)
     console.info(`delta, ${script.name}: ${states} states, ${ends} ends`)
     expect(states).toBeGreaterThan(100)

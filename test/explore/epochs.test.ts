@@ -19,7 +19,7 @@ const hello = (replica: string): Hello => ({
   uncovered: [],
 })
 
-/** Steps of the store, one at a time: whoever asks waits until the schedule lets it. */
+/** Steps of the store, one at a time: a caller waits until the schedule admits it. */
 function stepped(store: Store) {
   const waiting: (() => void)[] = []
   const wait = () => new Promise<void>((resolve) => waiting.push(resolve))
@@ -71,7 +71,7 @@ async function play(schedule: number, steps: number): Promise<void> {
   expect([(await write(older)).ok, (await write(newer)).ok]).toEqual([false, true])
 }
 
-it('epochs, walked: of two replicas that open a session of one zone exactly one may write, in every order of their steps', async () => {
+it('Y4 if two replicas open a session of one zone, exactly one may write, in every order of their steps', async () => {
   const steps = 8
   for (let schedule = 0; schedule < 2 ** steps; schedule += 1) await play(schedule, steps)
   console.info(`epochs: ${2 ** steps} schedules`)

@@ -90,7 +90,7 @@ export async function replay<Scene>(
   return { states: seen.size, ends }
 }
 
-/** Maps and sets sorted: two states are the same whatever the order in which they came to hold what they hold. */
+/** Maps and sets sorted: two states with the same content are equal, regardless of the order of their events. */
 const plain = (_key: string, value: unknown) => {
   if (value instanceof Map) return [...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1))
   return value instanceof Set ? [...value].sort() : value

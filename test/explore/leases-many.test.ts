@@ -142,7 +142,7 @@ const look = ({ known, clock, ticks, events }: Scene) => ({
   ]),
 })
 
-test('Z1 Z2 Z3 Z5 Z6 in every order: who has a stream stays, who is lost goes after its lease, of many lost at once none goes', async () => {
+test('Z1 Z2 Z3 Z5 Z6 in every order a proxy with a stream stays, a lost proxy is removed after its lease, and many lost at once stay', async () => {
   const { states, ends } = await replay(openScene, movesOf, look, () => {})
   console.info(`leases: ${states} states, ${ends} ends`)
   expect(states).toBeGreaterThan(1_000)

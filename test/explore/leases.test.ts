@@ -59,7 +59,7 @@ async function play(names: readonly MoveName[]): Promise<string> {
   return `${removed.join()} ${[...streams].map(([, its]) => its.size).join()}`
 }
 
-it('leases, walked: no proxy with a stream is removed, none before its lease ends, in every order of five events', async () => {
+it('Z1 in every order of five events no proxy with a stream is removed, and none before its lease ends', async () => {
   const ends = new Set<string>()
   let walked = 0
   async function visit(names: readonly MoveName[]): Promise<void> {

@@ -205,12 +205,12 @@ function scene(position: number | undefined, lossesLeft: number): Scene {
   }
 }
 
-describe('both steps, joined, with sessions lost at any place', () => {
+describe('both steps of sync, with sessions lost at any point', () => {
   it.each([
-    ['a zone that was never here', undefined, 2],
-    ['a zone that comes back', 0, 2],
+    ['a new zone', undefined, 2],
+    ['a zone that reconnects', 0, 2],
   ] as const)(
-    '%s: a snapshot at every mark, the zone’s own rows untouched, the same in the end',
+    'Y37 %s: each mark is a snapshot, own rows of the zone are unchanged, and both ends agree at the end',
     (title, position, losses) => {
       const { states, ends } = explore(scene(position, losses), movesOf, (end) => {
         expectSame(held(end.rows), log.projection(log.length), 'at the end')

@@ -30,7 +30,7 @@ const mark = (revision: number): RowMessage =>
 
 const policies = Array.from({ length: 20 }, (_, index) => `p${String(index).padStart(2, '0')}`)
 
-/** What the global says, in this order: a mass removal nobody declared, then other things of itself and of zone east. */
+/** The messages of the global, in this order: an undeclared mass removal, then other rows of itself and of zone east. */
 const said: readonly RowMessage[] = [
   rows(...policies.slice(0, 12).map((name) => gone('global', 'Policy', name, 2))),
   mark(2),
@@ -131,7 +131,7 @@ function movesOf(scene: Scene): Move<Scene>[] {
   return moves
 }
 
-it('holds, walked: nothing of the owner goes before it is released, rows of others go on, in the end all is there', () => {
+it('Y7 in every order no row of the owner is removed before its release, rows of others continue, and everything arrives at the end', () => {
   const position = { store: 'g', revision: 1, commitId: 'c1' }
   const initial: Scene = {
     next: 0,

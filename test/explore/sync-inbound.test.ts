@@ -47,7 +47,7 @@ const mostOfThem = many.slice(0, 11)
 
 const scripts: readonly Script[] = [
   {
-    name: 'rounds, a replay, marks without rows',
+    name: 'rounds, a repeated mark, marks without rows',
     before: [row('global Policy a', 1)],
     position: 1,
     messages: [
@@ -63,7 +63,7 @@ const scripts: readonly Script[] = [
     ],
   },
   {
-    name: 'a commit that removes very much',
+    name: 'a commit that removes very many rows',
     before: [...many.map((text) => row(text, 1)), row('east Relayed s', 1)],
     position: 1,
     messages: [
@@ -87,7 +87,7 @@ const scripts: readonly Script[] = [
     hold: { id: 'history:global-store', keeps: ['global Policy b'] },
   },
   {
-    name: 'a replacement without a single row, and a whole one after it',
+    name: 'an empty replacement, and a complete one after it',
     before: [row('global Policy a', 1), row('global Policy b', 1), row('east Relayed s', 1)],
     position: 1,
     messages: [
@@ -99,7 +99,7 @@ const scripts: readonly Script[] = [
     hold: { id: 'replacement:global-store', keeps: ['global Policy a', 'global Policy b'], overAt: 4 },
   },
   {
-    name: 'late replacements of origins that were never named',
+    name: 'late replacements of unnamed origins',
     before: [row('global Policy a', 1), row('east Relayed s', 1), row('north Relayed n', 1)],
     position: 1,
     uncovered: ['east', 'north'],
@@ -266,7 +266,7 @@ function walk(script: Script) {
     return moves
   }
 
-  /** Everything has come and is done: what others have said is here, whatever is held of the owner. */
+  /** Everything has arrived and is done: rows of others are here, even if rows of the owner are held. */
   function rest(scene: Scene): void {
     const wanted = expected.get(last) ?? new Map<string, number>()
     if (scene.inbound.held) expectSame(others(live(scene)), others(wanted), 'the rows of others beside a hold')
@@ -296,10 +296,13 @@ function walk(script: Script) {
   })
 }
 
-describe('the inbound step, walked', () => {
-  it.each(scripts)('Y3 Y7 Y8 Y10 Y13 $name: each mark is a snapshot, what is held waits, others go on', (script) => {
-    const { states, ends } = walk(script)
-    console.info(`inbound, ${script.name}: ${states} states, ${ends} ends`)
-    expect(states).toBeGreaterThan(10)
-  })
+describe('every order of events at the inbound step', () => {
+  it.each(scripts)(
+    'Y3 Y7 Y8 Y10 Y13 $name: each mark is a snapshot, held changes wait, and other rows continue',
+    (script) => {
+      const { states, ends } = walk(script)
+      console.info(`inbound, ${script.name}: ${states} states, ${ends} ends`)
+      expect(states).toBeGreaterThan(10)
+    },
+  )
 })

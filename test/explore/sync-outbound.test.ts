@@ -118,9 +118,9 @@ function opened(from: number | undefined): Scene {
   return scene
 }
 
-describe('the outbound step, walked', () => {
+describe('every order of events at the outbound step', () => {
   it.each([undefined, 0, 1, 2])(
-    'a reader that starts at %s sees snapshots at every mark and ends at the head',
+    'Y37 a reader that starts at %s sees snapshots at every mark and ends at the head',
     (from) => {
       const { states, ends } = explore(opened(from), movesOf, (scene) => {
         if (scene.mark !== log.length) throw new Error(`ended at mark ${scene.mark} of ${log.length}`)

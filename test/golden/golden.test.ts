@@ -59,7 +59,7 @@ function digested({ proxy, ...golden }: GoldenCase): unknown {
   return { proxy, envoy: Object.fromEntries(Object.entries(envoy).map(([type, section]) => [type, parts(section)])) }
 }
 
-test.each(goldenCases)('GF1 the configuration of a proxy is what its golden file holds: $name', (golden) => {
+test.each(goldenCases)('GF1 the configuration of a proxy equals its golden file: $name', (golden) => {
   if (golden.written) {
     const head = `# Made of the feature "${golden.name.split('/')[1]}" of test/conformance/gateway by npm run golden.\n`
     expectGolden(`${golden.name}.yaml`, head + golden.written.map((document) => stringify(document)).join('---\n'))

@@ -76,6 +76,7 @@ function derivedRows(zone: string, rows: readonly Row[]): readonly Row[] {
   const addresses = createAddressBook({ zone }).preview([...visible.map(put), ...announced, ...elsewhere], {
     wallMs: 0,
     monotonicMs: 0,
+    incarnation: 1,
   })
   return [...announced, ...addresses].flatMap((change, index) =>
     change.op === 'put'

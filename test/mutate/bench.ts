@@ -1,5 +1,5 @@
 // A process of its own: a mutant that loops for ever is ended with it. It runs tests over and over in one warm vitest; the mutated
-// text of a file is given to vitest instead of the file on disk, which nobody ever changes.
+// text of a file is given to vitest instead of the file on disk, which never changes.
 import { join } from 'node:path'
 import { createVitest, type Reporter } from 'vitest/node'
 import { root } from './areas.ts'

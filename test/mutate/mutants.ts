@@ -1,4 +1,4 @@
-import { parseAst } from 'vitest/node'
+import { isNode, type SyntaxNode as Node, parse } from '../syntax.ts'
 
 /** One small change of a source file. */
 export interface Mutant {
@@ -6,16 +6,6 @@ export interface Mutant {
   readonly end: number
   readonly replacement: string
 }
-
-interface Node {
-  readonly type: string
-  readonly start: number
-  readonly end: number
-  readonly [field: string]: unknown
-}
-
-const isNode = (value: unknown): value is Node =>
-  typeof value === 'object' && value !== null && 'type' in value && 'start' in value && 'end' in value
 
 /** Wrappers of an expression, which are no types themselves. */
 const typedExpressions: ReadonlySet<string> = new Set([
@@ -110,13 +100,8 @@ export function mutantsOf(code: string): readonly Mutant[] {
     if (isNode(object) && isNode(property) && choosing.has(text(property))) replace(node, text(object))
   }
 
-  visit(asNode(parseAst(code, { lang: 'ts' })), undefined)
+  visit(parse(code), undefined)
   return found.sort((a, b) => a.start - b.start)
-}
-
-function asNode(value: unknown): Node {
-  if (!isNode(value)) throw new Error('a parsed file is no node')
-  return value
 }
 
 const isEquality = (node: Node): boolean => node['operator'] === '===' || node['operator'] === '!=='

@@ -4,7 +4,7 @@ import type { Commit, CommitOutcome, Position, RoundOptions, Store, Version } fr
 import type { Sabotage } from './sabotage.ts'
 import type { Process, World } from './world.ts'
 
-/** What a round wrote, whoever made it; `revision` is that of its last part. */
+/** What a round of any writer wrote; `revision` is that of its last part. */
 export interface Written {
   readonly store: string
   readonly revision: number
@@ -23,7 +23,7 @@ export interface Disk {
   crash: 'before' | 'after' | undefined
   /** Writes and reads are refused for a while. */
   isDown: boolean
-  /** Of the writes, this share fails; told of the first. */
+  /** The share of writes that fail; the first one is reported. */
   failing: { readonly share: number; readonly onFailure: () => void } | undefined
   readonly others: Set<{ readonly process: Process; readonly wake: () => void }>
 }
@@ -63,7 +63,7 @@ const never = new Promise<never>(() => {})
 
 /**
  * The memory store as a process sees it that can die: writes take time, and may be the last thing it does. Several processes
- * may share a disk: each hears of the others' commits a little later, or not at all.
+ * may share a disk: each is notified of the commits of others a little later, or not at all.
  */
 export function openDisk(
   world: World,

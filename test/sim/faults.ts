@@ -123,12 +123,14 @@ export function createFaults(scene: Scene, workload: Workload) {
     }
   }
 
-  function exchange(plane: string, disk: Disk): void {
+  /** Returns the keys of the plane's own rows that are live in the other contents. */
+  function exchange(plane: string, disk: Disk): readonly string[] {
     disk.life += 1
     const isKept = ([key, versions]: readonly [string, readonly Version[]]) =>
       key.startsWith(`${plane}/`) && versions.at(-1)?.state === 'live'
     const kept = [...disk.contents.versionsByKey].filter(isKept).map(([key]) => key)
     scene.record({ type: 'store-exchanged', plane, life: disk.life, kept })
+    return kept
   }
 
   const maker = world.createProcess('maker', { offsetMs: 0 })
@@ -234,7 +236,11 @@ export function createFaults(scene: Scene, workload: Workload) {
         world.at(forMs, () => {
           killGlobals(1_000)
           if (disk.backup) disk.contents = disk.backup
-          exchange('global', disk)
+          const kept = exchange('global', disk)
+          if (kept.some((key) => key.startsWith('global/Zone/'))) return
+          // The copy is of a lost store, before its resources were written again: they are written once more.
+          scene.lost.add('global')
+          world.at(3_000, () => workload.refound())
         })
         return
       }

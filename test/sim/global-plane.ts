@@ -1,4 +1,5 @@
 import { isEnabled, type ZoneSpec } from '@zonemesh/core/kinds/zone.ts'
+import { recallOf } from '@zonemesh/core/names/recall.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
@@ -15,7 +16,7 @@ export interface GlobalPlane {
   readonly sync: SyncServer
 }
 
-/** Tokens are names here; who is disabled is told by the Zone, as in the real plane. */
+/** Tokens are names here; the Zone states whether a zone is disabled, as in the real plane. */
 async function authenticate(store: Store, token: string) {
   const row = (await store.get({ origin: globalOrigin, kind: 'Zone', mesh: '', name: token }))?.row
   // The kind says what its spec is.
@@ -38,6 +39,7 @@ export async function startGlobalPlane(scene: Scene, index: number): Promise<Glo
       clock: process.clock,
       log: silentLog,
       rules: sightRules,
+      recall: recallOf,
       authenticate: (token) => authenticate(store, token),
     },
     {

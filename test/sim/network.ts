@@ -16,7 +16,7 @@ export interface Link {
   repeats: number
   /** The chance of a message to change places with the next one. */
   swaps: number
-  /** Nobody hears of a connection that ends. */
+  /** No end is notified of a connection that ends. */
   halfOpen: boolean
 }
 
@@ -127,7 +127,7 @@ export function createNetwork(world: World, sabotage: Sabotage) {
       },
       drained: async () => blocked?.promise,
       release: () => blocked?.resolve(),
-      /** What was sent still comes; then the other end hears that it is over. */
+      /** Everything that was sent still arrives; then the peer is notified of the end. */
       end(end: ChannelEnd): void {
         if (ending || linkOf(zone).halfOpen) return
         ending = end
@@ -207,7 +207,7 @@ export function createNetwork(world: World, sabotage: Sabotage) {
 
   return {
     linkOf,
-    /** Breaks the connections of a zone, at whatever message they are. */
+    /** Breaks the connections of a zone, at any message. */
     breakConnections(zone: string): void {
       for (const breakIt of [...(connections.get(zone) ?? [])]) breakIt()
     },

@@ -14,6 +14,8 @@ const services = (scene: Scene) => [
   ...Array.from({ length: 6 }, (_, index) => `churn-${index}`),
 ]
 
+const bulkKeys = Array.from({ length: bulkRows }, (_, index) => `${globalOrigin}/TokenKey//${bulkName(index)}`)
+
 /** Looks at everything a person could look at, and writes it down. */
 export function createObserver(scene: Scene) {
   const answers = new Map<string, string | undefined>()
@@ -41,15 +43,15 @@ export function createObserver(scene: Scene) {
       const at = core.engine.mark.value
       const { contents } = scene.zoneDisk(zone)
       if (at < contents.horizon) continue
-      const shown = (text: string) => {
-        const versions = contents.versionsByKey.get(`${globalOrigin}/${text}`)
+      const shown = (key: string) => {
+        const versions = contents.versionsByKey.get(key)
         return versions?.findLast(({ revision }) => revision <= at)?.row?.spec ?? null
       }
-      const side = (name: string) => canonicalJson(shown(`Timeout/default/pair-${name}`))
+      const side = (name: string) => canonicalJson(shown(`${globalOrigin}/Timeout/default/pair-${name}`))
       scene.record({ type: 'pair', zone, left: side('left'), right: side('right') })
       if (compared.get(zone) === at) continue
       compared.set(zone, at)
-      const numbers = Array.from({ length: bulkRows }, (_, index) => shown(`TokenKey//${bulkName(index)}`)?.['kid'])
+      const numbers = bulkKeys.map((key) => shown(key)?.['kid'])
       const [first] = numbers
       const other =
         numbers[

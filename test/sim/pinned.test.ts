@@ -14,15 +14,15 @@ interface Pinned {
 // The file is written by hand after this shape.
 const seeds = pinned as readonly Pinned[]
 
-describe('seeds that failed once', () => {
-  it.each(seeds)('seed $seed: $why', { timeout: 120_000 }, async ({ seed, faults }) => {
+describe('seeds that failed in the past', () => {
+  it.each(seeds)('SM1 seed $seed: $why', { timeout: 120_000 }, async ({ seed, faults }) => {
     const result = await run(faults ? { seed, faults, zones: 2 } : { seed })
     expect(result.violations, summary(result)).toEqual([])
   })
 })
 
-describe('the simulator itself', () => {
-  it('the same seed gives the same trace, byte for byte', { timeout: 120_000 }, async () => {
+describe('the simulator', () => {
+  it('SM2 the same seed gives the same trace, byte for byte', { timeout: 120_000 }, async () => {
     for (const seed of [7, 42]) {
       const [first, second] = [await run({ seed }), await run({ seed })]
       expect(second.trace.join('\n')).toBe(first.trace.join('\n'))
@@ -30,7 +30,7 @@ describe('the simulator itself', () => {
     }
   })
 
-  it('shrinks a list of faults to those that matter', async () => {
+  it('SM3 a list of faults is reduced to those that matter', async () => {
     const { faults } = await run({ seed: 28 })
     const culprits = faults.filter((_, index) => index === 1 || index === faults.length - 1)
     const fewest = await shrink(faults, async (some) => culprits.every((culprit) => some.includes(culprit)))

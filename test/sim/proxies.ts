@@ -54,7 +54,7 @@ export function createProxies(scene: Scene) {
     }
   }
 
-  /** L9: whatever a resource refers to is in the same table. */
+  /** L9: everything that a resource refers to is in the same table. */
   function check(proxy: string, table: ResolvedTable): void {
     const of = (type: (typeof typeUrls)[keyof typeof typeUrls]) => table.resources.get(type) ?? new Map()
     const clusters = of(typeUrls.cluster)

@@ -5,8 +5,8 @@ import { createStage } from './stage.ts'
 
 const isAway = (stage: Awaited<ReturnType<typeof createStage>>, zone: string) => stage.board(zone)?.connected === false
 
-describe('the catalogue: lines', () => {
-  it('row 1: a partition of five minutes with changes on both sides', { timeout: 180_000 }, async () => {
+describe('faults of lines', () => {
+  it('F1 a partition of five minutes with changes on both sides', { timeout: 180_000 }, async () => {
     const stage = await createStage()
     stage.write(true)
     stage.inject('partition', 'z0', 400_000)
@@ -23,7 +23,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it.each([0.1, 0.9])('row 2: a line that passes one way only (%s)', async (shade) => {
+  it.each([0.1, 0.9])('F2 a line that passes only one direction (%s)', async (shade) => {
     const stage = await createStage()
     stage.write(true)
     stage.inject('one-way', 'z0', 60_000, shade)
@@ -36,7 +36,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 4: a line that flaps for ten minutes: what was missed is resumed, not sent anew', {
+  it('F4 a line flaps for ten minutes: missed changes are resumed, not sent again', {
     timeout: 180_000,
   }, async () => {
     const stage = await createStage()
@@ -60,7 +60,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 5: every message twice', async () => {
+  it('F5 every message arrives twice', async () => {
     const stage = await createStage()
     for (const zone of stage.scene.zones) stage.scene.network.linkOf(zone).repeats = 1
     stage.write(true)
@@ -71,7 +71,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 6: messages that change places: a gap is seen and the session resumed, nothing is taken out of order', async () => {
+  it('F6 messages arrive in another order: the gap is detected, the session resumes, and nothing is applied out of order', async () => {
     const stage = await createStage()
     for (const zone of stage.scene.zones) stage.scene.network.linkOf(zone).swaps = 0.5
     stage.write(true)
@@ -83,7 +83,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 7: a message of a dead session that comes a minute later changes nothing', async () => {
+  it('F7 a message of a dead session that arrives a minute later changes nothing', async () => {
     const stage = await createStage({ globals: 2 })
     const link = stage.scene.network.linkOf('z0')
     link.latencyMs = 60_000
@@ -100,7 +100,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 12: a zone on a line of 1 KiB/s is slow, not dead, and nobody else waits for it', {
+  it('F12 Y6 a zone on a line of 1 KiB/s is slow, not dead, and no other zone waits for it', {
     timeout: 180_000,
   }, async () => {
     const stage = await createStage({ seed: 3 })
@@ -118,7 +118,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 12: a zone that does not read at all is cut, and resumes', async () => {
+  it('F12 a zone that does not read at all is cut, and resumes', async () => {
     const stage = await createStage()
     stage.write(true)
     stage.scene.network.linkOf('z0').down = false
@@ -129,7 +129,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 13: both sides flood at once: no dead-lock', { timeout: 180_000 }, async () => {
+  it('F13 both sides flood at once without a deadlock', { timeout: 180_000 }, async () => {
     const stage = await createStage({ zones: 2 })
     const rows = 1_500
     const zone = stage.scene.planes.get('z0')
@@ -155,7 +155,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 27: a global that leaves all its rows out of a replacement takes nothing away', async () => {
+  it('F27 a global that omits all its rows from a replacement removes nothing', async () => {
     let broken = false
     const stage = await createStage({
       horizonRevisions: 20,
@@ -179,7 +179,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 28: zones that come back together do not come at once', { timeout: 180_000 }, async () => {
+  it('F28 zones that lose the global together do not reconnect at the same moment', { timeout: 180_000 }, async () => {
     const stage = await createStage({ zones: 50 })
     stage.inject('kill-global', '0', 3_000)
     await stage.run(3_000)
@@ -205,7 +205,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 48: a zone that comes to a replica which knows less is told nothing older', async () => {
+  it('F48 L10 a zone that connects to a replica behind it receives nothing older', async () => {
     const stage = await createStage({ globals: 2 })
     stage.sabotage.staleMarks = true
     stage.write(true)
@@ -219,7 +219,7 @@ describe('the catalogue: lines', () => {
     expect(stage.verdict().filter((one) => one.startsWith('G1') || one.startsWith('G6'))).toEqual([])
   })
 
-  it('row 50: a bookmark never tells of a mark that was not sent, and comes to everybody', async () => {
+  it('F50 a bookmark never announces a mark that was not sent, and reaches every zone', async () => {
     const stage = await createStage({ zones: 3 })
     stage.write(true)
     const from = stage.told.length

@@ -16,8 +16,8 @@ const write = (stage: Stage, plane: string, changes: readonly Change[]) => {
   return stage.done(store?.commit({ ...why, changes }))
 }
 
-describe('the catalogue: planes, stores and clocks', () => {
-  it('row 9: the global dies at each of its writes, before and after: who was told keeps what he was told', {
+describe('faults of planes, stores and clocks', () => {
+  it('F9 the global dies before and after each of its writes, and acknowledged writes are kept', {
     timeout: 120_000,
   }, async () => {
     for (const crash of ['before', 'after'] as const) {
@@ -41,7 +41,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     }
   })
 
-  it('row 10: a zone dies at each of its writes, before and after, and applies again what it must', {
+  it('F10 a zone dies before and after each of its writes, and applies missing rows again', {
     timeout: 120_000,
   }, async () => {
     for (const crash of ['before', 'after'] as const) {
@@ -59,7 +59,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     }
   })
 
-  it('row 11: clocks that jump by hours and years make nobody absent and change no order', async () => {
+  it('F11 clocks that jump by hours and years make no zone absent and change no order', async () => {
     const stage = await createStage()
     const epochs = stage.scene.zones.map((zone) => stage.board(zone)?.epoch)
     stage.write(true)
@@ -76,7 +76,7 @@ describe('the catalogue: planes, stores and clocks', () => {
   })
 
   it.each([0, 400])(
-    'row 18: the store of the global is rolled back, with %s writes before anybody returns',
+    'F18 Y12 the store of the global is rolled back, with %s writes before a zone reconnects',
     {
       timeout: 120_000,
     },
@@ -112,7 +112,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     },
   )
 
-  it('row 19: two globals over one store, one of them asleep beyond every lease: what it does then is refused', async () => {
+  it('F19 two globals share one store, and one sleeps beyond every lease: its later writes are refused', async () => {
     const stage = await createStage({ globals: 2, zones: 3 })
     stage.write(true)
     for (let round = 0; round < 4; round += 1) {
@@ -126,7 +126,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('Y22: of two globals over one store, the one without the session of a zone follows its status within 1 s', async () => {
+  it('Y22 of two globals on one store, the one without the session of a zone follows its status within 1 s', async () => {
     const stage = await createStage({ globals: 2, zones: 3 })
     const both = [0, 1]
     const delaysMs: number[] = []
@@ -164,7 +164,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 21: a zone comes back after the log was cut: one replacement, and what both sides wrote meanwhile stays', async () => {
+  it('F21 a zone returns after the log was cut: it gets one replacement, and changes of both sides stay', async () => {
     const stage = await createStage({ zones: 2, horizonRevisions: 20 })
     stage.inject('partition', 'z0', 10 ** 9)
     await stage.until('away', () => stage.board('z0')?.connected === false, 10_000)
@@ -182,7 +182,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 22: a zone whose store is lost has its place again; what remains of the former goes when it is due', async () => {
+  it('F22 a zone whose store is lost gets its place again, and its former rows are removed when they expire', async () => {
     const stage = await createStage({ zones: 2 })
     await write(stage, 'z0', [sidecar('z0', 'never-again', 'gone', 40)])
     await stage.agreed(3_000)
@@ -197,7 +197,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 24: bad rows of the global hurt nobody else', { timeout: 120_000 }, async () => {
+  it('F24 bad rows of the global affect no other row', { timeout: 120_000 }, async () => {
     const options = { seed: 11, zones: 3, faults: [] }
     const good = await run(options)
     const poison = Array.from({ length: 12 }, (_, index) => ({
@@ -212,7 +212,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(judgeIsolation(bad.history, good.history)).toEqual([])
   })
 
-  it('row 26: most of a kind removed in one commit without intent is held by every zone, and goes when it is said so', async () => {
+  it('F26 most of a kind is removed in one commit without a declaration: every zone holds it, and applies it after a release', async () => {
     const stage = await createStage()
     stage.workload.massDelete(false)
     await stage.until('all hold', () => stage.scene.zones.every((zone) => stage.uplink(zone)?.hold), 3_000)
@@ -226,7 +226,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 33: names that come and go by the second: never a wrong service, never a live one unknown', async () => {
+  it('F33 names that change every second never lead to a wrong service, and no live name is unknown', async () => {
     const stage = await createStage({ zones: 2 })
     const zone = stage.scene.planes.get('z0')
     for (let round = 0; round < 400; round += 1) {
@@ -243,7 +243,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('row 46: heal a part of a hurt mesh, and that part agrees', async () => {
+  it('F46 if only a part of the mesh heals, this part agrees', async () => {
     const stage = await createStage({ zones: 6, globals: 2 })
     stage.write(true)
     for (const zone of stage.scene.zones) stage.inject('partition', zone, 10 ** 9)
@@ -259,7 +259,7 @@ describe('the catalogue: planes, stores and clocks', () => {
     expect(stage.verdict()).toEqual([])
   })
 
-  it('a route that was deleted and written again is the new one everywhere', async () => {
+  it('Y38 a route that was deleted and written again is the new one everywhere', async () => {
     const stage = await createStage({ zones: 2 })
     for (const change of [isRemoved(routeKey('r1')), route('r1', '/again', 'stable-z1')])
       await write(stage, 'global', [change])

@@ -13,7 +13,9 @@ export interface Sabotage {
   readonly staleMarks?: true
   /** How long addresses of zones are really kept. */
   readonly quarantineMs?: number
-  /** A zone serves whatever it has, however little that is. */
+  /** Zones give out any number, also those of their lost stores. */
+  readonly grantsNothing?: boolean
+  /** A zone serves any rows that it has, however few. */
   readonly servesAnything?: true
   /** Rows that stop the event loop of a zone whenever they are compiled. */
   readonly stallsOn?: (key: string) => boolean

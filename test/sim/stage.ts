@@ -71,7 +71,7 @@ export async function createStage(options: StageOptions = {}) {
     workload,
     /** Switches may be turned while it runs. */
     sabotage,
-    /** What the global has told all zones, in the order of arrival. */
+    /** The messages of the global to all zones, in the order of arrival. */
     told: told as readonly { readonly atMs: number; readonly message: Message }[],
     run: (forMs: number) => world.runUntil(world.now() + forMs),
     until,
@@ -96,7 +96,7 @@ export async function createStage(options: StageOptions = {}) {
     board: (zone: string, index = 0) => scene.globals.get(index)?.sync.zones().get(zone),
     uplink: (zone: string) => scene.planes.get(zone)?.uplink.state.value,
     global: (index = 0) => scene.globals.get(index),
-    /** Ends the scene and tells what does not hold. */
+    /** Ends the scene and returns the violations. */
     verdict(): readonly string[] {
       busy = false
       return judgeAll(scene.history, { quarantineMs, formerStayMs, isForAll: isForAllZones }).map(

@@ -3,6 +3,7 @@ import type { SecretNeed } from '@zonemesh/core/emit/table.ts'
 import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import { createClosers } from '@zonemesh/plane/lifecycle.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -11,6 +12,7 @@ import { nothingServed, type ServedStatus } from '@zonemesh/shared/sync/session.
 import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { deriveOnCommit, loadDerivations } from '@zonemesh/zone/commits/deriving-store.ts'
 import { type CoreKeys, startCore, type ZoneCore } from '@zonemesh/zone/core.ts'
+import { createGrants } from '@zonemesh/zone/names/grants.ts'
 import { openDisk } from './disk.ts'
 import type { Scene } from './scene.ts'
 import type { Process } from './world.ts'
@@ -55,12 +57,12 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
   const { clock, random } = process
   const life = `${zone} started at ${world.now()}`
   const env = { clock, random, log: silentLog }
-  const derivations = [
-    createAnnouncements({ zone }),
-    createAddressBook({ zone, quarantineMs: options.sabotage.quarantineMs ?? options.quarantineMs }),
-  ]
+  const quarantineMs = options.sabotage.quarantineMs ?? options.quarantineMs
+  const book = createAddressBook({ zone, quarantineMs, isGranted: options.sabotage.grantsNothing !== true })
+  const derivations = [createAnnouncements({ zone }), book]
   await loadDerivations(env, raw, derivations)
   const store = deriveOnCommit(env, raw, derivations)
+  const grants = createGrants({ clock, store, book })
   const { stallsOn, servesAnything } = options.sabotage
   const faultPoint = (_unit: string, reads: readonly string[]) => {
     if (stallsOn && reads.some(stallsOn)) process.stall(2_000)
@@ -71,12 +73,16 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
   const core = await startCore({ ...env, zone, role, store }, createClosers(silentLog), keys, faultPoint)
   const served = createLatest<ServedStatus>(nothingServed)
   core.reporter.onUpdate((next) => served.set(next))
+  const report = createLatest<Readonly<Record<string, JsonObject>>>({})
+  grants.onNumbers((entries) => report.set(entries))
   const uplink = startUplink(
     {
       ...env,
       store,
       rules: sightRules,
       served,
+      report,
+      grants,
       onUnknownPosition: () => core.reporter.forgetServed(),
       onApplied({ position, localMark }) {
         core.reporter.applied(position, localMark.revision)
@@ -92,6 +98,7 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
       hostname: zone,
     },
   )
+  grants.follow(uplink)
   return { zone, process, store, core, uplink }
 }
 

@@ -77,6 +77,7 @@ function zoneNews(zone: JsonObject): string[] {
     ...rows(zone['holds']).map((hold) => holdLine(name, hold)),
     ...clockLines(`zone ${name}`, zone['clockAheadMs']),
     ...(remains === undefined ? [] : [remainsLine(name, part(remains))]),
+    ...leftOutLines(name, part(zone['proxies'])['reportsLeftOut']),
     ...(zone['connected'] === true && isNews
       ? [`refused ${duration(end['msAgo'])} ago: another session of ${name}: ${text(end['reason'])}`]
       : []),
@@ -90,6 +91,13 @@ const holdLine = (zone: string, { id, reason, removals }: JsonObject): string =>
 const remainsLine = (zone: string, { rows: count, expiresInMs }: JsonObject): string =>
   `remains of a former store of ${zone}: ${text(count)} rows, which go in ${duration(expiresInMs)}; ` +
   `keep them with: zonemesh zone keep ${zone}`
+
+const leftOutLines = (zone: string, count: unknown): string[] =>
+  count === undefined
+    ? []
+    : [
+        `zone ${zone}: ${text(count)} reports on proxies are left out; allow more with --zone-report-bytes-max of the global`,
+      ]
 
 const deletedLine = (zone: string): string =>
   `zone ${zone} is deleted and its rows are still here; remove them with: zonemesh zone forget ${zone}`

@@ -73,7 +73,7 @@ async function left(): Promise<number> {
   return ((await client().need('GET', '/timeouts')).json as { total: number }).total
 }
 
-test('B10 delete takes several names, or what files name, in one commit; if one is not there, nothing goes', async () => {
+test('B10 delete accepts several names or files in one commit, and removes nothing if one resource does not exist', async () => {
   await putTimeouts()
   const both = await run(remove, 'timeout', 't00', 't01')
   expect(both.printed).toEqual([
@@ -93,7 +93,7 @@ test('B10 delete takes several names, or what files name, in one commit; if one 
   expect(await left()).toBe(15)
 })
 
-test('B10 delete of very many is refused with all that would go, until --yes-remove-many says that it is meant', async () => {
+test('B10 delete refuses to remove very many resources and lists them, unless --yes-remove-many is given', async () => {
   await putTimeouts()
   await expect(run(remove, 'timeout', ...names)).rejects.toThrow(
     /^Many resources would go: this commit removes 20 of 20 Timeout, [^\n]*--yes-remove-many\n {2}Timeout default\/t00: would be removed\n/,
@@ -107,11 +107,11 @@ test.each([
   ['no name', ['timeout']],
   ['nothing', []],
   ['both', ['timeout', 'a', '-f', 'x']],
-] as const)('B10 wrong use of delete is told in a sentence: %s', async (_title, args) => {
+] as const)('B10 delete explains wrong usage in one sentence: %s', async (_title, args) => {
   await expect(run(remove, ...args)).rejects.toThrow('expected KIND NAME, or -f FILE')
 })
 
-test('B11 zone release and zone keep say why there is nothing to do', async () => {
+test('B11 zone release and zone keep explain why there is nothing to do', async () => {
   await expect(run(zoneRelease, 'east')).rejects.toThrow('There is no Zone "east"')
   await client().need('PUT', '/zones/east', { type: 'Zone', name: 'east' })
   await expect(run(zoneRelease, 'east', '--hold', 'x')).rejects.toThrow(
@@ -144,7 +144,7 @@ const zone = (name: string, more: JsonObject): JsonObject => ({
   ...more,
 })
 
-test('B12 status says of each zone in a word how it stands, and below what needs somebody, with the command', () => {
+test('B12 status shows the state of each zone in one word, and lists what needs an operator together with the command', () => {
   const hold = {
     id: 'commit:7.9',
     origin: 'global',
@@ -186,7 +186,7 @@ test('B12 status says of each zone in a word how it stands, and below what needs
   ])
 })
 
-test('B12 status of a zone says how it stands with its global', () => {
+test('B12 status of a zone shows the state of its session with the global', () => {
   const uplink = { phase: 'connected', reason: '', revision: 12, current: true, heardMsAgo: 400 }
   const line = (more: object) =>
     shown({ role: 'zone', zone: 'east', store: 's', revision: 3, uplink: { ...uplink, ...more } })[1]
@@ -197,12 +197,12 @@ test('B12 status of a zone says how it stands with its global', () => {
   )
 })
 
-test('B12 status -o json prints what the plane answers', async () => {
+test('B12 status -o json prints the response of the API unchanged', async () => {
   const { printed } = await run(status, '-o', 'json')
   expect(JSON.parse(printed.join('\n'))).toMatchObject({ role: 'global', zones: [] })
 })
 
-test('B12 durations are told in the two words that matter', () => {
+test('B12 status shows durations in their two largest units', () => {
   expect([0, 999, 1500, 59_000, 60_000, 250_000, 7_300_000, -1, undefined].map(duration)).toEqual([
     '0ms',
     '999ms',

@@ -54,7 +54,7 @@ async function put(name: string, connectTimeout: string): Promise<string> {
   return /@\d+/.exec(String(reply.headers['zonemesh-revision']))?.[0] ?? ''
 }
 
-test('B5 history of a resource tells revision, time, who, why, and what became of which field', async () => {
+test('B5 history of a resource shows revision, time, author, reason and the changed fields of each version', async () => {
   const first = await put('t', '1s')
   const second = await put('t', '2s')
   for (const words of [['timeout/t'], ['timeouts', 't']]) {
@@ -72,7 +72,7 @@ test('B5 history of a resource tells revision, time, who, why, and what became o
   expect(json.items.map((one: { short: string }) => one.short)).toEqual([second, first])
 })
 
-test('B5 history without a resource shows the newest commits, as many as wanted', async () => {
+test('B5 history without a resource shows as many of the newest commits as requested', async () => {
   await put('a', '1s')
   const last = await put('b', '1s')
   const { printed } = await run(history, '--limit', '2', '-o', 'wide')
@@ -85,7 +85,7 @@ test('B5 history without a resource shows the newest commits, as many as wanted'
   expect(older.text).toContain('default/a created')
 })
 
-test('B6 diff is a patch of the YAML; with --exit-code it says by its code whether there is one', async () => {
+test('B6 diff prints a patch of the YAML, and its exit code reports a difference with --exit-code', async () => {
   const from = await put('t', '1s')
   const to = await put('t', '2s')
   const { code, printed } = await run(diff, `${from}..${to}`)
@@ -105,7 +105,7 @@ test('B6 diff is a patch of the YAML; with --exit-code it says by its code wheth
   expect((await run(diff, '@-1', 'timeout/t', '-o', 'table')).printed[1]).toMatch(/^Timeout default\/t +changed +conf/)
 })
 
-test('B7 rollback tells what became of each resource; --dry-run shows the patch and changes nothing', async () => {
+test('B7 rollback reports the outcome for each resource, and --dry-run shows the patch and changes nothing', async () => {
   const to = await put('t', '1s')
   const now = await put('t', '2s')
   const dry = await run(rollback, to, '--dry-run')
@@ -130,7 +130,7 @@ test.each([
   ['a revision', () => run(diff, 'yesterday'), /expected a revision such as @12, @-1/],
   ['the future', () => run(rollback, '@999'), /@999 does not exist yet/],
   ['a wait', () => run(rollback, '@1', '--wait', 'soon'), /--wait: expected stored@all/],
-] as const)('B8 wrong use of history, diff and rollback is told in a sentence: %s', async (_title, use, message) => {
+] as const)('B8 history, diff and rollback explain wrong usage in one sentence: %s', async (_title, use, message) => {
   await put('edge', '1s')
   await expect(use()).rejects.toThrow(message)
 })

@@ -17,7 +17,7 @@ const file = (content: string): string => {
   return path
 }
 
-test('B2 flags win over the environment, the environment over the file, the file over defaults', () => {
+test('B2 flags override the environment, the environment overrides the file, and the file overrides defaults', () => {
   const path = file('apiPort: 1\nname: from-file\natomic: true\n')
   const read = readOptions(options, ['--config-file', path, '--api-port', '3'], {
     ZONEMESH_API_PORT: '2',
@@ -26,7 +26,7 @@ test('B2 flags win over the environment, the environment over the file, the file
   expect(read).toMatchObject({ ok: true, value: { values: { apiPort: 3, name: 'from-env', atomic: true, hosts: [] } } })
 })
 
-test('B3 repeated, short, negated and inline forms; what follows -- is no option', () => {
+test('B3 options can be repeated, short, negated and inline, and nothing after -- is an option', () => {
   const read = readOptions(options, ['-n', 'x', '--hosts', 'a,b', '--hosts=c', '--no-atomic', 'pos', '--', '--odd'], {})
   expect(read).toMatchObject({
     ok: true,
@@ -42,7 +42,7 @@ test.each([
   [['-n', 'x'], { ZONEMESH_API_PORT: 'many' }, /ZONEMESH_API_PORT: expected a port, found "many"/],
   [['-n', 'x', '--config-file', '/nowhere.yaml'], {}, /configuration file \/nowhere\.yaml does not exist/],
   [['-n', 'x', '--config-file', file('apiprt: 1')], {}, /unknown setting "apiprt"; did you mean "apiPort"\?/],
-] as const)('B4 wrong use is told with its source: %j %j', (args, environment, message) => {
+] as const)('B4 an error in an option names its source: %j %j', (args, environment, message) => {
   const read = readOptions(options, args, environment)
   expect(read.ok ? 'accepted' : read.error.message).toMatch(message)
 })

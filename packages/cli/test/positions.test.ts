@@ -28,7 +28,7 @@ function scene() {
   return { positions, reasons }
 }
 
-test('G1 a zone that shows its former position after it was let go, and then the older history, is in order', () => {
+test('G1 a zone may show its former position after its release and then a position of the older history', () => {
   const { positions, reasons } = scene()
   positions.see(look(1, 160))
   positions.releasing('east', 25)
@@ -36,7 +36,7 @@ test('G1 a zone that shows its former position after it was let go, and then the
   expect(reasons()).toEqual([])
 })
 
-test('G1 a release allows one step back, and none once the zone is current', () => {
+test('G1 a release allows one step back, and no step back once the zone is current', () => {
   const twice = scene()
   twice.positions.see(look(1, 160))
   twice.positions.releasing('east', 25)

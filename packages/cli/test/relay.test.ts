@@ -52,7 +52,7 @@ async function barrier(): Promise<void> {
   expect(await read(client, 1)).toBe('!')
 }
 
-test('B30 a relay passes bytes and ends in order, and counts them', async () => {
+test('B30 a relay passes bytes, counts them and closes in order', async () => {
   client.write('hello')
   expect(await read(server, 5)).toBe('hello')
   client.end('bye')
@@ -60,7 +60,7 @@ test('B30 a relay passes bytes and ends in order, and counts them', async () => 
   expect(relay.counters().bytes.up).toEqual({ passed: 8, waiting: 0, lost: 0 })
 })
 
-test('B30 a black hole of one direction holds its bytes and its end, tells nobody, and delivers both afterwards', async () => {
+test('B30 a black hole in one direction holds bytes and the close without notice, and delivers both afterwards', async () => {
   relay.set({ ...noFaults, blackHole: ['up'] })
   client.end('late')
   await barrier()
@@ -70,7 +70,7 @@ test('B30 a black hole of one direction holds its bytes and its end, tells nobod
   expect(await read(server, 99)).toBe('late')
 })
 
-test('B30 half-open: when one side ends the other is not told, and what it sends is lost, until the fault is over', async () => {
+test('B30 in a half-open connection the peer sees no close, and its bytes are lost until the fault ends', async () => {
   relay.set({ ...noFaults, halfOpen: true })
   server.resetAndDestroy()
   await expect.poll(() => relay.counters().halfOpen).toBe(1)
@@ -82,7 +82,7 @@ test('B30 half-open: when one side ends the other is not told, and what it sends
   await closed
 })
 
-test('B30 a delay holds each byte back, a rate spreads them, and neither changes their order', async () => {
+test('B30 a delay holds each byte back, a rate limit spreads bytes, and neither changes their order', async () => {
   relay.set({ ...noFaults, delayMs: 40, jitterMs: 40, bytesPerSecond: 5_000 })
   const startMs = systemClock.monotonicMs()
   const sent = Array.from({ length: 100 }, (_, index) => String(index).padStart(10, '.'))

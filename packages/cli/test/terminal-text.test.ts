@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { table } from '../src/table.ts'
 import { jsonText, oneLine, terminalText } from '../src/terminal-text.ts'
 
-test('B41 what a terminal obeys is shown, and everything else stays', () => {
+test('B41 control characters are shown as text, and all other text stays unchanged', () => {
   expect(terminalText('\u001b]0;title\u0007 \u009b2J \u007f \r \u202e')).toBe(
     '\\x1b]0;title\\x07 \\x9b2J \\x7f \\x0d \\u202e',
   )
@@ -12,13 +12,13 @@ test('B41 what a terminal obeys is shown, and everything else stays', () => {
   expect(table(['A'], [['one\ntwo']])).toEqual(['A', 'one\\x0atwo'])
 })
 
-test('B41 only the colour of a whole line stays, and only on a terminal', () => {
+test('B41 only the colour of a whole line is kept, and only on a terminal', () => {
   const line = '\u001b[31mheld by \u001b[2J evil\u001b[0m'
   expect(terminalText(line, true)).toBe('\u001b[31mheld by \\x1b[2J evil\u001b[0m')
   expect(terminalText(line, false)).not.toContain('\u001b')
 })
 
-test('B41 JSON is read by programs as it was', () => {
+test('B41 JSON output stays unchanged for programs', () => {
   fc.assert(
     fc.property(fc.jsonValue(), fc.string({ unit: 'binary' }), (value, text) => {
       const shown = terminalText(jsonText({ value, text }), false)

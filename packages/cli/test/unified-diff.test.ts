@@ -24,7 +24,7 @@ function patched(before: readonly string[], lines: readonly string[]): string[] 
 
 const text = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 40 })
 
-test('B9 a patch makes of the one text the other, is empty for equal ones, and keeps what they have in common', () => {
+test('B9 a patch turns one text into the other, is empty for equal texts, and keeps common lines', () => {
   fc.assert(
     fc.property(text, text, (before, after) => {
       const lines = unifiedDiff(before, after)
@@ -34,7 +34,7 @@ test('B9 a patch makes of the one text the other, is empty for equal ones, and k
   )
 })
 
-test('B9 changes that are far apart stand in hunks of their own, with three lines around them', () => {
+test('B9 distant changes are in separate hunks with three lines of context', () => {
   const before = Array.from({ length: 30 }, (_unused, index) => `line ${index + 1}`)
   const after = before.map((line) => (line === 'line 5' || line === 'line 25' ? `${line}!` : line))
   const lines = unifiedDiff(before, after)
@@ -42,12 +42,12 @@ test('B9 changes that are far apart stand in hunks of their own, with three line
   expect(lines).toHaveLength(2 + 2 * 8)
 })
 
-test('B9 large texts are shown as replaced rather than compared for ever', () => {
+test('B9 large texts are shown as replaced instead of compared without limit', () => {
   const many = (letter: string) => Array.from({ length: 5_000 }, (_unused, index) => `${letter}${index}`)
   expect(unifiedDiff(many('a'), many('b'))).toHaveLength(10_001)
 })
 
-test('B9 a line is coloured by its first character', () => {
+test('B9 a line gets its colour from its first character', () => {
   expect(['+a', '-a', ' a', '@@ -1 +1 @@'].map(coloured)).toEqual([
     '\u001b[32m+a\u001b[0m',
     '\u001b[31m-a\u001b[0m',

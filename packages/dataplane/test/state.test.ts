@@ -16,13 +16,13 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 const taken = () => Object.assign(new Error('taken'), { code: 'EADDRINUSE' })
 const resolver = (host: string) => ({ host, port: 1, [Symbol.asyncDispose]: async () => {} })
 
-test('parts cover 127.128.0.0/9 without overlap', () => {
+test('P7 the ranges cover 127.128.0.0/9 without overlap', () => {
   expect(partAddress(0, 1)).toBe('127.128.0.1')
   expect(partAddress(1, 0)).toBe('127.128.16.0')
   expect(partAddress(partCount - 1, 4095)).toBe('127.255.255.255')
 })
 
-test('the part of the last run is kept; when another has taken it, the next free one is', async () => {
+test('P7 a proxy keeps the range of its last run, and takes the next free range if another proxy has claimed it', async () => {
   const tried: string[] = []
   const first = await claimPart(folder, 'default.a', async (host) => resolver(host))
   const again = await claimPart(folder, 'another name', async (host) => {
@@ -40,7 +40,7 @@ test('the part of the last run is kept; when another has taken it, the next free
   expect(await readdir(folder)).toEqual(['part.json'])
 })
 
-test('where the addresses do not exist there is no part; other failures are not hidden', async () => {
+test('P7 a host without these addresses has no range, and other errors are reported', async () => {
   const failing = (code: string) => async () => {
     throw Object.assign(new Error(code), { code })
   }
@@ -52,7 +52,7 @@ const names = (init: Parameters<typeof create<typeof NamesSchema>>[1]) =>
   create(NamesSchema, { store: 's', ttlSeconds: 30, domain: 'mesh', ...init })
 const address = (last: number) => [`127.128.0.${last}`]
 
-test('names are applied as differences, shown only when complete, and kept for the next run of the same part', async () => {
+test('P8 names are applied as differences, published only when complete, and kept for the next run with the same range', async () => {
   const holder = await openNames(folder, 3)
   const lookup = (name: string) => holder.table().lookup(name, '127.0.0.1')
   holder.apply(names({ reset: true, revision: 0n, changed: [{ name: 'a.mesh', addresses: address(2) }] }))
@@ -70,7 +70,7 @@ test('names are applied as differences, shown only when complete, and kept for t
   expect([other.table().lookup('b.mesh', ''), other.position().revision]).toEqual([undefined, 0])
 })
 
-test('a difference that is cut off is not believed to be whole', async () => {
+test('P8 a truncated difference is not treated as complete', async () => {
   const holder = await openNames(folder, 3)
   holder.apply(names({ reset: true, revision: 4n, changed: [{ name: 'a.mesh', addresses: address(2) }] }))
   holder.apply(names({ revision: 0n, changed: [{ name: 'b.mesh', addresses: address(3) }] }))
@@ -78,7 +78,7 @@ test('a difference that is cut off is not believed to be whole', async () => {
   await holder.saved()
 })
 
-test('a folder that cannot be written costs the memory of names, not the names', async () => {
+test('P9 a folder that is not writable costs only the stored copy of the names', async () => {
   const failures: unknown[] = []
   const holder = await openNames(join(folder, 'gone'), 3, (cause) => failures.push(cause))
   holder.apply(names({ reset: true, revision: 4n, changed: [{ name: 'a.mesh', addresses: address(2) }] }))
@@ -86,7 +86,7 @@ test('a folder that cannot be written costs the memory of names, not the names',
   expect([holder.table().lookup('a.mesh', ''), failures.length]).toEqual([address(2), 1])
 })
 
-test('a damaged file is as good as none', async () => {
+test('P9 a damaged file counts as absent', async () => {
   await writeFile(join(folder, 'names.json'), '{"store":')
   const holder = await openNames(folder, 3)
   expect(holder.position()).toEqual({ store: '', revision: 0 })

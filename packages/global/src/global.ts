@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { parseAs, reasonOf } from '@zonemesh/core/kinds/row.ts'
 import { isEnabled, isWithin, zone as zoneKind, zoneLimits } from '@zonemesh/core/kinds/zone.ts'
+import { recallOf } from '@zonemesh/core/names/recall.ts'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import { createPlacement } from '@zonemesh/plane/api/placement.ts'
@@ -33,6 +34,7 @@ import { type Admitted, type SyncServer, startSyncServer } from '@zonemesh/share
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
 import { createZoneLimits } from './limits/limits.ts'
+import { createZoneQuotas } from './limits/quotas.ts'
 import type { globalOptions } from './options.ts'
 import { createKeysFile, keptKinds, keysFileName } from './recovery/keys-file.ts'
 import { requestRelease } from './release.ts'
@@ -154,13 +156,19 @@ export async function startGlobal(
   const { clock, log } = env
   const instanceId = `${hostname()}-${process.pid.toString(16)}`
   const closers = createClosers(log)
+  let zoneQuotas: ReturnType<typeof createReconciler> | undefined
   try {
     const raw = await openStore(env, config, 'the global')
     closers.add('the store', () => raw.close())
     await requireKnownStore(env, raw, { dataDir: config.dataDir, role: 'global', accepts: config.acceptNewStore })
     const trail = await openTrail({ store: raw, clock, log })
     closers.add('the trail', () => trail[Symbol.asyncDispose]())
-    const limits = createZoneLimits(raw)
+    const quotas = createZoneQuotas(
+      raw,
+      { rowsMax: config.zoneRowsMax, bytesMax: config.zoneBytesMax },
+      { log, isShared: config.store !== undefined, onRoom: () => void zoneQuotas?.wake() },
+    )
+    const limits = createZoneLimits(quotas.store)
     const store = observeCommits(limits.store, (versions) => {
       const kinds = new Set(versions.map((version) => version.key.kind))
       for (const follower of followers) if (follower.kinds.some((kind) => kinds.has(kind))) void follower.wake()
@@ -213,6 +221,7 @@ export async function startGlobal(
 
     const webSocket = createWebSocketDoor()
     await limits.reconcile(() => {})
+    await quotas.reconcile(() => {})
     const sync = await startSyncServer(
       {
         store,
@@ -220,6 +229,7 @@ export async function startGlobal(
         log,
         rules: sightRules,
         authenticate: (token) => authenticateZone(tokens, watch, store, token),
+        recall: recallOf,
         onStatus: trail.told,
       },
       {
@@ -234,6 +244,8 @@ export async function startGlobal(
         ],
         version,
         hostname: hostname(),
+        inflow: { bytesPerSecond: config.zoneBytesPerSecondMax, burstBytes: 16 * config.zoneBytesPerSecondMax },
+        reportBytesMax: config.zoneReportBytesMax,
         // Several processes may serve zones from one database.
         ...(config.store === undefined ? {} : { replica: `${instanceId}-${clock.wallMs()}` }),
       },
@@ -252,11 +264,22 @@ export async function startGlobal(
       limits.reconcile((zone) => sync.disconnect(zone, `the limits of the Zone "${zone}" have changed`)),
     )
     followers.push({ kinds: ['Zone'], wake: zoneLimitsKeeper.wake })
+    zoneQuotas = createReconciler(log, 'the quotas of zones', () =>
+      quotas.reconcile((zone) => sync.disconnect(zone, `the Zone "${zone}" is below its quota again`)),
+    )
     let ports: PlanePorts | undefined
     const expiry = createExpiry({ clock, log, sources: () => expiringOf(store, tls, watch) })
     closers.add('what is about to end', () => expiry.close())
     const catalogue = createCatalogue(store)
-    const status = createStatus({ store, sync, refused: limits.refused, clock, expiry, owner, catalogue })
+    const status = createStatus({
+      store,
+      sync,
+      refused: (zone) => [...limits.refused(zone), ...quotas.refused(zone)],
+      clock,
+      expiry,
+      owner,
+      catalogue,
+    })
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const placement = createPlacement(config.host, [])
     const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])
@@ -303,6 +326,7 @@ export async function startGlobal(
       decorate: (kind, row) => shownSpec({ store, sealer, origin: globalOrigin }, kind, row),
     }
     const meter = () => ({
+      ...quotas.figures(),
       zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,
       ...expiry.figures(),
     })

@@ -52,7 +52,7 @@ const gateway = (name: string) => ({
   conf: { listeners: [{ port: 8080, protocol: 'HTTP' }] },
 })
 
-test('R1 GET / tells product, version and store without authentication', async () => {
+test('R1 GET / returns product, version and store without authentication', async () => {
   const answer = await call('GET', '/', undefined, { authorization: 'Bearer nonsense' })
   expect(answer.status).toBe(200)
   expect(answer.json).toMatchObject({
@@ -62,12 +62,12 @@ test('R1 GET / tells product, version and store without authentication', async (
   })
 })
 
-test('R2 an unknown path is 404 and a known one with another verb 405, both as text', async () => {
+test('R2 an unknown path returns 404 and a wrong method on a known path returns 405, both as text', async () => {
   expect(await call('GET', '/nope')).toMatchObject({ status: 404, text: '404: Page Not Found' })
   expect(await call('POST', '/meshes', {})).toMatchObject({ status: 405, text: '405: Method Not Allowed' })
 })
 
-test('R3 an absent item is the error object with the title of its route', async () => {
+test('R3 an absent item returns the error object with the title of its route', async () => {
   const answer = await call('GET', '/meshes/nope')
   expect(answer.status).toBe(404)
   expect(answer.json).toEqual({
@@ -83,7 +83,7 @@ test('R3 an absent item is the error object with the title of its route', async 
   })
 })
 
-test('R4 PUT is 201 at first, then 200, and answers with its revision; DELETE is 200, then 404', async () => {
+test('R4 PUT returns 201 first and 200 later, with the revision, and DELETE returns 200 first and 404 later', async () => {
   const path = '/meshes/default/meshgateways/edge-a'
   const created = await call('PUT', path, gateway('edge-a'))
   expect([created.status, created.json]).toEqual([201, {}])
@@ -101,7 +101,7 @@ test('R4 PUT is 201 at first, then 200, and answers with its revision; DELETE is
   expect((await call('DELETE', path)).status).toBe(404)
 })
 
-test('R5 a wrong If-Match is 412 and changes nothing; the right one is taken', async () => {
+test('R5 a wrong If-Match returns 412 and changes nothing, and the right one is accepted', async () => {
   const path = '/meshes/default/meshgateways/edge-b'
   const first = await call('PUT', path, gateway('edge-b'))
   const tag = first.headers.get('etag') ?? ''
@@ -114,19 +114,19 @@ test.each([
   ['no JSON', '{', 400, /not JSON/],
   ['another name than the URL', { ...gateway('other') }, 400, /Resource is not valid/],
   ['an unknown field', { ...gateway('edge-c'), selectorz: [] }, 400, /Resource is not valid/],
-])('R6 PUT refused: %s', async (_title, body, status, detail) => {
+])('R6 PUT is refused: %s', async (_title, body, status, detail) => {
   const answer = await call('PUT', '/meshes/default/meshgateways/edge-c', body)
   expect(answer.status).toBe(status)
   expect(answer.json.detail).toMatch(detail)
   expect(answer.json.details).toBe(answer.json.detail)
 })
 
-test('R7 a body that is not declared as JSON is 415, one of 10 MB 413', async () => {
+test('R7 a body that is not declared as JSON returns 415, and a body of 10 MB returns 413', async () => {
   expect((await call('PUT', '/meshes/default/meshgateways/x', '{}', { 'content-type': 'text/plain' })).status).toBe(415)
   expect((await call('PUT', '/meshes/default/meshgateways/x', 'x'.repeat(10_000_000))).status).toBe(413)
 })
 
-test('R8 what belongs to zones is refused with the place to write it', async () => {
+test('R8 a write of a zone resource on the global is refused, with the address to write to', async () => {
   const answer = await call('PUT', '/meshes/default/dataplanes/dp', {
     type: 'Dataplane',
     mesh: 'default',
@@ -139,7 +139,7 @@ test('R8 what belongs to zones is refused with the place to write it', async () 
   })
 })
 
-test('R9 lists have total, items and an absolute next with sorted keys', async () => {
+test('R9 lists have total, items sorted by key, and an absolute next', async () => {
   for (const name of ['list-a', 'list-b', 'list-c'])
     await call('PUT', `/meshes/default/meshgateways/${name}`, gateway(name))
   const page = await call('GET', '/meshes/default/meshgateways?size=2&name=list-')
@@ -167,7 +167,7 @@ test('R9 lists have total, items and an absolute next with sorted keys', async (
   expect((await call('GET', '/meshes?offset=x')).json).toMatchObject({ status: 400, title, detail })
 })
 
-test('R35 lists are filtered by labels; other filters are refused with the route and the filter', async () => {
+test('R35 lists are filtered by labels, and other filters are refused with route and filter', async () => {
   for (const [name, team] of [
     ['one', 'a'],
     ['two', 'b'],
@@ -194,7 +194,7 @@ test('R35 lists are filtered by labels; other filters are refused with the route
       })
 })
 
-test('R32 a resource identifier has the short name of Kuma, and the zone, namespace and name of the labels', async () => {
+test('R32 a resource identifier has the short name of Kuma, and zone, namespace and name from the labels', async () => {
   const kriOf = async (path: string, document: object) => {
     expect((await call('PUT', path, document)).status).toBe(201)
     return (await call('GET', path)).json.kri
@@ -224,7 +224,7 @@ test('R32 a resource identifier has the short name of Kuma, and the zone, namesp
     expect([name, shown(name).shortName]).toEqual([name, ''])
 })
 
-test('R33 secrets get no labels; names of meshes and zones that are no DNS labels are warned of', async () => {
+test('R33 secrets get no labels, and a mesh or zone name that is not a DNS label gets a warning', async () => {
   const secret = { type: 'Secret', mesh: 'default', name: 's9', data: 'eA==' }
   await call('PUT', '/meshes/default/secrets/s9', secret)
   const found = (await call('GET', '/meshes/default/secrets/s9')).json
@@ -249,7 +249,7 @@ test('R33 secrets get no labels; names of meshes and zones that are no DNS label
   }
 })
 
-test('R10 anybody reads, but not secrets; only an admin writes', async () => {
+test('R10 every caller reads everything but secrets, and only an administrator writes', async () => {
   expect((await call('GET', '/meshes', undefined, remote)).status).toBe(200)
   expect(await call('GET', '/global-secrets', undefined, remote)).toMatchObject({
     status: 403,
@@ -265,11 +265,11 @@ test.each([
   ['X-Real-IP', { 'x-real-ip': '1.2.3.4' }],
   ['a cross-site request', { 'sec-fetch-site': 'cross-site' }],
   ['a foreign Origin', { origin: 'https://evil.example' }],
-])('R11 localhost is not admin with %s', async (_title, headers) => {
+])('R11 a caller from localhost is not an administrator with %s', async (_title, headers) => {
   expect((await call('GET', '/who-am-i', undefined, headers)).json.name).toBe('mesh-system:anonymous')
 })
 
-test('R12 a user token makes its holder known; a bad one is 401 even where anybody may read', async () => {
+test('R12 a user token identifies its holder, and an invalid token returns 401 even where anonymous callers may read', async () => {
   const token = (await call('POST', '/tokens/user', { name: 'ada', groups: ['mesh-system:admin'], validFor: '1h' }))
     .text
   expect(token).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
@@ -284,7 +284,7 @@ test('R12 a user token makes its holder known; a bad one is 401 even where anybo
   ).toBe(401)
 })
 
-test('R13 secrets come back as they were written, and lie closed in the store', async () => {
+test('R13 secrets are returned as they were written, and are sealed in the store', async () => {
   const data = Buffer.from('hush').toString('base64')
   expect(
     (await call('PUT', '/meshes/default/secrets/s1', { type: 'Secret', mesh: 'default', name: 's1', data })).status,
@@ -292,7 +292,7 @@ test('R13 secrets come back as they were written, and lie closed in the store', 
   expect((await call('GET', '/meshes/default/secrets/s1')).json.data).toBe(data)
 })
 
-test('R14 one commit for all good documents of a call; each outcome is told', async () => {
+test('R14 the valid documents of a call are written in one commit, and each document has its outcome', async () => {
   const answer = await call('POST', '/_commit', {
     documents: [
       { type: 'Mesh', name: 'both' },
@@ -306,7 +306,7 @@ test('R14 one commit for all good documents of a call; each outcome is told', as
   expect((await call('GET', '/meshes/both/meshgateways/in-both')).status).toBe(200)
 })
 
-test('R15 an atomic commit with one bad document writes nothing', async () => {
+test('R15 an atomic call with one invalid document writes nothing', async () => {
   const answer = await call('POST', '/_commit', {
     atomic: true,
     documents: [
@@ -319,7 +319,7 @@ test('R15 an atomic commit with one bad document writes nothing', async () => {
   expect((await call('GET', '/meshes/never')).status).toBe(404)
 })
 
-test('R16 a receipt names each zone that is still away', async () => {
+test('R16 a receipt names each zone that is still pending', async () => {
   await call('PUT', '/zones/far', { type: 'Zone', name: 'far', enabled: true })
   const { json, headers } = await call('PUT', '/meshes/m4', { type: 'Mesh', name: 'm4' })
   expect(json).toEqual({})
@@ -333,7 +333,7 @@ test('R16 a receipt names each zone that is still away', async () => {
   })
 })
 
-test('R17 a warning tells what is stored but not served yet', async () => {
+test('R17 a warning names fields that are stored but not served', async () => {
   const tls = { mode: 'TERMINATE', certificates: [{ file: '/certificate.pem' }] }
   const wide = { ...gateway('wide-edge'), conf: { listeners: [{ port: 9000, protocol: 'HTTPS', tls }] } }
   const answer = await call('PUT', '/meshes/default/meshgateways/wide-edge', wide)
@@ -343,7 +343,7 @@ test('R17 a warning tells what is stored but not served yet', async () => {
   expect((await call('GET', '/_status')).json.unserved).toContainEqual(expect.objectContaining({ name: 'wide-edge' }))
 })
 
-test('R18 a mesh with builtin mutual TLS gets its root; another backend may take over while it is on', async () => {
+test('R18 a mesh with builtin mutual TLS gets its root, and another backend may take over while mutual TLS is on', async () => {
   const mesh = (name: string) => ({
     type: 'Mesh',
     name: 'secure',
@@ -353,7 +353,7 @@ test('R18 a mesh with builtin mutual TLS gets its root; another backend may take
   expect((await call('PUT', '/meshes/secure', mesh('ca-2'))).status).toBe(200)
 })
 
-test('R18 a provided authority is judged with its secrets; what is not there yet is waited for, with a warning', async () => {
+test('R18 a provided authority is checked with its secrets, and missing secrets are awaited with a warning', async () => {
   const mesh = (conf: object, more: object = {}) => ({
     type: 'Mesh',
     name: 'own',
@@ -389,7 +389,7 @@ test('R18 a provided authority is judged with its secrets; what is not there yet
   expect(await reasons(named)).toEqual([200])
 })
 
-test('R19 overviews and insights exist for every kind that has them, in both spellings', async () => {
+test('R19 every kind with overviews and insights has them, in both spellings', async () => {
   await call('PUT', '/zones/near', { type: 'Zone', name: 'near', enabled: true })
   expect((await call('GET', '/zones/_overview')).json.items).toContainEqual(
     expect.objectContaining({ type: 'ZoneOverview', name: 'near', zone: { enabled: true } }),
@@ -407,7 +407,7 @@ test('R19 overviews and insights exist for every kind that has them, in both spe
   }
 })
 
-test('R20 a mesh that is refused does not stand for the resources that come with it, in whatever order they come', async () => {
+test('R20 a mesh that is refused does not count as present for resources of the same call, in any order', async () => {
   const bad = { type: 'Mesh', name: 'unborn', mtls: { enabledBackend: 'nowhere' } }
   const inside = { ...gateway('in-unborn'), mesh: 'unborn' }
   for (const documents of [

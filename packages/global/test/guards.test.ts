@@ -69,7 +69,7 @@ const deletionsOf = (count: number) => names(count).map((name) => ({ type: 'Time
 const remove = (count: number, more: object = {}, query = '') =>
   call('POST', `/_commit${query}`, { documents: [], deletions: deletionsOf(count), ...more })
 
-test('R21 a commit deletes several resources at once, and tells of each; one that is not there is refused alone', async () => {
+test('R21 one commit deletes several resources and reports each, and only an absent resource is refused', async () => {
   await putTimeouts(4)
   const deletions = [...deletionsOf(2), { type: 'Timeout', mesh: 'default', name: 'none' }]
   const atomic = await call('POST', '/_commit', { documents: [timeout('new')], deletions, atomic: true })
@@ -87,7 +87,7 @@ test('R21 a commit deletes several resources at once, and tells of each; one tha
   expect((await call('GET', '/_history?limit=1')).json.items[0].resources).toHaveLength(3)
 })
 
-test('R21 a commit does not write what it deletes, nor into a mesh that it deletes', async () => {
+test('R21 a commit neither writes a resource that it deletes, nor writes into a mesh that it deletes', async () => {
   await call('PUT', '/meshes/other', { type: 'Mesh', name: 'other' })
   await putTimeouts(1)
   const documents = [timeout('t00'), timeout('x', 'other')]
@@ -100,7 +100,7 @@ test('R21 a commit does not write what it deletes, nor into a mesh that it delet
   expect(anonymous.json.outcomes[0].detail).toMatch(/cannot delete/)
 })
 
-test('R22 a commit that removes more than 30 % of a kind and more than 10 is 409 with what would go, unless declared', async () => {
+test('R22 a commit that removes more than 30 % of a kind and more than 10 returns 409 with the list, unless it is declared', async () => {
   await putTimeouts(40)
   const refused = await remove(13)
   expect(refused.status).toBe(409)
@@ -108,7 +108,7 @@ test('R22 a commit that removes more than 30 % of a kind and more than 10 is 409
   expect(refused.json.invalid_parameters).toHaveLength(13)
   expect(refused.json.invalid_parameters[0]).toEqual({ field: 'Timeout default/t00', reason: 'would be removed' })
   expect(await timeoutsLeft()).toBe(40)
-  // 30 % exactly is not more, and ten are few of whatever there is.
+  // Exactly 30 % is not more than 30 %, and ten rows are never too many.
   expect((await remove(12)).status).toBe(200)
   expect(await timeoutsLeft()).toBe(28)
   expect((await remove(40, { atomic: true })).status).toBe(400)
@@ -119,7 +119,7 @@ test('R22 a commit that removes more than 30 % of a kind and more than 10 is 409
   expect(await timeoutsLeft()).toBe(4)
 })
 
-test('R22 ten of ten go without a word; nothing else of a commit that is 409 is written', async () => {
+test('R22 ten of ten resources are removed without a declaration, and a commit with 409 writes nothing at all', async () => {
   await putTimeouts(11)
   const mixed = { documents: [timeout('zz')], deletions: deletionsOf(11) }
   expect((await call('POST', '/_commit', mixed)).status).toBe(409)
@@ -128,7 +128,7 @@ test('R22 ten of ten go without a word; nothing else of a commit that is 409 is 
   expect(await timeoutsLeft()).toBe(1)
 })
 
-test('R22 a mesh with very many policies is deleted only when that is declared', async () => {
+test('R22 a mesh with very many policies is deleted only with a declaration', async () => {
   await call('PUT', '/meshes/other', { type: 'Mesh', name: 'other' })
   await putTimeouts(12, 'other')
   const refused = await call('DELETE', '/meshes/other')
@@ -139,7 +139,7 @@ test('R22 a mesh with very many policies is deleted only when that is declared',
   expect(await timeoutsLeft()).toBe(0)
 })
 
-test('R22 a rollback that removes very much is 409 with the number, which must be confirmed', async () => {
+test('R22 a rollback that removes very many resources returns 409 with the number, which must be confirmed', async () => {
   await putTimeouts(12)
   const back = (more: JsonObject) => call('POST', '/_rollback', { to: '@-1', ...more })
   const tried = await back({ dryRun: true })
@@ -165,8 +165,8 @@ test('R22 a rollback that removes very much is 409 with the number, which must b
   expect(await timeoutsLeft()).toBe(0)
 })
 
-test('R22 rows that planes write by themselves never count, however many go', async () => {
-  // Each backend has a root, which is a row that nobody writes by hand.
+test('R22 rows that planes write by themselves never count, regardless of their number', async () => {
+  // Each backend has a root, which is a row that the plane writes by itself.
   const backends = names(12).map((name) => ({ name, type: 'builtin' }))
   const mesh = { type: 'Mesh', name: 'other', mtls: { enabledBackend: 't00', backends } }
   expect((await call('PUT', '/meshes/other', mesh)).status).toBe(201)
@@ -216,7 +216,7 @@ async function removeByAnotherWay(count: number): Promise<void> {
   await store.close()
 }
 
-test('R23 release: 409 with the reason while there is nothing to release, 202 when the zone is asked', async () => {
+test('R23 release returns 409 with the reason if nothing is held, and 202 when the request is sent to the zone', async () => {
   expect((await call('POST', '/zones/east/_release')).status).toBe(404)
   await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: true })
   const away = await call('POST', '/zones/east/_release')
@@ -287,7 +287,7 @@ async function announce(zone: string, count: number): Promise<void> {
   )
 }
 
-test('R22 a Zone with very many of all announced services is deleted only when that is declared, a disabled one without a word', async () => {
+test('R22 a Zone that announces most of all services is deleted only with a declaration, and a disabled Zone without one', async () => {
   await announce('east', 11)
   await announce('west', 10)
   const refused = await call('DELETE', '/zones/east')
@@ -300,7 +300,7 @@ test('R22 a Zone with very many of all announced services is deleted only when t
   expect((await call('DELETE', '/zones/east')).status).toBe(200)
 })
 
-test('R36 forget: refused while the Zone is enabled, for rows that are very many unless declared, and for anybody but admins', async () => {
+test('R36 forget is refused while the Zone is enabled, for very many rows without a declaration, and for non-administrators', async () => {
   await announce('east', 11)
   const forget = (zone: string, body: object = {}, headers = {}) =>
     call('POST', `/zones/${zone}/_forget`, body, headers)
@@ -321,7 +321,7 @@ test('R36 forget: refused while the Zone is enabled, for rows that are very many
   expect(await forget('east')).toMatchObject({ status: 200, json: { rows: 3 } })
 })
 
-test('R24 keep: 409 when nothing remains of a zone, and only for admins', async () => {
+test('R24 keep returns 409 if the zone has no former rows, and needs an administrator', async () => {
   await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: true })
   const answer = await call('POST', '/zones/east/_keep')
   expect(answer.status).toBe(409)
@@ -330,7 +330,7 @@ test('R24 keep: 409 when nothing remains of a zone, and only for admins', async 
   expect((await call('POST', '/zones/none/_keep')).status).toBe(404)
 })
 
-test('R25 a zone that was never seen is not called current, nor is one that has left', async () => {
+test('R25 a zone that never connected or has disconnected is not reported as current', async () => {
   await call('PUT', '/zones/east', { type: 'Zone', name: 'east', enabled: true })
   expect(await zoneStatus('east')).toMatchObject({ connected: false, current: false, holds: [], quarantined: [] })
   {
@@ -354,7 +354,7 @@ test('R25 a zone that was never seen is not called current, nor is one that has 
 
 const identity = () => join(folder, 'identity.json')
 
-test('R26 which store a data folder belongs to stands beside it, readable for its owner alone', async () => {
+test('R26 the identity of the store is in the data folder, readable only by its owner', async () => {
   const { clusterId } = (await call('GET', '/')).json
   expect(JSON.parse(readFileSync(identity(), 'utf8'))).toEqual({
     store: clusterId,
@@ -367,7 +367,7 @@ test('R26 which store a data folder belongs to stands beside it, readable for it
   expect((await call('GET', '/')).json.clusterId).toBe(clusterId)
 })
 
-test('R26 a global whose store is gone does not serve, twice, and says the three ways out; asked to, it goes on', async () => {
+test('R26 a global without its store refuses to serve at each start and names three ways out, and serves on request', async () => {
   const { clusterId } = (await call('GET', '/')).json
   await global.close()
   for (const suffix of ['', '-wal', '-shm']) rmSync(join(folder, `store.db${suffix}`), { force: true })
@@ -384,7 +384,7 @@ test('R26 a global whose store is gone does not serve, twice, and says the three
   expect((await call('GET', '/')).json.clusterId).toBe(now)
 })
 
-test('R26 an identity that cannot be read counts as another store', async () => {
+test('R26 an identity file that cannot be read counts as another store', async () => {
   await global.close()
   writeFileSync(identity(), '{ "store": 1 }')
   await expect(start()).rejects.toThrow(/identity\.json to name the store of this data folder, found other fields/)

@@ -70,7 +70,7 @@ const nameOf = ({ name }: { name: string }) => name
 const connectOf = async (name: string): Promise<string | undefined> =>
   (await call('GET', `/meshes/default/timeouts/${name}`)).json.conf?.connectTimeout
 
-test('H2 the versions of a resource, newest first: revision, when, who, why, and which fields were what', async () => {
+test('H2 the versions of a resource are newest first, with revision, time, author, reason and former values of changed fields', async () => {
   const created = await put('t', '1s')
   const changed = await put('t', '2s')
   const removed = await call('DELETE', '/meshes/default/timeouts/t')
@@ -96,14 +96,14 @@ test('H2 the versions of a resource, newest first: revision, when, who, why, and
   ])
 })
 
-test('H2 who is the subject of the token that the write came with', async () => {
+test('H2 the author is the subject of the token of the write', async () => {
   const issued = await call('POST', '/tokens/user', ada)
   const bearer = { ...remote, authorization: `Bearer ${issued.text}` }
   await call('PUT', '/meshes/default/timeouts/t', timeout('t', '1s'), bearer)
   expect((await call('GET', '/_history?kind=Timeout&name=t', undefined, remote)).json.items[0].who).toBe('ada')
 })
 
-test('H3 an unknown kind or name is told with the nearest one', async () => {
+test('H3 an unknown kind or name is refused with the nearest known one', async () => {
   await put('edge', '1s')
   expect((await call('GET', '/_history?kind=Timeoutt&name=x')).json.detail).toMatch(/did you mean "Timeout"/)
   const answer = await call('GET', '/_history?kind=Timeout&name=edgy')
@@ -114,7 +114,7 @@ test('H3 an unknown kind or name is told with the nearest one', async () => {
   expect((await call('GET', '/_history?kind=TokenKey&name=x')).status).toBe(400)
 })
 
-test('H4 without a resource: commits, newest first, in pages, each with the resources that it wrote', async () => {
+test('H4 without a resource the history lists commits, newest first and in pages, each with its resources', async () => {
   for (const name of ['a', 'b', 'c']) await put(name, '1s')
   const both = await call('POST', '/_commit', { documents: [timeout('a', '2s'), timeout('d', '2s')], intent: 'try it' })
   const first = (await call('GET', '/_history?limit=2')).json
@@ -142,7 +142,7 @@ test('H4 without a resource: commits, newest first, in pages, each with the reso
   expect((await call('GET', '/_history?limit=0')).status).toBe(400)
 })
 
-test('H4 what planes commit for themselves is told only to those who ask for all', async () => {
+test('H4 commits of the planes themselves are listed only on request', async () => {
   await call('POST', '/tokens/zone', { zone: 'east', scope: ['cp'], validFor: '1h' })
   const all = (await call('GET', '/_history?all=true')).json.items
   const shown = (await call('GET', '/_history', undefined, remote)).json.items
@@ -150,7 +150,7 @@ test('H4 what planes commit for themselves is told only to those who ask for all
   expect(all.map((one: { why: string }) => one.why)).toContain('token signing key of zone')
 })
 
-test('H5 the difference of two revisions: created, changed, deleted, with both documents; the other way round too', async () => {
+test('H5 the difference of two revisions lists created, changed and deleted resources with both documents, in both directions', async () => {
   await put('changed', '1s')
   await put('deleted', '1s')
   const from = (await put('back-again', '1s')).short
@@ -180,7 +180,7 @@ test('H5 the difference of two revisions: created, changed, deleted, with both d
   expect((await call('GET', `/_diff?from=${from}&mesh=other`)).json.items).toEqual([])
 })
 
-test('H6 a revision is named in full, short, as the head, or counted back', async () => {
+test('H6 a revision can be given in full, short, as the head, or counted back', async () => {
   const one = await put('t', '1s')
   const two = await put('t', '2s')
   await put('other', '1s')
@@ -199,20 +199,20 @@ test.each([
   ['@999', 404, /@999 does not exist yet; the newest revision is @1/],
   ['@-9', 404, /@-9: the history that is kept does not go back so far/],
   ['other-store@1.0123456789abcdef', 400, /is of another store; the store of this control plane is/],
-])('H6 a revision that is none is refused in one sentence: %s', async (text, status, detail) => {
+])('H6 an invalid revision is refused in one sentence: %s', async (text, status, detail) => {
   const answer = await call('GET', `/_diff?from=${encodeURIComponent(text)}`)
   expect(answer.json.detail).toMatch(detail)
   expect(answer.status).toBe(status)
 })
 
-test('H6 another commit of this store than the one at the revision is told apart', async () => {
+test('H6 a commit id that does not match the revision is refused with a reason of its own', async () => {
   const { revision } = await put('t', '1s')
   const forged = revision.replace(/\.[0-9a-f]+$/, '.0123456789abcdef')
   const answer = await call('GET', `/_diff?from=${encodeURIComponent(forged)}`)
   expect(answer).toMatchObject({ status: 404, json: { detail: expect.stringContaining('holds another commit') } })
 })
 
-test('H7 below the horizon: gone, with the horizon and the setting; what is kept is told without what is lost', async () => {
+test('H7 a revision below the horizon returns 410 with the horizon and the setting, and newer versions are shown without what is lost', async () => {
   await global.close()
   await start('--history-revisions', '100')
   const first = await put('old', '1s')
@@ -239,7 +239,7 @@ test('H7 below the horizon: gone, with the horizon and the setting; what is kept
   expect((await call('GET', `/_diff?from=@${horizon}`)).status).toBe(200)
 })
 
-test('H8 of a secret only hashes are shown, and to nobody but admins', async () => {
+test('H8 the history shows secrets only as hashes, and only to administrators', async () => {
   const data = Buffer.from('hush').toString('base64')
   const secret = (value: string) => ({ type: 'Secret', mesh: 'default', name: 's', data: value })
   const from = (await call('PUT', '/meshes/default/secrets/s', secret(data))).short
@@ -257,7 +257,7 @@ test('H8 of a secret only hashes are shown, and to nobody but admins', async () 
   expect((await call('GET', '/_history?all=true', undefined, remote)).status).toBe(403)
 })
 
-test('H9 a rollback makes everything what it was, in one commit, and can itself be rolled back', async () => {
+test('H9 a rollback restores everything in one commit, and can itself be rolled back', async () => {
   await put('changed', '1s')
   const to = (await put('deleted', '1s')).short
   await put('changed', '2s')
@@ -287,7 +287,7 @@ test('H9 a rollback makes everything what it was, in one commit, and can itself 
   expect((await call('GET', '/_history?limit=1')).json.items[0].revision).toBe(nothing.json.revision)
 })
 
-test('H9 only the named resource, its kind or its mesh is rolled back', async () => {
+test('H9 a rollback can be limited to a resource, a kind or a mesh', async () => {
   await put('a', '1s')
   const to = (await put('b', '1s')).short
   await put('a', '2s')
@@ -303,7 +303,7 @@ test('H9 only the named resource, its kind or its mesh is rolled back', async ()
   expect((await call('POST', '/_rollback', { to, kind: 'Timeout', name: 'never' })).status).toBe(404)
 })
 
-test('H9 a dry run tells the same and writes nothing', async () => {
+test('H9 a dry run reports the same outcome and writes nothing', async () => {
   const to = (await put('t', '1s')).short
   const after = await put('t', '2s')
   const answer = await call('POST', '/_rollback', { to, dryRun: true })
@@ -311,7 +311,7 @@ test('H9 a dry run tells the same and writes nothing', async () => {
   expect((await call('GET', '/_history?limit=1')).json.items[0].revision).toBe(after.revision)
 })
 
-test('H10 what is not valid any more is refused with its fields, and nothing at all is written', async () => {
+test('H10 a rollback to resources that are not valid any more is refused with their fields, and writes nothing', async () => {
   const [own, other] = [await createPair({ authority: {} }), await createPair({ authority: {} })]
   const conf = { cert: { inlineString: own.certificate }, key: { secret: 'ca' } }
   const mesh = (backend: object) => ({ type: 'Mesh', name: 'secure', mtls: { backends: [backend] } })
@@ -334,7 +334,7 @@ test('H10 what is not valid any more is refused with its fields, and nothing at 
   expect((await call('GET', '/_history?limit=1')).json.items[0].revision).toBe(before.revision)
 })
 
-test('H11 a mesh comes back with what stood in it, and goes with all that stands in it', async () => {
+test('H11 a rollback restores a mesh with its resources, and removes a mesh with its resources', async () => {
   const before = (await put('t', '1s')).short
   await call('PUT', '/meshes/m', { type: 'Mesh', name: 'm' })
   const to = (await put('inner', '1s', 'm')).short
@@ -346,7 +346,7 @@ test('H11 a mesh comes back with what stood in it, and goes with all that stands
   expect((await call('GET', `/_diff?from=${before}`)).json.items).toEqual([])
 })
 
-test('H12 keys of the plane stay, zones stay unless named, secrets come back as they were', async () => {
+test('H12 a rollback leaves keys of the plane and unnamed zones unchanged, and restores secrets as they were', async () => {
   const secret = (value: string) => ({ type: 'Secret', mesh: 'default', name: 's', data: btoa(value) })
   const to = (await call('PUT', '/meshes/default/secrets/s', secret('old'))).short
   await call('PUT', '/meshes/default/secrets/s', secret('new'))
@@ -368,7 +368,7 @@ test('H12 keys of the plane stay, zones stay unless named, secrets come back as 
   expect((await call('POST', '/_rollback', key)).json).toMatchObject({ outcomes: [], left: [{ name: key.name }] })
 })
 
-test('H13 anybody reads the history, only an admin rolls back', async () => {
+test('H13 every caller reads the history, and only an administrator rolls back', async () => {
   const to = (await put('t', '1s')).short
   await put('t', '2s')
   expect((await call('GET', '/_history', undefined, remote)).status).toBe(200)
@@ -385,7 +385,7 @@ async function joinZone(zone: string, isServing: boolean) {
   return startBareZone(global, { zone, token, store, isServing })
 }
 
-test('H18 the history says which zones stored and served a version since when, also after a restart', async () => {
+test('H18 the history shows which zones stored and served a version and since when, also after a restart', async () => {
   await using _east = await joinZone('east', true)
   await using _west = await joinZone('west', false)
   const reached = async (revision: string, wait: string) => {

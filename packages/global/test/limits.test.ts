@@ -50,7 +50,7 @@ async function until<T>(ask: () => Promise<T> | T, expected: unknown): Promise<v
   await expect.poll(ask, { timeout: 10_000, interval: 5 }).toEqual(expected)
 }
 
-test('Z28 a zone announces only meshes and services that its Zone allows: others reach no other zone and stand in the status, and new limits apply at once', async () => {
+test('Z28 a zone announces only the meshes and services that its Zone allows: other announcements reach no zone and are in the status, and new limits apply at once', async () => {
   await writeZone('west')
   await writeZone('east', { meshes: ['shop'], services: ['web*'] })
   await using stack = new AsyncDisposableStack()
@@ -80,7 +80,7 @@ test('Z28 a zone announces only meshes and services that its Zone allows: others
   await until(seen, ['bank-web-1', 'shop-payment', 'shop-web-1'])
 })
 
-test('Z28 a token with limits opens no session while the Zone allows more', async () => {
+test('Z28 a token with limits opens no session while its Zone allows more', async () => {
   await writeZone('east', { meshes: ['shop', 'bank'] })
   await using stack = new AsyncDisposableStack()
   const { uplink } = await join('east', { meshes: ['shop'] })

@@ -32,7 +32,7 @@ const timeouts = (name: string, count: number) =>
     conf: { connectTimeout: '1s' },
   }))
 
-test('Y18 the API answers a large commit when zones are not far behind, and a small one at once', async () => {
+test('Y18 the API answers a large commit when zones are nearly up to date, and a small commit at once', async () => {
   const ports = ['--api-port', '0', '--api-tls-port', '0', '--health-port', '0', '--sync-port', '0']
   const read = readOptions(globalOptions, ['--host', '127.0.0.1', ...ports], {})
   if (!read.ok) throw new Error(read.error.message)

@@ -20,7 +20,7 @@ const timeout = (name: string, seconds: number) => ({
   conf: { connectTimeout: `${seconds}s` },
 })
 
-test('R31 a receipt is refused by a verdict on a row that it wrote, or by a new one; an older verdict on another row does not count', async () => {
+test('R31 a receipt is refused by a verdict on a row of its commit or by a new verdict, not by an older verdict on another row', async () => {
   const ports = ['--api-port', '0', '--api-tls-port', '0', '--health-port', '0', '--sync-port', '0']
   const read = readOptions(globalOptions, ['--host', '127.0.0.1', ...ports], {})
   if (!read.ok) throw new Error(read.error.message)

@@ -16,7 +16,7 @@ const copy = (zone: string, revision: number, ...rows: Row[]): ZoneCopy => ({
 const names = (list: readonly { readonly row: Row; readonly zone: string }[]) =>
   list.map(({ row: { key, stamp }, zone }) => `${zone}: ${key.kind} ${key.name}@${stamp.originRevision}`)
 
-test('V13 of several zones the furthest says which rows there are; one that is behind brings nothing back', () => {
+test('V13 the zone with the highest position defines which rows exist, and a zone behind it restores no deleted row', () => {
   const east = copy('east', 10, row('Mesh', 'default', 1), row('Timeout', 'a', 3), row('Timeout', 'deleted', 4))
   const west = copy('west', 12, row('Mesh', 'default', 1), row('Timeout', 'a', 11))
   const merged = mergeCopies([east, west])
@@ -25,7 +25,7 @@ test('V13 of several zones the furthest says which rows there are; one that is b
   expect(names(merged.leftOut)).toEqual(['east: Timeout deleted@4'])
 })
 
-test('V13 what only one zone sees is taken from that zone, and what never travels from none', () => {
+test('V13 a row that only one zone receives is taken from that zone, and a kind that never leaves the global from none', () => {
   const ofEast = row('AuthorityCertificate', 'east', 5, { zone: 'east' })
   const ofWest = row('AuthorityCertificate', 'west', 6, { zone: 'west' })
   const east = copy('east', 10, ofEast, row('Secret', 'no', 2))

@@ -63,7 +63,7 @@ const put = (kind: string, name: string, spec = {}, origin = 'global'): Change =
 })
 const zones = ['west', 'east'].map((name) => put('Zone', name))
 
-test('H14 the time at which a zone first told a revision is kept, with the revision that it told', async () => {
+test('H14 the first time at which a zone reported a revision is kept together with that revision', async () => {
   const { write, trail, clock } = await scene()
   await write(...zones)
   const first = await write(put('Timeout', 't', { n: 1 }))
@@ -86,7 +86,7 @@ test('H14 the time at which a zone first told a revision is kept, with the revis
   ])
 })
 
-test('H14 a zone that speaks before the commit has come here is heard all the same', async () => {
+test('H14 a report of a zone counts even if the commit has not reached this process yet', async () => {
   const { write, trail, head } = await scene()
   await write(...zones)
   trail().told({ zone: 'east', stored: (await head()) + 1, served: 0 })
@@ -94,7 +94,7 @@ test('H14 a zone that speaks before the commit has come here is heard all the sa
   expect(await trail().timesOf(revision)).toEqual([{ zone: 'east', stored: { atMs: 1_000, revision } }])
 })
 
-test('H15 times outlive a restart, and what a zone tells again does not move them', async () => {
+test('H15 times survive a restart, and repeated reports do not change them', async () => {
   const { write, trail, clock, restart } = await scene()
   await write(...zones)
   const revision = await write(put('Timeout', 't'))
@@ -107,12 +107,12 @@ test('H15 times outlive a restart, and what a zone tells again does not move the
   trail().told({ zone: 'east', stored: revision, served: 0 })
   trail().told({ zone: 'east', stored: later, served: later })
   expect(await trail().timesOf(revision)).toEqual(before)
-  // Nobody had told of this one before: it is known from the rows.
+  // No zone has reported this revision before: it is known from the rows.
   const at = { atMs: 61_000, revision: later }
   expect(await trail().timesOf(later)).toEqual([{ zone: 'east', stored: at, served: at }])
 })
 
-test('H16 notes are written at most once per second, and make no commit', async () => {
+test('H16 notes are written at most once per second, and create no commit', async () => {
   const { write, trail, clock, head, notes, puts, restart } = await scene()
   await write(...zones)
   const before = await head()
@@ -128,7 +128,7 @@ test('H16 notes are written at most once per second, and make no commit', async 
   expect(puts).toEqual([11, 10])
 })
 
-test('H16 only what people write on the global is followed, and of that the newest 500 revisions', async () => {
+test('H16 only commits of users on the global are followed, and of these the newest 500 revisions', async () => {
   const { write, trail, restart, notes } = await scene()
   await write(...zones)
   const internal = await write(put('MeshRoot', 'r'), put('Dataplane', 'web', {}, 'east'))
@@ -148,7 +148,7 @@ test('H16 only what people write on the global is followed, and of that the newe
   expect(await notes()).toHaveLength(500)
 })
 
-test('H17 a deleted zone is forgotten, also when its last session still ends; one of its name begins anew', async () => {
+test('H17 a deleted zone is removed even if its last session ends later, and a new zone of the same name starts afresh', async () => {
   const { write, trail, restart, notes } = await scene()
   await write(...zones)
   const revision = await write(put('Timeout', 't'))
@@ -164,14 +164,14 @@ test('H17 a deleted zone is forgotten, also when its last session still ends; on
   expect(await trail().timesOf(revision)).toHaveLength(1)
 })
 
-test('H19 of several processes with one store each answers with what the zones of all told, the earliest time', async () => {
+test('H19 each process of a shared store answers with the earliest times that zones reported to any of them', async () => {
   const { write, trail, clock, second } = await scene()
   await write(...zones)
   const other = await second()
   const revision = await write(put('Timeout', 't'))
   trail().told({ zone: 'east', stored: revision, served: 0 })
   clock.advance(100)
-  // A session that has moved tells again what it told before.
+  // A session that has moved to another process reports the same again.
   await other.timesOf(revision)
   other.told({ zone: 'east', stored: revision, served: revision })
   await trail()[Symbol.asyncDispose]()

@@ -32,7 +32,7 @@ async function listed(store: Store, mesh: string | undefined): Promise<string[]>
     .map(keyText)
 }
 
-test('R40 after any changes the catalogue has what a scan of the store has, in the order of lists', async () => {
+test('R40 after any changes the catalogue equals a scan of the store, in the order of lists', async () => {
   const name = fc.constantFrom('a', 'b', 'c', 'd', 'e')
   const change = fc.record({ name, mesh: fc.constantFrom('m', 'default', 'z'), isLive: fc.boolean() })
   await fc.assert(
@@ -65,7 +65,7 @@ test('R40 after any changes the catalogue has what a scan of the store has, in t
   )
 })
 
-test('R40 a burst above the bound of single moves, and one below the horizon, end in the same keys', async () => {
+test('R40 a burst above the limit of single updates, and a reader below the horizon, end with the same keys', async () => {
   const store = memory(3)
   const catalogue = createCatalogue(store)
   const names = Array.from({ length: 900 }, (_unused, index) => `p${index}`)
@@ -83,7 +83,7 @@ test('R40 a burst above the bound of single moves, and one below the horizon, en
   expect(keys.slice(0, keys.total).map(keyText)).toEqual(await listed(store, undefined))
 })
 
-test('R40 a list, a name and a report read what has changed since the last one, and nothing else', async () => {
+test('R40 a list, a name and a report read only what has changed since the last read', async () => {
   const store = memory()
   let scans = 0
   let versions = 0
@@ -112,7 +112,7 @@ test('R40 a list, a name and a report read what has changed since the last one, 
   expect([scans, versions]).toEqual([0, 1])
 })
 
-test('R40 the report names unserved fields and rows that cannot be parsed, until they are mended, at most 1,000 of each', async () => {
+test('R40 the report lists unserved fields and rows that cannot be parsed until they are repaired, at most 1,000 of each', async () => {
   const store = memory()
   const catalogue = createCatalogue(store)
   const spec = { networking: { address: '10.0.0.1' } }

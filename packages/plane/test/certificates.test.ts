@@ -73,7 +73,7 @@ const good = (spec: GatewayCertificateSpec | undefined) => {
   return spec
 }
 
-test('T1 each zone gets the certificate that a listener names, sealed for it alone, with what it is for', async () => {
+test('T1 each zone gets the certificate of a listener, sealed for this zone only, with its purpose', async () => {
   const { secret, gateway, zone, rows } = await scene()
   const pair = await createPair({ names: ['a.example', '*.b.example'] })
   await secret('web', together(pair))
@@ -110,7 +110,7 @@ const sees = (spec: GatewayCertificateSpec, zone: string): boolean => {
   return sightRules.seenBy?.get('GatewayCertificate')?.(row, zone) ?? true
 }
 
-test('T2 what has not changed is not written again; a new certificate, and a new key of a zone, are', async () => {
+test('T2 an unchanged certificate is not written again, but a new certificate or a new key of a zone is', async () => {
   const { store, keeper, secret, gateway, zone, rows, put } = await scene()
   const first = await createPair({ names: ['a.example'], type: 'rsa' })
   await zone('east')
@@ -136,7 +136,7 @@ test('T2 what has not changed is not written again; a new certificate, and a new
   expect([...(await rows()).values()].map((one) => good(one).keyType)).toEqual(['ecdsa', 'ecdsa'])
 })
 
-test('T3 rows go with the listener that names the secret, the secret, the zone, and their mesh', async () => {
+test('T3 rows are removed with their listener, secret, zone or mesh', async () => {
   const { remove, key, secret, gateway, zone, rows } = await scene()
   const text = together(await createPair({ names: ['a.example'] }))
   await secret('web', text)
@@ -157,7 +157,7 @@ test('T3 rows go with the listener that names the secret, the secret, the zone, 
 })
 
 const ca = { authority: {}, commonName: 'ca' }
-test('T4 a secret that cannot be used says why, in one sentence', async () => {
+test('T4 a secret that cannot be used is reported with its reason in one sentence', async () => {
   const { secret, gateway, zone, rows } = await scene()
   await zone('east')
   await gateway('web')
@@ -192,7 +192,7 @@ test('T4 a secret that cannot be used says why, in one sentence', async () => {
   }
 })
 
-test('T5 a secret that is broken leaves the good certificate of before, and says so until it is mended', async () => {
+test('T5 a broken secret keeps the last good certificate, and is reported until it is repaired', async () => {
   const { secret, gateway, zone, rows } = await scene()
   const [one, two] = [await createPair({ names: ['a.example'] }), await createPair({ names: ['b.example'] })]
   await zone('east')
@@ -211,7 +211,7 @@ test('T5 a secret that is broken leaves the good certificate of before, and says
   expect(good((await rows()).get('web.east')).names).toEqual(['b.example'])
 })
 
-test('T6 no key lies open in the store, in any version of any row, and no kind with one is shown', async () => {
+test('T6 the store contains no private key in plain text in any version of a row, and no kind with a key is shown', async () => {
   const { store, secret, gateway, zone } = await scene()
   const [one, two] = [
     await createPair({ names: ['a.example'] }),

@@ -15,7 +15,7 @@ function scene(sources: (nowMs: number) => readonly Expiring[]) {
   return { clock, expiry, warnings }
 }
 
-test('V6 what nobody renews is told of from 24 h before its end, once an hour, and as ended afterwards', async () => {
+test('V6 an expiry without automatic renewal is reported from 24 h before, once an hour, and as expired afterwards', async () => {
   const { clock, expiry, warnings } = scene((now) => [byHand('zone token', 'east', now + 26 * hourMs)])
   expect(await expiry.report()).toEqual([])
   clock.advance(3 * hourMs)
@@ -32,7 +32,7 @@ test('V6 what nobody renews is told of from 24 h before its end, once an hour, a
   expiry.close()
 })
 
-test('V6 what is renewed by itself is told of only when that has failed: a zone alone from its fifteenth day on', async () => {
+test('V6 an expiry with automatic renewal is reported only after the renewal failed: an authority of a zone from its fifteenth day on', async () => {
   const { clock, expiry } = scene((now) => [
     intermediate('default', 'east', now + 30 * dayMs, now),
     workload('web', { issuedAtMs: now, notAfterMs: now + dayMs }),
@@ -49,7 +49,7 @@ test('V6 what is renewed by itself is told of only when that has failed: a zone 
   expiry.close()
 })
 
-test('V7 the figures tell of each sort the one that ends first, due or not', async () => {
+test('V7 the metrics show the next expiry of each sort, due or not', async () => {
   const { clock, expiry } = scene((now) => [
     byHand('zone token', 'east', now + 7 * dayMs),
     byHand('zone token', 'west', now + 3 * dayMs),

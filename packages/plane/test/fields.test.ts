@@ -26,6 +26,6 @@ const cases: readonly (readonly [string, JsonObject, JsonObject, readonly object
   ['null is a value', { a: null }, {}, [{ field: 'a', before: null }]],
 ]
 
-test.each(cases)('H1 the changed fields are named by their paths: %s', (_title, before, after, expected) => {
+test.each(cases)('H1 changed fields are named by their paths: %s', (_title, before, after, expected) => {
   expect(changedFields(before, after)).toEqual(expected)
 })

@@ -21,12 +21,12 @@ const open = async (...tlsHosts: string[]) => {
 }
 const file = (name: string): string => join(folder, name)
 
-test('a plane that is started again shows the same certificate', async () => {
+test('V16 a restarted plane shows the same certificate', async () => {
   const first = await open('global')
   expect((await open('global')).certificate).toBe(first.certificate)
 })
 
-test('a plane whose machine has got another name or address shows a certificate with it, of the same authority', async () => {
+test('V16 a plane whose host has a new name or address shows a certificate with it, from the same authority', async () => {
   const first = await open('global')
   for (const added of ['relay', '192.0.2.7', '2001:db8::7']) {
     const next = await open('global', added)
@@ -37,7 +37,7 @@ test('a plane whose machine has got another name or address shows a certificate 
   }
 })
 
-test('V14 an interrupted first start is taken up again: nothing has used its keys', async () => {
+test('V14 an interrupted first start is resumed, because nothing has used its keys', async () => {
   await open()
   for (const left of [[], ['seal.key'], ['seal.key', 'ca.key']]) {
     for (const name of readdirSync(folder)) if (!left.includes(name)) rmSync(file(name))
@@ -47,7 +47,7 @@ test('V14 an interrupted first start is taken up again: nothing has used its key
   }
 })
 
-test('V14 a folder that has served requires each key that cannot be made again', async () => {
+test('V14 a folder that has served requires each key that cannot be created again', async () => {
   const expected = { 'seal.key': /seal\.key/, 'ca.key': /ca\.key/, 'ca.crt': /ca\.crt/ }
   for (const [name, reason] of Object.entries(expected)) {
     await open()
@@ -58,7 +58,7 @@ test('V14 a folder that has served requires each key that cannot be made again',
   }
 })
 
-test('a server certificate of another authority is made anew', async () => {
+test('V16 a server certificate of another authority is replaced', async () => {
   const first = await open()
   for (const name of ['seal.key', 'ca.key', 'ca.crt', 'server.crt']) rmSync(file(name))
   rmSync(file('server.key'))

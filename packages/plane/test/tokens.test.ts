@@ -54,7 +54,7 @@ const idOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')[
 
 const ended = { ok: false, error: 'the token was revoked' }
 
-test('V1 a token is revoked by its jti in a secret of the name that Kuma gives it, and counts again when it is taken out', async () => {
+test('V1 a token is revoked by its jti in a secret with the name that Kuma uses, and counts again when the jti is removed', async () => {
   const { tokens, issue, write, remove } = scene()
   const [a, b] = [await issue('zone'), await issue('zone')]
   await write('GlobalSecret', '', 'zone-token-revocations', `something-else, ${a.id}\n`)
@@ -64,7 +64,7 @@ test('V1 a token is revoked by its jti in a secret of the name that Kuma gives i
   expect(await tokens.verify('zone', '', a.token)).toMatchObject({ ok: true })
 })
 
-test('V1 a list for one mesh, as a secret of the mesh or as a GlobalSecret, says nothing of another mesh or purpose', async () => {
+test('V1 a revocation list for one mesh, as a Secret or a GlobalSecret, affects no other mesh or purpose', async () => {
   const { tokens, issue, write } = scene()
   const name = 'dataplane-token-revocations-shop'
   const [a, b, other, user] = [
@@ -81,7 +81,7 @@ test('V1 a list for one mesh, as a secret of the mesh or as a GlobalSecret, says
   expect(await tokens.verify('user', '', user.token)).toMatchObject({ ok: true })
 })
 
-test('V2 a signing key that is deleted takes its public half and every token that it signed; the next token has a new key', async () => {
+test('V2 deleting a signing key removes its public half and invalidates every token that it signed, and the next token has a new key', async () => {
   const { tokens, issue, remove, publicRows } = scene()
   const before = await issue('user')
   expect(await publicRows()).toEqual(['TokenKey/user-1'])
@@ -93,7 +93,7 @@ test('V2 a signing key that is deleted takes its public half and every token tha
   expect(await tokens.verify('user', '', before.token)).toMatchObject({ ok: false })
 })
 
-test('V3 a key with a higher serial signs from then on, and tokens of the lower one count until it is deleted', async () => {
+test('V3 a key with a higher serial signs from then on, and tokens of the lower serial count until it is deleted', async () => {
   const { tokens, issue, write, remove } = scene()
   const before = await issue('dataplane', 'shop')
   await write('Secret', 'shop', 'dataplane-token-signing-key-shop-2', await createSigningKey())
@@ -106,7 +106,7 @@ test('V3 a key with a higher serial signs from then on, and tokens of the lower 
   expect(await tokens.verify('dataplane', 'shop', after.token)).toMatchObject({ ok: true })
 })
 
-test('V3 a key of mesh "a-1" checks no token of mesh "a", whatever serial the token names', async () => {
+test('V3 a key of mesh "a-1" verifies no token of mesh "a", regardless of the serial in the token', async () => {
   const { tokens, issue } = scene()
   const { token } = await issue('dataplane', 'a-1')
   const [, body, signature] = token.split('.')
@@ -117,7 +117,7 @@ test('V3 a key of mesh "a-1" checks no token of mesh "a", whatever serial the to
   })
 })
 
-test('V1 a secret that cannot be read revokes nothing, and leaves the key that stands', async () => {
+test('V1 a revocation list that cannot be read revokes nothing and keeps the current key', async () => {
   const { tokens, issue, write, publicRows } = scene()
   const { token } = await issue('zone')
   await write('GlobalSecret', '', 'zone-token-signing-key-1', 'not a key')
@@ -131,7 +131,7 @@ function ending() {
   return { promise, end: resolve }
 }
 
-test('V4 what a token has opened ends within 2 s of its revocation, whoever wrote it, and nothing else ends', async () => {
+test('V4 a stream ends within 2 s of the revocation of its token, regardless of the writer, and no other stream ends', async () => {
   const { clock, issue, write, watch } = scene()
   const [a, b] = [await issue('zone'), await issue('zone')]
   const held = { purpose: 'zone', mesh: '', endsOnExpiry: true } as const
@@ -147,7 +147,7 @@ test('V4 what a token has opened ends within 2 s of its revocation, whoever wrot
   watch.close()
 })
 
-test('V4 a token that was revoked between its check and its watch ends all the same', async () => {
+test('V4 a token that is revoked between its check and its watch ends its stream too', async () => {
   const { issue, write, watch } = scene()
   const { token, id } = await issue('zone')
   await write('GlobalSecret', '', 'zone-token-revocations', id)
@@ -157,7 +157,7 @@ test('V4 a token that was revoked between its check and its watch ends all the s
   watch.close()
 })
 
-test('V5 the end of a token ends a session, and no proxy: that one ends by revocation only, also afterwards', async () => {
+test('V5 the expiry of a token ends a session of a zone but no stream of a proxy, which ends only by revocation', async () => {
   const { clock, issue, write, watch } = scene()
   const [zone, proxy] = [await issue('zone', '', 10_000), await issue('dataplane', 'shop', 10_000)]
   const [ofZone, ofProxy] = [ending(), ending()]

@@ -16,6 +16,7 @@ import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import { deriveOnCommit, loadDerivations } from './commits/deriving-store.ts'
+import { createGrants, type Grants } from './names/grants.ts'
 import type { ZoneConfig } from './options.ts'
 
 export type Role = 'zone' | 'standalone'
@@ -33,6 +34,7 @@ export interface ZoneBase extends Env {
   readonly placement: ReturnType<typeof createPlacement>
   readonly tokens: Tokens
   readonly watch: TokenWatch
+  readonly grants: Grants
 }
 
 /** A zone without a global owns everything, so it makes what a global would have made. */
@@ -91,7 +93,7 @@ export async function openBase(
     origin: zone,
     shared: config.store !== undefined,
   })
-  const book = createAddressBook({ zone })
+  const book = createAddressBook({ zone, isGranted: role !== 'standalone' })
   const derivations = [createAnnouncements({ zone }), book]
   await loadDerivations(env, raw, derivations)
   const store = deriveOnCommit(env, raw, derivations)
@@ -119,5 +121,19 @@ export async function openBase(
     config.proxyPort,
     config.dnsPort,
   ])
-  return { ...env, zone, origin: zone, role, store, commit, sealer, tls, adminKey, placement, tokens, watch }
+  return {
+    ...env,
+    zone,
+    origin: zone,
+    role,
+    store,
+    commit,
+    sealer,
+    tls,
+    adminKey,
+    placement,
+    tokens,
+    watch,
+    grants: createGrants({ ...env, store, book }),
+  }
 }

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { isNumberEntry } from '@zonemesh/core/names/recall.ts'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
@@ -138,6 +139,7 @@ function startJoined(
       rules: sightRules,
       served,
       report,
+      grants: base.grants,
       onApplied,
       onUnknownPosition,
       onRelease,
@@ -151,6 +153,8 @@ function startJoined(
     },
   )
   closers.add('the uplink', () => uplink[Symbol.asyncDispose]())
+  const grants = base.grants.follow(uplink)
+  closers.add('the grants of numbers', () => grants[Symbol.dispose]())
   closers.add('the join file', () => file?.close())
   return { uplink, join: newest }
 }
@@ -181,12 +185,18 @@ export async function startZone(
     closers.add('what is about to end', () => expiry.close())
     const catalogue = createCatalogue(base.store)
     const zoneStatus = createZoneStatus({ ...base, ...core, uplink, expiry, catalogue })
+    const numbers = base.grants.onNumbers((entries) => {
+      const insights = Object.entries(report.value).filter(([key]) => !isNumberEntry(key))
+      report.set({ ...Object.fromEntries(insights), ...entries })
+    })
+    closers.add('the report of numbers', () => numbers[Symbol.dispose]())
     const tell = () =>
-      report.set(
-        Object.fromEntries(
+      report.set({
+        ...Object.fromEntries(Object.entries(report.value).filter(([key]) => isNumberEntry(key))),
+        ...Object.fromEntries(
           core.status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, core.secrets) ?? {}]),
         ),
-      )
+      })
     core.status.onChange(tell)
     core.onIdentity(tell)
     // Proxies may have come back before this line.

@@ -60,7 +60,7 @@ test('V12 another join string in the file counts within 2 s', async () => {
   expect(it.file.current()).toEqual(joinOf('east', 2))
 })
 
-test('V12 one that is damaged, of another zone, or revoked changes nothing and is told of', async () => {
+test('V12 a join string that is damaged, revoked or of another zone changes nothing and is reported', async () => {
   using it = scene((token) => (token === tokenOf('east', 9) ? 'the token was revoked' : undefined))
   await it.write('zmj1.half')
   await it.write(encodeJoin(joinOf('west', 2)))
@@ -73,7 +73,7 @@ test('V12 one that is damaged, of another zone, or revoked changes nothing and i
   expect(it.file.current()).toEqual(it.first)
 })
 
-test('V12 a token whose key this zone has not heard of is left to the global to judge', async () => {
+test('V12 a token with a key that this zone does not have yet is left for the global to check', async () => {
   using it = scene(() => 'there is no zone token signing key with serial 2')
   await it.write(encodeJoin(joinOf('east', 2)))
   expect(it.said).toEqual(['renewed'])

@@ -1,3 +1,6 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
@@ -12,6 +15,7 @@ import { routes } from './documents.ts'
 import { type BenchGlobal, local } from './global.ts'
 import type { FollowingZone } from './zone-processes.ts'
 
+const floodFile = fileURLToPath(new URL('./flood-process.ts', import.meta.url))
 const slowerMax = 1.1
 const growthMibMax = 16
 /** So often with and without it: the heap of a process grows by steps of its own too. */
@@ -22,6 +26,22 @@ const pauseMsMax = 10
 const idleMs = 500
 const idleShare = 0.1
 const idleLimitMs = 10_000
+
+/** A zone in a process of its own that sends rows as fast as it gets credit. */
+async function flood(global: BenchGlobal, name: string, token: string): Promise<AsyncDisposable> {
+  const address = `${local}:${global.syncPort}`
+  const pinned = await pinnedAuthority(address, global.pin, AbortSignal.timeout(5_000))
+  if (!pinned.ok) throw new Error(pinned.error.reason)
+  const child = fork(floodFile, [address, name, token, pinned.value], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  await once(child, 'message')
+  return {
+    async [Symbol.asyncDispose]() {
+      const exited = once(child, 'exit')
+      child.kill()
+      await exited
+    },
+  }
+}
 
 /** A zone that allows itself everything, shows that it lives, and takes nothing off its line. */
 async function stall(global: BenchGlobal, name: string, token: string): Promise<AsyncDisposable> {
@@ -76,16 +96,50 @@ async function stall(global: BenchGlobal, name: string, token: string): Promise<
 export async function besideAStalledZone(
   global: BenchGlobal,
   zones: readonly FollowingZone[],
-  options: {
-    readonly name: string
-    readonly token: string
-    readonly blocks: number
-    readonly changesPerBlock: number
+  options: Beside & {
     /** Routes that are rewritten past the stalled zone. */
     readonly rewritten: number
   },
 ): Promise<Figure[]> {
+  const figures = await besides(global, zones, options, 'a zone that does not read', () =>
+    stall(global, options.name, options.token),
+  )
+  return [...figures, ...(await memory(global, zones, options))]
+}
+
+/** The same beside a zone that sends rows as fast as it can, far above its quota; and what the global remembers of it afterwards. */
+export async function besideAFloodingZone(
+  global: BenchGlobal,
+  zones: readonly FollowingZone[],
+  options: Beside,
+): Promise<Figure[]> {
+  const residentMib = async () => (await global.counted('process_resident_memory_bytes')) / mib
+  const before = await residentMib()
+  const figures = await besides(global, zones, options, 'a zone that floods', () =>
+    flood(global, options.name, options.token),
+  )
+  return [
+    ...figures,
+    { name: 'memory of the global more than before the flood', unit: 'MiB', samples: [(await residentMib()) - before] },
+  ]
+}
+
+interface Beside {
+  readonly name: string
+  readonly token: string
+  readonly blocks: number
+  readonly changesPerBlock: number
+}
+
+async function besides(
+  global: BenchGlobal,
+  zones: readonly FollowingZone[],
+  options: Beside,
+  what: string,
+  start: () => Promise<AsyncDisposable>,
+): Promise<Figure[]> {
   const sides = { alone: [] as number[][], beside: [] as number[][] }
+  const cpuShares = { alone: [] as number[], beside: [] as number[] }
   let value = 1_000
   const round = async (): Promise<number[]> => {
     const samples: number[] = []
@@ -98,15 +152,18 @@ export async function besideAStalledZone(
   }
   // A zone that is new is given what there is, which everybody notices, and the collector of garbage notices it later: what is
   // measured is the time after that.
-  const block = async (samples: number[][]) => {
+  const block = async (side: 'alone' | 'beside') => {
     await untilIdle(global)
     await round()
-    for (let index = 0; index < roundsPerBlock; index += 1) samples.push(await round())
+    const [startMs, usedBefore] = [performance.now(), await global.counted('process_cpu_seconds_total')]
+    for (let index = 0; index < roundsPerBlock; index += 1) sides[side].push(await round())
+    const used = (await global.counted('process_cpu_seconds_total')) - usedBefore
+    cpuShares[side].push((used * 100_000) / (performance.now() - startMs))
   }
-  const alone = () => block(sides.alone)
+  const alone = () => block('alone')
   const beside = async () => {
-    await using _stalled = await stall(global, options.name, options.token)
-    await block(sides.beside)
+    await using _other = await start()
+    await block('beside')
   }
   await round()
   for (let index = 0; index < options.blocks; index += 1) {
@@ -121,14 +178,15 @@ export async function besideAStalledZone(
   const ratio = typical(sides.beside) / typical(sides.alone)
   return [
     { name: 'one change → applied by each zone', unit: 'ms', samples: sides.alone.flat() },
-    { name: 'the same beside a zone that does not read', unit: 'ms', samples: sides.beside.flat() },
+    { name: `the same beside ${what}`, unit: 'ms', samples: sides.beside.flat() },
     {
-      name: `p99 beside it : p99 alone, of the median of ${sides.alone.length} rounds each`,
+      name: `p99 beside ${what} : p99 alone, of the median of ${sides.alone.length} rounds each`,
       unit: 'ratio',
       samples: [ratio],
       target: { max: slowerMax },
     },
-    ...(await memory(global, zones, options)),
+    { name: 'CPU of the global while changes are written', unit: '% core', samples: cpuShares.alone },
+    { name: `the same beside ${what}`, unit: '% core', samples: cpuShares.beside },
   ]
 }
 

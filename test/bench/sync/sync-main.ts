@@ -1,4 +1,4 @@
-// npm run bench -- sync [--short] [--out FILE] [--only reconnect,dead,burst,stalled,herd]
+// npm run bench -- sync [--short] [--out FILE] [--only reconnect,dead,burst,stalled,flood,herd]
 import { mkdtempSync, rmSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -5,7 +5,7 @@ import { routes } from './documents.ts'
 import { type BenchGlobal, startBenchGlobal } from './global.ts'
 import { herds } from './herd.ts'
 import { reconnects } from './reconnect.ts'
-import { besideAStalledZone } from './stalled.ts'
+import { besideAFloodingZone, besideAStalledZone } from './stalled.ts'
 import { startZoneProcesses } from './zone-processes.ts'
 
 export const syncCounts = (short: boolean) =>
@@ -51,7 +51,7 @@ const numbered = (name: string, count: number) => Array.from({ length: count }, 
 /** The figures of sync: a real global in its own process, and zones without proxies in this one or in a few others. */
 export async function measureSync(run: Run, found: (figures: readonly Figure[]) => void): Promise<void> {
   const wants = (part: string) => run.only.length === 0 || run.only.includes(part)
-  if (['reconnect', 'dead', 'burst', 'stalled'].some(wants)) {
+  if (['reconnect', 'dead', 'burst', 'stalled', 'flood'].some(wants)) {
     await using global = await startBenchGlobal(run.folder, 'global')
     await ofTen(global, run, wants, found)
   }
@@ -70,7 +70,7 @@ async function ofTen(
   found: (figures: readonly Figure[]) => void,
 ): Promise<void> {
   const names = { zones: numbered('zone', 10), dead: numbered('dead', 10) }
-  const tokens = await global.tokens(['near', 'far', 'stalled', ...names.zones, ...names.dead])
+  const tokens = await global.tokens(['near', 'far', 'stalled', 'flood', ...names.zones, ...names.dead])
   const token = (name: string) => tokens.get(name) ?? ''
   const tokensOf = (zones: readonly string[]) => new Map(zones.map((name) => [name, token(name)]))
   say(`storing ${counts.resources} resources …`)
@@ -85,7 +85,7 @@ async function ofTen(
     say('lines die …')
     found(await deadStreams(global, { tokens: tokensOf(names.dead), rounds: counts.dead }, signal))
   }
-  if (!wants('burst') && !wants('stalled')) return
+  if (!['burst', 'stalled', 'flood'].some(wants)) return
   const following = { folder, tokens: tokensOf(names.zones), processes: zoneProcesses }
   await using processes = await startZoneProcesses(global, following)
   const { zones } = processes
@@ -99,5 +99,10 @@ async function ofTen(
     const stalled = { name: 'stalled', token: token('stalled') }
     const options = { ...stalled, blocks: counts.blocks, changesPerBlock: counts.changes, rewritten: counts.burst }
     found(await besideAStalledZone(global, zones, options))
+  }
+  if (wants('flood')) {
+    say('a zone floods …')
+    const options = { name: 'flood', token: token('flood'), blocks: counts.blocks, changesPerBlock: counts.changes }
+    found(await besideAFloodingZone(global, zones, options))
   }
 }

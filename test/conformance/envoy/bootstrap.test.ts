@@ -32,7 +32,7 @@ const body = (change: Record<string, unknown> = {}) => ({
 })
 const shape = ({ status, body: text }: Answer) => [status, text]
 
-test('200 with the bootstrap and what kuma-dp configures itself with', async () => {
+test('BS1 a bootstrap request returns 200 with the bootstrap and the settings that kuma-dp needs', async () => {
   const answer = await postBootstrap(zone, body())
   expect(answer.status).toBe(200)
   expect(answer.headers['content-type']).toBe('application/json')
@@ -52,28 +52,28 @@ test('200 with the bootstrap and what kuma-dp configures itself with', async () 
   ])
 })
 
-test('another accept gets the YAML itself', async () => {
+test('BS1 another Accept header returns the plain YAML', async () => {
   const answer = await postBootstrap(zone, body(), { accept: '*/*' })
   expect([answer.status, answer.headers['content-type']]).toEqual([200, 'text/x-yaml'])
   expect(JSON.parse(answer.body)).toHaveProperty('node.id', 'default.web-1')
 })
 
-test('404 with the text of the port for unknown paths', async () => {
+test('BS2 an unknown path returns 404 with the text of this port', async () => {
   expect(shape(await postBootstrap(zone, body(), { path: '/meshes' }))).toEqual([404, '404 page not found\n'])
 })
 
-test('400 with an empty body for what is not JSON', async () => {
+test('BS2 a body that is not JSON returns 400 with an empty body', async () => {
   expect(shape(await postBootstrap(zone, '{nope'))).toEqual([400, ''])
 })
 
-test('422 without a token where one is required; a path counts', async () => {
+test('BS3 a request with neither the required token nor the path of a token file returns 422', async () => {
   const without = { dataplaneToken: undefined }
   expect((await postBootstrap(zone, body(without))).status).toBe(422)
   expect((await postBootstrap(zone, body({ ...without, dataplaneTokenPath: '/t' }))).status).toBe(200)
   expect((await postBootstrap(zone, body({ ...without, proxyType: 'egress' }))).status).toBe(200)
 })
 
-test('400 for a host that the certificate does not name, before anything is looked up', async () => {
+test('BS4 a host that the certificate does not name returns 400 before any lookup', async () => {
   outcome = () => {
     throw new Error('not to be asked')
   }
@@ -85,7 +85,7 @@ test('400 for a host that the certificate does not name, before anything is look
   expect((await postBootstrap(zone, body(), { host: 'localhost:5678' })).status).toBe(200)
 })
 
-test('the zone’s own refusals pass through: 404 empty, 422 with a text', async () => {
+test('BS5 refusals of the zone pass through: 404 without a body, 422 with a text', async () => {
   outcome = () => ({ ok: false, error: { status: 404, text: '' } })
   expect(shape(await postBootstrap(zone, body()))).toEqual([404, ''])
   outcome = () => ({ ok: false, error: { status: 422, text: 'mesh "x" does not exist' } })
@@ -93,7 +93,7 @@ test('the zone’s own refusals pass through: 404 empty, 422 with a text', async
   outcome = () => ok(subject)
 })
 
-test('400 for a CA that is none', async () => {
+test('BS2 an invalid CA returns 400', async () => {
   expect((await postBootstrap(zone, body({ caCert: 'nope' }))).status).toBe(400)
 })
 
@@ -103,14 +103,14 @@ const target = { host: 'zone.example', port: 5678, authority: 'PEM' }
 const render = (change: Record<string, unknown>, about: Partial<BootstrapSubject> = {}) =>
   JSON.parse(renderBootstrap(request(change), { ...subject, ...about }, target))
 
-test('a builtin gateway gets its runtime layer, a sidecar does not', () => {
+test('BS6 a builtin gateway gets its runtime layer, and a sidecar does not', () => {
   const names = (envoy: { layeredRuntime: { layers: { name: string }[] } }) =>
     envoy.layeredRuntime.layers.map((layer) => layer.name)
   expect(names(render({}, { isBuiltinGateway: true }))).toEqual(['kuma', 'gateway.listeners'])
   expect(names(render({}))).toEqual(['kuma'])
 })
 
-test('our own proxies carry their facts, need no access log sink, and may ask for admin over TCP', () => {
+test('BS7 proxies of this project send their facts, need no access log sink, and may request the admin API over TCP', () => {
   const own = render({ workdir: '/w', zonemesh: { part: 7, canBindPort80: true, adminPort: 1234 } })
   expect(own.node.metadata).toMatchObject({ 'zonemesh.part': 7, 'zonemesh.canBindPort80': true })
   expect(own.staticResources.clusters).toHaveLength(1)
@@ -119,7 +119,7 @@ test('our own proxies carry their facts, need no access log sink, and may ask fo
   expect([pipe.path.length, pipe.mode]).toEqual([98 + '.sock'.length, 0o600])
 })
 
-test('zone proxies have an empty mesh; a limit for the heap brings its actions', () => {
+test('BS8 zone proxies have an empty mesh, and a heap limit adds its overload actions', () => {
   const ingress = render({ mesh: '', name: 'in', proxyType: 'ingress', resources: { maxHeapSizeBytes: 1000 } })
   expect(ingress.node).toMatchObject({ id: '.in', cluster: 'ingress' })
   expect(ingress.overloadManager.actions).toHaveLength(2)

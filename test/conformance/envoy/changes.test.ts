@@ -22,7 +22,7 @@ afterAll(async () => {
   await Promise.all([a, b].map((one) => one[Symbol.asyncDispose]()))
 })
 
-test('X21 the first listener is written behind the first clusters and their assignments', async () => {
+test('X21 the first listener is sent after the first clusters and their assignments', async () => {
   const sends = scene.sends()
   expect(sends.indexOf('-> CDS A')).toBe(0)
   expect(sends.indexOf('-> EDS A')).toBe(1)
@@ -39,7 +39,7 @@ test('X1 a changed cluster is followed by its unchanged assignment, and is warm 
   expect(scene.timeOf(/<- CDS ack/) - scene.timeOf(/-> CDS/)).toBeLessThan(2_000)
 })
 
-test('X2 X4 a changed cluster with a new assignment gets it behind the cluster, first the proven one', async () => {
+test('X2 X4 a changed cluster with a new assignment is sent first, then the proven assignment, then the new one', async () => {
   scene.put('cluster', cluster('A', { connectSeconds: 3 })).put('assignment', assignment('A', [b.port]))
   await scene.settle()
   expect(scene.sends()).toEqual(['-> CDS A', '-> EDS A', '-> EDS A'])
@@ -49,7 +49,7 @@ test('X2 X4 a changed cluster with a new assignment gets it behind the cluster, 
   expect(scene.sends()).toEqual(['-> EDS A'])
 })
 
-test('X3 a second cluster with the same assignment gets it too, without being asked', async () => {
+test('X3 a second cluster with the same assignment gets it too, without a request', async () => {
   const second = await freePort()
   scene.put('cluster', cluster('A2', { assignment: 'A' }))
   scene.put('route', route('r2', 'A2')).put('listener', listener('L2', second, { routes: 'r2' }))
@@ -59,7 +59,7 @@ test('X3 a second cluster with the same assignment gets it too, without being as
   expect(await probe(second)).toBe('a')
 })
 
-test('X5 X6 secrets of a new cluster go in the same flush; a change of the cluster does not repeat them', async () => {
+test('X5 X6 secrets of a new cluster are sent in the same flush, and a change of the cluster does not repeat them', async () => {
   const certificate = await createCertificate()
   await using upstream = await startTlsUpstream('secure', certificate)
   const secrets = { identity: 'id', authority: 'ca' }
@@ -95,7 +95,7 @@ test('X7 the same content under another version is accepted and changes nothing'
   await scene.settle()
 })
 
-test('X8 X10 a route to a new cluster with health checks waits for the ack, which comes when it is warm', async () => {
+test('X8 X10 a route to a new cluster with health checks waits for the ack, which arrives when the cluster is warm', async () => {
   let healthy = false
   const held: (() => void)[] = []
   await using upstream = await startUpstream('checked', {
@@ -120,7 +120,7 @@ test('X8 X10 a route to a new cluster with health checks waits for the ack, whic
   await scene.settle()
 })
 
-test('X9 a listener serves when its route table is there, which is written right behind it', async () => {
+test('X9 a listener serves when its route table arrives, which is sent right after it', async () => {
   const own = await freePort()
   scene
     .put('cluster', staticCluster('C', b.port))
@@ -131,7 +131,7 @@ test('X9 a listener serves when its route table is there, which is written right
   expect(scene.sends().slice(0, 3)).toEqual(['-> CDS C', '-> LDS L9', '-> RDS r9'])
 })
 
-test('X22 a cluster that goes and comes back is answered again', async () => {
+test('X22 a cluster that is removed and added again is answered again', async () => {
   scene.put('cluster', cluster('B')).put('assignment', assignment('B', [b.port]))
   await scene.settle()
   scene.drop('cluster', 'B').drop('assignment', 'B')
@@ -147,7 +147,7 @@ test('X22 a cluster that goes and comes back is answered again', async () => {
   await scene.settle()
 })
 
-test('cluster changes under load fail no request', async () => {
+test('X28 no request fails while clusters change under load', async () => {
   const asking = keepAsking(port, 'a')
   for (let round = 0; round < 20; round++) {
     scene.put('cluster', cluster('A', { connectSeconds: 1 + (round % 3) }))

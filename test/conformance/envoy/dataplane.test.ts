@@ -73,7 +73,7 @@ const namesTable = (addresses: Record<string, string[]>, revision = 1) => ({
 const ask = (name: string, at: Dataplane['resolver']) =>
   resolve(name, at ?? { host: '', port: 0 }, AbortSignal.timeout(5_000)).then((answer) => answer.addresses.join())
 
-test('two on one host claim different parts, register, serve names, and keep both through a restart', async () => {
+test('P10 two proxies on one host claim different ranges, register, serve names, and keep both through a restart', async () => {
   await using zone = await startZone({ token: 'secret' })
   zone.table.set(table(1, {}))
   zone.names.set(namesTable({ 'web.mesh': ['127.128.0.9'] }))
@@ -99,7 +99,7 @@ test('two on one host claim different parts, register, serve names, and keep bot
   expect(JSON.parse(await readFile(join(folder, 'one/names.json'), 'utf8'))).toMatchObject({ revision: 2 })
 })
 
-test('it serves on without its zone, and comes back with the same part and names', async () => {
+test('P11 a proxy serves without its zone, and reconnects with the same range and names', async () => {
   await using zone = await startZone()
   await using upstream = await startUpstream('a')
   const port = await freePort()
@@ -128,7 +128,7 @@ test('it serves on without its zone, and comes back with the same part and names
   expect(await probe(port)).toBe('a')
 })
 
-test('Envoy is started again when it is killed, and the zone hears of it', async () => {
+test('P12 a killed Envoy is started again, and the zone receives the exit', async () => {
   await using zone = await startZone()
   zone.table.set(table(1, {}))
   const readinessPort = await freePort()
@@ -142,7 +142,7 @@ test('Envoy is started again when it is killed, and the zone hears of it', async
   expect((await fetchText({ port: readinessPort, path: '/ready' })).body).toBe('READY')
 })
 
-test('a pin is enough to trust the zone, and another pin is refused at once', async () => {
+test('P13 a pin is enough to trust the zone, and another pin is refused at once', async () => {
   await using zone = await startZone()
   zone.table.set(table(1, {}))
   const der = Buffer.from(zone.certificate.certificate.replaceAll(/-----.*-----|\s/g, ''), 'base64')

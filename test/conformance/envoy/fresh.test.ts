@@ -7,7 +7,7 @@ import { startScene } from './scene.ts'
 const refusedCluster = (secrets?: { identity: string; authority: string }) =>
   cluster('C', { connectSeconds: 0, ...(secrets ? { secrets } : {}) })
 
-test('X25 a new Envoy never acknowledges the assignment and secrets of its only cluster, which it refused: all else is served', async () => {
+test('X25 a new Envoy never acknowledges the assignment and secrets of its only cluster, which it refused, and everything else is served', async () => {
   await using scene = await startScene()
   await using upstream = await startUpstream('a')
   const { certificate, key } = await createCertificate()
@@ -28,7 +28,7 @@ test('X25 a new Envoy never acknowledges the assignment and secrets of its only 
   await until('the mended cluster serves', async () => (await probe(port)) === 'a')
 })
 
-test('X25 a new Envoy never acknowledges routes and secrets of its only listener, which it refused: all else is served', async () => {
+test('X25 a new Envoy never acknowledges routes and secrets of its only listener, which it refused, and everything else is served', async () => {
   await using scene = await startScene()
   await using upstream = await startUpstream('a')
   const { certificate, key } = await createCertificate()

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { table } from './resources.ts'
 import { startEnvoy, startZone, until } from './rig.ts'
 
-test('a builtin gateway starts although nobody has runtime values for it: the layer is answered empty', async () => {
+test('BS6 a builtin gateway starts without runtime values, because its layer gets an empty answer', async () => {
   const check = async () => ok({ service: 'edge', isBuiltinGateway: true, address: '127.0.0.1' })
   await using zone = await startZone({ deps: { bootstrap: { log: silentLog, tokenRequired: () => false, check } } })
   await using envoy = await startEnvoy(zone, 'edge-1')

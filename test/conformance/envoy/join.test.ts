@@ -3,13 +3,13 @@ import { expect, test } from 'vitest'
 
 const join = { address: 'https://zone.example:5678', token: 'a.b.c', pin: 'ab'.repeat(32) }
 
-test('a join string is one word that says where, as whom and whom to trust', () => {
+test('Z30 a join string is one word with address, identity and trust', () => {
   const text = encodeJoin(join)
   expect(text).toMatch(/^zmj1\.[\w-]+$/)
   expect(decodeJoin(` ${text}\n`)).toEqual({ ok: true, value: join })
 })
 
-test('what is not one is refused with a reason that does not repeat it', () => {
+test('Z30 an invalid join string is refused with a reason that does not repeat it', () => {
   const reason = (text: string) => {
     const decoded = decodeJoin(text)
     return decoded.ok ? '' : decoded.error

@@ -26,7 +26,7 @@ afterAll(async () => {
 
 const refusedNames = (from: number) => scene.zone.refusals.slice(from).map((refusal) => refusal.name)
 
-test('X11 X13 one bad cluster among good ones: the good ones serve, the bad one alone gets the verdict', async () => {
+test('X11 X13 one bad cluster among good ones: the good ones serve, and only the bad one gets the verdict', async () => {
   const before = scene.zone.refusals.length
   const contributions = new Map([['global/Policy/default/p', '1']])
   scene.put('cluster', staticCluster('G1', b.port), badCluster('BAD', contributions), staticCluster('G2', b.port))
@@ -57,7 +57,7 @@ test('X12 a refused assignment does not empty a live cluster that changes with i
   await scene.settle()
 })
 
-test('X4 X12 a live cluster whose own new assignment is refused keeps its endpoints', async () => {
+test('X4 X12 a live cluster with a refused new assignment keeps its endpoints', async () => {
   scene.put('cluster', cluster('A', { connectSeconds: 3 })).put('assignment', assignment('A', [1], 'no.address'))
   const asking = keepAsking(port, 'a')
   await scene.settle()
@@ -74,7 +74,7 @@ test('X4 X12 a live cluster whose own new assignment is refused keeps its endpoi
   await scene.settle()
 })
 
-test('X12 a refused route table: the old one serves on, and only what changed is blamed', async () => {
+test('X12 after a refused route table the old one serves, and only changed parts are blamed', async () => {
   const good = new Map([['global/MeshHTTPRoute/default/one', '1']])
   const more = new Map([...good, ['global/MeshHTTPRoute/default/two', '2']])
   scene.put('route', route('r', 'A', { note: 'good', contributions: good }))
@@ -88,7 +88,7 @@ test('X12 a refused route table: the old one serves on, and only what changed is
   await scene.settle()
 })
 
-test('X12 a new listener whose route table is refused opens with an empty one, and is repaired by the next', async () => {
+test('X12 a new listener with a refused route table opens with an empty table, and the next table repairs it', async () => {
   const own = await freePort()
   scene
     .put('listener', listener('L12', own, { routes: 'r12' }))
@@ -100,7 +100,7 @@ test('X12 a new listener whose route table is refused opens with an empty one, a
   await until('it serves', async () => (await probe(own)) === 'a')
 })
 
-test('X13 a good listener out of a refused answer lives, and is removed by name', async () => {
+test('X13 a good listener of a refused response lives, and is removed by name', async () => {
   const own = await freePort()
   const bad = listener('LBAD', await freePort(), { inline: 'NOPE' })
   scene.put('listener', listener('LGOOD', own, { inline: 'A' }), bad)
@@ -115,7 +115,7 @@ test('X13 a good listener out of a refused answer lives, and is removed by name'
   await until('it is gone', async () => (await probe(own)) === 'ECONNREFUSED')
 })
 
-test('X14 names that do not exist are answered: an assignment, a route table, a secret', async () => {
+test('X14 requests for absent names are answered: an assignment, a route table, a secret', async () => {
   const [plain, secure] = [await freePort(), await freePort()]
   scene.put('cluster', cluster('NOEDS')).put('route', route('r14', 'NOEDS'))
   scene.put('listener', listener('L14', plain, { routes: 'r14' }))
@@ -148,7 +148,7 @@ test('X15 a live cluster is emptied by an assignment without endpoints, never by
   expect(scene.sends()).toEqual(['-> CDS NOEDS', '-> EDS NOEDS'])
 })
 
-test('X16 tables of a removed listener are neither removed nor emptied; no name is both given and taken', async () => {
+test('X16 tables of a removed listener are neither removed nor emptied, and no name is both added and removed', async () => {
   scene.drop('listener', 'L14').drop('route', 'r14')
   await scene.settle()
   expect(scene.sends()).toEqual(['-> LDS -L14'])
@@ -160,7 +160,7 @@ test('X16 tables of a removed listener are neither removed nor emptied; no name 
   }
 })
 
-test('X13 an address that is taken is tried again until it is free, and the others of the answer serve meanwhile', async () => {
+test('X13 an address in use is tried again until it is free, and the other listeners of the response serve in the meantime', async () => {
   const own = await freePort()
   const taken = await freePort()
   const holder = createServer()

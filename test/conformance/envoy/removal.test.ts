@@ -26,7 +26,7 @@ afterAll(async () => {
   await Promise.all([a, b].map((one) => one[Symbol.asyncDispose]()))
 })
 
-test('X17 a cluster that a route leaves goes after the ack and the longest retry', async () => {
+test('X17 a cluster that no route uses any more is removed after the ack and the longest retry', async () => {
   scene.put('route', route('r', 'B')).drop('cluster', 'A').drop('assignment', 'A')
   const wrong = keepAsking(port, 'b')
   scene.commit()
@@ -36,7 +36,7 @@ test('X17 a cluster that a route leaves goes after the ack and the longest retry
   expect(scene.timeOf(/-> CDS -A/) - scene.timeOf(/<- RDS ack/)).toBeLessThan(drainMs)
 })
 
-test('X17 X24 a cluster of a removed listener outlives the connections that drain', async () => {
+test('X17 X24 a cluster of a removed listener stays until its connections have drained', async () => {
   const own = await freePort()
   scene.put('cluster', cluster('D')).put('assignment', assignment('D', [a.port]))
   scene.put('route', route('rd', 'D')).put('listener', listener('LD', own, { routes: 'rd' }))
@@ -59,7 +59,7 @@ test('X17 X24 a cluster of a removed listener outlives the connections that drai
   expect(scene.timeOf(/-> CDS -D/) - scene.timeOf(/<- LDS ack/)).toBeGreaterThanOrEqual(drainMs - 5)
 })
 
-test('X17 a cluster that returns while it waits stays', async () => {
+test('X17 a cluster that is used again before its removal stays', async () => {
   scene
     .put('cluster', cluster('K'))
     .put('assignment', assignment('K', [a.port]))
@@ -78,7 +78,7 @@ test('X17 a cluster that returns while it waits stays', async () => {
   expect(scene.sends().some((line) => line.includes('-K'))).toBe(false)
 })
 
-test('X18 X20 a new stream with the same table is silent; traffic does not notice', async () => {
+test('X18 X20 a new stream with the same table sends nothing, and no request notices', async () => {
   const wrong = keepAsking(port, 'b')
   const mark = scene.commit()
   await until('it is served', () => scene.zone.served.includes(mark))
@@ -91,7 +91,7 @@ test('X18 X20 a new stream with the same table is silent; traffic does not notic
   expect(await wrong.stop()).toEqual([])
 })
 
-test('X20 what changed while the stream was down is sent, and what is gone is removed', async () => {
+test('X20 after a reconnect only changed resources are sent, and absent ones are removed', async () => {
   const own = await freePort()
   scene.put('cluster', cluster('GONE')).put('assignment', assignment('GONE', [a.port]))
   scene.put('listener', listener('LGONE', own, { inline: 'GONE' }))
@@ -108,7 +108,7 @@ test('X20 what changed while the stream was down is sent, and what is gone is re
   expect(await probe(own)).toBe('ECONNREFUSED')
 })
 
-test('X18 X19 without CDS on a new stream a cluster is warming: every assignment is sent, and nothing waits for CDS', async () => {
+test('X18 X19 if a new stream has no CDS, clusters count as warming: every assignment is sent, and nothing waits for CDS', async () => {
   const held: (() => void)[] = []
   let healthy = false
   await using slow = await startUpstream('slow', {
@@ -129,7 +129,7 @@ test('X18 X19 without CDS on a new stream a cluster is warming: every assignment
   await until('the route is taken', async () => (await probe(port)) === 'slow')
 })
 
-test('X23 only clusters and listeners are waited for without limit', async () => {
+test('X23 only clusters and listeners are awaited without a limit', async () => {
   const dump: unknown = JSON.parse(await scene.envoy.admin('/config_dump?resource=&mask=bootstrap.dynamic_resources'))
   const text = JSON.stringify(dump)
   expect(text.match(/"initial_fetch_timeout":"0s"/g)).toHaveLength(2)

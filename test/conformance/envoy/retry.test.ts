@@ -42,12 +42,12 @@ async function fetchFrom(replies: readonly Reply[], clock = unhurried): Promise<
 
 const good = { status: 200, body: JSON.stringify({ bootstrap: Buffer.from('{}').toString('base64') }) }
 
-test('404, the wrong port and 5xx are tried again', async () => {
+test('BS9 a bootstrap request is repeated after 404, the wrong port and 5xx', async () => {
   const replies = [{ status: 404 }, { status: 404, body: '404: Page Not Found' }, { status: 503 }, good]
   expect(await fetchFrom(replies)).toEqual({ text: '{}', asked: 4 })
 })
 
-test('every other 4xx stops at once, with the reason of the zone in one line', async () => {
+test('BS9 every other 4xx stops the bootstrap at once, with the reason of the zone in one line', async () => {
   for (const status of [400, 401, 422]) {
     await expect(fetchFrom([{ status, body: 'mesh "x" does not exist\n' }, good])).rejects.toThrow(
       new RegExp(`refuses this proxy \\(${status}\\): mesh "x" does not exist$`),
@@ -55,11 +55,11 @@ test('every other 4xx stops at once, with the reason of the zone in one line', a
   }
 })
 
-test('after five minutes it gives up and says why', async () => {
+test('BS9 after five minutes the bootstrap stops with the reason', async () => {
   await expect(fetchFrom([{ status: 404 }], fast)).rejects.toThrow('does not know this proxy yet')
 })
 
-test('an aborted signal ends the waiting', async () => {
+test('BS9 an aborted signal ends the waiting', async () => {
   const call = async () => ({ address: new URL('https://127.0.0.1:1'), authority: undefined, body: {} })
   const stopped = AbortSignal.timeout(20)
   await expect(fetchBootstrap({ clock: systemClock, log: silentLog }, call, stopped)).rejects.toThrow()

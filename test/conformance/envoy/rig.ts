@@ -174,7 +174,7 @@ export async function startEnvoy(zone: Zone, name = 'proxy-1', token?: string): 
   }
   const answer = await postBootstrap(zone, body)
   if (answer.status !== 200) throw new Error(`bootstrap: ${answer.status} ${answer.body}`)
-  const { bootstrap } = JSON.parse(answer.body) as { bootstrap: string } // as §4.3 of the reference
+  const { bootstrap } = JSON.parse(answer.body) as { bootstrap: string } // the format of every bootstrap response
   const file = join(workdir, 'bootstrap.json')
   await writeFile(file, Buffer.from(bootstrap, 'base64'))
   const args = [

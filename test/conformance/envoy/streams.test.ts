@@ -55,7 +55,7 @@ function ask(peer: Peer<unknown>, init: MessageInitShape<typeof DeltaDiscoveryRe
   peer.stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, init))))
 }
 
-test('a stream with a good token is registered with its resource, and gets the table', async () => {
+test('PS1 a stream with a valid token is registered with its resource, and gets the table', async () => {
   const peer = openAds()
   ask(peer, {
     node: node('default.web-1', { 'dataplane.resource': '{"type":"Dataplane"}' }),
@@ -71,7 +71,7 @@ test('a stream with a good token is registered with its resource, and gets the t
   await until('the zone hears that it is gone', () => zone.closed.some((one) => one.proxy.name === 'web-1'))
 })
 
-test('a bad token, a missing node, an unknown proxy type and a broken resource end the stream with a reason', async () => {
+test('PS2 an invalid token, a missing node, an unknown proxy type and an invalid resource end the stream with a reason', async () => {
   const cases = [
     [openAds('bad'), { node: node('default.x'), typeUrl: typeUrls.cluster }, 'bad token'],
     [openAds(), { typeUrl: typeUrls.cluster }, 'carries no node'],
@@ -95,7 +95,7 @@ test('a bad token, a missing node, an unknown proxy type and a broken resource e
   expect(zone.streams.length).toBe(before)
 })
 
-test('the newer of two streams of one node replaces the older, which is closed before the newer is opened', async () => {
+test('PS3 the newer of two streams of one node replaces the older, which is closed before the newer opens', async () => {
   const older = openAds()
   ask(older, { node: node('default.twice'), typeUrl: typeUrls.cluster })
   await until('the older is served', () => older.messages.length > 0)
@@ -108,7 +108,7 @@ test('the newer of two streams of one node replaces the older, which is closed b
   newer.stream.cancel()
 })
 
-test('a node that changes within a stream ends it; the same node again does not', async () => {
+test('PS4 a changed node within a stream ends the stream, and the same node again does not', async () => {
   const peer = openAds()
   ask(peer, { node: node('default.same'), typeUrl: typeUrls.cluster })
   await until('it is served', () => peer.messages.length > 0)
@@ -138,7 +138,7 @@ const names = (revision: number, entries: Record<string, string[]>) =>
     addressesByName: new Map(Object.entries(entries)),
   })
 
-test('a session gets all names first, then differences', async () => {
+test('PS5 a session gets all names first, then differences', async () => {
   names(1, { 'a.mesh': ['127.128.0.2'], 'b.mesh': ['127.128.0.3'] })
   const peer = openSession()
   say(peer, hello())
@@ -156,7 +156,7 @@ test('a session gets all names first, then differences', async () => {
   peer.stream.cancel()
 })
 
-test('who holds the present revision is sent nothing but what comes later', async () => {
+test('PS5 a proxy that has the current revision receives only later changes', async () => {
   names(5, { 'a.mesh': ['127.128.0.2'] })
   const peer = openSession()
   let heard = false
@@ -171,7 +171,7 @@ test('who holds the present revision is sent nothing but what comes later', asyn
   peer.stream.cancel()
 })
 
-test('more than a thousand names come in several messages, of which the last carries the revision', async () => {
+test('PS6 more than a thousand names are sent in several messages, and the last one has the revision', async () => {
   names(7, Object.fromEntries(Array.from({ length: 2_500 }, (_, index) => [`n${index}.mesh`, ['127.128.1.1']])))
   const peer = openSession()
   say(peer, hello())
@@ -184,7 +184,7 @@ test('more than a thousand names come in several messages, of which the last car
   peer.stream.cancel()
 })
 
-test('draining is answered when the row is gone; exits are passed on; a bad token and a missing hello are refused', async () => {
+test('PS7 draining is answered when the row is removed, exits are reported, and an invalid token or a missing hello is refused', async () => {
   const peer = openSession()
   say(peer, hello())
   say(peer, { case: 'envoyExited', value: { exitCode: 7, signal: '' } })

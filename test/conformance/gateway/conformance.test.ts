@@ -60,7 +60,7 @@ async function settled({ seen: _seen }: Scene): Promise<void> {
 
 describe.each(features)('$name', ({ name: feature, cases }) => {
   test.each(cases.map((one, index) => ({ title: titleOf(one, index), one, index })))(
-    '$title',
+    'CG1 the answer to a request: $title',
     async ({ one, index }) => {
       const name = `${feature}-${index}`
       const answer = await perform(feature, one, name)
@@ -115,18 +115,21 @@ const streamTitle = ({ at = 'a', tls, to }: StreamCase, index: number): string =
   `#${index + 1} ${at} ${tls === undefined ? 'plain' : `TLS ${tls}`} → ${to ?? 'closed'}`
 
 describe.each(streamFeatures)('$name', ({ name: feature, cases }) => {
-  test.each(cases.map((one, index) => ({ title: streamTitle(one, index), one })))('$title', async ({ one }) => {
-    const asked = () =>
-      askStream(
-        scene.portOf(feature, one.at),
-        one.tls === undefined ? undefined : { servername: one.tls, ca: scene.ca },
-      )
-    if (one.to === undefined) {
-      expect(await asked()).toMatchObject({ answer: undefined })
-      return
-    }
-    const { answer, certificate } = await until('an answer', asked, (found) => found.answer !== undefined)
-    expect(answer).toMatchObject({ service: one.to, ...(one.version ? { version: one.version } : {}) })
-    if (one.certificate !== undefined) expect(certificate).toContain(one.certificate)
-  })
+  test.each(cases.map((one, index) => ({ title: streamTitle(one, index), one })))(
+    'CG2 the end of a connection: $title',
+    async ({ one }) => {
+      const asked = () =>
+        askStream(
+          scene.portOf(feature, one.at),
+          one.tls === undefined ? undefined : { servername: one.tls, ca: scene.ca },
+        )
+      if (one.to === undefined) {
+        expect(await asked()).toMatchObject({ answer: undefined })
+        return
+      }
+      const { answer, certificate } = await until('an answer', asked, (found) => found.answer !== undefined)
+      expect(answer).toMatchObject({ service: one.to, ...(one.version ? { version: one.version } : {}) })
+      if (one.certificate !== undefined) expect(certificate).toContain(one.certificate)
+    },
+  )
 })

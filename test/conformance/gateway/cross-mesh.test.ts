@@ -167,7 +167,7 @@ const settled = (title: string, port: number, host: string, path = '/', address 
 const kinds = ['near', 'far', 'own'] as const
 
 test.each(kinds)(
-  'GW22 the client "%s" reaches the gateway by explicit outbounds, host by host, port by port',
+  'GW22 the client "%s" reaches the gateway by explicit outbounds, by host and by port',
   async (kind) => {
     const { name, ports: out } = clients[kind]
     const asked = [
@@ -185,7 +185,7 @@ test.each(kinds)(
   },
 )
 
-test('GW22 a gateway of another mesh has it for a backend', async () => {
+test('GW22 a gateway of another mesh can be a backend', async () => {
   await apply([
     {
       type: 'MeshGateway',
@@ -221,14 +221,14 @@ test('GW22 a gateway of another mesh has it for a backend', async () => {
   expect({ status: answer.status, to: JSON.parse(answer.body).service }).toEqual({ status: 200, to: echo })
 })
 
-test('GW21 a redirect leads the client back the way it came: by HTTP', async () => {
+test('GW21 a redirect sends the client back over HTTP', async () => {
   const answer = await settled('a redirect', clients.near.ports.first, hosts.api, '/moved')
   expect(answer.status).toBe(302)
   expect(answer.headers['location']).toBe(`http://${hosts.api}:${ports.first}/here`)
 })
 
 test.each(kinds)(
-  'GW22 neither services nor other listeners of gateways are reached from "%s" that way',
+  'GW22 neither services nor other listeners of gateways are reachable from "%s" this way',
   async (kind) => {
     const { ports: out } = clients[kind]
     await settled(`${kind} is there`, out.first, hosts.api)
@@ -239,7 +239,7 @@ test.each(kinds)(
   },
 )
 
-test('GW20 who shows no identity of a mesh is not let in', async () => {
+test('GW20 a client without an identity of a mesh is refused', async () => {
   await settled('the gateway is there', clients.near.ports.first, hosts.api)
   const said = `GET / HTTP/1.1\r\nhost: ${hosts.api}\r\nconnection: close\r\n\r\n`
   const everything = (kind: 'plain' | 'tls', alpn: readonly string[] = []) =>
@@ -289,7 +289,7 @@ test.each(kinds)('GW24 the client "%s" reaches each host by its name and the por
   }
 })
 
-test.each(['east', 'west'] as const)('GW24 the resolver of zone %s knows the names', async (zone) => {
+test.each(['east', 'west'] as const)('GW24 the resolver of zone %s answers the names', async (zone) => {
   const server = { host: local, port: scene.zones[zone].dnsPort }
   for (const [host] of named) {
     const { addresses } = await until(
@@ -301,7 +301,7 @@ test.each(['east', 'west'] as const)('GW24 the resolver of zone %s knows the nam
   }
 })
 
-test('Q4 explain walks into the other mesh, by a name, by an outbound and through a gateway, and finds each way open', async () => {
+test('Q4 explain follows a request into the other mesh by a name, by an outbound and through a gateway, and finds each path open', async () => {
   const planes = planesAt(scene.global.address, scene.zones)
   const ways = [
     [`http://${hosts.solo}:${ports.solo}/`, 'east/near', []],
@@ -322,7 +322,7 @@ test('Q4 explain walks into the other mesh, by a name, by an outbound and throug
   }
 })
 
-test('GW24 without the gateway there are neither names nor ways', async () => {
+test('GW24 without the gateway there are neither names nor paths', async () => {
   await scene.global.need('DELETE', `/meshes/${mesh}/meshgateways/api`)
   for (const kind of kinds) {
     const { name, ports: out } = clients[kind]

@@ -32,7 +32,7 @@ const listen = <S extends Server | TcpServer>(server: S, port: number): Promise<
 const headersOf = ({ headersDistinct }: IncomingMessage): Record<string, string> =>
   Object.fromEntries(Object.entries(headersDistinct).map(([name, values = []]) => [name, values.join(',')]))
 
-/** An HTTP service that answers with who it is and what it was asked, and tells it to `saw`. */
+/** An HTTP service that answers with its identity and the request, and passes both to `saw`. */
 export function startHttp(identity: Identity, port: number, saw: (seen: Seen) => void): Promise<Server> {
   const server = createServer((request, response) => {
     request.resume()
@@ -48,7 +48,7 @@ export function startHttp(identity: Identity, port: number, saw: (seen: Seen) =>
   return listen(server, port)
 }
 
-/** A service that says who it is to whoever connects and says something. */
+/** A TCP service that answers the first bytes of a client with its identity. */
 export function startTcp(identity: Identity, port: number): Promise<TcpServer> {
   const server = createTcpServer((socket) => {
     socket.on('error', () => socket.destroy())

@@ -60,7 +60,7 @@ const explain = (path: string) => {
 const start = (name: string, at: number) =>
   scene.startProxy('east', 'egress', { type: 'ZoneEgress', name, networking: { address: local, port: at } })
 
-test('EG2 a mesh that wants an egress has no way out of a zone without one, and explain says so; its own instances answer', async () => {
+test('EG2 a mesh that requires an egress has no path out of a zone without one, explain reports it, and instances of the own zone answer', async () => {
   await answered('/near', 200)
   await answered('/far', 200)
   await wantEgress(true)
@@ -70,7 +70,7 @@ test('EG2 a mesh that wants an egress has no way out of a zone without one, and 
   expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/✘ egress .* zone east has none/) })
 })
 
-test('EG1 through an egress the other zone is reached, also where the route pins it; without it no more', async () => {
+test('EG1 through an egress the other zone is reachable, also if a route requires that zone, and without it not any more', async () => {
   await start('out', port)
   for (const path of ['/far', '/pinned']) {
     expect(JSON.parse((await answered(path, 200)).body).zone).toBe('west')
@@ -87,7 +87,7 @@ test('EG1 through an egress the other zone is reached, also where the route pins
   await answered('/far', 503)
 })
 
-test('EG4 a mesh changes between the two ways, and another egress comes and goes, under load: no request fails', async () => {
+test('EG4 no request fails while a mesh switches between both paths, and another egress is added and removed', async () => {
   await wantEgress(false)
   await answered('/far', 200)
   restart()
@@ -114,7 +114,7 @@ async function overviews(): Promise<readonly JsonObject[]> {
 }
 const overview = async () => (await overviews())[0]
 
-test('EG5 the global shows it, as Kuma does; the other zone does not know it', async () => {
+test('EG5 the global shows the egress as Kuma does, and the other zone does not receive it', async () => {
   expect(await until('it is shown', overview, (one) => one !== undefined)).toMatchObject({
     type: 'ZoneEgressOverview',
     labels: { 'kuma.io/display-name': 'out', 'kuma.io/origin': 'zone', 'kuma.io/zone': 'east' },

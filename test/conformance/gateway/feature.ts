@@ -42,7 +42,7 @@ export interface Case {
   /** Over TLS, with this name in it. */
   readonly tls?: string
 
-  /** Who answers; a status alone if nobody behind the gateway does. */
+  /** The service that answers; only a status if the gateway itself answers. */
   readonly to?: string
   readonly zone?: string
   readonly version?: string

@@ -76,14 +76,14 @@ test('PG2 "define a MeshGatewayRoute to forward your traffic based on the matche
   expect((await get('foo.example.com:8080', '/')).status).toBe(200)
 })
 
-test('PG3 in the form of Kubernetes the same blocks are accepted and mean the same', async () => {
+test('PG3 the same blocks in the Kubernetes form are accepted with the same meaning', async () => {
   await put(printed('kubernetes-gateway-and-route.yaml'))
   expect((await get('foo.example.com', '/')).status).toBe(200)
   const { json } = await scene.global.need('GET', `/meshes/${mesh}/meshgatewayroutes/edge-gateway-route`)
   expect(json).toMatchObject({ conf: printed('http-route.yaml')[0]?.['conf'] })
 })
 
-test('PG4 "synced across zones": a second instance, in the other zone, serves the same gateway', async () => {
+test('PG4 "synced across zones": a second instance in the other zone serves the same gateway', async () => {
   const [gateway] = printed('builtin-dataplane.yaml')
   await scene.startProxy('west', 'dataplane', {
     ...gateway,

@@ -118,7 +118,7 @@ interface TagRules {
   readonly extra?: (field: string, tags: Tags) => readonly Violation[]
 }
 
-/** The tag rules of the gateway reference §1.2, with its field paths and reasons, in Kuma's order. */
+/** The tag rules of Kuma, with its field paths and reasons, in its order. */
 export function checkTags(field: string, tags: Tags, rules: TagRules): Violation[] {
   const violations: Violation[] = []
   const keys = Object.keys(tags).sort()
@@ -182,8 +182,7 @@ export const isIp = (text: string): boolean => ipv4.test(text) || isIpv6(text)
 const dnsName = /^[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62}(\.[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62})*\.?$/
 
 /**
- * The address rules of the gateway reference §3.3. Stricter than Kuma in one point: four numbers with dots are an IP
- * address or nothing.
+ * The address rules of Kuma. Stricter in one point: four numbers with dots are an IP address or invalid.
  */
 export function checkAddress(field: string, address: string | undefined): Violation[] {
   if (!address) return [{ field, reason: "address can't be empty" }]

@@ -22,7 +22,7 @@ const unknownBackendKind = `invalid value. Available values are: ${backendKinds.
 
 type Networking = NonNullable<DataplaneSpec['networking']>
 
-/** The rules of the gateway reference §3.3 and of the REST reference §2.5, in Kuma's order. */
+/** The rules of Kuma for a Dataplane, in its order. */
 export function checkDataplane(spec: DataplaneSpec): Violation[] {
   const { networking } = spec
   if (!networking) return [{ field: 'networking', reason: 'must be defined' }]

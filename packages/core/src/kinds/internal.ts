@@ -63,6 +63,23 @@ export const virtualAddressNumber = defineKind({
 })
 export type VirtualAddressNumberSpec = z.infer<typeof virtualAddressNumber.schema>
 
+/** The numbers that a zone may give to names, as its global has granted them: one row. */
+export const virtualAddressReserve = defineKind({
+  ...internalKind,
+  name: 'VirtualAddressReserve',
+  scope: 'global',
+  travel: 'internal',
+  schema: z.object({
+    /** The incarnation of the zone that they were granted to. */
+    incarnation: z.number().int(),
+    /** The zone may use the numbers below. */
+    below: z.number().int(),
+    /** Former incarnations may have given out any number below: none of them is used within the quarantine. */
+    before: z.number().int(),
+  }),
+})
+export type VirtualAddressReserveSpec = z.infer<typeof virtualAddressReserve.schema>
+
 /**
  * A root of a mesh. The key of a builtin one never leaves the global (or the standalone zone); that of a provided one stays
  * where its owner has put it, and is empty here.

@@ -10,8 +10,8 @@ import {
 import { checkLogging, checkMetrics, checkTracing } from './observability-checks.ts'
 
 /**
- * The rules of the policies reference §12, in Kuma's order. As in Kuma, the authorities of a mesh are judged only when
- * all else is right. Unlike in Kuma, a mesh may have more than one authority: one takes over from another.
+ * The rules of Kuma for a Mesh, in its order. As in Kuma, the authorities of a mesh are checked only if everything else is
+ * valid. Unlike in Kuma, a mesh may have more than one authority, because one takes over from another.
  */
 export function checkMesh(mesh: MeshSpec, { name }: { readonly name: string }): Violation[] {
   const { mtls, logging, tracing, metrics, constraints, routing } = mesh

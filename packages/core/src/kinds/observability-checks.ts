@@ -3,7 +3,7 @@ import type { Violation } from './kind.ts'
 import type { MeshSpec } from './mesh-spec.ts'
 import { regexFault } from './regex.ts'
 
-/** Rules of the logging, tracing and metrics backends of a mesh: the policies reference §12, in Kuma's order. */
+/** The rules of Kuma for the logging, tracing and metrics backends of a mesh, in its order. */
 
 type Conf = Readonly<Record<string, unknown>>
 

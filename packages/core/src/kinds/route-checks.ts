@@ -12,8 +12,8 @@ import type {
 import { regexFault } from './regex.ts'
 
 /**
- * The rules of a MeshGatewayRoute: what Kuma says of them, with its field paths and reasons (gateway reference §2.2), and
- * what it leaves to Envoy, which would refuse the whole table or send what no service reads.
+ * The rules of a MeshGatewayRoute: those of Kuma with its field paths and reasons, and those that Kuma leaves to Envoy,
+ * which would refuse the whole table or send what no service can read.
  */
 export function checkRule(field: string, rule: RouteRule): Violation[] {
   if (!rule.matches?.length) return [empty(`${field}.matches`)]

@@ -1,7 +1,13 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Version } from '@zonemesh/shared/store/store.ts'
-import { type VirtualAddressSpec, virtualAddress, virtualAddressNumber } from '../kinds/internal.ts'
+import {
+  type VirtualAddressReserveSpec,
+  type VirtualAddressSpec,
+  virtualAddress,
+  virtualAddressNumber,
+  virtualAddressReserve,
+} from '../kinds/internal.ts'
 import { specOf } from '../kinds/row.ts'
 import { namesOf, namingKinds } from '../parse.ts'
 
@@ -9,12 +15,26 @@ export interface AddressBookConfig {
   readonly zone: string
   /** How long the number of a service that is gone stays its own. */
   readonly quarantineMs?: number
+  /** The zone has a global, which grants the numbers that it may use. A standalone zone uses all of them. */
+  readonly isGranted?: boolean
 }
 
 /** Both clocks of one moment: the wall's for people, the monotonic one to measure by. */
 export interface Now {
   readonly wallMs: number
   readonly monotonicMs: number
+  /** Of the zone's store. */
+  readonly incarnation: number
+}
+
+/** What the global grants to a zone when a session opens, and what it remembers of the zone's former reports. */
+export interface Grant {
+  readonly below: number
+  readonly before: number
+  /** Numbers by `<mesh>/<service>`; undefined: the global remembers none. */
+  readonly recalled: ReadonlyMap<string, number> | undefined
+  /** The store of the zone is an older copy of one that the global knows: it lacks the newest numbers. */
+  readonly isOlderCopy: boolean
 }
 
 /** A service of a mesh, `<mesh>/<service>`; or a host of its gateways that every mesh reaches, `<mesh>/@<hostname>`. */
@@ -23,13 +43,18 @@ type Named = string
 const defaultQuarantineMs = 600_000
 /** Expired rows that go with one commit; the next one takes more. */
 const removalsMax = 400
+/** So many numbers are asked for at once, and as soon as fewer than the others are left. */
+const grantCount = 512
+const spareMin = 128
 
 /**
  * Numbers for services: unique in the zone over all meshes, lowest free first, stable while anybody names the service and
  * for a while after, so that a client's memory of an address never leads to another service. Health does not matter: a
- * service that is down keeps its name.
+ * service that is down keeps its name. A zone that loses its store does not know which numbers it has given out, so the global
+ * grants the numbers: another incarnation of the zone uses those of the former one only after the quarantine, except for the services
+ * that the global remembers.
  */
-export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: AddressBookConfig) {
+export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, isGranted = false }: AddressBookConfig) {
   const servicesBySource = new Map<string, readonly Named[]>()
   const sourcesByService = new Map<Named, number>()
   const heldByService = new Map<Named, VirtualAddressSpec>()
@@ -39,6 +64,12 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
    * quarantine. A restart begins it anew.
    */
   const releaseSeenMs = new Map<Named, number>()
+  let reserve: VirtualAddressReserveSpec | undefined
+  /** When this process first saw that numbers of former incarnations may not be used: monotonic clock. */
+  let beforeSeenMs: number | undefined
+  /** A former build had no reserve, and neither has a global of a former build. */
+  let isUnlimited = !isGranted
+  let changes = 0
   /** Services whose row does not fit their sources: the next preview repairs them. */
   const stale = new Set<Named>()
 
@@ -46,6 +77,19 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
     const split = named.indexOf('/')
     return { origin: zone, kind: 'VirtualAddress', mesh: named.slice(0, split), name: named.slice(split + 1) }
   }
+  const reserveKey: ResourceKey = { origin: zone, kind: virtualAddressReserve.name, mesh: '', name: 'numbers' }
+  const isRecovered = ({ incarnation }: Pick<Now, 'incarnation'>): boolean => reserve?.incarnation === incarnation
+  const isFormerBuild = (): boolean => reserve === undefined && holderByNumber.size > 0
+  /** Numbers below this one may be used. */
+  function limitAt(now: Pick<Now, 'incarnation'>): number {
+    if (isUnlimited || isFormerBuild()) return Number.POSITIVE_INFINITY
+    return isRecovered(now) ? (reserve?.below ?? 0) : 0
+  }
+  const isClosed = (number: number, monotonicMs: number): boolean =>
+    number < (reserve?.before ?? 0) && !isReopened(monotonicMs)
+  const isReopened = (monotonicMs: number): boolean =>
+    beforeSeenMs !== undefined && monotonicMs - beforeSeenMs >= quarantineMs
+
   const numberKey = (number: number): ResourceKey => ({
     origin: zone,
     kind: 'VirtualAddressNumber',
@@ -87,17 +131,24 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
     return after
   }
 
-  /** Gives out numbers, lowest first, that nobody holds or whose holder has been gone for long enough. */
-  function createAllocator(monotonicMs: number, taken: Set<number>) {
-    let next = 0
-    const isFree = (number: number): boolean => {
-      if (taken.has(number)) return false
+  /** Whether nobody holds a number, or its holder has been gone for long enough. */
+  function freeAt(monotonicMs: number, taken: ReadonlySet<number>) {
+    return (number: number): boolean => {
+      if (taken.has(number) || isClosed(number, monotonicMs)) return false
       const holder = holderByNumber.get(number)
       const seenMs = holder === undefined ? undefined : releaseSeenMs.get(holder)
       return holder === undefined || (seenMs !== undefined && monotonicMs - seenMs >= quarantineMs)
     }
+  }
+
+  /** Gives out free numbers, lowest first. A service gets none if there is none below the limit. */
+  function createAllocator(now: Now, taken: Set<number>) {
+    let next = 0
+    const isFree = freeAt(now.monotonicMs, taken)
+    const limit = limitAt(now)
     return function allocate(named: Named): Change[] {
-      while (!isFree(next)) next += 1
+      while (next < limit && !isFree(next)) next += 1
+      if (next >= limit) return []
       const number = next
       taken.add(number)
       const former = holderByNumber.get(number)
@@ -134,12 +185,48 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
       if (holderByNumber.get(held.number) === named) found.push({ op: 'delete', key: numberKey(held.number) })
       if (found.length >= removalsMax) break
     }
+    if (reserve && hasReopened(monotonicMs))
+      found.push({ op: 'put', key: reserveKey, labels: {}, spec: { ...reserve, before: 0 } })
     return found
+  }
+
+  const hasReopened = (monotonicMs: number): boolean => (reserve?.before ?? 0) > 0 && isReopened(monotonicMs)
+
+  /** The rows of a name and of its number. */
+  const rowsOf = (named: Named, number: number): Change[] => {
+    const key = addressKey(named)
+    return [
+      { op: 'put', key, labels: {}, spec: { number } },
+      { op: 'put', key: numberKey(number), labels: {}, spec: { mesh: key.mesh, service: key.name } },
+    ]
+  }
+
+  /** Adopts the numbers that the global remembers, and drops all others: they may be those of other services by now. */
+  function recover(recalled: ReadonlyMap<string, number>): Change[] {
+    const adopted = new Map<number, Named>()
+    for (const [named, number] of recalled) if (!adopted.has(number)) adopted.set(number, named)
+    const names = new Set(adopted.values())
+    const dropped = [
+      ...[...heldByService.keys()].filter((named) => !names.has(named)).map(addressKey),
+      ...[...holderByNumber.keys()].filter((number) => !adopted.has(number)).map(numberKey),
+    ]
+    return [
+      ...dropped.map((key): Change => ({ op: 'delete', key })),
+      ...[...adopted].flatMap(([number, named]) => rowsOf(named, number)),
+    ]
+  }
+
+  function isShort(now: Now): boolean {
+    if (isUnlimited) return false
+    if (isFormerBuild()) return true
+    const closed = isReopened(now.monotonicMs) ? 0 : (reserve?.before ?? 0)
+    return limitAt(now) - closed - holderByNumber.size < spareMin
   }
 
   return {
     /** The rows that follow from these changes. Changes nothing here. */
     preview(changes: readonly Change[], now: Now): readonly Change[] {
+      if (limitAt(now) === 0) return []
       const kept: Change[] = []
       const taken = new Set<number>()
       const wanting: Named[] = []
@@ -158,12 +245,44 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
           })
         }
       }
-      const allocate = createAllocator(now.monotonicMs, taken)
+      const allocate = createAllocator(now, taken)
       const allocated = wanting.flatMap(allocate)
       return [...kept, ...allocated, ...removals(now.monotonicMs, taken)]
     },
     /** True if the next preview removes rows, also if nothing else changes. */
-    hasExpired: (monotonicMs: number): boolean => !expired(monotonicMs).next().done,
+    hasExpired: (monotonicMs: number): boolean => !expired(monotonicMs).next().done || hasReopened(monotonicMs),
+    /** What the zone asks its global for when a session opens. */
+    request(now: Now): { readonly below: number; readonly count: number } {
+      if (isFormerBuild()) return { below: Math.max(...holderByNumber.keys()) + 1, count: grantCount }
+      const below = isRecovered(now) ? (reserve?.below ?? 0) : 0
+      return { below, count: isShort(now) ? grantCount : 0 }
+    },
+    /** Few numbers are left, or none: another session brings more. */
+    isShort,
+    /** The rows that follow from a grant; none if nothing changes. Undefined: the global is of a former build and grants nothing. */
+    granted(grant: Grant | undefined, now: Now): readonly Change[] {
+      isUnlimited = grant === undefined
+      if (!grant) return []
+      const { incarnation } = now
+      const put = (before: number): Change => ({
+        op: 'put',
+        key: reserveKey,
+        labels: {},
+        spec: { incarnation, below: grant.below, before },
+      })
+      if (isRecovered(now)) return reserve?.below === grant.below ? [] : [put(reserve?.before ?? 0)]
+      if (isFormerBuild() && grant.before === 0) return [put(0)]
+      // A store that lost nothing itself knows all numbers that it gave out.
+      if (reserve && !grant.isOlderCopy) return [put(grant.before)]
+      return [put(grant.before), ...recover(grant.recalled ?? new Map())]
+    },
+    /** Services have no number yet, or one too many. */
+    isWaiting: (): boolean => stale.size > 0,
+    /** Counts the changes of `numbers`. */
+    changes: (): number => changes,
+    /** The numbers that services have, by `<mesh>/<service>`. */
+    numbers: (): ReadonlyMap<string, number> =>
+      new Map([...heldByService].map(([named, { number }]) => [named, number])),
     /** Takes over what was written; also how it loads at start. */
     applied(versions: readonly Version[], monotonicMs: number): void {
       for (const { key, row } of versions) {
@@ -179,11 +298,17 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs }: 
         if (key.kind === 'VirtualAddress') {
           const named = `${key.mesh}/${key.name}`
           const spec = row && specOf(virtualAddress, row)
+          changes += 1
           if (spec) heldByService.set(named, spec)
           else heldByService.delete(named)
           if (spec?.releasedAtMs === undefined) releaseSeenMs.delete(named)
           else if (!releaseSeenMs.has(named)) releaseSeenMs.set(named, monotonicMs)
           note(named)
+        }
+        if (key.kind === virtualAddressReserve.name) {
+          reserve = row && specOf(virtualAddressReserve, row)
+          if ((reserve?.before ?? 0) === 0) beforeSeenMs = undefined
+          else beforeSeenMs ??= monotonicMs
         }
         if (key.kind === 'VirtualAddressNumber') {
           const spec = row && specOf(virtualAddressNumber, row)

@@ -102,7 +102,7 @@ const refused: readonly [string, unknown, string, RegExp][] = [
   ],
 ]
 
-test.each(refused)('A1 refused with its field: %s', (_title, document, field, reason) => {
+test.each(refused)('A1 admission refuses with the field: %s', (_title, document, field, reason) => {
   const result = admit(document)
   expect(result.ok).toBe(false)
   if (result.ok) return
@@ -114,7 +114,7 @@ test.each(refused)('A1 refused with its field: %s', (_title, document, field, re
     ).toMatch(reason)
 })
 
-test('A2 snake_case and lowerCamelCase are the same field, kept in lowerCamelCase', () => {
+test('A2 snake_case and lowerCamelCase name the same field, which is stored in lowerCamelCase', () => {
   const result = admit(route({ matches: [{ query_parameters: [{ name: 'q', value: '1' }] }], backends }))
   expect(result).toMatchObject({
     ok: true,
@@ -122,7 +122,7 @@ test('A2 snake_case and lowerCamelCase are the same field, kept in lowerCamelCas
   })
 })
 
-test('A3 what no request can meet is stored with a warning that names the field', () => {
+test('A3 a field that no request can reach is stored with a warning that names it', () => {
   const result = admit(route({ matches: [{ path: { match: 'EXACT', value: '/a?b=c' } }], backends }))
   expect(result).toMatchObject({
     ok: true,
@@ -130,7 +130,7 @@ test('A3 what no request can meet is stored with a warning that names the field'
   })
 })
 
-test('A4 the Kubernetes form is read as the universal one', () => {
+test('A4 the Kubernetes form of a resource is read as its universal form', () => {
   const { type, mesh, name, ...spec } = gateway({ port: 80, protocol: 'HTTP' })
   const result = admit({ apiVersion: 'kuma.io/v1alpha1', kind: type, mesh, metadata: { name }, spec })
   expect(result).toMatchObject({ ok: true, value: { mesh: 'default', name: 'edge' } })

@@ -163,7 +163,7 @@ test.each(
       ['networking.gateway.tags', 'mandatory tag "kuma.io/service" is missing'],
     ],
   ]),
-)('A7 a Dataplane is judged as by 2.14: %s', (_title, { yaml, violations }) =>
+)('A7 a Dataplane is judged as by Kuma 2.14: %s', (_title, { yaml, violations }) =>
   expect(violationsOf(dataplane(yaml))).toEqual(violations),
 )
 
@@ -186,11 +186,11 @@ test.each<[string, object, readonly Violation[]]>([
     { metrics: { type: 'prometheus', conf: { aggregate: [{ name: 'app' }, { name: 'app' }] } } },
     [['metrics.conf.aggregate[1].name', 'duplicate entry: app, values have to be unique']],
   ],
-])('A7 a Dataplane is judged as by 2.14: %s', (_title, rest, violations) =>
+])('A7 a Dataplane is judged as by Kuma 2.14: %s', (_title, rest, violations) =>
   expect(violationsOf(dataplane('{ address: 10.0.0.7, inbound: [{ port: 80 }] }', rest))).toEqual(violations),
 )
 
-test('A7 the probes of a delegated gateway are judged, those of a builtin one are refused', () => {
+test('A7 probes of a delegated gateway are checked, and probes of a builtin gateway are refused', () => {
   const probes = { probes: { port: 0 } }
   const gateway = (type: string) => dataplane(`{ address: 10.0.0.7, gateway: { type: ${type} } }`, probes)
   expect(violationsOf(gateway('DELEGATED'))).toEqual([['probes.port', portReason]])
@@ -241,7 +241,7 @@ test.each(
     ],
     ['no conf', 'null', ['conf', 'has to be defined']],
   ]),
-)('A8 a Timeout is judged as by 2.14, and bounded by what Envoy takes: %s', (_title, { yaml, violations }) =>
+)('A8 a Timeout is judged as by Kuma 2.14, within the bounds of Envoy: %s', (_title, { yaml, violations }) =>
   expect(violationsOf(policy('Timeout', parse(yaml) ?? undefined))).toEqual(violations),
 )
 
@@ -294,11 +294,11 @@ test.each(
       ['conf.tcp.maxConnectAttempts', 'expected at most 4294967295'],
     ],
   ]),
-)('A9 a Retry is judged as by 2.14, and bounded by what Envoy takes: %s', (_title, { yaml, violations }) =>
+)('A9 a Retry is judged as by Kuma 2.14, within the bounds of Envoy: %s', (_title, { yaml, violations }) =>
   expect(violationsOf(policy('Retry', parse(yaml) ?? undefined))).toEqual(violations),
 )
 
-test.each(['Timeout', 'Retry'])('A9 the destinations of a %s name services and nothing else', (type) => {
+test.each(['Timeout', 'Retry'])('A9 the destinations of a %s name only services', (type) => {
   const { conf: _conf, ...rest } = policy(type, {})
   const conf = { http: { numRetries: 1, requestTimeout: '1s' } }
   const document = {
@@ -393,7 +393,7 @@ test.each(
       ['constraints.dataplaneProxy.restrictions[0].tags["a b"]', 'tag value must be non-empty'],
     ],
   ]),
-)('A10 a Mesh is judged as by 2.14: %s', (_title, { yaml, violations }) =>
+)('A10 a Mesh is judged as by Kuma 2.14: %s', (_title, { yaml, violations }) =>
   expect(violationsOf(mesh(yaml))).toEqual(violations),
 )
 
@@ -411,14 +411,14 @@ test.each([
   ['d', undefined],
 ])('A10 the lifetime %s is %s ms', (text, expected) => expect(lifetimeMs(text)).toBe(expected))
 
-test('A10 skipCreatingInitialPolicies is answered with a warning: no policies are created with a mesh', () => {
+test('A10 skipCreatingInitialPolicies gets a warning, because a new mesh gets no policies', () => {
   const result = admit(mesh('skipCreatingInitialPolicies: ["*"]'))
   expect(result.ok && result.value.warnings).toEqual([
     'skipCreatingInitialPolicies: has no effect, as no policies are created with a mesh',
   ])
 })
 
-test('A11 the services of a ZoneIngress have tags, and its admin port may be that of another interface', () => {
+test('A11 the services of a ZoneIngress have tags, and its admin port may equal a port of another interface', () => {
   const ingress = (rest: string) => ({ type: 'ZoneIngress', name: 'in', ...parse(rest) })
   expect(violationsOf(ingress('networking: { address: 10.0.0.1, port: 1, admin: { port: 1 } }'))).toEqual([])
   expect(violationsOf(ingress('networking: { address: 127.0.0.1, port: 1, admin: { port: 1 } }'))).toEqual([

@@ -321,7 +321,7 @@ const refused: readonly [string, unknown, readonly (string | RegExp)[]][] = [
   ],
 ]
 
-test.each(refused)('GW12 refused: %s', (_title, input, expected) => {
+test.each(refused)('A13 admission refuses a MeshGatewayRoute: %s', (_title, input, expected) => {
   const result = admit(input)
   const found = result.ok ? [] : result.error.violations.map(({ field, reason }) => `${field}: ${reason}`)
   expect(found).toEqual(expected.map((one) => (typeof one === 'string' ? one : expect.stringMatching(one))))
@@ -377,6 +377,6 @@ test.each<[string, unknown]>([
   ['redirects to an address', redirecting({ hostname: '[::1]', path: { replacePrefixMatch: '/' } })],
   ['what protobuf leaves out', redirecting({ scheme: '', hostname: '', port: 0, path: {} })],
   ['hostnames', named(['*', '*.example', 'a.example'])],
-])('GW12 accepted without a word: %s', (_title, input) => {
+])('A13 admission accepts a MeshGatewayRoute without a warning: %s', (_title, input) => {
   expect(admit(input)).toMatchObject({ ok: true, value: { warnings: [] } })
 })

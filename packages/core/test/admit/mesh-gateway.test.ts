@@ -235,7 +235,7 @@ test.each<[string, unknown, readonly string[]]>([
     terminated({ secret: 'a' }, { secret: 'a' }),
     [`${at}.tls.certificates[1]: duplicate TLS certificate "secret:a"`],
   ],
-])('§1.2 refused: %s', (_title, document, expected) => {
+])('A12 admission refuses a MeshGateway: %s', (_title, document, expected) => {
   expect(violationsOf(document)).toEqual(expected)
 })
 
@@ -278,7 +278,7 @@ test.each<[string, unknown, readonly string[]]>([
   ],
   ['a file', terminated({ file: '/a' }), [`${at}.tls.certificates[0].file: not served; use a secret, or inline data`]],
   ['nothing of crossMesh', one({ crossMesh: true }), []],
-])('§1.2 stored, with a warning for what has no effect: %s', (_title, document, warnings) => {
+])('A12 admission stores a MeshGateway and warns about fields without effect: %s', (_title, document, warnings) => {
   expect(admit(document)).toMatchObject({ ok: true, value: { warnings } })
 })
 
@@ -307,7 +307,7 @@ test.each([
   ['two keys', rsaKey + ecKey, { ok: false, error: 'secret contains multiple private keys' }],
   ['something else', block('EC PARAMETERS'), { ok: false, error: 'unsupported PEM block "EC PARAMETERS"' }],
   ['no base64', block('RSA PRIVATE KEY', '$'), { ok: false, error: 'PEM block "RSA PRIVATE KEY" is not base64' }],
-])('§1.1 a certificate blob: %s', (_title, key, expected) => {
+])('A14 an inline certificate is checked with its key: %s', (_title, key, expected) => {
   expect(readPem(certificate + key)).toEqual(expected)
   expect(readPem(key.replaceAll('\n', '\r\n') + certificate)).toEqual(expected)
 })

@@ -38,7 +38,7 @@ function largeScene() {
   return { scene, versions, routeVersion }
 }
 
-test('L13 one route of three hundred costs a few units, and wakes gateways only', () => {
+test('L13 a change of one route among three hundred compiles a few units and wakes only gateways', () => {
   const { scene, versions, routeVersion } = largeScene()
   const compiler = createCompiler({ zone: 'east' })
   compiler.apply(versions, scene.revision)
@@ -54,7 +54,7 @@ test('L13 one route of three hundred costs a few units, and wakes gateways only'
   expect(compiler.counters.unitsCompiled - before).toBeLessThan(20)
 })
 
-test('L13 one more instance of a service wakes whom it concerns, and encodes its assignment once', () => {
+test('L13 a new instance of a service wakes only the proxies that use it, and its assignment is encoded once', () => {
   const { scene, versions } = largeScene()
   const compiler = createCompiler({ zone: 'east' })
   compiler.apply(versions, scene.revision)
@@ -75,7 +75,7 @@ test('L13 one more instance of a service wakes whom it concerns, and encodes its
   expect(compiler.counters.unitsCompiled - before).toBeLessThan(3 * 50 + 20)
 })
 
-test('L13 a proxy that nobody asks for costs nothing', () => {
+test('L13 a proxy without a connection costs nothing', () => {
   const { scene, versions } = largeScene()
   const compiler = createCompiler({ zone: 'east' })
   compiler.apply(versions, scene.revision)

@@ -8,7 +8,7 @@ const gateway = 'east/Dataplane/default/edge-gateway-1'
 const sidecar = 'east/Dataplane/default/client-1'
 const facts = { part: 3, canBindPort80: true }
 
-/** A compiler with a bug that is met by whoever reads one of these rows. */
+/** A compiler with a bug in every unit that reads one of these rows. */
 function compilerWithBug(...poisonous: readonly string[]) {
   let crashes = 0
   const compiler = createCompiler({
@@ -26,7 +26,7 @@ function compilerWithBug(...poisonous: readonly string[]) {
 const heldOf = (compiler: ReturnType<typeof createCompiler>) =>
   compiler.drainHeld().rows.map(({ row: { key } }) => `${key.kind}/${key.name}`)
 
-test('row 25 whichever rows are guilty: just these are found, in tries by the logarithm', () => {
+test('F25 the search finds exactly the rows at fault, in a logarithmic number of attempts', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 40 }), fc.uniqueArray(fc.nat(39), { maxLength: 3 }), (size, at) => {
       const suspects = Array.from({ length: size }, (_unused, index) => `s${index}`)
@@ -45,7 +45,7 @@ test('row 25 whichever rows are guilty: just these are found, in tries by the lo
   expect(tries).toBeLessThan(64)
 })
 
-test('row 25 nobody is blamed for what no row is guilty of', () => {
+test('F25 no row is blamed for a failure that no row causes', () => {
   expect(findCulprits(['a', 'b', 'c'], () => false)).toEqual([])
   const compiler = createCompiler({
     zone: 'east',
@@ -58,7 +58,7 @@ test('row 25 nobody is blamed for what no row is guilty of', () => {
   expect(() => compiler.table(sidecar, facts)).toThrow('always')
 })
 
-test('row 25 each row of a scene in its turn is poison to the compiler: it alone is held back, and the others have their tables', () => {
+test('F25 each row of a scene in turn crashes the compiler: only this row is held back, and all other tables are complete', () => {
   const names = twoZones(createScene()).map(({ key }) => `${key.origin}/${key.kind}/${key.mesh}/${key.name}`)
   let blamed = 0
   for (const name of names) {
@@ -85,7 +85,7 @@ test('row 25 each row of a scene in its turn is poison to the compiler: it alone
   expect(blamed).toBeGreaterThan(8)
 })
 
-test('row 25 of the rows that a unit reads the one that was just written is blamed', () => {
+test('F25 among the rows that a failing unit reads, the most recently written row is blamed', () => {
   const scene = createScene()
   let isBroken = false
   const compiler = createCompiler({
@@ -105,7 +105,7 @@ test('row 25 of the rows that a unit reads the one that was just written is blam
   expect(heldOf(compiler)).toEqual(['MeshTrafficPermission/new'])
 })
 
-test('row 25 a version that is held back is met never again, also if it comes after; the next one counts', () => {
+test('F25 a version that is held back is never read again, even if it arrives later, and the next version counts', () => {
   const name = 'global/MeshGatewayRoute/default/root'
   const { compiler, crashes } = compilerWithBug(name)
   const scene = createScene()
@@ -121,7 +121,7 @@ test('row 25 a version that is held back is met never again, also if it comes af
   expect(heldOf(compiler)).toEqual(['MeshGatewayRoute/root'])
 })
 
-test('row 25 a row that cannot be put into the indexes is held back, and the rest of its commit is there', () => {
+test('F25 a row that cannot be indexed is held back, and the rest of its commit is applied', () => {
   const compiler = createCompiler({
     zone: 'east',
     faultPoint(unit) {
@@ -134,7 +134,7 @@ test('row 25 a row that cannot be put into the indexes is held back, and the res
   expect(compiler.table(gateway, facts)?.resources.size).toBeGreaterThan(0)
 })
 
-test('row 25 a Mesh that is held back is never taken for one without mutual TLS', () => {
+test('F25 a Mesh that is held back is never treated as a Mesh without mutual TLS', () => {
   const scene = createScene()
   const compiler = createCompiler({ zone: 'east' })
   compiler.apply(twoZones(scene), scene.revision)
@@ -147,7 +147,7 @@ test('row 25 a Mesh that is held back is never taken for one without mutual TLS'
   expect(compiler.table(sidecar, facts)?.secretNeeds.length).toBe(2)
 })
 
-test('row 25 a row of the global that is held back does not stand before the one of the zone', () => {
+test('F25 a row of the global that is held back does not hide the row of the zone with the same name', () => {
   const scene = createScene()
   const compiler = createCompiler({ zone: 'east' })
   const timeout = (seconds: unknown) => ({

@@ -25,7 +25,7 @@ const proxiesOf = (scene: Scene): string[] =>
     .map(({ key }) => keyText(key))
     .sort()
 
-/** All bytes of a table by their hashes, and what else a proxy is told. */
+/** All bytes of a table by their hashes, and the other fields of the table. */
 const shown = (table: ProxyTable | undefined) => ({
   resources: [...(table?.resources ?? [])].flatMap(([type, resources]) =>
     [...resources.values()].map((one) => `${type} ${one.name} ${one.version}`).sort(),
@@ -41,7 +41,7 @@ const spread = (step: Step, at: number): Step =>
 
 const put = (scene: Scene, step: Step) => (step.op === 'put' ? scene.put(step.key, step.spec) : scene.remove(step.key))
 
-test('row 24 every kind of bad row that is read is held back with the path of its field, and no strange one is', () => {
+test('F24 every bad row that the compiler reads is held back with the path of its field, and unusual but valid rows are not', () => {
   expect(poisons.length).toBeGreaterThanOrEqual(50)
   for (const { what, key, spec, field } of poisons) {
     const { row } = createScene().put(key, spec)
@@ -53,7 +53,7 @@ test('row 24 every kind of bad row that is read is held back with the path of it
   }
 })
 
-test('row 24 every kind of bad row at once among hundreds of good ones: no throw, and the tables of good rows keep every byte', () => {
+test('F24 bad rows of every kind among hundreds of good rows cause no exception and change no byte of the good tables', () => {
   let rows = 0
   fc.assert(
     fc.property(
@@ -98,7 +98,7 @@ test('row 24 every kind of bad row at once among hundreds of good ones: no throw
   expect(rows).toBeGreaterThan(300)
 }, 60_000)
 
-test('row 30 a field that only a newer plane knows is no fault', () => {
+test('F30 a field that only a newer plane knows is not an error', () => {
   const scene = createScene()
   const { row } = scene.put(
     { origin: 'global', kind: 'Timeout', mesh: 'default', name: 'new' },

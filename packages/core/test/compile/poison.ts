@@ -14,7 +14,7 @@ const megabyte = 'x'.repeat(1_000_000)
 const deep = (depth: number): unknown => JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`)
 const own = (text: string): unknown => JSON.parse(text)
 
-/** Strange rows speak of services that no good row knows, so that they are nobody's business. */
+/** Strange rows name services that no good row uses, so they affect no other proxy. */
 const selector = (service = 'poison') => [{ match: { 'kuma.io/service': service } }]
 const policy = (conf: unknown, service = 'poison') => ({
   sources: selector(service),

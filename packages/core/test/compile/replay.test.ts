@@ -39,7 +39,7 @@ function fromNothing(versions: readonly Version[], mark: number): Compiler {
   return compiler
 }
 
-test('L3 any sequence of changes ends in the bytes and the reasons of a build from nothing, whatever was asked in between', () => {
+test('L3 any sequence of changes ends in the bytes and the reasons of a build from nothing, regardless of the tables read in between', () => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(fc.array(anyStep, { minLength: 1, maxLength: 4 }), fc.nat({ max: 7 })), { maxLength: 25 }),
@@ -74,7 +74,7 @@ test('L3 any sequence of changes ends in the bytes and the reasons of a build fr
   )
 })
 
-test('L4 rows that are not what their kind says change nothing of what others are served', () => {
+test('L4 rows that do not match their kind change nothing for other proxies', () => {
   fc.assert(
     fc.property(
       fc.array(goodStep, { maxLength: 40 }),
@@ -111,7 +111,7 @@ function danglingOf(table: ProxyTable | undefined): string[] {
   )
 }
 
-test('L9 a table gives all that it refers to', () => {
+test('L9 a table contains everything that it refers to', () => {
   fc.assert(
     fc.property(fc.array(anyStep, { maxLength: 40 }), (steps) => {
       const scene = createScene()

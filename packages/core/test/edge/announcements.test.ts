@@ -24,7 +24,7 @@ function createZone() {
   }
 }
 
-test('equal tags are counted, others are rows of their own, with the zone in them', () => {
+test('AN1 inbounds with equal tags are counted together, and each other tag set has its own row with the zone in it', () => {
   const zone = createZone()
   zone.commit(put(dataplane('a'), sidecar('10.0.0.1', 'web')), put(dataplane('b'), sidecar('10.0.0.2', 'web')))
   zone.commit(put(dataplane('c'), sidecar('10.0.0.3', 'web', { version: 'v2' })))
@@ -37,7 +37,7 @@ test('equal tags are counted, others are rows of their own, with the zone in the
   ])
 })
 
-test('gateways, inbounds that are not ready and foreign Dataplanes announce nothing', () => {
+test('AN2 gateways, inbounds that are not ready and Dataplanes of other zones announce nothing', () => {
   const zone = createZone()
   const state = (one: object) => {
     const { networking } = sidecar('10.0.0.1', 'web')
@@ -67,7 +67,7 @@ const offered = (port: number, more: object = {}) => ({
   },
 })
 
-test('GW23 listeners of gateways that other meshes may call are announced with the mesh, whichever row comes first', () => {
+test('GW23 crossMesh listeners are announced with their mesh, in either order of the rows', () => {
   const gateway = put(global('MeshGateway', 'api'), {
     ...meshGateway([crossMesh(80), crossMesh(80), crossMesh(81, { l: '1' }), { port: 82, protocol: 'HTTP' }]),
     tags: { g: '1' },
@@ -91,7 +91,7 @@ test('GW23 listeners of gateways that other meshes may call are announced with t
   }
 })
 
-test('GW23 the gateway that serves the proxy says what is announced; one of another zone, or that is none, does not', () => {
+test('GW23 only the gateway that serves the proxy is announced, not a gateway of another zone or an invalid one', () => {
   const zone = createZone()
   zone.commit(
     put(dataplane('gateway'), builtinGateway('10.0.0.9')),
@@ -109,7 +109,7 @@ test('GW23 the gateway that serves the proxy says what is announced; one of anot
   expect(zone.shown()).toEqual([offered(70)])
 })
 
-test('what does not change an announcement writes none', () => {
+test('AN3 a change that does not affect an announcement writes no row', () => {
   const zone = createZone()
   zone.commit(put(dataplane('a'), sidecar('10.0.0.1', 'web')))
   expect(zone.commit(put(dataplane('a'), sidecar('10.0.0.77', 'web')))).toEqual([])
@@ -117,7 +117,7 @@ test('what does not change an announcement writes none', () => {
   expect(zone.commit(remove(dataplane('a')))).toEqual([])
 })
 
-test('after a start that finds rows out of step, the next commit repairs them', () => {
+test('AN4 the first commit after a start repairs announcements that do not match', () => {
   const before = createZone()
   before.commit(put(dataplane('a'), sidecar('10.0.0.1', 'web')))
   before.rows.commit([put(dataplane('b'), sidecar('10.0.0.2', 'web')), put(dataplane('c'), sidecar('10.0.0.3', 'api'))])
@@ -128,7 +128,7 @@ test('after a start that finds rows out of step, the next commit repairs them', 
   expect(announcements.preview([])).toEqual([])
 })
 
-test('after any changes the announcements are those of a count from nothing', () => {
+test('AN5 after any changes the announcements equal a fresh count', () => {
   const change = fc.tuple(
     fc.constantFrom('a', 'b', 'c'),
     fc.constantFrom('default', 'other'),

@@ -13,7 +13,9 @@ test.each([
     'backend{kuma.io/zone=east,mesh=default,version=v1}',
   ],
   [{ 'kuma.io/service': 'backend', zone: 'z', app: 'a' }, 'backend{app=a,mesh=default,zone=z}'],
-])('§5.4 SNI of %o', (tags, expected) => expect(sniOf('default', tags)).toBe(expected))
+])('EI1 the SNI contains service, mesh and sorted tags: %o', (tags, expected) =>
+  expect(sniOf('default', tags)).toBe(expected),
+)
 
 interface ListenerJson {
   readonly filter_chains: readonly {
@@ -42,7 +44,7 @@ function ingressOf(build: (scene: Scene) => readonly Version[]) {
   }
 }
 
-test('an ingress has a chain for the service, every pair of its tags, the whole set and what routes ask for', () => {
+test('EI2 an ingress has a chain for the service, for each tag and each pair of tags, for the whole tag set, and for the tag sets of routes', () => {
   const { snis, clusters } = ingressOf((scene) => [
     scene.put(zoned('west', 'Dataplane', 'a'), sidecar('10.0.0.2', 'echo', { a: '1', b: '2' })),
     scene.put(global('MeshGatewayRoute', 'r'), {
@@ -79,14 +81,14 @@ test('an ingress has a chain for the service, every pair of its tags, the whole 
   })
 })
 
-test('beyond 64 sets of a service only the whole ones are served', () => {
+test('EI3 an ingress has chains only for the service and the whole tag sets if the tags have more than 64 subsets', () => {
   const many = Object.fromEntries(Array.from({ length: 12 }, (_unused, at) => [`tag-${at}`, 'x']))
   const { snis } = ingressOf((scene) => [scene.put(zoned('west', 'Dataplane', 'a'), sidecar('10.0.0.2', 'echo', many))])
   expect(snis).toHaveLength(2)
   expect(snis).toContain('echo{mesh=default}')
 })
 
-test('SNIs that differ in letter case only are one chain, and a problem', () => {
+test('EI4 SNIs that differ only in letter case share one chain, and a problem is reported', () => {
   const { snis, table } = ingressOf((scene) => [
     scene.put(zoned('west', 'Dataplane', 'a'), sidecar('10.0.0.2', 'echo')),
     scene.put(zoned('west', 'Dataplane', 'b'), sidecar('10.0.0.3', 'Echo')),
@@ -96,7 +98,7 @@ test('SNIs that differ in letter case only are one chain, and a problem', () => 
   expect(table?.problems.map((one) => one.source)).toContain('sni/echo{mesh=default}')
 })
 
-test('without any service an ingress says who it is', () => {
+test('EI5 an ingress without services names itself in its listener', () => {
   const { table, snis } = ingressOf(() => [])
   expect(snis).toEqual([])
   expect(JSON.stringify(decoded(table, typeUrls.listener))).toContain(String.raw`{\"proxy\":\"in\",\"zone\":\"west\"}`)
@@ -149,7 +151,7 @@ function endpointsOf(build: (scene: Scene) => readonly Version[], tags: Record<s
   const versions = [scene.put(zoned('east', 'Dataplane', 'client'), client), ...enabledZones(scene), ...build(scene)]
   compiler.apply(versions, scene.revision)
   const table = compiler.table('east/Dataplane/default/client', { canBindPort80: false })
-  // As above.
+  // The tests read what they need of the decoded assignment.
   const [assignment] = Object.values(decoded(table, typeUrls.assignment)) as AssignmentJson[]
   return {
     table,
@@ -165,12 +167,12 @@ function endpointsOf(build: (scene: Scene) => readonly Version[], tags: Record<s
 
 test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Record<string, string>?]>([
   [
-    'own instances weigh 1 where there are no others',
+    'instances of the own zone have weight 1 if no other zone serves the service',
     (s) => [mesh(s), s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo'))],
     ['east 10.1.0.1:10080 1'],
   ],
   [
-    'an ingress weighs as much as the instances behind it, own ones times the number of ways',
+    'an ingress has the weight of the instances behind it, and own instances the number of ingresses',
     (s) => [
       mesh(s),
       s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo')),
@@ -181,7 +183,7 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     ['east 10.1.0.1:10080 2', 'west 10.2.0.1:10001 3', 'west 10.2.0.2:10001 3'],
   ],
   [
-    'zones that do not offer the service count for nothing',
+    'zones without the service do not count',
     (s) => [
       mesh(s),
       s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo')),
@@ -192,12 +194,12 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     ['east 10.1.0.1:10080 1', 'west 10.2.0.1:10001 3'],
   ],
   [
-    'one coordinate counts once',
+    'two ingresses with one address count once',
     (s) => [mesh(s), way(s, 'west', 'w1', '10.2.0.1'), way(s, 'west', 'w2', '10.2.0.1'), remote(s, 'west', 'x', {}, 2)],
     ['west 10.2.0.1:10001 2'],
   ],
   [
-    'tag sets of a zone are added up',
+    'the tag sets of a zone are added',
     (s) => [
       mesh(s),
       way(s, 'west', 'w1', '10.2.0.1'),
@@ -207,7 +209,7 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     ['west 10.2.0.1:10001 5'],
   ],
   [
-    'tags choose among them',
+    'tags select among the tag sets',
     (s) => [
       mesh(s),
       way(s, 'west', 'w1', '10.2.0.1'),
@@ -218,18 +220,22 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     { v: '2' },
   ],
   [
-    'without mutual TLS there is no way out of the zone',
+    'without mutual TLS no endpoint is in another zone',
     (s) => [mesh(s, {}), way(s, 'west', 'w1', '10.2.0.1'), remote(s, 'west', 'x', {}, 2)],
     [],
   ],
-  ['without an advertised address neither', (s) => [mesh(s), way(s, 'west', 'w1'), remote(s, 'west', 'x', {}, 2)], []],
   [
-    'a name is no address',
+    'an ingress without an advertised address is left out',
+    (s) => [mesh(s), way(s, 'west', 'w1'), remote(s, 'west', 'x', {}, 2)],
+    [],
+  ],
+  [
+    'an ingress with a name as address is left out',
     (s) => [mesh(s), way(s, 'west', 'w1', 'ingress.example'), remote(s, 'west', 'x', {}, 2)],
     [],
   ],
   [
-    'a zone that is switched off is left out',
+    'a disabled zone is left out',
     (s) => [
       mesh(s),
       s.put(global('Zone', 'west', ''), { enabled: false }),
@@ -239,7 +245,7 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     [],
   ],
   [
-    'Z27 a zone whose Zone was deleted is left out',
+    'a zone whose Zone was deleted is left out',
     (s) => [
       mesh(s),
       s.remove(global('Zone', 'west', '')),
@@ -251,7 +257,7 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     ['north 10.3.0.1:10001 1'],
   ],
   [
-    'EG1 where the mesh wants it all go through the egress of the zone, as heavy as the instances of all other zones',
+    'if the mesh uses egresses, other zones are behind the egresses of the own zone, with the weight of all their instances',
     (s) => [
       mesh(s, viaEgress),
       s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo')),
@@ -267,22 +273,22 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     ['east 10.1.0.1:10080 2', 'east 10.1.0.7:10002 5', 'east 10.1.0.8:10002 5'],
   ],
   [
-    'EG1 own instances do without one',
+    'instances of the own zone need no egress',
     (s) => [mesh(s, viaEgress), s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo'))],
     ['east 10.1.0.1:10080 1'],
   ],
   [
-    'EG2 without an egress there is no way out of the zone then',
+    'if the mesh uses egresses and the zone has none, no endpoint is in another zone',
     (s) => [mesh(s, viaEgress), way(s, 'west', 'w1', '10.2.0.1'), remote(s, 'west', 'x', {}, 2)],
     [],
   ],
   [
-    'EG2 nor where nobody has what is asked for',
+    'an egress is left out if no zone serves the service',
     (s) => [mesh(s, viaEgress), egress(s, 'east', 'e1', '10.1.0.7'), remote(s, 'west', 'x', {}, 2)],
     [],
   ],
   [
-    'EG1 an egress is passed by where the mesh does not ask for it',
+    'an egress is not used if the mesh does not use egresses',
     (s) => [
       mesh(s),
       egress(s, 'east', 'e1', '10.1.0.7'),
@@ -291,11 +297,11 @@ test.each<[string, (scene: Scene) => readonly Version[], readonly string[], Reco
     ],
     ['west 10.2.0.1:10001 2'],
   ],
-])('§4.6 endpoints: %s', (_title, build, expected, tags = {}) =>
+])('EI6 EG1 EG2 Z27 the endpoints of a service: %s', (_title, build, expected, tags = {}) =>
   expect(endpointsOf(build, tags).found).toEqual(expected),
 )
 
-test('endpoint metadata has the tags without the service, for both who ask', () => {
+test('EI7 the metadata of an endpoint has its tags without the service, for load balancing and for transport sockets', () => {
   const { assignment } = endpointsOf((s) => [
     mesh(s),
     s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo', { v: '1' })),
@@ -307,7 +313,7 @@ test('endpoint metadata has the tags without the service, for both who ask', () 
   })
 })
 
-test('EG3 an egress leads what the zone asks for, by its SNI, to the ingresses of the zones that have it, wanted or not', () => {
+test('EG3 an egress routes the SNIs that its zone uses to the ingresses of the serving zones, even if the mesh does not use egresses', () => {
   const scene = createScene()
   const client = {
     networking: {
@@ -348,7 +354,7 @@ test('EG3 an egress leads what the zone asks for, by its SNI, to the ingresses o
   ]
   compiler.apply(versions, scene.revision)
   const table = compiler.table('east/ZoneEgress//out', { canBindPort80: false })
-  // As above.
+  // The tests read what they need of the decoded listener and assignments.
   const listener = decoded(table, typeUrls.listener)['inbound:10.1.0.7:10002'] as ListenerJson
   const assignments = decoded(table, typeUrls.assignment) as Record<string, AssignmentJson>
   const led = listener.filter_chains.map(({ filter_chain_match: match, filters }) => {
@@ -366,9 +372,9 @@ test('EG3 an egress leads what the zone asks for, by its SNI, to the ingresses o
 })
 
 test.each([
-  ['with mutual TLS: an ingress may be on the way', mtlsMesh(), '60s'],
-  ['without: only instances of the own zone', {}, '0s'],
-])('GW27 how long a connection lives %s', (_title, spec, expected) => {
+  ['with mutual TLS is 60 s, because an ingress can be in between', mtlsMesh(), '60s'],
+  ['without mutual TLS is unlimited, because all instances are in the own zone', {}, '0s'],
+])('GW27 the lifetime of a connection %s', (_title, spec, expected) => {
   const { table } = endpointsOf((s) => [
     mesh(s, spec),
     s.put(zoned('east', 'Dataplane', 'a'), sidecar('10.1.0.1', 'echo')),
@@ -377,7 +383,7 @@ test.each([
   expect(clusters).toContain(`"max_connection_duration":"${expected}"`)
 })
 
-test('Z26 the cluster of a service probes only the endpoints of lost proxies, and none when they have returned', () => {
+test('Z26 the cluster of a service probes only endpoints of lost proxies, and stops when the proxies return', () => {
   const scene = createScene()
   const compiler = createCompiler({ zone: 'west' })
   const key = zoned('west', 'Dataplane', 'b')

@@ -197,7 +197,7 @@ const adsCluster = {
   },
 }
 
-test('Envoy accepts what a full scene is compiled to', () => {
+test('C5 Envoy accepts the configuration that a full scene compiles to', () => {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-validate-'))
   try {
     for (const mode of ['STRICT', 'PERMISSIVE'] as const) {

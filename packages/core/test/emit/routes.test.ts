@@ -42,7 +42,7 @@ function compiled(rules: readonly object[], port = 80) {
 const routesOf = (json: unknown): readonly object[] => (json as TableJson).virtual_hosts?.[0]?.routes ?? []
 const regex = (text: string) => ({ safe_regex: { regex: text } })
 
-test('GW2 a match as Envoy has it', () => {
+test('GW2 matches in the configuration of Envoy', () => {
   const { json } = compiled([
     {
       matches: [
@@ -89,7 +89,7 @@ test('GW2 a match as Envoy has it', () => {
   ])
 })
 
-test('GW6 what is forwarded, as Envoy has it: paths, Host, headers, mirrors', () => {
+test('GW6 paths, Host, headers and mirrors of forwarded requests in the configuration of Envoy', () => {
   const copy = (service: string) => ({ destination: { 'kuma.io/service': service } })
   const { json, table } = compiled([
     {
@@ -148,7 +148,7 @@ test('GW6 what is forwarded, as Envoy has it: paths, Host, headers, mirrors', ()
   expect(services(table?.resources.get(typeUrls.route)?.get('edge:HTTP:80:*')?.clusters ?? [])).toEqual(expected)
 })
 
-test('GW4 redirects, as Envoy has them', () => {
+test('GW4 redirects in the configuration of Envoy', () => {
   const { json, table } = compiled(
     [
       { matches: [{ path: { value: '/a' } }], filters: [{ redirect: { statusCode: 301, scheme: 'https' } }] },
@@ -189,7 +189,7 @@ test('GW4 redirects, as Envoy has them', () => {
     },
   ])
   expect(decoded(table, typeUrls.cluster)).toEqual({})
-  // A redirect is somebody's as well: it can be blamed and left out.
+  // A redirect has a source as well: it can be blamed and left out.
   expect([...(table?.resources.get(typeUrls.route)?.get('edge:HTTP:8080:*')?.contributions?.keys() ?? [])]).toEqual([
     'global/MeshGatewayRoute/default/r',
   ])
@@ -293,7 +293,7 @@ function refusals(tables: readonly unknown[]): string {
   }
 }
 
-test('GW12 whatever admission takes, Envoy takes', () => {
+test('GW12 Envoy accepts everything that admission accepts', () => {
   expect({ strange: strange.length, accepted: accepted.length }).toEqual({ strange: 396, accepted: 226 })
   const { json, table } = compiled(accepted)
   expect(table?.problems).toEqual([])

@@ -89,7 +89,7 @@ function waysOf(table: ReturnType<ReturnType<typeof world>['table']>): Record<st
 
 const first = <T>(values: Record<string, T>): T | undefined => Object.values(values)[0]
 
-test('GW20 the gateway ends TLS of all meshes with its own identity, and serves its hosts as over HTTPS', () => {
+test('GW20 the gateway terminates TLS of all meshes with its own identity, and serves its hosts like an HTTPS listener', () => {
   const table = world('east', [cross(80, { hostname: 'a.test' }), cross(80, { hostname: 'b.test' })]).table(
     'Dataplane/default/gateway-e',
   )
@@ -129,7 +129,7 @@ test('GW20 the gateway ends TLS of all meshes with its own identity, and serves 
   ])
 })
 
-test('GW21 a redirect of such a listener says http, which is what the client speaks', () => {
+test('GW21 a redirect of a crossMesh listener uses http, because the client application speaks HTTP', () => {
   const { table } = world('east', [cross(8080)], (scene) =>
     scene.put(
       global('MeshGatewayRoute', 'moved'),
@@ -143,7 +143,7 @@ test('GW21 a redirect of such a listener says http, which is what the client spe
   )
 })
 
-test('GW22 the client shows its own identity to the gateway of the other mesh, and checks that one by its authority', () => {
+test('GW22 the client presents its own identity to the gateway of the other mesh, and verifies the gateway with the authority of that mesh', () => {
   const table = world('east', [cross(80)]).table(client)
   const clusters = decoded(table, typeUrls.cluster)
   const name = Object.keys(clusters).find((one) => one.startsWith(service)) ?? ''
@@ -174,9 +174,9 @@ test('GW22 the client shows its own identity to the gateway of the other mesh, a
 })
 
 test.each<[string, readonly object[], Record<string, string>, (scene: Scene) => unknown, string[]]>([
-  ['the own gateway', [cross(80)], {}, () => 0, ['10.0.0.1:80']],
-  ['hosts of one port: one address', [cross(80, { hostname: 'a.test' }), cross(80)], {}, () => 0, ['10.0.0.1:80']],
-  ['all ports, where nothing tells them apart', [cross(80), cross(81)], {}, () => 0, ['10.0.0.1:80', '10.0.0.1:81']],
+  ['a gateway of the own zone', [cross(80)], {}, () => 0, ['10.0.0.1:80']],
+  ['hosts of one port share one address', [cross(80, { hostname: 'a.test' }), cross(80)], {}, () => 0, ['10.0.0.1:80']],
+  ['all ports, if no tag distinguishes them', [cross(80), cross(81)], {}, () => 0, ['10.0.0.1:80', '10.0.0.1:81']],
   ['one port', [cross(80), cross(81)], { [port]: '81' }, () => 0, ['10.0.0.1:81']],
   ['listeners with these tags', [cross(80), cross(81, { tags: { a: 'b' } })], { a: 'b' }, () => 0, ['10.0.0.1:81']],
   ['other listeners of a gateway', [{ port: 80, protocol: 'HTTP' }], {}, () => 0, []],
@@ -187,7 +187,13 @@ test.each<[string, readonly object[], Record<string, string>, (scene: Scene) => 
     (s) => announced(s, 'x', { [port]: '80' }),
     ['10.0.0.1:80', '10.1.0.2:10001'],
   ],
-  ['another port there', [cross(80)], { [port]: '80' }, (s) => announced(s, 'x', { [port]: '81' }), ['10.0.0.1:80']],
+  [
+    'another port in another zone',
+    [cross(80)],
+    { [port]: '80' },
+    (s) => announced(s, 'x', { [port]: '81' }),
+    ['10.0.0.1:80'],
+  ],
   [
     'a service of that name, without the mesh in its tags',
     [cross(80)],
@@ -205,7 +211,7 @@ test.each<[string, readonly object[], Record<string, string>, (scene: Scene) => 
     (s) => [announced(s, 'x', {}), s.put(global('Mesh', 'default', ''), {})],
     [],
   ],
-])('GW22 where clients are led: %s', (_title, listeners, tags, build, expected) => {
+])('GW22 the destination of a client: %s', (_title, listeners, tags, build, expected) => {
   const { table } = world('east', listeners, (scene) => {
     scene.put(zoned('east', 'Dataplane', 'client', 'shop'), {
       ...sidecar('10.0.0.9', 'client', {}, { outbound: [outbound(9000, tags)] }),
@@ -215,7 +221,7 @@ test.each<[string, readonly object[], Record<string, string>, (scene: Scene) => 
   expect(first(waysOf(table(client))) ?? []).toEqual(expected)
 })
 
-test('GW22 a route of a gateway of another mesh leads there like an outbound', () => {
+test('GW22 a route of a gateway reaches a gateway of another mesh like an outbound does', () => {
   const { table } = world('east', [cross(80)], (scene) => {
     scene.put(global('MeshGateway', 'front', 'shop'), meshGateway([{ port: 9000, protocol: 'HTTP' }]))
     const rule = { ...prefixRule('/'), backends: [{ destination: crossing }] }
@@ -233,7 +239,7 @@ test('GW22 a route of a gateway of another mesh leads there like an outbound', (
   expect(JSON.stringify(decoded(found, typeUrls.cluster))).toContain('"sni":"edge-gateway{mesh=default}"')
 })
 
-test('GW22 a service asked for without a mesh in the tags is never a gateway', () => {
+test('GW22 a destination without a mesh tag never selects a gateway', () => {
   const { table } = world('east', [cross(80)], (scene) => {
     announced(scene, 'x', { [port]: '80' })
     scene.put(
@@ -244,7 +250,7 @@ test('GW22 a service asked for without a mesh in the tags is never a gateway', (
   expect(waysOf(table('Dataplane/default/own'))).toEqual({ 'edge-gateway': [] })
 })
 
-test.each(['default', 'shop'])('GW22 without mutual TLS in mesh "%s" the outbound is left out and named', (mesh) => {
+test.each(['default', 'shop'])('GW22 if mesh "%s" has no mutual TLS, the outbound is left out and reported', (mesh) => {
   const { table } = world('east', [cross(80)], (scene) => scene.put(global('Mesh', mesh, ''), {}))
   expect(Object.keys(decoded(table(client), typeUrls.listener))).toEqual(['inbound:10.0.0.9:10080'])
   expect(table(client)?.problems).toContainEqual({
@@ -253,7 +259,7 @@ test.each(['default', 'shop'])('GW22 without mutual TLS in mesh "%s" the outboun
   })
 })
 
-test('GW20 a mesh that is named "all" has no such listeners: the name of its authority is that of all', () => {
+test('GW20 a mesh named "all" has no crossMesh listeners, because the bundle of all authorities has this name', () => {
   const { table } = world('east', [], (scene) => {
     scene.put(global('Mesh', 'all', ''), mtlsMesh())
     scene.put(global('MeshGateway', 'api', 'all'), meshGateway([cross(80)]))
@@ -269,7 +275,7 @@ test('GW20 a mesh that is named "all" has no such listeners: the name of its aut
   ])
 })
 
-test('GW23 an ingress leads each set of tags to the ports that have it, hosts of one port too', () => {
+test('GW23 an ingress routes each tag set to the ports that have it, also for several hosts of one port', () => {
   const { table } = world('west', [
     cross(80, { hostname: 'a.test', tags: { host: 'a' } }),
     cross(80, { hostname: 'b.test', tags: { host: 'b' } }),
@@ -284,7 +290,7 @@ test('GW23 an ingress leads each set of tags to the ports that have it, hosts of
       }[]
     }[]
   }
-  // As above.
+  // The tests read what they need of the decoded listener.
   const [listener] = Object.values(decoded(found, typeUrls.listener)) as ListenerJson[]
   const assignments = decoded(found, typeUrls.assignment) as Record<string, AssignmentJson>
   const waysBySni = Object.fromEntries(
@@ -307,7 +313,7 @@ test('GW23 an ingress leads each set of tags to the ports that have it, hosts of
   expect(Object.keys(decoded(found, typeUrls.cluster))).toContain('default:edge-gateway')
 })
 
-test('GW23 of a service and a gateway with one name an ingress leads to the service, and says so', () => {
+test('GW23 if a service and a gateway have the same name, an ingress routes to the service and reports a problem', () => {
   const { table } = world('west', [cross(80)], (scene) =>
     scene.put(zoned('west', 'Dataplane', 'same'), sidecar('10.1.0.5', service)),
   )
@@ -316,7 +322,7 @@ test('GW23 of a service and a gateway with one name an ingress leads to the serv
   expect(found?.problems.map((one) => one.source)).toEqual(['default/edge-gateway'])
 })
 
-test('GW25 a Mesh that is quarantined holds back its own proxies, not those of other meshes that call its gateways', () => {
+test('GW25 a quarantined Mesh holds back its own proxies, but not proxies of other meshes that call its gateways', () => {
   const made = world('east', [cross(80)], (scene) =>
     scene.put(zoned('east', 'VirtualAddress', '@internal.api.default.mesh'), { number: 5 }),
   )
@@ -336,7 +342,7 @@ test('GW25 a Mesh that is quarantined holds back its own proxies, not those of o
 const virtual = (table: ReturnType<ReturnType<typeof world>['table']>) =>
   Object.keys(decoded(table, typeUrls.listener)).filter((name) => name.startsWith('outbound:127.128.'))
 
-test('GW24 a client has a listener at each host and port, with what leads to that port alone', () => {
+test('GW24 a client has a listener for each host and port, which leads only to this port', () => {
   const numbers = (scene: Scene) => {
     scene.put(zoned('east', 'VirtualAddress', '@a.test'), { number: 5 })
     scene.put(zoned('east', 'VirtualAddress', '@internal.api.default.mesh'), { number: 6 })
@@ -360,7 +366,7 @@ test('GW24 a client has a listener at each host and port, with what leads to tha
   expect(virtual(table(client, 0))).toEqual([])
 })
 
-test('GW24 a client that reaches some services only has listeners for those', () => {
+test('GW24 a client with reachable services has listeners only for these', () => {
   const reachable = (services: readonly string[]) =>
     world('east', [cross(8080, { hostname: 'a.test' })], (scene) => {
       scene.put(zoned('east', 'VirtualAddress', '@a.test'), { number: 5 })
@@ -371,7 +377,7 @@ test('GW24 a client that reaches some services only has listeners for those', ()
   expect(virtual(reachable([service]))).toEqual(['outbound:127.128.0.5:8080'])
 })
 
-test('L13 a change of the listeners wakes clients of all meshes, one of another gateway none', () => {
+test('L13 a change of crossMesh listeners wakes clients of all meshes, and a change of another gateway wakes none', () => {
   const { compiler, scene, table } = world('east', [cross(8080)], (made) =>
     made.put(zoned('east', 'VirtualAddress', '@internal.api.default.mesh'), { number: 5 }),
   )

@@ -70,16 +70,11 @@ const route = (scene: Scene, name: string, hostnames: readonly string[], path = 
 test.each<
   [string, readonly string[], readonly (readonly [string, readonly string[]])[], Record<string, readonly string[]>]
 >([
-  ['no route: the sentence', ['*'], [], { '*': ['404'] }],
-  ['no hostname means any', [''], [['a', []]], { '*': ['/ a'] }],
+  ['no route: a fixed answer', ['*'], [], { '*': ['404'] }],
+  ['a route without hostnames serves any host', [''], [['a', []]], { '*': ['/ a'] }],
+  ['a hostname has its own host, and * has no routes', ['*'], [['a', ['x.com']]], { 'x.com': ['/ a'], '*': ['404'] }],
   [
-    'a hostname makes a host, and leaves * without routes',
-    ['*'],
-    [['a', ['x.com']]],
-    { 'x.com': ['/ a'], '*': ['404'] },
-  ],
-  [
-    'routes without hostnames are for every host, also those that others name',
+    'routes without hostnames serve every host, also hosts of other routes',
     ['*'],
     [
       ['a', ['x.com']],
@@ -88,7 +83,7 @@ test.each<
     { 'x.com': ['/ a', '/ b'], '*': ['/ b'] },
   ],
   [
-    'a wildcard goes to every host below it, in either order of the routes',
+    'a wildcard serves every host below it, in either order of the routes',
     ['*'],
     [
       ['a', ['*.com']],
@@ -98,7 +93,7 @@ test.each<
     { '*.com': ['/ a'], 'example.com': ['/ a', '/ b'], 'x.example.com': ['/ a', '/ c'], '*': ['404'] },
   ],
   [
-    'a wildcard is no plain suffix',
+    'a wildcard is not a plain suffix',
     ['*'],
     [
       ['a', ['*.com']],
@@ -107,7 +102,7 @@ test.each<
     { '*.com': ['/ a'], telecom: ['/ b'], '*': ['404'] },
   ],
   [
-    '* as a hostname is any host',
+    'the hostname * is any host',
     ['*'],
     [
       ['a', ['*']],
@@ -115,9 +110,9 @@ test.each<
     ],
     { '*': ['/ a'], 'x.com': ['/ a', '/ b'] },
   ],
-  ['a listener hostname takes routes without hostnames', ['x.com'], [['a', []]], { 'x.com': ['/ a'] }],
+  ['a listener with a hostname has routes without hostnames', ['x.com'], [['a', []]], { 'x.com': ['/ a'] }],
   [
-    'and routes whose hostname has hosts in common, for those only',
+    'a listener with a hostname has routes with common hosts, only for these hosts',
     ['*.x.com'],
     [
       ['a', ['a.x.com']],
@@ -126,9 +121,9 @@ test.each<
     ],
     { '*.x.com': ['/ b'], 'a.x.com': ['/ a', '/ b'] },
   ],
-  ['a hostname of a route that is wider than the listener', ['a.x.com'], [['a', ['*.x.com']]], { 'a.x.com': ['/ a'] }],
+  ['the hostname of a route is wider than the listener', ['a.x.com'], [['a', ['*.x.com']]], { 'a.x.com': ['/ a'] }],
   [
-    'a listener with a hostname answers alone for its hosts',
+    'only the listener with a hostname serves its hosts',
     ['*', '*.x.com', 'a.x.com'],
     [
       ['a', ['a.x.com']],
@@ -137,7 +132,7 @@ test.each<
     { '*': ['404'], '*.x.com': ['404'], 'a.x.com': ['/ a'], 'b.x.com': ['/ b'], 'y.com': ['/ b'] },
   ],
   ['two listeners of a port share the table', ['*', 'x.com'], [['a', []]], { '*': ['/ a'], 'x.com': ['/ a'] }],
-])('§2.5 hosts: %s', (_title, listeners, routes, expected) => {
+])('GW9 the hosts of a listener: %s', (_title, listeners, routes, expected) => {
   for (const order of [routes, [...routes].reverse()]) {
     const { table } = compiled((scene) => [
       gatewayOn(scene, ...listeners),
@@ -149,7 +144,7 @@ test.each<
   }
 })
 
-test('§2.5 the text of a host without routes', () => {
+test('GW11 the text of the answer on a host without routes', () => {
   const { table } = compiled((scene) => [gatewayOn(scene, '*')])
   const json = decoded(table(), typeUrls.route)['edge:HTTP:80:*'] as TableJson // as hostsOf
   expect(json.virtual_hosts?.[0]?.routes[0]?.direct_response?.body.inline_string).toBe(
@@ -157,7 +152,7 @@ test('§2.5 the text of a host without routes', () => {
   )
 })
 
-test('§2.3 a route binds by the merged tags of a listener', () => {
+test('GW28 a route binds to a listener by the merged tags of gateway and listener', () => {
   const { table } = compiled((scene) => [
     scene.put(global('MeshGateway', 'edge'), {
       ...meshGateway([
@@ -175,7 +170,7 @@ test('§2.3 a route binds by the merged tags of a listener', () => {
   expect(hostsOf(tables['edge:HTTP:81:*'])).toEqual({ '*': ['/one one', '/one/ one', '/ both'] })
 })
 
-test('§1.3 the most specific MeshGateway serves, of equals the newest', () => {
+test('GW29 the most specific MeshGateway serves a proxy, and the newest of equally specific ones', () => {
   const { scene, compiler, table } = compiled((scene) => [
     scene.put(global('MeshGateway', 'any'), meshGateway([{ port: 1, protocol: 'HTTP' }], '*')),
     scene.put(global('MeshGateway', 'older'), meshGateway([{ port: 2, protocol: 'HTTP' }])),
@@ -192,7 +187,7 @@ test('§1.3 the most specific MeshGateway serves, of equals the newest', () => {
   expect(Object.keys(decoded(table(), typeUrls.runtime))).toEqual(['gateway.listeners'])
 })
 
-test('a listener that cannot be served is left out alone and named', () => {
+test('GW15 a listener that cannot be served is left out alone and reported', () => {
   const { table } = compiled((scene) => [
     scene.put(
       global('MeshGateway', 'edge'),
@@ -211,14 +206,14 @@ test('a listener that cannot be served is left out alone and named', () => {
   ])
 })
 
-test('enable_reuse_port is true on a gateway, but not where two could meet', () => {
+test('GW30 enable_reuse_port is on for a gateway, except where two processes could share a port', () => {
   const { scene, compiler, table } = compiled((scene) => [gatewayOn(scene, '*')])
   expect(decoded(table(), typeUrls.listener)['edge:HTTP:80']).toMatchObject({ enable_reuse_port: true })
   compiler.apply([scene.put(zoned('east', 'Dataplane', 'edge'), builtinGateway('127.3.0.1'))], scene.revision)
   expect(decoded(table(), typeUrls.listener)['edge:HTTP:80']).toMatchObject({ enable_reuse_port: false })
 })
 
-test('§3.6 timeouts and retries of the best policy; one that is bad is as if it were not there', () => {
+test('GW31 the best matching policy sets timeouts and retries, and an invalid policy counts as absent', () => {
   const policy = (service: string, conf: unknown) => ({
     sources: [{ match: { 'kuma.io/service': '*' } }],
     destinations: [{ match: { 'kuma.io/service': service } }],
@@ -270,7 +265,7 @@ test.each([
   ['Retry', { http: { retriableStatusCodes: [2 ** 33] } }, { retry_policy: { num_retries: 5 } }],
   ['Retry', { tcp: { maxConnectAttempts: 4_294_967_296 } }, { retry_policy: { num_retries: 5 } }],
 ])(
-  'C2 a %s with a value that Envoy cannot take is named and skipped, and the routes that it applies to stay: %j',
+  'C2 a %s with a value that Envoy does not accept is reported and skipped, and the routes that it applies to stay: %j',
   (kind, conf, expected) => {
     const { compiler, table } = compiled((scene) => [
       gatewayOn(scene, '*'),
@@ -289,7 +284,7 @@ test.each([
   },
 )
 
-test('a contribution that Envoy refused is left out until it changes', () => {
+test('GW13 a contribution that Envoy refused stays out until it changes', () => {
   const { scene, compiler, table } = compiled((scene) => [
     gatewayOn(scene, '*'),
     route(scene, 'a', []),
@@ -310,7 +305,7 @@ test('a contribution that Envoy refused is left out until it changes', () => {
   expect(table()?.problems).toEqual([])
 })
 
-test('a route to a service in another zone: what Kuma 2.14 gives its gateway, but for labels and a header that its own table takes away again', () => {
+test('GW32 a route to a service in another zone has the configuration that Kuma 2.14 gives its gateway, except for labels and a header that its own table removes', () => {
   const scene = createScene()
   const compiler = createCompiler({ zone: 'east' })
   compiler.apply(twoZones(scene), scene.revision)

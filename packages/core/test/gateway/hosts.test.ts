@@ -26,20 +26,20 @@ function planned(listeners: readonly string[], bound: Readonly<Record<string, Bo
 test.each<[string, readonly string[], Readonly<Record<string, Bound>> | Bound, Readonly<Record<string, string>>]>([
   ['no routes', ['*', 'a.x'], {}, { '*': '', 'a.x': '' }],
   [
-    'a route without hostnames, everywhere and last',
+    'a route without hostnames is on every host, and last',
     ['*'],
     { any: [], named: ['a.x'] },
     { '*': 'any', 'a.x': 'named > any' },
   ],
-  ['* says the same', ['*'], { any: ['*'], named: ['a.x'] }, { '*': 'any', 'a.x': 'named > any' }],
+  ['the hostname * has the same effect', ['*'], { any: ['*'], named: ['a.x'] }, { '*': 'any', 'a.x': 'named > any' }],
   [
-    'the more specific first',
+    'the more specific hostname is first',
     ['*'],
     { z: ['a.b.x'], y: ['*.b.x'], w: ['*.x'], v: [] },
     { '*': 'v', '*.x': 'w > v', '*.b.x': 'y > w > v', 'a.b.x': 'z > y > w > v' },
   ],
   [
-    'a route is in one group',
+    'a route is in one group only',
     ['*'],
     { both: ['*.x', 'a.x'], other: ['a.x'] },
     { '*': '', '*.x': 'both', 'a.x': 'both,other' },
@@ -47,9 +47,9 @@ test.each<[string, readonly string[], Readonly<Record<string, Bound>> | Bound, R
   ['the same hostname of several routes', ['*'], { b: ['a.x'], a: ['a.x'] }, { '*': '', 'a.x': 'a,b' }],
   ['a narrow route on a wide listener', ['*.x'], { a: ['a.x'] }, { '*.x': '', 'a.x': 'a' }],
   ['a wide route on a narrow listener', ['a.x'], { a: ['*.x'], b: [], c: ['*'] }, { 'a.x': 'a > b,c' }],
-  ['nothing in common', ['a.x'], { a: ['b.x'], b: ['*.a.x'], c: ['x'] }, { 'a.x': '' }],
+  ['no host in common', ['a.x'], { a: ['b.x'], b: ['*.a.x'], c: ['x'] }, { 'a.x': '' }],
   [
-    'a wildcard is no plain suffix, and not its own parent',
+    'a wildcard is not a plain suffix, and not its own parent',
     ['*.x'],
     { a: ['telex'], b: ['x'], c: ['a.x'] },
     { '*.x': '', 'a.x': 'c' },
@@ -61,12 +61,12 @@ test.each<[string, readonly string[], Readonly<Record<string, Bound>> | Bound, R
     { '*': '', 'c.y': 'far', '*.x': '', 'd.x': 'near', 'a.x': '' },
   ],
   [
-    'a wildcard of a wide listener stops at a narrow one',
+    'a wildcard of a wide listener ends at a narrow listener',
     ['*', '*.b.x'],
     { '*': { wide: ['*.x'], any: [] }, '*.b.x': { own: [] } },
     { '*': 'any', '*.x': 'wide > any', '*.b.x': 'own' },
   ],
-])('GW9 hosts of a port: %s', (_title, listeners, bound, expected) => {
+])('GW9 the hosts of a port: %s', (_title, listeners, bound, expected) => {
   expect(planned(listeners, bound)).toEqual(expected)
 })
 
@@ -75,12 +75,15 @@ test.each<[string, readonly string[], readonly string[]]>([
   ['a.x', ['a.x', 'b.y'], ['*']],
   ['*.x', ['*.x', 'b.x', '*.c.x', 'b.y'], ['*.c.x', 'b.x', '*']],
   ['*', ['*', 'b.x', '*.c.x'], ['*.c.x', 'b.x']],
-])('GW26 on connections of %s beside %j these hosts are misdirected: %j', (hostname, all, expected) => {
-  const listeners = all.map((one) => ({ hostname: one, tags: tagSet({}) }))
-  expect(misdirectedHosts(listeners, hostname)).toEqual(expected)
-})
+])(
+  'GW26 on a connection for %s beside the listeners %j, these hosts are misdirected: %j',
+  (hostname, all, expected) => {
+    const listeners = all.map((one) => ({ hostname: one, tags: tagSet({}) }))
+    expect(misdirectedHosts(listeners, hostname)).toEqual(expected)
+  },
+)
 
-test('GW26 a route for any host names no host of another listener', () => {
+test('GW26 a route for any host covers no host of another listener', () => {
   const listeners = ['*', 'a.x'].map((hostname) => ({ hostname, tags: tagSet({}) }))
   const plans = planHosts(listeners, () => [{ key: 'r', hostnames: ['a.x', 'b.x'] }], '*')
   expect([...plans.keys()]).toEqual(['*', 'b.x'])

@@ -30,7 +30,7 @@ const certificates = (scene: Scene) => [
   certificate(scene, 'foo-ecdsa', { keyType: 'ecdsa' }),
 ]
 
-test('§1.4 HTTPS: a chain and a route table for each hostname, exact names first, any name last', () => {
+test('GW14 an HTTPS port has a chain and a route table per hostname, with exact names first and any name last', () => {
   const {
     table,
     listener: json,
@@ -123,7 +123,7 @@ test('§1.4 HTTPS: a chain and a route table for each hostname, exact names firs
   expect(problems()).toEqual([])
 })
 
-test('§1.1 a chain whose certificate is not there is left out and named; with the last one the listener goes', () => {
+test('GW16 a chain without its certificate is left out and reported, and a listener without any chain is removed', () => {
   const {
     scene,
     apply,
@@ -154,7 +154,7 @@ test('§1.1 a chain whose certificate is not there is left out and named; with t
   expect(table()?.secretNeeds).toEqual([])
 })
 
-test('§1.1 a certificate that is only sealed anew wakes nobody; a new one does', () => {
+test('GW19 a certificate that is sealed again without a change wakes no proxy, and a new certificate does', () => {
   const { scene, apply, table } = compiled([listener(443, 'HTTPS', terminate('s'))], (scene) => [
     certificate(scene, 's'),
   ])
@@ -168,7 +168,7 @@ test('§1.1 a certificate that is only sealed anew wakes nobody; a new one does'
   expect(new Set(versions).size).toBe(1)
 })
 
-test('§4.3 TLS: passed through or terminated by hostname, each with its own backends', () => {
+test('GW14 a TLS port passes through or terminates by hostname, each with its own backends', () => {
   const {
     listener: json,
     problems,
@@ -216,7 +216,7 @@ test.each<[string, readonly (number | undefined)[], object]>([
   ['on the first', [5, undefined], { 'envoy.resource_limits.listener.edge:HTTP:80.connection_limit': 5 }],
   ['on the second only', [undefined, 7], { 'envoy.resource_limits.listener.edge:HTTP:80.connection_limit': 7 }],
   ['0 is none', [0, 7], { 'envoy.resource_limits.listener.edge:HTTP:80.connection_limit': 7 }],
-])('§4.1 connectionLimit of a port: %s', (_title, limits, layer) => {
+])('GW18 the connectionLimit of a port: %s', (_title, limits, layer) => {
   const { table } = compiled(
     limits.map((connectionLimit, at) =>
       listener(80, 'HTTP', { hostname: `${at}.com`, resources: { connectionLimit } }),
@@ -242,7 +242,7 @@ test.each<[string, object, string]>([
     'listener HTTPS:81: certificates of files are not served',
   ],
   [
-    'half a certificate',
+    'an incomplete certificate',
     listener(81, 'HTTPS', { tls: { mode: 'TERMINATE', certificates: [{ inlineString: 'x' }] } }),
     'listener HTTPS:81: missing server certificate',
   ],
@@ -271,7 +271,7 @@ test.each<[string, object, string]>([
     listener(81, 'TCP', { crossMesh: true }),
     'listener TCP:81: expected protocol HTTP, as crossMesh is for no other',
   ],
-])('row 24 a listener that cannot be served is left out alone: %s', (_title, bad, reason) => {
+])('F24 GW15 a listener that cannot be served is left out alone: %s', (_title, bad, reason) => {
   const { names, problems } = compiled([listener(80, 'HTTP'), bad, listener(9000, 'TCP')], (scene) => [
     tcpRoute(scene, 'db', [[backend('db')]]),
   ])
@@ -284,7 +284,7 @@ const inline = (more: string) => ({
   tls: { mode: 'TERMINATE', certificates: [{ inlineString: pem('RSA PRIVATE KEY') + pem('CERTIFICATE') + more }] },
 })
 
-test('§4.1 inline certificates are named by hostname, and by port where one hostname has two', () => {
+test('GW33 an inline certificate is named by its hostname, and also by its port if one hostname has two certificates', () => {
   const { table } = compiled([
     listener(443, 'HTTPS', { hostname: 'a.com', ...inline('') }),
     listener(443, 'HTTPS', { hostname: 'b.com', ...inline('') }),
@@ -301,7 +301,7 @@ test('§4.1 inline certificates are named by hostname, and by port where one hos
   })
 })
 
-test('row 25 what Envoy refuses of a listener is left out by hostname, until the gateway is written again', () => {
+test('F25 GW15 the parts of a listener that Envoy refuses are left out by hostname until the gateway is written again', () => {
   const { scene, compiler, apply, listener: json, resource, problems } = compiled(hosts, certificates)
   const contributions = resource('edge:HTTPS:8443')?.contributions ?? new Map<string, string>()
   const source = `${gatewayKey}/HTTPS:8443:foo.example.com`
@@ -326,7 +326,7 @@ test('row 25 what Envoy refuses of a listener is left out by hostname, until the
   expect(chainsOf(json('edge:HTTPS:8443'))).toEqual(before)
 })
 
-test('row 25 a certificate that Envoy refuses costs the chains that show it, until there is another', () => {
+test('F25 GW15 a certificate that Envoy refuses costs only the chains that show it, until another certificate arrives', () => {
   const { scene, compiler, apply, table, listener: json, problems } = compiled(hosts, certificates)
   const need = table()?.secretNeeds.find((one) => one.name === 'cert.rsa:secret:wild')
   const { source = '', hash = '' } = need?.type === 'certificate' ? need.contribution : {}
@@ -340,7 +340,7 @@ test('row 25 a certificate that Envoy refuses costs the chains that show it, unt
   expect(chainsOf(json('edge:HTTPS:8443'))).toHaveLength(4)
 })
 
-test('L13 replicas of a gateway share its chains, whichever address they have', () => {
+test('L13 instances of a gateway share its chains, regardless of their addresses', () => {
   const { scene, compiler, apply, table } = compiled(hosts, certificates)
   table()
   apply(scene.put(zoned('east', 'Dataplane', 'edge-2'), builtinGateway('10.0.0.6')))

@@ -114,7 +114,7 @@ function bootstrap(secretByName: ReadonlyMap<string, KeyedCertificate>) {
       })),
     },
     static_resources: {
-      // As above.
+      // Clusters, of which only the name is read.
       clusters: Object.values(decoded(table, typeUrls.cluster) as Record<string, { name: string }>).map((cluster) => ({
         ...cluster,
         type: 'STATIC',
@@ -178,7 +178,7 @@ const wordsOf = (port: number): Promise<string> =>
     socket.once('error', () => resolve('closed'))
   })
 
-/** Whose certificate is shown, which protocol was agreed on, and the first words where somebody speaks first. */
+/** The name in the server certificate, the negotiated protocol, and the first words of a server that speaks first. */
 const handshake = (port: number, servername: string, options: ConnectionOptions = {}): Promise<string> =>
   new Promise((resolve) => {
     const socket = connectTls(
@@ -205,17 +205,17 @@ const get = (host: string): Promise<unknown> =>
       .end()
   })
 
-test('§4.3 a TCP listener passes a server that speaks first, and closes where no route leads', async () => {
+test('GW17 a TCP listener works with a server that speaks first, and closes connections without a route', async () => {
   expect(await wordsOf(ports.tcp)).toBe('I speak first')
   expect(await wordsOf(ports.closed)).toBe('closed')
 })
 
-test('§4.1 a connection over the limit of its listener is closed', async () => {
+test('GW18 a connection over the limit of its listener is closed', async () => {
   expect(await wordsOf(ports.limited)).toBe('I speak first')
   expect(await wordsOf(ports.limited)).toBe('closed')
 })
 
-test("§4.3 HTTPS: the certificate of the hostname, HTTP/2 by ALPN, TLS 1.2 at least, nobody else's names", async () => {
+test('GW14 an HTTPS listener serves the certificate of the hostname, HTTP/2 by ALPN and TLS 1.2 or newer, and no other names', async () => {
   expect(await handshake(ports.https, 'one.example.com')).toBe('one h2')
   expect(await handshake(ports.https, 'a.b.example.com')).toBe('wild h2')
   expect(await handshake(ports.https, 'example.org')).toBe('refused')
@@ -224,12 +224,12 @@ test("§4.3 HTTPS: the certificate of the hostname, HTTP/2 by ALPN, TLS 1.2 at l
   expect(await handshake(ports.https, 'one.example.com', old)).toBe('refused')
 })
 
-test('§4.4 HTTPS: an answer says that clients are to come over TLS', async () => {
+test('GW34 an HTTPS response contains Strict-Transport-Security', async () => {
   expect(await get('one.example.com')).toEqual([200, 'max-age=31536000; includeSubDomains'])
   expect(await get('x.example.com')).toEqual([200, 'max-age=31536000; includeSubDomains'])
 })
 
-test('§4.3 TLS: passed through to the server that ends it, or ended here, by the name that is asked for', async () => {
+test('GW14 a TLS listener passes through or terminates by the requested name', async () => {
   expect(await handshake(ports.tls, 'pass.example.com')).toBe('secure no ALPN secure')
   expect(await handshake(ports.tls, 'end.example.com')).toBe('one no ALPN I speak first')
   expect(await handshake(ports.tls, 'other.example.com')).toBe('refused')

@@ -112,7 +112,7 @@ function answered({ virtual_hosts: hosts = [] }: TableJson, asked: Request): str
   return hit?.route?.weighted_clusters.clusters[0]?.name.replace(/-[0-9a-f]{16}$/, '')
 }
 
-test('GW9 whatever routes there are, a request meets the one that the Gateway API says', () => {
+test('GW9 for any set of routes, a request reaches the route that the Gateway API selects', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(listener, { minLength: 1, maxLength: 3 }),

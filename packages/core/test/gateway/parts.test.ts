@@ -6,7 +6,7 @@ import { matchesOf } from '../../src/gateway/rules.ts'
 import { createTagSets } from '../../src/kinds/tags.ts'
 import type { RouteModel } from '../../src/model/model.ts'
 
-test('§4.1 the cluster hash has the value that Kuma gives', () => {
+test('GW35 the hash in a cluster name equals the value of Kuma', () => {
   expect(
     gatewayClusterName(
       { 'kuma.io/service': 'echo-service' },
@@ -22,13 +22,13 @@ const backend = (service: string, weight?: number, tags: Record<string, string> 
 })
 
 test.each([
-  ['one backend without weight counts 1', [backend('a')], [1]],
-  ['one backend with weight 0 counts 1', [backend('a', 0)], [1]],
-  ['no weights at all count 1 each', [backend('a'), backend('b')], [1, 1]],
-  ['a 0 beside others is no traffic', [backend('a', 0), backend('b', 3)], [0, 3]],
-  ['equal destinations are added up', [backend('a', 2), backend('a', 3), backend('b', 5)], [5, 5]],
-  ['other tags are another cluster', [backend('a', 1), backend('a', 2, { version: 'v2' })], [1, 2]],
-])('§2.7 %s', (_title, backends, weights) => {
+  ['one backend without a weight has weight 1', [backend('a')], [1]],
+  ['one backend with weight 0 has weight 1', [backend('a', 0)], [1]],
+  ['backends without weights have weight 1 each', [backend('a'), backend('b')], [1, 1]],
+  ['weight 0 beside other weights gets no traffic', [backend('a', 0), backend('b', 3)], [0, 3]],
+  ['the weights of equal destinations are added', [backend('a', 2), backend('a', 3), backend('b', 5)], [5, 5]],
+  ['other tags have another cluster', [backend('a', 1), backend('a', 2, { version: 'v2' })], [1, 2]],
+])('GW10 the weights of backends: %s', (_title, backends, weights) => {
   const tagSet = createTagSets()
   const found = weightBackends(backends, tagSet({}), tagSet)
   expect(found.map((one) => one.weight).sort()).toEqual([...weights].sort())
@@ -55,7 +55,7 @@ test.each([
   [{ value: '/a' }, [['exact', '/a', false]]],
   [{ match: 'REGEX' as const, value: '/a.*' }, [['regex', '/a.*', false]]],
   [undefined, [['prefix', '/', false]]],
-])('§2.4 path %o', (path, expected) => {
+])('GW2 the matches of path %o', (path, expected) => {
   const found = matchesOf({ ...(path ? { path } : {}), method: 'GET' })
   expect(found.map((one) => [one.path.type, one.path.path, one.isTwin])).toEqual(expected)
   expect(found.every((one) => one.method === 'GET')).toBe(true)
@@ -89,7 +89,7 @@ const entry = (
 })
 const header = { name: 'x', type: 'exact' as const, value: '1' }
 
-test('§2.6 the order in a virtual host, whatever the order of the routes', () => {
+test('GW9 the routes of a virtual host have one order, regardless of the order of their rows', () => {
   const ordered = [
     entry('long exact', { path: { type: 'exact', path: '/abc' } }),
     entry('exact', { path: { type: 'exact', path: '/a' } }),

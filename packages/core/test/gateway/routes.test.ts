@@ -43,9 +43,9 @@ interface ListenerJson {
 }
 
 test.each([
-  ['a copy', mirrored],
+  ['a mirror', mirrored],
   ['a TCP route', tcp],
-])('GW8 %s for instances with certain tags in another zone: its ingress answers to that name', (_title, spec) => {
+])('GW8 %s for tagged instances in another zone: the ingress of that zone serves this SNI', (_title, spec) => {
   const { west } = withRoutes({ m: spec })
   const table = west.table('west/ZoneIngress//ingress-west', facts)
   // The tests read what they need of the decoded listener.
@@ -54,11 +54,11 @@ test.each([
   expect(names).toContain('copy{a=1,b=2,c=3,mesh=default}')
 })
 
-test('GW8 and the gateway asks for that name there, with a cluster and endpoints of its own', () => {
+test('GW8 the gateway uses that SNI, with its own cluster and endpoints', () => {
   const { gateway } = withRoutes({ m: mirrored })
   const [name, cluster] =
     Object.entries(decoded(gateway(), typeUrls.cluster)).find(([one]) => one.startsWith('copy-')) ?? []
-  // As above.
+  // The tests read what they need of the decoded cluster.
   expect((cluster as ClusterJson).transport_socket?.typed_config.sni).toBe('copy{a=1,b=2,c=3,mesh=default}')
   expect(decoded(gateway(), typeUrls.assignment)[name ?? '']).toMatchObject({
     endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.42.0.102' } } } }] }],
@@ -74,7 +74,7 @@ test.each<[string, unknown, string]>([
   ['a scheme', redirect({ scheme: 'ftp' }), 'redirect.scheme: expected http or https, found "ftp"'],
   ['a port', redirect({ port: 1_000_000 }), 'redirect.port: expected a port, found 1000000'],
   [
-    'a share',
+    'a percentage',
     filtering({ mirror: { percentage: 101, backend: { destination: subset } } }),
     'mirror.percentage: expected a number from 0 to 100, found 101',
   ],
@@ -98,7 +98,7 @@ test.each<[string, unknown, string]>([
     ]),
     'the sum of weights: expected a whole number, found 8000000000',
   ],
-])('GW13 %s that was not admitted here hurts its own route only', (_title, spec, reason) => {
+])('GW13 %s that admission did not check harms only its own route', (_title, spec, reason) => {
   const good = withRoutes({})
   const { gateway } = withRoutes({ bad: spec })
   const found = gateway()
@@ -109,8 +109,8 @@ test.each<[string, unknown, string]>([
 
 test.each([
   ['redirects', redirect({})],
-  ['copies', mirrored],
-])('GW13 a route that %s can be blamed for a refusal and is left out with all that it needs', (_title, spec) => {
+  ['mirrors', mirrored],
+])('GW13 a route that %s can be blamed for a refusal and is left out with everything that it needs', (_title, spec) => {
   const good = withRoutes({})
   const { east, gateway } = withRoutes({ blamed: spec })
   const source = 'global/MeshGatewayRoute/default/blamed'

@@ -19,7 +19,7 @@ import type { RedirectAction } from '../../src/model/model.ts'
 
 const prefix = (value: string): RouteMatch => ({ path: { match: 'PREFIX', value } })
 
-test('GW1 headers and query parameters: equal, by expression, there, not there', () => {
+test('GW1 matches of headers and query parameters: equal, expression, present, absent', () => {
   expect(
     matchesOf({
       method: 'PUT',
@@ -73,7 +73,7 @@ test.each<[RouteMatch, { replaceFull?: string; replacePrefixMatch?: string }, re
   [prefix('/foo'), { replaceFull: '/f' }, ['exact /foo -> full /f', 'prefix /foo/ -> full /f']],
   [prefix('/'), { replaceFull: '/f' }, ['prefix / -> full /f']],
   [prefix('/foo'), {}, ['exact /foo -> undefined undefined', 'prefix /foo/ -> undefined undefined']],
-])('GW3 %j with %j', (match, change, expected) => {
+])('GW3 the rewrite of match %j with %j', (match, change, expected) => {
   expect(rewritten(match, change)).toEqual(expected)
 })
 
@@ -83,12 +83,12 @@ const one = (name: string, value: string) => ({ name, value })
 test.each<[string, ReturnType<typeof changes>, ReturnType<typeof changes>]>([
   ['nothing', changes(), undefined],
   [
-    'all of a filter, the host apart',
+    'all actions of a filter, with the Host separate',
     changes({ set: [one(':authority', 'h'), one('x-one', '1')], add: [one('x-two-b', '2')], remove: ['x-three'] }),
     { set: [one('X-One', '1')], add: [one('X-Two-B', '2')], remove: ['X-Three'] },
   ],
   [
-    'one after the other',
+    'filters apply in order',
     changes({ add: [one('a', '1')] }, { add: [one('a', '2')] }, { set: [one('b', '3')] }),
     { set: [one('B', '3')], add: [one('A', '1'), one('A', '2')], remove: [] },
   ],
@@ -98,36 +98,41 @@ test.each<[string, ReturnType<typeof changes>, ReturnType<typeof changes>]>([
     { set: [one('A', '2')], add: [], remove: [] },
   ],
   [
-    'a set replaces what was added',
+    'a set replaces earlier adds',
     changes({ add: [one('a', '1')] }, { set: [one('a', '2')] }),
     { set: [one('A', '2')], add: [], remove: [] },
   ],
   [
-    'an add after a set',
+    'an add after a set adds',
     changes({ set: [one('a', '1')] }, { add: [one('a', '2')] }),
     { set: [one('A', '1')], add: [one('A', '2')], remove: [] },
   ],
   [
-    'a remove takes back',
+    'a remove removes earlier values',
     changes({ set: [one('a', '1')], add: [one('a', '2')] }, { remove: ['A'] }),
     { set: [], add: [], remove: ['A'] },
   ],
   [
-    'within a filter remove comes first',
+    'within a filter remove applies first',
     changes({ set: [one('a', '1')], remove: ['a'] }),
     { set: [one('A', '1')], add: [], remove: ['A'] },
   ],
-])('GW5 headers: %s', (_title, found, expected) => {
+])('GW5 header filters: %s', (_title, found, expected) => {
   expect(found).toEqual(expected)
 })
 
-test('GW5 a value that Envoy would not write is refused, also in a row that was not admitted here', () => {
+test('GW5 a header value that Envoy would not write is refused, also in a row that admission did not check', () => {
   expect(() => changes({ add: [one('a', '%COALESCE(1)%')] })).toThrow(/header a: value has a "%" at 0/)
 })
 
 test.each<[string, readonly RouteFilter[], ReturnType<typeof hostOf>, ReturnType<typeof rewriteOf>]>([
   ['nothing', [], undefined, {}],
-  ['the last literal', [{ requestHeader: { set: [one('Host', 'a'), one(':authority', 'b')] } }], { literal: 'b' }, {}],
+  [
+    'the last literal Host',
+    [{ requestHeader: { set: [one('Host', 'a'), one(':authority', 'b')] } }],
+    { literal: 'b' },
+    {},
+  ],
   [
     'the name of the endpoint',
     [{ rewrite: { hostToBackendHostname: true, replaceFull: '/x' } }],
@@ -141,18 +146,18 @@ test.each<[string, readonly RouteFilter[], ReturnType<typeof hostOf>, ReturnType
     { replacePrefixMatch: '/y' },
   ],
   [
-    'a rewrite without a path is none',
+    'a rewrite without a path changes nothing',
     [{ rewrite: { replaceFull: '/x' } }, { rewrite: {} }],
     undefined,
     { replaceFull: '/x' },
   ],
-])('GW6 rewrite: %s', (_title, filters, host, path) => {
+])('GW6 path and Host rewrites: %s', (_title, filters, host, path) => {
   const rule = { filters: [...filters] }
   expect(hostOf(rule)).toEqual(host)
   expect(rewriteOf(rule)).toMatchObject(path)
 })
 
-test('GW7 every mirror with its share; none of 0 %, never none of a little', () => {
+test('GW7 each mirror gets its share: 0 % mirrors nothing, and a small share is never rounded to nothing', () => {
   const backend = { destination: { 'kuma.io/service': 'copy' } }
   const shares = (...percentages: number[]) =>
     mirrorsOf({ filters: percentages.map((percentage) => ({ mirror: { percentage, backend } })) }).map(
@@ -206,7 +211,7 @@ test.each<[RouteRedirect, Record<number, string>]>([
   expect(Object.fromEntries(found)).toEqual(expected)
 })
 
-test('GW4 what else a redirect says; what no Envoy could say throws', () => {
+test('GW4 the other fields of a redirect, and an error for values that no Envoy can express', () => {
   const origin = { scheme: 'http', port: 80, saysScheme: false } as const
   const path = { type: 'prefix', path: '/a/' } as const
   expect(

@@ -4,7 +4,7 @@ import { global, httpRoute, mtlsMesh, prefixRule, type Scene } from '../compile/
 import { decoded } from '../emit/decode.ts'
 import { backend, chainsOf, compiled, gatewayKey, listener, tcpRoute } from './listener-scene.ts'
 
-test('§4.3 TCP: one chain without a match, the default policies, and nothing that waits for the client to speak', () => {
+test('GW17 a TCP listener has one chain without a match, the default policies, and no filter that waits for the client', () => {
   const { table, listener: json } = compiled([listener(9000, 'TCP', { tags: { port: 'tcp/9000' } })], (scene) => [
     scene.put(global('Mesh', 'default', ''), mtlsMesh()),
     tcpRoute(scene, 'db', [[backend('db')]], { port: 'tcp/9000' }),
@@ -43,19 +43,27 @@ test('§4.3 TCP: one chain without a match, the default policies, and nothing th
 })
 
 test.each<[string, Record<string, readonly (readonly object[])[]>, string]>([
-  ['one backend: its weight does not matter', { a: [[backend('a', 0)]] }, 'a'],
-  ['no weights: equal', { a: [[backend('a'), backend('b')]] }, 'a 1, b 1'],
-  ['a weight of 0 beside others: no traffic', { a: [[backend('a', 0), backend('b', 2), backend('c', 1)]] }, 'b 2, c 1'],
-  ['one that is left of several is alone', { a: [[backend('a', 0), backend('b', 2)]] }, 'b'],
-  ['the backends of all rules are one pool', { a: [[backend('a', 1)], [backend('b', 3)]] }, 'a 1, b 3'],
-  ['and those of all routes', { a: [[backend('a', 1)]], b: [[backend('b', 2), backend('a', 4)]] }, 'a 5, b 2'],
-  ['tags make another cluster of a service', { a: [[backend('a', 1), backend('a', 2, { v: '1' })]] }, 'a 1, a 2'],
+  ['the weight of a single backend does not matter', { a: [[backend('a', 0)]] }, 'a'],
+  ['backends without weights are equal', { a: [[backend('a'), backend('b')]] }, 'a 1, b 1'],
   [
-    'a service that does not exist takes its share',
+    'weight 0 beside other weights gets no traffic',
+    { a: [[backend('a', 0), backend('b', 2), backend('c', 1)]] },
+    'b 2, c 1',
+  ],
+  ['the only backend with a weight gets all connections', { a: [[backend('a', 0), backend('b', 2)]] }, 'b'],
+  ['the backends of all rules are one pool', { a: [[backend('a', 1)], [backend('b', 3)]] }, 'a 1, b 3'],
+  [
+    'the backends of all routes are one pool',
+    { a: [[backend('a', 1)]], b: [[backend('b', 2), backend('a', 4)]] },
+    'a 5, b 2',
+  ],
+  ['tags give a service another cluster', { a: [[backend('a', 1), backend('a', 2, { v: '1' })]] }, 'a 1, a 2'],
+  [
+    'an absent service keeps its share',
     { a: [[backend('a', 1), backend('kuma.io/unresolved-backend', 1)]] },
     'a 1, kuma.io/unresolved-backend 1',
   ],
-])('§2.7 TCP backends: %s', (_title, routes, expected) => {
+])('GW10 GW17 the backends of TCP routes: %s', (_title, routes, expected) => {
   const { listener: json } = compiled([listener(9000, 'TCP')], (scene) =>
     Object.entries(routes).map(([name, rules]) => tcpRoute(scene, name, rules)),
   )
@@ -64,7 +72,7 @@ test.each<[string, Record<string, readonly (readonly object[])[]>, string]>([
   expect(targets.split(', ').sort().join(', ')).toBe(expected)
 })
 
-test('§3.6 TCP: Retry says how often to connect, Timeout how long silence may last', () => {
+test('GW31 for TCP, Retry sets the connection attempts and Timeout sets the idle timeout', () => {
   const policy = (scene: Scene, kind: string, conf: object) =>
     scene.put(global(kind, 'all'), {
       sources: [{ match: { 'kuma.io/service': '*' } }],
@@ -81,7 +89,7 @@ test('§3.6 TCP: Retry says how often to connect, Timeout how long silence may l
   expect(Object.values(decoded(table(), typeUrls.cluster))).toMatchObject([{ connect_timeout: '2s' }])
 })
 
-test('§2.7 TCP without a route: connections are closed, and the gateway is named', () => {
+test('GW17 without a TCP route connections are closed, and the gateway is reported', () => {
   const { listener: json, problems } = compiled([listener(9000, 'TCP')], (scene) => [
     // HTTP routes bind to HTTP listeners only.
     scene.put(global('MeshGatewayRoute', 'http'), httpRoute([prefixRule('/', 'echo')])),
@@ -96,7 +104,7 @@ test('§2.7 TCP without a route: connections are closed, and the gateway is name
   ])
 })
 
-test('§2.3 TCP routes bind by tags, and not to HTTP listeners; a route that cannot be used takes nothing from others', () => {
+test('GW28 TCP routes bind by tags and never to HTTP listeners, and an invalid route takes nothing from others', () => {
   const {
     listener: json,
     problems,
@@ -122,7 +130,7 @@ test('§2.3 TCP routes bind by tags, and not to HTTP listeners; a route that can
   expect(JSON.stringify(decoded(table(), typeUrls.route))).toContain('No routes match this MeshGateway!')
 })
 
-test('§4.1 a cluster that HTTP and TCP listeners with the same tags lead to speaks HTTP', () => {
+test('GW36 a cluster that HTTP and TCP listeners with equal tags share speaks HTTP', () => {
   const { table } = compiled([listener(80, 'HTTP'), listener(9000, 'TCP')], (scene) => [
     tcpRoute(scene, 'tcp', [[backend('echo')]]),
     scene.put(global('MeshGatewayRoute', 'http'), httpRoute([prefixRule('/', 'echo')])),
@@ -132,7 +140,7 @@ test('§4.1 a cluster that HTTP and TCP listeners with the same tags lead to spe
   expect(clusters[0]).toHaveProperty('typed_extension_protocol_options')
 })
 
-test('row 25 a TCP route that Envoy refuses is left out of the listener; a listener with one chain blames routes only', () => {
+test('F25 GW13 a TCP route that Envoy refuses is left out of its listener, and a listener with one chain blames only routes', () => {
   const {
     compiler,
     listener: json,

@@ -18,12 +18,12 @@ test.each([
   ['*.example.com', '*.other.com', false],
   ['*.com', 'telecom', false],
   ['*.example.com', 'fooexample.com', false],
-])('§1.5 %s and %s: %s', (a, b, expected) => {
+])('M1 hostnames %s and %s have a host in common: %s', (a, b, expected) => {
   expect(hostnamesMatch(a, b)).toBe(expected)
   expect(hostnamesMatch(b, a)).toBe(expected)
 })
 
-test('§1.5 containment has a direction', () => {
+test('M1 a wildcard contains a host, but a host does not contain a wildcard', () => {
   expect(hostnameContains('*.com', 'a.com')).toBe(true)
   expect(hostnameContains('a.com', '*.com')).toBe(false)
   expect(hostnameContains('*.a.com', '*.com')).toBe(false)
@@ -35,11 +35,11 @@ test.each([
   [{ a: '*' }, { b: '1' }, false],
   [{ a: '1', b: '2' }, { a: '1' }, false],
   [{}, { a: '1' }, true],
-])('selector %o on %o: %s', (selector: Record<string, string>, tags: Record<string, string>, expected) => {
+])('M2 selector %o selects %o: %s', (selector: Record<string, string>, tags: Record<string, string>, expected) => {
   expect(selects(selector, tags)).toBe(expected)
 })
 
-test('§3.6 more tags beat fewer, and exact ones beat stars', () => {
+test('M3 a selector with more tags ranks higher, and an exact value ranks above a wildcard', () => {
   const tags = { 'kuma.io/service': 'a', version: 'v1' }
   const star = bestMatch([{ match: { 'kuma.io/service': '*' } }], tags)
   const exact = bestMatch([{ match: { 'kuma.io/service': '*' } }, { match: { 'kuma.io/service': 'a' } }], tags)

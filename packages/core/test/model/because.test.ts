@@ -70,7 +70,7 @@ const sceneOf = (steps: readonly Step[]): Scene => {
 const decided = /^$|^\/(listeners|assignments\/[^/]+\/endpoints|identity|certificates|routeTables)(\/|$)/
 const builtIn = /^\/listeners\/[^/]+\/chains\//
 
-test('C5 each part of a model names rows that are there: sorted, each once, and the same for the same rows', () => {
+test('C6 each part of a model names existing rows: sorted, each once, and the same for the same rows', () => {
   let parts = 0
   fc.assert(
     fc.property(fc.array(anyStep, { maxLength: 40 }), (steps) => {
@@ -95,7 +95,7 @@ test('C5 each part of a model names rows that are there: sorted, each once, and 
 
 const policies = new Set(['Timeout', 'Retry', 'TrafficPermission', 'MeshTrafficPermission'])
 
-test('C5 a part that is another one without a policy names it', () => {
+test('C6 a part that a policy changes names this policy', () => {
   let changed = 0
   fc.assert(
     fc.property(fc.array(anyStep, { minLength: 20, maxLength: 60 }), (steps) => {

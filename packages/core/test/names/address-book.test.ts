@@ -15,7 +15,7 @@ function createZone(quarantineMs = 600_000, wallOf = (nowMs: number) => nowMs) {
   return {
     rows,
     commit(nowMs: number, ...changes: Parameters<typeof rows.commit>[0]) {
-      const now = { wallMs: wallOf(nowMs), monotonicMs: nowMs }
+      const now = { wallMs: wallOf(nowMs), monotonicMs: nowMs, incarnation: 1 }
       const derived = book.preview(changes, now)
       expect(book.preview(changes, now)).toEqual(derived)
       book.applied(rows.commit([...changes, ...derived]), nowMs)
@@ -34,14 +34,14 @@ function createZone(quarantineMs = 600_000, wallOf = (nowMs: number) => nowMs) {
   }
 }
 
-test('the lowest free number first, from 0, unique over all meshes', () => {
+test('N2 a service gets the lowest free number from 0, unique over all meshes', () => {
   const zone = createZone()
   zone.commit(0, put(dataplane('b'), sidecar('10.0.0.1', 'b')), put(dataplane('a'), sidecar('10.0.0.2', 'a')))
   zone.commit(1, announced('w', 'c'), announced('v', 'a', 'other'))
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1', 'default/c': '2', 'other/a': '3' })
 })
 
-test('GW24 hosts of gateways have numbers as services have, wherever the gateway runs; what is announced of it has none', () => {
+test('GW24 hosts of crossMesh gateways get numbers like services, in every zone, and their announcements get none', () => {
   const zone = createZone()
   const listeners = [
     { port: 80, protocol: 'HTTP', crossMesh: true, hostname: 'a.test' },
@@ -62,7 +62,7 @@ test('GW24 hosts of gateways have numbers as services have, wherever the gateway
   expect(zone.numbers()).toEqual({ 'default/@a.test': '0', 'default/@internal.edge.default.mesh': '1x' })
 })
 
-test('stable while anybody names the service, ready or not', () => {
+test('N3 a number is stable while any row names the service, ready or not', () => {
   const zone = createZone()
   zone.commit(0, put(dataplane('a'), sidecar('10.0.0.1', 'web')), announced('w', 'web'))
   expect(zone.commit(1, remove(dataplane('a')))).toEqual([])
@@ -75,7 +75,7 @@ test('stable while anybody names the service, ready or not', () => {
   expect(zone.numbers()).toEqual({ 'default/web': '0' })
 })
 
-test('a service that comes back in time has its number, nobody else has it before', () => {
+test('N4 a service that returns within its quarantine keeps its number, and no other service gets it before', () => {
   const zone = createZone()
   zone.commit(0, announced('a', 'a'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -85,7 +85,7 @@ test('a service that comes back in time has its number, nobody else has it befor
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1' })
 })
 
-test('after the quarantine the number is given out again, and the old rows go with it', () => {
+test('N4 after the quarantine the number can be assigned again, and the old rows are removed in the same commit', () => {
   const zone = createZone()
   zone.commit(0, announced('a', 'a'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -96,7 +96,7 @@ test('after the quarantine the number is given out again, and the old rows go wi
   ])
 })
 
-test('N1 the rows of services that nothing names are removed once their quarantine has ended, also by a commit of nothing', () => {
+test('N1 the rows of services that no row names are removed after their quarantine, also by an empty commit', () => {
   const zone = createZone()
   zone.commit(0, announced('a', 'a'), announced('b', 'b'), announced('c', 'c'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -112,7 +112,7 @@ test('N1 the rows of services that nothing names are removed once their quaranti
   expect(zone.numbers()).toEqual({ 'default/c': '2', 'default/d': '0' })
 })
 
-test('N1 very many are removed in several commits', () => {
+test('N1 a large number of expired rows is removed in several commits', () => {
   const zone = createZone()
   const services = Array.from({ length: 500 }, (_, index) => `s${index}`)
   zone.commit(0, ...services.map((service) => announced(service, service)))
@@ -123,7 +123,7 @@ test('N1 very many are removed in several commits', () => {
   expect(zone.rows.ofKind('VirtualAddressNumber')).toEqual([])
 })
 
-test('G9 a wall clock that jumps does not end a quarantine', () => {
+test('G9 a jump of the wall clock does not end a quarantine', () => {
   const zone = createZone(600_000, (nowMs) => (nowMs < 2_000 ? nowMs : nowMs + 315_360_000_000))
   zone.commit(0, announced('a', 'a'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -131,7 +131,7 @@ test('G9 a wall clock that jumps does not end a quarantine', () => {
   expect(zone.numbers()).toEqual({ 'default/a': '0x', 'default/b': '1' })
 })
 
-test('late, but before anybody needed it, a service has its number again', () => {
+test('N4 a service that returns late gets its former number if no other service has it', () => {
   const zone = createZone()
   zone.commit(0, announced('a', 'a'))
   zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
@@ -139,7 +139,7 @@ test('late, but before anybody needed it, a service has its number again', () =>
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1' })
 })
 
-test('no two services ever have one number within the quarantine, over restarts too', () => {
+test('N4 within the quarantine no two services have the same number, also over restarts', () => {
   const quarantineMs = 100
   const change = fc.tuple(
     fc.constantFrom('p', 'q', 'r'),
@@ -171,7 +171,10 @@ test('no two services ever have one number within the quarantine, over restarts 
           if (!number.endsWith('x')) lastUse.set(Number(number), { service, atMs: nowMs })
         }
         book.applied(
-          zone.rows.commit([...written, ...book.preview(written, { wallMs: nowMs, monotonicMs: nowMs })]),
+          zone.rows.commit([
+            ...written,
+            ...book.preview(written, { wallMs: nowMs, monotonicMs: nowMs, incarnation: 1 }),
+          ]),
           nowMs,
         )
         const live = Object.entries(zone.numbers()).filter(([, number]) => !number.endsWith('x'))
@@ -202,4 +205,126 @@ test('no two services ever have one number within the quarantine, over restarts 
     }),
     { numRuns: 300 },
   )
+})
+
+/** A zone whose global grants its numbers, in an incarnation that a test may raise. */
+function createGrantedZone() {
+  const rows = createRows()
+  const restart = () => {
+    const book = createAddressBook({ zone: 'east', quarantineMs: 100, isGranted: true })
+    book.applied(rows.versions(), 0)
+    return book
+  }
+  let book = restart()
+  const zone = {
+    incarnation: 1,
+    nowMs: 0,
+    now: () => ({ wallMs: zone.nowMs, monotonicMs: zone.nowMs, incarnation: zone.incarnation }),
+    commit(...changes: Parameters<typeof rows.commit>[0]) {
+      book.applied(rows.commit([...changes, ...book.preview(changes, zone.now())]), zone.nowMs)
+    },
+    request: () => book.request(zone.now()),
+    grant(below: number, before = 0, recalled?: Readonly<Record<string, number>>, isOlderCopy = false) {
+      const grant = { below, before, recalled: recalled && new Map(Object.entries(recalled)), isOlderCopy }
+      zone.commit(...book.granted(grant, zone.now()))
+      zone.commit()
+    },
+    restart: () => {
+      book = restart()
+    },
+    book: () => book,
+    numbers: () => Object.fromEntries(book.numbers()),
+  }
+  return zone
+}
+
+test('N10 a zone names nothing before its global has granted numbers, and waits again when all of them are used', () => {
+  const zone = createGrantedZone()
+  zone.commit(announced('a', 'a'), announced('b', 'b'))
+  expect(zone.numbers()).toEqual({})
+  expect(zone.request()).toEqual({ below: 0, count: 512 })
+  zone.grant(1)
+  expect(zone.numbers()).toEqual({ 'default/a': 0 })
+  expect(zone.book().isWaiting()).toBe(true)
+  expect(zone.request()).toEqual({ below: 1, count: 512 })
+  zone.grant(513)
+  expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1 })
+  expect(zone.book().isShort(zone.now())).toBe(false)
+  expect(zone.request()).toEqual({ below: 513, count: 0 })
+  zone.restart()
+  zone.commit(announced('c', 'c'))
+  expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1, 'default/c': 2 })
+})
+
+test('N10 more numbers are asked for when fewer than 128 are left', () => {
+  const zone = createGrantedZone()
+  zone.grant(512)
+  const services = Array.from({ length: 385 }, (_, index) => announced(`s${index}`, `s${index}`))
+  zone.commit(...services.slice(0, 384))
+  expect(zone.book().isShort(zone.now())).toBe(false)
+  zone.commit(...services.slice(384))
+  expect(zone.request()).toEqual({ below: 512, count: 512 })
+})
+
+test('G9 another incarnation uses no number of the former one within the quarantine, but for services that the global remembers', () => {
+  const zone = createGrantedZone()
+  zone.incarnation = 2
+  zone.commit(announced('a', 'a'), announced('b', 'b'))
+  zone.grant(20, 10, { 'default/b': 7, 'default/gone': 8 })
+  expect(zone.numbers()).toEqual({ 'default/a': 10, 'default/b': 7, 'default/gone': 8 })
+  zone.nowMs = 99
+  zone.commit(announced('c', 'c'))
+  expect(zone.numbers()['default/c']).toBe(11)
+  // A restart begins the quarantine anew; its clock begins at 0.
+  zone.restart()
+  zone.nowMs = 99
+  zone.commit(announced('d', 'd'))
+  expect(zone.numbers()['default/d']).toBe(12)
+  zone.nowMs = 100
+  expect(zone.book().hasExpired(100)).toBe(true)
+  zone.commit(announced('e', 'e'))
+  expect(zone.numbers()['default/e']).toBe(0)
+  // The service that nobody names any more has been released meanwhile, so its number is free as well.
+  expect(zone.numbers()['default/gone']).toBeUndefined()
+  expect(zone.book().hasExpired(100)).toBe(false)
+})
+
+test('G9 a zone with an older copy of its store drops the numbers of that copy: services that came later may have them', () => {
+  const zone = createGrantedZone()
+  zone.grant(1_024)
+  zone.commit(announced('a', 'a'), announced('b', 'b'))
+  zone.incarnation = 2
+  zone.restart()
+  expect(zone.request()).toEqual({ below: 0, count: 512 })
+  zone.grant(2_048, 1_024, { 'default/c': 0, 'default/b': 1 }, true)
+  expect(zone.numbers()).toEqual({ 'default/a': 1_024, 'default/b': 1, 'default/c': 0 })
+})
+
+test('N10 a store that lost nothing itself keeps its numbers in another incarnation', () => {
+  const zone = createGrantedZone()
+  zone.grant(1_024)
+  zone.commit(announced('a', 'a'))
+  zone.incarnation = 2
+  zone.commit(announced('b', 'b'))
+  zone.grant(2_048, 1_024, { 'default/c': 0 })
+  expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1_024 })
+})
+
+test('N10 a store of a former build, and a global of a former build, limit no numbers', () => {
+  const rows = createRows()
+  const old = createAddressBook({ zone: 'east' })
+  const now = { wallMs: 0, monotonicMs: 0, incarnation: 1 }
+  const changes = [announced('a', 'a')]
+  rows.commit([...changes, ...old.preview(changes, now)])
+  const book = createAddressBook({ zone: 'east', isGranted: true })
+  book.applied(rows.versions(), 0)
+  expect(book.request(now)).toEqual({ below: 1, count: 512 })
+  expect(book.preview([announced('b', 'b')], now)).not.toEqual([])
+  book.applied(rows.commit(book.granted({ below: 1_025, before: 0, recalled: undefined, isOlderCopy: false }, now)), 0)
+  expect(Object.fromEntries(book.numbers())).toEqual({ 'default/a': 0 })
+
+  const fresh = createAddressBook({ zone: 'east', isGranted: true })
+  expect(fresh.granted(undefined, now)).toEqual([])
+  expect(fresh.preview([announced('b', 'b')], now)).not.toEqual([])
+  expect(fresh.isShort(now)).toBe(false)
 })

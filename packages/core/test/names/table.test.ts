@@ -13,7 +13,7 @@ function tableAfter(...versions: Version[]) {
   return Object.fromEntries([...names.forMesh('default')].map(([name, one]) => [name, one.service]))
 }
 
-test('§6.2 a service has its name, and the same with dots for underscores, in lower case', () => {
+test('N5 the name of a service is lower-case, and a second name has dots instead of underscores', () => {
   const scene = createScene()
   expect(
     tableAfter(scene.put(address('Echo_default_svc_8080'), { number: 0 }), scene.put(address('web'), { number: 1 })),
@@ -24,7 +24,7 @@ test('§6.2 a service has its name, and the same with dots for underscores, in l
   })
 })
 
-test('of two services with one name the first by name has it, in either order of writing', () => {
+test('N6 if two services have the same DNS name, the service that sorts first gets it, in either order of writing', () => {
   const scene = createScene()
   const versions = [scene.put(address('my_api'), { number: 0 }), scene.put(address('my.api'), { number: 1 })]
   const expected = { 'my.api.mesh': 'my.api', 'my_api.mesh': 'my_api' }
@@ -32,7 +32,7 @@ test('of two services with one name the first by name has it, in either order of
   expect(tableAfter(...versions.reverse())).toEqual(expected)
 })
 
-test('a released address resolves no more; only meshes whose names changed are told', () => {
+test('N7 a released address does not resolve, and only meshes whose names changed are reported', () => {
   const scene = createScene()
   const names = createNames()
   expect([
@@ -52,7 +52,7 @@ const gateway = (name: string, mesh: string, ...listeners: object[]) => [
   meshGateway(listeners, 'api'),
 ]
 
-test('GW24 hosts of gateways that other meshes may call are names in every mesh, also where nothing else is', () => {
+test('GW24 hosts of crossMesh gateways are names in every mesh, also in a mesh without services', () => {
   const scene = createScene()
   const names = createNames()
   const put = (...[key, spec]: ReturnType<typeof gateway>) => scene.put(key as ReturnType<typeof global>, spec)
@@ -111,9 +111,9 @@ test.each([
   ['echo_default_svc', [80]],
   ['echo_default_svc_99999', [80]],
   ['web', [80]],
-])('ports of %s', (service, ports) => expect(servicePorts(service)).toEqual(ports))
+])('N8 the ports of %s', (service, ports) => expect(servicePorts(service)).toEqual(ports))
 
-test('addresses are base and number', () => {
+test('N9 an address is the base plus the number', () => {
   expect([addressOf(0), addressOf(256), addressOf(65_536 * 2 + 3)]).toEqual(['240.0.0.0', '240.0.1.0', '240.2.0.3'])
   expect([loopbackAddressOf(0, 0), loopbackAddressOf(4095, 1), loopbackAddressOf(4096, 1)]).toEqual([
     '127.128.0.0',

@@ -5,7 +5,7 @@ import { defaultTimeouts, mergeTimeouts } from '../../src/policies/timeout/timeo
 
 const everybody = { sources: [], destinations: [] }
 
-test('§3.6 a mesh without policies has the values of Kuma', () => {
+test('PO1 a mesh without policies has the default values of Kuma', () => {
   expect(mergeTimeouts(undefined, defaultTimeouts.gateway)).toMatchObject({
     connectMs: 5000,
     requestMs: 15_000,
@@ -18,7 +18,7 @@ test('§3.6 a mesh without policies has the values of Kuma', () => {
   expect(mergeRetries(undefined)).toBe(defaultRetries)
 })
 
-test('a timeout policy changes what it says', () => {
+test('PO2 a Timeout changes only the values that it sets', () => {
   const spec = {
     ...everybody,
     conf: { connectTimeout: '250ms', tcp: { idleTimeout: '1h' }, http: { requestTimeout: '0s', idleTimeout: '1m30s' } },
@@ -33,7 +33,7 @@ test('a timeout policy changes what it says', () => {
   })
 })
 
-test('a retry policy: its conditions in the names of Envoy, status codes with their condition', () => {
+test('PO3 a Retry uses the condition names of Envoy, and status codes imply their condition', () => {
   const http = {
     numRetries: 3,
     perTryTimeout: '200ms',
@@ -60,7 +60,7 @@ test('a retry policy: its conditions in the names of Envoy, status codes with th
   ).toBe(1)
 })
 
-test('a mesh permission: mesh and subsets, allowed and denied', () => {
+test('PO4 a MeshTrafficPermission allows or denies the mesh and subsets of it', () => {
   const subset = { kind: 'MeshSubset', tags: { team: 'red' } }
   const because = ['global/MeshTrafficPermission/default/p']
   expect(

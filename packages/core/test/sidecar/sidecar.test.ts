@@ -54,7 +54,7 @@ const inboundName = 'inbound:10.0.0.1:10080'
 const mesh = (scene: Scene, spec: object = mtlsMesh()) => scene.put(global('Mesh', 'default', ''), spec)
 const tcp = (tags: Record<string, string> = {}) => sidecar('10.0.0.1', 'web', { 'kuma.io/protocol': 'tcp', ...tags })
 
-test('an HTTP inbound: its own route that hides x-kuma-tags, access control before the router', () => {
+test('SC1 an HTTP inbound has its own route that removes x-kuma-tags, and access control before the router', () => {
   const { listeners, clusters } = compiled(sidecar('10.0.0.1', 'web'), (s) => [mesh(s)])
   const [chain] = listeners[inboundName]?.filter_chains ?? []
   const manager = chain?.filters[0]?.typed_config
@@ -72,7 +72,7 @@ test('an HTTP inbound: its own route that hides x-kuma-tags, access control befo
   expect(listeners[inboundName]?.enable_reuse_port).toBe(false)
 })
 
-test('a TCP inbound: network access control before the proxy', () => {
+test('SC2 a TCP inbound has network access control before the proxy filter', () => {
   const { listeners } = compiled(tcp(), (s) => [mesh(s)])
   const [chain] = listeners[inboundName]?.filter_chains ?? []
   expect(chain?.filters.map((one) => one.name)).toEqual([
@@ -82,7 +82,7 @@ test('a TCP inbound: network access control before the proxy', () => {
   expect(chain?.filters[1]?.typed_config.cluster).toBe('localhost:8080')
 })
 
-test('permissive: plain text and foreign TLS go through, only the mesh itself is checked', () => {
+test('SC3 a PERMISSIVE inbound passes plain text and foreign TLS, and checks only connections of the mesh', () => {
   const { listeners } = compiled(tcp(), (s) => [mesh(s, mtlsMesh('PERMISSIVE'))])
   const chains = listeners[inboundName]?.filter_chains ?? []
   expect(chains.map((chain) => chain.filter_chain_match)).toEqual([
@@ -94,7 +94,7 @@ test('permissive: plain text and foreign TLS go through, only the mesh itself is
   expect(listeners[inboundName]?.listener_filters).toHaveLength(1)
 })
 
-test('without mutual TLS there is neither TLS nor access control nor a need for secrets', () => {
+test('SC4 without mutual TLS an inbound has no TLS, no access control and no secrets', () => {
   const { listeners, table } = compiled(tcp(), (s) => [mesh(s, {})])
   const [chain] = listeners[inboundName]?.filter_chains ?? []
   expect(chain?.transport_socket).toBeUndefined()
@@ -116,7 +116,7 @@ const subset = (tags: Record<string, string>) => ({ kind: 'MeshSubset', tags })
 const any = { 'kuma.io/service': '*' }
 
 test.each<[string, (scene: Scene) => readonly Version[], Record<string, readonly object[]>]>([
-  ['nothing: nobody', () => [], {}],
+  ['no permission allows no caller', () => [], {}],
   ['a service', (s) => [allow(s, 'tp', { 'kuma.io/service': 'a' }, any)], { 'TrafficPermission:tp': [spiffe('a')] }],
   ['any service', (s) => [allow(s, 'tp', any, any)], { 'TrafficPermission:tp': [{ any: true }] }],
   [
@@ -131,7 +131,7 @@ test.each<[string, (scene: Scene) => readonly Version[], Record<string, readonly
     { 'TrafficPermission:tp': [spiffe('a')] },
   ],
   [
-    'the union of all that match',
+    'the union of all matching permissions',
     (s) => [
       allow(s, 'one', { 'kuma.io/service': 'a' }, any),
       allow(s, 'two', { 'kuma.io/service': 'b' }, { 'kuma.io/service': 'web' }),
@@ -163,8 +163,8 @@ test.each<[string, (scene: Scene) => readonly Version[], Record<string, readonly
       ],
     },
   ],
-  ['a denial alone allows nobody', (s) => [meshPermission(s, 'm', [subset({ team: 'red' }), 'Deny'])], {}],
-])('§7 who may connect: %s', (_title, build, expected) => {
+  ['a denial alone allows no caller', (s) => [meshPermission(s, 'm', [subset({ team: 'red' }), 'Deny'])], {}],
+])('SC5 the callers that permissions allow: %s', (_title, build, expected) => {
   const { listeners } = compiled(tcp(), (s) => [mesh(s), ...build(s)])
   const rules = listeners[inboundName]?.filter_chains[0]?.filters[0]?.typed_config.rules
   expect(rules).toBeDefined()
@@ -177,12 +177,12 @@ const inbound = (one: object) => ({
 })
 
 test.each<[string, object, string | undefined]>([
-  ['where its proxy is', { servicePort: 8080 }, '10.0.0.1:8080'],
-  ['where it says', { servicePort: 8080, serviceAddress: '10.0.0.2' }, '10.0.0.2:8080'],
-  ['on loopback when it would be the proxy itself', {}, '127.0.0.1:10080'],
-  ['nowhere when it is the proxy itself', { serviceAddress: '10.0.0.1' }, undefined],
-  ['nowhere when it is the proxy itself, on loopback', { address: '127.0.0.1' }, undefined],
-])('the service of an inbound is %s', (_title, one, expected) => {
+  ['the address of the proxy', { servicePort: 8080 }, '10.0.0.1:8080'],
+  ['the serviceAddress', { servicePort: 8080, serviceAddress: '10.0.0.2' }, '10.0.0.2:8080'],
+  ['loopback if the address would be the proxy itself', {}, '127.0.0.1:10080'],
+  ['none if serviceAddress is the proxy itself', { serviceAddress: '10.0.0.1' }, undefined],
+  ['none if it is the proxy itself on loopback', { address: '127.0.0.1' }, undefined],
+])('SC6 the address of the service behind an inbound: %s', (_title, one, expected) => {
   const { clusters, problems } = compiled(inbound(one))
   const [cluster] = Object.values(clusters) as {
     load_assignment: {
@@ -207,7 +207,7 @@ test.each([
   ['grpc and http2', ['grpc', 'http2'], 'envoy.filters.network.http_connection_manager'],
   ['http and tcp', ['http', 'tcp'], 'envoy.filters.network.tcp_proxy'],
   ['nothing', [], 'envoy.filters.network.tcp_proxy'],
-])('an outbound to a service that speaks %s', (_title, protocols, filter) => {
+])('SC7 the protocol of an outbound, if the instances speak %s', (_title, protocols, filter) => {
   const { listeners, clusters } = compiled(outboundTo({ port: 9000, tags: { 'kuma.io/service': 'api' } }), (s) =>
     protocols.map((protocol, at) => service(s, 'api', protocol, `10.0.0.${20 + at}`)),
   )
@@ -215,7 +215,7 @@ test.each([
   expect(Object.keys(clusters).sort()).toEqual(['api', 'localhost:8080'])
 })
 
-test('an outbound with tags has a cluster and endpoints of its own', () => {
+test('SC8 an outbound with tags has its own cluster and endpoints', () => {
   const { clusters, table } = compiled(
     outboundTo({ port: 9000, tags: { 'kuma.io/service': 'api', version: 'v2' } }),
     (s) => [mesh(s)],
@@ -242,13 +242,13 @@ const virtual = (spec: unknown, facts: ProxyFacts) => {
   return { names: Object.keys(listeners).filter((name) => name.startsWith('outbound:')), problems }
 }
 
-test('loopback mode: an address per number in the own part, port 80 and the port in the name', () => {
+test('SC9 in loopback mode each number has an address in the range of the proxy, with port 80 and the port in the name', () => {
   const { names, problems } = virtual(tcp(), { part: 1, canBindPort80: true })
   expect(names.sort()).toEqual(['outbound:127.128.16.0:80', 'outbound:127.128.17.44:80', 'outbound:127.128.17.44:8080'])
   expect(problems).toEqual(["virtual address 5000 is beyond the range of this proxy's host"])
 })
 
-test('without port 80 only the port in the name; without a part no virtual address', () => {
+test('SC9 without the right to bind port 80 a service has only the port in its name, and without a range it has no virtual address', () => {
   expect(virtual(tcp(), { part: 1, canBindPort80: false }).names).toEqual(['outbound:127.128.17.44:8080'])
   expect(virtual(tcp(), { canBindPort80: true }).names).toEqual([])
 })
@@ -257,13 +257,13 @@ test.each([
   [['a'], ['outbound:127.128.0.0:80']],
   [['*'], ['outbound:127.128.0.0:80', 'outbound:127.128.1.44:80', 'outbound:127.128.1.44:8080']],
   [['nobody'], []],
-])('reachable services %o', (reachableServices, expected) => {
+])('SC10 only reachable services have virtual addresses: %o', (reachableServices, expected) => {
   const { networking } = tcp()
   const spec = { networking: { ...networking, transparentProxying: { reachableServices } } }
   expect(virtual(spec, { part: 0, canBindPort80: true }).names.sort()).toEqual(expected)
 })
 
-test('a delegated gateway has outbounds and an identity, but no inbounds', () => {
+test('SC11 a delegated gateway has outbounds and an identity, but no inbounds', () => {
   const gateway = {
     networking: {
       address: '10.0.0.1',
@@ -294,7 +294,7 @@ test.each<[string, object, readonly string[], readonly string[]]>([
   ],
   ['an inbound without tags', { inbound: [{ port: 10080, servicePort: 80 }] }, [inboundName], ['kuma.io/zone/east']],
   ['transparent proxying only', { transparentProxying: { redirectPortInbound: 15006 } }, [], ['kuma.io/zone/east']],
-])('C4 a Dataplane with %s is served, and shows an identity of no known service', (_title, part, names, tags) => {
+])('C4 a Dataplane with %s is served, with an identity of an unknown service', (_title, part, names, tags) => {
   const { listeners, table, problems } = compiled({ networking: { address: '10.0.0.1', ...part } }, (s) => [mesh(s)])
   expect([Object.keys(listeners), problems]).toEqual([names, []])
   expect(table?.secretNeeds[0]).toEqual({
@@ -306,7 +306,7 @@ test.each<[string, object, readonly string[], readonly string[]]>([
   })
 })
 
-test('the same table while nothing changed, and none for what is not there', () => {
+test('SC12 a table stays the same object until something changes, and a missing proxy has no table', () => {
   const { compiler, scene, table } = compiled(tcp())
   expect(compiler.table(proxy, { canBindPort80: true })).toBe(table)
   expect(compiler.apply([scene.put(global('Zone', 'far', ''), {})], scene.revision).size).toBe(0)
@@ -316,7 +316,7 @@ test('the same table while nothing changed, and none for what is not there', () 
   expect(compiler.table(proxy, { canBindPort80: true })).toBeUndefined()
 })
 
-test('a proxy that asks before its row is there is named when the row comes', () => {
+test('SC13 a proxy that connected before its row existed is reported when the row arrives', () => {
   const spec = tcp()
   const { compiler, scene } = compiled(spec)
   compiler.apply([scene.remove(zoned('east', 'Dataplane', 'p'))], scene.revision)

@@ -8,7 +8,7 @@ import { createUnits } from '../../src/view/units.ts'
 const tagSet = createTagSets()
 const tags = fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.constantFrom('', '1', '2'))
 
-test('C6 equal tag sets are one object, in whatever order they were written, and others are not', () => {
+test('C7 equal tag sets are one object regardless of the order of their tags, and different tag sets are not', () => {
   fc.assert(
     fc.property(tags, tags, (one, other) => {
       const reversed: Tags = Object.fromEntries(Object.entries(one).reverse())
@@ -20,14 +20,14 @@ test('C6 equal tag sets are one object, in whatever order they were written, and
   )
 })
 
-test('C6 every argument of a unit identifies it: no text stands for what is absent, or for two texts', () => {
+test('C7 every argument of a unit identifies it: an absent argument equals no text, and two texts never equal one', () => {
   const values: readonly Argument[] = ['', 'a', 'b', 'a\nb', undefined, true, false, 80, tagSet({}), tagSet({ a: '1' })]
   const lists = [[], ...values.map((one) => [one]), ...values.flatMap((one) => values.map((other) => [one, other]))]
   expect(new Set(lists.map(keyOf)).size).toBe(lists.length)
   expect(lists.map((list) => keyOf([...list]))).toEqual(lists.map(keyOf))
 })
 
-test('C6 a unit is found by its tag set, and its name has the text of it', () => {
+test('C7 a unit is found by its tag set, and its name has the text of it', () => {
   const names: string[] = []
   const units = createUnits({ faultPoint: (unit) => void names.push(unit) })
   const service = units.family('service', (wanted: ReturnType<typeof tagSet>, port: number | undefined) => [

@@ -5,7 +5,7 @@ import { createUnits } from '../../src/view/units.ts'
 import { createView } from '../../src/view/view.ts'
 import { createScene, global, zoned } from '../compile/scene.ts'
 
-test('a unit is computed when asked for, and again only when what it read changed', () => {
+test('U1 a unit is computed on demand, and again only after a change of what it read', () => {
   const units = createUnits()
   const [a, b] = [units.cell('a', 1), units.cell('b', 10)]
   const parity = units.family('parity', () => a.read() % 2)
@@ -27,7 +27,7 @@ test('a unit is computed when asked for, and again only when what it read change
   expect(units.drainTouched()).toEqual([])
 })
 
-test('a unit stops depending on what it no longer reads, and what nobody reads is dropped', () => {
+test('U2 a unit does not depend on values that it no longer reads, and units without a reader are dropped', () => {
   const units = createUnits()
   const [choice, a, b] = [units.cell('choice', 'a'), units.cell('a', 1), units.cell('b', 2)]
   let dropped = 0
@@ -48,7 +48,7 @@ test('a unit stops depending on what it no longer reads, and what nobody reads i
   expect(root.read().value).toBe(16)
 })
 
-test('what one unit drops while another takes it over stays alive', () => {
+test('U3 a unit that one reader releases while another reader takes it stays alive', () => {
   const units = createUnits()
   const [first, source] = [units.cell('first', true), units.cell('source', 1)]
   const shared = units.family('shared', () => source.read())
@@ -62,7 +62,7 @@ test('what one unit drops while another takes it over stays alive', () => {
   expect(root.read().value).toBe(5)
 })
 
-test('a part that throws is named, and the name goes when it is mended', () => {
+test('U4 a part that throws is reported, and the report disappears when the part is repaired', () => {
   const units = createUnits()
   const cell = units.cell('cell', 0)
   const bad = units.family('bad', () => {
@@ -76,7 +76,7 @@ test('a part that throws is named, and the name goes when it is mended', () => {
   expect(root.read()).toEqual({ value: 2, problems: [] })
 })
 
-test('a view answers absent keys and empty ranges, and tells when they fill', () => {
+test('U5 a view answers for absent keys and empty ranges, and reports when rows arrive', () => {
   const units = createUnits()
   const view = createView(units, 'east')
   const scene = createScene()
@@ -93,7 +93,7 @@ test('a view answers absent keys and empty ranges, and tells when they fill', ()
   expect(root.read().value).toEqual([undefined, undefined])
 })
 
-test('C1 a view hands out what the schema of the kind returned, parsed once per version', () => {
+test('C1 a view returns the output of the schema of the kind, parsed once per version', () => {
   const units = createUnits()
   const view = createView(units, 'east')
   const scene = createScene()
@@ -113,7 +113,7 @@ test('C1 a view hands out what the schema of the kind returned, parsed once per 
   expect(view.row(mesh, 'global/Timeout/default/peer')).toBeUndefined()
 })
 
-test('C1 a row that cannot be parsed is held back with its field and reason, and a Mesh is not taken for absent', () => {
+test('C1 a row that cannot be parsed is held back with field and reason, and a Mesh is not treated as absent', () => {
   const units = createUnits()
   const view = createView(units, 'east')
   const scene = createScene()
@@ -129,7 +129,7 @@ test('C1 a row that cannot be parsed is held back with its field and reason, and
   expect(() => view.named(mesh, '', 'default')).toThrow('quarantined')
 })
 
-test('of a zone row and a global row with one name the global one is in force', () => {
+test('U6 a row of the global takes precedence over a row of the zone with the same name', () => {
   const units = createUnits()
   const view = createView(units, 'east')
   const scene = createScene()

@@ -2,22 +2,12 @@ import { serviceTag } from '@zonemesh/core/kinds/common.ts'
 import { availableService } from '@zonemesh/core/kinds/internal.ts'
 import { parsedRows, specOf } from '@zonemesh/core/kinds/row.ts'
 import { outsideLimits, type ZoneLimits, zone as zoneKind } from '@zonemesh/core/kinds/zone.ts'
-import { findKind } from '@zonemesh/core/registry.ts'
 import { rewindOf } from '@zonemesh/plane/api/forget.ts'
 import { withRounds } from '@zonemesh/plane/with-commit.ts'
-import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Store } from '@zonemesh/shared/store/store.ts'
 import { partsOf } from '@zonemesh/shared/sync/log/rounds.ts'
-
-/** A row of a zone that its Zone does not allow. */
-export interface RefusedRow {
-  readonly key: string
-  readonly reason: string
-}
-
-/** So many refused rows of a zone are remembered for the status. */
-const refusedMax = 1_000
+import { createRefusedRows } from './refused.ts'
 
 /** Why a row of a zone is outside the limits of its Zone; undefined if it is within. */
 function refusal(limits: ZoneLimits, row: Pick<Row, 'key' | 'spec'>): string | undefined {
@@ -37,7 +27,7 @@ function refusal(limits: ZoneLimits, row: Pick<Row, 'key' | 'spec'>): string | u
 export function createZoneLimits(raw: Store) {
   /** Limits of all zones that have some, as they were applied last. */
   let applied: ReadonlyMap<string, string> = new Map()
-  const refusedByZone = new Map<string, Map<string, string>>()
+  const refused = createRefusedRows()
 
   async function limitsOf(zone: string): Promise<ZoneLimits | undefined> {
     const row = (await raw.get({ origin: globalOrigin, kind: zoneKind.name, mesh: '', name: zone }))?.row
@@ -45,18 +35,10 @@ export function createZoneLimits(raw: Store) {
   }
 
   function judge(change: Change, limits: ZoneLimits): Change {
-    const text = keyText(change.key)
+    if (change.op === 'check') return change
     const reason = change.op === 'put' ? refusal(limits, change) : undefined
-    const refused = refusedByZone.get(change.key.origin) ?? new Map<string, string>()
-    refusedByZone.set(change.key.origin, refused)
-    if (reason === undefined) {
-      if (change.op !== 'check') refused.delete(text)
-      return change
-    }
-    // Requests and reports of the plane itself follow from what people see.
-    const isShown = findKind(change.key.kind)?.internal !== true || change.key.kind === availableService.name
-    if (isShown && refused.size < refusedMax) refused.set(text, reason)
-    return { op: 'forget', key: change.key }
+    refused.record(change.key, reason)
+    return reason === undefined ? change : { op: 'forget', key: change.key }
   }
 
   const store = withRounds(raw, async (parts, options) => {
@@ -78,22 +60,9 @@ export function createZoneLimits(raw: Store) {
     return raw.commitRound(judged, options)
   })
 
-  async function allRowsOf(zone: string): Promise<Row[]> {
-    const rows: Row[] = []
-    for (;;) {
-      const last = rows.at(-1)
-      const page = await raw.scan({ origin: zone }, { limit: 500, ...(last ? { after: keyText(last.key) } : {}) })
-      rows.push(...page)
-      if (page.length < 500) return rows
-    }
-  }
-
   return {
     store,
-    refused: (zone: string): readonly RefusedRow[] =>
-      [...(refusedByZone.get(zone) ?? [])]
-        .map(([key, reason]) => ({ key, reason }))
-        .sort((a, b) => byCodeUnit(a.key, b.key)),
+    refused: refused.of,
     /** Applies limits that have changed since the last call. `ended` ends the session of a zone: it goes on from its first row. */
     async reconcile(ended: (zone: string) => void): Promise<void> {
       const zones = parsedRows(zoneKind, await raw.scan({ kind: zoneKind.name, origin: globalOrigin }))
@@ -103,14 +72,26 @@ export function createZoneLimits(raw: Store) {
       for (const zone of new Set([...next.keys(), ...applied.keys()])) {
         if (next.get(zone) === applied.get(zone)) continue
         const limits = await limitsOf(zone)
-        const outside = limits ? (await allRowsOf(zone)).filter((row) => refusal(limits, row) !== undefined) : []
+        const outside = limits ? (await allRowsOf(raw, zone)).filter((row) => refusal(limits, row) !== undefined) : []
         const forgotten = outside.map(({ key }): Change => ({ op: 'forget', key }))
         const why = { subject: 'mesh-system:control-plane', intent: `apply the limits of zone ${zone}` }
-        refusedByZone.delete(zone)
+        refused.clear(zone)
         await store.commitRound(partsOf(forgotten, await rewindOf(raw, zone), why))
         ended(zone)
       }
       applied = next
     },
+  }
+}
+
+/** All rows of a zone, at the head of the store. */
+export async function allRowsOf(store: Pick<Store, 'head' | 'scan'>, zone: string): Promise<Row[]> {
+  const { revision: at } = await store.head()
+  const rows: Row[] = []
+  for (;;) {
+    const last = rows.at(-1)
+    const page = await store.scan({ origin: zone }, { at, limit: 500, ...(last ? { after: keyText(last.key) } : {}) })
+    rows.push(...page)
+    if (page.length < 500) return rows
   }
 }

@@ -12,7 +12,7 @@ import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resou
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { SyncServer } from '@zonemesh/shared/sync/server.ts'
 import type { ZoneStatus } from '@zonemesh/shared/sync/zone-status.ts'
-import type { RefusedRow } from '../limits/limits.ts'
+import type { RefusedRow } from '../limits/refused.ts'
 
 interface Deps {
   readonly store: Store
@@ -145,6 +145,7 @@ function zoneReport(status: ZoneStatus, now: Now): JsonObject {
       total: status.counters.proxies,
       connected: status.counters.proxiesConnected,
       silent: [...status.silentProxies],
+      ...(status.reportLeftOut > 0 ? { reportsLeftOut: status.reportLeftOut } : {}),
     },
     verdicts: status.verdicts.map((verdict) => ({ ...verdict })),
     ...(status.lastEnd === undefined ? {} : { lastEnd: endOf(status, status.lastEnd, now.wallMs) }),

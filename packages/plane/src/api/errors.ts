@@ -1,6 +1,6 @@
 import type { Violation } from '@zonemesh/core/kinds/kind.ts'
 
-/** A refusal on its way to a client: HTTP status and the error object of Kuma's API (REST reference §1.2). */
+/** A refusal on its way to a client: HTTP status and the error object of Kuma's API. */
 export class ApiError extends Error {
   readonly status: number
   readonly title: string

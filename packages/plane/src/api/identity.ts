@@ -35,7 +35,7 @@ const isOfProxy = (name: string): boolean =>
   /^(x-forwarded(-.*)?|forwarded|via|x-real-ip|x-client-ip|x-envoy-.*)$/.test(name)
 
 /**
- * Localhost is admin, by all the rules of the REST reference §1.3: the peer is loopback, no proxy header, a loopback
+ * Localhost is admin by the rules of Kuma: the peer is loopback, no proxy header, a loopback
  * Host, no cross-site browser request. A TCP proxy adds no header, so this counts only where every
  * listener of the API is bound to loopback, or where it was asked for.
  */

@@ -119,7 +119,7 @@ function matchesGateway(spec: DataplaneSpec, wanted: string | null): boolean {
   }
 }
 
-/** Applies the query parameters of lists (REST reference §1.6). */
+/** Applies the query parameters of lists. */
 function filterRows(plane: ApiPlane, kind: Kind, rows: readonly Row[], call: Call): Row[] {
   const { query } = call
   const name = query.get('name')

@@ -6,7 +6,7 @@ import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 export const displayMax = 236
 const alphabet = 'bcdfghjklmnpqrstvwxz2456789'
 
-/** Kuma's hashed name of a row that came from another plane (KDS reference §4.6). */
+/** Kuma's hashed name of a row that came from another plane. */
 export function hashedName(mesh: string, display: string, values: readonly string[]): string {
   let hash = 0xcbf29ce484222325n
   for (const byte of Buffer.from(mesh + display + values.join('')))

@@ -73,7 +73,7 @@ function itemOf(plane: ApiPlane, kind: Kind, render: Render) {
   }
 }
 
-/** Overviews with their older spelling, and the read-only insight collections (REST reference §1.6, §2.4, §2.7). */
+/** Overviews with their older spelling, and the read-only insight collections. */
 export function registerOverviews(route: Router, plane: ApiPlane): void {
   for (const entry of overviews) {
     const kind = findKind(entry.kind)

@@ -8,7 +8,7 @@ import type { Router } from './route.ts'
 /** What our version of the API stands for; clients compare it with their own and stay silent at a preview. */
 export const version = '0.1.0-preview'
 
-/** The routes that tell of the plane itself (REST reference §1.5). */
+/** The routes that describe the plane itself. */
 export function registerSystem(route: Router, plane: ApiPlane): void {
   route(
     'GET',

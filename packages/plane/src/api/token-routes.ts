@@ -66,7 +66,7 @@ async function issue(
   return { status: 200, body: undefined, text: token }
 }
 
-/** `POST /tokens/{dataplane,zone,user}` (REST reference §1.4): 200 with the bare token. */
+/** `POST /tokens/{dataplane,zone,user}`: 200 with the bare token. */
 export function registerTokens(route: Router, plane: ApiPlane): void {
   const admin = (call: Call, what: string) => requireAdmin(call.user, `generate ${what} token`)
   route('POST', '/tokens/dataplane', (call) => {

@@ -37,6 +37,9 @@ export const port = z.coerce
   .int()
   .min(0, 'expected a port from 0 to 65535')
   .max(65_535, 'expected a port from 0 to 65535')
+/** A whole number, at least `min`. */
+export const count = (min: number) =>
+  z.coerce.number({ error: 'expected a number' }).int('expected a whole number').min(min, `expected at least ${min}`)
 export const toggle = z.union([z.boolean(), z.stringbool()])
 export const list = z
   .union([z.string(), z.array(z.string())])

@@ -1,6 +1,6 @@
 import { logLevels } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
-import { list, option, port, text, toggle } from './options.ts'
+import { count, list, option, port, text, toggle } from './options.ts'
 
 /** Settings that every control plane has. */
 export const planeOptions = {
@@ -51,11 +51,10 @@ export const planeOptions = {
     toggle.default(false),
     'delete the secrets of the store that seal.key does not open, for one start; without this such a plane does not start',
   ),
-  historyRevisions: option(
-    z.coerce.number().int().min(100).default(10_000),
-    'how many revisions of history the store keeps',
-    { placeholder: 'N', shownDefault: '10000' },
-  ),
+  historyRevisions: option(count(100).default(10_000), 'how many revisions of history the store keeps', {
+    placeholder: 'N',
+    shownDefault: '10000',
+  }),
   logLevel: option(z.enum(logLevels).default('info'), `how much to log: ${logLevels.join(', ')}`, {
     placeholder: 'LEVEL',
     shownDefault: 'info',

@@ -2,18 +2,27 @@ import type { Judge, Violation } from './history.ts'
 
 /**
  * G4: a service keeps its address in a zone as long as the zone keeps its store, and for the quarantine after nobody named it
- * any more.
+ * any more. A zone that got an older copy of its store may answer with the addresses of that copy until it has taken a newer mark of the
+ * global: the global remembers newer addresses, or the zone must not use the old ones.
  */
 export const judgeResumable =
   (quarantineMs: number): Judge =>
   (history) => {
     const violations: Violation[] = []
     const known = new Map<string, { readonly address: string; goneAtMs: number | undefined }>()
+    /** Zones with an older copy of their store, by the mark that the copy had. */
+    const olderCopies = new Map<string, number | undefined>()
     for (const event of history) {
+      if (event.type === 'applied' && olderCopies.has(event.zone)) {
+        const mark = olderCopies.get(event.zone) ?? event.revision
+        if (event.revision > mark) olderCopies.delete(event.zone)
+        else olderCopies.set(event.zone, mark)
+      }
       if (event.type === 'store-exchanged') {
+        if (event.kept.length > 0) olderCopies.set(event.plane, undefined)
         for (const name of [...known.keys()]) if (name.startsWith(`${event.plane} `)) known.delete(name)
       }
-      if (event.type !== 'answered') continue
+      if (event.type !== 'answered' || olderCopies.has(event.zone)) continue
       const name = `${event.zone} ${event.service}`
       const before = known.get(name)
       if (event.address === undefined) {

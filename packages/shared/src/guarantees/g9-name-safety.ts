@@ -1,17 +1,36 @@
+import { globalOrigin } from '../resource/resource.ts'
 import type { Judge, Violation } from './history.ts'
 
-/** G9: an address of a zone answers for another service only after it has answered for none for the whole quarantine. */
+/**
+ * G9: an address of a zone answers for another service only after it has answered for none for the whole quarantine, also if the zone
+ * has lost its store meanwhile. Two cases are left out: a zone with an older copy of its store, and a zone that was not connected between
+ * the loss of its store and a loss of the global's, in either order. In both, no plane knows the newest addresses.
+ */
 export const judgeNameSafety =
   (quarantineMs: number): Judge =>
   (history) => {
     const violations: Violation[] = []
     const holders = new Map<string, { readonly service: string; untilMs: number }>()
     const addressOf = new Map<string, string>()
+    const zones = new Set<string>()
+    /** The global does not remember the numbers of these zones. */
+    const unprotected = new Set<string>()
+    /** These zones do not remember them. */
+    const lost = new Set<string>()
+    const excuse = (zone: string): void => {
+      for (const name of [...holders.keys()]) if (name.startsWith(`${zone} `)) holders.delete(name)
+    }
     for (const event of history) {
-      if (event.type === 'store-exchanged') {
-        for (const name of [...holders.keys()]) if (name.startsWith(`${event.plane} `)) holders.delete(name)
+      if (event.type === 'applied') for (const zones of [unprotected, lost]) zones.delete(event.zone)
+      if (event.type === 'store-exchanged' && event.plane === globalOrigin) {
+        for (const zone of zones) unprotected.add(zone)
+        for (const zone of lost) excuse(zone)
+      } else if (event.type === 'store-exchanged') {
+        lost.add(event.plane)
+        if (event.kept.length > 0 || unprotected.has(event.plane)) excuse(event.plane)
       }
       if (event.type !== 'answered') continue
+      zones.add(event.zone)
       const before = addressOf.get(`${event.zone} ${event.service}`)
       if (event.address === undefined) {
         const holder = holders.get(`${event.zone} ${before}`)

@@ -1,12 +1,14 @@
+import type { JsonObject } from '../base/base.ts'
 import { globalOrigin, type ResourceKey } from '../resource/resource.ts'
 import type { Change, Store } from '../store/store.ts'
 import { standingOf } from './handshake.ts'
-import type { Hello, Welcome } from './log/messages.ts'
+import type { Hello, Reserved, Welcome } from './log/messages.ts'
 import { epochKind } from './log/rounds.ts'
 
 const epochKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: epochKind, mesh: '', name: zone })
 
 const triesMax = 10
+const noReserve = { below: 0, count: 0 }
 
 /** A session's right to write what a zone says. */
 export interface Epoch {
@@ -15,6 +17,8 @@ export interface Epoch {
   readonly formerIncarnation: number
   /** Where the zone's position is in the history of this store; one that was of another history stays so when it is pruned. */
   readonly standing: Welcome['standing']
+  /** The numbers that the zone may give to names: reserved in the commit that takes the epoch. */
+  readonly reserved: Reserved
   /** Holds as long as no newer session of the zone was opened, on whatever replica. */
   readonly guard: Change
 }
@@ -32,12 +36,13 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
     const found = await standingOf(store, hello.position)
     const standing = found === 'behind' && former?.row?.spec['diverged'] === commitId ? 'diverged' : found
     const incarnation = Math.max(formerIncarnation, hello.incarnation)
+    const reserve = reserveFor(former?.row?.spec ?? {}, hello)
     const put: Change = {
       op: 'put',
       key,
       labels: {},
       spec: {
-        ...{ epoch, storeId, host, startedAtMs, replica, incarnation },
+        ...{ epoch, storeId, host, startedAtMs, replica, incarnation, ...reserve },
         // The commit that the zone has seen and this store does not hold: once its revision is pruned, nothing else tells.
         ...(standing === 'diverged' && commitId !== undefined ? { diverged: commitId } : {}),
       },
@@ -48,9 +53,31 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
     const outcome = await store.commitRound([commit], { unmarked: true })
     const revision = outcome.ok ? outcome.written[0]?.revision : undefined
     if (revision !== undefined)
-      return { epoch, formerIncarnation, standing, guard: { op: 'check', key, expect: { revision } } }
+      return {
+        ...{ epoch, formerIncarnation, standing },
+        reserved: { below: reserve.reservedBelow, before: reserve.reservedBefore },
+        guard: { op: 'check', key, expect: { revision } },
+      }
   }
   throw new Error(`zone ${zone} cannot get an epoch: ${triesMax} tries lost to other sessions`)
+}
+
+/**
+ * The reserve of a zone as its epoch row records it. An incarnation that has none gets numbers above all those before it, the same
+ * ones at each try. One that asks for more gets them, unless it has not learned yet of those that it has.
+ */
+function reserveFor(former: JsonObject, { incarnation, reserve = noReserve }: Hello) {
+  const below = Number(former['reservedBelow'] ?? 0)
+  const isKnown = former['reservedFor'] === incarnation
+  if (reserve.below === 0 && !isKnown)
+    return { reservedFor: incarnation, reservedBefore: below, reservedBelow: below + reserve.count }
+  const before = isKnown ? Number(former['reservedBefore']) : 0
+  const isNewest = reserve.below >= below
+  return {
+    reservedFor: incarnation,
+    reservedBefore: before,
+    reservedBelow: isNewest ? reserve.below + reserve.count : below,
+  }
 }
 
 /** The epoch of the newest session of each zone, on whatever replica. */

@@ -28,6 +28,51 @@ export async function sendReports(
   }
 }
 
+interface Stock {
+  readonly bytesByKey: Map<string, number>
+  bytes: number
+  leftOut: number
+}
+
+/**
+ * The reports of zones at the global, each with at most so many bytes of keys and values as JSON. An entry that does not fit is left
+ * out, and counted until the zone begins its report anew; its former value goes too, because it is not true any more.
+ */
+export function createReportStock(bytesMax: number) {
+  const stockByZone = new Map<string, Stock>()
+  return {
+    /** What a report changes: the whole report after it, and how many entries are left out. */
+    changed(
+      zone: string,
+      former: Readonly<Record<string, JsonObject>>,
+      { reset, changed, removed }: Report,
+    ): { readonly report: Readonly<Record<string, JsonObject>>; readonly reportLeftOut: number } {
+      const known = reset ? undefined : stockByZone.get(zone)
+      const stock = known ?? { bytesByKey: new Map<string, number>(), bytes: 0, leftOut: 0 }
+      const report = known ? { ...former } : {}
+      stockByZone.set(zone, stock)
+      const remove = (key: string): void => {
+        stock.bytes -= stock.bytesByKey.get(key) ?? 0
+        stock.bytesByKey.delete(key)
+        delete report[key]
+      }
+      for (const key of removed) remove(key)
+      for (const { key, value } of changed) {
+        remove(key)
+        const bytes = key.length + JSON.stringify(value).length
+        if (stock.bytes + bytes > bytesMax) {
+          stock.leftOut += 1
+          continue
+        }
+        report[key] = value
+        stock.bytesByKey.set(key, bytes)
+        stock.bytes += bytes
+      }
+      return { report, reportLeftOut: stock.leftOut }
+    },
+  }
+}
+
 function differences(
   sent: Map<string, { readonly value: JsonObject; readonly text: string }>,
   now: Readonly<Record<string, JsonObject>>,

@@ -1,13 +1,15 @@
 import type { Result } from '../base/base.ts'
-import { messageOf } from '../base/base.ts'
+import { type JsonObject, messageOf } from '../base/base.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
 import type { Channel, Listen, OnCall } from '../transport/transport.ts'
+import { creditWindowBytes } from './credit.ts'
 import { newestEpochs, nextEpoch } from './epochs.ts'
 import { createFormers, type Former, formerStayMs } from './formers.ts'
 import { createHandshakes, firstMessage } from './handshake.ts'
+import type { InflowLimit } from './inflow.ts'
 import { encodeMessage } from './log/frames.ts'
 import type { Goodbye, GoodbyeCode, Hello, ReplaceReason } from './log/messages.ts'
 import { agree, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
@@ -17,7 +19,7 @@ import { createMarks } from './marks.ts'
 import { createPace, type Written } from './pace.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
 import { createReplicas, exchangeEveryMs, type RemoteZone, type Replicas } from './replicas.ts'
-import { creditWindowBytes, type Derive, nothingServed, type Session, startSession } from './session.ts'
+import { type Derive, nothingServed, type Session, startSession } from './session.ts'
 import { createSharedReads } from './shared-reads.ts'
 import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
 
@@ -36,6 +38,8 @@ export interface SyncServerDeps {
   readonly authenticate: (token: string) => Promise<Result<Admitted, string>>
   readonly rules: SightRules
   readonly derive?: Derive
+  /** What of its last report is given back to a zone that has lost its store. */
+  readonly recall?: (report: ZoneStatus['report']) => JsonObject | undefined
   readonly onStatus?: (status: ZoneStatus) => void
 }
 
@@ -49,6 +53,10 @@ export interface SyncServerOptions {
   readonly replica?: string
   /** How long what remains of a lost store of a zone stays; 5 minutes. */
   readonly formerStayMs?: number
+  /** How many bytes the report of one zone may have; further entries are left out. Default: any number. */
+  readonly reportBytesMax?: number
+  /** How fast a zone may send rows; as fast as it can without it. */
+  readonly inflow?: InflowLimit
   /** What this global speaks; default: what this build speaks. */
   readonly protocol?: ProtocolOffer
 }
@@ -92,7 +100,7 @@ const lookEveryMs = 2_000
 export async function startSyncServer(deps: SyncServerDeps, options: SyncServerOptions): Promise<SyncServer> {
   const { store, clock, rules } = deps
   const log = deps.log.child({ part: 'sync' })
-  const board = createZoneBoard(clock, deps.onStatus ?? (() => {}))
+  const board = createZoneBoard(clock, deps.onStatus ?? (() => {}), options.reportBytesMax)
   const changesSince = createSharedReads(store)
   const marks = createMarks(store)
   const holderByZone = new Map<string, Holder>()
@@ -200,11 +208,12 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     former?.session.end('fenced', `a newer session of this zone was opened from ${hello.host}`)
     // Its last commit may still be on the way: only after it the position is the one to go on from.
     await former?.session.done
-    const { epoch, formerIncarnation, standing, guard } = await nextEpoch(store, zone, hello)
+    const { epoch, formerIncarnation, standing, reserved, guard } = await nextEpoch(store, zone, hello)
+    const recall = recallFor(zone, hello)
     const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
     const facts = { ...agreed.value, storeId: store.id, version: options.version, host: options.hostname }
     if (standing === 'diverged' && hello.position?.store === store.id) await beginIncarnationOnce()
-    const theirs = { formerIncarnation, standing }
+    const theirs = { formerIncarnation, standing, reserved, ...(recall ? { recall } : {}) }
     const welcome = { ...facts, zone, epoch, position, ...theirs, creditBytes: creditWindowBytes }
     channel.send(encodeMessage({ type: 'welcome', welcome }))
     const session = startSession(
@@ -220,6 +229,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         peerStanding: standing,
         positionCounts: true,
         creditBytes: hello.creditBytes,
+        ...(options.inflow ? { inflow: options.inflow } : {}),
         // A zone owns its rows: what it says now counts, whatever it said before.
         holds: false,
         relays: false,
@@ -261,6 +271,13 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
       board.ended(zone, end)
       log.info({ zone, epoch, code: end.goodbye?.code }, `the session of a zone ended: ${end.reason}`)
     })
+  }
+
+  /** A zone of another store, or of another incarnation, than the one that reported does not know what it reported. */
+  function recallFor(zone: string, hello: Hello): JsonObject | undefined {
+    const known = board.status(zone)
+    if (!known || (known.storeId === hello.storeId && known.incarnation >= hello.incarnation)) return undefined
+    return deps.recall?.(known.report)
   }
 
   async function meet(admitted: Admitted, channel: Channel): Promise<void> {

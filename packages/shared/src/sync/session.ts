@@ -4,6 +4,8 @@ import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Change, Position, Store, Version } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
+import { createCredit } from './credit.ts'
+import type { InflowLimit } from './inflow.ts'
 import { decodeFrame, encodeMessage, encodeRow } from './log/frames.ts'
 import type { Listed } from './log/holds.ts'
 import {
@@ -86,6 +88,8 @@ export interface SessionOptions {
   readonly positionCounts: boolean
   /** Bytes of rows that the peer takes before it has credited any. */
   readonly creditBytes: number
+  /** How fast received rows are credited; at once without it. */
+  readonly inflow?: InflowLimit
   /** Rows of the peer's own origin are held when they would remove too much, or come from another history. */
   readonly holds: boolean
   /** The peer relays rows of other origins; of these the store here has some that it never named completely. */
@@ -147,9 +151,6 @@ export interface Session {
   end(code: GoodbyeCode, reason: string): void
 }
 
-/** What either end lets the other send before it credits more. */
-export const creditWindowBytes = 4 * 1024 * 1024
-const creditStepBytes = 32 * 1024
 const idleMarkMs = 40
 /** More than anybody has: nobody can call himself current by it. */
 const unknownMark = Number.MAX_SAFE_INTEGER
@@ -173,7 +174,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const over = new AbortController()
   const { patiently, blocked } = createPatience(clock, over.signal, blockedChanged)
   let ending: SessionEnd | undefined
-  let creditOwed = 0
+  const credit = createCredit({ clock, inflow: options.inflow, send: (bytes) => send({ type: 'credit', bytes }) })
   let { positionCounts } = options
   let framesSent = 0
   let framesHeard = 0
@@ -199,6 +200,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     poll[Symbol.dispose]()
     pulse[Symbol.dispose]()
     idleTimer?.[Symbol.dispose]()
+    credit[Symbol.dispose]()
     void Promise.allSettled(underway).then(() => done.resolve(end))
   }
 
@@ -271,9 +273,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function perform(effect: InboundEffect): void {
     switch (effect.type) {
       case 'credit':
-        creditOwed += effect.bytes
-        if (creditOwed >= creditStepBytes) payCredit()
-        return
+        return void credit.owe(effect.bytes)
       case 'refused':
         count.rowsRefused += effect.keys.length
         log.warn(
@@ -350,9 +350,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     end('fenced', 'a newer session of this zone was opened elsewhere')
   }
 
-  function payCredit(): void {
-    if (creditOwed > 0) send({ type: 'credit', bytes: creditOwed })
-    creditOwed = 0
+  function received({ rows, bytes }: Extract<Message, { type: 'rows' }>): void {
+    count.rowsReceived += rows.length
+    count.bytesReceived += bytes
+    if (!credit.received(bytes)) end('protocol', `the peer sent ${bytes} bytes of rows without credit for them`)
   }
 
   function bookmark(): void {
@@ -368,7 +369,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     const newest = options.newestMark ? options.newestMark() : read
     const mark = newest === undefined ? unknownMark : Math.max(newest, read)
     const holds = inbound.hold ? [inbound.hold] : []
-    payCredit()
+    credit.pay()
     send({
       type: 'bookmark',
       bookmark: {
@@ -417,8 +418,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case undefined:
         return
       case 'rows':
-        count.rowsReceived += message.rows.length
-        count.bytesReceived += message.bytes
+        received(message)
         return void inward(message)
       case 'mark':
         options.onMark?.(message.position)

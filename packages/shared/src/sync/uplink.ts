@@ -6,23 +6,17 @@ import { globalOrigin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
 import type { Channel, Dialer } from '../transport/transport.ts'
+import { creditWindowBytes } from './credit.ts'
 import { firstMessage, standingOf } from './handshake.ts'
 import { beginIncarnation } from './incarnation.ts'
 import { encodeMessage } from './log/frames.ts'
-import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, Message, Welcome } from './log/messages.ts'
+import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, Message, ReserveRequest, Welcome } from './log/messages.ts'
 import { type Agreement, ownProtocol, type ProtocolOffer, rangeText } from './log/protocol.ts'
 import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
 import { clockAheadMs, silenceMaxMs } from './pulse.ts'
 import { sendReports } from './reports.ts'
-import {
-  type Applied,
-  creditWindowBytes,
-  type Derive,
-  type ServedStatus,
-  type Session,
-  startSession,
-} from './session.ts'
+import { type Applied, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
 
 export interface UplinkDeps {
   readonly store: Store
@@ -32,6 +26,12 @@ export interface UplinkDeps {
   readonly rules: SightRules
   /** What the proxies of this zone serve; a bookmark goes at once when it changes. */
   readonly served: Latest<ServedStatus>
+  /** Numbers that the zone may give to names; each session may bring more. */
+  readonly grants?: {
+    request(): ReserveRequest
+    /** Resolves when the zone has stored what was granted: before any row of the session. */
+    granted(welcome: Pick<Welcome, 'position' | 'reserved' | 'recall'>): Promise<void>
+  }
   /** What the global is to show of this zone's proxies, by key text. Sent as differences, at most once per second. */
   readonly report?: Latest<Readonly<Record<string, JsonObject>>>
   readonly derive?: Derive
@@ -192,6 +192,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       channel.end()
       return { refused: false, reason: goodbye.reason, wasConnected: true }
     }
+    await deps.grants?.granted(welcome)
     return await converse(channel, welcome, standing, uncovered)
   }
 
@@ -215,7 +216,8 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       position,
     }
     const names = { host: options.hostname, version: options.version, replica }
-    return { ...facts, ...names, uncovered, creditBytes: creditWindowBytes }
+    const reserve = deps.grants?.request()
+    return { ...facts, ...names, uncovered, creditBytes: creditWindowBytes, ...(reserve ? { reserve } : {}) }
   }
 
   /** The welcome, or why no session follows from the first frame of the global. */

@@ -13,6 +13,7 @@ import {
 } from './log/messages.ts'
 import type { Agreement } from './log/protocol.ts'
 import { clockAheadMs, silenceMaxMs } from './pulse.ts'
+import { createReportStock } from './reports.ts'
 import type { SessionEnd } from './session.ts'
 
 /** What the global knows of one zone's session. Revisions are the global's, but for `up`, which are the zone's. */
@@ -23,6 +24,7 @@ export interface ZoneStatus {
   readonly sinceMs: number
   readonly epoch: number
   readonly storeId: string
+  readonly incarnation: number
   readonly host: string
   readonly startedAtMs: number
   readonly version: string
@@ -53,6 +55,8 @@ export interface ZoneStatus {
   readonly counters: Counters
   /** What the zone last reported of its proxies, by key text; kept while it is away. */
   readonly report: Readonly<Record<string, JsonObject>>
+  /** So many entries were left out of the report because it was too large. */
+  readonly reportLeftOut: number
   /** What the zone was told when its last session was refused or ended. */
   readonly lastEnd: string | undefined
   /** Of the same; undefined if the connection was lost without a word. */
@@ -82,7 +86,12 @@ const progressMax = 1024
 const marksMax = 4096
 
 /** The state of all zones that were ever seen by this process, and the times that receipts are made of. */
-export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => void) {
+export function createZoneBoard(
+  clock: Clock,
+  onStatus: (status: ZoneStatus) => void,
+  reportBytesMax = Number.POSITIVE_INFINITY,
+) {
+  const reports = createReportStock(reportBytesMax)
   const statusByZone = new Map<string, ZoneStatus>()
   // Limit: the newest 1,024 steps of a zone; a receipt for an older one has no delay to show.
   const progressByZone = new Map<string, Progress[]>()
@@ -139,7 +148,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
     status: (zone: string): ZoneStatus | undefined => statusByZone.get(zone),
     /** `stored`: by the position that the zone came with; undefined when this store does not hold that position. */
     connected(zone: string, epoch: number, hello: Hello, stored: number | undefined, agreement: Agreement) {
-      const { storeId, host, startedAtMs, version } = hello
+      const { storeId, incarnation, host, startedAtMs, version } = hello
       const sameStore = statusByZone.get(zone)?.storeId === storeId
       ownZones.add(zone)
       const served = sameStore && stored !== undefined ? {} : { served: 0, verdicts: [], silentProxies: [] }
@@ -148,6 +157,7 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         sinceMs: clock.wallMs(),
         epoch,
         storeId,
+        incarnation,
         host,
         startedAtMs,
         version,
@@ -208,12 +218,8 @@ export function createZoneBoard(clock: Clock, onStatus: (status: ZoneStatus) => 
         ...times,
       })
     },
-    report(zone: string, { reset, changed, removed }: Report) {
-      const report = reset ? {} : { ...statusByZone.get(zone)?.report }
-      for (const key of removed) delete report[key]
-      for (const { key, value } of changed) report[key] = value
-      update(zone, { report })
-    },
+    report: (zone: string, report: Report): void =>
+      update(zone, reports.changed(zone, statusByZone.get(zone)?.report ?? {}, report)),
     /** A mark of the global's store; true if it is a newer one. */
     marked(revision: number): boolean {
       lookedMs = clock.monotonicMs()
@@ -242,6 +248,7 @@ export const blank = (zone: string): ZoneStatus => ({
   sinceMs: 0,
   epoch: 0,
   storeId: '',
+  incarnation: 0,
   host: '',
   startedAtMs: 0,
   version: '',
@@ -262,6 +269,7 @@ export const blank = (zone: string): ZoneStatus => ({
   silentProxies: [],
   counters: noCounters,
   report: {},
+  reportLeftOut: 0,
   lastEnd: undefined,
   lastEndCode: undefined,
   lastEndAtMs: 0,

@@ -5,7 +5,7 @@ import { decodeJoin, encodeJoin } from '../../src/auth/join.ts'
 const request = { method: 'PUT', host: '127.0.0.1:5681', path: '/meshes/default?x=1' }
 const nowMs = 1_800_000_000_000
 
-test('R27 a proof counts for its key and its request only, and for a minute before and after its time', () => {
+test('R27 a proof counts only for its key and its request, and only within a minute of its time', () => {
   const header = adminProof('key', nowMs, request)
   expect(header).not.toContain('key')
   for (const atMs of [nowMs - 60_000, nowMs, nowMs + 60_000])
@@ -23,12 +23,12 @@ test('R27 a proof counts for its key and its request only, and for a minute befo
 const join = { address: 'https://10.0.0.1:5685', token: 'a.b.c', pin: '0f'.repeat(32) }
 const encoded = (fields: unknown): string => `zmj1.${Buffer.from(JSON.stringify(fields)).toString('base64url')}`
 
-test('Z30 a join string is read back as it was made, for every form of address, with white space around it', () => {
+test('Z30 a join string is read back unchanged for every form of address, with white space around it', () => {
   for (const address of ['https://a:1', 'http://a:1/', 'wss://a/sync?x=1', 'ws://a', join.address])
     expect(decodeJoin(` ${encodeJoin({ ...join, address })}\n`)).toEqual({ ok: true, value: { ...join, address } })
 })
 
-test('Z30 a join string that is cut off, changed or incomplete is refused with the reason, and never repeated', () => {
+test('Z30 a join string that is truncated, changed or incomplete is refused with the reason, and never repeated', () => {
   const reasonOf = (text: string) => {
     const read = decodeJoin(text)
     return read.ok ? 'accepted' : read.error

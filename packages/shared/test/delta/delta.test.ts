@@ -41,7 +41,7 @@ const write = (
   mark = 1,
 ) => wrote(side, nonce, { changed, removed, mark })
 
-test('a wildcard peer that comes back is told what changed and what is gone, and nothing else', () => {
+test('DD1 a wildcard peer that reconnects receives only what changed and what was removed', () => {
   const side = wildcardSide({ a: '1', b: '1', gone: '1' })
   expect(difference(side, target(one('a', '1'), one('b', '2'), one('c', '1')))).toEqual({
     changed: [one('b', '2'), one('c', '1')],
@@ -50,7 +50,7 @@ test('a wildcard peer that comes back is told what changed and what is gone, and
   })
 })
 
-test('a peer that subscribes by name gets these, also those it holds in no version, and hears of those that do not exist', () => {
+test('DD2 a peer that subscribes by name receives these names, also those that it holds without a version, and the names that do not exist', () => {
   const side = namedSide(['a', 'b', 'none'], { b: '1' })
   expect(difference(side, target(one('a', '1'), one('b', '1'), one('other', '1')))).toEqual({
     changed: [one('a', '1')],
@@ -65,7 +65,7 @@ test('a peer that subscribes by name gets these, also those it holds in no versi
   })
 })
 
-test('what was written counts as held by the peer until a refusal says otherwise', () => {
+test('DD3 a sent version counts as held by the peer until the peer refuses it', () => {
   const side = namedSide(['a'])
   write(side, 'n1', [one('a', '1')], [], 7)
   expect(difference(side, target(one('a', '1'))).changed).toEqual([])
@@ -75,7 +75,7 @@ test('what was written counts as held by the peer until a refusal says otherwise
   expect(oldestPending(side)).toBeUndefined()
 })
 
-test('a version that was refused alone gives way to the one before it', () => {
+test('DD4 a version that was refused alone is replaced by the version before it', () => {
   const side = namedSide(['a'])
   write(side, 'n1', [one('a', '1')])
   acknowledge(side, 'n1')
@@ -87,7 +87,7 @@ test('a version that was refused alone gives way to the one before it', () => {
   expect(difference(side, target(one('a', '3'))).changed).toEqual([one('a', '3')])
 })
 
-test('after several were refused together each goes again alone, and removals are repeated', () => {
+test('DD5 after a refusal of several versions each is sent again alone, and removals are repeated', () => {
   const side = wildcardSide({ gone: '1' })
   write(side, 'n1', [one('a', '1'), one('b', '1')], ['gone'])
   expect(refuse(side, 'n1')?.verdict).toBeUndefined()
@@ -96,11 +96,11 @@ test('after several were refused together each goes again alone, and removals ar
     changed: [one('a', '1'), one('b', '1')],
     removed: ['gone'],
   })
-  // Both are gone from the target: whatever was applied is removed by name.
+  // Both are gone from the target: everything that was applied is removed by name.
   expect(difference(side, target()).removed).toEqual(['a', 'b', 'gone'])
 })
 
-test('a refusal says nothing about what is under way already', () => {
+test('DD6 a refusal does not affect versions that were sent later', () => {
   const side = namedSide(['a'])
   write(side, 'n1', [one('a', '1')])
   write(side, 'n2', [one('a', '2')])
@@ -110,7 +110,7 @@ test('a refusal says nothing about what is under way already', () => {
   expect(side.held.get('a')).toEqual(one('a', '2'))
 })
 
-test('what is in doubt is sent again, and stays in doubt when that is refused', () => {
+test('DD7 a version in doubt is sent again, and stays in doubt if it is refused', () => {
   const side = wildcardSide({ a: '1' })
   adopt(side, target(one('a', '1')))
   doubt(side, 'a')

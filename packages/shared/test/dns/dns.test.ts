@@ -54,7 +54,7 @@ function ask(bytes: Uint8Array, context: Parameters<typeof answer>[2] = udp) {
   }
 }
 
-test('a known name: its addresses, authoritative, with the TTL', () => {
+test('D4 a known name is answered with its addresses, authoritatively and with the TTL', () => {
   expect(ask(query('web.mesh'))).toMatchObject({
     id: 0x1234,
     rcode: 0,
@@ -66,7 +66,7 @@ test('a known name: its addresses, authoritative, with the TTL', () => {
   expect(ask(query('a.b.mesh'))).toMatchObject({ addresses: ['240.0.0.2', '240.0.0.3'] })
 })
 
-test('GW24 a name of another domain that leads here has its addresses; other questions of it, and names around it, are forwarded', () => {
+test('GW24 a name outside the domain that leads to a gateway has its addresses, and other questions about it and names around it are forwarded', () => {
   const found = ask(query('API.shop.test'))
   expect(found).toMatchObject({ rcode: 0, authoritative: true, addresses: ['240.0.0.9'] })
   expect(ask(query('api.shop.test', { qtype: 28 }))).toMatchObject({ rcode: 0, addresses: [], authorities: 0 })
@@ -79,20 +79,20 @@ test('GW24 a name of another domain that leads here has its addresses; other que
     expect(ask(query(name, { qtype })).type, name).toBe('forward')
 })
 
-test('any letter case, and the question is repeated as it was asked', () => {
+test('D4 letter case does not matter, and the question is repeated in the spelling of the request', () => {
   const answered = ask(query('WeB.MesH'))
   expect(answered).toMatchObject({ rcode: 0, addresses: ['240.0.0.1'] })
   expect(Buffer.from(answered.bytes ?? []).includes('WeB')).toBe(true)
 })
 
-test('NXDOMAIN with SOA for unknown names, NODATA with SOA for other types and for names in between', () => {
+test('D5 an unknown name gets NXDOMAIN with SOA, and other types and intermediate names get NODATA with SOA', () => {
   expect(ask(query('nope.mesh'))).toMatchObject({ rcode: 3, authoritative: true, addresses: [], authorities: 1 })
   expect(ask(query('web.mesh', { qtype: 28 }))).toMatchObject({ rcode: 0, addresses: [], authorities: 1 })
   expect(ask(query('b.mesh'))).toMatchObject({ rcode: 0, addresses: [], authorities: 1 })
   expect(ask(query('mesh'))).toMatchObject({ rcode: 0, addresses: [], authorities: 1 })
 })
 
-test('D2 the SOA of the domain is an answer where it is asked for, and an authority elsewhere', () => {
+test('D2 the SOA of the domain is an answer if it was requested, and an authority record otherwise', () => {
   const soaAt = (name: string, qtype: number) => {
     const { bytes } = ask(query(name, { qtype }))
     const view = Buffer.from(bytes ?? [])
@@ -103,19 +103,19 @@ test('D2 the SOA of the domain is an answer where it is asked for, and an author
   expect(soaAt('web.mesh', 6)).toEqual({ answers: 0, authorities: 1 })
 })
 
-test('what is not ours is forwarded, also a name that only ends alike', () => {
+test('D6 names outside the domain are forwarded, also names that only end with the same letters', () => {
   expect(ask(query('example.com')).type).toBe('forward')
   expect(ask(query('webmesh')).type).toBe('forward')
 })
 
-test('NOTIMP for other opcodes, FORMERR for no or several questions and for what is cut off', () => {
+test('D7 other opcodes get NOTIMP, and messages that are truncated or have no or several questions get FORMERR', () => {
   expect(ask(query('web.mesh', { opcode: 2 }))).toMatchObject({ id: 0x1234, rcode: 4 })
   expect(ask(query('web.mesh', { questions: 2 }))).toMatchObject({ rcode: 1 })
   expect(ask(query('web.mesh', { questions: 0 }))).toMatchObject({ rcode: 1 })
   expect(ask(query('web.mesh').subarray(0, 16))).toMatchObject({ rcode: 1 })
 })
 
-test('EDNS0: an OPT is answered by one, an unknown version by BADVERS, and its size counts', () => {
+test('D8 an OPT is answered with an OPT, an unknown EDNS version gets BADVERS, and the size of the request counts', () => {
   expect(ask(query('web.mesh'))).toMatchObject({ additional: 0 })
   expect(ask(query('web.mesh', { edns: 1232 }))).toMatchObject({ additional: 1 })
   const refused = ask(query('web.mesh', { edns: 1232, version: 1 }))
@@ -126,7 +126,7 @@ test('EDNS0: an OPT is answered by one, an unknown version by BADVERS, and its s
   expect(ask(query('many.mesh'), { ...udp, transport: 'tcp' }).addresses).toHaveLength(60)
 })
 
-test('any bytes at all: never a throw, and an answer fits its transport', () => {
+test('D9 no input makes the codec throw, and each answer fits its transport', () => {
   const headers = fc.constantFrom(
     query('web.mesh'),
     query('a.b.mesh', { edns: 600 }),
@@ -150,7 +150,7 @@ test('any bytes at all: never a throw, and an answer fits its transport', () => 
   )
 })
 
-test('what is encoded is read back', () => {
+test('D9 an encoded message is decoded unchanged', () => {
   const label = fc.stringMatching(/^[a-zA-Z0-9-]{1,20}$/)
   fc.assert(
     fc.property(
@@ -169,14 +169,14 @@ test('what is encoded is read back', () => {
   )
 })
 
-test('compressed names are followed, and loops are not', () => {
+test('D9 compressed names are followed, and loops are not', () => {
   const bytes = Uint8Array.from([3, 0x77, 0x65, 0x62, 0, 1, 0x61, 0xc0, 0, 0xc0, 9])
   expect(readName(bytes, 5)?.labels.map((one) => Buffer.from(one).toString())).toEqual(['a', 'web'])
   expect(readName(bytes, 5)?.next).toBe(9)
   expect(readName(bytes, 9)).toBeUndefined()
 })
 
-test('frames come out whole, however the bytes are cut', () => {
+test('D10 TCP frames are complete, regardless of how the bytes are split', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 40 })), fc.integer({ min: 1, max: 9 }), (messages, step) => {
       const stream = Buffer.concat(messages.map(frame))
@@ -188,7 +188,7 @@ test('frames come out whole, however the bytes are cut', () => {
   )
 })
 
-test('addresses of servers', () => {
+test('D11 the addresses of upstream servers are parsed', () => {
   expect(parseDnsAddress('10.0.0.1')).toEqual({ host: '10.0.0.1', port: 53 })
   expect(parseDnsAddress('10.0.0.1:5353')).toEqual({ host: '10.0.0.1', port: 5353 })
   for (const bad of ['', 'host', '10.0.0.1:0', '10.0.0.1:99999', '300.0.0.1'])
@@ -220,14 +220,14 @@ async function start(change: Partial<DnsServerConfig> & { served?: DnsTable } = 
 
 const signal = new AbortController().signal
 
-test('over the wire: UDP, and TCP when the answer was cut', async () => {
+test('D12 the server answers over UDP, and over TCP after a truncated answer', async () => {
   const server = await start()
   expect((await resolve('Web.mesh', server, signal)).addresses).toEqual(['240.0.0.1'])
   expect((await resolve('many.mesh', server, signal)).addresses).toHaveLength(60)
   expect((await resolve('nope.mesh', server, signal)).rcode).toBe(3)
 })
 
-test('several questions on one TCP connection are all answered', async () => {
+test('D10 several questions on one TCP connection are all answered', async () => {
   const server = await start()
   const answers: (readonly string[])[] = []
   const { promise, resolve: done } = Promise.withResolvers<void>()
@@ -245,7 +245,7 @@ test('several questions on one TCP connection are all answered', async () => {
   expect(answers).toHaveLength(3)
 })
 
-test('other names are forwarded with another id, and come back with the asker’s', async () => {
+test('D6 a forwarded question has another id, and its answer returns with the id of the client', async () => {
   const upstream = await start({ served: tableOf('com', 60, new Map([['example.com', ['192.0.2.1']]])) })
   const server = await start({ forward: { servers: [upstream] } })
   expect((await resolve('example.com', server, signal)).addresses).toEqual(['192.0.2.1'])
@@ -302,7 +302,7 @@ async function startUpstream({ spell = (question) => question, before }: Upstrea
   }
 }
 
-test('D1 each forwarded question has a random port, id and spelling, and its answer the id and spelling of the asker', async () => {
+test('D1 each forwarded question has a random port, id and spelling, and its answer has the id and spelling of the client', async () => {
   using upstream = await startUpstream()
   const asked = query('abcdefghijklmnop')
   for (let count = 0; count < 40; count += 1) {
@@ -316,7 +316,7 @@ test('D1 each forwarded question has a random port, id and spelling, and its ans
   expect(different(({ name }) => name.toLowerCase())).toBe(1)
 })
 
-test('D1 an answer in another spelling is not believed: the question is asked again over TCP', async () => {
+test('D1 an answer in another spelling is not accepted, and the question is repeated over TCP', async () => {
   using upstream = await startUpstream({
     spell: (bytes) => bytes.map((byte, at) => (at >= 12 && byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte)),
   })
@@ -331,7 +331,7 @@ test.each([
   ['another type', (bytes: Uint8Array) => bytes.map((byte, at) => (at === bytes.length - 3 ? 28 : byte))],
   ['another id', (bytes: Uint8Array) => bytes.map((byte, at) => (at === 0 ? byte ^ 1 : byte))],
 ])(
-  'D3 an answer to %s is not relayed: over UDP the right one is awaited, over TCP there is none',
+  'D3 an answer to %s is not relayed: over UDP the server waits for the right answer, over TCP there is none',
   async (_what, before) => {
     using upstream = await startUpstream({ before })
     const asked = query('abcdefghijklmnop')
@@ -342,14 +342,14 @@ test.each([
   },
 )
 
-test('forwarding is refused to whom it is not allowed, and without an upstream', async () => {
+test('D6 forwarding is refused to clients without permission, and without an upstream', async () => {
   const upstream = await start()
   const closed = await start({ forward: { servers: [upstream] }, allowForward: () => false })
   expect((await resolve('example.com', closed, signal)).rcode).toBe(5)
   expect((await resolve('example.com', await start(), signal)).rcode).toBe(5)
 })
 
-test('a silent upstream is answered by SERVFAIL, and the next one is asked', async () => {
+test('D6 a silent upstream is answered with SERVFAIL, and the next upstream is used', async () => {
   const silent = createSocket('udp4')
   await new Promise<void>((done) => silent.bind(0, '127.0.0.1', done))
   const dead = { host: '127.0.0.1', port: silent.address().port }
@@ -365,7 +365,7 @@ test('a silent upstream is answered by SERVFAIL, and the next one is asked', asy
   await new Promise<void>((done) => silent.close(done))
 })
 
-test('an upstream that is the server itself is refused at start, and so is an address that is taken', async () => {
+test('D11 an upstream that is the server itself, and an address in use, are refused at the start', async () => {
   const server = await start()
   await expect(start({ port: server.port })).rejects.toThrow('EADDRINUSE')
   await server[Symbol.asyncDispose]()

@@ -113,6 +113,12 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [answered(0, 's', '1'), exchanged(1, 'z'), answered(2, 's', '2')],
   ],
   [
+    'G4: the zone has an older copy of its store',
+    judgeResumable(100),
+    [exchanged(0, 'z', ['kept']), applied(1, 1), applied(2, 2), answered(3, 's', '1'), answered(4, 's', '2')],
+    [exchanged(0, 'z', ['kept']), applied(1, 1), answered(2, 's', '1'), applied(3, 1), answered(4, 's', '2')],
+  ],
+  [
     'G5: content that the owner never wrote',
     judgeOwnerOnly,
     [own(1, 1), written(2, 'z', row('global', 1, 'live', 'other'))],
@@ -221,16 +227,37 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [answered(0, 'a', '1'), answered(1, 'b', '1')],
     [answered(0, 'a', '1'), answered(1, 'b', '2')],
   ],
+  [
+    'G9: an address of another service after the zone has lost its store',
+    judgeNameSafety(100),
+    [answered(0, 'a', '1'), exchanged(1, 'z'), answered(2, 'a', undefined), answered(3, 'b', '1')],
+    [answered(0, 'a', '1'), exchanged(1, 'z', ['kept']), answered(2, 'a', undefined), answered(3, 'b', '1')],
+  ],
+  [
+    'G9: the global has lost its store too, and the zone was connected to it again',
+    judgeNameSafety(100),
+    [answered(0, 'a', '1'), exchanged(1, 'global'), applied(2, 1), exchanged(3, 'z'), answered(4, 'b', '1')],
+    [answered(0, 'a', '1'), exchanged(1, 'global'), exchanged(3, 'z'), answered(4, 'b', '1')],
+  ],
+  [
+    'G9: the global loses its store after the zone, which was connected in between',
+    judgeNameSafety(100),
+    [answered(0, 'a', '1'), exchanged(1, 'z'), applied(2, 1), exchanged(3, 'global'), answered(4, 'b', '1')],
+    [answered(0, 'a', '1'), exchanged(1, 'z'), exchanged(3, 'global'), answered(4, 'b', '1')],
+  ],
   ['G10: one request failed', judgeTraffic, [request(true), request(false)], [request(true), request(true)]],
 ]
 
-describe('judges at their limits', () => {
-  it.each(cases)('%s', (_title, judge, violating, sound) => {
-    expect(judge(violating)).toHaveLength(1)
-    expect(judge(sound)).toEqual([])
-  })
+describe('limits of the judges', () => {
+  it.each(cases)(
+    'J1 a judge rejects a history just beyond its limit, and accepts one at the limit: %s',
+    (_title, judge, violating, sound) => {
+      expect(judge(violating)).toHaveLength(1)
+      expect(judge(sound)).toEqual([])
+    },
+  )
 
-  it('G7: more than twice the time, and above the floor', () => {
+  it('J1 the judge of G7 rejects a time that is above the floor and more than twice the former time', () => {
     const lags = (ms: number): HistoryEvent[] => [{ type: 'lag', atMs: 0, zone: 'z', ms }]
     expect(judgeIsolation(lags(121), lags(60))).toHaveLength(1)
     expect(judgeIsolation(lags(120), lags(60))).toEqual([])

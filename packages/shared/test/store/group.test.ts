@@ -25,7 +25,7 @@ const settled = async () => {
   for (let step = 0; step < 50; step += 1) await Promise.resolve()
 }
 
-it('lets the next commit through when a task of its own has taken along one whose turn is still to come', async () => {
+it('S4 a commit is accepted after an exclusive task has written another commit whose turn was still pending', async () => {
   const { group, turn } = createScene()
   const first = group.commit(commit)
   await group.alone(async () => {})

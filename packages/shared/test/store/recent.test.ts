@@ -19,7 +19,7 @@ describe('the versions of the newest commits', () => {
     return one
   }
 
-  it('L5 of each key the newest version up to a revision is told, by revision, then key, in pages', () => {
+  it('L5 the cache returns the newest version of each key up to a revision, ordered by revision and key, in pages', () => {
     const one = recent()
     expect(told(one.changesSince(10, 13, { limit: 9 }))).toBe('b@11 c@12 a@13')
     expect(told(one.changesSince(10, 12, { limit: 9 }))).toBe('a@11 b@11 c@12')
@@ -30,7 +30,7 @@ describe('the versions of the newest commits', () => {
     expect(told(one.changesSince(10, 12, { limit: 9, resume: '11/global/K/m/a' }))).toBe('b@11 c@12')
   })
 
-  it('what is not kept is not told: older commits, those that were dropped, and keys that files order otherwise', () => {
+  it('S5 the cache does not answer for what it does not hold: older commits, dropped commits, and keys that the file orders differently', () => {
     expect(recent().changesSince(9, 13, { limit: 9 })).toBeUndefined()
     const small = createRecent(10, 2_000)
     small.add(11, [version('a', 11)], 1_000)

@@ -32,21 +32,21 @@ async function openError(): Promise<string> {
 }
 
 describe('opening a SQLite store', () => {
-  it('makes the file readable for its owner only, and the journal too', async () => {
+  it('S6 the file and its journal are readable only by their owner', async () => {
     const store = await openSqliteStore(deps, { path })
     await store.commit({ changes: [], subject: 's', intent: 'i' })
     expect([path, `${path}-wal`].map((file) => statSync(file).mode & 0o777)).toEqual([0o600, 0o600])
     await store.close()
   })
 
-  it('says where and what when the file is no database', async () => {
+  it('S7 a file that is not a database is refused with its path and the reason', async () => {
     writeFileSync(path, 'these are notes, and not a database at all')
     expect(await openError()).toBe(
       `cannot open store ${path}: expected a Zonemesh store, found a file that is not a database`,
     )
   })
 
-  it('says so when the database is of another application', async () => {
+  it('S7 a database of another application is refused with the reason', async () => {
     const other = new DatabaseSync(path)
     other.exec('CREATE TABLE notes (text TEXT)')
     other.close()
@@ -55,7 +55,7 @@ describe('opening a SQLite store', () => {
     )
   })
 
-  it('S brings a file of schema version 1 up to date', async () => {
+  it('S8 a file of schema version 1 is upgraded', async () => {
     const store = await openSqliteStore(deps, { path })
     await store.close()
     const other = new DatabaseSync(path)
@@ -67,7 +67,7 @@ describe('opening a SQLite store', () => {
     await again.close()
   })
 
-  it('S brings a file of schema version 2 up to date: every version is there, in its order', async () => {
+  it('S8 a file of schema version 2 is upgraded: every version is present, in its order', async () => {
     const key = (name: string) => ({ origin: 'global', kind: 'Policy', mesh: 'm', name })
     const put = (name: string, value: number) => ({ op: 'put' as const, key: key(name), labels: {}, spec: { value } })
     const store = await openSqliteStore(deps, { path })
@@ -98,7 +98,7 @@ describe('opening a SQLite store', () => {
     await again.close()
   })
 
-  it('says so when a newer version has changed the schema', async () => {
+  it('S8 a database with a newer schema is refused with the reason', async () => {
     await (await openSqliteStore(deps, { path })).close()
     const other = new DatabaseSync(path)
     other.exec('PRAGMA user_version = 7')
@@ -106,7 +106,7 @@ describe('opening a SQLite store', () => {
     expect(await openError()).toBe(`cannot open store ${path}: expected schema version 3, found 7`)
   })
 
-  it('says so when the folder does not exist or the path is a folder', async () => {
+  it('S7 a missing folder, or a folder in place of the file, is refused with the reason', async () => {
     path = join(folder, 'nowhere', 'store.db')
     expect(await openError()).toContain(`cannot open store ${path}: expected`)
     path = join(folder, 'folder')
@@ -116,7 +116,7 @@ describe('opening a SQLite store', () => {
     )
   })
 
-  it('two owners never share a store, in one process or in two; a killed owner leaves it free', async () => {
+  it('S9 two owners never share a store, in one process or in two, and a killed owner leaves it free', async () => {
     const locked = `cannot open store ${path}: expected to be its only user, found it locked by another process`
     const store = await openSqliteStore(deps, { path })
     expect(await openError()).toBe(locked)
@@ -144,9 +144,9 @@ describe('opening a SQLite store', () => {
   })
 })
 
-describe('a SQLite store whose disk fails', () => {
+describe('a SQLite store on a failing disk', () => {
   it.each(['begin', 'version', 'before-commit'] as const)(
-    'at %s: the whole group is refused, nothing is left of it, later commits succeed',
+    'S10 after a disk error at %s the whole group is refused and leaves nothing, and later commits succeed',
     async (failing) => {
       let armed = false
       const faultPoint = (point: FaultPoint) => {
@@ -169,7 +169,7 @@ describe('a SQLite store whose disk fails', () => {
   )
 })
 
-describe('S3 a SQLite store whose file is deleted or replaced', () => {
+describe('a SQLite store whose file is deleted or replaced', () => {
   const put = (name: string) => ({
     changes: [{ op: 'put', key: { origin: 'global', kind: 'K', mesh: '', name }, labels: {}, spec: {} } as const],
     subject: 's',
@@ -177,7 +177,7 @@ describe('S3 a SQLite store whose file is deleted or replaced', () => {
   })
 
   it.each(['begin', 'version', 'before-commit', 'after-commit'] as const)(
-    'S3 a commit during which the file is deleted, at %s, is not acknowledged; once it is back, the store goes on',
+    'S3 a commit during which the file is deleted, at %s, is not acknowledged, and the store continues when the file is back',
     async (point) => {
       let armed = false
       const faultPoint = (reached: FaultPoint) => {
@@ -198,7 +198,7 @@ describe('S3 a SQLite store whose file is deleted or replaced', () => {
     },
   )
 
-  it('S3 the fault is known within a second without any write', async () => {
+  it('S3 the fault is noticed within a second without any write', async () => {
     const clock = createVirtualClock()
     const store = await openSqliteStore({ ...deps, clock }, { path })
     renameSync(path, `${path}.away`)

@@ -15,7 +15,7 @@ beforeEach(() => {
 })
 afterEach(() => scene.close())
 
-it('row 49 a zone behind a pruned history gets one announced replacement: nothing lost, nothing of others deleted', async () => {
+it('F49 a zone behind a pruned history gets one announced replacement, which loses nothing and deletes no rows of others', async () => {
   const global = createMemoryStore(scene.deps, { horizonRevisions: 20 })
   const [west, east] = [createMemoryStore(scene.deps), createMemoryStore(scene.deps)]
   const server = await scene.server(global)
@@ -68,7 +68,7 @@ it('row 49 a zone behind a pruned history gets one announced replacement: nothin
   await eastern[Symbol.asyncDispose]()
 })
 
-it('row 49 history that is pruned under a slow reader is replaced once, announced, at a fixed revision', async () => {
+it('F49 history that is pruned while a reader is slow is replaced once, announced, at a fixed revision', async () => {
   const global = createMemoryStore(scene.deps, { horizonRevisions: 20 })
   const { revision, store, commitId } = await write(global, put('global', 'Policy', 'start'))
   // A page of changes that fills more than one frame, and another page, which is read after the horizon has passed.

@@ -82,11 +82,11 @@ const message: fc.Arbitrary<Message> = fc.oneof(
 )
 
 describe('frames', () => {
-  it('every message is read as it was written', () => {
+  it('Y24 every message is decoded as it was encoded', () => {
     fc.assert(fc.property(message, (sent) => void expect(decodeMessage(encodeMessage(sent))).toEqual(sent)))
   })
 
-  it('a frame of rows, which is put together by hand, has the bytes that the generated code gives it', () => {
+  it('Y24 the hand-written encoder of row frames produces the bytes of the generated code', () => {
     const key = { origin: 'global', kind: 'Policy', mesh: 'a', name: 'b' }
     const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 1, modifiedAtMs: 1 }
     const rowOf = (length: number): Delivered => {
@@ -105,7 +105,7 @@ describe('frames', () => {
     )
   })
 
-  it('L11 a spec keeps its text: unknown fields and the order of members', () => {
+  it('L11 a spec keeps its text, with unknown fields and the order of its members', () => {
     fc.assert(
       fc.property(spec, (value) => {
         const key = { origin: 'global', kind: 'Future', mesh: '', name: 'a' }
@@ -117,7 +117,7 @@ describe('frames', () => {
     )
   })
 
-  it('damaged bytes throw or are another message, and never end the process or hang', () => {
+  it('Y24 damaged bytes throw or decode to another message, and never crash or block the process', () => {
     fc.assert(
       fc.property(message, fc.nat(), fc.nat(255), (sent, at, byte) => {
         const bytes = Uint8Array.from(encodeMessage(sent))
@@ -131,7 +131,7 @@ describe('frames', () => {
     )
   })
 
-  it('a key part with a "/" is refused: it would be another key', () => {
+  it('Y24 a key part with a "/" is refused, because it would be another key', () => {
     const key = { origin: 'global', kind: 'Policy', mesh: 'a/b', name: 'c' }
     const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 1, modifiedAtMs: 1 }
     const bytes = encodeMessage({ type: 'rows', rows: [{ key, stamp, state: 'deleted' }], bytes: 0 })

@@ -46,7 +46,7 @@ const changesIn = (effects: InboundEffect[]) =>
   )
 
 describe('the inbound step', () => {
-  it('Y8 a release counts for what is held then, and once: the next replacement that removes so much waits again', () => {
+  it('Y8 a release counts once, for what is held at that time, and the next large replacement is held again', () => {
     const step = receiver(at(1))
     const id = 'replacement:g'
     const here = listed([keyOf('global', 'Policy', 'a')])
@@ -66,7 +66,7 @@ describe('the inbound step', () => {
     expect(step(here)).toMatchObject([{ type: 'held', hold: { id } }])
   })
 
-  it('stages rows until their mark, credits them at once, and applies them as one round', () => {
+  it('Y3 rows are staged until their mark, credited at once, and applied as one round', () => {
     const step = receiver(at(1))
     expect(step(rows(live('global', 'Policy', 'a')))).toEqual([{ type: 'credit', bytes: 100 }])
     expect(step(rows(live('global', 'Policy', 'b')))).toEqual([{ type: 'credit', bytes: 100 }])
@@ -76,14 +76,14 @@ describe('the inbound step', () => {
     expect(step({ type: 'applied' })).toEqual([{ type: 'stored', position: at(2) }])
   })
 
-  it('L6 refuses rows that the peer may not speak for, one by one, and takes the others', () => {
+  it('L6 rows of origins that the peer does not own are refused one by one, and all others are accepted', () => {
     const step = receiver(at(1))
     const forged = live('west', 'Service', 'mine')
     expect(step(rows(forged, live('global', 'Policy', 'a')))[0]).toEqual({ type: 'refused', keys: [forged.key] })
     expect(changesIn(step(mark(2)))).toEqual(['put global/Policy/default/a'])
   })
 
-  it('L7 a replacement removes what it does not bring, of the origins it names, at its end only', () => {
+  it('L7 a replacement removes the rows that it omits, only of the origins that it names, and only at its end', () => {
     const step = receiver(at(1))
     step(replace(['global', 'west'], 5))
     step(rows(live('global', 'Policy', 'kept')))
@@ -101,7 +101,7 @@ describe('the inbound step', () => {
     ])
   })
 
-  it('a replacement that never ends removes nothing, and the next one starts afresh', () => {
+  it('L7 a replacement that is interrupted removes nothing, and the next one starts from the beginning', () => {
     const step = receiver(at(1))
     step(replace(['global'], 5))
     step(rows(live('global', 'Policy', 'old')))
@@ -114,14 +114,14 @@ describe('the inbound step', () => {
     ])
   })
 
-  it('a replay of a mark changes nothing', () => {
+  it('Y2 a repeated mark changes nothing', () => {
     const step = receiver(at(5))
     step(rows(live('global', 'Policy', 'a')))
     expect(step(mark(4))).toEqual([])
     expect(step(mark(5))).toEqual([])
   })
 
-  it('rounds that come while one is being applied become one', () => {
+  it('Y3 rounds that arrive while another round is being applied become one round', () => {
     const step = receiver(at(1))
     step(rows(live('global', 'Policy', 'a')))
     step(mark(2))
@@ -137,14 +137,14 @@ describe('the inbound step', () => {
     expect(changesIn(effects)).toEqual(['put global/Policy/default/b', 'put global/Policy/default/c'])
   })
 
-  it('a mark without rows moves the position in memory, and is written down only after a while', () => {
+  it('Y25 a mark without rows moves the position in memory, and is stored only after a while', () => {
     const step = receiver(at(1), { driftMax: 10 })
     for (let revision = 2; revision <= 10; revision += 1)
       expect(step(mark(revision))).toEqual([{ type: 'stored', position: at(revision) }])
     expect(step(mark(11))).toMatchObject([{ type: 'apply', changes: [], position: at(11) }])
   })
 
-  it('row 18: rows of another history wait for an operator; what the owner only relays goes on', () => {
+  it('F18 rows of another history are held, and rows that the owner only relays continue', () => {
     const step = receiver(at(5))
     step(replace(['global', 'east'], 3, 'diverged'))
     step(rows(live('global', 'Policy', 'old'), live('east', 'Service', 's')))
@@ -165,7 +165,7 @@ describe('the inbound step', () => {
     expect(step({ type: 'applied' })).toEqual([{ type: 'stored', position: at(3) }])
   })
 
-  it('row 18: what another history has removed since goes too, though its stamp is the older one', () => {
+  it('F18 a row that another history has removed is removed even though its stamp is older', () => {
     const step = receiver(at(5))
     const policy = keyOf('global', 'Policy', 'a')
     step(replace(['global'], 3, 'diverged'))
@@ -185,7 +185,7 @@ describe('the inbound step', () => {
     expect(changesIn(step(listed([policy])))).toEqual(['forget global/Policy/default/a'])
   })
 
-  it('row 18: a store that has since passed the reader is told apart from one that is rolled back', () => {
+  it('F18 a store whose revision has passed the reader is distinguished from a store that was rolled back', () => {
     const step = receiver(at(5))
     step(replace(['global'], 9, 'diverged'))
     step(mark(9))
@@ -202,7 +202,7 @@ describe('the inbound step', () => {
     ...(declared ? { declared: true } : {}),
   })
 
-  it('row 26: a commit that removes many without intent is held, later ones wait, and a release lets all through', () => {
+  it('F26 a commit that removes many rows without a declaration is held with all later commits, and a release applies them all', () => {
     const step = receiver(at(1))
     const here = policies(30)
     step(rows(...here.slice(0, 20).map((key) => removed(key, 2))))
@@ -220,7 +220,7 @@ describe('the inbound step', () => {
     expect(effects.at(-1)).toMatchObject({ position: at(4) })
   })
 
-  it('row 26: many removals of many commits, declared ones, and few ones are not held', () => {
+  it('F26 many removals in many commits, declared removals and few removals are not held', () => {
     const here = policies(30)
     const single = receiver(at(1))
     single(rows(...here.slice(0, 20).map((key, index) => removed(key, index + 2))))
@@ -234,7 +234,7 @@ describe('the inbound step', () => {
     expect(small(listed(policies(100)))).toMatchObject([{ type: 'apply' }])
   })
 
-  it('row 26: a hold ends by itself when the owner takes its removals back', () => {
+  it('F26 a hold ends by itself when the owner restores the removed rows', () => {
     const step = receiver(at(1))
     const here = policies(30)
     step(rows(...here.slice(0, 20).map((key) => removed(key, 2))))
@@ -247,7 +247,7 @@ describe('the inbound step', () => {
     ])
   })
 
-  it('row 27: a replacement that misses most of a kind is held', () => {
+  it('F27 a replacement that omits most of a kind is held', () => {
     const step = receiver(at(1))
     step(replace(['global'], 5))
     step(rows(live('global', 'Policy', 'p0')))
@@ -257,7 +257,7 @@ describe('the inbound step', () => {
     ])
   })
 
-  it('row 22: what remains of a former incarnation stays for a while', () => {
+  it('F22 the rows of a former incarnation stay for a while', () => {
     const step = receiver(undefined, {
       owner: 'west',
       holds: false,
@@ -273,7 +273,7 @@ describe('the inbound step', () => {
     expect(changesIn(effects)).toEqual(['put west/Dataplane/default/a'])
   })
 
-  it('L7 origins whose rows a new store has not named are remembered until it names them', () => {
+  it('L7 origins whose rows a new store has not named are kept until it names them', () => {
     const step = receiver(undefined)
     step(replace(['global'], 5, 'new'))
     step(mark(5))
@@ -286,13 +286,13 @@ describe('the inbound step', () => {
     expect(changesIn(late)).toEqual(['forget east/Service/default/gone'])
   })
 
-  it('a mark of another store ends the session', () => {
+  it('Y9 a mark of another store ends the session', () => {
     expect(receiver(at(1))({ type: 'mark', position: at(2, 'other') })).toMatchObject([
       { type: 'goodbye', code: 'protocol' },
     ])
   })
 
-  it('L8 a peer that never sends a mark does not fill the memory', () => {
+  it('L8 a peer that never sends a mark does not exhaust the memory', () => {
     const step = receiver(at(1), { stagedBytesMax: 250 })
     step(rows(live('global', 'Policy', 'a'), live('global', 'Policy', 'b')))
     expect(step(rows(live('global', 'Policy', 'c')))).toMatchObject([{ type: 'goodbye', code: 'too-large' }])
@@ -303,7 +303,7 @@ describe('the parts of a round', () => {
   const position = positionChange('west', 'global', at(7))
   const why = { subject: 'global', intent: 'sync' }
 
-  it('have at most 1,000 changes; the position moves in the last one', () => {
+  it('S1 a part of a round has at most 1,000 changes, and the position moves in the last part', () => {
     const changes = Array.from({ length: 2500 }, (_, index) => put('global', 'Policy', `p${index}`))
     const parts = partsOf(changes, [position], why)
     expect(parts.map((part) => part.changes.length)).toEqual([999, 999, 503])
@@ -311,13 +311,25 @@ describe('the parts of a round', () => {
     expect(parts.flatMap((part) => part.changes)).toEqual([...changes, position])
   })
 
-  it('have at most so many bytes, but for a single larger row', () => {
+  it('S1 a part of a round has a limit of bytes, except for a single larger row', () => {
     const changes = ['a', 'b', 'c'].map((name) => put('global', 'Policy', name, { text: 'x'.repeat(600) }))
     const parts = partsOf(changes, [position], why, { limits: { changesMax: 1000, bytesMax: 1_000 } })
     expect(parts.map((part) => part.changes.length)).toEqual([1, 1, 2])
   })
 
-  it('a round without rows is one part with the position', () => {
+  it('Y4 every part of a round checks the epoch, also the last one', () => {
+    const check = { op: 'check', key: keyOf('global', 'SyncEpoch', 'west'), expect: { revision: 3 } } as const
+    const changes = Array.from({ length: 2500 }, (_, index) => put('global', 'Policy', `p${index}`))
+    const parts = partsOf(changes, [position], why, { guards: [check] })
+    expect(parts.map((part) => [part.changes.length, part.changes[0] === check])).toEqual([
+      [999, true],
+      [999, true],
+      [506, true],
+    ])
+    expect(partsOf([], [position], why, { guards: [check] })[0]?.changes).toEqual([check, position])
+  })
+
+  it('S1 a round without rows is one part with the position', () => {
     expect(partsOf([], [position], why)).toEqual([{ ...why, changes: [position] }])
   })
 })

@@ -80,7 +80,7 @@ async function openSession() {
 }
 
 describe('a session in virtual time', () => {
-  it('T8 sends a bookmark every 2 s, and ends when it hears nothing for 7 s', async () => {
+  it('Y5 a session sends a bookmark every 2 s, and ends after 7 s without any frame', async () => {
     const scene = await openSession()
     for (let second = 0; second < 6; second += 1) scene.clock.advance(1_000)
     await scene.settle()
@@ -91,7 +91,7 @@ describe('a session in virtual time', () => {
     expect(scene.over()).toBe('nothing was heard for 8000 ms')
   })
 
-  it('lives as long as it hears something', async () => {
+  it('Y5 a session lives as long as it receives frames', async () => {
     const scene = await openSession()
     for (let second = 0; second < 60; second += 1) {
       scene.clock.advance(1_000)
@@ -101,7 +101,7 @@ describe('a session in virtual time', () => {
     expect(scene.over()).toBe('')
   })
 
-  it('Y16 tells the first mark of a session at once, coalesces later ones that bring nothing: the last one speaks for them', async () => {
+  it('Y16 a session sends its first mark at once, and coalesces later marks without rows into the last one', async () => {
     const scene = await openSession()
     expect(scene.sent.filter(({ type }) => type === 'mark')).toMatchObject([{ position: { revision: 0 } }])
     scene.sent.length = 0

@@ -23,8 +23,8 @@ async function marksOf(rows: readonly number[], seen: readonly number[]) {
 const throughOf = async (marks: Awaited<ReturnType<typeof marksOf>>, after: number | undefined) =>
   (await marks.read(after)).through.revision
 
-describe('where a round of changes ends', () => {
-  it('in the last mark that is not too many rows away, and at least in the next one', async () => {
+describe('the end of a round of changes', () => {
+  it('Y17 a round ends at the last mark within the row limit, and at the next mark at least', async () => {
     const marks = await marksOf([500, 500, 500, 500, 4_000, 1], [1, 2, 3, 4, 5, 6])
     expect(await throughOf(marks, 0)).toBe(3)
     expect(await throughOf(marks, 3)).toBe(4)
@@ -33,13 +33,13 @@ describe('where a round of changes ends', () => {
     expect(await throughOf(marks, 6)).toBe(6)
   })
 
-  it('G2 never inside of a round: a revision that was not seen as a mark ends none', async () => {
+  it('Y17 G2 a round never ends at a revision that was not seen as a mark', async () => {
     const marks = await marksOf([500, 500, 500, 500, 500], [1, 4, 5])
     expect(await throughOf(marks, 1)).toBe(4)
     expect(await throughOf(marks, 0)).toBe(1)
   })
 
-  it('in the newest mark for who is far behind, and where a round is a replacement', async () => {
+  it('Y17 for a reader that is far behind, and for a replacement, a round ends at the newest mark', async () => {
     const rows = Array.from({ length: 100 }, () => 500)
     const marks = await marksOf(
       rows,

@@ -70,7 +70,9 @@ export async function until(
   }
 }
 
-type ServerOverrides = { port?: number } & Partial<Pick<SyncServerOptions, 'formerStayMs' | 'replica' | 'protocol'>>
+type ServerOverrides = { port?: number } & Partial<
+  Pick<SyncServerOptions, 'formerStayMs' | 'inflow' | 'replica' | 'protocol'>
+>
 
 /** Everything that a test opened, closed in reverse. */
 export function createScene(authority: TestAuthority) {
@@ -89,7 +91,7 @@ export function createScene(authority: TestAuthority) {
       return store
     },
     async server(store: Store, overrides: Partial<SyncServerDeps> & ServerOverrides = {}) {
-      const { port = 0, formerStayMs = 300_000, replica, protocol, ...others } = overrides
+      const { port = 0, formerStayMs = 300_000, inflow, replica, protocol, ...others } = overrides
       const authenticate: SyncServerDeps['authenticate'] = async (token) =>
         token.startsWith('token-of-')
           ? { ok: true, value: { zone: token.slice(9) } }
@@ -103,6 +105,7 @@ export function createScene(authority: TestAuthority) {
           formerStayMs,
           ...(replica === undefined ? {} : { replica }),
           ...(protocol ? { protocol } : {}),
+          ...(inflow ? { inflow } : {}),
         },
       )
       opened.push(() => server[Symbol.asyncDispose]())
@@ -118,6 +121,7 @@ export function createScene(authority: TestAuthority) {
       const {
         served = createLatest(nothingServed),
         derive,
+        grants,
         onApplied,
         onUnknownPosition,
         report,
@@ -126,6 +130,7 @@ export function createScene(authority: TestAuthority) {
       const { token = `token-of-${zone}`, pinSha256Hex = authority.pinSha256Hex, ...options } = others
       const hooks = {
         ...(derive ? { derive } : {}),
+        ...(grants ? { grants } : {}),
         ...(onApplied ? { onApplied } : {}),
         ...(onUnknownPosition ? { onUnknownPosition } : {}),
         ...(report ? { report } : {}),

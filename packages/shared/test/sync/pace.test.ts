@@ -62,7 +62,7 @@ function paceOf(...zones: readonly string[]) {
 }
 
 describe('the pace of large commits', () => {
-  it('Y18 the first 1,000 rows wait for nobody; from then on each commit waits until all but 1,000 are stored', async () => {
+  it('Y18 the first 1,000 rows do not wait, and each later large commit waits until all but 1,000 rows are stored', async () => {
     const pace = paceOf('west')
     expect((await pace.commit(500)).mayGoOn()).toBe(true)
     expect((await pace.commit(500)).mayGoOn()).toBe(true)
@@ -94,7 +94,7 @@ describe('the pace of large commits', () => {
     expect(second.mayGoOn()).toBe(true)
   })
 
-  it('Y18 nobody waits where no zone is connected, longer than 500 ms, or for a plane that stops', async () => {
+  it('Y18 a commit does not wait without connected zones, longer than 500 ms, or for a plane that stops', async () => {
     const alone = paceOf()
     await alone.commit(1_000)
     expect((await alone.commit(1_000)).mayGoOn()).toBe(true)

@@ -66,7 +66,7 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 40; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
-test('row 28: after fifty short sessions in a row the next try still follows within half a second', async () => {
+test('F28 after fifty short sessions in a row the next attempt still follows within half a second', async () => {
   const clock = createVirtualClock()
   const random = createSeededRandom(28)
   const store = createMemoryStore({ clock, random })
@@ -85,7 +85,7 @@ test('row 28: after fifty short sessions in a row the next try still follows wit
   const waits = global.dialledAtMs.slice(1).map((atMs, index) => atMs - (global.dialledAtMs[index] ?? 0))
   expect(waits.length).toBe(50)
   expect(Math.max(...waits)).toBeLessThanOrEqual(600)
-  // The others are told from these: an address where nobody answers is tried ever slower, up to 5 s, and fast again after one session.
+  // For comparison: an address without an answer is tried more and more slowly, up to 5 s, and fast again after one session.
   global.setUp(false)
   await runUntil(71)
   const last = global.dialledAtMs.slice(-5)
@@ -101,7 +101,7 @@ test('row 28: after fifty short sessions in a row the next try still follows wit
   await stopping
 })
 
-/** The other end ends each session in the turn after its welcome was heard. */
+/** The peer ends each session in the turn after its welcome arrived. */
 function ending(dialer: Dialer): Dialer {
   return {
     forget: () => dialer.forget(),

@@ -28,8 +28,8 @@ async function twoGlobals() {
   return { store, one, other, report, uplink, statuses }
 }
 
-describe('Y22: replicas of a global', () => {
-  it('Y22 each replica shows what the zone reports of its proxies, and each change of it', async () => {
+describe('replicas of a global', () => {
+  it('Y22 each replica shows the report of a zone about its proxies, and each change of it', async () => {
     const { store, one, other, report, statuses } = await twoGlobals()
     const shows = (expected: JsonObject) =>
       until(store, () => JSON.stringify(statuses()[1]?.report) === JSON.stringify(expected), other)
@@ -51,7 +51,7 @@ describe('Y22: replicas of a global', () => {
     }
   })
 
-  it('Y22 a session that ends is shown on each replica with the reason of the one that had it', async () => {
+  it('Y22 a session that ends is shown on each replica, with the reason of the replica that had it', async () => {
     const { store, one, other, uplink, statuses } = await twoGlobals()
     await until(store, () => statuses().every((status) => status?.connected), other)
     await uplink[Symbol.asyncDispose]()
@@ -61,7 +61,7 @@ describe('Y22: replicas of a global', () => {
     expect(second).toMatchObject({ epoch: first?.epoch, lastEndCode: first?.lastEndCode, sinceMs: first?.sinceMs })
   })
 
-  it('Y22 a replica that ends takes its notes with it', async () => {
+  it('Y22 a replica that stops removes its notes', async () => {
     const { store, one, other, statuses } = await twoGlobals()
     await until(store, () => statuses().every((status) => status?.connected), other)
     expect([...(await store.notes.read('replica')).keys()]).toEqual(

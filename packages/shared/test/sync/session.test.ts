@@ -3,6 +3,8 @@ import { keyText } from '../../src/resource/resource.ts'
 import { StoreUnavailableError } from '../../src/store/errors.ts'
 import { createMemoryContents, createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
+import { creditWindowBytes } from '../../src/sync/credit.ts'
+import type { Welcome } from '../../src/sync/log/messages.ts'
 import { type Applied, nothingServed, type ServedStatus } from '../../src/sync/session.ts'
 import { isCurrent, type UplinkState } from '../../src/sync/uplink.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
@@ -28,7 +30,7 @@ const row = (origin: string, kind: string, name: string) => {
 }
 
 describe('a session of the global', () => {
-  it('L8 waits for credit: a zone that credits nothing gets one frame of rows, and every other zone all', async () => {
+  it('L8 the global sends only with credit: a zone without credit gets one frame of rows, and every other zone gets all', async () => {
     const [global, east] = [memory(), memory()]
     const changes = Array.from({ length: 200 }, (_, index) =>
       put('global', 'Policy', `p${index}`, { text: 'x'.repeat(1_000) }),
@@ -48,7 +50,30 @@ describe('a session of the global', () => {
     expect(rows).toHaveLength(200)
   })
 
-  it('L6 row 41: forged rows are refused one by one and counted, and the session is kept', async () => {
+  it('Y40 a zone that sends rows without credit loses its session, and none of them counts', async () => {
+    const global = memory()
+    const server = await scene.server(global, { inflow: { bytesPerSecond: 1, burstBytes: 1 } })
+    using west = await callAsZone(authority, server.port, 'west')
+    await west.next('mark')
+    const large = row('west', 'Service', 'large')
+    const rows = (name: string, bytes: number) => {
+      const key = { ...large.key, name }
+      return [{ ...large, key, row: { ...large.row, key, spec: { text: 'x'.repeat(bytes) } } }]
+    }
+    // The first frame is credited, and takes all that the global takes for a long time. The second one takes the whole window.
+    west.send({ type: 'rows', rows: rows('first', creditWindowBytes), bytes: 0 })
+    west.send({ type: 'rows', rows: rows('second', creditWindowBytes), bytes: 0 })
+    west.send({ type: 'rows', rows: rows('third', 1), bytes: 0 })
+    west.send({ type: 'mark', position: { store: 'store-of-west', revision: 1, commitId: 'c1' } })
+    expect((await west.next('goodbye')).goodbye).toEqual({
+      code: 'protocol',
+      reason: expect.stringMatching(/^the peer sent \d+ bytes of rows without credit for them$/),
+    })
+    await until(global, () => server.zones().get('west')?.connected === false, server)
+    expect(await names(global, 'Service')).toEqual([])
+  })
+
+  it('F41 L6 forged rows are refused one by one and counted, and the session stays open', async () => {
     const global = memory()
     await write(global, put('global', 'Policy', 'mine'))
     const server = await scene.server(global)
@@ -60,7 +85,7 @@ describe('a session of the global', () => {
     await until(global, async () => (await names(global, 'Service')).length > 0)
     expect(await names(global, 'Service')).toEqual(['west/true'])
     expect(await global.get(row('global', 'Policy', 'mine').key)).toMatchObject({ state: 'live', revision: 1 })
-    // The global's own bookmark tells what it made of the rows.
+    // The bookmark of the global reports which rows it accepted.
     let refused = 0
     for (let index = 0; refused === 0; index += 1)
       refused = (await west.next('bookmark', index)).bookmark.counters.rowsRefused
@@ -68,7 +93,7 @@ describe('a session of the global', () => {
     expect(server.zones().get('west')?.connected).toBe(true)
   })
 
-  it('Y16 a session that opens moves no mark: what all others have stays the newest', async () => {
+  it('Y16 a new session moves no mark, so the newest mark of all other sessions stays the newest', async () => {
     const global = memory()
     const { revision } = await write(global, put('global', 'Policy', 'one'))
     const server = await scene.server(global)
@@ -79,7 +104,7 @@ describe('a session of the global', () => {
     for (let index = 0; index < 3; index += 1) {
       using west = await callAsZone(authority, server.port, 'west')
       expect((await west.next('mark')).position.revision).toBe(revision)
-      // Its first bookmark tells that there is nothing newer.
+      // Its first bookmark states that there is nothing newer.
       expect((await west.next('bookmark')).bookmark.mark).toBe(revision)
     }
     expect((await global.mark()).revision).toBe(revision)
@@ -87,7 +112,7 @@ describe('a session of the global', () => {
     expect(marks).toEqual([])
   })
 
-  it('Y16 a bookmark names the newest mark that any read has found, also while the read of its session is tried again', async () => {
+  it('Y16 a bookmark names the newest mark that any read has found, also while the read of its session is retried', async () => {
     const inner = memory()
     let failing = 0
     const mark: typeof inner.mark = async () => {
@@ -110,7 +135,7 @@ describe('a session of the global', () => {
     expect(bookmark).toMatchObject({ mark: revision, sent: 0 })
   })
 
-  it('a frame that cannot be read ends the session with its reason, and nothing of its round is applied', async () => {
+  it('Y26 a frame that cannot be read ends the session with its reason, and nothing of its round is applied', async () => {
     const global = memory()
     const server = await scene.server(global)
     using west = await callAsZone(authority, server.port, 'west')
@@ -125,7 +150,7 @@ describe('a session of the global', () => {
     expect(await names(global, 'Service')).toEqual([])
   })
 
-  it('says so in one sentence when its port is taken', async () => {
+  it('Y27 a port in use is reported in one sentence', async () => {
     const server = await scene.server(memory())
     await expect(scene.server(memory(), { port: server.port })).rejects.toThrow(
       `cannot listen for zones on 127.0.0.1:${server.port}`,
@@ -133,8 +158,8 @@ describe('a session of the global', () => {
   })
 })
 
-describe('a zone whose store takes nothing', () => {
-  it('Y19 keeps its session, says why on both ends and is current no more; then it goes on', async () => {
+describe('a zone whose store refuses writes', () => {
+  it('Y19 a zone whose store refuses writes keeps its session, reports the reason on both ends, is not current, and then continues', async () => {
     const [global, east] = [memory(), memory()]
     let isFull = false
     const commitRound: typeof east.commitRound = async (parts) => {
@@ -164,8 +189,8 @@ describe('a zone whose store takes nothing', () => {
   })
 })
 
-describe('a zone that was away', () => {
-  it('below the horizon it gets a replacement: what is gone goes, its own rows stay', async () => {
+describe('a zone that was disconnected', () => {
+  it('Y28 a zone below the horizon gets a replacement, which removes deleted rows and keeps its own rows', async () => {
     const global = memory(10)
     const contents = createMemoryContents(scene.deps)
     const west = createMemoryStore(scene.deps, { contents })
@@ -184,7 +209,7 @@ describe('a zone that was away', () => {
     expect(await names(west, 'Dataplane')).toEqual(['west/own'])
   })
 
-  it('Y21 what a zone serves of another history of its global counts for nothing, while it is held and after it', async () => {
+  it('Y21 what a zone serves of another history of its global counts for nothing, while the replacement is held and afterwards', async () => {
     const contents = createMemoryContents(scene.deps)
     const [global, west] = [createMemoryStore(scene.deps, { contents }), memory()]
     const served = createLatest<ServedStatus>(nothingServed)
@@ -221,7 +246,7 @@ describe('a zone that was away', () => {
     expect(await reached('served')).toBe('pending')
   })
 
-  it('Y8 Y21 another history is still another one after the global has pruned the revision that the zone has seen', async () => {
+  it('Y8 Y21 another history stays another history after the global has pruned the revision of the zone', async () => {
     const contents = createMemoryContents(scene.deps)
     const [global, west] = [createMemoryStore(scene.deps, { contents }), memory()]
     await write(global, put('global', 'Policy', 'old'))
@@ -253,7 +278,7 @@ describe('a zone that was away', () => {
     await until(west, async () => (await names(west, 'Policy')).join() === 'global/busy,global/old,global/other')
   })
 
-  it('Y21 a position that the global has pruned counts for nothing: it may be of another history', async () => {
+  it('Y21 a position that the global has pruned counts for nothing, because it may belong to another history', async () => {
     const global = memory(10)
     const { revision, store } = await write(global, put('global', 'Policy', 'a'))
     for (let index = 0; index < 30; index += 1) await write(global, put('global', 'Policy', 'busy', { index }))
@@ -294,7 +319,7 @@ describe('a zone that was away', () => {
     expect(server.zones().get('west')?.served).toBe(0)
   })
 
-  it('T18 a global that was restored from a backup removes nothing until an operator says so', async () => {
+  it('Y8 a global that was restored from a backup removes nothing until an operator releases it', async () => {
     const contents = createMemoryContents(scene.deps)
     const [global, west] = [createMemoryStore(scene.deps, { contents }), memory()]
     await write(global, put('global', 'Policy', 'old'))
@@ -318,8 +343,35 @@ describe('a zone that was away', () => {
   })
 })
 
-describe('what a plane adds', () => {
-  it('derived rows are in the same commit as their cause', async () => {
+describe('hooks of a plane', () => {
+  it('Y41 numbers are granted before any row comes, and a zone that lost its store is given back what it reported', async () => {
+    const global = memory()
+    await write(global, put('global', 'Policy', 'one'))
+    const server = await scene.server(global, { recall: (report) => report['numbers'] })
+    const welcomes: unknown[] = []
+    const connect = (store: typeof global) => {
+      const grants = {
+        request: () => ({ below: 0, count: 10 }),
+        async granted({ reserved, recall }: Pick<Welcome, 'reserved' | 'recall'>) {
+          welcomes.push({ reserved, recall, rows: await names(store, 'Policy') })
+        },
+      }
+      return scene.uplink(store, 'east', server.port, { grants, report: createLatest({ numbers: { web: 3 } }) })
+    }
+    const first = connect(memory())
+    await until(global, () => server.zones().get('east')?.report['numbers'] !== undefined, server)
+    await first[Symbol.asyncDispose]()
+    const lost = memory()
+    await lost.raiseIncarnation(2)
+    connect(lost)
+    await until(lost, async () => (await names(lost, 'Policy')).length > 0)
+    expect(welcomes).toEqual([
+      { reserved: { below: 10, before: 0 }, recall: undefined, rows: [] },
+      { reserved: { below: 20, before: 10 }, recall: { web: 3 }, rows: [] },
+    ])
+  })
+
+  it('Z10 derived rows are in the same commit as their cause', async () => {
     const [global, west] = [memory(), memory()]
     const server = await scene.server(global)
     scene.uplink(west, 'west', server.port, {
@@ -332,7 +384,7 @@ describe('what a plane adds', () => {
     expect(address?.revision).toBe(policy?.revision)
   })
 
-  it('a report reaches the global as it is, and a new session starts it afresh', async () => {
+  it('Y29 a report reaches the global unchanged, and a new session starts it afresh', async () => {
     const [global, west] = [memory(), memory()]
     const server = await scene.server(global)
     const report = createLatest<Record<string, { readonly online: boolean }>>({
@@ -347,7 +399,7 @@ describe('what a plane adds', () => {
     await until(global, () => Object.keys(server.zones().get('west')?.report ?? {}).length === 0, server)
   })
 
-  it('onApplied names the local mark that holds each mark of the global', async () => {
+  it('Y30 onApplied names the local mark that contains each mark of the global', async () => {
     const [global, west] = [memory(), memory()]
     const applied: string[] = []
     const server = await scene.server(global)

@@ -19,7 +19,7 @@ afterEach(() => scene.close())
 const memory = () => createMemoryStore(scene.deps)
 
 describe('one global and two zones', () => {
-  it('policies go down, rows of a zone go up and to the other zone, and no further than their kind', async () => {
+  it('Y31 policies go to zones, rows of a zone go to the global and to other zones, and no row goes further than its kind', async () => {
     const [global, west, east] = [
       await scene.sqlite(join(scene.folder(), 'g.db')),
       await scene.sqlite(join(scene.folder(), 'w.db')),
@@ -51,7 +51,7 @@ describe('one global and two zones', () => {
     await until(east, async () => (await names(east, 'Certificate')).length === 1)
   })
 
-  it('a restart of either side resumes by position: nothing is sent twice', async () => {
+  it('Y1 after a restart of either side the session resumes by position, and nothing is sent twice', async () => {
     const [folder, zoneFolder] = [scene.folder(), scene.folder()]
     let global = await scene.sqlite(join(folder, 'g.db'))
     let west = await scene.sqlite(join(zoneFolder, 'w.db'))
@@ -84,7 +84,7 @@ describe('one global and two zones', () => {
     expect(server.zones().get('west')?.epoch).toBe(3)
   })
 
-  it('rest stays rest: without changes no store commits and no rows move', async () => {
+  it('Y32 without changes no store commits and no rows move', async () => {
     const [global, west, east] = [memory(), memory(), memory()]
     const server = await scene.server(global)
     scene.uplink(west, 'west', server.port)
@@ -98,7 +98,7 @@ describe('one global and two zones', () => {
     )
     expect(receipts.map((receipt) => receipt.state)).toEqual(['done', 'done'])
     const heads = await Promise.all([global, west, east].map(async (store) => (await store.head()).revision))
-    // Longer than any round trip: bookmarks of the next rest would have told of commits.
+    // Longer than any round trip: bookmarks of the next rest would have reported commits.
     await server.waitFor(
       { revision: 999_999, level: 'stored', zones: ['west'], timeoutMs: 200 },
       AbortSignal.timeout(5_000),
@@ -107,8 +107,8 @@ describe('one global and two zones', () => {
   })
 })
 
-describe('who is let in', () => {
-  it('a refused token is told its reason, and the zone says so', async () => {
+describe('admission of zones', () => {
+  it('Y33 a zone whose token is refused reports the reason', async () => {
     const global = memory()
     const server = await scene.server(global)
     const uplink = scene.uplink(memory(), 'west', server.port, { token: 'stale' })
@@ -119,7 +119,7 @@ describe('who is let in', () => {
     expect(uplink.state.value.reason).toBe('the token has expired')
   })
 
-  it('a token of another zone is refused by the zone itself', async () => {
+  it('Y33 a zone refuses a token of another zone by itself', async () => {
     const global = memory()
     const server = await scene.server(global)
     const uplink = scene.uplink(memory(), 'west', server.port, { token: 'token-of-east' })
@@ -130,7 +130,7 @@ describe('who is let in', () => {
     expect(uplink.state.value.reason).toBe('expected the token of zone west, found one of zone east')
   })
 
-  it('another authority than the pinned one gets nothing from us', async () => {
+  it('Y34 a zone sends nothing to a global whose authority is not the pinned one', async () => {
     const global = memory()
     let asked = 0
     const server = await scene.server(global, {
@@ -148,7 +148,7 @@ describe('who is let in', () => {
     expect(asked).toBe(0)
   })
 
-  it('a newer session of the same store fences the older; another store is refused while the holder lives', async () => {
+  it('Y14 a newer session of the same store ends the older one, and another store is refused while the holder lives', async () => {
     const [global, west] = [memory(), memory()]
     const server = await scene.server(global)
     const first = scene.uplink(west, 'west', server.port)
@@ -170,8 +170,8 @@ describe('who is let in', () => {
   })
 })
 
-describe('stores that are not what they were', () => {
-  it('a zone refuses a global with another store, and keeps its rows', async () => {
+describe('replaced stores', () => {
+  it('Y9 a zone refuses a global with another store, and keeps its rows', async () => {
     const [global, west] = [memory(), memory()]
     await write(global, put('global', 'Policy', 'one'))
     const server = await scene.server(global)
@@ -194,7 +194,7 @@ describe('stores that are not what they were', () => {
     await until(west, async () => (await names(west, 'Policy')).length === 0)
   })
 
-  it('row 22: a zone with a new store replaces its former rows, and only its own; the rest stays until it is due', async () => {
+  it('F22 Y11 a zone with a new store replaces only its own former rows, and the rest stays until it expires', async () => {
     const [global, west, east] = [memory(), memory(), memory()]
     const server = await scene.server(global, { formerStayMs: 1 })
     const uplink = scene.uplink(west, 'west', server.port)
@@ -217,7 +217,7 @@ describe('stores that are not what they were', () => {
 })
 
 describe('receipts', () => {
-  it('tell per zone when a revision was stored and served; who is away is pending with a reason', async () => {
+  it('Y35 a receipt shows per zone when a revision was stored and served, and a disconnected zone is pending with a reason', async () => {
     const [global, west] = [memory(), memory()]
     const server = await scene.server(global)
     const served = createLatest<ServedStatus>(nothingServed)

@@ -32,7 +32,7 @@ const numbered = (number: number, length = 4): Uint8Array => {
 }
 const numberOf = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
 
-/** What every transport does, whatever carries it. */
+/** The contract of every transport. */
 export function describeTransport(transport: Transport): void {
   let authority: TestAuthority
   let door: Listening
@@ -77,14 +77,14 @@ export function describeTransport(transport: Transport): void {
     return { near, far }
   }
 
-  /** How a call ends that is not let in, whether the transport hears it while dialling or after. */
+  /** How a refused call ends, whether the transport learns this while dialling or afterwards. */
   async function endOfCall(token: string): Promise<ChannelEnd> {
     const dialled = await dial(token)
     return dialled.ok ? dialled.value.ended : dialled.error
   }
 
   describe(`a channel over ${transport.name}`, () => {
-    it('carries messages whole and in order, both ways', async () => {
+    it('TR1 a channel carries messages complete and in order, in both directions', async () => {
       const { near, far } = await pair()
       const [atFar, atNear] = [collect(far), collect(near)]
       for (let number = 1; number <= 500; number += 1) {
@@ -99,7 +99,7 @@ export function describeTransport(transport: Transport): void {
       )
     })
 
-    it('carries a message of 10 MiB whole, and ends at a longer one', async () => {
+    it('TR2 a channel carries a message of 10 MiB, and ends at a longer one', async () => {
       const { near, far } = await pair()
       const atFar = collect(far)
       const large = new Uint8Array(10 * mebibyte).map((_, index) => index % 251)
@@ -111,7 +111,7 @@ export function describeTransport(transport: Transport): void {
       expect(atFar.messages.length).toBe(2)
     })
 
-    it('says false to a sender whose other end does not read, with little in memory, and goes on when it does', async () => {
+    it('TR3 send returns false while the peer does not read, memory stays small, and sending continues when the peer reads', async () => {
       const { near, far } = await pair()
       const frame = new Uint8Array(256 * 1024)
       let sent = 0
@@ -138,7 +138,7 @@ export function describeTransport(transport: Transport): void {
       expect(numberOf(atFar.messages.at(-1) ?? new Uint8Array(4))).toBe(7)
     })
 
-    it('ends after what was sent', async () => {
+    it('TR4 a channel ends after everything that the caller sent', async () => {
       const { near, far } = await pair()
       const atFar = collect(far)
       for (let number = 1; number <= 100; number += 1) near.send(numbered(number, 10_000))
@@ -147,7 +147,7 @@ export function describeTransport(transport: Transport): void {
       expect(atFar.messages.length).toBe(101)
     })
 
-    it('ends after what the called end sent', async () => {
+    it('TR4 a channel ends after everything that the called side sent', async () => {
       const { near, far } = await pair()
       const atNear = collect(near)
       for (let number = 1; number <= 100; number += 1) far.send(numbered(number, 10_000))
@@ -156,7 +156,7 @@ export function describeTransport(transport: Transport): void {
       expect(atNear.messages.length).toBe(100)
     })
 
-    it('is cut at once: here with the reason given, and the other end hears of it', async () => {
+    it('TR5 a cut ends the channel at once, on this side with the given reason, and the peer is notified', async () => {
       const { near, far } = await pair()
       collect(far)
       near.cut('a test cuts it')
@@ -166,14 +166,14 @@ export function describeTransport(transport: Transport): void {
       await near.drained()
     })
 
-    it('is cut by the called end too', async () => {
+    it('TR5 the called side can cut a channel too', async () => {
       const { near, far } = await pair()
       far.cut('a test cuts it')
       expect(await far.ended).toEqual({ refused: false, reason: 'a test cuts it' })
       expect((await near.ended).refused).toBe(false)
     })
 
-    it('keeps early messages for the one who listens later, also in between', async () => {
+    it('TR6 early messages wait for a later reader, also between two readers', async () => {
       const { near, far } = await pair()
       near.send(numbered(1))
       near.send(numbered(2))
@@ -189,16 +189,16 @@ export function describeTransport(transport: Transport): void {
       expect(atFar.messages.map(numberOf)).toEqual([1, 2])
     })
 
-    it('E10 tells a caller that it was refused, with the reason', async () => {
+    it('E10 a refused caller receives the reason', async () => {
       expect(await endOfCall('bad')).toEqual({ refused: true, reason: 'the token has expired' })
     })
 
-    it('tells the door who calls, from where and with which token', async () => {
+    it('TR7 the server receives the address and the token of a caller', async () => {
       await pair()
       expect(callers).toEqual([{ address: expect.stringMatching(/^127\.0\.0\.1:\d+$/), token: 'good' }])
     })
 
-    it('row 28: lets 300 callers in that come at once from one address, as behind a proxy, each with one more connection', async () => {
+    it('F28 300 callers from one address, each with one more connection, are all admitted at once', async () => {
       const count = 300
       const waiting: (() => Channel)[] = []
       const first = Promise.withResolvers<string>()
@@ -237,18 +237,18 @@ export function describeTransport(transport: Transport): void {
       await Promise.all(dialling)
     })
 
-    it('refuses a door with another authority, and sends it no token', async () => {
+    it('Y34 a caller refuses a server with another authority, and sends it no token', async () => {
       const dialled = await transport.dialer(door.port, 'good', '00'.repeat(32)).dial(AbortSignal.timeout(10_000))
       expect(dialled).toMatchObject({ ok: false, error: { refused: true } })
       expect(callers).toEqual([])
     })
 
-    it('tells an address where nobody listens from a refusal', async () => {
+    it('TR8 an address without a listener is distinguished from a refusal', async () => {
       const dialled = await transport.dialer(1, 'good', authority.pinSha256Hex).dial(AbortSignal.timeout(10_000))
       expect(dialled).toMatchObject({ ok: false, error: { refused: false } })
     })
 
-    it('both ends hear when the door closes', async () => {
+    it('TR9 both ends are notified when the server closes', async () => {
       const { near, far } = await pair()
       collect(far)
       await door.close()

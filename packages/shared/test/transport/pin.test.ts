@@ -34,7 +34,7 @@ afterEach(() => new Promise<void>((resolve) => void server.close(() => resolve()
 const signal = () => AbortSignal.timeout(10_000)
 
 describe('a pinned authority', () => {
-  it('is the certificate of the chain with the pinned hash, and not a byte of ours is sent', async () => {
+  it('TR10 the pinned authority is the certificate of the chain with the pinned hash, and no data is sent', async () => {
     const found = await pinnedAuthority(address, authority.pinSha256Hex, signal())
     expect(found).toEqual({ ok: true, value: expect.stringContaining('BEGIN CERTIFICATE') })
     const pem = authority.cert.split('-----END CERTIFICATE-----')[1] ?? ''
@@ -42,23 +42,23 @@ describe('a pinned authority', () => {
     expect(received).toBe(0)
   })
 
-  it('may be written in capitals with colons', async () => {
+  it('TR10 a pin may be written in capitals with colons', async () => {
     const written = (authority.pinSha256Hex.toUpperCase().match(/../g) ?? []).join(':')
     expect((await pinnedAuthority(address, written, signal())).ok).toBe(true)
   })
 
-  it('says what was expected and found when it is another', async () => {
+  it('TR10 a mismatch is reported with the expected and the found hash', async () => {
     const found = await pinnedAuthority(address, '00'.repeat(32), signal())
     expect(found).toMatchObject({ ok: false, error: { mismatch: true } })
     expect(!found.ok && found.error.reason).toContain(authority.pinSha256Hex)
   })
 
-  it('tells an address where nobody answers from one with another authority', async () => {
+  it('TR8 an address without an answer is distinguished from another authority', async () => {
     const found = await pinnedAuthority('127.0.0.1:1', authority.pinSha256Hex, signal())
     expect(found).toMatchObject({ ok: false, error: { mismatch: false } })
   })
 
-  it('wants a host and a port', async () => {
+  it('TR10 a pin needs a host and a port', async () => {
     expect(await pinnedAuthority('nowhere', authority.pinSha256Hex, signal())).toMatchObject({
       ok: false,
       error: { mismatch: true },
@@ -66,8 +66,8 @@ describe('a pinned authority', () => {
   })
 })
 
-describe('a peer that is tried again and again', () => {
-  it('is known by one handshake: after tries that led nowhere it is only knocked at, until somebody is there', async () => {
+describe('repeated connections to a peer', () => {
+  it('TR11 the authority is read in one handshake, and after failed attempts only a connection is tried until the address answers', async () => {
     const peer = createPinnedPeer(address, authority.pinSha256Hex)
     const known = await peer.authority(signal())
     expect(known.ok).toBe(true)
@@ -86,7 +86,7 @@ describe('a peer that is tried again and again', () => {
     expect(handshakes).toBe(1)
   })
 
-  it('is read again when who is there does not do: people are told what was found', async () => {
+  it('TR11 the authority is read again when the peer is not the pinned one, and the error shows what was found', async () => {
     const peer = createPinnedPeer(address, authority.pinSha256Hex)
     await peer.authority(signal())
     const other = await createTestAuthority()

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { readWebSocketAddress } from '../../src/transport/websocket-address.ts'
 
-it('reads where to call and whom to trust', () => {
+it('W7 a WebSocket address states where to connect and which authority to trust', () => {
   const cases: readonly (readonly [string, object])[] = [
     ['wss://global.example:5682', { url: 'wss://global.example:5682/_sync', trust: 'pin' }],
     ['wss://global.example', { hostAndPort: 'global.example:443', trust: 'pin' }],
@@ -13,7 +13,7 @@ it('reads where to call and whom to trust', () => {
   for (const [address, value] of cases) expect(readWebSocketAddress(address)).toMatchObject({ ok: true, value })
 })
 
-it('has no way to send a token unread by whom', () => {
+it('W7 an address is refused if the token could be read on the way', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['ws://global.example:5681', /loopback only; use wss/],
     ['ws://127.evil.example:5681', /loopback only/],

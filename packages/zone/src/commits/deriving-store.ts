@@ -63,7 +63,11 @@ export function deriveOnCommit(
     for (const part of parts) effectiveParts.push({ ...part, changes: await effective(part.changes) })
     const made = effectiveParts.flatMap(({ changes }) => changes.filter(({ op }) => op !== 'check'))
     const derived: Change[] = []
-    const now = { wallMs: deps.clock.wallMs(), monotonicMs: deps.clock.monotonicMs() }
+    const now = {
+      wallMs: deps.clock.wallMs(),
+      monotonicMs: deps.clock.monotonicMs(),
+      incarnation: store.incarnation,
+    }
     for (const derivation of derivations) derived.push(...derivation.preview([...made, ...derived], now))
     isUnsure = true
     const outcome = await store.commitRound(withConsequences(effectiveParts, derived), options)

@@ -13,7 +13,7 @@ function tagValues(spec: DataplaneSpec): Map<string, Set<string>> {
   return values
 }
 
-/** Whether the tags of a token allow those of a Dataplane (REST reference §4.6). */
+/** Whether the tags of a token allow those of a Dataplane. */
 function allowsTags(claims: JsonObject, spec: DataplaneSpec): Result<void, string> {
   const { Tags } = claims
   if (Tags === null || typeof Tags !== 'object' || Array.isArray(Tags)) return ok(undefined)

@@ -41,7 +41,7 @@ const announced = async (store: Store) =>
     instances: row.spec['instances'],
   }))
 
-test('Z10 what follows from a Dataplane stands in its own commit', async () => {
+test('Z10 the rows that follow from a Dataplane are in its own commit', async () => {
   const { store } = await open()
   const outcome = await store.commit({ changes: [put('a', ['echo'])], ...meta })
   expect(outcome.ok && new Set(outcome.written.map((version) => [version.key.kind, version.revision].join()))).toEqual(
@@ -65,7 +65,7 @@ test('Z11 a stale row from another plane has no consequences', async () => {
   expect(names).toEqual(['new'])
 })
 
-test('Z11 a row that was forgotten comes back with the stamp that it had, and so with an older one', async () => {
+test('Z11 a row that was forgotten is accepted again with the stamp that it had, or an older one', async () => {
   const { store } = await open()
   const key = { origin: 'global', kind: 'Timeout', mesh: 'default', name: 't' }
   const received = (originRevision: number): Change => {
@@ -79,7 +79,7 @@ test('Z11 a row that was forgotten comes back with the stamp that it had, and so
   }
 })
 
-test('Z12 whatever is written at once or one after the other, restarts included: announcements and addresses are those of the Dataplanes', async () => {
+test('Z12 announcements and addresses match the Dataplanes after concurrent commits, commits in sequence, and restarts', async () => {
   const step = fc.record({
     name: fc.constantFrom('a', 'b', 'c'),
     services: fc.array(fc.constantFrom('s1', 's2', 's3'), { maxLength: 2 }),

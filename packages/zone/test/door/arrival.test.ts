@@ -18,15 +18,15 @@ const known = (spec: object) => ({ labels: {}, spec: spec as JsonObject }) // wh
 
 test.each<[string, string, object, unknown]>([
   ['a sidecar', 'Dataplane', sidecar, sidecarFirst],
-  ['one with nothing that is ready', 'Dataplane', sidecarFirst, undefined],
+  ['a sidecar without a ready inbound', 'Dataplane', sidecarFirst, undefined],
   ['a builtin gateway', 'Dataplane', { networking: { gateway: { type: 'BUILTIN' } } }, undefined],
   ['an ingress', 'ZoneIngress', ingress, { networking: { address: '10.0.0.2', port: 10_001 } }],
-  ['an ingress that nobody can reach', 'ZoneIngress', { networking: { port: 1 } }, undefined],
-])('Z25 what is withheld of %s until its Envoy listens', (_title, kind, spec, expected) =>
+  ['an ingress without an advertised address', 'ZoneIngress', { networking: { port: 1 } }, undefined],
+])('Z25 the fields that are withheld until the Envoy listens: %s', (_title, kind, spec, expected) =>
   expect(withheld(kind, known(spec))?.spec).toEqual(expected),
 )
 
-test('Z25 an egress is marked as on its way, and once it has arrived no more', () => {
+test('Z25 an egress is marked as arriving until its Envoy has answered', () => {
   const egress = known({ networking: { address: '10.0.0.3', port: 10_002 } })
   const arrivals = createArrivals()
   const first = { ...egress, labels: { 'zonemesh.io/arriving': 'yes' } }
@@ -36,7 +36,7 @@ test('Z25 an egress is marked as on its way, and once it has arrived no more', (
   expect(arrivals.begin('e', 'ZoneEgress', egress, first)).toEqual(first)
 })
 
-test('Z25 a new proxy is registered as one that nobody is led to, and when its Envoy has answered as what it is, once', () => {
+test('Z25 a new proxy is registered as not ready, and once as ready when its Envoy has answered', () => {
   const arrivals = createArrivals()
   const given = { labels: { a: 'b' }, spec: sidecar }
   expect(arrivals.begin('p', 'Dataplane', given, undefined)).toEqual({ labels: { a: 'b' }, spec: sidecarFirst })
@@ -44,7 +44,7 @@ test('Z25 a new proxy is registered as one that nobody is led to, and when its E
   expect(arrivals.arrived('p')).toBeUndefined()
 })
 
-test('Z25 one that is known keeps what it has; one that was left on its way is still on it', () => {
+test('Z25 a known proxy keeps its state, and a proxy that was left arriving is still arriving', () => {
   const arrivals = createArrivals()
   const given = { labels: {}, spec: sidecar }
   expect(arrivals.begin('p', 'Dataplane', given, known(sidecar))).toBe(given)

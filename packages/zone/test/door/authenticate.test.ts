@@ -41,7 +41,7 @@ const web = { type: 'dataplane', mesh: 'default', name: 'web-1' } as const
 const zoneProxy = (type: 'ingress' | 'egress') => ({ type, mesh: '', name: type }) as const
 const inbound = (tags: Record<string, string>) => ({ networking: { inbound: [{ port: 80, tags }] } })
 
-test('P21 every tag that a dataplane token names must be a tag of the proxy, with one of the values that it names', async () => {
+test('P21 every tag of a dataplane token must be a tag of the proxy, with one of the values of the token', async () => {
   const { issue, enter } = scene()
   const token = await issue('dataplane', { Tags: { 'kuma.io/service': ['web', 'api'], team: ['red'] } }, 'default')
   const entered = await enter(token, web)
@@ -64,7 +64,7 @@ test('P21 every tag that a dataplane token names must be a tag of the proxy, wit
   expect(entered.ok && entered.value.covers({ networking: { gateway } })).toEqual(refused)
 })
 
-test('P21 a dataplane token without tags covers all of them, and is for its mesh and its name only', async () => {
+test('P21 a dataplane token without tags covers all tags, and only its mesh and its name', async () => {
   const { issue, enter } = scene()
   const free = await enter(await issue('dataplane', { Tags: {} }, 'default'), web)
   expect(free.ok && free.value.covers(inbound({ 'kuma.io/service': 'any' }))).toEqual({ ok: true, value: undefined })
@@ -79,7 +79,7 @@ test('P21 a dataplane token without tags covers all of them, and is for its mesh
   expect(await enter(undefined, web)).toEqual({ ok: false, error: 'a token is needed, found none' })
 })
 
-test('P22 the scope of a zone token admits the proxies of that type only, in the zone that it names', async () => {
+test('P22 the scope of a zone token admits only proxies of this type, in the zone of the token', async () => {
   const { issue, enter } = scene()
   const refused = (scope: string, wanted: string) => ({
     ok: false,
@@ -104,7 +104,7 @@ test('P22 the scope of a zone token admits the proxies of that type only, in the
   expect(await enter(await issue('dataplane', {}, 'default'), zoneProxy('ingress'))).toMatchObject({ ok: false })
 })
 
-test('P21 the word Bearer before a token is no part of it', () => {
+test('P21 the word Bearer before a token is not part of it', () => {
   expect([bareToken('Bearer abc'), bareToken('bearer  abc '), bareToken(' abc'), bareToken(undefined)]).toEqual([
     'abc',
     'abc',

@@ -17,7 +17,7 @@ const gatewayOf = (...listeners: object[]) => ({
   conf: { listeners },
 })
 
-test('C2 what the compiler leaves out is a verdict on the row at fault, in bookmarks and in the status of the zone, until it is mended', async () => {
+test('C2 a part that the compiler leaves out is a verdict on the row at fault, in bookmarks and in the status of the zone, until it is repaired', async () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const contents = createMemoryContents({ clock, random: createSeededRandom(1) })
   const life = await startLife({ clock, contents })
@@ -62,7 +62,7 @@ test('C2 what the compiler leaves out is a verdict on the row at fault, in bookm
   expect((await life.report())['verdicts']).toEqual([])
 })
 
-test('C2 a verdict names the row of a part, or the proxy where no row is known, each once and in order', () => {
+test('C2 a verdict names the row of a part, or the proxy if no row is known, once each and in order', () => {
   const problems = [
     { source: 'global/MeshGateway/default/edge/HTTPS:443:a.example', reason: 'no certificate' },
     { source: 'resource cluster a', reason: 'cannot be encoded' },

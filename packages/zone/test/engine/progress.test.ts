@@ -2,7 +2,7 @@ import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { expect, test } from 'vitest'
 import { createProgress } from '../../src/engine/progress.ts'
 
-test('Z7 a mark is served when every proxy it changed has answered; one that it did not change is not waited for', () => {
+test('Z7 a mark is served when every proxy that it changed has answered, and unchanged proxies are not awaited', () => {
   const progress = createProgress(createVirtualClock())
   progress.sent('a', 1, 5)
   progress.compiled(5)
@@ -24,7 +24,7 @@ test('Z8 a proxy that is silent for two seconds is left out and named', () => {
   expect(progress.read()).toEqual({ mark: 4, silent: [] })
 })
 
-test('Z9 an older answer does not stand for a newer table', () => {
+test('Z9 an answer to an older table does not count for a newer table', () => {
   const progress = createProgress(createVirtualClock())
   progress.sent('a', 1, 3)
   progress.sent('a', 2, 7)

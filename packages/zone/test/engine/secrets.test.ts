@@ -9,7 +9,7 @@ import { global, own, startLife } from '../quarantine/life.ts'
 const edge = own('Dataplane', 'edge-1')
 const name = 'cert.rsa:secret:shop'
 
-test('Z29 a renewed secret is handed to the proxies that use it although nothing else has changed; a table waits for its first', async () => {
+test('Z29 a renewed secret is sent to the proxies that use it although nothing else changed, and a table waits for its first secret', async () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const contents = createMemoryContents({ clock, random: createSeededRandom(1) })
   let certificate: XdsResource | undefined

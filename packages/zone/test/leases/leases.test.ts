@@ -18,7 +18,7 @@ function scene() {
   return { clock, removed, marked, leases }
 }
 
-test('Z1 a lost stream makes a proxy suspect, and removes it after its lease', () => {
+test('Z1 a proxy with a lost stream is suspect, and is removed after its lease', () => {
   const { clock, removed, leases } = scene()
   leases.opened('a', '1')
   leases.closed('a', '1', true)
@@ -48,7 +48,7 @@ test('Z3 a newer stream of the same proxy keeps it alive when the older one ends
   expect([removed, leases.isLive('a')]).toEqual([[], true])
 })
 
-test('Z4 a proxy that an operator has written keeps its row whatever its stream does', () => {
+test('Z4 the row of a proxy that an operator has written stays regardless of its stream', () => {
   const { clock, removed, leases } = scene()
   leases.opened('a', '1')
   leases.closed('a', '1', false)
@@ -56,14 +56,14 @@ test('Z4 a proxy that an operator has written keeps its row whatever its stream 
   expect(removed).toEqual([])
 })
 
-test('Z5 draining removes at once', async () => {
+test('Z5 a draining proxy is removed at once', async () => {
   const { removed, leases } = scene()
   leases.opened('a', '1')
   await leases.draining('a')
   expect(removed).toEqual(['a'])
 })
 
-test('Z6 many lost at once are not removed, until enough of them have returned', () => {
+test('Z6 many proxies that are lost at once are not removed until enough of them have returned', () => {
   const { clock, removed, leases } = scene()
   const names = Array.from({ length: 20 }, (_unused, index) => `p${index}`)
   for (const name of names) leases.opened(name, '1')
@@ -75,7 +75,7 @@ test('Z6 many lost at once are not removed, until enough of them have returned',
   expect(removed.sort()).toEqual(['p10', 'p11'])
 })
 
-test('Z26 proxies that are lost together are marked once, in one piece, and no more when they have returned', () => {
+test('Z26 proxies that are lost together are marked once, in one commit, and are no longer lost when they return', () => {
   const { clock, marked, leases } = scene()
   const names = Array.from({ length: 20 }, (_unused, index) => `p${index}`)
   for (const name of names) leases.opened(name, '1')
@@ -92,7 +92,7 @@ test('Z26 proxies that are lost together are marked once, in one piece, and no m
   expect(marked).toEqual([names.slice(0, 12), ['p0']])
 })
 
-test('Z26 while no proxy is live none is marked: nobody could probe', () => {
+test('Z26 while no proxy is live no proxy is marked, because none could probe', () => {
   const { clock, removed, marked, leases } = scene()
   const names = Array.from({ length: 20 }, (_unused, index) => `p${index}`)
   for (const name of names) leases.opened(name, '1')

@@ -52,7 +52,7 @@ function open(life: Life) {
 const keptOf = async (life: Life) =>
   (await life.store.scan({ kind: 'Quarantine' })).map((row) => (row.spec as QuarantineSpec).source) // as it was put
 
-test('Z20 a valid row that the compiler fails of is quarantined after the first crash, and all others of its commit are served', async () => {
+test('Z20 a valid row that crashes the compiler is quarantined after the first crash, and all other rows of its commit are served', async () => {
   const life = await startLife({ ...place(), poisonous: [keyText(poison)] })
   await life.put(...world)
   const routes = open(life)
@@ -69,7 +69,7 @@ test('Z20 a valid row that the compiler fails of is quarantined after the first 
   expect([routes().length, life.crashes()]).toEqual([2, crashes])
 })
 
-test('Z21 a zone that starts again leaves out what it failed of before it compiles anything', async () => {
+test('Z21 a restarted zone leaves out the rows that crashed it before it compiles anything', async () => {
   const here = place()
   const first = await startLife({ ...here, poisonous: [keyText(poison)] })
   await first.put(...world, [poison, route('/p', 'poison.example')])
@@ -85,7 +85,7 @@ test('Z21 a zone that starts again leaves out what it failed of before it compil
   expect((await second.report())['quarantined']).toMatchObject([{ since: new Date(startMs).toISOString() }])
 })
 
-test('Z22 a row that is written again is judged anew, and so is one that another version of the software reads', async () => {
+test('Z22 a row that is written again, or read by another version of the software, is judged again', async () => {
   const here = place()
   const life = await startLife({ ...here, poisonous: [keyText(poison)] })
   await life.put(...world, [poison, { selectors: 7 }])
@@ -113,7 +113,7 @@ test('Z22 a row that is written again is judged anew, and so is one that another
   expect([await keptOf(old), old.verdicts()]).toEqual([[], []])
 })
 
-test('Z23 what is quarantined is told with its reason: the field of a wrong shape, in the status of the zone and in what the global is told', async () => {
+test('Z23 quarantined rows are reported with the reason and the invalid field, in the status of the zone and to the global', async () => {
   const life = await startLife(place())
   await life.put(...world, [poison, { ...route('/', 'a'), selectors: [{ match: 3 }] }])
   const [verdict] = life.verdicts()
@@ -132,7 +132,7 @@ test('Z23 what is quarantined is told with its reason: the field of a wrong shap
   expect(open(life)()).toEqual([keyText(global('MeshGatewayRoute', 'good'))])
 })
 
-test('Z24 a name whose address is quarantined is not answered; it comes back when the row is written again', async () => {
+test('Z24 a name with a quarantined address is not answered, and resolves again when the row is written again', async () => {
   const life = await startLife(place())
   const address = own('VirtualAddress', 'echo')
   await life.put([address, { number: 3 }])
@@ -143,7 +143,7 @@ test('Z24 a name whose address is quarantined is not answered; it comes back whe
   expect(life.names.forMesh('default').get('echo.mesh')?.number).toBe(4)
 })
 
-test('Z24 a name goes when the compiler fails of its address, and so does its quarantine when the row is gone', async () => {
+test('Z24 a name whose address crashes the compiler is removed, and its quarantine ends when the row is deleted', async () => {
   const address = own('VirtualAddress', 'echo')
   const life = await startLife({ ...place(), poisonous: [keyText(address)] })
   const sidecar = own('Dataplane', 'client')

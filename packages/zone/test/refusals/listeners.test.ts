@@ -131,7 +131,7 @@ async function startLife(contents: MemoryContents, isBad: (host: string) => bool
   }
 }
 
-test('Z17 of the hostnames of a listener only those that Envoy refuses are left out, through a restart, until the gateway is written again', async () => {
+test('Z17 among the hostnames of a listener only those that Envoy refuses are left out, through a restart, until the gateway is written again', async () => {
   const random = createSeededRandom(1)
   const contents = createMemoryContents({ clock: createVirtualClock(0), random })
   const store = createMemoryStore({ clock: createVirtualClock(0), random }, { contents })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createSearches, type SearchEffect } from '../../src/refusals/search.ts'
 
-/** Plays an Envoy that refuses every table with a guilty part in it, until the search is over. */
+/** Plays an Envoy that refuses every table with a guilty part, until the search ends. */
 function play(size: number, guilty: ReadonlySet<string>) {
   const searches = createSearches()
   const all = Array.from({ length: size }, (_unused, index) => ({ source: `s${index}`, hash: 'h' }))
@@ -35,7 +35,7 @@ function play(size: number, guilty: ReadonlySet<string>) {
   return { found, alone, inTable, tries, open: searches.keys() }
 }
 
-test('Z17 whichever of up to eight changed parts are guilty: just these stay out, all others are served', () => {
+test('Z17 for any guilty subset of up to eight changed parts, exactly these stay out, and all others are served', () => {
   let walked = 0
   for (let size = 1; size <= 8; size += 1) {
     for (let mask = 1; mask < 2 ** size; mask += 1) {
@@ -50,7 +50,7 @@ test('Z17 whichever of up to eight changed parts are guilty: just these stay out
   expect(walked).toBe(502)
 })
 
-test('Z18 one guilty part among many is found in at most eight tries, and a search ends however many are guilty', () => {
+test('Z18 one guilty part among many is found in at most eight attempts, and a search ends for any number of guilty parts', () => {
   for (const size of [9, 64, 100, 128]) {
     for (let at = 0; at < size; at += 1) {
       const one = play(size, new Set([`s${at}`]))
@@ -66,7 +66,7 @@ test('Z18 one guilty part among many is found in at most eight tries, and a sear
   expect([every.found.size, every.inTable.size, every.open, every.tries]).toEqual([64, 0, [], 8])
 })
 
-test('Z18 whichever and however many are guilty: none of them is served, and who is left out without a try of its own says so', () => {
+test('Z18 for any number of guilty parts none is served, and a part that is left out without its own attempt is reported as such', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 150 }), fc.array(fc.nat(149), { maxLength: 12 }), (size, at) => {
       const guilty = new Set(at.map((index) => `s${index % size}`))
@@ -79,7 +79,7 @@ test('Z18 whichever and however many are guilty: none of them is served, and who
   )
 })
 
-test('Z18 what is written while a search goes on is a suspect too, and no innocent one is blamed for it', () => {
+test('Z18 a part that is written during a search is a suspect too, and no innocent part is blamed', () => {
   const searches = createSearches()
   const of = (...sources: string[]) => sources.map((source) => ({ source, hash: 'h' }))
   searches.refused('k', of('a', 'b'), 'no')
@@ -90,7 +90,7 @@ test('Z18 what is written while a search goes on is a suspect too, and no innoce
   expect(effects.flatMap((one) => (one.type === 'exclude' ? one.suspect.source : []))).toEqual(['a', 'c'])
 })
 
-test('Z19 a row that is written again is no suspect; a proxy that leaves ends its search with what was not tried left out', () => {
+test('Z19 a row that is written again is not a suspect, and when a proxy disconnects its search ends with the untested parts left out', () => {
   const searches = createSearches()
   const suspects = ['a', 'b', 'c', 'd'].map((source) => ({ source, hash: 'h' }))
   searches.refused('k', suspects, 'no')
@@ -100,7 +100,7 @@ test('Z19 a row that is written again is no suspect; a proxy that leaves ends it
   expect([left, searches.keys()]).toEqual([['b', 'c', 'd'], []])
 })
 
-test('Z18 a row that is written again is suspected no more in any of its parts, and no other row is', () => {
+test('Z18 a row that is written again is not suspected in any of its parts, and no other row is affected', () => {
   const searches = createSearches()
   const part = (source: string) => ({ source, hash: 'h' })
   searches.refused('k', [part('g/K/m/a/1'), part('g/K/m/a/2'), part('g/K/m/ab'), part('g/K/m/b')], 'no')

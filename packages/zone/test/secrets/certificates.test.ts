@@ -75,7 +75,7 @@ function scene() {
 
 const shown = (name: string, { certificate, key }: Pair) => identitySecret(name, certificate, key)
 
-test('T7 the zone makes its key at the first start, tells its public half, and serves what is sealed for it', async () => {
+test('T7 a zone creates its key at the first start, publishes the public half, and serves certificates that are sealed for it', async () => {
   const { keeper, start, prepare, secret, need, request, store, said } = scene()
   await prepare()
   const pair = await createPair({ names: ['a.example'] })
@@ -109,7 +109,7 @@ test('T7 the zone makes its key at the first start, tells its public half, and s
   expect(JSON.stringify(await store.scan({}))).not.toContain('"d"')
 })
 
-test('T8 a changed secret is another resource of the same name, as soon as the table asks for it', async () => {
+test('T8 a changed secret is a new resource with the same name, as soon as the table refers to it', async () => {
   const { keeper, start, prepare, secret, need, said } = scene()
   await prepare()
   const [one, two] = [await createPair({ names: ['a.example'] }), await createPair({ names: ['b.example'] })]
@@ -130,7 +130,7 @@ test('T8 a changed secret is another resource of the same name, as soon as the t
   expect(said).toEqual(['changed', 'changed'])
 })
 
-test('T9 a row that is sealed for a lost key leaves its chain out and is waited for, and comes in when it is sealed anew', async () => {
+test('T9 a row that is sealed for a lost key leaves its chain out, and the chain returns when the row is sealed again', async () => {
   const { keeper, start, prepare, secret, need, request, said, row } = scene()
   await prepare()
   const pair = await createPair({ names: ['a.example'] })
@@ -161,7 +161,7 @@ test('T9 a row that is sealed for a lost key leaves its chain out and is waited 
   expect(certificates.resolve(await need())).toMatchObject(shown('cert.ecdsa:secret:web', pair))
 })
 
-test('T10 a row for our key that does not open makes a new key, once a minute at most; what was good is served meanwhile', async () => {
+test('T10 a row for the own key that does not open creates a new key, at most once a minute, and good certificates stay served', async () => {
   const { clock, keeper, start, prepare, secret, need, request, put, row, said } = scene()
   await prepare()
   const pair = await createPair({ names: ['a.example'] })
@@ -195,7 +195,7 @@ test('T10 a row for our key that does not open makes a new key, once a minute at
   expect((await request())?.keyId).toBe(nextKey)
 })
 
-test('T11 a secret that is broken, or is gone, is told of: what stood before is served as long as the row says so', async () => {
+test('T11 a secret that is broken or deleted is reported, and the former certificate is served as long as the row contains it', async () => {
   const { store, keeper, start, prepare, secret, need } = scene()
   await prepare()
   const [one, two] = [await createPair({ names: ['a.example'] }), await createPair({ names: ['b.example'] })]
@@ -223,7 +223,7 @@ test('T11 a secret that is broken, or is gone, is told of: what stood before is 
   expect([certificates.verdicts(), certificates.resolve(last)]).toEqual([[], undefined])
 })
 
-test('T12 what stands in the listener itself is shown as it stands there', async () => {
+test('T12 an inline certificate is served as it is written in the listener', async () => {
   const { start } = scene()
   const pair = await createPair({ names: ['a.example'], type: 'rsa' })
   const contribution = { source: 'home/MeshGateway/default/edge', hash: 'h' }

@@ -129,7 +129,7 @@ function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'own
       for (const [name, what] of changed) if (what === 'issuer') secrets.forget(name)
       await publish()
     },
-    /** What it tells the owner comes later. */
+    /** Its report to the owner arrives later. */
     tell: () => use.reconcile(() => undefined),
     /** A proxy takes the next table that was sent to it. */
     async accept(name: string): Promise<void> {
@@ -174,7 +174,7 @@ test('T13 a second backend is trusted as soon as it is listed, and signs nothing
   expect(one(shown)).toBe(fingerprintOf(first?.roots ?? ''))
 })
 
-test('T14 a rotation waits for the zone whose proxies do not trust the new root yet, says so, and goes on with their last word', async () => {
+test('T14 a rotation waits for the zone whose proxies do not trust the new root yet, reports this, and continues with their last report', async () => {
   const { owner, zones, setMesh, settle, answer, use } = await scene()
   await setMesh('ca-1', [builtin('ca-1')])
   await settle()
@@ -215,7 +215,7 @@ test('T14 a rotation waits for the zone whose proxies do not trust the new root 
   expect((await use('west'))?.shows).toEqual(certificatesIn((await answer('east'))?.roots ?? '').map(fingerprintOf))
 })
 
-test('T15 a zone that is switched off holds no rotation back, and keeps no root', async () => {
+test('T15 a disabled zone delays no rotation, and keeps no root', async () => {
   const { owner, zones, setMesh, settle, answer, put } = await scene()
   await setMesh('ca-1', [builtin('ca-1')])
   await settle()
@@ -241,7 +241,7 @@ test('T15 a zone that is switched off holds no rotation back, and keeps no root'
   expect(certificatesIn((await answer('east'))?.roots ?? '')).toHaveLength(1)
 })
 
-test('T17 what a zone has said of an older answer allows nothing: it may have unlearned a root since', async () => {
+test('T17 a report about an older answer allows nothing, because the zone may have dropped a root since', async () => {
   const { owner, zones, setMesh, settle, answer, strangers } = await scene()
   const [east, west] = zones
   if (!east || !west) throw new Error('no zones')
@@ -265,7 +265,7 @@ test('T17 what a zone has said of an older answer allows nothing: it may have un
   expect([(await answer('east'))?.certificate === before, strangers()]).toEqual([false, []])
 })
 
-test('T16 in whatever order zones and proxies hear of rotations, no proxy ever meets one whose root it does not trust', async () => {
+test('T16 in any order of rotation steps at zones and proxies, no proxy connects to a proxy whose root it does not trust', async () => {
   let switches = 0
   for (let seed = 1; seed <= 10; seed += 1) {
     const random = createSeededRandom(seed)
@@ -306,7 +306,7 @@ test('T16 in whatever order zones and proxies hear of rotations, no proxy ever m
       await pick(actions)()
       expect(strangers(), `seed ${seed}, step ${step}`).toEqual([])
     }
-    // And it comes to an end: everybody shows what is wanted.
+    // The rotation ends: every proxy presents the enabled root.
     await setMesh('ca-2', [builtin('ca-2')])
     await settle()
     const shown = zones.flatMap((zone) => [...zone.proxies.values()].map(({ has }) => has?.shows))

@@ -61,7 +61,7 @@ async function scene(expiration = '2h', startMs = Date.UTC(2026, 0, 1)) {
   return { clock, owner, holder, secrets, nextChange, store }
 }
 
-test('Z13 a workload certificate names the services and tags of its proxy, is signed by the zone, and leads to the root of the mesh', async () => {
+test('Z13 a workload certificate names the services and tags of its proxy, is signed by the zone, and chains to the root of the mesh', async () => {
   const { secrets, holder, nextChange } = await scene()
   expect(secrets.resolve(need)).toBeUndefined()
   await nextChange()
@@ -81,7 +81,7 @@ test('Z13 a workload certificate names the services and tags of its proxy, is si
   expect(identity && identity.notAfterMs - identity.issuedAtMs).toBe(2 * hourMs)
 })
 
-test('Z14 it is made anew after four fifths of its life, without anybody asking', async () => {
+test('Z14 a workload certificate is renewed by itself after four fifths of its life', async () => {
   const { clock, secrets, nextChange } = await scene()
   secrets.resolve(need)
   await nextChange()
@@ -95,7 +95,7 @@ test('Z14 it is made anew after four fifths of its life, without anybody asking'
   secrets.close()
 })
 
-test('V10 a certificate counts from five minutes back, and one of seconds is renewed a fifth of its life before the end that it tells', async () => {
+test('V10 a certificate is valid from five minutes back, and a short-lived one is renewed a fifth of its life before its end', async () => {
   const { clock, secrets, nextChange } = await scene('5s', Date.UTC(2026, 0, 1) + 999)
   secrets.resolve(need)
   await nextChange()
@@ -112,7 +112,7 @@ test('V10 a certificate counts from five minutes back, and one of seconds is ren
   secrets.close()
 })
 
-test('V11 an authority that has ended issues nothing, and says since when', async () => {
+test('V11 an expired authority issues nothing, and the error names the time of expiry', async () => {
   const { clock, secrets, nextChange, holder } = await scene()
   secrets.resolve(need)
   await nextChange()
@@ -123,7 +123,7 @@ test('V11 an authority that has ended issues nothing, and says since when', asyn
   secrets.close()
 })
 
-test('Z15 the zone asks for a new authority half a month before the old one ends, and gets it', async () => {
+test('Z15 a zone requests a new authority half a month before the old one expires, and gets it', async () => {
   const { clock, owner, holder } = await scene()
   const before = holder.notAfterMs('default') ?? 0
   clock.advance(14 * 24 * hourMs)
@@ -135,7 +135,7 @@ test('Z15 the zone asks for a new authority half a month before the old one ends
   expect(holder.notAfterMs('default')).toBeGreaterThan(before)
 })
 
-test('Z16 keys lie closed in the store, and the root key is nowhere but with its owner', async () => {
+test('Z16 keys are sealed in the store, and the root key is only at its owner', async () => {
   const { store } = await scene()
   for (const kind of ['MeshRoot', 'AuthorityKey', 'AuthorityRequest', 'AuthorityCertificate']) {
     const rows = await store.scan({ kind })
@@ -144,7 +144,7 @@ test('Z16 keys lie closed in the store, and the root key is nowhere but with its
   }
 })
 
-test('GW25 the authorities of all meshes are one bundle; where that of another mesh is not there yet, the own one stands in', async () => {
+test('GW25 the authorities of all meshes are one bundle, and the own authority replaces one of another mesh that is missing', async () => {
   const { secrets, holder, owner, store } = await scene()
   const all = { type: 'authorities', name: 'mesh_ca:secret:all' } as const
   const ofShop = { type: 'authority', name: 'mesh_ca:secret:shop', mesh: 'shop', standIn: 'default' } as const

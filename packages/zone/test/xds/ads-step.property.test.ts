@@ -76,7 +76,7 @@ function makeTable(seed: TableSeed, mark: number): ResolvedTable {
   }
 }
 
-/** The step and the model, with everything between them under way until somebody delivers it. */
+/** The step and the model, with every message between them pending until the test delivers it. */
 class World {
   readonly proven = new Set<string>()
   readonly envoy: ModelEnvoy
@@ -174,7 +174,7 @@ const actionArbitrary = fc.oneof(
 
 type Action = typeof actionArbitrary extends fc.Arbitrary<infer T> ? T : never
 
-test('whatever happens in whatever order, Envoy is never harmed and ends with what it is to have', () => {
+test('X27 for any order of events Envoy is never harmed, and ends with its complete table', () => {
   fc.assert(
     fc.property(fc.array(actionArbitrary, { minLength: 5, maxLength: 60 }), fc.nat(), (actions, seed) => {
       const world = new World(seed)

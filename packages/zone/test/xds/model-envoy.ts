@@ -17,8 +17,8 @@ interface Warming {
 }
 
 /**
- * Envoy as far as `envoy-delta-ads.md` describes it: applies, acks, refuses what is bad, keeps what warms apart, and
- * writes down whatever a control plane must never let happen.
+ * A model of Envoy as a delta ADS client: it applies, acks, refuses bad resources, keeps warming resources apart, and
+ * records everything that a control plane must never cause.
  */
 export class ModelEnvoy {
   readonly violations: string[] = []

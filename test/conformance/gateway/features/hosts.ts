@@ -148,7 +148,7 @@ export const hostFeatures: readonly Feature[] = [
       ...reaching(v3, '/wild', 'named.example', 'other.example', 'deep.other.example'),
       ...hosts(404, '/wild', 'any.test', 'example'),
       ...reaching(v1, '/both', 'any.test', 'other.example'),
-      // The route with the more specific hostname comes first, whatever the length of its path.
+      // The route with the more specific hostname comes first, regardless of the length of its path.
       ...reaching(v2, '/both/wild', 'named.example'),
       ...reaching(v3, '/both/wild', 'other.example'),
     ],

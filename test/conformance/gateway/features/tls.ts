@@ -84,7 +84,7 @@ export interface StreamCase {
   readonly at?: string
   /** TLS with this name; without it plain TCP. */
   readonly tls?: string
-  /** Who answers; nobody: the connection is closed. */
+  /** The service that answers; undefined if the connection is closed. */
   readonly to?: string
   readonly version?: string
   /** The name in the certificate that the client sees. */

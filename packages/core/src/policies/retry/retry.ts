@@ -56,7 +56,7 @@ function checkConditions(field: string, given: readonly string[] | undefined, kn
 type RetryConf = NonNullable<RetrySpec['conf']>
 type BackOff = NonNullable<RetryConf['http']>['backOff']
 
-/** The rules of the policies reference §11.6, in Kuma's order. */
+/** The rules of Kuma for a Retry, in its order. */
 function checkConf(conf: RetrySpec['conf']): Violation[] {
   if (!conf) return [{ field: 'conf', reason: 'has to be defined' }]
   const { http, grpc, tcp } = conf

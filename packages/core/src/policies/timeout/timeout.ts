@@ -24,7 +24,7 @@ export type TimeoutSpec = z.infer<typeof timeoutSchema>
 const emptySection = 'at least one timeout in section has to be defined'
 
 /**
- * The rules of the policies reference §11.6. Stricter than Kuma in one point: Envoy refuses a cluster whose connect timeout
+ * The rules of Kuma for a Timeout. Stricter in one point: Envoy refuses a cluster whose connect timeout
  * is 0, and with it all traffic to the service.
  */
 function checkConf(conf: TimeoutSpec['conf']): Violation[] {

@@ -130,7 +130,7 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
       return { case: 'report', value: { reset, changed: entries, removed: [...removed] } }
     }
     case 'hello': {
-      const { protocol, incarnation, startedAtMs, position, creditBytes, uncovered, ...plain } = message.hello
+      const { protocol, incarnation, startedAtMs, position, creditBytes, uncovered, reserve, ...plain } = message.hello
       return {
         case: 'hello',
         value: {
@@ -142,12 +142,13 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
           startedAtMs: BigInt(startedAtMs),
           uncovered: [...uncovered],
           creditBytes: BigInt(creditBytes),
+          ...(reserve ? { reservedBelow: BigInt(reserve.below), reserveCount: BigInt(reserve.count) } : {}),
           ...(position ? { position: positionFrame(position) } : {}),
         },
       }
     }
     case 'welcome': {
-      const { epoch, position, creditBytes, formerIncarnation, features, ...plain } = message.welcome
+      const { epoch, position, creditBytes, formerIncarnation, features, reserved, recall, ...plain } = message.welcome
       return {
         case: 'welcome',
         value: {
@@ -156,6 +157,8 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
           epoch: BigInt(epoch),
           formerIncarnation: BigInt(formerIncarnation),
           creditBytes: BigInt(creditBytes),
+          ...(reserved ? { reservedBelow: BigInt(reserved.below), reservedBefore: BigInt(reserved.before) } : {}),
+          ...(recall ? { recall: jsonBytes.encode(JSON.stringify(recall)) } : {}),
           ...(position ? { position: positionFrame(position) } : {}),
         },
       }
@@ -234,7 +237,7 @@ function messageFrom(message: Frame['message']): Message | undefined {
     }
     case 'hello': {
       const { protocolMin, protocolMax, features, storeId, host, version, replica, uncovered, ...frame } = message.value
-      const { incarnation, startedAtMs, creditBytes, position } = frame
+      const { incarnation, startedAtMs, creditBytes, position, reservedBelow, reserveCount } = frame
       const known = { position: position && positionFrom(position), replica, uncovered }
       const protocol = { min: protocolMin > 0 ? protocolMin : protocolMax, max: protocolMax, features }
       const facts = { protocol, storeId, host, version, ...known }
@@ -242,16 +245,22 @@ function messageFrom(message: Frame['message']): Message | undefined {
         incarnation: Number(incarnation),
         startedAtMs: Number(startedAtMs),
         creditBytes: Number(creditBytes),
+        reserve: { below: Number(reservedBelow), count: Number(reserveCount) },
       }
       return { type: 'hello', hello: { ...facts, ...numbers } }
     }
     case 'welcome': {
-      const { protocol, features, storeId, epoch, position, creditBytes, version, zone, host, formerIncarnation } =
-        message.value
+      const { protocol, features, storeId, epoch, position, creditBytes, version, zone, host, ...frame } = message.value
+      const { formerIncarnation, reservedBelow, reservedBefore, recall } = frame
       const facts = { protocol, features, storeId, version, zone, host, position: position && positionFrom(position) }
       const numbers = { epoch: Number(epoch), creditBytes: Number(creditBytes) }
       const standing = standings.find((known) => known === message.value.standing) ?? 'new'
-      const more = { formerIncarnation: Number(formerIncarnation), standing }
+      const more = {
+        formerIncarnation: Number(formerIncarnation),
+        standing,
+        ...(reservedBelow > 0n ? { reserved: { below: Number(reservedBelow), before: Number(reservedBefore) } } : {}),
+        ...(recall.length > 0 ? { recall: objectFrom(recall) } : {}),
+      }
       return { type: 'welcome', welcome: { ...facts, ...numbers, ...more } }
     }
     case undefined:

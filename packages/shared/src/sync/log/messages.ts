@@ -25,6 +25,26 @@ export interface Hello {
   readonly replica: string
   /** Origins of which the zone holds rows that this global's store has never named completely. */
   readonly uncovered: readonly Origin[]
+  /** Absent from a zone that needs no numbers. */
+  readonly reserve?: ReserveRequest
+}
+
+/**
+ * Numbers that a zone may give to names. The global remembers the highest one that any incarnation of the zone has reserved: a zone
+ * that loses its store does not know which numbers it has given out.
+ */
+export interface ReserveRequest {
+  /** This incarnation has reserved the numbers below; 0: none. */
+  readonly below: number
+  /** How many more it asks for. */
+  readonly count: number
+}
+
+export interface Reserved {
+  /** The zone may use the numbers below. */
+  readonly below: number
+  /** Former incarnations of the zone may have given out any number below. */
+  readonly before: number
 }
 
 export interface Welcome extends Agreement {
@@ -39,6 +59,10 @@ export interface Welcome extends Agreement {
   readonly formerIncarnation: number
   /** What the zone's position is worth at the global. A zone that has diverged does not have what its numbers say. */
   readonly standing: Standing | 'new'
+  /** Absent from a global that reserves no numbers. */
+  readonly reserved?: Reserved
+  /** What the zone last reported and has lost with its store. */
+  readonly recall?: JsonObject
 }
 
 /** What became of one row at a receiver. Without a subject it is the verdict of the plane itself. */

@@ -1,4 +1,4 @@
-import { keyText, type Origin, type ResourceKey } from '../../resource/resource.ts'
+import { keyText, type Origin, type ResourceKey, type Row } from '../../resource/resource.ts'
 import type { Change, Commit, Position, Version } from '../../store/store.ts'
 
 /** Where a store stands in the log of a peer: a row of its own, moved in the commit that it describes. Never sent. */
@@ -10,8 +10,11 @@ export const epochKind = 'SyncEpoch'
 /** What remains of a zone's former incarnation, and until when: a row of the global's own. Never sent. */
 export const formerKind = 'SyncFormer'
 
+/** Rows of a zone were refused because of its quota: a row of the global's own. Never sent. */
+export const quotaKind = 'SyncQuota'
+
 /** Kinds that say where sync itself stands. */
-export const syncKinds: ReadonlySet<string> = new Set([positionKind, epochKind, formerKind])
+export const syncKinds: ReadonlySet<string> = new Set([positionKind, epochKind, formerKind, quotaKind])
 
 export const positionKey = (self: Origin, peer: Origin): ResourceKey => ({
   origin: self,
@@ -78,7 +81,7 @@ export function partsOf(
   const parts: Change[][] = [[]]
   let bytes = 0
   for (const change of changes) {
-    const size = isSmall ? 0 : sizeOf(change)
+    const size = isSmall ? 0 : bytesOf(change)
     const part = parts.at(-1) ?? []
     const room = limits.changesMax - last.length - guards.length
     if (part.length > 0 && (part.length >= room || bytes + size > limits.bytesMax)) {
@@ -96,6 +99,8 @@ export function partsOf(
   )
 }
 
-const sizeOf = (change: Change) =>
-  keyText(change.key).length +
-  (change.op === 'put' ? JSON.stringify(change.spec).length + JSON.stringify(change.labels).length : 0)
+/** The bytes of a row, as quotas and parts of rounds count them: its key, labels and spec as JSON. */
+export const rowBytes = ({ key, labels, spec }: Pick<Row, 'key' | 'labels' | 'spec'>): number =>
+  keyText(key).length + JSON.stringify(spec).length + JSON.stringify(labels).length
+
+const bytesOf = (change: Change) => (change.op === 'put' ? rowBytes(change) : keyText(change.key).length)
