@@ -26,8 +26,8 @@ let ofGlobal: Machine
 let ofEast: Machine
 
 async function machine(): Promise<Machine> {
-  const [API_PORT = 0, SYNC_PORT = 0] = await freePorts(systemRandom, 2)
-  const ports = { API_PORT, SYNC_PORT, API_TLS_PORT: 0, HEALTH_PORT: 0, PROXY_PORT: 0, DNS_PORT: 0 }
+  const [API_PORT = 0, SYNC_PORT = 0, DNS_PORT = 0] = await freePorts(systemRandom, 3)
+  const ports = { API_PORT, SYNC_PORT, API_TLS_PORT: 0, HEALTH_PORT: 0, PROXY_PORT: 0, DNS_PORT }
   return { address: `http://${local}:${API_PORT}`, ports }
 }
 
@@ -310,6 +310,29 @@ test('F22 the store of a zone is lost: the zone recovers under its name, and its
   await type(ofGlobal, 'zonemesh zone keep east')
   await until('nothing is about to go', zoneSeen, (seen) => seen['remains'] === undefined)
   expect(await count(ofGlobal, '/dataplanes')).toBe(3)
+  await untilCurrent()
+})
+
+test('F22 G9 a zone that lost its store gives no address of a former service to another one', async () => {
+  const addressOf = async (at: number): Promise<string> => {
+    const asked = () => typeAlso(ofEast, `zonemesh resolve d${at}.mesh --at ${local}:${ofEast.ports['DNS_PORT']}`)
+    const { stdout } = await until(`d${at}.mesh has an address`, asked, ({ code }) => code === 0)
+    return stdout.trim()
+  }
+  for (const at of numbers(3)) await putDataplane(at)
+  const former = [await addressOf(0), await addressOf(1), await addressOf(2)]
+  expect(new Set(former).size).toBe(3)
+  await stop('zone-east')
+  await typeAlso(ofEast, 'rm -f east/store.db*')
+  startEast()
+  await untilAnswers(ofEast)
+  await untilCount(ofEast, 20)
+  // In another order, and with a service that was not there: the lowest free numbers would be those of other services.
+  for (const at of [9, 2]) await putDataplane(at)
+  expect(former).not.toContain(await addressOf(9))
+  const [first, second] = former
+  expect([first, second]).not.toContain(await addressOf(2))
+  await api(ofEast.address).need('DELETE', '/meshes/default/dataplanes/d9')
   await untilCurrent()
 })
 

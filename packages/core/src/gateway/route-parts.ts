@@ -1,9 +1,12 @@
 import { canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { because, becauseOfAll, type Decided } from '../kinds/because.ts'
 import { protocolTag, serviceTag } from '../kinds/common.ts'
+import { type MeshName, meshName } from '../kinds/identities.ts'
+import type { Interned } from '../kinds/interned.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
 import { backendService, type RouteBackend, type RouteRule } from '../kinds/mesh-gateway-route-spec.ts'
-import { parseTags, tagsText } from '../kinds/tags.ts'
+import { serviceOf, type TagSet } from '../kinds/tags.ts'
 import type { Exclusions } from '../model/exclusions.ts'
 import type { ForwardAction, RouteModel } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
@@ -17,14 +20,8 @@ import { headerChangesOf, hostOf, matchesOf, matchesThatCut, mirrorsOf, pathChan
 /** Destinations by cluster name, with the listener tags whose policies apply. */
 export interface Destination {
   readonly cluster: string
-  readonly tagsText: string
-  readonly listenerTags: string
-}
-
-/** A rule of a MeshGatewayRoute: the key text of the row, and its place counted from 0. */
-export interface RouteSource {
-  readonly key: string
-  readonly rule: number
+  readonly tags: TagSet
+  readonly listener: TagSet
 }
 
 /** What a route adds to the hosts of a listener. */
@@ -33,7 +30,14 @@ interface RoutePart {
   readonly destinations: readonly Destination[]
 }
 
+export type Origin = ListenerOrigin & Interned
+
 const nothing: RoutePart = { entries: [], destinations: [] }
+
+interface Deps {
+  readonly policies: RoutePolicies
+  readonly tagSet: View['tagSet']
+}
 
 /** From the rules of a MeshGatewayRoute to routes. `prove` throws on a route that cannot be said to Envoy at all. */
 export function createRouteParts(
@@ -43,18 +47,14 @@ export function createRouteParts(
   exclusions: Exclusions,
   prove: (route: RouteModel) => unknown,
 ) {
-  /** Which rule of which resource a route comes from: for people who ask why. */
-  const sources = new WeakMap<RouteModel, RouteSource>()
+  const deps: Deps = { policies, tagSet: view.tagSet }
 
   const partHash = units.family('route part hash', (key: string): string =>
     shortHash(canonicalJson(view.row(meshGatewayRoute, key)?.spec.conf ?? {})),
   )
 
-  /**
-   * All that one route adds to the hosts of one listener, whose scheme and port are `origin` (`http:8080`). A route that
-   * throws adds nothing at all.
-   */
-  const part = units.family('route part', (key: string, listenerTags: string, origin: string): RoutePart => {
+  /** All that one route adds to the hosts of one listener. A route that throws adds nothing at all. */
+  const part = units.family('route part', (key: string, listener: TagSet, origin: Origin): RoutePart => {
     if (exclusions.has(key, partHash(key))) {
       units.note(key, 'left out: Envoy refused the route table with it')
       return nothing
@@ -67,44 +67,45 @@ export function createRouteParts(
         for (const backend of rules.flatMap(backendsOf)) {
           if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
         }
-        const parts = rules.map((rule, index) =>
-          ruleEntries(policies, row, rule, index, listenerTags, parseOrigin(origin)),
-        )
-        const entries = parts.flatMap((one) => one.entries)
-        for (const { route, source, rule } of entries) {
-          prove(route)
-          sources.set(route, { key: source, rule })
+        const parts = rules.map((rule, index) => ruleEntries(deps, row, rule, index, listener, origin))
+        for (const { route } of parts.flatMap((one) => one.entries)) prove(route)
+        return {
+          entries: parts.flatMap((one) => one.entries),
+          destinations: parts.flatMap((one) => one.destinations),
         }
-        return { entries, destinations: parts.flatMap((one) => one.destinations) }
       }) ?? nothing
     )
   })
 
-  return { part, partHash, sourceOf: (route: RouteModel): RouteSource | undefined => sources.get(route) }
+  return { part, partHash }
 }
 
 /** What one rule, the `index`th of its row, adds. */
 function ruleEntries(
-  policies: RoutePolicies,
+  { policies, tagSet }: Deps,
   row: Pick<Row, 'key' | 'stamp'>,
   rule: RouteRule,
   index: number,
-  listenerTags: string,
+  listener: TagSet,
   origin: ListenerOrigin,
 ): RoutePart {
+  const key = keyText(row.key)
   const redirect = rule.filters?.find((filter) => filter.redirect)?.redirect
   if (!redirect && !rule.backends?.length) return nothing
-  const forward = redirect ? undefined : forwardOf(policies, row.key.mesh, rule, listenerTags)
+  const forward = redirect ? undefined : forwardOf({ policies, tagSet }, meshName(row.key.mesh), rule, listener)
   const change = redirect ? (redirect.path ?? {}) : rewriteOf(rule)
   const matches = change.replacePrefixMatch === undefined ? matchesOf : matchesThatCut
   const requestHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.requestHeader))
   const responseHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.responseHeader))
+  const decided = because(key, ...(forward?.because ?? []))
   const entries = (rule.matches ?? []).flatMap((match, position) =>
     matches(match).map(({ isTwin, ...found }): RouteEntry => {
       const path = pathChangeOf(change, found.path)
       const action = forward ? { ...forward.action, ...(path ? { path } : {}) } : undefined
       const route = {
         ...found,
+        because: decided,
+        rule: index,
         action: action ?? redirectOf(redirect ?? {}, origin, found.path),
         ...(requestHeaders ? { requestHeaders } : {}),
         ...(responseHeaders ? { responseHeaders } : {}),
@@ -113,7 +114,7 @@ function ruleEntries(
         route,
         isTwin,
         createdAtMs: row.stamp.createdAtMs,
-        source: keyText(row.key),
+        source: key,
         rule: index,
         match: position,
       }
@@ -124,25 +125,25 @@ function ruleEntries(
 
 /** Where a rule sends requests and copies of them. */
 function forwardOf(
-  policies: RoutePolicies,
-  mesh: string,
+  { policies, tagSet }: Deps,
+  mesh: MeshName,
   rule: RouteRule,
-  listenerTags: string,
-): { readonly action: ForwardAction; readonly destinations: readonly Destination[] } {
+  listener: TagSet,
+): Decided & { readonly action: ForwardAction; readonly destinations: readonly Destination[] } {
   const { timeouts, retries, policyOf } = policies
-  const listener = parseTags(listenerTags)
-  const backends = weightBackends(rule.backends ?? [], listener)
+  const backends = weightBackends(rule.backends ?? [], listener, tagSet)
   const tags = backends.map((one) => one.tags)
   const limits = timeouts(policyOf('Timeout', mesh, listener, tags))
   const again = retries(policyOf('Retry', mesh, listener, tags))
-  const tried = tags.some((one) => one[protocolTag] === 'grpc') ? again.grpc : again.http
+  const tried = tags.some((one) => one.tags[protocolTag] === 'grpc') ? again.grpc : again.http
   const host = hostOf(rule)
   const mirrors = mirrorsOf(rule).flatMap(({ backend, perMillion }) =>
-    weightBackends([backend], listener)
+    weightBackends([backend], listener, tagSet)
       .filter(isResolved)
       .map((one) => ({ ...one, perMillion })),
   )
   return {
+    because: becauseOfAll([limits, again]),
     action: {
       type: 'forward',
       clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
@@ -155,19 +156,13 @@ function forwardOf(
     },
     destinations: [...backends.filter(isResolved), ...mirrors].map((one) => ({
       cluster: one.cluster,
-      tagsText: tagsText(one.tags),
-      listenerTags,
+      tags: one.tags,
+      listener,
     })),
   }
 }
 
-function parseOrigin(text: string): ListenerOrigin {
-  const [scheme, port] = text.split(':')
-  const origin = { scheme: scheme === 'https' ? ('https' as const) : ('http' as const), port: Number(port) }
-  return scheme === 'mesh' ? { ...origin, saysScheme: true } : origin
-}
-
-const isResolved = ({ tags }: WeightedBackend): boolean => tags[serviceTag] !== unresolvedBackend
+const isResolved = ({ tags }: WeightedBackend): boolean => serviceOf(tags) !== unresolvedBackend
 
 /** All that a rule sends requests or copies of them to. */
 const backendsOf = (rule: RouteRule): readonly RouteBackend[] => [

@@ -1,8 +1,10 @@
-import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
-import { serviceTag } from '../kinds/common.ts'
+import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
+import { because } from '../kinds/because.ts'
+import type { MeshName } from '../kinds/identities.ts'
+import { createInterning } from '../kinds/interned.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags, selects } from '../kinds/tags.ts'
+import { selects, serviceOf, type TagSet } from '../kinds/tags.ts'
 import type { Connections } from '../match/connections.ts'
 import { compareHostnames } from '../match/hostnames.ts'
 import type { Exclusions } from '../model/exclusions.ts'
@@ -11,9 +13,10 @@ import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { misdirectedHosts, planHosts } from './hosts.ts'
 import { compareEntries } from './order.ts'
-import { createRouteParts, type Destination } from './route-parts.ts'
+import type { ListenerOrigin } from './redirects.ts'
+import { createRouteParts, type Destination, type Origin } from './route-parts.ts'
 import { createRoutePolicies } from './route-policies.ts'
-import type { GatewayPort, GatewaySelection } from './select.ts'
+import type { GatewayPort, GatewaySelection, PortPlace } from './select.ts'
 
 interface ServedHost {
   readonly model: VirtualHostModel
@@ -34,7 +37,7 @@ export function createGatewayRoutes(
   prove: (route: RouteModel) => unknown,
 ) {
   const policies = createRoutePolicies(units, view, connections)
-  const { part, partHash, sourceOf } = createRouteParts(units, view, policies, exclusions, prove)
+  const { part, partHash } = createRouteParts(units, view, policies, exclusions, prove)
 
   /** What binds a route to hosts; other fields of it wake nobody who reads this. */
   const binding = units.family('route binding', (key: string) => {
@@ -48,101 +51,107 @@ export function createGatewayRoutes(
   /** The routes of a protocol (`http` or `tcp`) that are bound to a listener with these tags. */
   const attached = units.family(
     'attached routes',
-    (mesh: string, listenerTags: string, protocol: string): readonly string[] => {
-      const tags = parseTags(listenerTags)
-      const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) =>
+    (mesh: MeshName, listener: TagSet, protocol: 'http' | 'tcp'): readonly string[] => {
+      const keys = [serviceOf(listener), '*'].flatMap((service) =>
         view.range(ranges.selecting('MeshGatewayRoute', mesh, service)),
       )
       const isBound = (key: string) => {
         const found = binding(key)
-        return found?.protocol === protocol && found.selectors.some((match) => selects(match, tags))
+        return found?.protocol === protocol && found.selectors.some((match) => selects(match, listener.tags))
       }
       return [...new Set(keys)].filter((key) => units.attempt(key, () => isBound(key))).sort()
     },
   )
 
   /** The hosts of one table: all of a port, or for HTTPS those of one hostname of it. */
-  const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string, hostname: string) => {
-    const listeners = portOf(selection.ports(gateway, own), port)?.hosts ?? []
-    const boundTo = ({ tagsText }: { readonly tagsText: string }) =>
-      attached(mesh, tagsText, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] }))
-    return planHosts(listeners, boundTo, hostname === '' ? undefined : hostname)
+  const plan = units.family('hosts', (place: PortPlace, hostname: string | undefined) => {
+    const boundTo = ({ tags }: { readonly tags: TagSet }) =>
+      attached(place.mesh, tags, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] }))
+    return planHosts(portAt(place)?.hosts ?? [], boundTo, hostname)
   })
 
-  const hostPlan = units.family(
-    'host',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string) =>
-      plan(mesh, gateway, own, port, hostname).get(host),
+  const portAt = ({ gateway, own, port }: PortPlace): GatewayPort | undefined =>
+    portOf(selection.ports(gateway, own), port)
+
+  const hostPlan = units.family('host', (place: PortPlace, hostname: string | undefined, host: string) =>
+    plan(place, hostname).get(host),
   )
+
+  const origins = createInterning(canonicalJson, (one, origin: ListenerOrigin): Origin => ({ ...one, ...origin }))
 
   const virtualHost = units.family(
     'virtual host',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): ServedHost => {
-      const { groups = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
-      const found = portOf(selection.ports(gateway, own), port)
-      const origin = originOf(found)
+    (place: PortPlace, hostname: string | undefined, host: string): ServedHost | undefined => {
+      const found = hostPlan(place, hostname, host)
+      const port = portAt(place)
+      // It is gone, and so will be what reads this.
+      if (!found || !port) return undefined
+      const { groups, listener, listenerTags } = found
+      const origin = origins(originOf(port))
       const partsByGroup = groups.map((keys) => keys.map((key) => ({ key, part: part(key, listenerTags, origin) })))
       const parts = partsByGroup.flat()
       const entries = partsByGroup.flatMap((group) => group.flatMap((one) => one.part.entries).sort(compareEntries))
-      const model = { name: host, domains: [host], routes: entries.map((entry) => entry.route) }
+      const contributions = parts
+        .filter((one) => one.part.entries.length > 0)
+        .map(({ key }) => [key, partHash(key)] as const)
+      const model = {
+        name: host,
+        domains: [host],
+        listener,
+        because: because(place.gateway, ...contributions.map(([key]) => key)),
+        routes: entries.map((entry) => entry.route),
+      }
       return {
-        model: hostname === '' && !found?.crossMesh ? model : { ...model, requireTls: true },
+        model: hostname === undefined && !port.crossMesh ? model : { ...model, requireTls: true },
         destinations: parts.flatMap((one) => one.part.destinations),
-        contributions: parts.filter((one) => one.part.entries.length > 0).map(({ key }) => [key, partHash(key)]),
+        contributions,
       }
     },
   )
 
-  const hosts = units.family(
-    'served hosts',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string): readonly string[] =>
-      [...plan(mesh, gateway, own, port, hostname).keys()].sort(compareHostnames),
+  const hosts = units.family('served hosts', (place: PortPlace, hostname: string | undefined): readonly string[] =>
+    [...plan(place, hostname).keys()].sort(compareHostnames),
   )
 
   return {
-    sourceOf,
     ...policies,
     attached,
     partHash,
     /** The route table of an HTTP port (no hostname), or of one hostname of an HTTPS port. */
-    table: units.family(
-      'route table',
-      (mesh: string, gateway: string, own: string, port: string, hostname: string): RouteTableModel => {
-        const served = hosts(mesh, gateway, own, port, hostname).map((host) =>
-          virtualHost(mesh, gateway, own, port, hostname, host),
-        )
-        const found = portOf(selection.ports(gateway, own), port)
-        const others = hostname === '' ? [] : misdirectedHosts(found?.hosts ?? [], hostname)
-        return {
-          name: `${found?.name ?? ''}:${hostname || '*'}`,
-          hosts: [
-            ...served.map((host) => host.model),
-            ...(others.length > 0 ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true }] : []),
-          ],
-          removeTagsHeader: true,
-          ignorePort: true,
-          contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
-        }
-      },
-    ),
+    table: units.family('route table', (place: PortPlace, hostname: string | undefined): RouteTableModel => {
+      const { gateway } = place
+      const served = hosts(place, hostname).flatMap((host) => virtualHost(place, hostname, host) ?? [])
+      const found = portAt(place)
+      const others = hostname === undefined ? [] : misdirectedHosts(found?.hosts ?? [], hostname)
+      return {
+        name: `${found?.name ?? ''}:${hostname ?? '*'}`,
+        because: [gateway],
+        hosts: [
+          ...served.map((host) => host.model),
+          ...(others.length > 0
+            ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true, because: [gateway] }]
+            : []),
+        ],
+        removeTagsHeader: true,
+        ignorePort: true,
+        contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
+      }
+    }),
     /** The hosts of such a table. */
     hosts,
     /** The clusters that one host of it leads to. */
-    destinations: (
-      mesh: string,
-      gateway: string,
-      own: string,
-      port: string,
-      hostname: string,
-      host: string,
-    ): readonly Destination[] => virtualHost(mesh, gateway, own, port, hostname, host).destinations,
+    destinations: (place: PortPlace, hostname: string | undefined, host: string): readonly Destination[] =>
+      virtualHost(place, hostname, host)?.destinations ?? [],
   }
 }
 export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>
 
-export const portOf = (ports: readonly GatewayPort[], port: string): GatewayPort | undefined =>
-  ports.find((one) => String(one.port) === port)
+export const portOf = (ports: readonly GatewayPort[], port: number): GatewayPort | undefined =>
+  ports.find((one) => one.port === port)
 
-/** `http:8080`: how clients reach a port. `mesh:8080` is HTTP for them, though TLS between the proxies. */
-const originOf = (port: GatewayPort | undefined): string =>
-  `${port?.protocol === 'HTTPS' ? 'https' : port?.crossMesh ? 'mesh' : 'http'}:${port?.port ?? 0}`
+/** How clients reach a port. One for other meshes is HTTP for them, though TLS between the proxies. */
+const originOf = ({ protocol, crossMesh, port }: GatewayPort): ListenerOrigin => ({
+  scheme: protocol === 'HTTPS' ? 'https' : 'http',
+  port,
+  saysScheme: crossMesh,
+})

@@ -3,8 +3,8 @@ import type { Judge, Violation } from './history.ts'
 
 /**
  * G9: an address of a zone answers for another service only after it has answered for none for the whole quarantine, also if the zone
- * has lost its store meanwhile. Two cases are left out: a zone with an older copy of its store, and a zone that loses its store
- * after the global has lost its own and before the zone was connected to it again. In both, no plane knows the newest addresses.
+ * has lost its store meanwhile. Two cases are left out: a zone with an older copy of its store, and a zone that was not connected between
+ * the loss of its store and a loss of the global's, in either order. In both, no plane knows the newest addresses.
  */
 export const judgeNameSafety =
   (quarantineMs: number): Judge =>
@@ -15,12 +15,19 @@ export const judgeNameSafety =
     const zones = new Set<string>()
     /** The global does not remember the numbers of these zones. */
     const unprotected = new Set<string>()
+    /** These zones do not remember them. */
+    const lost = new Set<string>()
+    const excuse = (zone: string): void => {
+      for (const name of [...holders.keys()]) if (name.startsWith(`${zone} `)) holders.delete(name)
+    }
     for (const event of history) {
-      if (event.type === 'applied') unprotected.delete(event.zone)
-      if (event.type === 'store-exchanged') {
-        if (event.plane === globalOrigin) for (const zone of zones) unprotected.add(zone)
-        else if (event.kept.length > 0 || unprotected.has(event.plane))
-          for (const name of [...holders.keys()]) if (name.startsWith(`${event.plane} `)) holders.delete(name)
+      if (event.type === 'applied') for (const zones of [unprotected, lost]) zones.delete(event.zone)
+      if (event.type === 'store-exchanged' && event.plane === globalOrigin) {
+        for (const zone of zones) unprotected.add(zone)
+        for (const zone of lost) excuse(zone)
+      } else if (event.type === 'store-exchanged') {
+        lost.add(event.plane)
+        if (event.kept.length > 0 || unprotected.has(event.plane)) excuse(event.plane)
       }
       if (event.type !== 'answered') continue
       zones.add(event.zone)

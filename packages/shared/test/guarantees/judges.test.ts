@@ -239,6 +239,12 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [answered(0, 'a', '1'), exchanged(1, 'global'), applied(2, 1), exchanged(3, 'z'), answered(4, 'b', '1')],
     [answered(0, 'a', '1'), exchanged(1, 'global'), exchanged(3, 'z'), answered(4, 'b', '1')],
   ],
+  [
+    'G9: the global loses its store after the zone, which was connected in between',
+    judgeNameSafety(100),
+    [answered(0, 'a', '1'), exchanged(1, 'z'), applied(2, 1), exchanged(3, 'global'), answered(4, 'b', '1')],
+    [answered(0, 'a', '1'), exchanged(1, 'z'), exchanged(3, 'global'), answered(4, 'b', '1')],
+  ],
   ['G10: one request failed', judgeTraffic, [request(true), request(false)], [request(true), request(true)]],
 ]
 
