@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { table } from '@zonemesh/cli/table.ts'
+import { table } from '@zonemesh/cli/output/table.ts'
 
 /** One row of the result: what, how it was spread, and what is wanted. */
 export interface Figure {

@@ -1,4 +1,4 @@
-import type { Client } from '@zonemesh/cli/client.ts'
+import type { Client } from '@zonemesh/cli/base/client.ts'
 
 export const services = 100
 

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createClient } from '@zonemesh/cli/client.ts'
+import { createClient } from '@zonemesh/cli/base/client.ts'
 import { requestOnce, untilAnswer } from '@zonemesh/cli/demo/http.ts'
 import { changeRoute, prove } from '@zonemesh/cli/demo/prove.ts'
 import { type Demo, startDemo } from '@zonemesh/cli/demo/run.ts'

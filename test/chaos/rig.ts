@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Fault } from '@zonemesh/cli/chaos/faults.ts'
+import { startChaosLines } from '@zonemesh/cli/chaos/lines.ts'
 import { runChaos } from '@zonemesh/cli/chaos/run.ts'
 import { findStack, type Stack } from '@zonemesh/cli/chaos/stack.ts'
 import { type Verdict, verdictLines } from '@zonemesh/cli/chaos/verdict.ts'
@@ -46,7 +47,7 @@ export interface Victim extends AsyncDisposable {
 export async function startVictim(seed: number): Promise<Victim> {
   const folder = temporaryFolder()
   const stop = new AbortController()
-  const demo = await startDemo(drawScene(seed), folder.path, { done: () => {} }, stop.signal, { chaos: true })
+  const demo = await startDemo(drawScene(seed), folder.path, { done: () => {} }, stop.signal, startChaosLines)
   await prove(demo, { done: () => {} })
   return {
     demo,

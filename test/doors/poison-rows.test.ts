@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Command, CommandError } from '@zonemesh/cli/command.ts'
+import { type Command, CommandError } from '@zonemesh/cli/base/command.ts'
 import { loadCommands } from '@zonemesh/cli/command-line.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { parseRow } from '@zonemesh/core/parse.ts'

@@ -4,6 +4,7 @@ import { type Sources, stepNames } from '@zonemesh/core/explain/sources.ts'
 import { expect, test } from 'vitest'
 import { faults } from './faults.ts'
 import { faultsBetweenMeshes } from './faults-between-meshes.ts'
+import { add } from './plant.ts'
 import { healthyMesh, meshWithEgress, sourcesOf, twoMeshes } from './scene.ts'
 
 const shop = 'http://shop.example.com:8080/cart'
@@ -24,6 +25,22 @@ test('Q1 an open path is followed to its end, and each step has the rows and rev
     agreement: [],
   })
   expect(found.steps.flatMap(({ agreement }) => agreement)).toEqual([])
+})
+
+test('Q1 the policies that decide a route and the instances behind its endpoints are named with it', async () => {
+  const rows = await healthyMesh()
+  const everything = [{ match: { 'kuma.io/service': '*' } }]
+  add(
+    'TrafficPermission',
+    'allow-all',
+    { kind: 'Timeout', name: 'slow' },
+    { sources: everything, destinations: everything, conf: { http: { requestTimeout: '20s' } } },
+  )(rows)
+  const found = ask(sourcesOf(rows))
+  const rowsOf = (wanted: string) =>
+    found.steps.flatMap(({ step, decidedBy }) => (step === wanted ? decidedBy.map(({ key }) => key) : [])).sort()
+  expect(rowsOf('route')).toEqual(['global/MeshGatewayRoute/default/shop', 'global/Timeout/default/slow'])
+  expect(rowsOf('endpoints')).toEqual(['east/Dataplane/default/echo-v1', 'west/AvailableService/default/west-v2'])
 })
 
 test('Q1 the path goes through the egress of the zone if the mesh requires it', async () => {

@@ -61,6 +61,19 @@ export const faults: readonly Fault[] = [
     remedy: /mend/,
   },
   {
+    name: 'an absent secret beside a listener for any host',
+    plant: edit('MeshGateway', 'edge', (spec: { conf: { listeners: { port: number; tls?: object }[] } }) => {
+      const secure = spec.conf.listeners.find(({ port }) => port === 8443)
+      if (!secure) return
+      spec.conf.listeners.push({ ...secure, ...{ hostname: '*' } })
+      secure.tls = { mode: 'TERMINATE', certificates: [{ secret: 'gone' }] }
+    }),
+    url: 'https://shop.example.com:8443/',
+    step: 'listener',
+    problem: /no listener .* answers for shop\.example\.com, with what is left out: .*secret "gone"/,
+    remedy: /\*, shop\.example\.com; the answer is 421/,
+  },
+  {
     name: 'an expired listener certificate',
     plant: edit('GatewayCertificate', 'shop.east', (spec: { notAfterMs: number }) => {
       spec.notAfterMs = nowMs - 1

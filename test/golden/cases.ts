@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fillVariables } from '@zonemesh/cli/base/documents.ts'
 import { defaultScene } from '@zonemesh/cli/demo/scene.ts'
-import { fillVariables } from '@zonemesh/cli/documents.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { parseAllDocuments } from 'yaml'
 import {

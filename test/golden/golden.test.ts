@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { unifiedDiff } from '@zonemesh/cli/unified-diff.ts'
+import { unifiedDiff } from '@zonemesh/cli/output/unified-diff.ts'
 import { shortHash } from '@zonemesh/shared/base/base.ts'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'

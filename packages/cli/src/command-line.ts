@@ -1,8 +1,10 @@
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
-import { optionLines, readOptions } from '@zonemesh/plane/config/options.ts'
+import { readOptions } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import { type Command, CommandError, type Context, type ExitCode } from './command.ts'
-import { terminalText } from './terminal-text.ts'
+import { type Command, CommandError, type Context, type ExitCode } from './base/command.ts'
+import { helpText, overviewText } from './help.ts'
+import { columns } from './output/table.ts'
+import { terminalText } from './output/terminal-text.ts'
 
 /** Each command is loaded when it is called: `get` does not wait for Envoy's types. */
 const loaders: Readonly<
@@ -174,24 +176,6 @@ const loaders: Readonly<
 /** All commands, for the reference page. */
 export const loadCommands = (): Promise<Command[]> => Promise.all(Object.values(loaders).map((one) => one.load()))
 
-function overview(): string {
-  const width = Math.max(...Object.keys(loaders).map((name) => name.length)) + 2
-  const groups = [...new Set(Object.values(loaders).map((one) => one.group))]
-  const sections = groups.map((group) => {
-    const lines = Object.entries(loaders).filter(([, one]) => one.group === group)
-    return `${group}:\n${lines.map(([name, one]) => `  ${name.padEnd(width)}${one.summary}`).join('\n')}`
-  })
-  return `zonemesh — gateways across zones: one global control plane, its zones, and their Envoys.\n\nUsage: zonemesh COMMAND [OPTIONS]\n\n${sections.join('\n\n')}\n\nzonemesh COMMAND --help tells more. Exit codes: 0 done, 1 refused or failed, 2 wrong use.`
-}
-
-function help(command: Command): string {
-  const options =
-    Object.keys(command.options).length > 0 ? `\n\nOptions:\n${optionLines(command.options).join('\n')}` : ''
-  const examples =
-    command.examples.length > 0 ? `\n\nExamples:\n${command.examples.map((line) => `  ${line}`).join('\n')}` : ''
-  return `${command.summary[0]?.toUpperCase()}${command.summary.slice(1)}.\n\nUsage: zonemesh ${command.name} ${command.usage}${options}${examples}\n\nEvery option can also be set in the environment: --log-level is ZONEMESH_LOG_LEVEL.`
-}
-
 function findName(args: readonly string[]): { name: string; rest: readonly string[] } | undefined {
   const two = args.slice(0, 2).join(' ')
   if (loaders[two]) return { name: two, rest: args.slice(2) }
@@ -205,7 +189,7 @@ export async function runCommandLine(args: readonly string[], signal: AbortSigna
   const note = (line: string) => void process.stderr.write(`${terminalText(line, false)}\n`)
   const [first] = args
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    print(overview())
+    print(overviewText(loaders))
     return first === undefined ? 2 : 0
   }
   const found = findName(first === '--version' ? ['version', ...args.slice(1)] : args)
@@ -213,8 +197,8 @@ export async function runCommandLine(args: readonly string[], signal: AbortSigna
     const subcommands = Object.keys(loaders).filter((name) => name.startsWith(`${first} `))
     if (subcommands.length > 0) {
       const asked = args.includes('--help') || args.includes('-h')
-      const lines = subcommands.map((name) => `  ${name.padEnd(20)}${loaders[name]?.summary}`).join('\n')
-      ;(asked ? print : note)(`Usage: zonemesh ${first} …\n\n${lines}`)
+      const lines = columns(subcommands.map((name) => [`  ${name}`, loaders[name]?.summary ?? '']))
+      ;(asked ? print : note)(`Usage: zonemesh ${first} …\n\n${lines.join('\n')}`)
       return asked ? 0 : 2
     }
     const candidate = nearest(first, Object.keys(loaders))
@@ -226,7 +210,7 @@ export async function runCommandLine(args: readonly string[], signal: AbortSigna
   const command = await loaders[found.name]?.load()
   if (!command) return 2
   if (found.rest.includes('--help') || found.rest.includes('-h')) {
-    print(help(command))
+    print(helpText(command))
     return 0
   }
   const read = readOptions(command.options, found.rest, process.env)

@@ -1,5 +1,5 @@
 import { optionReference } from '@zonemesh/plane/config/options.ts'
-import type { Command } from './command.ts'
+import type { Command } from './base/command.ts'
 
 /** The reference page, made of the same declarations as `--help`. */
 export function referencePage(commands: readonly Command[]): string {

@@ -9,12 +9,12 @@ import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createClient } from '../src/client.ts'
-import type { Command } from '../src/command.ts'
+import { createClient } from '../src/base/client.ts'
+import type { Command } from '../src/base/command.ts'
 import { remove } from '../src/commands/delete.ts'
 import { status } from '../src/commands/status.ts'
 import { zoneKeep, zoneRelease } from '../src/commands/zone-guards.ts'
-import { duration, showStatus } from '../src/show-status.ts'
+import { duration, showStatus } from '../src/output/show-status.ts'
 
 let global: RunningGlobal
 let address: string

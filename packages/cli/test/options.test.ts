@@ -34,6 +34,21 @@ test('B3 options can be repeated, short, negated and inline, and nothing after -
   })
 })
 
+test('B3 a switch may have its value inline, a value may begin with a dash, and the last of several values counts', () => {
+  const read = (...args: string[]) => readOptions(options, args, {})
+  const values = (...args: string[]) => {
+    const result = read('-n', 'x', ...args)
+    return result.ok ? result.value.values : result.error.message
+  }
+  expect(values('--atomic=false')).toMatchObject({ atomic: false })
+  expect(values('--atomic')).toMatchObject({ atomic: true })
+  expect(values('--name', '-y')).toMatchObject({ name: '-y' })
+  expect(values('--api-port', '1', '--api-port', '2')).toMatchObject({ apiPort: 2 })
+  expect(values('-')).toMatchObject({ name: 'x' })
+  expect(values('--no-hosts')).toBe('unknown option --no-hosts; did you mean --hosts?')
+  expect(values('-x')).toBe('unknown option -x; did you mean -n?')
+})
+
 test.each([
   [['--nmae', 'x'], {}, /unknown option --nmae; did you mean --name\?/],
   [['--name'], {}, /--name needs a value: --name NAME/],

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { table } from '../src/table.ts'
-import { jsonText, oneLine, terminalText } from '../src/terminal-text.ts'
+import { table } from '../src/output/table.ts'
+import { jsonText, oneLine, terminalText } from '../src/output/terminal-text.ts'
 
 test('B41 control characters are shown as text, and all other text stays unchanged', () => {
   expect(terminalText('\u001b]0;title\u0007 \u009b2J \u007f \r \u202e')).toBe(

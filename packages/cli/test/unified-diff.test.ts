@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { coloured, unifiedDiff } from '../src/unified-diff.ts'
+import { coloured, unifiedDiff } from '../src/output/unified-diff.ts'
 
 /** What `patch` does: takes the lines of the hunks away, puts those of the other side in. */
 function patched(before: readonly string[], lines: readonly string[]): string[] {
@@ -32,6 +32,12 @@ test('B9 a patch turns one text into the other, is empty for equal texts, and ke
       if (before.join() === after.join()) expect(lines).toEqual([])
     }),
   )
+})
+
+test('B9 an empty side is named by the line above it, and a single line has no count', () => {
+  expect(unifiedDiff([], ['a'])).toEqual(['@@ -0,0 +1 @@', '+a'])
+  expect(unifiedDiff(['a', 'b'], [])).toEqual(['@@ -1,2 +0,0 @@', '-a', '-b'])
+  expect(unifiedDiff(['a'], ['b'])).toEqual(['@@ -1 +1 @@', '-a', '+b'])
 })
 
 test('B9 distant changes are in separate hunks with three lines of context', () => {

@@ -1,8 +1,11 @@
 import { request } from 'node:https'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
 import { endpointOf } from './address.ts'
+import { PinError } from './trust.ts'
 
 export interface BootstrapCall {
   readonly address: URL
@@ -13,8 +16,7 @@ export interface BootstrapCall {
 
 const tryMs = 10_000
 const totalMs = 5 * 60_000
-const firstWaitMs = 100
-const longestWaitMs = 3_000
+const backOff = { minMs: 50, firstMaxMs: 100, maxMs: 3_000 }
 
 /** The zone has refused the proxy for good. The message is one line with the reason. */
 export class BootstrapRefused extends Error {}
@@ -24,58 +26,55 @@ export class BootstrapRefused extends Error {}
  * on every other refusal, and after five minutes.
  */
 export async function fetchBootstrap(
-  deps: { readonly clock: Clock; readonly log: Log },
+  deps: { readonly clock: Clock; readonly log: Log; readonly random: Random },
   call: () => Promise<BootstrapCall>,
   signal: AbortSignal,
 ): Promise<string> {
   const giveUpAt = deps.clock.monotonicMs() + totalMs
-  let waitMs = firstWaitMs
   let lastReason = ''
-  for (;;) {
-    const outcome = await tryOnce(call, signal)
-    if (typeof outcome === 'string') return outcome
-    signal.throwIfAborted()
-    if (outcome.final || deps.clock.monotonicMs() > giveUpAt) throw new BootstrapRefused(outcome.reason)
-    if (outcome.reason !== lastReason)
-      deps.log.warn({ reason: outcome.reason }, 'cannot fetch the bootstrap; trying again')
-    lastReason = outcome.reason
-    await delay(deps.clock, waitMs, signal)
-    waitMs = Math.min(waitMs * 2, longestWaitMs)
-  }
+  return supervise(
+    deps.clock,
+    {
+      attempt: () => fetchOnce(call, signal),
+      judge({ cause, failures }) {
+        const reason = messageOf(cause)
+        if (cause instanceof BootstrapRefused) throw cause
+        if (deps.clock.monotonicMs() > giveUpAt) throw new BootstrapRefused(reason, { cause })
+        if (reason !== lastReason) deps.log.warn({ reason }, 'cannot fetch the bootstrap; trying again')
+        lastReason = reason
+        return { waitMs: backOffMs(backOff, failures, deps.random.fraction()) }
+      },
+    },
+    signal,
+  )
 }
 
-interface Failure {
-  readonly final: boolean
-  readonly reason: string
+/** Throws `BootstrapRefused` if another attempt cannot succeed. */
+async function fetchOnce(call: () => Promise<BootstrapCall>, signal: AbortSignal): Promise<string> {
+  const made = await call().catch((cause: unknown) => {
+    throw cause instanceof PinError ? new BootstrapRefused(cause.message, { cause }) : cause
+  })
+  const { host } = made.address
+  const { status, body } = await post(made, signal).catch((cause: unknown) => {
+    throw new Error(`cannot reach the zone at ${host}: ${messageOf(cause)}`, { cause })
+  })
+  if (status === 200) return decode(host, body)
+  if (status === 404 && body.trim() === '404: Page Not Found')
+    throw new Error(`${host} is the port of the HTTP API; the port for proxies is 5678 by default`)
+  if (status === 404) throw new Error(`the zone at ${host} has no row of this proxy yet`)
+  const reason = `the zone at ${host} refuses this proxy (${status}): ${body.trim() || 'no reason given'}`
+  throw status < 500 ? new BootstrapRefused(reason) : new Error(reason)
 }
 
-async function tryOnce(call: () => Promise<BootstrapCall>, signal: AbortSignal): Promise<string | Failure> {
-  let host = ''
+function decode(host: string, body: string): string {
   try {
-    const made = await call()
-    host = made.address.host
-    const { status, body } = await post(made, signal)
-    if (status === 200) return decode(body)
-    if (status === 404 && body.trim() === '404: Page Not Found') {
-      return { final: false, reason: `${host} is the port of the HTTP API; the port for proxies is 5678 by default` }
-    }
-    if (status === 404) return { final: false, reason: `the zone at ${host} has no row of this proxy yet` }
-    const reason = `the zone at ${host} refuses this proxy (${status}): ${body.trim() || 'no reason given'}`
-    return { final: status < 500, reason }
-  } catch (error) {
-    const final = error instanceof Error && error.constructor.name === 'PinError'
-    return {
-      final,
-      reason: final || host === '' ? messageOf(error) : `cannot reach the zone at ${host}: ${messageOf(error)}`,
-    }
+    const parsed: unknown = JSON.parse(body)
+    const text = parsed !== null && typeof parsed === 'object' && 'bootstrap' in parsed ? parsed.bootstrap : undefined
+    if (typeof text === 'string') return Buffer.from(text, 'base64').toString('utf8')
+  } catch (cause) {
+    throw new Error(`expected JSON in the response of the zone at ${host}: ${messageOf(cause)}`, { cause })
   }
-}
-
-function decode(body: string): string {
-  const parsed: unknown = JSON.parse(body)
-  const text = parsed !== null && typeof parsed === 'object' && 'bootstrap' in parsed ? parsed.bootstrap : undefined
-  if (typeof text !== 'string') throw new Error('expected a bootstrap in the response of the zone, found none')
-  return Buffer.from(text, 'base64').toString('utf8')
+  throw new Error(`expected a bootstrap in the response of the zone at ${host}, found none`)
 }
 
 function post(call: BootstrapCall, signal: AbortSignal): Promise<{ status: number; body: string }> {

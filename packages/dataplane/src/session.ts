@@ -2,8 +2,11 @@ import { isIP } from 'node:net'
 import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { Client, type ClientDuplexStream, credentials, Metadata } from '@grpc/grpc-js'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
 import { FromProxySchema, FromZoneSchema, type Names } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
 import { endpointOf } from './address.ts'
 
@@ -27,13 +30,15 @@ export interface Session extends AsyncDisposable {
 
 const path = '/zonemesh.proxy.v1.Proxy/Session'
 const raw = (bytes: Buffer): Buffer => bytes
-const firstWaitMs = 100
-const longestWaitMs = 2_000
+const backOff = { minMs: 50, firstMaxMs: 100, maxMs: 2_000 }
 
 type Stream = ClientDuplexStream<Buffer, Buffer>
 
 /** Keeps a session with the zone open while this proxy runs. Without a session the proxy continues to work. */
-export function openSession(deps: { readonly clock: Clock; readonly log: Log }, options: SessionOptions): Session {
+export function openSession(
+  deps: { readonly clock: Clock; readonly log: Log; readonly random: Random },
+  options: SessionOptions,
+): Session {
   const stopped = new AbortController()
   const { address, authority } = options
   const root = authority === undefined ? null : Buffer.from(authority)
@@ -46,8 +51,8 @@ export function openSession(deps: { readonly clock: Clock; readonly log: Log }, 
     ...(isIP(host) ? { 'grpc.ssl_target_name_override': 'zonemesh' } : {}),
     'grpc.keepalive_time_ms': 15_000,
     'grpc.keepalive_timeout_ms': 15_000,
-    'grpc.initial_reconnect_backoff_ms': firstWaitMs,
-    'grpc.max_reconnect_backoff_ms': longestWaitMs,
+    'grpc.initial_reconnect_backoff_ms': backOff.firstMaxMs,
+    'grpc.max_reconnect_backoff_ms': backOff.maxMs,
     'grpc.max_receive_message_length': 16 * 1024 * 1024,
   })
   let stream: Stream | undefined
@@ -56,37 +61,38 @@ export function openSession(deps: { readonly clock: Clock; readonly log: Log }, 
   const send = (message: MessageInitShape<typeof FromProxySchema>['message']) => {
     if (message) stream?.write(Buffer.from(toBinary(FromProxySchema, create(FromProxySchema, { message }))))
   }
-  const once = (): Promise<string> =>
-    new Promise((resolve) => {
+  const converse = (healthy: () => void): Promise<never> =>
+    new Promise((_, reject) => {
+      isResponding = false
       const metadata = new Metadata()
       if (options.token !== undefined) metadata.set('authorization', options.token)
       stream = client.makeBidiStreamRequest(path, raw, raw, metadata)
-      stream.on('metadata', () => {
+      const answered = () => {
         isResponding = true
-      })
+        healthy()
+      }
+      stream.on('metadata', answered)
       stream.on('data', (bytes: Buffer) => {
-        isResponding = true
+        answered()
         const { message } = fromBinary(FromZoneSchema, bytes)
         if (message.case === 'names') options.onNames(message.value)
         if (message.case === 'removed') removed.resolve()
       })
-      stream.on('error', (error) => resolve(error.message)).on('end', () => resolve('the zone ended the session'))
+      stream.on('error', reject).on('end', () => reject(new Error('the zone ended the session')))
       send({ case: 'hello', value: options.hello() })
     })
-  const run = async () => {
-    let waitMs = firstWaitMs
-    while (!stopped.signal.aborted) {
-      isResponding = false
-      const reason = await once()
-      if (isResponding) waitMs = firstWaitMs
-      stream = undefined
-      if (stopped.signal.aborted) break
-      deps.log.debug({ reason }, 'the session with the zone ended; opening a new one')
-      await delay(deps.clock, waitMs, stopped.signal).catch(() => {})
-      waitMs = Math.min(waitMs * 2, longestWaitMs)
-    }
-  }
-  const running = run()
+  const running = supervise(
+    deps.clock,
+    {
+      attempt: converse,
+      judge({ cause, failures }) {
+        stream = undefined
+        deps.log.debug({ reason: messageOf(cause) }, 'the session with the zone ended; opening a new one')
+        return { waitMs: backOffMs(backOff, failures, deps.random.fraction()) }
+      },
+    },
+    stopped.signal,
+  )
   return {
     get connected() {
       return stream !== undefined && isResponding
@@ -109,7 +115,8 @@ export function openSession(deps: { readonly clock: Clock; readonly log: Log }, 
       stopped.abort()
       stream?.cancel()
       client.close()
-      await running
+      // The abort is the only end that it has.
+      await running.catch(() => undefined)
     },
   }
 }

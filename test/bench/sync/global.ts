@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { type Client, createClient } from '@zonemesh/cli/client.ts'
+import { type Client, createClient } from '@zonemesh/cli/base/client.ts'
 import { untilAnswer } from '@zonemesh/cli/demo/http.ts'
 import { createProcesses } from '@zonemesh/cli/demo/processes.ts'
 import { freePorts } from '@zonemesh/cli/demo/scene.ts'

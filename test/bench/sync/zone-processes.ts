@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { nodeFlags } from '@zonemesh/cli/node-flags.ts'
+import { nodeFlags } from '@zonemesh/cli/base/node-flags.ts'
 import type { BenchGlobal } from './global.ts'
 import type { Answer, Question } from './zone-messages.ts'
 

@@ -2,6 +2,7 @@ import { createServer } from 'node:https'
 import { fetchBootstrap } from '@zonemesh/dataplane/bootstrap.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { expect, test } from 'vitest'
 import { createCertificate } from './rig.ts'
 
@@ -32,7 +33,11 @@ async function fetchFrom(replies: readonly Reply[], clock = unhurried): Promise<
   const port = address !== null && typeof address === 'object' ? address.port : 0
   try {
     const call = async () => ({ address: new URL(`https://127.0.0.1:${port}`), authority: certificate, body: {} })
-    const text = await fetchBootstrap({ clock, log: silentLog }, call, new AbortController().signal)
+    const text = await fetchBootstrap(
+      { clock, log: silentLog, random: systemRandom },
+      call,
+      new AbortController().signal,
+    )
     return { text, asked }
   } finally {
     server.closeAllConnections()
@@ -62,5 +67,7 @@ test('BS9 after five minutes the bootstrap stops with the reason', async () => {
 test('BS9 an aborted signal ends the waiting', async () => {
   const call = async () => ({ address: new URL('https://127.0.0.1:1'), authority: undefined, body: {} })
   const stopped = AbortSignal.timeout(20)
-  await expect(fetchBootstrap({ clock: systemClock, log: silentLog }, call, stopped)).rejects.toThrow()
+  await expect(
+    fetchBootstrap({ clock: systemClock, log: silentLog, random: systemRandom }, call, stopped),
+  ).rejects.toThrow()
 })

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Client } from '@zonemesh/cli/client.ts'
+import type { Client } from '@zonemesh/cli/base/client.ts'
 import {
   type DemoZone,
   secretFile,

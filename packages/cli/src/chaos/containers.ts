@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { CommandError } from '../command.ts'
+import { CommandError } from '../base/command.ts'
 import type { Keeper } from './keeper.ts'
 
 const execute = promisify(execFile)

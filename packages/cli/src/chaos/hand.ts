@@ -1,5 +1,5 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import { CommandError } from '../command.ts'
+import { CommandError } from '../base/command.ts'
 import { createContainers } from './containers.ts'
 import type { Order, Sight } from './control.ts'
 import { createChildren } from './keeper.ts'

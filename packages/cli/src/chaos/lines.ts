@@ -1,22 +1,16 @@
 import { join } from 'node:path'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
-import type { DemoZone, ZoneName } from '../demo/planes.ts'
-import { local, type Stage } from '../demo/stage.ts'
+import type { ZoneName } from '../demo/planes.ts'
+import type { StartLines } from '../demo/run.ts'
+import { local } from '../demo/stage.ts'
 import { startControl } from './control.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { writeStack } from './stack.ts'
 import { createSupervisor } from './supervisor.ts'
 
-interface Places {
-  readonly globalAddress: string
-  readonly adminToken: string
-  readonly zones: Readonly<Record<ZoneName, DemoZone>>
-  readonly gatewayPort: number
-}
-
 /** Puts a relay between each zone of a demo and its global, and a control that hurts lines and planes. */
-export async function startChaosLines(stage: Stage, syncPort: number, zones: readonly ZoneName[]) {
+export const startChaosLines: StartLines = async (stage, syncPort, zones) => {
   const lines = new Map<string, Relay>()
   for (const zone of zones) {
     const given = { host: local, port: stage.port(), targetHost: local, targetPort: syncPort }
@@ -29,9 +23,8 @@ export async function startChaosLines(stage: Stage, syncPort: number, zones: rea
   const control = await startControl({ lines, supervisor }, { host: local, port: stage.port(), token })
   stage.onStop(() => control[Symbol.asyncDispose]())
   return {
-    portOf: (zone: ZoneName): number | undefined => lines.get(zone)?.port,
-    /** Writes the file by which another process finds all this. */
-    write: ({ globalAddress, adminToken, zones: places, gatewayPort }: Places): string => {
+    portOf: (zone: ZoneName) => lines.get(zone)?.port,
+    write: ({ globalAddress, adminToken, zones: places, gatewayPort }) => {
       const { scene, folder } = stage
       const { mesh, gateway, hostname } = scene
       return writeStack(folder, {

@@ -1,7 +1,7 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
-import { CommandError } from '../command.ts'
+import { CommandError } from '../base/command.ts'
 import { pathOf, startChanges } from './changes.ts'
 import type { Fault } from './faults.ts'
 import { createHand } from './hand.ts'

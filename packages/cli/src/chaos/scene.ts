@@ -1,5 +1,5 @@
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
-import { CommandError } from '../command.ts'
+import { CommandError } from '../base/command.ts'
 import { type Changes, pairNames } from './changes.ts'
 import type { Hand } from './hand.ts'
 import type { Plane } from './plane.ts'

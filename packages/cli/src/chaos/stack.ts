@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
-import { CommandError } from '../command.ts'
+import { CommandError } from '../base/command.ts'
 import { readInContainer } from './containers.ts'
 
 /** Where everything of a running stack is, so that another process can hurt and watch it. Written by `zonemesh demo --chaos`, and by docker-compose.chaos.yml. */

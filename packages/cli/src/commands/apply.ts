@@ -3,9 +3,9 @@ import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
-import { type Client, clientOptions, createClient, errorLines } from '../client.ts'
-import { CommandError, type Context, defineCommand } from '../command.ts'
-import { readDocuments, readVariables, type SourceDocument } from '../documents.ts'
+import { type Client, clientOptions, createClient, errorLines } from '../base/client.ts'
+import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
 
 const pairs = z
   .union([z.string(), z.array(z.string())])

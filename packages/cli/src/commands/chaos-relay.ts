@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { list, option, text } from '@zonemesh/plane/config/options.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { CommandError, defineCommand } from '../base/command.ts'
 import { startControl } from '../chaos/control.ts'
 import { type Relay, startRelay } from '../chaos/relay.ts'
-import { CommandError, defineCommand } from '../command.ts'
 
 function hostAndPort(flag: string, given: string): { readonly host: string; readonly port: number } {
   const cut = given.lastIndexOf(':')

@@ -3,6 +3,7 @@ import { option, text } from '@zonemesh/plane/config/options.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { z } from 'zod'
+import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
 import {
   clockJump,
   type Fault,
@@ -21,7 +22,6 @@ import { findStack } from '../chaos/stack.ts'
 import { drawSuite } from '../chaos/suite.ts'
 import { verdictLines } from '../chaos/verdict.ts'
 import { duration, readDuration, readRate } from '../chaos/words.ts'
-import { CommandError, type Context, defineCommand, type ExitCode } from '../command.ts'
 
 const runOptions = {
   stack: option(text.optional(), 'the file of the stack; without it, the newest demo of this user', {

@@ -7,10 +7,10 @@ import { option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { decodeJoin, type Join } from '@zonemesh/shared/auth/join.ts'
 import { logLevels } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
-import { readText } from '../client.ts'
-import { CommandError, defineCommand } from '../command.ts'
-import { readVariables } from '../documents.ts'
-import { createEnv } from '../process.ts'
+import { readText } from '../base/client.ts'
+import { CommandError, defineCommand } from '../base/command.ts'
+import { readVariables } from '../base/documents.ts'
+import { createEnv } from '../base/process.ts'
 
 const pairs = z
   .union([z.string(), z.array(z.string())])

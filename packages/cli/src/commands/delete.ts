@@ -1,10 +1,10 @@
 import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
-import { type Client, clientOptions, createClient, errorLines } from '../client.ts'
-import { CommandError, type Context, defineCommand } from '../command.ts'
-import { readDocuments } from '../documents.ts'
-import { kindByWord, pathOf } from '../kinds.ts'
-import { shownName } from '../resource-word.ts'
+import { type Client, clientOptions, createClient, errorLines } from '../base/client.ts'
+import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { readDocuments } from '../base/documents.ts'
+import { kindByWord, pathOf } from '../base/kinds.ts'
+import { shownName } from '../base/resource-word.ts'
 import { apply } from './apply.ts'
 
 interface Named {

@@ -5,7 +5,8 @@ import { performance } from 'node:perf_hooks'
 import { option, toggle } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
-import { defineCommand } from '../command.ts'
+import { defineCommand } from '../base/command.ts'
+import { startChaosLines } from '../chaos/lines.ts'
 import { invitations, prove } from '../demo/prove.ts'
 import { startDemo } from '../demo/run.ts'
 import { drawScene } from '../demo/scene.ts'
@@ -38,7 +39,13 @@ export const demo = defineCommand({
     }
     let failed = false
     try {
-      const running = await startDemo(drawScene(values.seed), folder, steps, signal, values)
+      const running = await startDemo(
+        drawScene(values.seed),
+        folder,
+        steps,
+        signal,
+        values.chaos ? startChaosLines : undefined,
+      )
       try {
         const broken = running.processes.watch()
         broken.catch(() => {})

@@ -2,12 +2,12 @@ import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { clientOptions, createClient } from '../client.ts'
-import { CommandError, defineCommand } from '../command.ts'
-import { askedFor, resourceFrom, shownName } from '../resource-word.ts'
-import { differenceLines, fieldsText } from '../show-difference.ts'
-import { table } from '../table.ts'
-import { jsonText } from '../terminal-text.ts'
+import { clientOptions, createClient } from '../base/client.ts'
+import { CommandError, defineCommand } from '../base/command.ts'
+import { askedFor, resourceFrom, shownName } from '../base/resource-word.ts'
+import { differenceLines, fieldsText } from '../output/show-difference.ts'
+import { table } from '../output/table.ts'
+import { jsonText } from '../output/terminal-text.ts'
 
 interface Answer {
   readonly from: string

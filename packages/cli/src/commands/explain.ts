@@ -3,12 +3,12 @@ import { readRequest } from '@zonemesh/core/explain/request.ts'
 import type { Sources } from '@zonemesh/core/explain/sources.ts'
 import { list, option, text } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
-import { clientOptions, createClient } from '../client.ts'
-import { CommandError, type Context, defineCommand } from '../command.ts'
+import { clientOptions, createClient } from '../base/client.ts'
+import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { sourcesFromFiles } from '../explain/from-files.ts'
 import { sourcesFromPlanes } from '../explain/from-planes.ts'
 import { explanationLines } from '../explain/show.ts'
-import { jsonText } from '../terminal-text.ts'
+import { jsonText } from '../output/terminal-text.ts'
 
 /** Options of everything that walks the way of a request. */
 export const wayOptions = {

@@ -2,11 +2,11 @@ import { option, text } from '@zonemesh/plane/config/options.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { clientOptions, createClient, errorLines } from '../client.ts'
-import { CommandError, defineCommand } from '../command.ts'
-import { kindByWord, pathOf } from '../kinds.ts'
-import { age, table } from '../table.ts'
-import { jsonText } from '../terminal-text.ts'
+import { clientOptions, createClient, errorLines } from '../base/client.ts'
+import { CommandError, defineCommand } from '../base/command.ts'
+import { kindByWord, pathOf } from '../base/kinds.ts'
+import { age, table } from '../output/table.ts'
+import { jsonText } from '../output/terminal-text.ts'
 
 const yamlText = (value: unknown): string => stringify(value, { lineWidth: 0 }).trimEnd()
 

@@ -3,10 +3,10 @@ import { planeOptions } from '@zonemesh/plane/config/plane-options.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Position } from '@zonemesh/shared/store/store.ts'
-import { type Client, clientOptions, createClient } from '../client.ts'
-import { CommandError, defineCommand } from '../command.ts'
-import { createEnv } from '../process.ts'
-import { table } from '../table.ts'
+import { type Client, clientOptions, createClient } from '../base/client.ts'
+import { CommandError, defineCommand } from '../base/command.ts'
+import { createEnv } from '../base/process.ts'
+import { table } from '../output/table.ts'
 
 const { dataDir: _given, historyRevisions, store, logLevel } = planeOptions
 const { address: _address, ...credentials } = clientOptions

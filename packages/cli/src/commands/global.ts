@@ -1,7 +1,7 @@
 import { globalOptions } from '@zonemesh/global/options.ts'
-import { publishAdminKey } from '../admin-keys.ts'
-import { defineCommand } from '../command.ts'
-import { createEnv, untilStopped } from '../process.ts'
+import { publishAdminKey } from '../base/admin-keys.ts'
+import { defineCommand } from '../base/command.ts'
+import { createEnv, untilStopped } from '../base/process.ts'
 
 export const global = defineCommand({
   name: 'global',

@@ -4,12 +4,12 @@ import type { FieldChange } from '@zonemesh/plane/history/fields.ts'
 import type { VersionEntry, ZoneRun } from '@zonemesh/plane/history/versions.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { type Client, clientOptions, createClient } from '../client.ts'
-import { type Context, defineCommand } from '../command.ts'
-import { askedFor, resourceFrom, shownName } from '../resource-word.ts'
-import { fieldsText } from '../show-difference.ts'
-import { age, table } from '../table.ts'
-import { jsonText } from '../terminal-text.ts'
+import { type Client, clientOptions, createClient } from '../base/client.ts'
+import { type Context, defineCommand } from '../base/command.ts'
+import { askedFor, resourceFrom, shownName } from '../base/resource-word.ts'
+import { fieldsText } from '../output/show-difference.ts'
+import { age, table } from '../output/table.ts'
+import { jsonText } from '../output/terminal-text.ts'
 
 /** The answers of the plane about a resource, and about commits. */
 interface ResourceHistory {

@@ -1,7 +1,7 @@
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { resolve as ask } from '@zonemesh/shared/dns/resolve.ts'
-import { CommandError, defineCommand } from '../command.ts'
+import { CommandError, defineCommand } from '../base/command.ts'
 
 export const resolve = defineCommand({
   name: 'resolve',

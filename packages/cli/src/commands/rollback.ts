@@ -1,10 +1,10 @@
 import type { RollbackOutcome } from '@zonemesh/plane/api/rollback.ts'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
-import { clientOptions, createClient, errorLines } from '../client.ts'
-import { CommandError, type Context, defineCommand } from '../command.ts'
-import { askedFor, resourceFrom, shownName } from '../resource-word.ts'
-import { differenceLines } from '../show-difference.ts'
+import { clientOptions, createClient, errorLines } from '../base/client.ts'
+import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { askedFor, resourceFrom, shownName } from '../base/resource-word.ts'
+import { differenceLines } from '../output/show-difference.ts'
 import { apply, wait } from './apply.ts'
 
 interface Answer {

@@ -1,10 +1,10 @@
 import { option, toggle } from '@zonemesh/plane/config/options.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
-import { clientOptions, createClient } from '../client.ts'
-import { defineCommand } from '../command.ts'
-import { showStatus } from '../show-status.ts'
-import { jsonText } from '../terminal-text.ts'
+import { clientOptions, createClient } from '../base/client.ts'
+import { defineCommand } from '../base/command.ts'
+import { showStatus } from '../output/show-status.ts'
+import { jsonText } from '../output/terminal-text.ts'
 
 export const status = defineCommand({
   name: 'status',

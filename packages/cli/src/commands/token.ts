@@ -2,8 +2,8 @@ import { chmodSync, lstatSync, renameSync, writeFileSync } from 'node:fs'
 import { list, option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
 import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
-import { type Client, clientOptions, createClient } from '../client.ts'
-import { CommandError, type Context, defineCommand } from '../command.ts'
+import { type Client, clientOptions, createClient } from '../base/client.ts'
+import { CommandError, type Context, defineCommand } from '../base/command.ts'
 
 const tokenOptions = {
   validFor: option(text.default(''), 'how long it is valid, such as 720h', {

@@ -1,6 +1,6 @@
 import { version as apiVersion } from '@zonemesh/plane/api/system.ts'
-import { clientOptions, createClient } from '../client.ts'
-import { defineCommand } from '../command.ts'
+import { clientOptions, createClient } from '../base/client.ts'
+import { defineCommand } from '../base/command.ts'
 
 export const version = defineCommand({
   name: 'version',

@@ -1,7 +1,7 @@
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
-import { clientOptions, createClient } from '../client.ts'
-import { defineCommand } from '../command.ts'
+import { clientOptions, createClient } from '../base/client.ts'
+import { defineCommand } from '../base/command.ts'
 import { apply, requireWait, wait } from './apply.ts'
 
 const pathOf = (zone: string, action: string): string => `/zones/${encodeURIComponent(zone)}/${action}`

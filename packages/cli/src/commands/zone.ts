@@ -1,9 +1,9 @@
 import { decodeJoin } from '@zonemesh/shared/auth/join.ts'
 import { zoneOptions } from '@zonemesh/zone/options.ts'
-import { publishAdminKey } from '../admin-keys.ts'
-import { readText } from '../client.ts'
-import { CommandError, defineCommand } from '../command.ts'
-import { createEnv, untilStopped } from '../process.ts'
+import { publishAdminKey } from '../base/admin-keys.ts'
+import { readText } from '../base/client.ts'
+import { CommandError, defineCommand } from '../base/command.ts'
+import { createEnv, untilStopped } from '../base/process.ts'
 
 export const zone = defineCommand({
   name: 'zone',

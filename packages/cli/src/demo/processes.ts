@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { nodeFlags } from '../node-flags.ts'
+import { nodeFlags } from '../base/node-flags.ts'
 
 const mainFile = fileURLToPath(new URL('../main.ts', import.meta.url))
 

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Client } from '../client.ts'
+import type { Client } from '../base/client.ts'
 import { startEcho } from './echo-server.ts'
 import { type DemoZone, secretFile, token, type ZoneName } from './planes.ts'
 import { demoFolder, flags, local, type Stage } from './stage.ts'

@@ -1,6 +1,5 @@
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
-import { startChaosLines } from '../chaos/lines.ts'
-import type { Client } from '../client.ts'
+import type { Client } from '../base/client.ts'
 import { claimedResolver, startDelegatedGateway } from './delegated.ts'
 import { applyPolicies, type DemoZone, startGlobalProcess, startZoneProcess, type ZoneName } from './planes.ts'
 import type { Processes } from './processes.ts'
@@ -30,31 +29,51 @@ export interface Demo {
   stop(): Promise<void>
 }
 
+/** What a running demo is found by. */
+export interface DemoPlaces {
+  readonly globalAddress: string
+  readonly adminToken: string
+  readonly zones: Readonly<Record<ZoneName, DemoZone>>
+  readonly gatewayPort: number
+}
+
+/** Puts something into the line between each zone and the global; `zonemesh chaos` hurts it there. */
+export type StartLines = (
+  stage: Stage,
+  syncPort: number,
+  zones: readonly ZoneName[],
+) => Promise<{
+  /** Where a zone connects instead of the sync port. */
+  portOf(zone: ZoneName): number | undefined
+  /** Writes the file by which another process finds the demo. */
+  write(places: DemoPlaces): string
+}>
+
 /** Starts a global, two zones and their proxies as processes of this machine, and the services they stand for. */
 export async function startDemo(
   scene: Scene,
   folder: string,
   steps: Steps,
   signal: AbortSignal,
-  options: { readonly chaos: boolean } = { chaos: false },
+  startLines?: StartLines,
 ): Promise<Demo> {
   const progress = (line: string) => void process.stderr.write(`${line}\n`)
   process.env['ZONEMESH_ENVOY'] = await findEnvoy({ env: process.env, progress }, signal)
   const stage = await createStage(scene, folder, steps, signal)
   try {
-    return await startScene(stage, options.chaos)
+    return await startScene(stage, startLines)
   } catch (thrown) {
     await stage.stop()
     throw thrown
   }
 }
 
-async function startScene(stage: Stage, withChaos: boolean): Promise<Demo> {
+async function startScene(stage: Stage, startLines: StartLines | undefined): Promise<Demo> {
   const { scene, folder, gatewayPort, variables, processes } = stage
   const { global, address, adminToken, adminTokenFile, syncPort } = await startGlobalProcess(stage)
-  const chaos = withChaos ? await startChaosLines(stage, syncPort, ['east', 'west']) : undefined
-  const east = await startZoneProcess(stage, global, chaos?.portOf('east') ?? syncPort, 'east')
-  const west = await startZoneProcess(stage, global, chaos?.portOf('west') ?? syncPort, 'west')
+  const lines = await startLines?.(stage, syncPort, ['east', 'west'])
+  const east = await startZoneProcess(stage, global, lines?.portOf('east') ?? syncPort, 'east')
+  const west = await startZoneProcess(stage, global, lines?.portOf('west') ?? syncPort, 'west')
   const zones = { east, west }
   await applyPolicies(stage, global)
 
@@ -75,7 +94,7 @@ async function startScene(stage: Stage, withChaos: boolean): Promise<Demo> {
   const delegatedKind = await startDelegatedGateway(stage, sidecarResolver, delegatedPort)
   const ports = { gatewayPort, delegatedPort, clientOutboundPort }
   const places = { globalAddress: address, adminTokenFile, zones, sidecarResolver }
-  const stackFile = chaos?.write({ globalAddress: address, adminToken, zones, gatewayPort })
+  const stackFile = lines?.write({ globalAddress: address, adminToken, zones, gatewayPort })
   return {
     stackFile,
     scene,

@@ -9,8 +9,8 @@ import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'
 import { trusts } from '@zonemesh/plane/authority/trust.ts'
 import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change } from '@zonemesh/shared/store/store.ts'
-import { CommandError } from '../command.ts'
-import { readDocuments } from '../documents.ts'
+import { CommandError } from '../base/command.ts'
+import { readDocuments } from '../base/documents.ts'
 
 const stampOf = (number: number) => ({
   incarnation: 0,

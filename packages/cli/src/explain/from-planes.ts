@@ -3,8 +3,8 @@ import type { PlaneSight, ProxySight, Sources } from '@zonemesh/core/explain/sou
 import { trusts } from '@zonemesh/plane/authority/trust.ts'
 import { clockDifferenceMaxMs } from '@zonemesh/plane/status/clocks.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
-import type { Client } from '../client.ts'
-import { CommandError } from '../command.ts'
+import type { Client } from '../base/client.ts'
+import { CommandError } from '../base/command.ts'
 
 /** Texts by type and name. */
 type Texts = Readonly<Record<TypeUrl, Readonly<Record<string, string>>>>

@@ -12,7 +12,7 @@ import { createGatewayCertificates } from '../gateway/certificates.ts'
 import { createCrossMesh } from '../gateway/cross-mesh.ts'
 import { createGateways } from '../gateway/gateway.ts'
 import { createGatewayListeners } from '../gateway/listeners.ts'
-import { createGatewayRoutes, type RouteSource } from '../gateway/routes.ts'
+import { createGatewayRoutes } from '../gateway/routes.ts'
 import { createGatewaySelection } from '../gateway/select.ts'
 import { createGatewayTcp } from '../gateway/tcp.ts'
 import { dataplane } from '../kinds/dataplane.ts'
@@ -20,7 +20,7 @@ import { dataplaneRole } from '../kinds/dataplane-spec.ts'
 import { proxyKinds } from '../kinds/proxies.ts'
 import { connectionKind, createConnections } from '../match/connections.ts'
 import { createExclusions } from '../model/exclusions.ts'
-import type { ProxyModel, RouteModel } from '../model/model.ts'
+import type { ProxyModel } from '../model/model.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
 import { retry } from '../policies/retry/retry.ts'
 import { timeout } from '../policies/timeout/timeout.ts'
@@ -48,8 +48,6 @@ export interface Compiler {
     proxy: string,
     facts: ProxyFacts,
   ): { readonly model: ProxyModel | undefined; readonly problems: readonly Problem[] }
-  /** The rule that a route of a gateway comes from. */
-  sourceOf(route: RouteModel): RouteSource | undefined
   /**
    * Makes ready what `table` will need, at most so many units of it; true when all is. For a shell that must not hold its
    * loop while a large gateway is compiled for the first time. `table` needs no preparation otherwise.
@@ -121,7 +119,7 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
       if (!row) return undefined
       if (dataplaneRole(row.spec) === 'builtin') return gateway(proxy)
       const { part, canBindPort80 } = facts.read()
-      return sidecar(proxy, part === undefined ? '' : String(part), canBindPort80 ? '80' : '')
+      return sidecar(proxy, part, canBindPort80)
     })
     const opened: Proxy = { facts, root }
     proxies.set(proxy, opened)
@@ -176,7 +174,6 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
       const read = unlessHeld(() => find(proxy, facts)?.root.read())
       return { model: read?.value, problems: read?.problems ?? [] }
     },
-    sourceOf: routes.sourceOf,
     prepare(proxy, facts, unitsMax) {
       const found = find(proxy, facts)
       return (

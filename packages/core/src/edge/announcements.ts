@@ -6,18 +6,27 @@ import { crossMeshListeners, crossMeshTags } from '../kinds/cross-mesh.ts'
 import { dataplane } from '../kinds/dataplane.ts'
 import { type DataplaneSpec, dataplaneRole, isReady } from '../kinds/dataplane-spec.ts'
 import { availableService } from '../kinds/internal.ts'
+import { createInterning, type Interned } from '../kinds/interned.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'
 import type { MeshGatewaySpec } from '../kinds/mesh-gateway-spec.ts'
 import { parsedRows, specOf } from '../kinds/row.ts'
-import { parseTags, sortedTags, tagsText } from '../kinds/tags.ts'
+import { sortedTags, tagsText } from '../kinds/tags.ts'
 import { type GatewayCandidate, gatewayRank, isBetterGateway } from '../match/gateways.ts'
 import { inZone } from './meshes.ts'
 
 /** A tag set in a mesh. */
-interface Offer {
+interface Offer extends Interned {
   readonly mesh: string
-  readonly text: string
+  readonly tags: Tags
 }
+
+/** The one object for each offer. */
+const createOffers = () =>
+  createInterning(
+    ({ mesh, tags }: Pick<Offer, 'mesh' | 'tags'>) => `${mesh} ${tagsText(tags)}`,
+    (one, { mesh, tags }): Offer => ({ ...one, mesh, tags: Object.fromEntries(sortedTags(tags)) }),
+  )
+type Offers = ReturnType<typeof createOffers>
 
 /** The name of an announcement: the same for the same tags, in every zone. */
 export const announcementName = (tags: Tags): string => shortHash(tagsText(tags))
@@ -42,34 +51,31 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
   const gatewaysByMesh = new Map<string, Map<string, Gateway>>()
   /** Own builtin gateways of a mesh, by key text. */
   const builtinByMesh = new Map<string, Map<string, DataplaneSpec>>()
-  const countByOffer = new Map<string, number>()
-  const announcedByOffer = new Map<string, number>()
-  const offerByRow = new Map<string, string>()
+  const offerOf = createOffers()
+  const countByOffer = new Map<Offer, number>()
+  const announcedByOffer = new Map<Offer, number>()
+  const offerByRow = new Map<string, Offer>()
   /** Offers whose row does not say what is counted: the next preview repairs them. */
-  const stale = new Set<string>()
+  const stale = new Set<Offer>()
 
-  const offerKey = ({ mesh, text }: Offer): string => `${mesh} ${text}`
   const isOwnDataplane = (key: ResourceKey): boolean => key.kind === 'Dataplane' && key.origin === zone
 
-  function rowOf(offer: string, instances: number): Change {
-    const split = offer.indexOf(' ')
-    const tags = parseTags(offer.slice(split + 1))
-    const key = { origin: zone, kind: 'AvailableService', mesh: offer.slice(0, split), name: announcementName(tags) }
+  function rowOf({ mesh, tags }: Offer, instances: number): Change {
+    const key = { origin: zone, kind: 'AvailableService', mesh, name: announcementName(tags) }
     return instances === 0 ? { op: 'delete', key } : { op: 'put', key, labels: {}, spec: { tags, instances } }
   }
 
-  function note(offer: string): void {
+  function note(offer: Offer): void {
     if ((countByOffer.get(offer) ?? 0) === (announcedByOffer.get(offer) ?? 0)) stale.delete(offer)
     else stale.add(offer)
   }
 
   function count(offers: readonly Offer[], step: 1 | -1): void {
     for (const offer of offers) {
-      const key = offerKey(offer)
-      const now = (countByOffer.get(key) ?? 0) + step
-      if (now === 0) countByOffer.delete(key)
-      else countByOffer.set(key, now)
-      note(key)
+      const now = (countByOffer.get(offer) ?? 0) + step
+      if (now === 0) countByOffer.delete(offer)
+      else countByOffer.set(offer, now)
+      note(offer)
     }
   }
 
@@ -78,7 +84,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
 
   function applyDataplane(mesh: string, text: string, spec: DataplaneSpec | undefined): void {
     count(offersByDataplane.get(text) ?? [], -1)
-    const offers = offersOf(mesh, spec, zone, gatewaysByMesh.get(mesh) ?? noGateways)
+    const offers = offersOf(mesh, spec, zone, gatewaysByMesh.get(mesh) ?? noGateways, offerOf)
     count(offers, 1)
     if (offers.length > 0) offersByDataplane.set(text, offers)
     else offersByDataplane.delete(text)
@@ -120,7 +126,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
     const text = keyText(key)
     // A tombstone has no tags; the key identifies the offer that it stood for.
     const spec = row && specOf(availableService, row)
-    const offer = spec ? offerKey({ mesh: key.mesh, text: tagsText(spec.tags) }) : offerByRow.get(text)
+    const offer = spec ? offerOf({ mesh: key.mesh, tags: spec.tags }) : offerByRow.get(text)
     if (offer === undefined) return
     if (spec) {
       offerByRow.set(text, offer)
@@ -138,7 +144,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
       const offersAfter = new Map<string, readonly Offer[]>()
       const changedGateways = gatewaysAfter(changes)
       const offersIn = (mesh: string, spec: DataplaneSpec | undefined): readonly Offer[] =>
-        offersOf(mesh, spec, zone, changedGateways.get(mesh) ?? gatewaysByMesh.get(mesh) ?? noGateways)
+        offersOf(mesh, spec, zone, changedGateways.get(mesh) ?? gatewaysByMesh.get(mesh) ?? noGateways, offerOf)
       for (const mesh of changedGateways.keys())
         for (const [text, spec] of builtinByMesh.get(mesh) ?? []) offersAfter.set(text, offersIn(mesh, spec))
       for (const change of changes) {
@@ -148,9 +154,9 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
           change.op === 'put' ? offersIn(change.key.mesh, specOf(dataplane, change)) : [],
         )
       }
-      const steps = new Map<string, number>([...stale].map((offer) => [offer, 0]))
+      const steps = new Map<Offer, number>([...stale].map((offer) => [offer, 0]))
       const step = (offers: readonly Offer[], by: number) => {
-        for (const offer of offers) steps.set(offerKey(offer), (steps.get(offerKey(offer)) ?? 0) + by)
+        for (const offer of offers) steps.set(offer, (steps.get(offer) ?? 0) + by)
       }
       for (const [text, offers] of offersAfter) {
         step(offersByDataplane.get(text) ?? [], -1)
@@ -159,7 +165,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
       return [...steps]
         .map(([offer, by]) => ({ offer, instances: (countByOffer.get(offer) ?? 0) + by }))
         .filter(({ offer, instances }) => instances !== (announcedByOffer.get(offer) ?? 0))
-        .sort((a, b) => byCodeUnit(a.offer, b.offer))
+        .sort((a, b) => byCodeUnit(a.offer.text, b.offer.text))
         .map(({ offer, instances }) => rowOf(offer, instances))
     },
     /** Takes over what was written; also how it loads at start. */
@@ -204,22 +210,28 @@ function rankOf(spec: MeshGatewaySpec, tags: Tags) {
   }
 }
 
-/** Tag sets of the listeners of a builtin gateway that other meshes may call, each once. */
-function crossMeshOffers(mesh: string, spec: DataplaneSpec, zone: string, gateways: Gateways): readonly Offer[] {
+/** Tag sets of the listeners of a builtin gateway that other meshes may call. */
+function crossMeshTagSets(mesh: string, spec: DataplaneSpec, zone: string, gateways: Gateways): readonly Tags[] {
   const own = inZone(spec.networking?.gateway?.tags ?? {}, zone)
   const gateway = gatewayOf(gateways, own)
-  const texts = (gateway ? crossMeshListeners(gateway.spec) : []).map(({ port, tags }) =>
-    tagsText(crossMeshTags(mesh, port, { ...own, ...tags })),
+  return (gateway ? crossMeshListeners(gateway.spec) : []).map(({ port, tags }) =>
+    crossMeshTags(mesh, port, { ...own, ...tags }),
   )
-  return [...new Set(texts)].map((text) => ({ mesh, text }))
 }
 
-/** Tag sets of the ready inbounds, one entry each, or those of a gateway. A row that cannot be parsed offers nothing. */
-function offersOf(mesh: string, spec: DataplaneSpec | undefined, zone: string, gateways: Gateways): readonly Offer[] {
-  if (spec && builtinOf(spec)) return crossMeshOffers(mesh, spec, zone, gateways)
+/** Offers of the ready inbounds, one each, or those of a gateway, each once. A row that cannot be parsed offers nothing. */
+function offersOf(
+  mesh: string,
+  spec: DataplaneSpec | undefined,
+  zone: string,
+  gateways: Gateways,
+  offerOf: Offers,
+): readonly Offer[] {
+  if (spec && builtinOf(spec))
+    return [...new Set(crossMeshTagSets(mesh, spec, zone, gateways).map((tags) => offerOf({ mesh, tags })))]
   return (spec?.networking?.inbound ?? [])
     .filter((one) => isReady(one) && one.tags?.[serviceTag])
-    .map((one) => ({ mesh, text: tagsText(inZone(one.tags ?? {}, zone)) }))
+    .map((one) => offerOf({ mesh, tags: inZone(one.tags ?? {}, zone) }))
 }
 
 /** The list that a ZoneIngress shows: the announcements of its zone, by mesh and tags. */

@@ -1,6 +1,8 @@
+import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { meshTag, serviceTag } from '../kinds/common.ts'
+import { type MeshName, meshName, type ServiceName, serviceName } from '../kinds/identities.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags, tagsText } from '../kinds/tags.ts'
+import type { TagSet } from '../kinds/tags.ts'
 import { zoneEgress } from '../kinds/zone-egress.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -13,31 +15,32 @@ import { createZoneProxy, type ServedService, servedApart } from './zone-proxy.t
  * those that do not want it yet: when they do, the way is there already.
  */
 export function createEgresses(units: Units, view: View, endpoints: Endpoints) {
-  const tagSets = (mesh: string, service: string): readonly string[] =>
-    [...new Set([tagsText({ [serviceTag]: service }), ...view.range(ranges.demanded(mesh, service))])].sort()
+  const tagSets = (mesh: MeshName, service: ServiceName): readonly TagSet[] =>
+    [...new Set([view.tagSet({ [serviceTag]: service }), ...view.tagSets(ranges.demanded(mesh, service))])].sort(
+      (a, b) => byCodeUnit(a.text, b.text),
+    )
 
-  /** `other` is the mesh of a gateway's listeners that other meshes may call: they are announced with it, and asked for without. */
+  /** A gateway's listeners that other meshes may call are announced with their mesh, and asked for without. */
   const served = units.family(
     'egress service',
-    (mesh: string, service: string, other: string): ServedService =>
-      servedApart(mesh, service, tagSets(mesh, service), (name, text) =>
-        endpoints.remoteAssignment(
-          name,
-          mesh,
-          other === '' ? text : tagsText({ ...parseTags(text), [meshTag]: other }),
-        ),
+    (mesh: MeshName, service: ServiceName, isCrossMesh: boolean): ServedService =>
+      servedApart(mesh, service, tagSets(mesh, service), (name, wanted) =>
+        endpoints.remoteAssignment(name, mesh, isCrossMesh ? view.tagSet({ ...wanted.tags, [meshTag]: mesh }) : wanted),
       ),
   )
 
   const all = units.family('egress services', (): readonly ServedService[] =>
-    view.range(ranges.remoteMeshes).flatMap((mesh) => {
-      const services = view.range(ranges.remoteServices(mesh))
-      const gateways = view.range(ranges.remoteGateways(mesh)).filter((service) => !services.includes(service))
-      return [
-        ...services.map((service) => served(mesh, service, '')),
-        ...gateways.map((service) => served(mesh, service, mesh)),
-      ]
-    }),
+    view
+      .range(ranges.remoteMeshes)
+      .map(meshName)
+      .flatMap((mesh) => {
+        const services = view.range(ranges.remoteServices(mesh)).map(serviceName)
+        const gateways = view.range(ranges.remoteGateways(mesh)).map(serviceName)
+        return [
+          ...services.map((service) => served(mesh, service, false)),
+          ...gateways.filter((one) => !services.includes(one)).map((service) => served(mesh, service, true)),
+        ]
+      }),
   )
 
   return createZoneProxy(units, view, 'egress', (proxy) => view.row(zoneEgress, proxy), all)

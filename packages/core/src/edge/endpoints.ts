@@ -1,5 +1,6 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { because, becauseOfAll, type Decided } from '../kinds/because.ts'
 import {
   arrivingLabel,
   isIp,
@@ -13,10 +14,11 @@ import {
 import { dataplane } from '../kinds/dataplane.ts'
 import { type DataplaneSpec, isReady } from '../kinds/dataplane-spec.ts'
 import { expectCount, expectIp, expectPort } from '../kinds/expect.ts'
+import type { MeshName, ServiceName } from '../kinds/identities.ts'
 import { availableService } from '../kinds/internal.ts'
 import type { TypedRow } from '../kinds/kind.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags } from '../kinds/tags.ts'
+import { serviceOf, type TagSet } from '../kinds/tags.ts'
 import { type ZoneEgressSpec, zoneEgress } from '../kinds/zone-egress.ts'
 import { type ZoneIngressSpec, zoneIngress } from '../kinds/zone-ingress.ts'
 import type { AssignmentModel, EndpointModel, SocketAddress } from '../model/model.ts'
@@ -25,7 +27,7 @@ import type { View } from '../view/view.ts'
 import { inZone, type Meshes } from './meshes.ts'
 
 /** A place where connections are accepted, unless its proxy is gone; see `EndpointModel.probed`. */
-interface Place extends SocketAddress {
+interface Place extends SocketAddress, Decided {
   readonly probed?: true
 }
 
@@ -35,7 +37,7 @@ export interface Instance extends Place {
 }
 
 /** A tag set that another zone serves, and where its ingresses are. */
-interface RemoteOffer {
+interface RemoteOffer extends Decided {
   readonly zone: string
   readonly tags: Tags
   readonly instances: number
@@ -43,7 +45,7 @@ interface RemoteOffer {
 }
 
 /** Instances of this zone that other meshes may call. */
-export type CrossMeshInstances = (mesh: string, service: string) => readonly Instance[]
+export type CrossMeshInstances = (mesh: MeshName, service: ServiceName) => readonly Instance[]
 
 /**
  * Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone, or where the mesh wants
@@ -51,7 +53,7 @@ export type CrossMeshInstances = (mesh: string, service: string) => readonly Ins
  * nothing else; those without never mean such.
  */
 export function createEndpoints(units: Units, view: View, meshes: Meshes, crossMesh: CrossMeshInstances) {
-  const local = units.family('local instances', (mesh: string, service: string): readonly Instance[] =>
+  const local = units.family('local instances', (mesh: MeshName, service: ServiceName): readonly Instance[] =>
     view
       .rows(dataplane, ranges.serving(mesh, service))
       .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row, service, view.zone)) ?? []),
@@ -64,11 +66,14 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
   ): readonly Place[] {
     const found = new Map<string, Place>()
     for (const row of rows) {
-      const at = units.attempt(keyText(row.key), () => placeOf(row.spec))
-      const before = at && found.get(`${at.address}:${at.port}`)
+      const key = keyText(row.key)
+      const at = units.attempt(key, () => placeOf(row.spec))
+      if (!at) continue
+      const before = found.get(`${at.address}:${at.port}`)
       // One instance that is not lost is enough.
       const isProbed = probedIfLost(row.labels).probed && (!before || before.probed)
-      if (at) found.set(`${at.address}:${at.port}`, isProbed ? { ...at, probed: true } : at)
+      const place = { ...at, because: because(key, ...(before?.because ?? [])) }
+      found.set(`${at.address}:${at.port}`, isProbed ? { ...place, probed: true } : place)
     }
     return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
   }
@@ -77,18 +82,21 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     distinct(view.rows(zoneIngress, ranges.ingresses(zone)), coordinateOf),
   )
 
-  /** `announced` is the range of what others say. */
-  const offers = units.family('remote offers', (mesh: string, announced: string): readonly RemoteOffer[] => {
+  /** What other zones announce of a service, or of a gateway that other meshes may call. */
+  const offers = units.family('remote offers', (mesh: MeshName, service: ServiceName, isCrossMesh: boolean) => {
     // Ingresses route by SNI, so without TLS there is no way into another zone.
     if (!meshes.isSecured(mesh)) return []
-    return view.rows(availableService, announced).flatMap((row) => {
+    const announced = isCrossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service)
+    return view.rows(availableService, announced).flatMap((row): readonly RemoteOffer[] => {
       const zone = row.key.origin
       if (!meshes.zoneEnabled(zone)) return []
       const ingresses = coordinates(zone)
       const { tags } = row.spec
-      const offer = units.attempt(keyText(row.key), () => ({
+      const key = keyText(row.key)
+      const offer = units.attempt(key, () => ({
         tags,
         instances: expectCount('instances', row.spec.instances),
+        because: [key],
       }))
       return offer && ingresses.length > 0 && offer.instances > 0 ? [{ zone, ingresses, ...offer }] : []
     })
@@ -103,37 +111,38 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
   )
 
   /** How many ways into other zones there are for a service: each carries the weight of all instances behind it. */
-  const ways = units.family('ways', (mesh: string, announced: string): number => {
+  const ways = units.family('ways', (mesh: MeshName, service: ServiceName, isCrossMesh: boolean): number => {
     if (meshes.viaEgress(mesh)) return Math.max(1, egresses().length)
-    const found = offers(mesh, announced).flatMap((offer) => offer.ingresses.map((one) => `${one.address}:${one.port}`))
+    const found = offers(mesh, service, isCrossMesh).flatMap((offer) =>
+      offer.ingresses.map((one) => `${one.address}:${one.port}`),
+    )
     return Math.max(1, new Set(found).size)
   })
 
   /** What a set of tags asks for, and what other zones announce of it. */
-  function ask(mesh: string, tagsText: string) {
-    const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
-    const isCrossMesh = wanted[meshTag] !== undefined
-    const announced = isCrossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service)
-    const fits = ({ tags }: { readonly tags: Tags }): boolean => hasAll(tags, wanted)
-    return { service, isCrossMesh, announced, fits, far: () => offers(mesh, announced).filter(fits) }
+  function ask(mesh: MeshName, wanted: TagSet) {
+    const service = serviceOf(wanted)
+    const isCrossMesh = wanted.tags[meshTag] !== undefined
+    const fits = ({ tags }: { readonly tags: Tags }): boolean => hasAll(tags, wanted.tags)
+    return { service, isCrossMesh, fits, far: () => offers(mesh, service, isCrossMesh).filter(fits) }
   }
 
-  const endpoints = units.family('endpoints', (mesh: string, tagsText: string): readonly EndpointModel[] => {
-    const asked = ask(mesh, tagsText)
-    const { service, isCrossMesh, fits } = asked
+  const endpoints = units.family('endpoints', (mesh: MeshName, wanted: TagSet): readonly EndpointModel[] => {
+    const { service, isCrossMesh, fits, far: elsewhere } = ask(mesh, wanted)
     const all = isCrossMesh ? crossMesh(mesh, service) : local(mesh, service)
     const fitting = all.filter((one) => one.ready && fits(one))
     const here = isCrossMesh ? oneEach(fitting) : fitting
-    const weight = here.length > 0 ? ways(mesh, asked.announced) : 1
-    const far = asked.far()
+    const weight = here.length > 0 ? ways(mesh, service, isCrossMesh) : 1
+    const far = elsewhere()
     return [
       ...here.map((one) => ownEndpoint(one, weight)),
       ...(meshes.viaEgress(mesh) ? throughEgresses(far, egresses(), view.zone) : throughIngresses(far)),
     ].sort(compareEndpoints)
   })
 
-  const ownEndpoint = ({ address, port, tags, probed }: Instance, weight: number): EndpointModel => ({
+  const ownEndpoint = ({ address, port, tags, probed, because }: Instance, weight: number): EndpointModel => ({
     ...(probed ? { probed } : {}),
+    because,
     address,
     port,
     weight,
@@ -145,57 +154,55 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     endpoints,
     assignment: units.family(
       'assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel => ({
-        cluster,
-        endpoints: endpoints(mesh, tagsText),
-      }),
+      (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel =>
+        assignmentOf(cluster, endpoints(mesh, wanted)),
     ),
     /** Own ready instances only: what an ingress leads to. */
     ownAssignment: units.family(
       'own assignment',
-      (cluster: string, mesh: string, service: string): AssignmentModel => ({
-        cluster,
-        endpoints: local(mesh, service)
-          .filter((one) => one.ready)
-          .map((one) => ownEndpoint(one, 1))
-          .sort(compareEndpoints),
-      }),
+      (cluster: string, mesh: MeshName, service: ServiceName): AssignmentModel =>
+        assignmentOf(
+          cluster,
+          local(mesh, service)
+            .filter((one) => one.ready)
+            .map((one) => ownEndpoint(one, 1))
+            .sort(compareEndpoints),
+        ),
     ),
     /** Own listeners with these tags that other meshes may call. */
     ownCrossMeshAssignment: units.family(
       'own cross-mesh assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel => {
-        const { [serviceTag]: service = '', ...wanted } = parseTags(tagsText)
-        const fitting = crossMesh(mesh, service).filter((one) => hasAll(one.tags, wanted))
-        return {
+      (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel => {
+        const fitting = crossMesh(mesh, serviceOf(wanted)).filter((one) => hasAll(one.tags, wanted.tags))
+        return assignmentOf(
           cluster,
-          endpoints: oneEach(fitting)
+          oneEach(fitting)
             .map((one) => ownEndpoint(one, 1))
             .sort(compareEndpoints),
-        }
+        )
       },
     ),
     /** Tag sets of own listeners that other meshes may call, as clients ask for them: without the mesh. */
-    ownCrossMeshTagSets: units.family('own cross-mesh tag sets', (mesh: string, service: string): readonly Tags[] =>
-      crossMesh(mesh, service).map(({ tags: { [meshTag]: _mesh, ...tags } }) => tags),
+    ownCrossMeshTagSets: units.family(
+      'own cross-mesh tag sets',
+      (mesh: MeshName, service: ServiceName): readonly Tags[] =>
+        crossMesh(mesh, service).map(({ tags: { [meshTag]: _mesh, ...tags } }) => tags),
     ),
     /** The ingresses of other zones behind which there is something with these tags: what an egress leads to. */
     remoteAssignment: units.family(
       'remote assignment',
-      (cluster: string, mesh: string, tagsText: string): AssignmentModel => ({
-        cluster,
-        endpoints: throughIngresses(ask(mesh, tagsText).far()).sort(compareEndpoints),
-      }),
+      (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel =>
+        assignmentOf(cluster, throughIngresses(ask(mesh, wanted).far()).sort(compareEndpoints)),
     ),
     /** Full tag sets of own ready instances. */
-    ownTagSets: units.family('own tag sets', (mesh: string, service: string): readonly Tags[] =>
+    ownTagSets: units.family('own tag sets', (mesh: MeshName, service: ServiceName): readonly Tags[] =>
       local(mesh, service)
         .filter((one) => one.ready)
         .map((one) => one.tags),
     ),
     /** The protocol that all instances speak, ready or not: a service must not change its form when it is down. */
-    protocol: units.family('protocol', (mesh: string, service: string): string => {
-      const remote = offers(mesh, ranges.announced(mesh, service))
+    protocol: units.family('protocol', (mesh: MeshName, service: ServiceName): string => {
+      const remote = offers(mesh, service, false)
       const all = [...local(mesh, service), ...remote].map((one) => one.tags[protocolTag] ?? 'tcp')
       return all.reduce<string | undefined>((a, b) => (a === undefined ? b : commonProtocol(a, b)), undefined) ?? 'tcp'
     }),
@@ -203,7 +210,14 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
 }
 export type Endpoints = ReturnType<typeof createEndpoints>
 
-const hasAll = (tags: Tags, wanted: Tags): boolean =>
+const assignmentOf = (cluster: string, endpoints: readonly EndpointModel[]): AssignmentModel => ({
+  cluster,
+  endpoints,
+  because: becauseOfAll(endpoints),
+})
+
+/** Whether tags have all that is wanted. */
+export const hasAll = (tags: Tags, wanted: Tags): boolean =>
   Object.entries(wanted).every(([key, value]) => tags[key] === value)
 
 /** Several hosts of one port are one endpoint. */
@@ -212,7 +226,10 @@ function oneEach(instances: readonly Instance[]): readonly Instance[] {
   for (const one of instances) {
     const key = `${one.address} ${one.port}`
     const before = found.get(key)
-    found.set(key, before ? { ...before, tags: common(before.tags, one.tags) } : one)
+    found.set(
+      key,
+      before ? { ...before, tags: common(before.tags, one.tags), because: becauseOfAll([before, one]) } : one,
+    )
   }
   return [...found.values()]
 }
@@ -221,14 +238,15 @@ function oneEach(instances: readonly Instance[]): readonly Instance[] {
 export const probedIfLost = (labels: Readonly<Record<string, string>>): { readonly probed?: true } =>
   labels[lostLabel] === undefined ? {} : { probed: true }
 
-function instancesOf({ labels, spec }: TypedRow<DataplaneSpec>, service: string, zone: string): Instance[] {
+function instancesOf({ key, labels, spec }: TypedRow<DataplaneSpec>, service: string, zone: string): Instance[] {
   const { networking } = spec
+  const because = [keyText(key)]
   return (networking?.inbound ?? []).flatMap((one) => {
     if (one.tags?.[serviceTag] !== service || one.state === 'Ignored') return []
     const address = networking?.advertisedAddress ?? one.address ?? networking?.address ?? ''
     expectIp('networking.address', address)
     const port = expectPort('networking.inbound.port', one.port)
-    return [{ address, port, tags: inZone(one.tags, zone), ready: isReady(one), ...probedIfLost(labels) }]
+    return [{ address, port, tags: inZone(one.tags, zone), ready: isReady(one), because, ...probedIfLost(labels) }]
   })
 }
 
@@ -248,31 +266,32 @@ function coordinateOf({ networking }: ZoneIngressSpec): SocketAddress | undefine
 
 /** One endpoint per ingress and zone, as heavy as all instances behind it, with the tags that they have in common. */
 function throughIngresses(offers: readonly RemoteOffer[]): EndpointModel[] {
-  const found = new Map<string, EndpointModel>()
-  for (const { zone, tags, instances, ingresses } of offers) {
-    for (const { address, port, probed } of ingresses) {
-      const key = `${zone} ${address} ${port}`
+  const found = new Map<string, { readonly ingress: Place; readonly offers: RemoteOffer[] }>()
+  for (const offer of offers) {
+    for (const ingress of offer.ingresses) {
+      const key = `${offer.zone} ${ingress.address} ${ingress.port}`
       const before = found.get(key)
-      found.set(key, {
-        address,
-        port,
-        zone,
-        ...(probed ? { probed } : {}),
-        weight: (before?.weight ?? 0) + instances,
-        tags: before ? common(before.tags, tags) : withoutService(tags),
-      })
+      if (before) before.offers.push(offer)
+      else found.set(key, { ingress, offers: [offer] })
     }
   }
-  return [...found.values()]
+  return [...found.values()].flatMap(({ ingress, offers: [first, ...rest] }) =>
+    first ? [{ ...ingress, zone: first.zone, ...together(ingress, first, rest) }] : [],
+  )
 }
+
+/** What stands for several offers behind one place: their weight, and the tags that they have in common. */
+const together = (place: Place, first: RemoteOffer, rest: readonly RemoteOffer[]) => ({
+  weight: rest.reduce((sum, { instances }) => sum + instances, first.instances),
+  tags: rest.reduce((all, one) => common(all, one.tags), withoutService(first.tags)),
+  because: becauseOfAll([place, first, ...rest]),
+})
 
 /** One endpoint per egress of the zone, each as heavy as all instances of other zones, with the tags that they have in common. */
 function throughEgresses(offers: readonly RemoteOffer[], egresses: readonly Place[], zone: string): EndpointModel[] {
   const [first, ...rest] = offers
   if (!first) return []
-  const tags = rest.reduce((all, one) => common(all, one.tags), withoutService(first.tags))
-  const weight = offers.reduce((sum, { instances }) => sum + instances, 0)
-  return egresses.map((place) => ({ ...place, zone, weight, tags, through: 'egress' }))
+  return egresses.map((place) => ({ ...place, zone, through: 'egress', ...together(place, first, rest) }))
 }
 
 const common = (a: Tags, b: Tags): Tags =>

@@ -1,11 +1,13 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { becauseOfAll } from '../kinds/because.ts'
 import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { type MeshName, meshName, type ServiceName, serviceName } from '../kinds/identities.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags, tagsText } from '../kinds/tags.ts'
+import type { TagSet } from '../kinds/tags.ts'
 import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-import type { Endpoints } from './endpoints.ts'
+import { type Endpoints, hasAll } from './endpoints.ts'
 import { sniOf } from './sni.ts'
 import { chainOf, clusterOf, createZoneProxy, type ServedService, servedApart } from './zone-proxy.ts'
 
@@ -16,20 +18,9 @@ const chainsMax = 64
  * ready for routes that other zones make, every pair of tags has a chain, not only what is asked for today.
  */
 export function createIngresses(units: Units, view: View, endpoints: Endpoints) {
-  const tagSets = (mesh: string, service: string, whole: readonly Tags[]): readonly string[] => {
-    const texts = new Set<string>([tagsText({ [serviceTag]: service })])
-    // Counted before they are made: the pairs of a thousand tags are half a million.
-    const isFew = whole.every((tags) => Object.keys(tags).length ** 2 <= 4 * chainsMax)
-    const parts = new Set(isFew ? whole.flatMap((tags) => subsets(tags)).map(tagsText) : [])
-    if (parts.size <= chainsMax) for (const text of parts) texts.add(text)
-    for (const tags of whole) texts.add(tagsText(tags))
-    for (const text of view.range(ranges.demanded(mesh, service))) texts.add(text)
-    return [...texts].sort()
-  }
-
-  const served = units.family('ingress service', (mesh: string, service: string): ServedService => {
+  const served = units.family('ingress service', (mesh: MeshName, service: ServiceName): ServedService => {
     const name = `${mesh}:${service}`
-    const sets = tagSets(mesh, service, endpoints.ownTagSets(mesh, service)).map(parseTags)
+    const sets = tagSetsOf(view, mesh, service, endpoints.ownTagSets(mesh, service)).map(({ tags }) => tags)
     const keySets = new Map<string, readonly string[]>()
     for (const tags of sets) {
       const keys = Object.keys(tags)
@@ -37,20 +28,22 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
         .sort()
       if (keys.length > 0) keySets.set(keys.join(), keys)
     }
+    const assignment = endpoints.ownAssignment(name, mesh, service)
     return {
       chains: sets.map((tags) => {
         const { [serviceTag]: _service, ...subset } = tags
-        return chainOf(sniOf(mesh, tags), name, subset)
+        const meant = assignment.endpoints.filter((one) => hasAll(one.tags, subset))
+        return chainOf(sniOf(mesh, tags), name, subset, becauseOfAll(meant))
       }),
       clusters: [
         {
-          ...clusterOf(name),
+          ...clusterOf(name, { [serviceTag]: service }, assignment.because),
           ...(keySets.size > 0
             ? { subsetKeys: [...keySets].sort(([a], [b]) => byCodeUnit(a, b)).map(([, keys]) => keys) }
             : {}),
         },
       ],
-      assignments: [endpoints.ownAssignment(name, mesh, service)],
+      assignments: [assignment],
     }
   })
 
@@ -58,31 +51,50 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
    * Listeners of a gateway that other meshes may call. Hosts of one port are one address with several sets of tags, which
    * no subset can tell apart, so here each set has a cluster of its own.
    */
-  const crossMesh = units.family('ingress gateway', (mesh: string, service: string): ServedService => {
-    const sets = tagSets(mesh, service, endpoints.ownCrossMeshTagSets(mesh, service))
-    return servedApart(mesh, service, sets, (name, text) => endpoints.ownCrossMeshAssignment(name, mesh, text))
+  const crossMesh = units.family('ingress gateway', (mesh: MeshName, service: ServiceName): ServedService => {
+    const sets = tagSetsOf(view, mesh, service, endpoints.ownCrossMeshTagSets(mesh, service))
+    return servedApart(mesh, service, sets, (name, wanted) => endpoints.ownCrossMeshAssignment(name, mesh, wanted))
   })
 
   const all = units.family('ingress services', (): readonly ServedService[] =>
-    view.range(ranges.ownMeshes).flatMap((mesh) => {
-      const services = view
-        .range(ranges.ownServices(mesh))
-        // A row that is in the index but cannot be reached is no reason for a chain.
-        .filter((service) => endpoints.ownTagSets(mesh, service).length > 0)
-      const gateways = view
-        .range(ranges.ownGateways(mesh))
-        .filter((service) => endpoints.ownCrossMeshTagSets(mesh, service).length > 0)
-      // Clients ask for both by the same name.
-      for (const both of gateways.filter((service) => services.includes(service)))
-        units.note(`${mesh}/${both}`, 'is a service and a gateway; through ingresses only the service is reached')
-      return [
-        ...services.map((service) => served(mesh, service)),
-        ...gateways.filter((one) => !services.includes(one)).map((service) => crossMesh(mesh, service)),
-      ]
-    }),
+    view
+      .range(ranges.ownMeshes)
+      .map(meshName)
+      .flatMap((mesh) => {
+        const services = view
+          .range(ranges.ownServices(mesh))
+          .map(serviceName)
+          // A row that is in the index but cannot be reached is no reason for a chain.
+          .filter((service) => endpoints.ownTagSets(mesh, service).length > 0)
+        const gateways = view
+          .range(ranges.ownGateways(mesh))
+          .map(serviceName)
+          .filter((service) => endpoints.ownCrossMeshTagSets(mesh, service).length > 0)
+        // Clients ask for both by the same name.
+        for (const both of gateways.filter((service) => services.includes(service)))
+          units.note(`${mesh}/${both}`, 'is a service and a gateway; through ingresses only the service is reached')
+        return [
+          ...services.map((service) => served(mesh, service)),
+          ...gateways.filter((one) => !services.includes(one)).map((service) => crossMesh(mesh, service)),
+        ]
+      }),
   )
 
   return createZoneProxy(units, view, 'ingress', (proxy) => view.row(zoneIngress, proxy), all)
+}
+
+/** The tag sets of a service that have a chain: those that callers may ask for. */
+function tagSetsOf(view: View, mesh: MeshName, service: ServiceName, whole: readonly Tags[]): readonly TagSet[] {
+  // Counted before they are made: the pairs of a thousand tags are half a million.
+  const isFew = whole.every((tags) => Object.keys(tags).length ** 2 <= 4 * chainsMax)
+  const parts = new Set(isFew ? whole.flatMap(subsets).map(view.tagSet) : [])
+  const sets = new Set([
+    view.tagSet({ [serviceTag]: service }),
+    ...(parts.size <= chainsMax ? parts : []),
+    ...whole.map(view.tagSet),
+    ...view.tagSets(ranges.demanded(mesh, service)),
+  ])
+  return [...sets].sort((a, b) => byCodeUnit(a.text, b.text))
 }
 
 /** Every set of at most two of the tags, besides those that no route needs to name. */

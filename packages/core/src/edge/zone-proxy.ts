@@ -1,9 +1,11 @@
 import { byCodeUnit, shortHash } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Because } from '../kinds/because.ts'
 import type { Tags } from '../kinds/common.ts'
 import { expectIp } from '../kinds/expect.ts'
+import type { MeshName, ServiceName } from '../kinds/identities.ts'
 import type { TypedRow } from '../kinds/kind.ts'
-import { parseTags } from '../kinds/tags.ts'
+import type { TagSet } from '../kinds/tags.ts'
 import type { AssignmentModel, ChainModel, ClusterModel, ListenerModel, ProxyModel } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -50,8 +52,11 @@ export function createZoneProxy(
     expectIp('networking.address', address)
     if (!port) throw new Error('networking.port: expected a port')
     const found = chains()
-    const nothing = { content: { type: 'answer' as const, text: JSON.stringify({ proxy: key.name, zone: view.zone }) } }
+    const because = [keyText(key)]
+    const text = JSON.stringify({ proxy: key.name, zone: view.zone })
+    const nothing = { content: { type: 'answer' as const, text }, because }
     return {
+      because,
       name: `inbound:${address}:${port}`,
       address,
       port,
@@ -65,9 +70,11 @@ export function createZoneProxy(
   return units.family(what, (proxy: string): ProxyModel | undefined => {
     const row = read(proxy)
     if (!row) return undefined
-    const listener = units.attempt(keyText(row.key), () => listenerOf(row))
+    const key = keyText(row.key)
+    const listener = units.attempt(key, () => listenerOf(row))
     const served = listener ? services() : []
     return {
+      because: [key],
       clusters: served.flatMap((one) => one.clusters),
       assignments: served.flatMap((one) => one.assignments),
       listeners: listener ? [listener] : [],
@@ -79,33 +86,38 @@ export function createZoneProxy(
 
 /** Each set of tags has a cluster of its own. */
 export function servedApart(
-  mesh: string,
-  service: string,
-  sets: readonly string[],
-  assignmentOf: (cluster: string, tagsText: string) => AssignmentModel,
+  mesh: MeshName,
+  service: ServiceName,
+  sets: readonly TagSet[],
+  assignmentOf: (cluster: string, wanted: TagSet) => AssignmentModel,
 ): ServedService {
-  const named = sets.map((text) => {
-    const isBare = Object.keys(parseTags(text)).length === 1
-    return { text, name: isBare ? `${mesh}:${service}` : `${mesh}:${service}-${shortHash(text)}` }
+  const named = sets.map((wanted) => {
+    const { tags, text } = wanted
+    const isBare = Object.keys(tags).length === 1
+    const name = isBare ? `${mesh}:${service}` : `${mesh}:${service}-${shortHash(text)}`
+    return { tags, name, assignment: assignmentOf(name, wanted) }
   })
   return {
-    chains: named.map(({ text, name }) => chainOf(sniOf(mesh, parseTags(text)), name, {})),
-    clusters: named.map(({ name }) => clusterOf(name)),
-    assignments: named.map(({ text, name }) => assignmentOf(name, text)),
+    chains: named.map(({ tags, name, assignment }) => chainOf(sniOf(mesh, tags), name, {}, assignment.because)),
+    clusters: named.map(({ tags, name, assignment }) => clusterOf(name, tags, assignment.because)),
+    assignments: named.map(({ assignment }) => assignment),
   }
 }
 
-export const clusterOf = (name: string): ClusterModel => ({
+export const clusterOf = (name: string, destination: Tags, because: Because): ClusterModel => ({
   name,
+  destination,
+  because,
   target: 'eds',
   connectMs: 5_000,
   breakers: 'none',
   statName: statName(name),
 })
 
-export const chainOf = (sni: string, cluster: string, subset: Tags) => ({
+export const chainOf = (sni: string, cluster: string, subset: Tags, because: Because) => ({
   sni,
   chain: {
+    because,
     match: { transport: 'tls' as const, serverNames: [sni] },
     content: {
       type: 'tcp' as const,

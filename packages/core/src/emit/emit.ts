@@ -102,4 +102,6 @@ const otherAuthority = (mesh: string, standIn: string): SecretNeed => ({
 })
 const allAuthorities: SecretNeed = { type: 'authorities', name: allAuthoritiesName }
 
-const certificateNeed = once((one: CertificateModel): SecretNeed => ({ type: 'certificate', ...one }))
+const certificateNeed = once(
+  ({ because: _because, ...one }: CertificateModel): SecretNeed => ({ type: 'certificate', ...one }),
+)

@@ -18,7 +18,7 @@ export function proveRetries({ http, grpc, tcpAttempts }: Retries): void {
   proveChain({ connectAttempts: tcpAttempts })
 }
 
-const cluster: ClusterModel = { name: 'proof', target: 'eds', connectMs: 0, breakers: 'none' }
+const cluster: ClusterModel = { name: 'proof', target: 'eds', connectMs: 0, breakers: 'none', because: [] }
 
 interface PolicyValues {
   readonly requestMs?: number | undefined
@@ -30,6 +30,7 @@ const routeWith = ({ requestMs, idleMs, retries }: PolicyValues): RouteModel => 
   path: { type: 'prefix', path: '/' },
   headers: [],
   queries: [],
+  because: [],
   action: {
     type: 'forward',
     clusters: [{ name: cluster.name, weight: 1 }],
@@ -49,6 +50,7 @@ function proveChain(values: Pick<TcpChain, 'idleMs' | 'connectAttempts'>): void 
     direction: 'outbound',
     reusePort: false,
     inspectTls: false,
-    chains: [{ content }],
+    because: [],
+    chains: [{ content, because: [] }],
   })
 }

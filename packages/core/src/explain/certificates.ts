@@ -2,7 +2,6 @@ import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type AuthorityCertificateSpec, authorityCertificate, gatewayCertificate } from '../kinds/internal.ts'
 import type { AnyRow, TypedRow } from '../kinds/kind.ts'
 import { mesh as meshKind } from '../kinds/mesh.ts'
-import { enabledBackend } from '../kinds/mesh-spec.ts'
 import { hostnameContains } from '../match/hostnames.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import type { Entrance } from './gateway.ts'
@@ -12,56 +11,37 @@ import { called, stop, type Walk } from './walk.ts'
 
 const when = (ms: number): string => new Date(ms).toISOString()
 
-/** What the gateway shows to those who come over TLS. */
+/** What the gateway shows to those who come over TLS. What a listener itself holds needs no look: admission read it. */
 export function checkListenerCertificate(
   walk: Walk,
   sources: Sources,
   zone: CompiledZone,
-  { gateway, said }: Entrance,
+  { compiled, chain }: Entrance,
   request: Request,
 ): void {
-  if (said.tls?.mode !== 'TERMINATE') return
-  const names = (said.tls.certificates ?? []).flatMap(({ secret }) => secret ?? [])
-  for (const name of names) {
-    const row = zone
-      .rows(gatewayCertificate)
-      .find((one) => one.key.mesh === gateway.key.mesh && one.key.name === `${name}.${zone.name}`)
-    if (!row)
+  const shown = (compiled.model?.certificates ?? []).filter(({ name }) => chain.tls?.certificates.includes(name))
+  for (const row of shown.flatMap(({ because }) => zone.rowsOf(because, gatewayCertificate))) {
+    // One with a problem is no part of a model.
+    if ('problem' in row.spec) continue
+    const { secret, notAfterMs, names } = row.spec
+    if (notAfterMs <= sources.nowMs)
       stop(
         'certificate',
-        `${called(gateway)} names Secret ${name}, which zone ${zone.name} has not got`,
-        `create it: zonemesh apply a Secret "${name}" of mesh ${gateway.key.mesh} whose data is the base64 of a PEM with certificate and key`,
-        [gateway],
-      )
-    const spec = row.spec
-    if ('problem' in spec)
-      stop(
-        'certificate',
-        `Secret ${name} cannot be used: ${spec.problem}`,
-        'put a PEM certificate and its key into it',
-        [row],
-      )
-    else if (spec.notAfterMs <= sources.nowMs)
-      stop(
-        'certificate',
-        `the certificate in Secret ${name} ended at ${when(spec.notAfterMs)}`,
+        `the certificate in Secret ${secret} ended at ${when(notAfterMs)}`,
         'put a renewed one into the secret',
         [row],
       )
-    else if (!spec.names.some((one) => hostnameContains(one.toLowerCase(), request.host.toLowerCase())))
+    else if (!names.some((one) => hostnameContains(one.toLowerCase(), request.host.toLowerCase())))
       stop(
         'certificate',
-        `the certificate in Secret ${name} is for ${spec.names.join(', ') || 'no name'}, not for ${request.host}: clients refuse it`,
+        `the certificate in Secret ${secret} is for ${names.join(', ') || 'no name'}, not for ${request.host}: clients refuse it`,
         'put a certificate with that name into the secret, or ask for a name that it has',
         [row],
       )
     else
-      walk.pass(
-        'certificate',
-        `Secret ${name} is for ${spec.names.join(', ')}, until ${when(spec.notAfterMs)}`,
-        zone.name,
-        [row],
-      )
+      walk.pass('certificate', `Secret ${secret} is for ${names.join(', ')}, until ${when(notAfterMs)}`, zone.name, [
+        row,
+      ])
   }
 }
 
@@ -74,9 +54,11 @@ interface End {
 /** That both ends of a connection have certificates of their meshes that the other one trusts. */
 export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, there: End): void {
   if (sources.offline) return
-  const meshRow = here.zone.rows(meshKind).find((row) => row.key.name === here.proxy.key.mesh)
-  if (!meshRow || !enabledBackend(meshRow.spec)) return
-  const [mine, theirs] = [here, there].map((end) => authorityOfEnd(sources, end, meshRow))
+  // A proxy of a mesh without mutual TLS has no identity.
+  const { identity } = here.zone.look(here.proxy).model ?? {}
+  if (!identity) return
+  const meshRows = here.zone.rowsOf(identity.because, meshKind)
+  const [mine, theirs] = [here, there].map((end) => authorityOfEnd(sources, end, meshRows))
   for (const [one, other, shown] of [
     [here, there, theirs],
     [there, here, mine],
@@ -104,7 +86,11 @@ export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, t
 const certificateOf = ({ spec }: TypedRow<AuthorityCertificateSpec>): string => spec.certificate
 
 /** The authority that signs for a proxy, which has not ended; nor has the certificate of the proxy. */
-function authorityOfEnd(sources: Sources, { zone, proxy }: End, meshRow: AnyRow): TypedRow<AuthorityCertificateSpec> {
+function authorityOfEnd(
+  sources: Sources,
+  { zone, proxy }: End,
+  meshRows: readonly AnyRow[],
+): TypedRow<AuthorityCertificateSpec> {
   const { mesh } = proxy.key
   const authority = authorityOf(zone, mesh)
   if (!authority)
@@ -112,7 +98,7 @@ function authorityOfEnd(sources: Sources, { zone, proxy }: End, meshRow: AnyRow)
       'certificate',
       `zone ${zone.name} has no authority for mesh ${mesh}, so its proxies get no certificates`,
       'the global gives it one as soon as the zone is connected: look at `zonemesh status`',
-      [meshRow],
+      meshRows,
     )
   const { notAfterMs } = authority.spec
   if (notAfterMs <= sources.nowMs)

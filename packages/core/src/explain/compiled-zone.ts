@@ -2,11 +2,11 @@ import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { createCompiler } from '../compile/compiler.ts'
 import type { ProxyTable } from '../emit/table.ts'
-import type { RouteSource } from '../gateway/routes.ts'
+import type { Because } from '../kinds/because.ts'
 import { quarantine, refusal } from '../kinds/internal.ts'
 import type { AnyRow, TypedRow } from '../kinds/kind.ts'
 import { type AnyKind, reasonOf, type SpecOf } from '../kinds/row.ts'
-import type { ProxyModel, RouteModel } from '../model/model.ts'
+import type { ProxyModel } from '../model/model.ts'
 import { parseRow } from '../parse.ts'
 import type { Problem } from '../view/units.ts'
 import type { PlaneSight, Sources } from './sources.ts'
@@ -20,8 +20,10 @@ export interface CompiledZone {
   readonly unparsed: readonly { readonly row: Row; readonly reason: string }[]
   /** All rows as the zone has them. */
   readonly versions: readonly Version[]
-  /** The rule of a MeshGatewayRoute that a route comes from. */
-  sourceOf(route: RouteModel): RouteSource | undefined
+  /** The rows that decided a part of a model. */
+  rowsOf(because: Because): readonly AnyRow[]
+  /** Those of one kind. */
+  rowsOf<K extends AnyKind>(because: Because, kind: K): readonly TypedRow<SpecOf<K>>[]
   look(proxy: AnyRow): CompiledProxy
 }
 
@@ -50,6 +52,7 @@ export function compileZone(sight: PlaneSight, sources: Sources): CompiledZone {
   // A row of this kind was parsed by the kind of that name.
   const rows = <K extends AnyKind>(kind: K) =>
     parsed.filter((row) => row.key.kind === kind.name) as readonly TypedRow<SpecOf<K>>[]
+  const byKey = new Map(parsed.map((row) => [keyText(row.key), row]))
   for (const { spec } of rows(refusal)) compiler.exclude(spec.source, spec.hash)
   for (const { spec } of rows(quarantine)) compiler.hold(spec.source, spec.rowVersion)
   return {
@@ -57,7 +60,12 @@ export function compileZone(sight: PlaneSight, sources: Sources): CompiledZone {
     rows,
     unparsed,
     versions,
-    sourceOf: compiler.sourceOf,
+    rowsOf: <K extends AnyKind>(because: Because, kind?: K) =>
+      because.flatMap((key) => {
+        const row = byKey.get(key)
+        // Asked for by its kind, a row was parsed by the kind of that name.
+        return row && (kind === undefined || row.key.kind === kind.name) ? [row as TypedRow<SpecOf<K>>] : []
+      }),
     look(proxy) {
       const text = keyText(proxy.key)
       const facts = sources.proxies.get(text)?.facts ?? { part: 0, canBindPort80: true }

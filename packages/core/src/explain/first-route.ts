@@ -1,25 +1,36 @@
 import { RE2JS } from 're2js'
 import { hostnameContains, specificity } from '../match/hostnames.ts'
-import type { HeaderMatch, QueryMatch, RouteModel, VirtualHostModel } from '../model/model.ts'
+import type { ChainModel, HeaderMatch, QueryMatch, RouteModel, VirtualHostModel } from '../model/model.ts'
 import type { Request } from './request.ts'
 
+/** The filter chain that Envoy takes: one for the name in the TLS of the client, or the one without any name. */
+export const chainFor = (chains: readonly ChainModel[], name: string): ChainModel | undefined =>
+  mostSpecific(chains, ({ match }) => match?.serverNames ?? ['*'], name)
+
 /** The virtual host that Envoy takes: an exact name before the longest wildcard before any. */
-export function hostFor(hosts: readonly VirtualHostModel[], name: string): VirtualHostModel | undefined {
+export const hostFor = (hosts: readonly VirtualHostModel[], name: string): VirtualHostModel | undefined =>
+  mostSpecific(hosts, ({ domains }) => domains, name)
+
+function mostSpecific<T>(all: readonly T[], namesOf: (one: T) => readonly string[], name: string): T | undefined {
   const lower = name.toLowerCase()
-  return hosts
-    .filter(({ domains, misdirected }) => !misdirected && domains.some((domain) => hostnameContains(domain, lower)))
-    .sort((a, b) => specificity(nameOf(b)) - specificity(nameOf(a)))[0]
+  return all
+    .flatMap((one) =>
+      namesOf(one)
+        .filter((domain) => hostnameContains(domain.toLowerCase(), lower))
+        .map((domain) => ({ one, rank: specificity(domain) })),
+    )
+    .sort((a, b) => b.rank - a.rank)[0]?.one
 }
 
-/** The one domain that our virtual hosts have. */
-export const nameOf = ({ domains: [domain = '*'] }: VirtualHostModel): string => domain
-
-/** The first route that matches, as Envoy looks for it; the rest of the criteria that a request fails otherwise. */
+/** The first route that matches, as Envoy looks for it. */
 export const firstRoute = (routes: readonly RouteModel[], request: Request): RouteModel | undefined =>
   routes.find((route) => failures(route, request).length === 0)
 
+/** What of a route a request is compared with. */
+type Criteria = Pick<RouteModel, 'path' | 'method' | 'headers' | 'queries'>
+
 /** Which criteria of a route a request does not meet. */
-export function failures(route: RouteModel, request: Request): readonly string[] {
+export function failures(route: Criteria, request: Request): readonly string[] {
   const { path, query, method, headers } = request
   return [
     ...(pathMatches(route, path) ? [] : [`path ${route.path.type} ${route.path.path}`]),
@@ -35,7 +46,7 @@ export function failures(route: RouteModel, request: Request): readonly string[]
 
 const wanted = (one: HeaderMatch | QueryMatch): string => ('value' in one ? `${one.type} ${one.value}` : one.type)
 
-function pathMatches({ path }: RouteModel, asked: string): boolean {
+function pathMatches({ path }: Criteria, asked: string): boolean {
   switch (path.type) {
     case 'exact':
       return asked === path.path

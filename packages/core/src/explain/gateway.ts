@@ -7,23 +7,33 @@ import { dataplane } from '../kinds/dataplane.ts'
 import { type DataplaneSpec, dataplaneRole, dataplaneServices } from '../kinds/dataplane-spec.ts'
 import type { TypedRow } from '../kinds/kind.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'
-import { type GatewayListener, listenerHostname, type MeshGatewaySpec } from '../kinds/mesh-gateway-spec.ts'
-import { bestMatch, compareRank } from '../kinds/tags.ts'
-import { hostnameContains, specificity } from '../match/hostnames.ts'
-import type { EndpointModel, ListenerModel } from '../model/model.ts'
-import type { CompiledZone } from './compiled-zone.ts'
+import type { MeshGatewaySpec } from '../kinds/mesh-gateway-spec.ts'
+import type {
+  ChainModel,
+  EndpointModel,
+  ListenerModel,
+  RouteTableModel,
+  ServedListener,
+  VirtualHostModel,
+} from '../model/model.ts'
+import type { CompiledProxy, CompiledZone } from './compiled-zone.ts'
+import { chainFor, hostFor } from './first-route.ts'
 import type { Request } from './request.ts'
 import { called, stop, tagsOf, type Walk } from './walk.ts'
 import type { Way } from './way.ts'
 
+/** Where a request enters: parts of the model of a gateway. */
 export interface Entrance {
   readonly proxy: TypedRow<DataplaneSpec>
   readonly gateway: TypedRow<MeshGatewaySpec>
-  readonly tags: Tags
+  readonly compiled: CompiledProxy
   readonly listener: ListenerModel
-  /** The listener of the MeshGateway that answers for the host, and its tags merged with those above it. */
-  readonly said: GatewayListener
-  readonly listenerTags: Tags
+  readonly chain: ChainModel
+  /** Of HTTP. */
+  readonly table?: RouteTableModel
+  readonly host?: VirtualHostModel
+  /** The listener of the MeshGateway that answers for the host. */
+  readonly served: ServedListener
 }
 
 const list = (names: readonly string[]): string => [...new Set(names)].sort().join(', ') || 'none'
@@ -37,9 +47,9 @@ export function fromOutside(walk: Walk, zone: CompiledZone, proxy: TypedRow<Data
     zone.name,
     [],
   )
-  const gateway = findGateway(zone, proxy, inZone(networking?.gateway?.tags ?? {}, zone.name))
-  const listeners = gateway.spec.conf?.listeners ?? []
-  if (listeners.some((one) => one.port === request.port && one.crossMesh))
+  const gateway = gatewayOf(zone, proxy)
+  const listener = listenerOn(zone.look(proxy), request.port)
+  if (listener?.chains.some(({ anyMesh }) => anyMesh))
     stop(
       'listener',
       `the listener of ${called(gateway)} on port ${request.port} is for proxies of other meshes: it closes connections without a certificate of one`,
@@ -48,33 +58,40 @@ export function fromOutside(walk: Walk, zone: CompiledZone, proxy: TypedRow<Data
     )
 }
 
-/** The gateway of another mesh that is at an address. */
+/** The gateway of another mesh that an endpoint leads to. */
 export function atGateway(
   zone: CompiledZone,
   way: Pick<Way, 'mesh' | 'tags'>,
   at: EndpointModel,
 ): TypedRow<DataplaneSpec> {
-  const service = way.tags[serviceTag]
-  const found = zone.rows(dataplane).find((row) => {
-    const { networking } = row.spec
-    const address = networking?.advertisedAddress ?? networking?.address
-    const isIts = row.key.origin === zone.name && row.key.mesh === way.mesh && address === at.address
-    return isIts && isBuiltin(row) && networking?.gateway?.tags?.[serviceTag] === service
-  })
+  const [found] = zone.rowsOf(at.because, dataplane)
   if (found) return found
   return stop(
     'gateway',
-    `no gateway ${service} of mesh ${way.mesh} is at ${at.address} in zone ${zone.name} any more`,
+    `no gateway ${way.tags[serviceTag]} of mesh ${way.mesh} is at ${at.address} in zone ${zone.name} any more`,
     'the instance is gone and the news is on its way: look at `zonemesh status`',
   )
 }
 
 /** From a gateway to the listener that a request meets. */
 export function enter(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: Request): Entrance {
-  const tags = inZone(proxy.spec.networking?.gateway?.tags ?? {}, zone.name)
-  const gateway = findGateway(zone, proxy, tags)
+  const gateway = gatewayOf(zone, proxy)
   walk.pass('gateway', `${called(gateway)} serves ${called(proxy)}`, zone.name, [proxy, gateway])
-  return { proxy, gateway, tags, ...findListener(walk, zone, proxy, gateway, tags, request) }
+  const compiled = zone.look(proxy)
+  const leftOut = compiled.problems
+    .filter(({ source, reason }) => source === keyText(gateway.key) && reason.includes(String(request.port)))
+    .map(({ reason }) => reason)
+  const listener = openListener(zone, compiled, gateway, request, leftOut)
+  const met = meet(compiled, listener, gateway, request, leftOut)
+  const running = walk.compareRunning('listener', compiled, typeUrls.listener, listener.name, [gateway])
+  walk.pass(
+    'listener',
+    `${listener.name} on ${listener.address} answers for "${met.served.hostname}"`,
+    zone.name,
+    zone.rowsOf(listener.because),
+    [running, ...leftOut.map((reason) => `left out: ${reason}`)],
+  )
+  return { proxy, gateway, compiled, listener, ...met }
 }
 
 /** Whether a proxy has the listeners of a MeshGateway; else it has outbounds. */
@@ -106,15 +123,19 @@ export function findProxy(zone: CompiledZone, wanted: string): TypedRow<Dataplan
   )
 }
 
-function findGateway(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, tags: Tags): TypedRow<MeshGatewaySpec> {
-  const rows = zone.rows(meshGateway).filter((row) => row.key.mesh === proxy.key.mesh)
-  const ranked = rows.flatMap((row) => {
-    const rank = bestMatch(row.spec.selectors, tags)
-    return rank ? [{ row, rank }] : []
-  })
-  const [best] = ranked.sort((a, b) => compareRank(b.rank, a.rank) || b.row.stamp.createdAtMs - a.row.stamp.createdAtMs)
-  if (best) return best.row
-  const wanted = rows.flatMap((row) => row.spec.selectors.map(({ match = {} }) => `${called(row)}: ${tagsOf(match)}`))
+/** The tags of a builtin gateway, as its certificate has them. */
+export const gatewayTags = (zone: CompiledZone, { spec }: TypedRow<DataplaneSpec>): Tags =>
+  inZone(spec.networking?.gateway?.tags ?? {}, zone.name)
+
+/** The MeshGateway that serves a proxy. Stops with those that there are if none does. */
+function gatewayOf(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>): TypedRow<MeshGatewaySpec> {
+  const [gateway] = zone.rowsOf(zone.look(proxy).model?.because ?? [], meshGateway)
+  if (gateway) return gateway
+  const tags = gatewayTags(zone, proxy)
+  const wanted = zone
+    .rows(meshGateway)
+    .filter((row) => row.key.mesh === proxy.key.mesh)
+    .flatMap((row) => row.spec.selectors.map(({ match = {} }) => `${called(row)}: ${tagsOf(match)}`))
   stop(
     'gateway',
     `no MeshGateway of mesh ${proxy.key.mesh} selects ${called(proxy)}, whose tags are ${tagsOf(tags)}`,
@@ -123,66 +144,72 @@ function findGateway(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, tags: T
   )
 }
 
-function findListener(
-  walk: Walk,
+const listenerOn = ({ model }: CompiledProxy, port: number): ListenerModel | undefined =>
+  model?.listeners.find((one) => one.port === port)
+
+/** The listener of a port, which speaks what the request does. */
+function openListener(
   zone: CompiledZone,
-  proxy: TypedRow<DataplaneSpec>,
+  compiled: CompiledProxy,
   gateway: TypedRow<MeshGatewaySpec>,
-  own: Tags,
   request: Request,
-) {
-  const spec = gateway.spec
-  const listeners = spec.conf?.listeners ?? []
-  const onPort = listeners.filter((one) => one.port === request.port)
+  leftOut: readonly string[],
+): ListenerModel {
   const at = `port ${request.port}`
-  if (onPort.length === 0)
+  const listener = listenerOn(compiled, request.port)
+  const wanted = gateway.spec.conf?.listeners ?? []
+  if (!listener && !wanted.some(({ port }) => port === request.port))
     stop(
       'listener',
       `${called(gateway)} has no listener on ${at}`,
-      `ask one of its ports, or add a listener; it has: ${list(listeners.map((one) => `${one.protocol} ${one.port}`))}`,
+      `ask one of its ports, or add a listener; it has: ${list(wanted.map((one) => `${one.protocol} ${one.port}`))}`,
       [gateway],
     )
-  const isTls = request.scheme === 'https' || request.scheme === 'tls'
-  const protocol = onPort[0]?.protocol ?? ''
-  const expected = { http: ['HTTP'], https: ['HTTPS'], tcp: ['TCP'], tls: ['TLS'] }[request.scheme]
-  if (!expected.includes(protocol))
+  if (!listener)
+    stop(
+      'listener',
+      `zone ${zone.name} leaves the listener on ${at} out: ${list(leftOut)}`,
+      'mend what is named there',
+      [gateway],
+    )
+  const [protocol = ''] = listener.chains.map(protocolOf)
+  if (protocol !== request.scheme.toUpperCase())
     stop(
       'listener',
       `the listener of ${called(gateway)} on ${at} speaks ${protocol}, and the URL has ${request.scheme}`,
       `ask ${protocol.toLowerCase()}://${request.host}:${request.port}, or change the protocol of the listener`,
       [gateway],
     )
-  const serving = onPort
-    .filter((one) => protocol === 'TCP' || hostnameContains(listenerHostname(one), request.host))
-    .sort((a, b) => specificity(listenerHostname(b)) - specificity(listenerHostname(a)))
-  const said = serving[0]
-  if (!said)
-    stop(
-      'listener',
-      `no listener of ${called(gateway)} on ${at} answers for ${request.host}`,
-      `its hostnames there are: ${list(onPort.map(listenerHostname))}; ${isTls ? 'the connection is closed' : 'the answer is 404'}`,
-      [gateway],
-    )
-  const compiled = zone.look(proxy)
-  const { model, problems } = compiled
-  const listener = model?.listeners.find((one) => one.port === request.port)
-  const mine = problems.filter(
-    ({ source, reason }) => source === keyText(gateway.key) && reason.includes(String(request.port)),
-  )
-  if (!listener)
-    stop(
-      'listener',
-      `zone ${zone.name} leaves the listener on ${at} out: ${list(mine.map((one) => one.reason))}`,
-      'mend what is named there',
-      [gateway],
-    )
-  const running = walk.compareRunning('listener', compiled, typeUrls.listener, listener.name, [gateway])
-  walk.pass(
+  return listener
+}
+
+/** Whom a chain is for: between meshes TLS is of the proxies, and their requests are plain HTTP. */
+function protocolOf({ content, tls, match, anyMesh }: ChainModel): string {
+  if (content.type === 'http') return tls && !anyMesh ? 'HTTPS' : 'HTTP'
+  return match ? 'TLS' : 'TCP'
+}
+
+/** The filter chain and the virtual host that a request meets. Stops if there is none: the connection is closed, or the answer is 404. */
+function meet(
+  { model }: CompiledProxy,
+  { chains, serves = [] }: ListenerModel,
+  gateway: TypedRow<MeshGatewaySpec>,
+  request: Request,
+  leftOut: readonly string[],
+): Pick<Entrance, 'chain' | 'served'> & Partial<Entrance> {
+  const chain = chainFor(chains, request.host)
+  const routes = chain?.content.type === 'http' ? chain.content.routes : undefined
+  const table = routes && ('rds' in routes ? model?.routeTables.find(({ name }) => name === routes.rds) : routes)
+  const host = table && hostFor(table.hosts, request.host)
+  const hostname = host?.listener ?? (chain?.match && (chain.match.serverNames?.[0] ?? '*'))
+  const served = serves.find((one) => one.hostname === hostname) ?? (routes ? undefined : serves[0])
+  if (chain && served && !host?.misdirected)
+    return { chain, served, ...(table ? { table } : {}), ...(host ? { host } : {}) }
+  const answer = host?.misdirected ? 'the answer is 421' : chain ? 'the answer is 404' : 'the connection is closed'
+  stop(
     'listener',
-    `${listener.name} on ${listener.address} answers for "${listenerHostname(said)}"`,
-    zone.name,
+    `no listener of ${called(gateway)} on port ${request.port} answers for ${request.host}${leftOut.length > 0 ? `, with what is left out: ${list(leftOut)}` : ''}`,
+    `its hostnames there are: ${list(serves.map((one) => one.hostname))}; ${answer}`,
     [gateway],
-    [running, ...mine.map((one) => `left out: ${one.reason}`)],
   )
-  return { listener, said, listenerTags: { ...own, ...spec.tags, ...said.tags } }
 }

@@ -1,10 +1,9 @@
 import { inZone } from '../edge/meshes.ts'
 import { typeUrls } from '../emit/table.ts'
 import { isIp, meshTag, serviceTag, type Tags } from '../kinds/common.ts'
-import { hostAddressName } from '../kinds/cross-mesh.ts'
 import type { DataplaneSpec } from '../kinds/dataplane-spec.ts'
-import { virtualAddress } from '../kinds/internal.ts'
 import type { TypedRow } from '../kinds/kind.ts'
+import { meshGateway } from '../kinds/mesh-gateway.ts'
 import type { ListenerModel } from '../model/model.ts'
 import { addressOf, createNames } from '../names/table.ts'
 import type { CompiledZone } from './compiled-zone.ts'
@@ -36,11 +35,7 @@ export function call(
     [proxy],
     [running],
   )
-  return {
-    tags,
-    rows: [proxy],
-    backends: clustersOf(listener).map((cluster) => ({ cluster, weight: 1, tags: destination })),
-  }
+  return { tags, rows: [proxy], backends: clustersOf(listener).map((cluster) => ({ cluster, weight: 1 })) }
 }
 
 /** The name of a service: its virtual address, and the listener that this proxy has for it. */
@@ -62,14 +57,9 @@ function named(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, r
       `${request.host} takes connections on port ${found.ports.join(' and ')}, not on ${request.port}`,
       `ask one of these: 80 always, and the port in the name`,
     )
-  const isOfHost = hostAddressName(request.host.toLowerCase())
-  const decidedBy = zone
-    .rows(virtualAddress)
-    .filter(
-      ({ key, spec }) =>
-        (key.name === isOfHost || (key.mesh === mesh && key.name === found.service)) && spec.number === found.number,
-    )
-  const other = decidedBy.find(({ key }) => key.name === isOfHost)?.key.mesh
+  const decidedBy = zone.rowsOf(found.because)
+  // A gateway stands behind the name of a host only.
+  const [other] = zone.rowsOf(found.because, meshGateway).map(({ key }) => key.mesh)
   const what = other === undefined ? found.service : `gateway ${found.service} of mesh ${other}`
   walk.pass('name', `${request.host} is ${what}, at ${addressOf(found.number)}`, zone.name, decidedBy)
   return listenerOf(zone, proxy, { [serviceTag]: found.service, ...(other ? { [meshTag]: other } : {}) }, request)

@@ -1,3 +1,4 @@
+import { hasAll } from '../edge/endpoints.ts'
 import { inZone } from '../edge/meshes.ts'
 import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { crossMeshListeners } from '../kinds/cross-mesh.ts'
@@ -14,18 +15,14 @@ import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import { called, stop, tagsOf } from './walk.ts'
 
-/** Whether tags have all that is wanted. */
-export const fits = (wanted: Tags, tags: Tags): boolean =>
-  Object.entries(wanted).every(([key, value]) => tags[key] === value)
-
 /** The announcements of other zones that have these tags. Those of gateways have a mesh in them, and are nobody else's. */
-export const offersOf = (zone: CompiledZone, mesh: string, wanted: Tags): readonly TypedRow<AvailableServiceSpec>[] =>
+const offersOf = (zone: CompiledZone, mesh: string, wanted: Tags): readonly TypedRow<AvailableServiceSpec>[] =>
   zone
     .rows(availableService)
     .filter((row) => row.key.mesh === mesh && row.key.origin !== zone.name)
     .filter((row) => {
       const { tags } = row.spec
-      return fits(wanted, tags) && (tags[meshTag] === undefined) === (wanted[meshTag] === undefined)
+      return hasAll(tags, wanted) && (tags[meshTag] === undefined) === (wanted[meshTag] === undefined)
     })
 
 interface OwnInstance {
@@ -66,15 +63,15 @@ export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: r
       `start a Dataplane with an inbound of ${serviceTag}=${service} in mesh ${mesh}, or correct the name in the route`,
       routes,
     )
-  if (!offered.some((tags) => fits(wanted, tags)))
+  if (!offered.some((tags) => hasAll(tags, wanted)))
     stop(
       'endpoints',
       `${service} has no instance with ${tagsOf(wanted)}: the answer is 503`,
       `its instances have: ${offered.map(tagsOf).join('; ')}`,
       routes,
     )
-  const unready = own.find(({ tags, ready }) => !ready && fits(wanted, tags))
-  const fitting = far.filter((row) => fits(wanted, row.spec.tags))
+  const unready = own.find(({ tags, ready }) => !ready && hasAll(tags, wanted))
+  const fitting = far.filter((row) => hasAll(row.spec.tags, wanted))
   if (fitting.length === 0 && unready)
     stop(
       'endpoints',

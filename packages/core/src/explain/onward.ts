@@ -5,7 +5,7 @@ import type { TypedRow } from '../kinds/kind.ts'
 import type { EndpointModel } from '../model/model.ts'
 import { checkListenerCertificate, checkMeshCertificates } from './certificates.ts'
 import type { CompiledZone } from './compiled-zone.ts'
-import { atGateway, enter } from './gateway.ts'
+import { atGateway, enter, gatewayTags } from './gateway.ts'
 import { type Request, rewritten } from './request.ts'
 import { type Found, findRoute } from './route.ts'
 import { arrive, askPermission } from './service.ts'
@@ -36,7 +36,7 @@ export function throughGateway(
 ): void {
   const { walk, sources, passed } = journey
   const entrance = enter(walk, zone, proxy, request)
-  const { gateway, listener, tags } = entrance
+  const { gateway, listener } = entrance
   const at = `${keyText(proxy.key)} ${listener.name} ${request.host}${request.path}`
   if (passed.has(at))
     stop(
@@ -47,7 +47,10 @@ export function throughGateway(
     )
   passed.add(at)
   checkListenerCertificate(walk, sources, zone, entrance, request)
-  goOn(journey, { zone, proxy }, request, { ...findRoute(walk, zone, entrance, request), tags })
+  goOn(journey, { zone, proxy }, request, {
+    ...findRoute(walk, zone, entrance, request),
+    tags: gatewayTags(zone, proxy),
+  })
 }
 
 /** From what a route or an outbound names to all who answer for it. */
@@ -66,13 +69,14 @@ export function goOn(journey: Journey, sender: Sender, request: Request, found: 
   }
   const { model } = zone.look(proxy)
   const total = found.backends.reduce((sum, one) => sum + one.weight, 0)
-  for (const { cluster: name, weight, tags } of found.backends) {
+  for (const { cluster: name, weight } of found.backends) {
     if (weight === 0) continue
     const cluster = model?.clusters.find((one) => one.name === name)
-    if (!cluster)
+    const tags = cluster?.destination
+    if (!cluster || !tags)
       stop(
         'backend',
-        `${names} leads to ${tagsOf(tags)}, which is no backend: the answer is 500`,
+        `${names} leads to ${name}, which is no backend: the answer is 500`,
         'name a service in its backends',
         found.rows,
       )

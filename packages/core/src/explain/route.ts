@@ -1,97 +1,90 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { typeUrls } from '../emit/table.ts'
-import { type WeightedBackend, weightBackends } from '../gateway/backends.ts'
 import { matchesOf } from '../gateway/rules.ts'
+import type { Tags } from '../kinds/common.ts'
 import { quarantine, refusal } from '../kinds/internal.ts'
 import type { AnyRow, TypedRow } from '../kinds/kind.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
 import type { MeshGatewayRouteSpec } from '../kinds/mesh-gateway-route-spec.ts'
 import { selects } from '../kinds/tags.ts'
-import { hostnameContains, hostnamesMatch, specificity } from '../match/hostnames.ts'
+import { hostnameContains, hostnamesMatch } from '../match/hostnames.ts'
 import { isOfRow } from '../model/exclusions.ts'
-import type { RouteModel, RouteTableModel } from '../model/model.ts'
+import type { ChainModel, RouteModel } from '../model/model.ts'
+import type { Problem } from '../view/units.ts'
 import type { CompiledZone } from './compiled-zone.ts'
-import { failures, firstRoute, hostFor, nameOf } from './first-route.ts'
+import { failures, firstRoute } from './first-route.ts'
 import type { Entrance } from './gateway.ts'
 import type { Request } from './request.ts'
 import { called, stop, tagsOf, type Walk } from './walk.ts'
 
-/** Where a request goes on: backends with their clusters, or nowhere because it is answered at once. */
+/** Where a request goes on: backends by their clusters, or nowhere because it is answered at once. */
 export interface Found {
   readonly rows: readonly AnyRow[]
-  readonly backends: readonly WeightedBackend[]
+  readonly backends: readonly { readonly cluster: string; readonly weight: number }[]
   readonly redirect?: number
   /** What is done to the request; TCP has none. */
   readonly route?: RouteModel
 }
 
 /** The route that a request meets. Stops with the reason where there is none. */
-export function findRoute(walk: Walk, zone: CompiledZone, entrance: Entrance, request: Request): Found {
-  return request.scheme === 'http' || request.scheme === 'https'
+export const findRoute = (walk: Walk, zone: CompiledZone, entrance: Entrance, request: Request): Found =>
+  entrance.chain.content.type === 'http'
     ? findHttp(walk, zone, entrance, request)
-    : findTcp(walk, zone, entrance)
-}
+    : findTcp(walk, zone, entrance, entrance.chain.content)
 
 /** The backends of all TCP routes that are bound to the listener are one pool. */
-function findTcp(walk: Walk, zone: CompiledZone, { proxy, gateway, listenerTags }: Entrance): Found {
-  const routes = zone
-    .rows(meshGatewayRoute)
-    .map((row) => ({ row, spec: row.spec }))
-    .filter(({ row, spec }) => row.key.mesh === proxy.key.mesh && spec.conf?.tcp)
-  const bound = routes.filter(({ spec }) => spec.selectors.some(({ match = {} }) => selects(match, listenerTags)))
-  const served = bound.filter(({ row }) => quarantineOf(zone, keyText(row.key)) === undefined)
-  const [left] = bound
-  if (served.length === 0 && left)
-    stop(
-      'route',
-      `${called(left.row)} would take it, but zone ${zone.name} leaves it out: ${quarantineOf(zone, keyText(left.row.key))}`,
-      'mend the route and apply it again: every new version is tried',
-      [left.row],
-    )
-  if (served.length === 0)
-    stop(
-      'route',
-      `no TCP route is bound to this listener, so its connections are closed: ${routes.map(({ row, spec }) => `${called(row)} selects ${spec.selectors.map(({ match = {} }) => tagsOf(match)).join(' or ')}`).join('; ') || 'there is no MeshGatewayRoute with conf.tcp'}`,
-      `the listener has ${tagsOf(listenerTags)}; give a route a selector that is among these`,
-      [gateway],
-    )
-  const rows = served.map(({ row }) => row)
-  walk.pass('route', `connections go to the backends of ${rows.map(called).join(' and ')}`, zone.name, rows)
-  const backends = served.flatMap(({ spec }) => (spec.conf?.tcp?.rules ?? []).flatMap((rule) => rule.backends ?? []))
-  return { rows, backends: weightBackends(backends, listenerTags) }
+function findTcp(
+  walk: Walk,
+  zone: CompiledZone,
+  { proxy, gateway, chain, served }: Entrance,
+  content: ChainModel['content'],
+): Found {
+  const rows = zone.rowsOf(chain.because, meshGatewayRoute)
+  if (content.type === 'tcp') {
+    const { cluster } = content
+    walk.pass('route', `connections go to the backends of ${rows.map(called).join(' and ')}`, zone.name, rows)
+    return { rows, backends: typeof cluster === 'string' ? [{ cluster, weight: 1 }] : cluster.map(weighted) }
+  }
+  const routes = zone.rows(meshGatewayRoute).filter(({ key, spec }) => key.mesh === proxy.key.mesh && spec.conf?.tcp)
+  const { problems } = zone.look(proxy)
+  for (const row of routes.filter(({ spec }) => isBound(spec, served.tags))) {
+    const left = reasonLeftOut(zone, problems, keyText(row.key))
+    if (left !== undefined)
+      stop(
+        'route',
+        `${called(row)} would take it, but zone ${zone.name} leaves it out: ${left}`,
+        'mend the route and apply it again: every new version is tried',
+        [row],
+      )
+  }
+  stop(
+    'route',
+    `no TCP route is bound to this listener, so its connections are closed: ${routes.map((row) => `${called(row)} selects ${selectorsOf(row.spec)}`).join('; ') || 'there is no MeshGatewayRoute with conf.tcp'}`,
+    `the listener has ${tagsOf(served.tags)}; give a route a selector that is among these`,
+    [gateway],
+  )
 }
+
+const weighted = ({ name, weight }: { readonly name: string; readonly weight: number }) => ({ cluster: name, weight })
 
 function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: Request): Found {
-  const { proxy, gateway, listener } = entrance
-  const compiled = zone.look(proxy)
-  const { model } = compiled
-  const found = listener.chains
-    .map(({ content }) => (content.type === 'http' && 'rds' in content.routes ? content.routes.rds : ''))
-    .flatMap((name) => model?.routeTables.find((one) => one.name === name) ?? [])
-    .flatMap((one) => hostOf(one, request))
-  const host = found.sort((a, b) => specificity(nameOf(b.host)) - specificity(nameOf(a.host)))[0]
-  const route = host && firstRoute(host.host.routes, request)
-  const source = route && zone.sourceOf(route)
-  const row = source && zone.rows(meshGatewayRoute).find(({ key }) => keyText(key) === source.key)
-  if (!host || !route || !row) return noRoute(zone, entrance, request)
-  const running = walk.compareRunning('route', compiled, typeUrls.route, host.table.name, [gateway, row])
+  const { compiled, gateway, table, host } = entrance
+  const route = host && firstRoute(host.routes, request)
+  if (!table || !route) return noRoute(zone, entrance, request)
+  const rows = zone.rowsOf(route.because)
+  const [row] = zone.rowsOf(route.because, meshGatewayRoute)
+  const running = walk.compareRunning('route', compiled, typeUrls.route, table.name, [gateway, ...rows])
+  const { path, rule, action } = route
   walk.pass(
     'route',
-    `rule ${source.rule} of ${called(row)} matches on host "${host.host.name}": path ${route.path.type} ${route.path.path}`,
+    `rule ${rule} of ${row ? called(row) : ''} matches on host "${host.name}": path ${path.type} ${path.path}`,
     zone.name,
-    [row],
+    rows,
     [running],
   )
-  if (route.action.type === 'redirect') return { rows: [row], backends: [], redirect: route.action.status }
-  const spec = row.spec
-  const backends = spec.conf?.http?.rules?.[source.rule]?.backends ?? []
-  return { rows: [row], backends: weightBackends(backends, entrance.listenerTags), route }
-}
-
-function hostOf(table: RouteTableModel, request: Request) {
-  const host = hostFor(table.hosts, request.host)
-  if (!host) return []
-  return [{ table, host }]
+  const routes = row ? [row] : []
+  if (action.type === 'redirect') return { rows: routes, backends: [], redirect: action.status }
+  return { rows: routes, backends: action.clusters.map(weighted), route }
 }
 
 interface Near {
@@ -125,7 +118,7 @@ function noRoute(zone: CompiledZone, entrance: Entrance, request: Request): neve
   stop(
     'route',
     `no MeshGatewayRoute of mesh ${proxy.key.mesh} has a rule for ${request.method} ${request.path} on ${request.host}: the answer is 404`,
-    `add a route whose selectors are among ${tagsOf(entrance.listenerTags)}`,
+    `add a route whose selectors are among ${tagsOf(entrance.served.tags)}`,
     [gateway],
   )
 }
@@ -135,23 +128,23 @@ function nearness(
   row: TypedRow<MeshGatewayRouteSpec>,
   entrance: Entrance,
   request: Request,
-  problems: readonly { readonly source: string; readonly reason: string }[],
+  problems: readonly Problem[],
 ): Near[] {
   const spec = row.spec
   const text = keyText(row.key)
   const rules = spec.conf?.http?.rules ?? []
   const missed = rules
     .flatMap((rule) => (rule.matches ?? []).flatMap((match) => matchesOf(match)))
-    .map((match) => failures({ ...match, action: { type: 'redirect', status: 302 } }, request))
+    .map((match) => failures(match, request))
     .sort((a, b) => a.length - b.length)[0]
   if (!missed) return []
   const pathFits = !missed.some((one) => one.startsWith('path'))
   if (!pathFits) return []
-  const bound = spec.selectors.some(({ match = {} }) => selects(match, entrance.listenerTags))
+  const bound = isBound(spec, entrance.served.tags)
   const hostnames = spec.conf?.http?.hostnames ?? []
   const hostFits =
     hostnames.length === 0 || hostnames.some((name) => hostnameContains(name, request.host.toLowerCase()))
-  const left = problems.find(({ source }) => source === text)?.reason ?? quarantineOf(zone, text)
+  const left = reasonLeftOut(zone, problems, text)
   if (bound && hostFits && missed.length === 0 && left !== undefined)
     return [
       {
@@ -165,8 +158,8 @@ function nearness(
     return [
       {
         order: 1,
-        problem: `${called(row)} would match, but it is not bound to this listener: its selectors are ${spec.selectors.map(({ match = {} }) => tagsOf(match)).join(' or ')}`,
-        remedy: `the listener has ${tagsOf(entrance.listenerTags)}; give the route a selector that is among these`,
+        problem: `${called(row)} would match, but it is not bound to this listener: its selectors are ${selectorsOf(spec)}`,
+        remedy: `the listener has ${tagsOf(entrance.served.tags)}; give the route a selector that is among these`,
         row,
       },
     ]
@@ -174,7 +167,7 @@ function nearness(
     return [
       {
         order: 2,
-        problem: `${called(row)} would match, but not for ${request.host}: its hostnames are ${hostnames.join(', ')}${hostnames.some((name) => hostnamesMatch(name, entrance.said.hostname || '*')) ? '' : ', of which the listener has none'}`,
+        problem: `${called(row)} would match, but not for ${request.host}: its hostnames are ${hostnames.join(', ')}${hostnames.some((name) => hostnamesMatch(name, entrance.served.hostname)) ? '' : ', of which the listener has none'}`,
         remedy: `add ${request.host} to conf.http.hostnames of the route, or ask for one of its hostnames`,
         row,
       },
@@ -191,7 +184,14 @@ function nearness(
   return []
 }
 
-/** Why a version of a row is held back in a zone, if it is. */
-export const quarantineOf = (zone: CompiledZone, text: string): string | undefined =>
-  [...zone.rows(quarantine), ...zone.rows(refusal)].map(({ spec }) => spec).find(({ source }) => isOfRow(source, text))
+const isBound = ({ selectors }: MeshGatewayRouteSpec, tags: Tags): boolean =>
+  selectors.some(({ match = {} }) => selects(match, tags))
+
+const selectorsOf = ({ selectors }: MeshGatewayRouteSpec): string =>
+  selectors.map(({ match = {} }) => tagsOf(match)).join(' or ')
+
+/** Why nothing is made of a row: the compiler says it, or the verdict that made the zone leave it out. */
+const reasonLeftOut = (zone: CompiledZone, problems: readonly Problem[], key: string): string | undefined =>
+  problems.find(({ source }) => isOfRow(source, key))?.reason ??
+  [...zone.rows(quarantine), ...zone.rows(refusal)].map(({ spec }) => spec).find(({ source }) => isOfRow(source, key))
     ?.reason

@@ -1,13 +1,16 @@
+import { hasAll } from '../edge/endpoints.ts'
 import { sniOf } from '../edge/sni.ts'
 import { typeUrls } from '../emit/table.ts'
 import { serviceTag, type Tags } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
+import { meshName } from '../kinds/identities.ts'
 import type { AnyRow } from '../kinds/kind.ts'
+import { isZoneProxy } from '../kinds/proxies.ts'
 import { zoneEgress } from '../kinds/zone-egress.ts'
 import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { ClusterModel, EndpointModel } from '../model/model.ts'
 import type { CompiledZone } from './compiled-zone.ts'
-import { fits, nobody, offersOf } from './nobody.ts'
+import { nobody } from './nobody.ts'
 import { called, stop, type Walk } from './walk.ts'
 
 /** Where a request goes on: what the route names, and where that was found. */
@@ -29,10 +32,11 @@ export function findEndpoints(
   tags: Tags,
   routes: readonly AnyRow[],
 ): Way {
-  const { home, asked, isCrossMesh } = placeOf(proxy.key.mesh, tags)
+  const { home, asked, isCrossMesh } = placeOf(meshName(proxy.key.mesh), tags)
   const compiled = zone.look(proxy)
   const { model } = compiled
-  const endpoints = model?.assignments.find((one) => one.cluster === cluster.name)?.endpoints ?? []
+  const assignment = model?.assignments.find((one) => one.cluster === cluster.name)
+  const { endpoints = [] } = assignment ?? {}
   if (endpoints.length === 0) nobody(zone, home, tags, routes)
   const running = [typeUrls.cluster, typeUrls.assignment].map((type) =>
     walk.compareRunning('endpoints', compiled, type, cluster.name, routes),
@@ -45,7 +49,8 @@ export function findEndpoints(
     'endpoints',
     `${tags[serviceTag]}${isCrossMesh ? ` of mesh ${home}` : ''} is at ${where.join(', ')}`,
     zone.name,
-    offersOf(zone, home, tags),
+    // Zone proxies have steps of their own.
+    zone.rowsOf(assignment?.because ?? []).filter(({ key }) => !isZoneProxy(key.kind)),
     running,
   )
   return { mesh: home, isCrossMesh, tags: asked, cluster, endpoints }
@@ -59,9 +64,8 @@ export function crossOver(
   way: Way,
   endpoint: EndpointModel,
 ): readonly EndpointModel[] {
-  const ingress = there.rows(zoneIngress).find((row) => {
-    const { advertisedAddress, advertisedPort } = row.spec.networking ?? {}
-    return row.key.origin === there.name && advertisedAddress === endpoint.address && advertisedPort === endpoint.port
+  const ingress = there.rowsOf(endpoint.because, zoneIngress).find(({ spec: { networking } }) => {
+    return networking?.advertisedAddress === endpoint.address && networking.advertisedPort === endpoint.port
   })
   if (!ingress)
     stop(
@@ -74,10 +78,7 @@ export function crossOver(
 
 /** Through an egress of the own zone. Returns the ingresses of other zones that it leads to. */
 export function leave(walk: Walk, zone: CompiledZone, way: Way, endpoint: EndpointModel): readonly EndpointModel[] {
-  const egress = zone.rows(zoneEgress).find((row) => {
-    const { address, port } = row.spec.networking ?? {}
-    return row.key.origin === zone.name && address === endpoint.address && port === endpoint.port
-  })
+  const [egress] = zone.rowsOf(endpoint.because, zoneEgress)
   if (egress) return leadOn(walk, 'egress', zone, zone, egress, way, endpoint)
   return stop(
     'egress',
@@ -113,7 +114,7 @@ function leadOn(
     )
   const { cluster, subset = {} } = chain.content
   const found = (model?.assignments.find((one) => one.cluster === cluster)?.endpoints ?? []).filter((one) =>
-    fits(subset, one.tags),
+    hasAll(one.tags, subset),
   )
   if (found.length === 0)
     stop(step, `${who} has no endpoint for ${sni}`, 'check the instances: they are gone or not ready', [proxy])

@@ -1,5 +1,6 @@
 import { shortHash } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import type { MeshName } from '../kinds/identities.ts'
 import { gatewayCertificate } from '../kinds/internal.ts'
 import { inlinePem, type ListenerCertificate } from '../kinds/mesh-gateway-spec.ts'
 import { readPem } from '../kinds/pem.ts'
@@ -15,12 +16,14 @@ type Facts =
 
 /** What one filter chain is to show. */
 interface ChainCertificates {
-  readonly mesh: string
+  readonly mesh: MeshName
   readonly certificates: readonly ListenerCertificate[]
   /** What people call the chain. */
   readonly title: string
   /** Whom to blame for what stands in the listener itself. */
   readonly source: string
+  /** The row that it stands in. */
+  readonly gateway: string
   /** What tells it from others in the name of its secret. */
   readonly label: string
 }
@@ -31,7 +34,7 @@ interface ChainCertificates {
  */
 export function createGatewayCertificates(units: Units, view: View, exclusions: Exclusions) {
   /** Without what is sealed: a key that is only sealed anew wakes nobody. */
-  const ofSecret = units.family('listener certificate', (mesh: string, secret: string): Facts => {
+  const ofSecret = units.family('listener certificate', (mesh: MeshName, secret: string): Facts => {
     const row = view.named(gatewayCertificate, mesh, `${secret}.${view.zone}`)
     if (!row) return { problem: 'is not there (yet)' }
     const { spec } = row
@@ -48,10 +51,14 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
       throw new NoteError(`${title}: the certificate of secret "${secret}" was refused`)
     }
     const name = `cert.${keyType}:secret:${secret}`
-    return { name, mesh, source: { secret }, fingerprint, contribution: { source, hash: fingerprint } }
+    const contribution = { source, hash: fingerprint }
+    return { name, mesh, source: { secret }, fingerprint, contribution, because: [source] }
   }
 
-  function fromInline({ mesh, title, source, label }: ChainCertificates, one: ListenerCertificate): CertificateModel {
+  function fromInline(
+    { mesh, title, source, gateway, label }: ChainCertificates,
+    one: ListenerCertificate,
+  ): CertificateModel {
     const pem = inlinePem(one)
     if (pem === undefined) throw new Error(`${title}: the certificate is not base64`)
     const facts = readPem(pem)
@@ -59,7 +66,8 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
     const fingerprint = shortHash(pem)
     if (exclusions.has(source, fingerprint)) throw new NoteError(`${title}: the certificate was refused`)
     const name = `cert.${facts.value.keyType}:${one.inlineString === undefined ? 'inline' : 'inlineString'}:${label}`
-    return { name, mesh, source: { pem }, fingerprint, contribution: { source, hash: fingerprint } }
+    const contribution = { source, hash: fingerprint }
+    return { name, mesh, source: { pem }, fingerprint, contribution, because: [gateway] }
   }
 
   /** The certificates of one chain, or an error that says which one is missing. */

@@ -1,13 +1,14 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Instance, probedIfLost } from '../edge/endpoints.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
+import { because } from '../kinds/because.ts'
 import { crossMeshTags } from '../kinds/cross-mesh.ts'
 import { dataplane } from '../kinds/dataplane.ts'
 import type { DataplaneSpec } from '../kinds/dataplane-spec.ts'
 import { expectIp } from '../kinds/expect.ts'
+import { type MeshName, meshName, type ServiceName } from '../kinds/identities.ts'
 import type { TypedRow } from '../kinds/kind.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags, tagsText } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import type { GatewaySelection } from './select.ts'
@@ -18,11 +19,11 @@ import type { GatewaySelection } from './select.ts'
  */
 export function createCrossMesh(units: Units, view: View, meshes: Meshes, selection: GatewaySelection) {
   function instancesOf(row: TypedRow<DataplaneSpec>): Instance[] {
-    const { mesh } = row.key
+    const mesh = meshName(row.key.mesh)
     const { networking } = row.spec
     const address = networking?.advertisedAddress ?? networking?.address ?? ''
     expectIp('networking.address', address)
-    const own = tagsText(inZone(networking?.gateway?.tags ?? {}, view.zone))
+    const own = view.tagSet(inZone(networking?.gateway?.tags ?? {}, view.zone))
     const gateway = selection.gateway(mesh, own)
     if (gateway === undefined) return []
     return selection
@@ -32,14 +33,15 @@ export function createCrossMesh(units: Units, view: View, meshes: Meshes, select
         hosts.map((host) => ({
           address,
           port,
-          tags: crossMeshTags(mesh, port, parseTags(host.tagsText)),
+          tags: crossMeshTags(mesh, port, host.tags.tags),
           ready: true,
+          because: because(keyText(row.key), gateway),
           ...probedIfLost(row.labels),
         })),
       )
   }
 
-  return units.family('cross-mesh instances', (mesh: string, service: string): readonly Instance[] => {
+  return units.family('cross-mesh instances', (mesh: MeshName, service: ServiceName): readonly Instance[] => {
     // Without an identity there is nothing that others could trust, and such a listener is not served.
     if (!meshes.isSecured(mesh)) return []
     return view

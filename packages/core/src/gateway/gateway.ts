@@ -4,23 +4,26 @@ import type { Endpoints } from '../edge/endpoints.ts'
 import { identityTags } from '../edge/identity.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
-import { protocolTag, serviceTag } from '../kinds/common.ts'
+import { because, becauseOfAll } from '../kinds/because.ts'
+import { protocolTag } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
 import { dataplane } from '../kinds/dataplane.ts'
 import { expectIp } from '../kinds/expect.ts'
-import { parseTags, tagsText } from '../kinds/tags.ts'
+import { type MeshName, meshName } from '../kinds/identities.ts'
+import { serviceOf, type TagSet } from '../kinds/tags.ts'
 import type { AssignmentModel, ClusterModel, ListenerModel, ProxyModel } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import type { GatewayListeners } from './listeners.ts'
-import type { Destination, GatewayRoutes } from './routes.ts'
-import type { GatewaySelection } from './select.ts'
+import type { Destination } from './route-parts.ts'
+import type { GatewayRoutes } from './routes.ts'
+import type { GatewaySelection, PortPlace } from './select.ts'
 
 const bufferBytes = 32_768
 
 interface Target {
   /** The mesh that it is in. */
-  readonly home: string
+  readonly home: MeshName
   readonly cluster: ClusterModel
   readonly assignment: AssignmentModel
 }
@@ -37,10 +40,10 @@ export function createGateways(
 ) {
   const cluster = units.family(
     'gateway cluster',
-    (name: string, mesh: string, destination: string, listenerTags: string, spoken: string): ClusterModel => {
-      const tags = parseTags(destination)
-      const service = tags[serviceTag] ?? ''
-      const timeouts = routes.timeouts(routes.policyOf('Timeout', mesh, parseTags(listenerTags), [tags]))
+    (name: string, mesh: MeshName, destination: TagSet, listener: TagSet, spoken: string): ClusterModel => {
+      const { tags } = destination
+      const timeouts = routes.timeouts(routes.policyOf('Timeout', mesh, listener, [destination]))
+      const facts = meshes.mesh(mesh)
       const { home, asked } = placeOf(mesh, tags)
       const protocol = tags[protocolTag] ?? spoken
       const http = {
@@ -51,42 +54,53 @@ export function createGateways(
       }
       return {
         name,
+        destination: tags,
+        because: becauseOfAll([timeouts, facts]),
         target: 'eds',
         connectMs: timeouts.connectMs,
         bufferBytes,
         breakers: 'limits',
         ...(protocol === 'tcp' || protocol === 'kafka' ? {} : { http }),
-        ...(meshes.mesh(mesh).mtls === 'none'
+        ...(facts.mtls === 'none'
           ? {}
-          : { mtls: { mesh: home, service, sni: sniOf(home, asked), ...(home === mesh ? {} : { shown: mesh }) } }),
+          : {
+              mtls: {
+                mesh: home,
+                service: serviceOf(destination),
+                sni: sniOf(home, asked),
+                ...(home === mesh ? {} : { shown: mesh }),
+              },
+            }),
       }
     },
   )
 
-  function targetOf(mesh: string, to: Destination, spoken: string): Target {
-    const { home } = placeOf(mesh, parseTags(to.tagsText))
+  function targetOf(mesh: MeshName, to: Destination, spoken: string): Target {
+    const { home } = placeOf(mesh, to.tags.tags)
     return {
       home,
-      cluster: cluster(to.cluster, mesh, to.tagsText, to.listenerTags, spoken),
-      assignment: endpoints.assignment(to.cluster, home, to.tagsText),
+      cluster: cluster(to.cluster, mesh, to.tags, to.listener, spoken),
+      assignment: endpoints.assignment(to.cluster, home, to.tags),
     }
   }
 
   /** What one host of a route table leads to: a change of a route among thousands looks at the clusters of its hosts only. */
   const hostTargets = units.family(
     'host targets',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): readonly Target[] =>
-      routes.destinations(mesh, gateway, own, port, hostname, host).map((to) => targetOf(mesh, to, 'http')),
+    (place: PortPlace, hostname: string | undefined, host: string): readonly Target[] =>
+      routes.destinations(place, hostname, host).map((to) => targetOf(place.mesh, to, 'http')),
   )
 
   const listener = units.family(
     'gateway listener',
-    (mesh: string, gateway: string, own: string, port: string, address: string): ListenerModel => {
-      const { name, chains, contributions } = plans(mesh, gateway, own, port)
+    (place: PortPlace, address: string, proxy: string): ListenerModel => {
+      const { name, chains, serves, contributions } = plans(place)
       return {
         name,
+        because: because(proxy, place.gateway),
+        serves,
         address,
-        port: Number(port),
+        port: place.port,
         direction: 'inbound',
         // Two gateways on one host's loopback must never answer for each other.
         reusePort: !isLoopback(address),
@@ -102,24 +116,29 @@ export function createGateways(
   return units.family('gateway', (proxy: string): ProxyModel | undefined => {
     const row = view.row(dataplane, proxy)
     if (!row) return undefined
-    const { mesh } = row.key
+    const mesh = meshName(row.key.mesh)
     const own = units.attempt(proxy, () => {
       const { address = '', gateway } = row.spec.networking ?? {}
       expectIp('networking.address', address)
-      return { address, tags: inZone(gateway?.tags ?? {}, view.zone) }
+      return { address, tags: view.tagSet(inZone(gateway?.tags ?? {}, view.zone)) }
     })
-    const text = tagsText(own?.tags ?? {})
-    const gateway = own && selection.gateway(mesh, text)
-    const ports = gateway ? (units.attempt(gateway, () => selection.ports(gateway, text)) ?? []) : []
-    const service = own?.tags[serviceTag] ?? ''
-    const identity = { mesh, services: [service], tags: identityTags(own?.tags ?? {}) }
+    const { address = '', tags = view.tagSet({}) } = own ?? {}
+    const gateway = own && selection.gateway(mesh, tags)
+    const ports = gateway ? (units.attempt(gateway, () => selection.ports(gateway, tags)) ?? []) : []
+    const service = serviceOf(tags)
+    const facts = meshes.mesh(mesh)
+    const identity = {
+      mesh,
+      services: [service],
+      tags: identityTags(tags.tags),
+      because: because(proxy, ...facts.because),
+    }
     const served = ports.flatMap(({ port, connectionLimit }) => {
-      const plan = gateway === undefined ? undefined : plans(mesh, gateway, text, String(port))
-      return plan && plan.chains.length > 0 ? [{ port: String(port), connectionLimit, plan }] : []
+      const place = gateway === undefined ? undefined : selection.place({ mesh, gateway, own: tags, port })
+      const plan = place && plans(place)
+      return place && plan && plan.chains.length > 0 ? [{ place, connectionLimit, plan }] : []
     })
-    const tables = served.flatMap(({ port, plan }) =>
-      plan.tables.map((hostname) => [mesh, gateway ?? '', text, port, hostname] as const),
-    )
+    const tables = served.flatMap(({ place, plan }) => plan.tables.map((hostname) => [place, hostname] as const))
     // A cluster that HTTP and TCP listeners with the same tags lead to speaks HTTP: TCP passes through it as it is, while HTTP
     // needs to know its version.
     const targets = uniqueBy(
@@ -134,15 +153,16 @@ export function createGateways(
       (one) => one.name,
     )
     const anyMesh = served.some(({ plan }) => plan.chains.some((chain) => chain.anyMesh))
-    const isSecured = service !== '' && meshes.mesh(mesh).mtls !== 'none'
+    const isSecured = service !== '' && facts.mtls !== 'none'
     const otherMeshes = isSecured
       ? [...new Set(targets.map(({ home }) => home))].filter((one) => one !== mesh).sort()
       : []
     const limits = served.filter((one) => one.connectionLimit > 0)
     return {
+      because: because(proxy, gateway),
       clusters: targets.map((one) => one.cluster),
       assignments: targets.map((one) => one.assignment),
-      listeners: served.map(({ port }) => listener(mesh, gateway ?? '', text, port, own?.address ?? '')),
+      listeners: served.map(({ place }) => listener(place, address, proxy)),
       routeTables: tables.map((table) => routes.table(...table)),
       ...(isSecured ? { identity } : {}),
       ...(otherMeshes.length > 0 ? { otherMeshes } : {}),
@@ -152,7 +172,11 @@ export function createGateways(
       ...(limits.length > 0
         ? {
             connectionLimits: sortedBy(
-              limits.map(({ plan, connectionLimit }) => ({ listener: plan.name, limit: connectionLimit })),
+              limits.map(({ plan, connectionLimit }) => ({
+                listener: plan.name,
+                limit: connectionLimit,
+                because: because(gateway),
+              })),
               (one) => one.listener,
             ),
           }

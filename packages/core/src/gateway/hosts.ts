@@ -1,9 +1,12 @@
+import type { TagSet } from '../kinds/tags.ts'
 import { hostnameContains } from '../match/hostnames.ts'
 import type { GatewayPort } from './select.ts'
 
 /** One virtual host: the listener tags whose policies apply, and the routes it has. */
 export interface HostPlan {
-  readonly listenerTags: string
+  /** The hostname of the listener that it belongs to. */
+  readonly listener: string
+  readonly listenerTags: TagSet
   /**
    * Keys of routes, each sorted: those that name this very host first, then those of ever wider wildcards, and those of
    * any host last. A later group is asked only for what no earlier one matches.
@@ -17,7 +20,7 @@ export interface BoundRoute {
   readonly hostnames: readonly string[]
 }
 
-type Listener = Pick<GatewayPort['hosts'][number], 'hostname' | 'tagsText'>
+type Listener = Pick<GatewayPort['hosts'][number], 'hostname' | 'tags'>
 
 /**
  * Which hosts there are on a port and which routes each has. A host belongs to the most specific listener that stands for
@@ -46,7 +49,11 @@ export function planHosts(
       (name) => hostnameContains(listener.hostname, name) && owner(name) === listener.hostname,
     )
     for (const host of new Set([listener.hostname, ...named])) {
-      plans.set(host, { listenerTags: listener.tagsText, groups: groupsOf(host, keysByHostname) })
+      plans.set(host, {
+        listener: listener.hostname,
+        listenerTags: listener.tags,
+        groups: groupsOf(host, keysByHostname),
+      })
     }
   }
   return plans

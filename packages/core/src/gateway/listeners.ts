@@ -1,15 +1,17 @@
 import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import { statName } from '../edge/addresses.ts'
 import type { Meshes } from '../edge/meshes.ts'
-import { serviceTag } from '../kinds/common.ts'
-import { parseTags } from '../kinds/tags.ts'
+import { because, becauseOfAll } from '../kinds/because.ts'
+import type { MeshName } from '../kinds/identities.ts'
+import { serviceOf } from '../kinds/tags.ts'
 import type { Exclusions } from '../model/exclusions.ts'
-import type { CertificateModel, ChainModel } from '../model/model.ts'
+import type { CertificateModel, ChainModel, ServedListener } from '../model/model.ts'
 import { defaultTimeouts } from '../policies/timeout/timeouts.ts'
 import { NoteError, type Units } from '../view/units.ts'
 import type { GatewayCertificates } from './certificates.ts'
-import { type Destination, portOf } from './routes.ts'
-import type { GatewayPort, GatewaySelection, PortHost } from './select.ts'
+import type { Destination } from './route-parts.ts'
+import { portOf } from './routes.ts'
+import type { GatewayPort, GatewaySelection, PortHost, PortPlace } from './select.ts'
 import type { GatewayTcp } from './tcp.ts'
 
 type Contribution = readonly [source: string, hash: string]
@@ -19,9 +21,10 @@ export interface PortPlan {
   readonly name: string
   /** None: there is no such listener. */
   readonly chains: readonly ChainModel[]
+  readonly serves: readonly ServedListener[]
   readonly certificates: readonly CertificateModel[]
-  /** By hostname, the route tables that the chains use; the one of an HTTP port has none. */
-  readonly tables: readonly string[]
+  /** By hostname, the route tables that the chains use; that of an HTTP port has none. */
+  readonly tables: readonly (string | undefined)[]
   /** Where TCP connections lead to. */
   readonly destinations: readonly Destination[]
   readonly contributions: ReadonlyMap<string, string>
@@ -30,7 +33,7 @@ export interface PortPlan {
 interface Chain {
   readonly model: ChainModel
   readonly certificates: readonly CertificateModel[]
-  readonly tables: readonly string[]
+  readonly tables: readonly (string | undefined)[]
   readonly destinations: readonly Destination[]
   readonly contributions: readonly Contribution[]
 }
@@ -40,7 +43,7 @@ const nothing = { certificates: [], tables: [], destinations: [], contributions:
 /** Where a chain stands: its port, among the others of its gateway. */
 interface Place {
   readonly gateway: string
-  readonly mesh: string
+  readonly mesh: MeshName
   readonly port: GatewayPort
   readonly ports: readonly GatewayPort[]
   readonly statPrefix: string
@@ -60,13 +63,18 @@ export function createGatewayListeners(
 ) {
   /** What a chain does with connections that go where TCP routes lead. */
   function tcpContent({ gateway, mesh, port, statPrefix }: Place, hosts: readonly PortHost[]) {
-    const { chain, ...rest } = tcp.forwarding(
+    const {
+      chain,
+      because: routes,
+      ...rest
+    } = tcp.forwarding(
       mesh,
-      hosts.map((host) => host.tagsText),
+      hosts.map((host) => host.tags),
     )
-    if (chain) return { ...rest, content: { type: 'tcp' as const, statPrefix, ...chain } }
+    const decided = { ...rest, because: because(gateway, ...routes) }
+    if (chain) return { ...decided, content: { type: 'tcp' as const, statPrefix, ...chain } }
     units.note(gateway, `${titleOf(port, hosts[0])}: no route leads anywhere, so its connections are closed`)
-    return { ...rest, content: { type: 'close' as const } }
+    return { ...decided, content: { type: 'close' as const } }
   }
 
   const httpContent = (rds: string, statPrefix: string) => ({
@@ -78,12 +86,14 @@ export function createGatewayListeners(
   })
 
   /** A chain for clients of all meshes, who must show who they are. Throws if the mesh has no identity to show them. */
-  function crossMeshChain({ mesh, port }: Place, content: ChainModel['content']): ChainModel {
+  function crossMeshChain({ gateway, mesh, port }: Place, content: ChainModel['content']): ChainModel {
     const title = titleOf(port, undefined)
-    if (meshes.mesh(mesh).mtls === 'none') throw new Error(`${title}: crossMesh needs mutual TLS in mesh "${mesh}"`)
+    const facts = meshes.mesh(mesh)
+    if (facts.mtls === 'none') throw new Error(`${title}: crossMesh needs mutual TLS in mesh "${mesh}"`)
     // The name of its own authority is that of all.
     if (mesh === 'all') throw new Error(`${title}: crossMesh is not served in a mesh that is named "all"`)
-    return { match: { transport: 'tls', alpn: ['kuma'] }, mtls: mesh, anyMesh: true, content }
+    const match = { transport: 'tls' as const, alpn: ['kuma'] }
+    return { match, mtls: mesh, anyMesh: true, content, because: because(gateway, ...facts.because) }
   }
 
   /** The chain of one hostname, by what the client says of it in its hello. Throws if it cannot be made. */
@@ -99,8 +109,16 @@ export function createGatewayListeners(
     }
     const shown =
       host.tls === 'terminate'
-        ? certificates({ mesh, certificates: host.certificates, title, source, label: labelOf(ports, port, host) })
+        ? certificates({
+            mesh,
+            certificates: host.certificates,
+            title,
+            source,
+            gateway,
+            label: labelOf(ports, port, host),
+          })
         : []
+    const certified = becauseOfAll(shown)
     const alpn = port.protocol === 'HTTPS' ? ['h2', 'http/1.1'] : []
     const model = {
       match: { transport: 'tls' as const, ...(hostname === '*' ? {} : { serverNames: [hostname] }) },
@@ -110,16 +128,16 @@ export function createGatewayListeners(
       const content = httpContent(`${port.name}:${hostname}`, statPrefix)
       return {
         ...nothing,
-        model: { ...model, content },
+        model: { ...model, content, because: because(gateway, ...certified) },
         certificates: shown,
         tables: [hostname],
         contributions: blamed,
       }
     }
-    const { content, contributions, destinations } = tcpContent(place, [host])
+    const { content, contributions, destinations, because: decided } = tcpContent(place, [host])
     return {
       ...nothing,
-      model: { ...model, content },
+      model: { ...model, content, because: because(...decided, ...certified) },
       certificates: shown,
       destinations,
       contributions: [...blamed, ...contributions],
@@ -128,20 +146,21 @@ export function createGatewayListeners(
 
   const chain = units.family(
     'gateway chain',
-    (mesh: string, gateway: string, own: string, number: string, hostname: string): Chain | undefined => {
+    ({ mesh, gateway, own, port: number }: PortPlace, hostname: string): Chain | undefined => {
       const ports = selection.ports(gateway, own)
       const port = portOf(ports, number)
       const host = port?.hosts.find((one) => one.hostname === hostname)
       if (!port || !host) return undefined
-      const place = { gateway, mesh, port, ports, statPrefix: statName(parseTags(own)[serviceTag] ?? '') }
+      const place = { gateway, mesh, port, ports, statPrefix: statName(serviceOf(own)) }
       switch (port.protocol) {
         case 'HTTP': {
           const content = httpContent(`${port.name}:*`, place.statPrefix)
-          return { ...nothing, model: port.crossMesh ? crossMeshChain(place, content) : { content }, tables: [''] }
+          const model = port.crossMesh ? crossMeshChain(place, content) : { content, because: [gateway] }
+          return { ...nothing, model, tables: [undefined] }
         }
         case 'TCP': {
-          const { content, ...rest } = tcpContent(place, port.hosts)
-          return { ...nothing, ...rest, model: { content } }
+          const { content, because, ...rest } = tcpContent(place, port.hosts)
+          return { ...nothing, ...rest, model: { content, because } }
         }
         case 'HTTPS':
         case 'TLS':
@@ -150,18 +169,20 @@ export function createGatewayListeners(
     },
   )
 
-  return units.family('gateway port', (mesh: string, gateway: string, own: string, port: string): PortPlan => {
+  return units.family('gateway port', (place: PortPlace): PortPlan => {
+    const { gateway, own, port } = place
     const found = portOf(selection.ports(gateway, own), port)
     const isShared = found?.protocol === 'HTTP' || found?.protocol === 'TCP'
     const hosts = [...(found?.hosts ?? [])].sort((a, b) => compareServerNames(a.hostname, b.hostname))
     // One chain is for all listeners of such a port, whichever it is asked for.
     const chains = (isShared ? hosts.slice(0, 1) : hosts).flatMap((host) => {
-      const made = units.attempt(gateway, () => chain(mesh, gateway, own, port, host.hostname))
+      const made = units.attempt(gateway, () => chain(place, host.hostname))
       return made ? [made] : []
     })
     return {
       name: found?.name ?? '',
       chains: chains.map((one) => one.model),
+      serves: (found?.hosts ?? []).map((host) => ({ hostname: host.hostname, tags: host.tags.tags })),
       certificates: chains.flatMap((one) => one.certificates),
       tables: chains.flatMap((one) => one.tables),
       destinations: chains.flatMap((one) => one.destinations),
@@ -176,7 +197,7 @@ const titleOf = ({ protocol, port }: GatewayPort, host: PortHost | undefined): s
   `listener ${protocol}:${port}${host && host.hostname !== '*' ? `:${host.hostname}` : ''}`
 
 /** What of a chain comes from its gateway. */
-const hashOf = (host: PortHost): string => shortHash(canonicalJson(host))
+const hashOf = ({ tags, ...host }: PortHost): string => shortHash(canonicalJson({ ...host, tagsText: tags.text }))
 
 const isInline = (host: PortHost): boolean =>
   host.tls === 'terminate' && host.certificates.some((one) => one.secret === undefined)

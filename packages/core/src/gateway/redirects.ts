@@ -9,7 +9,7 @@ export interface ListenerOrigin {
   readonly scheme: 'http' | 'https'
   readonly port: number
   /** The way here is another than the client's own: a redirect must say the scheme, which Envoy would get wrong. */
-  readonly saysScheme?: boolean
+  readonly saysScheme: boolean
 }
 
 const impliedPorts = { http: 80, https: 443 } as const

@@ -1,51 +1,28 @@
-import { byCodeUnit, canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
-import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
+import { because } from '../kinds/because.ts'
+import type { MeshName } from '../kinds/identities.ts'
+import { createInterning } from '../kinds/interned.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
-import { backendService, type RouteBackend, type RouteRule } from '../kinds/mesh-gateway-route-spec.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags, selects, tagsText } from '../kinds/tags.ts'
-import { type Connections, chooseForRoute } from '../match/connections.ts'
+import { selects, serviceOf, type TagSet } from '../kinds/tags.ts'
+import type { Connections } from '../match/connections.ts'
 import { compareHostnames } from '../match/hostnames.ts'
 import type { Exclusions } from '../model/exclusions.ts'
-import type { ForwardAction, RouteModel, RouteTableModel, VirtualHostModel } from '../model/model.ts'
-import { mergeRetries } from '../policies/retry/retries.ts'
-import { retry } from '../policies/retry/retry.ts'
-import { timeout } from '../policies/timeout/timeout.ts'
-import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
+import type { RouteModel, RouteTableModel, VirtualHostModel } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-import { unresolvedBackend, type WeightedBackend, weightBackends } from './backends.ts'
 import { misdirectedHosts, planHosts } from './hosts.ts'
-import { compareEntries, type RouteEntry } from './order.ts'
-import { type ListenerOrigin, redirectOf } from './redirects.ts'
-import { headerChangesOf, hostOf, matchesOf, matchesThatCut, mirrorsOf, pathChangeOf, rewriteOf } from './rules.ts'
-import type { GatewayPort, GatewaySelection } from './select.ts'
-
-/** Destinations by cluster name, with the listener tags whose policies apply. */
-export interface Destination {
-  readonly cluster: string
-  readonly tagsText: string
-  readonly listenerTags: string
-}
-
-/** A rule of a MeshGatewayRoute: the key text of the row, and its place counted from 0. */
-export interface RouteSource {
-  readonly key: string
-  readonly rule: number
-}
-
-interface RoutePart {
-  readonly entries: readonly RouteEntry[]
-  readonly destinations: readonly Destination[]
-}
+import { compareEntries } from './order.ts'
+import type { ListenerOrigin } from './redirects.ts'
+import { createRouteParts, type Destination, type Origin } from './route-parts.ts'
+import { createRoutePolicies } from './route-policies.ts'
+import type { GatewayPort, GatewaySelection, PortPlace } from './select.ts'
 
 interface ServedHost {
   readonly model: VirtualHostModel
   readonly destinations: readonly Destination[]
   readonly contributions: readonly (readonly [key: string, hash: string])[]
 }
-
-const nothing: RoutePart = { entries: [], destinations: [] }
 
 /**
  * From MeshGatewayRoutes to the route table of a gateway's port. Replicas of a gateway share all of it. `prove` throws on
@@ -59,6 +36,9 @@ export function createGatewayRoutes(
   exclusions: Exclusions,
   prove: (route: RouteModel) => unknown,
 ) {
+  const policies = createRoutePolicies(units, view, connections)
+  const { part, partHash } = createRouteParts(units, view, policies, exclusions, prove)
+
   /** What binds a route to hosts; other fields of it wake nobody who reads this. */
   const binding = units.family('route binding', (key: string) => {
     const spec = view.row(meshGatewayRoute, key)?.spec
@@ -71,240 +51,107 @@ export function createGatewayRoutes(
   /** The routes of a protocol (`http` or `tcp`) that are bound to a listener with these tags. */
   const attached = units.family(
     'attached routes',
-    (mesh: string, listenerTags: string, protocol: string): readonly string[] => {
-      const tags = parseTags(listenerTags)
-      const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) =>
+    (mesh: MeshName, listener: TagSet, protocol: 'http' | 'tcp'): readonly string[] => {
+      const keys = [serviceOf(listener), '*'].flatMap((service) =>
         view.range(ranges.selecting('MeshGatewayRoute', mesh, service)),
       )
       const isBound = (key: string) => {
         const found = binding(key)
-        return found?.protocol === protocol && found.selectors.some((match) => selects(match, tags))
+        return found?.protocol === protocol && found.selectors.some((match) => selects(match, listener.tags))
       }
       return [...new Set(keys)].filter((key) => units.attempt(key, () => isBound(key))).sort()
     },
   )
 
   /** The hosts of one table: all of a port, or for HTTPS those of one hostname of it. */
-  const plan = units.family('hosts', (mesh: string, gateway: string, own: string, port: string, hostname: string) => {
-    const listeners = portOf(selection.ports(gateway, own), port)?.hosts ?? []
-    const boundTo = ({ tagsText }: { readonly tagsText: string }) =>
-      attached(mesh, tagsText, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] }))
-    return planHosts(listeners, boundTo, hostname === '' ? undefined : hostname)
+  const plan = units.family('hosts', (place: PortPlace, hostname: string | undefined) => {
+    const boundTo = ({ tags }: { readonly tags: TagSet }) =>
+      attached(place.mesh, tags, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] }))
+    return planHosts(portAt(place)?.hosts ?? [], boundTo, hostname)
   })
 
-  const hostPlan = units.family(
-    'host',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string) =>
-      plan(mesh, gateway, own, port, hostname).get(host),
+  const portAt = ({ gateway, own, port }: PortPlace): GatewayPort | undefined =>
+    portOf(selection.ports(gateway, own), port)
+
+  const hostPlan = units.family('host', (place: PortPlace, hostname: string | undefined, host: string) =>
+    plan(place, hostname).get(host),
   )
 
-  const timeouts = units.family('gateway timeouts', (policy: string) =>
-    // The empty name is no policy.
-    mergeTimeouts(policy === '' ? undefined : view.row(timeout, policy)?.spec, defaultTimeouts.gateway),
-  )
-  const retries = units.family('gateway retries', (policy: string) =>
-    mergeRetries(policy === '' ? undefined : view.row(retry, policy)?.spec),
-  )
-
-  /** The policy in force for a route that has these destinations; the empty name without one. */
-  function policyOf(kind: string, mesh: string, listenerTags: Tags, destinations: readonly Tags[]): string {
-    const profile = connections.profile(kind, mesh, [listenerTags])
-    return chooseForRoute(destinations.flatMap((tags) => connections.chosen(profile, tagsText(tags)) ?? []))?.key ?? ''
-  }
-
-  /** Which rule of which resource a route comes from: for people who ask why. */
-  const sources = new WeakMap<RouteModel, RouteSource>()
-
-  function ruleEntries(
-    key: string,
-    rule: RouteRule,
-    index: number,
-    listenerTags: string,
-    origin: ListenerOrigin,
-  ): RoutePart {
-    const row = view.row(meshGatewayRoute, key)
-    const redirect = rule.filters?.find((filter) => filter.redirect)?.redirect
-    if (!row || (!redirect && !rule.backends?.length)) return nothing
-    const forward = redirect ? undefined : forwardOf(row.key.mesh, rule, listenerTags)
-    const change = redirect ? (redirect.path ?? {}) : rewriteOf(rule)
-    const matches = change.replacePrefixMatch === undefined ? matchesOf : matchesThatCut
-    const requestHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.requestHeader))
-    const responseHeaders = headerChangesOf((rule.filters ?? []).map((filter) => filter.responseHeader))
-    const entries = (rule.matches ?? []).flatMap((match, position) =>
-      matches(match).map(({ isTwin, ...found }): RouteEntry => {
-        const path = pathChangeOf(change, found.path)
-        const action = forward ? { ...forward.action, ...(path ? { path } : {}) } : undefined
-        const route = {
-          ...found,
-          action: action ?? redirectOf(redirect ?? {}, origin, found.path),
-          ...(requestHeaders ? { requestHeaders } : {}),
-          ...(responseHeaders ? { responseHeaders } : {}),
-        }
-        sources.set(route, { key, rule: index })
-        return {
-          route,
-          isTwin,
-          createdAtMs: row.stamp.createdAtMs,
-          source: key,
-          rule: index,
-          match: position,
-        }
-      }),
-    )
-    return entries.length > 0 ? { entries, destinations: forward?.destinations ?? [] } : nothing
-  }
-
-  /** Where a rule sends requests and copies of them. */
-  function forwardOf(
-    mesh: string,
-    rule: RouteRule,
-    listenerTags: string,
-  ): { readonly action: ForwardAction; readonly destinations: readonly Destination[] } {
-    const listener = parseTags(listenerTags)
-    const backends = weightBackends(rule.backends ?? [], listener)
-    const tags = backends.map((one) => one.tags)
-    const limits = timeouts(policyOf('Timeout', mesh, listener, tags))
-    const again = retries(policyOf('Retry', mesh, listener, tags))
-    const tried = tags.some((one) => one[protocolTag] === 'grpc') ? again.grpc : again.http
-    const host = hostOf(rule)
-    const mirrors = mirrorsOf(rule).flatMap(({ backend, perMillion }) =>
-      weightBackends([backend], listener)
-        .filter(isResolved)
-        .map((one) => ({ ...one, perMillion })),
-    )
-    return {
-      action: {
-        type: 'forward',
-        clusters: backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
-        weighted: true,
-        requestMs: limits.requestMs,
-        idleMs: limits.streamIdleMs,
-        ...(tried ? { retries: tried } : {}),
-        ...(host === undefined ? {} : { host }),
-        ...(mirrors.length > 0 ? { mirrors: mirrors.map(({ cluster, perMillion }) => ({ cluster, perMillion })) } : {}),
-      },
-      destinations: [...backends.filter(isResolved), ...mirrors].map((one) => ({
-        cluster: one.cluster,
-        tagsText: tagsText(one.tags),
-        listenerTags,
-      })),
-    }
-  }
-
-  const partHash = units.family('route part hash', (key: string): string =>
-    shortHash(canonicalJson(view.row(meshGatewayRoute, key)?.spec.conf ?? {})),
-  )
-
-  /**
-   * All that one route adds to the hosts of one listener, whose scheme and port are `origin` (`http:8080`). A route that
-   * throws adds nothing at all.
-   */
-  const part = units.family('route part', (key: string, listenerTags: string, origin: string): RoutePart => {
-    if (exclusions.has(key, partHash(key))) {
-      units.note(key, 'left out: Envoy refused the route table with it')
-      return nothing
-    }
-    return (
-      units.attempt(key, () => {
-        const spec = view.row(meshGatewayRoute, key)?.spec
-        const rules = spec?.conf?.http?.rules ?? []
-        for (const backend of rules.flatMap(backendsOf)) {
-          if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
-        }
-        const parts = rules.map((rule, index) => ruleEntries(key, rule, index, listenerTags, parseOrigin(origin)))
-        for (const { route } of parts.flatMap((one) => one.entries)) prove(route)
-        return {
-          entries: parts.flatMap((one) => one.entries),
-          destinations: parts.flatMap((one) => one.destinations),
-        }
-      }) ?? nothing
-    )
-  })
+  const origins = createInterning(canonicalJson, (one, origin: ListenerOrigin): Origin => ({ ...one, ...origin }))
 
   const virtualHost = units.family(
     'virtual host',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string, host: string): ServedHost => {
-      const { groups = [], listenerTags = '{}' } = hostPlan(mesh, gateway, own, port, hostname, host) ?? {}
-      const found = portOf(selection.ports(gateway, own), port)
-      const origin = originOf(found)
+    (place: PortPlace, hostname: string | undefined, host: string): ServedHost | undefined => {
+      const found = hostPlan(place, hostname, host)
+      const port = portAt(place)
+      // It is gone, and so will be what reads this.
+      if (!found || !port) return undefined
+      const { groups, listener, listenerTags } = found
+      const origin = origins(originOf(port))
       const partsByGroup = groups.map((keys) => keys.map((key) => ({ key, part: part(key, listenerTags, origin) })))
       const parts = partsByGroup.flat()
       const entries = partsByGroup.flatMap((group) => group.flatMap((one) => one.part.entries).sort(compareEntries))
-      const model = { name: host, domains: [host], routes: entries.map((entry) => entry.route) }
+      const contributions = parts
+        .filter((one) => one.part.entries.length > 0)
+        .map(({ key }) => [key, partHash(key)] as const)
+      const model = {
+        name: host,
+        domains: [host],
+        listener,
+        because: because(place.gateway, ...contributions.map(([key]) => key)),
+        routes: entries.map((entry) => entry.route),
+      }
       return {
-        model: hostname === '' && !found?.crossMesh ? model : { ...model, requireTls: true },
+        model: hostname === undefined && !port.crossMesh ? model : { ...model, requireTls: true },
         destinations: parts.flatMap((one) => one.part.destinations),
-        contributions: parts.filter((one) => one.part.entries.length > 0).map(({ key }) => [key, partHash(key)]),
+        contributions,
       }
     },
   )
 
-  const hosts = units.family(
-    'served hosts',
-    (mesh: string, gateway: string, own: string, port: string, hostname: string): readonly string[] =>
-      [...plan(mesh, gateway, own, port, hostname).keys()].sort(compareHostnames),
+  const hosts = units.family('served hosts', (place: PortPlace, hostname: string | undefined): readonly string[] =>
+    [...plan(place, hostname).keys()].sort(compareHostnames),
   )
 
   return {
-    sourceOf: (route: RouteModel): RouteSource | undefined => sources.get(route),
-    timeouts,
-    retries,
-    policyOf,
+    ...policies,
     attached,
     partHash,
     /** The route table of an HTTP port (no hostname), or of one hostname of an HTTPS port. */
-    table: units.family(
-      'route table',
-      (mesh: string, gateway: string, own: string, port: string, hostname: string): RouteTableModel => {
-        const served = hosts(mesh, gateway, own, port, hostname).map((host) =>
-          virtualHost(mesh, gateway, own, port, hostname, host),
-        )
-        const found = portOf(selection.ports(gateway, own), port)
-        const others = hostname === '' ? [] : misdirectedHosts(found?.hosts ?? [], hostname)
-        return {
-          name: `${found?.name ?? ''}:${hostname || '*'}`,
-          hosts: [
-            ...served.map((host) => host.model),
-            ...(others.length > 0 ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true }] : []),
-          ],
-          removeTagsHeader: true,
-          ignorePort: true,
-          contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
-        }
-      },
-    ),
+    table: units.family('route table', (place: PortPlace, hostname: string | undefined): RouteTableModel => {
+      const { gateway } = place
+      const served = hosts(place, hostname).flatMap((host) => virtualHost(place, hostname, host) ?? [])
+      const found = portAt(place)
+      const others = hostname === undefined ? [] : misdirectedHosts(found?.hosts ?? [], hostname)
+      return {
+        name: `${found?.name ?? ''}:${hostname ?? '*'}`,
+        because: [gateway],
+        hosts: [
+          ...served.map((host) => host.model),
+          ...(others.length > 0
+            ? [{ name: 'misdirected', domains: others, routes: [], misdirected: true, because: [gateway] }]
+            : []),
+        ],
+        removeTagsHeader: true,
+        ignorePort: true,
+        contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
+      }
+    }),
     /** The hosts of such a table. */
     hosts,
     /** The clusters that one host of it leads to. */
-    destinations: (
-      mesh: string,
-      gateway: string,
-      own: string,
-      port: string,
-      hostname: string,
-      host: string,
-    ): readonly Destination[] => virtualHost(mesh, gateway, own, port, hostname, host).destinations,
+    destinations: (place: PortPlace, hostname: string | undefined, host: string): readonly Destination[] =>
+      virtualHost(place, hostname, host)?.destinations ?? [],
   }
 }
 export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>
 
-export const portOf = (ports: readonly GatewayPort[], port: string): GatewayPort | undefined =>
-  ports.find((one) => String(one.port) === port)
+export const portOf = (ports: readonly GatewayPort[], port: number): GatewayPort | undefined =>
+  ports.find((one) => one.port === port)
 
-/** `http:8080`: how clients reach a port. `mesh:8080` is HTTP for them, though TLS between the proxies. */
-const originOf = (port: GatewayPort | undefined): string =>
-  `${port?.protocol === 'HTTPS' ? 'https' : port?.crossMesh ? 'mesh' : 'http'}:${port?.port ?? 0}`
-
-function parseOrigin(text: string): ListenerOrigin {
-  const [scheme, port] = text.split(':')
-  const origin = { scheme: scheme === 'https' ? ('https' as const) : ('http' as const), port: Number(port) }
-  return scheme === 'mesh' ? { ...origin, saysScheme: true } : origin
-}
-
-const isResolved = ({ tags }: WeightedBackend): boolean => tags[serviceTag] !== unresolvedBackend
-
-/** All that a rule sends requests or copies of them to. */
-const backendsOf = (rule: RouteRule): readonly RouteBackend[] => [
-  ...(rule.backends ?? []),
-  ...(rule.filters ?? []).flatMap((filter) => filter.mirror?.backend ?? []),
-]
+/** How clients reach a port. One for other meshes is HTTP for them, though TLS between the proxies. */
+const originOf = ({ protocol, crossMesh, port }: GatewayPort): ListenerOrigin => ({
+  scheme: protocol === 'HTTPS' ? 'https' : 'http',
+  port,
+  saysScheme: crossMesh,
+})

@@ -1,6 +1,8 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
-import { displayName, serviceTag, type Tags } from '../kinds/common.ts'
+import { displayName } from '../kinds/common.ts'
 import { expectPort } from '../kinds/expect.ts'
+import type { MeshName } from '../kinds/identities.ts'
+import { createInterning, type Interned } from '../kinds/interned.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'
 import {
   type GatewayListener,
@@ -9,7 +11,7 @@ import {
   listenerHostname,
 } from '../kinds/mesh-gateway-spec.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags, tagsText } from '../kinds/tags.ts'
+import { serviceOf, type TagSet } from '../kinds/tags.ts'
 import { type GatewayCandidate, gatewayRank, isBetterGateway } from '../match/gateways.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
@@ -20,9 +22,17 @@ export type PortProtocol = 'HTTP' | 'HTTPS' | 'TLS' | 'TCP'
 export interface PortHost {
   readonly hostname: string
   /** The merged tags of dataplane, gateway and listener. */
-  readonly tagsText: string
+  readonly tags: TagSet
   readonly tls: 'none' | 'terminate' | 'passthrough'
   readonly certificates: readonly ListenerCertificate[]
+}
+
+/** A port of a MeshGateway (the key text of its row) as the proxies with these tags have it. */
+export interface PortPlace extends Interned {
+  readonly mesh: MeshName
+  readonly gateway: string
+  readonly own: TagSet
+  readonly port: number
 }
 
 /** One port of a gateway, collapsed from the listeners that share it. */
@@ -42,11 +52,16 @@ export interface GatewayPort {
 /** Which MeshGateway serves a proxy, and what follows for its ports. */
 export function createGatewaySelection(units: Units, view: View) {
   return {
+    /** The one object for a port. */
+    place: createInterning(
+      ({ mesh, gateway, own, port }: Omit<PortPlace, keyof Interned>) => `${mesh}\n${gateway}\n${own.text}\n${port}`,
+      (one, place): PortPlace => ({ ...one, ...place }),
+    ),
+
     /** Of all MeshGateways that select these tags the most specific one, of equals the newest. */
-    gateway: units.family('gateway of tags', (mesh: string, text: string): string | undefined => {
-      const tags = parseTags(text)
-      const service = tags[serviceTag] ?? ''
-      const keys = [service, '*'].flatMap((name) => view.range(ranges.selecting('MeshGateway', mesh, name)))
+    gateway: units.family('gateway of tags', (mesh: MeshName, own: TagSet): string | undefined => {
+      const { tags } = own
+      const keys = [serviceOf(own), '*'].flatMap((name) => view.range(ranges.selecting('MeshGateway', mesh, name)))
       let best: GatewayCandidate | undefined
       for (const key of new Set(keys)) {
         const row = view.row(meshGateway, key)
@@ -59,11 +74,10 @@ export function createGatewaySelection(units: Units, view: View) {
     }),
 
     /** The ports of a gateway as the proxy with these tags has them. A listener that cannot be served is named and left out. */
-    ports: units.family('gateway ports', (key: string, dataplaneTags: string): readonly GatewayPort[] => {
+    ports: units.family('gateway ports', (key: string, own: TagSet): readonly GatewayPort[] => {
       const row = view.row(meshGateway, key)
       if (!row) return []
       const { spec } = row
-      const own = parseTags(dataplaneTags)
       const portByNumber = new Map<number, GatewayPort>()
       for (const listener of spec.conf?.listeners ?? []) {
         const { port = 0, protocol = 'NONE', hostname } = listener
@@ -78,8 +92,8 @@ export function createGatewaySelection(units: Units, view: View) {
           if (before?.hosts.some((one) => one.hostname === served.hostname))
             throw new Error(`${name}: another listener of this port has this hostname`)
           const { tls, certificates } = served
-          const tags: Tags = { ...own, ...spec.tags, ...listener.tags }
-          const host = { hostname: served.hostname, tagsText: tagsText(tags), tls, certificates }
+          const tags = view.tagSet({ ...own.tags, ...spec.tags, ...listener.tags })
+          const host = { hostname: served.hostname, tags, tls, certificates }
           portByNumber.set(port, {
             name: `${displayName(row)}:${served.protocol}:${port}`,
             protocol: served.protocol,

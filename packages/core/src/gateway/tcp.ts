@@ -1,19 +1,24 @@
-import { serviceTag, type Tags } from '../kinds/common.ts'
+import { type Because, because, becauseOfAll } from '../kinds/because.ts'
+import { serviceTag } from '../kinds/common.ts'
+import type { MeshName } from '../kinds/identities.ts'
 import { meshGatewayRoute } from '../kinds/mesh-gateway-route.ts'
 import { backendService, type RouteBackend } from '../kinds/mesh-gateway-route-spec.ts'
-import { parseTags, tagsText } from '../kinds/tags.ts'
+import { serviceOf, type TagSet } from '../kinds/tags.ts'
 import type { Exclusions } from '../model/exclusions.ts'
 import type { TcpChain } from '../model/model.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { unresolvedBackend, type WeightedBackend, weightBackends } from './backends.ts'
-import type { Destination, GatewayRoutes } from './routes.ts'
+import type { Destination } from './route-parts.ts'
+import type { GatewayRoutes } from './routes.ts'
 
 /** Where the connections of one filter chain go. */
 export interface TcpForwarding {
   /** Undefined if there is nowhere to go. */
   readonly chain: Pick<TcpChain, 'cluster' | 'idleMs' | 'connectAttempts'> | undefined
   readonly destinations: readonly Destination[]
+  /** The routes and the policies. */
+  readonly because: Because
   readonly contributions: readonly (readonly [key: string, hash: string])[]
 }
 
@@ -36,26 +41,25 @@ export function createGatewayTcp(units: Units, view: View, exclusions: Exclusion
           if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
         }
         // Throws on what cannot be weighed.
-        weightBackends(backends, {})
+        weightBackends(backends, view.tagSet({}), view.tagSet)
         return backends
       }) ?? []
     )
   })
 
   return {
-    /** `listenerTags` of the listeners that make up the chain: one each, but for a TCP port all of it. */
-    forwarding(mesh: string, listeners: readonly string[]): TcpForwarding {
-      const pools = [...new Set(listeners)].map((listenerTags) => {
-        const keys = routes.attached(mesh, listenerTags, 'tcp')
+    /** By the tags of the listeners that make up the chain: one each, but for a TCP port all of it. */
+    forwarding(mesh: MeshName, listeners: readonly TagSet[]): TcpForwarding {
+      const pools = [...new Set(listeners)].map((listener) => {
+        const keys = routes.attached(mesh, listener, 'tcp')
         const parts = keys.map((key) => ({ key, backends: part(key) })).filter((one) => one.backends.length > 0)
-        const listener = parseTags(listenerTags)
         const weighted = weightBackends(
           parts.flatMap((one) => one.backends),
           listener,
+          view.tagSet,
         )
         // Envoy refuses a weight of 0.
         return {
-          listenerTags,
           listener,
           keys: parts.map(({ key }) => key),
           backends: weighted.filter((one) => one.weight > 0),
@@ -63,37 +67,36 @@ export function createGatewayTcp(units: Units, view: View, exclusions: Exclusion
       })
       const backends = pools.flatMap((pool) => pool.backends)
       expectSum(backends)
-      const contributions = [...new Set(pools.flatMap((pool) => pool.keys))].map(
-        (key) => [key, routes.partHash(key)] as const,
-      )
+      const keys = [...new Set(pools.flatMap((pool) => pool.keys))]
       const [first, ...others] = backends
-      const listener = pools.find((pool) => pool.backends.length > 0)?.listener ?? {}
+      const listener = pools.find((pool) => pool.backends.length > 0)?.listener ?? view.tagSet({})
+      const { because: policies, ...settings } = settingsOf(mesh, listener, backends)
       return {
+        because: because(...keys, ...(first ? policies : [])),
         chain: first && {
           cluster:
             others.length === 0 ? first.cluster : backends.map(({ cluster, weight }) => ({ name: cluster, weight })),
-          ...policies(mesh, listener, backends),
+          ...settings,
         },
-        destinations: pools.flatMap(({ listenerTags, backends }) => destinationsOf(backends, listenerTags)),
-        contributions,
+        destinations: pools.flatMap((pool) => destinationsOf(pool.backends, pool.listener)),
+        contributions: keys.map((key) => [key, routes.partHash(key)] as const),
       }
     },
   }
 
-  function policies(mesh: string, listener: Tags, backends: readonly WeightedBackend[]) {
+  function settingsOf(mesh: MeshName, listener: TagSet, backends: readonly WeightedBackend[]) {
     const tags = backends.map((one) => one.tags)
-    return {
-      idleMs: routes.timeouts(routes.policyOf('Timeout', mesh, listener, tags)).tcpIdleMs,
-      connectAttempts: routes.retries(routes.policyOf('Retry', mesh, listener, tags)).tcpAttempts,
-    }
+    const limits = routes.timeouts(routes.policyOf('Timeout', mesh, listener, tags))
+    const again = routes.retries(routes.policyOf('Retry', mesh, listener, tags))
+    return { idleMs: limits.tcpIdleMs, connectAttempts: again.tcpAttempts, because: becauseOfAll([limits, again]) }
   }
 }
 export type GatewayTcp = ReturnType<typeof createGatewayTcp>
 
-const destinationsOf = (backends: readonly WeightedBackend[], listenerTags: string): readonly Destination[] =>
+const destinationsOf = (backends: readonly WeightedBackend[], listener: TagSet): readonly Destination[] =>
   backends
-    .filter((one) => one.tags[serviceTag] !== unresolvedBackend)
-    .map((one) => ({ cluster: one.cluster, tagsText: tagsText(one.tags), listenerTags }))
+    .filter((one) => serviceOf(one.tags) !== unresolvedBackend)
+    .map((one) => ({ cluster: one.cluster, tags: one.tags, listener }))
 
 function expectSum(backends: readonly WeightedBackend[]): void {
   const sum = backends.reduce((total, one) => total + one.weight, 0)

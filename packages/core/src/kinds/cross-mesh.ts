@@ -1,4 +1,5 @@
 import { meshTag, portInRange, serviceTag, type Tags } from './common.ts'
+import { type MeshName, meshName } from './identities.ts'
 import { hostnameFault, listenerHostname, type MeshGatewaySpec } from './mesh-gateway-spec.ts'
 
 /** Tells listeners apart that other meshes may call, where the tags that people gave them do not. */
@@ -32,9 +33,9 @@ export const crossMeshTags = (mesh: string, port: number, tags: Tags): Tags => (
  * Where a destination is: in the mesh that its tags name, behind a gateway there, or in the own one. `asked` are the tags by
  * which it is known there.
  */
-export function placeOf(mesh: string, tags: Tags) {
+export function placeOf(mesh: MeshName, tags: Tags) {
   const { [meshTag]: other, ...asked } = tags
-  return { home: other ?? mesh, asked, isCrossMesh: other !== undefined }
+  return { home: other === undefined ? mesh : meshName(other), asked, isCrossMesh: other !== undefined }
 }
 
 /** Where such a listener is reached from every mesh. */

@@ -28,6 +28,8 @@ export type AnyRow = TypedRow<unknown>
 export interface IndexEntry {
   readonly range: string
   readonly member?: string
+  /** The tag set that the member is the text of. */
+  readonly tags?: Readonly<Record<string, string>>
 }
 
 /** What the compiler needs to know of a kind that something is compiled from. */

@@ -44,7 +44,7 @@ export const ranges = {
 export function demand(mesh: string, tags: Tags | undefined): IndexEntry[] {
   if (!tags?.[serviceTag]) return []
   const { [meshTag]: other = mesh, ...rest } = tags
-  return [{ range: ranges.demanded(other, tags[serviceTag]), member: tagsText(rest) }]
+  return [{ range: ranges.demanded(other, tags[serviceTag]), member: tagsText(rest), tags: rest }]
 }
 
 type Keyed = Pick<TypedRow<unknown>, 'key'>

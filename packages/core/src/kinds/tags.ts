@@ -1,13 +1,30 @@
 import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
-import type { Selectors, Tags } from './common.ts'
+import { type Selectors, serviceTag, type Tags } from './common.ts'
+import { type ServiceName, serviceName } from './identities.ts'
+import { createInterning, type Interned } from './interned.ts'
 
 /** The canonical text of a tag set: equal sets have equal texts. */
 export const tagsText = (tags: Tags): string => canonicalJson(tags)
 
-/** The tag set of a canonical text. */
-export const parseTags = (text: string): Tags =>
-  // Only ever called with what tagsText returned.
-  JSON.parse(text) as Tags
+/** A tag set of which there is one object: equal sets are identical. */
+export interface TagSet extends Interned {
+  readonly tags: Tags
+}
+
+/** The one object for each tag set. */
+export const createTagSets = () =>
+  createInterning(
+    tagsText,
+    (one, tags: Tags): TagSet => ({
+      ...one,
+      // In canonical order, so that the first writer does not decide it.
+      tags: Object.fromEntries(sortedTags(tags)),
+    }),
+  )
+export type TagSets = ReturnType<typeof createTagSets>
+
+/** The service of a tag set; the empty name if it has none. */
+export const serviceOf = ({ tags }: Pick<TagSet, 'tags'>): ServiceName => serviceName(tags[serviceTag] ?? '')
 
 export const sortedTags = (tags: Tags): [string, string][] => Object.entries(tags).sort(([a], [b]) => byCodeUnit(a, b))
 

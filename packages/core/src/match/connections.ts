@@ -1,10 +1,12 @@
 import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
 import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { z } from 'zod'
-import { type Selectors, serviceTag, type Tags } from '../kinds/common.ts'
+import { type Selectors, serviceTag } from '../kinds/common.ts'
+import type { MeshName } from '../kinds/identities.ts'
+import { createInterning, type Interned } from '../kinds/interned.ts'
 import type { KindOf, TypedRow } from '../kinds/kind.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { addRanks, bestMatch, compareRank, parseTags, type Rank } from '../kinds/tags.ts'
+import { addRanks, bestMatch, compareRank, type Rank, type TagSet } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
@@ -44,13 +46,15 @@ export function connectionKind<Schema extends z.ZodType<Connection>>(
 
 type Candidate = readonly [key: string, rank: Rank]
 
-/**
- * Chooses source/destination policies: the highest rank of source and destination together, the newest of equals.
- * A `profile` is the canonical text of the policies whose sources match somebody: proxies with equal profiles share
- * whatever is made from them.
- */
+/** The policies of a kind whose sources match a proxy. Proxies with one profile share what is made from it. */
+export interface Profile extends Interned {
+  readonly candidates: readonly Candidate[]
+}
+
+/** Chooses source/destination policies: the highest rank of source and destination together, the newest of equals. */
 export function createConnections(units: Units, view: View, kinds: readonly ConnectionKind[]) {
   const kindByName = new Map(kinds.map((kind) => [kind.name, kind]))
+  const profileOf = createInterning(canonicalJson, (one, candidates: Candidate[]): Profile => ({ ...one, candidates }))
 
   const spec = units.family('connection policy', (key: string) => {
     const row = kindByName.get(parseKeyText(key).kind)?.read(view, key)
@@ -59,29 +63,24 @@ export function createConnections(units: Units, view: View, kinds: readonly Conn
     return { sources, destinations, createdAtMs: row.stamp.createdAtMs }
   })
 
-  const profile = units.family('profile', (kind: string, mesh: string, sourcesText: string): string => {
-    // The text is made by canonicalJson from a list of tag sets.
-    const sources = JSON.parse(sourcesText) as Tags[]
-    const candidates: Candidate[] = []
-    for (const key of view.range(ranges.inMesh(kind, mesh))) {
-      const rank = units.attempt(key, () =>
-        bestOf(sources.flatMap((tags) => bestMatch(spec(key)?.sources, tags) ?? [])),
-      )
-      if (rank) candidates.push([key, rank])
-    }
-    return canonicalJson(candidates)
-  })
-
-  const chosen = units.family(
-    'chosen policy',
-    (profileText: string, destinationText: string): ChosenPolicy | undefined => {
-      const destination = parseTags(destinationText)
+  return {
+    /** The policies of a kind whose sources match any of these tag sets. */
+    profile: units.family('profile', (kind: string, mesh: MeshName, sources: readonly TagSet[]): Profile => {
+      const candidates: Candidate[] = []
+      for (const key of view.range(ranges.inMesh(kind, mesh))) {
+        const rank = units.attempt(key, () =>
+          bestOf(sources.flatMap(({ tags }) => bestMatch(spec(key)?.sources, tags) ?? [])),
+        )
+        if (rank) candidates.push([key, rank])
+      }
+      return profileOf(candidates)
+    }),
+    chosen: units.family('chosen policy', ({ candidates }: Profile, destination: TagSet): ChosenPolicy | undefined => {
       let best: (ChosenPolicy & { readonly rank: Rank }) | undefined
-      // The text is made by `profile`.
-      for (const [key, sourceRank] of JSON.parse(profileText) as Candidate[]) {
+      for (const [key, sourceRank] of candidates) {
         const found = units.attempt(key, () => {
           const policy = spec(key)
-          const rank = bestMatch(policy?.destinations, destination)
+          const rank = bestMatch(policy?.destinations, destination.tags)
           return policy && rank ? { policy, rank } : undefined
         })
         if (!found) continue
@@ -94,14 +93,7 @@ export function createConnections(units: Units, view: View, kinds: readonly Conn
         if (!best || isBetter(candidate, best)) best = candidate
       }
       return best && { key: best.key, createdAtMs: best.createdAtMs, anyDestination: best.anyDestination }
-    },
-  )
-
-  return {
-    /** The policies of a kind whose sources match any of these tag sets. */
-    profile: (kind: string, mesh: string, sources: readonly Tags[]): string =>
-      profile(kind, mesh, canonicalJson(sources)),
-    chosen,
+    }),
   }
 }
 export type Connections = ReturnType<typeof createConnections>

@@ -1,10 +1,12 @@
+import type { Decided } from '../kinds/because.ts'
 import type { Tags } from '../kinds/common.ts'
 import type { Permissions } from '../policies/permissions.ts'
 import type { HttpRetries } from '../policies/retry/retries.ts'
 
 /**
  * What a proxy is to have, in our own words: gateway, sidecar and edge say it in these types, emit turns them into
- * Envoy's messages. All values are immutable and compared by content, so equal ones are encoded once.
+ * Envoy's messages. All values are immutable and compared by content, so equal ones are encoded once. Every part has the rows
+ * that decided it (`because`), for explanations: Envoy gets nothing of it.
  */
 
 /** An IP address and a port. Only the service behind an inbound may have a name instead. */
@@ -13,8 +15,10 @@ export interface SocketAddress {
   readonly port: number
 }
 
-export interface ClusterModel {
+export interface ClusterModel extends Decided {
   readonly name: string
+  /** The tags that it leads to; absent where it leads to the service of the proxy itself. */
+  readonly destination?: Tags
   /** Where its endpoints are: told by EDS under the cluster's name, or this one address. */
   readonly target: 'eds' | SocketAddress
   readonly connectMs: number
@@ -35,7 +39,7 @@ export interface ClusterModel {
   readonly statName?: string
 }
 
-export interface EndpointModel extends SocketAddress {
+export interface EndpointModel extends SocketAddress, Decided {
   readonly zone: string
   /** Without `kuma.io/service`. */
   readonly tags: Tags
@@ -46,7 +50,7 @@ export interface EndpointModel extends SocketAddress {
   readonly through?: 'egress'
 }
 
-export interface AssignmentModel {
+export interface AssignmentModel extends Decided {
   readonly cluster: string
   readonly endpoints: readonly EndpointModel[]
 }
@@ -110,8 +114,8 @@ export interface RedirectAction {
   readonly path?: PathChange
 }
 
-/** One route of a virtual host. */
-export interface RouteModel {
+/** One route of a virtual host. Its policies are among the rows that decided it. */
+export interface RouteModel extends Decided {
   readonly path: PathMatch
   readonly method?: string
   readonly headers: readonly HeaderMatch[]
@@ -119,11 +123,15 @@ export interface RouteModel {
   readonly action: ForwardAction | RedirectAction
   readonly requestHeaders?: HeaderChanges
   readonly responseHeaders?: HeaderChanges
+  /** The rule of the MeshGatewayRoute that it comes from, counted from 0. */
+  readonly rule?: number
 }
 
-export interface VirtualHostModel {
+export interface VirtualHostModel extends Decided {
   readonly name: string
   readonly domains: readonly string[]
+  /** The hostname of the listener that it belongs to, one of `ListenerModel.serves`. */
+  readonly listener?: string
   /** Only over TLS, and clients are told to come that way from now on. */
   readonly requireTls?: boolean
   /** These hosts are not for connections that meet this table: requests are answered with 421, so that clients open others. */
@@ -132,7 +140,7 @@ export interface VirtualHostModel {
   readonly routes: readonly RouteModel[]
 }
 
-export interface RouteTableModel {
+export interface RouteTableModel extends Decided {
   readonly name: string
   readonly hosts: readonly VirtualHostModel[]
   readonly removeTagsHeader: boolean
@@ -174,7 +182,7 @@ export interface CloseChain {
   readonly type: 'close'
 }
 
-export interface ChainModel {
+export interface ChainModel extends Decided {
   readonly match?: {
     readonly transport: 'tls' | 'raw_buffer'
     readonly serverNames?: readonly string[]
@@ -189,7 +197,13 @@ export interface ChainModel {
   readonly content: HttpChain | TcpChain | AnswerChain | CloseChain
 }
 
-export interface ListenerModel extends SocketAddress {
+/** A listener of a MeshGateway: its hostname, and its tags with those of the gateway and the proxy. */
+export interface ServedListener {
+  readonly hostname: string
+  readonly tags: Tags
+}
+
+export interface ListenerModel extends SocketAddress, Decided {
   readonly name: string
   readonly direction: 'inbound' | 'outbound'
   readonly reusePort: boolean
@@ -197,12 +211,14 @@ export interface ListenerModel extends SocketAddress {
   readonly inspectTls: boolean
   readonly tags?: Tags
   readonly chains: readonly ChainModel[]
+  /** The listeners of a MeshGateway that share this port. */
+  readonly serves?: readonly ServedListener[]
   /** As in a route table. */
   readonly contributions?: ReadonlyMap<string, string>
 }
 
 /** A certificate that a listener shows, by the name of its secret. No key is looked at before the zone's shell does. */
-export interface CertificateModel {
+export interface CertificateModel extends Decided {
   readonly name: string
   readonly mesh: string
   readonly source: { readonly secret: string } | { readonly pem: string }
@@ -212,13 +228,14 @@ export interface CertificateModel {
 }
 
 /** The identity that a proxy shows in its mesh. */
-export interface IdentityModel {
+export interface IdentityModel extends Decided {
   readonly mesh: string
   readonly services: readonly string[]
   readonly tags: readonly string[]
 }
 
-export interface ProxyModel {
+/** The whole of a proxy. It is decided by the proxy's own row and that of the MeshGateway that serves it. */
+export interface ProxyModel extends Decided {
   readonly clusters: readonly ClusterModel[]
   readonly assignments: readonly AssignmentModel[]
   readonly listeners: readonly ListenerModel[]
@@ -233,5 +250,10 @@ export interface ProxyModel {
   /** Gateways have a runtime layer for their listeners. */
   readonly runtimeLayer: boolean
   /** How many connections listeners take, sorted by name; one that is not in here takes any number. */
-  readonly connectionLimits?: readonly { readonly listener: string; readonly limit: number }[]
+  readonly connectionLimits?: readonly ConnectionLimit[]
+}
+
+export interface ConnectionLimit extends Decided {
+  readonly listener: string
+  readonly limit: number
 }

@@ -1,6 +1,7 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
+import { because, type Decided } from '../kinds/because.ts'
 import { displayNameLabel } from '../kinds/common.ts'
 import { crossMeshHosts, hostOfAddress } from '../kinds/cross-mesh.ts'
 import { virtualAddress } from '../kinds/internal.ts'
@@ -8,7 +9,7 @@ import { meshGateway } from '../kinds/mesh-gateway.ts'
 import { parseAs, specOf } from '../kinds/row.ts'
 import { servicePorts } from './ports.ts'
 
-export interface NamedService {
+export interface NamedService extends Decided {
   readonly service: string
   readonly number: number
   readonly ports: readonly number[]
@@ -16,6 +17,12 @@ export interface NamedService {
 
 /** name → service, of one mesh. All names are in lower case; those of services end in the domain. */
 export type NamesTable = ReadonlyMap<string, NamedService>
+
+/** A number, and the row that gives it. */
+interface Numbered {
+  readonly number: number
+  readonly row: string
+}
 
 export const domain = 'mesh'
 /** Among meshes whose names have changed: all of them. */
@@ -27,7 +34,7 @@ const empty: NamesTable = new Map()
  * address resolves no more.
  */
 export function createNames() {
-  const numbersByMesh = new Map<string, Map<string, number>>()
+  const numbersByMesh = new Map<string, Map<string, Numbered>>()
   const tables = new Map<string, NamesTable>()
   const serviceByHost = createHostServices()
   let hosts: NamesTable | undefined
@@ -36,11 +43,11 @@ export function createNames() {
   function hostsTable(): NamesTable {
     const table = new Map<string, NamedService>()
     for (const [mesh, numbers] of [...numbersByMesh].sort(([a], [b]) => byCodeUnit(a, b))) {
-      for (const [name, number] of numbers) {
+      for (const [name, { number, row }] of numbers) {
         const hostname = hostOfAddress(name)
         const found = hostname === undefined ? undefined : serviceByHost.of(mesh, hostname)
         if (hostname === undefined || !found || table.has(hostname)) continue
-        table.set(hostname, { ...found, number })
+        table.set(hostname, { ...found, number, because: because(row, ...found.because) })
       }
     }
     return table
@@ -56,10 +63,10 @@ export function createNames() {
         if (key.kind !== 'VirtualAddress') continue
         const spec = row && specOf(virtualAddress, row)
         const number = spec?.releasedAtMs === undefined ? spec?.number : undefined
-        const numbers = numbersByMesh.get(key.mesh) ?? new Map<string, number>()
-        if (numbers.get(key.name) === number) continue
+        const numbers = numbersByMesh.get(key.mesh) ?? new Map<string, Numbered>()
+        if (numbers.get(key.name)?.number === number) continue
         if (number === undefined) numbers.delete(key.name)
-        else numbers.set(key.name, number)
+        else numbers.set(key.name, { number, row: keyText(key) })
         numbersByMesh.set(key.mesh, numbers)
         changed.add(hostOfAddress(key.name) === undefined ? key.mesh : everyMesh)
       }
@@ -102,9 +109,10 @@ function createHostServices() {
     const gateway = row && parseAs(meshGateway, row)
     if (!gateway?.ok) return found
     const { labels, spec } = gateway.value
+    const because = [keyText(key)]
     for (const { hostname, service, port } of crossMeshHosts(key.mesh, labels[displayNameLabel] ?? key.name, spec)) {
       const place = placeOf(key.mesh, hostname)
-      found.set(place, { service, ports: [...(found.get(place)?.ports ?? []), port] })
+      found.set(place, { service, ports: [...(found.get(place)?.ports ?? []), port], because })
     }
     return found
   }
@@ -131,11 +139,11 @@ function createHostServices() {
  * `<service>.mesh` and the same with dots for underscores. Of two services with one name the first by name has it, and
  * services stand before hosts of gateways.
  */
-function tableOf(numbers: ReadonlyMap<string, number>, hosts: NamesTable): NamesTable {
+function tableOf(numbers: ReadonlyMap<string, Numbered>, hosts: NamesTable): NamesTable {
   const table = new Map<string, NamedService>()
-  for (const [service, number] of [...numbers].sort(([a], [b]) => byCodeUnit(a, b))) {
+  for (const [service, { number, row }] of [...numbers].sort(([a], [b]) => byCodeUnit(a, b))) {
     if (hostOfAddress(service) !== undefined) continue
-    const named = { service, number, ports: servicePorts(service) }
+    const named = { service, number, ports: servicePorts(service), because: [row] }
     const plain = `${service}.${domain}`.toLowerCase()
     for (const name of [plain, plain.replaceAll('_', '.')]) if (!table.has(name)) table.set(name, named)
   }

@@ -1,22 +1,26 @@
-import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { byCodeUnit, canonicalJson } from '@zonemesh/shared/base/base.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Meshes } from '../edge/meshes.ts'
 import { displayName } from '../kinds/common.ts'
 import { crossMeshHosts, hostAddressName } from '../kinds/cross-mesh.ts'
+import { type MeshName, meshName, type ServiceName, serviceName } from '../kinds/identities.ts'
 import { virtualAddress } from '../kinds/internal.ts'
+import { createInterning, type Interned } from '../kinds/interned.ts'
 import { meshGateway } from '../kinds/mesh-gateway.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { tagsText } from '../kinds/tags.ts'
+import type { TagSet } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
 /** A port of a gateway that clients of every mesh reach by name. */
 export interface NamedGateway {
-  readonly mesh: string
-  readonly service: string
+  readonly mesh: MeshName
+  readonly service: ServiceName
   readonly number: number
   readonly port: number
-  readonly destination: string
+  readonly destination: TagSet
+  /** The row of its virtual address. */
+  readonly source: string
 }
 
 /** What has a name in every mesh: listeners of gateways that other meshes may call, with their virtual addresses. */
@@ -28,13 +32,26 @@ export function createHosts(units: Units, view: View, meshes: Meshes) {
 
   const ofGateway = units.family('gateway hosts', (key: string): readonly NamedGateway[] => {
     const row = view.row(meshGateway, key)
-    if (!row || !meshes.isSecured(row.key.mesh)) return []
-    const { mesh } = row.key
+    if (!row) return []
+    const mesh = meshName(row.key.mesh)
+    if (!meshes.isSecured(mesh)) return []
     const hosts = units.attempt(key, () => crossMeshHosts(mesh, displayName(row), row.spec)) ?? []
     return hosts.flatMap(({ hostname, service, port, destination }) => {
       const name = hostAddressName(hostname)
-      const found = number(keyText({ origin: view.zone, kind: 'VirtualAddress', mesh, name }))
-      return found === undefined ? [] : [{ mesh, service, number: found, port, destination: tagsText(destination) }]
+      const source = keyText({ origin: view.zone, kind: 'VirtualAddress', mesh, name })
+      const found = number(source)
+      return found === undefined
+        ? []
+        : [
+            {
+              mesh,
+              service: serviceName(service),
+              number: found,
+              port,
+              destination: view.tagSet(destination),
+              source,
+            },
+          ]
     })
   })
 
@@ -49,14 +66,27 @@ export function createHosts(units: Units, view: View, meshes: Meshes) {
     return [...byPlace.values()]
   })
 
-  /** Those that clients of a mesh reach. `reachable` is the canonical text of a list; the empty text: all services. */
-  return units.family('reachable gateways', (mesh: string, reachable: string): readonly NamedGateway[] => {
-    if (meshes.mesh(mesh).mtls === 'none') return []
-    // The text is made of a list of names.
-    const wanted = reachable === '' ? undefined : new Set(JSON.parse(reachable) as string[])
-    return all().filter((one) => !wanted || wanted.has(one.service))
-  })
+  /** Those that clients of a mesh reach. */
+  return units.family(
+    'reachable gateways',
+    (mesh: MeshName, reachable: Reachable | undefined): readonly NamedGateway[] =>
+      meshes.mesh(mesh).mtls === 'none'
+        ? []
+        : all().filter(({ service }) => !reachable || reachable.names.has(service)),
+  )
 }
+
+/** The services that a proxy may reach, where those are not all. */
+export interface Reachable extends Interned {
+  readonly names: ReadonlySet<string>
+}
+
+/** The one object for each list of services. */
+export const createReachables = () =>
+  createInterning(
+    (services: readonly string[]) => canonicalJson([...services].sort()),
+    (one, services): Reachable => ({ ...one, names: new Set(services) }),
+  )
 
 const byName = (a: string, b: string): number => {
   const [one, other] = [parseKeyText(a), parseKeyText(b)]

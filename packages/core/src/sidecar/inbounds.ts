@@ -1,13 +1,15 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { statName } from '../edge/addresses.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
-import { displayName, protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { type Because, because } from '../kinds/because.ts'
+import { protocolTag, serviceTag, type Tags } from '../kinds/common.ts'
 import { dataplane } from '../kinds/dataplane.ts'
 import type { DataplaneInbound, DataplaneSpec } from '../kinds/dataplane-spec.ts'
 import { expectIp } from '../kinds/expect.ts'
+import { type MeshName, meshName } from '../kinds/identities.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { bestMatch, parseTags, tagsText } from '../kinds/tags.ts'
-import type { ChainModel, ClusterModel, HttpChain, ListenerModel, TcpChain } from '../model/model.ts'
+import { bestMatch, serviceOf, type TagSet } from '../kinds/tags.ts'
+import type { ChainModel, ClusterModel, HttpChain, ListenerModel, SocketAddress, TcpChain } from '../model/model.ts'
 import { permissionsBy } from '../policies/mesh-traffic-permission/allowed.ts'
 import { meshTrafficPermission } from '../policies/mesh-traffic-permission/mesh-traffic-permission.ts'
 import type { PermissionRule, Permissions } from '../policies/permissions.ts'
@@ -28,40 +30,39 @@ type MutualTls = 'none' | 'strict' | 'permissive'
 /** The side of a sidecar that faces the mesh: one listener and one cluster per inbound of its Dataplane. */
 export function createInbounds(units: Units, view: View, meshes: Meshes) {
   /** Who may connect to an inbound with these tags: all policies about it together. */
-  const permissions = units.family('permissions', (mesh: string, destination: string): Permissions => {
-    const tags = parseTags(destination)
+  const permissions = units.family('permissions', (mesh: MeshName, destination: TagSet): Permissions => {
+    const { tags } = destination
     const allow: PermissionRule[] = []
     const deny: PermissionRule[] = []
-    const keys = [tags[serviceTag] ?? '', '*'].flatMap((service) => view.range(ranges.permitting(mesh, service)))
+    const keys = [serviceOf(destination), '*'].flatMap((service) => view.range(ranges.permitting(mesh, service)))
     for (const key of [...new Set(keys)].sort()) {
       const row = view.row(trafficPermission, key)
       if (!row) continue
-      const rules = units.attempt(key, () =>
-        bestMatch(row.spec.destinations, tags) ? allowedBy(displayName(row), row.spec) : [],
-      )
+      const rules = units.attempt(key, () => (bestMatch(row.spec.destinations, tags) ? allowedBy(row) : []))
       allow.push(...(rules ?? []))
     }
     for (const row of view.rows(meshTrafficPermission, ranges.inMesh('MeshTrafficPermission', mesh))) {
-      const found = units.attempt(keyText(row.key), () => permissionsBy(displayName(row), row.spec))
+      const found = units.attempt(keyText(row.key), () => permissionsBy(row))
       allow.push(...(found?.allow ?? []))
       deny.push(...(found?.deny ?? []))
     }
     return { allow, deny }
   })
 
-  return units.family('inbound', (proxy: string, index: string): InboundModel | undefined => {
+  return units.family('inbound', (proxy: string, index: number): InboundModel | undefined => {
     const row = view.row(dataplane, proxy)
     const networking = row?.spec.networking
-    const inbound = networking?.inbound?.[Number(index)]
+    const inbound = networking?.inbound?.[index]
     if (!row || !networking || !inbound) return undefined
-    const { mesh } = row.key
+    const mesh = meshName(row.key.mesh)
     const { address, port, target } = placeOf(networking, inbound)
     const tags = inZone(inbound.tags ?? {}, view.zone)
-    const mtls = meshes.mesh(mesh).mtls
+    const { mtls, because: meshRows } = meshes.mesh(mesh)
     const http = isHttp(tags)
-    const cluster = clusterOf(target, tags)
-    const access = mtls === 'none' ? undefined : { mesh, rules: permissions(mesh, tagsText(tags)) }
-    const plain = http ? httpContent(cluster.name, tags) : tcpContent(cluster.name)
+    const own = because(proxy)
+    const cluster = clusterOf(target, tags, own)
+    const access = mtls === 'none' ? undefined : { mesh, rules: permissions(mesh, view.tagSet(tags)) }
+    const plain = http ? httpContent(cluster.name, tags, own) : tcpContent(cluster.name)
     return {
       cluster,
       listener: {
@@ -73,7 +74,10 @@ export function createInbounds(units: Units, view: View, meshes: Meshes) {
         reusePort: false,
         inspectTls: mtls === 'permissive',
         tags,
-        chains: chainsOf(mtls, mesh, plain, access ? { ...plain, permissions: access } : plain, cluster.name),
+        chains: chainsOf(mtls, mesh, plain, access ? { ...plain, permissions: access } : plain, cluster.name).map(
+          (chain) => ({ ...chain, because: because(proxy, ...meshRows) }),
+        ),
+        because: because(proxy, ...meshRows),
       },
     }
   })
@@ -98,7 +102,7 @@ function placeOf(networking: Networking, inbound: DataplaneInbound) {
 
 const isHttp = (tags: Tags): boolean => ['http', 'http2', 'grpc'].includes(tags[protocolTag] ?? 'tcp')
 
-function clusterOf(target: { readonly address: string; readonly port: number }, tags: Tags): ClusterModel {
+function clusterOf(target: SocketAddress, tags: Tags, because: Because): ClusterModel {
   const { connectMs, idleMs, maxStreamMs } = defaultTimeouts.inbound
   const protocol = tags[protocolTag]
   return {
@@ -107,19 +111,21 @@ function clusterOf(target: { readonly address: string; readonly port: number }, 
     connectMs,
     breakers: 'tracked',
     statName: `localhost_${target.port}`,
+    because,
     ...(isHttp(tags)
       ? { http: { version: protocol === 'http' ? 1 : 2, idleMs, maxStreamMs, edgeWindows: false } }
       : {}),
   }
 }
 
-function httpContent(cluster: string, tags: Tags): HttpChain {
+function httpContent(cluster: string, tags: Tags, because: Because): HttpChain {
   const service = tags[serviceTag] ?? ''
   const { requestMs, streamIdleMs } = defaultTimeouts.inbound
   const route = {
     path: { type: 'prefix' as const, path: '/' },
     headers: [],
     queries: [],
+    because,
     action: {
       type: 'forward' as const,
       clusters: [{ name: cluster, weight: 1 }],
@@ -135,7 +141,8 @@ function httpContent(cluster: string, tags: Tags): HttpChain {
     streamIdleMs,
     routes: {
       name: `inbound:${service}`,
-      hosts: [{ name: service, domains: ['*'], routes: [route] }],
+      hosts: [{ name: service, domains: ['*'], routes: [route], because }],
+      because,
       removeTagsHeader: true,
       ignorePort: false,
     },
@@ -156,7 +163,7 @@ function chainsOf(
   plain: HttpChain | TcpChain,
   guarded: HttpChain | TcpChain,
   cluster: string,
-): readonly ChainModel[] {
+): readonly Omit<ChainModel, 'because'>[] {
   switch (mtls) {
     case 'none':
       return [{ content: plain }]

@@ -3,10 +3,12 @@ import { gatewayClusterName } from '../edge/cluster-name.ts'
 import type { Endpoints } from '../edge/endpoints.ts'
 import type { Meshes } from '../edge/meshes.ts'
 import { sniOf } from '../edge/sni.ts'
-import { meshTag, serviceTag, type Tags } from '../kinds/common.ts'
+import { because, becauseOfAll } from '../kinds/because.ts'
+import { meshTag } from '../kinds/common.ts'
 import { placeOf } from '../kinds/cross-mesh.ts'
-import { parseTags } from '../kinds/tags.ts'
-import type { Connections } from '../match/connections.ts'
+import type { MeshName } from '../kinds/identities.ts'
+import { serviceOf, type TagSet } from '../kinds/tags.ts'
+import type { Connections, Profile } from '../match/connections.ts'
 import type { AssignmentModel, ChainModel, ClusterModel } from '../model/model.ts'
 import { mergeRetries } from '../policies/retry/retries.ts'
 import { retry } from '../policies/retry/retry.ts'
@@ -15,8 +17,7 @@ import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
-const clusterNameOf = (destination: string): string => {
-  const tags = parseTags(destination)
+const clusterNameOf = ({ tags }: TagSet): string => {
   const { [meshTag]: other } = tags
   return other === undefined ? gatewayClusterName(tags, {}) : `${gatewayClusterName(tags, {})}_${other}`
 }
@@ -29,53 +30,67 @@ export function createOutbounds(
   endpoints: Endpoints,
   connections: Connections,
 ) {
-  const timeouts = units.family('outbound timeouts', (profile: string, destination: string) => {
+  const timeouts = units.family('outbound timeouts', (profile: Profile, destination: TagSet) => {
     const policy = connections.chosen(profile, destination)
-    return mergeTimeouts(policy && view.row(timeout, policy.key)?.spec, defaultTimeouts.outbound)
+    const merged = mergeTimeouts(policy && view.row(timeout, policy.key)?.spec, defaultTimeouts.outbound)
+    return { ...merged, because: because(policy?.key) }
   })
 
-  const retries = units.family('outbound retries', (profile: string, destination: string) => {
+  const retries = units.family('outbound retries', (profile: Profile, destination: TagSet) => {
     const policy = connections.chosen(profile, destination)
-    return mergeRetries(policy && view.row(retry, policy.key)?.spec)
+    return { ...mergeRetries(policy && view.row(retry, policy.key)?.spec), because: because(policy?.key) }
   })
 
   /** A gateway that other meshes may call speaks HTTP, always. */
-  const protocolOf = (mesh: string, tags: Tags): string =>
-    placeOf(mesh, tags).isCrossMesh ? 'http' : endpoints.protocol(mesh, tags[serviceTag] ?? '')
+  const protocolOf = (mesh: MeshName, destination: TagSet): string =>
+    placeOf(mesh, destination.tags).isCrossMesh ? 'http' : endpoints.protocol(mesh, serviceOf(destination))
 
   return {
-    cluster: units.family('outbound cluster', (mesh: string, destination: string, profile: string): ClusterModel => {
-      const tags = parseTags(destination)
-      const service = tags[serviceTag] ?? ''
+    cluster: units.family('outbound cluster', (mesh: MeshName, destination: TagSet, profile: Profile): ClusterModel => {
+      const { tags } = destination
       const { home, asked } = placeOf(mesh, tags)
-      const { connectMs, idleMs, maxStreamMs } = timeouts(profile, destination)
+      const limits = timeouts(profile, destination)
+      const { connectMs, idleMs, maxStreamMs } = limits
+      const facts = meshes.mesh(mesh)
       return {
         name: clusterNameOf(destination),
+        destination: tags,
+        because: becauseOfAll([limits, facts]),
         target: 'eds',
         connectMs,
         breakers: 'limits',
         // Between sidecars HTTP always travels as HTTP/2, whatever the application speaks.
-        ...(isHttp(protocolOf(mesh, tags)) ? { http: { version: 2, idleMs, maxStreamMs, edgeWindows: false } } : {}),
-        ...(meshes.mesh(mesh).mtls === 'none'
+        ...(isHttp(protocolOf(mesh, destination))
+          ? { http: { version: 2, idleMs, maxStreamMs, edgeWindows: false } }
+          : {}),
+        ...(facts.mtls === 'none'
           ? {}
-          : { mtls: { mesh: home, service, sni: sniOf(home, asked), ...(home === mesh ? {} : { shown: mesh }) } }),
+          : {
+              mtls: {
+                mesh: home,
+                service: serviceOf(destination),
+                sni: sniOf(home, asked),
+                ...(home === mesh ? {} : { shown: mesh }),
+              },
+            }),
       }
     }),
 
-    assignment: (mesh: string, destination: string): AssignmentModel =>
-      endpoints.assignment(clusterNameOf(destination), placeOf(mesh, parseTags(destination)).home, destination),
+    assignment: (mesh: MeshName, destination: TagSet): AssignmentModel =>
+      endpoints.assignment(clusterNameOf(destination), placeOf(mesh, destination.tags).home, destination),
 
     chain: units.family(
       'outbound chain',
-      (mesh: string, destination: string, timeoutProfile: string, retryProfile: string): ChainModel => {
-        const tags = parseTags(destination)
-        const service = tags[serviceTag] ?? ''
+      (mesh: MeshName, destination: TagSet, timeoutProfile: Profile, retryProfile: Profile): ChainModel => {
+        const service = serviceOf(destination)
         const cluster = clusterNameOf(destination)
         const limits = timeouts(timeoutProfile, destination)
         const again = retries(retryProfile, destination)
-        const protocol = protocolOf(mesh, tags)
+        const protocol = protocolOf(mesh, destination)
+        const decided = { because: becauseOfAll([limits, again]) }
         if (!isHttp(protocol)) {
           return {
+            ...decided,
             content: {
               type: 'tcp',
               statPrefix: statName(cluster),
@@ -90,6 +105,7 @@ export function createOutbounds(
           path: { type: 'prefix' as const, path: '/' },
           headers: [],
           queries: [],
+          ...decided,
           action: {
             type: 'forward' as const,
             clusters: [{ name: cluster, weight: 1 }],
@@ -100,6 +116,7 @@ export function createOutbounds(
           },
         }
         return {
+          ...decided,
           content: {
             type: 'http',
             statPrefix: statName(service),
@@ -107,7 +124,8 @@ export function createOutbounds(
             streamIdleMs: undefined,
             routes: {
               name: `outbound:${service}`,
-              hosts: [{ name: service, domains: ['*'], routes: [route] }],
+              hosts: [{ name: service, domains: ['*'], routes: [route], ...decided }],
+              ...decided,
               removeTagsHeader: false,
               ignorePort: false,
             },

@@ -1,36 +1,50 @@
-import { canonicalJson } from '@zonemesh/shared/base/base.ts'
+import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Endpoints } from '../edge/endpoints.ts'
 import { identityTags } from '../edge/identity.ts'
 import { inZone, type Meshes } from '../edge/meshes.ts'
-import { isIp, serviceTag, type Tags } from '../kinds/common.ts'
+import { because } from '../kinds/because.ts'
+import { isIp, serviceTag } from '../kinds/common.ts'
 import { hostOfAddress, placeOf } from '../kinds/cross-mesh.ts'
 import { dataplane } from '../kinds/dataplane.ts'
 import { type DataplaneSpec, dataplaneServices } from '../kinds/dataplane-spec.ts'
+import { type MeshName, meshName, type ServiceName, serviceName } from '../kinds/identities.ts'
 import { virtualAddress } from '../kinds/internal.ts'
 import { ranges } from '../kinds/ranges.ts'
-import { parseTags, tagsText } from '../kinds/tags.ts'
-import type { Connections } from '../match/connections.ts'
+import type { TagSet } from '../kinds/tags.ts'
+import type { Connections, Profile } from '../match/connections.ts'
 import type { AssignmentModel, ClusterModel, ListenerModel, ProxyModel, SocketAddress } from '../model/model.ts'
 import { loopbackAddressOf } from '../names/loopback.ts'
 import { servicePorts } from '../names/ports.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
-import { createHosts } from './hosts.ts'
+import { createHosts, createReachables, type Reachable } from './hosts.ts'
 import { createInbounds } from './inbounds.ts'
 import { createOutbounds } from './outbounds.ts'
 
 interface Plan {
   readonly inbounds: number
-  readonly outbounds: readonly (SocketAddress & { readonly destination: string })[]
-  /** Canonical text of a list; the empty text: all services. */
-  readonly reachable: string
-  readonly sources: readonly Tags[]
+  readonly outbounds: readonly (SocketAddress & { readonly destination: TagSet })[]
+  /** Absent: all services. */
+  readonly reachable: Reachable | undefined
+  readonly sources: readonly TagSet[]
   readonly services: readonly string[]
 }
 
-const noPlan: Plan = { inbounds: 0, outbounds: [], reachable: '[]', sources: [], services: [] }
+/** A service that has a virtual address, by the row (`source`) that gives it. */
+interface NumberedService {
+  readonly service: ServiceName
+  readonly number: number
+  readonly source: string
+}
 
-const nothing: ProxyModel = { clusters: [], assignments: [], listeners: [], routeTables: [], runtimeLayer: false }
+const nothing: ProxyModel = {
+  because: [],
+  clusters: [],
+  assignments: [],
+  listeners: [],
+  routeTables: [],
+  runtimeLayer: false,
+}
 
 /** Sidecars, and those of somebody else's gateway, which have no inbounds. */
 export function createSidecars(
@@ -44,15 +58,19 @@ export function createSidecars(
   const hosts = createHosts(units, view, meshes)
   const outbounds = createOutbounds(units, view, meshes, endpoints, connections)
 
+  const reachables = createReachables()
+  const noPlan: Plan = { inbounds: 0, outbounds: [], reachable: reachables([]), sources: [], services: [] }
+
   const plan = units.family('sidecar plan', (proxy: string): Plan => {
     const row = view.row(dataplane, proxy)
     if (!row) return noPlan
-    return units.attempt(proxy, () => planOf(row.spec, view.zone)) ?? noPlan
+    return units.attempt(proxy, () => planOf(row.spec, view, reachables)) ?? noPlan
   })
 
   /** Policies whose sources are this proxy; equal for most proxies of a mesh, which then share their clusters. */
-  const profile = units.family('sidecar profile', (proxy: string, kind: string): string =>
-    connections.profile(kind, meshOf(proxy), plan(proxy).sources),
+  const profile = units.family(
+    'sidecar profile',
+    (proxy: string, kind: string): Profile => connections.profile(kind, meshOf(proxy), plan(proxy).sources),
   )
 
   const number = units.family('virtual number', (key: string): number | undefined => {
@@ -63,75 +81,88 @@ export function createSidecars(
   /** Services that have a number in a mesh, of those that may be reached. */
   const numbered = units.family(
     'numbered services',
-    (mesh: string, reachable: string): readonly { readonly service: string; readonly number: number }[] => {
-      // The text is made by planOf.
-      const wanted = reachable === '' ? undefined : new Set(JSON.parse(reachable) as string[])
-      return view.range(ranges.inMesh('VirtualAddress', mesh)).flatMap((key) => {
-        const service = key.slice(key.lastIndexOf('/') + 1)
+    (mesh: MeshName, reachable: Reachable | undefined): readonly NumberedService[] =>
+      view.range(ranges.inMesh('VirtualAddress', mesh)).flatMap((key) => {
+        const service = serviceName(parseKeyText(key).name)
         if (hostOfAddress(service) !== undefined) return []
-        const found = !wanted || wanted.has(service) ? number(key) : undefined
-        return found === undefined ? [] : [{ service, number: found }]
-      })
-    },
+        const found = !reachable || reachable.names.has(service) ? number(key) : undefined
+        return found === undefined ? [] : [{ service, number: found, source: key }]
+      }),
   )
 
   /** All that has a virtual address. */
-  const destinations = units.family('named destinations', (mesh: string, reachable: string): readonly string[] => [
-    ...numbered(mesh, reachable).map(({ service }) => textOf(service)),
-    ...hosts(mesh, reachable).map((one) => one.destination),
-  ])
+  const destinations = units.family(
+    'named destinations',
+    (mesh: MeshName, reachable: Reachable | undefined): readonly TagSet[] => [
+      ...numbered(mesh, reachable).map(({ service }) => named(service)),
+      ...hosts(mesh, reachable).map((one) => one.destination),
+    ],
+  )
+
+  /** What stands for any instance of a service. */
+  const named = (service: ServiceName): TagSet => view.tagSet({ [serviceTag]: service })
 
   const sharedClusters = units.family(
     'shared clusters',
-    (mesh: string, reachable: string, timeouts: string): readonly ClusterModel[] =>
+    (mesh: MeshName, reachable: Reachable | undefined, timeouts: Profile): readonly ClusterModel[] =>
       destinations(mesh, reachable).map((destination) => outbounds.cluster(mesh, destination, timeouts)),
   )
 
   const sharedAssignments = units.family(
     'shared assignments',
-    (mesh: string, reachable: string): readonly AssignmentModel[] =>
+    (mesh: MeshName, reachable: Reachable | undefined): readonly AssignmentModel[] =>
       destinations(mesh, reachable).map((destination) => outbounds.assignment(mesh, destination)),
   )
 
-  /** One listener towards a destination. Its chain is shared, its address is the proxy's own. */
+  /** One listener towards a destination, as a row (`source`) decided. Its chain is shared, its address is the proxy's own. */
   const outboundListener = units.family(
     'outbound listener',
     (
-      mesh: string,
-      destination: string,
+      mesh: MeshName,
+      destination: TagSet,
       address: string,
-      port: string,
-      timeouts: string,
-      retries: string,
+      port: number,
+      timeouts: Profile,
+      retries: Profile,
+      source: string,
     ): ListenerModel => ({
+      because: [source],
       name: `outbound:${address}:${port}`,
       address,
-      port: Number(port),
+      port,
       direction: 'outbound',
       reusePort: false,
       inspectTls: false,
-      tags: parseTags(destination),
+      tags: destination.tags,
       chains: [outbounds.chain(mesh, destination, timeouts, retries)],
     }),
   )
 
   const virtualListeners = units.family(
     'virtual listeners',
-    (mesh: string, reachable: string, part: string, port80: string, timeouts: string, retries: string) =>
+    (
+      mesh: MeshName,
+      reachable: Reachable | undefined,
+      part: number,
+      canBindPort80: boolean,
+      timeouts: Profile,
+      retries: Profile,
+    ) =>
       [
-        ...numbered(mesh, reachable).flatMap(({ service, number: found }) =>
-          servicePorts(service).map((port) => ({ mesh, service, number: found, port, destination: textOf(service) })),
+        ...numbered(mesh, reachable).flatMap((one) =>
+          servicePorts(one.service).map((port) => ({ ...one, mesh, port, destination: named(one.service) })),
         ),
         ...hosts(mesh, reachable),
       ].flatMap((one): readonly ListenerModel[] => {
-        const address = loopbackAddressOf(one.number, Number(part))
+        const address = loopbackAddressOf(one.number, part)
         if (address === undefined) {
           const reason = `virtual address ${one.number} is beyond the range of this proxy's host`
+          // Neither the service nor its address is at fault: the proxy's own row is.
           units.problem(`${one.mesh}/${one.service}`, reason)
           return []
         }
-        if (one.port === 80 && port80 === '') return []
-        return [outboundListener(mesh, one.destination, address, String(one.port), timeouts, retries)]
+        if (one.port === 80 && !canBindPort80) return []
+        return [outboundListener(mesh, one.destination, address, one.port, timeouts, retries, one.source)]
       }),
   )
 
@@ -139,7 +170,7 @@ export function createSidecars(
   const explicitOf = units.family('sidecar outbounds', (proxy: string): Plan['outbounds'] => {
     const mesh = meshOf(proxy)
     return plan(proxy).outbounds.filter(({ port, destination }) => {
-      const { home, isCrossMesh } = placeOf(mesh, parseTags(destination))
+      const { home, isCrossMesh } = placeOf(mesh, destination.tags)
       const without = isCrossMesh ? [mesh, home].find((one) => !meshes.isSecured(one)) : undefined
       if (without === undefined) return true
       units.problem(proxy, `networking.outbound ${port}: crossMesh needs mutual TLS in mesh "${without}"`)
@@ -148,78 +179,93 @@ export function createSidecars(
   })
 
   /** Other meshes that it calls gateways of. */
-  const otherMeshes = units.family('other meshes', (proxy: string, part: string): readonly string[] => {
+  const otherMeshes = units.family('other meshes', (proxy: string, part: number | undefined): readonly string[] => {
     const mesh = meshOf(proxy)
-    const named = part === '' ? [] : hosts(mesh, plan(proxy).reachable).map((one) => one.mesh)
-    const asked = explicitOf(proxy).map(({ destination }) => placeOf(mesh, parseTags(destination)).home)
+    const named = part === undefined ? [] : hosts(mesh, plan(proxy).reachable).map((one) => one.mesh)
+    const asked = explicitOf(proxy).map(({ destination }) => placeOf(mesh, destination.tags).home)
     return [...new Set([...named, ...asked])].filter((one) => one !== mesh).sort()
   })
 
   const inbounds = units.family('sidecar inbounds', (proxy: string) =>
     Array.from({ length: plan(proxy).inbounds }, (_unused, index) => index).flatMap(
-      (index) => units.attempt(proxy, () => inbound(proxy, String(index))) ?? [],
+      (index) => units.attempt(proxy, () => inbound(proxy, index)) ?? [],
     ),
   )
 
-  const clusters = units.family('sidecar clusters', (proxy: string, part: string): readonly ClusterModel[] => {
-    const mesh = meshOf(proxy)
-    const timeouts = profile(proxy, 'Timeout')
-    const shared = part === '' ? [] : sharedClusters(mesh, plan(proxy).reachable, timeouts)
-    const own = [
-      ...inbounds(proxy).map((one) => one.cluster),
-      ...explicitOf(proxy).map((one) => outbounds.cluster(mesh, one.destination, timeouts)),
-    ]
-    return own.length === 0 ? shared : unique([...shared, ...own], (one) => one.name)
-  })
+  const clusters = units.family(
+    'sidecar clusters',
+    (proxy: string, part: number | undefined): readonly ClusterModel[] => {
+      const mesh = meshOf(proxy)
+      const timeouts = profile(proxy, 'Timeout')
+      const shared = part === undefined ? [] : sharedClusters(mesh, plan(proxy).reachable, timeouts)
+      const own = [
+        ...inbounds(proxy).map((one) => one.cluster),
+        ...explicitOf(proxy).map((one) => outbounds.cluster(mesh, one.destination, timeouts)),
+      ]
+      return own.length === 0 ? shared : unique([...shared, ...own], (one) => one.name)
+    },
+  )
 
-  const assignments = units.family('sidecar assignments', (proxy: string, part: string): readonly AssignmentModel[] => {
-    const mesh = meshOf(proxy)
-    const shared = part === '' ? [] : sharedAssignments(mesh, plan(proxy).reachable)
-    const own = explicitOf(proxy).map((one) => outbounds.assignment(mesh, one.destination))
-    return own.length === 0 ? shared : unique([...shared, ...own], (one) => one.cluster)
-  })
+  const assignments = units.family(
+    'sidecar assignments',
+    (proxy: string, part: number | undefined): readonly AssignmentModel[] => {
+      const mesh = meshOf(proxy)
+      const shared = part === undefined ? [] : sharedAssignments(mesh, plan(proxy).reachable)
+      const own = explicitOf(proxy).map((one) => outbounds.assignment(mesh, one.destination))
+      return own.length === 0 ? shared : unique([...shared, ...own], (one) => one.cluster)
+    },
+  )
 
-  const listeners = units.family('sidecar listeners', (proxy: string, part: string, port80: string) => {
-    const mesh = meshOf(proxy)
-    const timeouts = profile(proxy, 'Timeout')
-    const retries = profile(proxy, 'Retry')
-    const explicit = explicitOf(proxy).map((one) =>
-      outboundListener(mesh, one.destination, one.address, String(one.port), timeouts, retries),
-    )
-    const virtual = part === '' ? [] : virtualListeners(mesh, plan(proxy).reachable, part, port80, timeouts, retries)
-    const all = [...inbounds(proxy).map((one) => one.listener), ...explicit, ...virtual]
-    // Envoy refuses a second listener on one address, so the first to ask for it has it.
-    return unique(all, (one) => `${one.address}:${one.port}`)
-  })
+  const listeners = units.family(
+    'sidecar listeners',
+    (proxy: string, part: number | undefined, canBindPort80: boolean) => {
+      const mesh = meshOf(proxy)
+      const timeouts = profile(proxy, 'Timeout')
+      const retries = profile(proxy, 'Retry')
+      const explicit = explicitOf(proxy).map((one) =>
+        outboundListener(mesh, one.destination, one.address, one.port, timeouts, retries, proxy),
+      )
+      const virtual =
+        part === undefined ? [] : virtualListeners(mesh, plan(proxy).reachable, part, canBindPort80, timeouts, retries)
+      const all = [...inbounds(proxy).map((one) => one.listener), ...explicit, ...virtual]
+      // Envoy refuses a second listener on one address, so the first to ask for it has it.
+      return unique(all, (one) => `${one.address}:${one.port}`)
+    },
+  )
 
-  return units.family('sidecar', (proxy: string, part: string, port80: string): ProxyModel => {
+  return units.family('sidecar', (proxy: string, part: number | undefined, canBindPort80: boolean): ProxyModel => {
     const { services, sources } = plan(proxy)
     const mesh = meshOf(proxy)
     // There is no such row.
     if (services.length === 0) return nothing
-    const secured = meshes.mesh(mesh).mtls !== 'none'
+    const facts = meshes.mesh(mesh)
     const others = otherMeshes(proxy, part)
+    const identity = {
+      mesh,
+      services,
+      tags: identityTags(...sources.map(({ tags: one }) => one)),
+      because: because(proxy, ...facts.because),
+    }
     return {
+      because: [proxy],
       clusters: clusters(proxy, part),
       assignments: assignments(proxy, part),
-      listeners: listeners(proxy, part, port80),
+      listeners: listeners(proxy, part, canBindPort80),
       routeTables: [],
-      ...(secured ? { identity: { mesh, services, tags: identityTags(...sources) } } : {}),
+      ...(facts.mtls === 'none' ? {} : { identity }),
       ...(others.length > 0 ? { otherMeshes: others } : {}),
       runtimeLayer: false,
     }
   })
 }
 
-const textOf = (service: string): string => tagsText({ [serviceTag]: service })
-
 /** The mesh in the text of a key. */
-const meshOf = (proxy: string): string => proxy.split('/')[2] ?? ''
+const meshOf = (proxy: string): MeshName => meshName(parseKeyText(proxy).mesh)
 
 /** The service of a Dataplane without any, as in Kuma: permissions for all services include it, others do not. */
 const unknownService = 'unknown'
 
-function planOf(spec: DataplaneSpec, zone: string): Plan {
+function planOf(spec: DataplaneSpec, { zone, tagSet }: View, reachables: ReturnType<typeof createReachables>): Plan {
   const { gateway, inbound = [], outbound = [], transparentProxying } = spec.networking ?? {}
   const reachable = transparentProxying?.reachableServices ?? []
   const ownTags = gateway ? [gateway.tags] : inbound.length > 0 ? inbound.map(({ tags }) => tags) : [undefined]
@@ -227,10 +273,10 @@ function planOf(spec: DataplaneSpec, zone: string): Plan {
   return {
     inbounds: gateway ? 0 : inbound.length,
     outbounds: outbound.flatMap(({ address = '127.0.0.1', port, tags }) =>
-      tags?.[serviceTag] && port && isIp(address) ? [{ address, port, destination: tagsText(tags) }] : [],
+      tags?.[serviceTag] && port && isIp(address) ? [{ address, port, destination: tagSet(tags) }] : [],
     ),
-    reachable: reachable.length === 0 || reachable.includes('*') ? '' : canonicalJson([...reachable].sort()),
-    sources: ownTags.map((tags) => inZone(tags ?? {}, zone)),
+    reachable: reachable.length === 0 || reachable.includes('*') ? undefined : reachables(reachable),
+    sources: ownTags.map((tags) => tagSet(inZone(tags ?? {}, zone))),
     services: services.length > 0 ? services : [unknownService],
   }
 }

@@ -1,4 +1,5 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { type Argument, keyOf, titleOf } from './arguments.ts'
 import { same } from './same.ts'
 
 /** A row that was left out of what is served, and why. */
@@ -60,7 +61,7 @@ export interface Cell<T> {
 }
 
 /** A function whose results are kept until something they were made of changes. Its arguments are its name. */
-export type Family<A extends readonly string[], T> = (...names: A) => T
+export type Family<A extends readonly Argument[], T> = (...args: A) => T
 
 /**
  * Compilation units: memoised functions that note by themselves what they read. A change marks what reads it, directly
@@ -178,20 +179,23 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
         },
       }
     },
-    family<A extends readonly string[], T>(name: string, make: (...names: A) => T): Family<A, T> {
+    family<A extends readonly Argument[], T>(name: string, make: (...args: A) => T): Family<A, T> {
       const nodes = new Map<string, Node>()
-      return (...names) => {
-        const key = names.join('\n')
+      return (...args) => {
+        const key = keyOf(args)
         let node = nodes.get(key)
         if (!node) {
           node = {
-            name: `${name} ${key}`,
+            // Made on demand: there are very many units, and few of them fail.
+            get name() {
+              return `${name} ${titleOf(args)}`
+            },
             state: 'dirty',
             outcome: { ok: false, error: undefined },
             problems: [],
             sources: [],
             observers: new Set(),
-            compute: () => make(...names),
+            compute: () => make(...args),
             dispose: () => void nodes.delete(key),
           }
           nodes.set(key, node)

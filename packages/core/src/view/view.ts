@@ -1,9 +1,11 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type Row, type Stamp } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
+import type { Tags } from '../kinds/common.ts'
 import type { IndexEntry, TypedRow } from '../kinds/kind.ts'
 import { ranges } from '../kinds/ranges.ts'
 import { type AnyKind, parseAs, reasonOf, type SpecOf } from '../kinds/row.ts'
+import { createTagSets, type TagSet } from '../kinds/tags.ts'
 import { compiledKinds } from '../registry.ts'
 import { same } from './same.ts'
 import { type Cell, type FaultPoint, HeldError, type Units } from './units.ts'
@@ -30,6 +32,11 @@ interface Stored extends RowVersion {
   readonly parsed: TypedRow<unknown> | undefined
 }
 
+interface Member {
+  readonly count: number
+  readonly tags: Tags | undefined
+}
+
 /** Stands in the cell of such a row. */
 const held: unique symbol = Symbol('held')
 
@@ -43,8 +50,9 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
   /** Each version is parsed once, when it arrives. */
   const stored = new Map<string, Stored>()
   const entriesByRow = new Map<string, readonly IndexEntry[]>()
-  /** range → member → how many entries put it there. */
-  const members = new Map<string, Map<string, number>>()
+  const tagSet = createTagSets()
+  /** range → member → how many entries put it there, and the tag set that it is the text of. */
+  const members = new Map<string, Map<string, Member>>()
   const rowCells = new Map<string, Cell<TypedRow<unknown> | typeof held | undefined>>()
   const rangeCells = new Map<string, Cell<readonly string[]>>()
   const touchedRanges = new Set<string>()
@@ -69,10 +77,10 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
 
   function count(entry: IndexEntry, text: string, step: 1 | -1): void {
     const member = entry.member ?? text
-    const found = members.get(entry.range) ?? new Map<string, number>()
-    const now = (found.get(member) ?? 0) + step
+    const found = members.get(entry.range) ?? new Map<string, Member>()
+    const now = (found.get(member)?.count ?? 0) + step
     if (now === 0) found.delete(member)
-    else found.set(member, now)
+    else found.set(member, { count: now, tags: entry.tags })
     if ((now === 0 && step === -1) || (now === 1 && step === 1)) touchedRanges.add(entry.range)
     if (found.size === 0) members.delete(entry.range)
     else members.set(entry.range, found)
@@ -191,8 +199,16 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
     stored: (text: string): RowVersion | undefined => stored.get(text),
     /** A row by the text of its key. Undefined too if it is of another kind. */
     row: readRow,
+    /** The one object for a tag set. */
+    tagSet,
     /** Members of a range, sorted. */
     range: readRange,
+    /** Those of a range whose members are tag sets. */
+    tagSets: (range: string): readonly TagSet[] =>
+      readRange(range).flatMap((member) => {
+        const { tags } = members.get(range)?.get(member) ?? {}
+        return tags ? [tagSet(tags)] : []
+      }),
     /** Rows of a range, in key order. */
     rows: <K extends AnyKind>(kind: K, range: string): readonly TypedRow<SpecOf<K>>[] =>
       readRange(range).flatMap((text) => readRow(kind, text) ?? []),

@@ -1,12 +1,15 @@
 import { expect, test } from 'vitest'
 import { misdirectedHosts, planHosts } from '../../src/gateway/hosts.ts'
+import { createTagSets } from '../../src/kinds/tags.ts'
+
+const tagSet = createTagSets()
 
 type Bound = Readonly<Record<string, readonly string[]>>
 
 /** Host → its groups of routes. `bound`: by listener, or one set of routes for all of them. */
 function planned(listeners: readonly string[], bound: Readonly<Record<string, Bound>> | Bound) {
   const plans = planHosts(
-    listeners.map((hostname) => ({ hostname, tagsText: `tags of ${hostname}` })),
+    listeners.map((hostname) => ({ hostname, tags: tagSet({ at: hostname }) })),
     ({ hostname }) => {
       const own = bound[hostname]
       const routes = own && !Array.isArray(own) ? own : bound
@@ -75,13 +78,13 @@ test.each<[string, readonly string[], readonly string[]]>([
 ])(
   'GW26 on a connection for %s beside the listeners %j, these hosts are misdirected: %j',
   (hostname, all, expected) => {
-    const listeners = all.map((one) => ({ hostname: one, tagsText: '{}' }))
+    const listeners = all.map((one) => ({ hostname: one, tags: tagSet({}) }))
     expect(misdirectedHosts(listeners, hostname)).toEqual(expected)
   },
 )
 
 test('GW26 a route for any host covers no host of another listener', () => {
-  const listeners = ['*', 'a.x'].map((hostname) => ({ hostname, tagsText: '{}' }))
+  const listeners = ['*', 'a.x'].map((hostname) => ({ hostname, tags: tagSet({}) }))
   const plans = planHosts(listeners, () => [{ key: 'r', hostnames: ['a.x', 'b.x'] }], '*')
   expect([...plans.keys()]).toEqual(['*', 'b.x'])
 })

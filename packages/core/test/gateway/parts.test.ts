@@ -3,6 +3,7 @@ import { gatewayClusterName } from '../../src/edge/cluster-name.ts'
 import { weightBackends } from '../../src/gateway/backends.ts'
 import { compareEntries, type RouteEntry } from '../../src/gateway/order.ts'
 import { matchesOf } from '../../src/gateway/rules.ts'
+import { createTagSets } from '../../src/kinds/tags.ts'
 import type { RouteModel } from '../../src/model/model.ts'
 
 test('GW35 the hash in a cluster name equals the value of Kuma', () => {
@@ -28,7 +29,8 @@ test.each([
   ['the weights of equal destinations are added', [backend('a', 2), backend('a', 3), backend('b', 5)], [5, 5]],
   ['other tags have another cluster', [backend('a', 1), backend('a', 2, { version: 'v2' })], [1, 2]],
 ])('GW10 the weights of backends: %s', (_title, backends, weights) => {
-  const found = weightBackends(backends, {})
+  const tagSet = createTagSets()
+  const found = weightBackends(backends, tagSet({}), tagSet)
   expect(found.map((one) => one.weight).sort()).toEqual([...weights].sort())
   expect(new Set(found.map((one) => one.cluster)).size).toBe(found.length)
 })
@@ -59,11 +61,16 @@ test.each([
   expect(found.every((one) => one.method === 'GET')).toBe(true)
 })
 
-const entry = (name: string, route: Partial<RouteModel>, more: Partial<RouteEntry> = {}): RouteEntry => ({
+const entry = (
+  name: string,
+  route: Partial<Omit<RouteModel, 'because'>>,
+  more: Partial<RouteEntry> = {},
+): RouteEntry => ({
   route: {
     path: { type: 'prefix', path: '/' },
     headers: [],
     queries: [],
+    because: ['m'],
     action: {
       type: 'forward',
       clusters: [{ name, weight: 1 }],

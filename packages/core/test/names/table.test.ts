@@ -67,9 +67,16 @@ test('GW24 hosts of crossMesh gateways are names in every mesh, also in a mesh w
     'shop.test': { service: 'api', number: 4, ports: [80] },
     'internal.edge.shop.mesh': { service: 'api', number: 5, ports: [81, 82] },
   }
-  const shown = (mesh: string) => Object.fromEntries(names.forMesh(mesh))
+  const shown = (mesh: string) =>
+    Object.fromEntries(
+      [...names.forMesh(mesh)].map(([name, { service, number, ports }]) => [name, { service, number, ports }]),
+    )
   expect(shown('nowhere')).toEqual(hosts)
   expect(shown('default')).toEqual({ 'web.mesh': { service: 'web', number: 0, ports: [80] }, ...hosts })
+  expect(names.forMesh('default').get('shop.test')?.because).toEqual([
+    'east/VirtualAddress/shop/@shop.test',
+    'global/MeshGateway/shop/edge',
+  ])
   expect(names.meshes()).toEqual(expect.arrayContaining([everyMesh, 'default', 'shop']))
   // The first mesh by name has a hostname, and a service of the own mesh stands before any.
   names.apply([

@@ -62,15 +62,21 @@ test('PO3 a Retry uses the condition names of Envoy, and status codes imply thei
 
 test('PO4 a MeshTrafficPermission allows or denies the mesh and subsets of it', () => {
   const subset = { kind: 'MeshSubset', tags: { team: 'red' } }
+  const because = ['global/MeshTrafficPermission/default/p']
   expect(
-    permissionsBy('p', {
-      from: [
-        { targetRef: { kind: 'Mesh' }, default: { action: 'Allow' } },
-        { targetRef: subset, default: { action: 'Deny' } },
-      ],
+    permissionsBy({
+      key: { origin: 'global', kind: 'MeshTrafficPermission', mesh: 'default', name: 'p' },
+      stamp: { incarnation: 1, originRevision: 1, createdAtMs: 1, modifiedAtMs: 1 },
+      labels: {},
+      spec: {
+        from: [
+          { targetRef: { kind: 'Mesh' }, default: { action: 'Allow' } },
+          { targetRef: subset, default: { action: 'Deny' } },
+        ],
+      },
     }),
   ).toEqual({
-    allow: [{ policy: 'MeshTrafficPermission:p', source: {} }],
-    deny: [{ policy: 'MeshTrafficPermission:p', source: { team: 'red' } }],
+    allow: [{ policy: 'MeshTrafficPermission:p', source: {}, because }],
+    deny: [{ policy: 'MeshTrafficPermission:p', source: { team: 'red' }, because }],
   })
 })

@@ -3,8 +3,18 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { delay } from '@zonemesh/shared/env/clock.ts'
-import type { DataplaneDeps } from '../contract.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Random } from '@zonemesh/shared/env/random.ts'
+import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
+
+export interface EnvoyDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: Random
+  /** A line that Envoy wrote. */
+  envoyOutput(line: string): void
+}
 
 export interface EnvoyOptions {
   readonly binary: string
@@ -23,14 +33,24 @@ export interface RunningEnvoy extends AsyncDisposable {
   admin(path: string, method: 'GET' | 'POST'): Promise<string>
 }
 
-const firstWaitMs = 200
-const longestWaitMs = 5_000
+const backOff = { minMs: 100, firstMaxMs: 200, maxMs: 5_000 }
 /** A run that lasts longer than this resets the back-off. */
 const healthyMs = 10_000
 const killAfterMs = 5_000
 
+/** Envoy exited; any other error is a fault of this process. */
+class EnvoyExited extends Error {
+  readonly code: number
+  readonly signal: string
+  constructor(code: number, signal: string) {
+    super(`Envoy exited with ${signal === '' ? `code ${code}` : signal}`)
+    this.code = code
+    this.signal = signal
+  }
+}
+
 /** Runs Envoy until disposed, and restarts it if it exits. */
-export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
+export async function runEnvoy(deps: EnvoyDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
   const pidFile = join(options.workDir, 'envoy.pid')
   await killOrphan(pidFile, options.bootstrapFile)
   const deathSignal = parentDeathSignal()
@@ -38,7 +58,8 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
     deps.log.info({}, 'cannot run setpriv: kill -9 of this process would leave its Envoy running')
   const stopped = new AbortController()
   let child: ChildProcess | undefined
-  const once = async (): Promise<void> => {
+  const runOnce = async (healthy: () => void): Promise<never> => {
+    const startedAt = deps.clock.monotonicMs()
     const args = [
       ...['--config-path', options.bootstrapFile, '--concurrency', String(options.concurrency)],
       ...['--drain-time-s', String(Math.max(1, Math.ceil(options.drainMs / 1000))), '--drain-strategy', 'immediate'],
@@ -58,21 +79,23 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
     if (started.pid !== undefined) await writeFile(pidFile, String(started.pid))
     const [code, signal] = await exited
     child = undefined
-    if (stopped.signal.aborted) return
-    deps.log.error({ code, signal }, 'Envoy exited; restarting it')
-    options.onExit(code, signal)
+    if (deps.clock.monotonicMs() - startedAt > healthyMs) healthy()
+    throw new EnvoyExited(code, signal)
   }
-  const run = async () => {
-    let waitMs = firstWaitMs
-    while (!stopped.signal.aborted) {
-      const startedAt = deps.clock.monotonicMs()
-      await once()
-      if (deps.clock.monotonicMs() - startedAt > healthyMs) waitMs = firstWaitMs
-      await delay(deps.clock, waitMs, stopped.signal).catch(() => {})
-      waitMs = Math.min(waitMs * 2, longestWaitMs)
-    }
-  }
-  const running = run()
+  const running = supervise(
+    deps.clock,
+    {
+      attempt: runOnce,
+      judge({ cause, failures }) {
+        if (!(cause instanceof EnvoyExited)) throw cause
+        const { code, signal } = cause
+        deps.log.error({ code, signal }, 'Envoy exited; restarting it')
+        options.onExit(code, signal)
+        return { waitMs: backOffMs(backOff, failures, deps.random.fraction()) }
+      },
+    },
+    stopped.signal,
+  )
   const killNow = () => void child?.kill('SIGKILL')
   process.once('exit', killNow)
   const admin = (path: string, method: 'GET' | 'POST') => callAdmin(options, path, method)
@@ -86,7 +109,8 @@ export async function runEnvoy(deps: DataplaneDeps, options: EnvoyOptions): Prom
       stopped.abort()
       child?.kill('SIGTERM')
       using _ = deps.clock.after(killAfterMs, () => child?.kill('SIGKILL'))
-      await running
+      // The abort is the only end that it has.
+      await running.catch(() => undefined)
       process.off('exit', killNow)
     },
   }

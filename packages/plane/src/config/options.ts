@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
 import { err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { parse as parseYaml } from 'yaml'
@@ -71,51 +72,48 @@ interface Given {
   readonly source: string
 }
 
+/** Node's `parseArgs` divides the arguments; what a flag means, and every word about a wrong one, is ours. */
 function readFlags(
   options: Options,
   args: readonly string[],
 ): Result<{ flags: Map<string, Given>; positionals: string[] }, Misuse> {
-  const byFlag = new Map(
-    Object.entries(options).flatMap(([name, setting]) => [
-      [flagName(name), name] as const,
-      ...(setting.short ? [[`-${setting.short}`, name] as const] : []),
-    ]),
-  )
+  const entries = Object.entries(options).map(([name, setting]) => ({ name, setting, flag: flagName(name) }))
+  const byFlag = new Map(entries.map((entry) => [entry.flag.slice(2), entry]))
+  const { tokens, positionals } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(
+      entries.map(({ setting, flag }) => [
+        flag.slice(2),
+        {
+          type: isBoolean(setting) ? 'boolean' : 'string',
+          ...(setting.short ? { short: setting.short } : {}),
+        } as const,
+      ]),
+    ),
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  })
   const flags = new Map<string, Given>()
-  const positionals: string[] = []
-  for (let index = 0; index < args.length; index += 1) {
-    const arg = args[index] ?? ''
-    if (arg === '--') {
-      positionals.push(...args.slice(index + 1))
-      break
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue
+    const source = token.rawName
+    const negated = token.name.startsWith('no-') ? byFlag.get(token.name.slice(3)) : undefined
+    const entry = byFlag.get(token.name) ?? (negated && isBoolean(negated.setting) ? negated : undefined)
+    if (!entry) {
+      const all = entries.flatMap(({ setting, flag }) => [flag, ...(setting.short ? [`-${setting.short}`] : [])])
+      const candidate = nearest(source, all)
+      return err({ message: `unknown option ${source}${candidate ? `; did you mean ${candidate}?` : ''}` })
     }
-    if (!arg.startsWith('-') || arg === '-') {
-      positionals.push(arg)
-      continue
-    }
-    const [flag = '', inline] =
-      arg.startsWith('--') && arg.includes('=')
-        ? [arg.slice(0, arg.indexOf('=')), arg.slice(arg.indexOf('=') + 1)]
-        : [arg, undefined]
-    const negated = flag.startsWith('--no-') ? byFlag.get(`--${flag.slice(5)}`) : undefined
-    const name = byFlag.get(flag) ?? negated
-    const setting = name === undefined ? undefined : options[name]
-    if (!name || !setting) {
-      const candidate = nearest(flag, [...byFlag.keys()])
-      return err({ message: `unknown option ${flag}${candidate ? `; did you mean ${candidate}?` : ''}` })
-    }
+    const { name, setting } = entry
     if (isBoolean(setting)) {
-      flags.set(name, { value: negated ? false : (inline ?? true), source: flag })
+      flags.set(name, { value: entry === negated ? false : (token.value ?? true), source })
       continue
     }
-    const value = inline ?? args[index + 1]
-    if (value === undefined) return err({ message: `${flag} needs a value: ${flag} ${setting.placeholder}` })
-    if (inline === undefined) index += 1
+    if (token.value === undefined) return err({ message: `${source} needs a value: ${source} ${setting.placeholder}` })
     const before = flags.get(name)?.value
-    flags.set(name, {
-      value: setting.repeated ? [...(Array.isArray(before) ? before : []), value] : value,
-      source: flag,
-    })
+    const value = setting.repeated ? [...(Array.isArray(before) ? before : []), token.value] : token.value
+    flags.set(name, { value, source })
   }
   return ok({ flags, positionals })
 }
@@ -182,18 +180,6 @@ export function readOptions<Spec extends Options>(
   }
   // Each value was parsed by the schema of its own option.
   return ok({ values: values as Values<Spec>, positionals })
-}
-
-/** The lines of `--help` that list the options. */
-export function optionLines(options: Options): string[] {
-  const left = (name: string, setting: Option) =>
-    `${setting.short ? `-${setting.short}, ` : '    '}${flagName(name)}${setting.placeholder ? ` ${setting.placeholder}` : ''}`
-  const width = Math.min(34, Math.max(...Object.entries(options).map(([name, setting]) => left(name, setting).length)))
-  return Object.entries(options).map(([name, setting]) => {
-    const start = left(name, setting)
-    const gap = start.length > width ? `\n${' '.repeat(width + 4)}` : ' '.repeat(width - start.length + 2)
-    return `  ${start}${gap}${setting.help}${setting.shownDefault ? ` (default ${setting.shownDefault})` : ''}`
-  })
 }
 
 /** The rows of the reference page. */

@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
-import type { Clock } from '../env/clock.ts'
+import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import { supervise } from '../env/supervise.ts'
 import { StoreOpenError } from './errors.ts'
 import { createClient, type PostgresPlace, reasonOf } from './postgres-connection.ts'
 
@@ -30,10 +31,11 @@ export async function openHints(
   const { clock, log } = deps
   const channel = `zonemesh_${place.schema}`
   let client: Client | undefined
-  let dialing: Promise<void> | undefined
+  /** Ends the wait for the end of the present connection. */
+  let resumed = () => {}
   let telling: Promise<void> | undefined
   let again = false
-  let closed = false
+  const closing = new AbortController()
 
   async function dial(): Promise<void> {
     const next = createClient(place)
@@ -54,39 +56,34 @@ export async function openHints(
   }
 
   function lose(lost: Client, reason: string): void {
-    if (client !== lost || closed) return
+    if (client !== lost || closing.signal.aborted) return
     client = undefined
     void lost.end().catch(() => undefined)
     log.warn({ store: place.text, reason }, 'lost the store; trying again until it is back')
-    redial()
+    resumed()
   }
 
-  function redial(): void {
-    timer[Symbol.dispose]()
-    timer = clock.after(redialEveryMs, () => {
-      dialing = dial().then(
-        () => {
-          if (closed) return
-          log.info({ store: place.text }, 'the store is back')
-          rest()
-          tell()
-          heard('lost')
-        },
-        () => {
-          if (!closed) redial()
-        },
-      )
+  /** Keeps a connection, beginning with the one that is there, until it is lost. */
+  async function keepConnection(): Promise<never> {
+    if (!client) {
+      await dial()
+      closing.signal.throwIfAborted()
+      log.info({ store: place.text }, 'the store is back')
+      tell()
+      heard('lost')
+    }
+    await new Promise<void>((resolve) => {
+      resumed = resolve
     })
+    throw new Error('the connection was lost')
   }
 
   /** A connection that only looks alive is found out here. */
-  function rest(): void {
-    timer = clock.after(pollEveryMs, () => {
-      rest()
-      heard('lost')
-      const asked = client
-      asked?.query('SELECT 1').catch((cause: unknown) => lose(asked, reasonOf(cause)))
-    })
+  function poll(): void {
+    const asked = client
+    if (!asked) return
+    heard('lost')
+    asked.query('SELECT 1').catch((cause: unknown) => lose(asked, reasonOf(cause)))
   }
 
   async function send(): Promise<void> {
@@ -100,7 +97,7 @@ export async function openHints(
         // The others find out by their poll.
         lose(asked, reasonOf(cause))
       }
-    } while (again && !closed)
+    } while (again && !closing.signal.aborted)
   }
 
   function tell(): void {
@@ -113,17 +110,20 @@ export async function openHints(
     })
   }
 
-  let timer: Disposable = { [Symbol.dispose]: () => undefined }
   await dial().catch((cause: unknown) => {
     throw new StoreOpenError(`cannot open store ${place.text}: cannot listen to it: ${reasonOf(cause)}`, { cause })
   })
-  rest()
+  const polling = repeat(clock, pollEveryMs, poll)
+  const attempts = { attempt: keepConnection, judge: () => ({ waitMs: redialEveryMs }) }
+  const keeping = supervise(clock, attempts, closing.signal)
   return {
     tell,
     async close() {
-      closed = true
-      timer[Symbol.dispose]()
-      await dialing
+      closing.abort()
+      polling[Symbol.dispose]()
+      resumed()
+      // The abort is the only end that it has.
+      await keeping.catch(() => undefined)
       await telling
       // Not waited for: a server that is gone would not answer.
       void client?.end().catch(() => undefined)

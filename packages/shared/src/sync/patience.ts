@@ -1,4 +1,5 @@
-import { type Clock, delay } from '../env/clock.ts'
+import type { Clock } from '../env/clock.ts'
+import { type Failure, supervise } from '../env/supervise.ts'
 import { StoreUnavailableError } from '../store/errors.ts'
 
 const storeRetryMs = 1_000
@@ -28,16 +29,13 @@ export function createPatience(clock: Clock, signal: AbortSignal, changed: (reas
   }
 
   async function patiently<T>(task: () => Promise<T>): Promise<T> {
+    const judge = ({ cause }: Failure) => {
+      if (!(cause instanceof StoreUnavailableError)) throw cause
+      set(task, cause.message)
+      return { waitMs: storeRetryMs }
+    }
     try {
-      for (;;) {
-        try {
-          return await task()
-        } catch (cause) {
-          if (!(cause instanceof StoreUnavailableError) || signal.aborted) throw cause
-          set(task, cause.message)
-          await delay(clock, storeRetryMs, signal)
-        }
-      }
+      return await supervise(clock, { attempt: task, judge }, signal)
     } finally {
       set(task, '')
     }

@@ -25,17 +25,17 @@ import type {
   Message,
   ReplaceReason,
   Report,
-  RowMessage,
   Verdict,
   Welcome,
 } from './log/messages.ts'
-import { createOutbound, type OutboundEffect, type OutboundEvent, outboundStep } from './log/outbound.ts'
+import { createOutbound, type OutboundEvent, outboundStep } from './log/outbound.ts'
 import { partsOf, positionChange } from './log/rounds.ts'
 import type { Sight } from './log/who-sees.ts'
 import type { Marks } from './marks.ts'
 import { createPatience } from './patience.ts'
 import { startPulse } from './pulse.ts'
 import { createReads } from './reads.ts'
+import { createSentMarks } from './sent-marks.ts'
 import { createThroughput } from './throughput.ts'
 
 /** What a plane adds to a round in the same commit, such as addresses of new services. */
@@ -151,9 +151,16 @@ export interface Session {
   end(code: GoodbyeCode, reason: string): void
 }
 
-const idleMarkMs = 40
 /** More than anybody has: nobody can call himself current by it. */
 const unknownMark = Number.MAX_SAFE_INTEGER
+
+/** A session is open as soon as it has read the mark of its own store. It is ending while effects are still under way. */
+type State =
+  | { readonly type: 'opening' }
+  /** `localMark` includes all that this session has written. */
+  | { readonly type: 'open'; readonly localMark: Position }
+  | { readonly type: 'ending' }
+
 /** Wake-ups are hints: without one, the log is looked at as often as this. */
 const slowPollMs = 30_000
 
@@ -173,18 +180,12 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const count = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0 }
   const over = new AbortController()
   const { patiently, blocked } = createPatience(clock, over.signal, blockedChanged)
-  let ending: SessionEnd | undefined
+  let state: State = { type: 'opening' }
   const credit = createCredit({ clock, inflow: options.inflow, send: (bytes) => send({ type: 'credit', bytes }) })
   let { positionCounts } = options
   let framesSent = 0
   let framesHeard = 0
-  let idleMark: RowMessage | undefined
-  /** The last mark that is on its way, or where the peer stood: a bookmark never tells of one that waits here. */
-  let sentMark: Position | undefined
-  /** One was sent in this session. */
-  let markSent = false
-  let idleTimer: Disposable | undefined
-  let localMark: Position | undefined
+  const marks = createSentMarks(clock, send)
   let lastWritten: readonly Version[] = []
 
   function send(message: Message): void {
@@ -193,47 +194,22 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   }
 
   function finish(end: SessionEnd): void {
-    if (ending) return
-    ending = end
+    if (state.type === 'ending') return
+    state = { type: 'ending' }
     over.abort()
     listening[Symbol.dispose]()
     poll[Symbol.dispose]()
     pulse[Symbol.dispose]()
-    idleTimer?.[Symbol.dispose]()
+    marks[Symbol.dispose]()
     credit[Symbol.dispose]()
     void Promise.allSettled(underway).then(() => done.resolve(end))
   }
 
   function end(code: GoodbyeCode, reason: string): void {
-    if (ending) return
+    if (state.type === 'ending') return
     send({ type: 'goodbye', goodbye: { code, reason } })
     channel.end()
     finish({ goodbye: { code, reason, by: 'self' }, reason })
-  }
-
-  /**
-   * Every commit of anybody is a mark for everybody: those that bring nothing wait, and the last one speaks for them. Not so the
-   * first of a session: until it is there, a peer that missed nothing cannot know that.
-   */
-  function sendRows({ message, idle }: Extract<OutboundEffect, { type: 'send' }>): void {
-    idleMark = idle && markSent ? message : undefined
-    if (message.type === 'rows') throughput.sent(message.bytes)
-    if (!idleMark) sendNow(message)
-    else idleTimer ??= clock.after(idleMarkMs, sendIdleMark)
-  }
-
-  function sendNow(message: RowMessage): void {
-    if (message.type === 'mark') {
-      sentMark = message.position
-      markSent = true
-    }
-    send(message)
-  }
-
-  function sendIdleMark(): void {
-    idleTimer = undefined
-    if (idleMark && !ending) sendNow(idleMark)
-    idleMark = undefined
   }
 
   /** Both ends tell why nothing is stored. */
@@ -248,7 +224,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function run(task: Promise<void>): void {
     const guarded = task
       .catch((cause: unknown) => {
-        if (ending) return
+        if (state.type === 'ending') return
         log.warn({ peer, err: cause }, 'a sync session failed')
         end('failed', messageOf(cause))
       })
@@ -257,16 +233,19 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   }
 
   function outward(event: OutboundEvent): void {
-    if (ending) return
+    if (state.type === 'ending') return
     for (const effect of outboundStep(outbound, event, outboundDeps)) {
       // Nothing more is read for a peer that does not keep up.
       if (effect.type !== 'send') run(channel.drained().then(() => patiently(() => read(effect)).then(outward)))
-      else sendRows(effect)
+      else {
+        if (effect.message.type === 'rows') throughput.sent(effect.message.bytes)
+        marks.send(effect)
+      }
     }
   }
 
   function inward(event: InboundEvent): void {
-    if (ending) return
+    if (state.type === 'ending') return
     for (const effect of inboundStep(inbound, event, inboundDeps)) perform(effect)
   }
 
@@ -284,7 +263,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case 'stored':
         positionCounts = true
         pulse.announce()
-        if (localMark) options.onApplied({ position: effect.position, localMark, written: lastWritten })
+        if (state.type === 'open')
+          options.onApplied({ position: effect.position, localMark: state.localMark, written: lastWritten })
         lastWritten = []
         return
       case 'held':
@@ -338,7 +318,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       return undefined
     }
     const { written } = outcome
-    localMark = outcome.position
+    if (state.type === 'open') state = { type: 'open', localMark: outcome.position }
     count.rowsApplied += written.length
     lastWritten = [...lastWritten, ...written]
     return { type: 'applied' }
@@ -357,13 +337,13 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   }
 
   function bookmark(): void {
-    if (ending) return
+    if (state.type === 'ending') return
     const status = options.served()
     const { verdicts, silentProxies } = status
     const counted = (position: Position | undefined) =>
       positionCounts && position?.store === options.peerStore ? position.revision : 0
     const [stored, served] = [counted(inbound.position), counted(status.served)]
-    const sent = sentMark?.revision ?? 0
+    const sent = marks.sent()?.revision ?? 0
     // The read of this session may still wait for a store that has answered another reader already.
     const read = outbound.newest?.revision ?? 0
     const newest = options.newestMark ? options.newestMark() : read
@@ -399,7 +379,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   }
 
   function receive(bytes: Uint8Array): void {
-    if (ending) return
+    if (state.type === 'ending') return
     let frame: ReturnType<typeof decodeFrame>
     try {
       frame = decodeFrame(bytes)
@@ -443,13 +423,14 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   }
 
   async function open(): Promise<void> {
-    localMark = await store.mark()
+    const localMark = await store.mark()
+    if (state.type === 'opening') state = { type: 'open', localMark }
     const reason = options.peerStanding === 'valid' ? undefined : options.peerStanding
-    if (!reason) sentMark = options.peerPosition
+    if (!reason) marks.begin(options.peerPosition)
     outward({ type: 'credited', bytes: options.creditBytes })
     outward({ type: 'opened', position: reason ? undefined : options.peerPosition, reason, newest: localMark })
     if (options.position && positionCounts) options.onApplied({ position: options.position, localMark, written: [] })
-    if (!ending) pulse.beat()
+    if (state.type !== 'ending') pulse.beat()
     channel.onMessage(receive)
   }
 
@@ -468,7 +449,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   run(open())
   return {
     done: done.promise,
-    sent: () => sentMark,
+    sent: marks.sent,
     stored: () => inbound.position,
     counters,
     hold: () => inbound.hold,
@@ -478,7 +459,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     wake,
     announce: () => pulse.announce(),
     report(report) {
-      if (!ending) send({ type: 'report', report })
+      if (state.type !== 'ending') send({ type: 'report', report })
       return channel.drained()
     },
     end,

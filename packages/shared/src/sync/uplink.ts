@@ -1,7 +1,8 @@
-import { err, type JsonObject, messageOf, ok, type Result } from '../base/base.ts'
-import { type Clock, delay } from '../env/clock.ts'
+import { type JsonObject, messageOf } from '../base/base.ts'
+import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
+import { backOffMs, type Failure, type Pause, supervise } from '../env/supervise.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
@@ -10,13 +11,14 @@ import { creditWindowBytes } from './credit.ts'
 import { firstMessage, standingOf } from './handshake.ts'
 import { beginIncarnation } from './incarnation.ts'
 import { encodeMessage } from './log/frames.ts'
-import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, Message, ReserveRequest, Welcome } from './log/messages.ts'
-import { type Agreement, ownProtocol, type ProtocolOffer, rangeText } from './log/protocol.ts'
+import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, ReserveRequest, Welcome } from './log/messages.ts'
+import { type Agreement, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
 import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
 import { clockAheadMs, silenceMaxMs } from './pulse.ts'
 import { sendReports } from './reports.ts'
 import { type Applied, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
+import { judgeWelcome, storeOfForeign } from './welcome.ts'
 
 export interface UplinkDeps {
   readonly store: Store
@@ -98,26 +100,27 @@ export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
   state.position?.store === state.globalStoreId &&
   (state.position?.revision ?? -1) >= state.globalMark
 
-/** How a try went: `refused` waits long, `lost` waits short at first. */
+/** How a session, or the attempt at one, ended: `refused` waits long, otherwise the wait is short at first. */
 interface Outcome {
   readonly refused: boolean
   readonly reason: string
   readonly wasConnected: boolean
 }
 
-/** A restart of the global is over in a moment: the first tries follow fast, later ones ever slower, all at random times. */
-const quickTries = 5
-const waitMinMs = 50
-const quickMaxMs = 500
-const slowMinMs = 1_000
-const slowMaxMs = 5_000
-
-function backOffMs(fraction: number, failures: number, refused: boolean): number {
-  const doublings = Math.max(0, failures - quickTries)
-  const maxMs = refused ? slowMaxMs : Math.min(slowMaxMs, quickMaxMs * 2 ** doublings)
-  const minMs = refused ? slowMinMs : waitMinMs
-  return minMs + fraction * (maxMs - minMs)
+class SessionEnded extends Error {
+  readonly outcome: Outcome
+  constructor(outcome: Outcome) {
+    super(outcome.reason)
+    this.outcome = outcome
+  }
 }
+
+const outcomeOf = (cause: unknown): Outcome =>
+  cause instanceof SessionEnded ? cause.outcome : { refused: false, reason: messageOf(cause), wasConnected: false }
+
+/** A restart of the global is over in a moment: the first tries follow fast, later ones ever slower, all at random times. */
+const backOffWhenLost = { minMs: 50, firstMaxMs: 500, maxMs: 5_000, quickTries: 5 }
+const backOffWhenRefused = { minMs: 1_000, firstMaxMs: 5_000, maxMs: 5_000 }
 
 /** Keeps one session with the global for as long as it lives. The zone works on its own store whether or not there is one. */
 export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
@@ -129,7 +132,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const protocol = options.protocol ?? ownProtocol
   let session: Session | undefined
   /** The store of a global that an operator has accepted. */
-  let accepted = options.acceptGlobalStore
+  let acceptedStore = options.acceptGlobalStore
   /** A new incarnation was begun by this process: once is enough, even if a session is cut before the global has it. */
   let begun = false
   /** The session, or the wait for one, was ended for a new one. */
@@ -175,16 +178,15 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       return { refused, reason: first, wasConnected: false }
     }
     if (first.type === 'goodbye') return refusedBy(first.goodbye, false)
-    const accepted = acceptWelcome(first)
-    if (!accepted.ok) {
-      const goodbye = accepted.error
-      if (first.type === 'welcome' && goodbye.code === 'wrong-global')
-        change({ hold: foreign(first.welcome, goodbye.reason) })
+    const judged = judgeWelcome(first, { zone: options.zone, protocol, knownStore: position?.store, acceptedStore })
+    if (!judged.ok) {
+      const { goodbye, hold } = judged.error
+      if (hold) change({ hold })
       channel.send(encodeMessage({ type: 'goodbye', goodbye }))
       channel.end()
       return { refused: true, reason: goodbye.reason, wasConnected: false }
     }
-    const welcome = accepted.value
+    const welcome = judged.value
     const standing = await standingOf(store, welcome.position)
     if (standing === 'diverged' && (await beginsIncarnation(welcome))) {
       const goodbye: Goodbye = { code: 'shutdown', reason: 'this zone begins a new incarnation' }
@@ -220,41 +222,13 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     return { ...facts, ...names, uncovered, creditBytes: creditWindowBytes, ...(reserve ? { reserve } : {}) }
   }
 
-  /** The welcome, or why no session follows from the first frame of the global. */
-  function acceptWelcome(first: Message): Result<Welcome, Goodbye> {
-    if (first.type !== 'welcome')
-      return err({ code: 'protocol', reason: `expected welcome as the first frame, found ${first.type}` })
-    const chosen = first.welcome.protocol
-    if (chosen < protocol.min || chosen > protocol.max)
-      return err({
-        code: 'protocol',
-        reason: `expected sync protocol ${rangeText(protocol)} in the welcome, found ${chosen}`,
-      })
-    const reason = wrongGlobal(first.welcome)
-    return reason === undefined ? ok(first.welcome) : err({ code: 'wrong-global', reason })
-  }
-
-  function wrongGlobal(welcome: Welcome): string | undefined {
-    if (welcome.zone !== options.zone)
-      return `expected the token of zone ${options.zone}, found one of zone ${welcome.zone}`
-    const known = position?.store
-    if (known === undefined || known === welcome.storeId || accepted === welcome.storeId) return undefined
-    return `expected the global whose store is ${known}, found one whose store is ${welcome.storeId}: its rows are not taken until an operator accepts it`
-  }
-
-  const foreign = (welcome: Welcome, reason: string): Hold => ({
-    id: `global:${welcome.storeId}`,
-    origin: globalOrigin,
-    reason,
-    removals: 0,
-  })
-
   function release(hold: string | undefined): boolean {
     const held = state.value.hold
     if (!held || (hold !== undefined && hold !== held.id)) return false
     log.warn({ hold: held.id }, `an operator lets through what was held: ${held.reason}`)
-    if (held.id.startsWith('global:')) {
-      accepted = held.id.slice('global:'.length)
+    const foreignStore = storeOfForeign(held)
+    if (foreignStore !== undefined) {
+      acceptedStore = foreignStore
       change({ hold: undefined })
       hurry?.()
     } else session?.release(held.id)
@@ -322,7 +296,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       'connected to the global',
     )
     const watching = new AbortController()
-    const announcing = announceServed(watching.signal, () => mine.announce())
+    const announcing = announceServed(served, mine, watching.signal)
     const reporting = deps.report && sendReports(clock, deps.report, mine, watching.signal)
     const leave = () => mine.end('shutdown', 'this zone control plane is stopping')
     stop.signal.addEventListener('abort', leave, { once: true })
@@ -335,43 +309,34 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     return { refused: false, reason: end.reason, wasConnected: true }
   }
 
-  async function announceServed(signal: AbortSignal, announce: () => void): Promise<void> {
-    for await (const _ of served.watch(signal)) announce()
-  }
-
-  async function run(): Promise<void> {
-    let failures = 0
-    while (!stop.signal.aborted) {
-      const outcome = await attempt().catch(
-        (cause: unknown): Outcome => ({ refused: false, reason: messageOf(cause), wasConnected: false }),
-      )
-      if (stop.signal.aborted) break
-      failures = outcome.wasConnected ? 0 : failures + 1
-      if (!outcome.wasConnected) options.dialer.forget()
-      if (moving && outcome.wasConnected) {
-        moving = false
-        change({ phase: 'connecting', reason: outcome.reason, epoch: undefined })
-        continue
-      }
-      moving = false
-      const waitMs = backOffMs(deps.random.fraction(), failures, outcome.refused)
-      const again = state.value.reason === outcome.reason && !outcome.wasConnected
-      change({ phase: outcome.refused ? 'refused' : 'waiting', reason: outcome.reason, epoch: undefined })
-      const fields = { failures, waitMs: Math.round(waitMs) }
-      if (again) log.debug(fields, 'still no session with the global')
-      else
-        log.warn(
-          fields,
-          `${outcome.refused ? 'the global and this zone do not agree' : 'no session with the global'}: ${outcome.reason}`,
-        )
-      const hurried = new AbortController()
-      hurry = () => hurried.abort()
-      await delay(clock, waitMs, AbortSignal.any([stop.signal, hurried.signal])).catch(() => {})
+  function judge({ cause, failures }: Failure): Pause {
+    const { refused, reason, wasConnected } = outcomeOf(cause)
+    if (!wasConnected) options.dialer.forget()
+    const isMove = moving && wasConnected
+    moving = false
+    if (isMove) {
+      change({ phase: 'connecting', reason, epoch: undefined })
+      return { waitMs: 0 }
     }
-    change({ phase: 'stopped', reason: '' })
+    const waitMs = backOffMs(refused ? backOffWhenRefused : backOffWhenLost, failures, deps.random.fraction())
+    const again = state.value.reason === reason && !wasConnected
+    change({ phase: refused ? 'refused' : 'waiting', reason, epoch: undefined })
+    const fields = { failures, waitMs: Math.round(waitMs) }
+    if (again) log.debug(fields, 'still no session with the global')
+    else
+      log.warn(fields, `${refused ? 'the global and this zone do not agree' : 'no session with the global'}: ${reason}`)
+    const hurried = new AbortController()
+    hurry = () => hurried.abort()
+    return { waitMs, hurry: hurried.signal }
   }
 
-  const running = run()
+  async function runSession(healthy: () => void): Promise<never> {
+    const outcome = await attempt()
+    if (outcome.wasConnected) healthy()
+    throw new SessionEnded(outcome)
+  }
+
+  const running = supervise(clock, { attempt: runSession, judge }, stop.signal)
   return {
     state,
     release,
@@ -382,9 +347,15 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     },
     async [Symbol.asyncDispose]() {
       stop.abort()
-      await running
+      // The abort is the only end that it has.
+      await running.catch(() => undefined)
+      change({ phase: 'stopped', reason: '' })
     },
   }
+}
+
+async function announceServed(served: Latest<ServedStatus>, session: Session, signal: AbortSignal): Promise<void> {
+  for await (const _ of served.watch(signal)) session.announce()
 }
 
 /** Which goodbyes do not go away by trying again soon. */

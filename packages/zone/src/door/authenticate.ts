@@ -1,6 +1,9 @@
+import { dataplane } from '@zonemesh/core/kinds/dataplane.ts'
 import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane-spec.ts'
+import { parseAs } from '@zonemesh/core/kinds/row.ts'
 import type { Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
+import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Credentials, ProxyIdentity } from '../xds/contract.ts'
 
 /** All values of each tag of a Dataplane. */
@@ -69,4 +72,19 @@ export async function authenticateProxy(
   return scopes.includes(proxy.type)
     ? ok(coversAll)
     : err(`the token's scope is ${scopes.join(', ') || 'empty'}, expected ${proxy.type}`)
+}
+
+/**
+ * Whether these credentials are good for a row of a proxy. Without this, a token for one service could replace or
+ * remove the proxies of all others.
+ */
+export function coversRow(proxy: ProxyIdentity, credentials: Credentials, row: Row | undefined): Result<void, string> {
+  if (!row || proxy.type !== 'dataplane') return ok(undefined)
+  const parsed = parseAs(dataplane, row)
+  // A row that cannot be parsed has no tags that a token could be for: only its owner's next document mends it.
+  if (!parsed.ok) return ok(undefined)
+  const covered = credentials.covers(parsed.value.spec)
+  return covered.ok
+    ? covered
+    : err(`${covered.error}; it must also cover the Dataplane "${proxy.name}" as it is stored`)
 }

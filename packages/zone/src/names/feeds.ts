@@ -2,7 +2,7 @@ import type { ProxyFacts } from '@zonemesh/core/emit/table.ts'
 import { type DataplaneSpec, dataplaneRole } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import { addressOf, everyMesh, type Names } from '@zonemesh/core/names/table.ts'
 import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
-import type { NamesFeed, NamesTable } from '../proxies/names-feed.ts'
+import type { NamesFeed, NamesTable } from './names-feed.ts'
 
 export const domain = 'mesh'
 export const ttlSeconds = 30

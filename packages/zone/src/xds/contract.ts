@@ -6,7 +6,7 @@ import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Latest } from '@zonemesh/shared/streams/latest.ts'
-import type { NamesFeed } from '../proxies/names-feed.ts'
+import type { NamesFeed } from '../names/names-feed.ts'
 import type { AdsEffect, AdsEvent, Refusal, ResolvedTable } from './ads-state.ts'
 import type { BootstrapDeps } from './bootstrap-http.ts'
 

@@ -9,11 +9,11 @@ import {
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { defaultConnectionLimits, guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
 import { serverLimits } from '@zonemesh/shared/transport/grpc-limits.ts'
-import { runSession, type SessionCall } from '../proxies/session.ts'
 import { type AdsOptions, defaultAdsOptions } from './ads-state.ts'
 import { answerHttp } from './bootstrap-http.ts'
 import type { XdsDeps } from './contract.ts'
 import { createProven } from './proven.ts'
+import { runSession, type SessionCall } from './proxy-session.ts'
 import { type AdsCall, type LiveStream, runStream, type StreamShared } from './stream.ts'
 
 export interface XdsConfig {

@@ -1,15 +1,16 @@
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { displayName } from '../../kinds/common.ts'
+import type { TypedRow } from '../../kinds/kind.ts'
 import type { PermissionRule, Permissions } from '../permissions.ts'
 import type { MeshTrafficPermissionSpec } from './mesh-traffic-permission.ts'
 
 /** What a MeshTrafficPermission allows and denies. A denial wins over every permission. */
-export function permissionsBy(name: string, spec: MeshTrafficPermissionSpec): Permissions {
+export function permissionsBy(row: TypedRow<MeshTrafficPermissionSpec>): Permissions {
   const allow: PermissionRule[] = []
   const deny: PermissionRule[] = []
-  for (const { targetRef, default: verdict } of spec.from ?? []) {
-    const rule = {
-      policy: `MeshTrafficPermission:${name}`,
-      source: targetRef.kind === 'MeshSubset' ? (targetRef.tags ?? {}) : {},
-    }
+  const shared = { policy: `MeshTrafficPermission:${displayName(row)}`, because: [keyText(row.key)] }
+  for (const { targetRef, default: verdict } of row.spec.from ?? []) {
+    const rule = { ...shared, source: targetRef.kind === 'MeshSubset' ? (targetRef.tags ?? {}) : {} }
     if (verdict?.action === 'Deny') deny.push(rule)
     else allow.push(rule)
   }

@@ -1,6 +1,12 @@
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
+import { displayName } from '../../kinds/common.ts'
+import type { TypedRow } from '../../kinds/kind.ts'
 import type { PermissionRule } from '../permissions.ts'
 import type { TrafficPermissionSpec } from './traffic-permission.ts'
 
 /** The sources that a TrafficPermission allows, given that it is about this destination. */
-export const allowedBy = (name: string, spec: TrafficPermissionSpec): readonly PermissionRule[] =>
-  spec.sources.map(({ match = {} }) => ({ policy: `TrafficPermission:${name}`, source: match }))
+export function allowedBy(row: TypedRow<TrafficPermissionSpec>): readonly PermissionRule[] {
+  const because = [keyText(row.key)]
+  const policy = `TrafficPermission:${displayName(row)}`
+  return row.spec.sources.map(({ match = {} }) => ({ policy, source: match, because }))
+}

@@ -1,6 +1,6 @@
 import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import type { Context } from './command.ts'
+import type { Context } from '../base/command.ts'
 import { table } from './table.ts'
 import { oneLine } from './terminal-text.ts'
 import { wantsColour } from './unified-diff.ts'

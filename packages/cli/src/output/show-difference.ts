@@ -1,7 +1,7 @@
 import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { stringify } from 'yaml'
-import { shownName } from './resource-word.ts'
+import { shownName } from '../base/resource-word.ts'
 import { coloured, unifiedDiff, wantsColour } from './unified-diff.ts'
 
 const yamlLines = (document: JsonObject | undefined): string[] =>

@@ -7,10 +7,10 @@ import {
   FromZoneSchema,
   type Hello,
 } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
-import { type Credentials, type ProxyIdentity, proxyId, type XdsDeps } from '../xds/contract.ts'
-import { type Messages, messagesOf } from '../xds/messages.ts'
-import { isProxyType } from '../xds/node.ts'
-import { type NamesFeed, type NamesTable, namesDifference } from './names-feed.ts'
+import { type NamesFeed, type NamesTable, namesDifference } from '../names/names-feed.ts'
+import { type Credentials, type ProxyIdentity, proxyId, type XdsDeps } from './contract.ts'
+import { type Messages, messagesOf } from './messages.ts'
+import { isProxyType } from './node.ts'
 
 export type SessionCall = ServerDuplexStream<Buffer, Buffer>
 type SessionDeps = Pick<XdsDeps, 'log' | 'authenticate' | 'holdToken' | 'openNames' | 'draining' | 'envoyExited'>

@@ -1,0 +1,26 @@
+import { oneLine } from './terminal-text.ts'
+
+/** Rows under a line of titles. */
+export const table = (titles: readonly string[], rows: readonly (readonly string[])[]): string[] =>
+  columns([titles, ...rows])
+
+/** Rows as lines, each column as wide as its widest cell. The last cell of a row has no column: nothing stands to its right. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = []
+  const cellsOf = rows.map((row) => row.map(oneLine))
+  for (const cells of cellsOf) {
+    for (const [column, cell] of cells.slice(0, -1).entries())
+      widths[column] = Math.max(widths[column] ?? 0, cell.length + 2)
+  }
+  return cellsOf.map((cells) =>
+    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join(''),
+  )
+}
+
+/** `3m`, `2h`: how long ago, for people. */
+export function age(fromIso: string, nowMs: number): string {
+  const seconds = Math.max(0, Math.round((nowMs - Date.parse(fromIso)) / 1000))
+  if (seconds < 120) return `${seconds}s`
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
+}

@@ -1,0 +1,98 @@
+import type { FaultHook } from './faults.ts'
+import { createDatabase, type Database, type Found, type PostgresPlace, placeOf } from './postgres-connection.ts'
+import { prepareSchema, type SchemaDeps } from './postgres-schema.ts'
+import { statementsOf } from './postgres-statements.ts'
+import type { Position } from './store.ts'
+
+export interface PostgresDeps extends SchemaDeps {
+  readonly faultPoint?: FaultHook
+}
+
+export interface PostgresOptions {
+  /** `postgres://user:password@host:5432/database`, with `?schema=` for another schema than "zonemesh". */
+  readonly url: string
+  /** Whose store it is to be; found to be another's, it is not opened. */
+  readonly owner?: string
+  readonly horizonRevisions?: number
+}
+
+/** An open store: what reads and writes of it share. */
+export interface OpenPostgres {
+  readonly deps: PostgresDeps
+  readonly place: PostgresPlace
+  readonly sql: ReturnType<typeof statementsOf>
+  readonly database: Database
+  readonly id: string
+  readonly horizonRevisions: number
+  /** Aborted when the store is closed. */
+  readonly closing: AbortController
+  /** The head when it was last read. Callers at the same time share one read. */
+  readHead(): Promise<Head>
+  /** That of the newest head that was read. */
+  incarnation: number
+}
+
+/** The one line of the head table. */
+export interface Head {
+  readonly incarnation: number
+  readonly horizon: number
+  readonly head: Position
+  readonly mark: Position
+}
+
+export async function openPostgres(deps: PostgresDeps, options: PostgresOptions): Promise<OpenPostgres> {
+  const place = placeOf(options.url)
+  const sql = statementsOf(place.schema)
+  const { id } = await prepareSchema(deps, place, options.owner)
+  const database = createDatabase(place)
+  const opened: OpenPostgres = {
+    ...{ deps, place, sql, database, id },
+    horizonRevisions: options.horizonRevisions ?? 20_000,
+    closing: new AbortController(),
+    readHead: shareReads(async () => headFrom(opened, (await database.ask(sql.head))[0])),
+    incarnation: 0,
+  }
+  return opened
+}
+
+/** Reads the line of the head table, and with it the incarnation. Throws if the store is not the one that was opened. */
+export function headFrom(opened: OpenPostgres, found: Found | undefined): Head {
+  const { id, place } = opened
+  const store = String(found?.['store'])
+  if (store !== id) {
+    const expected = `cannot use store ${place.text}: expected store ${id}`
+    throw new Error(`${expected}, found ${found ? store : 'none'}: it was replaced; start this control plane again`)
+  }
+  const incarnation = Number(found?.['incarnation'])
+  opened.incarnation = incarnation
+  const at = (revision: string, commitId: string) => ({
+    store,
+    revision: Number(found?.[revision]),
+    commitId: String(found?.[commitId]),
+  })
+  return {
+    incarnation,
+    horizon: Number(found?.['horizon']),
+    head: at('revision', 'commit_id'),
+    mark: at('mark', 'mark_commit_id'),
+  }
+}
+
+/** Who asks while a read is under way shares the next one: it sees what was there when it asked, and many cost as one. */
+function shareReads<T>(read: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  let next: Promise<T> | undefined
+  const start = () => {
+    next = undefined
+    const mine = read().finally(() => {
+      if (running === mine) running = undefined
+    })
+    running = mine
+    return mine
+  }
+  return () => {
+    if (!running) return start()
+    next ??= running.then(start, start)
+    return next
+  }
+}

@@ -1,0 +1,59 @@
+import { keyText, type Row } from '../resource/resource.ts'
+import { HorizonError } from './errors.ts'
+import type { Found } from './postgres-connection.ts'
+import type { OpenPostgres } from './postgres-open.ts'
+import type { Store } from './store.ts'
+import { keyRange, resumeFrom, versionFrom } from './stored.ts'
+
+const rowsPerPage = 500
+
+/** The reads that go through many rows. */
+export function readsOf(opened: OpenPostgres): Pick<Store, 'scan' | 'changesSince' | 'records'> {
+  const { sql, database, id } = opened
+  return {
+    async scan(selection, { at: wanted, after = '', limit = Number.POSITIVE_INFINITY } = {}) {
+      const { from, below } = keyRange(selection)
+      const rows: Row[] = []
+      let at = wanted
+      let resume = after > from ? after : from
+      for (;;) {
+        const want = Math.min(rowsPerPage, limit - rows.length)
+        const { kind = null, mesh = null } = selection
+        const values = [at ?? null, resume, below, want, kind, mesh]
+        const page = await database.ask(sql.scan(selection, at === undefined), values)
+        if (page[0]) at = Number(page[0]['at'])
+        if (at !== undefined) await requireHorizon(opened, at, page)
+        for (const { row } of page.map(versionFrom)) if (row) rows.push(row)
+        const end = page.at(-1)
+        if (page.length < want || rows.length >= limit || !end) return rows
+        resume = String(end['key'])
+      }
+    },
+    async changesSince(after, through, { limit = rowsPerPage, resume, origin } = {}) {
+      const wanted = [through, ...resumeFrom(after, resume), limit]
+      const { from, below } = keyRange(origin === undefined ? {} : { origin })
+      const page = await (origin === undefined
+        ? database.ask(sql.changes, wanted)
+        : database.ask(sql.changesOf, [...wanted, from, below]))
+      await requireHorizon(opened, after, page)
+      const versions = page.map(versionFrom)
+      const end = versions.at(-1)
+      return versions.length === limit && end ? { versions, next: `${end.revision}/${keyText(end.key)}` } : { versions }
+    },
+    async records({ after, limit }) {
+      return (await database.ask(sql.records, [after, limit])).map((record) => ({
+        position: { store: id, revision: Number(record['revision']), commitId: String(record['commit_id']) },
+        subject: String(record['subject']),
+        intent: String(record['intent']),
+        atMs: Number(record['at_ms']),
+        rows: Number(record['rows']),
+      }))
+    },
+  }
+}
+
+/** An empty page does not tell the horizon of its snapshot. The one that is read after it is no lower. */
+async function requireHorizon({ readHead }: OpenPostgres, revision: number, page: readonly Found[]): Promise<void> {
+  const horizon = page[0] ? Number(page[0]['horizon']) : (await readHead()).horizon
+  if (revision < horizon) throw new HorizonError(revision, horizon)
+}
