@@ -98,7 +98,7 @@ export function createKeysFile({ store, sealer, clock, log }: Deps, dataDir: str
    * former file.
    */
   function isSound({ sealKey, rows }: Omit<RecoveryKeys, 'writtenAt'>): boolean {
-    const fault = faultOf(sealKey, rows)
+    const fault = faultOf(sealer, sealKey, rows)
     if (fault !== undefined && fault !== loggedFault)
       log.error(
         { file: path, reason: fault },
@@ -108,25 +108,26 @@ export function createKeysFile({ store, sealer, clock, log }: Deps, dataDir: str
     return fault === undefined
   }
 
-  function faultOf(sealKey: string, rows: RecoveryKeys['rows']): string | undefined {
-    try {
-      const opener = createSealer(readSealKey(folderFiles.sealKey, sealKey))
-      for (const row of rows) {
-        const sealed = sealedText(row)
-        if (sealed !== undefined) opener.open(sealed)
-      }
-      // The key in the memory of this process must be the same, because it seals the next row.
-      opener.open(sealer.seal(''))
-      return undefined
-    } catch (thrown) {
-      return messageOf(thrown)
-    }
-  }
-
   function keep(suffix: string, what: string): void {
     const kept = `${path}.${suffix}`
     renameSync(path, kept)
     log.warn({ file: kept }, `kept ${what} under this name`)
+  }
+}
+
+/** The reason why a key does not open all these rows and what the sealer of this process seals; undefined if it does. */
+function faultOf(sealer: Sealer, sealKey: string, rows: RecoveryKeys['rows']): string | undefined {
+  try {
+    const opener = createSealer(readSealKey(folderFiles.sealKey, sealKey))
+    for (const row of rows) {
+      const sealed = sealedText(row)
+      if (sealed !== undefined) opener.open(sealed)
+    }
+    // The key in the memory of this process must be the same, because it seals the next row.
+    opener.open(sealer.seal(''))
+    return undefined
+  } catch (thrown) {
+    return messageOf(thrown)
   }
 }
 

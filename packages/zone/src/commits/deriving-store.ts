@@ -48,25 +48,10 @@ export function deriveOnCommit(
     isUnsure = false
   }
 
-  /** Drops received rows that the store would skip: nothing may be derived from them. */
-  async function effective(changes: readonly Change[]): Promise<Change[]> {
-    const kept: Change[] = []
-    for (const change of changes) {
-      const forced = change.op === 'put' && change.forced
-      if (change.op !== 'forget' && change.op !== 'check' && change.stamp && !forced) {
-        const here = await store.get(change.key)
-        // As in the store, a forgotten row may return with the same stamp.
-        if (here && here.state !== 'forgotten' && !isNewer(change.stamp, here.stamp)) continue
-      }
-      kept.push(change)
-    }
-    return kept
-  }
-
   async function commitRound(parts: readonly Commit[], options?: RoundOptions): Promise<CommitOutcome> {
     if (appliedRevision === undefined || isUnsure) await catchUp()
     const effectiveParts: Commit[] = []
-    for (const part of parts) effectiveParts.push({ ...part, changes: await effective(part.changes) })
+    for (const part of parts) effectiveParts.push({ ...part, changes: await effectiveChanges(store, part.changes) })
     const made = effectiveParts.flatMap(({ changes }) => changes.filter(({ op }) => op !== 'check'))
     const derived: Change[] = []
     const now = {
@@ -89,6 +74,21 @@ export function deriveOnCommit(
     last = next.catch(() => undefined)
     return next
   })
+}
+
+/** Drops received rows that the store would skip: nothing may be derived from them. */
+async function effectiveChanges(store: Store, changes: readonly Change[]): Promise<Change[]> {
+  const kept: Change[] = []
+  for (const change of changes) {
+    const forced = change.op === 'put' && change.forced
+    if (change.op !== 'forget' && change.op !== 'check' && change.stamp && !forced) {
+      const here = await store.get(change.key)
+      // As in the store, a forgotten row may return with the same stamp.
+      if (here && here.state !== 'forgotten' && !isNewer(change.stamp, here.stamp)) continue
+    }
+    kept.push(change)
+  }
+  return kept
 }
 
 /** Adds the derived changes to the last part if it has room, else in parts of their own before it. */
