@@ -109,7 +109,7 @@ test('E19 wrong usage of a command is explained in one line with exit code 2', a
     [['aply'], /unknown command "aply"; did you mean "apply"\?/],
     [['apply', '--fil', 'x'], /unknown option --fil; did you mean --file\?/],
     [['apply', '--file'], /--file needs a value/],
-    [['apply'], /--file is needed/],
+    [['apply'], /--file is required/],
     [['apply', '-f', '-', '--timeout', 'soon'], /--timeout: expected a duration such as 5s, found "soon"/],
     [['apply', '-f', '-', '--wait', 'done@all'], /--wait: expected stored@all/],
     [['get', 'mush'], /unknown kind "mush"; did you mean "mesh"\?/],

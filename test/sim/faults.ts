@@ -129,7 +129,8 @@ export function createFaults(scene: Scene, workload: Workload) {
     const isKept = ([key, versions]: readonly [string, readonly Version[]]) =>
       key.startsWith(`${plane}/`) && versions.at(-1)?.state === 'live'
     const kept = [...disk.contents.versionsByKey].filter(isKept).map(([key]) => key)
-    scene.record({ type: 'store-exchanged', plane, life: disk.life, kept })
+    const revision = disk.contents.records.at(-1)?.position.revision ?? 0
+    scene.record({ type: 'store-exchanged', plane, life: disk.life, kept, revision })
     return kept
   }
 

@@ -66,14 +66,17 @@ export const judgeHonestStatus =
     }
 
     /** Revisions of a history that is gone are given out again: what a zone took of it counts no more. */
-    function exchanged(plane: string): void {
+    function exchanged({ plane, revision }: Extract<HistoryEvent, { type: 'store-exchanged' }>): void {
       rows.exchanged(plane)
+      // Marks that an older copy does not have are due no more, also before it gives their revisions out again.
+      if (plane === 'global' && revision !== undefined)
+        for (const marks of marksByStore.values()) while ((marks.at(-1)?.revision ?? -1) > revision) marks.pop()
       // What a zone had before its own store was lost was true when it was reported.
       if (plane === 'global') bestByZone.clear()
     }
 
     for (const event of history) {
-      if (event.type === 'store-exchanged') exchanged(event.plane)
+      if (event.type === 'store-exchanged') exchanged(event)
       if (event.type === 'written') written(event)
       if (event.type === 'applied') {
         appliedByZone.set(event.zone, event)

@@ -33,6 +33,8 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly plane: string
       readonly life: number
       readonly kept: readonly string[]
+      /** The newest revision of the store now; absent if the observer does not know it. */
+      readonly revision?: number
     }
   /** An operator let through what a zone held. */
   | { readonly type: 'released'; readonly zone: string }

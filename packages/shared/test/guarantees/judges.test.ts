@@ -192,6 +192,12 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [own(0, 1), claimed(leaseMs - 1)],
   ],
   [
+    'G8: a claim after the global got an older copy of its store',
+    judgeHonestStatus(),
+    [own(0, 1), own(0, 2), applied(1, 1), { ...exchanged(2, 'global'), revision: 2 }, claimed(leaseMs)],
+    [own(0, 1), own(0, 2), applied(1, 1), { ...exchanged(2, 'global'), revision: 1 }, claimed(leaseMs)],
+  ],
+  [
     'G8: a position that moved without its rows',
     g8,
     [taken(0, 0), own(1, 1), applied(2, 1), claimed(1 + leaseMs)],
