@@ -33,6 +33,10 @@ const exchanged = (atMs: number, plane: string, kept: readonly string[] = [], li
   life,
   kept,
 })
+const restored = (atMs: number, revision: number): HistoryEvent => ({
+  ...{ type: 'store-exchanged', atMs, plane: 'global', life: 1, kept: [] },
+  revision,
+})
 const released = (atMs: number): HistoryEvent => ({ type: 'released', atMs, zone: 'z' })
 const applied = (atMs: number, revision: number, session = 'one'): HistoryEvent => ({
   type: 'applied',
@@ -194,8 +198,8 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
   [
     'G8: a claim after the global got an older copy of its store',
     judgeHonestStatus(),
-    [own(0, 1), own(0, 2), applied(1, 1), { ...exchanged(2, 'global'), revision: 2 }, claimed(leaseMs)],
-    [own(0, 1), own(0, 2), applied(1, 1), { ...exchanged(2, 'global'), revision: 1 }, claimed(leaseMs)],
+    [own(0, 1), own(0, 2), applied(1, 1), restored(2, 2), claimed(leaseMs)],
+    [own(0, 1), own(0, 2), applied(1, 1), restored(2, 1), claimed(leaseMs)],
   ],
   [
     'G8: a position that moved without its rows',
