@@ -1,18 +1,18 @@
 import type { Clock } from '../env/clock.ts'
 import { createInflow, type InflowLimit } from './inflow.ts'
 
-/** What either end lets the other send before it credits more. */
+/** How many bytes a peer may send before it gets more credit. */
 export const creditWindowBytes = 4 * 1024 * 1024
 const creditStepBytes = 32 * 1024
 
 interface Deps {
   readonly clock: Clock
-  /** How fast rows are credited; at once without it. */
+  /** How fast rows are credited. Undefined: at once. */
   readonly inflow: InflowLimit | undefined
   readonly send: (bytes: number) => void
 }
 
-/** What a peer may send: credit that it has, and credit that is owed for the rows that it has sent. */
+/** The credit of a peer: what it may still send, and what we owe it for the rows that it has sent. */
 export function createCredit({ clock, inflow, send }: Deps) {
   const limit = inflow && createInflow(clock, inflow)
   let owed = 0
@@ -37,18 +37,21 @@ export function createCredit({ clock, inflow, send }: Deps) {
   }
 
   return {
-    /** Rows came. False if the peer had no credit; it may go below zero by one frame, because it sends while it has any. */
+    /**
+     * Rows have arrived. False if the peer had no credit. One frame may overdraw it: a peer sends while it has any
+     * credit.
+     */
     received(bytes: number): boolean {
       const isAllowed = allowed > 0
       allowed -= bytes
       return isAllowed
     },
-    /** Rows are staged: others may come instead. */
+    /** Rows are staged, so the peer may send as many more bytes. */
     owe(bytes: number): void {
       owed += bytes
       if (owed >= creditStepBytes) pay()
     },
-    /** Sends what is owed, also if it is little. */
+    /** Sends the owed credit, even a small amount. */
     pay,
     [Symbol.dispose](): void {
       isClosed = true

@@ -10,20 +10,23 @@ const epochKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: e
 const triesMax = 10
 const noReserve = { below: 0, count: 0 }
 
-/** A session's right to write what a zone says. */
+/** The right of a session to write the rows of its zone. */
 export interface Epoch {
   readonly epoch: number
   /** The highest incarnation of the zone's rows that this store has seen before. */
   readonly formerIncarnation: number
-  /** Where the zone's position is in the history of this store; one that was of another history stays so when it is pruned. */
+  /** Whether the history of this store holds the zone's position. A diverged position stays diverged after pruning. */
   readonly standing: Welcome['standing']
-  /** The numbers that the zone may give to names: reserved in the commit that takes the epoch. */
+  /** The numbers that the zone may give to names, reserved in the commit that takes the epoch. */
   readonly reserved: Reserved
-  /** Holds as long as no newer session of the zone was opened, on whatever replica. */
+  /** Fails once a newer session of the zone was opened, on any replica. */
   readonly guard: Change
 }
 
-/** Takes the next epoch of a zone by compare-and-set: of two sessions, on whatever replicas, exactly one is the newer. */
+/**
+ * Takes the next epoch of a zone by compare-and-set, so that exactly one session of a zone is the newest on all
+ * replicas.
+ */
 export async function nextEpoch(store: Store, zone: string, hello: Hello): Promise<Epoch> {
   const key = epochKey(zone)
   for (let tries = 1; tries <= triesMax; tries += 1) {
@@ -43,13 +46,14 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
       labels: {},
       spec: {
         ...{ epoch, storeId, host, startedAtMs, replica, incarnation, ...reserve },
-        // The commit that the zone has seen and this store does not hold: once its revision is pruned, nothing else tells.
+        // The commit that the zone has seen and this store does not hold. After pruning, only this field shows the
+        // divergence.
         ...(standing === 'diverged' && commitId !== undefined ? { diverged: commitId } : {}),
       },
       expect: former ? { revision: former.revision } : { absent: true },
     }
     const commit = { changes: [put], subject: `zone ${zone}`, intent: 'open a sync session' }
-    // Nobody reads it at a mark. As one, it would leave every zone behind until each is told that there is nothing for it.
+    // Without a mark, because no zone receives this row. A mark would make every zone lag until it gets that mark.
     const outcome = await store.commitRound([commit], { unmarked: true })
     const revision = outcome.ok ? outcome.written[0]?.revision : undefined
     if (revision !== undefined)
@@ -63,8 +67,9 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
 }
 
 /**
- * The reserve of a zone as its epoch row records it. An incarnation that has none gets numbers above all those before it, the same
- * ones at each try. One that asks for more gets them, unless it has not learned yet of those that it has.
+ * The reserve of a zone, as its epoch row records it. A new incarnation gets numbers above those of all former
+ * incarnations, and the same numbers at each attempt. An incarnation with a reserve gets more, unless it has not stored
+ * its last grant yet.
  */
 function reserveFor(former: JsonObject, { incarnation, reserve = noReserve }: Hello) {
   const below = Number(former['reservedBelow'] ?? 0)
@@ -80,7 +85,7 @@ function reserveFor(former: JsonObject, { incarnation, reserve = noReserve }: He
   }
 }
 
-/** The epoch of the newest session of each zone, on whatever replica. */
+/** The epoch of the newest session of each zone, on any replica. */
 export async function newestEpochs(store: Store): Promise<ReadonlyMap<string, number>> {
   const rows = await store.scan({ origin: globalOrigin, kind: epochKind }, { at: (await store.head()).revision })
   return new Map(rows.map(({ key, spec }) => [key.name, Number(spec['epoch'] ?? 0)]))

@@ -9,16 +9,16 @@ interface Deps {
   readonly store: Store
   readonly clock: Clock
   readonly log: Log
-  /** How long rows of a former incarnation stay after the new one was told completely. */
+  /** How long rows of a former incarnation stay after the global has all rows of the new one. */
   readonly stayMs: number
 }
 
 export const formerStayMs = 300_000
 
-/** What remains of a zone's lost store. */
+/** The rows that remain of a zone's lost store. */
 export interface Former {
   readonly rows: number
-  /** By this process; a restart gives the time anew. */
+  /** As this process counts; a restart begins the time again. */
   readonly expiresInMs: number
 }
 const changesMax = 900
@@ -26,11 +26,14 @@ const changesMax = 900
 const formerKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: formerKind, mesh: '', name: zone })
 
 /**
- * Rows that remain of a zone whose store was lost: the new incarnation did not name them, but perhaps their proxies only have
- * not come back yet. They stay for five minutes, or until an operator decides otherwise.
+ * Keeps rows that remain of a zone whose store was lost. The new incarnation does not contain them, perhaps only
+ * because their proxies have not reconnected yet. They stay for five minutes unless an operator keeps them.
  */
 export function createFormers({ store, clock, log, stayMs }: Deps) {
-  /** When this process first saw a zone's row: wall clocks jump, and a restart gives the time anew. */
+  /**
+   * When this process first saw the row of a zone. Monotonic, because wall clocks jump; a restart begins the time
+   * again.
+   */
   const seen = new Map<string, { readonly revision: number; readonly atMs: number }>()
   const rowsByZone = new Map<string, number>()
 
@@ -58,11 +61,11 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
   }
 
   return {
-    /** The row that says so, for the commit in which the new incarnation is complete. */
+    /** The row that records the former rows, for the commit in which the new incarnation is complete. */
     stays: (zone: string, incarnation: number, rows: number): readonly Change[] => [
       { op: 'put', key: formerKey(zone), labels: {}, spec: { incarnation, rows, atMs: Math.floor(clock.wallMs()) } },
     ],
-    /** Lets go of what is due. To be called now and then. */
+    /** Removes rows whose time has passed. Called periodically. */
     async look(): Promise<void> {
       const rows = await store.scan({ origin: globalOrigin, kind: formerKind })
       rowsByZone.clear()
@@ -80,13 +83,13 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
         }
       }
     },
-    /** Keeps them for good. False when there is nothing to keep. */
+    /** Keeps the rows permanently. False if there are none. */
     async keep(zone: string, subject: string): Promise<boolean> {
       rowsByZone.delete(zone)
       const changes: Change[] = [{ op: 'delete', key: formerKey(zone), expect: { present: true } }]
       return (await store.commit({ subject, intent: `keep what remained of zone ${zone}`, changes })).ok
     },
-    /** What stays, by zone, when last looked. */
+    /** The rows that stay, by zone, as of the last `look`. */
     byZone(): ReadonlyMap<string, Former> {
       const sinceMs = (zone: string) => seen.get(zone)?.atMs ?? clock.monotonicMs()
       const leftMs = (zone: string) => Math.max(0, sinceMs(zone) + stayMs - clock.monotonicMs())

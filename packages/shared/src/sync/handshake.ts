@@ -8,23 +8,26 @@ import type { Message, Welcome } from './log/messages.ts'
 /** The method that zones call. */
 export const syncPath = '/zonemesh.sync.v1.Sync/Session'
 
-/** Where the position that the other end came with is in our history. */
+/** Whether our history holds the position of the peer. */
 export const standingOf = async (
   store: Pick<Store, 'standing'>,
   position: Position | undefined,
 ): Promise<Welcome['standing']> => (position ? store.standing(position) : 'new')
 
-/** How long the other end may take for its first frame; a link of 1 KiB/s carries one with a thousand origins in it. */
+/**
+ * How long the peer may take for its first frame. In this time a link of 1 KiB/s carries a frame with a thousand
+ * origins.
+ */
 const firstFrameMs = 20_000
 
 /**
- * Sessions of one zone between its call and its welcome. A zone dials once at a time, and so does each of its replicas; more is
- * somebody in a loop, and is told to come again.
+ * How many sessions of one zone may wait for a welcome. Each replica of a zone dials one session at a time, so more
+ * calls come from a faulty caller. They are refused.
  */
 const handshakesPerZoneMax = 8
 
 export interface Handshakes {
-  /** Counts a session until it is disposed. Undefined when its zone has too many. */
+  /** Counts a session until disposed. Undefined if its zone has too many. */
   enter(zone: string): Disposable | undefined
 }
 
@@ -46,7 +49,7 @@ export function createHandshakes(): Handshakes {
   }
 }
 
-/** The first frame of a channel; a sentence when there is none. Later frames wait until somebody listens for them. */
+/** The first frame of a channel, or a sentence why there is none. Later frames wait for the next `onMessage`. */
 export function firstMessage(clock: Clock, channel: Channel): Promise<Message | string> {
   return new Promise((resolve) => {
     const timer = clock.after(firstFrameMs, () => settle(`no first frame within ${firstFrameMs} ms`))

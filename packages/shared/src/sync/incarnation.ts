@@ -4,9 +4,9 @@ import type { Change, Store } from '../store/store.ts'
 const changesMax = 900
 
 /**
- * Others know a history of our rows that this store does not hold: it was lost, or restored from a backup. From here on our rows
- * belong to a new incarnation, above all that they have seen, so that what is said now counts everywhere. May be cut short and
- * done again. False if all of it was so already.
+ * Peers have a history of our rows that this store does not hold, because it was lost or restored from a backup. From
+ * now on our rows belong to a new incarnation, which is higher than any that the peers have seen, so that they accept
+ * the rows over newer stamps. May be interrupted and repeated. False if nothing had to change.
  */
 export async function beginIncarnation(store: Store, self: Origin, formerIncarnation: number): Promise<boolean> {
   const before = store.incarnation

@@ -1,6 +1,6 @@
 import type { Clock } from '../env/clock.ts'
 
-/** How much a peer may send in the long run, and how much at once after a rest. */
+/** The average rate at which a peer may send, and how much it may send at once after a pause. */
 export interface InflowLimit {
   readonly bytesPerSecond: number
   readonly burstBytes: number
@@ -16,7 +16,7 @@ export function createInflow(clock: Clock, { bytesPerSecond, burstBytes }: Inflo
       const nowMs = clock.monotonicMs()
       left = Math.min(burstBytes, left + ((nowMs - atMs) * bytesPerSecond) / 1_000)
       atMs = nowMs
-      // More than a whole burst never fits: it may be taken once the burst is full.
+      // More bytes than a whole burst never fit, so they are taken once the burst is full.
       const missing = Math.min(bytes, burstBytes) - left
       if (missing > 0) return Math.ceil((missing * 1_000) / bytesPerSecond)
       left -= bytes

@@ -1,20 +1,21 @@
 import type { Position, Store } from '../store/store.ts'
 
-/** A round of changes brings about so many rows at most, where marks lie between. */
+/** About how many rows a round of changes has at most, if there are marks at which it can end earlier. */
 const roundRowsMax = 1_500
-/** Whoever is further behind gets everything in one round, and of each row only what it is by now. */
+/** A reader that is further behind gets everything in one round, with only the newest version of each row. */
 const commitsMax = 64
 
 export interface Marks {
   /** There may be a newer mark. */
   look(): Promise<Position>
-  /** The newest mark, and the one in which a round that begins behind a revision should end. */
+  /** The newest mark, and the mark at which a round that starts after a revision should end. */
   read(after: number | undefined): Promise<{ readonly mark: Position; readonly through: Position }>
 }
 
 /**
- * The marks that were seen lately. A round that always ended in the newest mark would keep what was written first waiting for
- * what was written since: a reader who follows closely gets rounds of moderate size. Limit: 64 marks, the oldest are dropped.
+ * The marks that were read lately. If each round ended at the newest mark, the first changes in it would wait for all
+ * later ones. A reader that is nearly up to date therefore gets rounds of moderate size. Limit: 64 marks, the oldest
+ * are dropped.
  */
 export function createMarks(store: Pick<Store, 'mark' | 'records'>): Marks {
   const seen: Position[] = []

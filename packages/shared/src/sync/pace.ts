@@ -2,28 +2,28 @@ import type { Clock } from '../env/clock.ts'
 import { untilReached } from './receipts.ts'
 import type { ZoneBoard } from './zone-status.ts'
 
-/** A commit of fewer rows never waits: it is what somebody does by hand. */
+/** A commit of fewer rows never waits: it is likely made by hand. */
 const largeRows = 50
-/** What zones may still have to store while the next large commit is prepared. */
+/** How many rows zones may still have to store when the next large commit begins. */
 const aheadRowsMax = 1_000
-/** Zones that are slow, or have stopped, cost a writer no more than this for each commit. */
+/** How long slow or stopped zones may delay a writer for each commit. */
 const waitMaxMs = 500
 
-/** A commit that is stored here. */
+/** A commit of this store. */
 export interface Written {
   readonly revision: number
   readonly rows: number
 }
 
 /**
- * Keeps many large commits, one behind the other, from running ahead of the zones: whoever changes one thing meanwhile would wait
- * behind all of them in each zone. Half of the connected zones set the pace, so that a slow one cannot.
+ * Keeps a series of large commits from running ahead of the zones. Otherwise a single change would wait behind all of
+ * them in each zone. The faster half of the connected zones sets the pace, so that one slow zone cannot.
  */
 export function createPace(clock: Clock, board: ZoneBoard, connected: () => Iterable<string>) {
-  /** Newest first, as far as they count. */
+  /** The newest commits, newest first, back to the one that must be stored before the next. */
   let ahead: readonly Written[] = []
 
-  /** Ends when the next large commit may come: at once for a small one, or where no zone is connected. */
+  /** Resolves when the next large commit may begin: at once after a small one, or if no zone is connected. */
   return async function keepPace(written: Written, signal: AbortSignal): Promise<void> {
     if (written.rows < largeRows) return
     ahead = [written, ...ahead]

@@ -5,18 +5,18 @@ import { StoreUnavailableError } from '../store/errors.ts'
 const storeRetryMs = 1_000
 
 export interface Patience {
-  /** Does it, and again while the store is not available; other failures are the caller's. */
+  /** Runs the task, and repeats it while the store is not available. Other failures are thrown. */
   patiently<T>(task: () => Promise<T>): Promise<T>
-  /** Why the store does not do what it was asked; empty: it does. */
+  /** Why the store is not available; empty if it is. */
   blocked(): string
 }
 
 /**
- * A database that is away, or a disk that is full, for a while ends no session: what the store was asked is asked again every second
- * until `signal` is aborted. `changed` hears when the reason is another one, as "behind" alone would tell nobody why.
+ * A session survives a database that does not answer or a disk that is full: it repeats the operation every second
+ * until `signal` is aborted. `changed` is called with each new reason, because a lag alone does not explain itself.
  */
 export function createPatience(clock: Clock, signal: AbortSignal, changed: (reason: string) => void): Patience {
-  /** By task: reads may work while writes do not. */
+  /** The reason by task, because reads may work while writes fail. */
   const reasons = new Map<object, string>()
   const blocked = () => reasons.values().next().value ?? ''
 

@@ -3,30 +3,30 @@ import type { Clock } from '../env/clock.ts'
 const bookmarkEveryMs = 2_000
 const bookmarkCoalesceMs = 5
 const bookmarkDelayMs = 3
-/** The other end sends a bookmark every 2 s: after so long without any frame it is gone, even if nobody said so. */
+/** A session without any frame for this long is cut. The peer sends a bookmark every 2 s. */
 export const silenceMaxMs = 7_000
 
-/** How far the wall clock of the sender of a bookmark is ahead of ours, give or take the way of the bookmark. */
+/** How far the wall clock of a bookmark's sender is ahead of ours, up to the travel time of the bookmark. */
 export const clockAheadMs = ({ wallClockMs }: { readonly wallClockMs: number }, nowMs: number): number =>
   wallClockMs === 0 ? 0 : Math.round(wallClockMs - nowMs)
 
 export interface Pulse extends Disposable {
-  /** A bookmark goes now. */
+  /** Sends a bookmark now. */
   beat(): void
-  /** Something that a bookmark tells has changed: one goes soon. */
+  /** A value that a bookmark reports has changed: sends one soon. */
   announce(): void
-  /** A frame came. */
+  /** A frame has arrived. */
   heard(): void
 }
 
 /**
- * The sign of life of a session, on the stream that carries its rows: a bookmark every 2 s and soon after each change, and an
- * end when nothing is heard. There is no other health call that could be green alone.
+ * The heartbeat of a session: it sends a bookmark every 2 s and soon after each change, and calls `silent` if no frame
+ * arrives. It shares the stream with the rows, so it cannot look healthy while the rows are stuck.
  */
 export function startPulse(clock: Clock, bookmark: () => void, silent: (silentMs: number) => void): Pulse {
   let lastBookmarkMs = Number.NEGATIVE_INFINITY
   let lastHeardMs = clock.monotonicMs()
-  /** A bookmark is due within the time in which they are coalesced. */
+  /** A bookmark is scheduled, and further changes join it. */
   let announced = false
   let over = false
   let bookmarkTimer: Disposable | undefined
@@ -44,7 +44,10 @@ export function startPulse(clock: Clock, bookmark: () => void, silent: (silentMs
     bookmark()
   }
 
-  /** A look that comes late says that we were busy, not that the other end was silent: what it sent may still lie unread. */
+  /**
+   * If this timer fires late, our process was busy and frames of the peer may be unread, so the peer does not count as
+   * silent.
+   */
   function listen(): void {
     const dueMs = clock.monotonicMs() + bookmarkEveryMs
     lifeTimer = clock.after(bookmarkEveryMs, () => {
@@ -61,7 +64,7 @@ export function startPulse(clock: Clock, bookmark: () => void, silent: (silentMs
     announce() {
       if (over || announced) return
       announced = true
-      // Never at once: what is stored is soon served too, and one bookmark tells both, after the work that it tells of.
+      // Never at once: a stored revision is soon served too, and one bookmark can report both.
       rearm(Math.max(bookmarkDelayMs, lastBookmarkMs + bookmarkCoalesceMs - clock.monotonicMs()))
     },
     heard() {

@@ -17,7 +17,7 @@ interface Deps {
 
 const readLimit = 500
 
-/** Performs the reads that the outbound step asks for, one at a time, and answers with its next event. */
+/** Performs the reads that the outbound step requests, one at a time, and returns its next event. */
 export function createReads({ store, sight, originsAt, changesSince, marks }: Deps) {
   const needsBefore = ({ key, row }: Version) => sight.reach(key) === 'by-row' && !(row && sight.sees(row))
 

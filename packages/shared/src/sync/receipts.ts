@@ -4,7 +4,10 @@ import type { ZoneBoard, ZoneStatus } from './zone-status.ts'
 
 export type ReceiptLevel = 'stored' | 'served'
 
-/** What one zone says about a revision. `delayMs` runs from the commit to the bookmark that told of it, by one clock. */
+/**
+ * The state of a revision in one zone. `delayMs` is the time from the commit to the bookmark that reported it, by one
+ * clock.
+ */
 export type Receipt = {
   readonly zone: string
   readonly verdicts: readonly Verdict[]
@@ -22,8 +25,8 @@ export interface WaitOptions {
 }
 
 /**
- * Waits until all zones have a revision, or the time is over: then the others are named as pending, each with a reason. A
- * zone that is away may still come back in time. Aborting ends the wait the same way.
+ * Waits until all zones have a revision, until the timeout, or until the signal aborts. Zones without the revision are
+ * then pending, each with a reason. The wait includes zones that are not connected, because they may reconnect in time.
  */
 export async function waitForReceipts(
   clock: Clock,
@@ -35,7 +38,7 @@ export async function waitForReceipts(
   return options.zones.map((zone) => receiptOf(board, zone, options))
 }
 
-/** Ends when so many of the zones have a revision, when the time is over, or when it is aborted. */
+/** Resolves when `enough` of the zones have a revision, after the timeout, or when the signal aborts. */
 export async function untilReached(
   clock: Clock,
   board: ZoneBoard,

@@ -6,40 +6,40 @@ import { blank, type KnownZone, type ZoneStatus } from './zone-status.ts'
 interface Deps {
   readonly store: Store
   readonly clock: Clock
-  /** This process: no other one of the store, now or before, is called so. */
+  /** The name of this process. No process that uses the store ever reuses it. */
   readonly instance: string
 }
 
-/** The others show a change of a zone's status after two of these at most. */
+/** Other replicas show a change of a zone's status after at most two of these intervals. */
 export const exchangeEveryMs = 250
-/** Without changes a replica beats this often: its zones send bookmarks no more often. */
+/** How often a replica publishes without a change: the interval of its zones' bookmarks. */
 const beatEveryMs = 2_000
-/** A replica that does not beat for so long is gone, and its statuses with it. */
+/** A replica without a beat for this long counts as gone, and its statuses are dropped. */
 const silentMs = 10_000
 const prefix = 'replica/'
 const reportPrefix = 'replica-report/'
 
-/** What a replica publishes of a zone whose newest known session it had. */
+/** What a replica publishes of a zone if it had the newest known session of the zone. */
 export interface PublishedZone extends KnownZone {
-  /** The zone has told all that it had in this session. */
+  /** In this session, the global has stored everything up to the zone's newest mark. */
   readonly complete: boolean
 }
 
-/** The same, as the other replicas read it. */
+/** A published zone, as the other replicas read it. */
 export interface RemoteZone {
-  /** The same object as long as nothing newer was read. */
+  /** The same object until a newer status is read. */
   readonly status: ZoneStatus
   readonly complete: boolean
-  /** Monotonic clock of the reader: the zone was heard at this time or later. */
+  /** Monotonic clock of the reader: the zone's last bookmark arrived at this time or later. */
   readonly heardAtMs: number
 }
 
-/** The note of a replica. The reports of zones are large and change rarely: each has a note of its own. */
+/** One zone in the note of a replica. Reports are large and change rarely, so each report has a note of its own. */
 interface ZoneNote {
   readonly status: ZoneStatus
   readonly complete: boolean
   readonly heardAgoMs: number
-  /** Counts the writes of the report's note. */
+  /** How often the note of the report was written. */
   readonly reports: number
 }
 
@@ -52,19 +52,20 @@ interface Peer {
   beat: number
   /** When this process found the newest beat. */
   sinceMs: number
-  /** Its beat has moved since this process began to look. */
+  /** Its beat has changed since this process first read it. */
   isLive: boolean
   zones: ReadonlyMap<string, RemoteZone>
   readonly reports: Map<string, CountedReport>
 }
 
 /**
- * The statuses of zones that the processes of one global exchange, by notes in the store they share: state, never log. A replica is
- * believed while its beat goes on; what was written before this process began to look is not.
+ * Exchanges the statuses of zones between the processes of one global. Each process writes notes to the shared store;
+ * they are state and never enter the log. The statuses of a replica count only while its beat changes, so a note from
+ * before this process started does not count until its next beat.
  */
 export function createReplicas({ store, clock, instance }: Deps) {
   const peers = new Map<string, Peer>()
-  /** Which report of a zone was written last. */
+  /** The report of each zone that was written last. */
   let published: ReadonlyMap<string, CountedReport> = new Map()
   let beat = 0
   let beatMs = Number.NEGATIVE_INFINITY
@@ -84,7 +85,7 @@ export function createReplicas({ store, clock, instance }: Deps) {
       const count = reports.get(zone)?.count ?? 0
       return [zone, { status: { ...status, report: {} }, complete, heardAgoMs: nowMs - heardAtMs, reports: count }]
     })
-    // Statuses are numbers, texts, flags and lists of them. An infinite age becomes null.
+    // A status contains only JSON values. An infinite age becomes null.
     const value = { beat, zones: JSON.parse(JSON.stringify(Object.fromEntries(notes))) as JsonObject }
     const reportNotes = changed.map(
       ([
@@ -105,12 +106,12 @@ export function createReplicas({ store, clock, instance }: Deps) {
 
   async function readZones(name: string, peer: Peer, value: JsonObject): Promise<ReadonlyMap<string, RemoteZone>> {
     const zones = new Map<string, RemoteZone>()
-    // Written by `publish` of a process like this one.
+    // `publish` of another process has written this note.
     for (const [zone, note] of Object.entries(value['zones'] as unknown as Record<string, ZoneNote>)) {
-      // The note is newer than the last look, so the age counts from there at the earliest.
+      // The note was written after the last `collect`, so the age counts from that time at the earliest.
       const heardAtMs = collectedMs - (note.heardAgoMs ?? Number.POSITIVE_INFINITY)
       const report = await readReport(name, peer, zone, note.reports)
-      // A process of a former build leaves out the fields that it does not know.
+      // An older build leaves out the fields that it does not have.
       zones.set(zone, { status: { ...blank(zone), ...note.status, report }, complete: note.complete, heardAtMs })
     }
     return zones
@@ -120,7 +121,7 @@ export function createReplicas({ store, clock, instance }: Deps) {
     const known = peer.reports.get(zone)
     if (known?.count === count) return known.report
     const value = (await store.notes.read(reportName(name, zone))).get(reportName(name, zone))
-    // Written by `changedReports` of a process like this one.
+    // `publish` of another process has written this note.
     const report = (value?.['report'] ?? {}) as ZoneStatus['report']
     peer.reports.set(zone, { count, report })
     return report
@@ -138,7 +139,7 @@ export function createReplicas({ store, clock, instance }: Deps) {
 
   return {
     publish,
-    /** The zones of all other replicas that live; of a zone that two of them know, the newest session. */
+    /** The zones of all other live replicas. If two of them publish a zone, the newer session counts. */
     async collect(): Promise<ReadonlyMap<string, RemoteZone>> {
       const nowMs = clock.monotonicMs()
       const found = new Map<string, RemoteZone>()
@@ -166,7 +167,7 @@ export function createReplicas({ store, clock, instance }: Deps) {
   }
 }
 
-/** The processes that use a shared store, or did until they were killed. */
+/** The processes that use a shared store, including killed ones whose notes no other replica has removed yet. */
 export const replicaNames = async ({ notes }: Pick<Store, 'notes'>): Promise<readonly string[]> =>
   [...(await notes.read(prefix)).keys()].map((name) => name.slice(prefix.length))
 
@@ -174,7 +175,7 @@ export type Replicas = ReturnType<typeof createReplicas>
 
 const reportName = (instance: string, zone: string): string => `${reportPrefix}${instance}/${zone}`
 
-/** What is worth a note at once: all but what each bookmark changes. */
+/** The fields whose change is published at once: all except those that every bookmark changes. */
 function steady({ lag, lagMs, current, counters, lastBookmarkAtMs, report, ...rest }: ZoneStatus) {
   return { ...rest, proxies: counters.proxies, proxiesConnected: counters.proxiesConnected }
 }

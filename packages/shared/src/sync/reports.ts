@@ -4,11 +4,14 @@ import type { Latest } from '../streams/latest.ts'
 import type { Report } from './log/messages.ts'
 import type { Session } from './session.ts'
 
-/** Status for people: a second late is early enough. */
+/** Reports are only displayed, so a delay of a second is acceptable. */
 const reportEveryMs = 1_000
 const entriesPerFrame = 200
 
-/** Sends what has changed of a report since it was last sent in this session, at most once per second, until the signal aborts. */
+/**
+ * Sends the differences of a report since the last frame of this session, at most once per second, until the signal
+ * aborts.
+ */
 export async function sendReports(
   clock: Clock,
   report: Latest<Readonly<Record<string, JsonObject>>>,
@@ -35,13 +38,14 @@ interface Stock {
 }
 
 /**
- * The reports of zones at the global, each with at most so many bytes of keys and values as JSON. An entry that does not fit is left
- * out, and counted until the zone begins its report anew; its former value goes too, because it is not true any more.
+ * The reports of zones at the global. Each has at most `bytesMax` bytes of keys and values as JSON. An entry that does
+ * not fit is left out, together with its former value, which is outdated. The count of such entries starts again when
+ * the zone resets its report.
  */
 export function createReportStock(bytesMax: number) {
   const stockByZone = new Map<string, Stock>()
   return {
-    /** What a report changes: the whole report after it, and how many entries are left out. */
+    /** Applies a report: returns the whole report after it, and how many entries are left out. */
     changed(
       zone: string,
       former: Readonly<Record<string, JsonObject>>,
@@ -90,7 +94,7 @@ function differences(
   return { changed, removed }
 }
 
-/** The removals go first. Without any difference there is no frame. */
+/** The removals come first. Without a difference there is no frame. */
 function framesOf({ changed, removed }: Omit<Report, 'reset'>): Omit<Report, 'reset'>[] {
   const frames: Omit<Report, 'reset'>[] = []
   if (removed.length > 0) frames.push({ changed: [], removed })

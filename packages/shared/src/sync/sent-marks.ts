@@ -8,12 +8,14 @@ const idleMarkMs = 40
 type Send = Extract<OutboundEffect, { type: 'send' }>
 
 /**
- * Sends rows and marks. Every commit is a mark for every peer: those that bring a peer no rows wait, and the last one stands for them.
- * The first mark of a session never waits, because a peer that missed nothing learns this from it.
+ * Sends rows and marks. Every commit is a mark for every peer. A mark without rows waits for a moment, and a later mark
+ * replaces it. The first mark of a session never waits, because it shows the peer whether it has missed anything.
  */
 export function createSentMarks(clock: Clock, send: (message: Message) => void) {
   let waiting: Send['message'] | undefined
-  /** The last mark that was sent, or the position of the peer: a bookmark never reports one that waits here. */
+  /**
+   * The last mark that was sent, or the initial position of the peer. A bookmark never reports a mark that still waits.
+   */
   let sent: Position | undefined
   let isFirst = true
   let isClosed = false
@@ -34,7 +36,7 @@ export function createSentMarks(clock: Clock, send: (message: Message) => void) 
   }
 
   return {
-    /** The peer has all up to here from former sessions. */
+    /** The peer has everything up to this position from former sessions. */
     begin(position: Position | undefined): void {
       sent = position
     },

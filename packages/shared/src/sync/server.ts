@@ -23,10 +23,10 @@ import { type Derive, nothingServed, type Session, startSession } from './sessio
 import { createSharedReads } from './shared-reads.ts'
 import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
 
-/** Who has called, by what was shown. */
+/** A caller whose token was accepted. */
 export interface Admitted {
   readonly zone: string
-  /** Says, once, when what was shown counts no more, with a reason for the one who showed it. */
+  /** Calls `end` once when the token is no longer valid, with a reason for the zone. */
   readonly watch?: (end: (reason: string) => void) => Disposable
 }
 
@@ -34,11 +34,11 @@ export interface SyncServerDeps {
   readonly store: Store
   readonly clock: Clock
   readonly log: Log
-  /** Which zone a token stands for; or why it stands for none, in words for the one who showed it. */
+  /** The zone of a token, or why the token is refused. The caller receives that text. */
   readonly authenticate: (token: string) => Promise<Result<Admitted, string>>
   readonly rules: SightRules
   readonly derive?: Derive
-  /** What of its last report is given back to a zone that has lost its store. */
+  /** The part of its last report that a zone gets back after it has lost its store. */
   readonly recall?: (report: ZoneStatus['report']) => JsonObject | undefined
   readonly onStatus?: (status: ZoneStatus) => void
 }
@@ -47,35 +47,35 @@ export interface SyncServerOptions {
   /** The doors for zones, each with its own transport. */
   readonly listen: readonly Listen[]
   readonly version: string
-  /** The name of this machine, for people. */
+  /** The name of this machine, for display. */
   readonly hostname: string
-  /** Other processes serve zones from the same store: the name of this one, which no other one has, now or before. */
+  /** The name of this process if several processes serve zones from the same store. No process ever reuses a name. */
   readonly replica?: string
-  /** How long what remains of a lost store of a zone stays; 5 minutes. */
+  /** How long rows of a zone's lost store stay. Default: 5 minutes. */
   readonly formerStayMs?: number
-  /** How many bytes the report of one zone may have; further entries are left out. Default: any number. */
+  /** How many bytes the report of one zone may have; further entries are left out. Default: no limit. */
   readonly reportBytesMax?: number
-  /** How fast a zone may send rows; as fast as it can without it. */
+  /** How fast a zone may send rows. Default: no limit. */
   readonly inflow?: InflowLimit
-  /** What this global speaks; default: what this build speaks. */
+  /** The protocol versions and features of this global. Default: those of this build. */
   readonly protocol?: ProtocolOffer
 }
 
 export interface SyncServer extends AsyncDisposable {
-  /** One for each door, in their order. */
+  /** The port of each door, in the order of `listen`. */
   readonly ports: readonly number[]
-  /** Every zone that this process has seen, connected or not. */
+  /** Every zone that has had a status in this process, connected or not. */
   zones(): ReadonlyMap<string, ZoneStatus>
   onChange(listener: () => void): Disposable
   /** Waits until zones have stored or served a revision of this store. */
   waitFor(options: WaitOptions, signal: AbortSignal): Promise<readonly Receipt[]>
-  /** Ends when whoever made a large commit may make the next one: zones are not to be far behind; see `createPace`. */
+  /** Resolves when the writer of a large commit may make the next one; see `createPace`. */
   keepPace(written: Written): Promise<void>
-  /** Requests from a zone that it lets through what it holds, by its id. False when the zone has no session here. */
+  /** Requests that a zone releases a hold. False if the zone has no session with this process. */
   release(zone: string, hold: string): boolean
-  /** Keeps what remains of a zone's lost store. False when nothing does. */
+  /** Keeps the rows that remain of a zone's lost store. False if there are none. */
   keep(zone: string, subject: string): Promise<boolean>
-  /** What remains of lost stores, by zone. */
+  /** The rows that remain of lost stores, by zone. */
   formers(): ReadonlyMap<string, Former>
   /** Ends the session of a zone, if it has one; the zone dials again and is authenticated anew. */
   disconnect(zone: string, reason: string): void
@@ -85,18 +85,21 @@ interface Holder {
   readonly session: Session
   readonly hello: Hello
   readonly epoch: number
-  /** The newest mark of its own that the zone has told of. */
+  /** The newest mark of the zone's own store, by its last bookmark. */
   mark: number
-  /** It has told all that it had in this session. */
+  /** In this session, the global has stored everything up to the zone's newest mark. */
   complete: boolean
-  /** The origins that a replacement in this session has named: of all others the zone may have rows that are gone. */
+  /**
+   * The origins that a replacement in this session has named. Of other origins the zone may have rows that no longer
+   * exist.
+   */
   named: ReadonlySet<string> | undefined
 }
 
-/** A hint that is lost costs this long. One read for all zones. */
+/** The longest delay that a lost wake-up causes. One read serves all zones. */
 const lookEveryMs = 2_000
 
-/** Lets zones in, one session per zone, and moves rows with them. The zone's name is what its token says. */
+/** Accepts zones, one session per zone, and exchanges rows with them. The token determines the name of the zone. */
 export async function startSyncServer(deps: SyncServerDeps, options: SyncServerOptions): Promise<SyncServer> {
   const { store, clock, rules } = deps
   const log = deps.log.child({ part: 'sync' })
@@ -106,9 +109,9 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const holderByZone = new Map<string, Holder>()
   const replicas =
     options.replica === undefined ? undefined : createReplicas({ store, clock, instance: options.replica })
-  /** Zones that other replicas have sessions with, when last looked. */
+  /** Zones with a session on another replica, as of the last exchange. */
   let remote: ReadonlyMap<string, RemoteZone> = new Map()
-  /** Handshakes of one zone follow each other. Limit: one promise per zone. */
+  /** The handshakes of one zone run one after the other. Limit: one promise per zone. */
   const turnByZone = new Map<string, Promise<void>>()
   const handshakes = createHandshakes()
   const keepPace = createPace(clock, board, () => holderByZone.keys())
@@ -118,15 +121,15 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
 
   board.marked((await marks.look()).revision)
   const marked = () => marks.look().then((mark) => board.marked(mark.revision))
-  // What a store that is away keeps from us now, the next look finds.
+  // If the store does not answer, the next look finds the mark.
   const listening = store.onMark(() => void marked().catch(() => undefined))
   const looking = repeat(clock, lookEveryMs, () =>
     look().catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot look at the store')),
   )
-  // A store that does not answer is in the log by the look above.
+  // `look` above already logs a store that does not answer.
   const exchanging = replicas && repeat(clock, exchangeEveryMs, () => exchange(replicas).catch(() => undefined))
 
-  /** What hints may have missed: commits and sessions of other processes, and rows that are due. */
+  /** Finds what a lost wake-up has missed: commits and sessions of other processes, and rows that have expired. */
   async function look(): Promise<void> {
     const { revision } = await marks.look()
     if (board.marked(revision)) for (const { session } of holderByZone.values()) session.wake()
@@ -138,7 +141,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     }
   }
 
-  /** Shows the other replicas the zones of this one, and takes over what they show. */
+  /** Publishes the zones of this replica to the others and follows the zones that they publish. */
   async function exchange({ publish, collect }: Replicas): Promise<void> {
     const own = [...board.own()]
     await publish(new Map(own.map(([zone, known]) => [zone, { ...known, complete: isCompleteHere(zone) }])))
@@ -157,8 +160,9 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
 
   let begun: Promise<void> | undefined
   /**
-   * Readers have seen a history of this store that it does not hold: it was restored. What is written from here on belongs to a
-   * new incarnation, so that it counts also where that history has left newer stamps, on tombstones above all.
+   * Readers have seen a history that this store does not hold, because it was restored from a backup. Rows that are
+   * written from now on belong to a new incarnation. Otherwise newer stamps of the lost history, mainly on tombstones,
+   * would win over them.
    */
   function beginIncarnationOnce(): Promise<void> {
     begun ??= store.raiseIncarnation(Math.max(store.incarnation + 1, Math.floor(clock.wallMs())))
@@ -168,7 +172,10 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const isCompleteHere = (zone: string) => holderByZone.get(zone)?.complete ?? false
   const isComplete = (zone: string) => (holderByZone.get(zone) ?? remote.get(zone))?.complete ?? false
 
-  /** A zone has told all that it had: those who hold rows of it from another life hear which are left. */
+  /**
+   * Marks a zone as complete once the global has stored all its rows. Zones with older rows of it then get a
+   * replacement.
+   */
   function considerComplete(zone: string, holder: Holder): void {
     const stored = holder.session.stored()
     if (holder.complete || stored?.store !== holder.hello.storeId || stored.revision < holder.mark) return
@@ -184,8 +191,9 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   }
 
   /**
-   * The global itself, and the zones that have told everything they had up to some mark: each has its position row from then on. A
-   * reader who knows another history of this store may have newer rows of a zone than the store: only what zones have told by now counts.
+   * The origins that this store can name completely: the global, and each zone that has a position row, because its
+   * rows up to a mark are stored. A reader with another history of this store may have newer rows of a zone than the
+   * store. For such a reader, only zones that are complete in their current session count.
    */
   async function originsAt(zone: string, at: number, reason: ReplaceReason): Promise<readonly string[]> {
     const positions = await store.scan({ origin: globalOrigin, kind: positionKind }, { at })
@@ -206,15 +214,15 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     }
     const former = holderByZone.get(zone)
     former?.session.end('fenced', `a newer session of this zone was opened from ${hello.host}`)
-    // Its last commit may still be on the way: only after it the position is the one to go on from.
+    // Its last commit may still move the position from which the new session resumes.
     await former?.session.done
     const { epoch, formerIncarnation, standing, reserved, guard } = await nextEpoch(store, zone, hello)
     const recall = recallFor(zone, hello)
     const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
     const facts = { ...agreed.value, storeId: store.id, version: options.version, host: options.hostname }
     if (standing === 'diverged' && hello.position?.store === store.id) await beginIncarnationOnce()
-    const theirs = { formerIncarnation, standing, reserved, ...(recall ? { recall } : {}) }
-    const welcome = { ...facts, zone, epoch, position, ...theirs, creditBytes: creditWindowBytes }
+    const zoneFacts = { formerIncarnation, standing, reserved, ...(recall ? { recall } : {}) }
+    const welcome = { ...facts, zone, epoch, position, ...zoneFacts, creditBytes: creditWindowBytes }
     channel.send(encodeMessage({ type: 'welcome', welcome }))
     const session = startSession(
       { store, clock, log },
@@ -230,7 +238,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         positionCounts: true,
         creditBytes: hello.creditBytes,
         ...(options.inflow ? { inflow: options.inflow } : {}),
-        // A zone owns its rows: what it says now counts, whatever it said before.
+        // A zone owns its rows, so the global never holds a removal of them.
         holds: false,
         relays: false,
         uncovered: [],
@@ -273,7 +281,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     })
   }
 
-  /** A zone of another store, or of another incarnation, than the one that reported does not know what it reported. */
+  /** A zone with a new store or a newer incarnation has lost what it reported before. */
   function recallFor(zone: string, hello: Hello): JsonObject | undefined {
     const known = board.status(zone)
     if (!known || (known.storeId === hello.storeId && known.incarnation >= hello.incarnation)) return undefined
@@ -350,7 +358,7 @@ async function authenticated(deps: SyncServerDeps, token: string | undefined): P
 function refusalOf(holder: Holder | undefined, hello: Hello): Goodbye | undefined {
   if (!holder || holder.hello.replica === hello.replica) return undefined
   const { host, startedAtMs, storeId, replica } = holder.hello
-  // Of two processes with one store the younger one goes on, once and for all: they never take turns.
+  // If two processes use one store, the younger one keeps the session. This rule is fixed, so they never take turns.
   const isYounger = startedAtMs !== hello.startedAtMs ? hello.startedAtMs > startedAtMs : hello.replica > replica
   if (storeId === hello.storeId && isYounger) return undefined
   const code: GoodbyeCode = 'held-by-another'

@@ -41,7 +41,7 @@ import { createThroughput } from './throughput.ts'
 /** What a plane adds to a round in the same commit, such as addresses of new services. */
 export type Derive = (changes: readonly Change[]) => Promise<readonly Change[]>
 
-/** A round of the peer that is in the store here: `localMark` and every later mark include it. */
+/** A round of the peer that this store has committed: `localMark` and every later mark include it. */
 export interface Applied {
   readonly position: Position
   readonly localMark: Position
@@ -50,7 +50,7 @@ export interface Applied {
 
 /** What a zone serves. */
 export interface ServedStatus {
-  /** The position in the log of the global that all proxies serve; it counts as long as that log holds it. */
+  /** The position in the log of the global that all proxies serve; it is valid as long as that log holds it. */
   readonly served: Position | undefined
   readonly verdicts: readonly Verdict[]
   readonly silentProxies: readonly string[]
@@ -58,7 +58,7 @@ export interface ServedStatus {
   readonly proxiesConnected: number
 }
 
-/** Of a plane without proxies. */
+/** The status of a plane without proxies. */
 export const nothingServed: ServedStatus = {
   served: undefined,
   verdicts: [],
@@ -79,92 +79,99 @@ export interface SessionOptions {
   readonly peer: Origin
   readonly sight: Sight
   readonly peerStore: string
-  /** Where we stand in the peer's log, and where the peer says it stands in ours. */
+  /** Our position in the peer's log, and the peer's position in ours. */
   readonly position: Position | undefined
   readonly peerPosition: Position | undefined
-  /** Where that is in our history. */
+  /** Whether our history holds the peer's position. */
   readonly peerStanding: Welcome['standing']
-  /** False unless the peer's log holds our position: until it has sent a mark, we have nothing of it. */
+  /** True if the peer's log holds our position. If not, we report nothing as stored until the peer has sent a mark. */
   readonly positionCounts: boolean
-  /** Bytes of rows that the peer takes before it has credited any. */
+  /** Bytes of rows that we may send before the first credit of the peer. */
   readonly creditBytes: number
-  /** How fast received rows are credited; at once without it. */
+  /** How fast received rows are credited. Default: at once. */
   readonly inflow?: InflowLimit
-  /** Rows of the peer's own origin are held when they would remove too much, or come from another history. */
+  /** Holds rows of the peer's own origin if they would remove too much or come from another history. */
   readonly holds: boolean
-  /** The peer relays rows of other origins; of these the store here has some that it never named completely. */
+  /** The peer also sends rows of other origins. */
   readonly relays: boolean
+  /** Relayed origins with rows in this store that the peer's store has never named completely. */
   readonly uncovered: readonly Origin[]
-  /** Rows of the peer's own origin below this incarnation outlive a replacement for a while. */
+  /** Rows of the peer's own origin below this incarnation stay for a while after a replacement without them. */
   readonly formerBelow: number
-  /** What must hold for any commit of this session: it is fenced otherwise. */
+  /** Checks that every commit of this session includes. If one fails, the session is fenced. */
   readonly guards: readonly Change[]
   /** The origins that this store can name completely at a revision. */
   readonly originsAt: (at: number, reason: ReplaceReason) => Promise<readonly Origin[]>
   readonly changesSince: Store['changesSince']
-  /** Where rounds of changes end; always in the newest mark without it. */
+  /** Selects the mark at which a round of changes ends. Default: the newest mark. */
   readonly marks?: Pick<Marks, 'read'>
   readonly derive: Derive
   readonly served: () => ServedStatus
   readonly onApplied: (applied: Applied) => void
-  /** What follows, in the same commit, from rows of a former incarnation that stay for a while. */
+  /** Changes for the same commit that record how many rows of a former incarnation stay for a while. */
   readonly formerStays: (rows: number) => readonly Change[]
   readonly onBookmark: (bookmark: Bookmark) => void
-  /** The peer has a mark, and all up to it is here: it is stored next. */
+  /** The peer has sent a mark. All rows up to it are here and are stored next. */
   readonly onMark?: (mark: Position) => void
-  /** The peer tells to let through what is held here. */
+  /** The peer requests the release of this hold. */
   readonly onRelease: (hold: string) => void
   readonly onHold?: (hold: Hold | undefined) => void
-  /** Why our store takes nothing at the moment; empty: it does again. */
+  /** Why our store accepts no commits at the moment; empty if it does. */
   readonly onBlocked?: (reason: string) => void
-  /** The newest mark that this process has read from the store; undefined while the store does not answer. Default: the one read here. */
+  /**
+   * The newest mark that this process has read from the store; undefined while the store does not answer. Default: the
+   * mark that this session has read.
+   */
   readonly newestMark?: () => number | undefined
   readonly onReport: (report: Report) => void
 }
 
 export interface SessionEnd {
-  /** Undefined when the connection was lost without a word. */
+  /** Undefined if the connection was lost without a goodbye. */
   readonly goodbye: (Goodbye & { readonly by: 'self' | 'peer' }) | undefined
   readonly reason: string
 }
 
 export interface Session {
-  /** Resolves after the last effect: nothing of this session changes the store any more. */
+  /** Resolves after the last effect: from then on the session no longer changes the store. */
   readonly done: Promise<SessionEnd>
   readonly sent: () => Position | undefined
   readonly stored: () => Position | undefined
   readonly counters: () => Counters
-  /** What is held here, for an operator to release. */
+  /** The change that this plane holds until an operator releases it. */
   readonly hold: () => Hold | undefined
-  /** Lets through what is held here under this id. */
+  /** Releases the hold of this plane that has this id. */
   release(hold: string): void
-  /** Asks the peer to let through what it holds. */
+  /** Requests that the peer releases its hold. */
   askRelease(hold: string): void
-  /** All rows of these origins are known here now, which the peer had rows of before. */
+  /** This store now has all rows of these origins, of which the peer had rows before. */
   late(origins: readonly Origin[]): void
   /** There may be a newer mark. */
   wake(): void
-  /** Something that a bookmark tells has changed. */
+  /** A value that a bookmark reports has changed. */
   announce(): void
-  /** Sends a report; resolves when the channel takes more, or has ended. */
+  /** Sends a report; resolves when the channel accepts more, or has ended. */
   report(report: Report): Promise<void>
   end(code: GoodbyeCode, reason: string): void
 }
 
-/** More than anybody has: nobody can call himself current by it. */
+/** Sent if our newest mark is unknown. No receiver has a revision this high, so none counts as current. */
 const unknownMark = Number.MAX_SAFE_INTEGER
 
-/** A session is open as soon as it has read the mark of its own store. It is ending while effects are still under way. */
+/** A session is open once it has read the mark of its own store, and ending until its last effect has finished. */
 type State =
   | { readonly type: 'opening' }
-  /** `localMark` includes all that this session has written. */
+  /** `localMark` includes everything that this session has written. */
   | { readonly type: 'open'; readonly localMark: Position }
   | { readonly type: 'ending' }
 
-/** Wake-ups are hints: without one, the log is looked at as often as this. */
+/** Wake-ups are hints and may be lost: the session also looks for a newer mark at this interval. */
 const slowPollMs = 30_000
 
-/** One session after its handshake: performs the effects of both steps on the store and the channel. The same for both ends. */
+/**
+ * Runs a session after its handshake: performs the effects of both steps on the store and the channel. Both planes use
+ * it.
+ */
 export function startSession(deps: SessionDeps, options: SessionOptions): Session {
   const { store, clock, log } = deps
   const { channel, sight, self, peer } = options
@@ -184,7 +191,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const credit = createCredit({ clock, inflow: options.inflow, send: (bytes) => send({ type: 'credit', bytes }) })
   let { positionCounts } = options
   let framesSent = 0
-  let framesHeard = 0
+  let framesReceived = 0
   const marks = createSentMarks(clock, send)
   let lastWritten: readonly Version[] = []
 
@@ -212,7 +219,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     finish({ goodbye: { code, reason, by: 'self' }, reason })
   }
 
-  /** Both ends tell why nothing is stored. */
+  /** The reason appears in our log and, with the next bookmark, at the peer. */
   function blockedChanged(reason: string): void {
     if (reason === '') log.info({ peer }, 'the store takes writes again')
     else log.warn({ peer, reason }, 'a session waits for the store')
@@ -220,7 +227,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     pulse.announce()
   }
 
-  /** Runs an effect that takes time. A failure of it ends the session; the next one resumes by position. */
+  /** Runs an asynchronous effect. If it fails, the session ends, and the next session resumes by position. */
   function run(task: Promise<void>): void {
     const guarded = task
       .catch((cause: unknown) => {
@@ -235,7 +242,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function outward(event: OutboundEvent): void {
     if (state.type === 'ending') return
     for (const effect of outboundStep(outbound, event, outboundDeps)) {
-      // Nothing more is read for a peer that does not keep up.
+      // The session reads only as fast as the channel drains.
       if (effect.type !== 'send') run(channel.drained().then(() => patiently(() => read(effect)).then(outward)))
       else {
         if (effect.message.type === 'rows') throughput.sent(effect.message.bytes)
@@ -255,10 +262,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
         return void credit.owe(effect.bytes)
       case 'refused':
         count.rowsRefused += effect.keys.length
-        log.warn(
-          { peer, rows: effect.keys.length, first: effect.keys[0] },
-          'refused rows that the peer may not speak for',
-        )
+        log.warn({ peer, rows: effect.keys.length, first: effect.keys[0] }, 'refused rows that the peer may not send')
         return
       case 'stored':
         positionCounts = true
@@ -270,8 +274,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case 'held':
         pulse.announce()
         options.onHold?.(effect.hold)
-        if (effect.hold) log.warn({ ...effect.hold }, `held until an operator releases it: ${effect.hold.reason}`)
-        else log.info({ peer }, 'nothing is held any more')
+        if (effect.hold) log.warn({ ...effect.hold }, `a change is held for an operator: ${effect.hold.reason}`)
+        else log.info({ peer }, 'the hold is released')
         return
       case 'goodbye':
         return void end(effect.code, effect.reason)
@@ -297,7 +301,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     return { type: 'listed', rows, otherOrigins: [...others] }
   }
 
-  /** Undefined: the round was refused, and the session has ended. */
+  /** Undefined if the store refused the round. The session has ended then. */
   async function apply({
     changes,
     bytes,
@@ -344,7 +348,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       positionCounts && position?.store === options.peerStore ? position.revision : 0
     const [stored, served] = [counted(inbound.position), counted(status.served)]
     const sent = marks.sent()?.revision ?? 0
-    // The read of this session may still wait for a store that has answered another reader already.
+    // The store may have given a newer mark to another reader while the read of this session still waits.
     const read = outbound.newest?.revision ?? 0
     const newest = options.newestMark ? options.newestMark() : read
     const mark = newest === undefined ? unknownMark : Math.max(newest, read)
@@ -388,10 +392,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     }
     const { message, number } = frame
     if (number > 0) {
-      // A repeat is dropped; behind a gap nothing can be trusted: the session is resumed.
-      if (number <= framesHeard) return
-      if (number !== framesHeard + 1) return void end('gap', `expected frame ${framesHeard + 1}, found ${number}`)
-      framesHeard = number
+      // Drops a repeated frame. A gap ends the session, because rows may be missing; the next one resumes by position.
+      if (number <= framesReceived) return
+      if (number !== framesReceived + 1) return void end('gap', `expected frame ${framesReceived + 1}, found ${number}`)
+      framesReceived = number
     }
     pulse.heard()
     switch (message?.type) {
@@ -435,7 +439,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   }
 
   const pulse = startPulse(clock, bookmark, (silentMs) => {
-    const reason = `nothing was heard for ${silentMs} ms`
+    const reason = `no frame arrived for ${silentMs} ms`
     channel.cut(reason)
     finish({ goodbye: undefined, reason })
   })

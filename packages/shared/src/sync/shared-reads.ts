@@ -2,12 +2,12 @@ import type { Store } from '../store/store.ts'
 
 type Page = ReturnType<Store['changesSince']>
 
-/** Pages kept: zones that follow closely ask for the same few. */
+/** How many pages are kept. Zones that are nearly up to date read the same few. */
 const pagesMax = 16
 
 /**
- * Many zones at one position read the same page once, and share its rows and their encoding. A page of a fixed range never
- * changes. Limit: 16 pages, the oldest is dropped.
+ * Reads a page once for all zones at the same position, so that they share its rows and their encoding. A page of a
+ * fixed range never changes. Limit: 16 pages, the oldest is dropped.
  */
 export function createSharedReads(store: Store): Store['changesSince'] {
   const pages = new Map<string, Page>()

@@ -1,8 +1,8 @@
 import type { Clock } from '../env/clock.ts'
 
 /**
- * What a link carries, told by what its other end has credited: buffers on the way do not deceive it. Measured while
- * something is on its way; in between the last figure stands.
+ * Measures the throughput of a link by the credit of the peer, so that buffers on the path do not distort it. It
+ * measures only while bytes are in flight; otherwise the last value stays.
  */
 export function createThroughput(clock: Clock) {
   let onTheWay = 0
@@ -23,7 +23,7 @@ export function createThroughput(clock: Clock) {
       const elapsedMs = Math.max(1, clock.monotonicMs() - sinceMs)
       if (credited > 0) bytesPerSecond = (credited / elapsedMs) * 1000
     },
-    /** Undefined before anything was credited. */
+    /** Undefined before the first credit. */
     bytesPerSecond: (): number | undefined => bytesPerSecond,
   }
 }

@@ -26,22 +26,27 @@ export interface UplinkDeps {
   readonly random: Random
   readonly log: Log
   readonly rules: SightRules
-  /** What the proxies of this zone serve; a bookmark goes at once when it changes. */
+  /** What the proxies of this zone serve; each change sends a bookmark soon. */
   readonly served: Latest<ServedStatus>
-  /** Numbers that the zone may give to names; each session may bring more. */
+  /** Numbers that the zone may give to names; each session may grant more. */
   readonly grants?: {
     request(): ReserveRequest
-    /** Resolves when the zone has stored what was granted: before any row of the session. */
+    /** Resolves when the zone has stored the grant. The session exchanges rows only after that. */
     granted(welcome: Pick<Welcome, 'position' | 'reserved' | 'recall'>): Promise<void>
   }
-  /** What the global is to show of this zone's proxies, by key text. Sent as differences, at most once per second. */
+  /**
+   * The report on this zone's proxies that the global shows, by key text. Sent as differences, at most once per second.
+   */
   readonly report?: Latest<Readonly<Record<string, JsonObject>>>
   readonly derive?: Derive
-  /** A mark of the global is in this store. Also called once per session with the position it starts from. */
+  /**
+   * This store has committed a mark of the global. Also called once per session with the position from which it
+   * resumes.
+   */
   readonly onApplied?: (applied: Applied) => void
-  /** The global does not hold the position of this zone: what its proxies serve may be of another history. */
+  /** The global's log does not hold this zone's position: its proxies may serve another history. */
   readonly onUnknownPosition?: () => void
-  /** The global requests a release. True if it means something else than what sync holds, and was taken care of. */
+  /** The global requests a release. True if the id is of a hold outside of sync and this function has released it. */
   readonly onRelease?: (hold: string) => boolean
 }
 
@@ -50,48 +55,51 @@ export interface UplinkOptions {
   readonly zone: string
   readonly version: string
   readonly hostname: string
-  /** The store of a global that an operator has allowed in place of the one that this zone knew. */
+  /** The store of another global, which an operator has accepted instead of the known one. */
   readonly acceptGlobalStore?: string
-  /** What this zone speaks; default: what this build speaks. */
+  /** The protocol versions and features of this zone. Default: those of this build. */
   readonly protocol?: ProtocolOffer
 }
 
 export interface UplinkState {
-  /** `refused`: somebody has to do something; it is tried again all the same, but slowly. */
+  /** `refused`: an operator must act. The zone still dials again, but slowly. */
   readonly phase: 'connecting' | 'connected' | 'waiting' | 'refused' | 'stopped'
-  /** Why it is so; of a session that stands, why nothing is stored. */
+  /** The reason of the phase. In phase `connected`: why nothing is stored. */
   readonly reason: string
   /** Wall clock of the last change of phase. */
   readonly sinceMs: number
   readonly globalStoreId: string | undefined
   readonly epoch: number | undefined
-  /** What the newest session uses. */
+  /** The protocol version and features of the newest session. */
   readonly agreement: Agreement | undefined
-  /** The last mark of the global that is in this store. */
+  /** The last mark of the global that this store has committed. */
   readonly position: Position | undefined
   /** The last own mark sent, and the last one that the global has stored. */
   readonly sent: number
   readonly storedByGlobal: number
-  /** The newest mark of the global that it told, and when a bookmark of it came by the monotonic clock: an older word is no word. */
+  /**
+   * The newest mark that the global has reported, and the monotonic time of its last bookmark. Old bookmarks count as
+   * none.
+   */
   readonly globalMark: number
   readonly heardAtMs: number
   /** How far the wall clock of the global was ahead of ours at its last bookmark; negative: behind. */
   readonly clockAheadMs: number
-  /** False while the global does not hold the position that this zone came with. */
+  /** False while the global's log does not hold the position with which this zone has dialled. */
   readonly positionCounts: boolean
-  /** What waits for an operator; said to `release`. */
+  /** The change that waits for an operator; `release` takes its id. */
   readonly hold: Hold | undefined
 }
 
 export interface Uplink extends AsyncDisposable {
   readonly state: Latest<UplinkState>
-  /** An operator lets through what is held. False when nothing is, or something else than was meant. */
+  /** An operator releases the hold. False if nothing is held, or if the id is of another hold. */
   release(hold?: string): boolean
-  /** Goes on in a new session at once: the dialer has something newer to show. */
+  /** Starts a new session at once, for example because the dialer has a newer token. */
   redial(reason: string): void
 }
 
-/** True only if a word of the global that is not older than the lease says that there is nothing newer. */
+/** True only if a bookmark within `silenceMaxMs` shows that the global has nothing newer. */
 export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
   state.phase === 'connected' &&
   state.hold === undefined &&
@@ -100,7 +108,7 @@ export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
   state.position?.store === state.globalStoreId &&
   (state.position?.revision ?? -1) >= state.globalMark
 
-/** How a session, or the attempt at one, ended: `refused` waits long, otherwise the wait is short at first. */
+/** How a session, or the attempt to open one, ended. After `refused` the wait is long; otherwise it starts short. */
 interface Outcome {
   readonly refused: boolean
   readonly reason: string
@@ -118,11 +126,13 @@ class SessionEnded extends Error {
 const outcomeOf = (cause: unknown): Outcome =>
   cause instanceof SessionEnded ? cause.outcome : { refused: false, reason: messageOf(cause), wasConnected: false }
 
-/** A restart of the global is over in a moment: the first tries follow fast, later ones ever slower, all at random times. */
+/** A global restarts within seconds, so the first retries follow fast and later ones slow down. Each wait is random. */
 const backOffWhenLost = { minMs: 50, firstMaxMs: 500, maxMs: 5_000, quickTries: 5 }
 const backOffWhenRefused = { minMs: 1_000, firstMaxMs: 5_000, maxMs: 5_000 }
 
-/** Keeps one session with the global for as long as it lives. The zone works on its own store whether or not there is one. */
+/**
+ * Keeps one session with the global open until disposed. The zone works on its own store with and without a session.
+ */
 export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const { store, clock, served } = deps
   const log = deps.log.child({ part: 'uplink' })
@@ -131,15 +141,17 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const stop = new AbortController()
   const protocol = options.protocol ?? ownProtocol
   let session: Session | undefined
-  /** The store of a global that an operator has accepted. */
+  /** The store of another global, once an operator has accepted it. */
   let acceptedStore = options.acceptGlobalStore
-  /** A new incarnation was begun by this process: once is enough, even if a session is cut before the global has it. */
+  /**
+   * This process has begun a new incarnation. It begins only one, even if a session is cut before the global has it.
+   */
   let begun = false
-  /** The session, or the wait for one, was ended for a new one. */
+  /** `redial` has ended the session, so the next one starts at once. */
   let moving = false
-  /** Ends the wait for the next try. */
+  /** Ends the wait for the next attempt. */
   let hurry: (() => void) | undefined
-  /** Further than what the store would tell, when the last rounds had no rows. */
+  /** May be ahead of the position in the store, because rounds without rows move it in memory only. */
   let position: Position | undefined
   const state = createLatest<UplinkState>({
     phase: 'connecting',
@@ -198,13 +210,13 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     return await converse(channel, welcome, standing, uncovered)
   }
 
-  /** The global has seen rows of ours that this store does not know of. */
+  /** The global has rows of this zone that this store does not hold. */
   async function beginsIncarnation({ formerIncarnation }: Welcome): Promise<boolean> {
     if (begun || !(await beginIncarnation(store, options.zone, formerIncarnation))) return false
     begun = true
     log.warn(
       { incarnation: store.incarnation },
-      'the global knows a later history of this zone: a new incarnation begins',
+      'the global has a later history of this zone: a new incarnation begins',
     )
     return true
   }
@@ -225,7 +237,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   function release(hold: string | undefined): boolean {
     const held = state.value.hold
     if (!held || (hold !== undefined && hold !== held.id)) return false
-    log.warn({ hold: held.id }, `an operator lets through what was held: ${held.reason}`)
+    log.warn({ hold: held.id }, `an operator released a held change: ${held.reason}`)
     const foreignStore = storeOfForeign(held)
     if (foreignStore !== undefined) {
       acceptedStore = foreignStore
@@ -281,7 +293,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
             heardAtMs: clock.monotonicMs(),
             clockAheadMs: clockAheadMs(bookmark, clock.wallMs()),
           }),
-        // What is here and not stored yet is news too: the next bookmark may be two seconds away.
+        // The mark counts before it is stored: the next bookmark may be two seconds away.
         onMark: ({ revision }) => revision > state.value.globalMark && change({ globalMark: revision }),
         onHold: (hold) => change({ hold }),
         onBlocked: (reason) => change({ reason }),
@@ -347,7 +359,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     },
     async [Symbol.asyncDispose]() {
       stop.abort()
-      // The abort is the only end that it has.
+      // `supervise` ends only by throwing, here because of the abort.
       await running.catch(() => undefined)
       change({ phase: 'stopped', reason: '' })
     },
@@ -358,7 +370,7 @@ async function announceServed(served: Latest<ServedStatus>, session: Session, si
   for await (const _ of served.watch(signal)) session.announce()
 }
 
-/** Which goodbyes do not go away by trying again soon. */
+/** A goodbye counts as refused unless a retry soon is likely to succeed. */
 function refusedBy(goodbye: Goodbye, wasConnected: boolean): Outcome {
   const passing: readonly GoodbyeCode[] = ['shutdown', 'failed', 'fenced', 'gap']
   const refused = !passing.includes(goodbye.code)

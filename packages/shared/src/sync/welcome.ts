@@ -3,23 +3,23 @@ import { globalOrigin } from '../resource/resource.ts'
 import type { Goodbye, Hold, Message, Welcome } from './log/messages.ts'
 import { type ProtocolOffer, rangeText } from './log/protocol.ts'
 
-/** What a zone expects of the global that answers. */
+/** What a zone expects in the welcome of the global. */
 export interface Expected {
   readonly zone: string
   readonly protocol: ProtocolOffer
-  /** The store of the global whose rows are here; undefined: there are none yet. */
+  /** The store of the global whose rows this zone holds; undefined if it holds none yet. */
   readonly knownStore: string | undefined
-  /** The store of another global, which an operator has accepted. */
+  /** The store of another global that an operator has accepted. */
   readonly acceptedStore: string | undefined
 }
 
 export interface Unwelcome {
   readonly goodbye: Goodbye
-  /** What an operator may release, so that the session is opened all the same. */
+  /** An operator may release this hold; then the next welcome of that global is accepted. */
   readonly hold: Hold | undefined
 }
 
-/** The welcome, or why no session follows from the first frame of the global. */
+/** The welcome, or why the first frame of the global opens no session. */
 export function judgeWelcome(first: Message, expected: Expected): Result<Welcome, Unwelcome> {
   const refuse = (reason: string): Result<never, Unwelcome> =>
     err({ goodbye: { code: 'protocol', reason }, hold: undefined })
@@ -46,6 +46,6 @@ const wrong = ({ storeId }: Welcome, reason: string): Result<never, Unwelcome> =
     hold: { id: `${prefix}${storeId}`, origin: globalOrigin, reason, removals: 0 },
   })
 
-/** The store that a hold of `judgeWelcome` is about; undefined for every other hold. */
+/** The store that a hold of `judgeWelcome` names; undefined for every other hold. */
 export const storeOfForeign = ({ id }: Hold): string | undefined =>
   id.startsWith(prefix) ? id.slice(prefix.length) : undefined

@@ -16,11 +16,11 @@ import { clockAheadMs, silenceMaxMs } from './pulse.ts'
 import { createReportStock } from './reports.ts'
 import type { SessionEnd } from './session.ts'
 
-/** What the global knows of one zone's session. Revisions are the global's, but for `up`, which are the zone's. */
+/** The status of one zone at the global. Revisions are the global's, except in `up`, where they are the zone's. */
 export interface ZoneStatus {
   readonly zone: string
   readonly connected: boolean
-  /** Wall clock: when it connected, or when it was lost. */
+  /** Wall clock of the last connect or disconnect. */
   readonly sinceMs: number
   readonly epoch: number
   readonly storeId: string
@@ -28,51 +28,51 @@ export interface ZoneStatus {
   readonly host: string
   readonly startedAtMs: number
   readonly version: string
-  /** What its newest session uses of the protocol. */
+  /** The protocol version and features of its newest session. */
   readonly agreement: Agreement
   /** The newest mark sent to the zone, stored by it, and served by all its live proxies. */
   readonly sent: number
   readonly stored: number
   readonly served: number
-  /** Revisions of the global that the zone has not stored yet, and since when the oldest of them waits. */
+  /** How many revisions of the global the zone has not stored yet, and how long the oldest of them has waited. */
   readonly lag: number
   readonly lagMs: number
-  /** It has stored all there is, by a bookmark that is younger than the time after which a session is cut. */
+  /** The zone has stored the newest mark, and a bookmark within `silenceMaxMs` confirms this. */
   readonly current: boolean
   /** The newest mark that the zone has sent us, and that we have stored. */
   readonly up: { readonly sent: number; readonly stored: number }
   readonly lastBookmarkAtMs: number
   /** How far the wall clock of the zone was ahead of ours at the last bookmark; negative: behind. */
   readonly clockAheadMs: number
-  /** Wall clock of the last bookmark that told more stored or served than the one before. */
+  /** Wall clock of the last bookmark with a higher `stored` or `served` than the one before. */
   readonly lastProgressAtMs: number
-  /** What the zone keeps back until an operator says so. */
+  /** Changes that the zone holds until an operator releases them. */
   readonly holds: readonly Hold[]
-  /** Why the zone cannot store what it gets, for now; empty: it can. */
+  /** Why the zone cannot store rows at the moment; empty if it can. */
   readonly blocked: string
   readonly verdicts: readonly Verdict[]
   readonly silentProxies: readonly string[]
   readonly counters: Counters
-  /** What the zone last reported of its proxies, by key text; kept while it is away. */
+  /** The last report of the zone on its proxies, by key text; kept while the zone is disconnected. */
   readonly report: Readonly<Record<string, JsonObject>>
-  /** So many entries were left out of the report because it was too large. */
+  /** How many entries were left out because the report was too large. */
   readonly reportLeftOut: number
-  /** What the zone was told when its last session was refused or ended. */
+  /** Why the last session of the zone was refused or ended. */
   readonly lastEnd: string | undefined
-  /** Of the same; undefined if the connection was lost without a word. */
+  /** The code of that goodbye; undefined if the connection was lost without one. */
   readonly lastEndCode: GoodbyeCode | undefined
-  /** Wall clock of the same. */
+  /** Wall clock of that end. */
   readonly lastEndAtMs: number
 }
 
-/** When a zone first told that it had a revision: monotonic clock, oldest first. */
+/** When a zone first reported a revision as stored or served, by the monotonic clock. */
 export interface Progress {
   readonly stored: number
   readonly served: number
   readonly atMs: number
 }
 
-/** A status, and when the zone was last heard: monotonic clock. */
+/** A status, and the monotonic time of the zone's last bookmark. */
 export interface KnownZone {
   readonly status: ZoneStatus
   readonly heardAtMs: number
@@ -80,12 +80,12 @@ export interface KnownZone {
 
 type Levels = Pick<ZoneStatus, 'stored' | 'served'>
 
-/** A server looks every 2 s. */
+/** A read of the mark counts for this long. The server reads it every 2 s. */
 const markKnownMs = 3_000
 const progressMax = 1024
 const marksMax = 4096
 
-/** The state of all zones that were ever seen by this process, and the times that receipts are made of. */
+/** The status of every zone that this process has seen, and the times from which receipts compute delays. */
 export function createZoneBoard(
   clock: Clock,
   onStatus: (status: ZoneStatus) => void,
@@ -93,20 +93,20 @@ export function createZoneBoard(
 ) {
   const reports = createReportStock(reportBytesMax)
   const statusByZone = new Map<string, ZoneStatus>()
-  // Limit: the newest 1,024 steps of a zone; a receipt for an older one has no delay to show.
+  // Limit: the newest 1,024 entries of a zone, oldest first. A receipt for an older revision has no delay.
   const progressByZone = new Map<string, Progress[]>()
-  // Limit: the newest 4,096 marks, the same.
+  // Limit: the newest 4,096 marks, oldest first. A receipt for an older revision has no delay.
   const marks: { readonly revision: number; readonly atMs: number }[] = []
   const listeners = new Set<() => void>()
   const headRevision = () => marks.at(-1)?.revision ?? 0
-  /** Zones whose newest known session was with this process. */
+  /** Zones whose newest known session is or was with this process. */
   const ownZones = new Set<string>()
   const followedByZone = new Map<string, ZoneStatus>()
-  /** When each zone was last heard: monotonic clock. */
+  /** Monotonic time of each zone's last bookmark. */
   const heardMs = new Map<string, number>()
   const committedAtMs = (revision: number) => marks.find((mark) => mark.revision >= revision)?.atMs
 
-  /** When the store last told its mark: one that does not answer may hold a newer one. */
+  /** When the mark of the store was last read. If the store does not answer, it may have a newer mark. */
   let lookedMs = Number.NEGATIVE_INFINITY
   const knowsMark = () => clock.monotonicMs() - lookedMs < markKnownMs
 
@@ -124,7 +124,7 @@ export function createZoneBoard(
     }
   }
 
-  /** Keeps the time at which a zone was first known to have more than before; true if it has. */
+  /** Records the time if the zone has stored or served more than before; true if so. */
   function progressed(zone: string, former: Levels, { stored, served }: Levels): boolean {
     if (stored <= former.stored && served <= former.served) return false
     const progress = progressByZone.get(zone) ?? []
@@ -146,7 +146,7 @@ export function createZoneBoard(
       return new Map([...statusByZone].map(([zone, status]) => [zone, withLag(status)]))
     },
     status: (zone: string): ZoneStatus | undefined => statusByZone.get(zone),
-    /** `stored`: by the position that the zone came with; undefined when this store does not hold that position. */
+    /** `stored`: the revision of the zone's position; undefined if this store does not hold that position. */
     connected(zone: string, epoch: number, hello: Hello, stored: number | undefined, agreement: Agreement) {
       const { storeId, incarnation, host, startedAtMs, version } = hello
       const sameStore = statusByZone.get(zone)?.storeId === storeId
@@ -167,7 +167,7 @@ export function createZoneBoard(
         ...served,
       })
     },
-    /** What this process knows of zones by sessions of its own, and not by newer ones of another replica. */
+    /** The zones whose newest known session is or was with this process. */
     own(): ReadonlyMap<string, KnownZone> {
       const known = [...ownZones].flatMap((zone): [string, KnownZone][] => {
         const status = statusByZone.get(zone)
@@ -175,7 +175,10 @@ export function createZoneBoard(
       })
       return new Map(known)
     },
-    /** The status of a zone by another replica, which had the zone's session. An older session never replaces a newer one. */
+    /**
+     * Takes over a status that another replica has published. The status of an older session never replaces a newer
+     * one.
+     */
     followed(zone: string, { status, heardAtMs }: KnownZone) {
       const former = statusByZone.get(zone)
       if (former && former.epoch > status.epoch) return
@@ -241,7 +244,7 @@ export function createZoneBoard(
 
 export type ZoneBoard = ReturnType<typeof createZoneBoard>
 
-/** The status of a zone of which nothing is known. */
+/** The status of a zone before its first session. */
 export const blank = (zone: string): ZoneStatus => ({
   zone,
   connected: false,

@@ -31,7 +31,7 @@ it('F49 a zone behind a pruned history gets one announced replacement, which los
   await write(east, put('east', 'Service', 'stays'), put('east', 'Service', 'goes'))
   await until(west, async () => (await names(west, 'Service')).length === 3)
   await until(west, async () => (await names(west, 'Policy')).length === 3)
-  // A row of an origin that the global knows nothing of, as after a change of globals: no replacement of its may name it.
+  // An origin without rows at the global, as after a change of globals: no replacement of the global may name it.
   const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 0, modifiedAtMs: 0 }
   const key = { origin: 'south', kind: 'Service', mesh: 'default', name: 'foreign' }
   await write(west, { op: 'put', key, labels: {}, spec: {}, stamp })
@@ -55,12 +55,12 @@ it('F49 a zone behind a pruned history gets one announced replacement, which los
   ]
   expect(await live(west)).toEqual(await live(global))
   expect(await names(west, 'Service')).toEqual(['east/stays', 'south/foreign', 'west/own'])
-  // Neither deleted nor written anew: each has the one version that it had.
+  // The replacement neither deletes nor rewrites these rows, so each still has its one version.
   for (const { key } of [...(await west.scan({ kind: 'Service' })), ...(await west.scan({ kind: 'Policy' }))]) {
     const versions = await west.history(key)
     expect(versions.map((version) => version.state)).toEqual(key.name === 'changed' ? ['live', 'live'] : ['live'])
   }
-  // Once: what comes after it comes as a change again.
+  // There is only one replacement: later commits arrive as changes.
   const { revision } = await write(global, put('global', 'Policy', 'after'))
   await until(global, () => (server.zones().get('west')?.stored ?? 0) >= revision, server)
   expect(server.zones().get('west')?.counters.rowsReceived).toBe((await live(global)).length)
@@ -97,7 +97,7 @@ it('F49 history that is pruned while a reader is slow is replaced once, announce
     (await global.scan({ kind: 'Policy' }, { at: mark.position.revision })).map((row) => ['live', row.key.name]),
   )
   expect(messages.filter((message) => message.type === 'replace')).toHaveLength(1)
-  // From its mark on it goes by changes again.
+  // After its mark the reader gets changes again.
   await write(global, put('global', 'Policy', 'after'))
   await reader.next('mark', 1)
   expect(reader.messages().filter((message) => message.type === 'replace')).toHaveLength(1)

@@ -5,7 +5,7 @@ import { createMemoryStore } from '../../src/store/memory.ts'
 import { nextEpoch } from '../../src/sync/epochs.ts'
 import type { Hello } from '../../src/sync/log/messages.ts'
 
-/** Opens sessions of one zone, each with an incarnation and with what it knows and asks for. */
+/** Opens sessions of one zone. Each has an incarnation, its known reserve, and the count that it requests. */
 function createZone() {
   const store = createMemoryStore({ clock: createVirtualClock(), random: createSeededRandom(1) })
   return async (incarnation: number, below: number, count: number) => {
@@ -18,7 +18,7 @@ function createZone() {
   }
 }
 
-test('Y41 an incarnation that has no numbers gets those above all former ones, the same at each try', async () => {
+test('Y41 an incarnation without numbers gets numbers above all former ones, the same at each attempt', async () => {
   const open = createZone()
   expect(await open(1, 0, 100)).toEqual({ below: 100, before: 0 })
   expect(await open(1, 0, 100)).toEqual({ below: 100, before: 0 })
@@ -27,7 +27,7 @@ test('Y41 an incarnation that has no numbers gets those above all former ones, t
   expect(await open(3, 0, 100)).toEqual({ below: 300, before: 200 })
 })
 
-test('Y41 a zone that asks for more gets them once: again it gets those that it has not learned of', async () => {
+test('Y41 a zone that requests more numbers gets them once, and gets the same ones again until it has them', async () => {
   const open = createZone()
   await open(1, 0, 100)
   expect(await open(1, 100, 0)).toEqual({ below: 100, before: 0 })

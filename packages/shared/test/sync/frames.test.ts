@@ -13,7 +13,7 @@ const stamp = fc.record({ incarnation: whole, originRevision: whole, createdAtMs
 const position = fc.record({ store: word, revision: whole, commitId: word })
 const safeName = fc.string().filter((name) => name !== '__proto__')
 const labels = fc.dictionary(safeName, fc.string(), { noNullPrototype: true })
-// JSON as a spec has it: through its text once, so that -0 and the like are what JSON makes of them.
+// A spec passes through JSON text once, so that values such as -0 have the form that JSON gives them.
 const spec = fc
   .dictionary(safeName, fc.jsonValue(), { noNullPrototype: true })
   .map((value): JsonObject => JSON.parse(JSON.stringify(value)))

@@ -10,7 +10,7 @@ import { nothingServed, startSession } from '../../src/sync/session.ts'
 import type { Channel, ChannelEnd } from '../../src/transport/transport.ts'
 import { rules } from './mesh.ts'
 
-/** A session at the global whose other end is the test. */
+/** A session of the global whose peer is the test. */
 async function openSession() {
   const clock = createVirtualClock()
   const store = createMemoryStore({ clock, random: createSeededRandom(1) })
@@ -74,7 +74,7 @@ async function openSession() {
     sent,
     settle,
     over: () => over,
-    hear: (message: Message) => listener?.(encodeMessage(message)),
+    receive: (message: Message) => listener?.(encodeMessage(message)),
     bookmarks: () => sent.filter((message) => message.type === 'bookmark').length,
   }
 }
@@ -88,14 +88,14 @@ describe('a session in virtual time', () => {
     expect(scene.over()).toBe('')
     for (let second = 0; second < 3; second += 1) scene.clock.advance(1_000)
     await scene.settle()
-    expect(scene.over()).toBe('nothing was heard for 8000 ms')
+    expect(scene.over()).toBe('no frame arrived for 8000 ms')
   })
 
   it('Y5 a session lives as long as it receives frames', async () => {
     const scene = await openSession()
     for (let second = 0; second < 60; second += 1) {
       scene.clock.advance(1_000)
-      if (second % 5 === 0) scene.hear({ type: 'credit', bytes: 0 })
+      if (second % 5 === 0) scene.receive({ type: 'credit', bytes: 0 })
     }
     await scene.settle()
     expect(scene.over()).toBe('')

@@ -4,7 +4,7 @@ import { createMarks } from '../../src/sync/marks.ts'
 
 const position = (revision: number): Position => ({ store: 's', revision, commitId: `c${revision}` })
 
-/** A log of commits of so many rows each, of which the marks of some were seen. */
+/** A log of commits with these numbers of rows, after looks at the marks `seen`. */
 async function marksOf(rows: readonly number[], seen: readonly number[]) {
   let newest = 0
   const records = rows.map((count, index) => {

@@ -15,7 +15,7 @@ import { startUplink, type Uplink, type UplinkDeps, type UplinkOptions } from '.
 import { dialGrpc, listenGrpc } from '../../src/transport/grpc.ts'
 import type { TestAuthority } from './certificates.ts'
 
-/** Four kinds, one for each way, and one that a zone sees by what its rows say. */
+/** Kinds for each direction. A zone sees only the Certificate rows that name it. */
 export const rules: SightRules = {
   travelOf(kind) {
     if (kind === 'Policy' || kind === 'Certificate') return 'global-to-zones'
@@ -54,7 +54,7 @@ export async function names(store: Store, kind: string): Promise<string[]> {
   return (await store.scan({ kind })).map((row) => `${row.key.origin}/${row.key.name}`)
 }
 
-/** Resolves when `holds` does, looked at whenever the store has a new mark or `also` calls. */
+/** Resolves when `holds` returns true. It is checked at each new mark of the store and at each change of `also`. */
 export async function until(
   store: Pick<Store, 'onMark'>,
   holds: () => Promise<boolean> | boolean,
@@ -74,7 +74,7 @@ type ServerOverrides = { port?: number } & Partial<
   Pick<SyncServerOptions, 'formerStayMs' | 'inflow' | 'replica' | 'protocol'>
 >
 
-/** Everything that a test opened, closed in reverse. */
+/** Opens servers and uplinks for a test, and closes them in reverse order. */
 export function createScene(authority: TestAuthority) {
   const opened: (() => PromiseLike<void> | void)[] = []
   const deps = { clock: systemClock, random: systemRandom, log: silentLog }

@@ -22,7 +22,7 @@ const live = (key: ResourceKey, spec: Row['spec'] = {}): Version => ({
 })
 const deleted = (key: ResourceKey): Version => ({ key, revision: 1, state: 'deleted', stamp })
 
-/** Policies go to the reader, Chosen rows only if they name it, and no others. Each row is 40,000 bytes. */
+/** The reader sees Policy rows, Chosen rows that name it, and no others. Each row has 40,000 bytes. */
 const deps = {
   sight: {
     reach: ({ kind }: ResourceKey) =>
@@ -32,7 +32,7 @@ const deps = {
   measure: () => 40_000,
 }
 
-/** A sender whose reader has revision 3 and credits much. */
+/** A sender whose reader has revision 3 and enough credit. */
 function createSender(credit = 1_000_000) {
   const state = createOutbound()
   const step = (event: OutboundEvent): OutboundEffect[] => outboundStep(state, event, deps)
@@ -62,7 +62,7 @@ test('Y13 origins that become late during a round of changes are announced in th
   const late = step({ type: 'marked', mark: at(4) })
   expect(shown(late)).toEqual(['replace north at 4: late', 'read-rows {"origin":"north","at":4}'])
   const rows = step({ type: 'rows', rows: [row(keyOf('north', 'Policy', 'n'))] })
-  // What has changed meanwhile follows in the same round.
+  // Changes since then follow in the same round.
   expect(shown(rows)).toEqual(['live n', 'read-changes {"after":4,"through":4}'])
   expect(shown(step({ type: 'changes', candidates: [] }))).toEqual(['mark 4'])
 })
@@ -73,7 +73,7 @@ test('Y13 origins that become late during a late round are announced in another 
   step({ type: 'marked', mark: at(3) })
   expect(shown(step({ type: 'late', origins: ['north'] }))).toEqual(['read-mark {}'])
   step({ type: 'late', origins: ['south', 'north'] })
-  // Both were known before the round began.
+  // Both events arrived before the round began.
   expect(shown(step({ type: 'marked', mark: at(3) }))[0]).toBe('replace north,south at 3: late')
   step({ type: 'late', origins: ['west'] })
   step({ type: 'rows', rows: [] })
@@ -82,7 +82,7 @@ test('Y13 origins that become late during a late round are announced in another 
   expect(shown(step({ type: 'marked', mark: at(3) }))[0]).toBe('replace west at 3: late')
 })
 
-test('Y13 an origin that a replacement names is late no more, and others still are', () => {
+test('Y13 an origin that a replacement names is no longer late, and others still are', () => {
   const { step } = createSender()
   step({ type: 'opened', position: undefined, reason: 'new', newest: at(5) })
   expect(shown(step({ type: 'marked', mark: at(5) }))).toEqual(['read-origins {"at":5,"reason":"new"}'])
@@ -92,7 +92,7 @@ test('Y13 an origin that a replacement names is late no more, and others still a
   expect(shown(step({ type: 'marked', mark: at(5) }))[0]).toBe('replace south at 5: late')
 })
 
-test('Y28 a reader whose round is pruned gets a replacement, and one that knows another history too', () => {
+test('Y28 a reader whose round is pruned gets a replacement, and so does a reader with another history', () => {
   const { step, open } = createSender()
   open()
   step({ type: 'marked', mark: at(9) })
@@ -124,7 +124,7 @@ test('Y6 a frame has as many rows as fit into it, and at least one', () => {
   expect(shown(step({ type: 'changes', candidates }))).toEqual(['live a', 'live b', 'live c', 'mark 4'])
 })
 
-test('Y31 a reader hears the end of rows that it may have seen, and nothing of rows that it never saw', () => {
+test('Y31 a reader gets the deletion of rows that it may have seen, and nothing about rows that it never saw', () => {
   const { step, open } = createSender()
   open()
   step({ type: 'marked', mark: at(4) })

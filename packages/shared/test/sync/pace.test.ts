@@ -29,7 +29,7 @@ const bookmark = (stored: number): Bookmark => ({
   wallClockMs: 0,
 })
 
-/** Commits of so many rows each, and zones that have stored nothing yet. */
+/** A pace with connected zones that have stored nothing yet. */
 function paceOf(...zones: readonly string[]) {
   const clock = createVirtualClock()
   const board = createZoneBoard(clock, () => {})
@@ -44,7 +44,7 @@ function paceOf(...zones: readonly string[]) {
     clock,
     settle,
     close: () => closed.abort(),
-    /** Whether the next one may come. */
+    /** `mayGoOn` shows whether the next commit may begin. */
     async commit(rows: number) {
       revision += 1
       let ended = false

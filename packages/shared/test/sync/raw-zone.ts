@@ -7,7 +7,7 @@ import { callGrpc } from '../../src/transport/grpc.ts'
 import { pinnedAuthority } from '../../src/transport/pin.ts'
 import type { TestAuthority } from './certificates.ts'
 
-/** A zone that says what a test makes it say, and nothing by itself. */
+/** A zone that sends a hello, and after it only the messages of the test. */
 export async function callAsZone(authority: TestAuthority, port: number, zone: string, hello: Partial<Hello> = {}) {
   const address = `127.0.0.1:${port}`
   const pinned = await pinnedAuthority(address, authority.pinSha256Hex, AbortSignal.timeout(5_000))
@@ -39,7 +39,7 @@ export async function callAsZone(authority: TestAuthority, port: number, zone: s
     send,
     sendBytes: (bytes: Uint8Array) => channel.send(bytes),
     messages: () => received.value,
-    /** The first message of a type, now or later. */
+    /** The message of a type with this index; waits until it has arrived. */
     async next<Type extends Message['type']>(type: Type, after = 0): Promise<Extract<Message, { type: Type }>> {
       for await (const messages of received.watch(AbortSignal.timeout(5_000))) {
         const found = messages.filter((message): message is Extract<Message, { type: Type }> => message.type === type)[

@@ -10,14 +10,14 @@ import { startUplink } from '../../src/sync/uplink.ts'
 import type { Channel, ChannelEnd, Dialer } from '../../src/transport/transport.ts'
 import { rules } from './mesh.ts'
 
-/** A global that welcomes each session and loses it at once, or that cannot be reached. */
+/** A global that answers each hello with a welcome, or that is unreachable. */
 function createGlobal(clock: { monotonicMs(): number }, protocol = 1) {
   const dialledAtMs: number[] = []
   let up = true
   const dialer: Dialer = {
     async dial() {
       dialledAtMs.push(clock.monotonicMs())
-      if (!up) return { ok: false, error: { refused: false, reason: 'nobody is there' } }
+      if (!up) return { ok: false, error: { refused: false, reason: 'unreachable' } }
       return { ok: true, value: welcoming() }
     },
     forget() {},
@@ -85,7 +85,7 @@ test('F28 after fifty short sessions in a row the next attempt still follows wit
   const waits = global.dialledAtMs.slice(1).map((atMs, index) => atMs - (global.dialledAtMs[index] ?? 0))
   expect(waits.length).toBe(50)
   expect(Math.max(...waits)).toBeLessThanOrEqual(600)
-  // For comparison: an address without an answer is tried more and more slowly, up to 5 s, and fast again after one session.
+  // For comparison: retries of an unreachable address slow down to 5 s, and are fast again after one session.
   global.setUp(false)
   await runUntil(71)
   const last = global.dialledAtMs.slice(-5)
@@ -117,7 +117,7 @@ function ending(dialer: Dialer): Dialer {
           onMessage(listener) {
             channel.onMessage(listener)
             if (listener) listeners += 1
-            // The second listener is the session: it has begun.
+            // The second listener belongs to the session, so the session has begun.
             if (listeners === 2) channel.cut('the global ended it')
           },
         },

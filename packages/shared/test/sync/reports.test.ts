@@ -8,7 +8,7 @@ test('Y39 a report is limited in bytes: entries that do not fit are left out and
   const begun = stock.changed('east', {}, { reset: true, changed: [entry('a', 'xxx'), entry('b', 'xxx')], removed: [] })
   expect(begun).toEqual({ report: { a: { text: 'xxx' }, b: { text: 'xxx' } }, reportLeftOut: 0 })
 
-  // An entry of 15 bytes more is 45 of 50. One that grows does not fit, and its former value is not true any more.
+  // A third entry of 15 bytes makes 45 of 50. An entry that grows does not fit, and its former value is outdated.
   const third = stock.changed('east', begun.report, { reset: false, changed: [entry('c', 'xxx')], removed: [] })
   expect(Object.keys(third.report)).toEqual(['a', 'b', 'c'])
   const grown = stock.changed('east', third.report, {

@@ -60,7 +60,7 @@ describe('a session of the global', () => {
       const key = { ...large.key, name }
       return [{ ...large, key, row: { ...large.row, key, spec: { text: 'x'.repeat(bytes) } } }]
     }
-    // The first frame is credited, and takes all that the global takes for a long time. The second one takes the whole window.
+    // The first frame is credited and uses up the inflow limit for long. The second frame uses up the credit window.
     west.send({ type: 'rows', rows: rows('first', creditWindowBytes), bytes: 0 })
     west.send({ type: 'rows', rows: rows('second', creditWindowBytes), bytes: 0 })
     west.send({ type: 'rows', rows: rows('third', 1), bytes: 0 })
@@ -104,7 +104,7 @@ describe('a session of the global', () => {
     for (let index = 0; index < 3; index += 1) {
       using west = await callAsZone(authority, server.port, 'west')
       expect((await west.next('mark')).position.revision).toBe(revision)
-      // Its first bookmark states that there is nothing newer.
+      // The first bookmark reports that there is no newer mark.
       expect((await west.next('bookmark')).bookmark.mark).toBe(revision)
     }
     expect((await global.mark()).revision).toBe(revision)
@@ -127,7 +127,7 @@ describe('a session of the global', () => {
     const server = await scene.server(global)
     using west = await callAsZone(authority, server.port, 'west')
     await west.next('bookmark')
-    // The read of the server is the first one and succeeds; those of the session that follow fail.
+    // The first read is that of the server and succeeds. The reads of the session that follow fail.
     failing = -1
     const { revision } = await write(inner, put('global', 'Policy', 'late'))
     let { bookmark } = await west.next('bookmark')
@@ -309,7 +309,7 @@ describe('a zone that was disconnected', () => {
       if (isFull) throw new StoreUnavailableError('cannot write store: disk full')
       return west.commitRound(parts)
     }
-    // Nothing of it reaches the proxies.
+    // The applied rounds do not reach the proxies.
     scene.uplink({ ...west, commitRound }, 'west', server.port, { ...zone, onApplied: () => {} })
     await until(global, () => server.zones().get('west')?.blocked === 'cannot write store: disk full', server)
     expect(server.zones().get('west')).toMatchObject({ connected: true, current: false, stored: 0, served: 0 })

@@ -98,7 +98,7 @@ describe('one global and two zones', () => {
     )
     expect(receipts.map((receipt) => receipt.state)).toEqual(['done', 'done'])
     const heads = await Promise.all([global, west, east].map(async (store) => (await store.head()).revision))
-    // Longer than any round trip: bookmarks of the next rest would have reported commits.
+    // Longer than any round trip, so that a commit after the last bookmark would show.
     await server.waitFor(
       { revision: 999_999, level: 'stored', zones: ['west'], timeoutMs: 200 },
       AbortSignal.timeout(5_000),

@@ -22,7 +22,7 @@ import {
   type Verdict,
 } from './messages.ts'
 
-/** A row is encoded once, however many zones get it, as long as its version is at hand. */
+/** A row is encoded once for all zones, as long as its version stays in memory. */
 const encodedByContent = new WeakMap<object, Uint8Array>()
 const jsonBytes = new TextEncoder()
 const textOf = new TextDecoder('utf-8', { fatal: true })
@@ -66,8 +66,8 @@ const rowTag = tagOf(RowsSchema.field.rows.number, lengthDelimited)
 const numberTag = tagOf(FrameSchema.field.number.number, 0)
 
 /**
- * A frame of rows, as `toBinary` would encode it. Each zone gets its own of the same rows: they are copied into place once, not
- * from buffer to buffer.
+ * A frame of rows, as `toBinary` would encode it. Each zone needs its own frame of the same rows, so this function
+ * copies the bytes of each row only once.
  */
 function encodeRows(rows: readonly Uint8Array[], number: number): Uint8Array {
   const sizeOf = ({ length }: Uint8Array) => varintBytes(rowTag) + varintBytes(length) + length
@@ -198,8 +198,8 @@ const reasonFrames: Record<ReplaceReason, ReplaceBegin_Reason> = {
 }
 
 /**
- * Reads one frame. Undefined for a frame of a later protocol that this one does not know; throws when the bytes are no frame
- * or a row in it is damaged.
+ * Decodes one frame. The message is undefined if its kind belongs to a later protocol. Throws if the bytes are no frame
+ * or if a row is damaged.
  */
 export function decodeFrame(bytes: Uint8Array): { readonly message: Message | undefined; readonly number: number } {
   const { message, number } = fromBinary(FrameSchema, bytes)
@@ -289,7 +289,10 @@ function decodeRow(bytes: Uint8Array): Delivered {
   return { key, state: 'live', stamp, row: { key, stamp, labels: frame.labels, spec: objectFrom(frame.spec) } }
 }
 
-/** A row of our own never nests that deep. One of a peer that does loses its content; the row, its round and the session stay. */
+/**
+ * Replaces the content of a peer's row that nests too deeply. The row, its round and the session stay. Own rows never
+ * do.
+ */
 const tooDeep = { refused: `the content nests deeper than ${nestingMax} levels` } as const
 
 function objectFrom(bytes: Uint8Array): JsonObject {
@@ -298,7 +301,7 @@ function objectFrom(bytes: Uint8Array): JsonObject {
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Error('a value is not a JSON object')
-  // JSON.parse gives nothing but JSON values, and this one is an object.
+  // JSON.parse returns only JSON values, and this value is an object.
   return value as JsonObject
 }
 
@@ -313,7 +316,7 @@ function requiredPosition(frame: PositionFrame | undefined): Position {
   return positionFrom(frame)
 }
 
-/** An unknown reason is treated as the most careful one. */
+/** An unknown reason counts as `diverged`, the reason with the strictest guard. */
 function reasonFrom(frame: ReplaceBegin_Reason): ReplaceReason {
   if (frame === ReplaceBegin_Reason.NEW) return 'new'
   if (frame === ReplaceBegin_Reason.LATE) return 'late'

@@ -2,7 +2,10 @@ import type { Origin, ResourceKey } from '../../resource/resource.ts'
 import type { Position } from '../../store/store.ts'
 import type { Delivered, Hold, ReplaceReason } from './messages.ts'
 
-/** More rows of one kind than this, and a larger share of them, removed at once without intent look like a mistake. */
+/**
+ * An undeclared removal of more rows of one kind than this number, and of a larger share than the next, looks like a
+ * mistake.
+ */
 export const removalsMax = 10
 export const removedShareMax = 0.3
 
@@ -15,14 +18,14 @@ export interface Listed {
 export interface RoundToJudge {
   readonly origin: Origin
   readonly rows: Iterable<Delivered>
-  /** Of a replacement that names the origin: why it is sent, and the rows here that it does not bring. */
+  /** Set if a replacement names the origin: its reason, and the rows of this store that it does not contain. */
   readonly replacement: { readonly reason: ReplaceReason; readonly missing: readonly Listed[] } | undefined
   readonly mark: Position
-  /** Where the receiver stands. */
+  /** The position of the receiver. */
   readonly position: Position | undefined
 }
 
-/** Undeclared removals by the commit of the owner that made them, and kind. */
+/** Undeclared removals, grouped by kind and by the owner's commit. */
 function removalsByCommit(round: Pick<RoundToJudge, 'origin' | 'rows'>): Map<string, Delivered[]> {
   const groups = new Map<string, Delivered[]>()
   for (const row of round.rows) {
@@ -35,17 +38,19 @@ function removalsByCommit(round: Pick<RoundToJudge, 'origin' | 'rows'>): Map<str
   return groups
 }
 
-/** Whether the rows must be compared with what is here: without that many removals nothing can be held. */
+/** Whether the round must be compared with the rows of the store: only a round with many removals can be held. */
 export const isSuspicious = (round: Pick<RoundToJudge, 'origin' | 'rows'>): boolean =>
   [...removalsByCommit(round).values()].some((group) => group.length > removalsMax)
 
-/** The same at the source and at a zone: what the one lets go undeclared, the other does not hold. */
+/**
+ * The global and its zones share this rule, so a zone never holds what the global has accepted without declared intent.
+ */
 export const isMass = (removed: number, total: number): boolean =>
   removed > removalsMax && removed > total * removedShareMax
 
 /**
- * Why a round must wait for an operator; undefined if it need not. Judged per commit of its owner, however many of them a
- * round brings, and per announced replacement.
+ * Why a round must wait for an operator; undefined if it need not. Each commit of the owner in the round is judged by
+ * itself, and so is an announced replacement.
  */
 export function judgeHold(round: RoundToJudge, listed: readonly Listed[]): Hold | undefined {
   const own = listed.filter(({ key }) => key.origin === round.origin)
@@ -58,7 +63,7 @@ function heldReplacement(round: RoundToJudge, totals: ReadonlyMap<string, number
   const { origin, replacement, mark, position } = round
   if (!replacement) return undefined
   const removals = replacement.missing.length
-  // Another store is only talked to after an operator has accepted it.
+  // A session with another store begins only after an operator has accepted that store.
   if (position && position.store !== mark.store) return undefined
   if (replacement.reason === 'diverged' && position) {
     const past = position.revision > mark.revision
@@ -67,7 +72,7 @@ function heldReplacement(round: RoundToJudge, totals: ReadonlyMap<string, number
       : `the store of the global has another history: it does not hold the commit of revision ${position.revision} that this zone has seen`
     return { id: `history:${mark.store}`, origin, reason: `${reason}; restored from a backup?`, removals }
   }
-  // A global always has something: nothing at all is no word of it.
+  // A global always has rows, so a replacement without any is a fault.
   const here = [...totals.values()].reduce((sum, total) => sum + total, 0)
   if (removals > 0 && removals === here && ![...round.rows].some(({ key }) => key.origin === origin)) {
     const reason = `a replacement without a single row would remove all ${here} rows of the global`

@@ -7,22 +7,22 @@ import type { Sight } from './who-sees.ts'
 
 export type InboundEvent =
   | RowMessage
-  /** All live rows here of the origins that were asked for, and the other origins that rows here have. */
+  /** All live rows of the requested origins in this store, and the other origins with rows in this store. */
   | { readonly type: 'listed'; readonly rows: readonly Listed[]; readonly otherOrigins: readonly Origin[] }
-  /** What was given to the store is durable. */
+  /** The store has committed the application. */
   | { readonly type: 'applied' }
-  /** An operator lets through what is held under this id. */
+  /** An operator releases the hold with this id. */
   | { readonly type: 'released'; readonly hold: string }
 
-/** One round for the store: all of it becomes visible at once. */
+/** One round for the store, which becomes visible as a whole. */
 export interface Application {
   readonly changes: readonly Change[]
-  /** Of the rows that came, as they came. */
+  /** The encoded size of the received rows. */
   readonly bytes: number
-  /** Moved in the same commit; undefined while a part of the round is held. */
+  /** The position that the same commit writes; undefined while a part of the round is held. */
   readonly position: Position | undefined
   readonly uncovered: readonly Origin[]
-  /** Rows of a former incarnation of the peer that a replacement did not bring: they stay for a while. */
+  /** How many rows of a former incarnation the replacement did not contain. They stay for a while. */
   readonly former: number
 }
 
@@ -30,24 +30,24 @@ export type InboundEffect =
   | { readonly type: 'credit'; readonly bytes: number }
   | { readonly type: 'list'; readonly origins: readonly Origin[] }
   | ({ readonly type: 'apply' } & Application)
-  /** Everything up to here is in the store. */
+  /** The store has everything up to this position. */
   | { readonly type: 'stored'; readonly position: Position }
   | { readonly type: 'refused'; readonly keys: readonly ResourceKey[] }
-  /** What is held now; undefined: nothing any more. */
+  /** The current hold; undefined after its release. */
   | { readonly type: 'held'; readonly hold: Hold | undefined }
   | { readonly type: 'goodbye'; readonly code: GoodbyeCode; readonly reason: string }
 
 interface Replacement {
   readonly origins: readonly Origin[]
-  /** These, and those of it that were applied while the owner's rows were held. */
+  /** `origins`, and those whose replacement was applied while the owner's rows were held. */
   readonly covered: readonly Origin[]
   readonly reason: ReplaceReason
 }
 
 interface Round {
-  /** The newest of each key that the round brought. */
+  /** The newest version of each key in the round. */
   readonly rows: Map<string, Delivered>
-  /** What the round does not name of these origins goes at its end. */
+  /** Rows of its origins that the round does not contain are removed at the end of the round. */
   replacement: Replacement | undefined
   mark: Position | undefined
   bytes: number
@@ -55,20 +55,20 @@ interface Round {
 
 /** Plain data, so that a walk can copy it. Only `inboundStep` changes it. */
 export interface InboundState {
-  /** The store of the peer: no other's marks are taken. */
+  /** The store of the peer. A mark of another store ends the session. */
   readonly peerStore: string
-  /** The last mark that is in the store, or that needs nothing to be. */
+  /** The last mark whose rows are all in the store. It may be ahead of the position that the store holds. */
   position: Position | undefined
-  /** The position that the store itself would tell after a restart. */
+  /** The position that the store holds, from which a restart would resume. */
   persistedRevision: number | undefined
-  /** Origins of which rows are here that the peer's store has never named completely. */
+  /** Origins with rows in this store that the peer's store has never named completely. */
   uncovered: readonly Origin[]
   /** Rows since the last mark. */
   open: Round
-  /** Rounds that came with their mark, the first one being applied if `busy`. */
+  /** Rounds whose mark has arrived. If `busy`, the first one is being applied. */
   ready: Round[]
   busy: boolean
-  /** The rows that wait for an operator, all since `position`, and why. */
+  /** The owner's rows since `position`, which wait for an operator, and the reason. */
   held: Round | undefined
   hold: Hold | undefined
   released: string | undefined
@@ -78,15 +78,15 @@ export interface InboundDeps {
   readonly sight: Pick<Sight, 'speaksFor' | 'accepts'>
   /** Staged bytes at which the session ends: a peer that never sends a mark must not fill the memory. */
   readonly stagedBytesMax: number
-  /** The place is written down without rows once it is so many revisions ahead: a rest between two planes stays a rest. */
+  /** A position without rows is written once it is this many revisions ahead. Idle planes must not cause commits. */
   readonly driftMax: number
-  /** The peer's own origin: in a replacement of it the owner's word counts whatever the stamps are. */
+  /** The peer's own origin. A replacement of it wins regardless of the stamps. */
   readonly owner: Origin
-  /** Rows of the owner are held when they would remove too much, or come from another history than was known. */
+  /** Holds rows of the owner if they would remove too much or come from another history. */
   readonly holds: boolean
-  /** Rows of the owner below this incarnation outlive a replacement for a while. */
+  /** Rows of the owner below this incarnation stay for a while after a replacement without them. */
   readonly formerBelow: number
-  /** Other origins than the owner's come from this peer too. */
+  /** The peer also sends rows of other origins. */
   readonly relays: boolean
 }
 
@@ -116,10 +116,10 @@ export const createInbound = (
 const emptyRound = (): Round => ({ rows: new Map(), replacement: undefined, mark: undefined, bytes: 0 })
 
 /**
- * The receiving end of a log. It stages rows until their mark, then gives the whole round to the store together with the new
- * position. Rows that the peer may not speak for are refused one by one. A replacement removes, at its end only, rows of
- * the origins it names that it did not bring. A mark at or below the position is a replay and changes nothing. Rows of the
- * owner that are held stay staged, and the position with them; rows that it relays go on.
+ * The receiver of a log. It stages rows until their mark, then commits the whole round together with the new position.
+ * It refuses each row that the peer may not send. At its end, and not before, a replacement removes rows of its origins
+ * that it did not contain. A mark at or below the position is a replay and changes nothing. Held rows of the owner stay
+ * staged, and the position does not move; relayed rows of other origins continue.
  */
 export function inboundStep(state: InboundState, event: InboundEvent, deps: InboundDeps): InboundEffect[] {
   switch (event.type) {
@@ -143,7 +143,7 @@ export function inboundStep(state: InboundState, event: InboundEvent, deps: Inbo
       return [{ type: 'stored', position: mark }, ...applyNext(state, deps)]
     }
     case 'released':
-      // A word about something else, or about what is still to come, lets nothing through.
+      // A release of another hold, or of a later one, has no effect.
       if (event.hold !== state.hold?.id) return []
       state.released = event.hold
       return state.busy ? [] : applyNext(state, deps)
@@ -180,7 +180,7 @@ function endRound(state: InboundState, mark: Position, deps: InboundDeps): Inbou
   const newest = state.ready.at(-1)?.mark ?? state.held?.mark ?? state.position
   if (!round.replacement && newest?.store === mark.store && mark.revision <= newest.revision) return []
   const last = state.ready.at(-1)
-  // Rounds that wait for the store become one: each mark is a snapshot, so is the last of several.
+  // Rounds that wait for the store are merged: each mark is a snapshot, so the last mark of several is one too.
   if (last && !round.replacement && !(state.busy && state.ready.length === 1)) {
     for (const [text, row] of round.rows) last.rows.set(text, row)
     last.bytes += round.bytes
@@ -213,7 +213,9 @@ function applyNext(state: InboundState, deps: InboundDeps): InboundEffect[] {
   return judge(state, round, { rows: [], otherOrigins: [] }, deps)
 }
 
-/** Rows of others go on while the owner's wait: the hold keeps the position, and moves on with the mark. */
+/**
+ * Applies a round of other origins while the owner's rows are held. The hold takes over the mark; the position stays.
+ */
 function pastTheHold(state: InboundState, held: Round, next: Round, deps: InboundDeps): InboundEffect[] {
   held.mark = next.mark
   if (next.replacement) {
@@ -232,7 +234,7 @@ const isOfOwner = (round: Round, deps: InboundDeps) =>
   round.replacement?.origins.includes(deps.owner) ||
   [...round.rows.values()].some(({ key }) => key.origin === deps.owner)
 
-/** What was held and what came after it. A new replacement of the owner makes the former worthless. */
+/** Merges the held round with the next one. A new replacement of the owner supersedes the held round. */
 function together(held: Round, next: Round, deps: InboundDeps): Round {
   if (next.replacement?.origins.includes(deps.owner)) return next
   const both = (of: 'origins' | 'covered') => [
@@ -260,7 +262,7 @@ function judge(
     ({ key }) => named.has(key.origin) && deps.sight.accepts(key) && !round.rows.has(keyText(key)),
   )
   const { replacement } = round
-  // While the owner's rows are held already, what goes past them is not judged.
+  // While the owner's rows are held, a round without rows of the owner is not judged.
   if (state.held) {
     state.uncovered = state.uncovered.filter((origin) => !named.has(origin))
     return [application(state, round, missing, undefined, deps)]
@@ -277,7 +279,7 @@ function judge(
   }
   const hold = deps.holds && here.rows.length > 0 ? judgeHold(ofOwner, here.rows) : undefined
   if (hold && hold.id !== state.released) return keepBack(state, round, missing, hold, deps)
-  // It counts once: the next replacement that removes so much may have the same id.
+  // A release counts once, because the next hold of a replacement may have the same id.
   state.released = undefined
   const effects: InboundEffect[] = state.hold ? [{ type: 'held', hold: undefined }] : []
   state.hold = undefined
@@ -288,7 +290,7 @@ function judge(
   return [...effects, application(state, round, missing, round.mark, deps)]
 }
 
-/** Splits a round: what the owner says stays staged, the rest is applied. */
+/** Splits a round: the owner's rows stay staged, the rest is applied. */
 function keepBack(
   state: InboundState,
   round: Round,
@@ -337,15 +339,16 @@ function application(
 }
 
 /**
- * A round without rows moves the position in memory only. Were it written each time, the write would be a commit here, which
- * is a round without rows for the peer, and so on for ever.
+ * A round without rows moves the position in memory only. If each of them were written, that commit would be a round
+ * without rows for the peer, and both planes would write for ever.
  */
 const isNear = (state: InboundState, mark: Position, deps: InboundDeps) =>
   state.persistedRevision !== undefined && mark.revision - state.persistedRevision < deps.driftMax
 
 const changesOf = (round: Round, forcedOrigin: Origin | undefined): Change[] =>
   [...round.rows.values()].map(({ key, state, stamp, row, declared }): Change => {
-    // The stamp of a removal in a history that was accepted may be the older one, and the removal counts all the same.
+    // In a history that an operator has accepted, a removal may have an older stamp than the row, and it must still
+    // win.
     if (state === 'forgotten' || (state === 'deleted' && key.origin === forcedOrigin)) return { op: 'forget', key }
     if (state === 'deleted' || !row) return { op: 'delete', key, stamp, ...(declared ? { declared: true } : {}) }
     const forced = key.origin === forcedOrigin ? ({ forced: true } as const) : {}

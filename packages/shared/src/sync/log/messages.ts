@@ -3,12 +3,12 @@ import type { Origin } from '../../resource/resource.ts'
 import type { Position, Standing, Version } from '../../store/store.ts'
 import type { Agreement, ProtocolOffer } from './protocol.ts'
 
-/** A version as it travels: without the revision, which is the numbering of one store. */
+/** A version as it travels: without its revision, which is valid in one store only. */
 export type Delivered = Omit<Version, 'revision'>
 
 /**
- * Why a replacement is sent: the reader never finished a round, is below the horizon, knows another history, or has rows of an
- * origin that this store has come to know only later.
+ * Why a replacement is sent: the reader has never finished a round, is below the horizon, has another history, or has
+ * rows of an origin that this store has received completely only later.
  */
 export type ReplaceReason = 'new' | 'behind' | 'diverged' | 'late'
 
@@ -21,29 +21,29 @@ export interface Hello {
   readonly version: string
   readonly position: Position | undefined
   readonly creditBytes: number
-  /** The process: another one of the same zone has another. */
+  /** Identifies the process. Each process of a zone has its own. */
   readonly replica: string
-  /** Origins of which the zone holds rows that this global's store has never named completely. */
+  /** Origins with rows in the zone that this global's store has never named completely. */
   readonly uncovered: readonly Origin[]
   /** Absent from a zone that needs no numbers. */
   readonly reserve?: ReserveRequest
 }
 
 /**
- * Numbers that a zone may give to names. The global remembers the highest one that any incarnation of the zone has reserved: a zone
- * that loses its store does not know which numbers it has given out.
+ * Numbers that a zone may give to names. The global remembers the highest number that any incarnation of the zone has
+ * reserved, because a zone that has lost its store no longer has the numbers that it gave out.
  */
 export interface ReserveRequest {
-  /** This incarnation has reserved the numbers below; 0: none. */
+  /** This incarnation has reserved the numbers below this one; 0: none. */
   readonly below: number
-  /** How many more it asks for. */
+  /** How many more it requests. */
   readonly count: number
 }
 
 export interface Reserved {
-  /** The zone may use the numbers below. */
+  /** The zone may use the numbers below this one. */
   readonly below: number
-  /** Former incarnations of the zone may have given out any number below. */
+  /** Former incarnations of the zone may have given out any number below this one. */
   readonly before: number
 }
 
@@ -57,15 +57,18 @@ export interface Welcome extends Agreement {
   readonly host: string
   /** The highest incarnation of this zone's rows that the global has seen. */
   readonly formerIncarnation: number
-  /** What the zone's position is worth at the global. A zone that has diverged does not have what its numbers say. */
+  /**
+   * Whether the global's history holds the zone's position. If it has diverged, its revision does not show what the
+   * zone has.
+   */
   readonly standing: Standing | 'new'
   /** Absent from a global that reserves no numbers. */
   readonly reserved?: Reserved
-  /** What the zone last reported and has lost with its store. */
+  /** The part of the zone's last report that the zone has lost with its store. */
   readonly recall?: JsonObject
 }
 
-/** What became of one row at a receiver. Without a subject it is the verdict of the plane itself. */
+/** The outcome of one row at a receiver. Without a subject it is the verdict of the plane itself. */
 export interface Verdict {
   readonly key: string
   readonly revision: number
@@ -74,9 +77,9 @@ export interface Verdict {
   readonly subject: string
 }
 
-/** What a receiver keeps back from use until an operator says so. */
+/** A change that a receiver does not apply until an operator releases it. */
 export interface Hold {
-  /** Names the commit or the replacement; to be said to let it through. */
+  /** Names the commit or the replacement. A release carries this id. */
   readonly id: string
   readonly origin: Origin
   readonly reason: string
@@ -101,15 +104,18 @@ export const noCounters: Counters = {
   proxiesConnected: 0,
 }
 
-/** Status of one end, each one replacing the former. `stored` and `served` are in the numbering of the one who reads it. */
+/**
+ * The status of the sender; each bookmark replaces the former. `stored` and `served` are revisions of the receiver's
+ * store.
+ */
 export interface Bookmark {
   readonly sent: number
-  /** The newest mark of the sender's own store that it knows of: more than `sent` while rows are on their way. */
+  /** The newest mark that the sender has read from its own store: higher than `sent` while rows wait to be sent. */
   readonly mark: number
   readonly stored: number
   readonly served: number
   readonly holds: readonly Hold[]
-  /** Why the sender cannot store what it gets, for now; empty: it can. */
+  /** Why the sender cannot store rows at the moment; empty if it can. */
   readonly blocked: string
   readonly verdicts: readonly Verdict[]
   readonly counters: Counters
@@ -137,7 +143,7 @@ export interface Goodbye {
   readonly reason: string
 }
 
-/** What the steps say to each other: the frames without their encoding. */
+/** The messages that the steps exchange: the frames of rows without their encoding. */
 export type RowMessage =
   | { readonly type: 'rows'; readonly rows: readonly Delivered[]; readonly bytes: number }
   | { readonly type: 'mark'; readonly position: Position }
@@ -148,9 +154,9 @@ export type RowMessage =
       readonly reason: ReplaceReason
     }
 
-/** What a zone shows of its proxies, as differences by key text: state, never log. */
+/** The report of a zone on its proxies, as differences by key text. It is state and never enters the log. */
 export interface Report {
-  /** Forget what came before. */
+  /** The receiver drops all former entries. */
   readonly reset: boolean
   readonly changed: readonly { readonly key: string; readonly value: JsonObject }[]
   readonly removed: readonly string[]

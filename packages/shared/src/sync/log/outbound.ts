@@ -4,72 +4,75 @@ import type { Position, Version } from '../../store/store.ts'
 import type { Delivered, ReplaceReason, RowMessage } from './messages.ts'
 import type { Sight } from './who-sees.ts'
 
-/** A version to judge; `before` is what the reader may hold of it, read only where sight depends on the row. */
+/** A version to judge. `before` is the row that the reader may hold; it is read only if sight depends on the row. */
 export interface Candidate {
   readonly version: Version
   readonly before?: Row
 }
 
 export type OutboundEvent =
-  /** The peer told its position, and this store what it thinks of it. Once, and first. */
+  /**
+   * The position of the peer, and the reason for a replacement if this store's history does not hold it. Once, and
+   * first.
+   */
   | {
       readonly type: 'opened'
       readonly position: Position | undefined
       readonly reason: ReplaceReason | undefined
-      /** The newest mark here at this moment. */
+      /** The newest mark of this store at this time. */
       readonly newest: Position
     }
   | { readonly type: 'woken' }
-  /** `frameBytes`: about what the link carries in a second, where that is known. */
+  /** `frameBytes`: about how many bytes the link carries in a second, if known. */
   | { readonly type: 'credited'; readonly bytes: number; readonly frameBytes?: number }
-  /** This store has come to know all rows of origins that the reader had rows of before. */
+  /** This store now has all rows of these origins, of which the reader had rows before. */
   | { readonly type: 'late'; readonly origins: readonly Origin[] }
-  /** Answers to the reads: exactly one is under way at a time. */
-  /** The newest mark; `through`: an earlier one that is far enough for one round of changes. */
+  // The events below answer the reads. At most one read is pending at a time.
+  /** The newest mark; `through`: an earlier mark at which a round of changes should end. */
   | { readonly type: 'marked'; readonly mark: Position; readonly through?: Position }
   | { readonly type: 'origins'; readonly origins: readonly Origin[] }
   | { readonly type: 'changes'; readonly candidates: readonly Candidate[]; readonly next?: string }
   | { readonly type: 'rows'; readonly rows: readonly Row[]; readonly next?: string }
-  /** The horizon has passed the round that is being read. */
+  /** The store has pruned revisions that the current round still had to read. */
   | { readonly type: 'lost' }
 
 export type OutboundEffect =
-  /** `after`: where a round of changes begins. */
+  /** `after`: the revision after which a round of changes starts. */
   | { readonly type: 'read-mark'; readonly after?: number }
   /** The origins that this store can name completely at a revision. */
   | { readonly type: 'read-origins'; readonly at: number; readonly reason: ReplaceReason }
   | { readonly type: 'read-changes'; readonly after: number; readonly through: number; readonly resume?: string }
   | { readonly type: 'read-rows'; readonly origin: Origin; readonly at: number; readonly after?: string }
-  /** `idle`: the mark of a round without rows. It may wait for a while, and a later mark makes it needless. */
+  /** `idle`: the mark of a round without rows. It may wait for a moment, and a later mark replaces it. */
   | { readonly type: 'send'; readonly message: RowMessage; readonly idle?: true }
 
 interface Round {
-  /** Fixed from the start of the round to its end: the mark that it ends in. */
+  /** The mark at which the round ends, fixed from its start. */
   readonly through: Position
-  /** Origins still to be scanned, the first one being read; undefined in a round of changes. */
+  /** Origins that are still to be scanned; the first one is being read. Undefined in a round of changes. */
   origins: readonly Origin[] | undefined
-  /** Where the next page starts; undefined after the last one. */
+  /** The read of the next page; undefined after the last page. */
   next: OutboundEffect | undefined
-  /** Origins that are announced beside the changes. */
+  /** Late origins that this round replaces before it sends the changes. */
   late: readonly Origin[]
-  /** The changes are still to be read, behind the rows of late origins. */
+  /** The changes are still to be read, after the rows of late origins. */
   changesFollow: boolean
   readonly pending: Delivered[]
-  /** Nothing of it has been sent yet. */
+  /** The round has sent nothing yet. */
   idle: boolean
 }
 
 /** Plain data, so that a walk can copy it. Only `outboundStep` changes it. */
 export interface OutboundState {
   opened: boolean
-  /** The last mark sent, or that the peer came with. */
+  /** The last mark that was sent, or the initial position of the peer. */
   position: Position | undefined
-  /** The newest mark of this store that is known. */
+  /** The newest mark of this store that was read. */
   newest: Position | undefined
   reason: ReplaceReason | undefined
   late: readonly Origin[]
   frameBytes: number
-  /** Bytes that may be sent; one frame may overdraw it. */
+  /** Bytes that may be sent. One frame may overdraw it. */
   credit: number
   woken: boolean
   reading: boolean
@@ -82,7 +85,9 @@ export interface OutboundDeps {
   readonly measure: (delivered: Delivered) => number
 }
 
-/** A link of 1 KiB/s carries the smallest frame before anybody doubts it; the largest is small enough to share a link fairly. */
+/**
+ * A link of 1 KiB/s carries the smallest frame within the silence limit. The largest frame still shares a link fairly.
+ */
 export const frameBytesMin = 4 * 1024
 export const frameBytesMax = 64 * 1024
 
@@ -100,9 +105,10 @@ export const createOutbound = (): OutboundState => ({
 })
 
 /**
- * The sending end of a log. It moves in rounds: reads the mark R, then everything after the peer's position up to R, page by
- * page as credit allows, and ends with the mark. A mark that is newer than R, known before or after, starts the next round. A peer whose
- * position is of no use here gets a replacement: all rows of the origins that it names, at a fixed R.
+ * The sender of a log. It works in rounds: it reads the mark R, then everything after the peer's position up to R, page
+ * by page as credit allows, and ends with the mark. A mark that is newer than R starts the next round. If this store's
+ * history does not hold the position of the peer, the peer gets a replacement: all rows of the named origins at a fixed
+ * R.
  */
 export function outboundStep(state: OutboundState, event: OutboundEvent, deps: OutboundDeps): OutboundEffect[] {
   switch (event.type) {
@@ -197,7 +203,7 @@ function beginRound(state: OutboundState, mark: Position, near: Position): Outbo
   return [readChanges(state, round, undefined)]
 }
 
-/** Opens the replacement of these origins, and reads the first rows next. */
+/** Begins the replacement of these origins. The next read gets the first rows. */
 function announce(round: Round, origins: readonly Origin[], reason: ReplaceReason): OutboundEffect[] {
   round.origins = origins
   round.idle = false
@@ -205,20 +211,20 @@ function announce(round: Round, origins: readonly Origin[], reason: ReplaceReaso
   return [{ type: 'send', message: { type: 'replace', origins, position: round.through, reason } }]
 }
 
-/** Behind the rows of late origins comes what has changed: the round ends in one mark. */
+/** The changes follow the rows of late origins, so that one mark ends both. */
 function changesAfter(state: OutboundState, round: Round): OutboundEffect | undefined {
   if (!round.changesFollow) return undefined
   round.changesFollow = false
   return readChanges(state, round, undefined)
 }
 
-/** An answer that comes for a round that is over is of no use to anybody. */
+/** Ignores an answer for a round that has ended. */
 function withRound(state: OutboundState, use: (round: Round) => OutboundEffect[]): OutboundEffect[] {
   state.reading = false
   return state.round ? use(state.round) : []
 }
 
-/** Sends what credit allows; then reads the next page, or ends the round with its mark. */
+/** Sends as much as credit allows. Then it reads the next page or ends the round with its mark. */
 function advance(state: OutboundState, round: Round, deps: OutboundDeps): OutboundEffect[] {
   const effects: OutboundEffect[] = []
   while (round.pending.length > 0 && state.credit > 0) {
@@ -256,7 +262,7 @@ function takeFrame(pending: Delivered[], frameBytes: number, deps: OutboundDeps)
   return { type: 'rows', rows: pending.splice(0, count), bytes } as const
 }
 
-/** What the peer is told of a changed row: itself, its end, that it went out of sight, or nothing. */
+/** The delivery for a changed row: the row, its deletion, that it is no longer visible to the peer, or nothing. */
 function judged({ version, before }: Candidate, sight: OutboundDeps['sight']): Delivered[] {
   const { key, state, stamp, row, declared } = version
   const reach = sight.reach(key)

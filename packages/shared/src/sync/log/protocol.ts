@@ -7,20 +7,20 @@ export interface ProtocolOffer {
   readonly features: readonly string[]
 }
 
-/** What both ends of a session use. */
+/** The version and the features that a session uses. */
 export interface Agreement {
   readonly protocol: number
   readonly features: readonly string[]
 }
 
 /**
- * What this build speaks. A change of `sync.proto` that an older build ignores without harm needs no new version; one that it would
- * misread does, and then `min` stays until no older build is supported. An optional part is a feature: it is used when both ends
- * name it.
+ * The versions and features of this build. A change of `sync.proto` that an older build can ignore needs no new
+ * version. A change that an older build would misread needs one, and `min` stays until no older build is supported. An
+ * optional part is a feature, which a session uses if both peers name it.
  */
 export const ownProtocol: ProtocolOffer = { min: 1, max: 1, features: [] }
 
-/** The highest common version and the common features; else a sentence that names both ranges and the side to upgrade. */
+/** The highest common version and the common features, or a sentence that names both ranges and the side to upgrade. */
 export function agree(global: ProtocolOffer, zone: ProtocolOffer, zoneName: string): Result<Agreement, string> {
   const protocol = Math.min(global.max, zone.max)
   if (protocol < Math.max(global.min, zone.min)) {
@@ -33,5 +33,5 @@ export function agree(global: ProtocolOffer, zone: ProtocolOffer, zoneName: stri
   return ok({ protocol, features })
 }
 
-/** For sentences. */
+/** A range of versions as text for a sentence. */
 export const rangeText = ({ min, max }: ProtocolOffer): string => (min === max ? `${max}` : `${min} to ${max}`)

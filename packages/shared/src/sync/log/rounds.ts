@@ -1,19 +1,19 @@
 import { keyText, type Origin, type ResourceKey, type Row } from '../../resource/resource.ts'
 import type { Change, Commit, Position, Version } from '../../store/store.ts'
 
-/** Where a store stands in the log of a peer: a row of its own, moved in the commit that it describes. Never sent. */
+/** The position of a store in the log of a peer: an own row, written in the commit that it describes. Never sent. */
 export const positionKind = 'SyncPosition'
 
-/** Which session of a zone is the newest: a row of the global's own. Never sent. */
+/** The newest session of a zone: a row of the global. Never sent. */
 export const epochKind = 'SyncEpoch'
 
-/** What remains of a zone's former incarnation, and until when: a row of the global's own. Never sent. */
+/** Rows of a zone's former incarnation remain: a row of the global with their number. Never sent. */
 export const formerKind = 'SyncFormer'
 
-/** Rows of a zone were refused because of its quota: a row of the global's own. Never sent. */
+/** Rows of a zone were refused because of its quota: a row of the global. Never sent. */
 export const quotaKind = 'SyncQuota'
 
-/** Kinds that say where sync itself stands. */
+/** The kinds that record the state of sync itself. */
 export const syncKinds: ReadonlySet<string> = new Set([positionKind, epochKind, formerKind, quotaKind])
 
 export const positionKey = (self: Origin, peer: Origin): ResourceKey => ({
@@ -40,7 +40,7 @@ export const positionChange = (
   },
 })
 
-/** Origins of which rows are here that the peer's store has never named completely. */
+/** Origins with rows in this store that the peer's store has never named completely. */
 export function uncoveredFrom(version: Version | undefined): readonly Origin[] {
   const uncovered = version?.row?.spec['uncovered']
   return Array.isArray(uncovered) ? uncovered.filter((origin): origin is string => typeof origin === 'string') : []
@@ -64,7 +64,10 @@ export interface RoundLimits {
 
 const roundLimits: RoundLimits = { changesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 
-/** One round in parts of at most 1,000 changes and 4 MiB each. The position moves in the last one; all of them carry the guards. */
+/**
+ * Splits a round into parts of at most 1,000 changes and 4 MiB. The last part moves the position; each part has the
+ * guards.
+ */
 export function partsOf(
   changes: readonly Change[],
   last: readonly Change[],
@@ -72,7 +75,7 @@ export function partsOf(
   options: {
     readonly guards?: readonly Change[]
     readonly limits?: RoundLimits
-    /** Of all together, where that is known: a small round is not measured. */
+    /** The bytes of all changes, if known: a small round is then not measured. */
     readonly bytes?: number
   } = {},
 ): Commit[] {

@@ -1,21 +1,24 @@
 import { globalOrigin, type Origin, type ResourceKey, type Row } from '../../resource/resource.ts'
 import { syncKinds } from './rounds.ts'
 
-/** Which way rows of a kind travel; `zone-relayed` ones go up and on to the other zones. */
+/**
+ * The direction in which rows of a kind travel. Rows of a `zone-relayed` kind go to the global and on to the other
+ * zones.
+ */
 export type Travel = 'global-to-zones' | 'zone-to-global' | 'zone-relayed' | 'internal'
 
-/** What a plane says about its kinds. An unknown kind is kept when a peer sends it, and never sent. */
+/** The rules of a plane for its kinds. A row of an unknown kind is kept if a peer sends it, and never sent. */
 export interface SightRules {
   travelOf(kind: string): Travel | undefined
-  /** Kinds of which a zone sees only some rows of global origin, by what the row says. */
+  /** Kinds of which a zone sees only some rows of global origin, depending on the content of the row. */
   readonly seenBy?: ReadonlyMap<string, (row: Row, zone: string) => boolean>
 }
 
-/** Who sees what in one session: functions of the row and of fixed facts of the session, never of other rows. */
+/** What the peer of a session sees. It depends on the row and on constants of the session, never on other rows. */
 export interface Sight {
-  /** The peer sees rows of this origin alone; the others need not be read for it. */
+  /** The only origin whose rows the peer sees; rows of other origins need not be read. Undefined: several origins. */
   readonly origin?: Origin
-  /** Whether the peer may see a row with this key: never, always, or by what the row says. */
+  /** Whether the peer sees a row with this key: never, always, or depending on the content of the row. */
   reach(key: ResourceKey): 'never' | 'always' | 'by-row'
   sees(row: Row): boolean
   /** Whether the peer may send, and name completely, rows of this origin. */
@@ -24,7 +27,7 @@ export interface Sight {
   accepts(key: ResourceKey): boolean
 }
 
-/** The sight of a zone, as the global holds it: the rows of the global and of the other zones, but never its own. */
+/** What a zone sees of the global's store: rows of the global and of other zones, never its own. */
 export function sightOfZone(rules: SightRules, zone: string): Sight {
   const reach = ({ origin, kind }: ResourceKey) => {
     const travel = travelOf(rules, kind)
@@ -43,7 +46,7 @@ export function sightOfZone(rules: SightRules, zone: string): Sight {
   }
 }
 
-/** The sight of the global, as a zone holds it: the zone's own rows, and only of kinds that go up. */
+/** What the global sees of a zone's store: the zone's own rows of the kinds that go to the global. */
 export function sightOfGlobal(rules: SightRules, zone: string): Sight {
   const reach = ({ origin, kind }: ResourceKey) => {
     const travel = travelOf(rules, kind)
@@ -62,7 +65,7 @@ export function sightOfGlobal(rules: SightRules, zone: string): Sight {
   }
 }
 
-/** Where sync itself stands is nobody else's business, whatever a plane or a peer says. */
+/** The rows of sync itself never travel, regardless of the rules of a plane. */
 const travelOf = (rules: SightRules, kind: string): Travel | undefined =>
   syncKinds.has(kind) ? 'internal' : rules.travelOf(kind)
 
