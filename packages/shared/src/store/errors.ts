@@ -1,9 +1,9 @@
-/** The store could not be opened. Its message is one sentence for people: the path, what was expected, what was found. */
+/** The store could not be opened. The message is one sentence with the path, what was expected and what was found. */
 export class StoreOpenError extends Error {
   override readonly name = 'StoreOpenError'
 }
 
-/** A reader asked for a revision whose versions are gone: it has to start again from a newer one. */
+/** A reader requested a revision whose versions were pruned. It must start again from a newer revision. */
 export class HorizonError extends Error {
   override readonly name = 'HorizonError'
   readonly horizon: number
@@ -14,7 +14,9 @@ export class HorizonError extends Error {
   }
 }
 
-/** The database does not answer, or the disk takes nothing, for now. Nothing is lost; whoever asked may ask again. */
+/**
+ * The database does not answer, or the disk refuses writes, at the moment. Nothing is lost, and the caller may retry.
+ */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError'
 }

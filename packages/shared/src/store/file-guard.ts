@@ -6,15 +6,16 @@ import { StoreUnavailableError } from './errors.ts'
 const lookEveryMs = 1_000
 
 export interface FileGuard extends Disposable {
-  /** Why nothing that is written now would last; undefined: it would. */
+  /** Why a write would be lost now; undefined if it would not. */
   fault(): string | undefined
   /** Throws StoreUnavailableError if the files are no longer the ones that were opened. */
   requireSame(): void
 }
 
 /**
- * A database goes on with files that were deleted or replaced, and what it writes there ends with the process. So the files are
- * compared with the opened ones before and after each transaction, and once a second. They count again when they are moved back.
+ * SQLite keeps using its files after they were deleted or replaced, and those writes are lost when the process ends.
+ * Therefore the files are compared with the opened ones before and after each transaction, and once a second. They are
+ * valid again after they were moved back.
  */
 export function createFileGuard(deps: { readonly clock: Clock; readonly log: Log }, path: string): FileGuard {
   const opened = new Map<string, string>()

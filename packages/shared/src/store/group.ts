@@ -2,7 +2,7 @@ import { assert } from '../base/base.ts'
 import { changesPerCommitMax } from './plan.ts'
 import type { Commit, CommitOutcome, RoundOptions } from './store.ts'
 
-/** A round as it waits for its transaction. */
+/** A round that waits for its transaction. */
 export interface Round extends RoundOptions {
   readonly parts: readonly Commit[]
 }
@@ -14,14 +14,15 @@ interface Waiting {
 }
 
 export interface Transacted {
-  /** One for each round, in their order. */
+  /** One outcome for each round, in order. */
   readonly outcomes: readonly CommitOutcome[]
   readonly newMark: boolean
 }
 
 /**
- * Collects the rounds of one turn, so that they share one transaction in the order of their calls. Those that come while a
- * transaction runs make the next one. Limit: none of its own; callers wait for their round, so there are as many as callers.
+ * Collects the rounds of one turn, so that they share one transaction in the order of their calls. Rounds that arrive
+ * while a transaction runs share the next one. There is no limit here: each caller waits for its round, so the callers
+ * bound their number.
  */
 export function createCommitGroup(
   schedule: (run: () => void) => void,
@@ -60,7 +61,10 @@ export function createCommitGroup(
     for (const listener of [...listeners]) listener()
   }
 
-  /** What waited may have gone along with a task of `alone`: a drain of nothing would be over before it counts as running. */
+  /**
+   * Rounds may have been written after a task of `alone`. An empty drain must not start: it would end before `running`
+   * is set.
+   */
   function start(): void {
     if (waiting.length > 0) running ??= drain()
   }
@@ -79,7 +83,7 @@ export function createCommitGroup(
   return {
     commitRound,
     commit: (commit: Commit) => commitRound([commit]),
-    /** Runs between two transactions. */
+    /** Runs a task between two transactions. */
     async alone(task: () => Promise<void>): Promise<void> {
       while (running) await running
       const work = task()
@@ -91,9 +95,9 @@ export function createCommitGroup(
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
-    /** Somebody else has made a mark, or may have. */
+    /** Calls the listeners, because another process may have made a mark. */
     wake: wakeAll,
-    /** Ends when what waits now is done, and wakes nobody from then on. */
+    /** Resolves when all waiting rounds are done. No listener is called after that. */
     async close(): Promise<void> {
       start()
       await running

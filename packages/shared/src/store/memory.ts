@@ -8,7 +8,7 @@ import { createCommitGroup, type Round, type Transacted } from './group.ts'
 import { type PlannedCommit, planRound } from './plan.ts'
 import type { CommitRecord, Position, Selection, Store, Version } from './store.ts'
 
-/** All that a memory store holds. A new store over the same contents is the old one, restarted. */
+/** The contents of a memory store. A new store over the same contents behaves like the old one after a restart. */
 export interface MemoryContents {
   readonly id: string
   incarnation: number
@@ -16,7 +16,7 @@ export interface MemoryContents {
   horizon: number
   /** Every version of a key, oldest first. */
   readonly versionsByKey: Map<string, Version[]>
-  /** The keys, sorted, made on demand. */
+  /** The sorted keys, computed on demand. */
   sortedKeys: string[] | undefined
   /** Every kept version by revision, then key. */
   log: { readonly text: string; readonly version: Version }[]
@@ -24,7 +24,7 @@ export interface MemoryContents {
   readonly notes: Map<string, JsonObject>
 }
 
-/** The page of changes when a reader names no limit. */
+/** The size of a page of changes without a limit. */
 const versionsPerPage = 500
 
 export interface MemoryDeps {
@@ -33,7 +33,7 @@ export interface MemoryDeps {
   readonly faultPoint?: FaultHook
 }
 
-/** Contents of a store that never saw a commit. */
+/** The contents of a store before its first commit. */
 export function createMemoryContents(deps: MemoryDeps): MemoryContents {
   const id = deps.random.uuid()
   return {
@@ -49,7 +49,7 @@ export function createMemoryContents(deps: MemoryDeps): MemoryContents {
   }
 }
 
-/** A store that forgets everything with its process: for tests, simulation and the stateless use of a plane. */
+/** A store whose contents end with its process: for tests, simulation and planes without state. */
 export function createMemoryStore(
   deps: MemoryDeps,
   options: { readonly horizonRevisions?: number; readonly contents?: MemoryContents } = {},
@@ -174,7 +174,7 @@ export function createMemoryStore(
 
 const headRevision = (contents: MemoryContents) => contents.records.at(-1)?.position.revision ?? 0
 
-/** The record of a revision; records are kept without gaps from the horizon on. */
+/** The record of a revision. There are no gaps between records above the horizon. */
 function recordAt(contents: MemoryContents, revision: number): { readonly position: Position } {
   const first = contents.records[0]?.position.revision ?? 0
   return contents.records[revision - first] ?? { position: { store: contents.id, revision: 0, commitId: '0' } }
@@ -193,7 +193,9 @@ function append(contents: MemoryContents, versions: readonly Version[]): void {
   contents.log.push(...entries.sort((a, b) => byCodeUnit(a.text, b.text)))
 }
 
-/** Drops what no reader from `horizon` on can see: versions with a newer one at or below it, and removals at or below it. */
+/**
+ * Drops what no reader above `horizon` needs: versions with a newer one at or below it, and removals at or below it.
+ */
 function prune(contents: MemoryContents, horizon: number): void {
   const dropped = new Set<Version>()
   for (const [text, versions] of contents.versionsByKey) {
@@ -235,7 +237,10 @@ function firstInLog(log: MemoryContents['log'], after: number, resume: string | 
   })
 }
 
-/** The first index for which `holds` is true, by halving: `holds` is false up to a point and true from there on. */
+/**
+ * The first index for which `holds` is true, by binary search: `holds` is false below that index and true from there
+ * on.
+ */
 function firstWhere(length: number, holds: (index: number) => boolean): number {
   let low = 0
   let high = length

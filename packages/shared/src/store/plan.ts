@@ -3,13 +3,13 @@ import type { Random } from '../env/random.ts'
 import { isNewer, keyText, type ResourceKey, type Stamp } from '../resource/resource.ts'
 import type { Change, Commit, CommitOutcome, Expect, Position, Version } from './store.ts'
 
-/** The largest commit that a store takes. */
+/** The largest commit that a store accepts. */
 export const changesPerCommitMax = 1000
 
 interface PlanContext {
   /**
-   * The newest version of a key, the commits before this one included. `withRow` is false where its stamp alone decides: its row
-   * need not be read then.
+   * The newest version of a key, including the commits of this round before this one. `withRow` is false if the stamp
+   * alone decides, so the row need not be read.
    */
   newest(text: string, withRow: boolean): Version | undefined
   readonly incarnation: number
@@ -18,7 +18,7 @@ interface PlanContext {
   readonly nowMs: number
 }
 
-/** What every part of a round needs; each of them gets the next revision if it writes anything. */
+/** The context of all parts of a round. Each part that writes something gets the next revision. */
 export interface RoundContext extends Omit<PlanContext, 'revision'> {
   readonly head: Position
   readonly random: Pick<Random, 'bytes'>
@@ -39,7 +39,9 @@ export interface RoundPlan {
   readonly commits: readonly PlannedCommit[]
 }
 
-/** What a round writes: each part on top of the former ones, and nothing at all if one of them is refused. */
+/**
+ * Plans the writes of a round. Each part builds on the former ones. If one part is refused, the round writes nothing.
+ */
 export function planRound(parts: readonly Commit[], context: RoundContext): RoundPlan {
   const { nowMs, random } = context
   const written = new Map<string, Version>()
@@ -58,7 +60,7 @@ export function planRound(parts: readonly Commit[], context: RoundContext): Roun
   return { outcome: { ok: true, position, written: commits.flatMap(({ versions }) => versions) }, commits }
 }
 
-/** A random 64-bit name of a commit: two histories that went apart have no position in common. */
+/** A random 64-bit id of a commit, so that histories that have diverged share no later position. */
 const commitIdFrom = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 type Conflicts = Extract<CommitOutcome, { ok: false }>['conflicts']
@@ -67,9 +69,9 @@ type Plan =
   | { readonly ok: false; readonly conflicts: Conflicts }
 
 /**
- * What a commit writes, by the same rules in every store. Expectations are judged against the state before the commit;
- * a second change of one key replaces the first. What would change nothing is left out: a received row that is not newer, a
- * put of an own row with the content it has, a removal of what is not there.
+ * Plans the writes of a commit, by the same rules in every store. Expectations are judged against the state before the
+ * commit. A second change of a key replaces the first. A change without an effect is left out: a received row that is
+ * not newer, a put of an own row with the same content, and the removal of an absent row.
  */
 function planCommit(commit: Commit, context: PlanContext): Plan {
   const conflicts: Conflicts[number][] = []
@@ -122,7 +124,9 @@ function versionOf(
   return { key, revision, state: 'live', stamp, row: { key, stamp, labels: change.labels, spec: change.spec } }
 }
 
-/** A forgotten row may come back as it was: its owner let us see it again. Everything else must be newer. */
+/**
+ * A forgotten row may return with the same stamp, because it has become visible again. Every other row must be newer.
+ */
 const isStale = (stamp: Stamp | undefined, present: Version | undefined) =>
   stamp !== undefined && present !== undefined && present.state !== 'forgotten' && !isNewer(stamp, present.stamp)
 

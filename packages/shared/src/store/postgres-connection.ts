@@ -2,11 +2,11 @@ import pg from 'pg'
 import { messageOf } from '../base/base.ts'
 import { StoreOpenError, StoreUnavailableError } from './errors.ts'
 
-/** Where a store is: a schema of one database. */
+/** The place of a store: a schema of one database. */
 export interface PostgresPlace {
   readonly config: pg.ClientConfig
   readonly schema: string
-  /** For people: without user and password. */
+  /** For messages: without user and password. */
   readonly text: string
 }
 
@@ -16,20 +16,25 @@ export interface Statement {
   /** Prepared once per connection under this name. */
   readonly name?: string
 }
-/** Runs one statement and gives its rows; of several statements in one text, those of the last. */
+/** Runs a statement and returns its rows. If the text has several statements, it returns the rows of the last one. */
 export type Ask = (statement: Statement, values?: readonly unknown[]) => Promise<readonly Found[]>
 
 const connectionsMax = 4
 const connectWaitMs = 5_000
-/** The server gives up a statement, or a transaction that says nothing: a process that hangs must not hold the head for ever. */
+/**
+ * The server aborts a long statement and an idle transaction, so that a hanging process does not hold the lock of the
+ * head.
+ */
 const statementWaitMs = 10_000
-/** We give up a server that does not answer at all: TCP alone would wait for a quarter of an hour. */
+/** How long we wait for any answer of the server. TCP alone would wait for a quarter of an hour. */
 const answerWaitMs = 15_000
 
-/** Without statistics, the server would rather read and sort a whole table for each page than walk the index that has its order. */
+/**
+ * Without statistics, the server would read and sort a whole table for each page instead of walking the ordered index.
+ */
 const planner = '-c enable_bitmapscan=off -c enable_sort=off'
 
-/** Reads the address of a database. The schema may stand in it as `?schema=`. Throws StoreOpenError without any secret. */
+/** Parses the address of a database, which may contain `?schema=`. Throws StoreOpenError without any secret. */
 export function placeOf(url: string): PostgresPlace {
   const schema = new URLSearchParams(url.split('?')[1] ?? '').get('schema') ?? 'zonemesh'
   if (!/^[a-z_][a-z0-9_]{0,47}$/.test(schema)) {
@@ -51,30 +56,32 @@ export function placeOf(url: string): PostgresPlace {
     const { host, port, database } = new pg.Client(config)
     return { config, schema, text: `postgres://${host}:${port}/${database ?? ''}?schema=${schema}` }
   } catch (cause) {
-    // Not as its cause: errors of this kind carry the text that they are about, with its password.
+    // Without a cause: the original error contains the whole address with its password.
     throw new StoreOpenError(
       `cannot open store: expected an address such as postgres://user:password@host:5432/database, found: ${messageOf(cause)}`,
     )
   }
 }
 
-/** One connection of its own, not from the pool. */
+/** A separate connection outside the pool. */
 export function createClient(place: PostgresPlace): pg.Client {
   const client = new pg.Client(place.config)
-  // What waits for an answer is told as well; without a listener the event would end the process.
+  // A pending query rejects with the same error. Without a listener this event would end the process.
   client.on('error', () => undefined)
   return client
 }
 
 export interface Database {
-  /** One statement on any connection. */
+  /** Runs one statement on any connection. */
   readonly ask: Ask
-  /** A connection for as long as `task` runs. It is thrown away if that fails: the server then undoes what is unfinished. */
+  /**
+   * Reserves a connection while `task` runs. If the task fails, the connection is closed, and the server rolls back.
+   */
   session<T>(task: (ask: Ask) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
-/** The few connections that reads and commits share. They come back by themselves after the server was away. */
+/** The connections that reads and commits share. The pool reconnects by itself after an outage of the server. */
 export function createDatabase(place: PostgresPlace): Database {
   const pool = new pg.Pool({ ...place.config, max: connectionsMax, idleTimeoutMillis: 30_000 })
   pool.on('error', () => undefined)
@@ -108,9 +115,9 @@ export function createDatabase(place: PostgresPlace): Database {
 export function askOf(client: pg.ClientBase, place: PostgresPlace): Ask {
   return async (statement, values = []) => {
     try {
-      // Values make it the extended protocol, which takes one statement only.
+      // Values select the extended protocol, which accepts one statement only.
       const query = values.length > 0 ? { ...statement, values: [...values] } : statement
-      // Of several statements the driver gives a list of results, which its types do not say.
+      // For several statements the driver returns a list of results, which its types do not declare.
       const result: pg.QueryResult<Found> | pg.QueryResult<Found>[] = await client.query<Found>(query)
       return (Array.isArray(result) ? result.at(-1)?.rows : result.rows) ?? []
     } catch (cause) {
@@ -119,17 +126,20 @@ export function askOf(client: pg.ClientBase, place: PostgresPlace): Ask {
   }
 }
 
-/** Names of classes of SQLSTATE: connection, resources, intervention, system; and a server that only reads for now. */
+/**
+ * SQLSTATE classes of an outage: connection, resources, intervention, system, rollback; and codes of a read-only or
+ * busy server.
+ */
 const outage = /^(08|53|57|58|40|25006|25P0[34]|55P03)/
 
-/** What a failed statement is for its caller: an outage that passes, or a fault. */
+/** Distinguishes a temporary outage from a fault. */
 function failure(place: PostgresPlace, cause: unknown): Error {
   const isOutage = !(cause instanceof pg.DatabaseError) || outage.test(cause.code ?? '')
   if (isOutage) return new StoreUnavailableError(`store ${place.text} is not available: ${reasonOf(cause)}`, { cause })
   return new Error(`cannot use store ${place.text}: ${messageOf(cause)}`, { cause })
 }
 
-/** When several addresses were tried, the error itself has a code and no message. */
+/** If several addresses were tried, the error has a code and no message. */
 export function reasonOf(cause: unknown): string {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   return messageOf(cause) || code || 'no reason given'

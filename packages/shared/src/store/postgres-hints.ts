@@ -5,33 +5,34 @@ import { supervise } from '../env/supervise.ts'
 import { StoreOpenError } from './errors.ts'
 import { createClient, type PostgresPlace, reasonOf } from './postgres-connection.ts'
 
-/** How long a lost hint goes unnoticed. */
+/** The longest delay that a lost hint causes. */
 const pollEveryMs = 30_000
 const redialEveryMs = 500
 
 export interface Hints {
-  /** There is a newer mark: the other processes are told, soon and once for many. */
+  /** Notifies the other processes of a newer mark. Several calls may share one notification. */
   tell(): void
   close(): Promise<void>
 }
 
 /**
- * One connection by which the processes of a store wake each other. `heard` is called with 'told' when another process says that
- * there is a newer mark, and with 'lost' when one may have been missed: after a lost connection, and every half minute.
+ * One connection with which the processes of a store wake each other. `onHint` is called with 'told' if another process
+ * announces a newer mark, and with 'lost' if an announcement may have been missed: after a lost connection, and every
+ * half minute.
  *
- * NOTIFY stands in no commit. A transaction that notifies takes a lock of the whole server until it has ended, so commits that do
- * would wait for each other's disks, in every database of that server. Here it is a transaction of its own, which writes nothing,
- * after the commit; it carries no payload, and many commits share one.
+ * NOTIFY is not part of a commit. A transaction with NOTIFY holds a lock of the whole server until it ends, so such
+ * commits would wait for each other's disks in every database of the server. Here NOTIFY is a separate transaction
+ * after the commit. It writes nothing, has no payload, and many commits share one.
  */
 export async function openHints(
   deps: { readonly clock: Clock; readonly log: Log },
   place: PostgresPlace,
-  heard: (what: 'told' | 'lost') => void,
+  onHint: (what: 'told' | 'lost') => void,
 ): Promise<Hints> {
   const { clock, log } = deps
   const channel = `zonemesh_${place.schema}`
   let client: Client | undefined
-  /** Ends the wait for the end of the present connection. */
+  /** Ends the wait in `keepConnection`. */
   let resumed = () => {}
   let telling: Promise<void> | undefined
   let again = false
@@ -43,8 +44,8 @@ export async function openHints(
       await next.connect()
       const self = Number((await next.query('SELECT pg_backend_pid() AS pid')).rows[0]?.pid)
       next.on('notification', ({ processId }) => {
-        // What this process tells the others it has heard from itself already.
-        if (processId !== self) heard('told')
+        // The listeners of this process already have its own marks.
+        if (processId !== self) onHint('told')
       })
       await next.query(`LISTEN ${channel}`)
     } catch (cause) {
@@ -63,14 +64,14 @@ export async function openHints(
     resumed()
   }
 
-  /** Keeps a connection, beginning with the one that is there, until it is lost. */
+  /** Dials if there is no connection, and waits until the connection is lost. */
   async function keepConnection(): Promise<never> {
     if (!client) {
       await dial()
       closing.signal.throwIfAborted()
       log.info({ store: place.text }, 'the store is back')
       tell()
-      heard('lost')
+      onHint('lost')
     }
     await new Promise<void>((resolve) => {
       resumed = resolve
@@ -78,11 +79,11 @@ export async function openHints(
     throw new Error('the connection was lost')
   }
 
-  /** A connection that only looks alive is found out here. */
+  /** Detects a connection that looks alive but does not answer. */
   function poll(): void {
     const asked = client
     if (!asked) return
-    heard('lost')
+    onHint('lost')
     asked.query('SELECT 1').catch((cause: unknown) => lose(asked, reasonOf(cause)))
   }
 
@@ -94,7 +95,7 @@ export async function openHints(
       try {
         await asked.query(`NOTIFY ${channel}`)
       } catch (cause) {
-        // The others find out by their poll.
+        // The other processes find the mark with their poll.
         lose(asked, reasonOf(cause))
       }
     } while (again && !closing.signal.aborted)
@@ -122,10 +123,10 @@ export async function openHints(
       closing.abort()
       polling[Symbol.dispose]()
       resumed()
-      // The abort is the only end that it has.
+      // `supervise` ends only by throwing, here because of the abort.
       await keeping.catch(() => undefined)
       await telling
-      // Not waited for: a server that is gone would not answer.
+      // Not awaited, because a server that is down would not answer.
       void client?.end().catch(() => undefined)
     },
   }

@@ -11,12 +11,12 @@ export interface PostgresDeps extends SchemaDeps {
 export interface PostgresOptions {
   /** `postgres://user:password@host:5432/database`, with `?schema=` for another schema than "zonemesh". */
   readonly url: string
-  /** Whose store it is to be; found to be another's, it is not opened. */
+  /** The expected owner of the store. A store of another owner is not opened. */
   readonly owner?: string
   readonly horizonRevisions?: number
 }
 
-/** An open store: what reads and writes of it share. */
+/** An open store, which its reads and writes share. */
 export interface OpenPostgres {
   readonly deps: PostgresDeps
   readonly place: PostgresPlace
@@ -26,9 +26,9 @@ export interface OpenPostgres {
   readonly horizonRevisions: number
   /** Aborted when the store is closed. */
   readonly closing: AbortController
-  /** The head when it was last read. Callers at the same time share one read. */
+  /** Reads the head. Concurrent callers share one read. */
   readHead(): Promise<Head>
-  /** That of the newest head that was read. */
+  /** The incarnation of the last head that was read. */
   incarnation: number
 }
 
@@ -55,7 +55,9 @@ export async function openPostgres(deps: PostgresDeps, options: PostgresOptions)
   return opened
 }
 
-/** Reads the line of the head table, and with it the incarnation. Throws if the store is not the one that was opened. */
+/**
+ * Reads the line of the head table, and with it the incarnation. Throws if the store is not the one that was opened.
+ */
 export function headFrom(opened: OpenPostgres, found: Found | undefined): Head {
   const { id, place } = opened
   const store = String(found?.['store'])
@@ -78,7 +80,7 @@ export function headFrom(opened: OpenPostgres, found: Found | undefined): Head {
   }
 }
 
-/** Who asks while a read is under way shares the next one: it sees what was there when it asked, and many cost as one. */
+/** Callers during a read share the next read. Each caller gets the state at the time of its call or a newer one. */
 function shareReads<T>(read: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined
   let next: Promise<T> | undefined

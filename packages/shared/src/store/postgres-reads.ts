@@ -7,7 +7,7 @@ import { keyRange, resumeFrom, versionFrom } from './stored.ts'
 
 const rowsPerPage = 500
 
-/** The reads that go through many rows. */
+/** The reads of many rows. */
 export function readsOf(opened: OpenPostgres): Pick<Store, 'scan' | 'changesSince' | 'records'> {
   const { sql, database, id } = opened
   return {
@@ -52,7 +52,7 @@ export function readsOf(opened: OpenPostgres): Pick<Store, 'scan' | 'changesSinc
   }
 }
 
-/** An empty page does not tell the horizon of its snapshot. The one that is read after it is no lower. */
+/** An empty page has no horizon. A horizon that is read after the page is at least as high as that of the page. */
 async function requireHorizon({ readHead }: OpenPostgres, revision: number, page: readonly Found[]): Promise<void> {
   const horizon = page[0] ? Number(page[0]['horizon']) : (await readHead()).horizon
   if (revision < horizon) throw new HorizonError(revision, horizon)

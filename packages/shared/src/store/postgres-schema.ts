@@ -11,12 +11,13 @@ export interface SchemaDeps {
   readonly log: Log
 }
 
-/** Older servers get no more updates from their makers. */
+/** PostgreSQL no longer maintains older versions. */
 const serverVersionMin = 150_000
 
 /**
- * Keys compare by their bytes, as in every store. Labels and specs are texts, not jsonb, which would forget the order of members.
- * `head` has one line: its lock puts commits in a row. Room is left in its page, so that a new version of it stays there.
+ * Keys compare by bytes, as in every store. Labels and specs are texts, because jsonb would lose the order of members.
+ * `head` has one line, whose lock serializes commits. Its page has free space, so that a new version of the line stays
+ * in the same page.
  */
 const tables = (schema: string) => `
   CREATE TABLE ${schema}.meta (name text PRIMARY KEY, value text NOT NULL);
@@ -41,14 +42,14 @@ const tables = (schema: string) => `
   INSERT INTO ${schema}.records VALUES (0, '0', '', '', 0, 0);
 `
 
-/** What leads from version n to n + 1, at index n - 1. `tables` makes the newest version at once. */
+/** The migration from schema version n to n + 1 is at index n - 1. `tables` creates the newest version directly. */
 const migrations: readonly ((schema: string) => string)[] = []
 const schemaVersion = 1 + migrations.length
 
 /**
- * Connects once, makes the tables at the first start, brings old ones up to date, and gives the store's id. A lock lets replicas
- * that start together do so one after the other. `owner` is whose store it is to be: one database must not serve two planes that
- * are not replicas of each other. Throws StoreOpenError with one sentence.
+ * Connects once, creates the tables at the first start, migrates older ones, and returns the id of the store. A lock
+ * makes replicas that start together prepare one after the other. `owner` is the expected owner: two planes that are
+ * not replicas of each other must not share a schema. Throws StoreOpenError with one sentence.
  */
 export async function prepareSchema(
   deps: SchemaDeps,
@@ -107,7 +108,7 @@ async function openTables(
   )
   if (!seen?.['ours']) {
     if (Number(seen?.['tables']) > 0) throw wrong('a Zonemesh store or an empty schema', "another application's tables")
-    // Asked for only when it is missing: an administrator may have made it for a user who may not.
+    // Created only if it is missing: an administrator may have created it for a user without that permission.
     if (!seen?.['schema']) await ask({ text: `CREATE SCHEMA ${schema}` })
     await ask({ text: tables(schema) })
     const id = random.uuid()

@@ -5,13 +5,13 @@ const columns =
   'v.key, v.revision, v.state, v.incarnation, v.origin_revision, v.created_at_ms, v.modified_at_ms, v.labels, v.spec, v.declared'
 
 /**
- * The statements of a store in one schema. What reads at a revision takes the horizon in the same statement, hence from the same
- * snapshot: another process may move it at any time. Pages are meant to be read by walking an index in their order and looking up
- * each key; the settings of the connections (`planner`) see to that on tables of which the server has no statistics yet.
+ * The statements of a store in one schema. A read at a revision gets the horizon in the same statement and thus from
+ * the same snapshot, because another process may move it at any time. A page is read by walking an index in its order
+ * and looking up each key. The settings of the connections (`planner`) enforce this on tables without statistics.
  */
 export function statementsOf(schema: string) {
   const versions = `${schema}.versions`
-  /** OFFSET 0 keeps the planner from joining the whole table for one page. */
+  /** OFFSET 0 prevents a join of the whole table for one page. */
   const isNewest = (through: string) =>
     `NOT EXISTS (SELECT 1 FROM ${versions} n WHERE n.key = v.key AND n.revision > v.revision AND n.revision <= ${through}
       OFFSET 0)`
@@ -21,7 +21,7 @@ export function statementsOf(schema: string) {
   const lockHead = `SELECT * FROM ${schema}.head FOR UPDATE`
   return {
     head: { name: 'head', text: `SELECT * FROM ${schema}.head` },
-    /** Each later statement sees what is committed when it starts, hence everything up to the head that it has locked. */
+    /** Each later statement sees everything that is committed when it starts, thus everything up to the locked head. */
     begin: { text: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ${lockHead}` },
     commit: { text: 'COMMIT' },
     newestOf: {
@@ -49,14 +49,14 @@ export function statementsOf(schema: string) {
         WHERE (v.revision, v.key) > ($2, $3) AND v.revision <= $1 AND ${isNewest('$1')}
         ORDER BY v.revision, v.key LIMIT $4`,
     },
-    /** The same of one origin. */
+    /** The changes of one origin. */
     changesOf: {
       name: 'changes-of',
       text: `SELECT ${columns}, ${seen('horizon')} AS horizon FROM ${versions} v
         WHERE (v.revision, v.key) > ($2, $3) AND v.revision <= $1 AND v.key > $5 AND v.key < $6 AND ${isNewest('$1')}
         ORDER BY v.revision, v.key LIMIT $4`,
     },
-    /** Only conditions that are wanted stand in it, so that the server can choose an index by them. */
+    /** Contains only the conditions of the selection, so that the server can choose an index by them. */
     scan: ({ kind, mesh }: Selection, isFirst: boolean) => {
       const at = isFirst ? `coalesce($1::bigint, ${seen('mark')})` : '$1::bigint'
       return {
@@ -83,7 +83,7 @@ export function statementsOf(schema: string) {
         INSERT INTO ${schema}.notes SELECT * FROM unnest($1::text[], $2::text[])
         ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
     },
-    /** One process at a time; commits go on meanwhile and wait for the new horizon only. */
+    /** One process prunes at a time. Commits continue and wait only while the horizon is written. */
     lockPrune: {
       text: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = '60s';
         SELECT h.*, pg_try_advisory_xact_lock(hashtext('zonemesh prune'), hashtext('${schema}')) AS locked
@@ -115,10 +115,10 @@ export const versionColumns = (versions: readonly Version[]): readonly (readonly
   versions.map(({ declared }) => declared ?? null),
 ]
 
-/** A text as this database can keep it: it has no zero character. */
+/** PostgreSQL cannot store the zero character in a text. */
 const keepable = (text: string) => text.replaceAll('\0', '')
 
-/** The same for records, $13 to $18. */
+/** Records as the columns of their table, $13 to $18. */
 export const recordColumns = (records: readonly CommitRecord[]): readonly (readonly unknown[])[] => [
   records.map(({ position }) => position.revision),
   records.map(({ position }) => position.commitId),

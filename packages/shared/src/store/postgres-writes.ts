@@ -11,13 +11,13 @@ import type { CommitOutcome, CommitRecord, Position, Version } from './store.ts'
 import { versionFrom } from './stored.ts'
 
 const rowsPerStatement = 1_000
-/** How long a commit waits for the server to come back and say whether it was made. */
+/** How long a commit whose answer was lost waits for the server, to find out whether it was committed. */
 const outcomeWaitMs = 10_000
 const outcomeAskEveryMs = 250
-/** So many revisions are dropped in one transaction. */
+/** How many revisions one transaction prunes. */
 const revisionsPerPrune = 5_000
 
-/** What a transaction is to write. */
+/** The planned writes of a transaction. */
 export interface Plan {
   readonly before: Head
   readonly head: Position
@@ -27,7 +27,9 @@ export interface Plan {
   readonly records: readonly CommitRecord[]
 }
 
-/** One transaction for the group. Returns what it wrote, also if only the database knows that it was made. */
+/**
+ * Writes the group in one transaction and returns what it wrote. If the answer to COMMIT is lost, it asks the database.
+ */
 export async function transact(opened: OpenPostgres, rounds: readonly Round[]): Promise<Plan> {
   const { deps, sql, database } = opened
   let decided: Plan | undefined
@@ -45,7 +47,7 @@ export async function transact(opened: OpenPostgres, rounds: readonly Round[]): 
       return planned
     })
     .catch(async (cause: unknown) => {
-      // Asked to commit, and no answer: nobody knows but the database.
+      // COMMIT was sent and not answered, so only the database can show whether it was made.
       if (decided && (await wasMade(opened, decided, cause))) return decided
       throw cause
     })
@@ -97,8 +99,8 @@ async function write({ sql }: OpenPostgres, ask: Ask, { versions, records, head,
 }
 
 /**
- * Whether a transaction whose answer was lost was made. The lock of the head is held by it until it has ended one way or the
- * other, also on a server that does not know yet that we are gone; so who has the lock sees the truth.
+ * Whether a transaction was committed although its answer was lost. The transaction holds the lock of the head until it
+ * ends, even if the server has not noticed the lost connection yet. So a reader with the lock sees the outcome.
  */
 async function wasMade(opened: OpenPostgres, plan: Plan, lost: unknown): Promise<boolean> {
   const { deps, sql, database, closing } = opened
@@ -123,7 +125,10 @@ async function wasMade(opened: OpenPostgres, plan: Plan, lost: unknown): Promise
   })
 }
 
-/** Beside the commits. Only what was superseded since the last time is looked at, so the cost follows the changes. */
+/**
+ * Drops old versions while commits continue. It reads only versions above the former horizon, so its cost depends on
+ * the changes.
+ */
 export async function prune(opened: OpenPostgres): Promise<void> {
   const { deps, place, database, closing } = opened
   try {

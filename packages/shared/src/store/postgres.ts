@@ -10,26 +10,29 @@ import type { Position, Store } from './store.ts'
 import { afterEveryKey, versionFrom } from './stored.ts'
 
 /**
- * The store in a PostgreSQL database, for one process or for several at once. Commits of all processes follow each other by the
- * lock of the head's line, which a commit takes first; so revisions have no gaps, and what is planned under it is planned against
- * what is there. Nothing is kept in memory but the newest mark that was told of: every read asks the database.
- * Throws StoreOpenError when it cannot be opened; later, whatever finds no database rejects with StoreUnavailableError.
+ * The store in a PostgreSQL database, for one process or for several at once. Each commit first locks the line of the
+ * head, so commits of all processes run one after the other, revisions have no gaps, and a plan is made against the
+ * current state. Every read queries the database; only the newest announced mark is in memory. Throws StoreOpenError if
+ * it cannot be opened. Later, an operation without a database rejects with StoreUnavailableError.
  */
 export async function openPostgresStore(deps: PostgresDeps, options: PostgresOptions): Promise<Store> {
   const { log } = deps
   const opened = await openPostgres(deps, options)
   const { place, sql, database, id, closing, readHead } = opened
   const group = createCommitGroup((run) => setImmediate(run), commitGroup)
-  let toldMark = 0
+  let announcedMark = 0
   let pruning: Promise<void> | undefined
 
   function isNews(mark: Position): boolean {
-    if (mark.revision <= toldMark) return false
-    toldMark = mark.revision
+    if (mark.revision <= announcedMark) return false
+    announcedMark = mark.revision
     return true
   }
 
-  /** Wakes listeners for marks of other processes; `anyway` also if one of them may have failed to read the last. */
+  /**
+   * Wakes the listeners if there is a newer mark. `anyway`: also if there is none, because a listener's last read may
+   * have failed.
+   */
   async function lookForMark(anyway: boolean): Promise<void> {
     try {
       const { mark } = await readHead()
@@ -52,7 +55,7 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
 
   const hints = await openHints(deps, place, (what) => void lookForMark(what === 'lost'))
   try {
-    toldMark = (await readHead()).mark.revision
+    announcedMark = (await readHead()).mark.revision
   } catch (cause) {
     await Promise.all([hints.close(), database.close()])
     throw cause
@@ -68,7 +71,7 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
     notes: {
       async put(entries) {
         const last = new Map(entries.map(({ name, value }) => [name, value]))
-        // In one order, so that two processes cannot wait for each other.
+        // Sorted, so that two processes lock the lines in the same order and cannot deadlock.
         const names = [...last.keys()].sort(byCodeUnit)
         const kept = names.filter((name) => last.get(name))
         const values = kept.map((name) => JSON.stringify(last.get(name)))
@@ -76,7 +79,7 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
       },
       async read(prefix) {
         const found = await database.ask(sql.notes, [prefix, prefix + afterEveryKey])
-        // Each was written by `put`, as the JSON text of an object.
+        // `put` has written each value as the JSON text of an object.
         return new Map(found.map(({ name, value }) => [String(name), JSON.parse(String(value)) as JsonObject]))
       },
     },

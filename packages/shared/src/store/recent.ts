@@ -6,7 +6,7 @@ import { resumeFrom } from './stored.ts'
 interface Entry {
   readonly text: string
   readonly version: Version
-  /** The next revision of the same key; none so far: infinity. */
+  /** The next revision of the same key; infinity if there is none yet. */
   supersededAt: number
 }
 
@@ -19,16 +19,16 @@ interface Commit {
 
 type Page = Awaited<ReturnType<Store['changesSince']>>
 
-/** What a reader who follows closely may be behind. Beyond it he reads the file. */
+/** How much content is kept. A reader that is further behind reads the file. */
 const recentWeightMax = 2 * 1024 * 1024
-/** About what a version takes beside its content. */
+/** About how many bytes a version takes in addition to its content. */
 const versionWeight = 512
-/** Of texts like these the order is the same here and in the file. */
+/** JavaScript and SQLite sort such texts in the same order. */
 const isPlain = (text: string) => /^[\x20-\x7e]*$/.test(text)
 
 /**
- * The versions of the newest commits as they were written: those who follow closely read them without the file, and share the
- * objects and whatever was made of them. Limit: 2 MiB of content, the oldest commits are dropped.
+ * A cache of the versions of the newest commits. Readers that are nearly up to date read them without the file, and
+ * share the objects and everything derived from them. Limit: 2 MiB of content, the oldest commits are dropped.
  */
 export function createRecent(head: number, weightMax = recentWeightMax) {
   const commits: Commit[] = []
@@ -44,7 +44,7 @@ export function createRecent(head: number, weightMax = recentWeightMax) {
   }
 
   return {
-    /** The next commit, once it is durable. `contentBytes`: of its labels and specs. */
+    /** Adds the next commit once it is durable. `contentBytes` is the size of its labels and specs. */
     add(revision: number, versions: readonly Version[], contentBytes: number): void {
       const entries = versions.map(
         (version): Entry => ({ text: keyText(version.key), version, supersededAt: Number.POSITIVE_INFINITY }),
@@ -61,7 +61,7 @@ export function createRecent(head: number, weightMax = recentWeightMax) {
       const kept = entries.every(({ text }) => isPlain(text)) ? weightMax : 0
       while (weight > kept) dropOldest()
     },
-    /** As `Store.changesSince`; undefined where the log here does not reach back so far. */
+    /** Like `Store.changesSince`; undefined if the cache does not reach back that far. */
     changesSince(
       after: number,
       through: number,
@@ -71,7 +71,7 @@ export function createRecent(head: number, weightMax = recentWeightMax) {
       const [fromRevision, fromText] = resumeFrom(after, resume)
       const prefix = origin === undefined ? '' : `${origin}/`
       const versions: Version[] = []
-      // Each revision is one commit, so the first one wanted is found by its number.
+      // Each revision is one commit, so the index of the first commit follows from its revision.
       for (let index = fromRevision - head - 1; index < commits.length; index += 1) {
         const commit = commits[index]
         if (!commit) continue

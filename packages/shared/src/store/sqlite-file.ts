@@ -5,17 +5,17 @@ import type { Clock } from '../env/clock.ts'
 import type { Random } from '../env/random.ts'
 import { StoreOpenError } from './errors.ts'
 
-/** "ZMST": tells our files from other SQLite databases. */
+/** "ZMST": distinguishes our files from other SQLite databases. */
 const applicationId = 0x5a4d5354
 const schemaVersion = 3
-/** The log is written back at 16 MiB: rows that are written again and again within it go to the file once. */
+/** The write-ahead log is checkpointed at 16 MiB. A page that changes often before that is written to the file once. */
 const checkpointPages = 4_000
-/** How long an opening process waits for the former owner to let go. */
+/** How long an opening process waits for the lock of the former owner. */
 const lockWaitMs = 500
 
 /**
- * Versions lie in the order in which they came, and their keys in indexes of their own: rows are wide, and a table in the order of
- * its keys would write a page anew for nearly each of them.
+ * The table keeps versions in insertion order, and separate indexes have the keys. Rows are wide, and a table in key
+ * order would rewrite a page for nearly every row.
  */
 const versionsTable = `
   CREATE TABLE versions (
@@ -40,7 +40,7 @@ const schema = `
   PRAGMA user_version = ${schemaVersion};
 `
 
-/** What leads from version n to n + 1, at index n - 1. */
+/** The migration from schema version n to n + 1 is at index n - 1. */
 const steps = [
   `
   ALTER TABLE versions ADD COLUMN declared INTEGER;
@@ -57,15 +57,15 @@ const steps = [
 ]
 
 /**
- * Opens the file, or makes it with mode 0600, and owns it until it is closed: SQLite's exclusive lock keeps every other process
- * out and ends with ours, however it ends. Throws StoreOpenError with one sentence.
+ * Opens the file, or creates it with mode 0600, and owns it until it is closed. SQLite's exclusive lock excludes every
+ * other process and ends with this process, even if it is killed. Throws StoreOpenError with one sentence.
  */
 export function openSqliteFile(deps: { readonly clock: Clock; readonly random: Random }, path: string): DatabaseSync {
   let database: DatabaseSync | undefined
   try {
     createPrivately(path)
     database = new DatabaseSync(path, { timeout: lockWaitMs })
-    // Exclusive before WAL: the index of the log then lives in this process, and the lock is held from the first read on.
+    // Exclusive before WAL: then the index of the log is in this process, and the lock is held from the first read.
     database.exec('PRAGMA locking_mode = EXCLUSIVE')
     database.exec('PRAGMA journal_mode = WAL')
     database.exec('PRAGMA synchronous = FULL')
@@ -82,14 +82,14 @@ export function openSqliteFile(deps: { readonly clock: Clock; readonly random: R
   }
 }
 
-/** A page that is not what it should be must not be found later, by whoever reads it first. */
+/** Finds a damaged page now, and not when it is first read. */
 function requireSound(database: DatabaseSync, path: string): void {
   const found = String(database.prepare('PRAGMA quick_check(1)').get()?.['quick_check'])
   if (found !== 'ok')
     throw new StoreOpenError(`cannot open store ${path}: expected a sound database, found it damaged (${found})`)
 }
 
-/** The journal files get the mode of the database. */
+/** SQLite gives the journal files the mode of the database file. */
 function createPrivately(path: string): void {
   try {
     closeSync(openSync(path, 'wx', 0o600))
@@ -129,7 +129,7 @@ function prepareSchema(
   if (found.version < schemaVersion) database.exec(`PRAGMA user_version = ${schemaVersion}`)
 }
 
-/** The primary code of an error of SQLite's. */
+/** The primary result code of a SQLite error. */
 export const sqliteCode = (cause: unknown): number | undefined =>
   cause instanceof Error && 'errcode' in cause ? Number(cause.errcode) & 0xff : undefined
 

@@ -16,14 +16,16 @@ export interface SqliteDeps {
   readonly faultPoint?: FaultHook
 }
 
-/** An open file: what reads and writes of the store share. What changes, changes at the end of a transaction. */
+/**
+ * An open file, which reads and writes of the store share. The mutable fields change only at the end of a transaction.
+ */
 export interface OpenSqlite {
   readonly deps: SqliteDeps
   readonly path: string
   readonly database: DatabaseSync
   readonly statements: SqliteStatements
   readonly files: FileGuard
-  /** What the newest commits wrote. */
+  /** The versions that the newest commits have written. */
   readonly recent: ReturnType<typeof createRecent>
   readonly id: string
   readonly horizonRevisions: number
@@ -59,5 +61,5 @@ export function positionAt(
   return record && { store: id, revision, commitId: String(record['commit_id']) }
 }
 
-/** Lets other tasks have their turn in a long read or write. */
+/** Lets other tasks run during a long read or write. */
 export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -4,12 +4,12 @@ import { nextTurn, type OpenSqlite } from './sqlite-open.ts'
 import type { Selection, Store } from './store.ts'
 import { keyRange, resumeFrom, versionFrom } from './stored.ts'
 
-/** A long read gives other tasks their turn after this many rows. */
+/** A long read lets other tasks run after this many rows. */
 const rowsPerTurn = 500
 
 type Reads = Pick<Store, 'scan' | 'changesSince' | 'records'>
 
-/** The reads that go through many rows. */
+/** The reads of many rows. */
 export function readsOf(store: OpenSqlite): Reads {
   const { statements, recent } = store
   return {
@@ -63,8 +63,8 @@ export function readsOf(store: OpenSqlite): Reads {
 }
 
 /**
- * Where rows of a selection lie, in the order of keys. A kind of all origins is a range of each: an index of kinds would cost every
- * row that is written.
+ * The ranges of keys that contain the rows of a selection, in key order. A kind of all origins is one range per origin,
+ * because an index of kinds would slow down every write.
  */
 function* rangesOf({ statements }: OpenSqlite, selection: Selection): Generator<ReturnType<typeof keyRange>> {
   if (selection.origin !== undefined || selection.kind === undefined) return yield keyRange(selection)

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 
 export type SqliteStatements = ReturnType<typeof prepareStatements>
 
-/** Every statement of a store in a file of SQLite. */
+/** The statements of a store in a SQLite file. */
 export function prepareStatements(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql)
   const columns =
@@ -30,7 +30,7 @@ export function prepareStatements(database: DatabaseSync) {
       `SELECT ${columns} FROM versions v WHERE (v.revision, v.key) > (?2, ?3) AND v.revision <= ?1 AND ${isNewest}
        ORDER BY v.revision, v.key LIMIT ?4`,
     ),
-    // The index alone says which are of the origin: the rows of all others are not read.
+    // The index alone selects the keys of the origin, so rows of other origins are not read.
     changesOf: prepare(
       `SELECT ${columns} FROM (SELECT revision, key FROM versions INDEXED BY versions_by_revision
          WHERE (revision, key) > (?2, ?3) AND revision <= ?1 AND key > ?5 AND key < ?6 ORDER BY revision, key) k

@@ -10,13 +10,13 @@ import type { SqliteStatements } from './sqlite-statements.ts'
 import type { CommitOutcome, Position, Version } from './store.ts'
 import { versionFrom, versionWithoutRow } from './stored.ts'
 
-/** A long write gives other tasks their turn after this many rows. */
+/** A long write lets other tasks run after this many rows. */
 const writesPerTurn = 200
 
 /** SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL */
 const diskCodes: ReadonlySet<number | undefined> = new Set([8, 10, 13])
 
-/** What a transaction has come to so far. */
+/** The state of an unfinished transaction. */
 interface Next {
   head: Position
   mark: Position
@@ -29,8 +29,8 @@ interface Next {
 }
 
 /**
- * One transaction for the group. A long one gives other tasks their turn in between: what they read is bounded by the head
- * and the mark, which move at its end.
+ * Writes the group in one transaction. During a long one other tasks run. They see only the state before it, because
+ * the head and the mark bound every read and move at its end.
  */
 export async function transact(store: OpenSqlite, rounds: readonly Round[]): Promise<Transacted> {
   const { deps, database, files, recent } = store
@@ -57,7 +57,10 @@ export async function transact(store: OpenSqlite, rounds: readonly Round[]): Pro
   }
 }
 
-/** A disk that is full, has gone read-only or fails is a matter of the machine, which people can mend while we run. */
+/**
+ * A full, read-only or failing disk makes the store unavailable: an operator can repair the disk while the process
+ * runs.
+ */
 function writeError({ path }: OpenSqlite, cause: unknown): Error {
   if (cause instanceof StoreUnavailableError) return cause
   const message = `cannot write store ${path}: ${messageOf(cause)}`
@@ -72,12 +75,13 @@ async function write(store: OpenSqlite, round: Round, next: Next): Promise<Commi
     newest: (text: string, withRow: boolean) => newest(store, text, withRow),
     ...{ incarnation, head: next.head, nowMs: deps.clock.wallMs(), random: deps.random },
   }
-  // The whole round is planned before anything of it is written: a refused part leaves nothing to undo.
+  // The whole round is planned before its first write, so a refused part leaves nothing to undo.
   const { outcome, commits } = planRound(round.parts, planned)
   if (!outcome.ok) return outcome
   const mark = round.unmarked ? next.mark : outcome.position
   for (const commit of commits) {
-    // Each record has the mark of a reader who opens the store behind it; only the last one of a round moves it.
+    // Each record holds the mark that is valid if the store is opened with it as the last record. Only the last part
+    // moves it.
     const isLast = commit.position.revision === outcome.position.revision
     await writeCommit(store, commit, isLast ? mark : next.mark, next)
   }
@@ -106,7 +110,7 @@ async function writeCommit(
   statements.addRecord.run(revision, commitId, subject, intent, atMs, versions.length, mark.revision)
 }
 
-/** Returns the length of its content. */
+/** Inserts a version and returns the length of its content. */
 function addVersion(statements: SqliteStatements, { key, revision, state, stamp, row, declared }: Version): number {
   const { incarnation, originRevision, createdAtMs, modifiedAtMs } = stamp
   const labels = row ? JSON.stringify(row.labels) : null
@@ -116,7 +120,7 @@ function addVersion(statements: SqliteStatements, { key, revision, state, stamp,
   return (labels?.length ?? 0) + (spec?.length ?? 0)
 }
 
-/** The newest version, that of an unfinished transaction included. */
+/** The newest version of a key, including an uncommitted one of the current transaction. */
 function newest({ statements }: OpenSqlite, text: string, withRow: boolean): Version | undefined {
   if (withRow) {
     const found = statements.newest.get(text, Number.MAX_SAFE_INTEGER)
@@ -126,7 +130,9 @@ function newest({ statements }: OpenSqlite, text: string, withRow: boolean): Ver
   return found && versionWithoutRow(text, found)
 }
 
-/** Only what was superseded since the last time is looked at, so the cost follows the changes. */
+/**
+ * Drops old versions. It reads only versions above the former horizon, so its cost depends on the number of changes.
+ */
 function prune(store: OpenSqlite): void {
   const { deps, database, statements, path, head, mark, horizon } = store
   const next = Math.min(mark.revision, head.revision - store.horizonRevisions)

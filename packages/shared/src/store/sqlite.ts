@@ -8,8 +8,9 @@ import type { Store } from './store.ts'
 import { afterEveryKey, versionFrom } from './stored.ts'
 
 /**
- * The store in one SQLite file. Rows stay in the file and are read by demand; in memory are only the head, the mark, the
- * horizon and what the newest commits wrote. Throws StoreOpenError if the file cannot be opened, is not ours, or has another owner.
+ * The store in one SQLite file. Rows are read from the file on demand. Only the head, the mark, the horizon and the
+ * versions of the newest commits are in memory. Throws StoreOpenError if the file cannot be opened, is no Zonemesh
+ * store, or is in use.
  */
 export async function openSqliteStore(
   deps: SqliteDeps,
@@ -36,7 +37,7 @@ export async function openSqliteStore(
     notes: {
       put: (entries) =>
         group.alone(async () => {
-          // One transaction: each by itself would wait for the disk.
+          // One transaction, because each write by itself would wait for the disk.
           database.exec('BEGIN IMMEDIATE')
           try {
             for (const { name, value } of entries) {
@@ -50,7 +51,7 @@ export async function openSqliteStore(
         }),
       async read(prefix) {
         const found = statements.notes.all(prefix, prefix + afterEveryKey)
-        // Each was written by `put`, as the JSON text of an object.
+        // `put` has written each value as the JSON text of an object.
         return new Map(found.map(({ name, value }) => [String(name), JSON.parse(String(value)) as JsonObject]))
       },
     },

@@ -4,7 +4,7 @@ import type { Store, Version } from './store.ts'
 
 const pageRows = 500
 
-/** All live rows at a revision, in pages, as the versions that a reader of changes would see. Rejects with HorizonError. */
+/** All live rows at a revision, in pages, in the form of versions. Rejects with HorizonError. */
 export async function* stateAt(store: Store, revision: number): AsyncGenerator<readonly Version[]> {
   let after: string | undefined
   for (;;) {
@@ -26,14 +26,17 @@ async function* pagesBetween(store: Store, after: number, through: number): Asyn
 }
 
 /**
- * All versions that commits after one revision up to another have written, the last one of each key, page by page. Rejects with
- * HorizonError.
+ * The newest version of each key that commits after one revision up to another have written, read page by page. Rejects
+ * with HorizonError.
  */
 export async function* versionsBetween(store: Store, after: number, through: number): AsyncGenerator<Version> {
   for await (const page of pagesBetween(store, after, through)) yield* page
 }
 
-/** The same at once; undefined when its versions are gone: the state has to be read anew. */
+/**
+ * The versions of `versionsBetween` as a list; undefined if they were pruned, so that the caller must read the whole
+ * state.
+ */
 export async function changesAfter(store: Store, after: number, through: number): Promise<Version[] | undefined> {
   const versions: Version[] = []
   try {

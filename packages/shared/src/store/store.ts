@@ -1,14 +1,14 @@
 import type { JsonObject } from '../base/base.ts'
 import type { ResourceKey, Row, Stamp } from '../resource/resource.ts'
 
-/** Where a reader stands in one store. Valid only if that store holds this commit at this revision. */
+/** The position of a reader in one store. Valid only if that store holds this commit at this revision. */
 export interface Position {
   readonly store: string
   readonly revision: number
   readonly commitId: string
 }
 
-/** The text form of a position: receipts, ETags and the header Zonemesh-Revision. */
+/** The text form of a position, for receipts, ETags and the header Zonemesh-Revision. */
 export const positionText = (position: Position): string =>
   `${position.store}@${position.revision}.${position.commitId}`
 
@@ -17,13 +17,13 @@ export function parsePosition(text: string): Position | undefined {
   return match ? { store: match[1] ?? '', revision: Number(match[2]), commitId: match[3] ?? '' } : undefined
 }
 
-/** What must hold for a change to be made; if not, the whole commit is refused. */
+/** A condition of a change. If it does not hold, the whole commit is refused. */
 export type Expect = { readonly absent: true } | { readonly revision: number } | { readonly present: true }
 
 /**
- * One change of a commit. Rows of one's own origin come without a stamp: the store stamps them with its incarnation and
- * the commit's revision. Received rows keep their owner's stamp and are skipped if the row here is not older.
- * `forget` removes a row that its owner has withdrawn from our sight: it leaves no tombstone to relay.
+ * One change of a commit. A row of the own origin has no stamp: the store stamps it with its incarnation and the
+ * commit's revision. A received row keeps its owner's stamp and is skipped if the stored row is not older. `forget`
+ * removes a row that this store may no longer see: it leaves no tombstone to relay.
  */
 export type Change =
   | {
@@ -32,7 +32,7 @@ export type Change =
       readonly labels: Readonly<Record<string, string>>
       readonly spec: JsonObject
       readonly stamp?: Stamp
-      /** The stamp counts even if it is the older one: an operator has accepted another history of the owner. */
+      /** The row wins even with an older stamp, because an operator has accepted another history of the owner. */
       readonly forced?: true
       readonly expect?: Expect
     }
@@ -40,12 +40,12 @@ export type Change =
       readonly op: 'delete'
       readonly key: ResourceKey
       readonly stamp?: Stamp
-      /** As in the owner's commit; own removals take it from the commit. */
+      /** Copied from the owner's commit. Own removals take it from this commit. */
       readonly declared?: true
       readonly expect?: Expect
     }
   | { readonly op: 'forget'; readonly key: ResourceKey }
-  /** Writes nothing: the commit is refused unless this holds. */
+  /** Writes nothing. The commit is refused unless `expect` holds. */
   | { readonly op: 'check'; readonly key: ResourceKey; readonly expect: Expect }
 
 export interface Commit {
@@ -54,15 +54,15 @@ export interface Commit {
   readonly subject: string
   /** Why: shown in the history. */
   readonly intent: string
-  /** What it removes is meant to go, however much it is: readers do not hold it. */
+  /** All removals of this commit are intended, regardless of their number, so readers do not hold them. */
   readonly declared?: true
 }
 
-/** Of a commit or of a round. */
+/** The outcome of a commit or of a round. */
 export type CommitOutcome =
   | {
       readonly ok: true
-      /** The head after it. */
+      /** The head after the commit. */
       readonly position: Position
       /** Changes that were written; skipped ones are left out. */
       readonly written: readonly Version[]
@@ -77,7 +77,10 @@ export type CommitOutcome =
     }
 
 export interface RoundOptions {
-  /** The mark stays where it is: no snapshot has these rows before the next round. For rows that nobody reads at a mark. */
+  /**
+   * Leaves the mark where it is: these rows are in no snapshot before the next round. For rows that no reader needs at
+   * a mark.
+   */
   readonly unmarked?: true
 }
 
@@ -88,7 +91,7 @@ export interface Version {
   readonly state: 'live' | 'deleted' | 'forgotten'
   readonly stamp: Stamp
   readonly row?: Row
-  /** Of a tombstone: its owner has declared that so much is to go. */
+  /** Set in a tombstone if its owner has declared the removals of the commit as intended. */
   readonly declared?: true
 }
 
@@ -107,13 +110,13 @@ export interface Selection {
 }
 
 /**
- * State that the processes of one store share and that outlives them, but that is no row: it has no revision and no history, wakes
- * nobody, and never travels. Not durable at once.
+ * State that the processes of one store share and that outlives them. A note is no row: it has no revision and no
+ * history, causes no wake-up and never travels. It may become durable only after `put` resolves.
  */
 export interface Notes {
-  /** Writes, or drops where the value is undefined. */
+  /** Writes the entries, and drops those whose value is undefined. */
   put(entries: readonly { readonly name: string; readonly value: JsonObject | undefined }[]): Promise<void>
-  /** All entries whose name starts so. */
+  /** All entries whose name starts with the prefix. */
   read(prefix: string): Promise<ReadonlyMap<string, JsonObject>>
 }
 
@@ -121,38 +124,39 @@ export interface Notes {
 export type Standing = 'valid' | 'behind' | 'diverged'
 
 /**
- * The one door to stored state. Revisions grow by one per commit in commit order; a mark is a revision at which the
- * state is a snapshot. Every version is kept down to the horizon. All methods are async so that any database fits.
+ * The only access to stored state. Each commit gets the next revision; a mark is a revision at which the state is a
+ * snapshot. Every version is kept down to the horizon. All methods are async so that any database fits.
  */
 export interface Store {
-  /** Random, made once per store; a copy that went another way is told apart by commit ids. */
+  /** Random and made once per store. Commit ids distinguish a copy whose history has diverged. */
   readonly id: string
-  /** What own rows are stamped with first: it only ever grows. */
+  /** The first part of the stamp of own rows. It never decreases. */
   readonly incarnation: number
   readonly notes: Notes
   /**
-   * Begins another incarnation, at least this one, because readers know a history of this store that it does not hold itself. Does
-   * nothing if the present one is as high.
+   * Raises the incarnation to at least this one, because readers have a history that this store does not hold. Does
+   * nothing if the incarnation is already as high.
    */
   raiseIncarnation(atLeast: number): Promise<void>
-  /** Why this store takes no writes, where that is known before one fails; undefined: nothing is known. */
+  /** Why this store cannot write, if it has noticed that before a write fails; otherwise undefined. */
   fault(): string | undefined
   /** The newest commit. Revision 0 with commit id "0" before the first. */
   head(): Promise<Position>
   /** The newest mark: no later than head, and not inside an unfinished round. */
   mark(): Promise<Position>
   /**
-   * The only way to write. All parts of a round are durable when it resolves, or none of them is: one transaction, and the mark moves
-   * to the last part. A part that is refused refuses the round. Each part that writes something takes a revision of its own, in their
-   * order; a round that writes nothing takes none, and its position is the head. At most 1,000 changes in a part.
-   * Rounds that wait in one turn may share a transaction, in the order of the calls; a refused one hurts only itself.
+   * The only way to write. When it resolves, all parts of the round are durable or none is: they share one transaction,
+   * and the mark moves to the last part. If one part is refused, the whole round is refused. Each part that writes
+   * something gets its own revision, in order. A round that writes nothing gets none, and its position is the head. A
+   * part has at most 1,000 changes. Rounds that wait in one turn may share a transaction, in the order of the calls; a
+   * refused round does not affect the others.
    */
   commitRound(parts: readonly Commit[], options?: RoundOptions): Promise<CommitOutcome>
-  /** A round of one part. */
+  /** Writes a round of one part. */
   commit(commit: Commit): Promise<CommitOutcome>
   get(key: ResourceKey): Promise<Version | undefined>
   /**
-   * Live rows of a selection at a revision (default: the newest mark), in key order; `after` resumes behind a key text.
+   * Live rows of a selection at a revision (default: the newest mark), in key order; `after` resumes after a key text.
    * Rejects with HorizonError when `at` is below the horizon.
    */
   scan(
@@ -160,9 +164,9 @@ export interface Store {
     options?: { readonly at?: number; readonly after?: string; readonly limit?: number },
   ): Promise<readonly Row[]>
   /**
-   * For each key its newest version with after < revision ≤ through, by revision then key, in pages (500 without a limit);
-   * `resume` is `next` of the page before; `origin` leaves out the keys of all others. Rejects with HorizonError when `after` is
-   * below the horizon.
+   * The newest version of each key with after < revision ≤ through, by revision then key, in pages (default: 500).
+   * `resume` is `next` of the former page; `origin` selects the keys of one origin. Rejects with HorizonError when
+   * `after` is below the horizon.
    */
   changesSince(
     after: number,
@@ -173,7 +177,7 @@ export interface Store {
   history(key: ResourceKey): Promise<readonly Version[]>
   records(options: { readonly after: number; readonly limit: number }): Promise<readonly CommitRecord[]>
   standing(position: Position): Promise<Standing>
-  /** A hint that there may be a newer mark. Called after the commit is durable; may be called for nothing. */
+  /** A hint that there may be a newer mark. Called after the commit is durable, and sometimes without a newer mark. */
   onMark(listener: () => void): Disposable
   close(): Promise<void>
 }

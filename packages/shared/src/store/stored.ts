@@ -2,10 +2,13 @@ import type { JsonObject } from '../base/base.ts'
 import { parseKeyText } from '../resource/resource.ts'
 import type { Selection, Version } from './store.ts'
 
-/** Greater than every key text: keys are names, and none has this character. */
+/** Greater than every key text, because no key contains this character. */
 export const afterEveryKey = '\u{10ffff}'
 
-/** The keys of a selection, as an open interval of key texts. */
+/**
+ * The keys of a selection, as an open interval of key texts. The kind counts only with an origin, and the mesh with
+ * both.
+ */
 export function keyRange({ origin, kind, mesh }: Selection): { readonly from: string; readonly below: string } {
   if (origin === undefined) return { from: '', below: afterEveryKey }
   const prefix = kind === undefined ? origin : mesh === undefined ? `${origin}/${kind}` : `${origin}/${kind}/${mesh}`
@@ -15,24 +18,24 @@ export function keyRange({ origin, kind, mesh }: Selection): { readonly from: st
 
 type Found = Readonly<Record<string, unknown>>
 
-/** A line of the versions table, which has the same columns in every database. */
+/** Reads a line of the versions table, which has the same columns in every database. */
 export function versionFrom(found: Found): Version {
   const { key, revision, state, stamp } = versionWithoutRow(String(found['key']), found)
   if (state !== 'live') return { key, revision, state, stamp, ...(found['declared'] ? { declared: true } : {}) }
-  // Both were written by the store, as the JSON text of values of these types.
+  // The store has written both as the JSON text of values of these types.
   const labels = JSON.parse(String(found['labels'])) as Record<string, string>
   const spec = JSON.parse(String(found['spec'])) as JsonObject
   return { key, revision, state: 'live', stamp, row: { key, stamp, labels, spec } }
 }
 
-/** Where a page of changes resumes: behind this revision and key. */
+/** A page of changes resumes after this revision and key. */
 export function resumeFrom(after: number, resume: string | undefined): readonly [revision: number, text: string] {
   if (resume === undefined) return [after, afterEveryKey]
   const cut = resume.indexOf('/')
   return [Number(resume.slice(0, cut)), resume.slice(cut + 1)]
 }
 
-/** Of a line of the versions table what a received row is judged by. */
+/** The parts of a line of the versions table that decide whether a received row is newer. */
 export function versionWithoutRow(text: string, found: Found): Version {
   const { state } = found
   return {

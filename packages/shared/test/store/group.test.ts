@@ -4,7 +4,7 @@ import type { Commit, CommitOutcome } from '../../src/store/store.ts'
 
 const commit: Commit = { changes: [], subject: 'test', intent: 'test' }
 
-/** A group whose turns come when the test says so. */
+/** A group whose turns run when the test starts them. */
 function createScene() {
   const turns: (() => void)[] = []
   let done = 0
@@ -20,7 +20,7 @@ function createScene() {
   return { group, turn }
 }
 
-/** All that goes on without a turn. */
+/** Lets all work finish that needs no further turn. */
 const settled = async () => {
   for (let step = 0; step < 50; step += 1) await Promise.resolve()
 }
