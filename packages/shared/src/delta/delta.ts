@@ -1,28 +1,31 @@
 /**
- * What the serving end of a delta discovery stream knows about one type of resource: what the peer asked for, what it
- * has or is being sent, and which answers still lack a verdict. Pure; the protocol around it decides what to write.
+ * The state of the server of a delta discovery stream for one type of resource: what the peer has subscribed to, what
+ * it has or is being sent, and which answers have no verdict yet. Pure; the protocol around it decides what to write.
  */
 export interface DeltaSide<R extends Versioned> {
-  /** The peer has asked for this type on this stream. */
+  /** The peer has requested this type on this stream. */
   open: boolean
   /** Something was written on this stream. */
   answered: boolean
-  /** The peer wants every resource of the type, not only `names`. */
+  /** The peer subscribes to every resource of the type, not only to `names`. */
   wildcard: boolean
   readonly names: Set<string>
-  /** Names that must be answered by the next write, whether or not anything changed. */
+  /** Names that the next write must answer, even if nothing has changed. */
   readonly owed: Set<string>
-  /** The version that the peer holds or is being sent; `uncertain` after a nack that says nothing about this name. */
+  /** The version that the peer holds or is being sent; `uncertain` after a nack that does not name this resource. */
   readonly peer: Map<string, string>
-  /** The newest version that the peer accepted, with its content. Missing for what it held before this stream. */
+  /** The newest version that the peer has accepted on this stream, with its content. */
   readonly held: Map<string, R>
-  /** What the peer holds from former streams and we have not seen: its version, or `uncertain`. Until the first verdict. */
+  /**
+   * The version that the peer holds from former streams, or `uncertain`, until its first verdict. We do not have its
+   * content.
+   */
   readonly former: Map<string, string>
   /** Answers without a verdict, oldest first, by nonce. */
   readonly pending: Map<string, DeltaAnswer<R>>
-  /** The version of a name that the peer refused when it came alone. It is not sent again. */
+  /** The version of a name that the peer has refused when it was sent alone. It is not sent again. */
   readonly refused: Map<string, string>
-  /** Names that go alone until they have a verdict of their own, with the versions that may have been applied. */
+  /** Names that are sent alone until each has its own verdict, with the versions that the peer may have applied. */
   readonly alone: Map<string, readonly R[]>
 }
 
@@ -38,7 +41,7 @@ export interface DeltaAnswer<R> {
   readonly mark: number
 }
 
-/** The version of a name of which nobody knows what the peer has. Differs from every real one. */
+/** Stands for an unknown version at the peer. Differs from every real version. */
 export const uncertain = '?'
 
 export function createDeltaSide<R extends Versioned>(): DeltaSide<R> {
@@ -65,8 +68,8 @@ export interface Subscription {
 }
 
 /**
- * Takes a change of the peer's subscription. A name that was subscribed now, and that the peer does not say it holds,
- * becomes owed. `wildcardType`: the first request of the type without names asks for everything.
+ * Applies a change of the peer's subscription. A newly subscribed name becomes owed, unless the peer reports that it
+ * holds it. `wildcardType`: the first request of the type without names subscribes to everything.
  */
 export function subscribe<R extends Versioned>(
   side: DeltaSide<R>,
@@ -76,7 +79,7 @@ export function subscribe<R extends Versioned>(
   if (!side.open) {
     side.open = true
     side.wildcard = options.wildcardType && request.subscribe.every((name) => name === '*')
-    // What was already written on this stream is newer than what the peer knew when it asked.
+    // An answer that was already written on this stream is newer than the version in the request.
     for (const [name, version] of Object.entries(request.initial)) {
       if (side.peer.has(name)) continue
       side.peer.set(name, version)
@@ -98,13 +101,15 @@ export function subscribe<R extends Versioned>(
   }
 }
 
-/** Notes that the peer may have a name in a version that nobody knows. */
+/** Records that the peer may have an unknown version of a name. */
 export function doubt<R extends Versioned>(side: DeltaSide<R>, name: string): void {
   side.peer.set(name, uncertain)
   side.former.set(name, uncertain)
 }
 
-/** Takes the content of what the peer held before this stream, as far as the target still has the same version. */
+/**
+ * Completes the content of resources that the peer holds from former streams, if the target still has the same version.
+ */
 export function adopt<R extends Versioned>(side: DeltaSide<R>, target: ReadonlyMap<string, R>): void {
   for (const [name, version] of side.former) {
     const resource = target.get(name)
@@ -116,13 +121,16 @@ export function adopt<R extends Versioned>(side: DeltaSide<R>, target: ReadonlyM
 
 export interface Difference<R> {
   readonly changed: readonly R[]
-  /** Wildcard types: what the peer has and should not. */
+  /** Wildcard types: names that the peer has and the target does not. */
   readonly removed: readonly string[]
-  /** Owed names for which there is nothing to send. */
+  /** Owed names without a version to send. */
   readonly missing: readonly string[]
 }
 
-/** What the peer lacks compared to the target. A refused version counts as the version accepted before it. */
+/**
+ * The difference between the peer and the target. Instead of a refused version, the peer gets the one it accepted
+ * before.
+ */
 export function difference<R extends Versioned>(side: DeltaSide<R>, target: ReadonlyMap<string, R>): Difference<R> {
   const changed: R[] = []
   for (const [name, resource] of target) {
@@ -130,7 +138,7 @@ export function difference<R extends Versioned>(side: DeltaSide<R>, target: Read
     const wanted = wantedOf(side, resource)
     if (!wanted) continue
     const differs = side.peer.get(name) !== wanted.version
-    // For a refused version the accepted one is wanted; which one that is shows when nothing is under way any more.
+    // Instead of a refused version the accepted one is sent, but only when no answer for this name is pending.
     if (side.owed.has(name) || (differs && (wanted === resource || !isUnderWay(side, name)))) changed.push(wanted)
   }
   const removed = side.wildcard ? [...side.peer.keys()].filter((name) => !target.has(name)) : []
@@ -163,7 +171,7 @@ export function wrote<R extends Versioned>(side: DeltaSide<R>, nonce: string, an
   side.pending.set(nonce, answer)
 }
 
-/** The peer accepted an answer. Returns it, or undefined if the nonce is not one of ours. */
+/** The peer has accepted an answer. Returns the answer; undefined if the nonce is unknown. */
 export function acknowledge<R extends Versioned>(side: DeltaSide<R>, nonce: string): DeltaAnswer<R> | undefined {
   const answer = side.pending.get(nonce)
   if (!answer) return undefined
@@ -183,8 +191,8 @@ export function acknowledge<R extends Versioned>(side: DeltaSide<R>, nonce: stri
 }
 
 /**
- * The peer refused an answer. One resource: that is its verdict, it stays as it was before. Several: nobody knows what
- * was applied, so each goes again alone; removals are repeated too.
+ * The peer has refused an answer. If the answer has one resource, that is its verdict, and the peer keeps its former
+ * version. If it has several, it is unknown which were applied, so each is sent again alone. Removals are repeated too.
  */
 export function refuse<R extends Versioned>(
   side: DeltaSide<R>,
@@ -201,9 +209,9 @@ export function refuse<R extends Versioned>(
     for (const name of removed) underWay.add(name)
   }
   for (const resource of answer.changed) {
-    // Something newer may already be on its way; its own verdict will tell.
+    // If a newer version is pending, that answer gets its own verdict.
     const newest = !underWay.has(resource.name)
-    // Versions of it that were in refused answers with others may be there, or not.
+    // The peer may have applied versions from refused answers with several resources.
     const before = side.alone.get(resource.name) ?? []
     const bad = verdict?.version ?? side.refused.get(resource.name)
     const possible = [...before, resource].filter((one) => one.version !== bad)
@@ -217,7 +225,7 @@ export function refuse<R extends Versioned>(
   return { answer, verdict }
 }
 
-/** Takes back an answer that the peer has dropped unread: what was in it counts as never sent. */
+/** Retracts an answer that the peer has dropped unread. Its resources count as never sent. */
 export function retract<R extends Versioned>(side: DeltaSide<R>, nonce: string): void {
   const answer = side.pending.get(nonce)
   side.pending.delete(nonce)
@@ -230,7 +238,7 @@ function restore<R extends Versioned>(side: DeltaSide<R>, name: string): void {
   else side.peer.delete(name)
 }
 
-/** The lowest mark of any answer without a verdict. */
+/** The lowest mark of the answers without a verdict. */
 export function oldestPending<R extends Versioned>(side: DeltaSide<R>): number | undefined {
   let oldest: number | undefined
   for (const answer of side.pending.values()) if (oldest === undefined || answer.mark < oldest) oldest = answer.mark

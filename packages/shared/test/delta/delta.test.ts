@@ -96,7 +96,7 @@ test('DD5 after a refusal of several versions each is sent again alone, and remo
     changed: [one('a', '1'), one('b', '1')],
     removed: ['gone'],
   })
-  // Both are gone from the target: everything that was applied is removed by name.
+  // The target has neither: everything that may have been applied is removed by name.
   expect(difference(side, target()).removed).toEqual(['a', 'b', 'gone'])
 })
 
