@@ -159,7 +159,7 @@ export function createNetwork(world: World, sabotage: Sabotage) {
       },
       ended: ended.promise,
       end() {
-        if (open) out().end({ refused: false, reason: 'the other end closed the session' })
+        if (open) out().end({ refused: false, reason: 'the peer closed the session' })
       },
       cut(reason) {
         if (!open) return

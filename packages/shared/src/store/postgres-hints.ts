@@ -60,7 +60,7 @@ export async function openHints(
     if (client !== lost || closing.signal.aborted) return
     client = undefined
     void lost.end().catch(() => undefined)
-    log.warn({ store: place.text, reason }, 'lost the store; trying again until it is back')
+    log.warn({ store: place.text, reason }, 'lost the connection to the store; reconnecting')
     resumed()
   }
 
@@ -69,7 +69,7 @@ export async function openHints(
     if (!client) {
       await dial()
       closing.signal.throwIfAborted()
-      log.info({ store: place.text }, 'the store is back')
+      log.info({ store: place.text }, 'the store answers again')
       tell()
       onHint('lost')
     }
@@ -112,7 +112,7 @@ export async function openHints(
   }
 
   await dial().catch((cause: unknown) => {
-    throw new StoreOpenError(`cannot open store ${place.text}: cannot listen to it: ${reasonOf(cause)}`, { cause })
+    throw new StoreOpenError(`cannot open store ${place.text}: cannot subscribe to its notifications: ${reasonOf(cause)}`, { cause })
   })
   const polling = repeat(clock, pollEveryMs, poll)
   const attempts = { attempt: keepConnection, judge: () => ({ waitMs: redialEveryMs }) }

@@ -144,7 +144,7 @@ function sentence(place: PostgresPlace, cause: unknown): string {
     case '3D000':
       return `${start} an existing database, found: ${reason}`
     case '42501':
-      return `${start} a user who may make the schema and its tables, found: ${reason}`
+      return `${start} a user that may create the schema and its tables, found: ${reason}`
     case '57P03':
       return `${start} a server that is ready, found: ${reason}`
     default:

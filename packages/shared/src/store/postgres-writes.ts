@@ -121,7 +121,7 @@ async function wasMade(opened: OpenPostgres, plan: Plan, lost: unknown): Promise
   }
   return supervise(clock, { attempt, judge }, closing.signal).catch((cause: unknown) => {
     if (!(cause instanceof StoreUnavailableError)) throw cause
-    throw new StoreUnavailableError(`${cause.message}; it did not say whether the commit was made`, { cause: lost })
+    throw new StoreUnavailableError(`${cause.message}; it is unknown whether the commit was made`, { cause: lost })
   })
 }
 

@@ -1,23 +1,23 @@
 import type { Server, Socket } from 'node:net'
 import { type Clock, systemClock } from '../env/clock.ts'
 
-/** What a port takes of those who have not yet shown who they are. */
+/** The limits of a port, mainly for connections that are not admitted yet. */
 export interface ConnectionLimits {
-  /** Open connections of any kind. The next one is closed at once. */
+  /** How many connections may be open. Further connections are closed at once. */
   readonly connectionsMax: number
-  /** Connections that are not admitted yet, in all and from one address; see `makeRoom` for the answer to being full. */
+  /** How many connections may be pending, in total and from one address. At the limit, `makeRoom` decides. */
   readonly pendingMax: number
   readonly pendingPerAddressMax: number
-  /** How long a connection may take until it is admitted: TLS, its first request, its token. Then it is closed. */
+  /** How long a connection may take until it is admitted, with TLS, first request and token. Then it is closed. */
   readonly pendingMs: number
-  /** Bytes that connections may have sent, together, before they are admitted. Above it the one that sent most is closed. */
+  /** How many bytes all pending connections together may have sent. Above it the one that has sent most is closed. */
   readonly pendingBytesMax: number
 }
 
 /**
- * For a thousand zones or proxies that come back at once, five hundred of them from one address behind a proxy or a NAT, as each may
- * have a second connection on which it only knocked; and small enough that strangers cannot fill the memory. 20 s, so that a link of
- * 1 KiB/s gets through TLS.
+ * Enough for a thousand zones or proxies that reconnect at once, five hundred of them from one address behind a proxy
+ * or a NAT. Each may have a second connection that only tests whether the port answers. Small enough that strangers
+ * cannot fill the memory. A link of 1 KiB/s finishes TLS within 20 s.
  */
 export const defaultConnectionLimits: ConnectionLimits = {
   connectionsMax: 20_000,
@@ -29,11 +29,11 @@ export const defaultConnectionLimits: ConnectionLimits = {
 
 /** Disposing it closes every connection. */
 export interface ConnectionGuard extends Disposable {
-  /** The connection from this peer has shown who it is. */
+  /** The connection from this peer is authenticated. */
   admit(peer: string): void
-  /** Resets the connection from this peer: it hears of it even if what was sent before lies in buffers for ever. */
+  /** Resets the connection from this peer. A reset arrives even if earlier bytes stay in buffers. */
   cut(peer: string): void
-  /** Open connections, and those of them that are not admitted. */
+  /** All open connections, and those that are not admitted yet. */
   counts(): { readonly open: number; readonly pending: number }
 }
 
@@ -44,21 +44,23 @@ interface Pending {
 }
 
 const lookEveryMs = 250
-/** Nobody is closed for another one within this time: a herd that comes at once is served in its order. */
+/** A pending connection is not closed for another one within this time, so that a burst is served in order. */
 const graceMs = 1_000
 
-/** Names a connection by its other end, as gRPC does too. */
+/** Names a connection by its remote address and port, as gRPC does. */
 export const peerOf = (socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): string =>
   `${socket.remoteAddress}:${socket.remotePort}`
 
-/** Watches the connections of a server, from before TLS until they are admitted. Sockets have the system's time and no other. */
+/**
+ * Watches the connections of a server, from before TLS until they are admitted. Real sockets run on the system clock.
+ */
 export function guardConnections(
   server: Pick<Server, 'on' | 'off'>,
   limits: ConnectionLimits = defaultConnectionLimits,
   clock: Clock = systemClock,
 ): ConnectionGuard {
   const open = new Map<string, Socket>()
-  /** The oldest first. */
+  /** Oldest first. */
   const pending = new Map<string, Pending>()
   const pendingByAddress = new Map<string, number>()
   let look: Disposable | undefined
@@ -77,7 +79,7 @@ export function guardConnections(
     one?.socket.destroy()
   }
 
-  /** Full: the one that has waited longest goes, as who has something to say has said it by then. False: nobody has waited long. */
+  /** Closes the connection that has waited longest, because an honest caller is fast. False if none has waited long. */
   function makeRoom(address: string | undefined): boolean {
     for (const [peer, one] of pending) {
       if (clock.monotonicMs() - one.sinceMs < graceMs) return false
@@ -112,7 +114,7 @@ export function guardConnections(
     look = clock.after(lookEveryMs, () => {
       look = undefined
       const nowMs = clock.monotonicMs()
-      // A look that comes late says that we were busy: what they have sent may still lie unread.
+      // If this timer fires late, the process was busy, and bytes of the callers may be unread.
       if (nowMs - dueMs < graceMs)
         for (const [peer, one] of pending) if (nowMs - one.sinceMs >= limits.pendingMs) drop(peer)
       boundBytes()

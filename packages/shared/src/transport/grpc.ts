@@ -23,18 +23,19 @@ import type { Channel, Dialer, Listen } from './transport.ts'
 const messageBytesMax = 10 * 1024 * 1024
 
 /**
- * What may be on the way to whoever calls, beside what credit allows: with the 64 KiB that HTTP/2 begins with, each of them costs a
- * round trip, and on a busy machine a turn of the other end.
+ * How many bytes may be in flight to a caller, in addition to the limit of credit. With the initial 64 KiB of HTTP/2,
+ * every 64 KiB would cost a round trip, and on a busy machine a turn of the peer's event loop.
  */
 const windowBytes = 1024 * 1024
 
 const channelOptions = {
   'grpc.max_receive_message_length': messageBytesMax,
   'grpc.max_send_message_length': messageBytesMax,
-  // No keepalive: its pings were seen to hold up frames for half a second, and whoever uses a channel hears bookmarks on it.
+  // No keepalive: its pings have delayed frames by half a second, and the bookmarks of a session already detect a lost
+  // peer.
 }
 
-// Its own lines on stderr would come beside ours, which say the same with the address.
+// The library would log to stderr what our own log already contains, with the address.
 setLogVerbosity(logVerbosity.NONE)
 
 const plain = (bytes: Buffer) => bytes
@@ -52,7 +53,10 @@ function serviceOf(path: string): ServiceDefinition {
   return { session: method }
 }
 
-/** Listens for calls of one streaming method, over TLS. A connection whose caller is accepted is admitted, see `ConnectionLimits`. */
+/**
+ * Listens for calls of one streaming method over TLS. A connection is admitted when its caller is accepted; see
+ * `ConnectionLimits`.
+ */
 export const listenGrpc =
   (options: {
     readonly host: string
@@ -79,7 +83,7 @@ export const listenGrpc =
     server.addService(serviceOf(options.path), implementation)
     const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
     const { cert, key } = options.tls
-    // Not the server's own socket: on ours, connections are counted and timed from before TLS.
+    // Our own socket instead of the server's, so that connections are counted and timed before TLS.
     const tls = createServer({ cert, key, ALPNProtocols: ['h2'], handshakeTimeout: limits.pendingMs })
     const guard = guardConnections(tls, limits)
     tls.on('tlsClientError', (_cause, socket) => socket.destroy())
@@ -96,7 +100,7 @@ export const listenGrpc =
         const closed = new Promise<void>((resolve) => tls.close(() => resolve()))
         server.forceShutdown()
         injector.destroy()
-        // In the next turn, so that what is written already goes out.
+        // In the next turn, so that written bytes are still sent.
         setImmediate(() => guard[Symbol.dispose]())
         await closed
       },
@@ -118,7 +122,7 @@ function bind(tls: TlsServer, host: string, port: number): Promise<number> {
   })
 }
 
-/** Calls the method at an address whose authority is known by its pin. */
+/** Calls the method at an address whose authority has this pin. */
 export function dialGrpc(options: {
   readonly address: string
   readonly path: string
@@ -137,7 +141,9 @@ export function dialGrpc(options: {
   }
 }
 
-/** Calls the method. The only root is the authority given, which signs for nothing but this service: names are not compared. */
+/**
+ * Calls the method. The only root is the given authority. It signs only for this service, so names are not compared.
+ */
 export function callGrpc(options: {
   readonly address: string
   readonly path: string
@@ -150,7 +156,7 @@ export function callGrpc(options: {
   const host = options.address.slice(0, options.address.lastIndexOf(':')).replace(/^\[|\]$/g, '')
   const client = new Client(options.address, secure, {
     ...channelOptions,
-    // An IP address is no server name in TLS.
+    // TLS does not allow an IP address as a server name.
     ...(isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'zonemesh.invalid' }),
     'grpc.use_local_subchannel_pool': 1,
     'grpc-node.flow_control_window': windowBytes,

@@ -1,7 +1,9 @@
-/** What may lie here while nobody listens: one frame of the handshake and the first credit. Above it nothing more is read. */
+/**
+ * How many bytes may wait without a listener: a frame of the handshake and the first credit. Above it reading pauses.
+ */
 const earlyBytesMax = 4 * 1024 * 1024
 
-/** Hands messages to whoever listens; what comes earlier waits, in order, and the connection is paused when that is too much. */
+/** Passes messages to the listener. Earlier messages wait, in order, and the connection pauses if too many wait. */
 export function createInbox(connection: { pause(): void; resume(): void }) {
   const early: Uint8Array[] = []
   let earlyBytes = 0
@@ -16,7 +18,7 @@ export function createInbox(connection: { pause(): void; resume(): void }) {
       earlyBytes += bytes.length
       if (earlyBytes > earlyBytesMax) connection.pause()
     },
-    /** Sets who gets the messages from here on; those that wait are given first, as long as somebody listens. */
+    /** Sets the listener of further messages. It gets the waiting messages first, unless it removes itself. */
     listen(next: ((bytes: Uint8Array) => void) | undefined): void {
       listener = next
       while (listener && early.length > 0) {

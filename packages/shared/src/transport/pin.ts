@@ -4,31 +4,32 @@ import { connect as connectTls, type DetailedPeerCertificate } from 'node:tls'
 import { err, messageOf, ok, type Result } from '../base/base.ts'
 
 export interface PinFailure {
-  /** The peer answered with other certificates: trying again does not help. */
+  /** The peer has answered with other certificates, so a retry does not help. */
   readonly mismatch: boolean
   readonly reason: string
 }
 
-/** How long the other end may be silent while we connect: a link of 1 KiB/s needs seconds for its certificates. */
+/** How long the peer may be silent while we connect. A link of 1 KiB/s needs seconds for its certificates. */
 const connectTimeoutMs = 10_000
 
-/** What a dialer knows of its peer from one try to the next. */
+/** What a dialer caches about its peer between attempts. */
 export interface PinnedPeer {
-  /** The authority to trust in this try, if somebody is there. */
+  /** The authority to trust in this attempt; an error if the address does not answer. */
   authority(signal: AbortSignal): Promise<Result<string, PinFailure>>
-  /** The last try led nowhere. */
+  /** The last attempt failed. */
   forget(): void
 }
 
 /**
- * Reads the authority once: the pin says that there is no other one. After a try that led nowhere it only knocks until somebody is
- * there again, as a thousand zones do whose global restarts; reading it anew would be a second TLS handshake of each. If whoever is
- * there does not do either, it is read again, which tells people what was found.
+ * Reads the authority once, because the pin allows only one. After a failed attempt it only opens a TCP connection
+ * until the address answers again. When a global restarts, a thousand zones do this, and reading the authority again
+ * would cost each of them a second TLS handshake. If the next attempt fails although the address answers, the authority
+ * is read again, so that the error shows the certificates that were found.
  */
 export function createPinnedPeer(address: string, pinSha256Hex: string): PinnedPeer {
   let pem: string | undefined
   let doubted = false
-  /** Somebody was there when it was doubted. */
+  /** The address has answered after a failed attempt. */
   let answered = false
   return {
     async authority(signal) {
@@ -54,8 +55,8 @@ export function createPinnedPeer(address: string, pinSha256Hex: string): PinnedP
 }
 
 /**
- * Reads the certificates of a server and gives the one with the pinned SHA-256, as PEM: the only root to trust from then on. No
- * byte of ours but the TLS handshake is sent here, so that it does no harm if somebody else answers.
+ * Reads the certificates of a server and returns the one with the pinned SHA-256 as PEM: the only root to trust from
+ * then on. It sends only the TLS handshake, so that a wrong server learns nothing.
  */
 export async function pinnedAuthority(
   address: string,
@@ -88,10 +89,10 @@ async function atAddress<T>(
   }
 }
 
-/** TLS is begun only with somebody who is there: what it takes to begin it is much, and a zone knocks again and again. */
+/** Starts TLS only after the TCP connection is open, because starting TLS is expensive and a zone retries often. */
 function readChain(host: string, port: number, signal: AbortSignal): Promise<Buffer[]> {
   const servername = isIP(host) === 0 ? { servername: host } : {}
-  // Whichever protocol the door speaks, it answers with the same certificates.
+  // Doors of both protocols have the same certificates.
   const ALPNProtocols = ['h2', 'http/1.1']
   return overTcp(host, port, signal, (plain, settle, fail) => {
     const socket = connectTls({ socket: plain, ...servername, ALPNProtocols, rejectUnauthorized: false })
@@ -100,7 +101,7 @@ function readChain(host: string, port: number, signal: AbortSignal): Promise<Buf
   })
 }
 
-/** Connects, does what is to be done there, and closes. */
+/** Opens a TCP connection, runs `use`, and closes the connection. */
 function overTcp<T>(
   host: string,
   port: number,
@@ -125,7 +126,7 @@ function overTcp<T>(
   })
 }
 
-/** From the server's own certificate upwards. The last one names itself as its issuer. */
+/** The certificates from the server's own upwards. The last one is its own issuer, which ends the loop. */
 function chainOf(leaf: DetailedPeerCertificate): Buffer[] {
   const chain: Buffer[] = []
   let next: DetailedPeerCertificate | undefined = leaf

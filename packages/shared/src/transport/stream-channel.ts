@@ -1,7 +1,7 @@
 import { createInbox } from './inbox.ts'
 import type { Channel, ChannelEnd } from './transport.ts'
 
-/** What a gRPC call offers on both ends. */
+/** The part of a gRPC call that its client and its server share. */
 interface DuplexCall {
   write(bytes: Buffer): boolean
   end(): void
@@ -14,8 +14,8 @@ interface DuplexCall {
 }
 
 /**
- * A channel over one gRPC call. `endOf` says what an error of this end means. `reset`: the end that was called has no other way
- * to be heard at once, because the end of a stream waits behind what the other one does not take.
+ * A channel over one gRPC call. `endOf` converts an error of the call. `reset` resets the connection: a server has no
+ * other way to end a call at once, because the end of a stream waits behind the bytes that the client does not read.
  */
 export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEnd, reset?: () => void): Channel {
   let open = true
@@ -38,14 +38,14 @@ export function channelOver(call: DuplexCall, endOf: (cause: Error) => ChannelEn
     blocked = undefined
   })
   call.on('error', (cause) => finish(endOf(cause)))
-  call.on('cancelled', () => finish({ refused: false, reason: 'the other end is gone' }))
-  call.on('end', () => finish({ refused: false, reason: 'the other end closed the session' }))
+  call.on('cancelled', () => finish({ refused: false, reason: 'the peer has disconnected' }))
+  call.on('end', () => finish({ refused: false, reason: 'the peer closed the session' }))
   call.on('close', () => finish({ refused: false, reason: 'the connection was closed' }))
   return {
     ended: ended.promise,
     send(bytes) {
       if (!open) return true
-      // gRPC copies the message behind its header, so that a view of it is enough.
+      // A view is enough, because gRPC copies the message behind its header.
       const accepted = call.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
       if (!accepted) blocked ??= Promise.withResolvers()
       return accepted

@@ -1,61 +1,66 @@
 import type { Result } from '../base/base.ts'
 
-/** How a channel ended. `refused` says that the other end would not have us: its reason is for people. */
+/** How a channel ended. `refused`: the peer has refused this caller, and `reason` is its text for an operator. */
 export interface ChannelEnd {
   readonly refused: boolean
   readonly reason: string
 }
 
 /**
- * A connection that carries whole messages in order, both ways. Whoever sends stops when `send` says false, and goes on
- * after `drained`; frames that wait here are bounded by that. Whoever receives bounds the sender by credit.
+ * A connection that carries whole messages in order, in both directions. A sender stops when `send` returns false and
+ * continues after `drained`, which bounds the queue of frames here. A receiver bounds the sender by credit.
  */
 export interface Channel {
-  /** Sends a message. False when the other end is slower than we are. Does nothing once the channel has ended. */
+  /**
+   * Sends a message. Returns false if the peer reads more slowly than we send. Does nothing once the channel has ended.
+   */
   send(bytes: Uint8Array): boolean
   /** Resolves when messages may be sent again, or the channel has ended. */
   drained(): Promise<void>
-  /** Sets who gets the messages from the next one on. While nobody does, they wait, and are then given first. */
+  /**
+   * Sets the listener of further messages. Messages that arrive without a listener wait, and the next listener gets
+   * them first.
+   */
   onMessage(listener: ((bytes: Uint8Array) => void) | undefined): void
-  /** Resolves once, when nothing more will come. */
+  /** Resolves once, when no further message will arrive. */
   readonly ended: Promise<ChannelEnd>
-  /** Ends the channel after what was sent. */
+  /** Ends the channel after the messages that were sent. */
   end(): void
-  /** Ends it now. */
+  /** Ends the channel at once. */
   cut(reason: string): void
 }
 
-/** The address of the other end and what it showed to be let in. */
+/** The address and the token of a caller. */
 export interface Caller {
   readonly address: string
   readonly token: string | undefined
 }
 
 /**
- * Accepts or turns away a caller, once: `refuse` ends the call as unauthenticated, with a reason for the one who called. A
- * transport drops a caller that takes too long before it is accepted.
+ * Accepts or refuses a caller, once. `refuse` ends the call as unauthenticated, with a reason for the caller. A
+ * transport drops a caller that is not accepted within its time limit.
  */
 export type OnCall = (caller: Caller, accept: () => Channel, refuse: (reason: string) => void) => void
 
 export interface Listening {
   readonly port: number
-  /** Closes the door and every channel that came through it. */
+  /** Closes the door and every channel that it has accepted. */
   close(): Promise<void>
 }
 
-/** Opens one door for callers. Throws one sentence when the address cannot be had. */
+/** Opens one door for callers. Throws an error with one sentence if the address is not available. */
 export type Listen = (onCall: OnCall) => Promise<Listening>
 
-/** Why nobody was reached; `refused`: somebody answered, and trying again soon does not help. */
+/** Why dialling failed. `refused`: the peer has answered, so a retry soon does not help. */
 export interface DialFailure {
   readonly refused: boolean
   readonly reason: string
 }
 
-/** The way to one peer. */
+/** Dials one peer. */
 export interface Dialer {
-  /** One try. Disposing the channel lets go of its connection. */
+  /** Makes one attempt. Disposing the channel closes its connection. */
   dial(signal: AbortSignal): Promise<Result<Channel & Disposable, DialFailure>>
-  /** The last try led nowhere: what was learnt about the peer before may be old. */
+  /** The last attempt failed, so what the dialer has cached about the peer may be outdated. */
   forget(): void
 }

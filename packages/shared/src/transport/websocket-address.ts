@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { err, ok, type Result } from '../base/base.ts'
 
-/** Where to call over WebSocket, and whom to trust there. */
+/** Where to connect over WebSocket, and which authority to trust. */
 export interface WebSocketRoute {
   readonly url: string
   /** As `host:port`, with brackets around an IPv6 address. */
@@ -16,15 +16,16 @@ export const webSocketPath = '/_sync'
 
 export const isWebSocketAddress = (address: string): boolean => /^wss?:\/\//i.test(address)
 
-/** This machine and nobody else. */
+/** Loopback addresses reach only this machine. */
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
 /**
- * Reads an address such as `wss://global.example:5682`. Who is trusted is part of the address, as it says what stands at its end:
- * a global shows a certificate of its own authority, which the join string pins; a proxy that ends TLS shows one of its own, whose
- * name and roots are then checked as in a browser, and `?tls=system` says so. Plain `ws://` would carry a token for all to read: it
- * goes to loopback only, as to a tunnel. There is no way to trust everybody. A path before the query takes the place of `/_sync`.
+ * Reads an address such as `wss://global.example:5682`. The address also selects what is trusted. A global has a
+ * certificate of its own authority, which the join string pins. A proxy that terminates TLS has its own certificate:
+ * with `?tls=system`, its name and its roots are checked as in a browser. Plain `ws://` would expose the token, so it
+ * is allowed only for loopback, for example for a tunnel. Verification cannot be turned off. A path before the query
+ * replaces `/_sync`.
  */
 export function readWebSocketAddress(address: string): Result<WebSocketRoute, string> {
   if (!isWebSocketAddress(address) || !URL.canParse(address))
@@ -41,6 +42,6 @@ export function readWebSocketAddress(address: string): Result<WebSocketRoute, st
   if (url.protocol === 'wss:') return ok({ ...route, trust: url.search === '' ? 'pin' : 'system' })
   if (url.search !== '') return err(`${hostAndPort}: ?tls=system needs wss://, found ws://`)
   if (!isLoopback(host))
-    return err(`${hostAndPort}: ws:// carries the token for all to read and is for loopback only; use wss://`)
+    return err(`${hostAndPort}: ws:// sends the token unencrypted and is allowed for loopback only; use wss://`)
   return ok({ ...route, trust: 'none' })
 }

@@ -2,30 +2,30 @@ import type { WebSocket } from 'ws'
 import { createInbox } from './inbox.ts'
 import type { Channel, ChannelEnd } from './transport.ts'
 
-/** A message of a peer that is longer ends the channel. */
+/** A longer message of the peer ends the channel. */
 export const messageBytesMax = 10 * 1024 * 1024
-/** What may wait for a slow reader before `send` says false, and down to which it is to fall before `drained` resolves. */
+/** `send` returns false above the first number of unsent bytes, and `drained` resolves at or below the second. */
 const sendBytesMax = 256 * 1024
 const drainedBytes = 64 * 1024
-/** Whoever goes on sending after false: the channel is cut here, as the other end takes nothing. */
+/** The channel is cut at this number of unsent bytes, for senders that ignore `false`. */
 const sendBytesCut = 4 * messageBytesMax
-/** How to open a socket on either end. Pings are answered here, and only while the other end reads. */
+/** Options of both clients and servers. The channel itself answers pings, and only while the peer reads. */
 export const webSocketOptions = {
   perMessageDeflate: false,
   maxPayload: messageBytesMax,
   autoPong: false,
-  // A message is bytes; nobody sends text.
+  // Messages are binary; a text message ends the channel.
   skipUTF8Validation: true,
 }
 
 const endOf = (code: number): ChannelEnd => {
   if (code === 1006) return { refused: false, reason: 'the connection was closed' }
   if (code === 1000 || code === 1001 || code === 1005)
-    return { refused: false, reason: 'the other end closed the session' }
-  return { refused: false, reason: `the other end closed the session with WebSocket code ${code}` }
+    return { refused: false, reason: 'the peer closed the session' }
+  return { refused: false, reason: `the peer closed the session with WebSocket code ${code}` }
 }
 
-/** A channel over an open WebSocket: one binary message each. */
+/** A channel over an open WebSocket. Each message is one binary message of the socket. */
 export function channelOverWebSocket(socket: WebSocket): Channel {
   let open = true
   const inbox = createInbox({
@@ -56,7 +56,7 @@ export function channelOverWebSocket(socket: WebSocket): Channel {
     if (!isBinary || !Buffer.isBuffer(data)) return cut('expected binary messages, found text')
     inbox.take(data)
   })
-  // One that sends pings and does not read would fill our memory with answers.
+  // A peer that sends pings and does not read must not fill our memory with answers.
   socket.on('ping', (data) => {
     if (socket.bufferedAmount < drainedBytes) socket.pong(data)
   })
@@ -67,7 +67,7 @@ export function channelOverWebSocket(socket: WebSocket): Channel {
     send(bytes) {
       if (!open) return true
       if (socket.bufferedAmount > sendBytesCut) {
-        cut(`the other end has not taken ${sendBytesCut} bytes`)
+        cut(`the peer has not read ${sendBytesCut} bytes`)
         return true
       }
       socket.send(bytes, written)

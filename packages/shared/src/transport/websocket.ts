@@ -10,35 +10,37 @@ import { readWebSocketAddress, type WebSocketRoute, webSocketPath } from './webs
 import { channelOverWebSocket, webSocketOptions } from './websocket-channel.ts'
 
 /**
- * Callers whose token is being checked, as many as connections that wait: all zones that come over HTTP may have the address of one
- * proxy. Above it the next one is told to come again: 503.
+ * How many callers may wait for the check of their token: as many as connections may wait. All zones behind one HTTP
+ * proxy have the same address. Further callers get 503.
  */
 const { pendingMax, pendingPerAddressMax } = defaultConnectionLimits
-/** How long a caller may take from its connection to the answer of its upgrade; a link of 1 KiB/s needs most of it. */
+/** How long a dial may take until its upgrade is answered. A link of 1 KiB/s needs most of this time. */
 const upgradeMs = 20_000
-/** How long channels may take to say that they end when the door closes. */
+/** How long a close handshake may take before the connection is cut. */
 const closeMs = 1_000
-/** What is read of the answer of somebody who would not upgrade: it is shown to people. */
+/** How much of an answer without an upgrade is read, for the error message. */
 const refusalBytesMax = 2_048
 
-/** A door on the ports of an HTTP server that somebody else opens. */
+/** A door on the ports of an HTTP server, which the caller opens. */
 export interface WebSocketDoor {
   readonly listen: Listen
-  /** True for a request to this door: give its `upgrade` here, and leave all others to the server. */
+  /**
+   * True for a request to this door. The server passes its upgrade to `upgrade` and handles all other requests itself.
+   */
   isMine(request: IncomingMessage): boolean
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void
 }
 
 /**
- * The same frames as over gRPC, where only HTTP passes. The door is there before its listener: callers that come before `listen`,
- * or after its close, are told to come again. Its port is 0, as the ports are those of the server.
+ * Carries the same frames as gRPC, for networks that only pass HTTP. The door exists before its listener: callers
+ * before `listen` or after its close get 503. Its port is 0, because the server has the ports.
  */
 export function createWebSocketDoor(): WebSocketDoor {
   const server = new WebSocketServer({ ...webSocketOptions, noServer: true, clientTracking: true })
   const pendingByAddress = new Map<string, number>()
   let pending = 0
   let onCall: Parameters<Listen>[0] | undefined
-  // A request that is no WebSocket was answered with 400 by then.
+  // The library has answered such a request with 400.
   server.on('wsClientError', (_cause, socket) => socket.destroy())
 
   function accept(request: IncomingMessage, socket: Duplex, head: Buffer): Channel {
@@ -49,7 +51,7 @@ export function createWebSocketDoor(): WebSocketDoor {
     return channel ?? lostChannel
   }
 
-  /** Counts a caller until it is answered. Undefined when there are too many. */
+  /** Counts a caller until it is answered. Undefined if there are too many. */
   function enter(address: string): (() => void) | undefined {
     const same = pendingByAddress.get(address) ?? 0
     if (pending >= pendingMax || same >= pendingPerAddressMax) return undefined
@@ -71,7 +73,7 @@ export function createWebSocketDoor(): WebSocketDoor {
       if (!isUpgrade(request) || pathOf(request) !== webSocketPath)
         return answer(socket, '404 Not Found', `expected an upgrade to websocket of ${webSocketPath}`)
       if (!onCall)
-        return answer(socket, '503 Service Unavailable', 'this control plane takes no sessions at the moment')
+        return answer(socket, '503 Service Unavailable', 'this control plane accepts no sessions at the moment')
       const leave = enter(remoteAddress)
       if (!leave) return answer(socket, '503 Service Unavailable', 'too many callers wait for an answer')
       const token = request.headers.authorization?.replace(/^Bearer /i, '')
@@ -117,12 +119,12 @@ const isUpgrade = (request: IncomingMessage): boolean => request.headers.upgrade
 
 const pathOf = (request: IncomingMessage): string => (request.url ?? '').split('?')[0] ?? ''
 
-/** A caller that was gone, or spoke no WebSocket, before it was let in. */
+/** The channel of a caller that has disconnected, or sent no valid upgrade, before it was accepted. */
 const lostChannel: Channel = {
   send: () => true,
   drained: async () => {},
   onMessage() {},
-  ended: Promise.resolve({ refused: false, reason: 'the caller was gone before it was let in' }),
+  ended: Promise.resolve({ refused: false, reason: 'the caller disconnected before it was accepted' }),
   end() {},
   cut() {},
 }
@@ -139,12 +141,12 @@ function answer(socket: Duplex, status: string, reason: string): void {
   socket.end(`${headers.join('\r\n')}\r\n\r\n${body}`)
 }
 
-/** Calls a door over WebSocket. With `wss://` the authority is known by its pin, and read again after `forget`. */
+/** Calls a door over WebSocket. With `wss://` the pin selects the authority, which is read again after `forget`. */
 export function dialWebSocket(options: {
-  /** Such as `wss://global.example:5682`; see `readWebSocketAddress`. */
+  /** For example `wss://global.example:5682`; see `readWebSocketAddress`. */
   readonly address: string
   readonly token: string
-  /** SHA-256 of the authority's certificate in DER; not looked at where the address says that a proxy ends TLS. */
+  /** SHA-256 of the authority's certificate in DER. Ignored unless the address selects the pin. */
   readonly pinSha256Hex: string
 }): Dialer {
   let authorityPem: string | undefined
@@ -171,10 +173,11 @@ function trustOf(route: WebSocketRoute, authorityPem: string | undefined): Clien
     case 'none':
       return {}
     case 'system':
-      // Those of Node with NODE_EXTRA_CA_CERTS, and those of the machine.
+      // The roots of Node, those of NODE_EXTRA_CA_CERTS, and those of the machine.
       return { ca: [...getCACertificates('default'), ...getCACertificates('system')] }
     case 'pin':
-      // The only root is the authority, which signs for nothing but this service: names are not compared. False: no objection.
+      // The only root is the authority. It signs only for this service, so names are not compared; `false` means no
+      // error.
       return { ca: [authorityPem ?? ''], checkServerIdentity: () => false }
   }
 }
@@ -210,7 +213,7 @@ function call(
       })
     })
     socket.on('open', () => {
-      // Before the next turn of the loop, so that no message comes before its listener.
+      // In this turn of the event loop, so that no message arrives before its listener.
       const channel = channelOverWebSocket(socket)
       settle(ok({ ...channel, [Symbol.dispose]: () => leave(socket) }))
     })
@@ -219,14 +222,17 @@ function call(
   })
 }
 
-/** Lets go of a connection: what was sent last, such as why we leave, gets a moment to arrive. */
+/** Closes a connection, and leaves the last messages, such as a goodbye, a moment to arrive. */
 function leave(socket: WebSocket): void {
   socket.close(1000)
   const timer = setTimeout(() => socket.terminate(), closeMs)
   socket.once('close', () => clearTimeout(timer))
 }
 
-/** Our own door answers a token that it refuses with 401 and a sentence; other answers come from what stands between. */
+/**
+ * Our door answers a refused token with 401 and a sentence. Other answers are from a proxy in between or another
+ * server.
+ */
 async function failureOf(route: WebSocketRoute, response: IncomingMessage): Promise<DialFailure> {
   const refused = response.statusCode === 401
   let text = ''
@@ -237,11 +243,11 @@ async function failureOf(route: WebSocketRoute, response: IncomingMessage): Prom
       if (text.length > refusalBytesMax) break
     }
   } catch {
-    // What came so far is told.
+    // The text so far is shown.
   }
   const line = text.slice(0, refusalBytesMax).trim()
   const isOurs = response.headers['content-type']?.startsWith('text/plain') === true && line !== ''
   if (refused && isOurs) return { refused, reason: line }
-  const said = isOurs ? `: ${line}` : ''
-  return { refused, reason: `expected 101 from ${route.url}, found ${response.statusCode}${said}` }
+  const detail = isOurs ? `: ${line}` : ''
+  return { refused, reason: `expected 101 from ${route.url}, found ${response.statusCode}${detail}` }
 }

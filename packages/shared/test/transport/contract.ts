@@ -6,12 +6,12 @@ import type { Transport } from './doors.ts'
 
 const mebibyte = 1024 * 1024
 
-/** Collects the messages of a channel, and says when so many are there. */
+/** Collects the messages of a channel. `until` resolves when this many have arrived. */
 function collect(channel: Channel) {
   const messages: Uint8Array[] = []
   const waiting: { count: number; resolve: () => void }[] = []
   channel.onMessage((bytes) => {
-    // A view of a buffer that the transport may use again is no message.
+    // A copy, because the transport may reuse the buffer.
     messages.push(Uint8Array.from(bytes))
     for (const one of waiting) if (messages.length >= one.count) one.resolve()
   })
@@ -67,7 +67,7 @@ export function describeTransport(transport: Transport): void {
     return dialled
   }
 
-  /** Both ends of an open channel; the first message has gone through it. */
+  /** Both ends of an open channel, which has carried a first message. */
   async function pair() {
     const dialled = await dial()
     if (!dialled.ok) throw new Error(dialled.error.reason)
@@ -77,7 +77,7 @@ export function describeTransport(transport: Transport): void {
     return { near, far }
   }
 
-  /** How a refused call ends, whether the transport learns this while dialling or afterwards. */
+  /** How a refused call ends. Transports differ: one reports the refusal while dialling, the other afterwards. */
   async function endOfCall(token: string): Promise<ChannelEnd> {
     const dialled = await dial(token)
     return dialled.ok ? dialled.value.ended : dialled.error
@@ -115,7 +115,7 @@ export function describeTransport(transport: Transport): void {
       const { near, far } = await pair()
       const frame = new Uint8Array(256 * 1024)
       let sent = 0
-      // Nobody listens at the far end: it stops reading, and what is on the way is bounded by the buffers of both.
+      // The far end has no listener and stops reading, so the buffers of both ends bound the bytes in flight.
       const fill = async (): Promise<void> => {
         for (;;) {
           sent += 1
@@ -143,7 +143,7 @@ export function describeTransport(transport: Transport): void {
       const atFar = collect(far)
       for (let number = 1; number <= 100; number += 1) near.send(numbered(number, 10_000))
       near.end()
-      expect(await far.ended).toEqual({ refused: false, reason: 'the other end closed the session' })
+      expect(await far.ended).toEqual({ refused: false, reason: 'the peer closed the session' })
       expect(atFar.messages.length).toBe(101)
     })
 
@@ -228,7 +228,7 @@ export function describeTransport(transport: Transport): void {
         channel.send(numbered(0))
         void channel.ended.then(({ reason }) => first.resolve(reason))
       }
-      // By the first one the dialer learns the authority, which would be one more connection of each.
+      // The first dial reads the authority, which would otherwise be one more connection per caller.
       await oneDials()
       await met.promise
       const dialling = Array.from({ length: count }, oneDials)

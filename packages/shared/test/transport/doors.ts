@@ -4,7 +4,7 @@ import type { Dialer, Listening, OnCall } from '../../src/transport/transport.ts
 import { createWebSocketDoor, dialWebSocket } from '../../src/transport/websocket.ts'
 import type { TestAuthority } from '../sync/certificates.ts'
 
-/** One transport as the contract suite sees it: a door on loopback, and the way to it. */
+/** A transport for the contract suite: a door on loopback, and a dialer for it. */
 export interface Transport {
   readonly name: string
   open(authority: TestAuthority, onCall: OnCall): Promise<Listening>

@@ -8,7 +8,7 @@ let server: Server
 let address: string
 let received = 0
 let handshakes = 0
-/** Asked in every handshake that is begun. */
+/** TLS calls this in every handshake. */
 const hello = () => {
   handshakes += 1
   return 'h2'
