@@ -9,14 +9,17 @@ import {
   udpBytesMax,
 } from './codec.ts'
 
-/** The names of one domain, as a value. */
+/** The names of one domain. */
 export interface DnsTable {
-  /** The domain we are authoritative for, lower case, without dots at its ends. Of others we know some names only. */
+  /**
+   * The domain for which this server is authoritative, in lower case, without outer dots. `lookup` may also have other
+   * names.
+   */
   readonly domain: string
   readonly ttlSeconds: number
   /**
-   * Addresses of a name in lower case; `nodata` if names exist below it only; undefined if it does not exist; `unknown` if
-   * that cannot be said at present, so that nobody remembers a no.
+   * Addresses of a name in lower case; `nodata` if only names below it exist; undefined if it does not exist; `unknown`
+   * if the table cannot decide now: the answer is then SERVFAIL, which clients do not cache like a negative answer.
    */
   lookup(name: string, clientAddress: string): readonly string[] | 'nodata' | 'unknown' | undefined
 }
@@ -27,18 +30,18 @@ const classAny = 255
 
 export type Answered =
   | { readonly type: 'answer'; readonly bytes: Uint8Array }
-  /** Not ours: the question belongs to somebody else's domain. */
+  /** The name belongs to another domain. */
   | { readonly type: 'forward'; readonly query: Query }
   | { readonly type: 'drop' }
 
 export interface AnswerContext {
   readonly clientAddress: string
   readonly transport: 'udp' | 'tcp'
-  /** Whether this server forwards, for the bit that says so. */
+  /** Whether this server forwards: the RA bit of answers. */
   readonly recursionAvailable: boolean
 }
 
-/** Answers one message. Never throws, whatever the bytes. */
+/** Answers one message. Never throws, regardless of the bytes. */
 export function answer(bytes: Uint8Array, table: DnsTable, context: AnswerContext): Answered {
   const parsed = parseQuery(bytes)
   if (parsed.type === 'drop') return parsed
@@ -66,7 +69,10 @@ export function answer(bytes: Uint8Array, table: DnsTable, context: AnswerContex
   return { type: 'answer', bytes: fit(query, reply.addresses.length > 0 ? reply : { ...reply, soa }, context) }
 }
 
-/** A name of another domain that leads into the mesh: its addresses are ours, and no word on others is. */
+/**
+ * Answers a name of another domain that leads into the mesh. Only its A and AAAA records are ours; others are
+ * forwarded.
+ */
 function foreign(query: Query, addresses: readonly string[], table: DnsTable, context: AnswerContext): Answered {
   if (query.qtype !== qtypes.a && query.qtype !== qtypes.aaaa) return { type: 'forward', query }
   const { recursionAvailable } = context
@@ -76,7 +82,7 @@ function foreign(query: Query, addresses: readonly string[], table: DnsTable, co
   return { type: 'answer', bytes: fit(query, reply, context) }
 }
 
-/** An answer that carries a code only. */
+/** An answer with a code and no records. */
 export function plain(
   query: Query,
   rcode: Reply['rcode'],
@@ -87,14 +93,14 @@ export function plain(
   return { type: 'answer', bytes: encodeReply(query, reply) }
 }
 
-/** What does not fit over UDP is cut to nothing with TC set: the asker comes again over TCP. */
+/** An answer that is too large for UDP is sent without records and with TC set, so that the client retries over TCP. */
 function fit(query: Query, reply: Reply, context: AnswerContext): Uint8Array {
   const bytes = encodeReply(query, reply)
   const limit = context.transport === 'tcp' ? 65_535 : Math.min(query.udpBytes ?? 512, udpBytesMax)
   return bytes.length <= limit ? bytes : encodeReply(query, { ...reply, addresses: [], truncated: true })
 }
 
-/** A table over a map of names in lower case; names in between exist without addresses. */
+/** A table of a map of names in lower case. Parents of these names exist without addresses. */
 export function tableOf(
   domain: string,
   ttlSeconds: number,

@@ -1,4 +1,7 @@
-/** The wire form of DNS, as far as a resolver for A records needs it (RFC 1035, RFC 6891). Pure, and safe on any bytes. */
+/**
+ * The part of the DNS wire format that a resolver of A records needs (RFC 1035, RFC 6891). Pure, and safe for any
+ * bytes.
+ */
 
 export const qtypes = { a: 1, ns: 2, soa: 6, aaaa: 28, opt: 41, any: 255 } as const
 export const rcodes = { noError: 0, formErr: 1, servFail: 2, nxDomain: 3, notImp: 4, refused: 5, badVers: 16 } as const
@@ -8,17 +11,17 @@ export interface Query {
   readonly id: number
   readonly opcode: number
   readonly recursionDesired: boolean
-  /** As it was asked, letter case included, without the final dot. */
+  /** The name as in the question, with its letter case, without the final dot. */
   readonly name: string
   readonly labels: readonly Uint8Array[]
   readonly qtype: number
   readonly qclass: number
-  /** What the asker can take over UDP; undefined without EDNS0. */
+  /** The largest answer that the client accepts over UDP; undefined without EDNS0. */
   readonly udpBytes: number | undefined
   readonly ednsVersion: number
 }
 
-/** Not a query we can read: answer with this code, or not at all if there is no id or it is itself an answer. */
+/** An unreadable query, which is answered with this code. Bytes without an id, and answers, are dropped instead. */
 export interface Malformed {
   readonly id: number
   readonly opcode: number
@@ -68,11 +71,14 @@ export function parseQuery(bytes: Uint8Array): Parsed {
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** One character per byte, so that no byte is lost and a dot inside a label cannot pass for a separator. */
+/** One character per byte, so that no byte is lost. A dot inside a label is escaped, so that it is no separator. */
 const latin = (label: Uint8Array): string =>
   [...label].map((byte) => (byte === 0x2e ? '\\.' : String.fromCharCode(byte))).join('')
 
-/** A name at an offset, compression pointers followed. Undefined if it leaves the message, loops, or is too long. */
+/**
+ * Reads a name at an offset and follows compression pointers. Undefined if it leaves the message, loops, or is too
+ * long.
+ */
 export function readName(
   bytes: Uint8Array,
   start: number,
@@ -128,17 +134,17 @@ export interface Reply {
   readonly recursionAvailable: boolean
   readonly addresses: readonly string[]
   readonly ttlSeconds: number
-  /** Negative answers: the SOA of this domain goes along. */
+  /** Adds the SOA of this domain, in negative answers and in answers to SOA questions. */
   readonly soa?: {
     readonly domain: string
     readonly negativeTtlSeconds: number
-    /** It is what was asked for, so it is the answer. */
+    /** The question is for the SOA, so it is in the answer section. */
     readonly isAnswer?: boolean
   }
   readonly truncated?: boolean
 }
 
-/** The bytes of an answer. The question is repeated as it was asked; an OPT record answers an OPT record. */
+/** The bytes of an answer. It repeats the question unchanged. An OPT record answers an OPT record. */
 export function encodeReply(query: Query, reply: Reply): Uint8Array {
   const out = new Writer()
   const extended = reply.rcode > 15
@@ -180,7 +186,7 @@ export function encodeReply(query: Query, reply: Reply): Uint8Array {
   return out.bytes()
 }
 
-/** What we take and send over UDP at most: below it nothing is fragmented. */
+/** The largest UDP message that we accept and send. Such messages are not fragmented. */
 export const udpBytesMax = 1232
 
 function writeSoa(out: Writer, domain: string, negativeTtlSeconds: number): void {
@@ -204,7 +210,7 @@ function writeSoa(out: Writer, domain: string, negativeTtlSeconds: number): void
   out.raw(name([])).u16(qtypes.soa).u16(1).u32(negativeTtlSeconds).u16(bytes.length).raw(bytes)
 }
 
-/** The answer to bytes that are no query: a header with the code, nothing else. */
+/** The answer to an unreadable query: only a header with the code. */
 export const encodeMalformed = ({ id, opcode, rcode }: Malformed): Uint8Array =>
   new Writer()
     .u16(id)
@@ -215,7 +221,7 @@ export const encodeMalformed = ({ id, opcode, rcode }: Malformed): Uint8Array =>
     .u16(0)
     .bytes()
 
-/** A question for the A records of a name. Undefined if it is not a name that can be asked. */
+/** A question for the A records of a name. Undefined if DNS cannot encode the name. */
 export function encodeQuestion(id: number, name: string): Uint8Array | undefined {
   const out = new Writer().u16(id).u16(0x0100).u16(1).u16(0).u16(0).u16(1)
   for (const label of name.replace(/\.$/, '').split('.')) {

@@ -12,25 +12,26 @@ export interface DnsAddress {
 }
 
 export interface Forwarder {
-  /** The upstream's answer with the asker's id, or undefined if none came in time. */
+  /** The upstream's answer with the id of the client; undefined if none arrived in time. */
   ask(query: Uint8Array, transport: 'udp' | 'tcp'): Promise<Uint8Array | undefined>
   close(): void
 }
 
 const tryMs = 2_000
 const triesMax = 3
-/** Questions under way; above it the newest fail at once. */
+/** How many questions may be pending. Further questions fail at once. */
 const waitingMax = 1_000
 
 /**
- * Sends questions on, to each server in turn until one answers. Whoever wants to forge an answer has to guess a random id, the random
- * port of a socket of its own, and the case of each letter of the name. The asker gets its own id and letters back.
+ * Forwards questions to each server in turn until one answers. To forge an answer, an attacker must guess a random id,
+ * the random port of a socket that only this question uses, and the case of each letter of the name. The client gets
+ * its own id and letters back.
  */
 export function createForwarder(
   deps: { readonly clock: Clock; readonly random: Random },
   servers: readonly DnsAddress[],
 ): Forwarder {
-  /** What ends each question that is under way. */
+  /** The functions that end the pending questions. */
   const stops = new Set<() => void>()
   let closed = false
   let waiting = 0
@@ -38,7 +39,7 @@ export function createForwarder(
   async function ask(query: Uint8Array, transport: 'udp' | 'tcp', server: DnsAddress): Promise<Uint8Array | undefined> {
     if (transport === 'tcp') return askTcp(deps.clock, query, server)
     const answer = await askUdp(deps, disguised(deps.random, query), server, stops)
-    // A server that does not keep the case of letters is asked where nobody can forge an answer.
+    // A server that does not preserve letter case is asked over TCP, where an attacker cannot forge an answer.
     return answer === 'other-case' ? askTcp(deps.clock, query, server) : answer
   }
 
@@ -64,7 +65,7 @@ export function createForwarder(
   }
 }
 
-/** One question by a socket of its own: the system gives it a random port, and drops what comes from another peer. */
+/** Sends one question on its own socket. The system selects a random port and drops packets of other peers. */
 function askUdp(
   { clock }: { readonly clock: Clock },
   query: Uint8Array,
@@ -85,7 +86,7 @@ function askUdp(
       resolve(answer)
     }
     stops.add(stop)
-    // An upstream that is not there: the next one is asked at once.
+    // The upstream is unreachable, so the next one is asked at once.
     socket.on('error', stop)
     socket.on('message', (bytes) => {
       if (bytes.length < 12 || idOf(bytes) !== idOf(query)) return
@@ -99,7 +100,7 @@ function askUdp(
   })
 }
 
-/** The same question under a random id, each letter of its name in a random case. */
+/** The same question with a random id and a random case of each letter. */
 function disguised(random: Random, query: Uint8Array): Uint8Array {
   const copy = Uint8Array.from(query)
   copy.set(random.bytes(2), 0)
@@ -112,7 +113,10 @@ function disguised(random: Random, query: Uint8Array): Uint8Array {
   return copy
 }
 
-/** An answer with the id and the question of the asker. Names behind it point to the question or keep the letters of the server. */
+/**
+ * An answer with the id and the question of the client. Later names point to the question or keep the letters of the
+ * server.
+ */
 function restored(answer: Uint8Array, query: Uint8Array): Uint8Array {
   const copy = Uint8Array.from(answer)
   copy.set(query.subarray(0, 2), 0)
@@ -127,14 +131,14 @@ const isLetter = (byte: number): boolean => (byte | caseBit) >= 0x61 && (byte | 
 const same = (a: number, b: number): boolean => a === b
 const sameLetter = (a: number, b: number): boolean => a === b || (isLetter(a) && (a ^ b) === caseBit)
 
-/** Behind the name, type and class of the only question. Labels are shorter than letters are large, so their lengths are no letters. */
+/** The end of the only question. A label has at most 63 bytes, so its length byte is never the code of a letter. */
 function endOfQuestion(query: Uint8Array): number {
   let end = 12
   while (end < query.length && query[end] !== 0) end += (query[end] ?? 0) + 1
   return end + 5
 }
 
-/** The answer must repeat the question's bytes: a guess from elsewhere hardly does. */
+/** An answer must repeat the bytes of the question, which a forged answer can only guess. */
 function repeats(question: Uint8Array, answer: Uint8Array, isSame: (a: number, b: number) => boolean): boolean {
   const end = endOfQuestion(question)
   for (let index = 12; index < end; index++) if (!isSame(question[index] ?? -1, answer[index] ?? -1)) return false
@@ -159,7 +163,7 @@ function askTcp(clock: Clock, query: Uint8Array, server: DnsAddress): Promise<Ui
   })
 }
 
-/** True if an upstream is the server that would forward to it. */
+/** True if the upstream is the forwarding server itself. */
 export function refusesItself(upstream: DnsAddress, host: string, port: number): boolean {
   if (upstream.port !== port) return false
   if (upstream.host === host) return true
@@ -170,7 +174,7 @@ export function refusesItself(upstream: DnsAddress, host: string, port: number):
   )
 }
 
-/** Reads `host` or `host:port`; the host must be an IPv4 address. Undefined if it is neither. */
+/** Parses `host` or `host:port`; the host must be an IPv4 address. Undefined for other texts. */
 export function parseDnsAddress(text: string): DnsAddress | undefined {
   const match = /^(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?$/.exec(text.trim())
   const port = Number(match?.[2] ?? 53)
@@ -187,6 +191,6 @@ export const nameserversOf = (resolvConf: string): readonly DnsAddress[] =>
     .map((host) => (host === undefined ? undefined : parseDnsAddress(host)))
     .filter((server) => server !== undefined)
 
-/** The name servers that this host uses. Empty where there is no resolv.conf. */
+/** The name servers that this host uses. Empty if there is no resolv.conf. */
 export const systemServers = async (): Promise<readonly DnsAddress[]> =>
   nameserversOf(await readFile('/etc/resolv.conf', 'utf8').catch(() => ''))

@@ -1,4 +1,4 @@
-/** DNS over TCP puts the length of each message before it, in two bytes. */
+/** In DNS over TCP, each message follows its length in two bytes. */
 export function frame(message: Uint8Array): Uint8Array {
   const framed = new Uint8Array(message.length + 2)
   framed[0] = message.length >> 8
@@ -7,7 +7,7 @@ export function frame(message: Uint8Array): Uint8Array {
   return framed
 }
 
-/** Takes chunks as they come and calls back with each whole message. Keeps at most one unfinished message of 64 KiB. */
+/** Takes chunks and calls `take` with each whole message. Keeps at most one unfinished message of 64 KiB. */
 export function readFrames(take: (message: Uint8Array) => void): (chunk: Uint8Array) => void {
   let rest = Buffer.alloc(0)
   return (chunk) => {

@@ -8,7 +8,10 @@ import { frame, readFrames } from './framing.ts'
 
 const waitMs = 2_000
 
-/** Asks one server for the A records of a name: over UDP, and over TCP if the answer was cut. Throws if none comes. */
+/**
+ * Asks one server for the A records of a name over UDP, and over TCP if the answer is truncated. Throws without an
+ * answer.
+ */
 export async function resolve(name: string, server: DnsAddress, signal: AbortSignal): Promise<AddressAnswer> {
   const bytes = systemRandom.bytes(2)
   const id = ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
@@ -50,7 +53,7 @@ async function exchange(
     return await Promise.race([promise, limit])
   } finally {
     over.abort()
-    limit.catch(() => {}) // it was only the loser of the race
+    limit.catch(() => {}) // the timer lost the race
     close()
   }
 }

@@ -17,13 +17,13 @@ export interface DnsServerDeps {
 
 export interface DnsServerConfig {
   readonly host: string
-  /** 0 takes a free one, the same for UDP and TCP. */
+  /** 0 selects a free port, the same for UDP and TCP. */
   readonly port: number
-  /** Asked for each question, so it may change. */
+  /** Called for each question, so the table may change. */
   table(): DnsTable
-  /** Where to send what is not ours; without it such questions are refused. */
+  /** The upstreams for names of other domains. Without it such questions are refused. */
   readonly forward?: { readonly servers: readonly DnsAddress[] }
-  /** Whether this asker may have questions forwarded: an open forwarder is a weapon. */
+  /** Whether questions of this client are forwarded. An open forwarder could be misused for amplification attacks. */
   allowForward(clientAddress: string): boolean
 }
 
@@ -32,20 +32,25 @@ export interface DnsServer extends AsyncDisposable {
   readonly port: number
 }
 
-/** TCP connections in all and from one address. Full: the one that has been silent longest makes room, or nobody after a moment. */
+/**
+ * How many TCP connections may be open, in total and from one address. At the limit, the connection that has been
+ * silent longest is closed for a new one. If none has been silent for `silentForRoomMs`, the new one is refused.
+ */
 const connectionsMax = 200
 const connectionsPerAddressMax = 100
 const silentForRoomMs = 500
-/** A connection that says nothing for so long is closed. */
+/** A connection without data for this long is closed. */
 const idleMs = 10_000
-/** Questions of one connection that are under way; above it we stop reading. */
+/** How many questions of one connection may be pending. At the limit we stop reading from it. */
 const pipelineMax = 64
-/** Answers that one connection has not read; above it we stop reading its questions. */
+/** How many bytes of answers a client may leave unread. Above it we stop reading its questions. */
 const unreadBytesMax = 64 * 1024
-/** Answers that the system has not sent yet over UDP; above it new ones are dropped, as on any full link. */
+/** How many bytes of UDP answers may be unsent. Above it new answers are dropped, as on any full link. */
 const unsentBytesMax = 4 * 1024 * 1024
 
-/** Answers over UDP and TCP on one address. Rejects if the address is taken, or if an upstream is this server itself. */
+/**
+ * Answers over UDP and TCP on one address. Rejects if the address is taken, or if an upstream is this server itself.
+ */
 export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfig): Promise<DnsServer> {
   const { udp, tcp, port } = await bindBoth(config)
   const itself = config.forward?.servers.find((server) => refusesItself(server, config.host, port))
@@ -63,7 +68,7 @@ export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfi
     const relayed = await forwarder.ask(bytes, context.transport)
     return relayed ?? plain(answered.query, rcodes.servFail, context).bytes
   }
-  /** Nothing that somebody sends ends the process: what cannot be answered is dropped. */
+  /** No question ends the process: if answering it throws, it is dropped. */
   const respondSafely: typeof respond = (bytes, context) =>
     respond(bytes, context).catch((thrown: unknown) => {
       deps.log.error({ err: thrown }, 'a DNS question could not be answered')
@@ -73,24 +78,24 @@ export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfi
   let closed = false
   udp.on('message', (bytes, peer) => {
     const context = { clientAddress: peer.address, transport: 'udp', recursionAvailable } as const
-    // Our own names are answered without waiting; only forwarding takes time.
+    // Own names are answered at once; only forwarding takes time.
     void respondSafely(bytes, context).then((reply) => {
-      // Port 0 is nobody's: only a forged packet comes from there, and Node throws when asked to send to it.
+      // Only a forged packet has source port 0, and Node throws on a send to it.
       if (!reply || closed || peer.port === 0 || udp.getSendQueueSize() > unsentBytesMax) return
       udp.send(reply, peer.port, peer.address)
     })
   })
   udp.on('error', (error) => deps.log.warn({ error: error.message }, 'the DNS socket reported an error'))
-  /** When each was last heard. The one that has been silent longest comes first. */
+  /** The time of the last data of each connection. The connection that has been silent longest comes first. */
   const sockets = new Map<Socket, number>()
-  const heard = (socket: Socket) => {
+  const touch = (socket: Socket) => {
     sockets.delete(socket)
     sockets.set(socket, deps.clock.monotonicMs())
   }
-  /** False: all of them were heard a moment ago. */
+  /** Closes the connection that has been silent longest. False if none has been silent for `silentForRoomMs`. */
   const makeRoom = (ofAddress: string | undefined): boolean => {
-    for (const [socket, heardAtMs] of sockets) {
-      if (deps.clock.monotonicMs() - heardAtMs < silentForRoomMs) return false
+    for (const [socket, lastDataMs] of sockets) {
+      if (deps.clock.monotonicMs() - lastDataMs < silentForRoomMs) return false
       if (ofAddress !== undefined && socket.remoteAddress !== ofAddress) continue
       sockets.delete(socket)
       socket.destroy()
@@ -105,10 +110,10 @@ export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfi
       (same >= connectionsPerAddressMax && !makeRoom(remoteAddress)) ||
       (sockets.size >= connectionsMax && !makeRoom(undefined))
     if (isFull) return void socket.destroy()
-    heard(socket)
+    touch(socket)
     socket.on('close', () => sockets.delete(socket))
     serveConnection(socket, (bytes) => {
-      if (sockets.has(socket)) heard(socket)
+      if (sockets.has(socket)) touch(socket)
       const clientAddress = remoteAddress.replace(/^::ffff:/, '')
       return respondSafely(bytes, { clientAddress, transport: 'tcp', recursionAvailable })
     })
@@ -160,7 +165,7 @@ async function stop(
 const close = (closable: { close(done: () => void): unknown }): Promise<void> =>
   new Promise((resolve) => void closable.close(() => resolve()))
 
-/** With port 0 the free UDP port may be taken over TCP: then another one is tried. */
+/** With port 0, a free UDP port may be in use for TCP. Then another one is tried. */
 async function bindBoth(config: DnsServerConfig): Promise<{ udp: UdpSocket; tcp: Server; port: number }> {
   for (let attempt = 0; ; attempt++) {
     const udp = await bindUdp(config.host, config.port)
@@ -177,7 +182,7 @@ function bindUdp(host: string, port: number): Promise<Result<UdpSocket, Error>> 
   return new Promise((resolve) => {
     const socket = createSocket({
       type: 'udp4',
-      // Peers are addresses already. Without this every answer waits for a look-up in the thread pool.
+      // Peers are already addresses. The default look-up would send every answer through the thread pool.
       lookup: (address, _options, callback) => callback(null, address, 4),
     })
     socket.once('error', (error) => {

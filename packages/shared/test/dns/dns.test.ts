@@ -252,9 +252,9 @@ test('D6 a forwarded question has another id, and its answer returns with the id
 })
 
 interface Upstream {
-  /** The letters in which it repeats a question. */
+  /** The question as the server repeats it. */
   readonly spell?: (question: Uint8Array) => Uint8Array
-  /** What it sends before the answer. */
+  /** The question of an answer that the server sends before the correct one. */
   readonly before?: (question: Uint8Array) => Uint8Array
 }
 
@@ -283,7 +283,7 @@ async function startUpstream({ spell = (question) => question, before }: Upstrea
       }),
     )
   })
-  // TCP first: of its ports many are in use, by connections of other tests too; of those of UDP hardly any.
+  // TCP first: other tests use many TCP ports and hardly any UDP ports.
   await new Promise<void>((done) => tcp.listen(0, '127.0.0.1', done))
   const bound = tcp.address()
   if (bound === null || typeof bound === 'string') throw new Error('the name server has no port')
@@ -353,7 +353,7 @@ test('D6 a silent upstream is answered with SERVFAIL, and the next upstream is u
   const silent = createSocket('udp4')
   await new Promise<void>((done) => silent.bind(0, '127.0.0.1', done))
   const dead = { host: '127.0.0.1', port: silent.address().port }
-  // Time is short here: the clock of the forwarder runs a hundred times faster.
+  // The clock of the forwarder runs a hundred times faster, so that the test is short.
   const fast = { ...systemClock, after: (ms: number, task: () => void) => systemClock.after(ms / 100, task) }
   const good = await start({ served: tableOf('com', 60, new Map([['example.com', ['192.0.2.1']]])) })
   const options = { host: '127.0.0.1', port: 0, table: () => table, allowForward: () => true }
