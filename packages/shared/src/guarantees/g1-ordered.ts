@@ -5,7 +5,7 @@ export const judgeOrdered: Judge = (history) => {
   const violations: Violation[] = []
   const newest = new Map<string, number>()
   for (const event of history) {
-    // An operator has accepted another history: it may be the older one.
+    // An operator has accepted another history, which may be an older one.
     if (event.type === 'released') {
       for (const name of [...newest.keys()]) if (name.startsWith(`${event.zone} `)) newest.delete(name)
     }

@@ -1,6 +1,6 @@
 import type { Judge } from './history.ts'
 
-/** G10: while only control planes and their lines are hurt, no request fails. */
+/** G10: while only control planes and their links fail, no request fails. */
 export const judgeTraffic: Judge = (history) =>
   history.flatMap((event) =>
     event.type === 'request' && !event.ok

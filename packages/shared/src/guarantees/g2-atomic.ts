@@ -1,6 +1,6 @@
 import type { Judge } from './history.ts'
 
-/** G2: what was committed together is seen together. */
+/** G2: rows that were committed together become visible together. */
 export const judgeAtomic: Judge = (history) =>
   history.flatMap((event) =>
     event.type === 'pair' && event.left !== event.right

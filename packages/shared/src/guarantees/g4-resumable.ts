@@ -1,16 +1,17 @@
 import type { Judge, Violation } from './history.ts'
 
 /**
- * G4: a service keeps its address in a zone as long as the zone keeps its store, and for the quarantine after nobody named it
- * any more. A zone that got an older copy of its store may answer with the addresses of that copy until it has taken a newer mark of the
- * global: the global remembers newer addresses, or the zone must not use the old ones.
+ * G4: a service keeps its address in a zone as long as the zone keeps its store, and during the quarantine after the
+ * service has disappeared. A zone that got an older copy of its store may answer with the addresses of that copy until
+ * it has applied a newer mark of the global. After that, the zone uses the newer addresses that the global remembers,
+ * or must not use the old ones.
  */
 export const judgeResumable =
   (quarantineMs: number): Judge =>
   (history) => {
     const violations: Violation[] = []
     const known = new Map<string, { readonly address: string; goneAtMs: number | undefined }>()
-    /** Zones with an older copy of their store, by the mark that the copy had. */
+    /** Zones with an older copy of their store, with the mark of that copy. */
     const olderCopies = new Map<string, number | undefined>()
     for (const event of history) {
       if (event.type === 'applied' && olderCopies.has(event.zone)) {

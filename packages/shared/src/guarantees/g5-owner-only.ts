@@ -1,6 +1,6 @@
 import type { Judge, Violation } from './history.ts'
 
-/** G5: a row is everywhere what its owner wrote under that stamp; nobody else has written it. */
+/** G5: on every plane, a row has the content that its owner wrote with that stamp, so no other plane has changed it. */
 export const judgeOwnerOnly: Judge = (history) => {
   const violations: Violation[] = []
   const written = new Map<string, Set<string>>()

@@ -3,14 +3,14 @@ import type { HistoryEvent, Judge, SeenVersion, Violation } from './history.ts'
 type Written = Extract<HistoryEvent, { type: 'written' }>
 type Exchanged = Extract<HistoryEvent, { type: 'store-exchanged' }>
 
-/** What a plane did with a key of its own. */
+/** The history of a key at its owner. */
 interface Owned {
-  /** The newest version by which the owner removed the key, in the history that its store holds. */
+  /** The newest version in which the owner has removed the key, in the history that its store holds. */
   gone: SeenVersion | undefined
   goneAtMs: number
-  /** The life of the owner's store in which each version was written, by stamp. */
+  /** The life of the owner's store in which each version was written, by its stamp. */
   readonly lifeByStamp: Map<string, number>
-  /** The key outlived the last exchange of the owner's store, and was not removed since. */
+  /** The key has survived the last exchange of the owner's store and was not removed since. */
   isKept: boolean
 }
 
@@ -19,10 +19,11 @@ const isNewer = (a: SeenVersion, b: SeenVersion) =>
   a.incarnation !== b.incarnation ? a.incarnation > b.incarnation : a.originRevision > b.originRevision
 
 /**
- * G6: whatever disappears at a reader has gone at its owner. Either the owner deleted it by a newer stamp than that of the version
- * which the reader had; or that version was written in a former life of the owner's store and did not outlive the exchange. Then a
- * zone must have been released since the exchange of a global's store, and the global must have waited since that of a zone's
- * (`formerStayMs`), unless its own store was exchanged too.
+ * G6: a row disappears at a reader only if its owner no longer has it. There are two cases. The owner has deleted it
+ * with a newer stamp than that of the reader's version. Or that version was written in a former life of the owner's
+ * store and has not survived the exchange. If the store of the global was exchanged, an operator must have released the
+ * zone since then. If the store of a zone was exchanged, the global must have waited for `formerStayMs`, unless its own
+ * store was exchanged too.
  */
 export const judgeNoFalseDelete =
   (options: { readonly formerStayMs: number } = { formerStayMs: 0 }): Judge =>
@@ -58,20 +59,20 @@ export const judgeNoFalseDelete =
     function objection(event: Written, version: SeenVersion): string | undefined {
       const { origin, key } = version
       const owned = ownedOf(key)
-      // What running planes list has no stamps: there a removal counts whenever it was.
+      // Rows that `zonemesh chaos` lists have no stamps, so any removal of the owner counts.
       if (owned.gone && (version.originRevision === 0 || isNewer(owned.gone, version))) return undefined
       const exchanged = exchangedByPlane.get(origin)
       const life = owned.lifeByStamp.get(stampOf(version)) ?? 0
       if (!exchanged || exchanged.life <= life) return `which ${origin} has`
       if (owned.isKept) return `which ${origin} still has after its store was exchanged`
-      // Removed in the history that counts now, whatever the stamp is.
+      // The owner has removed the key in its present history, regardless of the stamp.
       const isRemoved = owned.gone !== undefined && owned.goneAtMs >= exchanged.atMs
       if (origin === 'global') {
         const isDecided = (releasedAtMs.get(event.plane) ?? Number.NEGATIVE_INFINITY) >= exchanged.atMs
         return isDecided ? undefined : 'of a former history, before anybody has decided it'
       }
       const isUnknown = exchangedByPlane.has('global')
-      // What a second exchange finds of a former life waits no longer for it.
+      // Rows of a former life wait from the end of that life: a second exchange does not start the wait again.
       const waitedMs = event.atMs - (endedAtMs.get(`${origin} ${life}`) ?? exchanged.atMs)
       if (isRemoved || isUnknown || waitedMs >= options.formerStayMs) return undefined
       return `of a former life of ${origin}, ${Math.round(waitedMs)} ms after the exchange`
@@ -98,7 +99,7 @@ export const judgeNoFalseDelete =
       for (const [key, owned] of ownedByKey) {
         if (!key.startsWith(`${event.plane}/`)) continue
         owned.isKept = kept.has(key)
-        // What is live in the older copy was removed only in the history that is gone: that allows nothing any more.
+        // A removal in the lost history no longer counts if the key is live in the older copy.
         if (owned.isKept) owned.gone = undefined
       }
     }

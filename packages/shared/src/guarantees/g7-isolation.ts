@@ -5,7 +5,9 @@ const quantile = (values: readonly number[], share: number): number =>
 
 const lags = (history: readonly HistoryEvent[]) => history.flatMap((event) => (event.type === 'lag' ? [event.ms] : []))
 
-/** G7: with bad resources among them, good ones take at most twice as long as without. Below `floorMs` nobody cares. */
+/**
+ * G7: good resources take at most twice as long with bad resources as without. Delays up to `floorMs` never violate it.
+ */
 export function judgeIsolation(
   withBad: readonly HistoryEvent[],
   without: readonly HistoryEvent[],

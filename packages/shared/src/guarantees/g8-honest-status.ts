@@ -1,6 +1,6 @@
 import type { HistoryEvent, Judge, SeenVersion, Violation } from './history.ts'
 
-/** A claim may rest on a word that is at most so old. */
+/** How old the information behind a claim may be. */
 export const leaseMs = 10_000
 
 interface Mark {
@@ -8,7 +8,7 @@ interface Mark {
   readonly atMs: number
 }
 
-/** What the global has written under one key and a zone does not hold yet. */
+/** A version that the global has written and a zone does not hold yet. */
 interface Missing {
   readonly content: string
   readonly revision: number
@@ -19,9 +19,10 @@ type Claimed = Extract<HistoryEvent, { type: 'claimed' }>
 type Received = Extract<HistoryEvent, { type: 'receipt' }>
 
 /**
- * G8: no plane calls a zone current that lacks what was committed a lease ago, and no receipt reports more than there is. Positions
- * are compared first, then the rows themselves: a position that moved without its rows is a false claim too. Rows are compared only
- * of keys that every zone is to hold (`isForAll`; without it, positions alone are).
+ * G8: no plane reports a zone as current if the zone lacks a commit that is older than a lease, and no receipt reports
+ * more than the zone has. The judge compares positions and then rows, because a position that moves without its rows is
+ * a false claim too. It compares only rows that every zone must hold (`isForAll`). Without `isForAll` it compares only
+ * positions.
  */
 export const judgeHonestStatus =
   (options: { readonly isForAll?: (version: SeenVersion) => boolean } = {}): Judge =>
@@ -40,7 +41,7 @@ export const judgeHonestStatus =
       if (event.plane !== 'global' || !event.mark) return
       const marks = marksByStore.get(event.store) ?? []
       marksByStore.set(event.store, marks)
-      // A store that was rolled back gives its revisions out again.
+      // A store that was rolled back assigns revisions again.
       while ((marks.at(-1)?.revision ?? -1) >= event.revision) marks.pop()
       marks.push({ revision: event.revision, atMs: event.atMs })
     }
@@ -65,13 +66,13 @@ export const judgeHonestStatus =
       violations.push({ guarantee: 'G8', atMs, reason })
     }
 
-    /** Revisions of a history that is gone are given out again: what a zone took of it counts no more. */
+    /** Revisions of a lost history are assigned again, so what a zone has applied of it no longer counts. */
     function exchanged({ plane, revision }: Extract<HistoryEvent, { type: 'store-exchanged' }>): void {
       rows.exchanged(plane)
-      // Marks that an older copy does not have are due no more, also before it gives their revisions out again.
+      // The marks that an older copy lacks are no longer due, also before the copy assigns their revisions again.
       if (plane === 'global' && revision !== undefined)
         for (const marks of marksByStore.values()) while ((marks.at(-1)?.revision ?? -1) > revision) marks.pop()
-      // What a zone had before its own store was lost was true when it was reported.
+      // A report of what a zone had before it lost its own store was true at that time.
       if (plane === 'global') bestByZone.clear()
     }
 
@@ -90,8 +91,8 @@ export const judgeHonestStatus =
   }
 
 /**
- * What the global has written and each zone holds, by key. A store that was exchanged is unknown to a history: from then on only
- * what is written anew counts.
+ * The rows that the global has written and each zone holds, by key. The contents of an exchanged store are not in the
+ * history, so only later writes count.
  */
 function createRowBoard() {
   const atGlobal = new Map<string, Missing>()
@@ -148,7 +149,7 @@ function createRowBoard() {
         if (plane === zone) held.clear()
       }
     },
-    /** The first key of a zone with a missing row for which this holds. */
+    /** The first key of a zone whose missing row is due. */
     missing(zone: string, isDue: (one: Missing) => boolean): string | undefined {
       for (const [key, [first]] of zones.get(zone)?.missing ?? []) if (first && isDue(first)) return key
       return undefined

@@ -2,9 +2,10 @@ import { globalOrigin } from '../resource/resource.ts'
 import type { Judge, Violation } from './history.ts'
 
 /**
- * G9: an address of a zone answers for another service only after it has answered for none for the whole quarantine, also if the zone
- * has lost its store meanwhile. Two cases are left out: a zone with an older copy of its store, and a zone that was not connected between
- * the loss of its store and a loss of the global's, in either order. In both, no plane knows the newest addresses.
+ * G9: an address of a zone answers for another service only after a whole quarantine without any service, even if the
+ * zone has lost its store in between. Two cases are excluded: a zone with an older copy of its store, and a zone that
+ * was not connected between the loss of its store and a loss of the global's, in either order. In both cases no plane
+ * has the newest addresses.
  */
 export const judgeNameSafety =
   (quarantineMs: number): Judge =>
@@ -13,9 +14,9 @@ export const judgeNameSafety =
     const holders = new Map<string, { readonly service: string; untilMs: number }>()
     const addressOf = new Map<string, string>()
     const zones = new Set<string>()
-    /** The global does not remember the numbers of these zones. */
+    /** Zones whose numbers the global has lost. */
     const unprotected = new Set<string>()
-    /** These zones do not remember them. */
+    /** Zones that have lost their own numbers. */
     const lost = new Set<string>()
     const excuse = (zone: string): void => {
       for (const name of [...holders.keys()]) if (name.startsWith(`${zone} `)) holders.delete(name)

@@ -1,7 +1,7 @@
 import { keyText } from '../resource/resource.ts'
 import type { Version } from '../store/store.ts'
 
-/** One version as a judge sees it: who may change it, its owner's stamp, and a hash of its content. */
+/** One version as a judge sees it: its owner, the owner's stamp, and a hash of its content. */
 export interface SeenVersion {
   readonly key: string
   readonly origin: string
@@ -12,16 +12,16 @@ export interface SeenVersion {
 }
 
 /**
- * What happened in a mesh, as its judges need it: recorded by the simulator from the inside, or by `zonemesh chaos` from what
- * running planes tell. Times are those of one clock, in milliseconds.
+ * The events of a mesh that the judges need. The simulator records them from the inside, and `zonemesh chaos` from the
+ * APIs of running planes. All times are in milliseconds by one clock.
  */
 export type HistoryEvent = { readonly atMs: number } & (
   | {
       readonly type: 'written'
-      /** `global` or the name of a zone: whose store. */
+      /** The owner of the store: `global` or the name of a zone. */
       readonly plane: string
       readonly store: string
-      /** Counts how often the store was lost or exchanged for an older copy. */
+      /** How often the store was lost or exchanged for an older copy. */
       readonly life: number
       readonly revision: number
       readonly mark: boolean
@@ -36,9 +36,9 @@ export type HistoryEvent = { readonly atMs: number } & (
       /** The newest revision of the store now; absent if the observer does not know it. */
       readonly revision?: number
     }
-  /** An operator let through what a zone held. */
+  /** An operator has released the hold of a zone. */
   | { readonly type: 'released'; readonly zone: string }
-  /** A zone has taken a mark of the global. */
+  /** A zone has applied a mark of the global. */
   | {
       readonly type: 'applied'
       readonly zone: string
@@ -46,20 +46,22 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly store: string
       readonly revision: number
     }
-  /** A zone has begun to take the rows of these origins anew: an announced replacement. */
+  /** A zone has begun to receive an announced replacement of these origins. */
   | { readonly type: 'replaced'; readonly zone: string; readonly origins: readonly string[] }
-  /** Somebody says that a zone has all there is of this store of the global. */
+  /** A plane reports that a zone is current with this store of the global. */
   | { readonly type: 'claimed'; readonly by: string; readonly zone: string; readonly store: string }
-  /** What a zone shows of two rows that were always written together. */
+  /** The contents of two rows in a zone that are always written together. */
   | { readonly type: 'pair'; readonly zone: string; readonly left: string; readonly right: string }
-  /** A zone answers a name with an address; undefined: not at all any more. */
+  /** A zone answers a name with an address; undefined if it no longer answers. */
   | {
       readonly type: 'answered'
       readonly zone: string
       readonly service: string
       readonly address: string | undefined
     }
-  /** A receipt, or the status of a zone at a global, reports that a zone has stored or served a revision of this store. */
+  /**
+   * A receipt, or the status of a zone at a global, reports that a zone has stored or served a revision of this store.
+   */
   | {
       readonly type: 'receipt'
       readonly by: 'a receipt' | 'the status'
@@ -68,7 +70,7 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly store: string
       readonly revision: number
     }
-  /** How long a good commit took to a zone. */
+  /** How long a commit without bad resources took to reach a zone. */
   | { readonly type: 'lag'; readonly zone: string; readonly ms: number }
   | {
       readonly type: 'request'
@@ -77,7 +79,7 @@ export type HistoryEvent = { readonly atMs: number } & (
       readonly ok: boolean
       readonly reason: string
     }
-  /** After healing and the stated time: what a plane holds and what it should. */
+  /** The differences of a plane from what it should hold, after healing and the stated time. */
   | {
       readonly type: 'final'
       readonly plane: string

@@ -9,14 +9,14 @@ import { judgeNameSafety } from './g9-name-safety.ts'
 import { judgeTraffic } from './g10-traffic.ts'
 import type { HistoryEvent, SeenVersion, Violation } from './history.ts'
 
-/** All guarantees that one history can show. G7 compares two, and is asked for by itself. */
+/** Judges all guarantees that need one history. G7 compares two histories and is called separately. */
 export function judgeAll(
   history: readonly HistoryEvent[],
   options: {
     readonly quarantineMs: number
-    /** How long rows of a lost store of a zone stay. */
+    /** How long rows of a zone's lost store stay. */
     readonly formerStayMs: number
-    /** Which rows of the global every zone is to hold. */
+    /** Which rows of the global every zone must hold. */
     readonly isForAll: (version: SeenVersion) => boolean
   },
 ): readonly Violation[] {

@@ -13,7 +13,7 @@ import type { HistoryEvent, Judge, SeenVersion } from '../../src/guarantees/hist
 
 type State = SeenVersion['state']
 
-/** A version of the key `<origin>/row`; the content names the stamp unless given. */
+/** A version of the key `<origin>/row`. By default the content names the stamp. */
 const row = (origin: string, revision: number, state: State = 'live', content = `c${revision}`): SeenVersion => ({
   key: `${origin}/row`,
   origin,
@@ -86,7 +86,7 @@ const ownDeleted = (at: number, revision: number, life = 0) =>
 const ofZone = (at: number, plane: string, state: State = 'live', life = 0) =>
   written(at, plane, row('a', 1, state), life)
 
-/** Per judge and clause: a history that only just violates it, and one that only just does not. */
+/** For each judge and clause: a history that just violates it, and one that just does not. */
 const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonly HistoryEvent[]])[] = [
   ['G1: an older mark in one session', judgeOrdered, [applied(1, 5), applied(2, 4)], [applied(1, 5), applied(2, 5)]],
   [
