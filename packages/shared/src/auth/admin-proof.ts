@@ -3,10 +3,15 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 /** The scheme of the Authorization header in which a caller proves that it can read a plane's admin key. */
 export const adminScheme = 'Zonemesh-Admin'
 
-/** A proof counts for this long before and after its time: it is made for one request at once, by a clock of the same machine. */
+/**
+ * A proof is valid for this long before and after its time. It is made for an immediate request, by the same machine's
+ * clock.
+ */
 const validMs = 60_000
 
-/** What a proof is bound to, so that a listener that receives it cannot use it for anything else. */
+/**
+ * The request to which a proof is bound, so that a listener that receives the proof cannot use it for another request.
+ */
 export interface ProvenRequest {
   readonly method: string
   /** The Host header, with its port. */
@@ -22,7 +27,7 @@ const macOf = (key: string, atMs: number, { method, host, path }: ProvenRequest)
 export const adminProof = (key: string, nowMs: number, request: ProvenRequest): string =>
   `${adminScheme} ${nowMs}.${macOf(key, nowMs, request).toString('base64url')}`
 
-/** True if the header was made with the key for this request just now. */
+/** True if the header was made with this key for this request within the validity time. */
 export function isAdminProof(key: string, nowMs: number, request: ProvenRequest, header: string): boolean {
   const [, time = '', mac = ''] = /^Zonemesh-Admin (\d{1,15})\.([\w-]{43})$/.exec(header) ?? []
   if (mac === '' || Math.abs(Number(time) - nowMs) > validMs) return false

@@ -1,8 +1,10 @@
 import { err, ok, type Result } from '../base/base.ts'
 
-/** All that a data plane or a zone needs to join, in one string: where, as whom, and whom to trust. */
+/** What a data plane or a zone needs to join, in one string: the address, the token, and the authority to trust. */
 export interface Join {
-  /** `https://host:port`; for a zone that joins over WebSocket `wss://host:port`, see transport/websocket-address.ts. */
+  /**
+   * `https://host:port`; for a zone that joins over WebSocket `wss://host:port`, see transport/websocket-address.ts.
+   */
   readonly address: string
   readonly token: string
   /** SHA-256 of the DER form of the plane's CA certificate, in lower case hex. */
@@ -15,7 +17,9 @@ const addressForm = /^(https?:\/\/[^/]+\/?|wss?:\/\/[^\s/?]+(\/[^\s?]*)?(\?\S*)?
 export const encodeJoin = ({ address, token, pin }: Join): string =>
   prefix + Buffer.from(JSON.stringify({ a: address, t: token, p: pin })).toString('base64url')
 
-/** Reads a join string; white space around it is ignored. The error never repeats the string, which holds a token. */
+/**
+ * Parses a join string and ignores white space around it. The error never repeats the string, which contains a token.
+ */
 export function decodeJoin(text: string): Result<Join, string> {
   const trimmed = text.trim()
   if (!trimmed.startsWith(prefix)) return err(`a join string begins with ${prefix}`)

@@ -14,7 +14,7 @@ test('R27 a proof counts only for its key and its request, and only within a min
   expect(isAdminProof('other', nowMs, request, header)).toBe(false)
   for (const change of [{ method: 'GET' }, { host: '127.0.0.1:5682' }, { path: '/meshes/default' }])
     expect(isAdminProof('key', nowMs, { ...request, ...change }, header)).toBe(false)
-  // Its time is part of what is proven.
+  // The proof also covers its time.
   expect(isAdminProof('key', nowMs, request, header.replace(String(nowMs), String(nowMs + 1)))).toBe(false)
   for (const bad of ['', 'Zonemesh-Admin', `Bearer ${header}`, `${header}x`, header.slice(0, -1)])
     expect(isAdminProof('key', nowMs, request, bad)).toBe(false)
