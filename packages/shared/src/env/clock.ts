@@ -1,10 +1,13 @@
 import { performance } from 'node:perf_hooks'
 
-/** Time as a dependency. Wall clock for people and certificates, monotonic for leases and delays. */
+/**
+ * Time as a dependency. The wall clock is for displayed times and certificates, the monotonic clock for leases and
+ * delays.
+ */
 export interface Clock {
   /** Milliseconds since 1970. May jump. */
   wallMs(): number
-  /** Milliseconds since some fixed moment. Never goes back. */
+  /** Milliseconds since a fixed time. Never decreases. */
   monotonicMs(): number
   /** Runs `task` once after `delayMs`; disposing cancels it. */
   after(delayMs: number, task: () => void): Disposable
@@ -28,12 +31,12 @@ export const systemClock: Clock = {
   },
 }
 
-/** Node takes no longer delay, about 24 days, and runs the task at once instead. */
+/** The longest delay of Node's timers, about 24 days. With a longer one Node runs the task at once. */
 const longestMs = 2 ** 31 - 1
 
 /**
- * Runs `task` again and again until disposed, each time `everyMs` after the last one has ended; the first time after `firstMs`. A task
- * deals with its own failures.
+ * Runs `task` repeatedly until disposed: first after `firstMs`, then each time `everyMs` after the last run has ended.
+ * A task must handle its own failures.
  */
 export function repeat(
   clock: Pick<Clock, 'after'>,
@@ -55,7 +58,7 @@ export function repeat(
   }
 }
 
-/** Resolves after `delayMs`, rejects with the signal's reason when it is aborted first. */
+/** Resolves after `delayMs`. Rejects with the signal's reason if the signal aborts first. */
 export function delay(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
@@ -71,7 +74,7 @@ export function delay(clock: Clock, delayMs: number, signal: AbortSignal): Promi
   })
 }
 
-/** A clock that moves only when told. `advance` runs the tasks that fall due, in order of time. */
+/** A clock that moves only by `advance`, which runs the due tasks in order of time. */
 export function createVirtualClock(startMs = 0): Clock & { advance(byMs: number): void } {
   let nowMs = startMs
   let order = 0

@@ -1,6 +1,9 @@
 import { writeSync } from 'node:fs'
 
-/** Full pipes are tried again this often, so long apart: a plane waits 10 ms for the reader of its log, and then goes on without. */
+/**
+ * A write to a full pipe is retried this often, at this interval: a plane waits at most 10 ms for the reader of its
+ * log.
+ */
 const triesMax = 5
 const againMs = 2
 
@@ -10,8 +13,8 @@ export interface LogOutput {
 }
 
 /**
- * Writes a log to a file descriptor. Logging never ends a process: what cannot be written (a full disk, a closed pipe or
- * terminal) is dropped and counted, and `recovered` is called with the count once writes succeed again.
+ * Writes a log to a file descriptor. Logging never ends a process: a line that cannot be written (a full disk, a closed
+ * pipe or terminal) is dropped and counted, and `recovered` is called with the count once writes succeed again.
  */
 export function createLogOutput(descriptor: number, recovered: (dropped: number) => void): LogOutput {
   let dropped = 0

@@ -5,7 +5,7 @@ import { createLogOutput, type LogOutput } from './log-output.ts'
 
 type Fields = Record<string, unknown>
 
-/** Structured logging as a dependency: fields first, then one sentence for people. Never a secret in either. */
+/** Structured logging as a dependency: fields, then one sentence. Neither may contain a secret. */
 export interface Log {
   debug(fields: Fields, message: string): void
   info(fields: Fields, message: string): void
@@ -17,7 +17,7 @@ export interface Log {
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
-/** Logs to stderr: readable on a terminal, JSON otherwise. A line that cannot be written is dropped, and the process goes on. */
+/** Logs to stderr: readable text on a terminal, JSON otherwise. A line that cannot be written is dropped. */
 export function createLog(options: { level: LogLevel; name: string }): Log {
   const base = { level: options.level, name: options.name }
   const output = createLogOutput(2, (dropped) =>
@@ -39,7 +39,9 @@ function readable(output: LogOutput) {
   return { write: (line: string) => void lines.write(withoutControls(line)) }
 }
 
-/** A line of JSON whose texts hold nothing that a terminal obeys: some of them come from other machines. */
+/**
+ * Escapes control characters in a line of JSON. Some texts come from other machines and must not control the terminal.
+ */
 const withoutControls = (line: string): string =>
   line
     .replace(/\\(u00[01][0-9a-f]|.)/g, (whole, what: string) =>

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 
-/** Chance as a dependency. */
+/** Randomness as a dependency. */
 export interface Random {
   /** A number in [0, 1). */
   fraction(): number
@@ -14,7 +14,7 @@ export const systemRandom: Random = {
   uuid: () => randomUUID(),
 }
 
-/** The same seed gives the same sequence (mulberry32). Not for keys. */
+/** The same seed gives the same sequence (mulberry32). Not for cryptographic keys. */
 export function createSeededRandom(seed: number): Random {
   let state = seed >>> 0
   const next = () => {

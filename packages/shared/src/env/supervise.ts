@@ -1,6 +1,6 @@
 import { type Clock, delay } from './clock.ts'
 
-/** How long to wait after failures in a row: a random time between `minMs` and a limit that doubles. */
+/** How long to wait after consecutive failures: a random time between `minMs` and a limit that doubles. */
 export interface BackOff {
   readonly minMs: number
   /** The limit of the first `quickTries` waits, and of one more. */
@@ -10,7 +10,9 @@ export interface BackOff {
   readonly quickTries?: number
 }
 
-/** `fraction` comes from the caller's `Random`: callers that failed at the same moment return at different ones. */
+/**
+ * `fraction` is a random number of the caller, so that callers that failed at the same time retry at different times.
+ */
 export function backOffMs({ minMs, firstMaxMs, maxMs, quickTries = 1 }: BackOff, failures: number, fraction: number) {
   const limitMs = Math.min(maxMs, firstMaxMs * 2 ** Math.max(0, failures - quickTries))
   return minMs + fraction * (limitMs - minMs)
@@ -18,26 +20,29 @@ export function backOffMs({ minMs, firstMaxMs, maxMs, quickTries = 1 }: BackOff,
 
 export interface Failure {
   readonly cause: unknown
-  /** Failures in a row; 0 when the attempt was healthy before it failed. */
+  /** The number of consecutive failures; 0 if the attempt was healthy before it failed. */
   readonly failures: number
 }
 
 export interface Pause {
   readonly waitMs: number
-  /** Ends the pause early when it is aborted. */
+  /** Ends the pause early when aborted. */
   readonly hurry?: AbortSignal
 }
 
 export interface Attempts<T> {
-  /** One attempt, which may last for ever. It calls `healthy` when it has reached what it is for: failures are then counted anew. */
+  /**
+   * One attempt, which may run for ever. It calls `healthy` when it has reached its goal, which resets the count of
+   * failures.
+   */
   attempt(healthy: () => void): Promise<T>
-  /** Logs a failure and returns the pause before the next attempt. Throws if another attempt is of no use. */
+  /** Logs a failure and returns the pause before the next attempt. Throws if another attempt is useless. */
   judge(failure: Failure): Pause
 }
 
 /**
- * Repeats an attempt until it succeeds. What meets a fault throws; the caller of `supervise` decides in `judge` what the fault means, and
- * logs it there, once. Rejects with the signal's reason if the signal is aborted when an attempt fails or while it pauses.
+ * Repeats an attempt until it succeeds. An attempt throws on a fault. The caller's `judge` decides what the fault means
+ * and logs it once. Rejects with the signal's reason if the signal is aborted when an attempt fails or during a pause.
  */
 export async function supervise<T>(clock: Clock, { attempt, judge }: Attempts<T>, signal: AbortSignal): Promise<T> {
   let failures = 0

@@ -6,7 +6,7 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await Promise.resolve()
 }
 
-/** Fails as often as it is told, and writes down when it was tried. */
+/** Supervises an attempt that fails the first `failuresBefore` times, and records the time of each attempt. */
 function createScene(failuresBefore: number, pauses: (failures: number) => Pause = () => ({ waitMs: 100 })) {
   const clock = createVirtualClock()
   const triedAtMs: number[] = []
@@ -29,7 +29,7 @@ function createScene(failuresBefore: number, pauses: (failures: number) => Pause
     },
     stop.signal,
   )
-  // Each test reads the outcome; until then a rejection is expected.
+  // Each test reads the outcome later; until then an unhandled rejection would fail the test.
   running.catch(() => undefined)
   const advance = async (steps: number, byMs: number) => {
     for (let step = 0; step < steps; step += 1) {
