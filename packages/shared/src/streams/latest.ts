@@ -1,4 +1,7 @@
-/** A value that changes; readers see the newest one and may skip those between. Limit: one value, the old one is dropped. */
+/**
+ * A changing value. Readers get the newest value and may miss values in between. Limit: one value, the old one is
+ * dropped.
+ */
 export interface Latest<T> {
   readonly value: T
   set(value: T): void
