@@ -4,7 +4,7 @@ import type { JsonObject } from '../base/base.ts'
 export type Origin = string
 export const globalOrigin: Origin = 'global'
 
-/** What identifies a row. `mesh` is empty for kinds of global scope. */
+/** The identity of a row. `mesh` is empty for kinds of global scope. */
 export interface ResourceKey {
   readonly origin: Origin
   readonly kind: string
@@ -12,7 +12,7 @@ export interface ResourceKey {
   readonly name: string
 }
 
-/** The owner's stamp. A receiver takes a row only if its stamp is greater in (incarnation, originRevision). */
+/** The owner's stamp. A receiver accepts a row only if its stamp is greater in (incarnation, originRevision). */
 export interface Stamp {
   readonly incarnation: number
   readonly originRevision: number
@@ -28,7 +28,10 @@ export interface Row {
   readonly spec: JsonObject
 }
 
-/** The text form of a key. No part may contain "/", which admission ensures. Prefixes of it order and select rows. */
+/**
+ * The text form of a key. Admission ensures that no part contains "/". Stores sort rows by it and select them by
+ * prefix.
+ */
 export const keyText = (key: ResourceKey): string => `${key.origin}/${key.kind}/${key.mesh}/${key.name}`
 
 export function parseKeyText(text: string): ResourceKey {
@@ -36,6 +39,6 @@ export function parseKeyText(text: string): ResourceKey {
   return { origin, kind, mesh, name }
 }
 
-/** True if `a` is newer than `b` by their owner's order. */
+/** True if `a` is newer than `b`. Both stamps must be of the same owner. */
 export const isNewer = (a: Stamp, b: Stamp): boolean =>
   a.incarnation !== b.incarnation ? a.incarnation > b.incarnation : a.originRevision > b.originRevision
