@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
 
-/** A JSON value as it stands in a spec. Immutable by habit: whoever receives one never changes it. */
+/** A JSON value, for example of a spec. Immutable by convention: no receiver changes it. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
 export type JsonObject = { readonly [key: string]: Json }
 
-/** An expected outcome that may be a refusal. Faults from outside are thrown instead. */
+/** An outcome that may be an expected refusal. External faults are thrown instead. */
 export type Result<T, E> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: E }
 
 export const ok = <T>(value: T): { ok: true; value: T } => ({ ok: true, value })
 export const err = <E>(error: E): { ok: false; error: E } => ({ ok: false, error })
 
-/** For bugs only: an invariant of our own does not hold. */
+/** For bugs only: throws if one of our own invariants does not hold. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant broken: ${message}`)
 }
@@ -36,5 +36,5 @@ export function canonicalJson(value: unknown): string {
 export const shortHash = (data: string | Uint8Array): string =>
   createHash('sha256').update(data).digest('hex').slice(0, 16)
 
-/** The message of anything that was thrown. */
+/** The message of any thrown value. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))

@@ -1,10 +1,10 @@
-/** How deep a document may nest: what walks it by recursion must not run out of stack, and a longer one takes forty times its length. */
+/** How deep a document may nest, so that recursion over it cannot exhaust the stack. */
 export const nestingMax = 128
 
 const [quote, backslash] = [0x22, 0x5c]
 const [openList, openObject, closeList, closeObject] = [0x5b, 0x7b, 0x5d, 0x7d]
 
-/** Counts brackets outside of texts, once over the text: an expression would take a square of its length for some texts. */
+/** Counts brackets outside of strings in one pass. A regular expression would need quadratic time for some texts. */
 export function nestsDeeper(text: string, levels: number): boolean {
   let depth = 0
   let inText = false
