@@ -1,5 +1,6 @@
 // Generates packages/shared/gen (our own protocols) and packages/core/gen (the Envoy v3 types that we emit and speak),
-// as .js + .d.ts, from protos that come inside npm packages. Run by `npm run gen`, and by the launcher when proto/ changed.
+// as .js + .d.ts, from protos that come inside npm packages. Run by `npm run gen`, and by the launcher when proto/
+// changed.
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -32,8 +33,8 @@ const envoyEntries = [
 ]
 
 /**
- * What no configuration of ours says: annotations for other tools, and branches of Envoy's API that lead far away. Fields
- * of these types are left out, so a zone loads half the descriptors and starts in half the time.
+ * Types that our configuration never contains: annotations for other tools, and parts of Envoy's API with many imports.
+ * Fields of these types are left out, so a zone loads half the descriptors and starts in half the time.
  */
 const excluded = [
   'validate.rules',
@@ -95,7 +96,7 @@ try {
   for (const folder of ['envoy-api', 'googleapis', 'protoc-gen-validate', 'xds']) {
     cpSync(join(deps, folder), scratch, { recursive: true, filter: (source) => !/\/(tests|java)(\/|$)/.test(source) })
   }
-  // The bundled validate.proto is older than the Envoy files beside it: they use this one field more.
+  // The bundled validate.proto is older than the bundled Envoy files, which use this additional field.
   const validate = join(scratch, 'validate/validate.proto')
   const text = readFileSync(validate, 'utf8')
   if (!text.includes('ignore_empty = 26')) {
