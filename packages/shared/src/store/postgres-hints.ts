@@ -112,7 +112,10 @@ export async function openHints(
   }
 
   await dial().catch((cause: unknown) => {
-    throw new StoreOpenError(`cannot open store ${place.text}: cannot subscribe to its notifications: ${reasonOf(cause)}`, { cause })
+    throw new StoreOpenError(
+      `cannot open store ${place.text}: cannot subscribe to its notifications: ${reasonOf(cause)}`,
+      { cause },
+    )
   })
   const polling = repeat(clock, pollEveryMs, poll)
   const attempts = { attempt: keepConnection, judge: () => ({ waitMs: redialEveryMs }) }

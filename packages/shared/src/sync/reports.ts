@@ -4,7 +4,7 @@ import type { Latest } from '../streams/latest.ts'
 import type { Report } from './log/messages.ts'
 import type { Session } from './session.ts'
 
-/** Reports are only displayed, so a delay of a second is acceptable. */
+/** Reports are status and need not be fresh, so a delay of a second is acceptable. */
 const reportEveryMs = 1_000
 const entriesPerFrame = 200
 

@@ -84,7 +84,7 @@ export interface SessionOptions {
   readonly peerPosition: Position | undefined
   /** Whether our history holds the peer's position. */
   readonly peerStanding: Welcome['standing']
-  /** True if the peer's log holds our position. If not, we report nothing as stored until the peer has sent a mark. */
+  /** True if the peer's log holds our position. If not, nothing counts as stored until a mark of the peer is stored. */
   readonly positionCounts: boolean
   /** Bytes of rows that we may send before the first credit of the peer. */
   readonly creditBytes: number
@@ -275,7 +275,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
         pulse.announce()
         options.onHold?.(effect.hold)
         if (effect.hold) log.warn({ ...effect.hold }, `a change is held for an operator: ${effect.hold.reason}`)
-        else log.info({ peer }, 'the hold is released')
+        else log.info({ peer }, 'no change is held')
         return
       case 'goodbye':
         return void end(effect.code, effect.reason)

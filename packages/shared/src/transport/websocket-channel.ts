@@ -20,8 +20,7 @@ export const webSocketOptions = {
 
 const endOf = (code: number): ChannelEnd => {
   if (code === 1006) return { refused: false, reason: 'the connection was closed' }
-  if (code === 1000 || code === 1001 || code === 1005)
-    return { refused: false, reason: 'the peer closed the session' }
+  if (code === 1000 || code === 1001 || code === 1005) return { refused: false, reason: 'the peer closed the session' }
   return { refused: false, reason: `the peer closed the session with WebSocket code ${code}` }
 }
 

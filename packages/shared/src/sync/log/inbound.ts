@@ -33,7 +33,7 @@ export type InboundEffect =
   /** The store has everything up to this position. */
   | { readonly type: 'stored'; readonly position: Position }
   | { readonly type: 'refused'; readonly keys: readonly ResourceKey[] }
-  /** The current hold; undefined after its release. */
+  /** The current hold; undefined if there is none any longer. */
   | { readonly type: 'held'; readonly hold: Hold | undefined }
   | { readonly type: 'goodbye'; readonly code: GoodbyeCode; readonly reason: string }
 

@@ -154,7 +154,7 @@ export type RowMessage =
       readonly reason: ReplaceReason
     }
 
-/** The report of a zone on its proxies, as differences by key text. It is state and never enters the log. */
+/** The report of a zone on its proxies, as differences by key text. It is state and never enters a log. */
 export interface Report {
   /** The receiver drops all former entries. */
   readonly reset: boolean
