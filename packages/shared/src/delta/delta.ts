@@ -135,11 +135,11 @@ export function difference<R extends Versioned>(side: DeltaSide<R>, target: Read
   const changed: R[] = []
   for (const [name, resource] of target) {
     if (!side.wildcard && !side.names.has(name) && !side.peer.has(name) && !side.owed.has(name)) continue
-    const wanted = wantedOf(side, resource)
-    if (!wanted) continue
-    const differs = side.peer.get(name) !== wanted.version
+    const toSend = wantedOf(side, resource)
+    if (!toSend) continue
+    const differs = side.peer.get(name) !== toSend.version
     // Instead of a refused version the accepted one is sent, but only when no answer for this name is pending.
-    if (side.owed.has(name) || (differs && (wanted === resource || !isUnderWay(side, name)))) changed.push(wanted)
+    if (side.owed.has(name) || (differs && (toSend === resource || !isPending(side, name)))) changed.push(toSend)
   }
   const removed = side.wildcard ? [...side.peer.keys()].filter((name) => !target.has(name)) : []
   const missing = [...side.owed].filter((name) => {
@@ -149,7 +149,7 @@ export function difference<R extends Versioned>(side: DeltaSide<R>, target: Read
   return { changed, removed, missing }
 }
 
-const isUnderWay = <R extends Versioned>(side: DeltaSide<R>, name: string): boolean =>
+const isPending = <R extends Versioned>(side: DeltaSide<R>, name: string): boolean =>
   [...side.pending.values()].some(({ changed }) => changed.some((resource) => resource.name === name))
 
 /** The version to send: the target's, or the accepted one before it if the target's was refused. */
@@ -203,14 +203,14 @@ export function refuse<R extends Versioned>(
   side.pending.delete(nonce)
   const [first] = answer.changed
   const verdict = answer.changed.length === 1 ? first : undefined
-  const underWay = new Set<string>()
+  const pendingNames = new Set<string>()
   for (const { changed, removed } of side.pending.values()) {
-    for (const { name } of changed) underWay.add(name)
-    for (const name of removed) underWay.add(name)
+    for (const { name } of changed) pendingNames.add(name)
+    for (const name of removed) pendingNames.add(name)
   }
   for (const resource of answer.changed) {
     // If a newer version is pending, that answer gets its own verdict.
-    const newest = !underWay.has(resource.name)
+    const newest = !pendingNames.has(resource.name)
     // The peer may have applied versions from refused answers with several resources.
     const before = side.alone.get(resource.name) ?? []
     const bad = verdict?.version ?? side.refused.get(resource.name)
@@ -220,7 +220,7 @@ export function refuse<R extends Versioned>(
     if (newest && possible.length > 0) side.peer.set(resource.name, uncertain)
     else if (newest) restore(side, resource.name)
   }
-  for (const name of answer.removed) if (!underWay.has(name)) side.peer.set(name, uncertain)
+  for (const name of answer.removed) if (!pendingNames.has(name)) side.peer.set(name, uncertain)
   if (verdict) side.refused.set(verdict.name, verdict.version)
   return { answer, verdict }
 }
@@ -229,7 +229,7 @@ export function refuse<R extends Versioned>(
 export function retract<R extends Versioned>(side: DeltaSide<R>, nonce: string): void {
   const answer = side.pending.get(nonce)
   side.pending.delete(nonce)
-  for (const { name } of answer?.changed ?? []) if (!isUnderWay(side, name)) restore(side, name)
+  for (const { name } of answer?.changed ?? []) if (!isPending(side, name)) restore(side, name)
 }
 
 function restore<R extends Versioned>(side: DeltaSide<R>, name: string): void {

@@ -56,16 +56,16 @@ export function answer(bytes: Uint8Array, table: DnsTable, context: AnswerContex
   if (query.qclass !== classIn && query.qclass !== classAny) return plain(query, rcodes.refused, context)
   const found = name === table.domain ? 'nodata' : table.lookup(name, context.clientAddress)
   if (found === 'unknown') return plain(query, rcodes.servFail, context)
-  const wantsAddress = query.qtype === qtypes.a || query.qtype === qtypes.any
+  const isForAddress = query.qtype === qtypes.a || query.qtype === qtypes.any
   const reply: Reply = {
     rcode: found === undefined ? rcodes.nxDomain : rcodes.noError,
     authoritative: true,
     recursionAvailable: context.recursionAvailable,
-    addresses: Array.isArray(found) && wantsAddress ? found : [],
+    addresses: Array.isArray(found) && isForAddress ? found : [],
     ttlSeconds: table.ttlSeconds,
   }
-  const wantsSoa = query.qtype === qtypes.soa || query.qtype === qtypes.any
-  const soa = { domain: table.domain, negativeTtlSeconds, isAnswer: name === table.domain && wantsSoa }
+  const isForSoa = query.qtype === qtypes.soa || query.qtype === qtypes.any
+  const soa = { domain: table.domain, negativeTtlSeconds, isAnswer: name === table.domain && isForSoa }
   return { type: 'answer', bytes: fit(query, reply.addresses.length > 0 ? reply : { ...reply, soa }, context) }
 }
 
@@ -77,8 +77,8 @@ function foreign(query: Query, addresses: readonly string[], table: DnsTable, co
   if (query.qtype !== qtypes.a && query.qtype !== qtypes.aaaa) return { type: 'forward', query }
   const { recursionAvailable } = context
   const { ttlSeconds } = table
-  const wanted = query.qtype === qtypes.a ? addresses : []
-  const reply = { rcode: rcodes.noError, authoritative: true, recursionAvailable, addresses: wanted, ttlSeconds }
+  const shown = query.qtype === qtypes.a ? addresses : []
+  const reply = { rcode: rcodes.noError, authoritative: true, recursionAvailable, addresses: shown, ttlSeconds }
   return { type: 'answer', bytes: fit(query, reply, context) }
 }
 

@@ -45,14 +45,14 @@ async function exchange(
     },
     reject,
   )
-  const over = new AbortController()
-  const limit = delay(systemClock, waitMs, AbortSignal.any([signal, over.signal])).then(() => {
+  const settled = new AbortController()
+  const limit = delay(systemClock, waitMs, AbortSignal.any([signal, settled.signal])).then(() => {
     throw new Error(`no answer from ${server.host}:${server.port} within ${waitMs / 1000} s`)
   })
   try {
     return await Promise.race([promise, limit])
   } finally {
-    over.abort()
+    settled.abort()
     limit.catch(() => {}) // the timer lost the race
     close()
   }

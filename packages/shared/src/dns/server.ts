@@ -129,19 +129,19 @@ export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfi
 }
 
 function serveConnection(socket: Socket, respond: (bytes: Uint8Array) => Promise<Uint8Array | undefined>): void {
-  let underWay = 0
+  let pending = 0
   const readOn = () => {
-    if (underWay < pipelineMax && socket.writableLength <= unreadBytesMax) socket.resume()
+    if (pending < pipelineMax && socket.writableLength <= unreadBytesMax) socket.resume()
   }
   socket
     .setTimeout(idleMs, () => socket.destroy())
     .on('error', () => socket.destroy())
     .on('drain', readOn)
   const read = readFrames((bytes) => {
-    underWay += 1
-    if (underWay >= pipelineMax) socket.pause()
+    pending += 1
+    if (pending >= pipelineMax) socket.pause()
     void respond(bytes).then((reply) => {
-      underWay -= 1
+      pending -= 1
       if (!reply) return void socket.destroy()
       if (socket.writable) socket.write(frame(reply))
       if (socket.writableLength > unreadBytesMax) socket.pause()

@@ -44,15 +44,15 @@ export function repeat(
   task: () => unknown,
   firstMs: number = everyMs,
 ): Disposable {
-  let over = false
+  let isDisposed = false
   let timer = clock.after(firstMs, run)
   async function run(): Promise<void> {
     await task()
-    if (!over) timer = clock.after(everyMs, run)
+    if (!isDisposed) timer = clock.after(everyMs, run)
   }
   return {
     [Symbol.dispose]() {
-      over = true
+      isDisposed = true
       timer[Symbol.dispose]()
     },
   }

@@ -34,7 +34,7 @@ export async function openHints(
   let client: Client | undefined
   /** Ends the wait in `keepConnection`. */
   let resumed = () => {}
-  let telling: Promise<void> | undefined
+  let notifying: Promise<void> | undefined
   let again = false
   const closing = new AbortController()
 
@@ -81,33 +81,33 @@ export async function openHints(
 
   /** Detects a connection that looks alive but does not answer. */
   function poll(): void {
-    const asked = client
-    if (!asked) return
+    const current = client
+    if (!current) return
     onHint('lost')
-    asked.query('SELECT 1').catch((cause: unknown) => lose(asked, reasonOf(cause)))
+    current.query('SELECT 1').catch((cause: unknown) => lose(current, reasonOf(cause)))
   }
 
   async function send(): Promise<void> {
     do {
       again = false
-      const asked = client
-      if (!asked) return
+      const current = client
+      if (!current) return
       try {
-        await asked.query(`NOTIFY ${channel}`)
+        await current.query(`NOTIFY ${channel}`)
       } catch (cause) {
         // The other processes find the mark with their poll.
-        lose(asked, reasonOf(cause))
+        lose(current, reasonOf(cause))
       }
     } while (again && !closing.signal.aborted)
   }
 
   function tell(): void {
-    if (telling) {
+    if (notifying) {
       again = true
       return
     }
-    telling = send().finally(() => {
-      telling = undefined
+    notifying = send().finally(() => {
+      notifying = undefined
     })
   }
 
@@ -128,7 +128,7 @@ export async function openHints(
       resumed()
       // `supervise` ends only by throwing, here because of the abort.
       await keeping.catch(() => undefined)
-      await telling
+      await notifying
       // Not awaited, because a server that is down would not answer.
       void client?.end().catch(() => undefined)
     },

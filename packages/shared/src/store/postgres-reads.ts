@@ -11,30 +11,30 @@ const rowsPerPage = 500
 export function readsOf(opened: OpenPostgres): Pick<Store, 'scan' | 'changesSince' | 'records'> {
   const { sql, database, id } = opened
   return {
-    async scan(selection, { at: wanted, after = '', limit = Number.POSITIVE_INFINITY } = {}) {
+    async scan(selection, { at: requestedAt, after = '', limit = Number.POSITIVE_INFINITY } = {}) {
       const { from, below } = keyRange(selection)
       const rows: Row[] = []
-      let at = wanted
+      let at = requestedAt
       let resume = after > from ? after : from
       for (;;) {
-        const want = Math.min(rowsPerPage, limit - rows.length)
+        const pageLimit = Math.min(rowsPerPage, limit - rows.length)
         const { kind = null, mesh = null } = selection
-        const values = [at ?? null, resume, below, want, kind, mesh]
+        const values = [at ?? null, resume, below, pageLimit, kind, mesh]
         const page = await database.ask(sql.scan(selection, at === undefined), values)
         if (page[0]) at = Number(page[0]['at'])
         if (at !== undefined) await requireHorizon(opened, at, page)
         for (const { row } of page.map(versionFrom)) if (row) rows.push(row)
         const end = page.at(-1)
-        if (page.length < want || rows.length >= limit || !end) return rows
+        if (page.length < pageLimit || rows.length >= limit || !end) return rows
         resume = String(end['key'])
       }
     },
     async changesSince(after, through, { limit = rowsPerPage, resume, origin } = {}) {
-      const wanted = [through, ...resumeFrom(after, resume), limit]
+      const values = [through, ...resumeFrom(after, resume), limit]
       const { from, below } = keyRange(origin === undefined ? {} : { origin })
       const page = await (origin === undefined
-        ? database.ask(sql.changes, wanted)
-        : database.ask(sql.changesOf, [...wanted, from, below]))
+        ? database.ask(sql.changes, values)
+        : database.ask(sql.changesOf, [...values, from, below]))
       await requireHorizon(opened, after, page)
       const versions = page.map(versionFrom)
       const end = versions.at(-1)

@@ -38,7 +38,7 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
       const { mark } = await readHead()
       if (isNews(mark) || anyway) group.wake()
     } catch (cause) {
-      log.warn({ store: place.text, err: cause }, 'cannot look for a newer mark; trying again by the next poll')
+      log.warn({ store: place.text, err: cause }, 'cannot read the newest mark; trying again at the next poll')
     }
   }
 

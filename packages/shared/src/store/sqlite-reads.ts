@@ -19,14 +19,14 @@ export function readsOf(store: OpenSqlite): Reads {
         let resume = after > from ? after : from
         for (;;) {
           if (at < store.horizon) throw new HorizonError(at, store.horizon)
-          const want = Math.min(rowsPerTurn, limit - rows.length)
-          const page = statements.scan.all(at, resume, below, selection.kind ?? null, selection.mesh ?? null, want)
+          const pageLimit = Math.min(rowsPerTurn, limit - rows.length)
+          const page = statements.scan.all(at, resume, below, selection.kind ?? null, selection.mesh ?? null, pageLimit)
           for (const found of page) {
             const { row } = versionFrom(found)
             if (row) rows.push(row)
           }
           if (rows.length >= limit) return rows
-          if (page.length < want) break
+          if (page.length < pageLimit) break
           resume = String(page.at(-1)?.['key'])
           await nextTurn()
         }

@@ -63,7 +63,7 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
         guard: { op: 'check', key, expect: { revision } },
       }
   }
-  throw new Error(`zone ${zone} cannot get an epoch: ${triesMax} tries lost to other sessions`)
+  throw new Error(`zone ${zone} cannot get an epoch: ${triesMax} attempts lost to other sessions`)
 }
 
 /**

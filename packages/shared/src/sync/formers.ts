@@ -47,7 +47,7 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
     const guard: Change = { op: 'check', key: formerKey(zone), expect: { revision: version.revision } }
     const why = {
       subject: 'mesh-system:control-plane',
-      intent: `what remained of a former store of zone ${zone} expires`,
+      intent: `remove the expired rows of a former store of zone ${zone}`,
     }
     for (let at = 0; at < keys.length; at += changesMax) {
       const part = keys.slice(at, at + changesMax).map((key): Change => ({ op: 'forget', key }))
@@ -57,7 +57,7 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
       ...why,
       changes: [{ op: 'delete', key: formerKey(zone), expect: { revision: version.revision } }],
     })
-    log.warn({ zone, rows: keys.length }, 'what remained of a former store of the zone has expired')
+    log.warn({ zone, rows: keys.length }, 'removed the expired rows of a former store of the zone')
   }
 
   return {
@@ -78,7 +78,7 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
           seen.set(key.name, { revision: version.revision, atMs: clock.monotonicMs() })
         } else if (clock.monotonicMs() - known.atMs >= stayMs) {
           await expire(key.name, version).catch((cause: unknown) =>
-            log.error({ zone: key.name, reason: messageOf(cause) }, 'cannot remove what remained of a former store'),
+            log.error({ zone: key.name, reason: messageOf(cause) }, 'cannot remove the expired rows of a former store'),
           )
         }
       }
@@ -87,7 +87,7 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
     async keep(zone: string, subject: string): Promise<boolean> {
       rowsByZone.delete(zone)
       const changes: Change[] = [{ op: 'delete', key: formerKey(zone), expect: { present: true } }]
-      return (await store.commit({ subject, intent: `keep what remained of zone ${zone}`, changes })).ok
+      return (await store.commit({ subject, intent: `keep the rows of a former store of zone ${zone}`, changes })).ok
     },
     /** The rows that stay, by zone, as of the last `look`. */
     byZone(): ReadonlyMap<string, Former> {

@@ -25,16 +25,16 @@ export interface Pulse extends Disposable {
  */
 export function startPulse(clock: Clock, bookmark: () => void, silent: (silentMs: number) => void): Pulse {
   let lastBookmarkMs = Number.NEGATIVE_INFINITY
-  let lastHeardMs = clock.monotonicMs()
+  let lastFrameMs = clock.monotonicMs()
   /** A bookmark is scheduled, and further changes join it. */
   let announced = false
-  let over = false
+  let isDisposed = false
   let bookmarkTimer: Disposable | undefined
   let lifeTimer: Disposable | undefined
 
   function rearm(waitMs: number): void {
     bookmarkTimer?.[Symbol.dispose]()
-    bookmarkTimer = over ? undefined : clock.after(waitMs, beat)
+    bookmarkTimer = isDisposed ? undefined : clock.after(waitMs, beat)
   }
 
   function beat(): void {
@@ -52,7 +52,7 @@ export function startPulse(clock: Clock, bookmark: () => void, silent: (silentMs
     const dueMs = clock.monotonicMs() + bookmarkEveryMs
     lifeTimer = clock.after(bookmarkEveryMs, () => {
       const nowMs = clock.monotonicMs()
-      const silentMs = Math.round(nowMs - lastHeardMs)
+      const silentMs = Math.round(nowMs - lastFrameMs)
       if (silentMs < silenceMaxMs || nowMs - dueMs > bookmarkEveryMs / 2) return listen()
       silent(silentMs)
     })
@@ -62,16 +62,16 @@ export function startPulse(clock: Clock, bookmark: () => void, silent: (silentMs
   return {
     beat,
     announce() {
-      if (over || announced) return
+      if (isDisposed || announced) return
       announced = true
       // Never at once: a stored revision is soon served too, and one bookmark can report both.
       rearm(Math.max(bookmarkDelayMs, lastBookmarkMs + bookmarkCoalesceMs - clock.monotonicMs()))
     },
     heard() {
-      lastHeardMs = clock.monotonicMs()
+      lastFrameMs = clock.monotonicMs()
     },
     [Symbol.dispose]() {
-      over = true
+      isDisposed = true
       bookmarkTimer?.[Symbol.dispose]()
       lifeTimer?.[Symbol.dispose]()
     },

@@ -124,7 +124,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   // If the store does not answer, the next look finds the mark.
   const listening = store.onMark(() => void marked().catch(() => undefined))
   const looking = repeat(clock, lookEveryMs, () =>
-    look().catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot look at the store')),
+    look().catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot read the store')),
   )
   // `look` above already logs a store that does not answer.
   const exchanging = replicas && repeat(clock, exchangeEveryMs, () => exchange(replicas).catch(() => undefined))

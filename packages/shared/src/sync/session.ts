@@ -185,8 +185,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const done = Promise.withResolvers<SessionEnd>()
   const underway = new Set<Promise<void>>()
   const count = { rowsReceived: 0, rowsApplied: 0, rowsRefused: 0, bytesReceived: 0 }
-  const over = new AbortController()
-  const { patiently, blocked } = createPatience(clock, over.signal, blockedChanged)
+  const ending = new AbortController()
+  const { patiently, blocked } = createPatience(clock, ending.signal, blockedChanged)
   let state: State = { type: 'opening' }
   const credit = createCredit({ clock, inflow: options.inflow, send: (bytes) => send({ type: 'credit', bytes }) })
   let { positionCounts } = options
@@ -203,7 +203,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   function finish(end: SessionEnd): void {
     if (state.type === 'ending') return
     state = { type: 'ending' }
-    over.abort()
+    ending.abort()
     listening[Symbol.dispose]()
     poll[Symbol.dispose]()
     pulse[Symbol.dispose]()
@@ -310,7 +310,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     former,
   }: Application): Promise<InboundEvent | undefined> {
     const derived = changes.length > 0 ? await options.derive(changes) : []
-    const why = { subject: peer, intent: position ? `sync up to ${position.revision}` : 'sync past what is held' }
+    const why = {
+      subject: peer,
+      intent: position ? `sync up to ${position.revision}` : 'sync the rows that are not held',
+    }
     const last = [
       ...(position ? [positionChange(self, peer, position, uncovered)] : []),
       ...(former > 0 ? options.formerStays(former) : []),

@@ -5,20 +5,20 @@ import type { Clock } from '../env/clock.ts'
  * measures only while bytes are in flight; otherwise the last value stays.
  */
 export function createThroughput(clock: Clock) {
-  let onTheWay = 0
+  let inFlight = 0
   let sinceMs = 0
   let credited = 0
   let bytesPerSecond: number | undefined
   return {
     sent(bytes: number): void {
-      if (onTheWay <= 0) {
+      if (inFlight <= 0) {
         sinceMs = clock.monotonicMs()
         credited = 0
       }
-      onTheWay += bytes
+      inFlight += bytes
     },
     credited(bytes: number): void {
-      onTheWay = Math.max(0, onTheWay - bytes)
+      inFlight = Math.max(0, inFlight - bytes)
       credited += bytes
       const elapsedMs = Math.max(1, clock.monotonicMs() - sinceMs)
       if (credited > 0) bytesPerSecond = (credited / elapsedMs) * 1000

@@ -34,7 +34,7 @@ export function judgeWelcome(first: Message, expected: Expected): Result<Welcome
     return ok(welcome)
   return wrong(
     welcome,
-    `expected the global whose store is ${knownStore}, found one whose store is ${welcome.storeId}: its rows are not taken until an operator accepts it`,
+    `expected the global whose store is ${knownStore}, found one whose store is ${welcome.storeId}: this zone accepts no rows from it until an operator accepts it`,
   )
 }
 

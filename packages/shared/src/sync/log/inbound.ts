@@ -162,7 +162,7 @@ function stage(state: InboundState, rows: readonly Delivered[], bytes: number, d
   const waiting = state.ready.reduce((sum, round) => sum + round.bytes, state.held?.bytes ?? 0)
   const staged = waiting + state.open.bytes
   if (staged > deps.stagedBytesMax) {
-    const reason = `${staged} bytes without a mark are more than ${deps.stagedBytesMax}`
+    const reason = `staged ${staged} bytes without a mark, more than the limit of ${deps.stagedBytesMax}`
     return [{ type: 'goodbye', code: 'too-large', reason }]
   }
   const effects: InboundEffect[] = [{ type: 'credit', bytes }]
