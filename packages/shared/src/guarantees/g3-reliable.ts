@@ -10,7 +10,7 @@ export const judgeReliable: Judge = (history) =>
           {
             guarantee: 'G3',
             atMs: event.atMs,
-            reason: `${event.plane} misses or has otherwise ${shown(event.missing)}, and has too much ${shown(event.surplus)}`,
+            reason: `${event.plane} lacks or has a different version of ${shown(event.missing)}, and has the surplus ${shown(event.surplus)}`,
           },
         ]
       : [],

@@ -69,7 +69,7 @@ export const judgeNoFalseDelete =
       const isRemoved = owned.gone !== undefined && owned.goneAtMs >= exchanged.atMs
       if (origin === 'global') {
         const isDecided = (releasedAtMs.get(event.plane) ?? Number.NEGATIVE_INFINITY) >= exchanged.atMs
-        return isDecided ? undefined : 'of a former history, before anybody has decided it'
+        return isDecided ? undefined : 'of a former history, before an operator has released it'
       }
       const isUnknown = exchangedByPlane.has('global')
       // Rows of a former life wait from the end of that life: a second exchange does not start the wait again.

@@ -148,7 +148,7 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [own(1, 1), taken(2, 1), ownDeleted(3, 2), lost(4, 1)],
   ],
   [
-    'G6: a former history that nobody has decided yet',
+    'G6: a former history that no operator has released yet',
     g6,
     [own(1, 1), taken(2, 1), released(3), exchanged(4, 'global'), lost(5, 1)],
     [own(1, 1), taken(2, 1), exchanged(3, 'global'), released(4), lost(5, 1)],
