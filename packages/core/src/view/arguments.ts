@@ -1,20 +1,26 @@
 import type { Interned } from '../kinds/interned.ts'
 
-/** What identifies a unit within its family. What has several fields is interned: its canonical text is made once, and not for each call. */
+/**
+ * The arguments that identify a unit within its family. Compound arguments are interned, so that their text is made
+ * only once.
+ */
 export type Argument = string | number | boolean | undefined | Interned | readonly Interned[]
 
 const separator = '\u0000'
-/** Undefined, and nothing else: no text of a row is a control character. */
+/** Stands for `undefined` only: no text of a row contains a control character. */
 const absent = '\u0001'
 
-/** A text that is equal for equal arguments only. */
+/** A text that is equal only for equal arguments. */
 export function keyOf(args: readonly Argument[]): string {
   let key = ''
   for (const one of args) key += (typeof one === 'string' ? one : textOf(one, idOf)) + separator
   return key
 }
 
-/** The same for people and for comparisons over time: an id is another one when its value comes back. */
+/**
+ * A readable text, stable over time. The ids in a key are not: an interned value that was dropped and made again gets a
+ * new id.
+ */
 export const titleOf = (args: readonly Argument[]): string =>
   args.map((one) => (one === undefined ? '' : textOf(one, ({ text }) => text))).join('\n')
 

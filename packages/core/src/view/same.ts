@@ -1,4 +1,6 @@
-/** Whether two values of configuration are equal by content. Identity is asked first, so that shared parts cost nothing. */
+/**
+ * Whether two values of configuration are equal by content. Identity is checked first, so shared parts cost nothing.
+ */
 export function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false

@@ -2,48 +2,52 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Argument, keyOf, titleOf } from './arguments.ts'
 import { same } from './same.ts'
 
-/** A row that was left out of what is served, and why. */
+/** A row that is left out of the configuration, and the reason. */
 export interface Problem {
   readonly source: string
   readonly reason: string
-  /** The unit that failed, where it was no refusal of ours but a bug that the row met. */
+  /** The unit that failed. Present only if a bug caused the failure and not a refusal. */
   readonly crashedIn?: string
-  /** The row is not at fault: something is awaited, or Envoy refused the part and has its own verdict. */
+  /** The row is not at fault: a part is still pending, or Envoy refused it and the row reports that separately. */
   readonly isNote?: true
 }
 
 /**
- * Called with the name of each unit that was computed and the names of what it read and found; a row is read under the
- * text of its key. A throw stands for a bug of the unit. For tests and simulation only.
+ * Called after each computation with the name of the unit and the names of the cells and units that it read. Only cells
+ * that have a value are listed; a cell of a row has the text of the row's key as its name. An exception simulates a bug
+ * in the unit. For tests and simulation only.
  */
 export type FaultPoint = (unit: string, reads: readonly string[]) => void
 
-/** Thrown where a part is left out although its row is not at fault; see `isNote`. */
+/** Thrown if a part is left out although its row is not at fault; see `isNote`. */
 export class NoteError extends Error {}
 
-/** Something without which nothing may be made. It ends all that reads it; leaving out a part would not do. */
+/**
+ * Thrown if a required row is quarantined. `attempt` does not catch it, so it fails all units that depend on the row: a
+ * partial result would be wrong.
+ */
 export class HeldError extends Error {}
 
-/** What a root fails of: the unit at the bottom of it, and what that one has read. */
+/** The failure of a root: the innermost unit that failed, and the cells that this unit read. */
 export interface Crash {
   readonly unit: string
   readonly reason: string
-  /** Names of cells that the unit itself read. */
+  /** Names of the cells that the unit read directly. */
   readonly direct: readonly string[]
-  /** These, and those that reached it through other units. */
+  /** Names of the cells that the unit read directly or through other units. */
   readonly all: readonly string[]
 }
 
 type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown }
 
-/** `suspect`: something it read was touched, but perhaps came out the same. */
+/** `suspect`: an input may have changed. The unit is computed again only if an input really did. */
 type State = 'clean' | 'suspect' | 'dirty'
 
 interface Node {
   readonly name: string
   state: State
   outcome: Outcome<unknown>
-  /** Problems of this unit and of all that it read. */
+  /** Problems of this unit and of all units that it read. */
   problems: readonly Problem[]
   sources: Node[]
   readonly observers: Set<Node>
@@ -56,17 +60,17 @@ interface Node {
 /** A value that is written from outside and read by units. */
 export interface Cell<T> {
   read(): T
-  /** True if the value is another one now. */
+  /** Returns true if the value changed. */
   write(value: T): boolean
 }
 
-/** A function whose results are kept until something they were made of changes. Its arguments are its name. */
+/** A function whose results are kept until one of their inputs changes. The arguments identify the result. */
 export type Family<A extends readonly Argument[], T> = (...args: A) => T
 
 /**
- * Compilation units: memoised functions that note by themselves what they read. A change marks what reads it, directly
- * or not; nothing is computed before somebody asks; a unit that comes out the same stops the recomputation. Units that
- * nobody reads any more are dropped.
+ * Compilation units: memoised functions that record what they read. A change marks all direct and indirect readers. A
+ * unit is computed only when it is read. If its result is equal to the previous one, its readers are not computed
+ * again. Units without readers are dropped.
  */
 export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint | undefined } = {}) {
   let reading: { readonly node: Node; readonly sources: Set<Node>; readonly problems: Problem[] } | undefined
@@ -89,7 +93,7 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
     if (node.state === 'suspect') {
       for (const source of node.sources) {
         refresh(source)
-        // refresh(source) may have made this node dirty, which the compiler cannot see.
+        // refresh(source) may have set the state to dirty. The type checker cannot see this.
         if ((node.state as State) === 'dirty') break
       }
     }
@@ -109,7 +113,8 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
     })
     reading = outer
     if (!outcome.ok && outcome.error === pause) {
-      // It stays dirty, and holds on to what it read already.
+      // The node stays dirty. It keeps the sources it has read so far, so that they are not dropped before the next
+      // attempt.
       node.sources = [...new Set([...node.sources, ...mine.sources])]
       throw pause
     }
@@ -124,7 +129,7 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
     for (const observer of node.observers) observer.state = 'dirty'
   }
 
-  /** Takes over the new list of what was read and drops what only this node had read. */
+  /** Stores the new list of sources and releases those that the node no longer reads. */
   function settle(node: Node, sources: Node[]): void {
     const before = node.sources
     node.sources = sources
@@ -146,7 +151,7 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
   function use(node: Node): unknown {
     if (reading) {
       reading.sources.add(node)
-      // At once, so that nobody drops it while its new reader is still computing.
+      // The reader is registered at once, so that the node is not dropped while its new reader is still computing.
       node.observers.add(reading.node)
     }
     refresh(node)
@@ -156,7 +161,7 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
 
   return {
     counters: counters as Readonly<typeof counters>,
-    /** A source of units. `dispose` is called when nobody reads it any more. */
+    /** An input of units. `dispose` is called when its last reader is gone. */
     cell<T>(name: string, value: T, dispose: () => void = () => undefined): Cell<T> {
       const node: Node = {
         name,
@@ -169,7 +174,7 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
         dispose,
       }
       return {
-        // A cell only ever holds what `write` of the same type was given.
+        // A cell holds only its initial value and values passed to `write`, which are of type T.
         read: () => use(node) as T,
         write(next) {
           if (node.outcome.ok && same(node.outcome.value, next)) return false
@@ -186,7 +191,7 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
         let node = nodes.get(key)
         if (!node) {
           node = {
-            // Made on demand: there are very many units, and few of them fail.
+            // Built on demand: there are very many units, and few of them fail.
             get name() {
               return `${name} ${titleOf(args)}`
             },
@@ -200,11 +205,14 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
           }
           nodes.set(key, node)
         }
-        // The node was made by `make`, whose type is T.
+        // The node holds only results of `make`, which are of type T.
         return use(node) as T
       }
     },
-    /** Runs a part on behalf of a row: if it throws, the row is left out and named, and the rest goes on. */
+    /**
+     * Runs a part for a row. If it throws, the row is reported as a problem and left out, and the reading unit
+     * continues.
+     */
     attempt<T>(source: string, part: () => T): T | undefined {
       const outcome = outcomeOf(part)
       if (outcome.ok) return outcome.value
@@ -219,15 +227,15 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
       })
       return undefined
     },
-    /** Notes something that is not a fault of the row. */
+    /** Reports a condition that is not the fault of the row. */
     note(source: string, reason: string): void {
       reading?.problems.push({ source, reason, isNote: true })
     },
-    /** Notes that a row, or a part of it, is left out. */
+    /** Reports that a row, or a part of it, is left out. */
     problem(source: string, reason: string): void {
       reading?.problems.push({ source, reason })
     },
-    /** A unit that nobody reads but the outside: kept until closed. */
+    /** A unit that is read only from outside. It is kept until it is closed. */
     root<T>(name: string, make: () => T) {
       const node: Node = {
         name,
@@ -243,11 +251,11 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
       return {
         name,
         read: (): { readonly value: T; readonly problems: readonly Problem[] } => ({
-          // As above: made by `make`.
+          // The node holds only results of `make`, which are of type T.
           value: use(node) as T,
           problems: node.problems,
         }),
-        /** The bug that this root has met, if it has; also one that cost it a part only. Reads it. */
+        /** Computes the root and returns the bug that it met, also if the bug removed only a part of the result. */
         crash(): Crash | undefined {
           const outcome = outcomeOf(() => use(node))
           if (outcome.ok) {
@@ -270,8 +278,8 @@ export function createUnits({ faultPoint }: { readonly faultPoint?: FaultPoint |
       }
     },
     /**
-     * Runs `read` until it has computed so many units; false if there is more to do. What was computed is kept, so the
-     * next call goes on from there. Units have no effects, so nothing is lost by leaving one in the middle.
+     * Runs `read` until it has computed `unitsMax` units. Returns false if more units remain. Computed units are kept,
+     * so the next call continues from there. Units have no effects, so a unit can be abandoned in the middle.
      */
     within(unitsMax: number, read: () => void): boolean {
       budget = unitsMax
@@ -298,10 +306,10 @@ export type Units = ReturnType<typeof createUnits>
 /** Thrown through all units that are being computed when the budget is used up. */
 const pause = new Error('invariant broken: a pause was taken for an error')
 
-/** A throw of a fault point, told apart from refusals. */
+/** Marks an error of a fault point, so that it counts as a bug and not as a refusal. */
 class PlantedError extends Error {}
 
-/** Refusals are plain errors with a sentence; these are thrown where nobody thought of something. */
+/** Refusals are plain errors with a message. The types below are thrown only by mistakes in the code. */
 const isBug = (error: unknown): boolean =>
   error instanceof TypeError ||
   error instanceof RangeError ||
@@ -323,7 +331,7 @@ function meetFault(faultPoint: FaultPoint, unit: string, sources: ReadonlySet<No
   }
 }
 
-/** The unit in which an error began, which went through others. */
+/** The innermost unit that threw this error. */
 function bottomOf(node: Node, sources: Iterable<Node>, error: unknown): Node {
   for (const source of sources) {
     if (source.compute && !source.outcome.ok && source.outcome.error === error)
@@ -332,7 +340,7 @@ function bottomOf(node: Node, sources: Iterable<Node>, error: unknown): Node {
   return node
 }
 
-/** All that a node is made of, itself first, each once. */
+/** A node and all its direct and indirect sources, each once, the node first. */
 function* below(node: Node): Iterable<Node> {
   const seen = new Set([node])
   for (const one of seen) {

@@ -15,19 +15,22 @@ const kindByName = new Map(compiledKinds.map((kind) => [kind.name, kind]))
 const isOfZone = (kind: string): boolean => kindByName.get(kind)?.compiled.owner === 'zone'
 const isNeeded = (kind: string): boolean => kindByName.get(kind)?.compiled.needed === true
 
-/** One version of a row, whoever delivered it: what its owner's order is told by. */
+/**
+ * Identifies one version of a row. The text is the same in every zone, because it depends only on the owner's order of
+ * changes.
+ */
 export const rowVersion = ({ incarnation, originRevision }: Stamp): string => `${incarnation}.${originRevision}`
 
 /** What identifies a version of a row. */
 export type RowVersion = Pick<Row, 'key' | 'stamp'>
 
-/** A version of a row that is held back, and why. */
+/** A version of a row that is held back, and the reason. */
 export interface HeldRow {
   readonly row: RowVersion
   readonly reason: string
 }
 
-/** The version that is stored; without `parsed` its spec is not one of its kind. */
+/** The stored version. `parsed` is undefined if the spec does not match the schema of its kind. */
 interface Stored extends RowVersion {
   readonly parsed: TypedRow<unknown> | undefined
 }
@@ -37,13 +40,13 @@ interface Member {
   readonly tags: Tags | undefined
 }
 
-/** Stands in the cell of such a row. */
+/** The value of the cell of a needed row that is held back. */
 const held: unique symbol = Symbol('held')
 
 /**
- * The rows of one mark as a compilation sees them. Whoever reads through `row` or `range` depends on just that key or
- * range, present or absent. Rows of other zones that are of no use here (their policies, their gateways) are not in it,
- * nor are versions that are held back.
+ * The rows of one mark as the compiler sees them. A reader of `row` or `range` depends only on that key or range,
+ * present or absent. The view excludes held versions, and rows of other zones that this zone does not use, such as
+ * their policies and gateways.
  */
 export function createView(units: Units, zone: string, faultPoint?: FaultPoint) {
   const heldByRow = new Map<string, string>()
@@ -51,7 +54,9 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
   const stored = new Map<string, Stored>()
   const entriesByRow = new Map<string, readonly IndexEntry[]>()
   const tagSet = createTagSets()
-  /** range → member → how many entries put it there, and the tag set that it is the text of. */
+  /**
+   * range → member → the number of entries that put the member there, and its tag set if the member is the text of one
+   */
   const members = new Map<string, Map<string, Member>>()
   const rowCells = new Map<string, Cell<TypedRow<unknown> | typeof held | undefined>>()
   const rangeCells = new Map<string, Cell<readonly string[]>>()
@@ -61,7 +66,7 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
 
   const isHeld = (row: RowVersion): boolean => heldByRow.get(keyText(row.key)) === rowVersion(row.stamp)
 
-  /** The stored row, unless it is held back. One that nothing can do without stays, and says so to its readers. */
+  /** The stored row, unless it is held back. A held row of a needed kind stays, and its readers get a `HeldError`. */
   function inForce(text: string): Stored | undefined {
     const row = stored.get(text)
     return row && isHeld(row) && !isNeeded(row.key.kind) ? undefined : row
@@ -88,15 +93,15 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
 
   function entriesOf({ key, parsed }: Stored): readonly IndexEntry[] {
     const index = kindByName.get(key.kind)?.compiled.index
-    // The row was parsed by the kind that the index belongs to. A row that cannot be parsed is found by its name only, so that a
-    // Mesh is not taken for absent.
+    // The index belongs to the kind that parsed the row, so the types agree. A needed row that cannot be parsed is
+    // indexed by name only, so that a Mesh does not look absent.
     if (parsed) return index?.(parsed as TypedRow<never>, zone) ?? []
     return isNeeded(key.kind) ? [{ range: ranges.named(key.kind, key.mesh, key.name) }] : []
   }
 
   const cellValue = (row: Stored | undefined) => (row && isHeld(row) ? held : row?.parsed)
 
-  /** Brings indexes and readers of one key up to date with what is stored. */
+  /** Updates the indexes and the cell of one key to the stored row. */
   function update(text: string): void {
     const row = visible(text)
     if (row && !isHeld(row)) faultPoint?.(`index ${text}`, [])
@@ -122,11 +127,11 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
     }
     const row = cell.read()
     if (row === held) throw new HeldError(`${text} is quarantined, and nothing can be made without it`)
-    // A row of this kind was parsed by the kind of that name.
+    // Rows are parsed by the kind that their key names, and that is this kind.
     return row?.key.kind === kind.name ? (row as TypedRow<SpecOf<K>>) : undefined
   }
 
-  /** A row, and the own one of the same name that it may stand before. */
+  /** Updates a row, and the row of this zone with the same name that it may hide. */
   function updateNamed({ key }: { readonly key: Row['key'] }): void {
     update(keyText(key))
     if (key.origin === globalOrigin && !isOfZone(key.kind)) update(keyText({ ...key, origin: zone }))
@@ -149,8 +154,8 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
   return {
     zone,
     /**
-     * Takes over what changed. Readers are marked; nothing is computed. Returns the rows that are held back because they cannot
-     * be parsed or cannot be taken over; all others are there.
+     * Applies changes. Marks readers and computes nothing. Returns the rows that it holds back because they cannot be
+     * parsed or indexed; all other rows are applied.
      */
     apply(versions: readonly Version[]): readonly HeldRow[] {
       const unsound: HeldRow[] = []
@@ -166,7 +171,7 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
         const parsed = row && parseAs(kind, row)
         if (row) stored.set(text, { key, stamp: row.stamp, parsed: parsed?.ok ? parsed.value : undefined })
         else stored.delete(text)
-        // What is held back is one version, not the row for ever.
+        // Only one version is held back. Another version of the row counts again.
         if (!row || !isHeld(row)) heldByRow.delete(text)
         if (row && parsed && !parsed.ok && !isHeld(row)) holdBack(row, reasonOf(parsed.error))
         try {
@@ -180,14 +185,14 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
       writeRanges()
       return unsound
     },
-    /** From now on this version of a row is as if it were not there. The row itself may come later. */
+    /** Ignores this version of a row from now on. The version may arrive later. */
     hold(text: string, version: string): void {
       heldByRow.set(text, version)
       const row = stored.get(text)
       if (row) updateNamed(row)
       writeRanges()
     },
-    /** The row counts again. */
+    /** Stops holding back a row. */
     release(text: string): void {
       heldByRow.delete(text)
       const row = stored.get(text)
@@ -195,15 +200,15 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
       writeRanges()
     },
     isHeld,
-    /** Outside of compilation only: the version of a row that is stored, held back or not. */
+    /** The stored version of a row, held back or not. Units must not call it, because it records no dependency. */
     stored: (text: string): RowVersion | undefined => stored.get(text),
-    /** A row by the text of its key. Undefined too if it is of another kind. */
+    /** A row by the text of its key. Undefined if the row is absent or of another kind. */
     row: readRow,
-    /** The one object for a tag set. */
+    /** The interned object of a tag set. */
     tagSet,
     /** Members of a range, sorted. */
     range: readRange,
-    /** Those of a range whose members are tag sets. */
+    /** The tag sets of a range whose members are tag sets. */
     tagSets: (range: string): readonly TagSet[] =>
       readRange(range).flatMap((member) => {
         const { tags } = members.get(range)?.get(member) ?? {}
@@ -212,7 +217,7 @@ export function createView(units: Units, zone: string, faultPoint?: FaultPoint) 
     /** Rows of a range, in key order. */
     rows: <K extends AnyKind>(kind: K, range: string): readonly TypedRow<SpecOf<K>>[] =>
       readRange(range).flatMap((text) => readRow(kind, text) ?? []),
-    /** The one row of this name that is in force. */
+    /** The row of this name that is in force. */
     named<K extends AnyKind>(kind: K, mesh: string, name: string): TypedRow<SpecOf<K>> | undefined {
       const [text] = readRange(ranges.named(kind.name, mesh, name))
       return text === undefined ? undefined : readRow(kind, text)
