@@ -34,47 +34,51 @@ export type { FaultPoint } from '../view/units.ts'
 export { type HeldRow, rowVersion } from '../view/view.ts'
 
 export interface Compiler {
-  /** Takes over rows of all origins and moves the mark. Returns the proxies (key texts) whose tables may differ. */
+  /** Applies rows of all origins and moves the mark. Returns the proxies (key texts) whose tables may differ. */
   apply(versions: readonly Version[], mark: number): ReadonlySet<string>
   /**
-   * All that a proxy is to have; the same object while nothing changed. `proxy` is the key text of a Dataplane, a
-   * ZoneIngress or a ZoneEgress of the own zone; undefined when there is none. Of a row that makes a unit fail this version
-   * is held back, as if it were not there (see `drainHeld`); of a Mesh that is held back no proxy has a table. Throws only
-   * if no row can be blamed.
+   * The complete configuration of a proxy; the same object while nothing changed. `proxy` is the key text of a
+   * Dataplane, a ZoneIngress or a ZoneEgress of this zone; the result is undefined if there is no such row. If a row
+   * makes a unit fail, the compiler ignores that version of the row (see `drainHeld`). While a Mesh is held back, its
+   * proxies have no table. Throws only if no row is at fault.
    */
   table(proxy: string, facts: ProxyFacts): ProxyTable | undefined
-  /** What `table` is made of, for people who ask why. */
+  /** The model and the problems behind `table`, for explanations. */
   look(
     proxy: string,
     facts: ProxyFacts,
   ): { readonly model: ProxyModel | undefined; readonly problems: readonly Problem[] }
   /**
-   * Makes ready what `table` will need, at most so many units of it; true when all is. For a shell that must not hold its
-   * loop while a large gateway is compiled for the first time. `table` needs no preparation otherwise.
+   * Computes the units that `table` will need, at most `unitsMax` of them. Returns true when none remain. A shell uses
+   * it to avoid blocking its event loop while a large gateway is compiled for the first time. `table` also works
+   * without preparation.
    */
   prepare(proxy: string, facts: ProxyFacts, unitsMax: number): boolean
-  /** Leaves out a contribution until it changes, because Envoy refused it. Returns what `apply` returns. */
+  /** Leaves out a contribution until it changes, because Envoy refused it. Returns the same as `apply`. */
   exclude(source: string, hash: string): ReadonlySet<string>
-  /** Takes a contribution in again. Returns what `apply` returns. */
+  /** Includes an excluded contribution again. Returns the same as `apply`. */
   readmit(source: string, hash: string): ReadonlySet<string>
-  /** Holds back a version of a row, which may be yet to come: it made a former life fail. Returns what `apply` returns. */
+  /**
+   * Holds back a version of a row that made an earlier process fail. The version may not have arrived yet. Returns the
+   * same as `apply`.
+   */
   hold(source: string, version: string): ReadonlySet<string>
-  /** Whether this very version of a row is held back. */
+  /** Whether this version of a row is held back. */
   isHeld(row: RowVersion): boolean
-  /** Rows that were held back since the last call, and the proxies whose tables may differ for it. */
+  /** The rows that were held back since the last call, and the proxies whose tables may differ as a result. */
   drainHeld(): { readonly rows: readonly HeldRow[]; readonly touched: ReadonlySet<string> }
   readonly counters: { readonly unitsCompiled: number }
 }
 
 interface CompilerDeps {
   readonly zone: string
-  /** For tests and simulation: see its type. Also called as unit `index <key>` when a row is put into the indexes. */
+  /** For tests and simulation; see `FaultPoint`. It is also called as unit `index <key>` when a row is indexed. */
   readonly faultPoint?: FaultPoint
 }
 
 /**
- * From rows to tables, without effects. Nothing is compiled before somebody asks for a proxy's table, and then only what
- * a change touched: every unit notes what it reads.
+ * Compiles rows into tables, without effects. Nothing is compiled before a table is read, and then only what a change
+ * affected: every unit records what it reads.
  */
 export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
   const units = createUnits({ faultPoint })
@@ -128,7 +132,7 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
 
   const isProxyHere = ({ origin, kind }: ResourceKey): boolean => origin === zone && proxyKinds.has(kind)
 
-  /** The compilation of a proxy of this zone, if there is its row. */
+  /** The compilation of a proxy of this zone, if the proxy has a row. */
   function find(proxy: string, facts: ProxyFacts): Proxy | undefined {
     if (!isProxyHere(parseKeyText(proxy)) || !view.stored(proxy)) return undefined
     const found = proxies.get(proxy) ?? open(proxy, facts)
@@ -145,10 +149,10 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
       const touched = new Set<string>()
       for (const version of versions) {
         const text = keyText(version.key)
-        // Written again, even as it was when it was refused: it is tried again, and has its verdict again.
+        // A new version of a row is tried again, even if its content is the one that Envoy refused.
         exclusions.drop(text)
         const known = proxies.get(text)
-        // Whoever asked for its table before there was its row has none yet, and there is no unit that tells.
+        // A proxy that connected before its row existed has no table yet, and no unit reports the change.
         if (version.row && !known && isProxyHere(version.key)) touched.add(text)
         if (version.row || !known) continue
         known.root.close()
@@ -200,7 +204,7 @@ export function createCompiler({ zone, faultPoint }: CompilerDeps): Compiler {
   }
 }
 
-/** Undefined if something is held back without which there is nothing. */
+/** Undefined if a required row is held back. */
 function unlessHeld<T>(read: () => T): T | undefined {
   try {
     return read()

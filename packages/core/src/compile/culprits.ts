@@ -1,10 +1,10 @@
-/** After so many tries what is left is taken for guilty: a search must not keep the zone from all others. */
+/** After this many tries the search stops and blames all remaining suspects: it must not block the zone for long. */
 const triesMax = 64
 
 /**
- * Finds out of many suspects the few without which something works: first the shortest head of the list, then, by halves,
- * what is needed of it. Those at the head are preferred, so the likely ones stand there. None if leaving out all of
- * them does not help.
+ * Finds the few suspects without which something works. First it finds the shortest prefix of the list that helps, then
+ * it bisects that prefix. Earlier suspects are preferred, so the list must be sorted by likelihood. Returns an empty
+ * list if leaving out all suspects does not help.
  */
 export function findCulprits(
   suspects: readonly string[],
@@ -16,7 +16,7 @@ export function findCulprits(
     return worksWithout(left)
   }
 
-  /** What of `open` must be left out beside `out`. `isNew`: `out` was not tried yet. */
+  /** The members of `open` that must be left out in addition to `out`. `isNew`: `out` was not tried yet. */
   function needed(out: readonly string[], isNew: boolean, open: readonly string[]): readonly string[] {
     if (isNew && works(out)) return []
     if (open.length <= 1 || tries >= triesMax) return open

@@ -8,34 +8,34 @@ import { findCulprits } from './culprits.ts'
 const blameByKind = new Map(compiledKinds.map(({ name, compiled }) => [name, compiled.blame]))
 const neededKinds = new Set(compiledKinds.filter(({ compiled }) => compiled.needed).map(({ name }) => name))
 
-/** A table has at most so many units that fail one after the other before it is given up. */
+/** The number of failing units that are healed, one after the other, in one table. */
 const roundsMax = 32
 const hopelessMax = 1000
 
 /**
- * Which rows are held back, because their shape is not that of their kind or because units fail of them. A unit that
- * fails says what it has read; which of these rows is at fault is found by leaving them out and compiling again, which
- * costs time but nothing else.
+ * The rows that are held back because they do not match the schema of their kind or because they make units fail. A
+ * failed unit names the rows that it read. The culprits among them are found by leaving rows out and compiling again;
+ * this costs time but has no other effect.
  */
 export function createQuarantine(units: Units, view: View) {
   let found: HeldRow[] = []
   let touched = new Set<string>()
-  /** Rows of the newest mark. At the first one all are new, which says nothing. */
+  /** Rows of the newest mark. It is empty for the first mark, where all rows are new and newness proves nothing. */
   let newest: ReadonlySet<string> = new Set()
   let isFirst = true
   const revisionByRow = new Map<string, number>()
-  /** Faults that no row can be blamed for, until one of their rows changes. */
+  /** Failures that no row explains. They are not searched again until one of their rows changes. */
   const hopeless = new Set<string>()
 
   const drain = () => {
     for (const name of units.drainTouched()) touched.add(name)
   }
 
-  /** Rows that the failed unit has read, the likely ones first. */
+  /** Rows that the failed unit read, sorted by likelihood. */
   function suspectsOf(crash: Crash, proxy: string): readonly string[] {
     const direct = new Set(crash.direct)
     const last = ({ kind }: { readonly kind: string }, text: string) =>
-      // A proxy whose own row is left out has no table, in which nothing fails. That proves nothing.
+      // Without its own row a proxy has no table, so nothing can fail. Leaving the row out proves nothing.
       neededKinds.has(kind) ? 2 : text === proxy ? 1 : 0
     const rated = crash.all.flatMap((text) => {
       const row = view.stored(text)
@@ -53,7 +53,7 @@ export function createQuarantine(units: Units, view: View) {
   }
 
   return {
-    /** Notes what changed in this mark, and which rows of it are not sound. */
+    /** Records the changed rows of this mark and those that the view held back. */
     applied(versions: readonly Version[], unsound: readonly HeldRow[]): void {
       const mine = new Set<string>()
       for (const { key, row, revision } of versions) {
@@ -66,7 +66,7 @@ export function createQuarantine(units: Units, view: View) {
       isFirst = false
       found.push(...unsound)
     },
-    /** Holds back the rows of which the table of a proxy fails, until it does not or nobody can be blamed. */
+    /** Holds back the rows that make the table of a proxy fail, until the table compiles or no row is at fault. */
     heal(proxy: string, crashOf: () => Crash | undefined): void {
       for (let round = 0; round < roundsMax; round += 1) {
         const crash = crashOf()
@@ -92,7 +92,7 @@ export function createQuarantine(units: Units, view: View) {
         })
         leaveOut(culprits)
         if (culprits.length === 0) {
-          // A limit and not a cache: what is forgotten is looked for once more.
+          // This is a limit and not a cache: a forgotten failure is only searched again.
           if (hopeless.size >= hopelessMax) hopeless.clear()
           hopeless.add(name)
           return
@@ -103,7 +103,7 @@ export function createQuarantine(units: Units, view: View) {
         }
       }
     },
-    /** What was held back since the last call, and the proxies whose tables may differ for it. */
+    /** The rows that were held back since the last call, and the proxies whose tables may differ as a result. */
     drain(): { readonly rows: readonly HeldRow[]; readonly touched: ReadonlySet<string> } {
       const drained = { rows: found, touched }
       found = []
