@@ -1,8 +1,8 @@
 import type { Cell, Units } from '../view/units.ts'
 
 /**
- * Parts that Envoy refused, by the row they come from. A part that changes has another hash and counts again. A row of
- * which several parts go into one resource names each: the text of its key, a slash and the part.
+ * Parts that Envoy refused, by the row they come from. A changed part has another hash and is included again. If a row
+ * puts several parts into one resource, each part has its own source: the key text of the row, a slash and the part.
  */
 export function createExclusions(units: Units) {
   const hashesBySource = new Map<string, ReadonlySet<string>>()
@@ -25,10 +25,10 @@ export function createExclusions(units: Units) {
       return cell.read().has(hash)
     },
     add: (source: string, hash: string): void => set(source, new Set([...(hashesBySource.get(source) ?? none), hash])),
-    /** It is to be tried again. */
+    /** Includes the part again. */
     remove: (source: string, hash: string): void =>
       set(source, new Set([...(hashesBySource.get(source) ?? none)].filter((one) => one !== hash))),
-    /** The row is gone or was written again. */
+    /** Includes all parts of a row again, because the row was deleted or written. */
     drop: (row: string): void => {
       for (const source of [...hashesBySource.keys()]) if (isOfRow(source, row)) set(source, none)
     },

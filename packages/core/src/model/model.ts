@@ -4,12 +4,12 @@ import type { Permissions } from '../policies/permissions.ts'
 import type { HttpRetries } from '../policies/retry/retries.ts'
 
 /**
- * What a proxy is to have, in our own words: gateway, sidecar and edge say it in these types, emit turns them into
- * Envoy's messages. All values are immutable and compared by content, so equal ones are encoded once. Every part has the rows
- * that decided it (`because`), for explanations: Envoy gets nothing of it.
+ * The configuration of a proxy in terms independent of Envoy. Gateway, sidecar and edge build it, and emit turns it
+ * into Envoy's messages. All values are immutable and compared by content, so equal values are encoded once. Every part
+ * lists the rows that decided it (`because`) for explanations; Envoy does not get this list.
  */
 
-/** An IP address and a port. Only the service behind an inbound may have a name instead. */
+/** An IP address and a port. Only the service behind an inbound may have a hostname as its address. */
 export interface SocketAddress {
   readonly address: string
   readonly port: number
@@ -17,24 +17,26 @@ export interface SocketAddress {
 
 export interface ClusterModel extends Decided {
   readonly name: string
-  /** The tags that it leads to; absent where it leads to the service of the proxy itself. */
+  /** The tags of its endpoints. Absent if the cluster leads to the proxy's own service. */
   readonly destination?: Tags
-  /** Where its endpoints are: told by EDS under the cluster's name, or this one address. */
+  /** Where the endpoints come from: EDS, under the name of the cluster, or this one address. */
   readonly target: 'eds' | SocketAddress
   readonly connectMs: number
   readonly bufferBytes?: number
-  /** The HTTP version towards the endpoints; absent: plain TCP. */
+  /** HTTP towards the endpoints. Absent for plain TCP. */
   readonly http?: {
     readonly version: 1 | 2
     readonly idleMs: number | undefined
     readonly maxStreamMs: number | undefined
-    /** HTTP/2 with the small windows of an edge. */
+    /** Uses the small HTTP/2 windows of an edge proxy. */
     readonly edgeWindows: boolean
   }
   readonly breakers: 'limits' | 'tracked' | 'none'
-  /** Mutual TLS of the mesh towards this service; `shown`: the mesh whose identity is shown, if that is another one. */
+  /**
+   * Mutual TLS of the mesh towards this service. `shown` is the mesh of the client's identity, if it is another mesh.
+   */
   readonly mtls?: { readonly mesh: string; readonly service: string; readonly sni: string; readonly shown?: string }
-  /** Sets of tag keys by which an ingress picks endpoints. */
+  /** Sets of tag keys by which an ingress selects endpoints. */
   readonly subsetKeys?: readonly (readonly string[])[]
   readonly statName?: string
 }
@@ -44,9 +46,11 @@ export interface EndpointModel extends SocketAddress, Decided {
   /** Without `kuma.io/service`. */
   readonly tags: Tags
   readonly weight: number
-  /** Its proxy was lost with many others: it gets requests only while it accepts connections. */
+  /**
+   * The proxy of this endpoint was lost together with many others. It gets requests only while it accepts connections.
+   */
   readonly probed?: true
-  /** It is an egress of this zone, behind which there are the ingresses of others. */
+  /** The endpoint is an egress of this zone, which forwards to the ingresses of other zones. */
   readonly through?: 'egress'
 }
 
@@ -65,7 +69,7 @@ export interface HeaderValue {
   readonly value: string
 }
 
-/** Equal, or matched as a whole by an expression of RE2. */
+/** Matches an equal text, or the whole text by an RE2 expression. */
 export interface TextMatch {
   readonly type: 'exact' | 'regex'
   readonly value: string
@@ -74,14 +78,14 @@ export interface TextMatch {
 export type HeaderMatch = { readonly name: string } & (TextMatch | { readonly type: 'present' | 'absent' })
 export type QueryMatch = { readonly name: string } & TextMatch
 
-/** What happens to the headers of a request or an answer: names are taken away, then values set, then values added. */
+/** Changes to the headers of a request or a response: Envoy removes names, then sets values, then adds values. */
 export interface HeaderChanges {
   readonly set: readonly HeaderValue[]
   readonly add: readonly HeaderValue[]
   readonly remove: readonly string[]
 }
 
-/** The new path: instead of the whole, or instead of what the route has matched of it. */
+/** The new path. It replaces the whole path or only the prefix that the route matched. */
 export interface PathChange {
   readonly type: 'full' | 'prefix'
   readonly path: string
@@ -90,15 +94,18 @@ export interface PathChange {
 export interface ForwardAction {
   readonly type: 'forward'
   readonly clusters: readonly { readonly name: string; readonly weight: number }[]
-  /** Always as weighted clusters, and 500 instead of 503 for a cluster that is not there: as gateways do. */
+  /**
+   * Use weighted clusters even for one cluster, and answer 500 instead of 503 if a cluster does not exist, as gateways
+   * do.
+   */
   readonly weighted: boolean
   readonly requestMs: number | undefined
   readonly idleMs: number | undefined
   readonly retries?: HttpRetries
-  /** The Host that the service is told: this one, or the name of the endpoint. */
+  /** The Host header for the service: this text, or the hostname of the endpoint. */
   readonly host?: { readonly literal: string } | 'endpoint'
   readonly path?: PathChange
-  /** Where copies of requests are sent, and how many per million. */
+  /** The clusters that get copies of requests, and how many requests per million. */
   readonly mirrors?: readonly { readonly cluster: string; readonly perMillion: number }[]
 }
 
@@ -109,12 +116,12 @@ export interface RedirectAction {
   readonly status: RedirectStatus
   readonly scheme?: 'http' | 'https'
   readonly host?: string
-  /** Absent: that of the request. One that its scheme implies is written only if the request says a port itself. */
+  /** Absent: the port of the request. A port that the scheme implies is written only if the request names a port. */
   readonly port?: { readonly number: number; readonly isImplied: boolean }
   readonly path?: PathChange
 }
 
-/** One route of a virtual host. Its policies are among the rows that decided it. */
+/** One route of a virtual host. `because` includes its policies. */
 export interface RouteModel extends Decided {
   readonly path: PathMatch
   readonly method?: string
@@ -123,20 +130,23 @@ export interface RouteModel extends Decided {
   readonly action: ForwardAction | RedirectAction
   readonly requestHeaders?: HeaderChanges
   readonly responseHeaders?: HeaderChanges
-  /** The rule of the MeshGatewayRoute that it comes from, counted from 0. */
+  /** The index of its rule in the MeshGatewayRoute, from 0. */
   readonly rule?: number
 }
 
 export interface VirtualHostModel extends Decided {
   readonly name: string
   readonly domains: readonly string[]
-  /** The hostname of the listener that it belongs to, one of `ListenerModel.serves`. */
+  /** The hostname of its listener, one of `ListenerModel.serves`. */
   readonly listener?: string
-  /** Only over TLS, and clients are told to come that way from now on. */
+  /** Accepts only TLS. Responses ask clients to use TLS from now on (HSTS). */
   readonly requireTls?: boolean
-  /** These hosts are not for connections that meet this table: requests are answered with 421, so that clients open others. */
+  /**
+   * Connections that use this table must not serve these hosts. Requests get a 421 response, so that clients open
+   * another connection.
+   */
   readonly misdirected?: boolean
-  /** In order. None: every request is answered with 404 and a sentence. */
+  /** Routes in the order of their match. If the list is empty, every request gets a 404 response with a message. */
   readonly routes: readonly RouteModel[]
 }
 
@@ -152,9 +162,9 @@ export interface RouteTableModel extends Decided {
 export interface HttpChain {
   readonly type: 'http'
   readonly statPrefix: string
-  /** By name over RDS, or in the listener itself. */
+  /** The name of a table in RDS, or a table inside the listener. */
   readonly routes: { readonly rds: string } | RouteTableModel
-  /** Which settings of the connection manager: those of an edge, or of a side of a sidecar. */
+  /** Selects the settings of the connection manager. */
   readonly role: 'gateway' | 'inbound' | 'outbound'
   readonly streamIdleMs: number | undefined
   readonly permissions?: { readonly mesh: string; readonly rules: Permissions }
@@ -163,11 +173,11 @@ export interface HttpChain {
 export interface TcpChain {
   readonly type: 'tcp'
   readonly statPrefix: string
-  /** One, or several by weight. */
+  /** One cluster, or several with weights. */
   readonly cluster: string | readonly { readonly name: string; readonly weight: number }[]
   readonly idleMs?: number | undefined
   readonly connectAttempts?: number | undefined
-  /** Only endpoints with these tags. */
+  /** Selects only endpoints with these tags. */
   readonly subset?: Tags
   readonly permissions?: { readonly mesh: string; readonly rules: Permissions }
 }
@@ -177,7 +187,7 @@ export interface AnswerChain {
   readonly text: string
 }
 
-/** Connections are closed at once. */
+/** Closes connections at once. */
 export interface CloseChain {
   readonly type: 'close'
 }
@@ -188,16 +198,16 @@ export interface ChainModel extends Decided {
     readonly serverNames?: readonly string[]
     readonly alpn?: readonly string[]
   }
-  /** Ends mutual TLS of this mesh. */
+  /** Terminates mutual TLS of this mesh. */
   readonly mtls?: string
-  /** Takes identities of all meshes there, not only of its own. */
+  /** Accepts client identities of all meshes, not only of its own. */
   readonly anyMesh?: boolean
-  /** Ends TLS with these certificates, named as secrets. */
+  /** Terminates TLS with these certificates, given by the names of their secrets. */
   readonly tls?: { readonly certificates: readonly string[]; readonly alpn: readonly string[] }
   readonly content: HttpChain | TcpChain | AnswerChain | CloseChain
 }
 
-/** A listener of a MeshGateway: its hostname, and its tags with those of the gateway and the proxy. */
+/** A listener of a MeshGateway: its hostname, and its tags merged with those of the gateway and the proxy. */
 export interface ServedListener {
   readonly hostname: string
   readonly tags: Tags
@@ -213,43 +223,46 @@ export interface ListenerModel extends SocketAddress, Decided {
   readonly chains: readonly ChainModel[]
   /** The listeners of a MeshGateway that share this port. */
   readonly serves?: readonly ServedListener[]
-  /** As in a route table. */
+  /** key text of a row, or of a part of it → hash of that part */
   readonly contributions?: ReadonlyMap<string, string>
 }
 
-/** A certificate that a listener shows, by the name of its secret. No key is looked at before the zone's shell does. */
+/**
+ * A certificate of a listener, by the name of its secret. The model contains no private key of a Secret; the zone's
+ * shell reads it.
+ */
 export interface CertificateModel extends Decided {
   readonly name: string
   readonly mesh: string
   readonly source: { readonly secret: string } | { readonly pem: string }
   readonly fingerprint: string
-  /** Whom to blame if Envoy refuses it. */
+  /** The part that is excluded if Envoy refuses the certificate. */
   readonly contribution: { readonly source: string; readonly hash: string }
 }
 
-/** The identity that a proxy shows in its mesh. */
+/** The identity of a proxy in its mesh. */
 export interface IdentityModel extends Decided {
   readonly mesh: string
   readonly services: readonly string[]
   readonly tags: readonly string[]
 }
 
-/** The whole of a proxy. It is decided by the proxy's own row and that of the MeshGateway that serves it. */
+/** The complete model of a proxy. `because` lists the proxy's own row and the MeshGateway that serves it. */
 export interface ProxyModel extends Decided {
   readonly clusters: readonly ClusterModel[]
   readonly assignments: readonly AssignmentModel[]
   readonly listeners: readonly ListenerModel[]
   readonly routeTables: readonly RouteTableModel[]
   readonly identity?: IdentityModel
-  /** Other meshes whose authorities it checks, sorted. */
+  /** Other meshes whose certificate authorities the proxy trusts, sorted. */
   readonly otherMeshes?: readonly string[]
-  /** It checks those of all meshes there are. */
+  /** The proxy trusts the authorities of all meshes. */
   readonly anyMesh?: boolean
-  /** Those of listeners, each name once, sorted. */
+  /** The certificates of the listeners, each name once, sorted. */
   readonly certificates?: readonly CertificateModel[]
   /** Gateways have a runtime layer for their listeners. */
   readonly runtimeLayer: boolean
-  /** How many connections listeners take, sorted by name; one that is not in here takes any number. */
+  /** The maximum number of connections per listener, sorted by name. A listener without an entry has no limit. */
   readonly connectionLimits?: readonly ConnectionLimit[]
 }
 
