@@ -10,10 +10,16 @@ export interface WeightedBackend {
   readonly tags: TagSet
 }
 
-/** What a translation of foreign routes writes for a service that does not exist: no cluster, so 500. */
+/**
+ * The service name that a translation of foreign routes writes if a service does not exist. It gets no cluster, so
+ * requests get a 500 response.
+ */
 export const unresolvedBackend = 'kuma.io/unresolved-backend'
 
-/** The backends of a rule by cluster name: equal destinations are added up, weights that are all 0 count as 1 each. */
+/**
+ * The backends of a rule, one per cluster name. The weights of equal destinations are added. If all weights are 0, each
+ * counts as 1.
+ */
 export function weightBackends(
   backends: readonly RouteBackend[],
   listener: TagSet,

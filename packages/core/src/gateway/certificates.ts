@@ -9,31 +9,33 @@ import type { CertificateModel } from '../model/model.ts'
 import { NoteError, type Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
-/** What of a certificate that was made of a secret decides how Envoy is told of it. */
+/**
+ * The properties of a Secret's certificate that affect the Envoy configuration, or the reason why it cannot be used.
+ */
 type Facts =
   | { readonly keyType: 'rsa' | 'ecdsa'; readonly fingerprint: string; readonly source: string }
   | { readonly problem: string }
 
-/** What one filter chain is to show. */
+/** The certificates of one filter chain. */
 interface ChainCertificates {
   readonly mesh: MeshName
   readonly certificates: readonly ListenerCertificate[]
-  /** What people call the chain. */
+  /** Names the chain in messages. */
   readonly title: string
-  /** Whom to blame for what stands in the listener itself. */
+  /** The contribution that is excluded if Envoy refuses an inline certificate. */
   readonly source: string
-  /** The row that it stands in. */
+  /** The row that contains the chain. */
   readonly gateway: string
-  /** What tells it from others in the name of its secret. */
+  /** Distinguishes an inline certificate in the name of its Envoy secret. */
   readonly label: string
 }
 
 /**
- * The certificates of listeners, by the names of their secrets. A chain whose certificate never comes would hold back the
- * whole listener, so one that is not there yet, or that was refused, is an error of that chain.
+ * The certificates of listeners, by the names of their Envoy secrets. A chain that waits for its certificate would
+ * block the whole listener, so a certificate that is missing or was refused is an error of that chain alone.
  */
 export function createGatewayCertificates(units: Units, view: View, exclusions: Exclusions) {
-  /** Without what is sealed: a key that is only sealed anew wakes nobody. */
+  /** Excludes the sealed key, so that a key that is only sealed again causes no recomputation. */
   const ofSecret = units.family('listener certificate', (mesh: MeshName, secret: string): Facts => {
     const row = view.named(gatewayCertificate, mesh, `${secret}.${view.zone}`)
     if (!row) return { problem: 'is not there (yet)' }
@@ -44,7 +46,7 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
 
   function fromSecret({ mesh, title }: ChainCertificates, secret: string): CertificateModel {
     const facts = ofSecret(mesh, secret)
-    // The secret has its own verdict, or is on its way.
+    // A note and not a fault of the gateway: the Secret reports its own problem, or its certificate is not there yet.
     if ('problem' in facts) throw new NoteError(`${title}: secret "${secret}" ${facts.problem}`)
     const { keyType, fingerprint, source } = facts
     if (exclusions.has(source, fingerprint)) {
@@ -70,7 +72,7 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
     return { name, mesh, source: { pem }, fingerprint, contribution, because: [gateway] }
   }
 
-  /** The certificates of one chain, or an error that says which one is missing. */
+  /** Returns the certificates of one chain. Throws an error that names the missing certificate. */
   return (chain: ChainCertificates): readonly CertificateModel[] => {
     const { title, certificates } = chain
     const found = certificates.map((one) => {

@@ -14,8 +14,8 @@ import type { View } from '../view/view.ts'
 import type { GatewaySelection } from './select.ts'
 
 /**
- * Where the listeners of this zone's gateways are that other meshes may call: one instance for each host of a port, because
- * its tags are what clients ask for.
+ * The addresses of this zone's gateway listeners that other meshes may call. There is one instance for each host of a
+ * port, because clients select by the tags of the host.
  */
 export function createCrossMesh(units: Units, view: View, meshes: Meshes, selection: GatewaySelection) {
   function instancesOf(row: TypedRow<DataplaneSpec>): Instance[] {
@@ -42,7 +42,8 @@ export function createCrossMesh(units: Units, view: View, meshes: Meshes, select
   }
 
   return units.family('cross-mesh instances', (mesh: MeshName, service: ServiceName): readonly Instance[] => {
-    // Without an identity there is nothing that others could trust, and such a listener is not served.
+    // Without an identity of the mesh, clients of other meshes cannot verify the gateway, so the listener is not
+    // served.
     if (!meshes.isSecured(mesh)) return []
     return view
       .rows(dataplane, ranges.gateways(mesh, service))

@@ -22,13 +22,13 @@ import type { GatewaySelection, PortPlace } from './select.ts'
 const bufferBytes = 32_768
 
 interface Target {
-  /** The mesh that it is in. */
+  /** The mesh of the service. */
   readonly home: MeshName
   readonly cluster: ClusterModel
   readonly assignment: AssignmentModel
 }
 
-/** Builtin gateways: listeners from the MeshGateway, route tables and clusters from the routes bound to it. */
+/** Builtin gateways. Listeners come from the MeshGateway, route tables and clusters from the routes bound to it. */
 export function createGateways(
   units: Units,
   view: View,
@@ -84,7 +84,10 @@ export function createGateways(
     }
   }
 
-  /** What one host of a route table leads to: a change of a route among thousands looks at the clusters of its hosts only. */
+  /**
+   * The targets of one host of a route table. They are per host, so that a change to one route among thousands visits
+   * only the clusters of its hosts.
+   */
   const hostTargets = units.family(
     'host targets',
     (place: PortPlace, hostname: string | undefined, host: string): readonly Target[] =>
@@ -102,10 +105,11 @@ export function createGateways(
         address,
         port: place.port,
         direction: 'inbound',
-        // Two gateways on one host's loopback must never answer for each other.
+        // On a loopback address two gateways of one host could otherwise share a port and answer each other's requests.
         reusePort: !isLoopback(address),
         bufferBytes,
-        // A server that speaks first would be waited for in vain: the inspector waits for the client.
+        // The inspector waits for the client to speak. With a protocol in which the server speaks first, the connection
+        // would stall.
         inspectTls: chains.some(({ match, content }) => match !== undefined || content.type === 'http'),
         chains,
         ...(contributions.size > 0 ? { contributions } : {}),
@@ -139,8 +143,8 @@ export function createGateways(
       return place && plan && plan.chains.length > 0 ? [{ place, connectionLimit, plan }] : []
     })
     const tables = served.flatMap(({ place, plan }) => plan.tables.map((hostname) => [place, hostname] as const))
-    // A cluster that HTTP and TCP listeners with the same tags lead to speaks HTTP: TCP passes through it as it is, while HTTP
-    // needs to know its version.
+    // If HTTP and TCP listeners with the same tags lead to one cluster, it gets the HTTP settings: TCP passes through
+    // such a cluster unchanged, while HTTP needs a version.
     const targets = uniqueBy(
       [
         ...tables.flatMap((table) => routes.hosts(...table).flatMap((host) => hostTargets(...table, host))),
@@ -185,7 +189,7 @@ export function createGateways(
   })
 }
 
-/** The first of each name. */
+/** The first value of each name. */
 const uniqueBy = <T>(all: readonly T[], nameOf: (one: T) => string): readonly T[] => {
   const byName = new Map<string, T>()
   for (const one of all) if (!byName.has(nameOf(one))) byName.set(nameOf(one), one)

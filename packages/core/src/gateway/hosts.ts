@@ -2,14 +2,15 @@ import type { TagSet } from '../kinds/tags.ts'
 import { hostnameContains } from '../match/hostnames.ts'
 import type { GatewayPort } from './select.ts'
 
-/** One virtual host: the listener tags whose policies apply, and the routes it has. */
+/** One virtual host: its routes, and the listener tags whose policies apply. */
 export interface HostPlan {
-  /** The hostname of the listener that it belongs to. */
+  /** The hostname of the listener that owns this host. */
   readonly listener: string
   readonly listenerTags: TagSet
   /**
-   * Keys of routes, each sorted: those that name this very host first, then those of ever wider wildcards, and those of
-   * any host last. A later group is asked only for what no earlier one matches.
+   * Keys of routes in groups, each sorted. The first group names exactly this host, the next groups name wider and
+   * wider wildcards, and the last group applies to any host. A group is used only for requests that no earlier group
+   * matches.
    */
   readonly groups: readonly (readonly string[])[]
 }
@@ -23,10 +24,10 @@ export interface BoundRoute {
 type Listener = Pick<GatewayPort['hosts'][number], 'hostname' | 'tags'>
 
 /**
- * Which hosts there are on a port and which routes each has. A host belongs to the most specific listener that stands for
- * it and has routes of that one only. The hostnames of a route narrow it down within its listener, and one without
- * hostnames is for every host of its listener, also for those that others name. The order of routes does not matter.
- * With `only`, what the listener of this hostname has: the others take what is theirs.
+ * The hosts of a port and the routes of each host. A host belongs to the most specific listener that covers it, and
+ * only routes of that listener apply. The hostnames of a route narrow it within its listener. A route without hostnames
+ * applies to every host of its listener, including hosts that other routes name. The order of routes does not matter.
+ * With `only`, the result contains only the hosts of the listener with this hostname.
  */
 export function planHosts(
   listeners: readonly Listener[],
@@ -60,9 +61,9 @@ export function planHosts(
 }
 
 /**
- * The hosts for which connections of a hostname are the wrong ones, because another listener of the port has them: clients
- * whose certificate covers both may come that way over HTTP/2 (RFC 9110, section 7.4). Those within the hostname by name, all
- * others as `*`.
+ * The hosts that connections for a hostname must not serve, because another listener of the port owns them. A client
+ * whose certificate covers both hosts may reuse a connection over HTTP/2 (RFC 9110, section 7.4). Hosts within the
+ * hostname are listed by name, all others as `*`.
  */
 export function misdirectedHosts(listeners: readonly Listener[], hostname: string): readonly string[] {
   const others = listeners.map((one) => one.hostname).filter((one) => one !== hostname)
@@ -71,7 +72,7 @@ export function misdirectedHosts(listeners: readonly Listener[], hostname: strin
   return hostname === '*' ? within : [...within, '*']
 }
 
-/** Each route stands where it is most specific. */
+/** Puts each route into its most specific group. */
 function groupsOf(
   host: string,
   keysByHostname: ReadonlyMap<string, readonly string[]>,
@@ -84,7 +85,7 @@ function groupsOf(
   })
 }
 
-/** All hostnames that stand for a host, most specific first: `a.b.c`, `*.b.c`, `*.c`, `*`. */
+/** All hostnames that cover a host, most specific first: `a.b.c`, `*.b.c`, `*.c`, `*`. */
 function covering(host: string): readonly string[] {
   if (host === '*') return ['*']
   const labels = host.split('.')

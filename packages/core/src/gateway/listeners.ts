@@ -16,16 +16,16 @@ import type { GatewayTcp } from './tcp.ts'
 
 type Contribution = readonly [source: string, hash: string]
 
-/** What one listener of Envoy consists of, without its address: replicas of a gateway share it. */
+/** The content of one Envoy listener without its address. All replicas of a gateway share it. */
 export interface PortPlan {
   readonly name: string
-  /** None: there is no such listener. */
+  /** Empty if the listener is not served. */
   readonly chains: readonly ChainModel[]
   readonly serves: readonly ServedListener[]
   readonly certificates: readonly CertificateModel[]
-  /** By hostname, the route tables that the chains use; that of an HTTP port has none. */
+  /** The hostnames of the route tables that the chains use; undefined for the table of an HTTP port. */
   readonly tables: readonly (string | undefined)[]
-  /** Where TCP connections lead to. */
+  /** The destinations of TCP connections. */
   readonly destinations: readonly Destination[]
   readonly contributions: ReadonlyMap<string, string>
 }
@@ -40,7 +40,7 @@ interface Chain {
 
 const nothing = { certificates: [], tables: [], destinations: [], contributions: [] }
 
-/** Where a chain stands: its port, among the others of its gateway. */
+/** The port of a chain, and the other ports of its gateway. */
 interface Place {
   readonly gateway: string
   readonly mesh: MeshName
@@ -50,8 +50,9 @@ interface Place {
 }
 
 /**
- * The filter chains of a gateway's ports: HTTP and TCP have one, HTTPS and TLS one for each hostname. A chain that cannot
- * be made, or that Envoy refused, is left out alone and named as a problem of its gateway.
+ * The filter chains of a gateway's ports. HTTP and TCP ports have one chain, HTTPS and TLS ports have one per hostname.
+ * If a chain cannot be built, or if Envoy refused it, only this chain is left out and reported as a problem of its
+ * gateway.
  */
 export function createGatewayListeners(
   units: Units,
@@ -61,7 +62,7 @@ export function createGatewayListeners(
   certificates: GatewayCertificates,
   exclusions: Exclusions,
 ) {
-  /** What a chain does with connections that go where TCP routes lead. */
+  /** The content of a chain whose connections follow TCP routes. */
   function tcpContent({ gateway, mesh, port, statPrefix }: Place, hosts: readonly PortHost[]) {
     const {
       chain,
@@ -85,24 +86,27 @@ export function createGatewayListeners(
     streamIdleMs: defaultTimeouts.gateway.streamIdleMs,
   })
 
-  /** A chain for clients of all meshes, who must show who they are. Throws if the mesh has no identity to show them. */
+  /** A chain for clients of all meshes, who must present a certificate. Throws if the mesh has no identity. */
   function crossMeshChain({ gateway, mesh, port }: Place, content: ChainModel['content']): ChainModel {
     const title = titleOf(port, undefined)
     const facts = meshes.mesh(mesh)
     if (facts.mtls === 'none') throw new Error(`${title}: crossMesh needs mutual TLS in mesh "${mesh}"`)
-    // The name of its own authority is that of all.
+    // In a mesh named "all", the secret of the mesh's own authority would have the name of the secret of all
+    // authorities.
     if (mesh === 'all') throw new Error(`${title}: crossMesh is not served in a mesh that is named "all"`)
     const match = { transport: 'tls' as const, alpn: ['kuma'] }
     return { match, mtls: mesh, anyMesh: true, content, because: because(gateway, ...facts.because) }
   }
 
-  /** The chain of one hostname, by what the client says of it in its hello. Throws if it cannot be made. */
+  /**
+   * The chain of one hostname, selected by the server name that the client sends (SNI). Throws if it cannot be built.
+   */
   function tlsChain(place: Place, host: PortHost): Chain {
     const { gateway, mesh, port, ports, statPrefix } = place
     const { hostname } = host
     const title = titleOf(port, host)
     const source = `${gateway}/${port.protocol}:${port.port}:${hostname}`
-    // Of a listener with one chain Envoy keeps what it had before; there is nothing to be gained by leaving it out.
+    // If Envoy refuses a listener, it keeps the previous version. Leaving out the only chain would not improve on that.
     const blamed: readonly Contribution[] = port.hosts.length > 1 ? [[source, hashOf(host)]] : []
     if (blamed.some(([, hash]) => exclusions.has(source, hash))) {
       throw new NoteError(`${title}: left out: Envoy refused the listener with it`)
@@ -174,7 +178,7 @@ export function createGatewayListeners(
     const found = portOf(selection.ports(gateway, own), port)
     const isShared = found?.protocol === 'HTTP' || found?.protocol === 'TCP'
     const hosts = [...(found?.hosts ?? [])].sort((a, b) => compareServerNames(a.hostname, b.hostname))
-    // One chain is for all listeners of such a port, whichever it is asked for.
+    // One chain serves all listeners of such a port. It is the same for each of their hostnames.
     const chains = (isShared ? hosts.slice(0, 1) : hosts).flatMap((host) => {
       const made = units.attempt(gateway, () => chain(place, host.hostname))
       return made ? [made] : []
@@ -192,17 +196,20 @@ export function createGatewayListeners(
 }
 export type GatewayListeners = ReturnType<typeof createGatewayListeners>
 
-/** As people write it: `listener TLS:8443:foo.example.com`. */
+/** The name of a listener in messages: `listener TLS:8443:foo.example.com`. */
 const titleOf = ({ protocol, port }: GatewayPort, host: PortHost | undefined): string =>
   `listener ${protocol}:${port}${host && host.hostname !== '*' ? `:${host.hostname}` : ''}`
 
-/** What of a chain comes from its gateway. */
+/** The hash of the part of a chain that its gateway determines. */
 const hashOf = ({ tags, ...host }: PortHost): string => shortHash(canonicalJson({ ...host, tagsText: tags.text }))
 
 const isInline = (host: PortHost): boolean =>
   host.tls === 'terminate' && host.certificates.some((one) => one.secret === undefined)
 
-/** The hostname, as Kuma names inline certificates; with the port where one hostname has some on several ports. */
+/**
+ * The hostname, which Kuma uses to name inline certificates. The port is added if one hostname has inline certificates
+ * on several ports.
+ */
 function labelOf(ports: readonly GatewayPort[], { port }: GatewayPort, { hostname }: PortHost): string {
   const elsewhere = ports.some(
     (other) => other.port !== port && other.hosts.some((host) => host.hostname === hostname && isInline(host)),
@@ -210,7 +217,10 @@ function labelOf(ports: readonly GatewayPort[], { port }: GatewayPort, { hostnam
   return elsewhere ? `${hostname}:${port}` : hostname
 }
 
-/** The order of filter chains, for people who compare: exact names, wildcards of more labels first, any name last. */
+/**
+ * The order of filter chains, for readable diffs: exact names, then wildcards with more labels, then any name. Envoy
+ * ignores it.
+ */
 function compareServerNames(a: string, b: string): number {
   const rank = (name: string) => (name === '*' ? 0 : name.startsWith('*.') ? name.split('.').length : 255)
   return rank(b) - rank(a) || byCodeUnit(a, b)

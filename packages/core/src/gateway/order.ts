@@ -1,14 +1,14 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { RouteModel } from '../model/model.ts'
 
-/** A route with what decides its place in a virtual host. */
+/** A route with the properties that decide its place in a virtual host. */
 export interface RouteEntry {
   readonly route: RouteModel
-  /** The exact route that goes with a prefix: it gives way to one that was asked for. */
+  /** The exact route that accompanies a prefix route. It comes after an exact route that a rule names. */
   readonly isTwin: boolean
   readonly createdAtMs: number
   readonly source: string
-  /** Rule and match, in the order of the resource. */
+  /** The positions of rule and match in the resource. */
   readonly rule: number
   readonly match: number
 }
@@ -16,9 +16,9 @@ export interface RouteEntry {
 const typeRank = { exact: 0, prefix: 1, regex: 2 } as const
 
 /**
- * The order in which Envoy tries routes: exact before prefix before regular expression, longer before shorter, a method
- * before none, more headers, more query parameters, then by path. What is still equal goes by age, name and position, so
- * that every zone has the same order.
+ * The order in which Envoy tries routes: exact before prefix before regular expression, longer before shorter, routes
+ * with a method first, then more headers, more query parameters, and the path. Remaining ties are broken by age, name
+ * and position, so that every zone has the same order.
  */
 export function compareEntries(a: RouteEntry, b: RouteEntry): number {
   return (

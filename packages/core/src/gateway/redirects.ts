@@ -4,19 +4,22 @@ import { redirectStatuses } from '../kinds/route-checks.ts'
 import type { PathMatch, RedirectAction, RedirectStatus } from '../model/model.ts'
 import { pathChangeOf } from './rules.ts'
 
-/** How clients reach a listener: what a redirect goes by where it says nothing itself. */
+/** How clients reach a listener. A redirect uses these values unless it sets its own. */
 export interface ListenerOrigin {
   readonly scheme: 'http' | 'https'
   readonly port: number
-  /** The way here is another than the client's own: a redirect must say the scheme, which Envoy would get wrong. */
+  /**
+   * The scheme of the connection differs from the client's scheme. The redirect must then name the scheme, because
+   * Envoy would use the wrong one.
+   */
   readonly saysScheme: boolean
 }
 
 const impliedPorts = { http: 80, https: 443 } as const
 
 /**
- * A redirect as a listener answers it. The port is the one that is given, else that of the given scheme, else the
- * listener's; it is not written where the scheme implies it.
+ * The redirect response of a listener. The port is the given one, else the port of the given scheme, else the
+ * listener's port. It is omitted if the scheme implies it.
  */
 export function redirectOf(redirect: RouteRedirect, origin: ListenerOrigin, path: PathMatch): RedirectAction {
   const scheme = schemeOf(redirect.scheme)
@@ -24,7 +27,8 @@ export function redirectOf(redirect: RouteRedirect, origin: ListenerOrigin, path
   const number = redirect.port ? expectPort('redirect.port', redirect.port) : scheme ? implied : origin.port
   const isImplied = number === implied
   const host = redirect.hostname ? redirect.hostname : undefined
-  // Where nothing is said of it, the port by which the client came, which may be another outside, is as good.
+  // If neither port nor scheme is set, the redirect keeps the port of the request. Outside the mesh that port may
+  // differ from the listener's.
   const isLeftOut = isImplied && (host !== undefined || (!redirect.port && scheme === undefined))
   const change = pathChangeOf(redirect.path ?? {}, path)
   return {

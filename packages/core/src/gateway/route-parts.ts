@@ -17,14 +17,14 @@ import { type ListenerOrigin, redirectOf } from './redirects.ts'
 import type { RoutePolicies } from './route-policies.ts'
 import { headerChangesOf, hostOf, matchesOf, matchesThatCut, mirrorsOf, pathChangeOf, rewriteOf } from './rules.ts'
 
-/** Destinations by cluster name, with the listener tags whose policies apply. */
+/** A destination with its cluster name, and the listener tags whose policies apply. */
 export interface Destination {
   readonly cluster: string
   readonly tags: TagSet
   readonly listener: TagSet
 }
 
-/** What a route adds to the hosts of a listener. */
+/** The entries and destinations that a route adds to the hosts of a listener. */
 interface RoutePart {
   readonly entries: readonly RouteEntry[]
   readonly destinations: readonly Destination[]
@@ -39,7 +39,7 @@ interface Deps {
   readonly tagSet: View['tagSet']
 }
 
-/** From the rules of a MeshGatewayRoute to routes. `prove` throws on a route that cannot be said to Envoy at all. */
+/** Builds routes from the rules of a MeshGatewayRoute. `prove` throws if a route cannot be encoded for Envoy. */
 export function createRouteParts(
   units: Units,
   view: View,
@@ -53,7 +53,7 @@ export function createRouteParts(
     shortHash(canonicalJson(view.row(meshGatewayRoute, key)?.spec.conf ?? {})),
   )
 
-  /** All that one route adds to the hosts of one listener. A route that throws adds nothing at all. */
+  /** Everything that one route adds to the hosts of one listener. A route that throws adds nothing. */
   const part = units.family('route part', (key: string, listener: TagSet, origin: Origin): RoutePart => {
     if (exclusions.has(key, partHash(key))) {
       units.note(key, 'left out: Envoy refused the route table with it')
@@ -80,7 +80,7 @@ export function createRouteParts(
   return { part, partHash }
 }
 
-/** What one rule, the `index`th of its row, adds. */
+/** Everything that the rule at position `index` adds. */
 function ruleEntries(
   { policies, tagSet }: Deps,
   row: Pick<Row, 'key' | 'stamp'>,
@@ -123,7 +123,7 @@ function ruleEntries(
   return entries.length > 0 ? { entries, destinations: forward?.destinations ?? [] } : nothing
 }
 
-/** Where a rule sends requests and copies of them. */
+/** The destinations of a rule's requests and of their copies. */
 function forwardOf(
   { policies, tagSet }: Deps,
   mesh: MeshName,
@@ -164,7 +164,7 @@ function forwardOf(
 
 const isResolved = ({ tags }: WeightedBackend): boolean => serviceOf(tags) !== unresolvedBackend
 
-/** All that a rule sends requests or copies of them to. */
+/** All backends of a rule, including those of mirrors. */
 const backendsOf = (rule: RouteRule): readonly RouteBackend[] => [
   ...(rule.backends ?? []),
   ...(rule.filters ?? []).flatMap((filter) => filter.mirror?.backend ?? []),

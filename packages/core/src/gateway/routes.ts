@@ -25,8 +25,8 @@ interface ServedHost {
 }
 
 /**
- * From MeshGatewayRoutes to the route table of a gateway's port. Replicas of a gateway share all of it. `prove` throws on
- * a route that cannot be said to Envoy at all.
+ * Builds the route tables of a gateway's ports from MeshGatewayRoutes. All replicas of a gateway share them. `prove`
+ * throws if a route cannot be encoded for Envoy.
  */
 export function createGatewayRoutes(
   units: Units,
@@ -39,7 +39,7 @@ export function createGatewayRoutes(
   const policies = createRoutePolicies(units, view, connections)
   const { part, partHash } = createRouteParts(units, view, policies, exclusions, prove)
 
-  /** What binds a route to hosts; other fields of it wake nobody who reads this. */
+  /** The fields that bind a route to hosts. Changes to its other fields do not affect readers of this unit. */
   const binding = units.family('route binding', (key: string) => {
     const spec = view.row(meshGatewayRoute, key)?.spec
     const { http, tcp } = spec?.conf ?? {}
@@ -48,7 +48,7 @@ export function createGatewayRoutes(
     return { protocol: http ? 'http' : 'tcp', selectors, hostnames: [...(http?.hostnames ?? [])] }
   })
 
-  /** The routes of a protocol (`http` or `tcp`) that are bound to a listener with these tags. */
+  /** The routes of a protocol (`http` or `tcp`) that select a listener with these tags. */
   const attached = units.family(
     'attached routes',
     (mesh: MeshName, listener: TagSet, protocol: 'http' | 'tcp'): readonly string[] => {
@@ -63,7 +63,7 @@ export function createGatewayRoutes(
     },
   )
 
-  /** The hosts of one table: all of a port, or for HTTPS those of one hostname of it. */
+  /** The hosts of one table: all hosts of an HTTP port, or those of one hostname of an HTTPS port. */
   const plan = units.family('hosts', (place: PortPlace, hostname: string | undefined) => {
     const boundTo = ({ tags }: { readonly tags: TagSet }) =>
       attached(place.mesh, tags, 'http').map((key) => ({ key, hostnames: binding(key)?.hostnames ?? [] }))
@@ -84,7 +84,7 @@ export function createGatewayRoutes(
     (place: PortPlace, hostname: string | undefined, host: string): ServedHost | undefined => {
       const found = hostPlan(place, hostname, host)
       const port = portAt(place)
-      // It is gone, and so will be what reads this.
+      // The host was removed, and so will be the units that read this one.
       if (!found || !port) return undefined
       const { groups, listener, listenerTags } = found
       const origin = origins(originOf(port))
@@ -137,9 +137,9 @@ export function createGatewayRoutes(
         contributions: new Map(served.flatMap((host) => host.contributions).sort(([a], [b]) => byCodeUnit(a, b))),
       }
     }),
-    /** The hosts of such a table. */
+    /** The hosts of a route table. */
     hosts,
-    /** The clusters that one host of it leads to. */
+    /** The destinations of one host of a route table. */
     destinations: (place: PortPlace, hostname: string | undefined, host: string): readonly Destination[] =>
       virtualHost(place, hostname, host)?.destinations ?? [],
   }
@@ -149,7 +149,7 @@ export type GatewayRoutes = ReturnType<typeof createGatewayRoutes>
 export const portOf = (ports: readonly GatewayPort[], port: number): GatewayPort | undefined =>
   ports.find((one) => one.port === port)
 
-/** How clients reach a port. One for other meshes is HTTP for them, though TLS between the proxies. */
+/** How clients reach a port. Clients of a cross-mesh listener use HTTP, although the proxies between use TLS. */
 const originOf = ({ protocol, crossMesh, port }: GatewayPort): ListenerOrigin => ({
   scheme: protocol === 'HTTPS' ? 'https' : 'http',
   port,

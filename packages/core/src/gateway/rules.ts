@@ -7,13 +7,13 @@ export interface MatchModel extends Pick<RouteModel, 'path' | 'method' | 'header
   readonly isTwin: boolean
 }
 
-/** What a filter says of a path: a whole new one, or one instead of the prefix. */
+/** The path change of a filter: it replaces the whole path or the matched prefix. */
 export type PathFilter = Pick<NonNullable<RouteFilter['rewrite']>, 'replaceFull' | 'replacePrefixMatch'>
 
 /** Envoy's matches for one match of a rule. */
 export const matchesOf = (match: RouteMatch): readonly MatchModel[] => modelsOf(match, false)
 
-/** The same where what was matched is cut off: "/" alone has to be told from what begins with it. */
+/** Envoy's matches for a rule that removes the matched prefix. The path "/" alone then needs its own match. */
 export const matchesThatCut = (match: RouteMatch): readonly MatchModel[] => modelsOf(match, true)
 
 function modelsOf(match: RouteMatch, isCut: boolean): readonly MatchModel[] {
@@ -46,7 +46,10 @@ const textOf = ({ match, value = '' }: Named & { readonly match?: 'EXACT' | 'REG
   value,
 })
 
-/** A prefix ends at a slash or at the end of the path: two of Envoy's matches, whatever else is matched exactly. */
+/**
+ * A prefix must end at a slash or at the end of the path. This needs two of Envoy's matches: one exact and one by
+ * prefix.
+ */
 function pathsOf(
   { path }: RouteMatch,
   isCut: boolean,
@@ -67,8 +70,8 @@ function pathsOf(
 }
 
 /**
- * The new path of a route with this match. What stands for a prefix meets the rest of the path with one slash; where all
- * was matched there is no rest, and no slash at the end.
+ * The path change of a route with this match. One slash joins the replacement and the rest of the path. An exact match
+ * leaves no rest, so the replacement gets no slash at its end.
  */
 export function pathChangeOf(
   { replaceFull, replacePrefixMatch }: PathFilter,
@@ -80,7 +83,7 @@ export function pathChangeOf(
   return { type: 'prefix', path: type === 'prefix' || stem === '' ? `${stem}/` : stem }
 }
 
-/** What the filters of a rule do to headers, one after the other; undefined if they do nothing. */
+/** The combined header changes of a rule's filters, in order; undefined if they change nothing. */
 export function headerChangesOf(
   filters: readonly (NonNullable<RouteFilter['requestHeader']> | undefined)[],
 ): HeaderChanges | undefined {
@@ -89,7 +92,8 @@ export function headerChangesOf(
   const remove: string[] = []
   const without = (list: readonly HeaderValue[], name: string) => list.filter((one) => one.name !== name)
   for (const filter of filters) {
-    // Envoy removes, then sets, then adds, over all filters; what a later filter takes back is left out here.
+    // Envoy removes, then sets, then adds, over all filters. So a change that a later filter reverts must be dropped
+    // here.
     for (const name of (filter?.remove ?? []).map(canonicalName)) {
       set = without(set, name)
       add = without(add, name)
@@ -104,7 +108,7 @@ export function headerChangesOf(
   return set.length + add.length + remove.length === 0 ? undefined : { set, add, remove }
 }
 
-/** The Host that filters write for the service: the last one wins. */
+/** The Host header that the filters set for the service; the last one wins. */
 export function hostOf(rule: RouteRule): { readonly literal: string } | 'endpoint' | undefined {
   const filters = rule.filters ?? []
   if (filters.some((filter) => filter.rewrite?.hostToBackendHostname)) return 'endpoint'
@@ -115,7 +119,7 @@ export function hostOf(rule: RouteRule): { readonly literal: string } | 'endpoin
   return literal === undefined ? undefined : { literal }
 }
 
-/** What a rule does to the path of what it forwards: the last filter that says something of it wins. */
+/** The path change of forwarded requests: the last filter that sets one wins. */
 export const rewriteOf = (rule: RouteRule): PathFilter =>
   (rule.filters ?? [])
     .flatMap(({ rewrite }) =>
@@ -123,14 +127,14 @@ export const rewriteOf = (rule: RouteRule): PathFilter =>
     )
     .at(-1) ?? {}
 
-/** Where a rule sends copies, and how many of a million requests. */
+/** The mirror backends of a rule, and how many requests per million each gets. */
 export function mirrorsOf(rule: RouteRule): readonly { readonly backend: RouteBackend; readonly perMillion: number }[] {
   return (rule.filters ?? []).flatMap(({ mirror }) => {
     const { percentage = 0, backend } = mirror ?? {}
     if (percentage < 0 || percentage > 100)
       throw new Error(`mirror.percentage: expected a number from 0 to 100, found ${percentage}`)
     if (!backend || percentage === 0) return []
-    // However few were asked for, none is not what was meant.
+    // A small percentage must not round to zero.
     return { backend, perMillion: Math.max(1, Math.round(percentage * 10_000)) }
   })
 }
@@ -143,6 +147,6 @@ function headerOf({ name = '', value = '' }: Named): HeaderValue {
   return { name: canonicalName(name), value }
 }
 
-/** `x-my-header` → `X-My-Header`: the spelling that people compare with other planes. */
+/** `x-my-header` → `X-My-Header`: Kuma's spelling, so that configurations can be compared. */
 const canonicalName = (name: string): string =>
   name.toLowerCase().replaceAll(/(^|-)([a-z])/g, (_whole, dash: string, letter: string) => dash + letter.toUpperCase())

@@ -27,7 +27,7 @@ export interface PortHost {
   readonly certificates: readonly ListenerCertificate[]
 }
 
-/** A port of a MeshGateway (the key text of its row) as the proxies with these tags have it. */
+/** A port of a MeshGateway, given by the key text of its row, for the proxies with these tags. */
 export interface PortPlace extends Interned {
   readonly mesh: MeshName
   readonly gateway: string
@@ -35,30 +35,30 @@ export interface PortPlace extends Interned {
   readonly port: number
 }
 
-/** One port of a gateway, collapsed from the listeners that share it. */
+/** One port of a gateway, merged from the listeners that share it. */
 export interface GatewayPort {
   /** `<MeshGateway>:<protocol>:<port>` */
   readonly name: string
   readonly protocol: PortProtocol
   readonly port: number
-  /** Other meshes may call it, and nobody without an identity of one. */
+  /** Other meshes may call it. Clients need the identity of a mesh. */
   readonly crossMesh: boolean
-  /** How many connections it takes; 0: any number. */
+  /** The maximum number of connections; 0 means no limit. */
   readonly connectionLimit: number
   /** In the order of the resource, each hostname once. */
   readonly hosts: readonly PortHost[]
 }
 
-/** Which MeshGateway serves a proxy, and what follows for its ports. */
+/** Selects the MeshGateway of a proxy and derives its ports. */
 export function createGatewaySelection(units: Units, view: View) {
   return {
-    /** The one object for a port. */
+    /** The interned object of a port. */
     place: createInterning(
       ({ mesh, gateway, own, port }: Omit<PortPlace, keyof Interned>) => `${mesh}\n${gateway}\n${own.text}\n${port}`,
       (one, place): PortPlace => ({ ...one, ...place }),
     ),
 
-    /** Of all MeshGateways that select these tags the most specific one, of equals the newest. */
+    /** The most specific MeshGateway that selects these tags; among equals the newest. */
     gateway: units.family('gateway of tags', (mesh: MeshName, own: TagSet): string | undefined => {
       const { tags } = own
       const keys = [serviceOf(own), '*'].flatMap((name) => view.range(ranges.selecting('MeshGateway', mesh, name)))
@@ -73,7 +73,10 @@ export function createGatewaySelection(units: Units, view: View) {
       return best?.key
     }),
 
-    /** The ports of a gateway as the proxy with these tags has them. A listener that cannot be served is named and left out. */
+    /**
+     * The ports of a gateway for the proxies with these tags. A listener that cannot be served is reported and left
+     * out.
+     */
     ports: units.family('gateway ports', (key: string, own: TagSet): readonly GatewayPort[] => {
       const row = view.row(meshGateway, key)
       if (!row) return []
@@ -99,7 +102,7 @@ export function createGatewaySelection(units: Units, view: View) {
             protocol: served.protocol,
             port,
             crossMesh: served.crossMesh,
-            // Whichever listener of the port says it: admission lets no two say different ones.
+            // Any listener of the port may set the limit. Admission rejects different limits on one port.
             connectionLimit: before?.connectionLimit || (listener.resources?.connectionLimit ?? 0),
             hosts: [...(before?.hosts ?? []), host],
           })
@@ -111,7 +114,10 @@ export function createGatewaySelection(units: Units, view: View) {
 }
 export type GatewaySelection = ReturnType<typeof createGatewaySelection>
 
-/** What a listener is, or an error that says why it cannot be served. Rows of peers were not admitted here. */
+/**
+ * Validates a listener and returns its properties. Throws if it cannot be served. Rows of peers have not passed our
+ * admission.
+ */
 function expectListener(name: string, listener: GatewayListener) {
   const { protocol = 'NONE' } = listener
   if (protocol === 'NONE') throw new Error(`${name}: expected a protocol`)

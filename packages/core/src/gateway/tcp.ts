@@ -12,9 +12,9 @@ import { unresolvedBackend, type WeightedBackend, weightBackends } from './backe
 import type { Destination } from './route-parts.ts'
 import type { GatewayRoutes } from './routes.ts'
 
-/** Where the connections of one filter chain go. */
+/** The destinations of the connections of one filter chain. */
 export interface TcpForwarding {
-  /** Undefined if there is nowhere to go. */
+  /** Undefined if there is no backend. */
   readonly chain: Pick<TcpChain, 'cluster' | 'idleMs' | 'connectAttempts'> | undefined
   readonly destinations: readonly Destination[]
   /** The routes and the policies. */
@@ -22,12 +22,15 @@ export interface TcpForwarding {
   readonly contributions: readonly (readonly [key: string, hash: string])[]
 }
 
-/** The sum of the weights of one chain that Envoy takes. */
+/** The largest sum of weights in one chain that Envoy accepts. */
 const weightMax = 2 ** 32 - 1
 
-/** From the TCP routes that are bound to listeners to where a connection goes. The backends of all of them are one pool. */
+/**
+ * Derives the forwarding of connections from the TCP routes that are bound to listeners. The backends of all routes
+ * form one pool.
+ */
 export function createGatewayTcp(units: Units, view: View, exclusions: Exclusions, routes: GatewayRoutes) {
-  /** All backends of one route. A route that throws, or that Envoy refused, has none. */
+  /** The backends of one route. A route that throws, or that Envoy refused, has none. */
   const part = units.family('tcp route part', (key: string): readonly RouteBackend[] => {
     if (exclusions.has(key, routes.partHash(key))) {
       units.note(key, 'left out: Envoy refused the listener with it')
@@ -40,7 +43,7 @@ export function createGatewayTcp(units: Units, view: View, exclusions: Exclusion
         for (const backend of backends) {
           if (backendService(backend) === '') throw new Error(`a backend has no tag "${serviceTag}"`)
         }
-        // Throws on what cannot be weighed.
+        // Throws if a weight is invalid.
         weightBackends(backends, view.tagSet({}), view.tagSet)
         return backends
       }) ?? []
@@ -48,7 +51,7 @@ export function createGatewayTcp(units: Units, view: View, exclusions: Exclusion
   })
 
   return {
-    /** By the tags of the listeners that make up the chain: one each, but for a TCP port all of it. */
+    /** `listeners` are the tags of the listeners of the chain: one listener, or all listeners of a TCP port. */
     forwarding(mesh: MeshName, listeners: readonly TagSet[]): TcpForwarding {
       const pools = [...new Set(listeners)].map((listener) => {
         const keys = routes.attached(mesh, listener, 'tcp')
