@@ -20,7 +20,7 @@ interface Offer extends Interned {
   readonly tags: Tags
 }
 
-/** The one object for each offer. */
+/** Interns offers. */
 const createOffers = () =>
   createInterning(
     ({ mesh, tags }: Pick<Offer, 'mesh' | 'tags'>) => `${mesh} ${tagsText(tags)}`,
@@ -28,34 +28,35 @@ const createOffers = () =>
   )
 type Offers = ReturnType<typeof createOffers>
 
-/** The name of an announcement: the same for the same tags, in every zone. */
+/** The name of an announcement. It depends only on the tags, so it is the same in every zone. */
 export const announcementName = (tags: Tags): string => shortHash(tagsText(tags))
 
-/** A MeshGateway, as far as it says what is announced. */
+/** The parts of a MeshGateway that decide announcements. */
 interface Gateway {
   readonly key: ResourceKey
   readonly createdAtMs: number
   readonly spec: MeshGatewaySpec
 }
 
-/** Of one mesh, by key text. */
+/** The gateways of one mesh, by key text. */
 type Gateways = ReadonlyMap<string, Gateway>
 const noGateways: Gateways = new Map()
 
 /**
- * What this zone announces to others: per mesh and full set of tags, how many ready inbounds have it, and how many gateways
- * have a listener with it that other meshes may call. One row each. Other listeners of gateways are not announced.
+ * The services that this zone announces to other zones. There is one row per mesh and full tag set, with the number of
+ * ready inbounds that have the tags, or of gateways that have a cross-mesh listener with the tags. Other listeners of
+ * gateways are not announced.
  */
 export function createAnnouncements({ zone }: { readonly zone: string }) {
   const offersByDataplane = new Map<string, readonly Offer[]>()
   const gatewaysByMesh = new Map<string, Map<string, Gateway>>()
-  /** Own builtin gateways of a mesh, by key text. */
+  /** Builtin gateways of this zone by mesh and key text. */
   const builtinByMesh = new Map<string, Map<string, DataplaneSpec>>()
   const offerOf = createOffers()
   const countByOffer = new Map<Offer, number>()
   const announcedByOffer = new Map<Offer, number>()
   const offerByRow = new Map<string, Offer>()
-  /** Offers whose row does not say what is counted: the next preview repairs them. */
+  /** Offers whose row differs from the count. The next preview repairs them. */
   const stale = new Set<Offer>()
 
   const isOwnDataplane = (key: ResourceKey): boolean => key.kind === 'Dataplane' && key.origin === zone
@@ -103,7 +104,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
     gatewaysByMesh.set(key.mesh, gateways)
   }
 
-  /** The gateways of the meshes in which these changes touch any, as they will be. */
+  /** The gateways after these changes, for each mesh in which the changes touch a gateway. */
   function gatewaysAfter(changes: readonly Change[]): ReadonlyMap<string, Gateways> {
     const after = new Map<string, Map<string, Gateway>>()
     for (const change of changes) {
@@ -114,7 +115,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
       const text = keyText(key)
       const spec = change.op === 'put' ? specOf(meshGateway, change) : undefined
       if (change.op === 'put' && spec) {
-        // One without a stamp is new here, or keeps the time at which it was.
+        // A change without a stamp creates a row here, or keeps the creation time of an existing row.
         const createdAtMs = change.stamp?.createdAtMs ?? gateways.get(text)?.createdAtMs ?? Number.POSITIVE_INFINITY
         gateways.set(text, { key, createdAtMs, spec })
       } else gateways.delete(text)
@@ -124,7 +125,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
 
   function applyAnnouncement(key: ResourceKey, row: Row | undefined): void {
     const text = keyText(key)
-    // A tombstone has no tags; the key identifies the offer that it stood for.
+    // A tombstone has no tags, so the key identifies the offer.
     const spec = row && specOf(availableService, row)
     const offer = spec ? offerOf({ mesh: key.mesh, tags: spec.tags }) : offerByRow.get(text)
     if (offer === undefined) return
@@ -139,7 +140,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
   }
 
   return {
-    /** The announcements that follow from these changes. Changes nothing here. */
+    /** The announcements that follow from these changes. Does not change any state. */
     preview(changes: readonly Change[]): readonly Change[] {
       const offersAfter = new Map<string, readonly Offer[]>()
       const changedGateways = gatewaysAfter(changes)
@@ -168,7 +169,7 @@ export function createAnnouncements({ zone }: { readonly zone: string }) {
         .sort((a, b) => byCodeUnit(a.offer.text, b.offer.text))
         .map(({ offer, instances }) => rowOf(offer, instances))
     },
-    /** Takes over what was written; also how it loads at start. */
+    /** Applies written versions. It also loads the state at start. */
     applied(versions: readonly Version[]): void {
       const gateways = versions.filter(({ key }) => isGateway(key))
       for (const version of gateways) applyGateway(version)
@@ -188,11 +189,11 @@ export type Announcements = ReturnType<typeof createAnnouncements>
 const builtinOf = (spec: DataplaneSpec | undefined): DataplaneSpec | undefined =>
   spec && dataplaneRole(spec) === 'builtin' ? spec : undefined
 
-/** The gateway that serves these tags. One that is none stands in nobody's way. */
+/** The gateway that serves these tags. An invalid gateway does not hide a valid one. */
 function gatewayOf(gateways: Gateways, tags: Tags): Gateway | undefined {
   let best: (GatewayCandidate & { readonly gateway: Gateway }) | undefined
   for (const [key, gateway] of gateways) {
-    // The global's stands before one of the zone's own with its name.
+    // The global's gateway hides one of the zone with the same name.
     const isHidden =
       gateway.key.origin !== globalOrigin && gateways.has(keyText({ ...gateway.key, origin: globalOrigin }))
     const rank = isHidden ? undefined : rankOf(gateway.spec, tags)
@@ -210,7 +211,7 @@ function rankOf(spec: MeshGatewaySpec, tags: Tags) {
   }
 }
 
-/** Tag sets of the listeners of a builtin gateway that other meshes may call. */
+/** The tag sets of the cross-mesh listeners of a builtin gateway. */
 function crossMeshTagSets(mesh: string, spec: DataplaneSpec, zone: string, gateways: Gateways): readonly Tags[] {
   const own = inZone(spec.networking?.gateway?.tags ?? {}, zone)
   const gateway = gatewayOf(gateways, own)
@@ -219,7 +220,7 @@ function crossMeshTagSets(mesh: string, spec: DataplaneSpec, zone: string, gatew
   )
 }
 
-/** Offers of the ready inbounds, one each, or those of a gateway, each once. A row that cannot be parsed offers nothing. */
+/** One offer per ready inbound, or the distinct offers of a gateway. A row that cannot be parsed offers nothing. */
 function offersOf(
   mesh: string,
   spec: DataplaneSpec | undefined,
@@ -234,7 +235,7 @@ function offersOf(
     .map((one) => offerOf({ mesh, tags: inZone(one.tags ?? {}, zone) }))
 }
 
-/** The list that a ZoneIngress shows: the announcements of its zone, by mesh and tags. */
+/** The list that a ZoneIngress shows: the announcements of its zone, sorted by mesh and tags. */
 export function composeAvailableServices(rows: readonly Row[]): readonly {
   readonly tags: Tags
   readonly instances: number

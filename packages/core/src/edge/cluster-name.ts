@@ -3,8 +3,8 @@ import { serviceTag, type Tags } from '../kinds/common.ts'
 import { sortedTags } from '../kinds/tags.ts'
 
 /**
- * Clusters are per destination and listener, because policies are: `<service>-<hash of both tag sets>`, or the plain
- * service where there is nothing to hash but the service.
+ * The name of a gateway's cluster. Policies depend on destination and listener, so clusters do too. The name is
+ * `<service>-<hash of both tag sets>`, or the plain service if there are no other tags.
  */
 export function gatewayClusterName(destination: Tags, listener: Tags): string {
   const service = destination[serviceTag] ?? ''

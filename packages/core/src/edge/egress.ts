@@ -10,9 +10,9 @@ import type { Endpoints } from './endpoints.ts'
 import { createZoneProxy, type ServedService, servedApart } from './zone-proxy.ts'
 
 /**
- * Zone egresses: what leaves the zone goes through them, by its SNI, to the ingresses of the zones that have what it asks for.
- * Who asks is in this zone, so the sets of tags are those of its own outbounds and of routes. All meshes are served, also
- * those that do not want it yet: when they do, the way is there already.
+ * Zone egresses forward connections that leave the zone, by SNI, to the ingresses of the zones that serve the requested
+ * tags. Clients are in this zone, so the tag sets are those of its own outbounds and routes. All meshes are served,
+ * including those that do not use the egress yet, so that the path exists when they start to use it.
  */
 export function createEgresses(units: Units, view: View, endpoints: Endpoints) {
   const tagSets = (mesh: MeshName, service: ServiceName): readonly TagSet[] =>
@@ -20,7 +20,7 @@ export function createEgresses(units: Units, view: View, endpoints: Endpoints) {
       (a, b) => byCodeUnit(a.text, b.text),
     )
 
-  /** A gateway's listeners that other meshes may call are announced with their mesh, and asked for without. */
+  /** Cross-mesh listeners of gateways are announced with the mesh tag, but clients request them without it. */
   const served = units.family(
     'egress service',
     (mesh: MeshName, service: ServiceName, isCrossMesh: boolean): ServedService =>

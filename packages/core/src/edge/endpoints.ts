@@ -26,7 +26,7 @@ import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 import { inZone, type Meshes } from './meshes.ts'
 
-/** A place where connections are accepted, unless its proxy is gone; see `EndpointModel.probed`. */
+/** An address that accepts connections, unless its proxy was lost; see `EndpointModel.probed`. */
 interface Place extends SocketAddress, Decided {
   readonly probed?: true
 }
@@ -36,7 +36,7 @@ export interface Instance extends Place {
   readonly ready: boolean
 }
 
-/** A tag set that another zone serves, and where its ingresses are. */
+/** A tag set that another zone serves, and the addresses of its ingresses. */
 interface RemoteOffer extends Decided {
   readonly zone: string
   readonly tags: Tags
@@ -48,9 +48,9 @@ interface RemoteOffer extends Decided {
 export type CrossMeshInstances = (mesh: MeshName, service: ServiceName) => readonly Instance[]
 
 /**
- * Where the instances of a service are: in this zone themselves, elsewhere the ingresses of their zone, or where the mesh wants
- * it the egresses of this one. Tags with a mesh in them mean listeners of its gateways that other meshes may call, and
- * nothing else; those without never mean such.
+ * The endpoints of services. Local instances are endpoints themselves. Instances in other zones are reached through the
+ * ingresses of their zone, or through the egresses of this zone if the mesh requires it. Tags with a mesh select only
+ * cross-mesh listeners of that mesh's gateways; tags without a mesh never do.
  */
 export function createEndpoints(units: Units, view: View, meshes: Meshes, crossMesh: CrossMeshInstances) {
   const local = units.family('local instances', (mesh: MeshName, service: ServiceName): readonly Instance[] =>
@@ -59,7 +59,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
       .flatMap((row) => units.attempt(keyText(row.key), () => instancesOf(row, service, view.zone)) ?? []),
   )
 
-  /** The places that rows name. Instances behind one balancer share a coordinate and count once. */
+  /** The distinct addresses in these rows. Instances behind one load balancer share an address and count once. */
   function distinct<Spec>(
     rows: readonly TypedRow<Spec>[],
     placeOf: (spec: Spec) => SocketAddress | undefined,
@@ -70,7 +70,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
       const at = units.attempt(key, () => placeOf(row.spec))
       if (!at) continue
       const before = found.get(`${at.address}:${at.port}`)
-      // One instance that is not lost is enough.
+      // An address is probed only if all its instances are lost.
       const isProbed = probedIfLost(row.labels).probed && (!before || before.probed)
       const place = { ...at, because: because(key, ...(before?.because ?? [])) }
       found.set(`${at.address}:${at.port}`, isProbed ? { ...place, probed: true } : place)
@@ -82,9 +82,9 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     distinct(view.rows(zoneIngress, ranges.ingresses(zone)), coordinateOf),
   )
 
-  /** What other zones announce of a service, or of a gateway that other meshes may call. */
+  /** The announcements of other zones for a service, or for a gateway with cross-mesh listeners. */
   const offers = units.family('remote offers', (mesh: MeshName, service: ServiceName, isCrossMesh: boolean) => {
-    // Ingresses route by SNI, so without TLS there is no way into another zone.
+    // Ingresses route by SNI, so other zones are reachable only over TLS.
     if (!meshes.isSecured(mesh)) return []
     const announced = isCrossMesh ? ranges.crossMeshAnnounced(mesh, service) : ranges.announced(mesh, service)
     return view.rows(availableService, announced).flatMap((row): readonly RemoteOffer[] => {
@@ -110,7 +110,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     ),
   )
 
-  /** How many ways into other zones there are for a service: each carries the weight of all instances behind it. */
+  /** The number of paths into other zones for a service. Each path carries the weight of all instances behind it. */
   const ways = units.family('ways', (mesh: MeshName, service: ServiceName, isCrossMesh: boolean): number => {
     if (meshes.viaEgress(mesh)) return Math.max(1, egresses().length)
     const found = offers(mesh, service, isCrossMesh).flatMap((offer) =>
@@ -119,7 +119,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
     return Math.max(1, new Set(found).size)
   })
 
-  /** What a set of tags asks for, and what other zones announce of it. */
+  /** Resolves a tag set: its service, and the announcements of other zones that match. */
   function ask(mesh: MeshName, wanted: TagSet) {
     const service = serviceOf(wanted)
     const isCrossMesh = wanted.tags[meshTag] !== undefined
@@ -157,7 +157,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
       (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel =>
         assignmentOf(cluster, endpoints(mesh, wanted)),
     ),
-    /** Own ready instances only: what an ingress leads to. */
+    /** The endpoints of an ingress: only ready instances of this zone. */
     ownAssignment: units.family(
       'own assignment',
       (cluster: string, mesh: MeshName, service: ServiceName): AssignmentModel =>
@@ -169,7 +169,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
             .sort(compareEndpoints),
         ),
     ),
-    /** Own listeners with these tags that other meshes may call. */
+    /** The cross-mesh listeners of this zone with these tags. */
     ownCrossMeshAssignment: units.family(
       'own cross-mesh assignment',
       (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel => {
@@ -182,25 +182,28 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
         )
       },
     ),
-    /** Tag sets of own listeners that other meshes may call, as clients ask for them: without the mesh. */
+    /** The tag sets of this zone's cross-mesh listeners, without the mesh tag, as clients request them. */
     ownCrossMeshTagSets: units.family(
       'own cross-mesh tag sets',
       (mesh: MeshName, service: ServiceName): readonly Tags[] =>
         crossMesh(mesh, service).map(({ tags: { [meshTag]: _mesh, ...tags } }) => tags),
     ),
-    /** The ingresses of other zones behind which there is something with these tags: what an egress leads to. */
+    /** The endpoints of an egress: the ingresses of other zones that serve these tags. */
     remoteAssignment: units.family(
       'remote assignment',
       (cluster: string, mesh: MeshName, wanted: TagSet): AssignmentModel =>
         assignmentOf(cluster, throughIngresses(ask(mesh, wanted).far()).sort(compareEndpoints)),
     ),
-    /** Full tag sets of own ready instances. */
+    /** The full tag sets of ready instances of this zone. */
     ownTagSets: units.family('own tag sets', (mesh: MeshName, service: ServiceName): readonly Tags[] =>
       local(mesh, service)
         .filter((one) => one.ready)
         .map((one) => one.tags),
     ),
-    /** The protocol that all instances speak, ready or not: a service must not change its form when it is down. */
+    /**
+     * The protocol that all instances support. Instances that are not ready count too, so that the configuration of a
+     * service does not change while it is down.
+     */
     protocol: units.family('protocol', (mesh: MeshName, service: ServiceName): string => {
       const remote = offers(mesh, service, false)
       const all = [...local(mesh, service), ...remote].map((one) => one.tags[protocolTag] ?? 'tcp')
@@ -216,11 +219,11 @@ const assignmentOf = (cluster: string, endpoints: readonly EndpointModel[]): Ass
   because: becauseOfAll(endpoints),
 })
 
-/** Whether tags have all that is wanted. */
+/** Whether `tags` contains all of `wanted`. */
 export const hasAll = (tags: Tags, wanted: Tags): boolean =>
   Object.entries(wanted).every(([key, value]) => tags[key] === value)
 
-/** Several hosts of one port are one endpoint. */
+/** Merges the hosts of one port into one endpoint. */
 function oneEach(instances: readonly Instance[]): readonly Instance[] {
   const found = new Map<string, Instance>()
   for (const one of instances) {
@@ -234,7 +237,7 @@ function oneEach(instances: readonly Instance[]): readonly Instance[] {
   return [...found.values()]
 }
 
-/** Whether Envoys probe the endpoints of a row; see `lostLabel`. */
+/** Marks the endpoints of a row for probing if its proxy is lost; see `lostLabel`. */
 export const probedIfLost = (labels: Readonly<Record<string, string>>): { readonly probed?: true } =>
   labels[lostLabel] === undefined ? {} : { probed: true }
 
@@ -256,7 +259,7 @@ function listensAt({ networking }: ZoneEgressSpec): SocketAddress {
   return { address, port: expectPort('networking.port', port) }
 }
 
-/** What other zones dial; undefined while an ingress does not say it. */
+/** The address that other zones connect to; undefined while the ingress does not advertise one. */
 function coordinateOf({ networking }: ZoneIngressSpec): SocketAddress | undefined {
   const { advertisedAddress: address, advertisedPort: port } = networking ?? {}
   if (!address || !port) return undefined
@@ -264,7 +267,7 @@ function coordinateOf({ networking }: ZoneIngressSpec): SocketAddress | undefine
   return { address, port: expectPort('networking.advertisedPort', port) }
 }
 
-/** One endpoint per ingress and zone, as heavy as all instances behind it, with the tags that they have in common. */
+/** One endpoint per ingress and zone, with the weight of all instances behind it and the tags they have in common. */
 function throughIngresses(offers: readonly RemoteOffer[]): EndpointModel[] {
   const found = new Map<string, { readonly ingress: Place; readonly offers: RemoteOffer[] }>()
   for (const offer of offers) {
@@ -280,14 +283,17 @@ function throughIngresses(offers: readonly RemoteOffer[]): EndpointModel[] {
   )
 }
 
-/** What stands for several offers behind one place: their weight, and the tags that they have in common. */
+/** Merges several offers behind one address: the sum of their weights, and the tags they have in common. */
 const together = (place: Place, first: RemoteOffer, rest: readonly RemoteOffer[]) => ({
   weight: rest.reduce((sum, { instances }) => sum + instances, first.instances),
   tags: rest.reduce((all, one) => common(all, one.tags), withoutService(first.tags)),
   because: becauseOfAll([place, first, ...rest]),
 })
 
-/** One endpoint per egress of the zone, each as heavy as all instances of other zones, with the tags that they have in common. */
+/**
+ * One endpoint per egress of this zone, each with the weight of all instances in other zones and the tags they have in
+ * common.
+ */
 function throughEgresses(offers: readonly RemoteOffer[], egresses: readonly Place[], zone: string): EndpointModel[] {
   const [first, ...rest] = offers
   if (!first) return []
@@ -304,7 +310,7 @@ function withoutService({ [serviceTag]: _service, ...rest }: Tags): Tags {
 const compareEndpoints = (a: EndpointModel, b: EndpointModel): number =>
   byCodeUnit(a.zone, b.zone) || byCodeUnit(a.address, b.address) || a.port - b.port
 
-/** What a protocol is made of, most special first. */
+/** The protocols that a protocol is built on, most specific first. */
 const stacks: Record<string, readonly string[]> = {
   grpc: ['grpc', 'http2', 'tcp'],
   http2: ['http2', 'tcp'],

@@ -1,5 +1,5 @@
 import type { Tags } from '../kinds/common.ts'
 
-/** Tags as a certificate bears them: `<tag>/<value>`, sorted. */
+/** Tags in the form used in certificates: `<tag>/<value>`, sorted. */
 export const identityTags = (...sets: readonly Tags[]): readonly string[] =>
   [...new Set(sets.flatMap((tags) => Object.entries(tags).map(([key, value]) => `${key}/${value}`)))].sort()

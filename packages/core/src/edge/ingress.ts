@@ -14,8 +14,8 @@ import { chainOf, clusterOf, createZoneProxy, type ServedService, servedApart } 
 const chainsMax = 64
 
 /**
- * Zone ingresses: TLS is not ended here, a connection is led by its SNI to the instances that have the tags in it. To be
- * ready for routes that other zones make, every pair of tags has a chain, not only what is asked for today.
+ * Zone ingresses do not terminate TLS. They forward a connection, by SNI, to the instances that have the tags in the
+ * SNI. Every pair of tags has a chain, not only the requested ones, so that new routes in other zones work at once.
  */
 export function createIngresses(units: Units, view: View, endpoints: Endpoints) {
   const served = units.family('ingress service', (mesh: MeshName, service: ServiceName): ServedService => {
@@ -48,8 +48,8 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
   })
 
   /**
-   * Listeners of a gateway that other meshes may call. Hosts of one port are one address with several sets of tags, which
-   * no subset can tell apart, so here each set has a cluster of its own.
+   * Cross-mesh listeners of gateways. The hosts of one port share an address but have different tag sets, which a
+   * subset cannot distinguish. So each tag set has its own cluster.
    */
   const crossMesh = units.family('ingress gateway', (mesh: MeshName, service: ServiceName): ServedService => {
     const sets = tagSetsOf(view, mesh, service, endpoints.ownCrossMeshTagSets(mesh, service))
@@ -64,13 +64,13 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
         const services = view
           .range(ranges.ownServices(mesh))
           .map(serviceName)
-          // A row that is in the index but cannot be reached is no reason for a chain.
+          // A row in the index may have no valid address. It needs no chain.
           .filter((service) => endpoints.ownTagSets(mesh, service).length > 0)
         const gateways = view
           .range(ranges.ownGateways(mesh))
           .map(serviceName)
           .filter((service) => endpoints.ownCrossMeshTagSets(mesh, service).length > 0)
-        // Clients ask for both by the same name.
+        // Clients use the same name for both.
         for (const both of gateways.filter((service) => services.includes(service)))
           units.note(`${mesh}/${both}`, 'is a service and a gateway; through ingresses only the service is reached')
         return [
@@ -83,9 +83,9 @@ export function createIngresses(units: Units, view: View, endpoints: Endpoints) 
   return createZoneProxy(units, view, 'ingress', (proxy) => view.row(zoneIngress, proxy), all)
 }
 
-/** The tag sets of a service that have a chain: those that callers may ask for. */
+/** The tag sets of a service that get a chain: those that clients may request. */
 function tagSetsOf(view: View, mesh: MeshName, service: ServiceName, whole: readonly Tags[]): readonly TagSet[] {
-  // Counted before they are made: the pairs of a thousand tags are half a million.
+  // Counted before they are built: a thousand tags have half a million pairs.
   const isFew = whole.every((tags) => Object.keys(tags).length ** 2 <= 4 * chainsMax)
   const parts = new Set(isFew ? whole.flatMap(subsets).map(view.tagSet) : [])
   const sets = new Set([
@@ -97,7 +97,7 @@ function tagSetsOf(view: View, mesh: MeshName, service: ServiceName, whole: read
   return [...sets].sort((a, b) => byCodeUnit(a.text, b.text))
 }
 
-/** Every set of at most two of the tags, besides those that no route needs to name. */
+/** All sets of one or two tags with the service. The protocol tag is omitted, because no route needs to name it. */
 function subsets(tags: Tags): Tags[] {
   const entries = Object.entries(tags).filter(([key]) => key !== serviceTag && key !== protocolTag)
   const service = { [serviceTag]: tags[serviceTag] ?? '' }

@@ -8,14 +8,20 @@ import { isEnabled, zone } from '../kinds/zone.ts'
 import { HeldError, type Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
-/** What proxies must know of a mesh. */
+/** The properties of a mesh that proxies depend on. */
 export interface MeshFacts extends Decided {
   readonly mtls: 'none' | 'strict' | 'permissive'
 }
 
-/** Facts about meshes and zones that many units read; each is compared, so that other fields wake nobody. */
+/**
+ * Facts about meshes and zones that many units read. Each is compared by value, so changes to other fields cause no
+ * recomputation.
+ */
 export function createMeshes(units: Units, view: View) {
-  /** Of a mesh whose row is quarantined it is `whenHeld`: it must not hold back the proxies of others. */
+  /**
+   * Reads a fact of a mesh. If its row is quarantined, the result is `whenHeld`, so that proxies of other meshes are
+   * not blocked.
+   */
   function ofMesh(name: MeshName, read: (spec: MeshSpec) => boolean, whenHeld: boolean): boolean {
     try {
       const row = view.named(mesh, '', name)
@@ -35,22 +41,23 @@ export function createMeshes(units: Units, view: View) {
       return { mtls: backend.mode === 'PERMISSIVE' ? 'permissive' : 'strict', ...decided }
     }),
     /**
-     * Whether a mesh has an identity to show to others. One that is quarantined counts as before: its proxies keep what they
-     * have, calls to it are never in the clear, and it must not hold back those of other meshes.
+     * Whether a mesh has an identity. A quarantined mesh counts as secured: its proxies keep their configuration, and
+     * calls to it must never be sent in the clear. It must not block proxies of other meshes.
      */
     isSecured: units.family('secured mesh', (name: MeshName): boolean =>
       ofMesh(name, (spec) => enabledBackend(spec) !== undefined, true),
     ),
     /**
-     * Whether what leaves the zone in a mesh goes through an egress of the zone. Of a mesh that is quarantined it is not known;
-     * those of other meshes that call it go directly until it is.
+     * Whether connections of a mesh leave the zone through an egress. This is unknown while the mesh is quarantined;
+     * proxies of other meshes then connect to it directly.
      */
     viaEgress: units.family('mesh via egress', (name: MeshName): boolean =>
       ofMesh(name, (spec) => spec.routing?.zoneEgress === true && enabledBackend(spec) !== undefined, false),
     ),
     /**
-     * Whether other zones send requests to a zone. A zone without a Zone row is deleted and counts as disabled. Rows of the
-     * global leave this store only by a deletion or an announced replacement, so a silent global disables no zone.
+     * Whether other zones send requests to a zone. A zone without a Zone row was deleted and counts as disabled. Rows
+     * of the global leave this store only through a deletion or an announced replacement, so a disconnected global
+     * disables no zone.
      */
     zoneEnabled: units.family('zone enabled', (name: string): boolean => {
       const row = view.named(zone, '', name)
@@ -60,5 +67,5 @@ export function createMeshes(units: Units, view: View) {
 }
 export type Meshes = ReturnType<typeof createMeshes>
 
-/** Tags as all zones see them: with the zone, which people leave out. */
+/** Tags as other zones see them: with the zone tag, which users omit. */
 export const inZone = (tags: Tags, zone: string): Tags => (tags[zoneTag] ? tags : { ...tags, [zoneTag]: zone })

@@ -12,7 +12,7 @@ import type { View } from '../view/view.ts'
 import { isLoopback, statName } from './addresses.ts'
 import { sniOf } from './sni.ts'
 
-/** What a zone proxy has for one service. */
+/** The configuration of one service in a zone proxy. */
 export interface ServedService {
   readonly chains: readonly { readonly sni: string; readonly chain: ChainModel }[]
   readonly clusters: readonly ClusterModel[]
@@ -24,8 +24,8 @@ interface Listens {
 }
 
 /**
- * Ingresses and egresses: TLS is not ended there, a connection is led by the name that its client asks for (SNI). `what` names
- * the units, `read` reads the row of such a proxy.
+ * Ingresses and egresses do not terminate TLS. They forward connections by the server name that the client sends (SNI).
+ * `what` is the name prefix of the units, `read` reads the row of such a proxy.
  */
 export function createZoneProxy(
   units: Units,
@@ -84,7 +84,7 @@ export function createZoneProxy(
   })
 }
 
-/** Each set of tags has a cluster of its own. */
+/** Gives each tag set its own cluster. */
 export function servedApart(
   mesh: MeshName,
   service: ServiceName,
