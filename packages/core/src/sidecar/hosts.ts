@@ -12,7 +12,7 @@ import type { TagSet } from '../kinds/tags.ts'
 import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
-/** A port of a gateway that clients of every mesh reach by name. */
+/** A gateway port that clients of every mesh reach by name. */
 export interface NamedGateway {
   readonly mesh: MeshName
   readonly service: ServiceName
@@ -23,7 +23,7 @@ export interface NamedGateway {
   readonly source: string
 }
 
-/** What has a name in every mesh: listeners of gateways that other meshes may call, with their virtual addresses. */
+/** The names that exist in every mesh: cross-mesh listeners of gateways, with their virtual addresses. */
 export function createHosts(units: Units, view: View, meshes: Meshes) {
   const number = units.family('host number', (key: string): number | undefined => {
     const spec = view.row(virtualAddress, key)?.spec
@@ -56,7 +56,7 @@ export function createHosts(units: Units, view: View, meshes: Meshes) {
   })
 
   const all = units.family('named gateways', (): readonly NamedGateway[] => {
-    // Of two gateways of a mesh with one hostname and port the first by name has it.
+    // If two gateways of a mesh have the same hostname and port, the first one by name gets it.
     const byPlace = new Map<string, NamedGateway>()
     for (const key of [...view.range(ranges.crossMeshGateways)].sort(byName))
       for (const one of ofGateway(key)) {
@@ -66,7 +66,7 @@ export function createHosts(units: Units, view: View, meshes: Meshes) {
     return [...byPlace.values()]
   })
 
-  /** Those that clients of a mesh reach. */
+  /** The gateways that clients of a mesh can reach. */
   return units.family(
     'reachable gateways',
     (mesh: MeshName, reachable: Reachable | undefined): readonly NamedGateway[] =>
@@ -76,12 +76,12 @@ export function createHosts(units: Units, view: View, meshes: Meshes) {
   )
 }
 
-/** The services that a proxy may reach, where those are not all. */
+/** The services that a proxy may reach, if it is limited to some. */
 export interface Reachable extends Interned {
   readonly names: ReadonlySet<string>
 }
 
-/** The one object for each list of services. */
+/** Interns lists of services. */
 export const createReachables = () =>
   createInterning(
     (services: readonly string[]) => canonicalJson([...services].sort()),

@@ -27,9 +27,9 @@ export interface InboundModel {
 type Networking = NonNullable<DataplaneSpec['networking']>
 type MutualTls = 'none' | 'strict' | 'permissive'
 
-/** The side of a sidecar that faces the mesh: one listener and one cluster per inbound of its Dataplane. */
+/** The inbound side of a sidecar: one listener and one cluster per inbound of its Dataplane. */
 export function createInbounds(units: Units, view: View, meshes: Meshes) {
-  /** Who may connect to an inbound with these tags: all policies about it together. */
+  /** The clients that may connect to an inbound with these tags, merged from all policies that apply. */
   const permissions = units.family('permissions', (mesh: MeshName, destination: TagSet): Permissions => {
     const { tags } = destination
     const allow: PermissionRule[] = []
@@ -70,7 +70,7 @@ export function createInbounds(units: Units, view: View, meshes: Meshes) {
         address,
         port,
         direction: 'inbound',
-        // A second proxy of this host must be refused the port, not given half of the connections.
+        // A second proxy on this host must fail to bind the port and not get half of the connections.
         reusePort: false,
         inspectTls: mtls === 'permissive',
         tags,
@@ -88,7 +88,7 @@ function placeOf(networking: Networking, inbound: DataplaneInbound) {
   const address = inbound.address ?? networking.address ?? ''
   const port = inbound.port ?? 0
   const servicePort = inbound.servicePort || port
-  // The service is looked for where its proxy is, unless that is the proxy itself.
+  // The service is expected at the address of the proxy, unless the proxy itself uses that address and port.
   const target = {
     address: inbound.serviceAddress ?? (servicePort === port ? '127.0.0.1' : address),
     port: servicePort,
@@ -156,7 +156,7 @@ const tcpContent = (cluster: string): TcpChain => ({
   idleMs: defaultTimeouts.inbound.tcpIdleMs,
 })
 
-/** In permissive mode the mesh's own TLS is told apart by its protocol name; all else goes to the service as it is. */
+/** In permissive mode the ALPN name identifies the mesh's own TLS. All other traffic goes to the service unchanged. */
 function chainsOf(
   mtls: MutualTls,
   mesh: string,

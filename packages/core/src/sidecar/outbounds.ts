@@ -22,7 +22,7 @@ const clusterNameOf = ({ tags }: TagSet): string => {
   return other === undefined ? gatewayClusterName(tags, {}) : `${gatewayClusterName(tags, {})}_${other}`
 }
 
-/** What a sidecar has towards one destination; shared by all whose policies are the same. */
+/** The outbound configuration of sidecars for one destination. Sidecars with the same policies share it. */
 export function createOutbounds(
   units: Units,
   view: View,
@@ -41,7 +41,7 @@ export function createOutbounds(
     return { ...mergeRetries(policy && view.row(retry, policy.key)?.spec), because: because(policy?.key) }
   })
 
-  /** A gateway that other meshes may call speaks HTTP, always. */
+  /** A cross-mesh listener always speaks HTTP. */
   const protocolOf = (mesh: MeshName, destination: TagSet): string =>
     placeOf(mesh, destination.tags).isCrossMesh ? 'http' : endpoints.protocol(mesh, serviceOf(destination))
 
@@ -59,7 +59,7 @@ export function createOutbounds(
         target: 'eds',
         connectMs,
         breakers: 'limits',
-        // Between sidecars HTTP always travels as HTTP/2, whatever the application speaks.
+        // Between sidecars HTTP always travels as HTTP/2, even if the application uses HTTP/1.1.
         ...(isHttp(protocolOf(mesh, destination))
           ? { http: { version: 2, idleMs, maxStreamMs, edgeWindows: false } }
           : {}),

@@ -24,13 +24,13 @@ import { createOutbounds } from './outbounds.ts'
 interface Plan {
   readonly inbounds: number
   readonly outbounds: readonly (SocketAddress & { readonly destination: TagSet })[]
-  /** Absent: all services. */
+  /** Undefined if the proxy may reach all services. */
   readonly reachable: Reachable | undefined
   readonly sources: readonly TagSet[]
   readonly services: readonly string[]
 }
 
-/** A service that has a virtual address, by the row (`source`) that gives it. */
+/** A service with a virtual address, and the row (`source`) that assigns it. */
 interface NumberedService {
   readonly service: ServiceName
   readonly number: number
@@ -46,7 +46,7 @@ const nothing: ProxyModel = {
   runtimeLayer: false,
 }
 
-/** Sidecars, and those of somebody else's gateway, which have no inbounds. */
+/** Sidecars of services and of delegated gateways. The latter have no inbounds. */
 export function createSidecars(
   units: Units,
   view: View,
@@ -67,7 +67,10 @@ export function createSidecars(
     return units.attempt(proxy, () => planOf(row.spec, view, reachables)) ?? noPlan
   })
 
-  /** Policies whose sources are this proxy; equal for most proxies of a mesh, which then share their clusters. */
+  /**
+   * The policies whose sources select this proxy. Most proxies of a mesh have the same profile and share their
+   * clusters.
+   */
   const profile = units.family(
     'sidecar profile',
     (proxy: string, kind: string): Profile => connections.profile(kind, meshOf(proxy), plan(proxy).sources),
@@ -78,7 +81,7 @@ export function createSidecars(
     return spec && spec.releasedAtMs === undefined ? spec.number : undefined
   })
 
-  /** Services that have a number in a mesh, of those that may be reached. */
+  /** The reachable services of a mesh that have a number. */
   const numbered = units.family(
     'numbered services',
     (mesh: MeshName, reachable: Reachable | undefined): readonly NumberedService[] =>
@@ -90,7 +93,7 @@ export function createSidecars(
       }),
   )
 
-  /** All that has a virtual address. */
+  /** All reachable destinations with a virtual address. */
   const destinations = units.family(
     'named destinations',
     (mesh: MeshName, reachable: Reachable | undefined): readonly TagSet[] => [
@@ -99,7 +102,7 @@ export function createSidecars(
     ],
   )
 
-  /** What stands for any instance of a service. */
+  /** The tag set of any instance of a service. */
   const named = (service: ServiceName): TagSet => view.tagSet({ [serviceTag]: service })
 
   const sharedClusters = units.family(
@@ -114,7 +117,9 @@ export function createSidecars(
       destinations(mesh, reachable).map((destination) => outbounds.assignment(mesh, destination)),
   )
 
-  /** One listener towards a destination, as a row (`source`) decided. Its chain is shared, its address is the proxy's own. */
+  /**
+   * One listener for a destination, decided by a row (`source`). The chain is shared, the address is the proxy's own.
+   */
   const outboundListener = units.family(
     'outbound listener',
     (
@@ -157,7 +162,7 @@ export function createSidecars(
         const address = loopbackAddressOf(one.number, part)
         if (address === undefined) {
           const reason = `virtual address ${one.number} is beyond the range of this proxy's host`
-          // Neither the service nor its address is at fault: the proxy's own row is.
+          // The fault lies with the range of the proxy's host, and not with the row of the service or of its address.
           units.problem(`${one.mesh}/${one.service}`, reason)
           return []
         }
@@ -166,7 +171,10 @@ export function createSidecars(
       }),
   )
 
-  /** Outbounds that can be served. A gateway of another mesh asks its clients who they are, and they ask it. */
+  /**
+   * The outbounds that can be served. A cross-mesh outbound needs mutual TLS in both meshes, because client and gateway
+   * verify each other.
+   */
   const explicitOf = units.family('sidecar outbounds', (proxy: string): Plan['outbounds'] => {
     const mesh = meshOf(proxy)
     return plan(proxy).outbounds.filter(({ port, destination }) => {
@@ -178,7 +186,7 @@ export function createSidecars(
     })
   })
 
-  /** Other meshes that it calls gateways of. */
+  /** The other meshes whose gateways the proxy calls. */
   const otherMeshes = units.family('other meshes', (proxy: string, part: number | undefined): readonly string[] => {
     const mesh = meshOf(proxy)
     const named = part === undefined ? [] : hosts(mesh, plan(proxy).reachable).map((one) => one.mesh)
@@ -228,7 +236,7 @@ export function createSidecars(
       const virtual =
         part === undefined ? [] : virtualListeners(mesh, plan(proxy).reachable, part, canBindPort80, timeouts, retries)
       const all = [...inbounds(proxy).map((one) => one.listener), ...explicit, ...virtual]
-      // Envoy refuses a second listener on one address, so the first to ask for it has it.
+      // Envoy refuses a second listener on the same address, so only the first is kept.
       return unique(all, (one) => `${one.address}:${one.port}`)
     },
   )
@@ -236,7 +244,7 @@ export function createSidecars(
   return units.family('sidecar', (proxy: string, part: number | undefined, canBindPort80: boolean): ProxyModel => {
     const { services, sources } = plan(proxy)
     const mesh = meshOf(proxy)
-    // There is no such row.
+    // Only a proxy without a row, or with an invalid one, has no services.
     if (services.length === 0) return nothing
     const facts = meshes.mesh(mesh)
     const others = otherMeshes(proxy, part)
@@ -259,10 +267,10 @@ export function createSidecars(
   })
 }
 
-/** The mesh in the text of a key. */
+/** The mesh in a key text. */
 const meshOf = (proxy: string): MeshName => meshName(parseKeyText(proxy).mesh)
 
-/** The service of a Dataplane without any, as in Kuma: permissions for all services include it, others do not. */
+/** The service of a Dataplane that names none, as in Kuma. Only permissions for all services include it. */
 const unknownService = 'unknown'
 
 function planOf(spec: DataplaneSpec, { zone, tagSet }: View, reachables: ReturnType<typeof createReachables>): Plan {
