@@ -26,7 +26,7 @@ import type {
 import type { HttpRetries } from '../policies/retry/retries.ts'
 import { durationField, encode, milliseconds } from './encode.ts'
 
-/** What a gateway tells services of itself, and takes from nobody else. */
+/** The header with the tags of a gateway. Gateways set it themselves and remove it from requests. */
 export const tagsHeaderName = 'x-kuma-tags'
 
 /** A route that forwards. */
@@ -54,7 +54,7 @@ export const forwardRoute = (model: RouteModel, action: ForwardAction): Uint8Arr
     },
   })
 
-/** A route that redirects, to this port if one is to be written. */
+/** A route that redirects; with `port` only if the response must contain one. */
 export const redirectRoute = (
   model: RouteModel,
   { status, scheme, host, path }: RedirectAction,
@@ -77,7 +77,8 @@ export const redirectRoute = (
               },
             }
           : {}),
-        // A path with a query of its own replaces that of the request; behind a fragment it would be part of it.
+        // A path with its own query replaces the query of the request. After a fragment, the query would become part of
+        // the fragment.
         stripQuery: path !== undefined && /[?#]/.test(path.path),
       },
     },
@@ -91,7 +92,7 @@ const redirectCodes: Record<RedirectStatus, RedirectAction_RedirectResponseCode>
   308: RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT,
 }
 
-/** What a route matches, and what it does to headers. */
+/** The match and the header changes of a route. */
 const headOf = (model: RouteModel) => ({
   match: create(RouteMatchSchema, {
     pathSpecifier: pathOf(model),
@@ -129,7 +130,7 @@ const textMatcher = ({ type, value }: TextMatch): StringMatcher =>
   })
 
 function pathOf({ path: { type, path }, method }: RouteModel) {
-  // A CONNECT has no path, so nothing that looks for one would find it.
+  // A CONNECT request has no path, so a path matcher would never match.
   if (method === 'CONNECT') return { case: 'connectMatcher' as const, value: create(RouteMatch_ConnectMatcherSchema) }
   switch (type) {
     case 'exact':
@@ -174,14 +175,14 @@ function rewriteOf({ path }: ForwardAction) {
     case 'prefix':
       return { prefixRewrite: path.path }
     case 'full':
-      // A backslash would name a group.
+      // A backslash would refer to a capture group.
       return { regexRewrite: { pattern: { regex: '.*' }, substitution: path.path.replaceAll('\\', '\\\\') } }
     case undefined:
       return {}
   }
 }
 
-/** In the coarsest unit that can say it. */
+/** The fraction with the smallest denominator that is exact. */
 function fractionOf(perMillion: number) {
   const { HUNDRED, TEN_THOUSAND, MILLION } = FractionalPercent_DenominatorType
   if (perMillion % 10_000 === 0) return { numerator: perMillion / 10_000, denominator: HUNDRED }

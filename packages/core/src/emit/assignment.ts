@@ -5,7 +5,7 @@ import type { AssignmentModel, EndpointModel } from '../model/model.ts'
 import { encode, once, resourceOf, socketAddress } from './encode.ts'
 import type { XdsResource } from './table.ts'
 
-/** Where the endpoints of a cluster are, by zone. */
+/** The endpoints of a cluster, grouped by zone. */
 export const emitAssignment = once(({ cluster, endpoints }: AssignmentModel): XdsResource => {
   const byZone = Map.groupBy(endpoints, (one) => one.zone)
   const isProbed = hasProbes(endpoints)
@@ -19,7 +19,7 @@ export const emitAssignment = once(({ cluster, endpoints }: AssignmentModel): Xd
   return resourceOf(cluster, bytes)
 })
 
-/** Whether the cluster of these endpoints checks the health of some of them. */
+/** Whether the cluster of these endpoints probes some of them. */
 export const hasProbes = (endpoints: readonly EndpointModel[]): boolean => endpoints.some((one) => one.probed)
 
 const lbEndpoint = (one: EndpointModel, isExempt: boolean) => ({
@@ -36,7 +36,7 @@ const lbEndpoint = (one: EndpointModel, isExempt: boolean) => ({
     : {}),
 })
 
-/** The tags under each of these names, in one order for equal bytes. */
+/** The tags under each of these names. The order is fixed, so that equal tags give equal bytes. */
 export const tagsMetadata = (names: readonly string[], tags: Tags) => ({
   filterMetadata: Object.fromEntries(names.map((name) => [name, Object.fromEntries(sortedTags(tags))])),
 })

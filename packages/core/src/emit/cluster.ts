@@ -17,12 +17,12 @@ const limits = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 10
 
 export const emitCluster = once((model: ClusterModel): XdsResource => emitWith(model, {}))
 
-/** The same cluster while proxies of its endpoints are lost: it leaves out those that accept no connection. */
+/** A cluster with endpoints whose proxies are lost: it removes endpoints that accept no connections. */
 export const emitProbingCluster = once((model: ClusterModel): XdsResource => emitWith(model, probes))
 
 /**
- * One probe that fails is enough, because the zone has not heard from the proxy for its whole lease; one that succeeds
- * brings the endpoint back. Without a panic threshold no request is sent to endpoints that are known to be gone.
+ * One failed probe is enough, because the proxy was silent for its whole lease. One successful probe restores the
+ * endpoint. Without a panic threshold no request goes to endpoints that are known to be unavailable.
  */
 const probes = {
   healthChecks: [
@@ -79,7 +79,7 @@ function discovery(name: string, target: ClusterModel['target']) {
   }
   const endpoint = { address: socketAddress(target) }
   return {
-    // A name is looked up where the proxy is: it may mean something there only.
+    // The proxy resolves the name, because the name may be known only on its host.
     ...(isIp(target.address)
       ? { clusterDiscoveryType: { case: 'type' as const, value: Cluster_DiscoveryType.STATIC } }
       : {
@@ -94,8 +94,9 @@ function discovery(name: string, target: ClusterModel['target']) {
 }
 
 /**
- * An ingress balances connections, not requests: one that stays for ever leads to one instance for ever, and what comes later in the
- * other zone is never asked. What is on its way when the time has come is waited for.
+ * Connections through an ingress are closed after this time, once their requests have finished. An ingress balances
+ * connections, not requests, so a connection that never closes would stay with one instance, and new instances in the
+ * other zone would get no requests.
  */
 const renewedAfterMs = 60_000
 
@@ -120,7 +121,7 @@ function httpOptions(
   })
 }
 
-/** Who names tags gets an endpoint with these tags or none; who names none gets any. */
+/** A client that names tags gets only endpoints with these tags. A client that names none gets any endpoint. */
 const subsets = (keySets: readonly (readonly string[])[]) => ({
   fallbackPolicy: Cluster_LbSubsetConfig_LbSubsetFallbackPolicy.ANY_ENDPOINT,
   subsetSelectors: keySets.map((keys) => ({

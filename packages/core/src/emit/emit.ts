@@ -11,8 +11,8 @@ import { type ProxyTable, type SecretNeed, type TypeUrl, typeUrls, type XdsResou
 import { allAuthoritiesName, authorityName, identityName } from './tls.ts'
 
 /**
- * What a proxy is to have, as Envoy's messages. Lists that did not change keep their maps, and proxies share them. What
- * cannot be encoded is left out and named.
+ * Encodes the model of a proxy as Envoy's messages. Lists that did not change keep their maps, and proxies share them.
+ * A part that cannot be encoded is left out and reported.
  */
 export function emit(model: ProxyModel, mark: number, problems: readonly Problem[]): ProxyTable {
   const parts: readonly (readonly [TypeUrl, Emitted])[] = [
@@ -60,7 +60,7 @@ const byName = (resources: readonly XdsResource[]): ReadonlyMap<string, XdsResou
 
 const clusters = mapped((model) => model.name, emitCluster)
 
-/** The clusters of a proxy; those with endpoints whose proxies are lost probe them. */
+/** The clusters of a proxy. A cluster probes its endpoints if the proxy of one of them is lost. */
 function clustersOf(model: ProxyModel): Emitted {
   const all = clusters(model.clusters)
   const probing = probingNames(model.assignments)
@@ -80,7 +80,7 @@ const routeTables = mapped((model) => model.name, emitRouteTable)
 
 const noLimits: NonNullable<ProxyModel['connectionLimits']> = []
 
-/** The layer that gateways ask for: how many connections each listener takes. */
+/** The runtime layer of gateways: the connection limit of each listener. */
 const runtimeLayers = once((limits: NonNullable<ProxyModel['connectionLimits']>): Emitted => {
   const layer = Object.fromEntries(
     limits.map(({ listener, limit }) => [`envoy.resource_limits.listener.${listener}.connection_limit`, limit]),

@@ -6,11 +6,11 @@ import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '../../gen/env
 import type { SocketAddress } from '../model/model.ts'
 import type { XdsResource } from './table.ts'
 
-/** The bytes of a message. Maps keep the order in which they were written, so writers sort them. */
+/** The bytes of a message. The order of map entries is the order of insertion, so callers must sort them. */
 export const encode = <Desc extends DescMessage>(schema: Desc, value: MessageInitShape<Desc>): Uint8Array =>
   toBinary(schema, create(schema, value))
 
-/** A message inside an Any, as extensions are configured. */
+/** A message inside an Any, the form in which extensions are configured. */
 export const packed = <Desc extends DescMessage>(schema: Desc, value: MessageInitShape<Desc>): Any =>
   packedBytes(schema, encode(schema, value))
 
@@ -22,12 +22,12 @@ export const milliseconds = (ms: number): Duration => {
   return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1_000_000) })
 }
 
-/** `{ [field]: duration }`, or nothing when it is left to Envoy. */
+/** `{ [field]: duration }`, or an empty object if Envoy's default applies. */
 export const durationField = <Name extends string>(field: Name, ms: number | undefined) =>
-  // The one computed member has the name of the parameter, which TypeScript widens to string.
+  // The only member has the name `field`, which TypeScript widens to string.
   (ms === undefined ? {} : { [field]: milliseconds(ms) }) as { [key in Name]?: Duration }
 
-/** Told over the stream that this message came on. */
+/** A config source that uses the ADS stream on which the message was sent. */
 export const overAds = (): ConfigSource =>
   create(ConfigSourceSchema, {
     configSourceSpecifier: { case: 'ads', value: {} },
@@ -46,7 +46,9 @@ export const resourceOf = (
   references: Omit<XdsResource, 'name' | 'bytes' | 'version'> = {},
 ): XdsResource => ({ name, bytes, version: shortHash(bytes), ...references })
 
-/** Remembers what was made of a value. Equal values are one object here, so each is encoded once for all proxies. */
+/**
+ * Memoises `make` by object identity. Units share equal values as one object, so each is encoded once for all proxies.
+ */
 export function once<From extends object, To>(make: (from: From) => To): (from: From) => To {
   const made = new WeakMap<From, To>()
   return (from) => {

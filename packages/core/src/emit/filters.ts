@@ -38,7 +38,7 @@ const internalRanges: readonly (readonly [string, number])[] = [
 export function filtersOf(content: ChainModel['content']): Filter[] {
   switch (content.type) {
     case 'close':
-      // Without a filter Envoy closes what it accepts.
+      // A filter chain without filters closes accepted connections.
       return []
     case 'http':
       return [httpFilter(content)]
@@ -77,10 +77,10 @@ function tcpFilters(chain: TcpChain): Filter[] {
   return [filter('envoy.filters.network.rbac', access), proxy]
 }
 
-/** A connection manager. Its routes, when they are in it, are appended as bytes: they were encoded before. */
+/** An HTTP connection manager. Routes inside it are appended as bytes, because they are encoded separately. */
 function httpFilter(chain: HttpChain): Filter {
   const base = {
-    // First, because a made message has every field: what this chain says counts.
+    // The settings come first: a created message has every field, so later fields must override them.
     ...settings[chain.role],
     statPrefix: chain.statPrefix,
     ...durationField('streamIdleTimeout', chain.streamIdleMs),
@@ -119,7 +119,10 @@ const httpExtension = (name: string, value: ReturnType<typeof packed>) => ({
   configType: { case: 'typedConfig' as const, value },
 })
 
-/** Without effect until a policy gives them per-route settings; there from the start because adding them would drain. */
+/**
+ * These filters have no effect until a policy adds per-route settings. They are present from the start, because adding
+ * them later would drain the listener.
+ */
 const edgeFilters = () => [
   httpExtension('envoy.filters.http.local_ratelimit', packed(LocalRateLimitSchema, { statPrefix: 'rate_limit' })),
   httpExtension(

@@ -15,7 +15,7 @@ import { clustersOf, joined, memberOf } from './route.ts'
 import type { XdsResource } from './table.ts'
 import { anyMeshSecrets, fromAnybody, fromAnyMesh, fromMesh, meshSecrets } from './tls.ts'
 
-/** A listener, put together from the bytes of its chains: many listeners share them. */
+/** A listener, assembled from the bytes of its chains. Many listeners share chains. */
 export const emitListener = once((model: ListenerModel): XdsResource => {
   const head = encode(ListenerSchema, {
     name: model.name,

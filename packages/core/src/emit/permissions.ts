@@ -14,8 +14,9 @@ import { sortedTags } from '../kinds/tags.ts'
 import type { PermissionRule, Permissions } from '../policies/permissions.ts'
 
 /**
- * Role-based access: a connection is let in if a rule allows its certificate and none denies it. Without any rule nobody
- * is. All is said in one filter that allows, so that a denial cannot be undone by the order of filters.
+ * Role-based access control: a connection is accepted if a rule allows its certificate and no rule denies it. Without
+ * rules, no connection is accepted. All rules are in one filter that allows, so that the order of filters cannot
+ * override a denial.
  */
 export function accessRules(mesh: string, { allow, deny }: Permissions): RBAC {
   const denied = deny.map((rule) => principalOf(mesh, rule.source))
@@ -38,8 +39,9 @@ export function accessRules(mesh: string, { allow, deny }: Permissions): RBAC {
 }
 
 /**
- * Whoever has all these tags in its certificate: the service as SPIFFE id, the others as `kuma://<tag>/<value>`. Any
- * service is whoever came in: the chain takes certificates of services of the mesh only, and asking again costs each request.
+ * Matches clients with all these tags in their certificate: the service as SPIFFE id, the other tags as
+ * `kuma://<tag>/<value>`. The service `*` matches every accepted connection: the chain already accepts only
+ * certificates of services of the mesh, and a second check would cost time on each request.
  */
 function principalOf(mesh: string, source: Tags): Principal {
   const asked = sortedTags(source).filter(([key, value]) => key !== serviceTag || value !== '*')

@@ -5,7 +5,9 @@ import { emitCluster } from './cluster.ts'
 import { emitListener } from './listener.ts'
 import { proveRoute } from './route.ts'
 
-/** Throws if the values of a policy cannot be encoded. Such a policy is left out, and what it would apply to stays. */
+/**
+ * Throws if the values of a policy cannot be encoded. Such a policy is left out, and the parts it would apply to stay.
+ */
 export function proveTimeouts(timeouts: Timeouts): void {
   const { connectMs, tcpIdleMs, idleMs, requestMs, streamIdleMs, maxStreamMs } = timeouts
   emitCluster({ ...cluster, connectMs, http: { version: 2, idleMs, maxStreamMs, edgeWindows: false } })

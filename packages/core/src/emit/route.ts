@@ -11,11 +11,11 @@ import { appended, forwardRoute, redirectRoute, tagsHeaderName } from './actions
 import { encode, once, resourceOf } from './encode.ts'
 import type { XdsResource } from './table.ts'
 
-/** What a host without any route answers: the text that Kuma's gateways give, and people look for. */
+/** The response of a host without routes. It is the text of Kuma's gateways, which users search for. */
 const noRoutes = 'This is a Kuma MeshGateway. No routes match this MeshGateway!\n'
 const otherConnection = 'This host is served on connections that ask for it by name (SNI).\n'
 
-/** A route table of its own name. */
+/** A route table as a resource of its own. */
 export const emitRouteTable = once(
   (model: RouteTableModel): XdsResource =>
     resourceOf(model.name, routeTableBytes(model), {
@@ -38,8 +38,9 @@ const clustersOfAction = ({ clusters, mirrors = [] }: ForwardAction): readonly s
 ]
 
 /**
- * A route table is put together from the bytes of its hosts, and a host from the bytes of its routes, so that one changed
- * route among thousands costs one encoding. Repeated fields may be appended to a message: it is read as one.
+ * A route table is assembled from the bytes of its hosts, and a host from the bytes of its routes, so that one changed
+ * route among thousands costs one encoding. Protobuf allows this: members of repeated fields may be appended to a
+ * message.
  */
 export const routeTableBytes = once((model: RouteTableModel): Uint8Array => {
   const head = encode(RouteConfigurationSchema, {
@@ -77,7 +78,7 @@ export function memberOf(field: number, member: Uint8Array): Uint8Array {
   return joined([prefix, member])
 }
 
-/** A message with more members behind it. */
+/** Concatenates a message and further members. */
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let end = 0
@@ -102,13 +103,14 @@ const fallback = ({ misdirected }: VirtualHostModel): Uint8Array =>
     },
   })
 
-/** The members for one route of ours: mostly one. */
+/** The members of one route of the model: one, except for redirects with an implied port. */
 const routeMember = once((model: RouteModel): Uint8Array => {
   const { action } = model
   if (action.type === 'forward') return routeMemberOf(forwardRoute(model, action))
   const { port, ...rest } = action
   if (!port?.isImplied) return routeMemberOf(redirectRoute(model, rest, port?.number))
-  // Envoy keeps the port of a request unless it is told one, and writes the one it is told.
+  // Without a port in the redirect, Envoy keeps the port of the request; with one, Envoy always writes it. So a
+  // redirect to an implied port needs one route for requests with a port and one for requests without.
   const saysPort: RouteModel = { ...model, headers: [...model.headers, hostWithPort] }
   return joined([
     routeMemberOf(redirectRoute(saysPort, rest, port.number)),
@@ -118,5 +120,5 @@ const routeMember = once((model: RouteModel): Uint8Array => {
 
 const hostWithPort: HeaderMatch = { name: ':authority', type: 'regex', value: '.*:[0-9]+' }
 
-/** Throws if a route cannot be encoded. What it encodes is used when the route is emitted. */
+/** Throws if a route cannot be encoded. The encoded bytes are reused when the route is emitted. */
 export const proveRoute = (route: RouteModel): unknown => routeMember(route)

@@ -9,7 +9,7 @@ function resource(name: string, bytes: Uint8Array): XdsResource {
   return { name, bytes, version: shortHash(bytes) }
 }
 
-/** The certificate chain and key that a proxy shows, both PEM. */
+/** The certificate chain and private key of a proxy, both PEM. */
 export const identitySecret = (name: string, certificateChain: string, privateKey: string): XdsResource =>
   resource(
     name,

@@ -1,4 +1,4 @@
-/** Type URLs of what a proxy can be given, in the order in which additions are sent. */
+/** Type URLs of the resources of proxies, in the order in which additions are sent. */
 export const typeUrls = {
   cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
   assignment: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
@@ -11,7 +11,10 @@ export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls]
 
 import type { Problem } from '../view/units.ts'
 
-/** One Envoy resource, encoded once. `bytes` is the message itself (the value of the Any). Equal bytes have equal versions. */
+/**
+ * One Envoy resource, encoded once. `bytes` is the message itself (the value of the Any). Equal bytes have equal
+ * versions.
+ */
 export interface XdsResource {
   readonly name: string
   readonly bytes: Uint8Array
@@ -26,13 +29,13 @@ export interface XdsResource {
   /** Route tables and listeners: names of the clusters they refer to. */
   readonly clusters?: readonly string[]
   /**
-   * Who wrote what is in here: the key text of a row → hash of its part. After a nack the parts that changed since the
-   * last acked version are excluded, and their rows get the verdict.
+   * The rows whose parts are in this resource: key text of a row → hash of its part. After a NACK the zone excludes the
+   * parts that changed since the last acknowledged version, and their rows report the rejection.
    */
   readonly contributions?: ReadonlyMap<string, string>
 }
 
-/** A secret that the proxy needs, by name. The zone's shell makes it; no table holds key material. */
+/** A secret that the proxy needs, by name. The zone's shell builds it; no table holds private keys of Secrets. */
 export type SecretNeed =
   | {
       readonly type: 'identity'
@@ -50,41 +53,46 @@ export type SecretNeed =
       readonly name: string
       readonly mesh: string
       /**
-       * Of another mesh: until its authority is there, that of this one stands in. It vouches for nobody of the other mesh, and
-       * what is missing there holds nothing back here.
+       * Set for another mesh: until the authority of that mesh is available, this mesh's authority replaces it. It
+       * verifies no identity of the other mesh, and the missing authority does not delay the configuration.
        */
       readonly standIn?: string
     }
-  /** Those of all meshes there are. */
+  /** The authorities of all meshes. */
   | { readonly type: 'authorities' /** `mesh_ca:secret:all` */; readonly name: string }
   | {
       readonly type: 'certificate'
       /** `cert.<rsa|ecdsa>:secret:<secret>`, or `cert.<rsa|ecdsa>:<inline|inlineString>:<hostname>` */
       readonly name: string
       readonly mesh: string
-      /** The secret's name, or what the listener itself holds. */
+      /** The name of the Secret, or the inline PEM text of the listener. */
       readonly source: { readonly secret: string } | { readonly pem: string }
       readonly fingerprint: string
-      /** Whom to blame if Envoy refuses it: the contribution to the resource that is made of it. */
+      /** The contribution that is excluded if Envoy refuses the certificate. */
       readonly contribution: { readonly source: string; readonly hash: string }
     }
 
-/** All that one proxy is to have, compiled from the state at one mark. Immutable. */
+/** The complete configuration of one proxy, compiled from the state at one mark. Immutable. */
 export interface ProxyTable {
   readonly mark: number
   readonly resources: ReadonlyMap<TypeUrl, ReadonlyMap<string, XdsResource>>
   readonly secretNeeds: readonly SecretNeed[]
-  /** Rows that were left out and why: a part Envoy refused, a route the compiler cannot express. */
+  /**
+   * The rows that were left out and the reasons, such as a part that Envoy refused or a route that cannot be encoded.
+   */
   readonly problems: readonly Problem[]
 }
 
-/** What the running proxy told the zone about its host. */
+/** The facts that the running proxy reported about its host. */
 export interface ProxyFacts {
-  /** Loopback mode: the /20 of 127.128.0.0/9 this proxy has claimed. */
+  /** Loopback mode: the /20 of 127.128.0.0/9 that this proxy has claimed. */
   readonly part?: number
   readonly canBindPort80: boolean
 }
 
-/** Whether Envoy refused a listener for its address alone: the same version may be taken when that is free. */
+/**
+ * Whether Envoy refused a listener only because of its address. Envoy may accept the same version once the address is
+ * free.
+ */
 export const isBindFailure = (detail: string): boolean =>
   /cannot bind '|Address already in use|Cannot assign requested address/.test(detail)

@@ -17,12 +17,12 @@ import { overAds, packed } from './encode.ts'
 export const identityName = (mesh: string): string => `identity_cert:secret:${mesh}`
 export const authorityName = (mesh: string): string => `mesh_ca:secret:${mesh}`
 
-/** The authorities of all meshes there are. */
+/** The secret with the authorities of all meshes. */
 export const allAuthoritiesName = authorityName('all')
 
-/** The secrets that a TLS context of a mesh refers to; `shown`: the mesh whose identity is shown. */
+/** The secrets that a TLS context of a mesh refers to. `shown` is the mesh whose identity the proxy presents. */
 export const meshSecrets = (mesh: string, shown = mesh): readonly string[] => [identityName(shown), authorityName(mesh)]
-/** The same of one that takes identities of all meshes. */
+/** The secrets of a TLS context that accepts identities of all meshes. */
 export const anyMeshSecrets = (mesh: string): readonly string[] => [identityName(mesh), allAuthoritiesName]
 
 const secret = (name: string): SdsSecretConfig => create(SdsSecretConfigSchema, { name, sdsConfig: overAds() })
@@ -52,7 +52,10 @@ const socket = (typedConfig: ReturnType<typeof packed>): TransportSocket =>
     configType: { case: 'typedConfig', value: typedConfig },
   })
 
-/** Mutual TLS towards a service: it must show that it is this service. `shown` is the mesh of the identity that we show. */
+/**
+ * Mutual TLS to a service, which must present the identity of this service. `shown` is the mesh of the client's own
+ * identity.
+ */
 export const towardsService = (mesh: string, service: string, sni: string, shown: string): TransportSocket =>
   socket(
     packed(UpstreamTlsContextSchema, {
@@ -61,7 +64,7 @@ export const towardsService = (mesh: string, service: string, sni: string, shown
     }),
   )
 
-/** Mutual TLS from anybody in the mesh. */
+/** Mutual TLS from any client in the mesh. */
 export const fromMesh = (mesh: string): TransportSocket =>
   socket(
     packed(DownstreamTlsContextSchema, {
@@ -70,7 +73,7 @@ export const fromMesh = (mesh: string): TransportSocket =>
     }),
   )
 
-/** Mutual TLS from anybody in any mesh: whoever one of their authorities vouches for. */
+/** Mutual TLS from any client whose certificate one of the meshes' authorities has signed. */
 export const fromAnyMesh = (mesh: string): TransportSocket =>
   socket(
     packed(DownstreamTlsContextSchema, {
@@ -82,7 +85,7 @@ export const fromAnyMesh = (mesh: string): TransportSocket =>
     }),
   )
 
-/** TLS from anybody who calls a gateway. */
+/** TLS from any client of a gateway. */
 export const fromAnybody = (certificates: readonly string[], alpn: readonly string[]): TransportSocket =>
   socket(
     packed(DownstreamTlsContextSchema, {
