@@ -13,46 +13,49 @@ import { namesOf, namingKinds } from '../parse.ts'
 
 export interface AddressBookConfig {
   readonly zone: string
-  /** How long the number of a service that is gone stays its own. */
+  /** How long the number of a removed service stays reserved. */
   readonly quarantineMs?: number
-  /** The zone has a global, which grants the numbers that it may use. A standalone zone uses all of them. */
+  /** The zone has a global, which grants the numbers that it may use. A standalone zone uses all numbers. */
   readonly isGranted?: boolean
 }
 
-/** Both clocks of one moment: the wall's for people, the monotonic one to measure by. */
+/** One moment on both clocks: the wall clock for times that users see, the monotonic clock for durations. */
 export interface Now {
   readonly wallMs: number
   readonly monotonicMs: number
-  /** Of the zone's store. */
+  /** The incarnation of the zone's store. */
   readonly incarnation: number
 }
 
-/** What the global grants to a zone when a session opens, and what it remembers of the zone's former reports. */
+/**
+ * The numbers that the global grants to a zone when a session opens, and those it remembers from the zone's former
+ * reports.
+ */
 export interface Grant {
   readonly below: number
   readonly before: number
-  /** Numbers by `<mesh>/<service>`; undefined: the global remembers none. */
+  /** Numbers by `<mesh>/<service>`; undefined if the global remembers none. */
   readonly recalled: ReadonlyMap<string, number> | undefined
-  /** The store of the zone is an older copy of one that the global knows: it lacks the newest numbers. */
+  /** The store of the zone is an older copy of one that the global has seen. It lacks the newest numbers. */
   readonly isOlderCopy: boolean
 }
 
-/** A service of a mesh, `<mesh>/<service>`; or a host of its gateways that every mesh reaches, `<mesh>/@<hostname>`. */
+/** A service of a mesh, `<mesh>/<service>`, or a gateway host that every mesh reaches, `<mesh>/@<hostname>`. */
 type Named = string
 
 const defaultQuarantineMs = 600_000
-/** Expired rows that go with one commit; the next one takes more. */
+/** The maximum number of changes for expired rows in one commit; the next commit removes more. */
 const removalsMax = 400
-/** So many numbers are asked for at once, and as soon as fewer than the others are left. */
+/** A zone requests `grantCount` numbers at once, as soon as fewer than `spareMin` are left. */
 const grantCount = 512
 const spareMin = 128
 
 /**
- * Numbers for services: unique in the zone over all meshes, lowest free first, stable while anybody names the service and
- * for a while after, so that a client's memory of an address never leads to another service. Health does not matter: a
- * service that is down keeps its name. A zone that loses its store does not know which numbers it has given out, so the global
- * grants the numbers: another incarnation of the zone uses those of the former one only after the quarantine, except for the services
- * that the global remembers.
+ * Numbers of services. They are unique in the zone across all meshes, assigned lowest first, and stable while a row
+ * names the service and for a while after, so that an address that a client remembers never leads to another service.
+ * Health does not matter: a service that is down keeps its number. A zone that loses its store does not know which
+ * numbers it has assigned, so the global grants numbers: a new incarnation of the zone uses numbers of the former
+ * incarnation only after the quarantine, except for the services that the global remembers.
  */
 export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, isGranted = false }: AddressBookConfig) {
   const servicesBySource = new Map<string, readonly Named[]>()
@@ -60,17 +63,17 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
   const heldByService = new Map<Named, VirtualAddressSpec>()
   const holderByNumber = new Map<number, Named>()
   /**
-   * When this process first saw that a service had let go of its number, by its monotonic clock: a wall clock that jumps must not end a
-   * quarantine. A restart begins it anew.
+   * When this process first saw the release of a service's number, by its monotonic clock: a wall clock that jumps must
+   * not end a quarantine. A restart begins the quarantine again.
    */
   const releaseSeenMs = new Map<Named, number>()
   let reserve: VirtualAddressReserveSpec | undefined
-  /** When this process first saw that numbers of former incarnations may not be used: monotonic clock. */
+  /** When this process first saw that numbers of former incarnations are closed, by the monotonic clock. */
   let beforeSeenMs: number | undefined
-  /** A former build had no reserve, and neither has a global of a former build. */
+  /** Zones and globals of former builds have no reserve, and so no limit. */
   let isUnlimited = !isGranted
   let changes = 0
-  /** Services whose row does not fit their sources: the next preview repairs them. */
+  /** Services whose row does not match their sources. The next preview repairs them. */
   const stale = new Set<Named>()
 
   const addressKey = (named: Named): ResourceKey => {
@@ -80,7 +83,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
   const reserveKey: ResourceKey = { origin: zone, kind: virtualAddressReserve.name, mesh: '', name: 'numbers' }
   const isRecovered = ({ incarnation }: Pick<Now, 'incarnation'>): boolean => reserve?.incarnation === incarnation
   const isFormerBuild = (): boolean => reserve === undefined && holderByNumber.size > 0
-  /** Numbers below this one may be used. */
+  /** Numbers below the result may be used. */
   function limitAt(now: Pick<Now, 'incarnation'>): number {
     if (isUnlimited || isFormerBuild()) return Number.POSITIVE_INFINITY
     return isRecovered(now) ? (reserve?.below ?? 0) : 0
@@ -113,7 +116,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
     }
   }
 
-  /** How many sources each touched service will have. */
+  /** The number of sources of each touched service after the changes. */
   function sourcesAfter(changes: readonly Change[]): Map<Named, number> {
     const servicesAfter = new Map<string, readonly Named[]>()
     for (const change of changes) {
@@ -131,7 +134,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
     return after
   }
 
-  /** Whether nobody holds a number, or its holder has been gone for long enough. */
+  /** Whether a number has no holder, or its holder was released long enough ago. */
   function freeAt(monotonicMs: number, taken: ReadonlySet<number>) {
     return (number: number): boolean => {
       if (taken.has(number) || isClosed(number, monotonicMs)) return false
@@ -141,7 +144,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
     }
   }
 
-  /** Gives out free numbers, lowest first. A service gets none if there is none below the limit. */
+  /** Assigns free numbers, lowest first. A service gets no number if none is free below the limit. */
   function createAllocator(now: Now, taken: Set<number>) {
     let next = 0
     const isFree = freeAt(now.monotonicMs, taken)
@@ -167,7 +170,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
     }
   }
 
-  /** Services whose quarantine has ended. They were released in the order of the map. */
+  /** Services whose quarantine has ended. The map is in the order of release. */
   function* expired(monotonicMs: number): Generator<Named> {
     for (const [named, seenMs] of releaseSeenMs) {
       if (monotonicMs - seenMs < quarantineMs) return
@@ -175,7 +178,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
     }
   }
 
-  /** The rows of expired services, except where their number is used again. */
+  /** Removes the rows of expired services, unless their number is used again. */
   function removals(monotonicMs: number, taken: ReadonlySet<number>): Change[] {
     const found: Change[] = []
     for (const named of expired(monotonicMs)) {
@@ -201,7 +204,10 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
     ]
   }
 
-  /** Adopts the numbers that the global remembers, and drops all others: they may be those of other services by now. */
+  /**
+   * Adopts the numbers that the global remembers and drops all others, because they may belong to other services by
+   * now.
+   */
   function recover(recalled: ReadonlyMap<string, number>): Change[] {
     const adopted = new Map<number, Named>()
     for (const [named, number] of recalled) if (!adopted.has(number)) adopted.set(number, named)
@@ -224,7 +230,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
   }
 
   return {
-    /** The rows that follow from these changes. Changes nothing here. */
+    /** The rows that follow from these changes. Does not change any state. */
     preview(changes: readonly Change[], now: Now): readonly Change[] {
       if (limitAt(now) === 0) return []
       const kept: Change[] = []
@@ -249,17 +255,20 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
       const allocated = wanting.flatMap(allocate)
       return [...kept, ...allocated, ...removals(now.monotonicMs, taken)]
     },
-    /** True if the next preview removes rows, also if nothing else changes. */
+    /** True if the next preview removes rows even without other changes. */
     hasExpired: (monotonicMs: number): boolean => !expired(monotonicMs).next().done || hasReopened(monotonicMs),
-    /** What the zone asks its global for when a session opens. */
+    /** The request to the global when a session opens. */
     request(now: Now): { readonly below: number; readonly count: number } {
       if (isFormerBuild()) return { below: Math.max(...holderByNumber.keys()) + 1, count: grantCount }
       const below = isRecovered(now) ? (reserve?.below ?? 0) : 0
       return { below, count: isShort(now) ? grantCount : 0 }
     },
-    /** Few numbers are left, or none: another session brings more. */
+    /** Whether few or no numbers are left. Another session brings more. */
     isShort,
-    /** The rows that follow from a grant; none if nothing changes. Undefined: the global is of a former build and grants nothing. */
+    /**
+     * The rows that follow from a grant; empty if nothing changes. An undefined grant means that the global is of a
+     * former build and grants nothing.
+     */
     granted(grant: Grant | undefined, now: Now): readonly Change[] {
       isUnlimited = grant === undefined
       if (!grant) return []
@@ -272,18 +281,18 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
       })
       if (isRecovered(now)) return reserve?.below === grant.below ? [] : [put(reserve?.before ?? 0)]
       if (isFormerBuild() && grant.before === 0) return [put(0)]
-      // A store that lost nothing itself knows all numbers that it gave out.
+      // A store that is complete contains all numbers that the zone has assigned.
       if (reserve && !grant.isOlderCopy) return [put(grant.before)]
       return [put(grant.before), ...recover(grant.recalled ?? new Map())]
     },
-    /** Services have no number yet, or one too many. */
+    /** Whether services lack a number, or keep one that they no longer need. */
     isWaiting: (): boolean => stale.size > 0,
     /** Counts the changes of `numbers`. */
     changes: (): number => changes,
-    /** The numbers that services have, by `<mesh>/<service>`. */
+    /** The numbers of services, by `<mesh>/<service>`. */
     numbers: (): ReadonlyMap<string, number> =>
       new Map([...heldByService].map(([named, { number }]) => [named, number])),
-    /** Takes over what was written; also how it loads at start. */
+    /** Applies written versions. It also loads the state at start. */
     applied(versions: readonly Version[], monotonicMs: number): void {
       for (const { key, row } of versions) {
         if (namingKinds.has(key.kind)) {
@@ -321,6 +330,6 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
 }
 export type AddressBook = ReturnType<typeof createAddressBook>
 
-/** The services that a row names. A row that cannot be parsed names none. */
+/** The services that a row names. A row that cannot be parsed names no service. */
 const servicesOf = (row: Omit<Row, 'stamp'>, zone: string): readonly Named[] =>
   namesOf(row, zone).map((name) => `${row.key.mesh}/${name}`)

@@ -4,6 +4,6 @@ import { addressOf } from './table.ts'
 const partSize = 4096
 const loopbackBase = '127.128.0.0'
 
-/** The address with this number in a proxy's part of 127.128.0.0/9; numbers beyond the part have none. */
+/** The address of this number in a proxy's part of 127.128.0.0/9; undefined for numbers beyond the part. */
 export const loopbackAddressOf = (number: number, part: number): string | undefined =>
   number < partSize ? addressOf(part * partSize + number, loopbackBase) : undefined

@@ -4,7 +4,7 @@ export function portInName(service: string): number | undefined {
   return port >= 1 && port <= 65_535 ? port : undefined
 }
 
-/** The ports on which a virtual address answers: 80, and the port in the name. */
+/** The ports of a virtual address: 80, and the port in the name. */
 export function servicePorts(service: string): readonly number[] {
   const named = portInName(service)
   return named === undefined || named === 80 ? [80] : [80, named]

@@ -1,6 +1,9 @@
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 
-/** Entries of a zone's report whose keys begin so are numbers of its services; all others are insights of its proxies. */
+/**
+ * Key prefix of the entries of a zone's report that hold numbers of its services. All other entries are insights of its
+ * proxies.
+ */
 const prefix = '@number/'
 
 export const isNumberEntry = (key: string): boolean => key.startsWith(prefix)
@@ -9,14 +12,17 @@ export const isNumberEntry = (key: string): boolean => key.startsWith(prefix)
 export const numberEntries = (numbers: ReadonlyMap<string, number>): Readonly<Record<string, JsonObject>> =>
   Object.fromEntries([...numbers].map(([named, number]) => [prefix + named, { number }]))
 
-/** The numbers of a zone's last report, which a zone that lost its store is given back; undefined if it reported none. */
+/**
+ * The numbers in a zone's last report, which the global returns to a zone that lost its store; undefined if it reported
+ * none.
+ */
 export function recallOf(report: Readonly<Record<string, JsonObject>>): JsonObject | undefined {
   const entries = Object.entries(report).filter(([key]) => isNumberEntry(key))
   if (entries.length === 0) return undefined
   return Object.fromEntries(entries.map(([key, { number }]) => [key.slice(prefix.length), number ?? null]))
 }
 
-/** What the global gives back: numbers by `<mesh>/<service>`. What is no number is left out. */
+/** The numbers that the global returns, by `<mesh>/<service>`. Invalid entries are ignored. */
 export const recalledNumbers = (recall: JsonObject): ReadonlyMap<string, number> =>
   new Map(
     Object.entries(recall).flatMap(([named, number]) =>

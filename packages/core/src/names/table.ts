@@ -15,23 +15,23 @@ export interface NamedService extends Decided {
   readonly ports: readonly number[]
 }
 
-/** name → service, of one mesh. All names are in lower case; those of services end in the domain. */
+/** name → service, for one mesh. All names are in lower case. The names of services end in the domain. */
 export type NamesTable = ReadonlyMap<string, NamedService>
 
-/** A number, and the row that gives it. */
+/** A number, and the row that assigns it. */
 interface Numbered {
   readonly number: number
   readonly row: string
 }
 
 export const domain = 'mesh'
-/** Among meshes whose names have changed: all of them. */
+/** Stands for all meshes in the list of meshes whose names changed. */
 export const everyMesh = '*'
 const empty: NamesTable = new Map()
 
 /**
- * The names of services, from their virtual addresses, and those of hosts of gateways that every mesh reaches. A released
- * address resolves no more.
+ * The names of services, derived from their virtual addresses, and the names of gateway hosts that every mesh reaches.
+ * The name of a released address does not resolve.
  */
 export function createNames() {
   const numbersByMesh = new Map<string, Map<string, Numbered>>()
@@ -39,7 +39,7 @@ export function createNames() {
   const serviceByHost = createHostServices()
   let hosts: NamesTable | undefined
 
-  /** The hosts of gateways of all meshes. Of two meshes with one hostname the first by name has it. */
+  /** The gateway hosts of all meshes. If two meshes have the same hostname, the first mesh by name gets it. */
   function hostsTable(): NamesTable {
     const table = new Map<string, NamedService>()
     for (const [mesh, numbers] of [...numbersByMesh].sort(([a], [b]) => byCodeUnit(a, b))) {
@@ -54,7 +54,7 @@ export function createNames() {
   }
 
   return {
-    /** Takes over what changed; returns the meshes whose names are other ones now. */
+    /** Applies changes and returns the meshes whose names changed. */
     apply(versions: readonly Version[]): ReadonlySet<string> {
       const changed = new Set<string>()
       for (const version of versions) {
@@ -97,7 +97,7 @@ export type Names = ReturnType<typeof createNames>
 
 type HostService = Omit<NamedService, 'number'>
 
-/** Which service stands behind a host, and on which ports. Told by the MeshGateways. */
+/** The service and ports behind each gateway host, derived from the MeshGateways. */
 function createHostServices() {
   /** Key text of a gateway → its hosts. */
   const byGateway = new Map<string, ReadonlyMap<string, HostService>>()
@@ -119,7 +119,7 @@ function createHostServices() {
 
   return {
     of: (mesh: string, hostname: string): HostService | undefined => serviceByHost.get(placeOf(mesh, hostname)),
-    /** True if something is another now. */
+    /** Returns true if hosts may have changed. */
     apply(version: Version): boolean {
       const text = keyText(version.key)
       const hosts = hostsOf(version)
@@ -136,8 +136,8 @@ function createHostServices() {
 }
 
 /**
- * `<service>.mesh` and the same with dots for underscores. Of two services with one name the first by name has it, and
- * services stand before hosts of gateways.
+ * The names `<service>.mesh`, and each name again with dots for underscores. If two services have the same name, the
+ * first one by name gets it. Services take precedence over gateway hosts.
  */
 function tableOf(numbers: ReadonlyMap<string, Numbered>, hosts: NamesTable): NamesTable {
   const table = new Map<string, NamedService>()
@@ -151,10 +151,10 @@ function tableOf(numbers: ReadonlyMap<string, Numbered>, hosts: NamesTable): Nam
   return table
 }
 
-/** Where virtual addresses begin, unless a proxy has to do without changes to its host. */
+/** The first virtual address, unless a proxy runs without changes to its host. */
 export const defaultBase = '240.0.0.0'
 
-/** The address with this number, counted from a base address. */
+/** The address of this number, counted from a base address. */
 export function addressOf(number: number, base: string = defaultBase): string {
   const first = base.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
   return [24, 16, 8, 0].map((shift) => Math.floor((first + number) / 2 ** shift) % 256).join('.')
