@@ -14,7 +14,7 @@ import type { View } from '../view/view.ts'
 export interface ChosenPolicy {
   readonly key: string
   readonly createdAtMs: number
-  /** It names no service: its destination is `*`. */
+  /** The policy applies to any service: its destination is `*`. */
   readonly anyDestination: boolean
 }
 
@@ -23,13 +23,13 @@ interface Connection {
   readonly destinations: Selectors
 }
 
-/** A kind of source/destination policies, read from the view. Throws on a policy that cannot be applied. */
+/** A kind of source/destination policy, read from the view. `read` throws if a policy cannot be applied. */
 export interface ConnectionKind {
   readonly name: string
   readonly read: (view: View, key: string) => TypedRow<Connection> | undefined
 }
 
-/** `prove` throws on a policy that cannot be applied; it is as if it were not there. */
+/** `prove` throws if a policy cannot be applied. Such a policy is ignored. */
 export function connectionKind<Schema extends z.ZodType<Connection>>(
   kind: KindOf<Schema>,
   prove: (spec: z.infer<Schema>) => void,
@@ -46,12 +46,16 @@ export function connectionKind<Schema extends z.ZodType<Connection>>(
 
 type Candidate = readonly [key: string, rank: Rank]
 
-/** The policies of a kind whose sources match a proxy. Proxies with one profile share what is made from it. */
+/**
+ * The policies of a kind whose sources match a proxy. Proxies with the same profile share everything derived from it.
+ */
 export interface Profile extends Interned {
   readonly candidates: readonly Candidate[]
 }
 
-/** Chooses source/destination policies: the highest rank of source and destination together, the newest of equals. */
+/**
+ * Chooses source/destination policies: the highest combined rank of source and destination; among equals the newest.
+ */
 export function createConnections(units: Units, view: View, kinds: readonly ConnectionKind[]) {
   const kindByName = new Map(kinds.map((kind) => [kind.name, kind]))
   const profileOf = createInterning(canonicalJson, (one, candidates: Candidate[]): Profile => ({ ...one, candidates }))
@@ -99,8 +103,8 @@ export function createConnections(units: Units, view: View, kinds: readonly Conn
 export type Connections = ReturnType<typeof createConnections>
 
 /**
- * One policy for a route to several services: of the best policies of each, the oldest of those that are for any
- * service if there are such, otherwise the oldest of all.
+ * Chooses one policy for a route to several services from the best policy of each service: the oldest policy for any
+ * service, if there is one, otherwise the oldest policy.
  */
 export function chooseForRoute(chosen: readonly ChosenPolicy[]): ChosenPolicy | undefined {
   const forAny = chosen.filter((one) => one.anyDestination)

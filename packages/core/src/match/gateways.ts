@@ -4,7 +4,7 @@ import { expectPort } from '../kinds/expect.ts'
 import type { MeshGatewaySpec } from '../kinds/mesh-gateway-spec.ts'
 import { bestMatch, compareRank, type Rank } from '../kinds/tags.ts'
 
-/** A MeshGateway that selects somebody. */
+/** A MeshGateway that selects a proxy. */
 export interface GatewayCandidate {
   /** The key text of the row. */
   readonly key: string
@@ -12,7 +12,10 @@ export interface GatewayCandidate {
   readonly rank: Rank
 }
 
-/** How well a gateway fits these tags. Throws on one without listeners: it must not stand in the way of another. */
+/**
+ * How well a gateway matches these tags; undefined if it does not. Throws if the gateway has no valid listener, so that
+ * it does not hide another gateway.
+ */
 export function gatewayRank(spec: MeshGatewaySpec, tags: Tags): Rank | undefined {
   const rank = bestMatch(spec.selectors, tags)
   const listeners = spec.conf?.listeners ?? []
@@ -21,7 +24,7 @@ export function gatewayRank(spec: MeshGatewaySpec, tags: Tags): Rank | undefined
   return rank
 }
 
-/** The most specific one serves, of equals the newest. */
+/** The most specific gateway serves a proxy; among equals the newest. */
 export const isBetterGateway = (a: GatewayCandidate, b: GatewayCandidate): boolean => {
   const order = compareRank(a.rank, b.rank) || a.createdAtMs - b.createdAtMs || byCodeUnit(b.key, a.key)
   return order > 0
