@@ -1,24 +1,24 @@
 /**
- * The rows whose content a part of a model shows: their key texts, sorted, each once. Empty if nothing but built-in values
- * decided it. The rows of what a part stands in, and of what it refers to by name, are there and not repeated here.
+ * The rows that decided a part of a model: their key texts, sorted, each once. Empty if only built-in values decided
+ * it. The rows of the enclosing part, and of parts that it refers to by name, are listed there and not repeated.
  */
 export type Because = readonly string[]
 
-/** What was decided by some rows, and has their names. */
+/** A value with the names of the rows that decided it. */
 export interface Decided {
   readonly because: Because
 }
 
 const nothing: Because = []
 
-/** These rows, where they are given. */
+/** The given rows without the undefined ones. */
 export function because(...rows: readonly (string | undefined)[]): Because {
   const [first, ...others] = rows
   if (others.length === 0) return first === undefined ? nothing : [first]
   return sorted(new Set(rows.filter((row) => row !== undefined)))
 }
 
-/** All rows that decided any of these parts. */
+/** All rows that decided at least one of these parts. */
 export function becauseOfAll(parts: readonly Decided[]): Because {
   const [first] = parts
   if (!first) return nothing

@@ -13,20 +13,23 @@ export const namespaceLabel = 'k8s.kuma.io/namespace'
 export const zoneLabel = 'kuma.io/zone'
 export const meshLabel = 'kuma.io/mesh'
 export const proxyTypeLabel = 'kuma.io/proxy-type'
-/** The name that people gave a resource. */
+/** The name that the user gave to a resource. */
 export const displayName = ({ key, labels }: Pick<Row, 'key' | 'labels'>): string =>
   labels[displayNameLabel] ?? key.name
-/** On the row of an egress whose Envoy does not listen yet: nobody is led to it. */
+/** Marks the row of an egress whose Envoy does not listen yet. No traffic is sent to it. */
 export const arrivingLabel = 'zonemesh.io/arriving'
-/** The row of a proxy that was lost with many others: Envoys probe whether it still accepts connections. */
+/**
+ * Marks the row of a proxy that was lost together with many others. Envoy probes whether its endpoints still accept
+ * connections.
+ */
 export const lostLabel = 'zonemesh.io/lost'
 
 export const protocols = ['grpc', 'http', 'http2', 'kafka', 'tcp'] as const
 export type Protocol = (typeof protocols)[number]
 
 /**
- * Tag → value. Numbers and booleans of careless YAML (`port: 8080`) become texts, as every other reader of it does; a
- * key without a value (`version:`) has the empty text.
+ * Tag → value. Unquoted numbers and booleans in YAML (`port: 8080`) become strings, as in Kuma. A key without a value
+ * (`version:`) has the empty string.
  */
 export const tagMap = z.record(
   z.string(),
@@ -58,7 +61,7 @@ export const uint32 = z
 
 const unitMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
-/** Milliseconds of a duration text; undefined if it is none. */
+/** The milliseconds of a duration text; undefined if the text is invalid. */
 export function durationMs(text: string): number | undefined {
   if (text === '0') return 0
   if (text === '') return undefined
@@ -77,8 +80,8 @@ const dayMs = 86_400_000
 const lifetimeUnitMs: Record<string, number> = { ...unitMs, d: dayMs, w: 7 * dayMs, y: 365 * dayMs }
 
 /**
- * Milliseconds of the lifetime of a certificate: one number with one unit, of which days (`d`), weeks (`w`) and years of
- * 365 days (`y`) are the long ones. Undefined if the text is none.
+ * The milliseconds of a certificate lifetime: one number with one unit, including days (`d`), weeks (`w`) and years of
+ * 365 days (`y`). Undefined if the text is invalid.
  */
 export function lifetimeMs(text: string): number | undefined {
   if (text === '0') return 0
@@ -90,7 +93,7 @@ export function lifetimeMs(text: string): number | undefined {
 export const port = z.number({ error: 'port must be in the range [1, 65535]' }).int()
 export const portInRange = (value: number | undefined): boolean => value !== undefined && value >= 1 && value <= 65_535
 
-/** Where a file, a secret or bytes come from. Exactly one member. */
+/** A source of bytes: a file, a Secret or inline data. Exactly one member must be set. */
 export const dataSource = message({
   file: z.string().optional(),
   secret: z.string().optional(),
@@ -98,7 +101,7 @@ export const dataSource = message({
   inlineString: z.string().optional(),
 })
 
-/** An enum of protobuf: its names in any case; the schema keeps the upper-case name. */
+/** A protobuf enum. Input may use any case; the schema returns the upper-case name. */
 export const protoEnum = <const Names extends readonly [string, ...string[]]>(names: Names) =>
   z.preprocess((value) => (typeof value === 'string' ? value.toUpperCase() : value), z.enum(names))
 
@@ -112,13 +115,13 @@ interface TagRules {
   readonly requireService: boolean
   readonly onlyService?: boolean
   readonly forbidden?: readonly string[]
-  /** Gateway and listener tags: the documents users start from print values with a slash (`port: tcp/8080`). */
+  /** Kuma's documents use gateway and listener tags with a slash in the value (`port: tcp/8080`). */
   readonly allowSlash?: boolean
-  /** Rules of one place, judged before the single tags. */
+  /** Additional rules of one field, checked before the single tags. */
   readonly extra?: (field: string, tags: Tags) => readonly Violation[]
 }
 
-/** The tag rules of Kuma, with its field paths and reasons, in its order. */
+/** Kuma's tag rules, with its field paths, reasons and order. */
 export function checkTags(field: string, tags: Tags, rules: TagRules): Violation[] {
   const violations: Violation[] = []
   const keys = Object.keys(tags).sort()
@@ -160,7 +163,7 @@ function checkTag(field: string, key: string, value: string, rules: TagRules): V
   return violations
 }
 
-/** Selectors of a resource: at least one, each with tags as the rules want them. */
+/** Checks the selectors of a resource: at least one, each with valid tags. */
 export function checkSelectors(field: string, selectors: Selectors, rules: Omit<TagRules, 'selector'>): Violation[] {
   if (selectors.length === 0) return [{ field, reason: 'must have at least one element' }]
   return selectors.flatMap(({ match = {} }, index) =>
@@ -178,12 +181,10 @@ const isIpv6 = (text: string): boolean =>
   /^[0-9a-fA-F:.]+$/.test(text) && text.includes(':') && URL.canParse(`http://[${text}]/`)
 export const isIp = (text: string): boolean => ipv4.test(text) || isIpv6(text)
 
-/** A name of DNS as Kuma takes it: also with capitals and underscores, as names of containers have them. */
+/** A DNS name as Kuma accepts it, including capitals and underscores, which occur in container names. */
 const dnsName = /^[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62}(\.[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62})*\.?$/
 
-/**
- * The address rules of Kuma. Stricter in one point: four numbers with dots are an IP address or invalid.
- */
+/** Kuma's address rules. One rule is stricter: an address of digits and dots must be a valid IP address. */
 export function checkAddress(field: string, address: string | undefined): Violation[] {
   if (!address) return [{ field, reason: "address can't be empty" }]
   if (address === '0.0.0.0' || address === '::') return [{ field, reason: 'must not be 0.0.0.0 or ::' }]
@@ -192,10 +193,10 @@ export function checkAddress(field: string, address: string | undefined): Violat
   return [{ field, reason: 'address has to be valid IP address or domain name' }]
 }
 
-/** What shares its ports with the admin interface, which listens on the loopback address only. */
+/** Whether a listener on this address conflicts with the admin interface, which listens on the loopback address. */
 export const meetsAdmin = (address: string): boolean => ['127.0.0.1', '0.0.0.0', '::'].includes(address)
 
-/** Nothing, or that a port is out of range. */
+/** A violation if the port is out of range. */
 export const checkPort = (field: string, value: number | undefined): Violation[] =>
   portInRange(value) ? [] : [{ field, reason: portReason }]
 

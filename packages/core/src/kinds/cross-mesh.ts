@@ -2,18 +2,18 @@ import { meshTag, portInRange, serviceTag, type Tags } from './common.ts'
 import { type MeshName, meshName } from './identities.ts'
 import { hostnameFault, listenerHostname, type MeshGatewaySpec } from './mesh-gateway-spec.ts'
 
-/** Tells listeners apart that other meshes may call, where the tags that people gave them do not. */
+/** Distinguishes cross-mesh listeners that have the same user-defined tags. */
 export const portTag = 'zonemesh.io/port'
 
-/** A listener that other meshes may call. */
+/** A cross-mesh listener: one that other meshes may call. */
 export interface CrossMeshListener {
   readonly port: number
   readonly hostname: string
-  /** Its own and those of its gateway. */
+  /** The tags of the listener merged with those of its gateway. */
   readonly tags: Tags
 }
 
-/** Those of a gateway that can be served. Throws on what is no MeshGateway. */
+/** The cross-mesh listeners of a gateway that can be served. Throws if the spec is malformed. */
 export const crossMeshListeners = ({ tags, conf }: MeshGatewaySpec): readonly CrossMeshListener[] =>
   (conf?.listeners ?? []).flatMap((listener) => {
     const hostname = listenerHostname(listener)
@@ -22,7 +22,7 @@ export const crossMeshListeners = ({ tags, conf }: MeshGatewaySpec): readonly Cr
     return [{ port, hostname, tags: { ...tags, ...listener.tags } }]
   })
 
-/** The tags by which clients of any mesh ask for such a listener, and by which its instances are announced. */
+/** The tags with which clients of any mesh select such a listener. Its instances are announced with the same tags. */
 export const crossMeshTags = (mesh: string, port: number, tags: Tags): Tags => ({
   ...tags,
   [portTag]: String(port),
@@ -30,15 +30,15 @@ export const crossMeshTags = (mesh: string, port: number, tags: Tags): Tags => (
 })
 
 /**
- * Where a destination is: in the mesh that its tags name, behind a gateway there, or in the own one. `asked` are the tags by
- * which it is known there.
+ * The location of a destination: the mesh that its tags name, behind a gateway there, or else the own mesh. `asked` are
+ * the tags that identify it in that mesh.
  */
 export function placeOf(mesh: MeshName, tags: Tags) {
   const { [meshTag]: other, ...asked } = tags
   return { home: other === undefined ? mesh : meshName(other), asked, isCrossMesh: other !== undefined }
 }
 
-/** Where such a listener is reached from every mesh. */
+/** The hostname, port and destination by which every mesh reaches a cross-mesh listener. */
 export interface CrossMeshHost {
   readonly hostname: string
   readonly service: string
@@ -47,13 +47,13 @@ export interface CrossMeshHost {
 }
 
 /**
- * The hosts of a gateway: the hostname of a listener, or where that is none or a wildcard `internal.<gateway>.<mesh>.mesh`.
- * Each hostname and port once.
+ * The hosts of a gateway: the hostname of each listener, or `internal.<gateway>.<mesh>.mesh` if that is missing or a
+ * wildcard. Each pair of hostname and port occurs once.
  */
 export function crossMeshHosts(mesh: string, gateway: string, spec: MeshGatewaySpec): readonly CrossMeshHost[] {
   const match = spec.selectors[0]?.match ?? {}
   const service = match[serviceTag] ?? '*'
-  // A gateway of any service has no name of its own to be asked for.
+  // A gateway that selects any service has no service name that clients could use.
   if (service === '*') return []
   const exact = Object.fromEntries(Object.entries(match).filter(([, value]) => value !== '*'))
   const hosts = new Map<string, CrossMeshHost>()
@@ -65,7 +65,7 @@ export function crossMeshHosts(mesh: string, gateway: string, spec: MeshGatewayS
   return [...hosts.values()]
 }
 
-/** The name under which a hostname has its virtual address. No service has such a name. */
+/** The name of the virtual address of a hostname. No service has such a name. */
 export const hostAddressName = (hostname: string): string => `@${hostname}`
-/** The hostname of such a name; undefined of the name of a service. */
+/** The hostname in such a name; undefined for the name of a service. */
 export const hostOfAddress = (name: string): string | undefined => (name.startsWith('@') ? name.slice(1) : undefined)

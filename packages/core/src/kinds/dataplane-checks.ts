@@ -22,7 +22,7 @@ const unknownBackendKind = `invalid value. Available values are: ${backendKinds.
 
 type Networking = NonNullable<DataplaneSpec['networking']>
 
-/** The rules of Kuma for a Dataplane, in its order. */
+/** Kuma's rules for a Dataplane, in its order. */
 export function checkDataplane(spec: DataplaneSpec): Violation[] {
   const { networking } = spec
   if (!networking) return [{ field: 'networking', reason: 'must be defined' }]
@@ -101,7 +101,7 @@ const allowedProtocols = `Allowed values: ${protocols.join(', ')}`
 
 function checkInbound(field: string, one: DataplaneInbound, proxyAddress: string): Violation[] {
   const { port, servicePort, serviceAddress, address, tags = {}, protocol } = one
-  // Kuma judges both addresses, so that the same mistake may be named twice.
+  // Kuma checks both addresses, so it may report the same mistake twice.
   const meetsItself = (host: string): Violation[] =>
     serviceAddress && serviceAddress === host && (!servicePort || servicePort === port)
       ? [
@@ -174,14 +174,14 @@ function checkBackendRef(field: string, ref: NonNullable<DataplaneOutbound['back
     ...(name || Object.keys(labels).length > 0
       ? []
       : [{ field, reason: "either 'name' or 'labels' should be specified" }]),
-    // The port of an external service is that of its endpoints.
+    // An external service uses the ports of its endpoints.
     ...(kind === 'MeshExternalService' ? [] : checkPort(`${field}.port`, port)),
   ]
 }
 
 type Reachable = NonNullable<Networking['transparentProxying']>['reachableBackends']
 
-/** The missing letter in the path is Kuma's; clients compare it. */
+/** The path has Kuma's misspelling, because clients compare paths. */
 function checkReachable(reachable: Reachable): Violation[] {
   return (reachable?.refs ?? []).flatMap(({ kind = '', name = '', namespace = '', labels = {} }, index) => {
     const field = `networking.transparentProxing.reachableBackends.refs[${index}]`
@@ -202,7 +202,7 @@ function checkReachable(reachable: Reachable): Violation[] {
   })
 }
 
-/** An absolute path, or a whole URL. */
+/** An absolute path or an absolute URL. */
 const isRequestUri = (text: string | undefined): boolean =>
   text !== undefined && (text.startsWith('/') || URL.canParse(text)) && /^\S+$/.test(text)
 
@@ -227,7 +227,7 @@ const checkMetrics = ({ type, conf }: NonNullable<DataplaneSpec['metrics']>): Vi
     ? checkPrometheus('metrics.conf', conf ?? {})
     : [{ field: 'metrics.type', reason: unknownBackend(['prometheus']) }]
 
-/** Listeners of zone proxies on a Dataplane: they share names and addresses with its inbounds. */
+/** Listeners of zone proxies on a Dataplane. They share names and addresses with its inbounds. */
 function checkListeners({ address: proxyAddress = '', inbound = [], listeners = [] }: Networking): Violation[] {
   const names = new Set(inbound.map(({ name, port }) => name || String(port ?? '')))
   const inboundPlaces = inbound.map((one) => `${one.address || proxyAddress}:${one.port}`)

@@ -43,7 +43,7 @@ const reachableRef = message({
   labels: z.record(z.string(), z.string()).optional(),
 })
 
-/** The listener of a zone proxy on a Dataplane. Stored, not served yet. */
+/** A listener of a zone proxy on a Dataplane. It is stored, but not served yet. */
 const listener = message({
   type: z.string().optional(),
   address: z.string().optional(),
@@ -93,13 +93,13 @@ export type DataplaneSpec = z.infer<typeof dataplaneSchema>
 export type DataplaneInbound = z.infer<typeof inbound>
 export type DataplaneOutbound = z.infer<typeof outbound>
 
-/** What a Dataplane is: an ordinary sidecar, a builtin gateway, or the sidecar of somebody else's gateway. */
+/** The role of a Dataplane: an ordinary sidecar, a builtin gateway, or the sidecar of a delegated gateway. */
 export function dataplaneRole(spec: DataplaneSpec): 'sidecar' | 'builtin' | 'delegated' {
   const gateway = spec.networking?.gateway
   return gateway ? (gateway.type === 'BUILTIN' ? 'builtin' : 'delegated') : 'sidecar'
 }
 
-/** The services a Dataplane stands for, sorted; its certificate carries one name each. */
+/** The services of a Dataplane, sorted. Its certificate has one name for each. */
 export function dataplaneServices(spec: DataplaneSpec): string[] {
   const all = [spec.networking?.gateway?.tags, ...(spec.networking?.inbound ?? []).map((one) => one.tags)]
   return [...new Set(all.map((tags) => tags?.[serviceTag] ?? '').filter((service) => service !== ''))].sort()

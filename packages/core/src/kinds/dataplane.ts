@@ -4,7 +4,7 @@ import { type DataplaneSpec, dataplaneRole, dataplaneSchema, isReady } from './d
 import { defineKind, type IndexEntry, type TypedRow } from './kind.ts'
 import { demand, ranges } from './ranges.ts'
 
-/** Only rows of the compiler's own zone are found: an instance of another zone is reached through its ingress. */
+/** Only rows of the compiler's own zone are indexed: instances of other zones are reached through their ingresses. */
 function indexOf({ key, spec }: TypedRow<DataplaneSpec>, zone: string): readonly IndexEntry[] {
   if (key.origin !== zone) return []
   const { networking } = spec

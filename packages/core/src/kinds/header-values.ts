@@ -1,6 +1,6 @@
 /**
- * What Envoy puts in the place of `%NAME%` when it writes a header. Only what tells of the request or the connection: it
- * knows others, of which some read files and variables of its host, and some crash it.
+ * The commands `%NAME%` that may be used in header values. They describe only the request or the connection. Envoy has
+ * others, some of which read files and environment variables of its host, and some of which crash it.
  */
 const commands = new Set(
   [
@@ -25,7 +25,7 @@ const part = new RegExp(
   'g',
 )
 
-/** What is wrong with the value of a header that is set or added; undefined of one that Envoy writes. */
+/** The fault of a header value that is set or added; undefined if Envoy accepts the value. */
 export function headerValueFault(value: string): string | undefined {
   if (hasControl(value)) return 'must not have control characters'
   if (Buffer.byteLength(value) > headerBytesMax) return `must have at most ${headerBytesMax} bytes`
@@ -39,13 +39,13 @@ export function headerValueFault(value: string): string | undefined {
     : `has a "%" at ${end} that begins none of the commands that can be used; write "%%" for the sign itself`
 }
 
-/** What Envoy takes of a name, and of a value. */
+/** Envoy's limit for header names and for header values. */
 export const headerBytesMax = 16_384
 
-/** A tab may stand inside a value. */
+/** Tabs are allowed inside a value. */
 export const hasControl = (text: string): boolean =>
   [...text].some((one) => (one < ' ' && one !== '\t') || one === '\u007f')
 
-/** The characters of a name, by RFC 9110. */
+/** Whether a text is a valid header name by RFC 9110. */
 export const isHeaderName = (text: string): boolean =>
   text.length <= headerBytesMax && /^[\w!#$%&'*+.^`|~-]+$/.test(text)

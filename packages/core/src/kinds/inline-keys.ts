@@ -1,16 +1,16 @@
 import { type Json, type JsonObject, shortHash } from '@zonemesh/shared/base/base.ts'
 import { inlinePem } from './mesh-gateway-spec.ts'
 
-/** A spec without private keys, and the texts that it names instead, by the name of the Secret that each belongs into. */
+/** A spec without private keys, and the removed texts by the name of the Secret that the spec now refers to. */
 export interface WithoutKeys {
   readonly spec: JsonObject
   readonly secrets: ReadonlyMap<string, string>
 }
 
-/** On a Secret that a plane made of what stood inline in another resource. */
+/** Marks a Secret that a plane created from inline data of another resource. */
 export const inlineLabel = 'zonemesh.io/inline'
 
-/** Where data sources stand in the specs of kinds; `*` is each item of a list. */
+/** The paths of data sources in specs, by kind; `*` stands for each item of a list. */
 const sourcesByKind: Readonly<Record<string, readonly (readonly string[])[]>> = {
   Mesh: [
     ['mtls', 'backends', '*', 'conf', 'cert'],
@@ -20,8 +20,9 @@ const sourcesByKind: Readonly<Record<string, readonly (readonly string[])[]>> = 
 }
 
 /**
- * Moves private keys that stand inline in a Mesh or MeshGateway into secrets of its mesh, so that they lie sealed and travel nowhere.
- * The name of such a secret follows from its text: the same document gives the same spec. A spec of any shape is taken.
+ * Moves inline private keys of a Mesh or MeshGateway into Secrets of its mesh, so that they are stored sealed and are
+ * never synced. The name of such a Secret is derived from its text, so the same document gives the same spec. The spec
+ * may have any shape.
  */
 export function withoutInlineKeys(kind: string, mesh: string, spec: JsonObject): WithoutKeys {
   const secrets = new Map<string, string>()
@@ -37,7 +38,7 @@ export function withoutInlineKeys(kind: string, mesh: string, spec: JsonObject):
   return { spec: secrets.size > 0 && isObject(found) ? found : spec, secrets }
 }
 
-/** A free-form part of a spec keeps the spelling of whoever wrote it. */
+/** Free-form parts of a spec keep the author's spelling, so both spellings are checked. */
 function textOf(source: JsonObject): string | undefined {
   const { inline } = source
   const inlineString = source['inlineString'] ?? source['inline_string']
@@ -51,7 +52,7 @@ const isObject = (value: Json | undefined): value is JsonObject =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
 const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value)
 
-/** The same value, with the objects at the path mapped. */
+/** A copy of the value in which the objects at the path are mapped. */
 function mapAt(value: Json, [step, ...rest]: readonly string[], map: (found: JsonObject) => JsonObject): Json {
   if (step === undefined) return isObject(value) ? map(value) : value
   if (step === '*') return isList(value) ? value.map((one) => mapAt(one, rest, map)) : value

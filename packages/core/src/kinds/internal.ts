@@ -3,14 +3,14 @@ import { meshTag, serviceTag } from './common.ts'
 import { defineKind, type IndexEntry, type TypedRow } from './kind.ts'
 import { byMesh, byName, ranges } from './ranges.ts'
 
-/** Bookkeeping of the planes, as rows like any other. People neither write nor list them. */
+/** Internal state of the planes, stored as rows. Users neither write nor list these rows. */
 const internalKind = { path: '', writable: { global: false, zone: false }, internal: true, fixedName: true } as const
 
 const availableServiceSchema = z.object({ tags: z.record(z.string(), z.string()), instances: z.number().int() })
 
 /**
- * One set of tags that a zone serves in a mesh, with the number of ready inbounds that carry it. The name is the hash of
- * the tags. One row each, so that one flap does not rewrite a long list.
+ * One tag set that a zone serves in a mesh, with the number of ready inbounds that have it. The name is the hash of the
+ * tags. Each tag set has its own row, so that one flapping inbound does not rewrite a long list.
  */
 export const availableService = defineKind({
   ...internalKind,
@@ -22,13 +22,13 @@ export const availableService = defineKind({
     owner: 'zone',
     blame: 60,
     index: announcedIn,
-    // Listeners of gateways for other meshes have names of their own.
+    // Cross-mesh listeners get their names from the MeshGateway.
     names: ({ spec: { tags } }) => (tags[meshTag] === undefined && tags[serviceTag] ? [tags[serviceTag]] : []),
   },
 })
 export type AvailableServiceSpec = z.infer<typeof availableServiceSchema>
 
-/** Announcements of the compiler's own zone are for other zones: here the instances themselves are found. */
+/** Announcements of the compiler's own zone are not indexed: the zone uses its instances directly. */
 function announcedIn(
   { key: { origin, mesh }, spec: { tags } }: TypedRow<AvailableServiceSpec>,
   zone: string,
@@ -42,7 +42,7 @@ function announcedIn(
   ]
 }
 
-/** The virtual address of a service in a mesh, named by the service: first of two unique keys. */
+/** The virtual address of a service in a mesh, named by the service. It is the first of two unique keys. */
 export const virtualAddress = defineKind({
   ...internalKind,
   name: 'VirtualAddress',
@@ -53,7 +53,7 @@ export const virtualAddress = defineKind({
 })
 export type VirtualAddressSpec = z.infer<typeof virtualAddress.schema>
 
-/** Who holds a number, named by the number: the second of the two unique keys. */
+/** The holder of a number, named by the number. It is the second of two unique keys. */
 export const virtualAddressNumber = defineKind({
   ...internalKind,
   name: 'VirtualAddressNumber',
@@ -63,26 +63,28 @@ export const virtualAddressNumber = defineKind({
 })
 export type VirtualAddressNumberSpec = z.infer<typeof virtualAddressNumber.schema>
 
-/** The numbers that a zone may give to names, as its global has granted them: one row. */
+/** The numbers that the global has granted to a zone. There is one such row. */
 export const virtualAddressReserve = defineKind({
   ...internalKind,
   name: 'VirtualAddressReserve',
   scope: 'global',
   travel: 'internal',
   schema: z.object({
-    /** The incarnation of the zone that they were granted to. */
+    /** The incarnation of the zone that received the grant. */
     incarnation: z.number().int(),
-    /** The zone may use the numbers below. */
+    /** The zone may use numbers below this one. */
     below: z.number().int(),
-    /** Former incarnations may have given out any number below: none of them is used within the quarantine. */
+    /**
+     * Former incarnations may have assigned any number below this one. None of these is assigned within the quarantine.
+     */
     before: z.number().int(),
   }),
 })
 export type VirtualAddressReserveSpec = z.infer<typeof virtualAddressReserve.schema>
 
 /**
- * A root of a mesh. The key of a builtin one never leaves the global (or the standalone zone); that of a provided one stays
- * where its owner has put it, and is empty here.
+ * A root certificate of a mesh. The key of a builtin root never leaves the global (or the standalone zone). The key of
+ * a provided root stays in its source; here it is empty.
  */
 export const meshRoot = defineKind({
   ...internalKind,
@@ -94,7 +96,7 @@ export const meshRoot = defineKind({
 })
 export type MeshRootSpec = z.infer<typeof meshRoot.schema>
 
-/** A zone asks for its intermediate authority of a mesh. The key stays in the zone. */
+/** A zone's request for its intermediate authority of a mesh. The key stays in the zone. */
 export const authorityRequest = defineKind({
   ...internalKind,
   name: 'AuthorityRequest',
@@ -105,10 +107,10 @@ export const authorityRequest = defineKind({
 export type AuthorityRequestSpec = z.infer<typeof authorityRequest.schema>
 
 /**
- * What the live proxies of a zone make of a mesh's authorities, by the fingerprints of roots: `trusts`, those that every one
- * of them trusts; `shows`, those that a certificate of one of them leads to. `generation` is that of the answer that the zone
- * has read: what it says is true of that one and of those before. A rotation waits for the first, and a root that was taken
- * away stays in the bundle for the second.
+ * The roots of a mesh that the live proxies of a zone use, by fingerprint. `trusts` are the roots that every proxy
+ * trusts; `shows` are the roots to which a certificate of a proxy leads. `generation` is that of the answer that the
+ * zone has read; the report is true of that answer and of earlier ones. A rotation waits for `trusts`. A removed root
+ * stays in the bundle while it is in `shows`.
  */
 export const authorityUse = defineKind({
   ...internalKind,
@@ -119,7 +121,9 @@ export const authorityUse = defineKind({
 })
 export type AuthorityUseSpec = z.infer<typeof authorityUse.schema>
 
-/** The global's answer, seen by the zone it is named after. `roots` is the bundle to trust in this mesh. */
+/**
+ * The global's answer to a request. Only the zone in its name reads it. `roots` is the bundle to trust in this mesh.
+ */
 export const authorityCertificate = defineKind({
   ...internalKind,
   name: 'AuthorityCertificate',
@@ -133,15 +137,15 @@ export const authorityCertificate = defineKind({
     certificate: z.string(),
     roots: z.string(),
     notAfterMs: z.number(),
-    /** Counts the answers to this zone. */
+    /** The number of answers to this zone. */
     generation: z.number().optional(),
   }),
 })
 export type AuthorityCertificateSpec = z.infer<typeof authorityCertificate.schema>
 
 /**
- * The certificate of a listener, for the one zone that its name ends in: `<secret>.<zone>`. What it says of the secret is
- * for the compiler; the key is in what is sealed, which only that zone opens. Or why the secret cannot be used.
+ * The certificate of a listener for one zone, named `<secret>.<zone>`. The compiler uses the facts about the Secret.
+ * The key is in `sealed`, which only that zone can open. The other form has the reason why the Secret cannot be used.
  */
 export const gatewayCertificate = defineKind({
   ...internalKind,
@@ -158,7 +162,7 @@ export const gatewayCertificate = defineKind({
       notAfterMs: z.number(),
       fingerprint: z.string(),
       sealed: z.string(),
-      /** Why what the secret holds now cannot be used: this is of the last that could. */
+      /** Why the present content of the Secret cannot be used. The other fields describe the last usable content. */
       refused: z.string().optional(),
     }),
     z.object({ secret: z.string(), zone: z.string(), problem: z.string() }),
@@ -167,7 +171,7 @@ export const gatewayCertificate = defineKind({
 })
 export type GatewayCertificateSpec = z.infer<typeof gatewayCertificate.schema>
 
-/** The key that a zone opens what was sealed for it with; itself sealed by the zone. Never synced. */
+/** The zone's private key for data that was sealed for it. The zone seals the key itself. Never synced. */
 export const secretKey = defineKind({
   ...internalKind,
   name: 'SecretKey',
@@ -178,7 +182,7 @@ export const secretKey = defineKind({
 })
 export type SecretKeySpec = z.infer<typeof secretKey.schema>
 
-/** The public half (JWK) of that key: the owner of secrets seals with it what the zone needs of them. */
+/** The public half (JWK) of that key. The owner of Secrets uses it to seal data for the zone. */
 export const secretRequest = defineKind({
   ...internalKind,
   name: 'SecretRequest',
@@ -188,7 +192,7 @@ export const secretRequest = defineKind({
 })
 export type SecretRequestSpec = z.infer<typeof secretRequest.schema>
 
-/** The zone's key of an intermediate authority, sealed. Never synced. */
+/** The zone's private key of an intermediate authority, sealed. Never synced. */
 export const authorityKey = defineKind({
   ...internalKind,
   name: 'AuthorityKey',
@@ -199,7 +203,7 @@ export const authorityKey = defineKind({
 })
 export type AuthorityKeySpec = z.infer<typeof authorityKey.schema>
 
-/** A public key that zones check tokens with. Named `<purpose>-<serial>`, purposes: `zone`, `dataplane`. */
+/** A public key with which zones verify tokens. Named `<purpose>-<serial>`; purposes are `zone` and `dataplane`. */
 export const tokenKey = defineKind({
   ...internalKind,
   name: 'TokenKey',
@@ -209,7 +213,9 @@ export const tokenKey = defineKind({
 })
 export type TokenKeySpec = z.infer<typeof tokenKey.schema>
 
-/** The tokens of a purpose (and mesh) that count no more, by their `jti`. The secrets that people write lists to stay on the global. */
+/**
+ * The revoked tokens of a purpose (and mesh), by their `jti`. The Secrets in which users list them stay on the global.
+ */
 export const tokenRevocation = defineKind({
   ...internalKind,
   name: 'TokenRevocation',
@@ -220,8 +226,8 @@ export const tokenRevocation = defineKind({
 export type TokenRevocationSpec = z.infer<typeof tokenRevocation.schema>
 
 /**
- * A part of a row that an Envoy refused, named by the hash of its source. It stays out of the tables until the row is
- * written again, through restarts too: a restarted zone must not try it on Envoys that have nothing else to fall back on.
+ * A part of a row that Envoy refused, named by the hash of its source. It stays out of the tables until the row is
+ * written again, also across restarts: a restarted zone must not send it to Envoys that have no earlier configuration.
  */
 export const refusal = defineKind({
   ...internalKind,
@@ -240,9 +246,9 @@ export const refusal = defineKind({
 export type RefusalSpec = z.infer<typeof refusal.schema>
 
 /**
- * A version of a row that is left out of everything, because its shape is not that of its kind or because the compiler
- * failed of it; named by the hash of its source. Kept so that a restarted zone does not fail of it again. It ends when
- * the row is written again or another version of the software looks at it.
+ * A version of a row that is ignored, because it does not match the schema of its kind or because it made the compiler
+ * fail. The name is the hash of its source. It is stored so that a restarted zone does not fail again. The quarantine
+ * ends when the row is written again or another software version runs.
  */
 export const quarantine = defineKind({
   ...internalKind,

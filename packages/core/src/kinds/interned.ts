@@ -1,8 +1,8 @@
 declare const mark: unique symbol
 
 /**
- * A value of which there is one object for all equal ones, as long as anything holds it: equal ones are identical. `text` is its
- * canonical form, and `id` stands for it in keys.
+ * A value with at most one object among equal values, as long as it is referenced. So equal values are identical.
+ * `text` is the canonical form, and `id` represents it in keys.
  */
 export interface Interned {
   readonly text: string
@@ -10,14 +10,14 @@ export interface Interned {
   readonly [mark]: true
 }
 
-/** Returns the one object for a value, found by its canonical text. What nothing holds any more is forgotten. */
+/** Returns the interned object of a value, found by its canonical text. Objects without references are dropped. */
 export function createInterning<From, One extends Interned>(
   textOf: (from: From) => string,
   make: (interned: Interned, from: From) => One,
 ): (from: From) => One {
   const byText = new Map<string, WeakRef<One>>()
   const forgotten = new FinalizationRegistry<string>((text) => {
-    // Another object may stand for the text by now.
+    // A new object may have been interned for the text in the meantime.
     if (byText.get(text)?.deref() === undefined) byText.delete(text)
   })
   let last = 0
@@ -26,7 +26,7 @@ export function createInterning<From, One extends Interned>(
     const known = byText.get(text)?.deref()
     if (known) return known
     last += 1
-    // Only this function makes such values, which is all that the mark says.
+    // The mark only states that this function made the value.
     const one = make({ text, id: `#${last}` } as Interned, from)
     byText.set(text, new WeakRef(one))
     forgotten.register(one, text)

@@ -2,89 +2,94 @@ import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { z } from 'zod'
 import { tolerant } from './tolerant.ts'
 
-/** One thing that is wrong with a document: where, and what was expected. */
+/** One mistake in a document: the field, and what was expected. */
 export interface Violation {
-  /** A field path as people write it: `conf.listeners[0].port`. */
+  /** A field path as users write it: `conf.listeners[0].port`. */
   readonly field: string
   readonly reason: string
   readonly choices?: readonly string[]
 }
 
 /**
- * Which way rows of a kind travel. Rows of global origin go to every zone, rows of a zone go to the global; `relayed`
- * ones go on to the other zones. `internal` rows never leave their store.
+ * The direction in which rows of a kind travel. Rows of global origin go to every zone, rows of a zone go to the
+ * global. `relayed` rows go on to the other zones. `internal` rows never leave their store.
  */
 export type Travel = 'global-to-zones' | 'zone-to-global' | 'zone-relayed' | 'internal'
 
-/** A row whose spec is what the schema of its kind returned. */
+/** A row whose spec was parsed with the schema of its kind. */
 export interface TypedRow<Spec> extends Omit<Row, 'spec'> {
   readonly spec: Spec
 }
 
-/** A row of a kind that its reader need not know. */
+/** A row of any kind. */
 export type AnyRow = TypedRow<unknown>
 
-/** One entry of an index: the range that it stands in, and its member there (by default the text of the row's key). */
+/** One entry of an index: a range, and the member in it (by default the key text of the row). */
 export interface IndexEntry {
   readonly range: string
   readonly member?: string
-  /** The tag set that the member is the text of. */
+  /** The tag set, if the member is the text of one. */
   readonly tags?: Readonly<Record<string, string>>
 }
 
-/** What the compiler needs to know of a kind that something is compiled from. */
+/** The properties of a kind that the compiler reads. */
 export interface Compiled<Spec> {
-  /** `zone`: every row counts for the zone that wrote it. `global`: one row per name is in force, and the global's wins. */
+  /**
+   * `zone`: every row belongs to the zone that wrote it. `global`: one row per name is in force, and the global's row
+   * wins.
+   */
   readonly owner: 'zone' | 'global'
   /**
-   * The place among suspects when a unit fails: lower ones are left out first. The more depends on a row, the easier a failure
-   * disappears without it, so such a kind has a high place.
+   * The rank among suspects when a unit fails: lower ranks are left out first. If much depends on a row, leaving it out
+   * hides failures of other rows, so such kinds have a high rank.
    */
   readonly blame: number
-  /** Nothing may be compiled without a row that is there but held back. Its absence would mean something else. */
+  /** A held row of this kind fails every unit that reads it, because its absence would have another meaning. */
   readonly needed?: boolean
-  /** The ranges in which the compiler of a zone finds a row. */
+  /** The index entries of a row in the compiler of a zone. */
   readonly index?: (row: TypedRow<Spec>, zone: string) => readonly IndexEntry[]
-  /** The services of the row's mesh, and hosts as `@<hostname>`, that need a virtual address because of the row. */
+  /** The services of the row's mesh, and hosts as `@<hostname>`, that need a virtual address because of this row. */
   readonly names?: (row: Omit<TypedRow<Spec>, 'stamp'>, zone: string) => readonly string[]
   /** The Secrets of the row's mesh whose certificates zones need. */
   readonly secrets?: (spec: Spec) => readonly string[]
 }
 
-/** All that the rest of the system must know about a kind. Routes, admission, storage, sync and commands follow from it. */
+/** The complete description of a kind. Routes, admission, storage, sync and commands are derived from it. */
 export interface Kind {
   readonly name: string
-  /** The collection in URLs, and other spellings of it. */
+  /** The name of the collection in URLs; `pathAliases` are other spellings of it. */
   readonly path: string
   readonly pathAliases: readonly string[]
-  /** Kuma's short name, which resource identifiers begin with; empty where Kuma has none. */
+  /** Kuma's short name, the prefix of resource identifiers; empty if Kuma has none. */
   readonly shortName: string
-  /** What people type on the command line beside the name where Kuma has no short name. */
+  /** The short name on the command line if Kuma has no short name. */
   readonly commandName: string
   readonly title: { readonly singular: string; readonly plural: string }
   readonly scope: 'global' | 'mesh'
-  /** `flat`: spec fields stand beside `type`; `nested`: below `spec`. */
+  /** `flat`: spec fields are next to `type`; `nested`: they are below `spec`. */
   readonly layout: 'flat' | 'nested'
   readonly travel: Travel
-  /** Where people may write it. A zone without a global owns every kind. */
+  /** The planes on which users may write it. A zone without a global owns every kind. */
   readonly writable: { readonly global: boolean; readonly zone: boolean }
   readonly adminOnly: boolean
   readonly isPolicy: boolean
-  /** Kept out of the API, the command line and lists: the plane's own bookkeeping. */
+  /** Internal state of the planes, hidden from the API, the command line and lists. */
   readonly internal: boolean
-  /** Rows of another origin keep their own name on an API instead of the hashed one. */
+  /** On an API, rows of another origin keep their own name instead of a hashed one. */
   readonly fixedName: boolean
-  /** For what people write: a field that is not known is refused. */
+  /** For user input: unknown fields are rejected. */
   readonly schema: z.ZodType
-  /** The same for rows of other planes, which may be newer: a field that is not known is left out. */
+  /** For rows of other planes, which may be newer: unknown fields are dropped. */
   readonly peerSchema: z.ZodType
-  /** Absent: nothing is compiled from rows of this kind. */
+  /** Undefined if the compiler does not read rows of this kind. */
   readonly compiled: Compiled<never> | undefined
-  /** Explanations read these rows too, although nothing is compiled from them. */
+  /** Explanations read these rows, although the compiler does not. */
   readonly explained: boolean
-  /** What the schema cannot say: rules between fields. Runs only on a spec that the schema accepts. */
+  /**
+   * Rules that the schema cannot express, such as rules between fields. Runs only on a spec that the schema accepts.
+   */
   readonly check: (spec: never, context: CheckContext) => readonly Violation[]
-  /** Fields that are stored but not served yet, each with a sentence for the writer. */
+  /** Fields that are stored but not served yet, each with a sentence for the user. */
   readonly unserved: (spec: never) => readonly string[]
 }
 
@@ -115,7 +120,7 @@ interface KindOptions<Schema extends z.ZodType> {
   readonly unserved?: (spec: z.infer<Schema>) => readonly string[]
 }
 
-/** A kind whose functions know the type of its spec. */
+/** A kind whose functions have the type of its spec. */
 export type KindOf<Schema extends z.ZodType> = Kind & {
   readonly schema: Schema
   readonly peerSchema: Schema
@@ -127,7 +132,7 @@ export type KindOf<Schema extends z.ZodType> = Kind & {
 /** `MeshGatewayRoute` → `Mesh Gateway Route`. */
 const words = (name: string): string => name.replace(/([a-z])([A-Z])/g, '$1 $2')
 
-/** Describes a kind; what is left out gets the value that most kinds have. */
+/** Defines a kind. Omitted options get their most common value. */
 export function defineKind<Schema extends z.ZodType>(options: KindOptions<Schema>): KindOf<Schema> {
   const singular = words(options.name)
   return {
@@ -149,10 +154,10 @@ export function defineKind<Schema extends z.ZodType>(options: KindOptions<Schema
   }
 }
 
-/** snake_case to lowerCamelCase: the two spellings in which people write field names. */
+/** snake_case to lowerCamelCase. Users write field names in both spellings. */
 const camel = (key: string): string => key.replace(/_([a-z0-9])/g, (_whole, letter: string) => letter.toUpperCase())
 
-/** Edit distance, for "did you mean". Only ever called on short field names. */
+/** Edit distance, for "did you mean". The cost is quadratic, so call it only for short names. */
 export function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_unused, index) => index)
   for (let i = 1; i <= a.length; i += 1) {
@@ -166,7 +171,7 @@ export function editDistance(a: string, b: string): number {
   return row[b.length] ?? 0
 }
 
-/** The candidate nearest to a word, if one is near enough to be what was meant. */
+/** The nearest candidate to a word; undefined if none is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
@@ -178,8 +183,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 const unknownFieldSeparator = '\n'
 
 /**
- * An object of a spec. Keys may be written in snake_case or lowerCamelCase and are kept in the latter; an unknown key is
- * refused with the nearest known one. Null stands for absent, as in YAML's `field:` without a value.
+ * An object of a spec. Keys may be written in snake_case or lowerCamelCase and are stored in the latter. An unknown key
+ * is rejected, with the nearest known key as a hint. Null means absent, as in YAML's `field:` without a value.
  */
 export function message<Shape extends z.ZodRawShape>(shape: Shape) {
   const known = Object.keys(shape)
@@ -217,7 +222,7 @@ export function fieldPath(prefix: string, path: readonly PropertyKey[]): string 
   }, prefix)
 }
 
-/** What a schema has found, with field paths as people write them. */
+/** The violations of schema issues, with field paths as users write them. */
 export function violationsOf(prefix: string, issues: readonly z.core.$ZodIssue[]): Violation[] {
   return issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {

@@ -10,8 +10,8 @@ import {
 import { checkLogging, checkMetrics, checkTracing } from './observability-checks.ts'
 
 /**
- * The rules of Kuma for a Mesh, in its order. As in Kuma, the authorities of a mesh are checked only if everything else is
- * valid. Unlike in Kuma, a mesh may have more than one authority, because one takes over from another.
+ * Kuma's rules for a Mesh, in its order. As in Kuma, the authorities of a mesh are checked only if everything else is
+ * valid. Unlike in Kuma, a mesh may have several authorities, so that one can replace another.
  */
 export function checkMesh(mesh: MeshSpec, { name }: { readonly name: string }): Violation[] {
   const { mtls, logging, tracing, metrics, constraints, routing } = mesh
@@ -42,7 +42,7 @@ function checkMtls({ backends = [], enabledBackend }: Mtls): Violation[] {
         ...(names.indexOf(name) < index
           ? [{ field: `mtls.backends[${index}].name`, reason: `"${name}" name is already used for another backend` }]
           : []),
-        // The path without an index is Kuma's.
+        // Kuma uses this path without an index.
         ...(expiration !== undefined && lifetimeMs(expiration) === undefined
           ? [{ field: 'mtls.dpcert.rotation.expiration', reason: 'has to be a valid format' }]
           : []),
@@ -88,7 +88,7 @@ function checkAuthorities({ backends = [], skipValidation }: Mtls): Violation[] 
   })
 }
 
-/** What can be judged of a provided authority without its secrets. */
+/** Checks a provided authority as far as possible without its Secrets. */
 function checkProvided(backend: MeshBackend, index: number): Violation[] {
   const { cert, key } = providedSources(backend)
   const field = backendConfField(index)

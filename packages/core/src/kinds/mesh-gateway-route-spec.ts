@@ -83,5 +83,5 @@ export type RouteBackend = z.infer<typeof backend>
 export type RouteHeaderFilter = z.infer<typeof headerFilter>
 export type RouteRedirect = NonNullable<RouteFilter['redirect']>
 
-/** The service of a backend; admission has made sure there is one. */
+/** The service of a backend, or the empty text. Admission requires one, but rows of peers may have none. */
 export const backendService = (target: RouteBackend): string => target.destination?.[serviceTag] ?? ''

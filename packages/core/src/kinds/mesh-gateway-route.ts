@@ -32,7 +32,7 @@ const checkHostnames = (field: string, hostnames: readonly string[]): Violation[
     return first < index ? [{ field: `${field}[${index}]`, reason: `is the same as ${field}[${first}]` }] : []
   })
 
-/** A route is found by the listeners that it is bound to, and its destinations by the services that it asks for. */
+/** A route is indexed by its selectors, and its destinations by their services. */
 function indexOf(row: TypedRow<MeshGatewayRouteSpec>): readonly IndexEntry[] {
   const { selectors, conf } = row.spec
   const { mesh } = row.key

@@ -24,13 +24,13 @@ export const meshGatewaySchema = message({
 })
 export type MeshGatewaySpec = z.infer<typeof meshGatewaySchema>
 export type GatewayListener = z.infer<typeof listener>
-/** Where a certificate and its key come from. */
+/** The source of a certificate and its key. */
 export type ListenerCertificate = z.infer<typeof dataSource>
 
-/** `""` and `*` are the same hostname: any. */
+/** `""` and `*` both mean any hostname. */
 export const listenerHostname = (listener: GatewayListener): string => listener.hostname || '*'
 
-/** Why a hostname is none, in a few words; undefined of a good one. */
+/** Why a hostname is invalid, in a few words; undefined if it is valid. */
 export function hostnameFault(hostname: string): string | undefined {
   if (hostname === '' || hostname === '*') return undefined
   if (hostname.length > 253) return 'must be at most 253 characters'
@@ -38,10 +38,10 @@ export function hostnameFault(hostname: string): string | undefined {
   return hostname.startsWith('*.') && isSubdomain(hostname.slice(2)) ? undefined : 'invalid wildcard domain'
 }
 
-/** What the members of a certificate hold; more or less than one is a mistake. */
+/** The members of a certificate that are set. Exactly one is valid. */
 export const givenSources = (one: ListenerCertificate): readonly (keyof ListenerCertificate)[] =>
   (['secret', 'inline', 'inlineString', 'file'] as const).filter((member) => one[member] !== undefined)
 
-/** The text of a certificate that stands in the listener itself; undefined of one that does not, or is not base64. */
+/** The PEM text of an inline certificate; undefined if the source is not inline or not base64. */
 export const inlinePem = ({ inline, inlineString }: ListenerCertificate): string | undefined =>
   inlineString ?? (inline === undefined ? undefined : decodeBase64(inline))

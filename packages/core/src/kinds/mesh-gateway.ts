@@ -41,7 +41,7 @@ function checkCertificate(field: string, one: ListenerCertificate): Violation[] 
   return facts.ok ? [] : [{ field: at, reason: facts.error }]
 }
 
-/** What two certificates must differ in to be two: Envoy is told of each by one name. */
+/** The name under which Envoy gets a certificate. Two certificates of a listener must differ in it. */
 function certificateName(one: ListenerCertificate): string | undefined {
   if (one.secret) return `secret:${one.secret}`
   const facts = readPem(inlinePem(one) ?? '')
@@ -75,7 +75,7 @@ function checkTls(field: string, listener: GatewayListener): Violation[] {
     return mode !== 'NONE' || certificates.length > 0 ? [{ field, reason: 'must be empty with crossMesh' }] : []
   if (mode === 'NONE') return [{ field: `${field}.mode`, reason: 'cannot be empty' }]
   if (protocol === 'HTTP' || protocol === 'TCP') {
-    // It would be served in the clear, which is not what somebody means who writes this.
+    // The listener would serve plain text, which contradicts the TLS settings.
     return [{ field, reason: `must be empty on ${protocol} listeners` }]
   }
   if (protocol === 'HTTPS' && mode === 'PASSTHROUGH') {
@@ -107,7 +107,10 @@ function checkListener(field: string, listener: GatewayListener): Violation[] {
   ]
 }
 
-/** What listeners of one port must agree on. Reported on every listener of that port, rule by rule, as Kuma does. */
+/**
+ * Properties that listeners of one port must share. As in Kuma, a conflict is reported on every listener of the port,
+ * rule by rule.
+ */
 function checkPorts(listeners: readonly GatewayListener[]): Violation[] {
   const limitOf = (one: GatewayListener): number => one.resources?.connectionLimit ?? 0
   const rules: readonly [string, string, (one: GatewayListener, other: GatewayListener) => boolean][] = [

@@ -2,12 +2,12 @@ import { z } from 'zod'
 import { dataSource, duration, durationMs, lifetimeMs, tagMap } from './common.ts'
 import { message } from './kind.ts'
 
-/** A lifetime in Kuma's form (`1d`, `10y`), or in Go's (`1h30m`), which rows of older stores have. */
+/** A lifetime in Kuma's form (`1d`, `10y`) or in Go's form (`1h30m`), which rows of older stores use. */
 const lifetime = z
   .union([z.string(), z.number()])
   .transform((value) => (typeof value === 'number' ? `${value}s` : value))
 
-/** Milliseconds of a lifetime that a stored mesh has; undefined if it is none. */
+/** The milliseconds of a lifetime in a stored Mesh; undefined if it is invalid. */
 export const storedLifetimeMs = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : (lifetimeMs(text) ?? durationMs(text))
 
@@ -37,7 +37,7 @@ const certificateAuthority = message({
     .optional(),
 })
 
-/** Backends of logging, tracing and metrics differ in their `conf` only. */
+/** Backends of logging, tracing and metrics differ only in their `conf`. */
 const observabilityBackend = message({
   name: z.string().optional(),
   type: z.string().optional(),
@@ -81,7 +81,7 @@ export const meshSchema = message({
 })
 export type MeshSpec = z.infer<typeof meshSchema>
 export type MeshBackend = z.infer<typeof certificateAuthority>
-/** Where the certificate or the key of an authority comes from. */
+/** The source of an authority's certificate or key. */
 export type AuthoritySource = z.infer<typeof dataSource>
 
 /** The certificate authority in force, if the mesh has mutual TLS. */
@@ -90,7 +90,7 @@ export function enabledBackend(mesh: MeshSpec) {
   return name ? mesh.mtls?.backends?.find((backend) => backend.name === name) : undefined
 }
 
-/** Where a provided authority's certificate and key come from. */
+/** The sources of a provided authority's certificate and key. */
 export const providedSources = ({ conf }: MeshBackend): z.infer<typeof providedConf> =>
   providedConf.safeParse(conf ?? {}).data ?? {}
 

@@ -13,7 +13,7 @@ export const mesh = defineKind({
   writable: { global: true, zone: false },
   fixedName: true,
   schema: meshSchema,
-  // A Mesh that is held back must not be taken for one without mutual TLS.
+  // A held Mesh must not look like a mesh without mutual TLS.
   compiled: { owner: 'global', blame: 140, needed: true, index: byName },
   check: checkMesh,
   unserved: (spec) => [

@@ -3,7 +3,7 @@ import type { Violation } from './kind.ts'
 import type { MeshSpec } from './mesh-spec.ts'
 import { regexFault } from './regex.ts'
 
-/** The rules of Kuma for the logging, tracing and metrics backends of a mesh, in its order. */
+/** Kuma's rules for the logging, tracing and metrics backends of a mesh, in its order. */
 
 type Conf = Readonly<Record<string, unknown>>
 
@@ -14,7 +14,7 @@ interface Named {
   readonly name?: string | undefined
 }
 
-/** A name that an earlier backend has. */
+/** A violation if an earlier backend has the same name. */
 const checkUnique = (field: string, backends: readonly Named[], index: number): Violation[] => {
   const name = backends[index]?.name ?? ''
   return backends.findIndex((other) => (other.name ?? '') === name) < index
@@ -137,7 +137,7 @@ export function checkMetrics({ backends = [], enabledBackend }: NonNullable<Mesh
 const member = (value: unknown, name: string): unknown =>
   value !== null && typeof value === 'object' ? Reflect.get(value, name) : undefined
 
-/** Also of the metrics section of a Dataplane. */
+/** The metrics section of a Dataplane has the same rules. */
 export function checkPrometheus(field: string, conf: Conf): Violation[] {
   const { skipMTLS, tls, envoy, aggregate } = conf
   const mode = member(tls, 'mode') ?? 'activeMTLSBackend'

@@ -1,6 +1,6 @@
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
 
-/** What a listener's certificate is told by without trusting it: the kind of its key. */
+/** The properties of a listener's certificate that can be read without trusting it. */
 export interface PemFacts {
   readonly keyType: 'rsa' | 'ecdsa'
 }
@@ -14,8 +14,8 @@ const keyTypeByOid: Readonly<Record<string, PemFacts['keyType']>> = {
 }
 
 /**
- * Reads a certificate and its key as one text: exactly one key, RSA or ECDSA, and at least one certificate, nothing else.
- * Says what is wrong in Kuma's words. Does not look at what is certified, nor whether key and certificate belong together.
+ * Reads a certificate and its key from one text: exactly one RSA or ECDSA key, at least one certificate, nothing else.
+ * Errors use Kuma's wording. Does not check the content of the certificate, nor whether key and certificate match.
  */
 export function readPem(text: string): Result<PemFacts, string> {
   let keyType: PemFacts['keyType'] | undefined
@@ -39,12 +39,12 @@ function keyTypeOf(type: string, der: string): PemFacts['keyType'] | undefined {
   if (type === 'RSA PRIVATE KEY') return 'rsa'
   if (type === 'EC PRIVATE KEY') return 'ecdsa'
   if (type !== 'PRIVATE KEY') return undefined
-  // PKCS #8 begins with its version and then the algorithm; the first identifier in it is that of the key.
+  // A PKCS #8 key begins with its version and algorithm, so the first object identifier is the key type.
   const head = [...der.slice(0, 64)].map((one) => one.charCodeAt(0).toString(16).padStart(2, '0')).join('')
   return Object.entries(keyTypeByOid).find(([oid]) => head.includes(oid))?.[1]
 }
 
-/** The bytes as a text with one letter for each; undefined if it is no base64. */
+/** The bytes as a text with one character per byte; undefined if the text is not base64. */
 export function decodeBase64(text: string): string | undefined {
   try {
     return atob(text)

@@ -1,7 +1,7 @@
 import { dataplane } from './dataplane.ts'
 import { dataplaneRole } from './dataplane-spec.ts'
 
-/** What the label `kuma.io/proxy-type` says of a row that a proxy stands behind; undefined of other kinds. */
+/** The value of the label `kuma.io/proxy-type` for the row of a proxy; undefined for other kinds. */
 export function proxyTypeOf(kind: string, spec: unknown): string | undefined {
   if (kind !== dataplane.name) return zoneProxyTypes.get(kind)
   const parsed = dataplane.peerSchema.safeParse(spec)
@@ -13,7 +13,7 @@ const zoneProxyTypes: ReadonlyMap<string, string> = new Map([
   ['ZoneEgress', 'zoneegress'],
 ])
 
-/** Kinds of which each row is a proxy of its zone. */
+/** The kinds whose rows each represent a proxy of their zone. */
 export const proxyKinds: ReadonlySet<string> = new Set(['Dataplane', ...zoneProxyTypes.keys()])
-/** Those that serve a zone as a whole. */
+/** Whether a kind is a proxy for a zone as a whole. */
 export const isZoneProxy = (kind: string): boolean => zoneProxyTypes.has(kind)

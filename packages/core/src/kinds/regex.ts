@@ -3,10 +3,10 @@ import { RE2JS } from 're2js'
 const charactersMax = 4_096
 const instructionsMax = 10_000
 
-/** Categories of Unicode that RE2 knows; our reader of it knows more. */
+/** Unicode categories that RE2 supports. RE2JS accepts more. */
 const categories = /^(Any|C[cfos]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?)$/
 
-/** Why Envoy would not take an expression, or should not be asked to; undefined of a good one. */
+/** Why Envoy would refuse an expression, or why it is too expensive; undefined if it is valid. */
 export function regexFault(pattern: string): string | undefined {
   if (pattern.length > charactersMax) return `expected at most ${charactersMax} characters, found ${pattern.length}`
   try {
@@ -15,7 +15,7 @@ export function regexFault(pattern: string): string | undefined {
   } catch (thrown) {
     return thrown instanceof Error ? thrown.message : String(thrown)
   }
-  // Envoy compares bytes, one by one.
+  // Envoy matches single bytes.
   const wide = [...pattern.matchAll(/\\x\{([0-9a-fA-F]+)\}/g)].find(([, code = '']) => Number.parseInt(code, 16) > 0xff)
   if (wide) return `invalid escape sequence: \`${wide[0]}\``
   const strange = [...pattern.matchAll(/\\[pP]\{\^?(\w+)\}/g)].find(

@@ -12,8 +12,8 @@ import type {
 import { regexFault } from './regex.ts'
 
 /**
- * The rules of a MeshGatewayRoute: those of Kuma with its field paths and reasons, and those that Kuma leaves to Envoy,
- * which would refuse the whole table or send what no service can read.
+ * The rules of a MeshGatewayRoute: Kuma's rules with its field paths and reasons, and rules that Kuma leaves to Envoy.
+ * Without the latter, Envoy would refuse the whole table or send requests that no service can read.
  */
 export function checkRule(field: string, rule: RouteRule): Violation[] {
   if (!rule.matches?.length) return [empty(`${field}.matches`)]
@@ -35,7 +35,7 @@ const parameterNameMax = 1_024
 
 const empty = (field: string): Violation => ({ field, reason: 'cannot be empty' })
 
-/** One violation, if there is a fault. */
+/** One violation if there is a reason, otherwise none. */
 const fault = (field: string, reason: string | undefined): Violation[] =>
   reason === undefined ? [] : [{ field, reason }]
 
@@ -49,12 +49,12 @@ export function checkBackends(field: string, backends: readonly RouteBackend[]):
 }
 
 function checkBackend(field: string, { destination = {} }: RouteBackend): Violation[] {
-  // Kuma's field paths have no ".destination" here; clients compare them.
+  // Kuma's field paths have no ".destination" here, and clients compare paths.
   if (Object.keys(destination).length === 0) return [{ field, reason: 'must have at least one tag' }]
   return checkTags(field, destination, { selector: false, requireService: true, allowSlash: true })
 }
 
-/** Envoy matches with RE2; a pattern that it refuses would be refused by every gateway. */
+/** Envoy matches with RE2. Every gateway would refuse a pattern that RE2 rejects. */
 function checkRegex(field: string, pattern: string): Violation[] {
   const found = regexFault(pattern)
   return found === undefined ? [] : [{ field, reason: `must be a regular expression of RE2: ${found}` }]
@@ -98,7 +98,7 @@ function checkMatch(field: string, { path, method, headers = [], queryParameters
   return violations
 }
 
-/** A match that no request can meet is stored as Kuma stores it, with a sentence. */
+/** Notes for matches that no request can meet. Kuma stores such routes, so they are not rejected. */
 export function unmetMatches(field: string, rule: RouteRule): string[] {
   return (rule.matches ?? []).flatMap(({ path }, index) =>
     path && path.match !== 'REGEX' && /[?#]|\/\/|\s/.test(path.value ?? '')
@@ -112,7 +112,7 @@ function checkFilters(field: string, rule: RouteRule): Violation[] {
   const filters = rule.filters ?? []
   const hostIsRewritten = filters.some((one) => one.rewrite?.hostToBackendHostname)
   const cutsPrefix = rule.matches?.some((entry) => entry.path?.match === 'PREFIX') ?? false
-  // Kuma counts filter indexes without those that rewrite the host, and says nothing of these.
+  // Kuma counts filter indexes without the filters that rewrite the host, and reports nothing about those.
   const counted = filters.filter((one) => !one.rewrite?.hostToBackendHostname)
   const violations = filters.flatMap((one, position) => {
     const index = counted.indexOf(one)
@@ -206,7 +206,9 @@ function checkRedirect(
   return [...violations, ...checkPathFilter(`${field}.path`, path, cutsPrefix, undefined)]
 }
 
-/** `forbidden`: what a whole path must not have, where a query or a fragment of the request would follow. */
+/**
+ * `forbidden`: characters that a full path must not contain, because the query or fragment of the request follows it.
+ */
 function checkPathFilter(
   field: string,
   { replaceFull, replacePrefixMatch }: Pick<NonNullable<RouteFilter['rewrite']>, 'replaceFull' | 'replacePrefixMatch'>,

@@ -10,7 +10,8 @@ export const secret = defineKind({
   path: 'secrets',
   commandName: 'sec',
   scope: 'mesh',
-  // Sealed with the key of the plane that owns it. What a listener shows goes to zones by a kind of its own, for each alone.
+  // Secrets are sealed with the key of the plane that owns them. Certificates of listeners reach zones as rows of
+  // another kind, sealed for each zone.
   travel: 'internal',
   writable: { global: true, zone: false },
   adminOnly: true,
@@ -24,7 +25,7 @@ export const globalSecret = defineKind({
   pathAliases: ['global-secrets'],
   commandName: 'gs',
   scope: 'global',
-  // Signing keys live here: the zones get public keys by a kind of their own, never these rows.
+  // Signing keys are stored here. Zones get only public keys, as rows of another kind.
   travel: 'internal',
   writable: { global: true, zone: false },
   adminOnly: true,

@@ -6,18 +6,18 @@ import { createInterning, type Interned } from './interned.ts'
 /** The canonical text of a tag set: equal sets have equal texts. */
 export const tagsText = (tags: Tags): string => canonicalJson(tags)
 
-/** A tag set of which there is one object: equal sets are identical. */
+/** An interned tag set: equal sets are identical. */
 export interface TagSet extends Interned {
   readonly tags: Tags
 }
 
-/** The one object for each tag set. */
+/** Interns tag sets. */
 export const createTagSets = () =>
   createInterning(
     tagsText,
     (one, tags: Tags): TagSet => ({
       ...one,
-      // In canonical order, so that the first writer does not decide it.
+      // In canonical order, so that the result does not depend on the first caller.
       tags: Object.fromEntries(sortedTags(tags)),
     }),
   )
@@ -28,7 +28,7 @@ export const serviceOf = ({ tags }: Pick<TagSet, 'tags'>): ServiceName => servic
 
 export const sortedTags = (tags: Tags): [string, string][] => Object.entries(tags).sort(([a], [b]) => byCodeUnit(a, b))
 
-/** True if every tag of the selector is there with an equal value; `*` means there with any value. */
+/** True if every tag of the selector is present with an equal value; `*` matches any value. */
 export const selects = (selector: Tags, tags: Tags): boolean =>
   Object.entries(selector).every(([key, value]) => {
     const found = tags[key]

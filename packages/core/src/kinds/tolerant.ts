@@ -1,11 +1,11 @@
 import { z } from 'zod'
 
 /**
- * A schema that leaves out the fields that it does not know instead of refusing them, at every depth. A row of a newer plane has
- * such fields. Everything else is as strict as before.
+ * A schema that drops unknown fields at every depth instead of rejecting them. Rows of newer planes have such fields.
+ * All other rules stay as strict as before.
  */
 export function tolerant<Schema extends z.ZodType>(schema: Schema): Schema {
-  // Every branch returns the schema itself or a copy that differs in nested schemas and unknown fields only.
+  // Every branch returns the schema itself or a copy that differs only in nested schemas and unknown fields.
   return relaxed(schema) as Schema
 }
 
@@ -23,7 +23,8 @@ function relaxed(schema: z.core.$ZodType): z.core.$ZodType {
   if (schema instanceof z.ZodDefault) return schema.clone({ ...schema.def, innerType: relaxed(schema.def.innerType) })
   if (schema instanceof z.ZodPipe)
     return schema.clone({ ...schema.def, in: relaxed(schema.def.in), out: relaxed(schema.def.out) })
-  // A branch that leaves out what it does not know would take what is meant for a later one, so strict branches come first.
+  // A tolerant branch drops unknown fields, so it could accept input for a later branch. Therefore strict branches come
+  // first.
   if (schema instanceof z.ZodUnion)
     return schema.clone({ ...schema.def, options: [...schema.def.options, ...schema.def.options.map(relaxed)] })
   return schema

@@ -35,7 +35,7 @@ function check({ networking, availableServices = [] }: ZoneIngressSpec): readonl
     ...(advertisedAddress && !advertisedPort
       ? [{ field: 'networking.advertisedPort', reason: 'has to be defined with advertisedAddress' }]
       : []),
-    // The doubled segment is Kuma's; clients compare it.
+    // The doubled segment is Kuma's; clients compare paths.
     ...(address ? checkAddress('networking.address.address', address) : []),
     ...(advertisedAddress ? checkAddress('networking.advertisedAddress.address', advertisedAddress) : []),
     ...checkPort('networking.port', port),

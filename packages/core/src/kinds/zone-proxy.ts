@@ -9,7 +9,7 @@ interface Networking {
 
 export const noNetworking: readonly Violation[] = [{ field: 'networking', reason: 'must be defined' }]
 
-/** Where a zone's ingress or egress listens. The doubled segment is Kuma's; clients compare it. */
+/** Checks the address and port of a zone proxy. The doubled segment is Kuma's; clients compare paths. */
 export const checkListens = ({ address, port }: Networking): Violation[] => [
   ...(address === undefined ? [] : checkAddress('networking.address.address', address)),
   ...(portInRange(port) ? [] : [{ field: 'networking.port', reason: portReason }]),

@@ -3,10 +3,10 @@ import { z } from 'zod'
 import { defineKind, message } from './kind.ts'
 import { byName } from './ranges.ts'
 
-/** A name, or the beginning of names followed by `*`. */
+/** A name, or a prefix of names followed by `*`. */
 const pattern = z.string().regex(/^[^*]+\*?$|^\*$/, 'expected a name, or the beginning of names followed by "*"')
 export const zoneLimits = message({ meshes: z.array(pattern).optional(), services: z.array(pattern).optional() })
-/** What a zone may announce; a list that is left out allows everything. */
+/** The meshes and services that a zone may announce. An omitted list allows everything. */
 export type ZoneLimits = z.infer<typeof zoneLimits>
 
 const zoneSchema = message({ enabled: z.boolean().optional(), limits: zoneLimits.optional() })
@@ -15,7 +15,7 @@ export type ZoneSpec = z.infer<typeof zoneSchema>
 const covers = (allowed: string, name: string): boolean =>
   allowed.endsWith('*') ? name.startsWith(allowed.slice(0, -1)) : name === allowed
 
-/** Why limits do not allow a zone a mesh, or a service in it; undefined if they do. */
+/** Why the limits forbid a mesh, or a service in it, to a zone; undefined if they allow it. */
 export function outsideLimits(limits: ZoneLimits, mesh: string, service: string | undefined): string | undefined {
   const { meshes, services } = limits
   if (meshes && !meshes.some((one) => covers(one, mesh)))
@@ -25,7 +25,7 @@ export function outsideLimits(limits: ZoneLimits, mesh: string, service: string 
   return undefined
 }
 
-/** Whether limits allow nothing that the outer limits do not allow. */
+/** Whether everything that the limits allow is also allowed by the outer limits. */
 export const isWithin = (limits: ZoneLimits, outer: ZoneLimits): boolean =>
   (['meshes', 'services'] as const).every((list) => {
     const allowed = outer[list]
