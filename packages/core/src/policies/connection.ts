@@ -1,7 +1,7 @@
 import { checkSelectors, selectorList } from '../kinds/common.ts'
 import type { Violation } from '../kinds/kind.ts'
 
-/** What all source/destination policies share. */
+/** The fields that all source/destination policies share. */
 export const connectionShape = { sources: selectorList.default([]), destinations: selectorList.default([]) }
 
 type Selectable = {
@@ -9,13 +9,13 @@ type Selectable = {
   readonly destinations: Parameters<typeof checkSelectors>[1]
 }
 
-/** Of policies that are for traffic to a service: their destinations name services, and nothing else. */
+/** Checks policies for traffic to a service: their destinations name only services. */
 export const checkOutbound = (spec: Selectable): Violation[] => [
   ...checkSelectors('sources', spec.sources, { requireAny: true, requireService: true }),
   ...checkSelectors('destinations', spec.destinations, { requireService: true, onlyService: true }),
 ]
 
-/** Of policies that are for traffic to an inbound: any tags on both sides. */
+/** Checks policies for traffic to an inbound: any tags on both sides. */
 export const checkInbound = (spec: Selectable): Violation[] => [
   ...checkSelectors('sources', spec.sources, { requireAny: true, requireService: false }),
   ...checkSelectors('destinations', spec.destinations, { requireAny: true, requireService: false }),

@@ -1,14 +1,14 @@
 import type { Decided } from '../kinds/because.ts'
 import type { Tags } from '../kinds/common.ts'
 
-/** One source that a policy speaks of. No tags: everybody. */
+/** One source in a policy. A source without tags matches every client. */
 export interface PermissionRule extends Decided {
-  /** `<kind>:<name>` of the policy: what shows in Envoy's statistics and logs. */
+  /** `<kind>:<name>` of the policy, as shown in Envoy's statistics and logs. */
   readonly policy: string
   readonly source: Tags
 }
 
-/** Who may connect: somebody whom a rule allows and none denies. */
+/** The clients that may connect: those that a rule allows and no rule denies. */
 export interface Permissions {
   readonly allow: readonly PermissionRule[]
   readonly deny: readonly PermissionRule[]

@@ -4,6 +4,6 @@ import type { Violation } from '../kinds/kind.ts'
 export const checkPositive = (field: string, value: number | undefined): Violation[] =>
   value === 0 ? [{ field, reason: 'has to be greater than 0' }] : []
 
-/** The same of a field that may be left out. */
+/** A violation if an optional field is 0. */
 export const checkPositiveIfGiven = (field: string, value: number | undefined): Violation[] =>
   value === 0 ? [{ field, reason: 'has to be greater than 0 when defined' }] : []

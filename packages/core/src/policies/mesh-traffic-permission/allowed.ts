@@ -4,7 +4,7 @@ import type { TypedRow } from '../../kinds/kind.ts'
 import type { PermissionRule, Permissions } from '../permissions.ts'
 import type { MeshTrafficPermissionSpec } from './mesh-traffic-permission.ts'
 
-/** What a MeshTrafficPermission allows and denies. A denial wins over every permission. */
+/** The sources that a MeshTrafficPermission allows and denies. A denial overrides every permission. */
 export function permissionsBy(row: TypedRow<MeshTrafficPermissionSpec>): Permissions {
   const allow: PermissionRule[] = []
   const deny: PermissionRule[] = []

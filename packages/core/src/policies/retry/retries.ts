@@ -2,7 +2,7 @@ import { durationMs } from '../../kinds/common.ts'
 import { expectCount } from '../../kinds/expect.ts'
 import type { RetrySpec } from './retry.ts'
 
-/** When and how often a request is tried again. What is undefined is left to Envoy. */
+/** When and how often a request is retried. Undefined values are left to Envoy. */
 export interface HttpRetries {
   readonly retryOn: readonly string[]
   readonly retries: number | undefined
@@ -31,14 +31,14 @@ const grpcConditions = [
 
 const plain = { retries: 5, perTryMs: 16_000, backOff: { baseMs: 25, maxMs: 250 }, statusCodes: [], methods: [] }
 
-/** Kuma's built-in values of a mesh without policies. */
+/** Kuma's defaults for a mesh without policies. */
 export const defaultRetries: Retries = {
   http: { ...plain, retryOn: httpConditions },
   grpc: { ...plain, retryOn: grpcConditions },
   tcpAttempts: 5,
 }
 
-/** `all_5xx` → `5xx`, `connect_failure` → `connect-failure`: from the resource's names to Envoy's. */
+/** `all_5xx` → `5xx`, `connect_failure` → `connect-failure`: from Kuma's names to Envoy's. */
 const envoyName = (condition: string): string => (condition === 'all_5xx' ? '5xx' : condition.replaceAll('_', '-'))
 
 type HttpConf = NonNullable<NonNullable<RetrySpec['conf']>['http']>
@@ -51,7 +51,7 @@ const milliseconds = (text: string | undefined): number | undefined =>
 
 function backOffOf(conf: HttpConf): HttpRetries['backOff'] {
   const baseMs = milliseconds(conf.backOff?.baseInterval)
-  // Envoy refuses an interval of nothing; a policy that says so wants the shortest there is.
+  // Envoy refuses an interval of 0, so the shortest possible interval replaces it.
   return baseMs === undefined
     ? undefined
     : { baseMs: Math.max(1, baseMs), maxMs: milliseconds(conf.backOff?.maxInterval) }
@@ -71,7 +71,7 @@ function httpOf(conf: HttpConf, defaults: readonly string[]): HttpRetries {
   }
 }
 
-/** The retries of a policy, or the built-in ones without one. A protocol that the policy leaves out is not retried. */
+/** The retries of a policy, or the defaults without a policy. A protocol that the policy omits is not retried. */
 export function mergeRetries(spec: RetrySpec | undefined): Retries {
   if (!spec) return defaultRetries
   const { http, grpc, tcp } = spec.conf ?? {}

@@ -9,7 +9,7 @@ import { checkPositive, checkPositiveIfGiven } from '../positive.ts'
 const backOff = message({ baseInterval: duration.optional(), maxInterval: duration.optional() })
 const condition = z.string().transform((text) => text.toLowerCase().replaceAll('-', '_'))
 
-/** The conditions of Kuma's enums; Envoy's names have dashes instead of underscores, and `5xx` for `all_5xx`. */
+/** The conditions of Kuma's enums. Envoy's names have dashes instead of underscores, and `5xx` for `all_5xx`. */
 export const httpRetryOn = [
   'all_5xx',
   'gateway_error',
@@ -56,7 +56,7 @@ function checkConditions(field: string, given: readonly string[] | undefined, kn
 type RetryConf = NonNullable<RetrySpec['conf']>
 type BackOff = NonNullable<RetryConf['http']>['backOff']
 
-/** The rules of Kuma for a Retry, in its order. */
+/** Kuma's rules for a Retry, in its order. */
 function checkConf(conf: RetrySpec['conf']): Violation[] {
   if (!conf) return [{ field: 'conf', reason: 'has to be defined' }]
   const { http, grpc, tcp } = conf
@@ -116,7 +116,7 @@ function checkAttempts(
   ]
 }
 
-/** Stricter than Kuma in one point: Envoy refuses a route whose longest interval is below its base. */
+/** Stricter than Kuma in one rule: Envoy refuses a route whose maximum interval is below its base interval. */
 function checkBackOff(field: string, backOff: BackOff): Violation[] {
   if (!backOff) return []
   const { baseInterval, maxInterval } = backOff

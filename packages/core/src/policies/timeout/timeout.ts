@@ -24,8 +24,8 @@ export type TimeoutSpec = z.infer<typeof timeoutSchema>
 const emptySection = 'at least one timeout in section has to be defined'
 
 /**
- * The rules of Kuma for a Timeout. Stricter in one point: Envoy refuses a cluster whose connect timeout
- * is 0, and with it all traffic to the service.
+ * Kuma's rules for a Timeout. One rule is stricter: Envoy refuses a cluster whose connect timeout is 0, which would
+ * stop all traffic to the service.
  */
 function checkConf(conf: TimeoutSpec['conf']): Violation[] {
   if (!conf) return [{ field: 'conf', reason: 'has to be defined' }]
@@ -42,7 +42,7 @@ function checkConf(conf: TimeoutSpec['conf']): Violation[] {
   ]
 }
 
-/** A section that is given has at least one of these durations, and none of them is 0. */
+/** A present section needs at least one of these durations, and none of them may be 0. */
 function checkSection(field: string, section: Readonly<Record<string, string | undefined>> | undefined): Violation[] {
   if (!section) return []
   const given = Object.entries(section).flatMap(([name, text]) => (text === undefined ? [] : [{ name, text }]))

@@ -1,7 +1,9 @@
 import { durationMs } from '../../kinds/common.ts'
 import type { TimeoutSpec } from './timeout.ts'
 
-/** How long a connection, a request and a silence may last. 0 means for ever; undefined leaves it to Envoy. */
+/**
+ * Limits for connecting, for requests and for idle connections. 0 means no limit; undefined leaves the value to Envoy.
+ */
 export interface Timeouts {
   readonly connectMs: number
   readonly tcpIdleMs: number | undefined
@@ -11,7 +13,7 @@ export interface Timeouts {
   readonly maxStreamMs: number | undefined
 }
 
-/** Kuma's built-in values of a mesh without policies. */
+/** Kuma's defaults for a mesh without policies. */
 export const defaultTimeouts = {
   /** From a sidecar to a service. */
   outbound: {
@@ -45,7 +47,7 @@ export const defaultTimeouts = {
 const given = (text: string | undefined, otherwise: number | undefined): number | undefined =>
   text === undefined ? otherwise : (durationMs(text) ?? otherwise)
 
-/** The timeouts of a policy; what it does not say stays as it is by default. */
+/** The timeouts of a policy. Values that it omits come from the defaults. */
 export function mergeTimeouts(spec: TimeoutSpec | undefined, defaults: Timeouts): Timeouts {
   const { connectTimeout, tcp, http } = spec?.conf ?? {}
   return {

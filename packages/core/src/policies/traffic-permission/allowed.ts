@@ -4,7 +4,7 @@ import type { TypedRow } from '../../kinds/kind.ts'
 import type { PermissionRule } from '../permissions.ts'
 import type { TrafficPermissionSpec } from './traffic-permission.ts'
 
-/** The sources that a TrafficPermission allows, given that it is about this destination. */
+/** The sources that a TrafficPermission allows. The caller has checked that it selects the destination. */
 export function allowedBy(row: TypedRow<TrafficPermissionSpec>): readonly PermissionRule[] {
   const because = [keyText(row.key)]
   const policy = `TrafficPermission:${displayName(row)}`
