@@ -12,11 +12,11 @@ export interface Admitted {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly spec: JsonObject
-  /** Stored, but not served yet: one sentence per field. */
+  /** Fields that are stored but not served yet, one sentence for each. */
   readonly warnings: readonly string[]
 }
 
-/** Why a document is refused. `detail` is "Resource is not valid" when violations say the rest. */
+/** Why a document is rejected. `detail` is "Resource is not valid" if `violations` holds the reasons. */
 export interface Refusal {
   readonly detail: string
   readonly violations: readonly Violation[]
@@ -41,7 +41,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 const refuse = (...violations: Violation[]): Refusal => ({ detail: 'Resource is not valid', violations })
 
-/** The Kubernetes form of a resource, as people copy it, in the universal form. Anything else is returned as it is. */
+/** Converts the Kubernetes form of a resource to the universal form. Returns any other document unchanged. */
 function fromKubernetes(document: Record<string, unknown>): Record<string, unknown> {
   const { apiVersion, kind, metadata, spec, mesh } = document
   if (
@@ -112,8 +112,8 @@ function kindOf(document: Record<string, unknown>): Result<Kind, Refusal> {
 }
 
 /**
- * Judges one document as people write it: shape, then the rules between fields. Pure: what depends on other resources
- * (does the mesh exist) is the plane's business.
+ * Validates one document as a user writes it: first its shape, then the rules between fields. Pure: the plane checks
+ * conditions on other resources, such as whether the mesh exists.
  */
 export function admit(input: unknown): Result<Admitted, Refusal> {
   if (!isObject(input)) return err({ detail: 'expected an object with a "type"', violations: [] })
@@ -141,7 +141,7 @@ export function admit(input: unknown): Result<Admitted, Refusal> {
   const parsed = kind.schema.safeParse(nested ? (document['spec'] ?? {}) : rest)
   if (!parsed.success) return err(refuse(...violations, ...violationsOf(nested ? 'spec' : '', parsed.error.issues)))
   const context: CheckContext = { name: String(name), mesh: String(mesh) }
-  // The schema of this kind has just accepted the value, so it is what its rules expect.
+  // The schema of this kind has just accepted the value, so it has the type that the rules of the kind expect.
   const spec = parsed.data as never
   violations.push(...kind.check(spec, context))
   if (violations.length > 0) return err(refuse(...violations))
@@ -157,13 +157,13 @@ export function admit(input: unknown): Result<Admitted, Refusal> {
   })
 }
 
-/** Zod leaves keys of absent optional fields undefined at times; JSON has no such thing. */
+/** Zod may leave absent optional fields as undefined, which JSON cannot represent. */
 function withoutUndefined(value: unknown): JsonObject {
   // A parsed spec consists of JSON values only, so the round trip keeps all of it.
   return JSON.parse(JSON.stringify(value)) as JsonObject
 }
 
-/** The refusal in one line per violation, for people. */
+/** The refusal as text, one line per violation. */
 export function refusalLines(refusal: Refusal): string[] {
   if (refusal.violations.length === 0) return [refusal.detail]
   return refusal.violations.map(

@@ -1,4 +1,7 @@
-/** What stands in pages that people copy from, and belongs to Kubernetes: each with the sentence that says what to do here. */
+/**
+ * Kubernetes kinds that occur in documentation from which users copy, each with a sentence that states what to do
+ * instead.
+ */
 const sentences: Readonly<Record<string, string>> = {
   MeshGatewayInstance:
     'it requests a Deployment from an operator in a Kubernetes cluster. Here a gateway is a process: start `zonemesh dataplane` in its zone, with a Dataplane of networking.gateway.type BUILTIN and the kuma.io/service that the MeshGateway selects',
@@ -20,8 +23,8 @@ const sentences: Readonly<Record<string, string>> = {
 }
 
 /**
- * Why a document in the form of Kubernetes is refused, if it is of a kind that means nothing here; undefined for those that have a
- * universal form.
+ * Why a Kubernetes document is rejected, if its kind has no meaning here; undefined for kinds that have a universal
+ * form.
  */
 export function foreignReason(
   document: Readonly<Record<string, unknown>>,
