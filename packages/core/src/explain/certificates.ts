@@ -11,7 +11,10 @@ import { called, stop, type Walk } from './walk.ts'
 
 const when = (ms: number): string => new Date(ms).toISOString()
 
-/** What the gateway shows to those who come over TLS. What a listener itself holds needs no look: admission read it. */
+/**
+ * Checks the certificates that a gateway presents to TLS clients. Inline certificates need no check, because admission
+ * has read them.
+ */
 export function checkListenerCertificate(
   walk: Walk,
   sources: Sources,
@@ -21,7 +24,7 @@ export function checkListenerCertificate(
 ): void {
   const shown = (compiled.model?.certificates ?? []).filter(({ name }) => chain.tls?.certificates.includes(name))
   for (const row of shown.flatMap(({ because }) => zone.rowsOf(because, gatewayCertificate))) {
-    // One with a problem is no part of a model.
+    // The model contains no unusable certificate.
     if ('problem' in row.spec) continue
     const { secret, notAfterMs, names } = row.spec
     if (notAfterMs <= sources.nowMs)
@@ -45,16 +48,16 @@ export function checkListenerCertificate(
   }
 }
 
-/** One end of a connection between proxies, with what its zone has. */
+/** A proxy at one end of a connection, and its zone. */
 interface End {
   readonly zone: CompiledZone
   readonly proxy: AnyRow
 }
 
-/** That both ends of a connection have certificates of their meshes that the other one trusts. */
+/** Checks that each end of a connection between proxies trusts the certificate of the other end. */
 export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, there: End): void {
   if (sources.offline) return
-  // A proxy of a mesh without mutual TLS has no identity.
+  // In a mesh without mutual TLS, proxies have no identity.
   const { identity } = here.zone.look(here.proxy).model ?? {}
   if (!identity) return
   const meshRows = here.zone.rowsOf(identity.because, meshKind)
@@ -63,7 +66,7 @@ export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, t
     [here, there, theirs],
     [there, here, mine],
   ] as const) {
-    // What it trusts of the other's mesh is what its own zone was given of it.
+    // An end trusts the roots of the other end's mesh that its own zone has received.
     const mesh = other.proxy.key.mesh
     const known = authorityOf(one.zone, mesh)
     const roots = known?.spec.roots
@@ -85,7 +88,9 @@ export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, t
 
 const certificateOf = ({ spec }: TypedRow<AuthorityCertificateSpec>): string => spec.certificate
 
-/** The authority that signs for a proxy, which has not ended; nor has the certificate of the proxy. */
+/**
+ * The authority that signs for a proxy. Stops if it is missing or expired, or if the proxy's certificate has expired.
+ */
 function authorityOfEnd(
   sources: Sources,
   { zone, proxy }: End,

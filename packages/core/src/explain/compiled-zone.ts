@@ -11,23 +11,23 @@ import { parseRow } from '../parse.ts'
 import type { Problem } from '../view/units.ts'
 import type { PlaneSight, Sources } from './sources.ts'
 
-/** What a zone makes of its rows, with the very compiler that it runs. */
+/** The result of compiling a zone's rows with the same compiler that the zone runs. */
 export interface CompiledZone {
   readonly name: string
-  /** Rows of a kind as the zone has them, of all origins, but for those that cannot be parsed. */
+  /** The zone's rows of a kind, of all origins, except rows that cannot be parsed. */
   rows<K extends AnyKind>(kind: K): readonly TypedRow<SpecOf<K>>[]
-  /** Rows that cannot be parsed, and why. */
+  /** Rows that cannot be parsed, with the reasons. */
   readonly unparsed: readonly { readonly row: Row; readonly reason: string }[]
-  /** All rows as the zone has them. */
+  /** All rows of the zone. */
   readonly versions: readonly Version[]
   /** The rows that decided a part of a model. */
   rowsOf(because: Because): readonly AnyRow[]
-  /** Those of one kind. */
+  /** The rows of one kind among them. */
   rowsOf<K extends AnyKind>(because: Because, kind: K): readonly TypedRow<SpecOf<K>>[]
   look(proxy: AnyRow): CompiledProxy
 }
 
-/** What a zone makes for one proxy. */
+/** The configuration that a zone compiles for one proxy. */
 export interface CompiledProxy {
   /** The key text of its row. */
   readonly proxy: string
@@ -49,7 +49,7 @@ export function compileZone(sight: PlaneSight, sources: Sources): CompiledZone {
     if (found.ok) parsed.push(found.value)
     else unparsed.push({ row, reason: reasonOf(found.error) })
   }
-  // A row of this kind was parsed by the kind of that name.
+  // Rows are parsed by the kind that their key names, and that is this kind.
   const rows = <K extends AnyKind>(kind: K) =>
     parsed.filter((row) => row.key.kind === kind.name) as readonly TypedRow<SpecOf<K>>[]
   const byKey = new Map(parsed.map((row) => [keyText(row.key), row]))
@@ -63,7 +63,7 @@ export function compileZone(sight: PlaneSight, sources: Sources): CompiledZone {
     rowsOf: <K extends AnyKind>(because: Because, kind?: K) =>
       because.flatMap((key) => {
         const row = byKey.get(key)
-        // Asked for by its kind, a row was parsed by the kind of that name.
+        // With `kind`, the row was parsed by this kind. Without it, K is AnyKind.
         return row && (kind === undefined || row.key.kind === kind.name) ? [row as TypedRow<SpecOf<K>>] : []
       }),
     look(proxy) {

@@ -7,8 +7,8 @@ import type { Explanation, Sources } from './sources.ts'
 import { createWalk, Stop, stop, type Walk } from './walk.ts'
 
 /**
- * Walks the way of a request from a gateway or a sidecar to the service that answers it, with what each plane has, and stops at the first
- * thing that is not as it has to be. Nothing is asked here: `sources` is all there is.
+ * Follows a request from a gateway or sidecar to the service that answers it, by the data of each plane. Stops at the
+ * first mismatch. It performs no requests: `sources` holds all data.
  */
 export function explain(
   request: Request,
@@ -49,8 +49,8 @@ function follow(
   const proxy = findProxy(zone, from.gateway)
   const journey = { walk, sources, zoneOf, passed: new Set<string>() }
   if (isBuiltin(proxy)) {
-    const said = asSaid(request)
-    fromOutside(walk, zone, proxy, said)
-    throughGateway(journey, zone, proxy, said)
+    const atServer = asSaid(request)
+    fromOutside(walk, zone, proxy, atServer)
+    throughGateway(journey, zone, proxy, atServer)
   } else goOn(journey, { zone, proxy }, asSaid(request), call(walk, zone, proxy, request))
 }

@@ -3,11 +3,11 @@ import { hostnameContains, specificity } from '../match/hostnames.ts'
 import type { ChainModel, HeaderMatch, QueryMatch, RouteModel, VirtualHostModel } from '../model/model.ts'
 import type { Request } from './request.ts'
 
-/** The filter chain that Envoy takes: one for the name in the TLS of the client, or the one without any name. */
+/** The filter chain that Envoy selects: the one for the client's server name (SNI), or the one without names. */
 export const chainFor = (chains: readonly ChainModel[], name: string): ChainModel | undefined =>
   mostSpecific(chains, ({ match }) => match?.serverNames ?? ['*'], name)
 
-/** The virtual host that Envoy takes: an exact name before the longest wildcard before any. */
+/** The virtual host that Envoy selects: an exact name before the longest wildcard before any host. */
 export const hostFor = (hosts: readonly VirtualHostModel[], name: string): VirtualHostModel | undefined =>
   mostSpecific(hosts, ({ domains }) => domains, name)
 
@@ -22,14 +22,14 @@ function mostSpecific<T>(all: readonly T[], namesOf: (one: T) => readonly string
     .sort((a, b) => b.rank - a.rank)[0]?.one
 }
 
-/** The first route that matches, as Envoy looks for it. */
+/** The first route that matches, as in Envoy. */
 export const firstRoute = (routes: readonly RouteModel[], request: Request): RouteModel | undefined =>
   routes.find((route) => failures(route, request).length === 0)
 
-/** What of a route a request is compared with. */
+/** The criteria of a route that a request must meet. */
 type Criteria = Pick<RouteModel, 'path' | 'method' | 'headers' | 'queries'>
 
-/** Which criteria of a route a request does not meet. */
+/** The criteria of a route that a request does not meet. */
 export function failures(route: Criteria, request: Request): readonly string[] {
   const { path, query, method, headers } = request
   return [

@@ -22,23 +22,23 @@ import type { Request } from './request.ts'
 import { called, stop, tagsOf, type Walk } from './walk.ts'
 import type { Way } from './way.ts'
 
-/** Where a request enters: parts of the model of a gateway. */
+/** The entrance of a request: parts of a gateway's model. */
 export interface Entrance {
   readonly proxy: TypedRow<DataplaneSpec>
   readonly gateway: TypedRow<MeshGatewaySpec>
   readonly compiled: CompiledProxy
   readonly listener: ListenerModel
   readonly chain: ChainModel
-  /** Of HTTP. */
+  /** Only for HTTP. */
   readonly table?: RouteTableModel
   readonly host?: VirtualHostModel
-  /** The listener of the MeshGateway that answers for the host. */
+  /** The listener of the MeshGateway that serves the host. */
   readonly served: ServedListener
 }
 
 const list = (names: readonly string[]): string => [...new Set(names)].sort().join(', ') || 'none'
 
-/** A request that comes to a gateway from outside of the mesh. */
+/** The first step of a request that reaches a gateway from outside the mesh. */
 export function fromOutside(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: Request): void {
   const { networking } = proxy.spec
   walk.pass(
@@ -73,7 +73,7 @@ export function atGateway(
   )
 }
 
-/** From a gateway to the listener that a request meets. */
+/** Finds the listener of a gateway that a request reaches. */
 export function enter(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: Request): Entrance {
   const gateway = gatewayOf(zone, proxy)
   walk.pass('gateway', `${called(gateway)} serves ${called(proxy)}`, zone.name, [proxy, gateway])
@@ -94,10 +94,10 @@ export function enter(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneS
   return { proxy, gateway, compiled, listener, ...met }
 }
 
-/** Whether a proxy has the listeners of a MeshGateway; else it has outbounds. */
+/** Whether a proxy is a builtin gateway, with the listeners of a MeshGateway. Other proxies have outbounds. */
 export const isBuiltin = ({ spec }: TypedRow<DataplaneSpec>): boolean => dataplaneRole(spec) === 'builtin'
 
-/** The proxy of a zone with this name or service; gateways before others. */
+/** The proxy of a zone with this name or service. Gateways take precedence. */
 export function findProxy(zone: CompiledZone, wanted: string): TypedRow<DataplaneSpec> {
   const proxies = zone.rows(dataplane).filter((row) => row.key.origin === zone.name)
   const serviceOf = (row: TypedRow<DataplaneSpec>): string => dataplaneServices(row.spec)[0] ?? ''
@@ -123,11 +123,11 @@ export function findProxy(zone: CompiledZone, wanted: string): TypedRow<Dataplan
   )
 }
 
-/** The tags of a builtin gateway, as its certificate has them. */
+/** The tags of a builtin gateway, as in its certificate. */
 export const gatewayTags = (zone: CompiledZone, { spec }: TypedRow<DataplaneSpec>): Tags =>
   inZone(spec.networking?.gateway?.tags ?? {}, zone.name)
 
-/** The MeshGateway that serves a proxy. Stops with those that there are if none does. */
+/** The MeshGateway that serves a proxy. If there is none, stops and lists the MeshGateways of the mesh. */
 function gatewayOf(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>): TypedRow<MeshGatewaySpec> {
   const [gateway] = zone.rowsOf(zone.look(proxy).model?.because ?? [], meshGateway)
   if (gateway) return gateway
@@ -147,7 +147,7 @@ function gatewayOf(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>): TypedRow
 const listenerOn = ({ model }: CompiledProxy, port: number): ListenerModel | undefined =>
   model?.listeners.find((one) => one.port === port)
 
-/** The listener of a port, which speaks what the request does. */
+/** The listener of a port. Stops if it does not use the protocol of the request. */
 function openListener(
   zone: CompiledZone,
   compiled: CompiledProxy,
@@ -183,13 +183,16 @@ function openListener(
   return listener
 }
 
-/** Whom a chain is for: between meshes TLS is of the proxies, and their requests are plain HTTP. */
+/** The protocol that clients of a chain use. On a cross-mesh chain the proxies use TLS, but requests are plain HTTP. */
 function protocolOf({ content, tls, match, anyMesh }: ChainModel): string {
   if (content.type === 'http') return tls && !anyMesh ? 'HTTPS' : 'HTTP'
   return match ? 'TLS' : 'TCP'
 }
 
-/** The filter chain and the virtual host that a request meets. Stops if there is none: the connection is closed, or the answer is 404. */
+/**
+ * The filter chain and the virtual host of a request. Stops if there is none: the connection is closed, or the response
+ * is 404.
+ */
 function meet(
   { model }: CompiledProxy,
   { chains, serves = [] }: ListenerModel,

@@ -13,7 +13,7 @@ import { called, stop, type Walk } from './walk.ts'
 
 const namesShown = 8
 
-/** From a sidecar, or that of somebody else's gateway, to the destination that a name or an explicit outbound stands for. */
+/** Resolves a name or an explicit outbound of a sidecar or delegated gateway to its destination. */
 export function call(
   walk: Walk,
   zone: CompiledZone,
@@ -38,7 +38,7 @@ export function call(
   return { tags, rows: [proxy], backends: clustersOf(listener).map((cluster) => ({ cluster, weight: 1 })) }
 }
 
-/** The name of a service: its virtual address, and the listener that this proxy has for it. */
+/** Resolves the name of a service to its virtual address, and to the listener of this proxy for it. */
 function named(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: Request): ListenerModel {
   const { mesh } = proxy.key
   const names = createNames()
@@ -58,7 +58,7 @@ function named(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, r
       `ask one of these: 80 always, and the port in the name`,
     )
   const decidedBy = zone.rowsOf(found.because)
-  // A gateway stands behind the name of a host only.
+  // Only names of gateway hosts are decided by a MeshGateway.
   const [other] = zone.rowsOf(found.because, meshGateway).map(({ key }) => key.mesh)
   const what = other === undefined ? found.service : `gateway ${found.service} of mesh ${other}`
   walk.pass('name', `${request.host} is ${what}, at ${addressOf(found.number)}`, zone.name, decidedBy)

@@ -15,7 +15,10 @@ import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { CompiledZone } from './compiled-zone.ts'
 import { called, stop, tagsOf } from './walk.ts'
 
-/** The announcements of other zones that have these tags. Those of gateways have a mesh in them, and are nobody else's. */
+/**
+ * The announcements of other zones with these tags. Announcements of cross-mesh gateways have a mesh tag, so only
+ * requests with a mesh match them.
+ */
 const offersOf = (zone: CompiledZone, mesh: string, wanted: Tags): readonly TypedRow<AvailableServiceSpec>[] =>
   zone
     .rows(availableService)
@@ -41,7 +44,7 @@ const ownInstances = (zone: CompiledZone, mesh: string, service: string): readon
         .map((one) => ({ row, tags: inZone(one.tags ?? {}, zone.name), ready: isReady(one) })),
     )
 
-/** There are no endpoints: stops with why, for services and for the gateways of another mesh. */
+/** Stops with the reason why a service, or a gateway of another mesh, has no endpoints. */
 export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly AnyRow[]): never {
   const { [serviceTag]: service = '', [meshTag]: other } = wanted
   const isCrossMesh = other !== undefined
@@ -103,7 +106,7 @@ function noWayOut(zone: CompiledZone, mesh: TypedRow<MeshSpec>, service: string)
     )
 }
 
-/** Whether other meshes may call a gateway. Stops if none of its listeners is theirs. */
+/** Stops if a gateway has no cross-mesh listener. */
 function checkGateway(zone: CompiledZone, mesh: string, service: string, routes: readonly AnyRow[]): void {
   const gateways = zone
     .rows(meshGateway)

@@ -13,7 +13,7 @@ import type { Sources } from './sources.ts'
 import { called, stop, tagsOf, type Walk } from './walk.ts'
 import { crossOver, findEndpoints, leave, type Way } from './way.ts'
 
-/** One walk, and the gateways that it went through. */
+/** One walk, and the gateways it has passed. */
 export interface Journey {
   readonly walk: Walk
   readonly sources: Sources
@@ -21,13 +21,13 @@ export interface Journey {
   readonly passed: Set<string>
 }
 
-/** A proxy that sends a request on, with what its zone has. */
+/** A proxy that forwards a request, and its zone. */
 export interface Sender {
   readonly zone: CompiledZone
   readonly proxy: TypedRow<DataplaneSpec>
 }
 
-/** Over the listener and the route that a MeshGateway and its routes make, and on from there. */
+/** Follows a request through the listener and route of a gateway, and on from there. */
 export function throughGateway(
   journey: Journey,
   zone: CompiledZone,
@@ -53,7 +53,7 @@ export function throughGateway(
   })
 }
 
-/** From what a route or an outbound names to all who answer for it. */
+/** Follows a request from the destinations of a route or outbound to all instances. */
 export function goOn(journey: Journey, sender: Sender, request: Request, found: Found & { readonly tags: Tags }): void {
   const { walk } = journey
   const { zone, proxy } = sender
@@ -87,7 +87,10 @@ export function goOn(journey: Journey, sender: Sender, request: Request, found: 
   }
 }
 
-/** To one endpoint: the instance itself, or those behind the egress or ingress that it is. */
+/**
+ * Follows a request to one endpoint: to the instance itself, or through the egress or ingress to the instances behind
+ * it.
+ */
 function toEndpoint(
   journey: Journey,
   { zone, proxy }: Sender,

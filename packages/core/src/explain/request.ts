@@ -1,7 +1,7 @@
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { RouteModel } from '../model/model.ts'
 
-/** A request as a person names it: the URL, and what else a route may look at. */
+/** A request as a user describes it: the URL, and other properties that routes match. */
 export interface Request {
   readonly scheme: 'http' | 'https' | 'tcp' | 'tls'
   readonly host: string
@@ -16,7 +16,10 @@ export interface Request {
 
 const defaultPorts: Readonly<Record<string, number>> = { http: 80, https: 443 }
 
-/** Reads `https://shop.example.com:8443/cart?x=1`; schemes http, https, tcp and tls, the latter two with a port. */
+/**
+ * Parses `https://shop.example.com:8443/cart?x=1`. The schemes are http, https, tcp and tls; the latter two need a
+ * port.
+ */
 export function readRequest(
   url: string,
   more: { readonly method?: string; readonly headers?: Readonly<Record<string, string>> } = {},
@@ -31,9 +34,9 @@ export function readRequest(
   } catch {
     return err(`expected a URL such as http://shop.example.com/cart, found "${url}"`)
   }
-  // A URL with the port that http has by itself does not say it.
-  const said = /:(\d+)(?:[/?#]|$)/.exec(found?.[2]?.replace(/^\[[^\]]*\]/, '') ?? '')?.[1]
-  const port = said === undefined ? defaultPorts[scheme] : Number(said)
+  // The URL parser drops port 80, so the port is read from the text.
+  const explicitPort = /:(\d+)(?:[/?#]|$)/.exec(found?.[2]?.replace(/^\[[^\]]*\]/, '') ?? '')?.[1]
+  const port = explicitPort === undefined ? defaultPorts[scheme] : Number(explicitPort)
   if (port === undefined) return err(`expected a port in ${url}: a ${scheme} URL has none by itself`)
   return ok({
     scheme,
@@ -46,7 +49,7 @@ export function readRequest(
   })
 }
 
-/** The request that a route sends on: with the host and the path that it writes. */
+/** The request that a route forwards, with the rewritten host and path. */
 export function rewritten(request: Request, { path: matched, action }: RouteModel): Request {
   if (action.type !== 'forward') return request
   const { host, path } = action
@@ -57,7 +60,7 @@ export function rewritten(request: Request, { path: matched, action }: RouteMode
   }
 }
 
-/** The request as its server sees it: for the host that its header names, if it does, whatever the connection went to. */
+/** The request as its server sees it. A Host header overrides the host of the URL. */
 export function asSaid(request: Request): Request {
   const host = request.scheme === 'http' ? request.headers.get('host') : undefined
   return host === undefined ? request : { ...request, host: host.replace(/:\d+$/, '') }

@@ -17,16 +17,16 @@ import type { Entrance } from './gateway.ts'
 import type { Request } from './request.ts'
 import { called, stop, tagsOf, type Walk } from './walk.ts'
 
-/** Where a request goes on: backends by their clusters, or nowhere because it is answered at once. */
+/** The result of routing: the clusters of the backends, or none if the gateway answers itself. */
 export interface Found {
   readonly rows: readonly AnyRow[]
   readonly backends: readonly { readonly cluster: string; readonly weight: number }[]
   readonly redirect?: number
-  /** What is done to the request; TCP has none. */
+  /** The route that rewrites the request; undefined for TCP. */
   readonly route?: RouteModel
 }
 
-/** The route that a request meets. Stops with the reason where there is none. */
+/** The route of a request. Stops with the reason if there is none. */
 export const findRoute = (walk: Walk, zone: CompiledZone, entrance: Entrance, request: Request): Found =>
   entrance.chain.content.type === 'http'
     ? findHttp(walk, zone, entrance, request)
@@ -88,14 +88,17 @@ function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: R
 }
 
 interface Near {
-  /** The nearer the better told: a route that only lacks a tag before one with another path. */
+  /**
+   * Lower values are closer matches and are reported first: a route that only lacks a tag before a route with another
+   * path.
+   */
   readonly order: number
   readonly problem: string
   readonly remedy: string
   readonly row: AnyRow
 }
 
-/** Why no route is met: of all MeshGatewayRoutes of the mesh the one that is nearest to it. */
+/** Stops with the reason why no route matches, taken from the closest MeshGatewayRoute of the mesh. */
 function noRoute(zone: CompiledZone, entrance: Entrance, request: Request): never {
   const { proxy, gateway } = entrance
   const { problems } = zone.look(proxy)
@@ -190,7 +193,7 @@ const isBound = ({ selectors }: MeshGatewayRouteSpec, tags: Tags): boolean =>
 const selectorsOf = ({ selectors }: MeshGatewayRouteSpec): string =>
   selectors.map(({ match = {} }) => tagsOf(match)).join(' or ')
 
-/** Why nothing is made of a row: the compiler says it, or the verdict that made the zone leave it out. */
+/** Why a row is left out: a problem from the compiler, or the verdict because of which the zone leaves it out. */
 const reasonLeftOut = (zone: CompiledZone, problems: readonly Problem[], key: string): string | undefined =>
   problems.find(({ source }) => isOfRow(source, key))?.reason ??
   [...zone.rows(quarantine), ...zone.rows(refusal)].map(({ spec }) => spec).find(({ source }) => isOfRow(source, key))

@@ -10,7 +10,7 @@ import type { CompiledZone } from './compiled-zone.ts'
 import { called, stop, tagsOf, type Walk } from './walk.ts'
 import type { Way } from './way.ts'
 
-/** The Dataplane behind an endpoint, and the listener that takes the connection. */
+/** The Dataplane behind an endpoint, and the listener that accepts the connection. */
 export function arrive(
   walk: Walk,
   here: CompiledZone,
@@ -57,11 +57,17 @@ export function arrive(
   return { row, listener, tags }
 }
 
-/** Whether connections to an endpoint come to a listener: its address, or where the proxy is reached by another one, its port. */
+/**
+ * Whether connections to an endpoint reach this listener: at its own address, or at the advertised address of its
+ * proxy, on its port.
+ */
 const isMeant = ({ spec }: TypedRow<DataplaneSpec>, listener: ListenerModel, at: EndpointModel): boolean =>
   listener.port === at.port && [listener.address, spec.networking?.advertisedAddress].includes(at.address)
 
-/** Whether another proxy of the zone, of other services, has the place of an endpoint too: connections may come to it. */
+/**
+ * Whether another proxy of the zone, with other services, has the same address and port. Connections may then reach
+ * that proxy.
+ */
 function takesPlaceOf(one: TypedRow<DataplaneSpec>, row: TypedRow<DataplaneSpec>, at: EndpointModel): boolean {
   const { networking } = one.spec
   const services = dataplaneServices(row.spec)
@@ -74,7 +80,7 @@ function takesPlaceOf(one: TypedRow<DataplaneSpec>, row: TypedRow<DataplaneSpec>
   )
 }
 
-/** Whether the service lets the gateway in. */
+/** Checks whether the service accepts connections of the client. */
 export function askPermission(
   walk: Walk,
   here: CompiledZone,

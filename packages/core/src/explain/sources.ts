@@ -1,7 +1,7 @@
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { ProxyFacts, TypeUrl } from '../emit/table.ts'
 
-/** What one plane has: all rows that something is compiled from, and those that say what was left out. */
+/** The data of one plane: all rows that the compiler reads, and the rows that record what was left out. */
 export interface PlaneSight {
   /** `global`, or the name of a zone. */
   readonly name: string
@@ -9,20 +9,22 @@ export interface PlaneSight {
   readonly rows: readonly Row[]
 }
 
-/** What a zone knows of a proxy of its own. */
+/** A zone's view of one of its proxies. */
 export interface ProxySight {
   readonly facts: ProxyFacts
-  /** Whether it has a stream to the zone now. */
+  /** Whether the proxy has a stream to the zone now. */
   readonly connected: boolean
-  /** What its Envoy has accepted: version by type and name. */
+  /** The resources that its Envoy has accepted: version by type and name. */
   readonly accepted: ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
-  /** What it refuses: its own words, by type and name. */
+  /** The resources that its Envoy refuses: its error message by type and name. */
   readonly refused: ReadonlyMap<TypeUrl, ReadonlyMap<string, string>>
-  /** The end of the certificate that it shows in its mesh. */
+  /** When the proxy's certificate for its mesh expires. */
   readonly certificateEndsAtMs?: number
 }
 
-/** Everything that can be looked at. What could not be asked is not there, and is told as such. */
+/**
+ * The data of all planes. Planes and proxies that could not be reached are absent, and the explanation reports this.
+ */
 export interface Sources {
   readonly nowMs: number
   readonly global: PlaneSight | undefined
@@ -31,11 +33,11 @@ export interface Sources {
   readonly proxies: ReadonlyMap<string, ProxySight>
   /** Whether one of these authorities (PEM) has signed the first certificate of a chain (PEM), or is it. */
   trusts(roots: string, chain: string): boolean
-  /** What files would do: there are no Envoys, and nobody has certificates. */
+  /** The data comes from files: there are no Envoys and no certificates. */
   readonly offline: boolean
 }
 
-/** The way of a request, in the order in which it is walked. */
+/** The steps of a request, in order. */
 export const stepNames = [
   'name',
   'gateway',
@@ -51,7 +53,7 @@ export const stepNames = [
 ] as const
 export type StepName = (typeof stepNames)[number]
 
-/** A row that decided something: its key text, and the revision of its owner that it is at. */
+/** A row that decided a step: its key text, and its revision at its owner. */
 export interface Decision {
   readonly key: string
   readonly revision: number
@@ -61,11 +63,11 @@ export interface Step {
   readonly step: StepName
   readonly text: string
   readonly decidedBy: readonly Decision[]
-  /** Whether global, zone and Envoy have the same of it; what could not be asked is said. */
+  /** Notes on whether global, zone and Envoy agree, including planes that could not be reached. */
   readonly agreement: readonly string[]
 }
 
-/** The first thing on the way that is not as it has to be. */
+/** The first mismatch on the way of a request. */
 export interface Mismatch {
   readonly step: StepName
   readonly problem: string

@@ -16,29 +16,29 @@ export class Stop extends Error {
 
 export const decisionOf = ({ key, stamp }: AnyRow): Decision => ({ key: keyText(key), revision: stamp.originRevision })
 
-/** As people call a row: `MeshGatewayRoute shop`. */
+/** The name of a row in messages: `MeshGatewayRoute shop`. */
 export const called = ({ key, labels }: AnyRow): string => `${key.kind} ${labels[displayNameLabel] ?? key.name}`
 
-/** Tags as people read them: `a=1 b=2`. */
+/** Tags in messages: `a=1 b=2`. */
 export const tagsOf = (tags: Tags): string =>
   Object.entries(tags)
     .map(([key, value]) => `${key}=${value}`)
     .sort()
     .join(' ') || 'no tags'
 
-/** Ends the walk: here is what is not as it has to be. */
+/** Ends the walk with a mismatch. */
 export function stop(step: StepName, problem: string, remedy: string, rows: readonly AnyRow[] = []): never {
   throw new Stop({ step, problem, remedy, decidedBy: rows.map(decisionOf) })
 }
 
-/** Collects the steps of one walk, and compares what each plane has of what decided them. */
+/** Collects the steps of one walk, and compares the versions that each plane has of the deciding rows. */
 export function createWalk(sources: Sources) {
   const steps: Step[] = []
 
   const find = (plane: PlaneSight | undefined, text: string): Row | undefined =>
     plane?.rows.find((row) => keyText(row.key) === text)
 
-  /** The owner of a row, and what a zone that it travels to has of it, agree. */
+  /** Stops if a zone and the owner of a row have different versions of it. */
   function compare(step: StepName, row: AnyRow, zone: string): string {
     const text = keyText(row.key)
     const { origin } = row.key
@@ -54,7 +54,7 @@ export function createWalk(sources: Sources) {
     return ''
   }
 
-  /** What the proxy runs under a name is what the zone compiled. */
+  /** Stops if the proxy runs another version of a resource than the zone compiled. */
   function compareRunning(
     step: StepName,
     { proxy, table }: Pick<CompiledProxy, 'proxy' | 'table'>,
@@ -93,7 +93,7 @@ export function createWalk(sources: Sources) {
   return {
     steps,
     compareRunning,
-    /** A step is as it has to be; `rows` decided it, as `zone` sees them. */
+    /** Adds a step without a mismatch. `rows` decided it, as `zone` has them. */
     pass(step: StepName, text: string, zone: string, rows: readonly AnyRow[], more: readonly string[] = []): void {
       const notes = [...rows.map((row) => compare(step, row, zone)), ...more]
       steps.push({

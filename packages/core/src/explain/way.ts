@@ -13,9 +13,9 @@ import type { CompiledZone } from './compiled-zone.ts'
 import { nobody } from './nobody.ts'
 import { called, stop, type Walk } from './walk.ts'
 
-/** Where a request goes on: what the route names, and where that was found. */
+/** The destination of a request and its endpoints. */
 export interface Way {
-  /** Of the instances. A gateway of another mesh is asked for by `tags` in its own. */
+  /** The mesh of the instances. `tags` are the tags in that mesh. */
   readonly mesh: string
   readonly isCrossMesh: boolean
   readonly tags: Tags
@@ -23,7 +23,7 @@ export interface Way {
   readonly endpoints: readonly EndpointModel[]
 }
 
-/** The instances behind a destination. Stops with the reason where there are none. */
+/** The endpoints of a destination. Stops with the reason if there are none. */
 export function findEndpoints(
   walk: Walk,
   zone: CompiledZone,
@@ -49,14 +49,14 @@ export function findEndpoints(
     'endpoints',
     `${tags[serviceTag]}${isCrossMesh ? ` of mesh ${home}` : ''} is at ${where.join(', ')}`,
     zone.name,
-    // Zone proxies have steps of their own.
+    // Zone proxies get their own steps.
     zone.rowsOf(assignment?.because ?? []).filter(({ key }) => !isZoneProxy(key.kind)),
     running,
   )
   return { mesh: home, isCrossMesh, tags: asked, cluster, endpoints }
 }
 
-/** Through the ingress of another zone: what it does with the name in the TLS of the client. Returns the instances there. */
+/** Follows a connection through the ingress of another zone, by its SNI. Returns the instances there. */
 export function crossOver(
   walk: Walk,
   here: CompiledZone,
@@ -76,7 +76,7 @@ export function crossOver(
   return leadOn(walk, 'ingress', here, there, ingress, way, endpoint)
 }
 
-/** Through an egress of the own zone. Returns the ingresses of other zones that it leads to. */
+/** Follows a connection through an egress of the own zone. Returns the ingresses of other zones. */
 export function leave(walk: Walk, zone: CompiledZone, way: Way, endpoint: EndpointModel): readonly EndpointModel[] {
   const [egress] = zone.rowsOf(endpoint.because, zoneEgress)
   if (egress) return leadOn(walk, 'egress', zone, zone, egress, way, endpoint)
@@ -87,7 +87,7 @@ export function leave(walk: Walk, zone: CompiledZone, way: Way, endpoint: Endpoi
   )
 }
 
-/** What a zone proxy does with the name that a connection asks for. */
+/** Follows a connection through a zone proxy, by its SNI. Returns the endpoints. */
 function leadOn(
   walk: Walk,
   step: 'ingress' | 'egress',
