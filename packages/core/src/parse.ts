@@ -4,7 +4,10 @@ import type { TypedRow } from './kinds/kind.ts'
 import { parseAs, parseSpec, type Violations } from './kinds/row.ts'
 import { compiledKinds, findKind } from './registry.ts'
 
-/** Reads a row by the schema of its kind, wherever it comes from. A row of an unknown kind is taken as it is: nothing reads it. */
+/**
+ * Parses a row of any origin with the schema of its kind. A row of an unknown kind is returned unparsed, because
+ * nothing reads it.
+ */
 export function parseRow(row: Row): Result<TypedRow<unknown>, Violations> {
   const kind = findKind(row.key.kind)
   return kind ? parseAs(kind, row) : ok(row)
@@ -36,6 +39,6 @@ export const secretKinds: readonly string[] = compiledKinds
 export function secretsOf(row: Written): readonly string[] {
   const kind = findKind(row.key.kind)
   const parsed = kind?.compiled?.secrets && parseSpec(kind, row)
-  // As above.
+  // The spec was parsed by the kind that the function belongs to.
   return parsed?.ok ? (kind?.compiled?.secrets?.(parsed.value as never) ?? []) : []
 }

@@ -30,7 +30,10 @@ import { retry } from './policies/retry/retry.ts'
 import { timeout } from './policies/timeout/timeout.ts'
 import { trafficPermission } from './policies/traffic-permission/traffic-permission.ts'
 
-/** Every kind there is. A new kind is one file and one line here; policies apply in this order, the later one wins. */
+/**
+ * All kinds. A new kind is one file and one line here. Policies apply in this order, and later ones override earlier
+ * ones.
+ */
 export const kinds: readonly Kind[] = [
   mesh,
   zone,
@@ -70,17 +73,17 @@ const kindByPath = new Map(
     .flatMap((kind) => [kind.path, ...kind.pathAliases].map((path) => [path, kind])),
 )
 
-/** The kinds that people read and write. */
+/** The kinds that users read and write. */
 export const publicKinds: readonly Kind[] = kinds.filter((kind) => !kind.internal)
 
-/** The kinds that something is compiled from. */
+/** The kinds that the compiler reads. */
 export const compiledKinds: readonly (Kind & { readonly compiled: Compiled<never> })[] = kinds.filter(isCompiled)
 
 function isCompiled(kind: Kind): kind is Kind & { readonly compiled: Compiled<never> } {
   return kind.compiled !== undefined
 }
 
-/** The names of the kinds that an explanation reads. None of them has key material in plain. */
+/** The names of the kinds that an explanation reads. Their rows contain no unsealed key. */
 export const explainedKinds: readonly string[] = kinds
   .filter((kind) => kind.compiled !== undefined || kind.explained)
   .map((kind) => kind.name)
