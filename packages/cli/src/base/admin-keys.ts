@@ -9,7 +9,10 @@ import { z } from 'zod'
 const entrySchema = z.object({ key: z.string().min(1), pid: z.number().int() })
 type Entry = z.infer<typeof entrySchema>
 
-/** Where the planes of this user leave their admin keys for the commands of this user, one file for each API port. */
+/**
+ * The folder where the planes of a user store their admin keys for the commands of the same user, one file for each API
+ * port.
+ */
 function folder(environment: NodeJS.ProcessEnv = process.env): string {
   const state = environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state')
   return join(state, 'zonemesh', 'admin-keys')
@@ -25,7 +28,7 @@ function readEntry(path: string): Entry | undefined {
   }
 }
 
-/** False once the process has ended. A process of another user counts as running. */
+/** False once the process has exited. A process of another user counts as running. */
 function runs(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -36,8 +39,8 @@ function runs(pid: number): boolean {
 }
 
 /**
- * Leaves the admin key of a running plane where the commands of the same user find it by the port of the API. A plane that cannot
- * do this serves all the same: commands then need --admin-key-file.
+ * Stores the admin key of a running plane, by API port, for commands of the same user. If that fails, the plane runs
+ * anyway, and commands need --admin-key-file.
  */
 export function publishAdminKey(log: Log, ports: readonly (number | undefined)[], key: string): Disposable {
   const files = ports.flatMap((port) => (port === undefined ? [] : [fileOf(port)]))
@@ -58,13 +61,13 @@ export function publishAdminKey(log: Log, ports: readonly (number | undefined)[]
   }
   return {
     [Symbol.dispose]() {
-      // Another plane may have the port by now.
+      // Another plane may use the port by now.
       for (const file of files) if (readEntry(file)?.pid === process.pid) rmSync(file, { force: true })
     },
   }
 }
 
-/** Planes that were killed have left theirs. */
+/** Removes the keys of planes that were killed. */
 function removeEnded(): void {
   for (const name of readdirSync(folder())) {
     const path = join(folder(), name)
@@ -73,7 +76,7 @@ function removeEnded(): void {
   }
 }
 
-/** The admin key of the plane of this user whose API is at this address; undefined where there is none. */
+/** The admin key of this user's plane with this API address; undefined if there is none. */
 export function findAdminKey(address: URL): string | undefined {
   if (!isLoopback(address.hostname.replace(/^\[|\]$/g, ''))) return undefined
   const port = address.port === '' ? (address.protocol === 'https:' ? 443 : 80) : Number(address.port)

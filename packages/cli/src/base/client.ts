@@ -8,7 +8,7 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { findAdminKey } from './admin-keys.ts'
 import { CommandError } from './command.ts'
 
-/** How to reach a control plane's API; every command that talks to one has these. */
+/** The options that locate a control plane's API. Every command that calls an API has them. */
 export const clientOptions = {
   address: option(text.default('http://localhost:5681'), 'the API of a control plane', {
     placeholder: 'URL',
@@ -42,7 +42,7 @@ export interface Reply {
 export interface Client {
   readonly address: string
   call(method: string, path: string, body?: unknown): Promise<Reply>
-  /** As `call`, but an error answer becomes a CommandError with everything the server said. */
+  /** Like `call`, but an error response becomes a CommandError with all details of the response. */
   need(method: string, path: string, body?: unknown): Promise<Reply>
 }
 
@@ -54,7 +54,7 @@ export function readText(path: string): string {
   }
 }
 
-/** Title, detail and fields of an error object; the bare text of anything else. */
+/** The title, detail and fields of an error object; the text of any other response. */
 export function errorLines(reply: Reply): string {
   const { json } = reply
   const of = (key: string): unknown => (json !== null && typeof json === 'object' ? Reflect.get(json, key) : undefined)
@@ -79,14 +79,14 @@ export function createClient(values: ClientValues): Client {
   const ca = values.caCertFile === undefined ? undefined : readText(values.caCertFile)
   const isTls = base.protocol === 'https:'
   const start = isTls ? httpsRequest : httpRequest
-  // Idle connections are unreferenced: they do not keep a finished command alive.
+  // Idle connections are unreferenced, so they do not keep a finished command alive.
   const agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true })
 
   const send = (method: string, path: string, body: unknown, proofKey: string | undefined): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : JSON.stringify(body)
       const bytes = Buffer.byteLength(payload ?? '')
-      // A server that refuses a body while it is still being sent may be gone before its answer is read.
+      // A server that rejects a body early may close the connection before the client reads its response.
       if (bytes > bodyBytesMax)
         throw new CommandError(
           `the request is ${bytes} bytes, larger than ${bodyBytesMax} bytes, the most that a control plane takes at once`,
@@ -130,7 +130,7 @@ export function createClient(values: ClientValues): Client {
 
   const call: Client['call'] = async (method, path, body) => {
     const reply = await send(method, path, body, adminKey?.key)
-    // A key that was found by the port may be that of another plane, which had the port before.
+    // A key found by port may belong to another plane that used the port before.
     const isForeign = reply.status === 401 && adminKey?.isGiven === false
     return isForeign ? send(method, path, body, undefined) : reply
   }
@@ -146,7 +146,7 @@ export function createClient(values: ClientValues): Client {
   }
 }
 
-/** The key that is named, else the one that a plane of this user has left. */
+/** The key from the option, else the key that a plane of this user stored. */
 function adminKeyOf({ adminKeyFile }: ClientValues, base: URL) {
   if (adminKeyFile !== undefined) return { key: readText(adminKeyFile).trim(), isGiven: true }
   const key = findAdminKey(base)

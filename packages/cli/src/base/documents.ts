@@ -4,18 +4,18 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { parseAllDocuments } from 'yaml'
 import { CommandError } from './command.ts'
 
-/** One YAML document with where it stands. */
+/** One YAML document and its location. */
 export interface SourceDocument {
   readonly file: string
   /** Counted from 1 over the non-empty documents of the file. */
   readonly number: number
   readonly line: number
   readonly content?: unknown
-  /** Why it cannot be read. */
+  /** Why the document cannot be parsed. */
   readonly error?: string
 }
 
-/** Puts values for `{{name}}`; an unknown name is an error that lists the known ones. */
+/** Replaces `{{name}}` by values. An unknown name is an error that lists the known names. */
 export function fillVariables(text: string, variables: Readonly<Record<string, string>>, file: string): string {
   return text.replace(/\{\{\s*([\w.-]+)\s*\}\}/g, (_whole, name: string) => {
     const value = variables[name]

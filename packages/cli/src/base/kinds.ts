@@ -3,7 +3,7 @@ import { nearest } from '@zonemesh/core/kinds/kind.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
 import { CommandError } from './command.ts'
 
-/** A kind by any spelling people use: `MeshGateway`, `meshgateway`, `meshgateways`, `mesh-gateway`, `mgw`. */
+/** A kind by any common spelling: `MeshGateway`, `meshgateway`, `meshgateways`, `mesh-gateway`, `mgw`. */
 export function kindByWord(word: string): Kind {
   const plain = (text: string) => text.toLowerCase().replaceAll('-', '')
   const wanted = plain(word)

@@ -3,7 +3,7 @@ import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { createLog, type LogLevel } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 
-/** The real world for a process that runs until it is stopped. */
+/** The real clock, randomness and log for a process that runs until it is stopped. */
 export const createEnv = (level: LogLevel, name: string): Env => ({
   clock: systemClock,
   random: systemRandom,

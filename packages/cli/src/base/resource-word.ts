@@ -7,7 +7,7 @@ export interface ResourceWord {
   readonly name: string | undefined
 }
 
-/** `KIND/NAME`, `KIND NAME`, `KIND`, or nothing: what a command is about. */
+/** Parses `KIND/NAME`, `KIND NAME`, `KIND` or nothing: the resources that a command applies to. */
 export function resourceFrom(words: readonly string[]): ResourceWord {
   const [first, second] = words
   if (first === undefined) return { kind: undefined, name: undefined }
@@ -17,7 +17,7 @@ export function resourceFrom(words: readonly string[]): ResourceWord {
   return { kind: kindByWord(word), name: inline ?? second }
 }
 
-/** The same as the planes read it in a query or a body. */
+/** The same selection as members of a query or body of the API. */
 export function askedFor(
   { kind, name }: ResourceWord,
   mesh: string | undefined,
