@@ -9,11 +9,11 @@ export const routeName = 'chaos-route'
 export const pairNames = ['chaos-pair-left', 'chaos-pair-right'] as const
 export const pathOf = (zone: string): string => `/chaos-${zone}`
 
-/** Bytes that nobody compresses, so that a slow line is felt. */
+/** Random bytes cannot be compressed, so that a slow line has an effect. */
 const fillerBytes = 1_200
 const everyMs = 500
 
-/** A route to a service of each zone, with a number that its requests carry. */
+/** A route to a service of each zone, with a turn number that its requests carry. */
 const routeDocument = (scene: Stack['scene'], turn: number) => ({
   type: 'MeshGatewayRoute',
   mesh: scene.mesh,
@@ -31,7 +31,7 @@ const routeDocument = (scene: Stack['scene'], turn: number) => ({
   },
 })
 
-/** Rows of no gateway: only sync is asked of them. */
+/** Rows that no gateway uses: they only test sync. */
 const pairDocument = (scene: Stack['scene'], name: string, turn: number, filler: string) => ({
   type: 'MeshGatewayRoute',
   mesh: scene.mesh,
@@ -57,7 +57,10 @@ interface Deps {
   readonly record: (event: HistoryEvent) => void
 }
 
-/** Changes a route again and again, and with every second change two rows in one commit. Failures are counted: the global may be away. */
+/**
+ * Changes a route repeatedly, and with every second change two rows in one commit. Failures are only counted, because
+ * the global may be unavailable.
+ */
 export function startChanges(deps: Deps, scene: Stack['scene']) {
   const { clock, global } = deps
   const end = new AbortController()
@@ -123,7 +126,7 @@ export function startChanges(deps: Deps, scene: Stack['scene']) {
 
   let running: Promise<void> = Promise.resolve()
   return {
-    /** The first of each, which must succeed; then the rest by itself. */
+    /** Makes the first change of each type. Both must succeed. */
     async begin(): Promise<void> {
       if (!(await changeRoute()) || !(await changeBoth()))
         throw new Error(`the global did not take the first change: ${lastFailure}`)
@@ -132,7 +135,7 @@ export function startChanges(deps: Deps, scene: Stack['scene']) {
       running = run()
     },
     count: () => ({ committed, failed, lastFailure }),
-    /** What must be everywhere in the end. */
+    /** The state that all planes must have in the end. */
     newest: () => ({ turn, pair, revision: lastRevision }),
     async stop(): Promise<void> {
       end.abort()

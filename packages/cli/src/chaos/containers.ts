@@ -9,8 +9,8 @@ async function docker(...args: readonly string[]): Promise<string> {
   try {
     return (await execute('docker', [...args], { timeout: 60_000 })).stdout.trim()
   } catch (thrown) {
-    const said = Object(thrown)
-    const reason = said.code === 'ENOENT' ? 'it is not installed' : String(said.stderr || said.message).trim()
+    const failure = Object(thrown)
+    const reason = failure.code === 'ENOENT' ? 'it is not installed' : String(failure.stderr || failure.message).trim()
     throw new CommandError(`docker ${args[0]}: ${reason}`)
   }
 }
@@ -24,22 +24,22 @@ async function containerOf(project: string, service: string): Promise<string> {
   throw new CommandError(`the compose project "${project}" has no container of a service "${service}" here`, 2)
 }
 
-/** What a file in a running container of a service holds. */
+/** The content of a file in a running container of a service. */
 export async function readInContainer(project: string, service: string, path: string): Promise<string> {
   return docker('exec', await containerOf(project, service), 'cat', path)
 }
 
-/** A database file with what belongs to it. */
+/** Copies a database file with its WAL and shared-memory files. */
 const copyDatabase =
   'copy() { for end in "" -wal -shm; do rm -f "$2$end"; if [ -e "$1$end" ]; then cp -p "$1$end" "$2$end"; fi; done; };'
 
-/** Holds, ends and starts planes that are services of a compose project; a plane has the name of its service. */
+/** Pauses, stops and starts planes that are services of a compose project. A plane has the name of its service. */
 export function createContainers(project: string, names: readonly string[]): Keeper {
   const need = (name: string): Promise<string> => {
     if (names.includes(name)) return containerOf(project, name)
     throw new CommandError(`no plane is called "${name}"; there are: ${names.join(', ')}`, 2)
   }
-  /** In a container of its own with the volumes of the plane, as the user that the plane is. */
+  /** Runs a script in a new container with the plane's volumes and user. */
   const shell = async (name: string, file: string, script: string): Promise<void> => {
     const id = await need(name)
     const [image = '', user = ''] = (await docker('inspect', '--format', '{{.Image}} {{.Config.User}}', id)).split(' ')
@@ -81,7 +81,7 @@ export function createContainers(project: string, names: readonly string[]): Kee
         throw new CommandError(`${name} is a container: it cannot be started with another environment`, 2)
       await docker('start', await need(name))
     },
-    // Beside it, in its own volume.
+    // The copy is next to the database, in the plane's volume.
     store: (name, file) => ({
       keep: () => shell(name, file, `${copyDatabase} copy "$FILE" "$FILE.aside"`),
       putBack: () => shell(name, file, `${copyDatabase} copy "$FILE.aside" "$FILE"`),

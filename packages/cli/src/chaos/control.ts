@@ -8,14 +8,14 @@ import { lineFaults, type Relay, type RelayCounters } from './relay.ts'
 export const role = z.object({ name: z.string(), pid: z.number(), running: z.boolean() })
 export type Role = z.infer<typeof role>
 
-/** What a supervisor of processes does for the control. */
+/** The operations of a process supervisor that the control uses. */
 export interface Supervisor {
   roles(): readonly Role[]
   /** SIGSTOP, SIGCONT. */
   signal(name: string, signal: 'SIGSTOP' | 'SIGCONT'): void
-  /** Ends it and keeps it ended; resolves when it is gone. */
+  /** Stops a process and does not restart it. Resolves when it has exited. */
   end(name: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
-  /** Starts it again as it was, with these variables on top. */
+  /** Starts the process again with the same command and these additional variables. */
   start(name: string, environment: Readonly<Record<string, string>>): void
 }
 
@@ -46,8 +46,8 @@ export interface Control extends AsyncDisposable {
 const bodyBytesMax = 65_536
 
 /**
- * Takes orders to hurt a stack, on loopback or wherever a test network has it, from whoever has the token. It is part of
- * `zonemesh demo --chaos` and of `zonemesh chaos relay`, both for tests only.
+ * Accepts orders to inject faults into a stack from any client with the token, on loopback or in a test network. It is
+ * part of `zonemesh demo --chaos` and of `zonemesh chaos relay`, both for tests only.
  */
 export async function startControl(
   deps: { readonly lines: ReadonlyMap<string, Relay>; readonly supervisor: Supervisor | undefined },
@@ -66,7 +66,7 @@ export async function startControl(
     throw new Error('this control watches no processes: it is a relay alone')
   }
 
-  async function obey(one: z.infer<typeof order>): Promise<void> {
+  async function execute(one: z.infer<typeof order>): Promise<void> {
     switch (one.do) {
       case 'look':
         return
@@ -105,7 +105,7 @@ export async function startControl(
         })
         return
       }
-      await obey(read.data)
+      await execute(read.data)
       answer(200, sight())
     } catch (thrown) {
       answer(400, { detail: messageOf(thrown) })

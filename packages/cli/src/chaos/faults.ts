@@ -2,30 +2,33 @@ import { existsSync } from 'node:fs'
 import type { Direction } from './relay.ts'
 import type { Scene } from './scene.ts'
 
-/** What shows that a fault bit, or why it is thought that it did not; and what it did that it must not. */
+/** The evidence that a fault had an effect, the missing evidence, and wrong effects. */
 export interface Bite {
   readonly evidence: readonly string[]
   readonly misses: readonly string[]
   readonly problems: readonly string[]
 }
 
-/** One way to hurt a stack. `run` hurts and heals; `prove` asks the samples of that time, when all has converged. */
+/**
+ * One type of fault. `run` injects and removes it; `prove` checks the samples of that period after the stack has
+ * converged.
+ */
 export interface Fault {
   readonly title: string
-  /** Longer than the others until all is well again, for a reason. */
+  /** Set if the stack needs more time than usual to converge. */
   readonly convergeMs?: number
   run(scene: Scene): Promise<readonly string[]>
   prove(scene: Scene, fromMs: number, healedAtMs: number): Pick<Bite, 'evidence' | 'misses'>
 }
 
-/** Silence of so long ends a session; a fault that is shorter is seen as a delay. */
+/** A session ends after this silence. A shorter fault appears only as a delay. */
 const cutAfterMs = 7_000
 const cutSurelyMs = cutAfterMs + 2_500
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 const most = (values: readonly number[]): number => Math.max(0, ...values)
 
-/** Collects what was shown and what was not. */
+/** Collects evidence and missing evidence. */
 function ledger() {
   const evidence: string[] = []
   const misses: string[] = []
@@ -44,7 +47,7 @@ const needZone = (scene: Scene, zone: string): string => {
   throw scene.misuse(`no zone is called "${zone}"; there are: ${Object.keys(scene.stack.zones).join(', ')}`)
 }
 
-/** Cuts the line between a zone and the global without telling either. */
+/** Drops all bytes between a zone and the global without closing connections. */
 export function partition(zone: string, forMs: number, direction: 'both' | Direction): Fault {
   const closed: readonly Direction[] = direction === 'both' ? ['up', 'down'] : [direction]
   return {
@@ -68,7 +71,7 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
         const lost = recorder
           .zone(zone, fromMs, healedAtMs)
           .find(({ answered, phase }) => answered && phase !== 'connected')
-        const told = recorder
+        const reported = recorder
           .global(fromMs, healedAtMs + 2_000)
           .find(({ zones }) => zones.some((one) => one.zone === zone && !one.connected))
         book.expect(
@@ -77,8 +80,8 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
           `zone ${zone} never reported that it is not connected`,
         )
         book.expect(
-          told !== undefined,
-          `the global reported it after ${seconds((told?.atMs ?? 0) - fromMs)}`,
+          reported !== undefined,
+          `the global reported it after ${seconds((reported?.atMs ?? 0) - fromMs)}`,
           `the global never reported that zone ${zone} is not connected`,
         )
       } else if (closed.includes('down')) {
@@ -102,7 +105,7 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
 const lagsOf = ({ recorder }: Pick<Scene, 'recorder'>, zone: string, fromMs: number, toMs: number): number[] =>
   recorder.global(fromMs, toMs).flatMap(({ zones }) => zones.filter((one) => one.zone === zone).map(({ lag }) => lag))
 
-/** The zones whose session a role is part of. */
+/** The zones whose sessions include a role. */
 const zonesOf = (scene: Scene, role: string): string[] =>
   Object.keys(scene.stack.zones).filter((zone) => role === 'global' || role === `zone-${zone}`)
 
@@ -115,7 +118,7 @@ const needRole = async (scene: Scene, role: string) => {
   )
 }
 
-/** Sessions of before are over: their zones said a new epoch afterwards. */
+/** Checks that the earlier sessions have ended: their zones later reported a new epoch. */
 function expectNewSessions(scene: Scene, role: string, fromMs: number, book: ReturnType<typeof ledger>): void {
   for (const zone of zonesOf(scene, role)) {
     const before =
@@ -126,7 +129,7 @@ function expectNewSessions(scene: Scene, role: string, fromMs: number, book: Ret
   }
 }
 
-/** Ends a plane as a crash does, and starts it again. */
+/** Kills a plane and starts it again. */
 export function kill(role: string, forMs: number): Fault {
   let [before, after] = [0, 0]
   return {
@@ -149,7 +152,7 @@ export function kill(role: string, forMs: number): Fault {
   }
 }
 
-/** Holds a plane: it neither answers nor ends, and its connections stay. */
+/** Pauses a plane: it does not answer or exit, and its connections stay open. */
 export function pause(role: string, forMs: number): Fault {
   return {
     title: `pause ${role} for ${seconds(forMs)}`,
@@ -174,7 +177,7 @@ export function pause(role: string, forMs: number): Fault {
   }
 }
 
-/** Lets only so many bytes per second through, each way. */
+/** Limits the bytes per second in each direction. */
 export function slow(zone: string, bytesPerSecond: number, forMs: number): Fault {
   return {
     title: `slow ${zone} to ${bytesPerSecond} B/s for ${seconds(forMs)}`,
@@ -208,7 +211,7 @@ export function slow(zone: string, bytesPerSecond: number, forMs: number): Fault
   }
 }
 
-/** Makes a line long. */
+/** Delays the bytes on a line. */
 export function late(zone: string, delayMs: number, jitterMs: number, forMs: number): Fault {
   const calmMs = 1_500
   const lagMs = ({ recorder }: Scene, fromMs: number, toMs: number) =>
@@ -239,9 +242,9 @@ const libraries = ['x86_64-linux-gnu', 'aarch64-linux-gnu', '.'].map((at) => `/u
 export const findFaketime = (given: string | undefined): string | undefined =>
   (given === undefined ? libraries : [given]).find((path) => existsSync(path))
 
-/** Starts a plane again with another wall clock, and later with the true one. Its monotonic clock goes on as it should. */
+/** Restarts a plane with another wall clock, and later with the right one. Its monotonic clock is not changed. */
 export function clockJump(role: string, byText: string, byMs: number, forMs: number, library: string): Fault {
-  let saidMs = 0
+  let differenceMs = 0
   return {
     title: `clock of ${role} ${byText} for ${seconds(forMs)}`,
     async run(scene) {
@@ -256,7 +259,7 @@ export function clockJump(role: string, byText: string, byMs: number, forMs: num
       const zone = role.replace(/^zone-/, '')
       const plane = role === 'global' ? scene.planes.global : scene.planes.zones.get(zone)
       await scene.until(`${role} answers`, async () => {
-        saidMs = ((await plane?.ask('GET', '/'))?.dateMs ?? 0) - scene.clock.wallMs()
+        differenceMs = ((await plane?.ask('GET', '/'))?.dateMs ?? 0) - scene.clock.wallMs()
         return true
       })
       await scene.wait(forMs)
@@ -266,15 +269,15 @@ export function clockJump(role: string, byText: string, byMs: number, forMs: num
     },
     prove(scene, fromMs) {
       const book = ledger()
-      const text = `${role} reported a time that differs from ours by ${seconds(saidMs)}`
-      book.expect(Math.abs(saidMs - byMs) < 10_000, text, `${text}, expected ${seconds(byMs)}`)
+      const text = `${role} reported a time that differs from ours by ${seconds(differenceMs)}`
+      book.expect(Math.abs(differenceMs - byMs) < 10_000, text, `${text}, expected ${seconds(byMs)}`)
       expectNewSessions(scene, role, fromMs, book)
       return book
     },
   }
 }
 
-/** Puts an older copy of the global's store in the place of the present one: zones must hold, and lose nothing by themselves. */
+/** Replaces the global's store by an older copy. Zones must hold the older history and lose no rows. */
 export function restoreOldStore(): Fault {
   let held = 0
   let [olderHead, newerHead] = [0, 0]
@@ -295,7 +298,7 @@ export function restoreOldStore(): Fault {
         await hand.start('global')
         await scene.converged(scene.convergeMs)
         olderHead = recorder.global(0).findLast(({ answered }) => answered)?.head ?? 0
-        // So much is lost with the copy that no zone can be at a position that both histories have.
+        // The copy lacks enough revisions that no zone is at a position that both histories have.
         await scene.wait(3_000)
         newerHead = recorder.global(0).findLast(({ answered }) => answered)?.head ?? 0
         const rowsBefore = new Map(zones.map((zone) => [zone, recorder.rowCount(zone)]))
@@ -331,7 +334,7 @@ export function restoreOldStore(): Fault {
   }
 }
 
-/** A balancer that keeps its connections while the global behind it is replaced: nobody tells the zone. */
+/** Replaces the global behind a balancer that keeps its connections open, so that the zone gets no signal. */
 export function halfOpen(zone: string): Fault {
   let newSessionMs: number | undefined
   return {
@@ -365,7 +368,7 @@ export function halfOpen(zone: string): Fault {
   }
 }
 
-/** A line that goes and comes, faster than anybody may call it lost. */
+/** Interrupts a line repeatedly, each time too briefly to end a session. */
 export function flap(zone: string, everyMs: number, times: number): Fault {
   return {
     title: `line of ${zone} ${seconds(everyMs)} down, ${seconds(everyMs)} up, ${times} times`,

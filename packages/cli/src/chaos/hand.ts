@@ -6,7 +6,7 @@ import { createChildren } from './keeper.ts'
 import { type LineFaults, lineFaults } from './relay.ts'
 import type { Stack } from './stack.ts'
 
-/** Hurts the lines of a stack through its control, and its planes where they run. */
+/** Injects faults into the lines of a stack through its control, and into its planes where they run. */
 export function createHand(stack: Stack) {
   const { address, token } = stack.control
   async function give(order: Order): Promise<Sight> {
@@ -24,7 +24,7 @@ export function createHand(stack: Stack) {
       )
     }
     const body: unknown = await reply.json()
-    // Both ends are of one version: the control answers with what it has seen, or with why not.
+    // Both ends have the same version: the control responds with its state or with an error.
     if (!reply.ok) throw new CommandError((body as { readonly detail: string }).detail, 2)
     return body as Sight
   }

@@ -2,17 +2,17 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Order, Role, Sight } from './control.ts'
 
-/** Holds, ends and starts the planes of a stack, whatever they run in. */
+/** Pauses, stops and starts the planes of a stack, whether processes or containers. */
 export interface Keeper {
   roles(): Promise<readonly Role[]>
-  /** It neither answers nor ends, and its connections stay. */
+  /** Pauses a plane: it does not answer or exit, and its connections stay open. */
   hold(role: string): Promise<unknown>
   letGo(role: string): Promise<unknown>
-  /** Ends it and keeps it ended; resolves when it is gone. */
+  /** Stops a plane and does not restart it. Resolves when it has exited. */
   end(role: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<unknown>
-  /** Starts it again as it was, with these variables on top. */
+  /** Starts the plane again with the same command and these additional variables. */
   start(role: string, environment?: Readonly<Record<string, string>>): Promise<unknown>
-  /** Copies of the database file of a plane; called while the plane is ended. */
+  /** Copies the database file of a plane. Use it only while the plane is stopped. */
   store(role: string, file: string): StoreCopy
 }
 
@@ -22,7 +22,7 @@ export interface StoreCopy {
   forget(): Promise<void>
 }
 
-/** Planes that are children of the control, on this machine. */
+/** Planes that are child processes of the control, on this machine. */
 export function createChildren(give: (order: Order) => Promise<Sight>): Keeper {
   return {
     roles: async () => (await give({ do: 'look' })).roles,

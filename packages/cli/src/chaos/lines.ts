@@ -9,7 +9,7 @@ import { type Relay, startRelay } from './relay.ts'
 import { writeStack } from './stack.ts'
 import { createSupervisor } from './supervisor.ts'
 
-/** Puts a relay between each zone of a demo and its global, and a control that hurts lines and planes. */
+/** Puts a relay between each zone of a demo and its global, and starts a control that injects faults. */
 export const startChaosLines: StartLines = async (stage, syncPort, zones) => {
   const lines = new Map<string, Relay>()
   for (const zone of zones) {

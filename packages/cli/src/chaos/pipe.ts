@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 
-/** One direction of a relay, shared by its connections: how it is now, and what went over it. */
+/** One direction of a relay, shared by its connections: its present faults and its byte counts. */
 export interface Lane {
-  /** When the next byte may go, where a rate is set. */
+  /** When the next byte may be sent, if there is a rate limit. */
   freeAtMs: number
   passed: number
   waiting: number
@@ -13,26 +13,26 @@ export interface Lane {
   bytesPerSecond(): number | undefined
 }
 
-/** More than this waits in the sender, as on a real line. */
+/** Bytes above this limit wait in the sender, as on a real line. */
 const waitingBytesMax = 1_048_576
-/** Where a rate is set, the share of a second that goes at once. */
+/** With a rate limit, the share of a second's bytes that is sent at once. */
 const sliceSeconds = 0.05
 
-/** Carries bytes from one socket to another in order, as late and as slowly as the lane says. */
+/** Forwards bytes from one socket to another in order, with the delay and rate of the lane. */
 export function createPipe(clock: Clock, lane: Lane, from: Socket, to: Socket) {
   const queue: { bytes: Buffer; readonly dueMs: number }[] = []
   let waiting = 0
   let lastDueMs = 0
   let timer: Disposable | undefined
-  let isDeaf = false
+  let isDiscarding = false
   let onEmpty: (() => void) | undefined
 
   from.on('data', (bytes) => {
-    if (isDeaf) {
+    if (isDiscarding) {
       lane.lost += bytes.length
       return
     }
-    // Bytes of one connection never overtake each other, however the delays fall.
+    // Bytes of one connection stay in order, even if a later delay is shorter.
     lastDueMs = Math.max(lastDueMs, clock.monotonicMs() + lane.delayMs())
     queue.push({ bytes, dueMs: lastDueMs })
     count(bytes.length)
@@ -77,9 +77,9 @@ export function createPipe(clock: Clock, lane: Lane, from: Socket, to: Socket) {
       if (waiting <= waitingBytesMax) from.resume()
     }
     if (lane.isClosed() || !onEmpty) return
-    const tell = onEmpty
+    const callback = onEmpty
     onEmpty = undefined
-    tell()
+    callback()
   }
 
   function drop(): void {
@@ -91,19 +91,19 @@ export function createPipe(clock: Clock, lane: Lane, from: Socket, to: Socket) {
 
   return {
     pump,
-    /** Runs when everything that was sent has gone, and the lane is open. */
-    whenEmpty(tell: () => void): void {
-      onEmpty = tell
+    /** Calls back once all received bytes are forwarded and the lane is open. */
+    whenEmpty(callback: () => void): void {
+      onEmpty = callback
       pump()
     },
-    /** From now on what is sent is taken and goes nowhere. */
+    /** Reads and discards all further bytes. */
     swallow(): void {
-      isDeaf = true
+      isDiscarding = true
       drop()
       from.resume()
     },
     destroy(): void {
-      isDeaf = true
+      isDiscarding = true
       onEmpty = undefined
       drop()
     },

@@ -3,12 +3,12 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 export interface Answer {
   readonly status: number
   readonly body: JsonObject
-  /** What the plane's own clock said. */
+  /** The time of the plane's own clock. */
   readonly dateMs: number
   readonly headers: Headers
 }
 
-/** A plane that may be paused, dead or cut off: nothing is waited for long. */
+/** A client for a plane that may be paused, dead or unreachable, so all timeouts are short. */
 export function createPlane(address: string, token: string, limitMs = 1_500) {
   const authorization = { authorization: `Bearer ${token}` }
   return {
@@ -31,7 +31,7 @@ export type Plane = ReturnType<typeof createPlane>
 function objectOf(text: string): JsonObject {
   try {
     const value: unknown = JSON.parse(text)
-    // What was parsed from JSON and is an object is one of JSON.
+    // An object that was parsed from JSON is a JsonObject.
     return value !== null && typeof value === 'object' ? (value as JsonObject) : {}
   } catch {
     return {}

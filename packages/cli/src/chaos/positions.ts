@@ -2,9 +2,9 @@ import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
 import type { ZoneSample } from './samples.ts'
 
 /**
- * Writes down how far zones say they are. A zone goes on at some moment after an operator let it, and shows its former position
- * until it has taken the older history: a release counts from where the zone is seen to step back, once, and not at all when
- * it is seen current without.
+ * Records the positions that zones report. After an operator releases a zone, it shows its former position until it has
+ * applied the older history. So a release counts from the first report of a lower position, once; it does not count if
+ * the zone becomes current without one.
  */
 export function createPositions(record: (event: HistoryEvent) => void) {
   const newest = new Map<string, ZoneSample>()
@@ -20,11 +20,11 @@ export function createPositions(record: (event: HistoryEvent) => void) {
   }
 
   return {
-    /** The last answer of a zone. */
+    /** The last report of a zone. */
     newest: (zone: string): ZoneSample | undefined => newest.get(zone),
-    /** Told before an operator lets a zone go on. */
+    /** Call this before an operator releases a zone. */
     releasing: (zone: string, atMs: number): void => void releasedAtMs.set(zone, atMs),
-    /** An answer of a zone. */
+    /** Records a report of a zone. */
     see(sample: ZoneSample): void {
       stepBack(sample)
       const { atMs, zone, epoch, store, revision } = sample

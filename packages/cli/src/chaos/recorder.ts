@@ -27,7 +27,7 @@ interface Claim {
 const lookEveryMs = 250
 const listEveryMs = 1_000
 
-/** Watches the planes of a stack through what they tell everybody, and writes down what happened. */
+/** Observes the planes of a stack through their APIs and records a history. */
 export function startRecorder(deps: Deps, stack: Stack) {
   const { clock, hand } = deps
   const end = new AbortController()
@@ -69,8 +69,9 @@ export function startRecorder(deps: Deps, stack: Stack) {
   }
 
   /**
-   * What the global says of a zone is judged when the zone was asked after it: its own word is up to one look old, and it may
-   * just have caught up. A zone that does not answer has what it had, unless it is in a session that nobody has seen it in.
+   * A claim of the global about a zone is recorded when the next request to that zone was sent: the claim itself may be
+   * one sample old, and the zone may just have caught up. A zone that does not answer keeps its last state, unless it
+   * is in a session that no sample has seen.
    */
   function recordClaims({ zone, askedAtMs, answered }: ZoneSample): void {
     const epoch = positions.newest(zone)?.epoch
@@ -80,7 +81,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
     claims = claims.filter((one) => !isDue(one))
   }
 
-  /** Rows that were there and are no more are told as deleted: whether their owner has deleted them is for the judge. */
+  /** Records rows that disappeared as deleted. The judge decides whether their owner has deleted them. */
   async function list(name: string, plane: Plane): Promise<void> {
     const rows = await readRows(plane)
     const before = rowsByPlane.get(name) ?? new Map<string, SeenVersion>()
@@ -104,7 +105,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
     const [host = '', port = ''] = at.split(':')
     for (const { service } of stack.scene.services) {
       const answer = await resolve(meshName(service), { host, port: Number(port) }, AbortSignal.timeout(1_000))
-      // A resolver that is starting refuses; that is no word about the name.
+      // A resolver refuses while it starts; that is no answer about the name.
       if (answer.rcode !== 0 && answer.rcode !== 3) continue
       record({ type: 'answered', atMs: now(), zone, service, address: answer.addresses[0] })
     }
@@ -135,7 +136,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
     newest: positions.newest,
     global: (fromMs: number, toMs?: number) => within(globalSamples, fromMs, toMs),
     sights: (fromMs: number, toMs?: number) => within(sights, fromMs, toMs),
-    /** Told before an operator lets a zone go on. */
+    /** Call this before an operator releases a zone. */
     releasing: (zone: string): void => positions.releasing(zone, now()),
     rowCount: (plane: string) => rowsByPlane.get(plane)?.size ?? 0,
     async stop(): Promise<void> {
@@ -146,7 +147,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
 }
 export type Recorder = ReturnType<typeof startRecorder>
 
-/** The number that a row of the pair carries. Zones show rows of others under longer names. */
+/** The turn number in a row of the pair. Zones show rows of other origins under longer names. */
 export function turnOf(items: unknown, name: string): string | undefined {
   if (!Array.isArray(items)) return undefined
   const found: unknown = items.find((item: JsonObject) => ownName(item['name'], item['labels']) === name)

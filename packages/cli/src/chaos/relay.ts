@@ -4,19 +4,19 @@ import type { Random } from '@zonemesh/shared/env/random.ts'
 import { z } from 'zod'
 import { createPipe, type Lane } from './pipe.ts'
 
-/** `up` is from the one who connects (a zone) to the one who listens (the global). */
+/** `up` is from the connecting side (a zone) to the listening side (the global). */
 export const directions = ['up', 'down'] as const
 export type Direction = (typeof directions)[number]
 
-/** What a line does to those who use it. */
+/** The faults of a line. */
 export const lineFaults = z.strictObject({
-  /** Bytes of these directions, and the ends of connections, wait until the fault is over: nobody is told. */
+  /** Bytes and connection ends in these directions wait until the fault is removed; neither side is notified. */
   blackHole: z.array(z.enum(directions)).default([]),
   delayMs: z.number().min(0).max(60_000).default(0),
   jitterMs: z.number().min(0).max(60_000).default(0),
-  /** Of each direction, all connections together. */
+  /** The rate of each direction, shared by all connections. */
   bytesPerSecond: z.number().min(1).optional(),
-  /** A balancer that keeps its side: when one side of a connection ends, the other one is not told. */
+  /** Acts as a balancer that keeps its side open: when one side of a connection ends, the other side is not closed. */
   halfOpen: z.boolean().default(false),
 })
 export type LineFaults = z.infer<typeof lineFaults>
@@ -25,7 +25,7 @@ export const noFaults: LineFaults = lineFaults.parse({})
 export interface RelayCounters {
   readonly connections: number
   readonly open: number
-  /** Connections of which one side has ended without the other one being told. */
+  /** Connections of which one side has ended while the other is still open. */
   readonly halfOpen: number
   readonly bytes: Readonly<
     Record<Direction, { readonly passed: number; readonly waiting: number; readonly lost: number }>
@@ -36,7 +36,7 @@ export interface Relay extends AsyncDisposable {
   readonly port: number
   counters(): RelayCounters
   faults(): LineFaults
-  /** Replaces the faults. Bytes that waited in a black hole go on, as after a partition. */
+  /** Replaces the faults. Bytes that waited in a black hole are then sent, as after a partition. */
   set(faults: LineFaults): void
   /** Resets every open connection. */
   cut(): void
@@ -54,8 +54,8 @@ interface Line {
 }
 
 /**
- * Stands in a TCP line and hurts it on demand; for tests only. It sees bytes, not messages: TLS goes through untouched, and what
- * was sent arrives in order or not at all.
+ * Relays a TCP line and injects faults on demand; for tests only. It handles bytes, not messages: TLS passes unchanged,
+ * and bytes arrive in order or not at all.
  */
 export async function startRelay(
   deps: Deps,
@@ -104,7 +104,7 @@ export async function startRelay(
         return
       }
       if (current.halfOpen) return back.swallow()
-      // What was sent before the end still arrives; the end itself waits in a black hole like any byte.
+      // Bytes sent before the end still arrive. In a black hole the end waits like any byte.
       rest.whenEmpty(() => other.end())
     }
     client.on('error', () => undefined)
@@ -135,7 +135,7 @@ export async function startRelay(
       current = faults
       for (const one of [lanes.up, lanes.down]) one.freeAtMs = 0
       for (const line of lines) {
-        // A balancer that forgets its dead side tells the living one.
+        // When a balancer drops a dead connection, it also closes the other side.
         if (wasHalfOpen && line.isHalfOpen()) line.destroy()
         else line.pump()
       }

@@ -2,10 +2,10 @@ import { canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import type { SeenVersion } from '@zonemesh/shared/guarantees/history.ts'
 import type { Plane } from './plane.ts'
 
-/** What everybody may read and what travels: policies down, proxies up. */
+/** The kinds to compare. All users may read them, and they are synced: policies down, proxies up. */
 const kinds = ['meshes', 'meshgateways', 'meshgatewayroutes', 'timeouts', 'traffic-permissions', 'dataplanes']
 
-/** The rows of a plane by the name that they have on every plane, as its API lists them. Throws when one list is not answered. */
+/** The rows of a plane by the name that they have on every plane, as listed by its API. Throws if a list fails. */
 export async function readRows(plane: Plane): Promise<Map<string, SeenVersion>> {
   const rows = new Map<string, SeenVersion>()
   for (const kind of kinds) {
@@ -19,7 +19,7 @@ export async function readRows(plane: Plane): Promise<Map<string, SeenVersion>> 
   return rows
 }
 
-/** Names and labels are shown differently by each plane; everything else is the same row. */
+/** Each plane shows different names and labels for a row; everything else is equal. */
 function seenRow(item: Readonly<Record<string, unknown>>): SeenVersion {
   const { name, labels, creationTime: _created, modificationTime: _modified, kri: _identifier, ...content } = item
   const origin: unknown = Reflect.get(Object(labels), 'kuma.io/zone')
@@ -37,7 +37,7 @@ function seenRow(item: Readonly<Record<string, unknown>>): SeenVersion {
 export const ownName = (name: unknown, labels: unknown): string =>
   String(Reflect.get(Object(labels), 'kuma.io/display-name') ?? name)
 
-/** What a plane lacks or has otherwise, and what it has too much, of the rows of one origin. */
+/** Compares the rows of one origin: rows that a plane lacks or has with another content, and surplus rows. */
 export function compareRows(
   origin: string,
   wanted: ReadonlyMap<string, SeenVersion>,

@@ -21,13 +21,13 @@ interface Deps {
 
 export interface Options {
   readonly perSecond: number
-  /** How long a stack may take after a fault until every zone has everything. */
+  /** How long a stack may take to converge after a fault. */
   readonly convergeMs: number
 }
 
 const calmMs = 1_500
 
-/** Hurts a running stack in one way after the other, with traffic and changes all the while, and judges what was seen. */
+/** Injects faults into a running stack, one after the other, during traffic and changes, and judges the history. */
 export async function runChaos(
   deps: Deps,
   stack: Stack,
@@ -37,7 +37,7 @@ export async function runChaos(
 ): Promise<Verdict> {
   const { clock, say } = deps
   const hand = createHand(stack)
-  // Before anything else: a stack that is not there is told in one sentence.
+  // This call comes first, so that a missing stack is reported in one sentence.
   const { lines } = await hand.look()
   const planes: Planes = {
     global: createPlane(stack.global.api, stack.token),
@@ -93,17 +93,17 @@ async function runFault(scene: Scene, fault: Fault, options: Options): Promise<F
     healedAtMs = recorder.now()
     convergedMs = await scene.converged(limitMs)
   } catch (thrown) {
-    // Wrong use, or a person who stops it: nothing to judge.
+    // Wrong usage: there is nothing to judge.
     if (thrown instanceof CommandError && thrown.exitCode === 2) throw thrown
     problems.push(messageOf(thrown))
   }
-  // One more look, so that what was true at the end is among the samples.
+  // Waits for one more sample, so that the samples include the final state.
   await scene.wait(500)
   const proof = fault.prove(scene, fromMs, healedAtMs || recorder.now())
   return { title: fault.title, ...proof, problems, fromMs, healedAtMs, convergedMs, limitMs }
 }
 
-/** Whatever happened, lines are whole and planes run afterwards. */
+/** Removes all faults and starts all planes again. */
 async function heal({ hand }: Scene, lines: readonly string[]): Promise<void> {
   for (const line of lines) await hand.heal(line).catch(() => undefined)
   for (const { name, running } of await hand.roles().catch(() => [])) {
@@ -122,7 +122,7 @@ async function answers(stack: Stack, paths: readonly string[]): Promise<boolean>
   return true
 }
 
-/** After the last change: every plane holds what the owners have. */
+/** Compares the rows of all planes with those of their owners after the last change. */
 async function recordFinal(scene: Scene): Promise<void> {
   const { planes, recorder } = scene
   const compare = async () => {

@@ -2,7 +2,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Plane } from './plane.ts'
 
-/** What a zone said of itself at one moment; all but the first four fields mean something only if it answered. */
+/** The status of a zone at one moment. If it did not answer, only the first four fields are meaningful. */
 export interface ZoneSample {
   readonly askedAtMs: number
   readonly atMs: number
@@ -11,7 +11,7 @@ export interface ZoneSample {
   readonly phase: string
   readonly reason: string
   readonly epoch: number
-  /** The store of the global whose rows it has, up to this revision. */
+  /** The store of the global whose rows the zone has, up to `revision`. */
   readonly store: string
   readonly revision: number
   readonly current: boolean
@@ -31,7 +31,7 @@ export interface ZoneAsSeen {
   readonly holds: number
 }
 
-/** What the global said of itself and of its zones. */
+/** The status of the global and of its zones. */
 export interface GlobalSample {
   readonly atMs: number
   readonly answered: boolean

@@ -24,7 +24,7 @@ interface Deps {
 const lookEveryMs = 50
 const untilLimitMs = 20_000
 
-/** What a fault is given to hurt a stack and to see what became of it. */
+/** The functions and state with which a fault acts on a stack and observes it. */
 export function createScene(deps: Deps, signal: AbortSignal) {
   const { clock, planes, recorder, changes, stack } = deps
 
@@ -42,7 +42,7 @@ export function createScene(deps: Deps, signal: AbortSignal) {
     throw new Error(`${what}: not within ${Math.round(limitMs / 1_000)} s${last}`)
   }
 
-  /** Both ends say current, and what was committed last before the question is what the zone shows. */
+  /** Whether the zone is connected without a hold, and shows the last change that was committed before the call. */
   async function zoneHas(
     zone: string,
     plane: Plane,
@@ -65,7 +65,7 @@ export function createScene(deps: Deps, signal: AbortSignal) {
     until,
     wait: (ms: number): Promise<void> => delay(clock, ms, signal),
     misuse: (text: string) => new CommandError(text, 2),
-    /** Resolves when every zone has what was committed before the call; says how long that took. */
+    /** Resolves when every zone has all changes committed before the call. Returns how long that took. */
     async converged(limitMs: number): Promise<number> {
       const startMs = clock.monotonicMs()
       const wanted = changes.newest()
@@ -75,7 +75,7 @@ export function createScene(deps: Deps, signal: AbortSignal) {
       }
       return clock.monotonicMs() - startMs
     },
-    /** An operator lets a zone go on, at the zone itself. */
+    /** Releases a zone's hold at the zone, as an operator does. */
     async release(zone: string): Promise<void> {
       recorder.releasing(zone)
       const { status, body } = (await planes.zones.get(zone)?.ask('POST', `/zones/${zone}/_release`, {})) ?? {}

@@ -6,15 +6,18 @@ import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
 import { readInContainer } from './containers.ts'
 
-/** Where everything of a running stack is, so that another process can hurt and watch it. Written by `zonemesh demo --chaos`, and by docker-compose.chaos.yml. */
+/**
+ * The addresses and tokens of a running stack, with which another process injects faults and observes it. Written by
+ * `zonemesh demo --chaos` and by docker-compose.chaos.yml.
+ */
 export const stackFile = z.object({
   version: z.literal(1),
   folder: z.string(),
-  /** Of an administrator. It and the one of the control are why the file is for its owner only. */
+  /** The token of an administrator. Because of it and the control's token, only the owner may read the file. */
   token: z.string(),
-  /** Hurts lines and processes: see control.ts. */
+  /** The control that injects faults into lines and processes; see control.ts. */
   control: z.object({ address: z.string(), token: z.string() }),
-  /** Its planes are containers of this compose project, each of the service of its name; else they are children of the control. */
+  /** The compose project whose services are the planes. Without it, the planes are child processes of the control. */
   compose: z.string().optional(),
   global: z.object({ api: z.string(), storeFile: z.string().optional() }),
   zones: z.record(z.string(), z.object({ api: z.string(), dns: z.string() })),
@@ -26,7 +29,7 @@ export const stackFile = z.object({
     hostname: z.string(),
     /** HOST:PORT of the gateway. */
     entrance: z.string(),
-    /** Services that stay, each with its zone: what is asked and resolved. */
+    /** Services that run all the time, each with its zone. Requests and name lookups use them. */
     services: z.array(z.object({ service: z.string(), zone: z.string(), version: z.string().optional() })),
   }),
 })
@@ -40,10 +43,10 @@ export function writeStack(folder: string, stack: Stack): string {
   return path
 }
 
-/** Where a compose project with relays has the file: see docker-compose.chaos.yml. */
+/** The location of the stack file in a compose project with relays; see docker-compose.chaos.yml. */
 const composePlace = { service: 'relay', path: '/secrets/stack.json' }
 
-/** Reads the file of a stack: the one given, that of a compose project, or that of the newest demo of this user. */
+/** Reads a stack file: the given one, that of a compose project, or that of this user's newest demo. */
 export async function findStack(given: {
   readonly stack: string | undefined
   readonly compose: string | undefined

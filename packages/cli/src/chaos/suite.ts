@@ -3,11 +3,11 @@ import { type Fault, kill, late, partition, pause, restoreOldStore, slow } from 
 
 const faultsMin = 4
 const faultsMax = 6
-/** What a fault takes beside its own time: until it has converged, and the calm after it. */
+/** The time around a fault: to converge, and the calm period after it. */
 const aroundMs = 6_000
 const restoreMs = 20_000
 
-/** Draws faults from a seed: no two equal ones in a row, at least one that ends sessions, all of them within the time. */
+/** Draws faults from a seed: each type at most once, at least one that ends sessions, all within the time limit. */
 export function drawSuite(seed: number, zones: readonly string[], hasStore: boolean, limitMs: number): Fault[] {
   const random = createSeededRandom(seed)
   const number = (from: number, to: number) => from + Math.floor(random.fraction() * (to - from + 1))

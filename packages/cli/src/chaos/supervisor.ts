@@ -1,7 +1,7 @@
 import type { Processes, Running } from '../demo/processes.ts'
 import type { Role, Supervisor } from './control.ts'
 
-/** Lets the planes of a demo be stopped, held and started again. Its proxies are not its business: they carry the traffic. */
+/** Pauses, stops and starts the planes of a demo. It does not control proxies, because they carry the traffic. */
 export function createSupervisor(processes: Processes, names: readonly string[]): Supervisor {
   const again = new Map<string, (environment?: NodeJS.ProcessEnv) => Running>()
   const need = (name: string): Running => {

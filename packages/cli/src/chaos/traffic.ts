@@ -14,7 +14,7 @@ export interface Failure {
 const keepAliveCallers = 4
 const otherCallers = 2
 
-/** Asks through the gateway at a steady rate, on connections that stay and on new ones, until it is stopped. */
+/** Sends requests through the gateway at a steady rate, on kept connections and on new ones, until it is stopped. */
 export function startTraffic(
   deps: { readonly clock: Clock; readonly record: (event: HistoryEvent) => void },
   scene: Stack['scene'],

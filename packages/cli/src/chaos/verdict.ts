@@ -10,7 +10,7 @@ import type { HistoryEvent, Judge, Violation } from '@zonemesh/shared/guarantees
 import type { Bite } from './faults.ts'
 import type { Failure } from './traffic.ts'
 
-/** One fault: did it bite, and how long was it until all was well again. */
+/** The result of one fault: whether it had an effect, and how long the stack took to converge. */
 export interface FaultReport extends Bite {
   readonly title: string
   readonly fromMs: number
@@ -30,7 +30,7 @@ interface Counts {
 export interface GuaranteeReport {
   readonly guarantee: string
   readonly what: string
-  /** How much was looked at; nothing looked at proves nothing. */
+  /** The number of observations. Without observations nothing is proved. */
   readonly observations: number
   readonly violations: readonly Violation[]
 }
@@ -42,10 +42,10 @@ export interface Verdict {
   readonly counts: Counts
 }
 
-/** An address may go to another service an hour after it answered for none: far longer than any run. */
+/** An address may be reused for another service only after this time, which is longer than any run. */
 const quarantineMs = 3_600_000
 
-/** A name of a service that stays is never answered with nothing, once it was answered. */
+/** The name of a running service must keep resolving once it has resolved. */
 const judgeNamesStay: Judge = (history) => {
   const known = new Set<string>()
   const violations: Violation[] = []
@@ -61,7 +61,7 @@ const judgeNamesStay: Judge = (history) => {
   return violations
 }
 
-/** G5 and G7 are not to be seen from outside in one run: the simulation and the tests of policies show them. */
+/** G5 and G7 cannot be observed from outside in one run. The simulation and the tests of policies cover them. */
 const guarantees: readonly {
   readonly of: string
   readonly what: string
@@ -98,7 +98,7 @@ export function judge(history: readonly HistoryEvent[], faults: readonly FaultRe
 
 const shownMax = 5
 
-/** The verdict for people. */
+/** The verdict as text. */
 export function verdictLines(verdict: Verdict): string[] {
   const startMs = verdict.faults[0]?.fromMs ?? 0
   const at = (ms: number) => `at ${((ms - startMs) / 1_000).toFixed(2)} s: `

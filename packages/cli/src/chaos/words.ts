@@ -23,7 +23,7 @@ export function readRate(text: string): number | undefined {
   return unit === undefined ? undefined : Number(found?.[1]) * unit
 }
 
-/** An option or word that is a time. */
+/** An option or positional argument that is a time. */
 export const duration = z.string().transform((text, context) => {
   const ms = readDuration(text)
   if (ms !== undefined && ms > 0) return ms
