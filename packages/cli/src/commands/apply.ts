@@ -14,7 +14,7 @@ const pairs = z
 const place = (document: SourceDocument): string =>
   `${document.file}, document ${document.number} (line ${document.line})`
 
-function tell(context: Context, document: SourceDocument, outcome: Outcome): void {
+function printOutcome(context: Context, document: SourceDocument, outcome: Outcome): void {
   const what = `${outcome.type || 'document'}${outcome.name ? ` ${outcome.mesh ? `${outcome.mesh}/` : ''}${outcome.name}` : ''}`
   if (outcome.outcome !== 'refused') {
     context.print(`${what}: ${outcome.outcome}`)
@@ -110,7 +110,7 @@ export const apply = defineCommand({
     const { outcomes, revision } = body as { readonly outcomes: readonly Outcome[]; readonly revision: string }
     for (const outcome of outcomes) {
       const document = good[outcome.index]
-      if (document) tell(context, document, outcome)
+      if (document) printOutcome(context, document, outcome)
     }
     const bad = unreadable.length > 0 || outcomes.some((outcome) => outcome.outcome === 'refused')
     if (values.atomic && bad) context.note('nothing was written (--atomic)')

@@ -44,7 +44,7 @@ async function deleteMany(client: Client, context: Context, deletions: readonly 
   return 0 as const
 }
 
-/** What the documents of files name; whatever else they say does not matter. */
+/** The resources that the documents of files name. All other fields are ignored. */
 async function namedIn(files: readonly string[]): Promise<Named[]> {
   return (await readDocuments(files, {})).map(({ content, error, file, number }): Named => {
     const of = (key: string): unknown =>

@@ -15,7 +15,7 @@ interface Answer {
   readonly items: readonly Difference[]
 }
 
-/** `@a..@b`; `@a` and `@a..` mean up to now. */
+/** Parses `@a..@b`. `@a` and `@a..` end at the newest revision. */
 function rangeFrom(word: string): { readonly from: string; readonly to: string } {
   const [from = '', to = '', ...more] = word.split('..')
   if (from === '' || more.length > 0)

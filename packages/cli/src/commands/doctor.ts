@@ -11,7 +11,7 @@ import { readWay, wayOptions } from './explain.ts'
 
 const { files: _files, var: _var, ...options } = wayOptions
 
-/** Where the gateway of an explanation listens, and the ways into the zones that it goes to. */
+/** The addresses of the gateway and of the ingresses in an explanation. */
 function placesOf(sources: Sources, keys: readonly string[]) {
   const rows = [...sources.zones.values()].flatMap((zone) => zone.rows).filter((row) => keys.includes(keyText(row.key)))
   const ofKind = (name: string) => rows.filter((row) => row.key.kind === name)

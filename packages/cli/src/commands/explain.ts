@@ -10,7 +10,7 @@ import { sourcesFromPlanes } from '../explain/from-planes.ts'
 import { explanationLines } from '../explain/show.ts'
 import { jsonText } from '../output/terminal-text.ts'
 
-/** Options of everything that walks the way of a request. */
+/** The options of the commands that follow a request. */
 export const wayOptions = {
   from: option(text, 'where the request enters: a zone and a gateway or a sidecar of it (its name or its service)', {
     placeholder: 'ZONE/GATEWAY',
@@ -52,7 +52,7 @@ function pair(flag: string, given: string, between: string): readonly [string, s
   return [given.slice(0, at), given.slice(at + 1).trim()]
 }
 
-/** Reads the question, and asks whoever can answer. */
+/** Parses the request and collects the data of the planes or files. */
 export async function readWay(values: WayValues, context: Context) {
   const [zone = '', gateway = '', ...rest] = values.from.split('/')
   if (zone === '' || gateway === '' || rest.length > 0)

@@ -11,7 +11,7 @@ import { table } from '../output/table.ts'
 const { dataDir: _given, historyRevisions, store, logLevel } = planeOptions
 const { address: _address, ...credentials } = clientOptions
 
-/** The answer of `GET /_rows`. */
+/** The response of `GET /_rows`. */
 interface Page {
   readonly zone: string
   readonly at: number
@@ -34,7 +34,7 @@ async function copyOf(client: Client) {
   }
 }
 
-/** How many of each kind, and from where. */
+/** A table of the number of rows by kind and source. */
 function counted(rows: readonly { readonly kind: string; readonly from: string }[]): string[] {
   const counts = new Map<string, number>()
   for (const { kind, from } of rows) counts.set(`${kind} ${from}`, (counts.get(`${kind} ${from}`) ?? 0) + 1)

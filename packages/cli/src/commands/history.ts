@@ -11,7 +11,7 @@ import { fieldsText } from '../output/show-difference.ts'
 import { age, table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
 
-/** The answers of the plane about a resource, and about commits. */
+/** The responses of the plane about a resource and about commits. */
 interface ResourceHistory {
   readonly items: readonly VersionEntry[]
   readonly horizon: string
@@ -20,7 +20,7 @@ type CommitHistory = Omit<CommitPage, 'next'> & { readonly next: number | null; 
 
 const seconds = (iso: string): string => iso.replace(/\.\d+Z$/, 'Z')
 
-/** `east served +120ms, west skipped`: since the commit, by the clock of the global. */
+/** `east served +120ms, west skipped`: times since the commit, by the clock of the global. */
 function zonesText(zones: readonly ZoneRun[] | undefined, when: string): string {
   return (zones ?? [])
     .map(({ zone, state, storedAt, servedAt }) => {
@@ -95,7 +95,10 @@ function showCommits(context: Context, items: readonly CommitEntry[], wide: bool
   })
 }
 
-/** Pages until there are enough; a page may be short where planes have committed much for themselves. */
+/**
+ * Reads pages until there are enough commits. A page may be short, because commits of the planes themselves are
+ * filtered out.
+ */
 async function commits(client: Client, query: URLSearchParams, limit: number): Promise<CommitHistory> {
   const items: CommitEntry[] = []
   for (;;) {

@@ -9,7 +9,7 @@ import { apply, wait } from './apply.ts'
 
 interface Answer {
   readonly to: string
-  /** How many resources go, where that must be confirmed. */
+  /** The number of resources to delete, if the user must confirm it. */
   readonly confirmRemovals?: number
   readonly revision: string
   readonly outcomes: readonly RollbackOutcome[]
@@ -21,7 +21,7 @@ interface Answer {
   }[]
 }
 
-function tell(context: Context, { to, outcomes, left }: Answer, dryRun: boolean): void {
+function printOutcomes(context: Context, { to, outcomes, left }: Answer, dryRun: boolean): void {
   for (const one of outcomes) {
     if (dryRun) for (const line of differenceLines(one, 'now', to)) context.print(line)
     if (one.outcome === 'refused') {
@@ -72,7 +72,7 @@ export const rollback = defineCommand({
     if (json === null || typeof json !== 'object' || !('outcomes' in json)) throw new CommandError(errorLines(reply))
     // The plane answers with its own type.
     const answer = json as Answer
-    tell(context, answer, dryRun)
+    printOutcomes(context, answer, dryRun)
     if (reply.status >= 400) {
       context.note('nothing was written')
       return 1

@@ -19,7 +19,8 @@ function deliver(context: Context, out: string | undefined, token: string): void
     context.print(token)
     return
   }
-  // Whole or not at all: a running zone reads its join file again. A pipe or a device is written to as it is.
+  // The file is replaced atomically, because a running zone reads its join file again. Pipes and devices are written
+  // directly.
   const isFile = lstatSync(out, { throwIfNoEntry: false })?.isFile() ?? true
   const draft = isFile ? `${out}.${process.pid}` : out
   writeFileSync(draft, `${token}\n`, { mode: 0o600 })
@@ -30,7 +31,7 @@ function deliver(context: Context, out: string | undefined, token: string): void
   context.note(`written to ${out}`)
 }
 
-/** The join string: where to connect, with which token, trusting which authority. One string to copy to the other machine. */
+/** The join string: address, token and the authority to trust in one string, to copy to another machine. */
 async function joinString(
   client: Client,
   kind: 'sync' | 'websocket' | 'proxies',
