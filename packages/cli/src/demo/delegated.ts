@@ -9,13 +9,13 @@ import { proxyFile } from './proxies.ts'
 import { meshName } from './scene.ts'
 import { limitMs, local, type Stage } from './stage.ts'
 
-/** nginx where there is one, on PATH or where distributions put it. */
+/** The path of nginx, on PATH or in the folders where distributions install it. */
 function findNginx(): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/usr/local/sbin']
   return folders.map((folder) => join(folder, 'nginx')).find((path) => existsSync(path))
 }
 
-/** The resolver in the loopback network that a proxy has claimed: it says which in its work folder. */
+/** The resolver in the loopback network that a proxy has claimed. The proxy writes the network to its work folder. */
 export async function claimedResolver(workDir: string): Promise<string> {
   return untilAnswer(
     'the sidecar of the delegated gateway has a resolver',
@@ -23,7 +23,7 @@ export async function claimedResolver(workDir: string): Promise<string> {
     async () => {
       const file = join(workDir, 'part.json')
       if (!existsSync(file)) return ''
-      // Written by the proxy itself.
+      // The proxy itself writes this file.
       const { part } = JSON.parse(readFileSync(file, 'utf8')) as { readonly part: number }
       return `${partAddress(part, 1)}:${defaultConfig.dns.port}`
     },
@@ -32,7 +32,7 @@ export async function claimedResolver(workDir: string): Promise<string> {
   )
 }
 
-/** Starts a gateway that is not ours in front of a sidecar: nginx, or a small one of Node where there is none. */
+/** Starts a delegated gateway behind a sidecar: nginx, or a small Node proxy if nginx is not installed. */
 export async function startDelegatedGateway(stage: Stage, resolver: string, port: number): Promise<'nginx' | 'node'> {
   const { service, servicePort } = stage.scene
   const nginx = findNginx()

@@ -1,5 +1,5 @@
-// The demo's service as a process of its own: echo-main.ts SERVICE ZONE VERSION PORT. It listens on loopback, so that nobody
-// reaches it but through its sidecar, and so that the sidecar can have the same port on its virtual addresses.
+// The demo's service as a separate process: echo-main.ts SERVICE ZONE VERSION PORT. It listens on loopback, so that it
+// is reachable only through its sidecar, and so that the sidecar can use the same port on its virtual addresses.
 import { startEcho } from './echo-server.ts'
 
 const [service = 'echo', zone = '', version = '', port = '8080'] = process.argv.slice(2)

@@ -1,13 +1,13 @@
 import { createServer, type Server } from 'node:http'
 
-/** What the demo's service says of itself: who answered, and what arrived. */
+/** The identity that the demo's service puts into its responses. */
 export interface EchoIdentity {
   readonly service: string
   readonly zone: string
   readonly version: string
 }
 
-/** A service that answers every request with who it is. */
+/** A service that answers every request with its identity. */
 export function startEcho(identity: EchoIdentity, host: string, port: number): Promise<Server> {
   const server = createServer((request, response) => {
     request.resume()

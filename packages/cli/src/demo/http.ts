@@ -7,7 +7,7 @@ export interface HttpAnswer {
   readonly body: string
 }
 
-/** One request to an address with the Host of its virtual host, as `curl --resolve` does. */
+/** Sends one request to an address with the Host header of a virtual host, as `curl --resolve` does. */
 export function requestOnce(options: {
   readonly host: string
   readonly port: number
@@ -44,7 +44,7 @@ export function requestOnce(options: {
   })
 }
 
-/** Asks again and again until the answer is right; throws with the last answer when the time is over. */
+/** Repeats a request until the answer is right. Throws an error with the last answer after the time limit. */
 export async function untilAnswer<T>(
   what: string,
   limitMs: number,

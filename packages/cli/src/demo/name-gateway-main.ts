@@ -1,4 +1,4 @@
-// Stands for a delegated gateway in compose: name-gateway-main.ts WORK_DIR_OF_SIDECAR NAME PORT_OF_NAME LISTEN_PORT.
+// The delegated gateway in compose: name-gateway-main.ts WORK_DIR_OF_SIDECAR NAME PORT_OF_NAME LISTEN_PORT.
 
 import { claimedResolver } from './delegated.ts'
 import { startNameGateway } from './name-gateway.ts'

@@ -1,7 +1,7 @@
 import { createServer, request, type Server } from 'node:http'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 
-/** Where nginx is not installed: a small reverse proxy that does what the demo wants of it, resolving a .mesh name per request. */
+/** A small reverse proxy for the demo if nginx is not installed. It resolves a .mesh name for each request. */
 export function startNameGateway(
   target: { readonly resolver: () => Promise<string>; readonly name: string; readonly port: number },
   host: string,

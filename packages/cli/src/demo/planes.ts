@@ -17,7 +17,7 @@ export interface DemoZone {
   readonly proxyPort: number
 }
 
-/** Writes a token or join string where only its owner reads it. */
+/** Writes a token or join string to a file that only its owner can read. */
 export function secretFile(folder: string, name: string, text: string): string {
   const path = join(folder, name)
   writeFileSync(path, `${text}\n`, { mode: 0o600 })
@@ -40,7 +40,7 @@ async function untilApi(address: string): Promise<Client> {
   return client
 }
 
-/** Starts the global; it answers when this resolves. */
+/** Starts the global. Resolves when it answers. */
 export async function startGlobalProcess(stage: Stage) {
   const { folder, processes } = stage
   const [apiPort, apiTlsPort, healthPort, syncPort] = [stage.port(), stage.port(), stage.port(), stage.port()]
@@ -57,7 +57,7 @@ export async function startGlobalProcess(stage: Stage) {
   return { global, address, adminToken, adminTokenFile, syncPort }
 }
 
-/** Creates a Zone, and starts its control plane with the join string that a person would copy. */
+/** Creates a Zone and starts its control plane with a join string, as a user does. */
 export async function startZoneProcess(
   stage: Stage,
   global: Client,
@@ -65,7 +65,7 @@ export async function startZoneProcess(
   zone: ZoneName,
 ): Promise<DemoZone> {
   const { folder, processes } = stage
-  // The API says whom to trust.
+  // The response contains the pin of the authority to trust.
   const { pin } = (await global.need('GET', '/_join')).json as { readonly pin: string }
   await global.need('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
   const zoneToken = await token(global, 'zone', { zone, scope: ['cp'] })
@@ -97,7 +97,7 @@ function onlineZones(status: unknown): number {
   return Array.isArray(zones) ? zones.filter((zone: { connected?: boolean }) => zone.connected === true).length : 0
 }
 
-/** Applies the policies of the scene in one commit, and shows that both zones are there and have stored it. */
+/** Applies the policies of the scene in one commit, and checks that both zones are online and have stored it. */
 export async function applyPolicies(stage: Stage, global: Client): Promise<void> {
   const documents = await readDocuments([join(demoFolder, 'policies')], stage.variables)
   const reply = await global.need('POST', '/_commit', {

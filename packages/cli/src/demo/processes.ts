@@ -21,22 +21,23 @@ function tail(file: string): string {
   return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-6).join('\n')
 }
 
-/** Ends a process with those it has started: an Envoy must not outlive the proxy process that watches it. */
+/** Kills a process and its children: an Envoy must not outlive the proxy process that watches it. */
 function killGroup({ pid }: Running): void {
   try {
     if (pid > 0) process.kill(-pid, 'SIGKILL')
   } catch {
-    // It is gone already.
+    // The process has already exited.
   }
 }
 
-/** The processes of a demo: each one writes its log to a file, and none outlives it. */
+/** The processes of a demo. Each writes its log to a file, and none outlives the demo. */
 export function createProcesses(folder: string) {
   const running = new Map<string, Running>()
-  /** Ended on purpose. */
+  /** Processes that were stopped on purpose. */
   const expected = new Set<Running>()
   let stopping = false
-  // Whatever ends this process, a bug included, ends the others: their groups are their own, so nobody else would.
+  // If this process ends, even by a bug, it kills the others: they have their own process groups, so no signal of the
+  // terminal reaches them.
   process.once('exit', () => {
     for (const one of running.values()) killGroup(one)
   })
@@ -49,7 +50,7 @@ export function createProcesses(folder: string) {
   ): Running {
     const logFile = join(folder, `${name}.log`)
     const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
-    // Own groups: Ctrl-C reaches this process alone, which then stops them in order.
+    // Each child has its own process group, so Ctrl-C reaches only this process, which stops the children in order.
     const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', 'pipe'], env: environment, detached: true })
     child.stdout?.pipe(log, { end: false })
     child.stderr?.pipe(log, { end: false })
@@ -66,12 +67,12 @@ export function createProcesses(folder: string) {
   }
 
   return {
-    /** Another command of ours under the same Node. */
+    /** Starts another zonemesh command with the same Node. */
     startOwn: (name: string, args: readonly string[], environment?: NodeJS.ProcessEnv): Running =>
       start(name, process.execPath, [...nodeFlags, mainFile, ...args], environment),
     start,
     get: (name: string): Running | undefined => running.get(name),
-    /** Ends a process with a signal and waits for it; returns a function that starts the same again. */
+    /** Stops a process with a signal and waits for it. Returns a function that starts it again. */
     async kill(name: string, signal: NodeJS.Signals): Promise<(environment?: NodeJS.ProcessEnv) => Running> {
       const one = running.get(name)
       if (!one) throw new Error(`no process is called ${name}`)
@@ -80,7 +81,7 @@ export function createProcesses(folder: string) {
       await one.exited
       return (environment) => start(name, one.command, one.args, environment)
     },
-    /** Fails with the end of its log when a process that should run has ended. */
+    /** Throws an error with the end of the log if a process exits that should run. */
     async watch(): Promise<never> {
       const ended = await Promise.race([...running.values()].map(async (one) => ({ one, how: await one.exited })))
       if (stopping || expected.has(ended.one)) return new Promise(() => {})
@@ -88,7 +89,7 @@ export function createProcesses(folder: string) {
     },
     async stop(): Promise<void> {
       stopping = true
-      // Proxies first: they take their rows with them while their zone still listens.
+      // Proxies stop first, so that they can remove their rows while their zone still listens.
       const order = [...running.values()].reverse()
       const proxies = order.filter((one) => !/^(global|zone-)/.test(one.name))
       const planes = order.filter((one) => /^(global|zone-)/.test(one.name))

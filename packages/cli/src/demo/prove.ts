@@ -17,14 +17,14 @@ const answeredBy = (answer: HttpAnswer, zone: string, version?: string): boolean
   answer.headers['x-zone'] === zone &&
   (version === undefined || answer.headers['x-version'] === version)
 
-/** The route that sends everything to one version. */
+/** The route that sends all requests to one version. */
 async function routeTo(demo: Demo, version: string): Promise<object> {
   const [document] = await readDocuments([join(demoFolder, 'policies/40-route.yaml')], { ...demo.variables, version })
-  // The file holds one object.
+  // The file contains one object.
   return document?.content as object
 }
 
-/** Changes the route on the global; returns how long it took until the gateway of the other zone answered the new way. */
+/** Changes the route on the global. Returns the time until the gateway of the other zone used the new route. */
 export async function changeRoute(demo: Demo, version: string): Promise<number> {
   const body = await routeTo(demo, version)
   using agent = disposable(new Agent({ keepAlive: true, maxSockets: 1 }))
@@ -40,7 +40,7 @@ export async function changeRoute(demo: Demo, version: string): Promise<number> 
       await written
       return nowMs - startMs
     }
-    // A breath between two requests: probes without one take the very cores that the change needs.
+    // A pause between requests: without it, the probes would use the CPU that the change needs.
     await delay(systemClock, 1, AbortSignal.timeout(10_000))
     if (nowMs - startMs > 10_000)
       throw new Error(`the gateway did not take the new route within 10 s; it answers ${describe(answer)}`)
@@ -49,7 +49,7 @@ export async function changeRoute(demo: Demo, version: string): Promise<number> 
 
 const disposable = (value: Agent) => ({ value, [Symbol.dispose]: () => value.destroy() })
 
-/** Shows, step by step, that the scene does what it is for. Throws at the first thing that is not so. */
+/** Checks the demo step by step. Throws at the first failure. */
 export async function prove(demo: Demo, steps: Steps): Promise<void> {
   const { scene } = demo
   const gateway = (path: string) => () =>
@@ -111,7 +111,7 @@ export async function prove(demo: Demo, steps: Steps): Promise<void> {
   )
   steps.done(`the client service reached west through its outbound on port ${demo.clientOutboundPort}`)
 
-  // The first change meets code that has never run: the later ones show what it is like from then on.
+  // The first change runs cold code; the later ones show the usual time.
   const delaysMs: number[] = []
   for (let index = 0; index < 6; index += 1)
     delaysMs.push(await changeRoute(demo, index % 2 === 0 ? scene.version2 : scene.version1))
@@ -120,7 +120,7 @@ export async function prove(demo: Demo, steps: Steps): Promise<void> {
   )
 }
 
-/** Lines that work as pasted in another terminal, from the folder of the project. */
+/** Command lines that work as printed in another terminal, from the folder of the project. */
 export function invitations(demo: Demo, hasDig: boolean): string[] {
   const { scene } = demo
   const zonemesh = 'bin/zonemesh'

@@ -7,14 +7,14 @@ import { demoFolder, flags, local, type Stage } from './stage.ts'
 
 export const proxyFile = (name: string): string => join(demoFolder, 'proxies', name)
 
-/** Starts proxies of a demo, and the services that stand behind them. */
+/** Starts proxies of a demo and the services behind them. */
 export async function createProxies(stage: Stage, global: Client, zones: Readonly<Record<ZoneName, DemoZone>>) {
   const { folder, scene, variables } = stage
   const dataplaneToken = await token(global, 'dataplane', { mesh: scene.mesh, validFor: '72h' })
   const dataplaneTokenFile = secretFile(folder, 'dataplane.token', dataplaneToken)
 
   return {
-    /** A proxy as a process of its own; returns its work folder. */
+    /** Starts a proxy as a separate process. Returns its work folder. */
     async start(
       zone: ZoneName,
       name: string,
@@ -47,7 +47,7 @@ export async function createProxies(stage: Stage, global: Client, zones: Readonl
       ])
       return workDir
     },
-    /** A service in this process, with what its proxy is to be told of it. */
+    /** Starts a service in this process. Returns the variables of its proxy's resource. */
     async service(zone: ZoneName, service: string, version: string) {
       const servicePort = stage.port()
       const server = await startEcho({ service, zone, version }, local, servicePort)

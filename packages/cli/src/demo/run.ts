@@ -23,13 +23,13 @@ export interface Demo {
   readonly sidecarResolver: string
   readonly variables: Readonly<Record<string, string>>
   readonly processes: Processes
-  /** Where `zonemesh chaos` finds the demo, when it was started for that. */
+  /** The stack file for `zonemesh chaos`, if the demo was started with it. */
   readonly stackFile: string | undefined
-  /** Ends every process, and the services of this one. */
+  /** Stops every process, and the services in this process. */
   stop(): Promise<void>
 }
 
-/** What a running demo is found by. */
+/** The addresses and the token that the stack file of a demo needs. */
 export interface DemoPlaces {
   readonly globalAddress: string
   readonly adminToken: string
@@ -37,19 +37,19 @@ export interface DemoPlaces {
   readonly gatewayPort: number
 }
 
-/** Puts something into the line between each zone and the global; `zonemesh chaos` hurts it there. */
+/** Puts a relay into the line between each zone and the global, in which `zonemesh chaos` injects faults. */
 export type StartLines = (
   stage: Stage,
   syncPort: number,
   zones: readonly ZoneName[],
 ) => Promise<{
-  /** Where a zone connects instead of the sync port. */
+  /** The port to which a zone connects instead of the sync port. */
   portOf(zone: ZoneName): number | undefined
-  /** Writes the file by which another process finds the demo. */
+  /** Writes the stack file, with which another process finds the demo. */
   write(places: DemoPlaces): string
 }>
 
-/** Starts a global, two zones and their proxies as processes of this machine, and the services they stand for. */
+/** Starts a global, two zones and their proxies as processes on this machine, and the services behind them. */
 export async function startDemo(
   scene: Scene,
   folder: string,

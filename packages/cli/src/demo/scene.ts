@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 
-/** Everything in the demo that has a name or a number. Without a seed the names of the documents; with one, drawn from it. */
+/** The names and numbers of the demo: those of the documentation, or random ones drawn from a seed. */
 export interface Scene {
   readonly mesh: string
   readonly gateway: string
@@ -10,7 +10,7 @@ export interface Scene {
   readonly client: string
   /** `<svc>_<ns>_svc_<port>` */
   readonly service: string
-  /** The port in its name. */
+  /** The port in the name of the service. */
   readonly servicePort: number
   readonly hostname: string
   readonly listenerTag: string
@@ -56,7 +56,7 @@ const words = [
   'pebble',
 ]
 
-/** A scene drawn from a seed: nothing in the demo can have been fixed by hand for one set of names. */
+/** A scene drawn from a seed, which shows that the demo does not depend on particular names. */
 export function drawScene(seed: number | undefined): Scene {
   if (seed === undefined) return defaultScene
   const random = createSeededRandom(seed)
@@ -86,7 +86,7 @@ export function drawScene(seed: number | undefined): Scene {
 /** `echo_demo_svc_8080` → `echo.demo.svc.8080.mesh`. */
 export const meshName = (service: string): string => `${service.replaceAll('_', '.')}.mesh`
 
-/** A port of this machine if nobody has it. It does not keep the process alive. */
+/** Binds a port of this machine; undefined if it is in use. The server does not keep the process alive. */
 const hold = (port: number): Promise<Server | undefined> =>
   new Promise((resolve) => {
     const server = createServer()
@@ -106,8 +106,8 @@ const blockPorts = 64
 const blocks = 280
 
 /**
- * Free ports below those that the system gives to outgoing connections. They come from a block whose first port this process
- * holds until it ends, so that two demos that start at the same moment never take the same ones.
+ * Free ports below the range that the system uses for outgoing connections. They come from a block whose first port
+ * this process holds until it exits, so that two demos that start at the same time never use the same ports.
  */
 export async function freePorts(random: Random, count: number): Promise<number[]> {
   if (count >= blockPorts) throw new Error(`expected fewer than ${blockPorts} ports, found ${count}`)

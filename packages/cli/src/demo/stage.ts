@@ -10,11 +10,11 @@ export const local = '127.0.0.1'
 export const limitMs = 60_000
 
 export interface Steps {
-  /** Something has been shown to be so. */
+  /** Reports a step that has succeeded. */
   done(line: string): void
 }
 
-/** What all parts of a starting demo share. */
+/** The state that all parts of a starting demo share. */
 export interface Stage {
   readonly scene: Scene
   readonly folder: string
@@ -25,7 +25,7 @@ export interface Stage {
   readonly gatewayPort: number
   /** The next free port. */
   port(): number
-  /** Fails when a process of the demo ends, or the demo is stopped, before the task is done. */
+  /** Rejects if a process of the demo exits, or the demo is stopped, before the task is done. */
   orFail<T>(task: Promise<T>): Promise<T>
   onStop(close: () => unknown): void
   stop(): Promise<void>
