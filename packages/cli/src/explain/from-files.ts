@@ -20,8 +20,9 @@ const stampOf = (number: number) => ({
 })
 
 /**
- * What planes would have if these files were applied: policies to the global, proxies to the zone that they name by a label
- * `kuma.io/zone`, their `zone` field or a tag; else to the one that is asked from. What zones derive is derived.
+ * The data that planes would have if these files were applied: policies on the global, proxies in the zone that they
+ * name by the label `kuma.io/zone`, their `zone` field or a tag, otherwise in the zone of the request. Rows that zones
+ * derive are derived too.
  */
 export async function sourcesFromFiles(
   paths: readonly string[],
@@ -52,7 +53,10 @@ export async function sourcesFromFiles(
   }
 }
 
-/** The Zones of proxies that no file describes: `zonemesh token zone` creates them, so files need not have them. */
+/**
+ * Adds the Zones of proxies that no file describes: `zonemesh token zone` creates Zones, so files need not contain
+ * them.
+ */
 function missingZones(zones: readonly string[], rows: readonly Row[]): Row[] {
   const described = new Set(rows.flatMap(({ key }) => (key.kind === 'Zone' ? [key.name] : [])))
   return zones
@@ -68,7 +72,7 @@ function missingZones(zones: readonly string[], rows: readonly Row[]): Row[] {
 function zoneOf(kind: string, spec: unknown, labels: Readonly<Record<string, string>>, home: string): string {
   const labelled = labels[zoneLabel]
   if (labelled !== undefined) return labelled
-  // Admission returned what the schema says.
+  // Admission returned a value of the schema.
   if (isZoneProxy(kind)) return (spec as ZoneIngressSpec | ZoneEgressSpec).zone || home
   const { networking } = spec as DataplaneSpec
   const tags = [networking?.gateway?.tags, ...(networking?.inbound ?? []).map((one) => one.tags)]

@@ -9,8 +9,8 @@ import { CommandError } from '../base/command.ts'
 /** Texts by type and name. */
 type Texts = Readonly<Record<TypeUrl, Readonly<Record<string, string>>>>
 
-/** What `GET /_sight` answers. */
-interface Told {
+/** The response of `GET /_sight`. */
+interface PlaneReport {
   readonly name: string
   readonly role: 'global' | 'zone' | 'standalone'
   readonly revision: number
@@ -29,13 +29,16 @@ interface Told {
   >
 }
 
-/** Asks planes what they have: a global, zones, or both, in any order. `note` hears who could not be asked, and why. */
+/**
+ * Reads the data of planes: a global, zones, or both, in any order. Planes that cannot be reached are reported with the
+ * reason through `note`.
+ */
 export async function sourcesFromPlanes(clients: readonly Client[], note: (line: string) => void): Promise<Sources> {
-  const told: Told[] = []
+  const reports: PlaneReport[] = []
   for (const client of clients) {
     try {
       const reply = await client.need('GET', '/_sight')
-      told.push(reply.json as Told) // the plane answers with its own type
+      reports.push(reply.json as PlaneReport) // the plane answers with its own type
       const aheadMs = Date.parse(String(reply.headers['date'])) - Date.now()
       if (Math.abs(aheadMs) > clockDifferenceMaxMs)
         note(
@@ -46,9 +49,9 @@ export async function sourcesFromPlanes(clients: readonly Client[], note: (line:
       note(`${client.address} could not be asked: ${thrown.message}`)
     }
   }
-  const sight = ({ name, revision, rows }: Told): PlaneSight => ({ name, revision, rows })
-  const global = told.find(({ role }) => role === 'global')
-  const zones = told.filter(({ role }) => role !== 'global')
+  const sight = ({ name, revision, rows }: PlaneReport): PlaneSight => ({ name, revision, rows })
+  const global = reports.find(({ role }) => role === 'global')
+  const zones = reports.filter(({ role }) => role !== 'global')
   return {
     nowMs: Date.now(),
     global: global && sight(global),
@@ -61,13 +64,13 @@ export async function sourcesFromPlanes(clients: readonly Client[], note: (line:
   }
 }
 
-const proxySight = ({ accepted, refused, ...one }: Told['proxies'][string]): ProxySight => ({
+const proxySight = ({ accepted, refused, ...one }: PlaneReport['proxies'][string]): ProxySight => ({
   ...one,
   accepted: byType(accepted),
-  // A zone of before did not tell it.
+  // An older zone does not report refusals.
   refused: byType(refused ?? {}),
 })
 
 const byType = (texts: Partial<Texts>): ProxySight['accepted'] =>
-  // Keys of such an object are texts.
+  // The keys of this object are type URLs.
   new Map(Object.entries(texts).map(([type, versions]) => [type as TypeUrl, new Map(Object.entries(versions))]))

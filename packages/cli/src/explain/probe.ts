@@ -5,7 +5,7 @@ import { connect as connectTls } from 'node:tls'
 import type { Request } from '@zonemesh/core/explain/request.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 
-/** What was tried on the wire, and what came of it. */
+/** An attempt on the network, and its result. */
 export interface Probe {
   readonly what: string
   readonly ok: boolean
@@ -14,7 +14,7 @@ export interface Probe {
 
 const limitMs = 3_000
 
-/** Whether somebody takes connections at an address. */
+/** Checks whether an address accepts connections. */
 export function probeConnect(what: string, host: string, port: number): Promise<Probe> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: limitMs })
@@ -28,11 +28,11 @@ export function probeConnect(what: string, host: string, port: number): Promise<
   })
 }
 
-/** The name in a certificate and its end, as a client sees them. */
+/** Checks the names and the expiry of a certificate, as a client sees them. */
 export function probeTls(host: string, port: number, servername: string, nowMs: number): Promise<Probe> {
   const what = `TLS as ${servername}`
   return new Promise((resolve) => {
-    // Who signed it is for the client to judge: what is looked at here is name and time.
+    // The authority is not checked, because only the client's trust store can decide that.
     const socket = connectTls({ host, port, servername, rejectUnauthorized: false, timeout: limitMs }, () => {
       const { valid_to: until, subjectaltname: names = '' } = socket.getPeerCertificate()
       const over = new Date(until).getTime() <= nowMs
@@ -55,7 +55,7 @@ export function probeTls(host: string, port: number, servername: string, nowMs: 
   })
 }
 
-/** The request itself, sent to the gateway; answers that a gateway gives when it has nobody to ask are failures. */
+/** Sends the request to the gateway. Responses that a gateway sends without a backend count as failures. */
 export function probeRequest(host: string, request: Request): Promise<Probe> {
   const { scheme, port, path, query, method, headers } = request
   const what = `${method} ${scheme}://${request.host}${path}`

@@ -2,7 +2,7 @@ import type { Decision, Explanation } from '@zonemesh/core/explain/sources.ts'
 
 const decided = (rows: readonly Decision[]): string[] => rows.map(({ key, revision }) => `    by ${key} @${revision}`)
 
-/** An explanation for people: the steps that are well, and the first that is not, with what to do. */
+/** An explanation as text: the steps without a mismatch, then the first mismatch with a remedy. */
 export function explanationLines({ steps, mismatch }: Explanation): string[] {
   return [
     ...steps.flatMap(({ step, text, decidedBy, agreement }) => [
