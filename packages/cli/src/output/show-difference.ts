@@ -20,7 +20,7 @@ export function differenceLines(one: Difference, from: string, to: string): stri
   return wantsColour() ? lines.map(coloured) : lines
 }
 
-/** `conf.http.rules[0].weight`, `conf.hostnames, tags +3`: which fields, in so much room. */
+/** A short list of the changed fields: `conf.http.rules[0].weight`, or `conf.hostnames, tags +3`. */
 export function fieldsText(fields: readonly { readonly field: string }[]): string {
   const shown = fields.slice(0, 2).map(({ field }) => field)
   return `${shown.join(', ')}${fields.length > shown.length ? ` +${fields.length - shown.length}` : ''}`

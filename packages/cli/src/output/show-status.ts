@@ -8,10 +8,10 @@ import { wantsColour } from './unified-diff.ts'
 const text = (value: unknown): string => (value === undefined || value === null ? '-' : oneLine(String(value)))
 const values = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 const rows = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value : [])
-/** The plane answers with these shapes; a field that an older plane does not tell is as if empty. */
+/** The plane responds with these shapes. A field that an older plane does not report counts as empty. */
 const part = (value: unknown): JsonObject => (value ?? {}) as JsonObject
 
-/** `1.5s`, `40s`, `4m 10s`, `3h`: how long, for people. */
+/** A duration as text: `1.5s`, `40s`, `4m 10s`, `3h`. */
 export function duration(ms: unknown): string {
   if (typeof ms !== 'number' || ms < 0) return '-'
   if (ms < 1_000) return `${Math.round(ms)}ms`
@@ -35,7 +35,7 @@ const colourByState: Readonly<Record<string, string>> = {
   refused: red,
 }
 
-/** A line of the table in the colour of its state, on a terminal that shows colours. */
+/** A line of the table in the colour of its state, if the terminal shows colours. */
 function painted(line: string, state: string): string {
   const colour = colourByState[state]
   return colour && wantsColour() ? `${colour}${line}${plain}` : line
@@ -47,7 +47,7 @@ function resourceName(key: unknown): string {
   return kind === '' ? text(key) : `${kind} ${mesh === '' ? '' : `${mesh}/`}${name}`
 }
 
-/** Codes of an end that somebody has to do something about. */
+/** Codes of session ends that an operator must act on. */
 const refusals: ReadonlySet<unknown> = new Set(['wrong-global', 'refused', 'held-by-another', 'protocol', 'too-large'])
 
 function stateOf(zone: JsonObject): string {
@@ -64,10 +64,10 @@ function behind(zone: JsonObject): string {
   return lag === 0 ? 'nothing' : `${lag} revision${lag === 1 ? '' : 's'}, ${duration(lagMs)}`
 }
 
-/** So long the end of a former session is still news of a zone that is connected again. */
+/** How long the end of a former session is shown after the zone is connected again. */
 const newsMs = 600_000
 
-/** Below the table: what needs somebody, in a sentence with the command that does it. */
+/** The lines below the table: conditions that an operator must act on, each with the command to run. */
 function zoneNews(zone: JsonObject): string[] {
   const name = text(zone['zone'])
   const end = part(zone['lastEnd'])
@@ -102,7 +102,7 @@ const leftOutLines = (zone: string, count: unknown): string[] =>
 const deletedLine = (zone: string): string =>
   `zone ${zone} is deleted and its rows are still here; remove them with: zonemesh zone forget ${zone}`
 
-/** Clocks that differ make certificates and tokens fail; `aheadMs` is there only if they differ too much. */
+/** A warning about clocks. If they differ too much, certificates and tokens fail. `aheadMs` is present only then. */
 const clockLines = (peer: string, aheadMs: unknown): string[] =>
   typeof aheadMs !== 'number'
     ? []
@@ -111,7 +111,7 @@ const clockLines = (peer: string, aheadMs: unknown): string[] =>
           'set both clocks by a time service, or certificates and tokens fail',
       ]
 
-/** The zones as their global sees them. */
+/** Shows the zones as the global sees them. */
 export function showZones(context: Context, zones: readonly JsonObject[]): void {
   if (zones.length === 0) {
     context.print('no zones; `zonemesh token zone NAME` creates one')
@@ -153,15 +153,15 @@ export function showZones(context: Context, zones: readonly JsonObject[]): void 
   for (const line of zones.flatMap(zoneNews)) context.print(painted(line, line.split(' ')[0] ?? ''))
 }
 
-/** How a zone stands with its global, as the zone sees it. */
+/** Shows the connection of a zone to its global, as the zone sees it. */
 export function showUplink(context: Context, zone: string, uplink: JsonObject): void {
   const hold = uplink['hold'] === undefined ? undefined : part(uplink['hold'])
   const isConnected = uplink['phase'] === 'connected'
   const state = !isConnected ? text(uplink['phase']) : hold ? 'held' : uplink['current'] === true ? 'current' : 'behind'
-  const heard =
+  const lastBookmark =
     uplink['heardMsAgo'] === undefined ? 'no bookmark yet' : `last bookmark ${duration(uplink['heardMsAgo'])} ago`
   const why = uplink['reason'] ? `: ${text(uplink['reason'])}` : ''
-  const line = `uplink ${text(uplink['phase'])}${why}, ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${heard}`
+  const line = `uplink ${text(uplink['phase'])}${why}, ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${lastBookmark}`
   context.print(painted(line, state))
   for (const line of clockLines('the global', uplink['clockAheadMs'])) context.print(painted(line, 'behind'))
   if (hold) context.print(painted(holdLine(zone, hold), 'held'))
@@ -191,7 +191,7 @@ const expiringLine = ({ what, who, ends, endsInMs }: JsonObject): string =>
 const notYetValidLine = ({ what, who, begins, beginsInMs, remedy }: JsonObject): string =>
   `not valid yet: ${text(what)} of ${text(who)} begins in ${duration(beginsInMs)} (${text(begins)}); ${text(remedy)}`
 
-/** Everything that `GET /_status` tells, for people. */
+/** Shows the response of `GET /_status`. */
 export function showStatus(context: Context, body: JsonObject): void {
   context.print(`${text(body['role'])} control plane, store ${text(body['store'])}, revision ${text(body['revision'])}`)
   if (body['storeFault'] !== undefined) context.print(`the store takes no writes: ${text(body['storeFault'])}`)

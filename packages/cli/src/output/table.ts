@@ -1,10 +1,10 @@
 import { oneLine } from './terminal-text.ts'
 
-/** Rows under a line of titles. */
+/** Rows below a line of titles. */
 export const table = (titles: readonly string[], rows: readonly (readonly string[])[]): string[] =>
   columns([titles, ...rows])
 
-/** Rows as lines, each column as wide as its widest cell. The last cell of a row has no column: nothing stands to its right. */
+/** Rows as lines, each column as wide as its widest cell. The last cell of a row is not padded. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = []
   const cellsOf = rows.map((row) => row.map(oneLine))
@@ -17,7 +17,7 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   )
 }
 
-/** `3m`, `2h`: how long ago, for people. */
+/** The time since a moment, as text: `3m`, `2h`. */
 export function age(fromIso: string, nowMs: number): string {
   const seconds = Math.max(0, Math.round((nowMs - Date.parse(fromIso)) / 1000))
   if (seconds < 120) return `${seconds}s`

@@ -1,10 +1,13 @@
 import { structuredPatch } from 'diff'
 
 const contextLines = 3
-/** Above this many lines that differ, both texts are shown whole: finding the fewest changes would take too long. */
+/**
+ * Above this number of changed lines, both texts are shown as a whole, because finding the smallest difference would
+ * take too long.
+ */
 const editsMax = 2_000
 
-/** The difference of two texts as `diff -u` and git print it, without the lines that name the files. Empty if they are equal. */
+/** The difference of two texts as `diff -u` and git print it, without the file names. Empty if they are equal. */
 export function unifiedDiff(before: readonly string[], after: readonly string[]): string[] {
   const options = { context: contextLines, maxEditLength: editsMax }
   const patch = structuredPatch('', '', textOf(before), textOf(after), '', '', options)
@@ -15,7 +18,7 @@ export function unifiedDiff(before: readonly string[], after: readonly string[])
   ])
 }
 
-/** Each line ends with a break, so that there is no last line without one. */
+/** Each line ends with a line break, including the last one. */
 const textOf = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('')
 
 function replaced(before: readonly string[], after: readonly string[]): string[] {
@@ -23,7 +26,7 @@ function replaced(before: readonly string[], after: readonly string[]): string[]
   return [hunkHeader(1, before.length, 1, after.length), ...lines]
 }
 
-/** A side without lines is named by the line above it, and a single line has no count. */
+/** If a side has no lines, the header names the line above it. A single line has no count. */
 function hunkHeader(oldStart: number, oldLines: number, newStart: number, newLines: number): string {
   const range = (start: number, count: number) =>
     count === 1 ? `${start}` : `${count === 0 ? start - 1 : start},${count}`
@@ -36,7 +39,7 @@ const cyan = '\u001b[36m'
 const bold = '\u001b[1m'
 const plain = '\u001b[0m'
 
-/** Colours as git has them, for a terminal that shows them. */
+/** Colours a line of a difference as git does. */
 export function coloured(line: string): string {
   if (line.startsWith('---') || line.startsWith('+++')) return `${bold}${line}${plain}`
   if (line.startsWith('@@')) return `${cyan}${line}${plain}`
@@ -44,5 +47,5 @@ export function coloured(line: string): string {
   return line.startsWith('+') ? `${green}${line}${plain}` : line
 }
 
-/** A terminal, and nobody has asked for no colours (no-color.org). */
+/** Whether stdout is a terminal and NO_COLOR is not set (no-color.org). */
 export const wantsColour = (): boolean => process.stdout.isTTY === true && !process.env['NO_COLOR']
