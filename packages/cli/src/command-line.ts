@@ -6,7 +6,7 @@ import { helpText, overviewText } from './help.ts'
 import { columns } from './output/table.ts'
 import { terminalText } from './output/terminal-text.ts'
 
-/** Each command is loaded when it is called: `get` does not wait for Envoy's types. */
+/** Each command is loaded only when it runs, so that `get` does not load Envoy's types. */
 const loaders: Readonly<
   Record<string, { readonly summary: string; readonly group: string; load(): Promise<Command> }>
 > = {
@@ -183,7 +183,7 @@ function findName(args: readonly string[]): { name: string; rest: readonly strin
   return loaders[one] ? { name: one, rest: args.slice(1) } : undefined
 }
 
-/** Runs one command; returns its exit code. Errors are told in one line on stderr. */
+/** Runs one command and returns its exit code. Errors are printed as one line on stderr. */
 export async function runCommandLine(args: readonly string[], signal: AbortSignal): Promise<ExitCode> {
   const print = (line: string) => void process.stdout.write(`${terminalText(line)}\n`)
   const note = (line: string) => void process.stderr.write(`${terminalText(line, false)}\n`)

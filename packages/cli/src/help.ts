@@ -2,7 +2,7 @@ import { flagName, type Option, type Options } from '@zonemesh/plane/config/opti
 import type { Command } from './base/command.ts'
 import { columns } from './output/table.ts'
 
-/** What `zonemesh --help` prints: all commands by group. */
+/** The output of `zonemesh --help`: all commands by group. */
 export function overviewText(
   commands: Readonly<Record<string, { readonly summary: string; readonly group: string }>>,
 ): string {
@@ -14,7 +14,7 @@ export function overviewText(
   return `zonemesh — gateways across zones: one global control plane, its zones, and their Envoys.\n\nUsage: zonemesh COMMAND [OPTIONS]\n\n${sections.join('\n\n')}\n\nzonemesh COMMAND --help tells more. Exit codes: 0 done, 1 refused or failed, 2 wrong use.`
 }
 
-/** What `zonemesh COMMAND --help` prints. */
+/** The output of `zonemesh COMMAND --help`. */
 export function helpText(command: Command): string {
   const options =
     Object.keys(command.options).length > 0 ? `\n\nOptions:\n${optionLines(command.options).join('\n')}` : ''
@@ -25,7 +25,7 @@ export function helpText(command: Command): string {
 
 const flagWidthMax = 36
 
-/** The help of a very wide flag stands below it, so that it does not move all the others to the right. */
+/** The help of a very wide flag is printed below it, so that it does not widen the column for all flags. */
 function optionLines(options: Options): string[] {
   const flagText = (name: string, one: Option) =>
     `  ${one.short ? `-${one.short}, ` : '    '}${flagName(name)}${one.placeholder ? ` ${one.placeholder}` : ''}`

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { runCommandLine } from './command-line.ts'
 
-/** Ctrl-C reaches a command twice: by the terminal, and by the launcher that hands it on. */
+/** Ctrl-C sends two signals to a command: one from the terminal, and one that the launcher forwards. */
 const sameKeyMs = 500
 
 function abortOnSignals(): AbortSignal {
@@ -9,7 +9,7 @@ function abortOnSignals(): AbortSignal {
   let stoppedAtMs = 0
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
-      // A second key does not wait for a clean end.
+      // A second Ctrl-C exits without a clean shutdown.
       if (stop.signal.aborted && performance.now() - stoppedAtMs > sameKeyMs) process.exit(1)
       if (stop.signal.aborted) return
       stoppedAtMs = performance.now()
@@ -20,14 +20,14 @@ function abortOnSignals(): AbortSignal {
 }
 
 const stopped = abortOnSignals()
-// A closed pipe (`zonemesh get … | head`) is not an error worth a stack.
+// A closed pipe (`zonemesh get … | head`) is not an error that needs a stack trace.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error
 })
-// Nowhere is left to report that a message could not be written.
+// If stderr fails, no channel is left to report it.
 process.stderr.on('error', () => {})
 
 process.exitCode = await runCommandLine(process.argv.slice(2), stopped)
-// Handles that a library left open must not keep a finished command alive.
+// Open handles of libraries must not keep a finished command alive.
 if (process.exitCode !== 0 || stopped.aborted || !process.stdout.writableNeedDrain) process.exit()

@@ -1,7 +1,7 @@
 import { optionReference } from '@zonemesh/plane/config/options.ts'
 import type { Command } from './base/command.ts'
 
-/** The reference page, made of the same declarations as `--help`. */
+/** The reference page, generated from the declarations that `--help` uses. */
 export function referencePage(commands: readonly Command[]): string {
   const sections = commands.map((command) => {
     const options = Object.keys(command.options).length
