@@ -81,7 +81,7 @@ test('F31 zones move to another global one after the other under load: no reques
       () => zonemesh('status', '--address', other),
       ({ stdout }) => new RegExp(`^held in ${zone}: `, 'm').test(stdout),
     )
-    expect(held.stdout).not.toContain('rows would go')
+    expect(held.stdout).not.toContain('rows would be removed')
     await load.more(50)
     await page.type('zonemesh zone release east', 'zone', 'release', zone, '--address', other)
     await until(

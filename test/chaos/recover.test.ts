@@ -107,7 +107,7 @@ test('F32 the global is lost for good: it is rebuilt from a zone and a file, and
     await until(
       `${zone} holds`,
       () => zonemesh('status', '--address', demo.globalAddress),
-      ({ stdout }) => new RegExp(`^held in ${zone}: the store of the global .*; let it through with`, 'm').test(stdout),
+      ({ stdout }) => new RegExp(`^held in ${zone}: the store of the global .*; release it with`, 'm').test(stdout),
     )
     page.line('zonemesh status')
     await page.type(`zonemesh zone release ${zone}`, 'zone', 'release', zone, '--address', demo.globalAddress)

@@ -113,7 +113,7 @@ test('E19 wrong usage of a command is explained in one line with exit code 2', a
     [['apply', '-f', '-', '--timeout', 'soon'], /--timeout: expected a duration such as 5s, found "soon"/],
     [['apply', '-f', '-', '--wait', 'done@all'], /--wait: expected stored@all/],
     [['get', 'mush'], /unknown kind "mush"; did you mean "mesh"\?/],
-    [['get'], /something is missing/],
+    [['get'], /an argument is missing/],
     [['delete', 'mesh'], /expected KIND NAME, or -f FILE/],
     [['zone', 'release', 'a', 'b'], /unexpected "b"/],
     [['global', '--api-port', '70000'], /--api-port: expected a port from 0 to 65535, found "70000"/],

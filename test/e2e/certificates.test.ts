@@ -166,7 +166,7 @@ test('E37 an expiry is reported two weeks ahead', async () => {
   const pair = await certificate({ days: 13 })
   await secret('shop', together(pair))
   await until('it is shown', shown, (now) => now === fingerprintOf(pair))
-  const line = `expiring: listener certificate of secret shop in mesh ${demo.scene.mesh} ends in `
+  const line = `expiring: listener certificate of secret shop in mesh ${demo.scene.mesh} expires in `
   for (const address of [demo.globalAddress, demo.zones.east.apiAddress]) {
     const { stdout } = await zonemesh('status', '--address', address)
     expect(stdout).toContain(line)

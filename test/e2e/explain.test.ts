@@ -101,7 +101,7 @@ test('Q6 faults of running planes and proxies are named: a permission, a missing
     () => explain('/'),
     ({ code }) => code === 1,
   )
-  expect(denied.stdout).toMatch(/✘ permission +nothing lets .* the answer is 403/)
+  expect(denied.stdout).toMatch(/✘ permission +no permission allows .* the answer is 403/)
   expect(denied.stdout).toContain('remedy: apply a TrafficPermission')
   // Connections that are open keep what they were let in by, until they have drained.
   await until(
@@ -175,7 +175,7 @@ zone: west
 networking: { address: 10.1.0.9, port: 10001, advertisedAddress: 10.1.0.9, advertisedPort: 10001 }
 `
   folder.file('route.yaml', `${route}---\n${ingress}`)
-  expect((await ask()).stdout).toMatch(/✘ permission +nothing lets edge/)
+  expect((await ask()).stdout).toMatch(/✘ permission +no permission allows edge/)
   folder.file('route.yaml', 'type: MeshGatewayRout\nname: x\n')
   const wrong = await ask()
   expect(wrong).toMatchObject({

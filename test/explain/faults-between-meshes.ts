@@ -52,7 +52,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     from: buyer,
     step: 'listener',
     problem: /crossMesh needs mutual TLS in mesh "billing"/,
-    remedy: /mend it/,
+    remedy: /fix it/,
   },
   {
     name: 'a host that the gateway of the other mesh does not have',
@@ -79,7 +79,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     url: 'http://pay.billing.mesh:8090/v2',
     from: buyer,
     step: 'permission',
-    problem: /nothing lets door .* in to pay/,
+    problem: /no permission allows door .* to call pay/,
     remedy: /TrafficPermission/,
   },
   {

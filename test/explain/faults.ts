@@ -58,7 +58,7 @@ export const faults: readonly Fault[] = [
     url: 'https://shop.example.com:8443/',
     step: 'listener',
     problem: /leaves the listener on port 8443 out/,
-    remedy: /mend/,
+    remedy: /fix/,
   },
   {
     name: 'an absent secret beside a listener for any host',
@@ -80,7 +80,7 @@ export const faults: readonly Fault[] = [
     }),
     url: 'https://shop.example.com:8443/',
     step: 'certificate',
-    problem: /certificate in Secret shop ended at 2026-11-20/,
+    problem: /certificate in Secret shop expired at 2026-11-20/,
     remedy: /renewed/,
   },
   {
@@ -144,7 +144,7 @@ export const faults: readonly Fault[] = [
     },
     step: 'route',
     problem: /shop would match, but zone east leaves it out: it made the compiler fail/,
-    remedy: /mend the route and apply it again/,
+    remedy: /fix the route and apply it again/,
   },
   {
     name: 'no TCP route on a TCP listener',
@@ -239,7 +239,7 @@ export const faults: readonly Fault[] = [
     name: 'a missing permission',
     plant: remove('TrafficPermission', 'allow-all'),
     step: 'permission',
-    problem: /nothing lets edge-gateway .* in to echo_demo_svc_8080: the answer is 403/,
+    problem: /no permission allows edge-gateway .* to call echo_demo_svc_8080: the answer is 403/,
     remedy: /TrafficPermission with a source of kuma\.io\/service=edge-gateway/,
   },
   {
@@ -248,7 +248,7 @@ export const faults: readonly Fault[] = [
       spec.sources = [{ match: { 'kuma.io/service': 'backend' } }]
     }),
     step: 'permission',
-    problem: /nothing lets edge-gateway/,
+    problem: /no permission allows edge-gateway/,
     remedy: /apply a TrafficPermission/,
   },
   {
@@ -278,7 +278,7 @@ export const faults: readonly Fault[] = [
       spec.notAfterMs = nowMs - 1
     }),
     step: 'certificate',
-    problem: /authority of zone east for mesh default ended/,
+    problem: /authority of zone east for mesh default expired/,
     remedy: /renews/,
   },
   {
@@ -310,7 +310,7 @@ export const faults: readonly Fault[] = [
         : sources
     },
     step: 'certificate',
-    problem: /certificate of Dataplane gateway-1 in zone east ended/,
+    problem: /certificate of Dataplane gateway-1 in zone east expired/,
     remedy: /clocks/,
   },
   {

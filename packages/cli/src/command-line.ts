@@ -58,7 +58,7 @@ const loaders: Readonly<
   },
   rollback: {
     group: 'Use',
-    summary: 'make resources what they were at a revision',
+    summary: 'restore resources to a revision',
     load: async () => (await import('./commands/rollback.ts')).rollback,
   },
   status: {
@@ -68,22 +68,22 @@ const loaders: Readonly<
   },
   explain: {
     group: 'Use',
-    summary: 'walk the way of a request and name the first thing that is wrong',
+    summary: 'follow a request through the mesh and name the first problem',
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   doctor: {
     group: 'Use',
-    summary: 'explain the way of a request, then try it',
+    summary: 'explain a request, then try it',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   'zone release': {
     group: 'Use',
-    summary: 'let through what a zone holds back',
+    summary: 'release what a zone holds back',
     load: async () => (await import('./commands/zone-guards.ts')).zoneRelease,
   },
   'zone keep': {
     group: 'Use',
-    summary: 'keep what remains of a zone whose store was lost',
+    summary: 'keep the remaining rows of a zone whose store was lost',
     load: async () => (await import('./commands/zone-guards.ts')).zoneKeep,
   },
   'zone forget': {
@@ -93,7 +93,7 @@ const loaders: Readonly<
   },
   resolve: {
     group: 'Use',
-    summary: 'ask a resolver for a name',
+    summary: 'look up a name at a resolver',
     load: async () => (await import('./commands/resolve.ts')).resolve,
   },
   'token zone': {
@@ -112,58 +112,58 @@ const loaders: Readonly<
     load: async () => (await import('./commands/token.ts')).tokenUser,
   },
   'chaos partition': {
-    group: 'Hurt (tests)',
-    summary: 'cut the line between a zone and the global, and judge what follows',
+    group: 'Inject faults (tests)',
+    summary: 'drop all bytes between a zone and the global, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosPartition,
   },
   'chaos kill': {
-    group: 'Hurt (tests)',
-    summary: 'end a plane as a crash does, start it again, and judge what follows',
+    group: 'Inject faults (tests)',
+    summary: 'kill a plane, start it again, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosKill,
   },
   'chaos pause': {
-    group: 'Hurt (tests)',
-    summary: 'hold a plane without ending it, and judge what follows',
+    group: 'Inject faults (tests)',
+    summary: 'pause a plane, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosPause,
   },
   'chaos half-open': {
-    group: 'Hurt (tests)',
-    summary: 'replace the global while the connection of a zone stays half-open, and judge',
+    group: 'Inject faults (tests)',
+    summary: 'replace the global while the connection of a zone stays half-open, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosHalfOpen,
   },
   'chaos flap': {
-    group: 'Hurt (tests)',
-    summary: 'let the line of a zone go and come, and judge what follows',
+    group: 'Inject faults (tests)',
+    summary: 'interrupt the line of a zone repeatedly, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosFlap,
   },
   'chaos slow': {
-    group: 'Hurt (tests)',
-    summary: 'let only so much through between a zone and the global, and judge',
+    group: 'Inject faults (tests)',
+    summary: 'limit the rate between a zone and the global, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosSlow,
   },
   'chaos delay': {
-    group: 'Hurt (tests)',
-    summary: 'make the line between a zone and the global long, and judge',
+    group: 'Inject faults (tests)',
+    summary: 'delay the line between a zone and the global, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosDelay,
   },
   'chaos clock': {
-    group: 'Hurt (tests)',
-    summary: 'start a plane with another wall clock, and judge what follows',
+    group: 'Inject faults (tests)',
+    summary: 'restart a plane with another wall clock, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosClock,
   },
   'chaos restore-old-store': {
-    group: 'Hurt (tests)',
-    summary: "put back an older copy of the global's store, and judge what follows",
+    group: 'Inject faults (tests)',
+    summary: "replace the global's store by an older copy, and check the guarantees",
     load: async () => (await import('./commands/chaos.ts')).chaosRestore,
   },
   'chaos suite': {
-    group: 'Hurt (tests)',
-    summary: 'hurt a stack in several ways drawn from a seed, and judge',
+    group: 'Inject faults (tests)',
+    summary: 'inject several faults drawn from a seed, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosSuite,
   },
   'chaos relay': {
-    group: 'Hurt (tests)',
-    summary: 'for tests only: stand in a TCP line and hurt it on demand',
+    group: 'Inject faults (tests)',
+    summary: 'for tests only: relay a TCP line and inject faults on demand',
     load: async () => (await import('./commands/chaos-relay.ts')).chaosRelay,
   },
   version: {
@@ -220,7 +220,7 @@ export async function runCommandLine(args: readonly string[], signal: AbortSigna
   }
   if (!read.ok) return misuse(read.error.message)
   const { values, positionals } = read.value
-  if (positionals.length < command.arity.min) return misuse('something is missing')
+  if (positionals.length < command.arity.min) return misuse('an argument is missing')
   if (positionals.length > command.arity.max) return misuse(`unexpected "${positionals[command.arity.max]}"`)
   const context: Context = { positionals, signal, print, note }
   try {

@@ -11,7 +11,7 @@ export function overviewText(
   const sections = [...new Set(groups)].map(
     (group) => `${group}:\n${lines.filter((_, index) => groups[index] === group).join('\n')}`,
   )
-  return `zonemesh — gateways across zones: one global control plane, its zones, and their Envoys.\n\nUsage: zonemesh COMMAND [OPTIONS]\n\n${sections.join('\n\n')}\n\nzonemesh COMMAND --help tells more. Exit codes: 0 done, 1 refused or failed, 2 wrong use.`
+  return `zonemesh — gateways across zones: one global control plane, its zones, and their Envoys.\n\nUsage: zonemesh COMMAND [OPTIONS]\n\n${sections.join('\n\n')}\n\nRun zonemesh COMMAND --help for details. Exit codes: 0 success, 1 refused or failed, 2 wrong usage.`
 }
 
 /** The output of `zonemesh COMMAND --help`. */

@@ -37,7 +37,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Runs a command as the command line does, and keeps what it says. */
+/** Runs a command as the command line does, and captures its output. */
 async function run<Spec extends Options>(command: Command<Spec>, ...args: string[]) {
   const read = readOptions(command.options, [...args, '--address', address], {})
   if (!read.ok) throw new Error(read.error.message)
@@ -180,8 +180,8 @@ test('B12 status shows the state of each zone in one word, and lists what needs 
     'h|current|9|8|nothing|3s',
   ])
   expect(lines.slice(10)).toEqual([
-    'held in c: revision 9 of the global removes 19 of 20 Timeout; 19 rows would go; let it through with: zonemesh zone release c --hold commit:7.9',
-    'remains of a former store of e: 7 rows, which go in 4m 10s; keep them with: zonemesh zone keep e',
+    'held in c: revision 9 of the global removes 19 of 20 Timeout; 19 rows would be removed; release it with: zonemesh zone release c --hold commit:7.9',
+    'remains of a former store of e: 7 rows, which are removed in 4m 10s; keep them with: zonemesh zone keep e',
     'refused 4s ago: another session of e: this zone is held by box',
   ])
 })

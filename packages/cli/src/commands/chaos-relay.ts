@@ -22,20 +22,20 @@ function lineAndPlace(given: string) {
 
 export const chaosRelay = defineCommand({
   name: 'chaos relay',
-  summary: 'for tests only: stand in a TCP line and hurt it on demand',
+  summary: 'for tests only: relay a TCP line and inject faults on demand',
   usage: '--line NAME=HOST:PORT… --target HOST:PORT --control HOST:PORT --token-file FILE',
   examples: [
     'zonemesh chaos relay --line east=0.0.0.0:5685 --line west=0.0.0.0:5686 --target global:5685 --control 127.0.0.1:5690 --token-file token',
   ],
   arity: { min: 0, max: 0 },
   options: {
-    line: option(list, 'a line: the zone, by which orders name it, and where that zone connects to', {
+    line: option(list, 'a line: the zone that names it, and the address to which that zone connects', {
       placeholder: 'NAME=HOST:PORT',
       repeated: true,
     }),
-    target: option(text, 'where the global listens', { placeholder: 'HOST:PORT' }),
-    control: option(text, 'where orders are taken (HTTP)', { placeholder: 'HOST:PORT' }),
-    tokenFile: option(text, 'file with the token that orders must bear', { placeholder: 'FILE' }),
+    target: option(text, 'the address of the global', { placeholder: 'HOST:PORT' }),
+    control: option(text, 'the address that accepts orders (HTTP)', { placeholder: 'HOST:PORT' }),
+    tokenFile: option(text, 'file with the token that orders must have', { placeholder: 'FILE' }),
   },
   async run(values, { print, signal }) {
     const target = hostAndPort('--target', values.target)

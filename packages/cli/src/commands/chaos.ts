@@ -30,12 +30,12 @@ const runOptions = {
   compose: option(text.optional(), 'a compose project on this machine that runs docker-compose.chaos.yml', {
     placeholder: 'PROJECT',
   }),
-  json: option(text.optional(), 'write the verdict there, as JSON', { placeholder: 'FILE' }),
+  json: option(text.optional(), 'write the verdict to this file, as JSON', { placeholder: 'FILE' }),
   rate: option(z.coerce.number().int().min(1).max(5_000).default(100), 'requests per second through the gateway', {
     placeholder: 'N',
     shownDefault: '100',
   }),
-  within: option(duration.default(15_000), 'how long the stack may take to be well again after a fault', {
+  within: option(duration.default(15_000), 'how long the stack may take to converge after a fault', {
     placeholder: 'TIME',
     shownDefault: '15s',
   }),
@@ -68,7 +68,7 @@ async function run(values: RunValues, context: Context, faults: readonly Fault[]
 
 export const chaosPartition = defineCommand({
   name: 'chaos partition',
-  summary: 'cut the line between a zone and the global, and judge what follows',
+  summary: 'drop all bytes between a zone and the global, and check the guarantees',
   usage: 'ZONE [--for TIME] [--direction both|up|down]',
   examples: ['zonemesh chaos partition east --for 60s', 'zonemesh chaos partition west --for 12s --direction up'],
   arity: { min: 1, max: 1 },
@@ -76,7 +76,7 @@ export const chaosPartition = defineCommand({
     for: forOption('60s'),
     direction: option(
       z.enum(['both', 'up', 'down']).default('both'),
-      'what does not arrive: both, up (to the global), down',
+      'the direction to drop: both, up (to the global), down',
       {
         placeholder: 'WAY',
         shownDefault: 'both',
@@ -90,7 +90,7 @@ export const chaosPartition = defineCommand({
 
 export const chaosKill = defineCommand({
   name: 'chaos kill',
-  summary: 'end a plane as a crash does, start it again, and judge what follows',
+  summary: 'kill a plane, start it again, and check the guarantees',
   usage: 'ROLE [--for TIME]',
   examples: ['zonemesh chaos kill global --for 5s', 'zonemesh chaos kill zone-east'],
   arity: { min: 1, max: 1 },
@@ -100,7 +100,7 @@ export const chaosKill = defineCommand({
 
 export const chaosPause = defineCommand({
   name: 'chaos pause',
-  summary: 'hold a plane without ending it, and judge what follows',
+  summary: 'pause a plane, and check the guarantees',
   usage: 'ROLE [--for TIME]',
   examples: ['zonemesh chaos pause global --for 5s'],
   arity: { min: 1, max: 1 },
@@ -110,7 +110,7 @@ export const chaosPause = defineCommand({
 
 export const chaosHalfOpen = defineCommand({
   name: 'chaos half-open',
-  summary: 'replace the global while the connection of a zone stays half-open, and judge what follows',
+  summary: 'replace the global while the connection of a zone stays half-open, and check the guarantees',
   usage: 'ZONE',
   examples: ['zonemesh chaos half-open east'],
   arity: { min: 1, max: 1 },
@@ -120,16 +120,16 @@ export const chaosHalfOpen = defineCommand({
 
 export const chaosFlap = defineCommand({
   name: 'chaos flap',
-  summary: 'let the line of a zone go and come, and judge what follows',
+  summary: 'interrupt the line of a zone repeatedly, and check the guarantees',
   usage: 'ZONE [--every TIME] [--times N]',
   examples: ['zonemesh chaos flap west --every 2s --times 10'],
   arity: { min: 1, max: 1 },
   options: {
-    every: option(duration.default(2_000), 'how long it is down, and then up', {
+    every: option(duration.default(2_000), 'how long the line is down, and then up', {
       placeholder: 'TIME',
       shownDefault: '2s',
     }),
-    times: option(z.coerce.number().int().min(1).max(1_000).default(5), 'how often', {
+    times: option(z.coerce.number().int().min(1).max(1_000).default(5), 'how often the line goes down', {
       placeholder: 'N',
       shownDefault: '5',
     }),
@@ -140,7 +140,7 @@ export const chaosFlap = defineCommand({
 
 export const chaosSlow = defineCommand({
   name: 'chaos slow',
-  summary: 'let only so much through between a zone and the global, and judge what follows',
+  summary: 'limit the rate between a zone and the global, and check the guarantees',
   usage: 'ZONE RATE [--for TIME]',
   examples: ['zonemesh chaos slow east 4kb/s --for 30s'],
   arity: { min: 2, max: 2 },
@@ -155,13 +155,13 @@ export const chaosSlow = defineCommand({
 
 export const chaosDelay = defineCommand({
   name: 'chaos delay',
-  summary: 'make the line between a zone and the global long, and judge what follows',
+  summary: 'delay the line between a zone and the global, and check the guarantees',
   usage: 'ZONE DELAY [--jitter TIME] [--for TIME]',
   examples: ['zonemesh chaos delay west 300ms --jitter 100ms --for 20s'],
   arity: { min: 2, max: 2 },
   options: {
     for: forOption('20s'),
-    jitter: option(duration.optional(), 'each part of the stream is late by up to so much more', {
+    jitter: option(duration.optional(), 'the maximum random delay in addition', {
       placeholder: 'TIME',
     }),
     ...runOptions,
@@ -176,14 +176,16 @@ export const chaosDelay = defineCommand({
 
 export const chaosClock = defineCommand({
   name: 'chaos clock',
-  summary: 'start a plane with another wall clock (needs libfaketime), and judge what follows',
+  summary: 'restart a plane with another wall clock (needs libfaketime), and check the guarantees',
   usage: 'ROLE +TIME|--by -TIME [--for TIME]',
   examples: ['zonemesh chaos clock zone-east +1h', 'zonemesh chaos clock global --by -10m --for 20s'],
   arity: { min: 1, max: 2 },
   options: {
     for: forOption('10s'),
-    by: option(text.optional(), 'how far it jumps; a word for itself may not begin with -', { placeholder: 'TIME' }),
-    library: option(text.optional(), 'where libfaketime.so.1 is, if not where distributions put it', {
+    by: option(text.optional(), 'how far the clock jumps; needed for a negative TIME, which cannot be an argument', {
+      placeholder: 'TIME',
+    }),
+    library: option(text.optional(), 'the path of libfaketime.so.1, if it is not in a default folder', {
       placeholder: 'FILE',
     }),
     ...runOptions,
@@ -211,8 +213,7 @@ export const chaosClock = defineCommand({
 
 export const chaosRestore = defineCommand({
   name: 'chaos restore-old-store',
-  summary:
-    "put an older copy of the global's store in its place: zones must hold and lose nothing until they are released",
+  summary: "replace the global's store by an older copy: zones must hold it and lose no rows until they are released",
   usage: '',
   examples: ['zonemesh chaos restore-old-store'],
   arity: { min: 0, max: 0 },
@@ -222,16 +223,16 @@ export const chaosRestore = defineCommand({
 
 export const chaosSuite = defineCommand({
   name: 'chaos suite',
-  summary: 'hurt a stack in four to six ways drawn from a seed, and judge what follows',
+  summary: 'inject four to six faults drawn from a seed, and check the guarantees',
   usage: '[--seed N] [--minutes M]',
   examples: ['zonemesh chaos suite --seed 1', 'zonemesh chaos suite --seed 7 --minutes 3 --json verdict.json'],
   arity: { min: 0, max: 0 },
   options: {
-    seed: option(z.coerce.number().int().default(1), 'which faults, and in which order', {
+    seed: option(z.coerce.number().int().default(1), 'the seed that selects the faults and their order', {
       placeholder: 'N',
       shownDefault: '1',
     }),
-    minutes: option(z.coerce.number().min(0.5).max(60).default(1.5), 'how long all of it may take', {
+    minutes: option(z.coerce.number().min(0.5).max(60).default(1.5), 'how long the whole suite may take', {
       placeholder: 'M',
       shownDefault: '1.5',
     }),

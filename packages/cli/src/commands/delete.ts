@@ -72,14 +72,18 @@ export const remove = defineCommand({
       short: 'm',
       shownDefault: 'default',
     }),
-    file: option(apply.options.file.schema.default([]), 'delete what the documents of a file or folder name', {
-      placeholder: 'FILE|DIR|-',
-      repeated: true,
-      short: 'f',
-    }),
+    file: option(
+      apply.options.file.schema.default([]),
+      'delete the resources that the documents of a file or folder name',
+      {
+        placeholder: 'FILE|DIR|-',
+        repeated: true,
+        short: 'f',
+      },
+    ),
     yesRemoveMany: option(
       toggle.default(false),
-      'it is meant to be that much: without this, more than 30 % of a kind and more than 10 are refused',
+      'confirm a large removal: without this, removing more than 30 % of a kind and more than 10 resources is refused',
     ),
     ...clientOptions,
   },

@@ -30,7 +30,7 @@ function placesOf(sources: Sources, keys: readonly string[]) {
 
 export const doctor = defineCommand({
   name: 'doctor',
-  summary: 'explain the way of a request, then try it: connections, certificate, and the request itself',
+  summary: 'explain a request, then try it: connections, certificate, and the request itself',
   usage: 'URL --from ZONE/GATEWAY [--zone NAME=URL…]',
   examples: [
     'zonemesh doctor http://shop.example.com:8080/cart --from east/edge-gateway --zone east=http://localhost:5691 --zone west=http://localhost:5692',
@@ -45,7 +45,7 @@ export const doctor = defineCommand({
       sources,
       explanation.steps.flatMap(({ decidedBy }) => decidedBy.map(({ key }) => key)),
     )
-    if (gateway === undefined) throw new CommandError('there is no gateway to try: the way ends before it')
+    if (gateway === undefined) throw new CommandError('there is no gateway to try: the explanation stops before it')
     const isTls = request.scheme === 'https' || request.scheme === 'tls'
     const probes: Probe[] = [
       await probeConnect('the gateway', gateway, request.port),

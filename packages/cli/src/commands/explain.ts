@@ -15,17 +15,21 @@ export const wayOptions = {
   from: option(text, 'where the request enters: a zone and a gateway or a sidecar of it (its name or its service)', {
     placeholder: 'ZONE/GATEWAY',
   }),
-  zone: option(list.default([]), 'the API of a zone on the way; without it that zone is not asked', {
-    placeholder: 'NAME=URL',
-    repeated: true,
-  }),
+  zone: option(
+    list.default([]),
+    'the API of a zone that the request passes; without it, the data of that zone is missing',
+    {
+      placeholder: 'NAME=URL',
+      repeated: true,
+    },
+  ),
   method: option(text.default('GET'), 'the method of the request', { placeholder: 'METHOD', shownDefault: 'GET' }),
   header: option(list.default([]), 'a header of the request', {
     placeholder: 'NAME:VALUE',
     repeated: true,
     short: 'H',
   }),
-  files: option(list.default([]), 'explain what these files would do, and ask no plane', {
+  files: option(list.default([]), 'explain the effect of these files, without calling a plane', {
     placeholder: 'PATH',
     repeated: true,
   }),
@@ -76,7 +80,7 @@ async function sourcesOf(values: WayValues, home: string, { note }: Context): Pr
 export const explain = defineCommand({
   name: 'explain',
   summary:
-    'walk the way of a request from a gateway or a sidecar to the service that answers it, also in another mesh, and name the first thing that is wrong',
+    'follow a request from a gateway or a sidecar to the service that answers it, also into another mesh, and name the first problem',
   usage: 'URL --from ZONE/GATEWAY [--zone NAME=URL…] [--files PATH…]',
   examples: [
     'zonemesh explain http://shop.example.com:8080/cart --from east/edge-gateway --zone east=http://localhost:5691 --zone west=http://localhost:5692',

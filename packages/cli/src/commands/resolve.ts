@@ -5,7 +5,7 @@ import { CommandError, defineCommand } from '../base/command.ts'
 
 export const resolve = defineCommand({
   name: 'resolve',
-  summary: 'ask a resolver for the addresses of a name',
+  summary: 'look up the addresses of a name at a resolver',
   usage: 'NAME [--at HOST:PORT]',
   examples: [
     'zonemesh resolve echo.demo.svc.8080.mesh',

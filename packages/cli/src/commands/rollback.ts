@@ -36,7 +36,7 @@ function printOutcomes(context: Context, { to, outcomes, left }: Answer, dryRun:
 
 export const rollback = defineCommand({
   name: 'rollback',
-  summary: 'make resources what they were at a revision, in one commit; a rollback can be rolled back',
+  summary: 'restore resources to a revision, in one commit; a rollback can be rolled back',
   usage: '@A [KIND[/NAME]] [--mesh MESH] [--dry-run] [--confirm-removals N] [--wait served@all]',
   examples: [
     'zonemesh rollback @12 --dry-run',
@@ -53,7 +53,7 @@ export const rollback = defineCommand({
     dryRun: option(toggle.default(false), 'show what would change, and change nothing'),
     confirmRemovals: option(
       z.coerce.number({ error: 'expected a number' }).int().min(0).optional(),
-      'how many resources are meant to go, where they are more than 30 % of a kind and more than 10; --dry-run shows the number',
+      'confirm a large removal by its number of resources, if it is more than 30 % of a kind and more than 10; --dry-run shows the number',
       { placeholder: 'N' },
     ),
     wait: apply.options.wait,

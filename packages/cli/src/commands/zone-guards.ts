@@ -9,12 +9,12 @@ const pathOf = (zone: string, action: string): string => `/zones/${encodeURIComp
 export const zoneRelease = defineCommand({
   name: 'zone release',
   summary:
-    'let through what a zone holds back: a mass removal, another history of the global, another global, or the removal of proxies that were lost at once',
+    'release what a zone holds back: a mass removal, another history of the global, another global, or the removal of proxies that were lost at once',
   usage: 'NAME [--hold ID]',
   examples: ['zonemesh zone release east', 'zonemesh zone release east --address http://east.example:5681'],
   arity: { min: 1, max: 1 },
   options: {
-    hold: option(text.optional(), 'only this one, as `zonemesh status` names it; nothing happens if it is another', {
+    hold: option(text.optional(), 'release only the hold with this id, which `zonemesh status` shows', {
       placeholder: 'ID',
     }),
     ...clientOptions,
@@ -26,14 +26,14 @@ export const zoneRelease = defineCommand({
     // The plane answers with this shape.
     const { hold } = reply.json as { readonly hold: Hold }
     const what = `${hold.reason} (${hold.id})`
-    print(reply.status === 202 ? `zone ${zone} is asked to let through: ${what}` : `zone ${zone} lets through: ${what}`)
+    print(reply.status === 202 ? `asked zone ${zone} to release: ${what}` : `zone ${zone} releases: ${what}`)
     return 0
   },
 })
 
 export const zoneKeep = defineCommand({
   name: 'zone keep',
-  summary: 'keep what remains of a zone whose store was lost; without this it goes after five minutes',
+  summary: 'keep the remaining rows of a zone whose store was lost; otherwise they are removed after five minutes',
   usage: 'NAME',
   examples: ['zonemesh zone keep east'],
   arity: { min: 1, max: 1 },
@@ -41,7 +41,7 @@ export const zoneKeep = defineCommand({
   async run(values, { positionals, print }) {
     const [zone = ''] = positionals
     await createClient(values).need('POST', pathOf(zone, '_keep'))
-    print(`what remains of the former store of zone ${zone} stays`)
+    print(`the remaining rows of the former store of zone ${zone} are kept`)
     return 0
   },
 })
@@ -57,7 +57,7 @@ export const zoneForget = defineCommand({
     timeout: apply.options.timeout,
     yesRemoveMany: option(
       toggle.default(false),
-      'it is meant to be that much: without this, more than 30 % of a kind and more than 10 are refused',
+      'confirm a large removal: without this, removing more than 30 % of a kind and more than 10 resources is refused',
     ),
     ...clientOptions,
   },

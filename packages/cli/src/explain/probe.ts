@@ -37,7 +37,7 @@ export function probeTls(host: string, port: number, servername: string, nowMs: 
       const { valid_to: until, subjectaltname: names = '' } = socket.getPeerCertificate()
       const over = new Date(until).getTime() <= nowMs
       const problem = over
-        ? 'it has ended'
+        ? 'it has expired'
         : socket.authorizationError?.toString().includes('ALTNAME')
           ? 'it is for other names'
           : ''

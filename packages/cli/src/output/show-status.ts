@@ -85,11 +85,11 @@ function zoneNews(zone: JsonObject): string[] {
 }
 
 const holdLine = (zone: string, { id, reason, removals }: JsonObject): string =>
-  `held in ${zone}: ${text(reason)}${Number(removals) > 0 ? `; ${text(removals)} rows would go` : ''}; ` +
-  `let it through with: zonemesh zone release ${zone} --hold ${text(id)}`
+  `held in ${zone}: ${text(reason)}${Number(removals) > 0 ? `; ${text(removals)} rows would be removed` : ''}; ` +
+  `release it with: zonemesh zone release ${zone} --hold ${text(id)}`
 
 const remainsLine = (zone: string, { rows: count, expiresInMs }: JsonObject): string =>
-  `remains of a former store of ${zone}: ${text(count)} rows, which go in ${duration(expiresInMs)}; ` +
+  `remains of a former store of ${zone}: ${text(count)} rows, which are removed in ${duration(expiresInMs)}; ` +
   `keep them with: zonemesh zone keep ${zone}`
 
 const leftOutLines = (zone: string, count: unknown): string[] =>
@@ -186,7 +186,7 @@ const rowName = ({ kind, mesh, name }: JsonObject): string =>
   `${text(kind)} ${mesh ? `${text(mesh)}/` : ''}${text(name)}`
 
 const expiringLine = ({ what, who, ends, endsInMs }: JsonObject): string =>
-  `expiring: ${text(what)} of ${text(who)} ${Number(endsInMs) > 0 ? `ends in ${duration(endsInMs)}` : 'has ended'} (${text(ends)})`
+  `expiring: ${text(what)} of ${text(who)} ${Number(endsInMs) > 0 ? `expires in ${duration(endsInMs)}` : 'has expired'} (${text(ends)})`
 
 const notYetValidLine = ({ what, who, begins, beginsInMs, remedy }: JsonObject): string =>
   `not valid yet: ${text(what)} of ${text(who)} begins in ${duration(beginsInMs)} (${text(begins)}); ${text(remedy)}`

@@ -30,7 +30,7 @@ export function checkListenerCertificate(
     if (notAfterMs <= sources.nowMs)
       stop(
         'certificate',
-        `the certificate in Secret ${secret} ended at ${when(notAfterMs)}`,
+        `the certificate in Secret ${secret} expired at ${when(notAfterMs)}`,
         'put a renewed one into the secret',
         [row],
       )
@@ -80,7 +80,7 @@ export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, t
   }
   walk.pass(
     'certificate',
-    `both ends have certificates of authorities that the other one trusts`,
+    `each end trusts the authority of the other end`,
     here.zone.name,
     [mine, theirs].flatMap((row) => row ?? []).filter((row) => row.key.name === here.zone.name),
   )
@@ -109,7 +109,7 @@ function authorityOfEnd(
   if (notAfterMs <= sources.nowMs)
     stop(
       'certificate',
-      `the authority of zone ${zone.name} for mesh ${mesh} ended at ${when(notAfterMs)}`,
+      `the authority of zone ${zone.name} for mesh ${mesh} expired at ${when(notAfterMs)}`,
       'the global renews it while the zone is connected: look at `zonemesh status`',
       [authority],
     )
@@ -117,7 +117,7 @@ function authorityOfEnd(
   if (endsAtMs !== undefined && endsAtMs <= sources.nowMs)
     stop(
       'certificate',
-      `the certificate of ${called(proxy)} in zone ${zone.name} ended at ${when(endsAtMs)}`,
+      `the certificate of ${called(proxy)} in zone ${zone.name} expired at ${when(endsAtMs)}`,
       'its zone renews it: look at the log of the zone, and at the clocks of both',
       [proxy],
     )

@@ -69,7 +69,7 @@ export function atGateway(
   return stop(
     'gateway',
     `no gateway ${way.tags[serviceTag]} of mesh ${way.mesh} is at ${at.address} in zone ${zone.name} any more`,
-    'the instance is gone and the news is on its way: look at `zonemesh status`',
+    'the instance was removed, and this change has not arrived yet: look at `zonemesh status`',
   )
 }
 
@@ -169,7 +169,7 @@ function openListener(
     stop(
       'listener',
       `zone ${zone.name} leaves the listener on ${at} out: ${list(leftOut)}`,
-      'mend what is named there',
+      'fix the problem named there',
       [gateway],
     )
   const [protocol = ''] = listener.chains.map(protocolOf)

@@ -102,7 +102,7 @@ function explicit(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: R
   const outbound = `networking.outbound ${request.port}: `
   const left = zone.look(proxy).problems.find(({ reason }) => reason.startsWith(outbound))
   if (left)
-    stop('listener', `zone ${zone.name} leaves out ${left.reason}`, 'mend it there, or take the outbound away', [proxy])
+    stop('listener', `zone ${zone.name} leaves out ${left.reason}`, 'fix it there, or remove the outbound', [proxy])
   return stop(
     'listener',
     `${called(proxy)} has no outbound on ${request.host}:${request.port}`,

@@ -53,7 +53,7 @@ function findTcp(
       stop(
         'route',
         `${called(row)} would take it, but zone ${zone.name} leaves it out: ${left}`,
-        'mend the route and apply it again: every new version is tried',
+        'fix the route and apply it again: every new version is tried',
         [row],
       )
   }
@@ -153,7 +153,7 @@ function nearness(
       {
         order: 0,
         problem: `${called(row)} would match, but zone ${zone.name} leaves it out: ${left}`,
-        remedy: 'mend the route and apply it again: every new version is tried',
+        remedy: 'fix the route and apply it again: every new version is tried',
         row,
       },
     ]

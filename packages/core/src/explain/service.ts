@@ -24,7 +24,7 @@ export function arrive(
     stop(
       'service',
       `there is no proxy at ${at.address}:${at.port} in zone ${zone.name} any more`,
-      'the instance is gone and the news is on its way: look at `zonemesh status`',
+      'the instance was removed, and this change has not arrived yet: look at `zonemesh status`',
     )
   const compiled = zone.look(row)
   const { model, problems } = compiled
@@ -33,7 +33,7 @@ export function arrive(
     stop(
       'service',
       `zone ${zone.name} cannot serve ${called(row)}: ${problems.map((one) => one.reason).join('; ') || 'no reason is known'}`,
-      'mend what is named there',
+      'fix the problem named there',
       [row],
     )
   const { tags = {} } = listener
@@ -107,11 +107,11 @@ export function askPermission(
   if (!allowed)
     stop(
       'permission',
-      `nothing lets ${who} in to ${arrived.tags[serviceTag]}: the answer is 403 (a TCP connection is closed)`,
+      `no permission allows ${who} to call ${arrived.tags[serviceTag]}: the answer is 403 (a TCP connection is closed)`,
       `apply a TrafficPermission with a source of ${serviceTag}=${service} and a destination of ${serviceTag}=${arrived.tags[serviceTag]}`,
       [arrived.row],
     )
-  else walk.pass('permission', `${allowed.policy} lets ${service} in`, here.name, zone.rowsOf(allowed.because))
+  else walk.pass('permission', `${allowed.policy} allows ${service}`, here.name, zone.rowsOf(allowed.because))
 }
 
 const permissionsOf = ({ content }: ChainModel): Permissions | undefined =>

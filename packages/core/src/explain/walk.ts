@@ -76,7 +76,7 @@ export function createWalk(sources: Sources) {
         `the Envoy of ${proxy} refuses ${name}: ${refusal}`,
         isBindFailure(refusal)
           ? 'another process on its host has this address, or its host does not have it: free it, or change the port; the proxy tries again'
-          : 'mend what is named there and apply it again: every new version is tried',
+          : 'fix the problem named there and apply it again: every new version is tried',
         rows,
       )
     const what = runs === undefined ? 'does not have it' : 'runs another version of it'
@@ -85,7 +85,7 @@ export function createWalk(sources: Sources) {
       `the zone compiled ${name} and the Envoy of ${proxy} ${what}`,
       sight.connected
         ? 'its Envoy has not answered yet: ask again, or look at the log of the proxy'
-        : 'the proxy has no stream to its zone: look at its log, its token and the way to the zone',
+        : 'the proxy has no stream to its zone: look at its log, its token and its network path to the zone',
       rows,
     )
   }

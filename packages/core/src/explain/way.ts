@@ -83,7 +83,7 @@ export function leave(walk: Walk, zone: CompiledZone, way: Way, endpoint: Endpoi
   return stop(
     'egress',
     `no ZoneEgress of zone ${zone.name} is at ${endpoint.address}:${endpoint.port} any more`,
-    'it is gone and the news is on its way: look at `zonemesh status`',
+    'it was removed, and this change has not arrived yet: look at `zonemesh status`',
   )
 }
 
@@ -109,7 +109,7 @@ function leadOn(
     stop(
       step,
       `${who} has no filter chain for ${sni}`,
-      `zone ${there.name} has no ready instance with these tags, or does not know the route yet: look at \`zonemesh status\``,
+      `zone ${there.name} has no ready instance with these tags, or has not received the route yet: look at \`zonemesh status\``,
       [proxy],
     )
   const { cluster, subset = {} } = chain.content
