@@ -3,7 +3,7 @@ import { parse } from 'yaml'
 import { admit } from '../../src/admit/admit.ts'
 import { lifetimeMs } from '../../src/kinds/common.ts'
 
-/** What a document is refused for: every field with its reason, in order. */
+/** The violations of a document: each field with its reason, in order. */
 function violationsOf(document: object): readonly (readonly [string, string])[] {
   const result = admit(document)
   return result.ok ? [] : result.error.violations.map(({ field, reason }) => [field, reason] as const)

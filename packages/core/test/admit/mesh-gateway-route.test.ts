@@ -26,7 +26,7 @@ const at = 'conf.http.rules[0]'
 const match0 = `${at}.matches[0]`
 const filter0 = `${at}.filters[0]`
 
-/** What, the document, and all violations as `field: reason`. */
+/** The case, the document, and all violations as `field: reason`. */
 const refused: readonly [string, unknown, readonly (string | RegExp)[]][] = [
   ['no conf', { ...document({}), conf: undefined }, ['conf: cannot be empty']],
   ['neither http nor tcp', document({}), ['conf: cannot be empty']],

@@ -289,7 +289,7 @@ const generated = (type: 'rsa' | 'ec' | 'ed25519', format: 'pkcs8' | 'pkcs1' | '
       : type === 'ec'
         ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
         : generateKeyPairSync('ed25519')
-  // Node's types know no union of formats.
+  // Node's types have no overload for a union of formats.
   return String(pair.privateKey.export({ type: format as 'pkcs8', format: 'pem' }))
 }
 

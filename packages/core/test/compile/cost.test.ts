@@ -15,7 +15,7 @@ import {
 
 const facts = { canBindPort80: true }
 
-/** A thousand sidecars of a hundred services, three hundred routes on hosts of their own, two replicas of a gateway. */
+/** A thousand sidecars of a hundred services, three hundred routes with separate hosts, two replicas of a gateway. */
 function largeScene() {
   const scene = createScene()
   const versions = [
@@ -71,7 +71,7 @@ test('L13 a new instance of a service wakes only the proxies that use it, and it
     (table) => [...(table?.resources.values() ?? [])].map((one) => one.get('svc-1')).filter(Boolean)[1],
   )
   expect(new Set(assignments).size).toBe(1)
-  // Shared units once, and three for each proxy: its list of assignments, itself and its root.
+  // Shared units are computed once, and three units for each proxy: its list of assignments, its model and its root.
   expect(compiler.counters.unitsCompiled - before).toBeLessThan(3 * 50 + 20)
 })
 

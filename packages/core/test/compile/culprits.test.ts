@@ -71,7 +71,7 @@ test('F25 each row of a scene in turn crashes the compiler: only this row is hel
       .rows.map(({ row: { key } }) => `${key.origin}/${key.kind}/${key.mesh}/${key.name}`)
     expect([[], [name]]).toContainEqual(held)
     blamed += held.length
-    // What is left is what there would be without the row. A Mesh stands for its encryption, so without it there is nothing.
+    // The result is the same as without the row. A Mesh decides about encryption, so without it there is no table.
     const plain = createCompiler({ zone: 'east' })
     const without = createScene()
     const versions = twoZones(without).filter(({ key }) => `${key.origin}/${key.kind}/${key.mesh}/${key.name}` !== name)
@@ -91,7 +91,7 @@ test('F25 among the rows that a failing unit reads, the most recently written ro
   const compiler = createCompiler({
     zone: 'east',
     faultPoint(unit, reads) {
-      // A bug of two rows together: either could be left out.
+      // A bug that needs two rows: leaving out either one avoids it.
       const meets = (name: string) => reads.includes(`global/MeshTrafficPermission/default/${name}`)
       if (isBroken && unit.startsWith('permissions') && meets('old') && meets('new')) throw new Error('both')
     },

@@ -3,7 +3,7 @@ import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Version } from '@zonemesh/shared/store/store.ts'
 
-/** Rows under expectations, as the store keeps them: just enough to try what follows from changes. */
+/** Rows with checked expectations, as in the store: just enough to test rows derived from changes. */
 export function createRows() {
   const rows = new Map<string, Row>()
   let revision = 0
@@ -32,7 +32,7 @@ export function createRows() {
         return { key: change.key, revision, state: 'live', stamp, row }
       })
     },
-    /** All of it, as a start reads it. */
+    /** All rows, as the plane reads them at start. */
     versions: (): readonly Version[] =>
       [...rows.values()].map((row) => ({ key: row.key, revision, state: 'live', stamp: row.stamp, row })),
     ofKind: (kind: string): readonly Row[] => [...rows.values()].filter((row) => row.key.kind === kind),
@@ -43,7 +43,7 @@ export const put = (key: ResourceKey, spec: unknown): Change => ({
   op: 'put',
   key,
   labels: {},
-  // A test may write what admission would refuse.
+  // A test may write a spec that admission would refuse.
   spec: spec as JsonObject,
 })
 export const remove = (key: ResourceKey): Change => ({ op: 'delete', key })

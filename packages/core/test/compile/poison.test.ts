@@ -33,7 +33,9 @@ const shown = (table: ProxyTable | undefined) => ({
   needs: table?.secretNeeds,
 })
 
-/** The same row under more names, so that there are hundreds of them. Rows of one name in a mesh stay so. */
+/**
+ * The same row under more names, so that there are hundreds of rows. Rows that share a name in a mesh still share it.
+ */
 const spread = (step: Step, at: number): Step =>
   step.key.mesh === '' || step.key.kind === 'VirtualAddress'
     ? step
@@ -48,7 +50,7 @@ test('F24 every bad row that the compiler reads is held back with the path of it
     const reason = faultOf(row)
     if (field === undefined) expect([what, reason]).toEqual([what, undefined])
     else expect([what, reason]).toEqual([what, expect.stringContaining(`${field}: `)])
-    // Reasons travel with every bookmark.
+    // Reasons are synced with every bookmark, so they must be short.
     expect(reason?.length ?? 0).toBeLessThan(500)
   }
 })
@@ -85,14 +87,14 @@ test('F24 bad rows of every kind among hundreds of good rows cause no exception 
         expect(proxies.filter((proxy) => !same(withUnsound.tables.get(proxy), before.get(proxy)))).toEqual([])
         expect(withUnsound.held.sort()).toEqual(keys)
 
-        // An ingress leads to strange services too, and rightly so.
+        // An ingress also serves strange services, which is correct.
         const withAll = tablesWith(bad)
         const others = proxies.filter((proxy) => !proxy.includes('/ZoneIngress/'))
         expect(others.filter((proxy) => !same(withAll.tables.get(proxy), before.get(proxy)))).toEqual([])
         expect(withAll.held.sort()).toEqual(keys)
       },
     ),
-    // Hundreds of rows take hours to shrink, in which no limit of time is seen.
+    // Shrinking hundreds of rows would take hours, and fast-check applies no time limit to it.
     { numRuns: 5, endOnFailure: true },
   )
   expect(rows).toBeGreaterThan(300)

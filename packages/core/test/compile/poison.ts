@@ -1,12 +1,12 @@
 import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import { global, zoned } from './scene.ts'
 
-/** A row that no admission of ours would let through, or that is as strange as one can be that gets through. */
+/** A row that our admission would refuse, or a very unusual row that admission accepts. */
 export interface Poison {
   readonly what: string
   readonly key: ResourceKey
   readonly spec: unknown
-  /** The field that the reason names; undefined of a strange row that is sound. */
+  /** The field that the reason names; undefined for a strange but valid row. */
   readonly field?: string
 }
 
@@ -46,11 +46,11 @@ const bad = (what: string, kind: string, spec: unknown, field: string): Poison =
 })
 const strange = (what: string, kind: string, spec: unknown): Poison => ({ what, key: named(kind), spec })
 
-/** Bad ones speak of the very services that good rows are about. */
+/** Bad rows name the same services as good rows. */
 const edge = 'edge-gateway'
 
 export const poisons: readonly Poison[] = [
-  // Who meets the strange routes.
+  // The gateway and listener of the strange routes.
   strange('a gateway of strange routes', 'MeshGateway', {
     selectors: selector(),
     conf: { listeners: [{ port: 80, protocol: 'HTTP' }] },
@@ -88,7 +88,7 @@ export const poisons: readonly Poison[] = [
     inbound({}, { 'kuma.io/service': ['a'] }),
     'networking.inbound[0].tags["kuma.io/service"]',
   ),
-  // A tag without a value has the empty text, and no service is called so.
+  // A tag without a value has the empty text, which is the name of no service.
   strange('null for a tag', 'Dataplane', inbound({}, { 'kuma.io/service': null })),
   bad('a text for a spec', 'Timeout', 'all', 'spec'),
   bad('null for a spec', 'Timeout', null, 'spec'),

@@ -34,7 +34,7 @@ const ownDataplane = fc
     }
   })
 
-/** A sidecar of another mesh that calls gateways of this one, and of its own. */
+/** A sidecar of another mesh that calls gateways of this mesh and of its own. */
 const foreignDataplane = fc
   .tuple(index, fc.constantFrom('edge-gateway', 'other-gateway', 'a'), fc.constantFrom('default', 'other'), version)
   .map(([at, target, home, tags]) => {
@@ -233,10 +233,10 @@ const virtualAddress = fc
     spec: released ? { number, releasedAtMs: 1 } : { number },
   }))
 
-/** A standalone zone's own rows, which give way to equal names of the global. */
+/** A standalone zone's own rows, which rows of the global with the same name hide. */
 const own = fc.oneof(mesh, gateway, route, policy).map(({ key, spec }) => ({ key: { ...key, origin: 'east' }, spec }))
 
-/** Kinds whose rows only planes write, or that anything with selectors is a good row of. */
+/** Kinds whose rows only planes write, or for which any row with selectors is valid. */
 const trusted = new Set(['VirtualAddress', 'TrafficPermission', 'GatewayCertificate'])
 
 const good = fc.oneof(
@@ -258,7 +258,7 @@ const good = fc.oneof(
   own,
 )
 
-/** What no admission would let through. */
+/** Values that admission would refuse. */
 const junk = fc.constantFrom<unknown>(
   {},
   { networking: 5 },
@@ -317,7 +317,7 @@ const junk = fc.constantFrom<unknown>(
   },
 )
 
-/** One change of a world of few names, so that changes meet. */
+/** One change in a world of few names, so that changes often concern the same rows. */
 export const goodStep: fc.Arbitrary<Step> = fc.oneof(
   { arbitrary: good.map(({ key, spec }): Step => ({ op: 'put', key, spec })), weight: 5 },
   { arbitrary: good.map(({ key }): Step => ({ op: 'remove', key })), weight: 1 },

@@ -52,10 +52,10 @@ test('L3 any sequence of changes ends in the bytes and the reasons of a build fr
           const versions = steps.map((step) => versionOf(scene, step))
           for (const proxy of compiler.apply(versions, scene.revision)) pending.add(proxy)
           for (const proxy of proxiesOf(scene).filter((_one, at) => (asked >> (at % 3)) & 1)) {
-            // In the smallest steps for some: a pause must lose nothing.
+            // Some proxies are prepared in the smallest steps: a pause must lose nothing.
             while (asked % 2 === 0 && !compiler.prepare(proxy, facts, 2));
             const table = compiler.table(proxy, facts)
-            // Who was not said to be touched has the very same table.
+            // A proxy that was not reported as touched keeps the identical table.
             if (seen.has(proxy) && !pending.has(proxy)) expect(table).toBe(seen.get(proxy))
             seen.set(proxy, table)
             pending.delete(proxy)
@@ -65,7 +65,7 @@ test('L3 any sequence of changes ends in the bytes and the reasons of a build fr
         const fresh = fromNothing(scene.all().reverse(), scene.revision)
         for (const proxy of proxiesOf(scene)) {
           expect(shown(compiler.table(proxy, facts))).toEqual(shown(fresh.table(proxy, facts)))
-          // And in the rows that decided each part, which no table shows.
+          // The deciding rows of each part, which the table does not contain, must be equal too.
           expect(compiler.look(proxy, facts).model).toEqual(fresh.look(proxy, facts).model)
         }
       },
@@ -89,7 +89,7 @@ test('L4 rows that do not match their kind change nothing for other proxies', ()
         const compiler = fromNothing(scene.all(), scene.revision)
         const after = proxies.map((proxy) => shown(compiler.table(proxy, facts)).resources)
         expect(after).toEqual(before)
-        // Bad proxies have tables too, be they empty.
+        // Bad proxies have tables too, even if they are empty.
         for (const proxy of proxiesOf(scene)) compiler.table(proxy, facts)
       },
     ),
@@ -97,7 +97,7 @@ test('L4 rows that do not match their kind change nothing for other proxies', ()
   )
 })
 
-/** What a table refers to without giving it. */
+/** The references of a table that it does not resolve. */
 function danglingOf(table: ProxyTable | undefined): string[] {
   const has = (type: TypeUrl, name: string) => table?.resources.get(type)?.has(name) ?? false
   const needs = new Set(table?.secretNeeds.map((need) => need.name))

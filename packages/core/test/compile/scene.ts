@@ -2,7 +2,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 
-/** Writes rows as a store would and hands out their versions. */
+/** Writes rows as a store does and returns their versions. */
 export function createScene() {
   let revision = 0
   const created = new Map<string, number>()
@@ -17,7 +17,7 @@ export function createScene() {
       const createdAtMs = created.get(at) ?? revision * 1000
       created.set(at, createdAtMs)
       const stamp = { incarnation: 1, originRevision: revision, createdAtMs, modifiedAtMs: revision * 1000 }
-      // A test may write what admission would refuse.
+      // A test may write a spec that admission would refuse.
       const row: Row = { key, stamp, labels, spec: spec as JsonObject }
       live.set(at, row)
       return { key, revision, state: 'live', stamp, row }
@@ -95,7 +95,7 @@ export const prefixRule = (path: string, ...services: string[]) => ({
   backends: services.map((service) => ({ weight: 1, destination: { 'kuma.io/service': service } })),
 })
 
-/** A gateway and a client in east, an ingress and a service in west. Seen from both zones. */
+/** A gateway and a client in east, an ingress and a service in west, as both zones see them. */
 export function twoZones(scene: Scene) {
   return [
     scene.put(global('Mesh', 'default', ''), mtlsMesh()),

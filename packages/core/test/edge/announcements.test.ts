@@ -154,7 +154,7 @@ test('AN5 after any changes the announcements equal a fresh count', () => {
           )
           const counted = new Map<string, number>()
           for (const row of zone.rows.ofKind('Dataplane')) {
-            // Written in the lines above.
+            // The spec was written above.
             const inbounds: readonly DataplaneInbound[] = (row.spec as DataplaneSpec).networking?.inbound ?? []
             for (const one of inbounds) {
               const key = `${row.key.mesh} ${one.tags?.['kuma.io/service']}`
@@ -165,7 +165,7 @@ test('AN5 after any changes the announcements equal a fresh count', () => {
             new Map(zone.shown().map((one) => [`${one.mesh} ${one.tags['kuma.io/service']}`, one.instances])),
           ).toEqual(counted)
         }
-        // A restart comes to the same.
+        // A restart gives the same result.
         const again = createAnnouncements({ zone: 'east' })
         again.applied(zone.rows.versions())
         expect(again.preview([])).toEqual([])

@@ -34,7 +34,7 @@ function ingressOf(build: (scene: Scene) => readonly Version[]) {
   const compiler = createCompiler({ zone: 'west' })
   compiler.apply([scene.put(ingressKey, ingress), ...build(scene)], scene.revision)
   const table = compiler.table('west/ZoneIngress//in', { canBindPort80: false })
-  // The tests read what they need of the decoded listener.
+  // The tests declare the fields of the decoded listener that they read.
   const listener = decoded(table, typeUrls.listener)['inbound:10.0.0.1:10001'] as ListenerJson
   return {
     table,
@@ -151,7 +151,7 @@ function endpointsOf(build: (scene: Scene) => readonly Version[], tags: Record<s
   const versions = [scene.put(zoned('east', 'Dataplane', 'client'), client), ...enabledZones(scene), ...build(scene)]
   compiler.apply(versions, scene.revision)
   const table = compiler.table('east/Dataplane/default/client', { canBindPort80: false })
-  // The tests read what they need of the decoded assignment.
+  // The tests declare the fields of the decoded assignment that they read.
   const [assignment] = Object.values(decoded(table, typeUrls.assignment)) as AssignmentJson[]
   return {
     table,
@@ -354,7 +354,7 @@ test('EG3 an egress routes the SNIs that its zone uses to the ingresses of the s
   ]
   compiler.apply(versions, scene.revision)
   const table = compiler.table('east/ZoneEgress//out', { canBindPort80: false })
-  // The tests read what they need of the decoded listener and assignments.
+  // The tests declare the fields of the decoded listener and assignments that they read.
   const listener = decoded(table, typeUrls.listener)['inbound:10.1.0.7:10002'] as ListenerJson
   const assignments = decoded(table, typeUrls.assignment) as Record<string, AssignmentJson>
   const led = listener.filter_chains.map(({ filter_chain_match: match, filters }) => {

@@ -23,7 +23,10 @@ const binary = await findEnvoy({ env: process.env, progress: () => undefined }, 
   () => undefined,
 )
 
-/** Everything at once: listeners for other meshes, permissive and strict inbounds, denials, subsets, TCP, retries, header filters, hostnames. */
+/**
+ * All features in one scene: cross-mesh listeners, permissive and strict inbounds, denials, subsets, TCP, retries,
+ * header filters, hostnames.
+ */
 function fullScene(mode: 'STRICT' | 'PERMISSIVE') {
   const scene = createScene()
   const versions = twoZones(scene)
@@ -210,7 +213,7 @@ test('C5 Envoy accepts the configuration that a full scene compiles to', () => {
         const bootstrap = {
           node: { id: 'n', cluster: 'c' },
           layered_runtime: {
-            // One layer, of which the tests read no more than that.
+            // There is one layer, and the tests declare only the fields that they read.
             layers: (Object.values(decoded(table, typeUrls.runtime)) as { name: string; layer: object }[]).map(
               (one) => ({
                 name: one.name,

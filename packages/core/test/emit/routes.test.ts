@@ -22,7 +22,7 @@ interface TableJson {
   readonly virtual_hosts?: readonly { readonly routes: readonly object[] }[]
 }
 
-/** What a gateway on this port has of one MeshGatewayRoute with these rules. */
+/** The configuration of a gateway on this port for one MeshGatewayRoute with these rules. */
 function compiled(rules: readonly object[], port = 80) {
   const scene = createScene()
   const compiler = createCompiler({ zone: 'east' })
@@ -38,7 +38,7 @@ function compiled(rules: readonly object[], port = 80) {
   return { table, json: decoded(table, typeUrls.route)[`edge:HTTP:${port}:*`] }
 }
 
-// The tests read what they need of the decoded table.
+// The tests declare the fields of the decoded table that they read.
 const routesOf = (json: unknown): readonly object[] => (json as TableJson).virtual_hosts?.[0]?.routes ?? []
 const regex = (text: string) => ({ safe_regex: { regex: text } })
 
@@ -140,7 +140,7 @@ test('GW6 paths, Host, headers and mirrors of forwarded requests in the configur
       route: { prefix_rewrite: '/new/', auto_host_rewrite: true, request_mirror_policies: mirrors },
     },
   ])
-  // Mirrors are destinations: there are their clusters and assignments, and the table waits for them.
+  // Mirrors are destinations: they have clusters and assignments, and the table waits for them.
   const services = (names: readonly string[]) => names.map((name) => name.replace(/-[0-9a-f]{16}$/, '')).sort()
   const expected = ['echo', 'first', 'second', 'third']
   expect(services(Object.keys(decoded(table, typeUrls.cluster)))).toEqual(expected)
@@ -189,7 +189,7 @@ test('GW4 redirects in the configuration of Envoy', () => {
     },
   ])
   expect(decoded(table, typeUrls.cluster)).toEqual({})
-  // A redirect has a source as well: it can be blamed and left out.
+  // A redirect is a contribution too, so it can be excluded.
   expect([...(table?.resources.get(typeUrls.route)?.get('edge:HTTP:8080:*')?.contributions?.keys() ?? [])]).toEqual([
     'global/MeshGatewayRoute/default/r',
   ])
@@ -273,11 +273,11 @@ const accepted = strange.filter(
   (rule) => admit({ type: 'MeshGatewayRoute', mesh: 'default', name: 'r', ...httpRoute([rule]) }).ok,
 )
 
-/** A sentence for each route table that a real Envoy refuses. */
+/** One line for each route table that a real Envoy refuses. */
 function refusals(tables: readonly unknown[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-routes-'))
   const listeners = tables.map((table, index) => withTable(table, 21_000 + index))
-  // As the zone's bootstrap says it.
+  // The same limits as in the zone's bootstrap.
   const limits = { 're2.max_program_size.error_level': 4294967295, 're2.max_program_size.warn_level': 4294967295 }
   const bootstrap = {
     layered_runtime: { layers: [{ name: 'kuma', static_layer: limits }] },

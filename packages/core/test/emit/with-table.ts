@@ -1,4 +1,4 @@
-/** A listener that has a route table inside, since validation of a bootstrap fetches none. */
+/** A listener with the route table inside, because Envoy fetches no tables when it validates a bootstrap. */
 export const withTable = (table: unknown, port: number) => ({
   name: `table-${port}`,
   address: { socket_address: { address: '127.0.0.1', port_value: port } },

@@ -73,9 +73,9 @@ interface AssignmentJson {
   }[]
 }
 
-/** By cluster, where it leads. */
+/** The endpoints of each cluster. */
 function waysOf(table: ReturnType<ReturnType<typeof world>['table']>): Record<string, string[]> {
-  // The tests read what they need of the decoded messages.
+  // The tests declare the fields of the decoded messages that they read.
   const assignments = decoded(table, typeUrls.assignment) as Record<string, AssignmentJson>
   return Object.fromEntries(
     Object.entries(assignments).map(([name, { endpoints = [] }]) => [
@@ -290,7 +290,7 @@ test('GW23 an ingress routes each tag set to the ports that have it, also for se
       }[]
     }[]
   }
-  // The tests read what they need of the decoded listener.
+  // The tests declare the fields of the decoded listener that they read.
   const [listener] = Object.values(decoded(found, typeUrls.listener)) as ListenerJson[]
   const assignments = decoded(found, typeUrls.assignment) as Record<string, AssignmentJson>
   const waysBySni = Object.fromEntries(
@@ -356,7 +356,7 @@ test('GW24 a client has a listener for each host and port, which leads only to t
   ])
   expect(Object.values(waysOf(table(client, 0)))).toContainEqual(['10.0.0.1:8081'])
   expect(table(client, 0)?.secretNeeds.map((need) => need.name)).toContain('mesh_ca:secret:default')
-  // Released, or without mutual TLS: nothing.
+  // A released address, or a mesh without mutual TLS, has no listener.
   compiler.apply(
     [scene.put(zoned('east', 'VirtualAddress', '@a.test'), { number: 5, releasedAtMs: 1 })],
     scene.revision,

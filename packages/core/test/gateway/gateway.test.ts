@@ -45,7 +45,7 @@ function compiled(build: (scene: Scene) => readonly Version[]) {
 
 /** Host → the paths it serves, with the service that each leads to. */
 function hostsOf(json: unknown) {
-  // The tests read what they need of the decoded table.
+  // The tests declare the fields of the decoded table that they read.
   const table = json as TableJson
   return Object.fromEntries(
     (table.virtual_hosts ?? []).map((host) => [

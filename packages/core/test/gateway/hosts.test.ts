@@ -6,7 +6,7 @@ const tagSet = createTagSets()
 
 type Bound = Readonly<Record<string, readonly string[]>>
 
-/** Host → its groups of routes. `bound`: by listener, or one set of routes for all of them. */
+/** Host → its groups of routes. `bound`: the routes by listener, or the same routes for all listeners. */
 function planned(listeners: readonly string[], bound: Readonly<Record<string, Bound>> | Bound) {
   const plans = planHosts(
     listeners.map((hostname) => ({ hostname, tags: tagSet({ at: hostname }) })),

@@ -8,7 +8,7 @@ export const proxy = 'east/Dataplane/default/edge'
 export const gatewayKey = 'global/MeshGateway/default/edge'
 export const facts = { canBindPort80: true }
 
-/** What the tests read of Envoy's messages. */
+/** The fields of Envoy's messages that the tests read. */
 interface ListenerJson {
   readonly listener_filters?: readonly { readonly name: string }[]
   readonly filter_chains?: readonly {
@@ -48,7 +48,7 @@ export function compiled(listeners: readonly object[], build: (scene: Scene) => 
     apply: (...more: Version[]) => compiler.apply(more, scene.revision),
     problems: () => table()?.problems ?? [],
     names: () => Object.keys(decoded(table(), typeUrls.listener)),
-    // The tests read what they need of the decoded messages.
+    // The tests declare the fields of the decoded messages that they read.
     listener: (name: string) => decoded(table(), typeUrls.listener)[name] as ListenerJson | undefined,
     resource: (name: string) => table()?.resources.get(typeUrls.listener)?.get(name),
   }
@@ -75,7 +75,7 @@ export const certificate = (scene: Scene, secret: string, more: object = {}) =>
     ...more,
   })
 
-/** Chain by chain: its server names, and where its connections go, without the hashes of clusters. */
+/** For each chain, its server names and the targets of its connections, without the hashes of clusters. */
 export function chainsOf(json: ListenerJson | undefined) {
   const plain = (name: string | undefined) => name?.replace(/-[0-9a-f]{16}$/, '')
   return (json?.filter_chains ?? []).map(({ filter_chain_match, filters = [] }) => {

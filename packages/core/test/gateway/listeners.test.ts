@@ -68,7 +68,7 @@ test('GW14 an HTTPS port has a chain and a route table per hostname, with exact 
   })
   expect(json('edge:HTTPS:8443')?.listener_filters).toMatchObject([{ name: 'envoy.filters.listener.tls_inspector' }])
 
-  // As `listener`: what is read of it.
+  // The tests declare the fields of the decoded tables that they read.
   const tables = decoded(table(), typeUrls.route) as Record<
     string,
     { virtual_hosts: { name: string; domains: readonly string[] }[] }
@@ -134,7 +134,7 @@ test('GW16 a chain without its certificate is left out and reported, and a liste
   } = compiled(hosts.slice(0, 3), (scene) => [
     certificate(scene, 'wild'),
     scene.put(global('GatewayCertificate', 'any.east'), { secret: 'any', zone: 'east', problem: 'no private key' }),
-    // Of another zone, which is not ours.
+    // A certificate of another zone must be ignored.
     scene.put(global('GatewayCertificate', 'foo.west'), { secret: 'foo', zone: 'west', problem: 'x' }),
   ])
   expect(chainsOf(json('edge:HTTPS:8443'))).toEqual(['*.example.com: edge:HTTPS:8443:*.example.com'])
@@ -163,7 +163,7 @@ test('GW19 a certificate that is sealed again without a change wakes no proxy, a
   expect(table()).toBe(before)
   expect([...apply(certificate(scene, 's', { fingerprint: 'new' }))]).toEqual([proxy])
   expect(table()?.secretNeeds).toMatchObject([{ fingerprint: 'new' }])
-  // The listener names the same secret and stays as it is.
+  // The listener refers to the same Envoy secret, so it does not change.
   const versions = [before, table()].map((one) => one?.resources.get(typeUrls.listener)?.get('edge:HTTPS:443')?.version)
   expect(new Set(versions).size).toBe(1)
 })
@@ -321,7 +321,7 @@ test('F25 GW15 the parts of a listener that Envoy refuses are left out by hostna
       isNote: true,
     },
   ])
-  // Another listener of it is changed: another hash, but also another row.
+  // A write of the row drops its exclusions, so the chain is tried again.
   apply(scene.put(global('MeshGateway', 'edge'), meshGateway(hosts)))
   expect(chainsOf(json('edge:HTTPS:8443'))).toEqual(before)
 })
@@ -346,6 +346,6 @@ test('L13 instances of a gateway share its chains, regardless of their addresses
   apply(scene.put(zoned('east', 'Dataplane', 'edge-2'), builtinGateway('10.0.0.6')))
   const before = compiler.counters.unitsCompiled
   compiler.table(keyText(zoned('east', 'Dataplane', 'edge-2')), facts)
-  // Its listener, itself and its root.
+  // The listener of the port, the model of the proxy and its root are computed again.
   expect(compiler.counters.unitsCompiled - before).toBeLessThan(6)
 })

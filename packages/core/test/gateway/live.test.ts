@@ -15,7 +15,7 @@ import { typeUrls } from '../../src/emit/table.ts'
 import { builtinGateway, createScene, global, httpRoute, meshGateway, prefixRule, zoned } from '../compile/scene.ts'
 import { decoded } from '../emit/decode.ts'
 
-/** What listeners do, asked of a real Envoy that has the compiled table as its static configuration. */
+/** Tests the behaviour of listeners with a real Envoy that has the compiled table as its static configuration. */
 
 const folder = mkdtempSync(join(tmpdir(), 'zonemesh-listeners-'))
 const servers: Server[] = []
@@ -27,7 +27,7 @@ const listening = async (server: Server): Promise<number> => {
   servers.push(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  // It listens on an address and a port.
+  // A server that listens on a port has an AddressInfo.
   return (server.address() as AddressInfo).port
 }
 
@@ -91,7 +91,7 @@ function bootstrap(secretByName: ReadonlyMap<string, KeyedCertificate>) {
   const assignments = decoded(table, typeUrls.assignment)
   const tables = decoded(table, typeUrls.route)
 
-  /** What comes over a stream stands in the file instead. */
+  /** Replaces resources that Envoy would get over a stream by static ones. */
   function inPlace(value: unknown): unknown {
     if (Array.isArray(value)) return value.map(inPlace)
     if (typeof value !== 'object' || value === null) return value
@@ -107,14 +107,14 @@ function bootstrap(secretByName: ReadonlyMap<string, KeyedCertificate>) {
   return {
     node: { id: 'n', cluster: 'c' },
     layered_runtime: {
-      // One layer, of which no more is read than this.
+      // There is one layer, and only this field is read.
       layers: (Object.values(decoded(table, typeUrls.runtime)) as { layer: object }[]).map(({ layer }, at) => ({
         name: `layer ${at}`,
         static_layer: layer,
       })),
     },
     static_resources: {
-      // Clusters, of which only the name is read.
+      // Only the name of each cluster is read.
       clusters: Object.values(decoded(table, typeUrls.cluster) as Record<string, { name: string }>).map((cluster) => ({
         ...cluster,
         type: 'STATIC',
@@ -153,7 +153,7 @@ beforeAll(async () => {
     if (line.includes('[critical]')) throw new Error(line)
     if (line.includes('starting main dispatch loop')) break
   }
-  // Nobody reads on, and it must not wait for that.
+  // Nothing reads the rest of the output, and Envoy must not block on it.
   envoy.stderr?.resume()
 }, 60_000)
 
@@ -167,10 +167,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** The first words, or that it was closed. */
+/** The first text of the server, or that it closed the connection. */
 const wordsOf = (port: number): Promise<string> =>
   new Promise((resolve) => {
-    // Kept open, so that it counts.
+    // The socket stays open, so that it counts as a connection.
     const socket = connect(port, '127.0.0.1')
     sockets.push(socket)
     socket.once('data', (words) => resolve(String(words).trim()))
@@ -178,7 +178,7 @@ const wordsOf = (port: number): Promise<string> =>
     socket.once('error', () => resolve('closed'))
   })
 
-/** The name in the server certificate, the negotiated protocol, and the first words of a server that speaks first. */
+/** The name in the server certificate, the negotiated protocol, and the first text of a server that speaks first. */
 const handshake = (port: number, servername: string, options: ConnectionOptions = {}): Promise<string> =>
   new Promise((resolve) => {
     const socket = connectTls(

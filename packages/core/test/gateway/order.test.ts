@@ -7,7 +7,7 @@ import { builtinGateway, createScene, global, httpRoute, meshGateway, zoned } fr
 import { decoded } from '../emit/decode.ts'
 import { listener, type Match, type Request, type Route, request, routes } from './random-routes.ts'
 
-/** How the Gateway API says it: no prefixes with twins, no virtual hosts, all routes looked at. */
+/** The rule of the Gateway API, computed without twin prefixes and virtual hosts: it compares all routes. */
 function expected(listeners: readonly string[], all: readonly Route[], asked: Request): string | undefined {
   const stands = (name: string) =>
     name === '*' || name === asked.host || (name.startsWith('*.') && asked.host.endsWith(name.slice(1)))
@@ -24,7 +24,7 @@ function expected(listeners: readonly string[], all: readonly Route[], asked: Re
   return found.sort((a, b) => a.rank.map((part, at) => part - (b.rank[at] ?? 0)).find((one) => one !== 0) ?? 0)[0]?.to
 }
 
-/** A hostname as a tag may have it. */
+/** A hostname in the characters of a tag. */
 const tagOf = (name: string): string => name.replace('*', 'any')
 
 const rankOfHost = (name: string): number => (name === '*' ? 0 : name.startsWith('*') ? name.length : 100 + name.length)
@@ -37,7 +37,7 @@ function rankOf({ path: at, method, headers, queryParameters }: Match): readonly
     method ? 0 : 1,
     -headers.length,
     -queryParameters.length,
-    // Expressions of one length are alike to the Gateway API; here the text decides.
+    // The Gateway API does not order expressions of equal length; here their text decides.
     at?.match === 'REGEX' ? ['/.*', '/[ab]+', '/a.*'].indexOf(at.value) : 0,
   ]
 }
@@ -86,7 +86,7 @@ interface TableJson {
   readonly virtual_hosts?: readonly { readonly domains: readonly string[]; readonly routes: readonly RouteJson[] }[]
 }
 
-/** How Envoy reads a route table: the most specific domain, then the first route that matches. */
+/** Selects a route as Envoy does: the most specific domain, then the first route that matches. */
 function answered({ virtual_hosts: hosts = [] }: TableJson, asked: Request): string | undefined {
   const stands = (domain: string) =>
     domain === asked.host || (domain.startsWith('*') && asked.host.endsWith(domain.slice(1)))

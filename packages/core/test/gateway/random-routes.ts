@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** Routes of a gateway that are often alike, and requests that often meet one of them. */
+/** Random routes of a gateway that are often similar, and requests that often match one of them. */
 
 export interface Match {
   readonly path?: { readonly match: 'EXACT' | 'PREFIX' | 'REGEX'; readonly value: string }
@@ -10,7 +10,7 @@ export interface Match {
 }
 export interface Route {
   readonly name: string
-  /** The hostname of the only listener that it is bound to; absent: all. */
+  /** The hostname of the only listener that the route is bound to; absent: all listeners. */
   readonly listener?: string | undefined
   readonly hostnames: readonly string[]
   readonly matches: readonly Match[]
@@ -36,7 +36,7 @@ const header = fc.tuple(
   fc.constantFrom('x-one', 'x-two'),
   fc.oneof(text, fc.record({ match: fc.constantFrom('PRESENT', 'ABSENT') })),
 )
-/** Mostly none, so that routes are often alike. */
+/** Mostly empty lists, so that routes are often similar. */
 const few = <T>(one: fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
   fc.oneof({ arbitrary: fc.constant<T[]>([]), weight: 2 }, fc.array(one, { minLength: 1, maxLength: 2 }))
 export const match: fc.Arbitrary<Match> = fc
@@ -47,7 +47,7 @@ export const match: fc.Arbitrary<Match> = fc
     queryParameters: few(fc.tuple(fc.constantFrom('q', 'r'), text).map(([name, rest]) => ({ name, ...rest }))),
   })
   .map(({ path: found, method, ...rest }) => ({
-    // A match has to ask for something.
+    // A match must have at least one criterion.
     path: found ?? (method ? undefined : { match: 'PREFIX' as const, value: '/' }),
     method,
     ...rest,

@@ -8,7 +8,7 @@ const facts = { canBindPort80: true }
 const gatewayProxy = 'east/Dataplane/default/edge-gateway-1'
 const routeTable = 'edge-gateway:HTTP:18080:*'
 
-/** Both zones of the scene, with these MeshGatewayRoutes beside the one that leads everything to echo. */
+/** Both zones of the scene, with these MeshGatewayRoutes in addition to the one that sends all requests to echo. */
 function withRoutes(routes: Readonly<Record<string, unknown>>) {
   const scene = createScene()
   const versions = [
@@ -48,7 +48,7 @@ test.each([
 ])('GW8 %s for tagged instances in another zone: the ingress of that zone serves this SNI', (_title, spec) => {
   const { west } = withRoutes({ m: spec })
   const table = west.table('west/ZoneIngress//ingress-west', facts)
-  // The tests read what they need of the decoded listener.
+  // The tests declare the fields of the decoded listener that they read.
   const listener = decoded(table, typeUrls.listener)['inbound:127.42.0.2:10001'] as ListenerJson
   const names = listener.filter_chains.flatMap((chain) => chain.filter_chain_match?.server_names ?? [])
   expect(names).toContain('copy{a=1,b=2,c=3,mesh=default}')
@@ -58,7 +58,7 @@ test('GW8 the gateway uses that SNI, with its own cluster and endpoints', () => 
   const { gateway } = withRoutes({ m: mirrored })
   const [name, cluster] =
     Object.entries(decoded(gateway(), typeUrls.cluster)).find(([one]) => one.startsWith('copy-')) ?? []
-  // The tests read what they need of the decoded cluster.
+  // The tests declare the fields of the decoded cluster that they read.
   expect((cluster as ClusterJson).transport_socket?.typed_config.sni).toBe('copy{a=1,b=2,c=3,mesh=default}')
   expect(decoded(gateway(), typeUrls.assignment)[name ?? '']).toMatchObject({
     endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.42.0.102' } } } }] }],

@@ -173,7 +173,7 @@ const on: Record<string, ListenerOrigin> = {
   443: { scheme: 'https', port: 443, saysScheme: false },
   8443: { scheme: 'https', port: 8443, saysScheme: false },
 }
-/** The port in Location: a number, none, `(n)` only behind a Host that says one, or that of the Host. */
+/** The port in Location: a number, none, `(n)` if it is written only for a Host with a port, or that of the Host. */
 const portOf = ({ host, port }: RedirectAction): string =>
   port ? (port.isImplied ? `(${port.number})` : String(port.number)) : host === undefined ? 'as asked' : 'none'
 

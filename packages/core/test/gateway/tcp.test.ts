@@ -34,7 +34,7 @@ test('GW17 a TCP listener has one chain without a match, the default policies, a
     traffic_direction: 'INBOUND',
     enable_reuse_port: true,
   })
-  // Mutual TLS as for HTTP, and no version of HTTP.
+  // Mutual TLS as for HTTP, but no HTTP version.
   const cluster = decoded(table(), typeUrls.cluster)[name]
   expect(cluster).toMatchObject({ transport_socket: { name: 'envoy.transport_sockets.tls' } })
   expect(cluster).not.toHaveProperty('typed_extension_protocol_options')

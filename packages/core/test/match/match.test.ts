@@ -3,7 +3,7 @@ import { bestMatch, compareRank, selects } from '../../src/kinds/tags.ts'
 import { hostnameContains, hostnamesMatch } from '../../src/match/hostnames.ts'
 
 test.each([
-  // a, b, do they have a host in common
+  // a, b, whether some host matches both
   ['foo.example.com', 'foo.example.com', true],
   ['foo.example.com', 'bar.example.com', false],
   ['*', 'foo.example.com', true],

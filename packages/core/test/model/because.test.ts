@@ -11,7 +11,7 @@ import { createScene, type Scene } from '../compile/scene.ts'
 const facts = { part: 3, canBindPort80: true }
 const runs = Number(process.env['ZONEMESH_PROPERTY_RUNS'] ?? 150)
 
-/** A part of a model: the rows that decided it, and what is in it without the parts inside it. */
+/** A part of a model: the rows that decided it, and its content without the inner parts. */
 interface Part {
   readonly because: Because
   readonly own: string
@@ -20,7 +20,7 @@ interface Part {
 const isPart = (value: unknown): value is { readonly because: Because } =>
   typeof value === 'object' && value !== null && 'because' in value
 
-/** All parts by their places. */
+/** All parts by their paths. */
 function partsOf(model: ProxyModel): ReadonlyMap<string, Part> {
   const found = new Map<string, Part>()
   const visit = (at: string, value: unknown): void => {
@@ -35,7 +35,7 @@ function partsOf(model: ProxyModel): ReadonlyMap<string, Part> {
   return found
 }
 
-/** Clusters and listeners keep their names where their places change. */
+/** Clusters and listeners are identified by name, because their positions change. */
 const nameOf = (part: unknown): string | undefined =>
   typeof part === 'object' && part !== null && 'name' in part && typeof part.name === 'string' ? part.name : undefined
 
@@ -66,7 +66,7 @@ const sceneOf = (steps: readonly Step[]): Scene => {
   return scene
 }
 
-/** Parts that rows alone decide. Others may be as they are without any. */
+/** Parts that are always decided by rows. Other parts may have only built-in values. */
 const decided = /^$|^\/(listeners|assignments\/[^/]+\/endpoints|identity|certificates|routeTables)(\/|$)/
 const builtIn = /^\/listeners\/[^/]+\/chains\//
 
@@ -103,7 +103,7 @@ test('C6 a part that a policy changes names this policy', () => {
       const before = modelsOf(scene)
       const live = new Set(scene.all().map(({ key }) => keyText(key)))
       for (const { key } of scene.all().filter((one) => policies.has(one.key.kind))) {
-        // Without it, the zone's own row of that name counts.
+        // Without the global's row, the zone's own row of that name is in force.
         if (key.origin === globalOrigin && live.has(keyText({ ...key, origin: 'east' }))) continue
         const after = modelsOf(scene, keyText(key))
         for (const [proxy, model] of before) {

@@ -22,11 +22,11 @@ function createZone(quarantineMs = 600_000, wallOf = (nowMs: number) => nowMs) {
       return derived
     },
     book,
-    /** `<mesh>/<service>` → number, with a cross behind a released one. */
+    /** `<mesh>/<service>` → number, with a cross after a released number. */
     numbers: () =>
       Object.fromEntries(
         rows.ofKind('VirtualAddress').map(({ key, spec }) => {
-          // Only the book writes these rows.
+          // Only the address book writes these rows.
           const { number, releasedAtMs } = spec as VirtualAddressSpec
           return [`${key.mesh}/${key.name}`, releasedAtMs === undefined ? String(number) : `${number}x`]
         }),
@@ -166,7 +166,7 @@ test('N4 within the quarantine no two services have the same number, also over r
         const written = changes.map(([name, mesh, service]) =>
           service === null ? remove(zoned('west', 'AvailableService', name, mesh)) : announced(name, service, mesh),
         )
-        // Whoever is live until now was in use until now.
+        // A service that is live now has used its number until now.
         for (const [service, number] of Object.entries(zone.numbers())) {
           if (!number.endsWith('x')) lastUse.set(Number(number), { service, atMs: nowMs })
         }
@@ -179,7 +179,7 @@ test('N4 within the quarantine no two services have the same number, also over r
         )
         const live = Object.entries(zone.numbers()).filter(([, number]) => !number.endsWith('x'))
         const wanted = new Set(
-          // Written above.
+          // The test wrote these rows above.
           zone.rows
             .ofKind('AvailableService')
             .map((row) => `${row.key.mesh}/${(row.spec as { tags: Record<string, string> }).tags['kuma.io/service']}`),
@@ -190,7 +190,7 @@ test('N4 within the quarantine no two services have the same number, also over r
           const last = lastUse.get(Number(number))
           if (last && last.service !== service) expect(nowMs - last.atMs).toBeGreaterThanOrEqual(quarantineMs)
         }
-        // Both unique keys say the same.
+        // Both unique keys must agree.
         const holders = Object.fromEntries(
           zone.rows
             .ofKind('VirtualAddressNumber')
@@ -207,7 +207,7 @@ test('N4 within the quarantine no two services have the same number, also over r
   )
 })
 
-/** A zone whose global grants its numbers, in an incarnation that a test may raise. */
+/** A zone whose global grants its numbers. A test may raise its incarnation. */
 function createGrantedZone() {
   const rows = createRows()
   const restart = () => {
@@ -275,7 +275,7 @@ test('G9 another incarnation uses no number of the former one within the quarant
   zone.nowMs = 99
   zone.commit(announced('c', 'c'))
   expect(zone.numbers()['default/c']).toBe(11)
-  // A restart begins the quarantine anew; its clock begins at 0.
+  // A restart begins the quarantine again; its clock begins at 0.
   zone.restart()
   zone.nowMs = 99
   zone.commit(announced('d', 'd'))
@@ -284,7 +284,7 @@ test('G9 another incarnation uses no number of the former one within the quarant
   expect(zone.book().hasExpired(100)).toBe(true)
   zone.commit(announced('e', 'e'))
   expect(zone.numbers()['default/e']).toBe(0)
-  // The service that nobody names any more has been released meanwhile, so its number is free as well.
+  // The service that no row names any more was released in the meantime, so its number is free as well.
   expect(zone.numbers()['default/gone']).toBeUndefined()
   expect(zone.book().hasExpired(100)).toBe(false)
 })

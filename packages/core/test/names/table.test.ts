@@ -78,7 +78,7 @@ test('GW24 hosts of crossMesh gateways are names in every mesh, also in a mesh w
     'global/MeshGateway/shop/edge',
   ])
   expect(names.meshes()).toEqual(expect.arrayContaining([everyMesh, 'default', 'shop']))
-  // The first mesh by name has a hostname, and a service of the own mesh stands before any.
+  // The first mesh by name gets a hostname, and services of the own mesh take precedence over hosts.
   names.apply([
     put(...gateway('other', 'base', crossMesh(90, 'shop.test'), crossMesh(91, 'web.mesh'))),
     scene.put(address('@shop.test', 'base'), { number: 7 }),

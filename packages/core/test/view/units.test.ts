@@ -17,7 +17,7 @@ test('U1 a unit is computed on demand, and again only after a change of what it 
   a.write(3)
   expect(units.drainTouched()).toEqual(['root'])
   expect(root.read().value).toBe('p110')
-  // Parity came out the same, so nothing above it was computed.
+  // Parity is unchanged, so no unit above it was computed.
   expect(units.counters.unitsCompiled).toBe(4)
   a.write(4)
   expect(root.read().value).toBe('p010')
@@ -53,7 +53,7 @@ test('U3 a unit that one reader releases while another reader takes it stays ali
   const [first, source] = [units.cell('first', true), units.cell('source', 1)]
   const shared = units.family('shared', () => source.read())
   const left = units.family('left', () => (first.read() ? shared() : 0))
-  // Reads the shared unit before the left one lets go of it.
+  // Reads the shared unit before the left one releases it.
   const root = units.root('root', () => (first.read() ? 0 : shared()) + left())
   expect(root.read().value).toBe(1)
   first.write(false)
