@@ -24,7 +24,7 @@ beforeEach(async () => {
 })
 afterEach(() => global.close())
 
-/** Runs a command as the command line does, and keeps what it says. */
+/** Runs a command as the command line does, and captures its output. */
 async function run<Spec extends Options>(command: Command<Spec>, ...args: string[]) {
   const read = readOptions(command.options, [...args, '--address', address], {})
   if (!read.ok) throw new Error(read.error.message)
@@ -39,7 +39,7 @@ async function run<Spec extends Options>(command: Command<Spec>, ...args: string
   return { code, printed, notes, text: printed.join('\n') }
 }
 
-/** Writes a Timeout; gives the short form of its revision. */
+/** Writes a Timeout and returns the short form of its revision. */
 async function put(name: string, connectTimeout: string): Promise<string> {
   const client = createClient({ address, token: undefined, tokenFile: undefined, caCertFile: undefined })
   const match = [{ match: { 'kuma.io/service': '*' } }]

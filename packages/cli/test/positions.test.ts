@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { createPositions } from '../src/chaos/positions.ts'
 import type { ZoneSample } from '../src/chaos/samples.ts'
 
-/** What a zone says of itself, one look each 10 ms. */
+/** Reports of a zone, one sample every 10 ms. */
 const look = (at: number, revision: number, current = false): ZoneSample => ({
   askedAtMs: at * 10,
   atMs: at * 10 + 9,

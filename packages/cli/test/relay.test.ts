@@ -36,7 +36,7 @@ afterEach(async () => {
   await relay[Symbol.asyncDispose]()
 })
 
-/** Reads until so many bytes are there. */
+/** Reads until this many bytes have arrived. */
 async function read(socket: Socket, bytes: number): Promise<string> {
   let text = ''
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
@@ -46,7 +46,7 @@ async function read(socket: Socket, bytes: number): Promise<string> {
   return text
 }
 
-/** One exchange the other way: everything that was sent before it has been seen by the relay. */
+/** One exchange in the other direction: afterwards the relay has processed all earlier bytes. */
 async function barrier(): Promise<void> {
   server.write('!')
   expect(await read(client, 1)).toBe('!')
@@ -88,6 +88,6 @@ test('B30 a delay holds each byte back, a rate limit spreads bytes, and neither 
   const sent = Array.from({ length: 100 }, (_, index) => String(index).padStart(10, '.'))
   for (const part of sent) client.write(part)
   expect(await read(server, 1_000)).toBe(sent.join(''))
-  // Of the 1,000 bytes the last slice goes without waiting behind it.
+  // No pause follows the last slice of the 1,000 bytes.
   expect(systemClock.monotonicMs() - startMs).toBeGreaterThan(180)
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { coloured, unifiedDiff } from '../src/output/unified-diff.ts'
 
-/** What `patch` does: takes the lines of the hunks away, puts those of the other side in. */
+/** Applies hunks as `patch` does: removes the lines of one side and inserts those of the other. */
 function patched(before: readonly string[], lines: readonly string[]): string[] {
   const result: string[] = []
   let at = 0
