@@ -1,6 +1,6 @@
 /** Lists of `tidy.test.ts`. A line that is added here is a decision that a review sees; a line that is removed is progress. */
 
-/** What folders other than its own import of a folder. Everything else in it is private, tests aside. */
+/** The files of a folder that other folders import. All other files are private, except to tests. */
 export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'cli/base': [
     'admin-keys.ts',
@@ -283,7 +283,7 @@ export const longFunctions: readonly string[] = [
   'packages/zone/src/zone.ts startZone',
 ]
 
-/** Memos: what they hold follows from the object that is the key, and goes with it. */
+/** Memos: their values are derived from the object that is the key, and are dropped with it. */
 export const memos: readonly string[] = [
   'packages/shared/src/sync/log/frames.ts encodedByContent',
   'packages/zone/src/xds/slow-cluster.ts slowByResource',

@@ -22,7 +22,7 @@ const everything = [
   ...filesBelow('test', (path) => path.endsWith('.ts')),
 ]
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8')
-/** The code without comments and texts: words in them prove nothing. */
+/** The code without comments and texts, because words in them prove nothing. */
 const codeOf = (path: string): string =>
   textOf(path)
     .replace(/\/\*[\s\S]*?\*\//g, '')
@@ -32,7 +32,7 @@ const codeOf = (path: string): string =>
 interface Import {
   readonly from: string
   readonly specifier: string
-  /** The file it means, relative to the root; undefined for npm packages and Node's own modules. */
+  /** The imported file, relative to the root; undefined for npm packages and Node's own modules. */
   readonly target: string | undefined
 }
 
@@ -102,7 +102,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     names: ['', 'kinds'],
     view: ['', 'kinds'],
     match: ['kinds', 'view'],
-    // The model stands between the folders that decide what a proxy is to have, and the one that encodes it.
+    // The model is between the folders that decide the configuration of a proxy and the one that encodes it.
     model: ['kinds', 'policies', 'view'],
     edge: ['kinds', 'match', 'view', 'model'],
     gateway: ['kinds', 'policies', 'match', 'view', 'edge', 'model'],
@@ -136,7 +136,7 @@ test('L1 inside shared, core and plane, folders import only the folders below th
   expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
 })
 
-/** Groups of names of which each leads to every other one; names that are in no cycle are left out. */
+/** Groups of names that reach each other. Names that are in no cycle are left out. */
 function cyclesOf(edges: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
   const reachable = (from: string): ReadonlySet<string> => {
     const found = new Set<string>()
@@ -276,7 +276,7 @@ const nodesBelow = (node: SyntaxNode): SyntaxNode[] => [node, ...children(node).
 const nameOf = (node: unknown): string => (isNode(node) ? String(node['name'] ?? node['value'] ?? '') : '')
 const trees = new Map(sources.map((path) => [path, parse(textOf(path))]))
 
-/** Functions with the name that they are declared or assigned by. */
+/** Functions with the name under which they are declared or assigned. */
 function functionsOf(node: SyntaxNode, name = ''): { readonly name: string; readonly node: SyntaxNode }[] {
   const own =
     node.type === 'FunctionDeclaration' || node.type === 'VariableDeclarator'
@@ -304,7 +304,7 @@ const assigned: Readonly<Record<string, string>> = {
   UnaryExpression: 'argument',
 }
 
-/** The variable of which a node changes a part: `list.push(1)`, `byName[name] = 1`, `state.count += 1`, `delete byName[name]`. */
+/** The variable that a node modifies: `list.push(1)`, `byName[name] = 1`, `state.count += 1`, `delete byName[name]`. */
 function changedBy(node: SyntaxNode): string | undefined {
   const rootOf = (part: unknown): string | undefined =>
     !isNode(part) ? undefined : part.type === 'MemberExpression' ? rootOf(part['object']) : nameOf(part)

@@ -1,7 +1,7 @@
 import { registerHooks } from 'node:module'
 
-// Loaded before a control plane (`node --import`): its compiler has a bug that rows named "poison-…" trigger. The product itself
-// has no such switch.
+// Loaded before a control plane (`node --import`): it plants a bug in the compiler that rows named "poison-…" trigger.
+// The product itself has no such switch.
 const whole = 'export function createCompiler('
 
 registerHooks({

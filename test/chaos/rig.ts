@@ -13,7 +13,7 @@ import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { expect } from 'vitest'
 import { root, temporaryFolder, zonemesh } from '../e2e/rig.ts'
 
-/** The command lines of a page of the docs, and which of them a test has run. */
+/** The command lines of a documentation page, and which of them a test has run. */
 export function readPage(page: string) {
   const blocks = readFileSync(join(root, page), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)
   const lines = new Set(
@@ -21,13 +21,13 @@ export function readPage(page: string) {
   )
   const typed = new Set<string>()
   return {
-    /** A line as it stands on the page: it fails if there is none. */
+    /** A line of the page. Fails if the page does not contain it. */
     line(text: string): string {
       expect([...lines]).toContain(text)
       typed.add(text)
       return text
     },
-    /** Runs what the line stands for, with the addresses of a scene: it has to work, and to say nothing else. */
+    /** Runs the command of a line with the addresses of a scene. It must succeed without other output. */
     async type(text: string, ...args: readonly string[]): Promise<string> {
       this.line(text)
       const { code, stdout, stderr } = await zonemesh(...args)
@@ -43,7 +43,7 @@ export interface Victim extends AsyncDisposable {
   readonly stack: Stack
 }
 
-/** A demo that can be hurt, proven before. */
+/** A working demo into which faults can be injected. */
 export async function startVictim(seed: number): Promise<Victim> {
   const folder = temporaryFolder()
   const stop = new AbortController()
@@ -62,7 +62,10 @@ export async function startVictim(seed: number): Promise<Victim> {
 
 const convergeMs = 15_000
 
-/** Hurts the demo and expects that it held, with at least one request per 20 ms answered and none failed. */
+/**
+ * Injects faults into the demo and expects that all guarantees held, with at least one request per 20 ms and no failed
+ * request.
+ */
 export async function expectHeld({ stack }: Victim, faults: readonly Fault[]): Promise<Verdict> {
   const deps = { clock: systemClock, random: createSeededRandom(1), say: () => undefined }
   const verdict = await runChaos(deps, stack, faults, { perSecond: 50, convergeMs }, new AbortController().signal)
@@ -71,10 +74,10 @@ export async function expectHeld({ stack }: Victim, faults: readonly Fault[]): P
   return verdict
 }
 
-/** How long after each fault every zone had everything. */
+/** The time after each fault until every zone had converged. */
 export const convergedMs = (verdict: Verdict): number[] => verdict.faults.map((one) => one.convergedMs ?? Number.NaN)
 
-/** The same fault, of which more is asked. The check returns what is wrong. */
+/** A fault with an additional check, which returns what is wrong. */
 export const also = (fault: Fault, check: (...given: Parameters<Fault['prove']>) => readonly string[]): Fault => ({
   ...fault,
   prove(...given) {

@@ -8,8 +8,9 @@ import type { Commit } from '@zonemesh/shared/store/store.ts'
 import { put } from './store-samples.ts'
 import { asZone, largeRound } from './zone-store.ts'
 
-// Run by the kill tests: `kill-child.ts <store file, or URL of a database> <n> [large]`. Writes rounds of two parts each, or large ones as a zone does, and prints
-// "ack <round>" once a round is acknowledged. Kills itself, as by kill -9, at the n-th fault point; n = 0 never.
+// Run by the kill tests: `kill-child.ts <store file, or URL of a database> <n> [large]`. Writes rounds of two parts
+// each, or large ones as a zone does, and prints "ack <round>" once a round is acknowledged. Kills itself with SIGKILL
+// at the n-th fault point; n = 0 means never.
 
 const [, , place = '', nth = '0', size] = process.argv
 let points = 0

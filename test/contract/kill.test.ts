@@ -53,7 +53,7 @@ describe('SQLite: kill -9 at every point of a commit', () => {
       try {
         const rounds = (await store.scan({})).map((row) => row.spec['value'])
         const [round = 0] = rounds
-        // All of a round or nothing of it, and never less than what was acknowledged.
+        // A round is stored as a whole or not at all, and acknowledged rounds are never lost.
         expect(rounds).toEqual(round === 0 ? [] : [round, round, round])
         expect(Number(round)).toBeGreaterThanOrEqual(acknowledged)
         const inRound = ((point - 1) % pointsPerRound) + 1

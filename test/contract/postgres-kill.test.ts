@@ -29,14 +29,16 @@ function runChild(schema: string, point: number) {
   }
 }
 
-/** What a store holds after so many acknowledged rounds, when it was killed at a point of the next one. */
+/**
+ * Checks the content of a store after this number of acknowledged rounds, if it was killed at a point of the next one.
+ */
 async function expectWholeRounds(schema: string, acknowledged: number, point: number): Promise<void> {
   const deps = { clock: systemClock, random: systemRandom, log: silentLog }
   const store = await openPostgresStore(deps, { url: server.url(schema) })
   try {
     const rounds = (await store.scan({})).map((row) => row.spec['value'])
     const [round = 0] = rounds
-    // All of a round or nothing of it, and never less than what was acknowledged.
+    // A round is stored as a whole or not at all, and acknowledged rounds are never lost.
     expect(rounds).toEqual(round === 0 ? [] : [round, round, round])
     const inRound = ((point - 1) % pointsPerRound) + 1
     expect(Number(round) - acknowledged).toBe(inRound === pointsPerRound ? 1 : 0)

@@ -2,12 +2,15 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
 /**
- * How the next COMMIT that comes by is treated. `lost`: it never arrives. `unanswered`: it arrives, its answer is lost.
- * `late`: the client has disconnected, and the commit arrives only when another client already reads the head.
+ * What happens to the next COMMIT. `lost`: it never arrives. `unanswered`: it arrives, but its response is lost.
+ * `late`: the client has disconnected, and the commit arrives only after another client has read the head.
  */
 export type Cut = 'lost' | 'unanswered' | 'late'
 
-/** Stands between a store and its server, and cuts a connection where the outcome of a commit is unknown to its client. */
+/**
+ * Relays between a store and its server, and cuts a connection at a point where the client cannot know the outcome of a
+ * commit.
+ */
 export async function startCuttingProxy(port: number) {
   let next: Cut | undefined
   let release: (() => void) | undefined

@@ -30,7 +30,7 @@ afterEach(async () => {
   await server.sql(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)
 })
 
-/** One more process of the store. Its clock stands still, so that no poll helps out where a hint should come. */
+/** Another replica of the store. Its clock stands still, so that no poll replaces a missing hint. */
 async function replica(options: Partial<PostgresOptions> = {}, deps: Partial<PostgresDeps> = {}): Promise<Store> {
   const all = { clock: createVirtualClock(1_000), random: systemRandom, log: silentLog, ...deps }
   const store = await openPostgresStore(all, { url: server.url(schema), ...options })

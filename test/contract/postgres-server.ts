@@ -8,15 +8,15 @@ import { freePorts } from '@zonemesh/cli/demo/scene.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import pg from 'pg'
 
-/** A real server of its own, in a folder that goes with it. */
+/** A separate real server, in a folder that is removed with it. */
 export interface PostgresServer extends AsyncDisposable {
   readonly port: number
   readonly password: string
-  /** The address of its database, with another port if something stands before it. */
+  /** The URL of its database, with another port if a proxy is in front of it. */
   url(schema: string, port?: number): string
-  /** Asks the server as its administrator. */
+  /** Runs a statement as the administrator of the server. */
   sql(text: string): Promise<readonly Record<string, unknown>[]>
-  /** Ends at once, as after a crash. */
+  /** Stops the server at once, as in a crash. */
   crash(): Promise<void>
   start(): Promise<void>
 }
@@ -68,7 +68,7 @@ function initialize(programs: string, folder: string, password: string): string 
   return data
 }
 
-/** Starts a server on a free port. `durable` makes it wait for the disk, as a server in earnest does. */
+/** Starts a server on a free port. With `durable` it waits for the disk, as in production. */
 export async function startPostgres(options: { readonly durable: boolean }): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-postgres-'))
   const programs = copyPrograms(folder)

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { OpenedStore } from './store.ts'
 import { keyOf, put } from './store-samples.ts'
 
-/** What sync relies on in every store: checks that fence, incarnations that are raised, and notes beside the log. */
+/**
+ * The properties of every store that sync relies on: fencing checks, increasing incarnations, and notes beside the log.
+ */
 export function storeGuards(name: string, fresh: () => Promise<OpenedStore>): void {
   describe(`${name}: checks, incarnations and notes`, () => {
     it('S18 a check writes nothing, and refuses the commit if it does not hold', async () => {

@@ -7,7 +7,7 @@ import { largeRound, largeRows } from './zone-store.ts'
 
 const why = { subject: 's', intent: 'i' }
 
-/** What a reader finds of the large round: rows, the position, and what follows from the rows. */
+/** The parts of the large round that a reader sees: rows, the position, and derived rows. */
 async function found(store: Store) {
   const rows = await store.scan({ kind: 'Dataplane' })
   const [position] = await store.scan({ kind: 'SyncPosition' })
@@ -20,7 +20,7 @@ async function found(store: Store) {
   }
 }
 
-/** A round is written completely or not at all. `derives`: the store adds the rows that follow from others. */
+/** A round is written completely or not at all. `derives`: the store adds derived rows. */
 export function roundContract(name: string, open: OpenStore, derives: boolean): void {
   const opened: OpenedStore[] = []
   const fresh = async (faultPoint?: FaultHook) => {
@@ -120,10 +120,10 @@ export function roundContract(name: string, open: OpenStore, derives: boolean): 
         isDue = due
         const outcome = await store.commitRound(largeRound(turn + 1)).catch((cause: unknown) => String(cause))
         isDue = () => false
-        // Behind the commit it is durable, whether it is acknowledged or not.
+        // After the commit the round is durable, whether it is acknowledged or not.
         const isDurable = (await store.head()).revision > before.revision
         expect(isDurable).toBe(index >= tries.length - 2)
-        // A database may find out by itself that the round was made.
+        // A database may detect by itself that the round was written.
         if (typeof outcome !== 'string') expect([isDurable, outcome.ok]).toEqual([true, true])
         else expect(outcome).toContain('planted fault')
         if (isDurable) turn += 1

@@ -17,7 +17,7 @@ export const put = (name: string, value: number, origin?: string) => ({
 
 export const deleted = (name: string, origin?: string) => ({ op: 'delete' as const, key: keyOf(name, origin) })
 
-/** The state by key text that a reader has who folds the changes of (after, through], page by page, into `state`. */
+/** The state by key text of a reader that applies the changes of (after, through], page by page, to `state`. */
 export async function folded(
   store: Store,
   after: number,
@@ -44,7 +44,7 @@ export async function folded(
   return state
 }
 
-/** The same, built from nothing at a revision. */
+/** The state built from nothing at a revision. */
 export async function rowsAt(store: Store, at: number): Promise<Map<string, unknown>> {
   return new Map((await store.scan({}, { at })).map((row) => [keyText(row.key), row.spec]))
 }

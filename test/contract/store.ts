@@ -6,12 +6,12 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { storeGuards } from './store-guards.ts'
 import { deleted, folded, keyOf, put, rowsAt } from './store-samples.ts'
 
-/** A store under test and the means to look at it again after a restart. */
+/** A store under test, with functions to reopen it as after a restart. */
 export interface OpenedStore {
   readonly store: Store
-  /** Ends this store and opens it again over what it kept. */
+  /** Closes this store and opens it again with its stored data. */
   reopen(): Promise<OpenedStore>
-  /** Ends the store and removes what it kept. */
+  /** Closes the store and removes its stored data. */
   remove(): Promise<void>
 }
 
@@ -493,7 +493,7 @@ export function storeContract(name: string, open: OpenStore): void {
   })
 }
 
-/** Waits until something holds that the store does behind its commits, such as dropping old versions. */
+/** Waits for an effect that the store has after its commits, such as dropping old versions. */
 async function settled(holds: () => Promise<boolean>): Promise<void> {
   for (let turn = 0; turn < 1000 && !(await holds()); turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 
-/** Each look at the wall clock is a millisecond later than the one before. */
+/** Each read of the wall clock is one millisecond later than the previous one. */
 export function createTickingClock(): Clock & { advance(byMs: number): void } {
   const clock = createVirtualClock(1_000)
   const wallMs = () => {

@@ -7,14 +7,14 @@ import type { OpenedStore, OpenStore } from './store.ts'
 
 export const zone = 'west'
 
-/** The store as a zone opens it: with what follows from each round. */
+/** The store as a zone opens it: with the rows derived from each round. */
 export async function asZone(clock: Clock, store: Store): Promise<Store> {
   const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
   await loadDerivations({ clock }, store, derivations)
   return deriveOnCommit({ clock }, store, derivations)
 }
 
-/** Opens every store as a zone does, each time that it is reopened too. */
+/** Opens every store as a zone does, also when it is reopened. */
 export const openAsZone =
   (clock: Clock, open: OpenStore): OpenStore =>
   async (options) => {
@@ -42,7 +42,7 @@ const dataplane = (index: number, turn: number): Change => ({
   },
 })
 
-/** A round of three parts of which more follows than has room in them; its position moves in the last part. */
+/** A round of three parts with more derived rows than fit into them. Its position moves in the last part. */
 export function largeRound(turn: number): readonly Commit[] {
   const changes = Array.from({ length: largeRows }, (_, index) => dataplane(index, turn))
   const position: Change = {

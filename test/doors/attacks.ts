@@ -4,10 +4,12 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { local } from '../e2e/rig.ts'
 
-/** What an attacker may do at a port of this machine. Each attack resolves when it has ended, with any outcome. */
+/** Attacks on a port of this machine. Each attack resolves when it has ended, with any outcome. */
 export interface Target {
   readonly port: number
-  /** Another loopback address than that of the honest, unless it is to be the same. */
+  /**
+   * The source address: a loopback address other than that of the regular clients, unless it is set to the same one.
+   */
   readonly from?: string
 }
 
@@ -32,7 +34,7 @@ export function openTls({ port, from = stranger }: Target, protocols: readonly s
 export const closed = (socket: Socket): Promise<void> =>
   new Promise((resolve) => (socket.destroyed ? resolve() : void socket.once('close', () => resolve())))
 
-/** Sends to many connections at once, says goodbye, and waits until each is closed by either end. */
+/** Sends on many connections at once, closes its side, and waits until each is closed by either end. */
 async function each(count: number, send: (index: number) => Socket): Promise<void> {
   await Promise.all(
     Array.from({ length: count }, (_, index) => {
@@ -43,7 +45,7 @@ async function each(count: number, send: (index: number) => Socket): Promise<voi
   )
 }
 
-/** Random bytes, some of them behind the beginning of something real. */
+/** Random bytes, some of them after the beginning of a real message. */
 export const garbage = (target: Target, random: Random, count = 150): Promise<void> =>
   each(count, () => {
     const socket = open(target)
@@ -52,7 +54,7 @@ export const garbage = (target: Target, random: Random, count = 150): Promise<vo
     return socket
   })
 
-/** A ClientHello that ends in its middle, and then nothing. The caller closes them. */
+/** A ClientHello that stops in the middle. The caller closes the connections. */
 export function stalledHandshakes(target: Target, random: Random, count = 150): readonly Socket[] {
   return Array.from({ length: count }, () => {
     const socket = open(target)
@@ -61,11 +63,14 @@ export function stalledHandshakes(target: Target, random: Random, count = 150): 
   })
 }
 
-/** Connections that say nothing. The caller closes them. */
+/** Connections that send nothing. The caller closes them. */
 export const idle = (target: Target, count: number): readonly Socket[] =>
   Array.from({ length: count }, () => open(target))
 
-/** For those who are to be cut off by time alone: the others' surplus is closed by address. */
+/**
+ * The source address of connections that only a timeout should close. Surplus connections of the other addresses are
+ * closed by address.
+ */
 export const patient = '127.0.0.3'
 
 export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
@@ -81,7 +86,7 @@ function frame(type: number, flags: number, stream: number, payload: Uint8Array)
 
 export const settings = frame(4, 0, 0, new Uint8Array())
 
-/** Frames of every type with random flags, streams and payloads, behind a good beginning. */
+/** Frames of every type with random flags, streams and payloads, after a valid beginning. */
 export const randomFrames = (target: Target, random: Random, count = 60): Promise<void> =>
   each(count, () => {
     const socket = openTls(target, ['h2'])
@@ -92,7 +97,7 @@ export const randomFrames = (target: Target, random: Random, count = 60): Promis
     return socket
   })
 
-/** So many of one kind of frame as fast as they go, and nothing is read. */
+/** Sends this number of frames of one type as fast as possible, without reading. */
 export function floods(target: Target, count = 20_000): Promise<void> {
   const ping = frame(6, 0, 0, new Uint8Array(8))
   // HPACK: POST, https, and path /, all from the static table.
@@ -115,7 +120,7 @@ export function floods(target: Target, count = 20_000): Promise<void> {
   })
 }
 
-/** Requests whose headers never end. The caller looks whether they are closed. */
+/** Requests whose headers never end. The caller checks whether the server closes them. */
 export function slowHeaders(socket: Socket): Socket {
   socket.write('POST /bootstrap HTTP/1.1\r\nHost: x\r\n')
   const timer = setInterval(() => socket.write('X-Slow: 1\r\n'), 200)
@@ -129,7 +134,7 @@ export interface GrpcAnswer {
   readonly message: string | undefined
 }
 
-/** One gRPC call by hand, so that nothing in between corrects what is wrong. */
+/** One gRPC call without a client library, which would correct the planted mistakes. */
 export function rawGrpc(
   target: Target,
   path: string,
@@ -151,7 +156,7 @@ export function rawGrpc(
       { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers', ...headers },
       { endStream: false },
     )
-    // The status comes with the first headers or the last; what we have not sent by then is not read any more.
+    // The status is in the first or the last headers. The server does not read anything sent after it.
     const read = (fields: Readonly<Record<string, unknown>>) => {
       if (typeof fields['grpc-status'] === 'string') status = fields['grpc-status']
       if (typeof fields['grpc-message'] === 'string') message = decodeURIComponent(fields['grpc-message'])
@@ -164,7 +169,7 @@ export function rawGrpc(
   })
 }
 
-/** A message behind the five bytes that gRPC puts before it. */
+/** A message with the five bytes that gRPC puts before it. */
 export function grpcMessage(bytes: Uint8Array, compressed = false, length = bytes.length): Buffer {
   const head = Buffer.alloc(5)
   head.writeUInt8(compressed ? 1 : 0, 0)
@@ -172,7 +177,7 @@ export function grpcMessage(bytes: Uint8Array, compressed = false, length = byte
   return Buffer.concat([head, bytes])
 }
 
-/** Some bytes changed, cut off, doubled or put in. */
+/** Changes, truncates, duplicates or inserts some bytes. */
 export function mutate(random: Random, valid: Uint8Array): Uint8Array {
   const bytes = [...valid]
   for (let change = 0; change <= upTo(random, 4); change += 1) {

@@ -6,16 +6,16 @@ import { expect } from 'vitest'
 import { api, type Folder, local, temporaryFolder, until } from '../e2e/rig.ts'
 
 const mebibyte = 1024 * 1024
-/** How much more memory a plane may have after an attack than before the first one: pending connections may hold 128 MiB. */
+/** How much the memory of a plane may grow during an attack: pending connections may hold 128 MiB. */
 const growthBytesMax = 256 * mebibyte
 
-/** A plane in a process of its own, so that its end and its memory are seen from outside. */
+/** A plane in a separate process, so that its exit and its memory are visible from outside. */
 export interface Plane extends AsyncDisposable {
   readonly ports: Readonly<Record<'api' | 'apiTls' | 'health' | 'sync' | 'proxy' | 'dns', number>>
   readonly address: string
   readonly processes: Processes
   readonly folder: Folder
-  /** Fails if the process has exited, had an unhandled error, has grown too much, or does not answer. */
+  /** Fails if the process has exited, had an unhandled error, used too much memory, or does not answer. */
   expectUnharmed(): Promise<void>
 }
 
@@ -62,7 +62,7 @@ export async function startPlane(role: 'global' | 'zone'): Promise<Plane> {
   }
 }
 
-/** Fixed, so that a failure comes back; printed, so that it can be tried alone. */
+/** The seed is fixed, so that a failure is reproducible, and printed, so that it can be run alone. */
 export function seeded(seed: number) {
   console.info(`seed ${seed}`)
   return createSeededRandom(seed)

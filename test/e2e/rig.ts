@@ -17,7 +17,7 @@ export const root = resolve(import.meta.dirname, '../..')
 export const local = '127.0.0.1'
 const mainFile = join(root, 'packages/cli/src/main.ts')
 
-/** A folder for one file of tests; it goes with them. */
+/** A folder for one test file. It is removed with the tests. */
 export function temporaryFolder(): { readonly path: string; file(name: string, text: string): string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), 'zonemesh-e2e-'))
   return {
@@ -37,7 +37,7 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Runs a program to its end and keeps what it says. */
+/** Runs a program to its end and captures its output. */
 export async function run(command: string, args: readonly string[], input = '', limitMs = 15_000): Promise<Outcome> {
   const child = spawn(command, [...args], { cwd: root, stdio: ['pipe', 'pipe', 'pipe'], timeout: limitMs })
   let stdout = ''
@@ -71,7 +71,7 @@ export const planesAt = (
   ...['--zone', `west=${west.apiAddress}`],
 ]
 
-/** Asks until the answer is right; fails with the last one. */
+/** Repeats a request until the answer is right. Fails with the last answer. */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
@@ -122,12 +122,12 @@ export interface Status extends JsonObject {
   readonly uplink: { readonly phase: string; readonly reason: string }
 }
 
-/** What a control plane says of itself. */
+/** The status of a control plane. */
 export const statusOf = async (address: string): Promise<Status> =>
-  // The plane answers with this shape, or with the half of it that is its own.
+  // A global and a zone each respond with their part of this shape.
   (await api(address).need('GET', '/_status')).json as Status
 
-/** Waits until both zones of a demo are connected to this global and have all that it has. */
+/** Waits until both zones of a demo are connected to this global and current. */
 export const untilBothCurrent = (globalAddress: string): Promise<Status> =>
   until(
     'both zones are current',
@@ -140,7 +140,7 @@ export interface Scene extends AsyncDisposable {
   readonly folder: Folder
 }
 
-/** The demo, proven, with names drawn from a seed. */
+/** A working demo with names drawn from a seed. */
 export async function startScene(seed: number): Promise<Scene> {
   const folder = temporaryFolder()
   const stop = new AbortController()
@@ -157,14 +157,14 @@ export async function startScene(seed: number): Promise<Scene> {
   }
 }
 
-/** A request through the builtin gateway of east, on a connection of its own. */
+/** A request through the builtin gateway of east, on a new connection. */
 export async function throughGateway(demo: Demo, path: string): Promise<HttpAnswer> {
   const agent = new Agent({ keepAlive: false })
   const { gatewayPort: port, scene } = demo
   return requestOnce({ host: local, port, hostname: scene.hostname, path, agent }).finally(() => agent.destroy())
 }
 
-/** So many callers at a time, each asking one thing after the other, until stopped. */
+/** Runs this number of concurrent callers, each sending one request after the other, until stopped. */
 export function startTraffic(ask: () => Promise<HttpAnswer>, callers = 1) {
   const end = new AbortController()
   const failures: string[] = []
@@ -189,7 +189,7 @@ export function startTraffic(ask: () => Promise<HttpAnswer>, callers = 1) {
     async [Symbol.asyncDispose]() {
       await stop()
     },
-    /** Waits until so many more requests have been answered, well or badly. */
+    /** Waits until this number of further requests has completed, successfully or not. */
     async more(count: number): Promise<void> {
       const goal = requests + count
       await until(

@@ -9,11 +9,11 @@ import { startEnvoy, startZone, until } from '../conformance/envoy/rig.ts'
 
 /** A real Envoy that runs one compiled table after the other. */
 export interface LiveProxy extends AsyncDisposable {
-  /** Returns when Envoy has taken all of it and listens at these places. */
+  /** Resolves when Envoy has accepted the table and listens at these addresses. */
   run(table: ProxyTable, places: readonly { readonly address: string; readonly port: number }[]): Promise<void>
 }
 
-/** Makes the secrets of proxies of one mesh, each once. */
+/** Creates the secrets of proxies of one mesh, each once. */
 export async function createAuthority() {
   const life = lifetime(Date.now(), 30)
   const root = await createRoot('explain', life, ['spiffe://default'])

@@ -2,13 +2,13 @@ import type { TypeUrl } from '@zonemesh/core/emit/table.ts'
 import type { Sources, StepName } from '@zonemesh/core/explain/sources.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 
-/** One thing that is wrong, and how an explanation names it. */
+/** A fault, and how the explanation names it. */
 export interface Fault {
   readonly name: string
-  /** What is well before; absent: one mesh. */
+  /** The working scene; absent: one mesh. */
   readonly scene?: () => Promise<Row[]>
   readonly plant?: (rows: Row[]) => void | Promise<void>
-  /** After proxies have accepted what their zones compile of the rows. */
+  /** Changes the data after proxies have accepted the configuration compiled from the rows. */
   readonly spoil?: (sources: Sources) => Sources
   readonly url?: string
   readonly from?: { readonly zone: string; readonly gateway: string }
@@ -33,7 +33,7 @@ export const add = (like: string, name: string, key: Partial<Row['key']>, spec: 
   const one = rows[at(rows, like, name)]
   if (one) rows.push({ ...one, key: { ...one.key, ...key }, spec })
 }
-/** What one plane has of a row is another version, or nothing. */
+/** Gives one plane another version of a row, or removes the row there. */
 export const onPlane =
   (plane: string, kind: string, name: string, change: (row: Row) => Row | undefined) =>
   (sources: Sources): Sources => {
@@ -51,7 +51,7 @@ export const newer = (row: Row): Row => ({
   ...row,
   stamp: { ...row.stamp, originRevision: row.stamp.originRevision + 2 },
 })
-/** An Envoy that has not what its zone compiled. */
+/** An Envoy that does not run the configuration that its zone compiled. */
 export const running =
   (proxy: string, type: string, change: (versions: Map<string, string>) => void, connected = true) =>
   (sources: Sources): Sources => {
@@ -61,7 +61,7 @@ export const running =
     for (const [url, versions] of accepted) if (url === type) change(versions)
     return { ...sources, proxies: new Map(sources.proxies).set(proxy, { ...sight, accepted, connected }) }
   }
-/** An Envoy that refuses what its zone compiled. */
+/** An Envoy that refuses the configuration that its zone compiled. */
 export const refusing =
   (proxy: string, type: TypeUrl, name: string, detail: string) =>
   (sources: Sources): Sources => {

@@ -3,9 +3,12 @@ import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import fc from 'fast-check'
 import { listener, type Request, type Route, request, routes } from '../../packages/core/test/gateway/random-routes.ts'
 
-/** Small meshes of one zone: a gateway, services behind one sidecar, routes, permissions and policies, and what is asked of them. */
+/**
+ * Small random meshes of one zone: a gateway, services behind one sidecar, routes, permissions and policies, and
+ * requests.
+ */
 
-/** What runs: `down` has an instance that is not ready, and nothing has an instance of `gone`. */
+/** The services: `down` has an instance that is not ready, and `gone` has no instance. */
 export const instances = [
   { service: 'a', version: 'v1', port: 10_001 },
   { service: 'b', version: 'v1', port: 10_002 },
@@ -26,7 +29,7 @@ type Outcome =
 
 interface RandomScene {
   readonly mtls: 'none' | 'STRICT' | 'PERMISSIVE'
-  /** By gateway: `edge` for its proxy alone, `any` for every proxy. */
+  /** The gateways: `edge` selects only the proxy, `any` selects every proxy. */
   readonly gateways: readonly { readonly name: 'edge' | 'any'; readonly listeners: readonly string[] }[]
   readonly routes: readonly (Route & { readonly outcomes: readonly Outcome[] })[]
   readonly permissions: readonly { readonly source: string; readonly destination: string }[]
@@ -49,10 +52,10 @@ const outcome: fc.Arbitrary<Outcome> = fc.oneof(
   fc.record({ type: fc.constant('redirect' as const), status: fc.constantFrom(301, 302, 307) }),
 )
 
-/** Some host that a hostname stands for. */
+/** A host that a hostname covers. */
 const hostOf = (hostname: string): string => (hostname === '*' ? 'a.x' : hostname.replace('*', 'a'))
 
-/** A request that meets one match of a route, but for what is left to chance. */
+/** A request that meets one match of a route, except for the parts left to chance. */
 function aimed(all: RandomScene['routes'], { at, chance, isLeft }: Aim): Request {
   const route = all[at % all.length]
   const one = route?.matches[at % (route.matches.length || 1)]
@@ -90,7 +93,7 @@ const anyScene = fc.record({
   gateways: fc.uniqueArray(
     fc.record({
       name: fc.constantFrom('edge' as const, 'any' as const),
-      // Mostly one for any host beside others.
+      // Mostly one listener for any host, and others.
       listeners: fc.uniqueArray(fc.oneof({ arbitrary: fc.constant('*'), weight: 2 }, listener), {
         minLength: 1,
         maxLength: 3,
@@ -116,7 +119,7 @@ const anyScene = fc.record({
   aims: fc.array(aim, { minLength: 20, maxLength: 20 }),
 })
 
-/** Routes are bound to listeners that there are, but for those of one name. */
+/** Binds routes to existing listeners, except the routes of one name. */
 function boundHere({ gateways, routes: all }: Pick<RandomScene, 'gateways' | 'routes'>): RandomScene['routes'] {
   const hostnames = gateways.flatMap(({ listeners }) => listeners)
   return all.map(({ listener: bound, ...route }) =>
@@ -133,7 +136,10 @@ const tagOf = (hostname: string): string => hostname.replace('*', 'any')
 /** Addresses of the gateway, of the sidecar and of the services behind it. */
 type Places = Readonly<Record<'edge' | 'services' | 'upstream', string>>
 
-/** The rows of a scene. Proxies listen at addresses of their own, so that no scene meets connections of another one. */
+/**
+ * The rows of a scene. The proxies of each scene listen at other addresses, so that no scene gets connections of
+ * another.
+ */
 export function rowsOf(scene: RandomScene, { edge, services, upstream }: Places): Row[] {
   let revision = 0
   const row = (origin: string, kind: string, name: string, spec: unknown, mesh = 'default'): Row => {
@@ -215,7 +221,7 @@ export function rowsOf(scene: RandomScene, { edge, services, upstream }: Places)
   ]
 }
 
-/** The header that names the rule and the route that answer. */
+/** The header that names the rule and the route that answered. */
 export const ruleHeader = 'x-rule'
 
 function actionOf(found: Outcome | undefined, rule: string) {
@@ -226,7 +232,7 @@ function actionOf(found: Outcome | undefined, rule: string) {
   const destination = { 'kuma.io/service': name, ...(version === undefined ? {} : { version }) }
   return {
     filters: [named, ...(rewrite ? [{ rewrite: { replaceFull: '/new' } }] : [])],
-    // One without a share gets nothing, whatever it is.
+    // A backend without weight gets no requests, whatever its service is.
     backends: [
       { weight: 1, destination },
       { weight: 0, destination: { 'kuma.io/service': 'gone' } },

@@ -56,7 +56,7 @@ const authority = async (zone: string, signedBy: KeyedCertificate, mesh = 'defau
   }
 }
 
-/** A mesh in which everything is well: a gateway in east, one version of a service in each zone. Tests break it. */
+/** A working mesh: a gateway in east, one version of a service in each zone. Tests plant faults in it. */
 export async function healthyMesh() {
   const signedBy = await rootOf('default')
   const rows: Row[] = [
@@ -161,7 +161,7 @@ export const announced = (zone: string, version: string): Row =>
     instances: 1,
   })
 
-/** The mesh wants what leaves a zone to go through its egress, and east has one. */
+/** A mesh whose connections leave a zone through its egress, with an egress in east. */
 export async function meshWithEgress() {
   const rows = await healthyMesh()
   const at = rows.findIndex(({ key }) => key.kind === 'Mesh')
@@ -171,7 +171,7 @@ export async function meshWithEgress() {
   return rows
 }
 
-/** Mesh "billing" beside it, whose gateway in west other meshes may call, with a service behind it. */
+/** A second mesh "billing", with a cross-mesh gateway in west and a service behind it. */
 export async function twoMeshes() {
   const signedBy = await rootOf('billing')
   const rows = await healthyMesh()
@@ -246,7 +246,7 @@ export async function twoMeshes() {
   return rows
 }
 
-/** What each plane has of these rows, and proxies that run what their zones compile of them. */
+/** The data of all planes for these rows, with proxies that run the configuration that their zones compile. */
 export function sourcesOf(rows: readonly Row[]): Sources {
   const travels = ({ key }: Row, zone: string) =>
     key.origin === zone ||

@@ -1,4 +1,4 @@
-/** One thing that may happen next. It changes the copy of the state that it is given. */
+/** One possible next event. It changes the copy of the state that it gets. */
 export interface Move<State> {
   readonly name: string
   readonly apply: (state: State) => void
@@ -10,8 +10,8 @@ export interface Exploration {
 }
 
 /**
- * Walks every interleaving of what may happen, each state once, and judges every state in which nothing more can. A failure names
- * the moves that led there, so that it can be played again.
+ * Explores every interleaving of the moves, each state once, and judges every state without further moves. A failure
+ * lists the moves that led to it, so that it can be replayed.
  */
 export function explore<State>(
   initial: State,
@@ -51,8 +51,8 @@ export function explore<State>(
 }
 
 /**
- * The same for what cannot be copied: closures, timers, promises. Every state is reached by playing its moves anew, and what `look`
- * tells must be all that its future depends on.
+ * Explores states that cannot be copied, such as closures, timers and promises. Every state is reached by replaying its
+ * moves, and the result of `look` must contain everything that its future depends on.
  */
 export async function replay<Scene>(
   open: () => Scene,
@@ -90,15 +90,16 @@ export async function replay<Scene>(
   return { states: seen.size, ends }
 }
 
-/** Maps and sets sorted: two states with the same content are equal, regardless of the order of their events. */
+/** Sorts maps and sets, so that states with the same content are equal, regardless of the order of their events. */
 const plain = (_key: string, value: unknown) => {
   if (value instanceof Map) return [...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1))
   return value instanceof Set ? [...value].sort() : value
 }
 
-/** A copy of plain data. What is frozen is shared: nothing can change it. */
+/** A copy of plain data. Frozen values are shared, because nothing can change them. */
 function copied<T>(value: T): T {
-  // Each branch gives back what it was given: an array for an array, a map for a map, a set for a set, an object for an object.
+  // Each branch returns the type that it received: an array for an array, a map for a map, a set for a set, an object
+  // for an object.
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   if (Array.isArray(value)) return value.map(copied) as T
   if (value instanceof Map) return new Map([...value].map(([key, inner]) => [key, copied(inner)])) as T

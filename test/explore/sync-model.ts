@@ -10,7 +10,7 @@ const rules: SightRules = {
   seenBy: new Map([['Chosen', (row, zone) => row.spec['zone'] === zone]]),
 }
 
-/** The sight of zone west, as the global holds it, and as west itself does. */
+/** The view of zone west, as the global and as west itself hold it. */
 export const outboundSight = sightOfZone(rules, 'west')
 export const inboundSight = sightOfGlobal(rules, 'west')
 
@@ -26,7 +26,7 @@ export const put = (text: string, spec: Record<string, string> = {}): Change => 
 })
 export const remove = (text: string): Change => ({ op: 'delete', key: keyFrom(text) })
 
-/** The rows of a store by key text, tombstones included; changed by the rules of every store. */
+/** The rows of a store by key text, including tombstones; changed by the rules of every store. */
 export type Rows = Map<string, Version>
 
 export function applyTo(rows: Rows, changes: readonly Change[], revision: number): readonly Version[] {
@@ -43,7 +43,7 @@ export function applyTo(rows: Rows, changes: readonly Change[], revision: number
   return written
 }
 
-/** A log that was written once, of which a scene shows a growing part: every commit is a mark. */
+/** A complete log, of which a scene shows a growing part. Every commit is a mark. */
 export function createLog(commits: readonly (readonly Change[])[]) {
   const versions: Version[] = []
   const rows: Rows = new Map()
@@ -57,11 +57,11 @@ export function createLog(commits: readonly (readonly Change[])[]) {
   }
   const position = (revision: number): Position => ({ store: 'global-store', revision, commitId: `c${revision}` })
 
-  /** Answers a read at a moment when the log has `head` commits and keeps versions from `horizon` on; one row per page. */
+  /** The result of a read when the log has `head` commits and keeps versions from `horizon` on; one row per page. */
   function answer(effect: Exclude<OutboundEffect, { type: 'send' }>, head: number, horizon: number): OutboundEvent {
     switch (effect.type) {
       case 'read-mark':
-        // A round may end in an earlier mark than the newest.
+        // A round may end at an earlier mark than the newest.
         return effect.after !== undefined && head - effect.after >= 2
           ? { type: 'marked', mark: position(head), through: position(head - 1) }
           : { type: 'marked', mark: position(head) }
@@ -97,7 +97,7 @@ export function createLog(commits: readonly (readonly Change[])[]) {
     }
   }
 
-  /** What zone west is to hold of this log at a revision: key text → origin revision. */
+  /** The content of this log at a revision that zone west must hold: key text → origin revision. */
   function projection(revision: number): Map<string, number> {
     const seen = [...at(revision).values()]
       .flatMap((version) => version.row ?? [])
@@ -110,7 +110,7 @@ export function createLog(commits: readonly (readonly Change[])[]) {
 
 export type Log = ReturnType<typeof createLog>
 
-/** The live rows of the origins that a log speaks for, in the form of a projection. */
+/** The live rows of the origins that a log covers, in the form of a projection. */
 export function held(rows: Rows): Map<string, number> {
   const live = [...rows.values()].flatMap((version): Row[] => (version.row ? [version.row] : []))
   return new Map(

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 export const root = join(import.meta.dirname, '../..')
 
-/** Folders that are measured, and the tests that should notice a mistake there: files, or folders with all that is in them. */
+/** The measured folders, and the tests that should detect a mistake there: files, or all files of folders. */
 const testsByArea: Readonly<Record<string, readonly string[]>> = {
   'packages/shared/src/sync': [
     'packages/shared/test/sync',

@@ -1,16 +1,16 @@
-// A process of its own: a mutant that loops for ever is ended with it. It runs tests over and over in one warm vitest; the mutated
-// text of a file is given to vitest instead of the file on disk, which never changes.
+// Runs in a separate process, so that a mutant that loops for ever can be killed. It runs tests repeatedly in one warm
+// vitest, which gets the mutated text of a file instead of the file on disk; the file on disk never changes.
 import { join } from 'node:path'
 import { createVitest, type Reporter } from 'vitest/node'
 import { root } from './areas.ts'
 
 export interface Task {
   readonly tests: readonly string[]
-  /** Absent: the tests as they are. */
+  /** Absent: the tests run without a mutant. */
   readonly mutated?: { readonly file: string; readonly code: string }
 }
 export interface Verdict {
-  /** The titles of tests that failed; a file that does not load is its name. */
+  /** The titles of failed tests; for a file that does not load, its name. */
   readonly failed: readonly string[]
 }
 
@@ -50,7 +50,7 @@ async function run({ tests, mutated: next }: Task): Promise<Verdict> {
     if (specifications.length !== tests.length)
       throw new Error(`vitest knows ${specifications.length} of the ${tests.length} test files`)
     const result = await vitest.runTestSpecifications(specifications)
-    // The result names the modules of former runs, too.
+    // The result also contains the modules of earlier runs.
     const testModules = result.testModules.filter(({ moduleId }) => wanted.has(moduleId))
     const failed = testModules.flatMap((module) => {
       const titles = [...module.children.allTests('failed')].map((test) => test.fullName)

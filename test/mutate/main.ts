@@ -1,5 +1,6 @@
-// npm run mutate [-- FILE-OR-FOLDER…] [--sample N] [--seed N] [--minutes N]: plants small mistakes and counts how many the nearest
-// tests catch. The score is a measure, not a threshold: the command fails only if tests fail without a mistake, or if it breaks.
+// npm run mutate [-- FILE-OR-FOLDER…] [--sample N] [--seed N] [--minutes N]: plants small mistakes and counts how many
+// the nearest tests detect. The score is a measure, not a threshold: the command fails only if tests fail without a
+// mistake, or if the command itself breaks.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -40,7 +41,7 @@ print(
   `${all.length} mutants in ${places.length} places${values.sample ? `, ${chosen.length} drawn with --seed ${values.seed}` : ''}`,
 )
 
-/** So many of a list, in their order; the same for the same seed. */
+/** A sample of a list, in its order; the same for the same seed. */
 function drawn(from: readonly Planted[], count: number, seed: number): readonly Planted[] {
   const random = createSeededRandom(seed)
   const left = from.map((_, index) => index)
@@ -50,7 +51,7 @@ function drawn(from: readonly Planted[], count: number, seed: number): readonly 
   return picked.sort((a, b) => a - b).flatMap((index) => from[index] ?? [])
 }
 
-/** The process that runs tests. It is started again after a mutant that never came to an end. */
+/** The process that runs tests. It is restarted after a mutant that did not finish. */
 function createBench() {
   let child: ChildProcess | undefined
   async function start(): Promise<ChildProcess> {
@@ -60,7 +61,7 @@ function createBench() {
     return started
   }
   return {
-    /** Undefined if there is no answer in time. */
+    /** Undefined if there is no result in time. */
     async run(task: Task, limitMs: number): Promise<Verdict | undefined> {
       child ??= await start()
       const running = child
@@ -69,7 +70,7 @@ function createBench() {
       const timer = setTimeout(() => settle(undefined), Math.min(limitMs, 2 ** 31 - 1))
       const onMessage = (message: { readonly verdict?: Verdict; readonly error?: string }) =>
         message.verdict ? settle(message.verdict) : reject(new Error(`the runner failed: ${message.error}`))
-      // A mutant may end the process: that is noticed, too.
+      // A mutant may make the process exit; that counts as detected.
       const onExit = () => settle(undefined)
       running.once('message', onMessage).once('exit', onExit)
       try {
@@ -92,7 +93,7 @@ function createBench() {
 }
 
 const bench = createBench()
-// With a limit of time it is not always the same areas that come first.
+// With a time limit, the order is random so that not always the same areas are measured.
 const order = createSeededRandom(Number(values.seed))
 const chosenAreas = [...new Set(chosen.map((one) => one.area))]
 const orderedAreas =
@@ -125,7 +126,7 @@ for (const area of orderedAreas) {
     const task = { tests, mutated: { file, code: applied(code, mutant) } }
     const limitMs = Math.min(5_000 + 4 * baselineMs, leftMs())
     const verdict = tests.length === 0 ? { failed: [] } : await bench.run(task, limitMs)
-    // A mutant without a verdict was caught only if it had its time.
+    // A mutant without a verdict counts as detected only if its time was not cut short.
     if (!verdict && leftMs() <= 0) break
     tried += 1
     if (verdict && verdict.failed.length === 0) survivors.push(shownMutant(file, code, mutant))

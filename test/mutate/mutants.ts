@@ -7,7 +7,7 @@ export interface Mutant {
   readonly replacement: string
 }
 
-/** Wrappers of an expression, which are no types themselves. */
+/** Nodes that wrap an expression and are not types themselves. */
 const typedExpressions: ReadonlySet<string> = new Set([
   'TSAsExpression',
   'TSSatisfiesExpression',
@@ -27,7 +27,7 @@ const swapped: Readonly<Record<string, string>> = {
   '*': '/',
 }
 
-/** Methods that choose or order: without them the whole list goes on as it is. */
+/** Methods that filter or sort: the mutant uses the whole list unchanged. */
 const choosing: ReadonlySet<string> = new Set(['filter', 'sort', 'slice'])
 
 /**
@@ -57,7 +57,7 @@ export function mutantsOf(code: string): readonly Mutant[] {
       case 'IfStatement':
       case 'ConditionalExpression':
       case 'WhileStatement':
-        // A comparison has a mutant of its own that negates it.
+        // Comparisons are negated by another mutant.
         if (isNode(node['test']) && !isEquality(node['test'])) replace(node['test'], `!(${text(node['test'])})`)
         return
       case 'BinaryExpression':
@@ -108,14 +108,14 @@ const isEquality = (node: Node): boolean => node['operator'] === '===' || node['
 const isKey = (node: Node, parent: Node | undefined): boolean => parent?.type === 'Property' && parent['key'] === node
 const isCall = (value: unknown): boolean =>
   isNode(value) && (value.type === 'CallExpression' || (value.type === 'AwaitExpression' && isCall(value['argument'])))
-/** It ends a branch, not the whole function. */
+/** The return ends a branch, not the whole function. */
 const isEarly = (node: Node, parent: Node | undefined): boolean =>
   parent?.type === 'IfStatement' && (parent['consequent'] === node || parent['alternate'] === node)
 
 export const applied = (code: string, { start, end, replacement }: Mutant): string =>
   code.slice(0, start) + replacement + code.slice(end)
 
-/** Where a mutant is, and what it changes, on one line. */
+/** The position and the change of a mutant, on one line. */
 export function shownMutant(file: string, code: string, { start, end, replacement }: Mutant): string {
   const line = code.slice(0, start).split('\n').length
   const short = (value: string): string => {

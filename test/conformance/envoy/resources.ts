@@ -63,7 +63,7 @@ export interface ClusterOptions {
   readonly contributions?: ReadonlyMap<string, string>
 }
 
-/** A cluster whose endpoints come by EDS. */
+/** A cluster whose endpoints come from EDS. */
 export function cluster(name: string, options: ClusterOptions = {}): XdsResource {
   const assignment = options.assignment ?? name
   const init: MessageInitShape<typeof ClusterSchema> = {
@@ -104,7 +104,7 @@ export function cluster(name: string, options: ClusterOptions = {}): XdsResource
   return resource(ClusterSchema, name, init, { assignment, ...refs, ...contributions })
 }
 
-/** A cluster that Envoy refuses: a static one with a host name where an address belongs. */
+/** A cluster that Envoy refuses: a static one with a hostname in place of an address. */
 export const badCluster = (name: string, contributions?: ReadonlyMap<string, string>): XdsResource =>
   resource(ClusterSchema, name, { ...staticInit(name, 'not-an-address', 1) }, contributions ? { contributions } : {})
 
@@ -123,7 +123,7 @@ const endpoint = (host: string, port: number) =>
     hostIdentifier: { case: 'endpoint', value: { address: socketAddress(host, port) } },
   }) as const
 
-/** An assignment; a host that is no address makes Envoy refuse it. */
+/** An assignment. Envoy refuses it if the host is not an address. */
 export const assignment = (name: string, ports: readonly number[], host = '127.0.0.1'): XdsResource =>
   resource(ClusterLoadAssignmentSchema, name, {
     clusterName: name,
@@ -137,7 +137,7 @@ export interface RouteOptions {
   readonly contributions?: ReadonlyMap<string, string>
 }
 
-/** A route table that sends everything to one cluster. Two "*" domains make Envoy refuse it. */
+/** A route table that sends all requests to one cluster. Envoy refuses it with two "*" domains. */
 export function route(name: string, to: string, options: RouteOptions = {}): XdsResource {
   const contributions = options.contributions ? { contributions: options.contributions } : {}
   return resource(RouteConfigurationSchema, name, routeInit(name, to, options), { clusters: [to], ...contributions })

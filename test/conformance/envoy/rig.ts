@@ -48,7 +48,7 @@ export async function createCertificate(commonName = 'zonemesh test'): Promise<C
   return { certificate: made.toString('pem'), key: pem }
 }
 
-/** What went over one stream, in order. */
+/** The messages of one stream, in order. */
 export type Trace = { readonly at: number; readonly entry: AdsEvent | AdsEffect }
 
 export interface Zone extends AsyncDisposable {
@@ -63,7 +63,7 @@ export interface Zone extends AsyncDisposable {
   readonly streams: ProxyStream[]
   readonly closed: ProxyStream[]
   readonly events: string[]
-  /** What `sent` returns from this moment on. */
+  /** Drops the messages so far from the result of `sent`. */
   forget(): void
   sent(): Extract<AdsEffect, { type: 'send' }>[]
   restart(): Promise<void>
@@ -285,7 +285,7 @@ export interface Upstream extends AsyncDisposable {
 
 interface UpstreamOptions {
   handle?(request: IncomingMessage): number
-  /** Calls `done` when the answer may go. */
+  /** Delays the response until `done` is called. */
   hold?(request: IncomingMessage, done: () => void): void
 }
 
@@ -314,7 +314,7 @@ async function listen(server: Server): Promise<Upstream> {
   }
 }
 
-/** Waits until the condition gives something; the deadline is for a broken build, not part of any rule. */
+/** Waits until the condition returns a value. The deadline only stops a broken build and is not part of any rule. */
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
@@ -335,7 +335,7 @@ export async function until<T>(
   throw new Error(`not within ${deadlineMs} ms: ${what} (last: ${String(last)})`)
 }
 
-/** The body that a port answers with, or its status in brackets, or why it did not. */
+/** The response body of a port, or its status in brackets, or the reason why there was none. */
 export async function probe(port: number, tls = false): Promise<string> {
   try {
     const answer = await fetchText({ port, tls })

@@ -18,15 +18,15 @@ export interface Scene extends AsyncDisposable {
   readonly envoy: Envoy
   put(kind: Kind, ...resources: XdsResource[]): Scene
   drop(kind: Kind, ...names: string[]): Scene
-  /** Gives the table to the zone and forgets the flow so far. Returns its mark. */
+  /** Passes the table to the zone and clears the recorded flow. Returns the mark of the table. */
   commit(): number
-  /** The same, and waits until it is served. */
+  /** Calls `commit` and waits until the table is served. */
   settle(): Promise<void>
-  /** What went over the stream since the last commit: `-> CDS A B -C`, `<- EDS +A irv:A`, `<- CDS ack`, `<- LDS nack`. */
+  /** The messages since the last commit: `-> CDS A B -C`, `<- EDS +A irv:A`, `<- CDS ack`, `<- LDS nack`. */
   flow(): string[]
   /** Only what the server sent. */
   sends(): string[]
-  /** When the first line of the flow that matches went, in milliseconds. */
+  /** The time of the first matching line of the flow, in milliseconds. */
   timeOf(pattern: RegExp): number
   stat(name: string): Promise<number>
 }
@@ -96,7 +96,7 @@ function line(entry: Zone['trace'][number]['entry']): string[] {
   return [words.join(' ')]
 }
 
-/** Asks a port again and again until stopped; gives every answer that was not the wanted one. */
+/** Sends requests to a port until stopped, and returns every response that was not the expected one. */
 export function keepAsking(port: number, wanted: string): { stop(): Promise<string[]> } {
   const wrong: string[] = []
   let stopped = false

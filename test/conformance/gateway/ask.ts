@@ -15,11 +15,11 @@ export interface Question {
   readonly method: string
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
-  /** Over TLS: the name in it, and whom to trust. */
+  /** For TLS: the server name, and the authority to trust. */
   readonly tls?: { readonly servername: string; readonly ca: string }
 }
 
-/** One request, exactly as it is said: no redirect is followed and no path is made nicer. */
+/** Sends one request unchanged: no redirect is followed and no path is normalised. */
 export function ask(question: Question): Promise<Answer> {
   const { host, port, method, path, headers, tls } = question
   const options: RequestOptions = {
@@ -54,7 +54,7 @@ export function ask(question: Question): Promise<Answer> {
   })
 }
 
-/** Says something on a connection of its own and returns what comes back; undefined if it is closed instead. */
+/** Sends bytes on a new connection and returns the response; undefined if the connection is closed. */
 export function askStream(
   port: number,
   tls: { readonly servername: string; readonly ca: string } | undefined,
@@ -63,7 +63,7 @@ export function askStream(
     let text = ''
     let certificate = ''
     const place = { host: '127.0.0.1', port, timeout: 5_000 }
-    // Which name a certificate is for is what the cases look at.
+    // The cases themselves check the name of the certificate.
     const socket = tls ? connectTls({ ...place, ...tls, checkServerIdentity: () => undefined }) : connect(place)
     const end = () => {
       socket.destroy()
@@ -80,7 +80,7 @@ export function askStream(
   })
 }
 
-/** JSON as what it says, anything else as it came. */
+/** Parses JSON; any other text is returned unchanged. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)

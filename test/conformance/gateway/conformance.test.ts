@@ -11,7 +11,7 @@ import { matching } from './features/matching.ts'
 import { httpsFeatures, type StreamCase, streamFeatures } from './features/tls.ts'
 import { type Scene, startScene } from './scene.ts'
 
-// All features are applied through a global and served by the gateway of zone east; what answers runs in east and west.
+// All features are applied through a global and served by the gateway of zone east. The services run in east and west.
 const features: readonly Feature[] = [...matching, ...hostFeatures, ...filters, ...backends, ...httpsFeatures]
 
 let scene: Scene
@@ -44,7 +44,7 @@ async function perform(feature: string, one: Case, name: string) {
   })
 }
 
-/** The last instance of everything is known to the gateway: the first case of each feature is answered as it is to be. */
+/** Waits until the gateway has all endpoints: the first case of each feature gets the expected response. */
 async function settled({ seen: _seen }: Scene): Promise<void> {
   for (const { name, cases } of features) {
     for (const one of cases.filter((each) => each.to !== undefined)) {

@@ -31,8 +31,9 @@ interface Client {
   readonly zone: 'east' | 'west'
   readonly mesh: string
   /**
-   * Local ports that lead to the gateway: to its first port, to its second, and to what other meshes must not reach. And to
-   * the gateway in the other zone that has one listener, as the pages write it.
+   * Local outbound ports that lead to the gateway: to its first port, its second port, and to listeners that other
+   * meshes must not reach. One more leads to the gateway in the other zone with a single listener, as in the
+   * documentation.
    */
   readonly ports: {
     readonly first: number
@@ -155,7 +156,7 @@ afterAll(() => scene?.[Symbol.asyncDispose]())
 const at = (port: number, host: string, path = '/', address = local) =>
   ask({ host: address, port, method: 'GET', path, headers: { host } })
 
-/** The answer, once what leads there is there. */
+/** The response, once the configuration for it has arrived. */
 const settled = (title: string, port: number, host: string, path = '/', address = local) =>
   until(
     title,

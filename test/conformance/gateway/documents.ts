@@ -3,7 +3,7 @@ import type { Identity } from './echo.ts'
 import { type Backend, echo, type Feature, type Listener, v1, v2, v3 } from './feature.ts'
 import { type StreamFeature, tcp, tlsService } from './features/tls.ts'
 
-/** The resources that the features of the gateway are made of. */
+/** The resources from which the features of the gateway are built. */
 
 export const mesh = 'default'
 export const gateway = 'conformance-gateway'
@@ -12,7 +12,7 @@ export interface Service extends Identity {
   readonly protocol: 'http' | 'tcp' | 'tls'
 }
 
-/** What runs: some of it here, in the zone of the gateway, some in the other one. */
+/** The services: some run in the zone of the gateway, some in the other zone. */
 export const services: readonly Service[] = [
   { service: v1, zone: 'west', version: '1', protocol: 'http' },
   { service: v2, zone: 'east', version: '1', protocol: 'http' },

@@ -2,14 +2,14 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 
-/** Who a service is. */
+/** The identity of a service. */
 export interface Identity {
   readonly service: string
   readonly zone: string
   readonly version: string
 }
 
-/** What a service saw of a request. */
+/** A request as a service saw it. */
 export interface Seen extends Identity {
   readonly method: string
   readonly path: string
@@ -17,9 +17,9 @@ export interface Seen extends Identity {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** The header by which a case finds out which services saw its request. */
+/** The header by which a case identifies the services that received its request. */
 export const caseHeader = 'x-conformance-case'
-/** The header with which a case says what the service is to put on its answer: JSON. */
+/** The header with which a case sets the headers of the service's response: JSON. */
 export const answeringHeader = 'x-conformance-answering'
 
 const listen = <S extends Server | TcpServer>(server: S, port: number): Promise<S> =>
@@ -28,7 +28,7 @@ const listen = <S extends Server | TcpServer>(server: S, port: number): Promise<
     server.listen(port, '127.0.0.1', () => resolve(server))
   })
 
-/** Equal names are joined with a comma, as HTTP says they mean the same. */
+/** Equal names are joined with a comma, which has the same meaning in HTTP. */
 const headersOf = ({ headersDistinct }: IncomingMessage): Record<string, string> =>
   Object.fromEntries(Object.entries(headersDistinct).map(([name, values = []]) => [name, values.join(',')]))
 
@@ -40,7 +40,7 @@ export function startHttp(identity: Identity, port: number, saw: (seen: Seen) =>
     const { method = '', url = '' } = request
     const seen = { ...identity, method, path: url, host: headers['host'] ?? '', headers }
     saw(seen)
-    // The tests write it.
+    // The tests write this header.
     const answering = JSON.parse(headers[answeringHeader] ?? '{}') as Record<string, string>
     response.writeHead(200, { 'content-type': 'application/json', ...answering })
     response.end(JSON.stringify(seen))
@@ -57,7 +57,7 @@ export function startTcp(identity: Identity, port: number): Promise<TcpServer> {
   return listen(server, port)
 }
 
-/** The same behind TLS that it ends itself. */
+/** A TCP service that terminates TLS itself. */
 export function startTls(identity: Identity, port: number, tls: { cert: string; key: string }): Promise<TcpServer> {
   const server = createTlsServer(tls, (socket) => {
     socket.on('error', () => socket.destroy())

@@ -106,7 +106,7 @@ test('EG4 no request fails while a mesh switches between both paths, and another
   expect({ failures, isEnough: requests > 1_200 }).toEqual({ failures: [], isEnough: true })
 })
 
-/** What the global knows of egresses whose Envoys have had a stream. */
+/** The global's overviews of egresses whose Envoys have had a stream. */
 async function overviews(): Promise<readonly JsonObject[]> {
   const { json } = await scene.global.need('GET', '/zoneegresses/_overview')
   const { items } = json as { items: readonly (JsonObject & { zoneEgressInsight?: object })[] } // Kuma's form

@@ -1,6 +1,10 @@
-/** The words in which features are written down: listeners, routes, and a table of requests with who answers how. */
+/**
+ * The types in which features are described: listeners, routes, and a table of requests with the expected responses.
+ */
 
-/** Where a request goes: the name of a service that the scene runs, with more tags if only some of its instances are meant. */
+/**
+ * The target of a request: the name of a service in the scene, with more tags if only some of its instances are meant.
+ */
 export interface Backend {
   readonly to: string
   readonly tags?: Readonly<Record<string, string>>
@@ -13,12 +17,12 @@ export interface Listener {
   readonly hostname?: string
   readonly protocol?: 'HTTP' | 'HTTPS' | 'TLS' | 'TCP'
   readonly tls?: Readonly<Record<string, unknown>>
-  /** A tag of its own, by which a route can be bound to it alone. */
+  /** A separate tag, by which a route can be bound only to this listener. */
   readonly tag?: string
 }
 
 export interface Route {
-  /** The tag of the listener that it is for; without one, all of the feature. */
+  /** The tag of the route's listener; absent: all listeners of the feature. */
   readonly listener?: string
   readonly hostnames?: readonly string[]
   readonly http?: readonly Rule[]
@@ -37,26 +41,26 @@ export interface Case {
   readonly host?: string
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
-  /** Headers that the service puts on its answer. */
+  /** Headers that the service adds to its response. */
   readonly answering?: Readonly<Record<string, string>>
-  /** Over TLS, with this name in it. */
+  /** Sends the request over TLS with this server name. */
   readonly tls?: string
 
-  /** The service that answers; only a status if the gateway itself answers. */
+  /** The service that responds; absent if the gateway itself responds with a status. */
   readonly to?: string
   readonly zone?: string
   readonly version?: string
   readonly status?: number
-  /** What the service was asked, where it is not what was sent. */
+  /** The request that the service received, if it differs from the one sent. */
   readonly asked?: {
     readonly path?: string
     readonly host?: string
     readonly headers?: Readonly<Record<string, string>>
     readonly without?: readonly string[]
   }
-  /** What is on the answer. */
+  /** The expected headers of the response. */
   readonly answer?: { readonly headers?: Readonly<Record<string, string>>; readonly without?: readonly string[] }
-  /** The Location of a redirect; `PORT` stands for the port that was asked. */
+  /** The Location of a redirect; `PORT` stands for the port of the request. */
   readonly location?: string
   readonly body?: string
   readonly mirroredTo?: readonly string[]

@@ -24,19 +24,19 @@ import { secrets } from './features/tls.ts'
 const zoneNames = ['east', 'west'] as const
 
 export interface Scene extends AsyncDisposable {
-  /** The authority of all certificates here, PEM. */
+  /** The authority of all certificates in this scene, PEM. */
   readonly ca: string
   readonly global: Client
-  /** The port of a feature's listeners of one letter. */
+  /** The port of a feature's listeners with this letter. */
   portOf(feature: string, at?: string): number
-  /** One more proxy, from its document. */
+  /** Starts another proxy from its document. */
   startProxy(zone: ZoneName, proxyType: 'dataplane' | 'ingress' | 'egress', document: JsonObject): Promise<void>
-  /** Ends a proxy as its operator does, by its name; returns what starts it again. */
+  /** Stops a proxy as its operator does, by its name. Returns a function that starts it again. */
   stopProxy(name: string): Promise<() => unknown>
   readonly zones: Readonly<Record<ZoneName, DemoZone>>
-  /** Where a proxy keeps its files. */
+  /** The work folder of a proxy. */
   workDirOf(proxy: string): string
-  /** What services have seen of one case. */
+  /** The requests of one case that services received. */
   seen(name: string): readonly Seen[]
 }
 
@@ -147,7 +147,7 @@ async function portsOf(features: readonly AnyFeature[]): Promise<ReadonlyMap<str
   return new Map([...names].map((name, index) => [name, free[index] ?? 0]))
 }
 
-/** Certificates for the listeners, as secrets of the mesh, and the one that a service shows itself. */
+/** Creates the certificates of listeners, as Secrets of the mesh, and the one that a service presents itself. */
 async function createAuthority() {
   const life = lifetime(Date.now(), 30)
   const root = await createRoot('conformance', life)
@@ -174,7 +174,7 @@ async function apply(global: Client, documents: readonly JsonObject[]): Promise<
   )
 }
 
-/** Starts proxies as processes of their own, each with a token of its mesh. */
+/** Starts proxies as separate processes, each with a token of its mesh. */
 async function createStarter(
   stage: Stage,
   global: Client,

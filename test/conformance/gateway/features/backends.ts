@@ -1,6 +1,6 @@
 import { echo, exact, type Feature, prefix, v1, v2 } from '../feature.ts'
 
-// Who gets a request: tags, zones, unknown services.
+// Which backends get a request: tags, zones, unknown services.
 
 const one = (tags: Readonly<Record<string, string>>) => [{ to: echo, tags }]
 
@@ -73,7 +73,7 @@ export const backends: readonly Feature[] = [
   },
   {
     name: 'edge',
-    // What an edge does before any route: names, paths and headers of the connection manager.
+    // Processing before any route: names, paths and headers in the connection manager.
     routes: [{ http: [{ matches: [prefix('/')], backends: [{ to: v1 }] }] }],
     cases: [
       { path: '/', to: v1, answer: { headers: { server: 'Kuma Gateway' } } },

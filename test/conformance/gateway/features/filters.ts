@@ -1,6 +1,6 @@
 import { exact, type Feature, prefix, type Rule, redirect, rule, to, v1, v2, v3 } from '../feature.ts'
 
-// What filters do to a request and to its answer.
+// The effects of filters on requests and responses.
 
 const named = (values: Readonly<Record<string, string>>) =>
   Object.entries(values).map(([name, value]) => ({ name, value }))

@@ -92,7 +92,7 @@ export const hostFeatures: readonly Feature[] = [
   },
   {
     name: 'listener-isolation-with-hostnames',
-    // The same, and the routes have hostnames of which only some are in their listener.
+    // The same listeners, with routes of whose hostnames only some are in their listener.
     listeners: [
       { tag: 'empty-hostname' },
       { hostname: '*.example.com', tag: 'wildcard-example-com' },
@@ -135,7 +135,7 @@ export const hostFeatures: readonly Feature[] = [
   },
   {
     name: 'generic-route',
-    // A route without hostnames goes on for hosts that other routes of its listener name.
+    // A route without hostnames also applies to hosts that other routes of its listener name.
     routes: [
       { http: [rule(prefix('/generic'), v1), rule(prefix('/both'), v1)] },
       { hostnames: ['named.example'], http: [rule(prefix('/named'), v2), rule(prefix('/both'), v2)] },

@@ -125,7 +125,7 @@ export const matching: readonly Feature[] = [
   },
   {
     name: 'exact-with-criteria',
-    // An exact path that asks for more must not hide the prefix of the same path.
+    // An exact path with further criteria must not hide the prefix of the same path.
     routes: [
       { http: [rule({ ...exact('/shop'), headers: [header('x-beta', 'yes')] }, v2), rule(prefix('/shop'), v1)] },
     ],

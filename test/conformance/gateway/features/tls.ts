@@ -79,12 +79,12 @@ export const httpsFeatures: readonly Feature[] = [
   },
 ]
 
-/** A connection that is no HTTP. */
+/** A connection that does not use HTTP. */
 export interface StreamCase {
   readonly at?: string
-  /** TLS with this name; without it plain TCP. */
+  /** The server name for TLS; absent: plain TCP. */
   readonly tls?: string
-  /** The service that answers; undefined if the connection is closed. */
+  /** The service that responds; undefined if the connection is closed. */
   readonly to?: string
   readonly version?: string
   /** The name in the certificate that the client sees. */
