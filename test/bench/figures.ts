@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { table } from '@zonemesh/cli/output/table.ts'
 
-/** One row of the result: what, how it was spread, and what is wanted. */
+/** One row of the result: the figure, its distribution, and its target. */
 export interface Figure {
   readonly name: string
   readonly unit: string
@@ -33,7 +33,7 @@ const overTarget = (figure: Figure): boolean => {
 const shown = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 
-/** The table for people; rows over target are marked. */
+/** The result as a table; rows over target are marked. */
 function figureLines(figures: readonly Figure[]): string[] {
   const rows = figures.map((figure) => {
     const { p50, p90, p99, max } = columns(figure)
@@ -63,7 +63,7 @@ const figureJson = (figures: readonly Figure[]): object =>
     over: overTarget(figure),
   }))
 
-/** The file after `--out`, or this one of the folder for results. */
+/** The file after `--out`, or the file of this name in the results folder. */
 export const outFile = (args: readonly string[], name: string): string =>
   args.includes('--out') ? (args[args.indexOf('--out') + 1] ?? '') : join('bench-results', name)
 

@@ -12,7 +12,7 @@ import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import { listener, route, staticCluster } from '../conformance/envoy/resources.ts'
 import { startScene } from '../conformance/envoy/scene.ts'
 
-/** What cannot be faster on this machine: two durable commits, then raw xDS to an Envoy until it answers the new way. */
+/** The lower limit on this machine: two durable commits, then raw xDS to an Envoy until it uses the new route. */
 export async function measureFloor(count: number): Promise<number[]> {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-floor-'))
   const env = { clock: systemClock, random: systemRandom, log: silentLog }

@@ -2,7 +2,7 @@ import type { Client } from '@zonemesh/cli/base/client.ts'
 
 export const services = 100
 
-/** Dataplanes of a hundred services, as an operator would register them: written to the zone, with no proxy behind them. */
+/** Writes Dataplanes of a hundred services to the zone, with no proxies behind them. */
 export async function storeDataplanes(zone: Client, count: number, mesh: string): Promise<void> {
   const documents = Array.from({ length: count }, (_unused, index) => ({
     type: 'Dataplane',
@@ -27,7 +27,7 @@ export async function storeDataplanes(zone: Client, count: number, mesh: string)
     await zone.need('POST', '/_commit', { documents: documents.slice(at, at + 250), intent: 'load' })
 }
 
-/** Routes of gateways that nobody runs. */
+/** Writes routes of gateways that do not run. */
 export async function storeRoutes(global: Client, count: number, mesh: string): Promise<void> {
   const documents = Array.from({ length: count }, (_unused, index) => ({
     type: 'MeshGatewayRoute',

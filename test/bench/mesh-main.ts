@@ -25,7 +25,7 @@ const stop = new AbortController()
 process.on('SIGINT', () => stop.abort(new Error('stopped by SIGINT')))
 const say = (line: string) => process.stderr.write(`${line}\n`)
 const figures: Figure[] = []
-/** What the short form asserts: counts, never times. */
+/** The failed assertions of the short form, which checks counts, never times. */
 const failures: string[] = []
 
 async function routeChanges(demo: Demo, name: string, target: NonNullable<Figure['target']>): Promise<void> {
@@ -36,7 +36,7 @@ async function routeChanges(demo: Demo, name: string, target: NonNullable<Figure
   figures.push({ name, unit: 'ms', samples, target })
 }
 
-/** A figure that a plane counts, read from its metrics. */
+/** A counter of a plane, read from its metrics. */
 async function counted(address: string, name: string): Promise<number> {
   const text = await (await fetch(`${address}/metrics`)).text()
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
@@ -45,7 +45,7 @@ async function counted(address: string, name: string): Promise<number> {
 const revisionOf = async (address: string): Promise<number> =>
   ((await (await fetch(`${address}/_status`)).json()) as { revision: number }).revision
 
-/** What a route change costs, in counts: these do not depend on the machine, so the short form holds them. */
+/** The cost of a route change in counts, which do not depend on the machine, so the short form checks them. */
 async function costOfChanges(demo: Demo): Promise<void> {
   const { east } = demo.zones
   const read = async () => ({
@@ -71,7 +71,10 @@ async function costOfChanges(demo: Demo): Promise<void> {
   }
 }
 
-/** An inbound of a new service on a running sidecar in west: when does its name answer in east, and east's gateway route to it? */
+/**
+ * Adds an inbound of a new service to a running sidecar in west, and measures when its name resolves in east and when
+ * east's gateway routes to it.
+ */
 async function newServices(demo: Demo): Promise<void> {
   const { mesh, gateway, listenerTag, hostname } = demo.scene
   const west = createClient({
@@ -158,8 +161,8 @@ async function untilFast<T>(ask: () => Promise<T>, isRight: (answer: T) => boole
 }
 
 /**
- * The same with requests that do not wait for each other: one that met no endpoint is tried again by Envoy with back-offs
- * of up to 250 ms, which would be measured instead.
+ * Like `untilFast`, with overlapping requests: a request without an endpoint is retried by Envoy with back-offs of up
+ * to 250 ms, which would be measured instead.
  */
 function untilOverlapping<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -210,7 +213,7 @@ async function idle(demo: Demo): Promise<void> {
   })
 }
 
-/** A zone restarted without its global: how long from process start until it answers names and its waiting Envoys. */
+/** Restarts a zone without its global and measures the time until it answers names and its waiting Envoys. */
 async function restart(demo: Demo): Promise<void> {
   await demo.processes.kill('global', 'SIGTERM')
   const east = createClient({
@@ -231,7 +234,7 @@ async function restart(demo: Demo): Promise<void> {
     )
     const served = untilFast(
       () => east.call('GET', '/_status'),
-      // A proxy counts as answered when its stream is there and it has accepted what it was given.
+      // A proxy counts as answered when its stream is open and it has accepted its configuration.
       (reply) =>
         (reply.json as { proxies: { state: string; served: number }[] }).proxies.some(
           (proxy) => proxy.state === 'connected' && proxy.served > 0,
@@ -254,7 +257,7 @@ async function restart(demo: Demo): Promise<void> {
   })
 }
 
-/** Requests that run all the while: none may fail. */
+/** Requests that run during the measurement: none may fail. */
 function traffic(demo: Demo) {
   const end = new AbortController()
   let requests = 0

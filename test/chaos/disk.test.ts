@@ -5,17 +5,17 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, startTraffic, statusOf, throughGateway, until, untilBothCurrent, zonemesh } from '../e2e/rig.ts'
 import { startVictim, type Victim } from './rig.ts'
 
-// What becomes of planes whose disk takes nothing more.
+// Tests planes whose disk accepts no more writes.
 let victim: Victim
 beforeAll(async () => {
   victim = await startVictim(4201)
 })
 afterAll(() => victim[Symbol.asyncDispose]())
 
-/** From now on no file of the process may grow beyond this: what it writes there fails, as on a disk that is full. */
+/** Limits the size of the process's files from now on: further writes fail, as on a full disk. */
 function limitFiles(name: string, bytes: number | 'unlimited'): void {
   const pid = victim.demo.processes.get(name)?.pid
-  // The soft limit alone: the hard one could not be taken back.
+  // Only the soft limit, because the hard limit could not be reset.
   execFileSync('prlimit', ['--pid', `${pid}`, `--fsize=${bytes}:`])
 }
 const logOf = (name: string): string => readFileSync(victim.demo.processes.get(name)?.logFile ?? '', 'utf8')
@@ -55,7 +55,7 @@ test('F42 the disk of a zone is full: its proxies are served, both planes report
   )
   const own = await zonemesh('status', '--address', demo.zones.east.apiAddress)
   expect(own.stdout).toMatch(new RegExp(`^uplink connected: ${why.source}, behind,`, 'm'))
-  // The other zone goes on.
+  // The other zone is not affected.
   await until(
     'west is current',
     () => zoneOf('west'),

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, statusOf, until } from '../e2e/rig.ts'
 import { startVictim, type Victim } from './rig.ts'
 
-// Much at once and bad things among it, on one demo.
+// Large amounts of input, some of it invalid, on one demo.
 let victim: Victim
 beforeAll(async () => {
   victim = await startVictim(303)
@@ -12,7 +12,7 @@ afterAll(() => victim[Symbol.asyncDispose]())
 
 const commitRows = 500
 
-/** So many documents in commits of 500; returns the receipt of the last. */
+/** Writes documents in commits of 500; returns the receipt of the last. */
 async function commit(address: string, documents: readonly object[], intent: string): Promise<string> {
   let revision = ''
   for (let at = 0; at < documents.length; at += commitRows) {
@@ -99,7 +99,7 @@ const rules = (match: object) => ({
 })
 const route = (name: string, conf: unknown) => ({ type: 'MeshGatewayRoute', mesh, name, selectors, conf })
 const deep = (levels: number): unknown => (levels === 0 ? 1 : { deeper: deep(levels - 1) })
-/** Each one wrong in its own way. */
+/** Each document has another mistake. */
 const poison: readonly unknown[] = [
   { type: 'NoSuchKind', mesh, name: 'unknown-kind' },
   { type: 'Timeout', mesh, name: 'no-conf' },

@@ -17,7 +17,7 @@ const page = readPage('docs/when-a-store-is-lost.md')
 
 let folder: Folder
 let processes: Processes
-/** A machine: where its API is, and the settings of the planes on it. */
+/** A machine: the address of its API, and the settings of the planes on it. */
 interface Machine {
   readonly address: string
   readonly ports: Readonly<Record<string, number>>
@@ -31,14 +31,14 @@ async function machine(): Promise<Machine> {
   return { address: `http://${local}:${API_PORT}`, ports }
 }
 
-/** A line as it is typed on that machine. */
+/** A command line as typed on that machine. */
 function script(at: Machine, line: string): string[] {
   const settings = { HOST: local, ADDRESS: at.address, ...at.ports }
   const environment = Object.entries(settings).map(([name, value]) => `export ZONEMESH_${name}=${value}`)
   return ['-c', [...environment, `export PATH=${folder.path}/bin:$PATH`, `cd ${folder.path}`, line].join('\n')]
 }
 
-/** Types a line; one that the page does not have is marked as such by its caller. */
+/** Runs a command line that the page does not contain; `type` is for lines of the page. */
 const typeAlso = (at: Machine, line: string): Promise<Outcome> => run('sh', script(at, line))
 const startAlso = (at: Machine, name: string, line: string) => processes.start(name, 'sh', script(at, `exec ${line}`))
 
@@ -76,7 +76,7 @@ const untilHeld = () =>
     () => uplinkOf(ofEast),
     (uplink) => holdOf(uplink) !== undefined,
   )
-/** On both ends, and both at once: neither says it of the other's past. */
+/** Both ends must report it at the same time, so that neither report is about an earlier session. */
 const untilCurrent = () =>
   until(
     'east is current',
@@ -137,9 +137,7 @@ afterAll(async () => {
   folder[Symbol.dispose]()
 })
 
-/**
- * What no API lets through, and no zone either: a commit that removes all of a kind without saying that it means to.
- */
+/** A commit that APIs and zones do not allow: it removes all rows of a kind without declaring it. */
 async function removeByAnotherWay(): Promise<void> {
   const again = await stop('global')
   const path = join(folder.path, 'global/store.db')
@@ -329,7 +327,7 @@ test('F22 G9 a zone that lost its store gives no address of a former service to 
   startEast()
   await untilAnswers(ofEast)
   await untilCount(ofEast, 20)
-  // In another order, and with a service that was not there: the lowest free numbers would be those of other services.
+  // The order differs and a service is new, so the lowest free numbers would be those of other services.
   for (const at of [9, 2]) await putDataplane(at)
   expect(former).not.toContain(await addressOf(9))
   const [first, second] = former

@@ -2,7 +2,7 @@ import { flap, halfOpen, late, partition, slow } from '@zonemesh/cli/chaos/fault
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { also, convergedMs, expectHeld, startVictim, type Victim } from './rig.ts'
 
-// Faults of lines, on one demo. Its names are drawn, so that nothing here holds for one set of names only.
+// Faults of lines, on one demo. Its names are drawn, so the tests do not depend on one set of names.
 let victim: Victim
 beforeAll(async () => {
   victim = await startVictim(101)
@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => victim[Symbol.asyncDispose]())
 
 test('F1 a zone is cut off under traffic and changes: both ends report it within 12 s, no request fails, and all is current 5 s after healing', async () => {
-  // Both ends have said so while it lasted, or the fault counts as one that did not bite.
+  // Both ends must have reported it during the fault, otherwise the fault counts as one without effect.
   const verdict = await expectHeld(victim, [partition('east', 10_000, 'both')])
   expect(Math.max(...convergedMs(verdict))).toBeLessThan(5_000)
 })

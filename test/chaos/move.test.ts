@@ -18,7 +18,7 @@ import {
 } from '../e2e/rig.ts'
 import { readPage } from './rig.ts'
 
-/** The page that people move by: its commands are typed here, with the addresses of this scene. */
+/** The documentation page for moving a global: the test runs its commands with the addresses of this scene. */
 const page = readPage('docs/when-the-global-moves.md')
 
 let scene: Scene
@@ -47,7 +47,7 @@ test('F31 zones move to another global one after the other under load: no reques
   await using load = startTraffic(() => throughGateway(demo, '/echo'), 2)
   await load.more(50)
 
-  // The other global knows what the zones know, and has the keys of the first one, which still runs.
+  // The other global has the rows of the zones and the keys of the first global, which still runs.
   const keys = join(folder.path, 'copy-of-recovery.keys')
   copyFileSync(join(demo.folder, 'global/recovery.keys'), keys)
   const dataDir = join(folder.path, 'other')
@@ -69,7 +69,7 @@ test('F31 zones move to another global one after the other under load: no reques
   )
 
   for (const zone of zones) {
-    // All that an operator does: a new join string in the file of the zone, and one word.
+    // The operator only puts a new join string into the file of the zone and releases it.
     page.line('zonemesh token zone east --join-address new.example:5685 --out east.join')
     const file = join(demo.folder, `${zone}.join`)
     const given = ['--address', other, '--join-address', `${local}:${syncPort}`, '--out', file]
@@ -96,7 +96,7 @@ test('F31 zones move to another global one after the other under load: no reques
   expect(await Promise.all(zones.map((zone) => addressesOf(demo.zones[zone].apiAddress)))).toEqual(before)
   await load.more(100)
   expect((await load.stop()).failures).toEqual([])
-  // No proxy had to begin anew.
+  // No proxy had to start again.
   const logs = await Promise.all(
     ['gateway-1', 'shop-1'].map((name) => untilLogged(join(demo.folder, `${name}.log`), /./)),
   )

@@ -71,7 +71,7 @@ test('F35 a zone starts without its global: its resolver answers from the own st
         .find((line) => line.includes('is ready')),
     (line) => line !== undefined,
   )
-  // The line is one of our log.
+  // The line is an entry of our log.
   const { time } = JSON.parse(ready ?? '') as { readonly time: number }
   expect(answeredAtMs - time).toBeLessThan(1_000)
   startGlobal()
@@ -90,7 +90,7 @@ test('F39 a zone is disabled while it is cut off: other zones stop sending at on
   const before = (await west())?.epoch ?? 0
   await hand.hurt('west', { blackHole: ['up', 'down'] })
   await enable(false)
-  // Its ingress is not used any more, even if the zone does not have that change yet.
+  // Its ingress is no longer used, even if the zone does not have that change yet.
   await until(
     'no request goes there',
     () => throughGateway(demo, '/'),
@@ -102,7 +102,7 @@ test('F39 a zone is disabled while it is cut off: other zones stop sending at on
     () => zonemesh('status', '--address', demo.zones.west.apiAddress),
     ({ stdout }) => /^uplink refused: .*the Zone "west" is disabled/m.test(stdout),
   )
-  // What it has it goes on with: its own proxies lose nothing.
+  // It continues with its stored rows: its own proxies lose nothing.
   const { proxies } = await statusOf(demo.zones.west.apiAddress)
   expect(proxies.map(({ state }) => state)).toEqual(proxies.map(() => 'connected'))
   expect(await west()).toMatchObject({ enabled: false, connected: false, epoch: before })

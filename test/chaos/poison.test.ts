@@ -14,7 +14,7 @@ afterAll(() => victim[Symbol.asyncDispose]())
 const plant = pathToFileURL(join(root, 'test/chaos/plant-bug.ts')).href
 const poison = 'poison-1'
 
-/** A sound route of the gateway to the service of the demo. */
+/** A valid route of the gateway to the service of the demo. */
 function route(name: string, path: string): JsonObject {
   const { mesh, gateway, listenerTag, service, hostname } = victim.demo.scene
   return {
@@ -44,7 +44,7 @@ interface Verdicts {
   readonly verdicts: readonly { readonly key: string; readonly outcome: string; readonly reason: string }[]
 }
 const key = () => `global/MeshGatewayRoute/${victim.demo.scene.mesh}/${poison}`
-/** What the global says of the row, of both zones. */
+/** The reports of the global about the row, for both zones. */
 async function told(): Promise<readonly (string | undefined)[]> {
   const { zones } = await statusOf(victim.demo.globalAddress)
   return ['east', 'west'].map((name) => {
@@ -67,7 +67,7 @@ test('F25 a valid row crashes the compiler of one zone: only this zone holds it 
   expect(await told()).toEqual(['quarantined', undefined])
   const { stdout } = await zonemesh('status', '--address', demo.zones.east.apiAddress)
   expect(stdout).toMatch(new RegExp(`quarantined: MeshGatewayRoute .*${poison}.*planted: a bug of this compiler`))
-  // Good ones go on.
+  // Valid routes still work.
   await put(route('sound-1', '/sound-1'))
   await until(
     'a good route after it is served',
@@ -87,7 +87,7 @@ test('F25 a valid row crashes the compiler of one zone: only this zone holds it 
     ({ status }) => status === 200,
   )
 
-  // The bug is mended: written again, the row is judged anew.
+  // The bug is fixed: when the row is written again, it is checked again.
   await processes.kill('zone-east', 'SIGTERM')
   restart()
   await untilBothCurrent(demo.globalAddress)

@@ -20,7 +20,7 @@ import {
 } from '../e2e/rig.ts'
 import { readPage } from './rig.ts'
 
-/** The page that people read when it has happened: its commands are typed here, with the addresses of this scene. */
+/** The documentation page for this situation: the test runs its commands with the addresses of this scene. */
 const page = readPage('docs/when-the-global-is-lost.md')
 
 let scene: Scene
@@ -43,7 +43,7 @@ const paths = [
   'global-secrets',
 ]
 
-/** All that people have written, as the global shows it; times are those of the store. */
+/** All resources written by users, as the global shows them, without times, which are those of the store. */
 async function written(): Promise<unknown> {
   const lists = await Promise.all(paths.map((path) => demo.global.need('GET', `/${path}`)))
   return lists.map(({ json }) =>
@@ -56,7 +56,7 @@ interface HeldRow {
   readonly key: { readonly kind: string; readonly mesh: string }
   readonly spec: { readonly roots: string; readonly certificate: string }
 }
-/** The authorities of meshes that a zone works with. */
+/** The authorities of meshes that a zone uses. */
 async function authoritiesOf(address: string): Promise<readonly HeldRow['spec'][]> {
   // The zone answers with rows.
   const { rows } = (await api(address).need('GET', '/_rows')).json as { rows: HeldRow[] }
@@ -102,7 +102,7 @@ test('F32 the global is lost for good: it is rebuilt from a zone and a file, and
     ({ status }) => status === 200,
   )
   expect((await statusOf(demo.globalAddress)).store).toBe(before.store)
-  // Nothing is taken from it without a decision.
+  // Zones accept no changes from it without a decision.
   for (const zone of ['east', 'west']) {
     await until(
       `${zone} holds`,
@@ -117,7 +117,7 @@ test('F32 the global is lost for good: it is rebuilt from a zone and a file, and
   expect(tookMs).toBeLessThan(300_000)
 
   expect(await written()).toEqual(before.written)
-  // Tokens that were issued before still count: of people, of zones (which are connected), of proxies (below).
+  // Tokens issued before are still valid: those of users, of zones (which are connected), of proxies (below).
   const answer = await fetch(`${demo.globalAddress}/who-am-i`, {
     headers: { authorization: `Bearer ${adminToken}`, 'x-real-ip': local },
   })
@@ -125,7 +125,7 @@ test('F32 the global is lost for good: it is rebuilt from a zone and a file, and
   // The same root and the same intermediate: no proxy needed an update.
   expect(await authoritiesOf(demo.zones.west.apiAddress)).toEqual(roots)
 
-  // Proxies of both zones go on and take what the new global says.
+  // Proxies of both zones continue and accept changes from the new global.
   await changeRoute(demo, demo.scene.version2)
   await changeRoute(demo, demo.scene.version1)
   await load.more(100)

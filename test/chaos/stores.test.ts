@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startPostgres } from '../contract/postgres-server.ts'
 import { api, type Folder, local, temporaryFolder, until, zonemesh } from '../e2e/rig.ts'
 
-// What becomes of planes whose store is away or damaged.
+// Tests planes whose store is unavailable or damaged.
 let folder: Folder
 let processes: Processes
 beforeEach(() => {
@@ -157,7 +157,7 @@ test('S3 the store of a running global is deleted or replaced: the status report
     [/store\.db-wal was deleted/, () => renameSync(`${file}-wal`, `${file}-wal.away`)],
   ] as const
   for (const [sentence, damage] of damages) {
-    // Writes without a pause: each one that is acknowledged must be there after the restart.
+    // Writes without a pause: each acknowledged write must be stored after the restart.
     const writing = (async () => {
       for (;;) {
         const { status, headers } = await putMesh(address, `m${acknowledged + 1}`)

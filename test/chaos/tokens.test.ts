@@ -38,7 +38,7 @@ function tokenOfEast(): { readonly token: string; readonly address: string } {
   return known.value
 }
 
-/** What an operator types to give east another token. */
+/** The operator's command that gives east another token. */
 const rotate = async (validFor: string) => {
   const address = tokenOfEast().address.replace('https://', '')
   const given = ['--address', demo.globalAddress, '--join-address', address, '--valid-for', validFor]
@@ -167,7 +167,7 @@ test('F40 rotation: workload certificates that live for 6 s are renewed under lo
   const made = new Set([first])
   for (let rotation = 1; rotation <= 4; rotation += 1) {
     made.add(await until('a new certificate', regenerated, (at) => at !== '' && !made.has(at)))
-    // More at once than there were connections so far: new ones shake hands with the new certificates.
+    // More concurrent requests than existing connections, so that new ones use the new certificates.
     const burst = await Promise.all(Array.from({ length: rotation * 12 }, () => throughGateway(demo, '/echo')))
     expect(burst.filter(({ status }) => status !== 200)).toEqual([])
   }
@@ -177,7 +177,7 @@ test('F40 rotation: workload certificates that live for 6 s are renewed under lo
   expect((await load.stop()).failures).toEqual([])
 })
 
-/** How the proxies of a kind stand in both zones. */
+/** The states of the proxies of a kind in both zones. */
 async function statesOf(kind: string): Promise<string[]> {
   const reports = await Promise.all([demo.zones.east, demo.zones.west].map(({ apiAddress }) => statusOf(apiAddress)))
   const found = reports.flatMap(({ proxies }) => proxies).filter(({ proxy }) => proxy.split('/')[1] === kind)

@@ -6,7 +6,7 @@ import { compose } from './rig.ts'
 const files = ['-f', 'docker-compose.yml', '-f', 'docker-compose.chaos.yml']
 const door = fileURLToPath(new URL('../../bin/zonemesh', import.meta.url))
 
-/** A command as a person runs it beside the containers. */
+/** Runs a command as a user does on the host of the containers. */
 function chaos(...args: string[]): Promise<{ readonly code: number | null; readonly out: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(door, ['chaos', ...args, '--compose', 'zonemesh'], { stdio: ['ignore', 'pipe', 'pipe'] })

@@ -46,14 +46,14 @@ beforeAll(async () => {
   // The plane answers with its own type.
   pin = ((await client.need('GET', '/_join')).json as { readonly pin: string }).pin
   meshes = await meshCount()
-  // They take seconds to be cut off: the last test looks.
+  // These connections are closed only after seconds, so the last test checks them.
   slow = [
     ...Array.from({ length: 50 }, () => slowHeaders(open({ port: plane.ports.api, from: patient }))),
     ...Array.from({ length: 5 }, () => silentAfterTls()),
   ]
 })
 
-/** Says in HTTP/2 that it is there, and then never calls. */
+/** Opens an HTTP/2 connection and then never calls. */
 function silentAfterTls(): Socket {
   const socket = openTls({ port: plane.ports.sync, from: patient }, ['h2'])
   socket.once('secureConnect', () => socket.write(Buffer.concat([preface, settings])))
@@ -100,7 +100,7 @@ async function dial(transport: 'gRPC' | 'WebSocket'): Promise<Channel & Disposab
   return dialled.value
 }
 
-/** A zone that means no harm gets in. */
+/** A regular zone is accepted. */
 async function expectWelcome(transport: 'gRPC' | 'WebSocket'): Promise<Channel & Disposable> {
   const channel = await dial(transport)
   channel.send(encodeMessage(hello()))
@@ -136,7 +136,7 @@ test('F8 LI1 thousands of idle connections and stalled handshakes keep no caller
   await plane.expectUnharmed()
   await expectWelcome('gRPC')
   await expectWelcome('WebSocket')
-  // The oldest make room.
+  // The oldest connections are closed for new ones.
   await until(
     'the surplus is closed',
     () => sockets.filter((socket) => socket.destroyed || socket.readyState !== 'open').length,
@@ -171,7 +171,7 @@ test('F8 LI2 a compressed message is refused also with a token, because no plane
   expect(answer).toEqual({ status: '12', message: expect.stringContaining('unsupported encoding') })
 })
 
-/** Frames of every kind as a zone sends them, of which some speak for others. */
+/** Frames of every kind as a zone sends them, some of them with rows of other owners. */
 function frames(): Uint8Array[] {
   const position = { store: 'store-of-fuzz', revision: 7, commitId: '00000000000000aa' }
   const stamp = { incarnation: 1, originRevision: 5, createdAtMs: 1, modifiedAtMs: 2 }
@@ -240,7 +240,9 @@ test('B41 escape sequences in the report of a zone reach no terminal', async () 
   expect(JSON.parse(json.stdout).zones[0].host).toBe('evil\u001b]0;owned\u0007\u009b2J\ncurrent')
 })
 
-/** The same frame, with another text in place of the content of its first row or entry: no encoder of ours takes one so deep. */
+/**
+ * The same frame, with another text as the content of its first row or entry. Our encoder does not produce such depth.
+ */
 function deepened(bytes: Uint8Array, text: string): Uint8Array {
   const frame = fromBinary(FrameSchema, bytes)
   const { message } = frame
@@ -327,7 +329,7 @@ test('F8 LI3 the API answers requests that are too long, too deep, compressed or
   ).toBe(400)
   const startMs = performance.now()
   expect(await call('/meshes/quotes', `"${'\\"'.repeat(2_000_000)}`)).toBe(400)
-  // A judge of bodies that takes the square of their length would need minutes.
+  // A check in quadratic time would need minutes.
   expect(performance.now() - startMs).toBeLessThan(5_000)
   expect(await call('/meshes/bomb', gzipSync(new Uint8Array(10_000_000)), { 'content-encoding': 'gzip' })).toBe(415)
   expect(await call('/meshes/proto', '{"__proto__":{"type":"Mesh"},"constructor":1}')).toBe(400)

@@ -23,8 +23,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../e2e/rig.ts'
 
 /**
- * Rows that no plane of ours would write, in the stores of a global and of a zone before they start, so that each also has those of
- * the other one: what a newer, older or broken plane may have sent.
+ * Rows that our planes would not write, in the stores of a global and of a zone before they start, so that each also
+ * gets those of the other: rows that a newer, older or broken plane may have sent.
  */
 const env = { clock: systemClock, random: systemRandom, log: silentLog }
 const folder = mkdtempSync(join(tmpdir(), 'zonemesh-poison-'))
@@ -86,7 +86,7 @@ const putsOf = (origin: string): Change[] =>
     shapesOf(kind).map(([shape, spec]): Change => {
       const mesh = kind.scope === 'mesh' ? 'default' : ''
       const key = { origin, kind: kind.name, mesh, name: `poison-${shape}` }
-      // The very point of these rows: their specs are not what the type promises.
+      // The specs of these rows deliberately violate their type.
       return { op: 'put', key, labels: {}, spec: spec as JsonObject }
     }),
   )
@@ -166,7 +166,7 @@ const planes = (): readonly (readonly [string, Plane])[] => [
   ['zone', zone],
 ]
 
-/** Every way in which a route may be asked for what there is. */
+/** All queries that a route may get. */
 function askedOf(path: string): readonly string[] {
   const names = ['good', 'default', 'east', ...Object.keys(shapes).map((shape) => `poison-${shape}`)]
   const withMesh = path.includes(':mesh')
@@ -270,7 +270,7 @@ test('F24 the status of both planes lists each such row with its reason, and the
   }
 })
 
-/** Runs a command as the command line does; a throw that is no refusal is a bug. */
+/** Runs a command as the command line does; any error other than a refusal is a bug. */
 async function run(command: Command, args: readonly string[]) {
   const read = readOptions(command.options, args, {})
   if (!read.ok) throw new Error(`${command.name} ${args.join(' ')}: ${read.error.message}`)
@@ -287,7 +287,7 @@ async function run(command: Command, args: readonly string[]) {
   }
 }
 
-/** Commands that read planes, with what to ask them for. All others run planes, write, or hurt. */
+/** Commands that read planes, with their arguments. All other commands run planes, write, or inject faults. */
 function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonly dnsPort: number }) {
   const words = publicKinds.map(({ name }) => name.toLowerCase())
   const way = ['http://web.mesh/', '--zone', `east=http://127.0.0.1:${zonePort}`, '--from']
@@ -354,6 +354,6 @@ test('F24 a proxy beside such rows keeps its name, and its zone keeps its sessio
     const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 0, modifiedAtMs: 0 }
     return change.op === 'put' && !parseRow({ key: change.key, stamp, labels: {}, spec: change.spec }).ok
   })
-  // Most of them are poison to their kind; the rest is harmless there.
+  // Most rows are invalid for their kind; the others are harmless there.
   expect(unparsed.length).toBeGreaterThan(kinds.length * 5)
 })

@@ -34,9 +34,9 @@ afterAll(async () => {
 
 interface Stream {
   send(bytes: Uint8Array): void
-  /** Bytes that came, in order. */
+  /** The received bytes, in order. */
   readonly received: Buffer[]
-  /** How it ended; undefined while it is open. */
+  /** The end of the stream; undefined while it is open. */
   end(): { readonly code: number; readonly details: string } | undefined
   close(): void
 }
@@ -121,7 +121,7 @@ test('V20 a token of another service does not replace the Dataplane of a proxy, 
   })
   expect(await serviceOf('victim')).toBe('web')
   expect(owner.end()).toBeUndefined()
-  // Whoever holds tokens of both services may change it.
+  // A caller with tokens of both services may change it.
   owner.close()
 })
 

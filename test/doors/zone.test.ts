@@ -50,7 +50,7 @@ beforeAll(async () => {
   })
   const named = { mesh: 'default', name: 'web', tags: {}, type: 'dataplane' }
   token = (await client.need('POST', '/tokens/dataplane', named)).text.trim()
-  // They take seconds to be cut off: the last test looks.
+  // These connections are closed only after seconds, so the last test checks them.
   slow = Array.from({ length: 50 }, () =>
     slowHeaders(openTls({ port: plane.ports.proxy, from: patient }, ['http/1.1'])),
   )
@@ -233,7 +233,7 @@ function question(name: string, qtype: number, edns?: number): Buffer {
 
 test('F34 DNS packets mutated from valid ones, random ones, and every EDNS size and type', async () => {
   const random = seeded(827)
-  // It takes seconds until it is closed: a later test looks.
+  // The connection is closed only after seconds, so a later test checks it.
   deaf = neverReads()
   const socket = createSocket('udp4')
   const names = ['web.mesh', 'NoBody.MESH', 'a.b.c.d.e.mesh', 'x'.repeat(63)]
@@ -297,7 +297,7 @@ function neverReads(): Promise<number> {
 }
 
 test('F34 LI5 a TCP client that reads no answers is not read either, and then closed', async () => {
-  // What the buffers of both systems hold on the way, and no more.
+  // The server accepts no more than the buffers of both systems hold.
   expect(await deaf).toBeLessThan(64 * 1024 * 1024)
 })
 

@@ -74,7 +74,7 @@ const shown = (servername = demo.scene.hostname): Promise<string> =>
     socket.on('error', reject)
   })
 
-/** One request over TLS on a connection of the agent's. */
+/** One request over TLS on a connection of the agent. */
 const ask = (agent: Agent, path = '/'): Promise<number> =>
   new Promise((resolve, reject) => {
     const { hostname } = demo.scene
@@ -117,7 +117,7 @@ test('E35 new connections get a replaced secret within moments, and no open conn
   })()
   const tookMs: number[] = []
   const rounds = 20
-  // Keys of both kinds in turn would be another name, and so another chain; here the name stays.
+  // A change of the key type would change the name of the secret and so the chain; here the name stays.
   for (let round = 0; round < rounds; round += 1) {
     const pair = await certificate()
     const wanted = fingerprintOf(pair)
@@ -226,10 +226,10 @@ test('E42 if one of two inline certificates is invalid, the other one and the po
   await put(path, before)
 })
 
-/** Each request is a connection from end to end, with handshakes of its own. */
+/** Each request uses a separate connection from end to end, with its own handshakes. */
 const throughStream = () => requestOnce({ host: local, port: tcpPort, hostname: 'stream', path: '/' })
 
-/** The backends that have issued what proxies show. */
+/** The backends that issued the certificates of the proxies. */
 async function backends(): Promise<string[]> {
   const { mesh } = demo.scene
   const { json } = await api(demo.globalAddress).need('GET', `/meshes/${mesh}/dataplanes/_overview`)
@@ -268,7 +268,7 @@ test('E38 one authority takes over from another under load, and no request fails
   await traffic.more(200)
   const back = await rotate('ca-1', both)
   await traffic.more(200)
-  // And at once, without the one from before.
+  // The next rotation follows at once, without the previous backend.
   const last = await rotate('ca-3', [builtin('ca-3')])
   await traffic.more(200)
   const { requests, failures } = await traffic.stop()

@@ -23,7 +23,7 @@ afterAll(async () => {
   folder[Symbol.dispose]()
 })
 
-/** The environment of a process whose wall clock is so many seconds ahead. */
+/** The environment of a process whose wall clock is ahead by this number of seconds. */
 function ahead(seconds: number): NodeJS.ProcessEnv {
   const library = findFaketime(undefined)
   if (library === undefined)
@@ -49,7 +49,7 @@ test('E47 a control plane that was started with a clock ahead replaces its serve
   await untilAnswers(address)
   const mtls = { enabledBackend: 'ca-1', backends: [{ name: 'ca-1', type: 'builtin' }] }
   const reply = await api(address).need('PUT', '/meshes/default', { type: 'Mesh', name: 'default', mtls })
-  // The root, the request of the zone and the answer to it follow the Mesh, each in a commit of its own.
+  // The root, the request of the zone and its answer follow the Mesh, each in a separate commit.
   const written = Number(/@(\d+)\./.exec(String(reply.headers['zonemesh-revision']))?.[1])
   await until(
     'the mesh has its authority',

@@ -25,7 +25,7 @@ const untilEast = () =>
 
 test('E45 a deleted Zone gets no requests from other zones, and deleting a disabled Zone does not enable it again', async () => {
   await untilAnswered(200)
-  // Its Envoys go on: only the word of the global ends the way there.
+  // Its Envoys keep running: only the deletion on the global stops the traffic to it.
   const startWest = await scene.demo.processes.kill('zone-west', 'SIGKILL')
   await until(
     'the global has noticed',
@@ -48,7 +48,7 @@ test('E45 a deleted Zone gets no requests from other zones, and deleting a disab
   await untilAnswered(200)
 }, 120_000)
 
-/** Names of the rows of west that a plane has, of kinds that people may list. */
+/** The names of the rows of west on a plane, of kinds that users may list. */
 async function rowsOfWest(address: string): Promise<readonly string[]> {
   const lists = await Promise.all(
     ['/dataplanes', '/zoneingresses', '/zoneegresses'].map(async (path) => (await api(address).need('GET', path)).json),

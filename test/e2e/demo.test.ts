@@ -22,7 +22,7 @@ function procFile(pid: number, name: string): string {
 
 const commandLine = (pid: number): string => procFile(pid, 'cmdline')
 
-/** What stands behind the name of a process: its state, its parent. */
+/** The fields after the name of a process: its state, its parent. */
 const statOf = (pid: number): readonly string[] => procFile(pid, 'stat').split(') ').at(-1)?.split(' ') ?? []
 
 /** Every process below one, as the system knows them. */
@@ -41,7 +41,7 @@ interface Live extends AsyncDisposable {
   readonly lines: () => readonly string[]
 }
 
-/** `zonemesh demo` in a terminal of its own: its group is the one that Ctrl-C reaches. */
+/** `zonemesh demo` in a separate process group, which Ctrl-C signals. */
 function startLive(...args: readonly string[]): Live {
   const child = spawn(launcher, ['demo', ...args], { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'inherit'] })
   let text = ''
@@ -89,7 +89,7 @@ test('E1 the demo proves that a request crosses zones, for any names, and exits 
   expect(hostnames[0]).not.toBe(hostnames[1])
 })
 
-/** What each kind of line that the demo prints has to answer. */
+/** The expected output of each kind of command line that the demo prints. */
 const answers: readonly (readonly [RegExp, RegExp])[] = [
   [/^curl /, /^\{.*"zone":"west".*\}$/m],
   [/^bin\/zonemesh resolve /, /^\d+\.\d+\.\d+\.\d+$/m],
@@ -151,7 +151,7 @@ test('E3 Ctrl-C while the demo starts ends every process too', async () => {
     (line) => line !== undefined,
     60_000,
   )
-  // Each process of the demo names its folder, also those that are started after this moment.
+  // The command line of each process of the demo contains its folder, also of processes started later.
   const [folder = ''] = /[^\0]*zonemesh-demo-\w+/.exec(envoy ?? '') ?? []
   expect(folder).not.toBe('')
   process.kill(-pid, 'SIGINT')

@@ -103,7 +103,7 @@ test('Q6 faults of running planes and proxies are named: a permission, a missing
   )
   expect(denied.stdout).toMatch(/✘ permission +no permission allows .* the answer is 403/)
   expect(denied.stdout).toContain('remedy: apply a TrafficPermission')
-  // Connections that are open keep what they were let in by, until they have drained.
+  // Open connections keep the permissions with which they were accepted, until they have drained.
   await until(
     'the service denies',
     () => zonemesh('doctor', url('/'), '--from', 'east/gateway-1', ...planes()),

@@ -41,7 +41,7 @@ async function dataplanes(address: string): Promise<string[]> {
   return items.map((item) => item.name)
 }
 
-/** One more instance of the service in west, which continues to serve for two seconds after SIGTERM. */
+/** Another instance of the service in west, which continues to serve for two seconds after SIGTERM. */
 async function startService(demo: Demo, name: string) {
   const [port = 0, servicePort = 0, readinessPort = 0] = await freePorts(systemRandom, 3)
   const version = `${name}-version`
@@ -71,7 +71,7 @@ const untilServed = (zone: 'east' | 'west', proxies: number) =>
       all.filter((one) => one.state === 'connected' && one.served >= compiled).length === proxies && compiled > 0,
   )
 
-/** Rows that a zone has taken in its present session. */
+/** The number of rows that a zone has received in its present session. */
 async function rowsTaken(zone: string): Promise<number> {
   const { json } = await demo.global.need('GET', `/zones/${zone}/_overview`)
   const overview = json as {
@@ -95,7 +95,7 @@ test('E4 the global is killed and started again: no request fails, zones continu
     const now = after.zones.find((one) => one.zone === zone.zone)
     expect(now?.epoch).toBeGreaterThan(zone.epoch)
     expect(now?.revision.stored).toBeGreaterThanOrEqual(zone.revision.stored)
-    // Not one row of the policies, which are more than ten, went over the wire again.
+    // None of the policy rows, of which there are more than ten, was sent again.
     expect(await rowsTaken(zone.zone)).toBeLessThanOrEqual(2)
   }
   expect(await Promise.all(planes.map(dataplanes))).toEqual(listed)
@@ -192,7 +192,7 @@ test('E7 a proxy that is stopped removes its row at once on its zone and on the 
     'the third instance answers too',
     () => [...versions],
     (seen) => seen.length === 3 && seen.includes(third.version),
-    // Connections that happen to be on the other two stay there for a minute (GW27).
+    // Connections to the other two instances may stay there for a minute (GW27).
     90_000,
   )
   const exited = demo.processes.kill('echo-3', 'SIGTERM')

@@ -54,7 +54,7 @@ const gateway = (name: string, pair: Pair) => ({
   },
 })
 
-/** A part of a key in each form in which it may lie somewhere. */
+/** A part of a key in each form in which it may be stored. */
 function formsOf({ key }: Pair): string[] {
   const body = key.split('\n').filter((line) => line !== '' && !line.startsWith('-----'))
   const whole = Buffer.from(body.join(''), 'base64')
@@ -110,14 +110,14 @@ const untilCurrent = () =>
     ({ zones }) => zones.some(({ zone, current }) => zone === 'east' && current),
   )
 
-/** An answer that must not be an error: nothing is found in those. */
+/** A response that must not be an error, because errors contain no keys. */
 async function textOf(from: string, path: string): Promise<string> {
   const { status, text } = await api(from).call('GET', path)
   expect([path, status]).toEqual([path, 200])
   return text
 }
 
-/** Everything that a zone without harm in mind is sent. */
+/** Everything that a regular zone is sent. */
 async function captured(): Promise<string> {
   const { stdout } = await zonemesh('token', 'zone', 'tap', '--address', address)
   const joined = decodeJoin(stdout)
@@ -159,7 +159,7 @@ async function captured(): Promise<string> {
 test('V21 an inline private key is sealed at admission, and no response, history, diff, log, store or connection contains it', async () => {
   await api(address).need('PUT', '/meshes/default', mesh())
   await api(address).need('PUT', '/meshes/default/meshgateways/edge', gateway('edge', listener))
-  // Written again by another way, it is the same resource.
+  // The same resource is written again by another way of the API.
   const again = await api(address).need('POST', '/_commit', { documents: [mesh(), gateway('edge', listener)] })
   const { outcomes } = again.json as { outcomes: { outcome: string }[] }
   expect(outcomes.map(({ outcome }) => outcome)).toEqual(['unchanged', 'unchanged'])

@@ -59,7 +59,7 @@ function copyOf(source: 'global' | 'east', name: string): string {
   return path(name)
 }
 
-/** The keys of a folder as they lie on disk. The store has its own journal, so it is left out. */
+/** The key files of a folder. The store has its own journal, so it is left out. */
 const keysIn = (dataDir: string): Record<string, string> =>
   Object.fromEntries(
     readdirSync(dataDir)
@@ -154,7 +154,7 @@ test('V14 secrets that do not open are deleted only with --accept-lost-secrets, 
   cpSync(path('east/seal.key'), join(dataDir, 'seal.key'))
   const log = await startAndStop('accepted', [...globalArgs(dataDir), '--accept-lost-secrets'])
   expect(log).toMatch(/deleted .* secrets that seal\.key cannot open/)
-  // What was lost is still in the copy that was kept, with the key that opens it.
+  // The lost rows are still in the kept copy, with the key that opens them.
   const previous = JSON.parse(readFileSync(join(dataDir, 'recovery.keys.previous'), 'utf8'))
   expect(previous.sealKey).toBe(readFileSync(path('global/seal.key'), 'utf8'))
   expect(JSON.stringify(previous.rows)).toContain('"name":"note"')

@@ -25,7 +25,7 @@ afterEach(async () => {
 
 type Output = number | 'pipe'
 
-/** Starts a plane of each role with these outputs; it answers when this resolves. */
+/** Starts a plane of this role with these outputs. Resolves when it answers. */
 async function start(role: 'global' | 'zone', stdout: Output, stderr: Output) {
   const [apiPort = 0] = await freePorts(systemRandom, 1)
   const own = role === 'global' ? ['--sync-port', '0'] : ['--name', 'home', '--proxy-port', '0', '--dns-port', '0']
@@ -61,7 +61,7 @@ for (const role of ['global', 'zone'] as const) {
     child.stderr?.destroy()
     for (const name of ['one', 'two', 'three']) expect((await put(name)).status).toBe(201)
     await answers()
-    // Its last lines go nowhere, too.
+    // Its last log lines cannot be written either.
     child.kill('SIGTERM')
     expect(await once(child, 'exit')).toEqual([0, null])
   })

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, type Folder, local, statusOf, temporaryFolder, until, zonemesh } from './rig.ts'
 
 const instances = Array.from({ length: 14 }, (_unused, index) => `web-${index}`)
-/** More than ten, and more than 30 % of all. */
+/** More than ten proxies, and more than 30 % of all. */
 const rack = instances.slice(0, 12)
 
 let folder: Folder
@@ -103,7 +103,7 @@ afterAll(async () => {
   folder[Symbol.dispose]()
 })
 
-/** How many of a hundred requests through the gateway fail. */
+/** The number of failed requests among a hundred through the gateway. */
 async function failures(): Promise<number> {
   let failed = 0
   for (let count = 0; count < 100; count += 1) {
@@ -132,7 +132,7 @@ test('E44 endpoints of many proxies that are lost at once get no requests after 
   const shown = await zonemesh('status', '--address', address)
   expect(shown.stdout).toContain('remove them with: zonemesh zone release home --hold lost-proxies')
   const rows = () => api(address).need('GET', '/meshes/default/dataplanes')
-  // Nothing is removed: whether they come back is for an operator to know.
+  // Nothing is removed: only an operator can decide whether the proxies will come back.
   expect((await rows()).json).toMatchObject({ total: instances.length + 1 })
   const released = await zonemesh('zone', 'release', 'home', '--hold', 'lost-proxies', '--address', address)
   expect(released).toMatchObject({ code: 0, stderr: '' })

@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => scene[Symbol.asyncDispose]())
 
-/** The mesh of the scene, in words that a shell would type. */
+/** The arguments of a command for the global of the scene. */
 const atGlobal = (): string[] => ['--address', demo.globalAddress]
 const applyAndWait = (yaml: string) =>
   zonemeshWithInput(yaml, 'apply', '-f', '-', '--wait', 'served@all', '--timeout', '20s', ...atGlobal())
@@ -38,7 +38,7 @@ conf:
 
 const statusLines = async (address: string): Promise<string> => (await zonemesh('status', '--address', address)).stdout
 
-/** What Envoy refuses and admission does not: a script of a newer Unicode than the one that Envoy knows. */
+/** A pattern that admission accepts and Envoy refuses: a script of a newer Unicode version than Envoy's. */
 const refusedPattern = "{ match: REGEX, value: '/bad/\\p{Garay}' }"
 const goodPath = (path: string): string => `{ match: EXACT, value: ${path} }`
 
@@ -62,7 +62,7 @@ test('E8 if Envoy refuses a route, earlier and later configuration is served, an
     ),
   )
   expect(refused.stdout).toMatch(/^west: served after /m)
-  // What was there stays, what comes is served.
+  // Existing routes stay, and new routes are served.
   await changeRoute(demo, demo.scene.version2)
   await zonemeshWithInput(routeFor('sound', goodPath('/sound')), 'apply', '-f', '-', ...atGlobal())
   await untilStatus('/sound', 200)
@@ -75,7 +75,7 @@ test('E8 if Envoy refuses a route, earlier and later configuration is served, an
   expect(atTheGlobal).toMatch(verdict)
   expect(atTheGlobal).toMatch(/^rejected: .* in east by /m)
 
-  // Another Envoy is not given the route either, so its verdict stays.
+  // A new Envoy does not get the route either, so its verdict stays.
   process.kill(Number(readFileSync(join(demo.folder, 'gateway-1/envoy.pid'), 'utf8')), 'SIGKILL')
   await until(
     'Envoy is gone',
@@ -133,7 +133,7 @@ test('E24 among many routes of one commit only the one that Envoy refuses is lef
   }
 })
 
-/** Proxies that a list of overviews calls connected. */
+/** The proxies that a list of overviews reports as connected. */
 async function connectedAt(path: string, insight: string): Promise<readonly string[]> {
   // Kuma's shape.
   const { items } = (await demo.global.need('GET', path)).json as {
@@ -182,6 +182,6 @@ spec:
       default: { action: Allow }
 `)
   expect(allowed).toMatchObject({ code: 0, stderr: '' })
-  // Connections from before end with the old filters, a moment later.
+  // Earlier connections, with the old filters, end a moment later.
   await untilStatus('/', 200)
 })

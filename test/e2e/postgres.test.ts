@@ -61,7 +61,7 @@ const untilMesh = (address: string, name: string) =>
     () => api(address).call('GET', meshPath(name)),
     ({ status }) => status === 200,
   )
-/** How many revisions a store has, asked of the database itself. */
+/** The revision of a store, read from the database itself. */
 const revisionOf = async (of: string) => Number((await server.sql(`SELECT revision FROM ${of}.head`))[0]?.['revision'])
 
 test('E25 a global and a zone keep their stores in PostgreSQL, and continue at their position after both are killed', async () => {
@@ -102,7 +102,7 @@ test('E26 two globals share a database: a write on one is read on the other and 
   await untilMesh(zoneAddress, 'of-one')
   await untilMesh(zoneAddress, 'of-the-other')
 
-  // Only the first one has a session with the zone. Both show the same, and both complete its receipts.
+  // Only the first global has a session with the zone. Both show the same status, and both complete its receipts.
   for (const name of ['third', 'fourth', 'fifth']) {
     const written = await api(one).call('PUT', meshPath(name), { type: 'Mesh', name })
     for (const address of [one, other]) {

@@ -49,7 +49,7 @@ afterAll(async () => {
 
 interface Proxy {
   readonly name: string
-  /** `script`, which gives the command a terminal of its own. */
+  /** `script`, which gives the command a separate terminal. */
   readonly terminal: ChildProcess
   readonly launcherPid: number
   readonly envoyPid: number
@@ -63,7 +63,7 @@ const childOf = (pid: number): number => {
   return Number(children[0] ?? 0)
 }
 
-/** A proxy as a user starts it: by the launcher, in a terminal. */
+/** Starts a proxy as a user does: by the launcher, in a terminal. */
 async function startProxy(name: string): Promise<Proxy> {
   const workDir = join(folder.path, name)
   mkdirSync(workDir)

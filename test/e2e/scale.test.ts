@@ -14,7 +14,10 @@ beforeAll(async () => {
 })
 afterAll(() => scene[Symbol.asyncDispose]())
 
-/** One more instance of the demo's service: it runs, and then its proxy starts. Returns what ends the proxy as its operator does. */
+/**
+ * Starts another instance of the demo's service, and then its proxy. Returns a function that stops the proxy as its
+ * operator does.
+ */
 async function startInstance(zone: ZoneName, name: string): Promise<() => Promise<unknown>> {
   const { demo } = scene
   const { mesh, service, version1: version } = demo.scene
@@ -55,7 +58,7 @@ test('E41 F37 a service scales up and down in both zones under load: all its ins
   await using traffic = startTraffic(ask, 4)
   const instances = (['east', 'west'] as const).map((zone) => ({ zone, name: `more-${zone}` }))
   const ends = await Promise.all(instances.map(({ zone, name }) => startInstance(zone, name)))
-  // Connections that there are stay with their instances behind the ingress, for a minute at most (GW27).
+  // Existing connections stay with their instances behind the ingress, for at most a minute (GW27).
   for (const { name } of instances)
     await until(
       `${name} answers`,

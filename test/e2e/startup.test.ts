@@ -96,7 +96,7 @@ function expectOneLine(outcome: Outcome, line: RegExp): void {
   expect(outcome.code).toBe(1)
 }
 
-/** The message of a zone that goes on trying, and that it says so only once. */
+/** Checks that a zone that keeps trying logs this message only once. */
 async function expectRetryLine(log: string, message: RegExp): Promise<void> {
   const text = await untilLogged(log, message)
   const lines = text.split('\n').filter((line) => message.test(line))

@@ -9,7 +9,9 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, type Folder, local, root, run, statusOf, temporaryFolder, until, untilLogged, zonemesh } from './rig.ts'
 
-/** A real nginx that ends TLS in front of a global: the network between a zone and its global lets only HTTP pass. */
+/**
+ * A real nginx that terminates TLS in front of a global: the network between a zone and its global passes only HTTP.
+ */
 function findNginx(): string {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin']
   const found = folders.map((folder) => join(folder, 'nginx')).find(isExecutable)
@@ -127,7 +129,7 @@ async function joinOf(zone: string, ...rest: readonly string[]): Promise<Join> {
 
 const putMesh = (name: string) => api(globalAddress).need('PUT', `/meshes/${name}`, { type: 'Mesh', name })
 
-/** The zone as the global sees it, once it has all, in a session newer than `after`. */
+/** The status of the zone at the global, once it is current in a session newer than `after`. */
 async function untilCurrent(zone = 'east', after = 0) {
   const { zones } = await until(
     `${zone} is current`,
@@ -137,7 +139,7 @@ async function untilCurrent(zone = 'east', after = 0) {
   return zones.find((one) => one.zone === zone)?.epoch ?? 0
 }
 
-/** A change at the global is in the zone. */
+/** A change on the global reaches the zone. */
 async function expectChangeArrives(name: string): Promise<void> {
   await putMesh(name)
   await until(
@@ -187,7 +189,7 @@ test('W3 after nginx is killed and started, the zone reconnects and changes arri
   const before = await untilCurrent()
   const { pid } = processes.get('nginx') ?? { pid: 0 }
   const gone = processes.kill('nginx', 'SIGKILL')
-  // Its worker would go on alone.
+  // The worker of nginx would survive its master.
   process.kill(-pid, 'SIGKILL')
   const again = await gone
   await until(

@@ -20,7 +20,7 @@ const make = (name: string, version: string, refs: Partial<XdsResource> = {}): X
 })
 
 interface Wanted {
-  /** Versions of the clusters c1 and c2, where they are wanted. */
+  /** Versions of the clusters c1 and c2, if they are requested. */
   readonly c1?: string
   readonly c2?: string
   readonly route: string
@@ -74,7 +74,7 @@ interface Scene {
   readonly envoy: ModelEnvoy
   readonly proven: Set<string>
   readonly state: AdsState
-  /** All that the Envoy was given, in order: it has nothing else to go by. */
+  /** Everything that Envoy was sent, in order: it knows nothing else. */
   readonly given: string[]
   table: number
   toEnvoy: Extract<AdsEffect, { type: 'send' }>[]
@@ -113,7 +113,7 @@ function walk(tables: readonly Wanted[], partly: number) {
     }
   }
 
-  /** What is reported as served is what Envoy has, or something newer; what it refuses has its verdict. */
+  /** Envoy has the version that is reported as served, or a newer one; a refused version has a verdict. */
   function judgeServed({ envoy, served, table }: Scene): void {
     const newest = tables.slice(served - 1, table + 1).map((wanted) => tableOf(wanted, 0).resources)
     for (const typeUrl of [typeUrls.cluster, typeUrls.listener, typeUrls.route]) {
@@ -202,7 +202,7 @@ describe('every order of events at the ADS step with a model of Envoy', () => {
     async ({ name, tables }) => {
       let states = 0
       let ends = 0
-      // Of an answer that it refuses an Envoy takes the others, or none of them.
+      // When Envoy refuses a response, it may have accepted its other resources or none.
       for (const partly of [0, 0.9]) {
         const found = await walk(tables, partly)
         states += found.states

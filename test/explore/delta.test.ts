@@ -38,11 +38,11 @@ const tableOf = (text: string): readonly Versioned[] =>
 interface Script {
   readonly name: string
   readonly wildcard: boolean
-  /** What the peer has when the stream opens, from a former one. */
+  /** The resources that the peer has from an earlier stream when the stream opens. */
   readonly before: string
-  /** The tables that follow each other: `a@1 b@bad1`. */
+  /** The tables, in order: `a@1 b@bad1`. */
   readonly tables: readonly string[]
-  /** What the peer asks for, one after the other; the first opens the type. */
+  /** The requests of the peer, in order; the first one opens the type. */
   readonly requests: readonly { readonly subscribe?: readonly string[]; readonly unsubscribe?: readonly string[] }[]
 }
 
@@ -88,7 +88,9 @@ const answersMax = 60
 function walk({ wildcard, before, tables, requests }: Script) {
   const target = (scene: Scene) => new Map(tableOf(tables[scene.table] ?? '').map((one) => [one.name, one]))
 
-  /** The protocol around a side in its simplest form: all that is due, and what goes alone in an answer of its own. */
+  /**
+   * The protocol around a side in its simplest form: sends all that is due, and some resources in separate responses.
+   */
   function flush(scene: Scene): void {
     if (!scene.side.open) return
     const { changed, removed, missing } = difference(scene.side, target(scene))
@@ -117,7 +119,7 @@ function walk({ wildcard, before, tables, requests }: Script) {
     flush(scene)
   }
 
-  /** The peer refuses an answer with a bad one in it; of the others it may have taken some already. */
+  /** The peer refuses a response with a bad resource; it may already have accepted some of the others. */
   function take(scene: Scene, takesOthers: boolean): void {
     const answer = scene.toPeer.shift()
     if (!answer) return
@@ -139,7 +141,7 @@ function walk({ wildcard, before, tables, requests }: Script) {
           next.table += 1
           const now = target(next)
           adopt(next.side, now)
-          // As the step around it does: what was refused counts as long as it is wanted.
+          // As in the real step, a refused version counts while its name is subscribed.
           for (const [name, version] of next.side.refused)
             if (now.get(name)?.version !== version) next.side.refused.delete(name)
           for (const name of next.side.alone.keys())

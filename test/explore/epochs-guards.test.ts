@@ -10,7 +10,7 @@ const sessions = ['one', 'two', 'three']
 
 interface Session {
   readonly name: string
-  /** What it wants of the store next: waits until the walk lets it. */
+  /** The next operation on the store; it waits until the walk admits it. */
   asked: (() => Promise<void>) | undefined
   wants: 'read' | 'commit'
   /** The newest epoch when it last read. */
@@ -84,7 +84,7 @@ function movesOf(scene: Scene) {
           session.asked = undefined
           if (session.wants === 'read') session.read = next.newest
           await go?.()
-          // The session takes the answer, and asks for the next thing or has its epoch.
+          // Lets the session process the result until it has another operation or its epoch.
           for (let turn = 0; turn < 10; turn += 1) await Promise.resolve()
           if (!session.epoch || session.asked) return
           if (session.epoch.epoch !== next.newest + 1)
@@ -97,7 +97,7 @@ function movesOf(scene: Scene) {
   return moves
 }
 
-/** A session writes what its zone says: only the newest one may. */
+/** Writes the data of a session's zone, which only the newest session may do. */
 async function write({ store, newest }: Scene, session: Session): Promise<void> {
   if (!session.epoch) return
   const { epoch, guard } = session.epoch

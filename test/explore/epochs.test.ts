@@ -40,7 +40,7 @@ const settle = async () => {
   for (let turn = 0; turn < 30; turn += 1) await Promise.resolve()
 }
 
-/** One schedule: at each step the bit says which of two replicas goes on, if it has something to do. */
+/** One schedule: at each step, a bit selects which of two replicas continues, if it has something to do. */
 async function play(schedule: number, steps: number): Promise<void> {
   const deps = { clock: createVirtualClock(), random: createSeededRandom(1) }
   const contents = createMemoryContents(deps)

@@ -9,12 +9,12 @@ const proxies = ['a', 'b', 'c']
 const ticksMax = 5
 const eventsMax = 6
 
-/** What the walk itself knows of a proxy. */
+/** The state of a proxy in the walk. */
 interface Known {
   streams: string[]
   /** When its last stream was lost; undefined while it has one, and when it is gone. */
   lostAtMs: number | undefined
-  /** Of those that are lost in the same tick the first one is looked at first. */
+  /** Among proxies lost in the same tick, the first one is checked first. */
   lostAs: number
   draining: boolean
   removed: number
@@ -83,7 +83,7 @@ function movesOf(scene: Scene) {
       async apply(next) {
         if (isEvent) next.events += 1
         await apply(next)
-        // A removal that fails says so in the next turns.
+        // A failed removal is reported in the next turns.
         for (let turn = 0; turn < 4; turn += 1) await Promise.resolve()
         check(next)
       },

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest'
 const moves = ['open a', 'close a', 'open a again', 'close a again', 'open b', 'close b', 'drain b', 'wait'] as const
 type MoveName = (typeof moves)[number]
 
-/** Plays moves on two proxies; each step is judged. */
+/** Plays moves on two proxies and checks each step. */
 async function play(names: readonly MoveName[]): Promise<string> {
   const clock = createVirtualClock()
   const streams = new Map<string, Set<string>>([

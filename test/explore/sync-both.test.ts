@@ -36,7 +36,7 @@ const log = createLog([
   [put('global Chosen c', { zone: 'east' }), put('global Policy a'), remove('east Relayed s')],
 ])
 
-/** One session with everything that is on its way in it. Losing it loses all of that. */
+/** One session with all messages in transit. Losing it loses them all. */
 interface Link {
   readonly outbound: OutboundState
   readonly inbound: InboundState
@@ -189,7 +189,7 @@ function movesOf(scene: Scene): Move<Scene>[] {
 function scene(position: number | undefined, lossesLeft: number): Scene {
   const rows: Rows = new Map()
   applyTo(rows, [put('west Relayed own'), put('west Policy local')], 1)
-  // A row of the global from a time that the log does not know any more: only a replacement may remove it.
+  // A row of the global from before the horizon of the log: only a replacement may remove it.
   const stamp = { incarnation: 0, originRevision: 1, createdAtMs: 0, modifiedAtMs: 0 }
   const stale = put('global Policy stale')
   if (position === undefined && stale.op === 'put') applyTo(rows, [{ ...stale, stamp }], 1)

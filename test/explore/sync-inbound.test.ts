@@ -32,12 +32,15 @@ const replace = (reason: ReplaceReason, revision: number, ...origins: string[]):
 
 interface Script {
   readonly name: string
-  /** What the reader has, and at which revision. */
+  /** The rows of the reader and their revision. */
   readonly before: readonly Delivered[]
   readonly position: number | undefined
   readonly uncovered?: readonly string[]
   readonly messages: readonly RowMessage[]
-  /** This waits for a release, or for a later word of the owner about everything: until then its removals are not done. */
+  /**
+   * A mark that waits for a release, or for a later complete statement of the owner: until then its removals are not
+   * applied.
+   */
   readonly hold?: { readonly id: string; readonly keeps: readonly string[]; readonly overAt?: number }
   readonly deps?: Partial<InboundDeps>
 }
@@ -126,7 +129,7 @@ const scripts: readonly Script[] = [
   },
 ]
 
-/** What a reader has to have at each mark, if everything is let through: key text → owner's stamp. */
+/** The rows that a reader must have at each mark, if everything is released: key text → owner's stamp. */
 function expectations({ before, messages, position, deps }: Script): ReadonlyMap<number, Map<string, number>> {
   const sight = deps?.sight ?? inboundSight
   const now = new Map(before.map((one) => [keyText(one.key), one]))
@@ -232,7 +235,7 @@ function walk(script: Script) {
     feed(scene, { type: 'applied' })
   }
 
-  /** Only what was named completely is covered. */
+  /** Only owners that were listed completely are covered. */
   function judgeUncovered(scene: Scene, uncovered: readonly string[]): void {
     const named = messages.slice(0, scene.delivered).flatMap((one) => (one.type === 'replace' ? one.origins : []))
     const vanished = scene.uncovered.filter((origin) => !uncovered.includes(origin) && !named.includes(origin))
@@ -257,7 +260,7 @@ function walk(script: Script) {
         name: `release ${id}`,
         apply(next) {
           next.toRelease = next.toRelease.filter((one) => one !== id)
-          // Before anything is held, a release says nothing.
+          // Before anything is held, a release has no effect.
           if (next.inbound.hold?.id === id) next.released = [...next.released, id]
           feed(next, { type: 'released', hold: id })
         },

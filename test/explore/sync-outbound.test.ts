@@ -24,12 +24,12 @@ interface Scene {
   head: number
   horizon: number
   pruned: boolean
-  /** A wake-up that was not given yet: hints may come late. */
+  /** A wake-up that was not delivered yet: hints may arrive late. */
   hint: boolean
   reads: Exclude<OutboundEffect, { type: 'send' }>[]
-  /** Bytes that the reader took and has not credited yet. */
+  /** Bytes that the reader has received and not credited yet. */
   uncredited: number
-  /** What a reader makes of the messages: staged, and as of the last mark. */
+  /** The rows of a reader: staged, and as of the last mark. */
   staged: Map<string, number>
   marked: Map<string, number>
   mark: number

@@ -46,7 +46,7 @@ export const pair = (number: number): readonly Change[] =>
 export const bulkRows = 3_000
 export const bulkName = (index: number): string => `bulk-${String(index).padStart(4, '0')}`
 
-/** So many rows that a round of them has several parts, always written together, all with the same number. */
+/** So many rows that a round of them has several parts; always written together, all with the same number. */
 export const bulk = (number: number): readonly Change[] =>
   Array.from({ length: bulkRows }, (_, index) =>
     put(globalOrigin, 'TokenKey', '', bulkName(index), { purpose: 'bulk', mesh: '', kid: `${number}`, publicKey: '' }),
@@ -54,7 +54,7 @@ export const bulk = (number: number): readonly Change[] =>
 
 export const isRemoved = (key: ResourceKey): Change => ({ op: 'delete', key })
 
-/** What the global owns before anything happens. */
+/** The rows of the global at the start. */
 export const globalBase = (zones: readonly string[]): readonly Change[] => [
   put(globalOrigin, 'Mesh', '', 'default', {
     mtls: { enabledBackend: 'ca-1', backends: [{ name: 'ca-1', type: 'builtin', mode: 'STRICT' }] },
@@ -89,7 +89,7 @@ export const sidecar = (zone: string, name: string, service: string, host: numbe
 
 export const gatewayName = 'gateway-1'
 
-/** What a zone owns before anything happens: a service that always runs, an ingress, a gateway. */
+/** The rows of a zone at the start: a service that always runs, an ingress, a gateway. */
 export const zoneBase = (zone: string): readonly Change[] => [
   sidecar(zone, 'stable-1', `stable-${zone}`, 2),
   put(zone, 'ZoneIngress', '', `ingress-${zone}`, {
@@ -100,6 +100,6 @@ export const zoneBase = (zone: string): readonly Change[] => [
   }),
 ]
 
-/** A row that no schema takes: it comes from a peer that has not judged it. */
+/** A row that no schema accepts, from a peer that has not validated it. */
 export const badRoute = (name: string): Change =>
   put(globalOrigin, 'MeshGatewayRoute', 'default', name, { selectors: 'everything', conf: { http: 7 } })

@@ -4,7 +4,7 @@ import type { Commit, CommitOutcome, Position, RoundOptions, Store, Version } fr
 import type { Sabotage } from './sabotage.ts'
 import type { Process, World } from './world.ts'
 
-/** What a round of any writer wrote; `revision` is that of its last part. */
+/** The content of a round of any writer; `revision` is that of its last part. */
 export interface Written {
   readonly store: string
   readonly revision: number
@@ -13,15 +13,15 @@ export interface Written {
   readonly versions: readonly Version[]
 }
 
-/** What outlives a process. */
+/** The data that outlives a process. */
 export interface Disk {
   contents: MemoryContents
-  /** How often its contents were exchanged for others. */
+  /** The number of times that its contents were replaced. */
   life: number
   backup: MemoryContents | undefined
-  /** The next write is the last thing that its process does. */
+  /** The process dies before or after its next write. */
   crash: 'before' | 'after' | undefined
-  /** Writes and reads are refused for a while. */
+  /** Writes and reads fail for a while. */
   isDown: boolean
   /** The share of writes that fail; the first one is reported. */
   failing: { readonly share: number; readonly onFailure: () => void } | undefined
@@ -42,7 +42,7 @@ export function createDisk(world: World, process: Pick<Process, 'clock'>): Disk 
   }
 }
 
-/** A copy that goes its own way from here on. Rows are immutable and shared. */
+/** A copy that is independent from here on. Rows are immutable and shared. */
 export const copyOf = (contents: MemoryContents): MemoryContents => ({
   ...contents,
   versionsByKey: new Map([...contents.versionsByKey].map(([key, versions]) => [key, [...versions]])),
@@ -62,8 +62,8 @@ interface Waiting {
 const never = new Promise<never>(() => {})
 
 /**
- * The memory store as a process sees it that can die: writes take time, and may be the last thing it does. Several processes
- * may share a disk: each is notified of the commits of others a little later, or not at all.
+ * The memory store as seen by a process that can die: writes take time, and the process may die during one. Several
+ * processes may share a disk: each is notified of the commits of others a little later, or not at all.
  */
 export function openDisk(
   world: World,
@@ -91,7 +91,7 @@ export function openDisk(
   inner.onMark(() => {
     tell()
     for (const other of disk.others) {
-      // A hint that is lost now and then.
+      // Hints are sometimes lost.
       if (other !== self && world.random.fraction() < 0.8) other.process.after(1, other.wake)
     }
   })
@@ -119,7 +119,7 @@ export function openDisk(
         for (const entry of group) entry.reject(new StoreUnavailableError('the disk failed a write'))
         continue
       }
-      // Handed over in one turn: they share a transaction.
+      // Commits of one turn share a transaction.
       const changed = (commit: Commit) => options.sabotage.commit?.(options.plane, commit) ?? commit
       const outcomes = await Promise.all(
         group.map((round) => inner.commitRound(round.parts.map(changed), round.options)),
@@ -151,7 +151,7 @@ export function openDisk(
       if (!running) void drain()
     })
 
-  /** With stale marks: the first one of every half minute stands for all that come after it. */
+  /** With stale marks, the first mark of each half minute is reported for all later ones. */
   let stale: { readonly mark: Position; readonly atMs: number } | undefined
   async function markOf(): Promise<Position> {
     const mark = await inner.mark()
@@ -160,7 +160,7 @@ export function openDisk(
     return stale.mark
   }
 
-  /** Nothing that a dead process waits for ever comes. */
+  /** The promises of a dead process never settle. */
   const while_ = async <T>(task: () => Promise<T>): Promise<T> => {
     if (disk.isDown) throw new StoreUnavailableError('the store does not answer')
     const value = await task()

@@ -5,14 +5,14 @@ import { goodLink } from './network.ts'
 import type { Scene } from './scene.ts'
 import type { Workload } from './workload.ts'
 
-/** One fault of a plan, as data: a plan can be written down, cut down, and run again. */
+/** One fault of a plan, as data, so that a plan can be recorded, shortened, and run again. */
 export interface Fault {
   readonly atMs: number
   readonly type: FaultType
   /** A zone, or the number of a global. */
   readonly target: string
   readonly forMs: number
-  /** In [0, 1): what kind it is exactly. */
+  /** In [0, 1): selects the exact variant. */
   readonly shade: number
 }
 
@@ -49,7 +49,7 @@ export type FaultType = (typeof faultTypes)[number]
 
 const seldom: ReadonlySet<FaultType> = new Set(['global-store-old', 'global-store-lost', 'zone-store-old', 'bulk'])
 
-/** What happens to whom, and when. */
+/** Plans the faults, their targets and their times. */
 export function planFaults(random: Random, scene: Pick<Scene, 'zones' | 'globalAddresses'>, chaosMs: number): Fault[] {
   const count = 3 + Math.floor(random.fraction() * 8)
   const pick = <T>(list: readonly T[]): T => {
@@ -74,7 +74,7 @@ export function planFaults(random: Random, scene: Pick<Scene, 'zones' | 'globalA
 export function createFaults(scene: Scene, workload: Workload) {
   const { world, network } = scene
 
-  /** Until when a process is kept down. */
+  /** The time until which a process is kept down. */
   const downUntilMs = new Map<string, number>()
   const starting = new Map<string, number>()
 
@@ -96,10 +96,10 @@ export function createFaults(scene: Scene, workload: Workload) {
     for (const index of scene.globalAddresses) killGlobal(index, forMs)
   }
 
-  /** A start that takes so long has died on the way. */
+  /** A start that takes longer has failed. */
   const startMs = 3_000
 
-  /** Starts what should run and does not, as an init system would. */
+  /** Starts processes that should run and do not, as an init system would. */
   function supervise(): void {
     const isDue = (name: string) =>
       world.now() >= (downUntilMs.get(name) ?? 0) && world.now() - (starting.get(name) ?? -startMs) >= startMs
@@ -117,7 +117,7 @@ export function createFaults(scene: Scene, workload: Workload) {
       if (scene.planes.has(zone) || !isDue(zone)) continue
       start(zone, async () => {
         await scene.startZone(zone)
-        // Proxies register with every new life of their zone's plane; mostly nothing changes.
+        // Proxies register with every new process of their zone's plane; mostly nothing changes.
         await workload.foundZone(zone)
       })
     }
@@ -239,7 +239,7 @@ export function createFaults(scene: Scene, workload: Workload) {
           if (disk.backup) disk.contents = disk.backup
           const kept = exchange('global', disk)
           if (kept.some((key) => key.startsWith('global/Zone/'))) return
-          // The copy is of a lost store, before its resources were written again: they are written once more.
+          // The copy is of a lost store, from before its resources were written again, so they are written once more.
           scene.lost.add('global')
           world.at(3_000, () => workload.refound())
         })
@@ -271,7 +271,7 @@ export function createFaults(scene: Scene, workload: Workload) {
       case 'bulk':
         return void workload.bulk()
       case 'write-fails': {
-        // Something large is under way, and its operator restarts a process soon after the disk has failed for the first time.
+        // A large write is in progress, and its operator restarts a process soon after the first failure of the disk.
         const isZone = shade < 0.7
         const disk = isZone ? scene.zoneDisk(target) : scene.globalDisk
         const restart = () => (isZone ? killZone(target, 500) : killGlobals(500))
@@ -298,7 +298,7 @@ export function createFaults(scene: Scene, workload: Workload) {
 
   return {
     inject,
-    /** All lines whole, all disks there, every process runs. */
+    /** Repairs all lines and disks, and starts every process. */
     heal(): void {
       world.note('heal')
       downUntilMs.clear()
@@ -309,7 +309,7 @@ export function createFaults(scene: Scene, workload: Workload) {
       Object.assign(scene.globalDisk, { isDown: false, failing: undefined, crash: undefined })
     },
     supervise,
-    /** An operator looks at what is held and lets it through. */
+    /** An operator checks what is held and releases it. */
     release(): void {
       for (const { zone, uplink } of scene.planes.values()) {
         const hold = uplink.state.value.hold

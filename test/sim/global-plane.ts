@@ -16,10 +16,10 @@ export interface GlobalPlane {
   readonly sync: SyncServer
 }
 
-/** Tokens are names here; the Zone states whether a zone is disabled, as in the real plane. */
+/** Tokens are zone names here. As in the real plane, the Zone states whether a zone is disabled. */
 async function authenticate(store: Store, token: string) {
   const row = (await store.get({ origin: globalOrigin, kind: 'Zone', mesh: '', name: token }))?.row
-  // The kind says what its spec is.
+  // The kind determines the type of its spec.
   if (row && isEnabled(row.spec as ZoneSpec)) return { ok: true, value: { zone: token } } as const
   return { ok: false, error: `there is no enabled Zone "${token}"` } as const
 }

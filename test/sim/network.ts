@@ -3,20 +3,23 @@ import type { Channel, ChannelEnd, Dialer, Listen, Listening, OnCall } from '@zo
 import type { Sabotage } from './sabotage.ts'
 import type { Process, World } from './world.ts'
 
-/** The line between a zone and the globals, as the world wants it at the moment. */
+/** The present state of the line between a zone and the globals. */
 export interface Link {
-  /** Nothing passes in these directions; it is delivered when the line is whole again, unless the connection is gone by then. */
+  /**
+   * Nothing passes in these directions. Messages are delivered when the line is restored, unless the connection has
+   * ended by then.
+   */
   down: boolean
   up: boolean
   latencyMs: number
   jitterMs: number
   /** Bytes per second; undefined: no limit. */
   rate: number | undefined
-  /** The chance of a message to come twice. */
+  /** The probability that a message arrives twice. */
   repeats: number
-  /** The chance of a message to change places with the next one. */
+  /** The probability that a message changes places with the next one. */
   swaps: number
-  /** No end is notified of a connection that ends. */
+  /** Neither end is notified when a connection ends. */
   halfOpen: boolean
 }
 
@@ -43,7 +46,7 @@ interface End {
   hearEnd(end: ChannelEnd): void
 }
 
-/** A network of links, one for each zone. Connections are TCP's: in order, until they break. */
+/** A network of links, one for each zone. Connections behave as in TCP: in order, until they break. */
 export function createNetwork(world: World, sabotage: Sabotage) {
   const links = new Map<string, Link>()
   const doors = new Map<number, { readonly process: Process; readonly onCall: OnCall }>()
@@ -211,7 +214,7 @@ export function createNetwork(world: World, sabotage: Sabotage) {
     breakConnections(zone: string): void {
       for (const breakIt of [...(connections.get(zone) ?? [])]) breakIt()
     },
-    /** A door of a process at an address. */
+    /** A listener of a process at an address. */
     listen:
       (address: number, process: Process): Listen =>
       async (onCall): Promise<Listening> => {

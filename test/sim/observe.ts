@@ -16,11 +16,11 @@ const services = (scene: Scene) => [
 
 const bulkKeys = Array.from({ length: bulkRows }, (_, index) => `${globalOrigin}/TokenKey//${bulkName(index)}`)
 
-/** Looks at everything a person could look at, and writes it down. */
+/** Records everything that an operator could observe. */
 export function createObserver(scene: Scene) {
   const answers = new Map<string, string | undefined>()
   const reached = new Set<string>()
-  /** The mark of each zone at which the rows of a large round were compared last. */
+  /** For each zone, the mark at which the rows of a large round were last compared. */
   const compared = new Map<string, number>()
 
   function claims(): void {
@@ -81,7 +81,7 @@ export function createObserver(scene: Scene) {
   /** A request from every gateway to the service of every zone, as its Envoy would send it now. */
   function requests(): void {
     for (const zone of scene.zones) {
-      // Where the stores of the global and of the zone were lost, no copy of what was meant is left.
+      // If the stores of the global and of the zone were lost, no copy of the rows is left.
       if (scene.lost.has('global') && scene.lost.has(zone)) continue
       for (const to of scene.zones) {
         const name = `${zone} ${to}`
@@ -112,10 +112,10 @@ function whyNot(scene: Scene, zone: string, to: string): string | undefined {
   return hasEndpoint(assignment.bytes) ? undefined : 'no endpoint'
 }
 
-/** The encoded assignment has an address in it: these of the simulation all begin alike. */
+/** The encoded assignment contains an address; all addresses of the simulation have the same prefix. */
 const hasEndpoint = (bytes: Uint8Array): boolean => Buffer.from(bytes).includes('127.4')
 
-/** Read past the processes: a dead one's disk can be looked at too. */
+/** Reads without a process, so the disk of a dead process can be read too. */
 const readOnly = (disk: Disk) =>
   createMemoryStore(
     { random: { fraction: () => 0, bytes: (length) => new Uint8Array(length), uuid: () => '' }, clock: noClock },
@@ -147,7 +147,10 @@ function difference(expected: readonly Row[], found: readonly Row[]) {
   }
 }
 
-/** What every plane holds beside what it should hold. Nothing is recorded; empty when all agree. */
+/**
+ * The differences between the rows that planes hold and those they should hold. Nothing is recorded; empty when all
+ * agree.
+ */
 export async function disagreements(scene: Scene) {
   const found: { plane: string; missing: readonly string[]; surplus: readonly string[] }[] = []
   const atGlobal = await liveRows(scene.globalDisk)

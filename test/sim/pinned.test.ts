@@ -5,13 +5,13 @@ import pinned from './seeds.json' with { type: 'json' }
 import { shrink } from './shrink.ts'
 import { summary } from './tell.ts'
 
-/** Without faults of its own a seed draws them. */
+/** Without faults, the seed draws them. */
 interface Pinned {
   readonly seed: number
   readonly why: string
   readonly faults?: readonly Fault[]
 }
-// The file is written by hand after this shape.
+// The file is written by hand in this shape.
 const seeds = pinned as readonly Pinned[]
 
 describe('seeds that failed in the past', () => {

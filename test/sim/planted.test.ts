@@ -16,13 +16,13 @@ const fault = (type: FaultType, atMs: number, target = 'z0', forMs = 2_000): Fau
   shade: 0.4,
 })
 
-/** Which guarantees a broken mesh violates. */
+/** The guarantees that a broken mesh violates. */
 async function broken(sabotage: Sabotage, faults: readonly Fault[] = [], seed = 5): Promise<readonly string[]> {
   const { violations } = await run({ seed, zones: 3, faults, sabotage })
   return [...new Set(violations.map((one) => one.split(' ')[0] ?? ''))]
 }
 
-/** A commit of a zone that brings rows of the global, with these rows made of each. */
+/** A commit of a zone that stores rows of the global, with each row replaced by the result of `each`. */
 const onReceived = (plane: string, commit: Commit, each: (change: Change) => readonly Change[]): Commit =>
   plane === 'global' ? commit : { ...commit, changes: commit.changes.flatMap(each) }
 

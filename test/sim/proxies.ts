@@ -5,7 +5,7 @@ import type { Scene } from './scene.ts'
 import type { Process } from './world.ts'
 import type { ZonePlane } from './zone-plane.ts'
 
-/** A proxy with its Envoy: it lives on when its zone's control plane dies, with what it has. */
+/** A proxy with its Envoy. It survives its zone's control plane and keeps its configuration. */
 interface Proxy {
   readonly key: string
   readonly process: Process
@@ -13,8 +13,8 @@ interface Proxy {
 }
 
 /**
- * A small xDS client for each proxy of a zone: takes tables, checks that they refer to nothing that was not given (L9), and
- * answers a little later.
+ * A small xDS client for each proxy of a zone: it accepts tables, checks that all their references are resolved (L9),
+ * and answers a little later.
  */
 export function createProxies(scene: Scene) {
   const { world } = scene
@@ -79,7 +79,7 @@ export function createProxies(scene: Scene) {
         void serve(plane, proxy, stop.signal)
       }
     },
-    /** What an Envoy runs. */
+    /** The table that an Envoy runs. */
     heldBy: (zone: string, name: string): ResolvedTable | undefined =>
       proxiesOf(zone).find(({ key }) => key.endsWith(`/${name}`))?.held,
     broken: (): readonly string[] => broken,

@@ -18,7 +18,7 @@ describe('faults of lines', () => {
     expect(stage.board('z0')?.lagMs).toBeGreaterThan(200_000)
     stage.write(false)
     stage.heal()
-    // A try that began before may first run into its time-out.
+    // An attempt that began earlier may first run into its timeout.
     await stage.agreed(5_000 + 3_000)
     expect(stage.verdict()).toEqual([])
   })
@@ -160,7 +160,7 @@ describe('faults of lines', () => {
     const stage = await createStage({
       horizonRevisions: 20,
       sabotage: {
-        // Only to the zone that gets a replacement: no zone can know of a change that is kept from it.
+        // Only for the zone that gets a replacement: a zone cannot detect a change that is withheld from it.
         down(bytes, zone) {
           const { message, number } = decodeFrame(bytes)
           if (!broken || message?.type !== 'rows' || zone !== 'z0') return [bytes]
@@ -199,7 +199,7 @@ describe('faults of lines', () => {
     )
     const busiest = Math.max(...[...new Set(connects)].map((at) => connects.filter((one) => one === at).length))
     const mean = connects.length / Math.max(1, backMs / 100)
-    // Fifty are few: by chance alone some come within the same tenth of a second.
+    // With only fifty zones, some arrive within the same tenth of a second by chance.
     expect(busiest).toBeLessThanOrEqual(Math.max(10, 3 * mean))
     await stage.agreed(5_000)
     expect(stage.verdict()).toEqual([])

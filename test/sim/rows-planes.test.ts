@@ -10,7 +10,7 @@ const why = { subject: 'anna', intent: 'test' }
 const routesOf = async (stage: Stage, zone: string) =>
   ((await stage.scene.planes.get(zone)?.store.scan({ kind: 'MeshGatewayRoute' })) ?? []).map((row) => row.key.name)
 
-/** Writes on a plane and lets time go on until it is written. */
+/** Writes on a plane and advances time until it is written. */
 const write = (stage: Stage, plane: string, changes: readonly Change[]) => {
   const store = plane === 'global' ? stage.global()?.store : stage.scene.planes.get(plane)?.store
   return stage.done(store?.commit({ ...why, changes }))
@@ -105,7 +105,7 @@ describe('faults of planes, stores and clocks', () => {
       expect(stage.uplink('z0')?.hold?.reason).toContain(writes > 20 ? 'another history' : 'rolled back')
       stage.release()
       await stage.agreed(5_000)
-      // What was deleted in the lost history can be written again.
+      // Rows that were deleted in the lost history can be written again.
       await add('lost-3')
       await stage.agreed(3_000)
       expect(stage.verdict()).toEqual([])
@@ -149,7 +149,7 @@ describe('faults of planes, stores and clocks', () => {
       }
     }
     expect(Math.max(...delaysMs)).toBeLessThanOrEqual(1_000)
-    // An end, too, with the reason of the global that had the session.
+    // The end of the session is recorded too, with the reason of the global that had it.
     stage.inject('kill-zone', 'z1', 30_000)
     await stage.until(
       'one of them knows',

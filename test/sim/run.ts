@@ -9,10 +9,10 @@ import { createWorkload } from './workload.ts'
 
 export interface RunOptions {
   readonly seed: number
-  /** Instead of what the seed would draw. */
+  /** Replaces the faults that the seed would draw. */
   readonly faults?: readonly Fault[]
   readonly zones?: number
-  /** Breaks something on purpose, to prove that a judge sees it. */
+  /** Breaks something on purpose, to prove that a judge detects it. */
   readonly sabotage?: Sabotage
 }
 
@@ -23,7 +23,7 @@ export interface RunResult {
   readonly globals: number
   readonly events: number
   readonly virtualMs: number
-  /** Virtual time from healing to agreement; undefined if there was none in time. */
+  /** The virtual time from healing to agreement; undefined if they did not agree in time. */
   readonly convergedMs: number | undefined
   readonly violations: readonly string[]
   readonly trace: readonly string[]
@@ -32,7 +32,10 @@ export interface RunResult {
 
 const settleMs = 12_000
 const chaosMs = 30_000
-/** The stated time in which everything agrees after healing: a slow zone's retries, a lease, and what remains of a lost store. */
+/**
+ * The time limit for agreement after healing: it covers a slow zone's retries, a lease, and the remaining rows of a
+ * lost store.
+ */
 export const convergeMs = 60_000
 const lookEveryMs = 500
 const quarantineMs = 20_000
@@ -47,7 +50,10 @@ function sizeOf(seed: number): { readonly zones: number; readonly globals: numbe
   return { zones, globals: random.fraction() < 0.5 ? 1 : 2 }
 }
 
-/** One run: chaos from the seed, then healing, then everything must agree within the stated time; and all judges are asked. */
+/**
+ * One run: chaos from the seed, then healing, then all planes must agree within the time limit; all judges check the
+ * history.
+ */
 export async function run(options: RunOptions): Promise<RunResult> {
   const { seed } = options
   const size = sizeOf(seed)
@@ -85,7 +91,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     await world.runUntil(settleMs)
 
     const healAtMs = settleMs + chaosMs
-    // People go on for a while after healing began.
+    // Users continue to make changes for a while after healing began.
     const changeAgain = () => {
       if (world.now() >= healAtMs + chaosMs / 3) return
       workload.change()
@@ -100,7 +106,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     let left = await disagreements(scene)
     while (world.now() < endMs) {
       await world.runUntil(world.now() + 1_000)
-      // Faults that still last end now and then; an operator looks in every five seconds.
+      // Remaining faults are healed from time to time; an operator checks every five seconds.
       if (world.now() < healAtMs + chaosMs / 2) doer.heal()
       if (Math.floor(world.now() / 1_000) % 5 === 0) doer.release()
       left = await disagreements(scene)

@@ -22,7 +22,7 @@ export interface SceneOptions {
   readonly sabotage: Sabotage
 }
 
-/** Everything that is there: the world, the disks, and the processes that live. */
+/** The state of a simulation: the world, the disks, and the live processes. */
 export interface Scene {
   readonly world: World
   readonly network: Network
@@ -37,9 +37,9 @@ export interface Scene {
   zoneDisk(zone: string): Disk
   wallOf(process: string): { offsetMs: number }
   isPoisonFor(zone: string): boolean
-  /** Zones whose compiler has a bug that some rows wake. */
+  /** Zones whose compiler has a bug that some rows trigger. */
   readonly buggyZones: Set<string>
-  /** Planes that have lost their store for good. */
+  /** Planes that have permanently lost their store. */
   readonly lost: Set<string>
   record(event: HistoryEvent extends infer E ? (E extends HistoryEvent ? Omit<E, 'atMs'> : never) : never): void
   written(plane: string, disk: Disk, written: Written): void
@@ -60,7 +60,10 @@ function contentOf(version: Version): string {
   return made
 }
 
-/** The rows of the global that every zone is to hold: of kinds that some zones see in part, a judge knows too little. */
+/**
+ * The rows of the global that every zone must hold. Kinds that zones see only in part are excluded, because a judge
+ * cannot decide about them.
+ */
 export const isForAllZones = ({ key }: SeenVersion): boolean => {
   const { kind } = parseKeyText(key)
   return sightRules.travelOf(kind) === 'global-to-zones' && !sightRules.seenBy?.has(kind)

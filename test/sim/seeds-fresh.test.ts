@@ -7,7 +7,7 @@ import { summary } from './tell.ts'
 const seedsPerCommit = 100
 const seedsPerTest = 5
 
-/** Another hundred seeds for each commit: fixed seeds find only what they found before. */
+/** Another hundred seeds for each commit, because fixed seeds find no new faults. */
 function firstSeed(): number {
   const commit = execFileSync('git', ['rev-parse', 'HEAD'], { cwd: import.meta.dirname, encoding: 'utf8' }).trim()
   const seed = createHash('sha256').update(commit).digest().readUIntBE(0, 5)

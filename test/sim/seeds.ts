@@ -2,13 +2,13 @@ import { expect, it } from 'vitest'
 import { run } from './run.ts'
 import { summary } from './tell.ts'
 
-/** 300 fixed seeds in both halves together; files run side by side. */
+/** 300 fixed seeds in two halves, because test files run in parallel. */
 const seedsPerHalf = 150
 const seedsPerTest = 5
-/** Half of a million: what every run of the tests looks at, at the least. */
+/** The minimum number of events that a run of the tests must check. */
 const eventsMin = 500_000
 
-/** Every second seed from `first` on, and the number of events looked at. */
+/** Runs every second seed from `first` on and counts the checked events. */
 export function seedsSuite(first: 1 | 2): void {
   let events = 0
   for (let from = 0; from < seedsPerHalf; from += seedsPerTest) {

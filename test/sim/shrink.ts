@@ -1,8 +1,8 @@
 import type { Fault } from './faults.ts'
 
 /**
- * The smallest part of a list of faults that still fails, as far as so many tries tell: halves, then quarters and so on are left
- * out, then single ones.
+ * The smallest part of a list of faults that still fails, within a number of tries: it leaves out halves, then quarters
+ * and so on, then single faults.
  */
 export async function shrink(
   faults: readonly Fault[],

@@ -18,7 +18,7 @@ export interface StageOptions {
 const quarantineMs = 20_000
 const formerStayMs = 10_000
 
-/** A simulated mesh that a test plays on: it says what happens and when, and waits for what must follow. */
+/** A simulated mesh for tests: a test states what happens and when, and waits for the result. */
 export async function createStage(options: StageOptions = {}) {
   const { seed = 1, zones = 3, globals = 1, horizonRevisions = 1_000 } = options
   const told: { readonly atMs: number; readonly message: Message }[] = []
@@ -56,7 +56,7 @@ export async function createStage(options: StageOptions = {}) {
   })
   world.at(50, () => void workload.found())
 
-  /** Runs until it holds; fails with what is left when it does not in time. */
+  /** Runs until the condition holds; fails with the remaining differences if it does not hold in time. */
   async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs: number): Promise<number> {
     const startMs = world.now()
     while (world.now() - startMs <= withinMs) {
@@ -69,13 +69,13 @@ export async function createStage(options: StageOptions = {}) {
   const stage = {
     scene,
     workload,
-    /** Switches may be turned while it runs. */
+    /** Switches may be changed while it runs. */
     sabotage,
     /** The messages of the global to all zones, in the order of arrival. */
     told: told as readonly { readonly atMs: number; readonly message: Message }[],
     run: (forMs: number) => world.runUntil(world.now() + forMs),
     until,
-    /** Lets time go on until it is done: nothing in a simulation ends by waiting alone. */
+    /** Advances time until the task is done, because virtual time does not pass by itself. */
     async done<T>(task: Promise<T> | undefined, withinMs = 10_000): Promise<T | undefined> {
       let result: { readonly value: T | undefined } | undefined
       if (!task) return undefined

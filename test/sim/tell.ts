@@ -4,7 +4,7 @@ import type { RunResult } from './run.ts'
 export const faultLine = ({ atMs, type, target, forMs }: Fault): string =>
   `${(atMs / 1000).toFixed(1)} s after the start of the chaos: ${type} of ${target} (${(forMs / 1000).toFixed(1)} s)`
 
-/** A run in words. */
+/** A run as text. */
 export function summary(result: RunResult): string {
   const { seed, zones, globals, events, virtualMs, convergedMs, faults, violations } = result
   const converged = convergedMs === undefined ? 'never' : `${(convergedMs / 1000).toFixed(0)} s after healing began`

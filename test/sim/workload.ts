@@ -7,7 +7,7 @@ import { dataplaneKey } from './zone-plane.ts'
 
 const churns = 6
 
-/** People and proxies: who writes what, and when. */
+/** The writes of users and proxies. */
 export function createWorkload(scene: Scene) {
   const { world } = scene
   const chance = () => world.random.fraction()
@@ -21,7 +21,7 @@ export function createWorkload(scene: Scene) {
       .commit({ changes, subject, intent: 'simulated', ...(declared ? { declared: true } : {}) })
       .catch(() => undefined)
 
-  /** A person asks for a receipt now and then, and believes it. */
+  /** A user sometimes requests a receipt and relies on it. */
   async function watch(plane: GlobalPlane, done: ReturnType<typeof commit>): Promise<void> {
     const outcome = await done
     if (!outcome?.ok || chance() > 0.3) return
@@ -71,7 +71,7 @@ export function createWorkload(scene: Scene) {
   }
 
   return {
-    /** What is there before anything happens. */
+    /** Writes the rows of the start. */
     async found(): Promise<void> {
       const [plane] = scene.globals.values()
       if (plane) await commit(plane.store, 'anna', globalBase(scene.zones))
@@ -81,14 +81,14 @@ export function createWorkload(scene: Scene) {
       if (plane) await commit(plane.store, `proxies of ${zone}`, zoneBase(zone))
     },
     change,
-    /** Most routes at once: meant, or by mistake and past the guard of the API. */
+    /** Deletes most routes at once: declared, or by mistake without the guard of the API. */
     massDelete(declared: boolean): void {
       onGlobal(
         Array.from({ length: 15 }, (_, index) => isRemoved(routeKey(`r${index}`))),
         declared,
       )
     },
-    /** More rows at once than one part of a round takes. */
+    /** Writes more rows at once than fit into one part of a round. */
     bulk(): void {
       bulks += 1
       const plane = pick([...scene.globals.values()])
@@ -105,12 +105,12 @@ export function createWorkload(scene: Scene) {
       poisons += 1
       onGlobal([badRoute(`bad-${poisons}`)])
     },
-    /** A row like any other, but for zones whose compiler has the bug. */
+    /** Writes a row that triggers the bug of a zone's compiler. */
     wakeBug(): void {
       poisons += 1
       onGlobal([route(`poison-${poisons}`, `/poison-${poisons}`, `stable-${scene.zones[0]}`)])
     },
-    /** The store of the global is lost: its operator writes the resources again, until a global has taken them. */
+    /** Writes the resources again after the store of the global is lost, until a global has accepted them. */
     refound(): void {
       const again = () => world.at(500, () => this.refound())
       const plane = pick([...scene.globals.values()])

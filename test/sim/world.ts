@@ -1,19 +1,19 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { createSeededRandom, type Random } from '@zonemesh/shared/env/random.ts'
 
-/** One simulated process: what belongs to it happens only while it lives. */
+/** One simulated process. Its tasks run only while it lives. */
 export interface Process {
   readonly name: string
-  /** Its own clocks: the wall clock may be set, the monotonic one begins with the process. */
+  /** The clocks of the process: the wall clock may be set, the monotonic clock starts with the process. */
   readonly clock: Clock
   readonly random: Random
   readonly isAlive: () => boolean
   /** Runs `task` on its event loop after a delay of true time. */
   after(delayMs: number, task: () => void): Disposable
   sleep(delayMs: number): Promise<void>
-  /** SIGKILL: nothing of it runs any more, and nothing it waits for ever comes. */
+  /** SIGKILL: none of its tasks runs any more, and its promises never settle. */
   kill(): void
-  /** Its event loop does nothing for so long. */
+  /** Blocks its event loop for this time. */
   stall(forMs: number): void
   onKill(listener: () => void): void
 }
@@ -26,12 +26,12 @@ interface Task {
   cancelled: boolean
 }
 
-/** All microtasks of the present turn have run. The only real waiting in a simulation, and nothing else can come between. */
+/** Resolves when all microtasks of the present turn have run. It is the only real waiting in a simulation. */
 const drained = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /**
- * Virtual time for many processes, from one seed. One event runs at a time, with everything that follows from it; the same seed
- * gives the same order.
+ * Virtual time for many processes, from one seed. One event runs at a time, together with everything it causes; the
+ * same seed gives the same order.
  */
 export function createWorld(seed: number) {
   const random = createSeededRandom(seed)
@@ -86,7 +86,7 @@ export function createWorld(seed: number) {
     trace.push(`${nowMs.toFixed(1)} ${what} ${details.join(' ')}`)
   }
 
-  /** Runs what falls due up to this time. */
+  /** Runs all events up to this time. */
   async function runUntil(untilMs: number): Promise<void> {
     for (;;) {
       const next = heap.peek()
@@ -113,7 +113,7 @@ export function createWorld(seed: number) {
     events: () => events,
     trace,
     note,
-    /** Runs outside of any process: what the world does. */
+    /** Schedules an event outside of any process. */
     at: (delayMs: number, run: () => void) => schedule(delayMs, undefined, run),
     createProcess,
     runUntil,
@@ -122,10 +122,10 @@ export function createWorld(seed: number) {
 }
 export type World = ReturnType<typeof createWorld>
 
-/** The wall clock at the start, so that incarnations and certificates have times as they are. */
+/** The wall clock at the start, so that incarnations and certificates have realistic times. */
 export const epochMs = 1_800_000_000_000
 
-/** Earliest first; of two at one time the one that was scheduled first. */
+/** Earliest first; among events at the same time, the one that was scheduled first. */
 function createHeap() {
   const tasks: Task[] = []
   const isBefore = (a: Task, b: Task) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)

@@ -26,7 +26,7 @@ export interface ZonePlane {
   readonly uplink: Uplink
 }
 
-/** Certificates are there at once: keys are not what is tried here. */
+/** Certificates are available at once, because the simulation does not test keys. */
 const keys = (): CoreKeys => ({
   secrets: {
     resolve: ({ name }: SecretNeed) => ({ name, bytes: new Uint8Array(), version: '0'.repeat(16) }),
@@ -86,7 +86,7 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
       onUnknownPosition: () => core.reporter.forgetServed(),
       onApplied({ position, localMark }) {
         core.reporter.applied(position, localMark.revision)
-        // A restored global gives out the same epochs again, and a process has the name of the one before it.
+        // A restored global assigns the same epochs again, and a process has the name of its predecessor.
         const session = `${life} ${scene.globalDisk.life} ${uplink.state.value.epoch ?? 0}`
         scene.applied(zone, session, position)
       },

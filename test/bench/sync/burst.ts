@@ -8,7 +8,7 @@ const commitSize = 500
 const currentMs = 5_000
 const middleMs = 1_000
 
-/** Many changes at once, in commits one behind the other, and one small change by somebody else in the middle of them. */
+/** Many changes at once, in consecutive commits, and one small change by another client in the middle. */
 export async function bursts(
   global: BenchGlobal,
   { zones, shape, cpuSeconds }: ZoneProcesses,
@@ -63,7 +63,7 @@ export async function bursts(
   ]
 }
 
-/** How long one small change takes until its writer knows, and to each zone. */
+/** The time of one small change until its writer has the response, and until each zone has it. */
 export async function oneChange(global: BenchGlobal, zones: readonly FollowingZone[], value: number) {
   const name = `change-${value}`
   const applied = zones.map((zone) => zone.whenApplied(name))

@@ -8,7 +8,7 @@ import { startBenchZone } from './zones.ts'
 const noticedMs = 10_000
 const lookEveryMs = 20
 
-/** A line that takes everything and carries nothing, without a word to anybody: when do both ends know? */
+/** Measures when both ends detect a line that silently drops all bytes. */
 export async function deadStreams(
   global: BenchGlobal,
   options: { readonly tokens: ReadonlyMap<string, string>; readonly rounds: number },
@@ -28,7 +28,7 @@ export async function deadStreams(
       ),
     )
     for (const zone of zones) await zone.untilCurrent(1)
-    // Bookmarks go every 2 s: the line dies at another moment of them each time.
+    // Bookmarks are sent every 2 s, so the line is cut at a random moment between them.
     await delay(systemClock, systemRandom.fraction() * 2_000, signal)
     const connected = await global.counted('zonemesh_zones_connected')
     relay.set({ ...noFaults, blackHole: ['up', 'down'] })
@@ -46,7 +46,7 @@ export async function deadStreams(
   ]
 }
 
-/** Tells of each session that is gone, until this many are. */
+/** Reports each session that ended, until this many have ended. */
 async function untilFewer(
   global: BenchGlobal,
   connected: number,

@@ -11,7 +11,7 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 export const local = '127.0.0.1'
 const limitMs = 60_000
 
-/** A real global in a process of its own, with its store in a file. */
+/** A real global in a separate process, with its store in a file. */
 export interface BenchGlobal extends AsyncDisposable {
   readonly client: Client
   readonly syncPort: number
@@ -23,11 +23,11 @@ export interface BenchGlobal extends AsyncDisposable {
   write(documents: readonly object[]): Promise<number>
   /** The newest revision. */
   revision(): Promise<number>
-  /** A figure that it counts. */
+  /** A counter of the global. */
   counted(name: string): Promise<number>
   /** Ends the process with a signal, and starts it again; resolves with the time of the start. */
   restart(signal: NodeJS.Signals): Promise<number>
-  /** When somebody listens on its port for zones again. */
+  /** Resolves when the global listens on its sync port again. */
   untilListening(): Promise<number>
 }
 
@@ -51,7 +51,7 @@ export async function startBenchGlobal(folder: string, name: string): Promise<Be
       (reply) => String(reply.status),
     )
   await Promise.race([answers(), processes.watch()])
-  // The API says whom to trust.
+  // The response contains the pin of the authority to trust.
   const { pin } = (await client.need('GET', '/_join')).json as { readonly pin: string }
 
   async function write(documents: readonly object[]): Promise<number> {

@@ -27,7 +27,7 @@ const idleMs = 500
 const idleShare = 0.1
 const idleLimitMs = 10_000
 
-/** A zone in a process of its own that sends rows as fast as it gets credit. */
+/** A zone in a separate process that sends rows as fast as it gets credit. */
 async function flood(global: BenchGlobal, name: string, token: string): Promise<AsyncDisposable> {
   const address = `${local}:${global.syncPort}`
   const pinned = await pinnedAuthority(address, global.pin, AbortSignal.timeout(5_000))
@@ -43,7 +43,7 @@ async function flood(global: BenchGlobal, name: string, token: string): Promise<
   }
 }
 
-/** A zone that allows itself everything, shows that it lives, and takes nothing off its line. */
+/** A zone that grants unlimited credit and sends keep-alives, but does not read. */
 async function stall(global: BenchGlobal, name: string, token: string): Promise<AsyncDisposable> {
   const address = `${local}:${global.syncPort}`
   const pinned = await pinnedAuthority(address, global.pin, AbortSignal.timeout(5_000))
@@ -204,7 +204,7 @@ async function untilIdle(global: BenchGlobal): Promise<void> {
 
 const mib = 1024 * 1024
 
-/** What the global holds for it while everything is written anew, again and again. */
+/** The memory that the global uses for the zone while all rows are written repeatedly. */
 async function memory(
   global: BenchGlobal,
   zones: readonly FollowingZone[],

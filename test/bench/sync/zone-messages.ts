@@ -1,4 +1,4 @@
-/** What is said between a measurement and the processes of its zones. */
+/** The messages between a measurement and the processes of its zones. */
 export interface Start {
   readonly type: 'start'
   readonly global: { readonly pin: string; readonly syncPort: number }
@@ -17,7 +17,7 @@ export type Question =
 export type Answer =
   | { readonly type: 'answer'; readonly id: number; readonly value: number }
   | { readonly type: 'failed'; readonly id: number; readonly reason: string }
-  /** Rows that somebody may wait for are in the store of a zone. */
+  /** Rows that the measurement may wait for are in the store of a zone. */
   | { readonly type: 'written'; readonly zone: string; readonly names: readonly string[]; readonly atMs: number }
 
 /** A time of this process on the clock of the machine, which all its processes share. */

@@ -47,7 +47,7 @@ export interface BenchZone extends AsyncDisposable {
   again(): Promise<void>
   /** When the zone had this revision of the global, and could say that there was nothing newer. */
   untilCurrent(revision: number): Promise<number>
-  /** When the zone had no session any more. */
+  /** The time at which the zone had no session any more. */
   untilLost(): Promise<number>
 }
 
@@ -61,7 +61,7 @@ export async function startBenchZone(
     /** A store in a file of this folder, or in memory. */
     readonly folder?: string
     readonly port?: number
-    /** Hears of rows of a kind that is written one by one, when they are in the store. */
+    /** Called when rows of a kind that is written one by one are in the store. */
     readonly onWritten?: (names: readonly string[], atMs: number) => void
   },
 ): Promise<BenchZone> {

@@ -18,7 +18,7 @@ test('X25 a new Envoy never acknowledges the assignment and secrets of its only 
   await scene.settle()
   expect(scene.zone.refusals.map(({ name }) => name)).toEqual(['C'])
   expect(scene.flow()).not.toContain('<- EDS ack')
-  // What comes next is served too, and the cluster works as soon as it is right.
+  // Later changes are served too, and the cluster works as soon as it is valid.
   const port = await freePort()
   scene
     .put('cluster', cluster('C'))

@@ -10,7 +10,7 @@ let b: Upstream
 let port: number
 
 beforeAll(async () => {
-  // No removal of one test may fall into the flow of another.
+  // No removal of one test may appear in the flow of another.
   scene = await startScene({ ads: { bindRetryMs: 50, retryMs: 600_000, drainMs: 600_000 } })
   a = await startUpstream('a')
   b = await startUpstream('b')
@@ -62,7 +62,7 @@ test('X4 X12 a live cluster with a refused new assignment keeps its endpoints', 
   const asking = keepAsking(port, 'a')
   await scene.settle()
   expect(refusedNames(-1)).toEqual(['A'])
-  // A further change of the cluster, while its assignment stands refused.
+  // Another change of the cluster, while its assignment is refused.
   scene.put('cluster', cluster('A', { connectSeconds: 1 }))
   await scene.settle()
   expect(scene.sends()).toEqual(['-> CDS A', '-> EDS A'])

@@ -11,7 +11,7 @@ interface Reply {
   readonly body?: string
 }
 
-/** Waits cost nothing here; the deadline of five minutes passes a thousand times faster. */
+/** Waits take no time here; the deadline of five minutes passes a thousand times faster. */
 const fast = {
   ...systemClock,
   monotonicMs: () => systemClock.monotonicMs() * 1_000,
@@ -19,7 +19,7 @@ const fast = {
 }
 const unhurried = { ...fast, monotonicMs: systemClock.monotonicMs }
 
-/** Asks a server that gives these answers one after the other, the last for ever. */
+/** Sends requests to a server that returns these responses in order, the last one repeatedly. */
 async function fetchFrom(replies: readonly Reply[], clock = unhurried): Promise<{ text: string; asked: number }> {
   let asked = 0
   const { certificate, key } = await createCertificate()
