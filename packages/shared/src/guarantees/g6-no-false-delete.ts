@@ -8,6 +8,8 @@ interface Owned {
   /** The newest version in which the owner has removed the key, in the history that its store holds. */
   gone: SeenVersion | undefined
   goneAtMs: number
+  /** The removal of the key in the history that the owner has lost, if its older copy has the key again. */
+  goneInLostHistory: SeenVersion | undefined
   /** The life of the owner's store in which each version was written, by its stamp. */
   readonly lifeByStamp: Map<string, number>
   /** The key has survived the last exchange of the owner's store and was not removed since. */
@@ -39,7 +41,13 @@ export const judgeNoFalseDelete =
     function ownedOf(key: string): Owned {
       const known = ownedByKey.get(key)
       if (known) return known
-      const made: Owned = { gone: undefined, goneAtMs: 0, lifeByStamp: new Map(), isKept: false }
+      const made: Owned = {
+        gone: undefined,
+        goneAtMs: 0,
+        goneInLostHistory: undefined,
+        lifeByStamp: new Map(),
+        isKept: false,
+      }
       ownedByKey.set(key, made)
       return made
     }
@@ -86,6 +94,9 @@ export const judgeNoFalseDelete =
         return
       }
       heldByReader.delete(name)
+      // The owner's own removal, which was on its way when the owner lost that history.
+      const late = ownedOf(version.key).goneInLostHistory
+      if (late && version.state === 'deleted' && stampOf(late) === stampOf(version)) return
       const reason = held && objection(event, held)
       if (!reason) return
       violations.push({ guarantee: 'G6', atMs: event.atMs, reason: `${event.plane} lost ${version.key}, ${reason}` })
@@ -100,7 +111,9 @@ export const judgeNoFalseDelete =
         if (!key.startsWith(`${event.plane}/`)) continue
         owned.isKept = kept.has(key)
         // A removal in the lost history no longer counts if the key is live in the older copy.
-        if (owned.isKept) owned.gone = undefined
+        if (!owned.isKept) continue
+        owned.goneInLostHistory = owned.gone
+        owned.gone = undefined
       }
     }
 

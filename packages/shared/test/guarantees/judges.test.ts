@@ -166,6 +166,15 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [own(1, 1), taken(2, 1), ownDeleted(3, 2), exchanged(4, 'global'), lost(5, 1)],
   ],
   [
+    'G6: a removal of the former history that arrives after the exchange, and a row that is left out without one',
+    g6,
+    [own(1, 1), taken(2, 1), ownDeleted(3, 2), exchanged(4, 'global', ['global/row']), released(5), lost(6, 2)],
+    [
+      ...[own(1, 1), taken(2, 1), ownDeleted(3, 2), exchanged(4, 'global', ['global/row'])],
+      written(5, 'z', row('global', 2, 'deleted')),
+    ],
+  ],
+  [
     'G6: a version of the present life',
     g6,
     [exchanged(0, 'global'), written(1, 'global', row('global', 1), 1), taken(2, 1), released(3), lost(4, 1)],
