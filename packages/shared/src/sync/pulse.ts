@@ -5,6 +5,8 @@ const bookmarkCoalesceMs = 5
 const bookmarkDelayMs = 3
 /** A session without any frame for this long is cut. The peer sends a bookmark every 2 s. */
 export const silenceMaxMs = 7_000
+/** A bookmark may have been held back on the line for as long as `silenceMaxMs`. With this age, it is never older than 10 s. */
+export const freshMs = 3_000
 
 /** How far the wall clock of a bookmark's sender is ahead of ours, up to the travel time of the bookmark. */
 export const clockAheadMs = ({ wallClockMs }: { readonly wallClockMs: number }, nowMs: number): number =>

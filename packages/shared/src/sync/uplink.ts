@@ -15,7 +15,7 @@ import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, ReserveRequest, Welco
 import { type Agreement, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
 import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
-import { clockAheadMs, silenceMaxMs } from './pulse.ts'
+import { clockAheadMs, freshMs } from './pulse.ts'
 import { sendReports } from './reports.ts'
 import { type Applied, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
 import { judgeWelcome, storeOfForeign } from './welcome.ts'
@@ -99,12 +99,12 @@ export interface Uplink extends AsyncDisposable {
   redial(reason: string): void
 }
 
-/** True only if a bookmark within `silenceMaxMs` shows that the global has nothing newer. */
+/** True only if a bookmark within `freshMs` shows that the global has nothing newer. */
 export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
   state.phase === 'connected' &&
   state.hold === undefined &&
   state.positionCounts &&
-  nowMs - state.heardAtMs < silenceMaxMs &&
+  nowMs - state.heardAtMs < freshMs &&
   state.position?.store === state.globalStoreId &&
   (state.position?.revision ?? -1) >= state.globalMark
 

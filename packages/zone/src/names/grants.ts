@@ -13,6 +13,9 @@ interface Deps {
   readonly book: AddressBook
 }
 
+/** A session that brought too few numbers is not followed by another one at once. */
+const redialEveryMs = 10_000
+
 const subject = 'mesh-system:control-plane'
 
 /** Requests the numbers that the global grants to this zone for its names, and stores them, when a session opens. */
@@ -38,11 +41,15 @@ export function createGrants({ clock, store, book }: Deps) {
   return {
     ...grants,
     /** Opens a new session, which requests more numbers, whenever few numbers are left. */
-    follow: (uplink: Uplink): Disposable =>
-      store.onMark(() => {
-        if (uplink.state.value.phase === 'connected' && book.isShort(now()))
-          uplink.redial('this zone needs more numbers for its names')
-      }),
+    follow(uplink: Uplink): Disposable {
+      let lastMs = Number.NEGATIVE_INFINITY
+      return store.onMark(() => {
+        if (uplink.state.value.phase !== 'connected' || !book.isShort(now())) return
+        if (clock.monotonicMs() - lastMs < redialEveryMs) return
+        lastMs = clock.monotonicMs()
+        uplink.redial('this zone needs more numbers for its names')
+      })
+    },
     /** Calls back with the numbers as entries of the report to the global, at once and whenever they change. */
     onNumbers(listener: (entries: Readonly<Record<string, JsonObject>>) => void): Disposable {
       let reportedChanges = -1
