@@ -206,11 +206,14 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
 
   /**
    * Adopts the numbers that the global remembers and drops all others, because they may belong to other services by
-   * now.
+   * now. Also drops a number that this store gives to another service: both services may have answered with it.
    */
   function recover(recalled: ReadonlyMap<string, number>): Change[] {
     const adopted = new Map<number, Named>()
-    for (const [named, number] of recalled) if (!adopted.has(number)) adopted.set(number, named)
+    for (const [named, number] of recalled) {
+      const holder = holderByNumber.get(number)
+      if (!adopted.has(number) && (holder === undefined || holder === named)) adopted.set(number, named)
+    }
     const names = new Set(adopted.values())
     const dropped = [
       ...[...heldByService.keys()].filter((named) => !names.has(named)).map(addressKey),

@@ -289,15 +289,17 @@ test('G9 another incarnation uses no number of the former one within the quarant
   expect(zone.book().hasExpired(100)).toBe(false)
 })
 
-test('G9 a zone with an older copy of its store drops the numbers of that copy: services that came later may have them', () => {
+test('G9 a zone with an older copy of its store drops a number that the copy and the global give to different services: both may have answered', () => {
   const zone = createGrantedZone()
   zone.grant(1_024)
   zone.commit(announced('a', 'a'), announced('b', 'b'))
   zone.incarnation = 2
   zone.restart()
   expect(zone.request()).toEqual({ below: 0, count: 512 })
-  zone.grant(2_048, 1_024, { 'default/c': 0, 'default/b': 1 }, true)
-  expect(zone.numbers()).toEqual({ 'default/a': 1_024, 'default/b': 1, 'default/c': 0 })
+  zone.grant(2_048, 1_024, { 'default/c': 0, 'default/b': 1, 'default/d': 2 }, true)
+  expect(zone.numbers()).toEqual({ 'default/a': 1_024, 'default/b': 1, 'default/d': 2 })
+  zone.commit(announced('c', 'c'))
+  expect(zone.numbers()).toEqual({ 'default/a': 1_024, 'default/b': 1, 'default/c': 1_025, 'default/d': 2 })
 })
 
 test('N10 a store that lost nothing itself keeps its numbers in another incarnation', () => {
