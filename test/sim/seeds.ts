@@ -5,6 +5,8 @@ import { summary } from './tell.ts'
 /** 300 fixed seeds in two halves, because test files run in parallel. */
 const seedsPerHalf = 150
 const seedsPerTest = 5
+/** A drawn mesh of 50 zones alone takes more than a minute on a loaded machine. */
+const limitMs = 240_000
 /** The minimum number of events that a run of the tests must check. */
 const eventsMin = 500_000
 
@@ -14,7 +16,7 @@ export function seedsSuite(first: 1 | 2): void {
   for (let from = 0; from < seedsPerHalf; from += seedsPerTest) {
     const seeds = Array.from({ length: seedsPerTest }, (_, index) => first + 2 * (from + index))
     it(`G1 G2 G3 G4 G5 G6 G8 G9 G10 L9 L12 simulated meshes with seeds ${seeds[0]} to ${seeds.at(-1)}, every second one`, {
-      timeout: 120_000,
+      timeout: limitMs,
     }, async () => {
       for (const seed of seeds) {
         const result = await run({ seed })
