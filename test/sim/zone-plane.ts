@@ -3,7 +3,6 @@ import type { SecretNeed } from '@zonemesh/core/emit/table.ts'
 import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import { createClosers } from '@zonemesh/plane/lifecycle.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
-import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -73,8 +72,8 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
   const core = await startCore({ ...env, zone, role, store }, createClosers(silentLog), keys, faultPoint)
   const served = createLatest<ServedStatus>(nothingServed)
   core.reporter.onUpdate((next) => served.set(next))
-  const report = createLatest<Readonly<Record<string, JsonObject>>>({})
-  grants.onNumbers((entries) => report.set(entries))
+  const report = createLatest(grants.entries)
+  grants.onNumbers(() => report.set(grants.entries))
   const uplink = startUplink(
     {
       ...env,

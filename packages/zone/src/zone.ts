@@ -1,5 +1,4 @@
 import { hostname } from 'node:os'
-import { isNumberEntry } from '@zonemesh/core/names/recall.ts'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
@@ -17,7 +16,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { nothingServed, type ServedStatus } from '@zonemesh/shared/sync/session.ts'
-import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import { startUplink, type Uplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import type { Dialer } from '@zonemesh/shared/transport/transport.ts'
 import { dialWebSocket } from '@zonemesh/shared/transport/websocket.ts'
@@ -113,7 +112,7 @@ function startJoined(
   core: ZoneCore,
   config: ZoneConfig,
   join: Join | undefined,
-  report: Report,
+  report: NonNullable<UplinkDeps['report']>,
   closers: Closers,
 ): Joined | undefined {
   if (!join) return undefined
@@ -162,9 +161,6 @@ function startJoined(
   return { uplink, join: newest }
 }
 
-const createReport = () => createLatest<Readonly<Record<string, JsonObject>>>({})
-type Report = ReturnType<typeof createReport>
-
 /**
  * Starts a zone control plane, joined to a global or standalone. It serves from its own store, without waiting for
  * the global.
@@ -183,7 +179,7 @@ export async function startZone(
     const core = await startCore(base, closers, (hooks) => createKeys(base, hooks))
     const { ports: doors, proxySights } = await startDoors(base, core, config, closers)
     base.placement.opened(doors.proxyPort, doors.dnsPort)
-    const report = createReport()
+    const report = createLatest(base.grants.entries)
     const joined = startJoined(base, core, config, join, report, closers)
     const uplink = joined?.uplink
     const token = () => joined?.join().token
@@ -191,22 +187,19 @@ export async function startZone(
     closers.add('the report of expiring certificates', () => expiry.close())
     const catalogue = createCatalogue(base.store)
     const zoneStatus = createZoneStatus({ ...base, ...core, uplink, expiry, catalogue })
-    const numbers = base.grants.onNumbers((entries) => {
-      const insights = Object.entries(report.value).filter(([key]) => !isNumberEntry(key))
-      report.set({ ...Object.fromEntries(insights), ...entries })
+    const readReport = (): Readonly<Record<string, JsonObject>> => ({
+      ...base.grants.entries(),
+      ...Object.fromEntries(
+        core.status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, core.secrets) ?? {}]),
+      ),
     })
+    const reportAgain = () => report.set(readReport)
+    const numbers = base.grants.onNumbers(reportAgain)
     closers.add('the report of numbers', () => numbers[Symbol.dispose]())
-    const publishInsights = () =>
-      report.set({
-        ...Object.fromEntries(Object.entries(report.value).filter(([key]) => isNumberEntry(key))),
-        ...Object.fromEntries(
-          core.status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, core.secrets) ?? {}]),
-        ),
-      })
-    core.status.onChange(publishInsights)
-    core.onIdentity(publishInsights)
+    core.status.onChange(reportAgain)
+    core.onIdentity(reportAgain)
     // Proxies may have connected before this line.
-    publishInsights()
+    reportAgain()
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const isOwnHost = createOwnHosts([...config.tlsHosts, ...config.apiHosts])
     const plane: ApiPlane = {

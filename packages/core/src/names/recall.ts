@@ -6,7 +6,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
  */
 const prefix = '@number/'
 
-export const isNumberEntry = (key: string): boolean => key.startsWith(prefix)
+const isNumberEntry = (key: string): boolean => key.startsWith(prefix)
 
 /** The numbers of a zone's services, by `<mesh>/<service>`, as entries of the report to its global. */
 export const numberEntries = (numbers: ReadonlyMap<string, number>): Readonly<Record<string, JsonObject>> =>

@@ -8,20 +8,23 @@ import type { Session } from './session.ts'
 const reportEveryMs = 1_000
 const entriesPerFrame = 200
 
+/** Reads the present report. It is built only when it is sent: a large zone changes it far more often. */
+export type ReadReport = () => Readonly<Record<string, JsonObject>>
+
 /**
  * Sends the differences of a report since the last frame of this session, at most once per second, until the signal
  * aborts.
  */
 export async function sendReports(
   clock: Clock,
-  report: Latest<Readonly<Record<string, JsonObject>>>,
+  report: Latest<ReadReport>,
   session: Session,
   signal: AbortSignal,
 ): Promise<void> {
   const sent = new Map<string, { readonly value: JsonObject; readonly text: string }>()
   let reset = true
-  for await (const now of report.watch(signal)) {
-    const frames = framesOf(differences(sent, now))
+  for await (const read of report.watch(signal)) {
+    const frames = framesOf(differences(sent, read()))
     if (reset && frames.length === 0) frames.push({ changed: [], removed: [] })
     for (const frame of frames) {
       await session.report({ ...frame, reset })

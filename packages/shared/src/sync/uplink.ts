@@ -1,4 +1,4 @@
-import { type JsonObject, messageOf } from '../base/base.ts'
+import { messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
@@ -16,7 +16,7 @@ import { type Agreement, ownProtocol, type ProtocolOffer } from './log/protocol.
 import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
 import { clockAheadMs, freshMs } from './pulse.ts'
-import { sendReports } from './reports.ts'
+import { type ReadReport, sendReports } from './reports.ts'
 import { type Applied, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
 import { judgeWelcome, storeOfForeign } from './welcome.ts'
 
@@ -37,7 +37,7 @@ export interface UplinkDeps {
   /**
    * The report on this zone's proxies that the global shows, by key text. Sent as differences, at most once per second.
    */
-  readonly report?: Latest<Readonly<Record<string, JsonObject>>>
+  readonly report?: Latest<ReadReport>
   readonly derive?: Derive
   /**
    * This store has committed a mark of the global. Also called once per session with the position from which it

@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/base/base.ts'
 import { createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
+import type { ReadReport } from '../../src/sync/reports.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
 import { createScene, put, until, write } from './mesh.ts'
 
@@ -21,7 +22,7 @@ async function twoGlobals() {
   const store = createMemoryStore(scene.deps)
   const one = await scene.server(store, { replica: 'one' })
   const other = await scene.server(store, { replica: 'other' })
-  const report = createLatest<Readonly<Record<string, JsonObject>>>({ a: { state: 'online' } })
+  const report = createLatest<ReadReport>(() => ({ a: { state: 'online' } }))
   const zone = createMemoryStore(scene.deps)
   const uplink = scene.uplink(zone, 'east', one.port, { report })
   const statuses = () => [one, other].map((server) => server.zones().get('east'))
@@ -34,7 +35,7 @@ describe('replicas of a global', () => {
     const shows = (expected: JsonObject) =>
       until(store, () => JSON.stringify(statuses()[1]?.report) === JSON.stringify(expected), other)
     await shows({ a: { state: 'online' } })
-    report.set({ a: { state: 'silent' }, b: { state: 'online' } })
+    report.set(() => ({ a: { state: 'silent' }, b: { state: 'online' } }))
     await shows({ a: { state: 'silent' }, b: { state: 'online' } })
     expect(one.zones().get('east')?.report).toEqual(other.zones().get('east')?.report)
   })

@@ -356,7 +356,7 @@ describe('hooks of a plane', () => {
           welcomes.push({ reserved, recall, rows: await names(store, 'Policy') })
         },
       }
-      return scene.uplink(store, 'east', server.port, { grants, report: createLatest({ numbers: { web: 3 } }) })
+      return scene.uplink(store, 'east', server.port, { grants, report: createLatest(() => ({ numbers: { web: 3 } })) })
     }
     const first = connect(memory())
     await until(global, () => server.zones().get('east')?.report['numbers'] !== undefined, server)
@@ -387,15 +387,12 @@ describe('hooks of a plane', () => {
   it('Y29 a report reaches the global unchanged, and a new session starts it afresh', async () => {
     const [global, west] = [memory(), memory()]
     const server = await scene.server(global)
-    const report = createLatest<Record<string, { readonly online: boolean }>>({
-      'a/b': { online: true },
-      'c/d': { online: false },
-    })
-    const uplink = scene.uplink(west, 'west', server.port, { report })
+    const report = { 'a/b': { online: true }, 'c/d': { online: false } }
+    const uplink = scene.uplink(west, 'west', server.port, { report: createLatest(() => report) })
     await until(global, () => Object.keys(server.zones().get('west')?.report ?? {}).length === 2, server)
-    expect(server.zones().get('west')?.report).toEqual(report.value)
+    expect(server.zones().get('west')?.report).toEqual(report)
     await uplink[Symbol.asyncDispose]()
-    scene.uplink(west, 'west', server.port, { report: createLatest({}) })
+    scene.uplink(west, 'west', server.port, { report: createLatest(() => ({})) })
     await until(global, () => Object.keys(server.zones().get('west')?.report ?? {}).length === 0, server)
   })
 

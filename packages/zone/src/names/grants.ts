@@ -50,16 +50,16 @@ export function createGrants({ clock, store, book }: Deps) {
         uplink.redial('this zone needs more numbers for its names')
       })
     },
-    /** Calls back with the numbers as entries of the report to the global, at once and whenever they change. */
-    onNumbers(listener: (entries: Readonly<Record<string, JsonObject>>) => void): Disposable {
-      let reportedChanges = -1
-      const report = (): void => {
+    /** The numbers as entries of the report to the global. */
+    entries: (): Readonly<Record<string, JsonObject>> => numberEntries(book.numbers()),
+    /** Calls back whenever the numbers change. */
+    onNumbers(listener: () => void): Disposable {
+      let reportedChanges = book.changes()
+      return store.onMark(() => {
         if (reportedChanges === book.changes()) return
         reportedChanges = book.changes()
-        listener(numberEntries(book.numbers()))
-      }
-      report()
-      return store.onMark(report)
+        listener()
+      })
     },
   }
 }
