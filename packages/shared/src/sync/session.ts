@@ -163,7 +163,7 @@ type State =
   | { readonly type: 'opening' }
   /** `localMark` includes everything that this session has written. */
   | { readonly type: 'open'; readonly localMark: Position }
-  | { readonly type: 'ending' }
+  | { readonly type: 'ending'; readonly localMark: Position | undefined }
 
 /** Wake-ups are hints and may be lost: the session also looks for a newer mark at this interval. */
 const slowPollMs = 30_000
@@ -202,7 +202,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   function finish(end: SessionEnd): void {
     if (state.type === 'ending') return
-    state = { type: 'ending' }
+    state = { type: 'ending', localMark: state.type === 'open' ? state.localMark : undefined }
     ending.abort()
     listening[Symbol.dispose]()
     poll[Symbol.dispose]()
@@ -252,8 +252,11 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   }
 
   function inward(event: InboundEvent): void {
-    if (state.type === 'ending') return
-    for (const effect of inboundStep(inbound, event, inboundDeps)) perform(effect)
+    // A commit that finishes after the end of the session still moves the position. The next session resumes there.
+    if (state.type === 'ending' && event.type !== 'applied') return
+    for (const effect of inboundStep(inbound, event, inboundDeps)) {
+      if (state.type !== 'ending' || effect.type === 'stored') perform(effect)
+    }
   }
 
   function perform(effect: InboundEffect): void {
@@ -267,7 +270,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case 'stored':
         positionCounts = true
         pulse.announce()
-        if (state.type === 'open')
+        if (state.type !== 'opening' && state.localMark)
           options.onApplied({ position: effect.position, localMark: state.localMark, written: lastWritten })
         lastWritten = []
         return
@@ -325,7 +328,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       return undefined
     }
     const { written } = outcome
-    if (state.type === 'open') state = { type: 'open', localMark: outcome.position }
+    if (state.type !== 'opening') state = { ...state, localMark: outcome.position }
     count.rowsApplied += written.length
     lastWritten = [...lastWritten, ...written]
     return { type: 'applied' }

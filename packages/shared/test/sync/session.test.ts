@@ -319,6 +319,30 @@ describe('a zone that was disconnected', () => {
     expect(server.zones().get('west')?.served).toBe(0)
   })
 
+  it('Y8 a session resumes after a round whose commit ended after the former session', async () => {
+    const [global, west] = [memory(), memory()]
+    const server = await scene.server(global)
+    let isCut = false
+    const commitRound: typeof west.commitRound = async (parts) => {
+      if (isCut) uplink.redial('the line is lost')
+      return west.commitRound(parts)
+    }
+    const applied: number[] = []
+    const uplink = scene.uplink({ ...west, commitRound }, 'west', server.port, {
+      onApplied: ({ position }: Applied) => void applied.push(position.revision),
+    })
+    await write(global, put('global', 'Policy', 'a'))
+    await until(west, async () => (await names(west, 'Policy')).length === 1)
+    isCut = true
+    await write(global, put('global', 'Policy', 'b'))
+    const { revision } = await global.mark()
+    await until(west, async () => (await names(west, 'Policy')).length === 2)
+    isCut = false
+    await until(global, () => server.zones().get('west')?.current === true, server)
+    // Once for the commit, and once for the next session, which resumes there.
+    expect(applied.filter((one) => one === revision)).toHaveLength(2)
+  })
+
   it('Y8 a global that was restored from a backup removes nothing until an operator releases it', async () => {
     const contents = createMemoryContents(scene.deps)
     const [global, west] = [createMemoryStore(scene.deps, { contents }), memory()]
