@@ -118,7 +118,7 @@ export function createFaults(scene: Scene, workload: Workload) {
       start(zone, async () => {
         await scene.startZone(zone)
         // Proxies register with every new process of their zone's plane; mostly nothing changes.
-        await workload.foundZone(zone)
+        void workload.foundZone(zone)
       })
     }
   }

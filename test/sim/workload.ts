@@ -76,9 +76,14 @@ export function createWorkload(scene: Scene) {
       const [plane] = scene.globals.values()
       if (plane) await commit(plane.store, 'anna', globalBase(scene.zones))
     },
+    /** Registers the proxies of a zone with its process. They try again until it accepts them. */
     async foundZone(zone: string): Promise<void> {
       const plane = scene.planes.get(zone)
-      if (plane) await commit(plane.store, `proxies of ${zone}`, zoneBase(zone))
+      while (plane?.process.isAlive()) {
+        const outcome = await commit(plane.store, `proxies of ${zone}`, zoneBase(zone))
+        if (outcome?.ok) return
+        await plane.process.sleep(500)
+      }
     },
     change,
     /** Deletes most routes at once: declared, or by mistake without the guard of the API. */
