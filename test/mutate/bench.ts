@@ -12,6 +12,8 @@ export interface Task {
 export interface Verdict {
   /** The titles of failed tests; for a file that does not load, its name. */
   readonly failed: readonly string[]
+  /** How long the tests of each file took. */
+  readonly durationMsByTest: Readonly<Record<string, number>>
 }
 
 let mutated: Task['mutated']
@@ -56,7 +58,11 @@ async function run({ tests, mutated: next }: Task): Promise<Verdict> {
       const titles = [...module.children.allTests('failed')].map((test) => test.fullName)
       return titles.length > 0 || module.ok() ? titles : [module.relativeModuleId]
     })
-    return { failed: result.unhandledErrors.length > 0 ? [...failed, 'an error outside of tests'] : failed }
+    const durations = testModules.map((module) => [module.relativeModuleId, module.diagnostic().duration] as const)
+    return {
+      failed: result.unhandledErrors.length > 0 ? [...failed, 'an error outside of tests'] : failed,
+      durationMsByTest: Object.fromEntries(durations),
+    }
   } finally {
     mutated = undefined
     if (next) vitest.invalidateFile(join(root, next.file))

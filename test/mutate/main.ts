@@ -1,5 +1,5 @@
-// npm run mutate [-- FILE-OR-FOLDER…] [--sample N] [--seed N] [--minutes N]: plants small mistakes and counts how many
-// the nearest tests detect. The score is a measure, not a threshold: the command fails only if tests fail without a
+// npm run mutate [-- FILE-OR-FOLDER…] [--sample N] [--seed N] [--minutes N] [--tests FILE…]: plants small mistakes and
+// counts how many the nearest tests detect, or those of --tests. The score is a measure, not a threshold: the command fails only if tests fail without a
 // mistake, or if the command itself breaks.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,6 +25,7 @@ const { values, positionals } = parseArgs({
     sample: { type: 'string' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     minutes: { type: 'string' },
+    tests: { type: 'string', multiple: true },
   },
 })
 const places = positionals.length > 0 ? positionals.map((place) => relative(root, resolve(place))) : areas
@@ -92,6 +93,16 @@ function createBench() {
   }
 }
 
+const noTests: Verdict = { failed: [], durationMsByTest: {} }
+const quickMs = 500
+
+/** Quick test files run first: most mistakes are detected before a slow one starts. */
+function batchesOf(tests: readonly string[], { durationMsByTest }: Verdict): readonly (readonly string[])[] {
+  const isQuick = (test: string): boolean => (durationMsByTest[test] ?? 0) < quickMs
+  const batches = [tests.filter(isQuick), tests.filter((test) => !isQuick(test))]
+  return batches.filter((batch) => batch.length > 0)
+}
+
 const bench = createBench()
 // With a time limit, the order is random so that not always the same areas are measured.
 const order = createSeededRandom(Number(values.seed))
@@ -108,10 +119,10 @@ let isBroken = false
 const totals = { caught: 0, tried: 0 }
 for (const area of orderedAreas) {
   if (leftMs() <= 0) break
-  const tests = testsOf(area)
+  const tests = values.tests ?? testsOf(area)
   const mine = chosen.filter((one) => one.area === area)
   const startedMs = performance.now()
-  const clean = tests.length === 0 ? { failed: [] } : await bench.run({ tests }, Math.min(baselineMaxMs, leftMs()))
+  const clean = tests.length === 0 ? noTests : await bench.run({ tests }, Math.min(baselineMaxMs, leftMs()))
   if (!clean && leftMs() <= 0) break
   const baselineMs = performance.now() - startedMs
   if (!clean || clean.failed.length > 0) {
@@ -119,13 +130,17 @@ for (const area of orderedAreas) {
     print(`✘ ${area}: its tests fail without a mistake: ${clean?.failed.join(', ') ?? 'no answer in time'}`)
     continue
   }
+  const batches = batchesOf(tests, clean)
   const survivors: string[] = []
   let tried = 0
   for (const { file, code, mutant } of mine) {
     if (leftMs() <= 0) break
-    const task = { tests, mutated: { file, code: applied(code, mutant) } }
-    const limitMs = Math.min(5_000 + 4 * baselineMs, leftMs())
-    const verdict = tests.length === 0 ? { failed: [] } : await bench.run(task, limitMs)
+    const mutated = { file, code: applied(code, mutant) }
+    let verdict: Verdict | undefined = noTests
+    for (const batch of batches) {
+      verdict = await bench.run({ tests: batch, mutated }, Math.min(5_000 + 4 * baselineMs, leftMs()))
+      if (!verdict || verdict.failed.length > 0) break
+    }
     // A mutant without a verdict counts as detected only if its time was not cut short.
     if (!verdict && leftMs() <= 0) break
     tried += 1
