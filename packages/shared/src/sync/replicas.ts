@@ -21,15 +21,18 @@ const reportPrefix = 'replica-report/'
 
 /** What a replica publishes of a zone if it had the newest known session of the zone. */
 export interface PublishedZone extends KnownZone {
-  /** In this session, the global has stored everything up to the zone's newest mark. */
-  readonly complete: boolean
+  /**
+   * The revision of the global from which on it has everything up to the zone's newest mark in this session. Undefined
+   * before.
+   */
+  readonly completeAt: number | undefined
 }
 
 /** A published zone, as the other replicas read it. */
 export interface RemoteZone {
   /** The same object until a newer status is read. */
   readonly status: ZoneStatus
-  readonly complete: boolean
+  readonly completeAt: number | undefined
   /** Monotonic clock of the reader: the zone's last bookmark arrived at this time or later. */
   readonly heardAtMs: number
 }
@@ -37,7 +40,7 @@ export interface RemoteZone {
 /** One zone in the note of a replica. Reports are large and change rarely, so each report has a note of its own. */
 interface ZoneNote {
   readonly status: ZoneStatus
-  readonly complete: boolean
+  readonly completeAt?: number | undefined
   readonly heardAgoMs: number
   /** How often the note of the report was written. */
   readonly reports: number
@@ -74,16 +77,16 @@ export function createReplicas({ store, clock, instance }: Deps) {
 
   async function publish(zones: ReadonlyMap<string, PublishedZone>): Promise<void> {
     const changed = [...zones].filter(([zone, { status }]) => published.get(zone)?.report !== status.report)
-    const text = JSON.stringify([...zones].map(([zone, { status, complete }]) => [zone, complete, steady(status)]))
+    const text = JSON.stringify([...zones].map(([zone, { status, completeAt }]) => [zone, completeAt, steady(status)]))
     const nowMs = clock.monotonicMs()
     if (text === lastText && changed.length === 0 && nowMs - beatMs < beatEveryMs) return
     beat += 1
     const reports = new Map(published)
     for (const [zone, { status }] of changed)
       reports.set(zone, { count: (published.get(zone)?.count ?? 0) + 1, report: status.report })
-    const notes = [...zones].map(([zone, { status, complete, heardAtMs }]): [string, ZoneNote] => {
+    const notes = [...zones].map(([zone, { status, completeAt, heardAtMs }]): [string, ZoneNote] => {
       const count = reports.get(zone)?.count ?? 0
-      return [zone, { status: { ...status, report: {} }, complete, heardAgoMs: nowMs - heardAtMs, reports: count }]
+      return [zone, { status: { ...status, report: {} }, completeAt, heardAgoMs: nowMs - heardAtMs, reports: count }]
     })
     // A status contains only JSON values. An infinite age becomes null.
     const value = { beat, zones: JSON.parse(JSON.stringify(Object.fromEntries(notes))) as JsonObject }
@@ -112,7 +115,8 @@ export function createReplicas({ store, clock, instance }: Deps) {
       const heardAtMs = collectedMs - (note.heardAgoMs ?? Number.POSITIVE_INFINITY)
       const report = await readReport(name, peer, zone, note.reports)
       // An older build leaves out the fields that it does not have.
-      zones.set(zone, { status: { ...blank(zone), ...note.status, report }, complete: note.complete, heardAtMs })
+      const status = { ...blank(zone), ...note.status, report }
+      zones.set(zone, { status, completeAt: note.completeAt, heardAtMs })
     }
     return zones
   }

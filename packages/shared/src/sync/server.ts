@@ -87,8 +87,10 @@ interface Holder {
   readonly epoch: number
   /** The newest mark of the zone's own store, by its last bookmark. */
   mark: number
-  /** In this session, the global has stored everything up to the zone's newest mark. */
-  complete: boolean
+  /** The revision of the global that includes everything that this session has stored. */
+  storedAt: number
+  /** `storedAt` when the global first had everything up to the zone's newest mark in this session. */
+  completeAt: number | undefined
   /**
    * The origins that a replacement in this session has named. Of other origins the zone may have rows that no longer
    * exist.
@@ -144,7 +146,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   /** Publishes the zones of this replica to the others and follows the zones that they publish. */
   async function exchange({ publish, collect }: Replicas): Promise<void> {
     const own = [...board.own()]
-    await publish(new Map(own.map(([zone, known]) => [zone, { ...known, complete: isCompleteHere(zone) }])))
+    await publish(new Map(own.map(([zone, known]) => [zone, { ...known, completeAt: completeAtHere(zone) }])))
     const before = remote
     remote = await collect()
     for (const zone of before.keys()) {
@@ -154,7 +156,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     for (const [zone, found] of remote) {
       if (holderByZone.has(zone)) continue
       board.followed(zone, found)
-      if (found.complete && !before.get(zone)?.complete) announceComplete(zone)
+      if (found.completeAt !== before.get(zone)?.completeAt) announceComplete(zone)
     }
   }
 
@@ -169,8 +171,8 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     return begun
   }
 
-  const isCompleteHere = (zone: string) => holderByZone.get(zone)?.complete ?? false
-  const isComplete = (zone: string) => (holderByZone.get(zone) ?? remote.get(zone))?.complete ?? false
+  const completeAtHere = (zone: string) => holderByZone.get(zone)?.completeAt
+  const completeAt = (zone: string) => (holderByZone.get(zone) ?? remote.get(zone))?.completeAt
 
   /**
    * Marks a zone as complete once the global has stored all its rows. Zones with older rows of it then get a
@@ -178,26 +180,35 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
    */
   function considerComplete(zone: string, holder: Holder): void {
     const stored = holder.session.stored()
-    if (holder.complete || stored?.store !== holder.hello.storeId || stored.revision < holder.mark) return
-    holder.complete = true
+    if (holder.completeAt !== undefined || stored?.store !== holder.hello.storeId || stored.revision < holder.mark)
+      return
+    holder.completeAt = holder.storedAt
     announceComplete(zone)
   }
 
   function announceComplete(zone: string): void {
-    for (const [other, { session, hello, named }] of holderByZone) {
-      const isUnnamed = (origin: string) => hello.position !== undefined && named?.has(origin) === false
-      if (other !== zone && (hello.uncovered.includes(zone) || isUnnamed(zone))) session.late([zone])
+    for (const [reader, holder] of holderByZone) {
+      if (reader !== zone && (holder.hello.uncovered.includes(zone) || isUnnamed(holder, zone))) sendLate(holder, zone)
     }
+  }
+
+  const isUnnamed = ({ hello, named }: Holder, zone: string): boolean =>
+    hello.position !== undefined && named?.has(zone) === false
+
+  function sendLate({ session }: Holder, zone: string): void {
+    const at = completeAt(zone)
+    if (at !== undefined) session.late([zone], at)
   }
 
   /**
    * The origins that this store can name completely: the global, and each zone that has a position row, because its
    * rows up to a mark are stored. A reader with another history of this store may have newer rows of a zone than the
-   * store. For such a reader, only zones that are complete in their current session count.
+   * store. For such a reader, only zones that are complete in their current session at this revision count.
    */
   async function originsAt(zone: string, at: number, reason: ReplaceReason): Promise<readonly string[]> {
     const positions = await store.scan({ origin: globalOrigin, kind: positionKind }, { at })
     const zones = positions.map((row) => row.key.name).filter((name) => name !== zone)
+    const isComplete = (zone: string) => (completeAt(zone) ?? Number.POSITIVE_INFINITY) <= at
     return [globalOrigin, ...(reason === 'diverged' ? zones.filter(isComplete) : zones)]
   }
 
@@ -248,13 +259,20 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         async originsAt(at, reason) {
           const origins = await originsAt(zone, at, reason)
           holder.named = new Set(origins)
+          // Zones may have become complete after revision `at`, before this session had names.
+          for (const other of new Set([...holderByZone.keys(), ...remote.keys()])) {
+            if (other !== zone && isUnnamed(holder, other)) sendLate(holder, other)
+          }
           return origins
         },
         changesSince,
         marks,
         derive: deps.derive ?? (async () => []),
         served: () => nothingServed,
-        onApplied: () => considerComplete(zone, holder),
+        onApplied({ localMark }) {
+          holder.storedAt = localMark.revision
+          considerComplete(zone, holder)
+        },
         onReport: (report) => board.report(zone, report),
         onRelease: () => {},
         newestMark: () => board.newestMark(),
@@ -266,9 +284,10 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         },
       },
     )
-    const holder: Holder = { session, hello, epoch, mark: Number.POSITIVE_INFINITY, complete: false, named: undefined }
+    const nothingYet = { mark: Number.POSITIVE_INFINITY, storedAt: 0, completeAt: undefined, named: undefined }
+    const holder: Holder = { session, hello, epoch, ...nothingYet }
     holderByZone.set(zone, holder)
-    session.late(hello.uncovered.filter(isComplete))
+    for (const origin of hello.uncovered) sendLate(holder, origin)
     const stored = standing === 'valid' ? hello.position?.revision : undefined
     board.connected(zone, epoch, hello, stored, agreed.value)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')

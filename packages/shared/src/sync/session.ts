@@ -144,8 +144,8 @@ export interface Session {
   release(hold: string): void
   /** Requests that the peer releases its hold. */
   askRelease(hold: string): void
-  /** This store now has all rows of these origins, of which the peer had rows before. */
-  late(origins: readonly Origin[]): void
+  /** From revision `at` on, this store has all rows of these origins, of which the peer had rows before. */
+  late(origins: readonly Origin[], at: number): void
   /** There may be a newer mark. */
   wake(): void
   /** A value that a bookmark reports has changed. */
@@ -465,7 +465,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     hold: () => inbound.hold,
     release: (hold) => inward({ type: 'released', hold }),
     askRelease: (hold) => void send({ type: 'release', hold }),
-    late: (origins) => outward({ type: 'late', origins }),
+    late: (origins, at) => outward({ type: 'late', origins, at }),
     wake,
     announce: () => pulse.announce(),
     report(report) {

@@ -5,6 +5,7 @@ import { createMemoryContents, createMemoryStore } from '../../src/store/memory.
 import { createLatest } from '../../src/streams/latest.ts'
 import { creditWindowBytes } from '../../src/sync/credit.ts'
 import type { Welcome } from '../../src/sync/log/messages.ts'
+import { positionKind } from '../../src/sync/log/rounds.ts'
 import { type Applied, nothingServed, type ServedStatus } from '../../src/sync/session.ts'
 import { isCurrent, type UplinkState } from '../../src/sync/uplink.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
@@ -341,6 +342,43 @@ describe('a zone that was disconnected', () => {
     await until(global, () => server.zones().get('west')?.current === true, server)
     // Once for the commit, and once for the next session, which resumes there.
     expect(applied.filter((one) => one === revision)).toHaveLength(2)
+  })
+
+  it('Y13 a restored global names a zone only at revisions that have all rows of the zone', async () => {
+    const contents = createMemoryContents(scene.deps)
+    const [global, east, west] = [createMemoryStore(scene.deps, { contents }), memory(), memory()]
+    const server = await scene.server(global)
+    const uplinks = [scene.uplink(east, 'east', server.port), scene.uplink(west, 'west', server.port)]
+    await write(global, put('global', 'Policy', 'kept'))
+    await write(west, put('west', 'Service', 'former'))
+    await until(east, async () => (await names(east, 'Service')).length === 1)
+    const backup = structuredClone(contents)
+    await write(west, put('west', 'Service', 'newer'))
+    await until(east, async () => (await names(east, 'Service')).length === 2)
+    for (const uplink of uplinks) await uplink[Symbol.asyncDispose]()
+
+    const restored = createMemoryStore(scene.deps, { contents: backup })
+    let isFirst = true
+    // The global has all rows of west only after it has chosen the revision of the replacement for east.
+    const scan: typeof restored.scan = async (filter, options) => {
+      if (filter.kind === positionKind && options?.at !== undefined && isFirst) {
+        isFirst = false
+        scene.uplink(west, 'west', again.port)
+        const { revision } = await west.mark()
+        const hasAll = () => [again.zones().get('west')?.up].some((up) => up?.sent === revision && up.stored === revision)
+        await until(restored, hasAll, again)
+      }
+      return restored.scan(filter, options)
+    }
+    const again = await scene.server({ ...restored, scan })
+    scene.uplink(east, 'east', again.port)
+    // The rows of the global wait for an operator; those of other zones continue.
+    await until(restored, () => again.zones().get('east')?.holds.length === 1, again)
+    await write(west, put('west', 'Service', 'newest'))
+    await until(east, async () => (await names(east, 'Service')).includes('west/newest'))
+    const versions = await east.history({ origin: 'west', kind: 'Service', mesh: 'default', name: 'newer' })
+    expect(versions.map(({ state }) => state)).not.toContain('forgotten')
+    expect(isFirst).toBe(false)
   })
 
   it('Y8 a global that was restored from a backup removes nothing until an operator releases it', async () => {

@@ -25,8 +25,8 @@ export type OutboundEvent =
   | { readonly type: 'woken' }
   /** `frameBytes`: about how many bytes the link carries in a second, if known. */
   | { readonly type: 'credited'; readonly bytes: number; readonly frameBytes?: number }
-  /** This store now has all rows of these origins, of which the reader had rows before. */
-  | { readonly type: 'late'; readonly origins: readonly Origin[] }
+  /** From revision `at` on, this store has all rows of these origins, of which the reader had rows before. */
+  | { readonly type: 'late'; readonly origins: readonly Origin[]; readonly at: number }
   // The events below answer the reads. At most one read is pending at a time.
   /** The newest mark; `through`: an earlier mark at which a round of changes should end. */
   | { readonly type: 'marked'; readonly mark: Position; readonly through?: Position }
@@ -71,6 +71,8 @@ export interface OutboundState {
   newest: Position | undefined
   reason: ReplaceReason | undefined
   late: readonly Origin[]
+  /** This store has all rows of the late origins from this revision on. */
+  lateAt: number
   frameBytes: number
   /** Bytes that may be sent. One frame may overdraw it. */
   credit: number
@@ -97,6 +99,7 @@ export const createOutbound = (): OutboundState => ({
   newest: undefined,
   reason: undefined,
   late: [],
+  lateAt: 0,
   frameBytes: frameBytesMin,
   credit: 0,
   woken: false,
@@ -127,6 +130,7 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
       return state.round && !state.reading ? advance(state, state.round, deps) : []
     case 'late':
       state.late = [...new Set([...state.late, ...event.origins])]
+      state.lateAt = Math.max(state.lateAt, event.at)
       state.woken = true
       return state.opened && !state.round && !state.reading ? startRound(state) : []
     case 'marked':
@@ -171,9 +175,11 @@ function startRound(state: OutboundState): OutboundEffect[] {
 }
 
 function beginRound(state: OutboundState, mark: Position, near: Position): OutboundEffect[] {
-  const isOfChanges = state.reason === undefined && state.late.length === 0
+  // A mark that was read before the rows of the late origins came does not have all of them. Its wake-up reads a newer
+  // mark.
+  const isLate = state.late.length > 0 && mark.revision >= state.lateAt
   const round: Round = {
-    through: isOfChanges ? near : mark,
+    through: state.reason === undefined && !isLate ? near : mark,
     origins: undefined,
     next: undefined,
     late: [],
@@ -187,7 +193,7 @@ function beginRound(state: OutboundState, mark: Position, near: Position): Outbo
     state.reading = true
     return [{ type: 'read-origins', at: mark.revision, reason: state.reason }]
   }
-  if (state.late.length > 0) {
+  if (isLate) {
     const effects = announce(round, state.late, 'late')
     round.late = state.late
     round.changesFollow = true
