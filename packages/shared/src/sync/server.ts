@@ -203,13 +203,20 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   /**
    * The origins that this store can name completely: the global, and each zone that has a position row, because its
    * rows up to a mark are stored. A reader with another history of this store may have newer rows of a zone than the
-   * store. For such a reader, only zones that are complete in their current session at this revision count.
+   * store, and so may a reader for which they were unnamed before. For such a reader, only zones that are complete in
+   * their current session at this revision count.
    */
-  async function originsAt(zone: string, at: number, reason: ReplaceReason): Promise<readonly string[]> {
+  async function originsAt(
+    zone: string,
+    at: number,
+    reason: ReplaceReason,
+    uncovered: readonly string[],
+  ): Promise<readonly string[]> {
     const positions = await store.scan({ origin: globalOrigin, kind: positionKind }, { at })
     const zones = positions.map((row) => row.key.name).filter((name) => name !== zone)
-    const isComplete = (zone: string) => (completeAt(zone) ?? Number.POSITIVE_INFINITY) <= at
-    return [globalOrigin, ...(reason === 'diverged' ? zones.filter(isComplete) : zones)]
+    const isNewerAtReader = (other: string) => reason === 'diverged' || uncovered.includes(other)
+    const isComplete = (other: string) => (completeAt(other) ?? Number.POSITIVE_INFINITY) <= at
+    return [globalOrigin, ...zones.filter((other) => !isNewerAtReader(other) || isComplete(other))]
   }
 
   async function admitZone({ zone, watch }: Admitted, channel: Channel, hello: Hello): Promise<void> {
@@ -257,7 +264,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         formerStays: (rows) => formers.stays(zone, hello.incarnation, rows),
         guards: [guard],
         async originsAt(at, reason) {
-          const origins = await originsAt(zone, at, reason)
+          const origins = await originsAt(zone, at, reason, hello.uncovered)
           holder.named = new Set(origins)
           // Zones may have become complete after revision `at`, before this session had names.
           for (const other of new Set([...holderByZone.keys(), ...remote.keys()])) {

@@ -344,6 +344,21 @@ describe('a zone that was disconnected', () => {
     expect(applied.filter((one) => one === revision)).toHaveLength(2)
   })
 
+  it('Y13 a replacement names no zone of which the reader has newer rows, until the zone has sent all its rows', async () => {
+    const [global, west] = [memory(10), memory()]
+    const server = await scene.server(global)
+    const uplink = scene.uplink(west, 'west', server.port)
+    await write(west, put('west', 'Service', 'former'))
+    await until(global, async () => (await names(global, 'Service')).length === 1)
+    await uplink[Symbol.asyncDispose]()
+    const position = await global.mark()
+    for (let index = 0; index < 30; index += 1) await write(global, put('global', 'Policy', 'busy', { index }))
+    using east = await callAsZone(authority, server.port, 'east', { position, uncovered: ['west'] })
+    expect(await east.next('replace')).toMatchObject({ origins: ['global'], reason: 'behind' })
+    scene.uplink(west, 'west', server.port)
+    expect(await east.next('replace', 1)).toMatchObject({ origins: ['west'], reason: 'late' })
+  })
+
   it('Y13 a restored global names a zone only at revisions that have all rows of the zone', async () => {
     const contents = createMemoryContents(scene.deps)
     const [global, east, west] = [createMemoryStore(scene.deps, { contents }), memory(), memory()]
