@@ -38,7 +38,7 @@ export function createCredit({ clock, inflow, send }: Deps) {
 
   return {
     /**
-     * Rows have arrived. False if the peer had no credit. One frame may overdraw it: a peer sends while it has any
+     * Rows have arrived. False if the peer had no credit. One frame may exceed the credit: a peer sends while it has any
      * credit.
      */
     received(bytes: number): boolean {

@@ -380,7 +380,8 @@ describe('a zone that was disconnected', () => {
         isFirst = false
         scene.uplink(west, 'west', again.port)
         const { revision } = await west.mark()
-        const hasAll = () => [again.zones().get('west')?.up].some((up) => up?.sent === revision && up.stored === revision)
+        const hasAll = () =>
+          [again.zones().get('west')?.up].some((up) => up?.sent === revision && up.stored === revision)
         await until(restored, hasAll, again)
       }
       return restored.scan(filter, options)
