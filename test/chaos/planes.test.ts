@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { clockJump, findFaketime, kill, pause, restoreOldStore } from '@zonemesh/cli/chaos/faults.ts'
-import { createHand } from '@zonemesh/cli/chaos/hand.ts'
+import { createInjector } from '@zonemesh/cli/chaos/injector.ts'
 import { meshName } from '@zonemesh/cli/demo/scene.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
@@ -80,7 +80,7 @@ test('F35 a zone starts without its global: its resolver answers from the own st
 
 test('F39 a zone is disabled while it is cut off: other zones stop sending at once, the zone learns it on return, and enabling restores everything', async () => {
   const { demo, stack } = victim
-  const hand = createHand(stack)
+  const injector = createInjector(stack)
   const enable = (enabled: boolean) =>
     api(demo.globalAddress).need('PUT', '/zones/west', { type: 'Zone', name: 'west', enabled })
   const west = async () => {
@@ -88,7 +88,7 @@ test('F39 a zone is disabled while it is cut off: other zones stop sending at on
     return zones.find(({ zone }) => zone === 'west')
   }
   const before = (await west())?.epoch ?? 0
-  await hand.hurt('west', { blackHole: ['up', 'down'] })
+  await injector.breakLine('west', { blackHole: ['up', 'down'] })
   await enable(false)
   // Its ingress is no longer used, even if the zone does not have that change yet.
   await until(
@@ -96,7 +96,7 @@ test('F39 a zone is disabled while it is cut off: other zones stop sending at on
     () => throughGateway(demo, '/'),
     ({ status }) => status === 503,
   )
-  await hand.heal('west')
+  await injector.healLine('west')
   await until(
     'the zone is told why',
     () => zonemesh('status', '--address', demo.zones.west.apiAddress),

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { run } from './run.ts'
 import { shrink } from './shrink.ts'
-import { faultLine, summary } from './tell.ts'
+import { faultLine, summary } from './summary.ts'
 
 const usage = `usage: npm run sim -- [--seed N] [--runs N] [--minutes N] [--trace FILE]
 

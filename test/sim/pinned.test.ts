@@ -3,7 +3,7 @@ import type { Fault } from './faults.ts'
 import { run } from './run.ts'
 import pinned from './seeds.json' with { type: 'json' }
 import { shrink } from './shrink.ts'
-import { summary } from './tell.ts'
+import { summary } from './summary.ts'
 
 /** Without faults, the seed draws them. */
 interface Pinned {

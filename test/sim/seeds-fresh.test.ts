@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { run } from './run.ts'
-import { summary } from './tell.ts'
+import { summary } from './summary.ts'
 
 const seedsPerCommit = 100
 const seedsPerTest = 5

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { run } from './run.ts'
-import { summary } from './tell.ts'
+import { summary } from './summary.ts'
 
 /** 300 fixed seeds in two halves, because test files run in parallel. */
 const seedsPerHalf = 150

@@ -187,7 +187,7 @@ test('B12 status shows the state of each zone in one word, and lists what needs 
 })
 
 test('B12 status of a zone shows the state of its session with the global', () => {
-  const uplink = { phase: 'connected', reason: '', revision: 12, current: true, heardMsAgo: 400 }
+  const uplink = { phase: 'connected', reason: '', revision: 12, current: true, bookmarkMsAgo: 400 }
   const line = (more: object) =>
     shown({ role: 'zone', zone: 'east', store: 's', revision: 3, uplink: { ...uplink, ...more } })[1]
   expect(line({})).toBe('uplink connected, current, global revision 12, last bookmark 400ms ago')

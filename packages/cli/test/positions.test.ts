@@ -6,7 +6,7 @@ import type { ZoneSample } from '../src/chaos/samples.ts'
 
 /** Reports of a zone, one sample every 10 ms. */
 const look = (at: number, revision: number, current = false): ZoneSample => ({
-  askedAtMs: at * 10,
+  requestedAtMs: at * 10,
   atMs: at * 10 + 9,
   zone: 'east',
   answered: true,
@@ -17,7 +17,7 @@ const look = (at: number, revision: number, current = false): ZoneSample => ({
   revision,
   current,
   lag: 0,
-  heardMsAgo: 0,
+  bookmarkMsAgo: 0,
   hold: '',
 })
 

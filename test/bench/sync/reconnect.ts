@@ -58,10 +58,10 @@ async function measure(
   for (let index = 0; index < options.count; index += 1) {
     await zone.again()
     const currentMs = await zone.untilCurrent(1)
-    const { bytes, dialledAtMs, firstHeardAtMs } = zone.traffic()
+    const { bytes, dialledAtMs, firstFrameAtMs } = zone.traffic()
     samples.bytes.push(bytes)
     samples.dialled.push(currentMs - dialledAtMs)
-    samples.answered.push(currentMs - firstHeardAtMs)
+    samples.answered.push(currentMs - firstFrameAtMs)
   }
   return samples
 }

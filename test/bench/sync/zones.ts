@@ -26,7 +26,7 @@ export interface Traffic {
   dueAtMs: number
   /** The peer was reached: its certificate was read, or was known. */
   reachedAtMs: number
-  firstHeardAtMs: number
+  firstFrameAtMs: number
 }
 
 const noTraffic = (): Traffic => ({
@@ -35,7 +35,7 @@ const noTraffic = (): Traffic => ({
   dialledAtMs: Number.NaN,
   dueAtMs: Number.NaN,
   reachedAtMs: Number.NaN,
-  firstHeardAtMs: Number.NaN,
+  firstFrameAtMs: Number.NaN,
 })
 
 /** A zone without proxies: its store and its uplink, in this process. */
@@ -164,7 +164,7 @@ function counted(dialer: Dialer, use: (traffic: Traffic) => void): Dialer {
               listener &&
                 ((bytes) => {
                   add(bytes.length)
-                  if (Number.isNaN(traffic.firstHeardAtMs)) traffic.firstHeardAtMs = performance.now()
+                  if (Number.isNaN(traffic.firstFrameAtMs)) traffic.firstFrameAtMs = performance.now()
                   listener(bytes)
                 }),
             )

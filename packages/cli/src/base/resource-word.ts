@@ -18,7 +18,7 @@ export function resourceFrom(words: readonly string[]): ResourceWord {
 }
 
 /** The same selection as members of a query or body of the API. */
-export function askedFor(
+export function selectionOf(
   { kind, name }: ResourceWord,
   mesh: string | undefined,
 ): { readonly kind?: string; readonly name?: string; readonly mesh?: string } {

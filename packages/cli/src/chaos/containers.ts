@@ -68,8 +68,8 @@ export function createContainers(project: string, names: readonly string[]): Kee
           return { name, pid: Number(pid), running: running === 'true' }
         }),
       ),
-    hold: async (name) => void (await docker('pause', await need(name))),
-    letGo: async (name) => void (await docker('unpause', await need(name))),
+    pause: async (name) => void (await docker('pause', await need(name))),
+    resume: async (name) => void (await docker('unpause', await need(name))),
     async end(name, signal) {
       const id = await need(name)
       if (signal === 'SIGTERM') await docker('stop', id)

@@ -20,7 +20,7 @@ export interface Supervisor {
 }
 
 const order = z.discriminatedUnion('do', [
-  z.strictObject({ do: z.literal('look') }),
+  z.strictObject({ do: z.literal('state') }),
   z.strictObject({ do: z.literal('line'), line: z.string(), faults: lineFaults }),
   z.strictObject({ do: z.literal('cut'), line: z.string() }),
   z.strictObject({ do: z.literal('signal'), role: z.string(), signal: z.enum(['SIGSTOP', 'SIGCONT']) }),
@@ -33,7 +33,7 @@ const order = z.discriminatedUnion('do', [
 ])
 export type Order = z.input<typeof order>
 
-export interface Sight {
+export interface StackState {
   readonly roles: readonly Role[]
   readonly lines: Readonly<Record<string, RelayCounters>>
 }
@@ -68,7 +68,7 @@ export async function startControl(
 
   async function execute(one: z.infer<typeof order>): Promise<void> {
     switch (one.do) {
-      case 'look':
+      case 'state':
         return
       case 'line':
         return needLine(one.line).set(one.faults)
@@ -83,7 +83,7 @@ export async function startControl(
     }
   }
 
-  const sight = (): Sight => ({
+  const state = (): StackState => ({
     roles: supervisor?.roles() ?? [],
     lines: Object.fromEntries([...lines].map(([name, relay]) => [name, relay.counters()])),
   })
@@ -106,7 +106,7 @@ export async function startControl(
         return
       }
       await execute(read.data)
-      answer(200, sight())
+      answer(200, state())
     } catch (thrown) {
       answer(400, { detail: messageOf(thrown) })
     }

@@ -53,15 +53,15 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
   return {
     title: `partition ${zone} for ${seconds(forMs)}${direction === 'both' ? '' : `, ${direction} only`}`,
     async run(scene) {
-      await scene.hand.hurt(needZone(scene, zone), { blackHole: [...closed] })
+      await scene.injector.breakLine(needZone(scene, zone), { blackHole: [...closed] })
       await scene.wait(forMs)
-      await scene.hand.heal(zone)
+      await scene.injector.healLine(zone)
       return []
     },
     prove({ recorder }, fromMs, healedAtMs) {
       const book = ledger()
       const waited = most(
-        recorder.sights(fromMs, healedAtMs).flatMap(({ lines }) => {
+        recorder.states(fromMs, healedAtMs).flatMap(({ lines }) => {
           const bytes = lines[zone]?.bytes
           return bytes ? closed.map((one) => bytes[one].waiting + bytes[one].lost) : []
         }),
@@ -85,10 +85,10 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
           `the global never reported that zone ${zone} is not connected`,
         )
       } else if (closed.includes('down')) {
-        const heardMsAgo = most(recorder.zone(zone, fromMs, healedAtMs).map((one) => one.heardMsAgo))
+        const bookmarkMsAgo = most(recorder.zone(zone, fromMs, healedAtMs).map((one) => one.bookmarkMsAgo))
         const wanted = Math.min(forMs * 0.6, 3_000)
-        const text = `zone ${zone} heard nothing of the global for ${seconds(heardMsAgo)}`
-        book.expect(heardMsAgo >= wanted, text, `${text}, less than ${seconds(wanted)}`)
+        const text = `zone ${zone} heard nothing of the global for ${seconds(bookmarkMsAgo)}`
+        book.expect(bookmarkMsAgo >= wanted, text, `${text}, less than ${seconds(wanted)}`)
       } else {
         const lag = most(lagsOf({ recorder }, zone, fromMs, healedAtMs))
         book.expect(
@@ -110,7 +110,7 @@ const zonesOf = (scene: Scene, role: string): string[] =>
   Object.keys(scene.stack.zones).filter((zone) => role === 'global' || role === `zone-${zone}`)
 
 const needRole = async (scene: Scene, role: string) => {
-  const roles = await scene.hand.roles()
+  const roles = await scene.injector.roles()
   const found = roles.find(({ name }) => name === role)
   if (found) return found
   throw scene.misuse(
@@ -136,9 +136,9 @@ export function kill(role: string, forMs: number): Fault {
     title: `kill ${role} for ${seconds(forMs)}`,
     async run(scene) {
       before = (await needRole(scene, role)).pid
-      await scene.hand.end(role, 'SIGKILL')
+      await scene.injector.end(role, 'SIGKILL')
       await scene.wait(forMs)
-      await scene.hand.start(role)
+      await scene.injector.start(role)
       after = (await needRole(scene, role)).pid
       return []
     },
@@ -158,9 +158,9 @@ export function pause(role: string, forMs: number): Fault {
     title: `pause ${role} for ${seconds(forMs)}`,
     async run(scene) {
       await needRole(scene, role)
-      await scene.hand.hold(role)
+      await scene.injector.pause(role)
       await scene.wait(forMs)
-      await scene.hand.letGo(role)
+      await scene.injector.resume(role)
       return []
     },
     prove(scene, fromMs, healedAtMs) {
@@ -183,21 +183,21 @@ export function slow(zone: string, bytesPerSecond: number, forMs: number): Fault
     title: `slow ${zone} to ${bytesPerSecond} B/s for ${seconds(forMs)}`,
     convergeMs: 30_000,
     async run(scene) {
-      await scene.hand.hurt(needZone(scene, zone), { bytesPerSecond })
+      await scene.injector.breakLine(needZone(scene, zone), { bytesPerSecond })
       await scene.wait(forMs)
-      await scene.hand.heal(zone)
+      await scene.injector.healLine(zone)
       return []
     },
     prove(scene, fromMs, healedAtMs) {
       const book = ledger()
-      const sights = scene.recorder.sights(fromMs, healedAtMs).flatMap(({ atMs, lines }) => {
+      const states = scene.recorder.states(fromMs, healedAtMs).flatMap(({ atMs, lines }) => {
         const line = lines[zone]
         return line ? [{ atMs, ...line.bytes.down }] : []
       })
-      const [first, last] = [sights[0], sights.at(-1)]
+      const [first, last] = [states[0], states.at(-1)]
       const rate =
         first && last && last.atMs > first.atMs ? ((last.passed - first.passed) / (last.atMs - first.atMs)) * 1_000 : 0
-      const waiting = most(sights.map((one) => one.waiting))
+      const waiting = most(states.map((one) => one.waiting))
       const text = `${Math.round(rate)} B/s went down to ${zone}, and up to ${waiting} bytes waited`
       book.expect(rate <= bytesPerSecond * 1.3 && waiting > 0, text, `${text}: the line was no bottleneck`)
       const lag = most(lagsOf(scene, zone, fromMs, healedAtMs))
@@ -223,9 +223,9 @@ export function late(zone: string, delayMs: number, jitterMs: number, forMs: num
   return {
     title: `delay ${zone} by ${delayMs} ms (± ${jitterMs} ms) for ${seconds(forMs)}`,
     async run(scene) {
-      await scene.hand.hurt(needZone(scene, zone), { delayMs, jitterMs })
+      await scene.injector.breakLine(needZone(scene, zone), { delayMs, jitterMs })
       await scene.wait(forMs)
-      await scene.hand.heal(zone)
+      await scene.injector.healLine(zone)
       return []
     },
     prove(scene, fromMs, healedAtMs) {
@@ -249,13 +249,13 @@ export function clockJump(role: string, byText: string, byMs: number, forMs: num
     title: `clock of ${role} ${byText} for ${seconds(forMs)}`,
     async run(scene) {
       await needRole(scene, role)
-      await scene.hand.end(role, 'SIGTERM')
+      await scene.injector.end(role, 'SIGTERM')
       const environment = {
         LD_PRELOAD: library,
         FAKETIME: `${byMs < 0 ? '-' : '+'}${Math.abs(byMs) / 1_000}`,
         FAKETIME_DONT_FAKE_MONOTONIC: '1',
       }
-      await scene.hand.start(role, environment)
+      await scene.injector.start(role, environment)
       const zone = role.replace(/^zone-/, '')
       const plane = role === 'global' ? scene.planes.global : scene.planes.zones.get(zone)
       await scene.until(`${role} answers`, async () => {
@@ -263,8 +263,8 @@ export function clockJump(role: string, byText: string, byMs: number, forMs: num
         return true
       })
       await scene.wait(forMs)
-      await scene.hand.end(role, 'SIGTERM')
-      await scene.hand.start(role)
+      await scene.injector.end(role, 'SIGTERM')
+      await scene.injector.start(role)
       return []
     },
     prove(scene, fromMs) {
@@ -285,26 +285,26 @@ export function restoreOldStore(): Fault {
     title: "restore an old copy of the global's store",
     convergeMs: 30_000,
     async run(scene) {
-      const { hand, recorder, stack } = scene
+      const { injector, recorder, stack } = scene
       const file = stack.global.storeFile
       if (file === undefined) throw scene.misuse('the stack file does not say where the store of the global is')
       const zones = Object.keys(stack.zones)
       const problems: string[] = []
       await needRole(scene, 'global')
-      const copy = hand.store('global', file)
+      const copy = injector.store('global', file)
       try {
-        await hand.end('global', 'SIGTERM')
+        await injector.end('global', 'SIGTERM')
         await copy.keep()
-        await hand.start('global')
+        await injector.start('global')
         await scene.converged(scene.convergeMs)
         olderHead = recorder.global(0).findLast(({ answered }) => answered)?.head ?? 0
         // The copy lacks enough revisions that no zone is at a position that both histories have.
         await scene.wait(3_000)
         newerHead = recorder.global(0).findLast(({ answered }) => answered)?.head ?? 0
         const rowsBefore = new Map(zones.map((zone) => [zone, recorder.rowCount(zone)]))
-        await hand.end('global', 'SIGTERM')
+        await injector.end('global', 'SIGTERM')
         await copy.putBack()
-        await hand.start('global')
+        await injector.start('global')
         await scene.until('every zone holds what comes from the older history', async () => {
           held = zones.filter((zone) => recorder.newest(zone)?.hold !== '' && recorder.newest(zone)?.answered).length
           return held === zones.length
@@ -340,23 +340,23 @@ export function halfOpen(zone: string): Fault {
   return {
     title: `replace the global behind a balancer that keeps the connection of ${zone}`,
     async run(scene) {
-      const { hand, recorder } = scene
+      const { injector, recorder } = scene
       const before = recorder.newest(needZone(scene, zone))?.epoch ?? 0
-      await hand.hurt(zone, { halfOpen: true })
+      await injector.breakLine(zone, { halfOpen: true })
       const startMs = recorder.now()
-      await hand.end('global', 'SIGKILL')
-      await hand.start('global')
+      await injector.end('global', 'SIGKILL')
+      await injector.start('global')
       await scene.until(`zone ${zone} has a new session`, async () => {
         const now = recorder.newest(zone)
         return now?.answered === true && now.epoch > before && now.phase === 'connected'
       })
       newSessionMs = recorder.now() - startMs
-      await hand.heal(zone)
+      await injector.healLine(zone)
       return []
     },
     prove({ recorder }, fromMs, healedAtMs) {
       const book = ledger()
-      const kept = most(recorder.sights(fromMs, healedAtMs).map(({ lines }) => lines[zone]?.halfOpen ?? 0))
+      const kept = most(recorder.states(fromMs, healedAtMs).map(({ lines }) => lines[zone]?.halfOpen ?? 0))
       book.expect(kept > 0, `the relay kept ${kept} dead connections`, 'the relay kept no dead connection')
       const lost = recorder
         .zone(zone, fromMs, healedAtMs)
@@ -375,9 +375,9 @@ export function flap(zone: string, everyMs: number, times: number): Fault {
     async run(scene) {
       needZone(scene, zone)
       for (let turn = 0; turn < times; turn += 1) {
-        await scene.hand.hurt(zone, { blackHole: ['up', 'down'] })
+        await scene.injector.breakLine(zone, { blackHole: ['up', 'down'] })
         await scene.wait(everyMs)
-        await scene.hand.heal(zone)
+        await scene.injector.healLine(zone)
         await scene.wait(everyMs)
       }
       return []
@@ -385,7 +385,7 @@ export function flap(zone: string, everyMs: number, times: number): Fault {
     prove({ recorder }, fromMs, healedAtMs) {
       const book = ledger()
       const samples = recorder.zone(zone, fromMs, healedAtMs).filter(({ answered }) => answered)
-      const quiet = samples.filter(({ heardMsAgo }) => heardMsAgo > everyMs / 2).length
+      const quiet = samples.filter(({ bookmarkMsAgo }) => bookmarkMsAgo > everyMs / 2).length
       const text = `zone ${zone} had heard nothing for ${seconds(everyMs / 2)} in ${quiet} of ${samples.length} looks`
       book.expect(quiet >= times, text, `${text}: less than one per time`)
       return book

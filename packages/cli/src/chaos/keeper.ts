@@ -1,13 +1,13 @@
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Order, Role, Sight } from './control.ts'
+import type { Order, Role, StackState } from './control.ts'
 
 /** Pauses, stops and starts the planes of a stack, whether processes or containers. */
 export interface Keeper {
   roles(): Promise<readonly Role[]>
   /** Pauses a plane: it does not answer or exit, and its connections stay open. */
-  hold(role: string): Promise<unknown>
-  letGo(role: string): Promise<unknown>
+  pause(role: string): Promise<unknown>
+  resume(role: string): Promise<unknown>
   /** Stops a plane and does not restart it. Resolves when it has exited. */
   end(role: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<unknown>
   /** Starts the plane again with the same command and these additional variables. */
@@ -23,13 +23,13 @@ export interface StoreCopy {
 }
 
 /** Planes that are child processes of the control, on this machine. */
-export function createChildren(give: (order: Order) => Promise<Sight>): Keeper {
+export function createChildren(send: (order: Order) => Promise<StackState>): Keeper {
   return {
-    roles: async () => (await give({ do: 'look' })).roles,
-    hold: (role) => give({ do: 'signal', role, signal: 'SIGSTOP' }),
-    letGo: (role) => give({ do: 'signal', role, signal: 'SIGCONT' }),
-    end: (role, signal) => give({ do: 'end', role, signal }),
-    start: (role, environment = {}) => give({ do: 'start', role, environment: { ...environment } }),
+    roles: async () => (await send({ do: 'state' })).roles,
+    pause: (role) => send({ do: 'signal', role, signal: 'SIGSTOP' }),
+    resume: (role) => send({ do: 'signal', role, signal: 'SIGCONT' }),
+    end: (role, signal) => send({ do: 'end', role, signal }),
+    start: (role, environment = {}) => send({ do: 'start', role, environment: { ...environment } }),
     store(_role, file) {
       const folder = mkdtempSync(join(dirname(file), 'aside-'))
       const copy = join(folder, 'store.db')

@@ -10,13 +10,13 @@ export function createPositions(record: (event: HistoryEvent) => void) {
   const newest = new Map<string, ZoneSample>()
   const releasedAtMs = new Map<string, number>()
 
-  function stepBack({ zone, askedAtMs, atMs, store, revision, current }: ZoneSample): void {
+  function stepBack({ zone, requestedAtMs, atMs, store, revision, current }: ZoneSample): void {
     const sinceMs = releasedAtMs.get(zone)
     if (sinceMs === undefined) return
     const before = newest.get(zone)
     const isBack = before?.store === store && revision < before.revision
     if (isBack) record({ type: 'released', atMs, zone })
-    if (isBack || (current && askedAtMs >= sinceMs)) releasedAtMs.delete(zone)
+    if (isBack || (current && requestedAtMs >= sinceMs)) releasedAtMs.delete(zone)
   }
 
   return {

@@ -4,8 +4,8 @@ import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { HistoryEvent, SeenVersion } from '@zonemesh/shared/guarantees/history.ts'
 import { meshName } from '../demo/scene.ts'
 import { pairNames } from './changes.ts'
-import type { Sight } from './control.ts'
-import type { Hand } from './hand.ts'
+import type { StackState } from './control.ts'
+import type { Injector } from './injector.ts'
 import type { Plane } from './plane.ts'
 import { createPositions } from './positions.ts'
 import { ownName, readRows } from './rows.ts'
@@ -14,7 +14,7 @@ import type { Stack } from './stack.ts'
 
 interface Deps {
   readonly clock: Clock
-  readonly hand: Hand
+  readonly injector: Injector
   readonly global: Plane
   readonly zones: ReadonlyMap<string, Plane>
 }
@@ -29,12 +29,12 @@ const listEveryMs = 1_000
 
 /** Observes the planes of a stack through their APIs and records a history. */
 export function startRecorder(deps: Deps, stack: Stack) {
-  const { clock, hand } = deps
+  const { clock, injector } = deps
   const end = new AbortController()
   const history: HistoryEvent[] = []
   const zoneSamples: ZoneSample[] = []
   const globalSamples: GlobalSample[] = []
-  const sights: (Sight & { readonly atMs: number })[] = []
+  const states: (StackState & { readonly atMs: number })[] = []
   let claims: Claim[] = []
   const rowsByPlane = new Map<string, Map<string, SeenVersion>>()
   const now = () => clock.monotonicMs()
@@ -73,10 +73,10 @@ export function startRecorder(deps: Deps, stack: Stack) {
    * one sample old, and the zone may just have caught up. A zone that does not answer keeps its last state, unless it
    * is in a session that no sample has seen.
    */
-  function recordClaims({ zone, askedAtMs, answered }: ZoneSample): void {
+  function recordClaims({ zone, requestedAtMs, answered }: ZoneSample): void {
     const epoch = positions.newest(zone)?.epoch
     const isDue = (one: Claim) =>
-      one.event.zone === zone && one.event.atMs < askedAtMs && (answered || one.epoch === epoch)
+      one.event.zone === zone && one.event.atMs < requestedAtMs && (answered || one.epoch === epoch)
     for (const { event } of claims.filter(isDue)) record(event)
     claims = claims.filter((one) => !isDue(one))
   }
@@ -114,7 +114,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
   const loops = [
     every(lookEveryMs, lookAtGlobal),
     every(listEveryMs, () => list('global', deps.global)),
-    every(lookEveryMs, async () => void sights.push({ ...(await hand.look()), atMs: now() })),
+    every(lookEveryMs, async () => void states.push({ ...(await injector.state()), atMs: now() })),
     ...[...deps.zones].flatMap(([zone, plane]) => [
       every(lookEveryMs, () => lookAtZone(zone, plane)),
       every(lookEveryMs, () => readPair(zone, plane)),
@@ -135,7 +135,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
       within(zoneSamples, fromMs, toMs).filter((one) => one.zone === zone),
     newest: positions.newest,
     global: (fromMs: number, toMs?: number) => within(globalSamples, fromMs, toMs),
-    sights: (fromMs: number, toMs?: number) => within(sights, fromMs, toMs),
+    states: (fromMs: number, toMs?: number) => within(states, fromMs, toMs),
     /** Call this before an operator releases a zone. */
     releasing: (zone: string): void => positions.releasing(zone, now()),
     rowCount: (plane: string) => rowsByPlane.get(plane)?.size ?? 0,

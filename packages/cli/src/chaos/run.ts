@@ -4,7 +4,7 @@ import type { Random } from '@zonemesh/shared/env/random.ts'
 import { CommandError } from '../base/command.ts'
 import { pathOf, startChanges } from './changes.ts'
 import type { Fault } from './faults.ts'
-import { createHand } from './hand.ts'
+import { createInjector } from './injector.ts'
 import { createPlane } from './plane.ts'
 import { startRecorder } from './recorder.ts'
 import { compareRows, readRows } from './rows.ts'
@@ -36,19 +36,22 @@ export async function runChaos(
   signal: AbortSignal,
 ): Promise<Verdict> {
   const { clock, say } = deps
-  const hand = createHand(stack)
+  const injector = createInjector(stack)
   // This call comes first, so that a missing stack is reported in one sentence.
-  const { lines } = await hand.look()
+  const { lines } = await injector.state()
   const planes: Planes = {
     global: createPlane(stack.global.api, stack.token),
     zones: new Map(Object.entries(stack.zones).map(([zone, { api }]) => [zone, createPlane(api, stack.token)])),
   }
-  const recorder = startRecorder({ clock, hand, ...planes }, stack)
+  const recorder = startRecorder({ clock, injector, ...planes }, stack)
   const changes = startChanges(
     { clock, random: deps.random, global: planes.global, record: recorder.record },
     stack.scene,
   )
-  const scene = createScene({ clock, stack, hand, planes, recorder, changes, convergeMs: options.convergeMs }, signal)
+  const scene = createScene(
+    { clock, stack, injector, planes, recorder, changes, convergeMs: options.convergeMs },
+    signal,
+  )
   try {
     await changes.begin()
     await scene.converged(options.convergeMs)
@@ -104,11 +107,11 @@ async function runFault(scene: Scene, fault: Fault, options: Options): Promise<F
 }
 
 /** Removes all faults and starts all planes again. */
-async function heal({ hand }: Scene, lines: readonly string[]): Promise<void> {
-  for (const line of lines) await hand.heal(line).catch(() => undefined)
-  for (const { name, running } of await hand.roles().catch(() => [])) {
-    if (running) await hand.letGo(name).catch(() => undefined)
-    else await hand.start(name).catch(() => undefined)
+async function heal({ injector }: Scene, lines: readonly string[]): Promise<void> {
+  for (const line of lines) await injector.healLine(line).catch(() => undefined)
+  for (const { name, running } of await injector.roles().catch(() => [])) {
+    if (running) await injector.resume(name).catch(() => undefined)
+    else await injector.start(name).catch(() => undefined)
   }
 }
 

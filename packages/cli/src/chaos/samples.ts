@@ -4,7 +4,7 @@ import type { Plane } from './plane.ts'
 
 /** The status of a zone at one moment. If it did not answer, only the first four fields are meaningful. */
 export interface ZoneSample {
-  readonly askedAtMs: number
+  readonly requestedAtMs: number
   readonly atMs: number
   readonly zone: string
   readonly answered: boolean
@@ -16,7 +16,7 @@ export interface ZoneSample {
   readonly revision: number
   readonly current: boolean
   readonly lag: number
-  readonly heardMsAgo: number
+  readonly bookmarkMsAgo: number
   readonly hold: string
 }
 
@@ -55,12 +55,12 @@ async function status(plane: Plane): Promise<JsonObject | undefined> {
 }
 
 export async function readZone(clock: Clock, zone: string, plane: Plane): Promise<ZoneSample> {
-  const askedAtMs = clock.monotonicMs()
+  const requestedAtMs = clock.monotonicMs()
   const report = await status(plane)
   const uplink = object(report?.['uplink'])
   return {
-    askedAtMs,
-    atMs: report ? clock.monotonicMs() : askedAtMs,
+    requestedAtMs,
+    atMs: report ? clock.monotonicMs() : requestedAtMs,
     zone,
     answered: report !== undefined,
     phase: text(uplink['phase']),
@@ -70,7 +70,7 @@ export async function readZone(clock: Clock, zone: string, plane: Plane): Promis
     revision: number(uplink['revision']),
     current: uplink['current'] === true,
     lag: number(uplink['lagRevisions']),
-    heardMsAgo: number(uplink['heardMsAgo']),
+    bookmarkMsAgo: number(uplink['bookmarkMsAgo']),
     hold: text(object(uplink['hold'])['reason']),
   }
 }

@@ -1,7 +1,7 @@
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import { CommandError } from '../base/command.ts'
 import { type Changes, pairNames } from './changes.ts'
-import type { Hand } from './hand.ts'
+import type { Injector } from './injector.ts'
 import type { Plane } from './plane.ts'
 import { type Recorder, turnOf } from './recorder.ts'
 import type { Stack } from './stack.ts'
@@ -14,7 +14,7 @@ export interface Planes {
 interface Deps {
   readonly clock: Clock
   readonly stack: Stack
-  readonly hand: Hand
+  readonly injector: Injector
   readonly planes: Planes
   readonly recorder: Recorder
   readonly changes: Changes

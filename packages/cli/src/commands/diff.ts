@@ -4,7 +4,7 @@ import { stringify } from 'yaml'
 import { z } from 'zod'
 import { clientOptions, createClient } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
-import { askedFor, resourceFrom, shownName } from '../base/resource-word.ts'
+import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { differenceLines, fieldsText } from '../output/show-difference.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
@@ -57,7 +57,7 @@ export const diff = defineCommand({
     const [word = '', ...rest] = positionals
     const query = new URLSearchParams({
       ...rangeFrom(word),
-      ...askedFor(resourceFrom(rest), values.mesh),
+      ...selectionOf(resourceFrom(rest), values.mesh),
       ...(values.all ? { all: 'true' } : {}),
     })
     const reply = await createClient(values).need('GET', `/_diff?${query}`)

@@ -6,7 +6,7 @@ import { stringify } from 'yaml'
 import { z } from 'zod'
 import { type Client, clientOptions, createClient } from '../base/client.ts'
 import { type Context, defineCommand } from '../base/command.ts'
-import { askedFor, resourceFrom, shownName } from '../base/resource-word.ts'
+import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { fieldsText } from '../output/show-difference.ts'
 import { age, table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
@@ -149,7 +149,7 @@ export const history = defineCommand({
   async run(values, context) {
     const resource = resourceFrom(context.positionals)
     const query = new URLSearchParams({
-      ...askedFor(resource, values.mesh),
+      ...selectionOf(resource, values.mesh),
       ...(values.all ? { all: 'true' } : {}),
       ...(values.before === undefined ? {} : { before: values.before }),
     })

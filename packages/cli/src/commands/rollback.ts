@@ -3,7 +3,7 @@ import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
 import { clientOptions, createClient, errorLines } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
-import { askedFor, resourceFrom, shownName } from '../base/resource-word.ts'
+import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { differenceLines } from '../output/show-difference.ts'
 import { apply, wait } from './apply.ts'
 
@@ -66,7 +66,7 @@ export const rollback = defineCommand({
     const [to = '', ...rest] = context.positionals
     const client = createClient(values)
     const { dryRun, confirmRemovals } = values
-    const body = { to, ...askedFor(resourceFrom(rest), values.mesh), dryRun, confirmRemovals }
+    const body = { to, ...selectionOf(resourceFrom(rest), values.mesh), dryRun, confirmRemovals }
     const reply = await client.call('POST', '/_rollback', body)
     const { json } = reply
     if (json === null || typeof json !== 'object' || !('outcomes' in json)) throw new CommandError(errorLines(reply))

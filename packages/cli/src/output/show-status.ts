@@ -159,7 +159,7 @@ export function showUplink(context: Context, zone: string, uplink: JsonObject): 
   const isConnected = uplink['phase'] === 'connected'
   const state = !isConnected ? text(uplink['phase']) : hold ? 'held' : uplink['current'] === true ? 'current' : 'behind'
   const lastBookmark =
-    uplink['heardMsAgo'] === undefined ? 'no bookmark yet' : `last bookmark ${duration(uplink['heardMsAgo'])} ago`
+    uplink['bookmarkMsAgo'] === undefined ? 'no bookmark yet' : `last bookmark ${duration(uplink['bookmarkMsAgo'])} ago`
   const why = uplink['reason'] ? `: ${text(uplink['reason'])}` : ''
   const line = `uplink ${text(uplink['phase'])}${why}, ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${lastBookmark}`
   context.print(painted(line, state))

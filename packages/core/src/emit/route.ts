@@ -111,9 +111,9 @@ const routeMember = once((model: RouteModel): Uint8Array => {
   if (!port?.isImplied) return routeMemberOf(redirectRoute(model, rest, port?.number))
   // Without a port in the redirect, Envoy keeps the port of the request; with one, Envoy always writes it. So a
   // redirect to an implied port needs one route for requests with a port and one for requests without.
-  const saysPort: RouteModel = { ...model, headers: [...model.headers, hostWithPort] }
+  const withPort: RouteModel = { ...model, headers: [...model.headers, hostWithPort] }
   return joined([
-    routeMemberOf(redirectRoute(saysPort, rest, port.number)),
+    routeMemberOf(redirectRoute(withPort, rest, port.number)),
     routeMemberOf(redirectRoute(model, rest, undefined)),
   ])
 })

@@ -2,7 +2,7 @@ import { type CompiledZone, compileZone } from './compiled-zone.ts'
 import { findProxy, fromOutside, isBuiltin } from './gateway.ts'
 import { call } from './names.ts'
 import { goOn, throughGateway } from './onward.ts'
-import { asSaid, type Request } from './request.ts'
+import { asReceived, type Request } from './request.ts'
 import type { Explanation, Sources } from './sources.ts'
 import { createWalk, Stop, stop, type Walk } from './walk.ts'
 
@@ -49,8 +49,8 @@ function follow(
   const proxy = findProxy(zone, from.gateway)
   const journey = { walk, sources, zoneOf, passed: new Set<string>() }
   if (isBuiltin(proxy)) {
-    const atServer = asSaid(request)
+    const atServer = asReceived(request)
     fromOutside(walk, zone, proxy, atServer)
     throughGateway(journey, zone, proxy, atServer)
-  } else goOn(journey, { zone, proxy }, asSaid(request), call(walk, zone, proxy, request))
+  } else goOn(journey, { zone, proxy }, asReceived(request), call(walk, zone, proxy, request))
 }

@@ -61,7 +61,7 @@ export function rewritten(request: Request, { path: matched, action }: RouteMode
 }
 
 /** The request as its server sees it. A Host header overrides the host of the URL. */
-export function asSaid(request: Request): Request {
+export function asReceived(request: Request): Request {
   const host = request.scheme === 'http' ? request.headers.get('host') : undefined
   return host === undefined ? request : { ...request, host: host.replace(/:\d+$/, '') }
 }

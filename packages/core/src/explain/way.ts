@@ -10,7 +10,7 @@ import { zoneEgress } from '../kinds/zone-egress.ts'
 import { zoneIngress } from '../kinds/zone-ingress.ts'
 import type { ClusterModel, EndpointModel } from '../model/model.ts'
 import type { CompiledZone } from './compiled-zone.ts'
-import { nobody } from './nobody.ts'
+import { explainNoEndpoints } from './no-endpoints.ts'
 import { called, stop, type Walk } from './walk.ts'
 
 /** The destination of a request and its endpoints. */
@@ -32,12 +32,12 @@ export function findEndpoints(
   tags: Tags,
   routes: readonly AnyRow[],
 ): Way {
-  const { home, asked, isCrossMesh } = placeOf(meshName(proxy.key.mesh), tags)
+  const { home, homeTags, isCrossMesh } = placeOf(meshName(proxy.key.mesh), tags)
   const compiled = zone.look(proxy)
   const { model } = compiled
   const assignment = model?.assignments.find((one) => one.cluster === cluster.name)
   const { endpoints = [] } = assignment ?? {}
-  if (endpoints.length === 0) nobody(zone, home, tags, routes)
+  if (endpoints.length === 0) explainNoEndpoints(zone, home, tags, routes)
   const running = [typeUrls.cluster, typeUrls.assignment].map((type) =>
     walk.compareRunning('endpoints', compiled, type, cluster.name, routes),
   )
@@ -53,7 +53,7 @@ export function findEndpoints(
     zone.rowsOf(assignment?.because ?? []).filter(({ key }) => !isZoneProxy(key.kind)),
     running,
   )
-  return { mesh: home, isCrossMesh, tags: asked, cluster, endpoints }
+  return { mesh: home, isCrossMesh, tags: homeTags, cluster, endpoints }
 }
 
 /** Follows a connection through the ingress of another zone, by its SNI. Returns the instances there. */

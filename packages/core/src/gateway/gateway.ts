@@ -44,7 +44,7 @@ export function createGateways(
       const { tags } = destination
       const timeouts = routes.timeouts(routes.policyOf('Timeout', mesh, listener, [destination]))
       const facts = meshes.mesh(mesh)
-      const { home, asked } = placeOf(mesh, tags)
+      const { home, homeTags } = placeOf(mesh, tags)
       const protocol = tags[protocolTag] ?? spoken
       const http = {
         version: protocol === 'http2' || protocol === 'grpc' ? (2 as const) : (1 as const),
@@ -67,7 +67,7 @@ export function createGateways(
               mtls: {
                 mesh: home,
                 service: serviceOf(destination),
-                sni: sniOf(home, asked),
+                sni: sniOf(home, homeTags),
                 ...(home === mesh ? {} : { shown: mesh }),
               },
             }),

@@ -12,7 +12,7 @@ export interface ListenerOrigin {
    * The scheme of the connection differs from the client's scheme. The redirect must then name the scheme, because
    * Envoy would use the wrong one.
    */
-  readonly saysScheme: boolean
+  readonly namesScheme: boolean
 }
 
 const impliedPorts = { http: 80, https: 443 } as const
@@ -34,7 +34,7 @@ export function redirectOf(redirect: RouteRedirect, origin: ListenerOrigin, path
   return {
     type: 'redirect',
     status: statusOf(redirect.statusCode),
-    ...(scheme ? { scheme } : origin.saysScheme ? { scheme: origin.scheme } : {}),
+    ...(scheme ? { scheme } : origin.namesScheme ? { scheme: origin.scheme } : {}),
     ...(host === undefined ? {} : { host }),
     ...(isLeftOut ? {} : { port: { number, isImplied } }),
     ...(change ? { path: change } : {}),

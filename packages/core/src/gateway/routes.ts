@@ -153,5 +153,5 @@ export const portOf = (ports: readonly GatewayPort[], port: number): GatewayPort
 const originOf = ({ protocol, crossMesh, port }: GatewayPort): ListenerOrigin => ({
   scheme: protocol === 'HTTPS' ? 'https' : 'http',
   port,
-  saysScheme: crossMesh,
+  namesScheme: crossMesh,
 })

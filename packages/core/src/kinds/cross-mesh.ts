@@ -30,12 +30,12 @@ export const crossMeshTags = (mesh: string, port: number, tags: Tags): Tags => (
 })
 
 /**
- * The location of a destination: the mesh that its tags name, behind a gateway there, or else the own mesh. `asked` are
- * the tags that identify it in that mesh.
+ * The location of a destination: the mesh that its tags name, behind a gateway there, or else the own mesh. `homeTags`
+ * are the tags that identify it in that mesh.
  */
 export function placeOf(mesh: MeshName, tags: Tags) {
-  const { [meshTag]: other, ...asked } = tags
-  return { home: other === undefined ? mesh : meshName(other), asked, isCrossMesh: other !== undefined }
+  const { [meshTag]: other, ...homeTags } = tags
+  return { home: other === undefined ? mesh : meshName(other), homeTags, isCrossMesh: other !== undefined }
 }
 
 /** The hostname, port and destination by which every mesh reaches a cross-mesh listener. */

@@ -48,7 +48,7 @@ export function createOutbounds(
   return {
     cluster: units.family('outbound cluster', (mesh: MeshName, destination: TagSet, profile: Profile): ClusterModel => {
       const { tags } = destination
-      const { home, asked } = placeOf(mesh, tags)
+      const { home, homeTags } = placeOf(mesh, tags)
       const limits = timeouts(profile, destination)
       const { connectMs, idleMs, maxStreamMs } = limits
       const facts = meshes.mesh(mesh)
@@ -69,7 +69,7 @@ export function createOutbounds(
               mtls: {
                 mesh: home,
                 service: serviceOf(destination),
-                sni: sniOf(home, asked),
+                sni: sniOf(home, homeTags),
                 ...(home === mesh ? {} : { shown: mesh }),
               },
             }),

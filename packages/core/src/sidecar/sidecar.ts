@@ -190,8 +190,8 @@ export function createSidecars(
   const otherMeshes = units.family('other meshes', (proxy: string, part: number | undefined): readonly string[] => {
     const mesh = meshOf(proxy)
     const named = part === undefined ? [] : hosts(mesh, plan(proxy).reachable).map((one) => one.mesh)
-    const asked = explicitOf(proxy).map(({ destination }) => placeOf(mesh, destination.tags).home)
-    return [...new Set([...named, ...asked])].filter((one) => one !== mesh).sort()
+    const called = explicitOf(proxy).map(({ destination }) => placeOf(mesh, destination.tags).home)
+    return [...new Set([...named, ...called])].filter((one) => one !== mesh).sort()
   })
 
   const inbounds = units.family('sidecar inbounds', (proxy: string) =>

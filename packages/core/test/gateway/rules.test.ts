@@ -168,10 +168,10 @@ test('GW7 each mirror gets its share: 0 % mirrors nothing, and a small share is 
 })
 
 const on: Record<string, ListenerOrigin> = {
-  80: { scheme: 'http', port: 80, saysScheme: false },
-  8080: { scheme: 'http', port: 8080, saysScheme: false },
-  443: { scheme: 'https', port: 443, saysScheme: false },
-  8443: { scheme: 'https', port: 8443, saysScheme: false },
+  80: { scheme: 'http', port: 80, namesScheme: false },
+  8080: { scheme: 'http', port: 8080, namesScheme: false },
+  443: { scheme: 'https', port: 443, namesScheme: false },
+  8443: { scheme: 'https', port: 8443, namesScheme: false },
 }
 /** The port in Location: a number, none, `(n)` if it is written only for a Host with a port, or that of the Host. */
 const portOf = ({ host, port }: RedirectAction): string =>
@@ -212,7 +212,7 @@ test.each<[RouteRedirect, Record<number, string>]>([
 })
 
 test('GW4 the other fields of a redirect, and an error for values that no Envoy can express', () => {
-  const origin = { scheme: 'http', port: 80, saysScheme: false } as const
+  const origin = { scheme: 'http', port: 80, namesScheme: false } as const
   const path = { type: 'prefix', path: '/a/' } as const
   expect(
     redirectOf({ statusCode: 308, scheme: 'HTTP', hostname: 'h', path: { replacePrefixMatch: '/b' } }, origin, path),

@@ -11,12 +11,12 @@ const redialEveryMs = 500
 
 export interface Hints {
   /** Notifies the other processes of a newer mark. Several calls may share one notification. */
-  tell(): void
+  notify(): void
   close(): Promise<void>
 }
 
 /**
- * One connection with which the processes of a store wake each other. `onHint` is called with 'told' if another process
+ * One connection with which the processes of a store wake each other. `onHint` is called with 'notified' if another process
  * announces a newer mark, and with 'lost' if an announcement may have been missed: after a lost connection, and every
  * half minute.
  *
@@ -27,7 +27,7 @@ export interface Hints {
 export async function openHints(
   deps: { readonly clock: Clock; readonly log: Log },
   place: PostgresPlace,
-  onHint: (what: 'told' | 'lost') => void,
+  onHint: (what: 'notified' | 'lost') => void,
 ): Promise<Hints> {
   const { clock, log } = deps
   const channel = `zonemesh_${place.schema}`
@@ -45,7 +45,7 @@ export async function openHints(
       const self = Number((await next.query('SELECT pg_backend_pid() AS pid')).rows[0]?.pid)
       next.on('notification', ({ processId }) => {
         // The listeners of this process already have its own marks.
-        if (processId !== self) onHint('told')
+        if (processId !== self) onHint('notified')
       })
       await next.query(`LISTEN ${channel}`)
     } catch (cause) {
@@ -70,7 +70,7 @@ export async function openHints(
       await dial()
       closing.signal.throwIfAborted()
       log.info({ store: place.text }, 'the store answers again')
-      tell()
+      notify()
       onHint('lost')
     }
     await new Promise<void>((resolve) => {
@@ -101,7 +101,7 @@ export async function openHints(
     } while (again && !closing.signal.aborted)
   }
 
-  function tell(): void {
+  function notify(): void {
     if (notifying) {
       again = true
       return
@@ -121,7 +121,7 @@ export async function openHints(
   const attempts = { attempt: keepConnection, judge: () => ({ waitMs: redialEveryMs }) }
   const keeping = supervise(clock, attempts, closing.signal)
   return {
-    tell,
+    notify,
     async close() {
       closing.abort()
       polling[Symbol.dispose]()

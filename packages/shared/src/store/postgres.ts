@@ -45,7 +45,7 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
   async function commitGroup(rounds: readonly Round[]): Promise<Transacted> {
     const plan = await transact(opened, rounds)
     const newMark = isNews(plan.mark)
-    if (newMark) hints.tell()
+    if (newMark) hints.notify()
     if (plan.head.revision - plan.before.horizon > opened.horizonRevisions * 1.25)
       pruning ??= prune(opened).finally(() => {
         pruning = undefined

@@ -18,7 +18,7 @@ export interface Pulse extends Disposable {
   /** A value that a bookmark reports has changed: sends one soon. */
   announce(): void
   /** A frame has arrived. */
-  heard(): void
+  received(): void
 }
 
 /**
@@ -69,7 +69,7 @@ export function startPulse(clock: Clock, bookmark: () => void, silent: (silentMs
       // Never at once: a stored revision is soon served too, and one bookmark can report both.
       rearm(Math.max(bookmarkDelayMs, lastBookmarkMs + bookmarkCoalesceMs - clock.monotonicMs()))
     },
-    heard() {
+    received() {
       lastFrameMs = clock.monotonicMs()
     },
     [Symbol.dispose]() {

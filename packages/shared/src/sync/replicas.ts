@@ -34,14 +34,14 @@ export interface RemoteZone {
   readonly status: ZoneStatus
   readonly completeAt: number | undefined
   /** Monotonic clock of the reader: the zone's last bookmark arrived at this time or later. */
-  readonly heardAtMs: number
+  readonly bookmarkAtMs: number
 }
 
 /** One zone in the note of a replica. Reports are large and change rarely, so each report has a note of its own. */
 interface ZoneNote {
   readonly status: ZoneStatus
   readonly completeAt?: number | undefined
-  readonly heardAgoMs: number
+  readonly bookmarkAgoMs: number
   /** How often the note of the report was written. */
   readonly reports: number
 }
@@ -84,9 +84,12 @@ export function createReplicas({ store, clock, instance }: Deps) {
     const reports = new Map(published)
     for (const [zone, { status }] of changed)
       reports.set(zone, { count: (published.get(zone)?.count ?? 0) + 1, report: status.report })
-    const notes = [...zones].map(([zone, { status, completeAt, heardAtMs }]): [string, ZoneNote] => {
+    const notes = [...zones].map(([zone, { status, completeAt, bookmarkAtMs }]): [string, ZoneNote] => {
       const count = reports.get(zone)?.count ?? 0
-      return [zone, { status: { ...status, report: {} }, completeAt, heardAgoMs: nowMs - heardAtMs, reports: count }]
+      return [
+        zone,
+        { status: { ...status, report: {} }, completeAt, bookmarkAgoMs: nowMs - bookmarkAtMs, reports: count },
+      ]
     })
     // A status contains only JSON values. An infinite age becomes null.
     const value = { beat, zones: JSON.parse(JSON.stringify(Object.fromEntries(notes))) as JsonObject }
@@ -112,11 +115,11 @@ export function createReplicas({ store, clock, instance }: Deps) {
     // `publish` of another process has written this note.
     for (const [zone, note] of Object.entries(value['zones'] as unknown as Record<string, ZoneNote>)) {
       // The note was written after the last `collect`, so the age counts from that time at the earliest.
-      const heardAtMs = collectedMs - (note.heardAgoMs ?? Number.POSITIVE_INFINITY)
+      const bookmarkAtMs = collectedMs - (note.bookmarkAgoMs ?? Number.POSITIVE_INFINITY)
       const report = await readReport(name, peer, zone, note.reports)
       // An older build leaves out the fields that it does not have.
       const status = { ...blank(zone), ...note.status, report }
-      zones.set(zone, { status, completeAt: note.completeAt, heardAtMs })
+      zones.set(zone, { status, completeAt: note.completeAt, bookmarkAtMs })
     }
     return zones
   }

@@ -403,7 +403,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       if (number !== framesReceived + 1) return void end('gap', `expected frame ${framesReceived + 1}, found ${number}`)
       framesReceived = number
     }
-    pulse.heard()
+    pulse.received()
     switch (message?.type) {
       case undefined:
         return

@@ -82,7 +82,7 @@ export interface UplinkState {
    * none.
    */
   readonly globalMark: number
-  readonly heardAtMs: number
+  readonly bookmarkAtMs: number
   /** How far the wall clock of the global was ahead of ours at its last bookmark; negative: behind. */
   readonly clockAheadMs: number
   /** False while the global's log does not hold the position with which this zone has dialled. */
@@ -104,7 +104,7 @@ export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
   state.phase === 'connected' &&
   state.hold === undefined &&
   state.positionCounts &&
-  nowMs - state.heardAtMs < freshMs &&
+  nowMs - state.bookmarkAtMs < freshMs &&
   state.position?.store === state.globalStoreId &&
   (state.position?.revision ?? -1) >= state.globalMark
 
@@ -164,7 +164,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     sent: 0,
     storedByGlobal: 0,
     globalMark: 0,
-    heardAtMs: Number.NEGATIVE_INFINITY,
+    bookmarkAtMs: Number.NEGATIVE_INFINITY,
     clockAheadMs: 0,
     positionCounts: false,
     hold: undefined,
@@ -290,7 +290,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
             storedByGlobal: bookmark.stored,
             sent: mine.sent()?.revision ?? 0,
             globalMark: bookmark.mark,
-            heardAtMs: clock.monotonicMs(),
+            bookmarkAtMs: clock.monotonicMs(),
             clockAheadMs: clockAheadMs(bookmark, clock.wallMs()),
           }),
         // The mark counts before it is stored: the next bookmark may be two seconds away.

@@ -75,7 +75,7 @@ export interface Progress {
 /** A status, and the monotonic time of the zone's last bookmark. */
 export interface KnownZone {
   readonly status: ZoneStatus
-  readonly heardAtMs: number
+  readonly bookmarkAtMs: number
 }
 
 type Levels = Pick<ZoneStatus, 'stored' | 'served'>
@@ -103,7 +103,7 @@ export function createZoneBoard(
   const ownZones = new Set<string>()
   const followedByZone = new Map<string, ZoneStatus>()
   /** Monotonic time of each zone's last bookmark. */
-  const heardMs = new Map<string, number>()
+  const bookmarkMsByZone = new Map<string, number>()
   const committedAtMs = (revision: number) => marks.find((mark) => mark.revision >= revision)?.atMs
 
   /** When the mark of the store was last read. If the store does not answer, it may have a newer mark. */
@@ -115,7 +115,7 @@ export function createZoneBoard(
     const lag = Math.max(0, headRevision() - status.stored)
     const sinceMs = lag > 0 ? committedAtMs(status.stored + 1) : undefined
     const lagMs = sinceMs === undefined ? 0 : Math.round(nowMs - sinceMs)
-    const fresh = nowMs - (heardMs.get(status.zone) ?? Number.NEGATIVE_INFINITY) < silenceMaxMs
+    const fresh = nowMs - (bookmarkMsByZone.get(status.zone) ?? Number.NEGATIVE_INFINITY) < silenceMaxMs
     return {
       ...status,
       lag,
@@ -171,7 +171,7 @@ export function createZoneBoard(
     own(): ReadonlyMap<string, KnownZone> {
       const known = [...ownZones].flatMap((zone): [string, KnownZone][] => {
         const status = statusByZone.get(zone)
-        return status ? [[zone, { status, heardAtMs: heardMs.get(zone) ?? Number.NEGATIVE_INFINITY }]] : []
+        return status ? [[zone, { status, bookmarkAtMs: bookmarkMsByZone.get(zone) ?? Number.NEGATIVE_INFINITY }]] : []
       })
       return new Map(known)
     },
@@ -179,13 +179,13 @@ export function createZoneBoard(
      * Takes over a status that another replica has published. The status of an older session never replaces a newer
      * one.
      */
-    followed(zone: string, { status, heardAtMs }: KnownZone) {
+    followed(zone: string, { status, bookmarkAtMs }: KnownZone) {
       const former = statusByZone.get(zone)
       if (former && former.epoch > status.epoch) return
       if ((ownZones.has(zone) && former?.epoch === status.epoch) || followedByZone.get(zone) === status) return
       ownZones.delete(zone)
       followedByZone.set(zone, status)
-      heardMs.set(zone, heardAtMs)
+      bookmarkMsByZone.set(zone, bookmarkAtMs)
       progressed(zone, former ?? blank(zone), status)
       update(zone, status)
     },
@@ -201,7 +201,7 @@ export function createZoneBoard(
     bookmark(zone: string, bookmark: Bookmark, own: { readonly sent: number; readonly stored: number }) {
       const former = statusByZone.get(zone) ?? blank(zone)
       const { stored, served, holds, blocked, verdicts, silentProxies, counters } = bookmark
-      heardMs.set(zone, clock.monotonicMs())
+      bookmarkMsByZone.set(zone, clock.monotonicMs())
       const moved = progressed(zone, former, { stored, served })
       const nowMs = clock.wallMs()
       const times = moved ? { lastProgressAtMs: nowMs } : {}

@@ -106,7 +106,7 @@ export function createZoneStatus(deps: Deps) {
  * session.
  */
 function uplinkReport(state: UplinkState, nowMs: number): JsonObject {
-  const { phase, reason, epoch, position, globalStoreId, globalMark, hold, heardAtMs } = state
+  const { phase, reason, epoch, position, globalStoreId, globalMark, hold, bookmarkAtMs } = state
   const revision = position?.revision ?? 0
   const isSame = position === undefined || position.store === globalStoreId
   return {
@@ -121,7 +121,7 @@ function uplinkReport(state: UplinkState, nowMs: number): JsonObject {
     ...(phase === 'connected' && isSame && globalMark !== Number.MAX_SAFE_INTEGER
       ? { lagRevisions: Math.max(0, globalMark - revision) }
       : {}),
-    ...(Number.isFinite(heardAtMs) ? { heardMsAgo: Math.round(nowMs - heardAtMs) } : {}),
+    ...(Number.isFinite(bookmarkAtMs) ? { bookmarkMsAgo: Math.round(nowMs - bookmarkAtMs) } : {}),
     ...(phase === 'connected' ? clockWarning(state.clockAheadMs) : {}),
     up: { sent: state.sent, stored: state.storedByGlobal },
     ...(hold ? { hold: { ...hold } } : {}),

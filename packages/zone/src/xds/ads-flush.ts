@@ -107,11 +107,11 @@ function writeNamed(
   const { changed, missing } = difference(side, targetOf(state, typeUrl))
   const ready = changed.filter((resource) => side.owed.has(resource.name) || !waits(resource))
   const removable = typeUrl === typeUrls.secret || typeUrl === typeUrls.assignment
-  const asked = missing.filter((name) => side.names.has(name) || targetOf(state, typeUrl).has(name))
-  for (const name of missing) if (!asked.includes(name)) side.owed.delete(name)
-  const absent = asked.filter((name) => removable && !(typeUrl === typeUrls.assignment && isLive(state, name)))
-  const empty = asked.filter((name) => !absent.includes(name)).map(emptyResource)
-  if (ready.length === 0 && asked.length === 0) return []
+  const subscribed = missing.filter((name) => side.names.has(name) || targetOf(state, typeUrl).has(name))
+  for (const name of missing) if (!subscribed.includes(name)) side.owed.delete(name)
+  const absent = subscribed.filter((name) => removable && !(typeUrl === typeUrls.assignment && isLive(state, name)))
+  const empty = subscribed.filter((name) => !absent.includes(name)).map(emptyResource)
+  if (ready.length === 0 && subscribed.length === 0) return []
   return write(state, typeUrl, [...acceptedFirst(state, side, ready), ...ready, ...empty], absent)
 }
 

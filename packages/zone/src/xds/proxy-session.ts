@@ -76,7 +76,7 @@ async function converse(
         refuse(call, status.INVALID_ARGUMENT, 'expected a message of a proxy')
         break
       }
-      await hear(deps, call, proxy, credentials, message)
+      await receive(deps, call, proxy, credentials, message)
     }
   } finally {
     ended.abort()
@@ -94,7 +94,7 @@ function readable(bytes: Uint8Array): FromProxy | undefined {
   }
 }
 
-async function hear(
+async function receive(
   deps: SessionDeps,
   call: SessionCall,
   proxy: ProxyIdentity,

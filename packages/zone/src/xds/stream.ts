@@ -211,7 +211,7 @@ async function serve(
   )
   try {
     run({ type: 'request', request: requestFrom(firstRequest) })
-    let asked = firstRequest.resourceNamesSubscribe.length
+    let subscribed = firstRequest.resourceNamesSubscribe.length
     for (;;) {
       const next = await messages()
       if (!next || ended.signal.aborted) break
@@ -220,8 +220,8 @@ async function serve(
         refuse(call, status.INVALID_ARGUMENT, 'expected a DeltaDiscoveryRequest')
         break
       }
-      asked += request.resourceNamesSubscribe.length
-      if (asked > subscriptionsMax) {
+      subscribed += request.resourceNamesSubscribe.length
+      if (subscribed > subscriptionsMax) {
         refuse(call, status.RESOURCE_EXHAUSTED, `expected at most ${subscriptionsMax} subscriptions in one stream`)
         break
       }

@@ -75,7 +75,7 @@ export interface InboundState {
 }
 
 export interface InboundDeps {
-  readonly sight: Pick<Sight, 'speaksFor' | 'accepts'>
+  readonly sight: Pick<Sight, 'maySend' | 'accepts'>
   /** Staged bytes at which the session ends: a peer that never sends a mark must not fill the memory. */
   readonly stagedBytesMax: number
   /** A position without rows is written once it is this many revisions ahead. Idle planes must not cause commits. */
@@ -126,7 +126,7 @@ export function inboundStep(state: InboundState, event: InboundEvent, deps: Inbo
     case 'rows':
       return stage(state, event.rows, event.bytes, deps)
     case 'replace': {
-      const origins = event.origins.filter(deps.sight.speaksFor)
+      const origins = event.origins.filter(deps.sight.maySend)
       state.open = { ...emptyRound(), replacement: { origins, covered: origins, reason: event.reason } }
       return []
     }

@@ -22,7 +22,7 @@ export interface Sight {
   reach(key: ResourceKey): 'never' | 'always' | 'by-row'
   sees(row: Row): boolean
   /** Whether the peer may send, and name completely, rows of this origin. */
-  speaksFor(origin: Origin): boolean
+  maySend(origin: Origin): boolean
   /** Whether the peer may send a row with this key. */
   accepts(key: ResourceKey): boolean
 }
@@ -41,7 +41,7 @@ export function sightOfZone(rules: SightRules, zone: string): Sight {
       const found = reach(row.key)
       return found === 'by-row' ? (rules.seenBy?.get(row.key.kind)?.(row, zone) ?? false) : found === 'always'
     },
-    speaksFor: (origin) => origin === zone,
+    maySend: (origin) => origin === zone,
     accepts: (key) => key.origin === zone && isUpward(travelOf(rules, key.kind) ?? 'zone-to-global'),
   }
 }
@@ -56,7 +56,7 @@ export function sightOfGlobal(rules: SightRules, zone: string): Sight {
     origin: zone,
     reach,
     sees: (row) => reach(row.key) === 'always',
-    speaksFor: (origin) => origin !== zone,
+    maySend: (origin) => origin !== zone,
     accepts({ origin, kind }) {
       if (origin === zone) return false
       const downward = origin === globalOrigin ? 'global-to-zones' : 'zone-relayed'

@@ -1,15 +1,15 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { CommandError } from '../base/command.ts'
 import { createContainers } from './containers.ts'
-import type { Order, Sight } from './control.ts'
+import type { Order, StackState } from './control.ts'
 import { createChildren } from './keeper.ts'
 import { type LineFaults, lineFaults } from './relay.ts'
 import type { Stack } from './stack.ts'
 
 /** Injects faults into the lines of a stack through its control, and into its planes where they run. */
-export function createHand(stack: Stack) {
+export function createInjector(stack: Stack) {
   const { address, token } = stack.control
-  async function give(order: Order): Promise<Sight> {
+  async function send(order: Order): Promise<StackState> {
     let reply: Response
     try {
       reply = await fetch(address, {
@@ -26,16 +26,17 @@ export function createHand(stack: Stack) {
     const body: unknown = await reply.json()
     // Both ends have the same version: the control responds with its state or with an error.
     if (!reply.ok) throw new CommandError((body as { readonly detail: string }).detail, 2)
-    return body as Sight
+    return body as StackState
   }
   const { compose } = stack
   const planes = ['global', ...Object.keys(stack.zones).map((zone) => `zone-${zone}`)]
   return {
-    ...(compose === undefined ? createChildren(give) : createContainers(compose, planes)),
-    look: () => give({ do: 'look' }),
-    hurt: (line: string, faults: Partial<LineFaults>) => give({ do: 'line', line, faults: lineFaults.parse(faults) }),
-    heal: (line: string) => give({ do: 'line', line, faults: {} }),
-    cut: (line: string) => give({ do: 'cut', line }),
+    ...(compose === undefined ? createChildren(send) : createContainers(compose, planes)),
+    state: () => send({ do: 'state' }),
+    breakLine: (line: string, faults: Partial<LineFaults>) =>
+      send({ do: 'line', line, faults: lineFaults.parse(faults) }),
+    healLine: (line: string) => send({ do: 'line', line, faults: {} }),
+    cutLine: (line: string) => send({ do: 'cut', line }),
   }
 }
-export type Hand = ReturnType<typeof createHand>
+export type Injector = ReturnType<typeof createInjector>

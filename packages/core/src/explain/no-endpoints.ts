@@ -45,7 +45,7 @@ const ownInstances = (zone: CompiledZone, mesh: string, service: string): readon
     )
 
 /** Stops with the reason why a service, or a gateway of another mesh, has no endpoints. */
-export function nobody(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly AnyRow[]): never {
+export function explainNoEndpoints(zone: CompiledZone, mesh: string, wanted: Tags, routes: readonly AnyRow[]): never {
   const { [serviceTag]: service = '', [meshTag]: other } = wanted
   const isCrossMesh = other !== undefined
   if (isCrossMesh) checkGateway(zone, mesh, service, routes)
