@@ -69,14 +69,14 @@ const guarantees: readonly {
   readonly judges: readonly Judge[]
 }[] = [
   { of: 'G1', what: 'revisions only go up', by: 'applied', judges: [judgeOrdered] },
-  { of: 'G2', what: 'committed together, seen together', by: 'pair', judges: [judgeAtomic] },
-  { of: 'G3', what: 'in the end all have the same', by: 'final', judges: [judgeReliable] },
+  { of: 'G2', what: 'rows that are committed together become visible together', by: 'pair', judges: [judgeAtomic] },
+  { of: 'G3', what: 'in the end all planes have the same rows', by: 'final', judges: [judgeReliable] },
   { of: 'G4', what: 'a service keeps its address', by: 'answered', judges: [judgeResumable(quarantineMs)] },
-  { of: 'G6', what: 'nothing disappears that was not deleted', by: 'written', judges: [judgeNoFalseDelete()] },
-  { of: 'G8', what: 'a zone that is called current is current', by: 'claimed', judges: [judgeHonestStatus()] },
+  { of: 'G6', what: 'only deleted rows disappear', by: 'written', judges: [judgeNoFalseDelete()] },
+  { of: 'G8', what: 'a zone that is reported as current is current', by: 'claimed', judges: [judgeHonestStatus()] },
   {
     of: 'G9',
-    what: 'an address answers for one service, a name does not go',
+    what: 'an address answers for one service, and the name of a running service resolves',
     by: 'answered',
     judges: [judgeNameSafety(quarantineMs), judgeNamesStay],
   },
@@ -106,23 +106,23 @@ export function verdictLines(verdict: Verdict): string[] {
     const after =
       convergedMs === undefined
         ? 'did not converge'
-        : `converged ${(convergedMs / 1_000).toFixed(1)} s after it was over (limit ${limitMs / 1_000} s)`
+        : `converged ${(convergedMs / 1_000).toFixed(1)} s after the fault ended (limit ${limitMs / 1_000} s)`
     return [
-      `${misses.length + problems.length === 0 ? '✔' : '✘'} ${title}: ${misses.length === 0 ? after : 'the fault did not bite'}`,
-      ...evidence.map((line) => `    bit: ${line}`),
-      ...misses.map((line) => `    did not bite: ${line}`),
+      `${misses.length + problems.length === 0 ? '✔' : '✘'} ${title}: ${misses.length === 0 ? after : 'the fault had no effect'}`,
+      ...evidence.map((line) => `    effect: ${line}`),
+      ...misses.map((line) => `    no effect: ${line}`),
       ...problems.map((line) => `    wrong: ${line}`),
     ]
   })
   const lines = verdict.guarantees.flatMap(({ guarantee, what, observations, violations }) => [
-    `${violations.length === 0 && observations > 0 ? '✔' : '✘'} ${guarantee.padEnd(4)}${what}: ${violations.length === 0 ? `${observations} looked at` : `broken ${violations.length} times`}${observations === 0 ? ', which proves nothing' : ''}`,
+    `${violations.length === 0 && observations > 0 ? '✔' : '✘'} ${guarantee.padEnd(4)}${what}: ${violations.length === 0 ? `${observations} observations` : `${violations.length} violations`}${observations === 0 ? ', which proves nothing' : ''}`,
     ...violations.slice(0, shownMax).map(({ atMs, reason }) => `    ${at(atMs)}${reason}`),
   ])
   const { requests, failures, committed, failed } = verdict.counts
   return [
     ...faults,
     ...lines,
-    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} not taken while the global was away`,
+    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} refused while the global was away`,
     verdict.ok ? 'verdict: held' : 'verdict: NOT held',
   ]
 }

@@ -4,9 +4,9 @@ import { wantsColour } from './unified-diff.ts'
  * Characters that control a terminal: control characters except newline and tab, and marks that change the direction of
  * text.
  */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what has to be found
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the expression finds control characters
 const unsafe = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the same
+// biome-ignore lint/suspicious/noControlCharactersInRegex: as above, the expression finds control characters
 const paintedLine = /^(\u001b\[\d+m)([\s\S]*)(\u001b\[0m)$/
 
 const codeOf = (character: string): number => character.codePointAt(0) ?? 0

@@ -39,7 +39,7 @@ export function createForwarder(
   async function ask(query: Uint8Array, transport: 'udp' | 'tcp', server: DnsAddress): Promise<Uint8Array | undefined> {
     if (transport === 'tcp') return askTcp(deps.clock, query, server)
     const answer = await askUdp(deps, disguised(deps.random, query), server, stops)
-    // A server that does not preserve letter case is asked over TCP, where an attacker cannot forge an answer.
+    // A server that does not preserve letter case gets the question over TCP, where an attacker cannot forge an answer.
     return answer === 'other-case' ? askTcp(deps.clock, query, server) : answer
   }
 
@@ -86,7 +86,7 @@ function askUdp(
       resolve(answer)
     }
     stops.add(stop)
-    // The upstream is unreachable, so the next one is asked at once.
+    // The upstream is unreachable, so the next server gets the question at once.
     socket.on('error', stop)
     socket.on('message', (bytes) => {
       if (bytes.length < 12 || idOf(bytes) !== idOf(query)) return

@@ -16,9 +16,9 @@ export interface Hints {
 }
 
 /**
- * One connection with which the processes of a store wake each other. `onHint` is called with 'notified' if another process
- * announces a newer mark, and with 'lost' if an announcement may have been missed: after a lost connection, and every
- * half minute.
+ * One connection with which the processes of a store wake each other. `onHint` is called with 'notified' if another
+ * process announces a newer mark, and with 'lost' if an announcement may have been missed: after a lost connection, and
+ * every half minute.
  *
  * NOTIFY is not part of a commit. A transaction with NOTIFY holds a lock of the whole server until it ends, so such
  * commits would wait for each other's disks in every database of the server. Here NOTIFY is a separate transaction

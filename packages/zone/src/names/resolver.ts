@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
 import { dataplane } from '@zonemesh/core/kinds/dataplane.ts'
 import { specOf } from '@zonemesh/core/kinds/row.ts'
-import { type DnsAddress, nameserversOf } from '@zonemesh/shared/dns/forward.ts'
+import { type DnsAddress, parseDnsAddress, systemServers } from '@zonemesh/shared/dns/forward.ts'
 import { type DnsServer, startDnsServer } from '@zonemesh/shared/dns/server.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -56,18 +54,17 @@ export function createDnsClients() {
 export type DnsClients = ReturnType<typeof createDnsClients>
 
 function upstream(text: string): DnsAddress {
-  const [host = '', port = '53'] = text.split(':')
-  if (isIP(host) === 0) throw new Error(`--dns-forward: expected ADDRESS[:PORT], found "${text}"`)
-  return { host, port: Number(port) }
+  const address = parseDnsAddress(text)
+  if (!address) throw new Error(`--dns-forward: expected an IPv4 address, optionally with a port, found "${text}"`)
+  return address
 }
 
-function machineServers(log: Log): readonly DnsAddress[] {
-  try {
-    return nameserversOf(readFileSync('/etc/resolv.conf', 'utf8'))
-  } catch {
-    log.info({}, 'cannot read name servers from /etc/resolv.conf: names outside the mesh are not resolved')
-    return []
-  }
+/** The name servers of this machine, without this resolver itself. */
+async function machineServers({ log }: Deps, port: number): Promise<readonly DnsAddress[]> {
+  const servers = (await systemServers()).filter((server) => server.port !== port)
+  if (servers.length === 0)
+    log.info({}, 'this machine has no IPv4 name server: names outside the mesh are not resolved')
+  return servers
 }
 
 /**
@@ -82,8 +79,7 @@ export async function startResolver(deps: Deps, config: Config): Promise<DnsServ
     lookup: (name: string, client: string) => deps.names.lookup(meshOf(client), name),
   }
   const given = config.forward.map(upstream)
-  // A name server of this machine may be this resolver itself, so it is skipped. A configured one is not filtered.
-  const servers = given.length > 0 ? given : machineServers(deps.log).filter(({ port }) => port !== config.port)
+  const servers = given.length > 0 ? given : await machineServers(deps, config.port)
   return startDnsServer(deps, {
     host: config.host,
     port: config.port,
