@@ -5,15 +5,16 @@ import type { Log } from '../env/log.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
 import type { Channel, Listen, OnCall } from '../transport/transport.ts'
+import { type Completing, createCompleteness, nothingComplete } from './completeness.ts'
 import { creditWindowBytes } from './credit.ts'
 import { newestEpochs, nextEpoch } from './epochs.ts'
 import { createFormers, type Former, formerStayMs } from './formers.ts'
 import { createHandshakes, firstMessage } from './handshake.ts'
 import type { InflowLimit } from './inflow.ts'
 import { encodeMessage } from './log/frames.ts'
-import type { Goodbye, GoodbyeCode, Hello, ReplaceReason } from './log/messages.ts'
+import type { Goodbye, GoodbyeCode, Hello } from './log/messages.ts'
 import { agree, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
-import { positionFrom, positionKey, positionKind } from './log/rounds.ts'
+import { positionFrom, positionKey } from './log/rounds.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
 import { createMarks } from './marks.ts'
 import { createPace, type Written } from './pace.ts'
@@ -81,21 +82,9 @@ export interface SyncServer extends AsyncDisposable {
   disconnect(zone: string, reason: string): void
 }
 
-interface Holder {
+interface Holder extends Completing {
   readonly session: Session
-  readonly hello: Hello
   readonly epoch: number
-  /** The newest mark of the zone's own store, by its last bookmark. */
-  mark: number
-  /** The revision of the global that includes everything that this session has stored. */
-  storedAt: number
-  /** `storedAt` when the global first had everything up to the zone's newest mark in this session. */
-  completeAt: number | undefined
-  /**
-   * The origins that a replacement in this session has named. Of other origins the zone may have rows that no longer
-   * exist.
-   */
-  named: ReadonlySet<string> | undefined
 }
 
 /** The longest delay that a lost wake-up causes. One read serves all zones. */
@@ -113,6 +102,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     options.replica === undefined ? undefined : createReplicas({ store, clock, instance: options.replica })
   /** Zones with a session on another replica, as of the last exchange. */
   let remote: ReadonlyMap<string, RemoteZone> = new Map()
+  const completeness = createCompleteness({ store, sessions: holderByZone, remote: () => remote })
   /** The handshakes of one zone run one after the other. Limit: one promise per zone. */
   const turnByZone = new Map<string, Promise<void>>()
   const handshakes = createHandshakes()
@@ -146,7 +136,9 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   /** Publishes the zones of this replica to the others and follows the zones that they publish. */
   async function exchange({ publish, collect }: Replicas): Promise<void> {
     const own = [...board.own()]
-    await publish(new Map(own.map(([zone, known]) => [zone, { ...known, completeAt: completeAtHere(zone) }])))
+    await publish(
+      new Map(own.map(([zone, known]) => [zone, { ...known, completeAt: holderByZone.get(zone)?.completeAt }])),
+    )
     const before = remote
     remote = await collect()
     for (const zone of before.keys()) {
@@ -156,7 +148,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     for (const [zone, found] of remote) {
       if (holderByZone.has(zone)) continue
       board.followed(zone, found)
-      if (found.completeAt !== before.get(zone)?.completeAt) announceComplete(zone)
+      if (found.completeAt !== before.get(zone)?.completeAt) completeness.announce(zone)
     }
   }
 
@@ -169,54 +161,6 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   function beginIncarnationOnce(): Promise<void> {
     begun ??= store.raiseIncarnation(Math.max(store.incarnation + 1, Math.floor(clock.wallMs())))
     return begun
-  }
-
-  const completeAtHere = (zone: string) => holderByZone.get(zone)?.completeAt
-  const completeAt = (zone: string) => (holderByZone.get(zone) ?? remote.get(zone))?.completeAt
-
-  /**
-   * Marks a zone as complete once the global has stored all its rows. Zones with older rows of it then get a
-   * replacement.
-   */
-  function considerComplete(zone: string, holder: Holder): void {
-    const stored = holder.session.stored()
-    if (holder.completeAt !== undefined || stored?.store !== holder.hello.storeId || stored.revision < holder.mark)
-      return
-    holder.completeAt = holder.storedAt
-    announceComplete(zone)
-  }
-
-  function announceComplete(zone: string): void {
-    for (const [reader, holder] of holderByZone) {
-      if (reader !== zone && (holder.hello.uncovered.includes(zone) || isUnnamed(holder, zone))) sendLate(holder, zone)
-    }
-  }
-
-  const isUnnamed = ({ hello, named }: Holder, zone: string): boolean =>
-    hello.position !== undefined && named?.has(zone) === false
-
-  function sendLate({ session }: Holder, zone: string): void {
-    const at = completeAt(zone)
-    if (at !== undefined) session.late([zone], at)
-  }
-
-  /**
-   * The origins that this store can name completely: the global, and each zone that has a position row, because its
-   * rows up to a mark are stored. A reader with another history of this store may have newer rows of a zone than the
-   * store, and so may a reader for which they were unnamed before. For such a reader, only zones that are complete in
-   * their current session at this revision count.
-   */
-  async function originsAt(
-    zone: string,
-    at: number,
-    reason: ReplaceReason,
-    uncovered: readonly string[],
-  ): Promise<readonly string[]> {
-    const positions = await store.scan({ origin: globalOrigin, kind: positionKind }, { at })
-    const zones = positions.map((row) => row.key.name).filter((name) => name !== zone)
-    const isNewerAtReader = (other: string) => reason === 'diverged' || uncovered.includes(other)
-    const isComplete = (other: string) => (completeAt(other) ?? Number.POSITIVE_INFINITY) <= at
-    return [globalOrigin, ...zones.filter((other) => !isNewerAtReader(other) || isComplete(other))]
   }
 
   async function admitZone({ zone, watch }: Admitted, channel: Channel, hello: Hello): Promise<void> {
@@ -263,22 +207,14 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
         formerBelow: hello.incarnation,
         formerStays: (rows) => formers.stays(zone, hello.incarnation, rows),
         guards: [guard],
-        async originsAt(at, reason) {
-          const origins = await originsAt(zone, at, reason, hello.uncovered)
-          holder.named = new Set(origins)
-          // Zones may have become complete after revision `at`, before this session had names.
-          for (const other of new Set([...holderByZone.keys(), ...remote.keys()])) {
-            if (other !== zone && isUnnamed(holder, other)) sendLate(holder, other)
-          }
-          return origins
-        },
+        originsAt: (at, reason) => completeness.name(zone, holder, at, reason),
         changesSince,
         marks,
         derive: deps.derive ?? (async () => []),
         served: () => nothingServed,
         onApplied({ localMark }) {
           holder.storedAt = localMark.revision
-          considerComplete(zone, holder)
+          completeness.consider(zone, holder)
         },
         onReport: (report) => board.report(zone, report),
         onRelease: () => {},
@@ -287,14 +223,13 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
           holder.mark = bookmark.mark
           const own = { sent: session.sent()?.revision ?? 0, stored: session.stored()?.revision ?? 0 }
           board.bookmark(zone, bookmark, own)
-          considerComplete(zone, holder)
+          completeness.consider(zone, holder)
         },
       },
     )
-    const nothingYet = { mark: Number.POSITIVE_INFINITY, storedAt: 0, completeAt: undefined, named: undefined }
-    const holder: Holder = { session, hello, epoch, ...nothingYet }
+    const holder: Holder = { session, hello, epoch, ...nothingComplete }
     holderByZone.set(zone, holder)
-    for (const origin of hello.uncovered) sendLate(holder, origin)
+    completeness.begun(holder)
     const stored = standing === 'valid' ? hello.position?.revision : undefined
     board.connected(zone, epoch, hello, stored, agreed.value)
     log.info({ zone, epoch, host: hello.host }, 'a zone is connected')
