@@ -1,36 +1,19 @@
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { put } from './store-samples.ts'
+import { expectWholeRounds, pointsPerRound, runChild } from './kill.ts'
 import { asZone, largeRound, largeRows } from './zone-store.ts'
-
-const child = fileURLToPath(new URL('./kill-child.ts', import.meta.url))
-
-/** begin, three versions, before and after the commit. */
-const pointsPerRound = 6
 
 let folder: string
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'zonemesh-kill-'))
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
-
-function runChild(path: string, point: number, ...size: readonly string[]) {
-  const args = ['--disable-warning=ExperimentalWarning', child, path, String(point), ...size]
-  const result = spawnSync(process.execPath, args, { encoding: 'utf8' })
-  return {
-    killed: result.signal === 'SIGKILL',
-    lines: result.stdout.split('\n').filter((line) => line !== ''),
-    stderr: result.stderr,
-  }
-}
 
 describe('SQLite: kill -9 at every point of a commit', () => {
   it('S11 a SQLite round without a kill passes all points', () => {
@@ -48,24 +31,8 @@ describe('SQLite: kill -9 at every point of a commit', () => {
       const path = join(folder, 'store.db')
       const { killed, lines } = runChild(path, point)
       expect(killed).toBe(true)
-      const acknowledged = lines.length
-      const store = await openSqliteStore({ clock: systemClock, random: systemRandom, log: silentLog }, { path })
-      try {
-        const rounds = (await store.scan({})).map((row) => row.spec['value'])
-        const [round = 0] = rounds
-        // A round is stored as a whole or not at all, and acknowledged rounds are never lost.
-        expect(rounds).toEqual(round === 0 ? [] : [round, round, round])
-        expect(Number(round)).toBeGreaterThanOrEqual(acknowledged)
-        const inRound = ((point - 1) % pointsPerRound) + 1
-        expect(Number(round) - acknowledged).toBe(inRound === pointsPerRound ? 1 : 0)
-        expect((await store.head()).revision).toBe(2 * Number(round))
-        expect(await store.mark()).toEqual(await store.head())
-        expect(await store.records({ after: 0, limit: 10 })).toHaveLength(2 * Number(round))
-        const outcome = await store.commit({ changes: [put('d', 9)], subject: 'parent', intent: 'after the kill' })
-        expect(outcome).toMatchObject({ ok: true, position: { revision: 2 * Number(round) + 1 } })
-      } finally {
-        await store.close()
-      }
+      const deps = { clock: systemClock, random: systemRandom, log: silentLog }
+      await expectWholeRounds(await openSqliteStore(deps, { path }), lines.length, point)
     },
   )
 })

@@ -1,9 +1,9 @@
-import { join } from 'node:path'
 import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
 import { freePorts } from '@zonemesh/cli/demo/scene.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { api, type Folder, local, temporaryFolder, until, zonemesh } from './rig.ts'
+import { startHomeZone } from './home-zone.ts'
+import { api, type Folder, local, temporaryFolder, zonemesh } from './rig.ts'
 
 let folder: Folder
 let processes: Processes
@@ -12,17 +12,8 @@ let address = ''
 beforeAll(async () => {
   folder = temporaryFolder()
   processes = createProcesses(folder.path)
-  const [apiPort = 0] = await freePorts(systemRandom, 1)
-  address = `http://${local}:${apiPort}`
-  processes.startOwn('zone-home', [
-    ...['zone', '--name', 'home', '--data-dir', join(folder.path, 'home'), '--host', local, '--api-port', `${apiPort}`],
-    ...['--api-tls-port', '0', '--health-port', '0', '--proxy-port', '0', '--dns-port', '0'],
-  ])
-  await until(
-    'the zone answers',
-    () => api(address).call('GET', '/'),
-    ({ status }) => status === 200,
-  )
+  const ports = await freePorts(systemRandom, 2)
+  ;({ address } = await startHomeZone(processes, folder, () => ports.pop() ?? 0))
 })
 afterAll(async () => {
   await processes.stop()

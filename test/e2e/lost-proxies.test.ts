@@ -7,6 +7,7 @@ import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts
 import { freePorts } from '@zonemesh/cli/demo/scene.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { dataplaneToken, securedMesh, startHomeZone } from './home-zone.ts'
 import { api, type Folder, local, statusOf, temporaryFolder, until, zonemesh } from './rig.ts'
 
 const instances = Array.from({ length: 14 }, (_unused, index) => `web-${index}`)
@@ -25,33 +26,13 @@ beforeAll(async () => {
   folder = temporaryFolder()
   processes = createProcesses(folder.path)
   ports = await freePorts(systemRandom, 30)
-  const [apiPort, proxyPort, servicePort] = [port(), port(), port()]
+  const servicePort = port()
   gatewayPort = port()
-  address = `http://${local}:${apiPort}`
-  processes.startOwn('zone-home', [
-    ...['zone', '--name', 'home', '--data-dir', join(folder.path, 'home'), '--host', local],
-    ...['--api-port', `${apiPort}`, '--api-tls-port', '0', '--health-port', '0'],
-    ...['--proxy-port', `${proxyPort}`, '--dns-port', '0'],
-  ])
-  await until(
-    'the zone answers',
-    () => api(address).call('GET', '/'),
-    ({ status }) => status === 200,
-  )
+  const zone = await startHomeZone(processes, folder, port)
+  address = zone.address
   const policies = folder.file(
     'policies.yaml',
-    `type: Mesh
-name: default
-mtls:
-  enabledBackend: ca-1
-  backends: [{ name: ca-1, type: builtin }]
----
-type: TrafficPermission
-mesh: default
-name: allow-all
-sources: [{ match: { kuma.io/service: '*' } }]
-destinations: [{ match: { kuma.io/service: '*' } }]
----
+    `${securedMesh}---
 type: MeshGateway
 mesh: default
 name: edge
@@ -71,8 +52,7 @@ conf:
 `,
   )
   expect(await zonemesh('apply', '-f', policies, '--address', address)).toMatchObject({ code: 0 })
-  const tokenFile = join(folder.path, 'dataplane.token')
-  expect(await zonemesh('token', 'dataplane', '--out', tokenFile, '--address', address)).toMatchObject({ code: 0 })
+  const tokenFile = await dataplaneToken(folder, address)
   echo = await startEcho({ service: 'web', zone: 'home', version: '1' }, local, servicePort)
   const start = (name: string, networking: string): void => {
     const workDir = join(folder.path, name)
@@ -81,7 +61,7 @@ conf:
       'dataplane',
       '--dataplane-file',
       folder.file(`${name}.yaml`, `type: Dataplane\nmesh: default\nname: ${name}\n${networking}`),
-      ...['--cp-address', `https://${local}:${proxyPort}`, '--token-file', tokenFile, '--work-dir', workDir],
+      ...['--cp-address', zone.proxyAddress, '--token-file', tokenFile, '--work-dir', workDir],
       ...['--ca-cert-file', join(folder.path, 'home/ca.crt'), '--concurrency', '1', '--no-dns'],
     ])
   }

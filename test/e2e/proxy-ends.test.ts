@@ -7,7 +7,8 @@ import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts
 import { freePorts } from '@zonemesh/cli/demo/scene.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { api, type Folder, local, root, temporaryFolder, until, zonemesh } from './rig.ts'
+import { dataplaneToken, startHomeZone } from './home-zone.ts'
+import { api, type Folder, local, root, temporaryFolder, until } from './rig.ts'
 
 const rounds = 20
 const launcher = join(root, 'bin/zonemesh')
@@ -25,21 +26,8 @@ beforeAll(async () => {
   folder = temporaryFolder()
   processes = createProcesses(folder.path)
   ports = await freePorts(systemRandom, 2)
-  const [apiPort, proxyPort] = [port(), port()]
-  address = `http://${local}:${apiPort}`
-  proxyAddress = `https://${local}:${proxyPort}`
-  processes.startOwn('zone-home', [
-    ...['zone', '--name', 'home', '--data-dir', join(folder.path, 'home'), '--host', local],
-    ...['--api-port', `${apiPort}`, '--api-tls-port', '0', '--health-port', '0'],
-    ...['--proxy-port', `${proxyPort}`, '--dns-port', '0'],
-  ])
-  await until(
-    'the zone answers',
-    () => api(address).call('GET', '/'),
-    ({ status }) => status === 200,
-  )
-  tokenFile = join(folder.path, 'dataplane.token')
-  expect(await zonemesh('token', 'dataplane', '--out', tokenFile, '--address', address)).toMatchObject({ code: 0 })
+  ;({ address, proxyAddress } = await startHomeZone(processes, folder, port))
+  tokenFile = await dataplaneToken(folder, address)
 })
 afterAll(async () => {
   for (const terminal of terminals) terminal.kill('SIGKILL')

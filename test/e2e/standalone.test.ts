@@ -12,7 +12,8 @@ import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createPair, type Pair } from '../../packages/plane/test/pki.ts'
-import { api, type Folder, local, temporaryFolder, until, zonemesh } from './rig.ts'
+import { securedMesh, startHomeZone } from './home-zone.ts'
+import { type Folder, local, temporaryFolder, until, zonemesh } from './rig.ts'
 
 let folder: Folder
 let processes: Processes
@@ -27,19 +28,7 @@ beforeAll(async () => {
   folder = temporaryFolder()
   processes = createProcesses(folder.path)
   ports = await freePorts(systemRandom, 20)
-  const [apiPort, proxyPort] = [port(), port()]
-  address = `http://${local}:${apiPort}`
-  proxyAddress = `https://${local}:${proxyPort}`
-  processes.startOwn('zone-home', [
-    ...['zone', '--name', 'home', '--data-dir', join(folder.path, 'home'), '--host', local],
-    ...['--api-port', `${apiPort}`, '--api-tls-port', '0', '--health-port', '0'],
-    ...['--proxy-port', `${proxyPort}`, '--dns-port', '0'],
-  ])
-  await until(
-    'the zone answers',
-    () => api(address).call('GET', '/'),
-    ({ status }) => status === 200,
-  )
+  ;({ address, proxyAddress } = await startHomeZone(processes, folder, port))
 })
 afterAll(async () => {
   await processes.stop()
@@ -89,18 +78,7 @@ test('E21 a zone without a global works from an empty folder to an answered requ
   const gatewayPort = port()
   const policies = folder.file(
     'policies.yaml',
-    `type: Mesh
-name: default
-mtls:
-  enabledBackend: ca-1
-  backends: [{ name: ca-1, type: builtin }]
----
-type: TrafficPermission
-mesh: default
-name: allow-all
-sources: [{ match: { kuma.io/service: '*' } }]
-destinations: [{ match: { kuma.io/service: '*' } }]
----
+    `${securedMesh}---
 type: MeshGateway
 mesh: default
 name: edge
