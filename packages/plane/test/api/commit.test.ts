@@ -86,6 +86,13 @@ test('R14 the status is 200, 207 or 400 if all, some or no changes are accepted,
   expect(await commit({ ...atomic, documents: [] })).toEqual([200, 'deleted'])
 })
 
+test('R20 a mesh and its resources are accepted in one commit, in any order', async () => {
+  const { call } = await createRoutes()
+  const documents = [timeout('t', '1s', 'new'), { type: 'Mesh', name: 'new' }, timeout('u', '1s', 'new')]
+  const answer = await call('POST', '/_commit', { documents })
+  expect([answer.status, ...outcomesOf(answer)]).toEqual([200, 'created', 'created', 'created'])
+})
+
 test('R14 the intent of a call without one is "apply"', async () => {
   const { call, plane } = await createRoutes()
   await call('POST', '/_commit', { documents: [timeout('a')] })
