@@ -60,13 +60,17 @@ test('R41 a row of another plane is found by its hashed name, or by its plain na
   // A long name is cut before its hash.
   const { json } = await call('GET', `/meshes/default/dataplanes/${hashedName('default', `${long}-2`, ['east'])}`)
   expect(json.labels['kuma.io/display-name']).toBe(`${long}-2`)
+  expect(await zoneOf(hashedName('default', long, ['east']))).toBe('east')
 })
 
 test('R41 a Mesh of the global has its own name in a zone, and is a mesh of requests there', async () => {
   const { plane, call } = await createRoutes(east)
   expect(await call('GET', '/meshes/default')).toMatchObject({ status: 200, json: { name: 'default' } })
   expect((await call('GET', '/meshes/default/dataplanes')).status).toBe(200)
-  await write(plane, [row('t')])
+  // The Mesh of the global is meant, even if another zone once wrote one.
+  await write(plane, [{ origin: 'a-zone', kind: 'Mesh', mesh: '', name: 'default' }, row('t')])
+  const found = (await call('GET', '/meshes/default')).json
+  expect([found.name, found.labels]).toEqual(['default', undefined])
   // Other kinds have a hashed name.
   const [item] = (await call('GET', '/meshes/default/timeouts')).json.items
   expect(item.name).toBe(hashedName('default', 't', []))
@@ -143,8 +147,15 @@ test.each<[string, object, object, JsonObject]>([
     },
   ],
   ['a Mesh', {}, { type: 'Mesh', name: 't' }, {}],
+  [
+    'a policy of a standalone zone',
+    { role: 'standalone', origin: 'east' },
+    { ...timeout('t'), mesh: 'own' },
+    { 'kuma.io/mesh': 'own' },
+  ],
 ])('R42 a plane adds the labels that follow from kind and origin: %s', async (_title, changes, document, expected) => {
   const { plane, call } = await createRoutes(changes)
+  await write(plane, [{ origin: plane.origin, kind: 'Mesh', mesh: '', name: 'own' }])
   const answer = await call('POST', '/_commit', { documents: [document] })
   expect(answer.json.outcomes).toMatchObject([{ outcome: 'created' }])
   const { type } = document as { type: string } // each document has a type
@@ -309,4 +320,24 @@ test('R10 a caller that is no administrator neither writes a resource nor reads 
   expect((await call('GET', '/meshes/default/timeouts', undefined, { user })).status).toBe(200)
   const secret = { type: 'Secret', mesh: 'default', name: 's', data: 'eA==' }
   expect((await call('PUT', '/meshes/default/secrets/s', secret, { user })).json.detail).toMatch(/cannot access/)
+})
+
+test('R18 a missing secret of an authority is a warning, another fault of it is a violation, and inline keys become secrets of the mesh', async () => {
+  const { plane, call } = await createRoutes()
+  const put = (key: object) => {
+    const conf = { cert: { inlineString: 'no certificate' }, key }
+    const mtls = { enabledBackend: 'own', backends: [{ name: 'own', type: 'provided', conf }] }
+    return call('PUT', '/meshes/own', { type: 'Mesh', name: 'own', mtls })
+  }
+  const missing = await put({ secret: 'absent' })
+  expect(missing).toMatchObject({ status: 201, json: { warnings: [expect.stringContaining('no Secret "absent"')] } })
+  expect(missing.json.warnings[0]).toMatch(/yet; the authority is used when the secret exists$/)
+  const inline = '-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n'
+  const wrong = await put({ inlineString: inline })
+  expect(violationsOf(wrong)).toEqual([expect.stringMatching(/^mtls\.backends\[0\]\.conf\.cert: not a valid TLS key/)])
+  expect(wrong.json.invalid_parameters[0]).not.toHaveProperty('isMissing')
+  const conf = { cert: { inlineString: 'x' }, key: { inlineString: inline } }
+  const mtls = { skipValidation: true, enabledBackend: 'own', backends: [{ name: 'own', type: 'provided', conf }] }
+  expect((await call('PUT', '/meshes/own', { type: 'Mesh', name: 'own', mtls })).status).toBe(200)
+  expect((await plane.store.scan({ kind: 'Secret' })).map(({ key }) => key.mesh)).toEqual(['own'])
 })
