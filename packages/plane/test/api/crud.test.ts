@@ -41,6 +41,16 @@ test('R4 PUT and DELETE are commits of the caller with the resource in their int
   ])
 })
 
+test('R5 PUT with If-Match writes only over the named version', async () => {
+  const { call } = await createRoutes()
+  const first = await call('PUT', path, timeout('t', '1s'))
+  const put = (connect: string) =>
+    call('PUT', path, timeout('t', connect), { headers: { 'if-match': String(first.headers['ETag']) } })
+  expect((await put('2s')).status).toBe(200)
+  expect((await put('3s')).status).toBe(412)
+  expect((await call('GET', path)).json.conf.connectTimeout).toBe('2s')
+})
+
 test('R5 DELETE with If-Match deletes only the named version, and a mesh together with its rows', async () => {
   const { call } = await createRoutes()
   await call('PUT', '/meshes/m', { type: 'Mesh', name: 'm' })
@@ -81,8 +91,9 @@ test.each<[string, string, unknown, string[] | string]>([
 
 test('R6 the body of a nested kind may omit the mesh, and a kind of global scope has none', async () => {
   const { call, plane } = await createRoutes()
-  expect((await call('PUT', '/meshes/default/meshtrafficpermissions/p', permission())).status).toBe(201)
-  expect((await plane.store.scan({ kind: 'MeshTrafficPermission' }))[0]?.key.mesh).toBe('default')
+  await call('PUT', '/meshes/m', { type: 'Mesh', name: 'm' })
+  expect((await call('PUT', '/meshes/m/meshtrafficpermissions/p', permission())).status).toBe(201)
+  expect((await plane.store.scan({ kind: 'MeshTrafficPermission' }))[0]?.key.mesh).toBe('m')
   expect((await call('PUT', '/zones/z', { type: 'Zone', name: 'z', enabled: true })).status).toBe(201)
 })
 
@@ -162,6 +173,15 @@ test('R21 a resource may be deleted together with its mesh', async () => {
   ]
   expect((await call('POST', '/_commit', { documents: [], deletions })).status).toBe(200)
   expect((await plane.store.records({ after: 0, limit: 10 })).at(-1)?.rows).toBe(2)
+})
+
+test('R10 secrets are read by administrators only', async () => {
+  const { call } = await createRoutes()
+  const as = { user: { name: 'ada', groups: [] } }
+  for (const one of ['/secrets', '/meshes/default/secrets/s']) {
+    expect((await call('GET', one, undefined, as)).status).toBe(403)
+    expect((await call('GET', one)).status).not.toBe(403)
+  }
 })
 
 test('R10 a caller that is no administrator deletes nothing', async () => {

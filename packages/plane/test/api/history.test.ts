@@ -105,7 +105,11 @@ test('H2 the history of a resource finds it after its deletion, in its zone, or 
   await write(plane, [key('Zone', '', 'east'), key('Dataplane', 'default', 'web', 'east')])
   const at = { ...key('Dataplane', 'default', 'web', 'east'), stamp: { incarnation: 1, originRevision: 99 } }
   const stamp = { ...at.stamp, createdAtMs: 0, modifiedAtMs: 0 }
-  const history = async (query: string) => (await call('GET', `/_history?${query}`)).json
+  const history = async (query: string) => {
+    const { status, json } = await call('GET', `/_history?${query}`)
+    expect(status).toBe(200)
+    return json
+  }
   expect(await history('kind=Dataplane&name=web')).toMatchObject({ zone: 'east', total: 1 })
   const removal = { op: 'delete', key: key('Dataplane', 'default', 'web', 'east'), stamp } as const
   await plane.store.commit({ changes: [removal], subject: 'east', intent: 'sync' })
@@ -164,7 +168,11 @@ test('H5 a difference shows rows of zones only with all=true, and ends at the he
   const { plane, call, put } = await scene()
   await put('a')
   await write(plane, [key('Dataplane', 'default', 'web', 'east')])
-  const diff = async (query: string) => (await call('GET', `/_diff?from=@1${query}`)).json
+  const diff = async (query: string) => {
+    const { status, json } = await call('GET', `/_diff?from=@1${query}`)
+    expect(status).toBe(200)
+    return json
+  }
   expect(namesOf((await diff('')).items)).toEqual(['a'])
   expect(await diff('&all=true')).toMatchObject({ from: '@1', to: '@3', total: 2 })
   expect(await diff('&all=yes&to=@1')).toMatchObject({ to: '@1', total: 0 })
@@ -325,4 +333,45 @@ test('H9 a rollback is refused if a resource is written while it runs', async ()
   })
   expect((await racing.call('POST', '/_rollback', { to: '@-1', kind: 'Timeout', name: 'a' })).status).toBe(412)
   expect((await call('GET', '/_history?kind=Timeout&name=a')).json.total).toBe(3)
+})
+
+test('H12 a rollback restores the sealed text of a secret, and shows nothing else of it', async () => {
+  const { plane, call } = await scene()
+  const secret = (text: string) => ({ type: 'Secret', mesh: 'default', name: 's', data: btoa(text) })
+  await call('PUT', '/meshes/default/secrets/s', secret('old'))
+  const at = key('Secret', 'default', 's')
+  const sealed = (await plane.store.get(at))?.row?.spec
+  await call('PUT', '/meshes/default/secrets/s', secret('new'))
+  expect((await call('POST', '/_rollback', { to: '@2' })).status).toBe(200)
+  expect((await plane.store.get(at))?.row?.spec).toEqual(sealed)
+  expect((await call('GET', '/meshes/default/secrets/s')).json.data).toBe(btoa('old'))
+})
+
+test('H11 resources of a mesh are restored together with it, and refused without it', async () => {
+  const { plane, call, put } = await scene()
+  await call('PUT', '/meshes/m', { type: 'Mesh', name: 'm' })
+  const to = await put('in', '1s', 'm')
+  await call('DELETE', '/meshes/m')
+  const alone = await call('POST', '/_rollback', { to, kind: 'Timeout' })
+  expect(alone).toMatchObject({ status: 400, json: { outcomes: [{ name: 'in', outcome: 'refused' }] } })
+  expect(alone.json.outcomes[0]).not.toHaveProperty('violations')
+  expect((await call('POST', '/_rollback', { to })).status).toBe(200)
+  expect((await plane.store.scan({ mesh: 'm' })).length).toBe(1)
+})
+
+test('H9 a rollback of a name that never existed is refused', async () => {
+  const { call, put } = await scene()
+  await put('t')
+  const back = (name: string) => call('POST', '/_rollback', { to: '@1', kind: 'Timeout', name })
+  expect(await back('never')).toMatchObject({ status: 404, json: { title: 'Could not retrieve a history' } })
+  expect((await back('t')).json.outcomes).toMatchObject([{ name: 't', outcome: 'deleted' }])
+})
+
+test('H9 a rollback is a declared commit, so that zones do not hold it', async () => {
+  const { plane, call, put } = await scene()
+  await put('t')
+  expect((await call('POST', '/_rollback', { to: '@1' })).json.outcomes).toHaveLength(1)
+  expect((await plane.store.history(key('Timeout', 'default', 't')))[0]).toMatchObject({
+    ...{ state: 'deleted', declared: true },
+  })
 })

@@ -153,6 +153,18 @@ test('R49 the API listens on a second port with TLS, names both ports, and close
   expect(server.tlsPort).toBeGreaterThan(0)
   expect(server.routes).toContainEqual({ method: 'GET', path: '/meshes/:mesh/timeouts/:name' })
   expect(server.routes.filter(({ path: at }) => at === '/meshes').map(({ method }) => method)).toEqual(['GET'])
+  const paths = new Set(server.routes.map(({ path: at }) => at))
+  for (const at of [
+    '/',
+    '/tokens/zone',
+    '/zones/_overview',
+    '/_commit',
+    '/_history',
+    '/_sight',
+    '/zones/:name/_keep',
+    '/_rows',
+  ])
+    expect([at, paths.has(at)]).toEqual([at, true])
   await server.close()
   for (const port of [server.port, server.tlsPort ?? 0])
     await expect(send(`http://127.0.0.1:${port}`, 'GET', '/')).rejects.toThrow('ECONNREFUSED')
