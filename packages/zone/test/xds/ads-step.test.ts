@@ -1,3 +1,4 @@
+import { typeUrls } from '@zonemesh/core/emit/table.ts'
 import { expect, test } from 'vitest'
 import { clusterOf, createScript, listenerOf, one, slow, startedScript } from './ads-script.ts'
 
@@ -299,4 +300,84 @@ test('X1 X3 an assignment that is subscribed to again, or in another version, is
   expect(request('assignment', { subscribe: ['e-a'], unsubscribe: ['e-a'] })).toEqual(['assignment 6: e-a@1'])
   expect(request('assignment', { subscribe: ['e-b'] })).toEqual([])
   expect(table(2, tables)).toEqual([])
+})
+
+test('X3 an assignment that was unsubscribed, or that is requested without clusters, is sent again', () => {
+  const { request, table, tables } = startedScript()
+  const next = { ...tables, assignment: [one('e-a', 2), one('e-b', 1)] }
+  expect(table(2, next)).toEqual(['assignment 5: e-a@2'])
+  // Its response has no verdict yet.
+  request('assignment', { unsubscribe: ['e-a'] })
+  expect(request('assignment', { subscribe: ['e-a'] })).toEqual(['assignment 6: e-a@2'])
+  const without = createScript()
+  without.table(1, { cluster: [clusterOf('a')], assignment: [one('e-a', 1)] })
+  expect(without.request('assignment', { subscribe: ['e-a'] })).toEqual(['assignment 1: e-a@1'])
+  expect(without.request('assignment', { subscribe: ['e-a'] })).toEqual(['assignment 2: e-a@1'])
+})
+
+test('X10 only an ack of clusters shows that later acks of clusters mean warm', () => {
+  const script = createScript()
+  script.request('cluster')
+  script.request('listener')
+  expect(script.table(1, { cluster: [one('a', 1)] })).toEqual(['cluster 1: a@1', 'listener 2:'])
+  script.ack('listener', 2)
+  const second = { cluster: [one('a', 1), slow('b', 1)], listener: [listenerOf('l', 1, 'b')] }
+  expect(script.table(2, second)).toEqual(['cluster 3: b@1', 'listener 4: l@1'])
+  script.ack('cluster', 1)
+  const third = { cluster: [...second.cluster, slow('c', 1)], listener: [listenerOf('l', 2, 'c')] }
+  expect(script.table(3, third)).toEqual(['cluster 5: c@1', 'timer warm:5 10000'])
+})
+
+test('X8 a cluster response that took too long is awaited no longer, and forgotten with its verdict', () => {
+  const { table, tables, ack, nack, timer, state } = startedScript()
+  const next = { ...tables, cluster: [...tables.cluster, slow('c', 1)], listener: [listenerOf('l', 2, 'c')] }
+  table(2, next)
+  expect(timer('warm:5')).toEqual(['listener 6: l@2'])
+  expect([...state.gaveUpWaiting]).toEqual(['5'])
+  ack('listener', 6)
+  ack('cluster', 5)
+  expect(state.gaveUpWaiting.size).toBe(0)
+  table(3, { ...next, cluster: [...next.cluster, slow('d', 1)] })
+  timer('warm:7')
+  expect([...state.gaveUpWaiting]).toEqual(['7'])
+  nack('cluster', 7)
+  expect(state.gaveUpWaiting.size).toBe(0)
+})
+
+test('X12 after a nack of clusters, newer responses of the type are not repeated', () => {
+  const script = createScript()
+  script.request('cluster')
+  script.request('listener')
+  script.proven.add('b@1')
+  script.table(1, { cluster: [one('a', 1)] })
+  script.ack('listener', 2)
+  expect(script.table(2, { cluster: [one('a', 1), one('b', 1)] })).toEqual(['cluster 3: b@1'])
+  expect(script.nack('cluster', 1)).toEqual(['refused a@1 content wrong', 'served 1'])
+})
+
+test('X13 a version that was refused is tried again after another version', () => {
+  const script = createScript()
+  script.request('cluster')
+  script.request('listener')
+  script.table(1, { cluster: [one('a', 1)] })
+  script.ack('listener', 2)
+  expect(script.nack('cluster', 1)).toEqual(['refused a@1 content wrong', 'served 1'])
+  expect(script.table(2, { cluster: [one('a', 2)] })).toEqual(['cluster 3: a@2'])
+  expect(script.table(3, { cluster: [one('a', 1)] })).toEqual(['cluster 4: a@1'])
+})
+
+test('X11 a resource that must go alone does so until its verdict, or until it is gone', () => {
+  const script = createScript()
+  script.request('cluster')
+  script.request('listener')
+  script.table(1, { cluster: [one('a', 1), one('b', 1), one('c', 1)] })
+  expect(script.nack('cluster', 1)).toEqual(['cluster 3: a@1', 'cluster 4: b@1', 'cluster 5: c@1'])
+  const { alone } = script.state.sides.get(typeUrls.cluster) ?? { alone: new Map() }
+  expect([...alone.keys()]).toEqual(['a', 'b', 'c'])
+  for (const nonce of [3, 4]) script.ack('cluster', nonce)
+  expect([...alone.keys()]).toEqual(['c'])
+  expect(script.table(2, { cluster: [one('a', 2), one('b', 2), one('c', 2)] })).toEqual([
+    'cluster 6: a@2 b@2',
+    'cluster 7: c@2',
+  ])
 })
