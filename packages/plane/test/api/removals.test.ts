@@ -143,3 +143,26 @@ test('R22 a rollback names the field without a mesh for rows of global scope, an
   expect((await back({ confirmRemovals: 22 })).json.detail).toMatch(/\(found 22\)$/)
   expect((await back({ confirmRemovals: 23 })).status).toBe(200)
 })
+
+test('R22 a rollback of a few removals and one without any need no confirmation, and a wrong number of none is ignored', async () => {
+  const { plane, call } = await createRoutes()
+  const { revision } = await plane.store.head()
+  await call('POST', '/_commit', { documents: keys(2).map(({ name }) => timeout(name)) })
+  const back = (more: object = {}) => call('POST', '/_rollback', { to: `@${revision}`, ...more })
+  expect((await back({ dryRun: true })).json).not.toHaveProperty('confirmRemovals')
+  expect((await back({ confirmRemovals: 7 })).status).toBe(200)
+  expect((await back()).status).toBe(200)
+})
+
+test('R22 a Zone that is written does not count as deleted', async () => {
+  const { plane, call } = await createRoutes()
+  await write(plane, [
+    key('Zone', 'east', ''),
+    key('Timeout', 'east'),
+    ...services('east', 11),
+    ...services('west', 10),
+  ])
+  const documents = [{ type: 'Zone', name: 'east', enabled: true }]
+  const deletions = [{ type: 'Timeout', name: 'east' }]
+  expect((await call('POST', '/_commit', { documents, deletions })).status).toBe(200)
+})

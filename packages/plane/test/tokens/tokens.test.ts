@@ -106,6 +106,26 @@ test('V2 a plane creates a signing key once, also for two callers at a time, and
   })
 })
 
+test('V2 each mesh has its own signing key, and a failed creation is tried again by the next caller', async () => {
+  const { store, secret, commits } = scene()
+  await secret('Secret', 'shop', 'dataplane-token-signing-key-shop-3', keyA)
+  const sealer = createMemorySealer()
+  let failures = 1
+  const commit = (one: Commit) => {
+    commits.push(one)
+    return failures-- > 0 ? Promise.reject(new Error('the disk is full')) : store.commit(one)
+  }
+  const keys = createKeySource({ store, sealer, origin: 'global', owns: () => true, commit })
+  await expect(keys.signingKey('dataplane', 'home')).rejects.toThrow('the disk is full')
+  const created = await keys.signingKey('dataplane', 'home')
+  expect(await keys.signingKey('dataplane', 'home')).toEqual(created)
+  expect(commits).toHaveLength(2)
+  expect((await store.scan({ kind: 'Secret' })).map((row) => row.key.name)).toEqual([
+    'dataplane-token-signing-key-home-1',
+    'dataplane-token-signing-key-shop-3',
+  ])
+})
+
 test('V2 if another process creates the signing key first, its key is used', async () => {
   const { store } = scene()
   const sealer = createMemorySealer()
