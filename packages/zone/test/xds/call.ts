@@ -25,6 +25,8 @@ export function createCall(token = 'token') {
     statuses,
     headers,
     send: (bytes: Uint8Array) => void stream.push(Buffer.from(bytes)),
+    /** Whether the handler has ended its side. */
+    isEnded: () => stream.writableEnded,
     /** The peer ends its side. */
     end: () => void stream.push(null),
   }

@@ -76,6 +76,7 @@ test('P29 a session is admitted by its token, sends names, receives exits and dr
   session.end()
   await session.finished
   expect(session.events.slice(3)).toEqual(['names closed', 'token released'])
+  expect(session.isEnded()).toBe(true)
   expect(session.statuses).toEqual([])
   const plain = scene()
   await plain.tell(hello())

@@ -117,6 +117,7 @@ test('X29 a stream is admitted with its token, serves tables, reports verdicts, 
   await stream.finished
   expect(events.slice(4)).toEqual(['feed closed', 'closed web', 'token released'])
   expect([shared.live.size, shared.doubtful.size, stream.statuses]).toEqual([0, 0, []])
+  expect(stream.isEnded()).toBe(true)
   give(3, one('a', 3))
   await settle()
   expect(stream.sent().slice(1)).toEqual([])
