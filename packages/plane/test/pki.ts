@@ -1,5 +1,6 @@
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
+import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
 
 /** A provided certificate with its key, both in PEM. */
@@ -61,7 +62,11 @@ export async function createPair(options: PairOptions): Promise<Pair> {
       new x509.BasicConstraintsExtension(authority !== undefined, authority?.pathLength, true),
       new x509.KeyUsagesExtension(options.usages ?? (authority ? keyCertSign | cRLSign : digitalSignature), true),
       ...(names.length > 0
-        ? [new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns' as const, value })))]
+        ? [
+            new x509.SubjectAlternativeNameExtension(
+              names.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value })),
+            ),
+          ]
         : []),
       // As with some tools, the identifier is not the hash of the key.
       ...(authority ? [new x509.SubjectKeyIdentifierExtension('0102030405060708')] : []),

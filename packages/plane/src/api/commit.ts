@@ -19,7 +19,7 @@ const commitRequest = z.strictObject({
   /** Resources that the same commit deletes. */
   deletions: z.array(deletion).max(1000, 'at most 1,000 deletions').default([]),
   /** The caller confirms a mass removal. */
-  declared: z.boolean().default(false),
+  declared: z.boolean().optional(),
 })
 
 const changesMax = 1000

@@ -40,7 +40,7 @@ async function page(call: Call, listed: Listed, render: (row: Row) => Promise<Js
   const items = await Promise.all((await listed.slice(offset, size)).map(render))
   const more = offset + size < listed.total
   const { request } = call
-  const query = new URLSearchParams([...call.query].filter(([key]) => key !== 'offset'))
+  const query = new URLSearchParams(call.query)
   query.set('offset', String(offset + size))
   query.set('size', String(size))
   const sorted = new URLSearchParams([...query].sort(([a], [b]) => byCodeUnit(a, b)))
@@ -90,7 +90,6 @@ function labelFilters({ query, request }: Call): Map<string, string> {
 
 /** Whether one tag set matches all pairs. A value matches as a substring; `*` matches any value. */
 function matchesTags(spec: DataplaneSpec, expected: readonly string[]): boolean {
-  if (expected.length === 0) return true
   const sets = [
     ...(spec.networking?.inbound ?? []).map((inbound) => inbound.tags ?? {}),
     spec.networking?.gateway?.tags ?? {},

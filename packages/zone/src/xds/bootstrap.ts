@@ -64,7 +64,8 @@ const socketPath = (workdir: string, name: string): string => `${`${workdir}/${n
 
 function metadataOf(request: BootstrapRequest, subject: BootstrapSubject): Record<string, unknown> {
   const own = request.zonemesh
-  return withoutUndefined({
+  // JSON leaves out the fields that are undefined.
+  return {
     'dataplane.proxyType': request.proxyType,
     'dataplane.resource': request.dataplaneResource || undefined,
     'dataplane.admin.port': String(own?.adminPort ?? subject.adminPort ?? 9901),
@@ -86,11 +87,8 @@ function metadataOf(request: BootstrapRequest, subject: BootstrapSubject): Recor
     workdir: request.workdir,
     'zonemesh.part': own?.part,
     'zonemesh.canBindPort80': own?.canBindPort80,
-  })
+  }
 }
-
-const withoutUndefined = (fields: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
 function adminAddress(request: BootstrapRequest, subject: BootstrapSubject): unknown {
   const port = request.zonemesh?.adminPort
