@@ -194,12 +194,12 @@ test('Z26 lost proxies are marked 100 ms after the first one, with one live prox
   expect(marked).toEqual([names.slice(0, 12).filter((name) => name !== 'p3')])
 })
 
-test('Z1 after the leases are closed no proxy is removed or marked', () => {
+test.each([1, 12])('Z1 after the leases of %i lost proxies are closed none is removed or marked', (count) => {
   const { clock, removed, marked, leases } = scene()
   const names = Array.from({ length: 20 }, (_unused, index) => `p${index}`)
   for (const name of names) leases.opened(name, '1')
-  for (const name of names.slice(0, 12)) leases.closed(name, '1', true)
-  clock.advance(leaseMs)
+  for (const name of names.slice(0, count)) leases.closed(name, '1', true)
+  clock.advance(count === 1 ? leaseMs - 1 : leaseMs)
   leases.close()
   clock.advance(10 * leaseMs)
   expect([removed, marked]).toEqual([[], []])
