@@ -10,7 +10,7 @@ const question = Uint8Array.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0x61, 0
 async function startUpstream(answers: boolean) {
   const socket = createSocket('udp4')
   await new Promise<void>((done) => socket.bind(0, '127.0.0.1', done))
-  const questions: Uint8Array[] = []
+  const questions: Buffer[] = []
   const { promise: asked, resolve: seen } = Promise.withResolvers<void>()
   socket.on('message', (bytes, { port }) => {
     questions.push(bytes)
@@ -41,6 +41,24 @@ test('D6 three upstreams are asked in turn, and a fourth one is not', async () =
   const late = createForwarder({ clock: fast, random: systemRandom }, upstreams)
   expect(await late.ask(question, 'udp')).toBeUndefined()
   expect([silent.questions.length, good.questions.length]).toEqual([5, 1])
+})
+
+test('D1 only the letters of the name change their case, and the answer has the question of the client', async () => {
+  using upstream = await startUpstream(true)
+  const random = { ...systemRandom, bytes: (count: number) => new Uint8Array(count).fill(1) }
+  const forwarder = createForwarder({ clock: systemClock, random }, [upstream.address])
+  // The characters beside the letters, and a type whose bytes are codes of letters.
+  const asked = (label: string) =>
+    Uint8Array.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, label.length, ...Buffer.from(label), 0, 0x61, 0x7a, 0, 1])
+  const answer = await forwarder.ask(asked('@AZ[`az{9-'), 'udp')
+  expect(upstream.questions.map((bytes) => bytes.subarray(12).toString('latin1'))).toEqual([
+    Buffer.from(asked('@az[`AZ{9-').subarray(12)).toString('latin1'),
+  ])
+  expect(upstream.questions[0]?.subarray(0, 2)).toEqual(Buffer.from([1, 1]))
+  expect([answer?.subarray(0, 2), answer?.subarray(12)]).toEqual([
+    asked('').subarray(0, 2),
+    asked('@AZ[`az{9-').subarray(12),
+  ])
 })
 
 test('D6 a forwarder that is closed ends its questions and asks no more', async () => {
