@@ -75,7 +75,7 @@ export function createEndpoints(units: Units, view: View, meshes: Meshes, crossM
       const place = { ...at, because: because(key, ...(before?.because ?? [])) }
       found.set(`${at.address}:${at.port}`, isProbed ? { ...place, probed: true } : place)
     }
-    return [...found].sort(([a], [b]) => byCodeUnit(a, b)).map(([, one]) => one)
+    return [...found.values()]
   }
 
   const coordinates = units.family('ingress coordinates', (zone: string): readonly Place[] =>

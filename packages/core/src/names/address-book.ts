@@ -68,7 +68,7 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
    */
   const releaseSeenMs = new Map<Named, number>()
   let reserve: VirtualAddressReserveSpec | undefined
-  /** When this process first saw that numbers of former incarnations are closed, by the monotonic clock. */
+  /** When this process first saw that numbers of former incarnations are closed, by the monotonic clock; while they are. */
   let beforeSeenMs: number | undefined
   /** Zones and globals of former builds have no reserve, and so no limit. */
   let isUnlimited = !isGranted
@@ -82,14 +82,18 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
   }
   const reserveKey: ResourceKey = { origin: zone, kind: virtualAddressReserve.name, mesh: '', name: 'numbers' }
   const isRecovered = ({ incarnation }: Pick<Now, 'incarnation'>): boolean => reserve?.incarnation === incarnation
+  /** Numbers below the result are granted to this incarnation. */
+  const grantedBelow = ({ incarnation }: Pick<Now, 'incarnation'>): number =>
+    reserve?.incarnation === incarnation ? reserve.below : 0
   const isFormerBuild = (): boolean => reserve === undefined && holderByNumber.size > 0
   /** Numbers below the result may be used. */
   function limitAt(now: Pick<Now, 'incarnation'>): number {
     if (isUnlimited || isFormerBuild()) return Number.POSITIVE_INFINITY
-    return isRecovered(now) ? (reserve?.below ?? 0) : 0
+    return grantedBelow(now)
   }
   const isClosed = (number: number, monotonicMs: number): boolean =>
     number < (reserve?.before ?? 0) && !isReopened(monotonicMs)
+  /** Numbers of former incarnations were closed, and their quarantine has ended. */
   const isReopened = (monotonicMs: number): boolean =>
     beforeSeenMs !== undefined && monotonicMs - beforeSeenMs >= quarantineMs
 
@@ -188,12 +192,10 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
       if (holderByNumber.get(held.number) === named) found.push({ op: 'delete', key: numberKey(held.number) })
       if (found.length >= removalsMax) break
     }
-    if (reserve && hasReopened(monotonicMs))
+    if (reserve && isReopened(monotonicMs))
       found.push({ op: 'put', key: reserveKey, labels: {}, spec: { ...reserve, before: 0 } })
     return found
   }
-
-  const hasReopened = (monotonicMs: number): boolean => (reserve?.before ?? 0) > 0 && isReopened(monotonicMs)
 
   /** The rows of a name and of its number. */
   const rowsOf = (named: Named, number: number): Change[] => {
@@ -259,12 +261,11 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
       return [...kept, ...allocated, ...removals(now.monotonicMs, taken)]
     },
     /** True if the next preview removes rows even without other changes. */
-    hasExpired: (monotonicMs: number): boolean => !expired(monotonicMs).next().done || hasReopened(monotonicMs),
+    hasExpired: (monotonicMs: number): boolean => !expired(monotonicMs).next().done || isReopened(monotonicMs),
     /** The request to the global when a session opens. */
     request(now: Now): { readonly below: number; readonly count: number } {
       if (isFormerBuild()) return { below: Math.max(...holderByNumber.keys()) + 1, count: grantCount }
-      const below = isRecovered(now) ? (reserve?.below ?? 0) : 0
-      return { below, count: isShort(now) ? grantCount : 0 }
+      return { below: grantedBelow(now), count: isShort(now) ? grantCount : 0 }
     },
     /** Whether few or no numbers are left. Another session brings more. */
     isShort,

@@ -27,7 +27,6 @@ interface Numbered {
 export const domain = 'mesh'
 /** Stands for all meshes in the list of meshes whose names changed. */
 export const everyMesh = '*'
-const empty: NamesTable = new Map()
 
 /**
  * The names of services, derived from their virtual addresses, and the names of gateway hosts that every mesh reaches.
@@ -81,7 +80,7 @@ export function createNames() {
     forMesh(mesh: string): NamesTable {
       hosts ??= hostsTable()
       const numbers = numbersByMesh.get(mesh)
-      if (!numbers) return hosts.size > 0 ? hosts : empty
+      if (!numbers) return hosts
       const table = tables.get(mesh) ?? tableOf(numbers, hosts)
       tables.set(mesh, table)
       return table

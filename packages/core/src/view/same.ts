@@ -8,8 +8,11 @@ export function same(a: unknown, b: unknown): boolean {
   if (a instanceof Uint8Array) return b instanceof Uint8Array && sameLists(a, b)
   if (a instanceof Map) return b instanceof Map && sameMaps(a, b)
   if (a instanceof Set) return b instanceof Set && a.size === b.size && [...a].every((one) => b.has(one))
-  return !Array.isArray(b) && !(b instanceof Map) && sameObjects(a, b)
+  return !isCollection(b) && sameObjects(a, b)
 }
+
+const isCollection = (value: object): boolean =>
+  Array.isArray(value) || value instanceof Uint8Array || value instanceof Map || value instanceof Set
 
 function sameLists(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
   if (a.length !== b.length) return false

@@ -1,4 +1,4 @@
-import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { byCodeUnit, messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Argument, keyOf, titleOf } from './arguments.ts'
 import { same } from './same.ts'
 
@@ -381,5 +381,5 @@ function collect(own: readonly Problem[], sources: readonly Node[]): readonly Pr
     for (const problem of problems) problemByText.set(`${problem.source} ${problem.reason}`, problem)
   }
   if (problemByText.size === 0) return none
-  return [...problemByText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, problem]) => problem)
+  return [...problemByText].sort(([a], [b]) => byCodeUnit(a, b)).map(([, problem]) => problem)
 }

@@ -1,7 +1,7 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { composeAvailableServices, createAnnouncements } from '../../src/edge/announcements.ts'
+import { announcementName, composeAvailableServices, createAnnouncements } from '../../src/edge/announcements.ts'
 import type { DataplaneInbound, DataplaneSpec } from '../../src/kinds/dataplane-spec.ts'
 import { createRows, put, remove } from '../compile/derived.ts'
 import { builtinGateway, global, meshGateway, sidecar, zoned } from '../compile/scene.ts'
@@ -103,10 +103,14 @@ test('GW23 only the gateway that serves the proxy is announced, not a gateway of
     put(zoned('west', 'MeshGateway', 'foreign'), meshGateway([crossMesh(90)])),
     put(global('MeshGateway', 'broken'), { selectors: [{ match: { 'kuma.io/service': 'edge-gateway' } }], conf: 3 }),
     put(global('MeshGateway', 'other', 'other'), meshGateway([crossMesh(91)])),
+    put(global('MeshGateway', 'of-another-service'), meshGateway([crossMesh(60)], 'another-gateway')),
   )
   expect(zone.shown()).toEqual([offered(80)])
+  expect(zone.commit({ op: 'check', key: global('MeshGateway', 'api'), expect: { present: true } })).toEqual([])
   zone.commit(remove(global('MeshGateway', 'api')))
   expect(zone.shown()).toEqual([offered(70)])
+  zone.commit(put(dataplane('second'), builtinGateway('10.0.0.8')))
+  expect(zone.shown()).toEqual([{ ...offered(70), instances: 2 }])
 })
 
 test('AN3 a change that does not affect an announcement writes no row', () => {
@@ -126,6 +130,27 @@ test('AN4 the first commit after a start repairs announcements that do not match
   announcements.applied(before.rows.commit(announcements.preview([])))
   expect(composeAvailableServices(before.rows.ofKind('AvailableService')).map((one) => one.instances)).toEqual([1, 2])
   expect(announcements.preview([])).toEqual([])
+})
+
+test('AN4 the first commit after a start removes an announcement without any instance', () => {
+  const zone = createZone()
+  const tags = { 'kuma.io/service': 'web', 'kuma.io/zone': 'east' }
+  const row = zoned('east', 'AvailableService', announcementName(tags))
+  zone.announcements.applied(zone.rows.commit([put(row, { tags, instances: 1 })]))
+  expect(zone.commit()).toEqual([remove(row)])
+  expect(zone.commit()).toEqual([])
+})
+
+test('AN1 announcements of other zones do not count, and the rows of one commit are sorted by their tags', () => {
+  const zone = createZone()
+  const tags = { 'kuma.io/service': 'web', 'kuma.io/protocol': 'http', 'kuma.io/zone': 'east' }
+  zone.commit(put(zoned('west', 'AvailableService', announcementName(tags)), { tags, instances: 1 }))
+  const derived = zone.commit(
+    ...['web', 'api', 'db'].map((service) => put(dataplane(service), sidecar('10.0.0.1', service))),
+  )
+  expect(derived.map((change) => (change.op === 'put' ? change.spec : undefined))).toEqual(
+    ['api', 'db', 'web'].map((service) => ({ tags: { ...tags, 'kuma.io/service': service }, instances: 1 })),
+  )
 })
 
 test('AN5 after any changes the announcements equal a fresh count', () => {

@@ -407,6 +407,7 @@ test('Z26 the cluster of a service probes only endpoints of lost proxies, and st
   compiler.apply([scene.put(key, echo('10.0.0.3'), { 'zonemesh.io/lost': 'yes' })], 2)
   const probing = at()
   expect(probing).toContain('"health_checks":[{"timeout":"2s","interval":"5s"')
+  expect(probing).toContain('"healthy_threshold":1')
   expect(probing).toContain('"healthy_panic_threshold":{}')
   expect(probing.match(/"disable_active_health_check":true/g)).toHaveLength(1)
   expect(probing).toMatch(/"10\.0\.0\.2"[^{]*\}\},"health_check_config":\{"disable_active_health_check":true\}/)

@@ -53,6 +53,17 @@ test('GW1 matches of headers and query parameters: equal, expression, present, a
   ])
 })
 
+test('GW2 only the exact twin of a prefix is marked as such, and any method is no condition', () => {
+  const shown = (match: RouteMatch) =>
+    matchesThatCut(match).map(({ path, isTwin, method }) => [path.type, isTwin, method])
+  expect(shown({ ...prefix('/a'), method: 'NONE' })).toEqual([
+    ['exact', true, undefined],
+    ['prefix', false, undefined],
+  ])
+  expect(shown({ path: { match: 'EXACT', value: '/a' }, method: 'GET' })).toEqual([['exact', false, 'GET']])
+  expect(shown({ path: { match: 'REGEX', value: '/a' } })).toEqual([['regex', false, undefined]])
+})
+
 /** Each route as `match -> new path`. */
 const rewritten = (match: RouteMatch, change: { replaceFull?: string; replacePrefixMatch?: string }) =>
   (change.replacePrefixMatch === undefined ? matchesOf : matchesThatCut)(match).map(({ path }) => {
@@ -138,6 +149,12 @@ test.each<[string, readonly RouteFilter[], ReturnType<typeof hostOf>, ReturnType
     [{ rewrite: { hostToBackendHostname: true, replaceFull: '/x' } }],
     'endpoint',
     { replaceFull: '/x' },
+  ],
+  [
+    'another header that is set later is no Host',
+    [{ requestHeader: { set: [one('Host', 'h'), one('x', '1')] } }],
+    { literal: 'h' },
+    {},
   ],
   [
     'the last path',

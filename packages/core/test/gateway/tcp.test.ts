@@ -72,6 +72,47 @@ test.each<[string, Record<string, readonly (readonly object[])[]>, string]>([
   expect(targets.split(', ').sort().join(', ')).toBe(expected)
 })
 
+const weightMax = 2 ** 32 - 1
+
+test('GW10 the weights of a TCP port may add up to 4294967295, and beyond that its chain is left out and reported', () => {
+  const shown = (more: number) => {
+    const listeners = ['a', 'b'].map((host) => listener(9000, 'TCP', { hostname: host, tags: { host } }))
+    const { listener: json, problems } = compiled(listeners, (scene) => [
+      tcpRoute(scene, 'a', [[backend('a', weightMax - 1)]], { host: 'a' }),
+      tcpRoute(scene, 'b', [[backend('b', more)]], { host: 'b' }),
+    ])
+    const config = json('edge:TCP:9000')
+    return { chains: config && chainsOf(config), reasons: problems().map((one) => one.reason) }
+  }
+  expect(shown(1)).toEqual({ chains: [`-: a ${weightMax - 1}, b 1`], reasons: [] })
+  expect(shown(2)).toEqual({
+    chains: undefined,
+    reasons: [`weights: expected a sum of at most ${weightMax}, found ${weightMax + 1}`],
+  })
+})
+
+test('GW10 GW28 a TCP route whose own weights add up to too much is left out alone', () => {
+  const { listener: json, problems } = compiled([listener(9000, 'TCP')], (scene) => [
+    tcpRoute(scene, 'bad', [[backend('a', weightMax), backend('b', 1)]]),
+    tcpRoute(scene, 'good', [[backend('c')]]),
+  ])
+  expect(chainsOf(json('edge:TCP:9000'))).toEqual(['-: c'])
+  expect(problems()).toMatchObject([{ source: 'global/MeshGatewayRoute/default/bad' }])
+})
+
+test('GW7 GW11 a mirror to an absent service is no mirror', () => {
+  const mirror = (service: string) => ({ mirror: { percentage: 1, backend: backend(service) } })
+  const { table } = compiled([listener(80, 'HTTP')], (scene) => [
+    scene.put(
+      global('MeshGatewayRoute', 'http'),
+      httpRoute([{ ...prefixRule('/', 'echo'), filters: [mirror('copy'), mirror('kuma.io/unresolved-backend')] }]),
+    ),
+  ])
+  const routes = JSON.stringify(decoded(table(), typeUrls.route))
+  expect(routes.match(/"request_mirror_policies":\[\{"cluster":"copy-[0-9a-f]+",[^[]*\]/g)).toHaveLength(1)
+  expect(routes).not.toContain('unresolved-backend')
+})
+
 test('GW31 for TCP, Retry sets the connection attempts and Timeout sets the idle timeout', () => {
   const policy = (scene: Scene, kind: string, conf: object) =>
     scene.put(global(kind, 'all'), {

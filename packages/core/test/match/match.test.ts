@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { bestMatch, compareRank, selects } from '../../src/kinds/tags.ts'
-import { hostnameContains, hostnamesMatch } from '../../src/match/hostnames.ts'
+import { gatewayRank, isBetterGateway } from '../../src/match/gateways.ts'
+import { compareHostnames, hostnameContains, hostnamesMatch, specificity } from '../../src/match/hostnames.ts'
 
 test.each([
   // a, b, whether some host matches both
@@ -27,6 +28,14 @@ test('M1 a wildcard contains a host, but a host does not contain a wildcard', ()
   expect(hostnameContains('*.com', 'a.com')).toBe(true)
   expect(hostnameContains('a.com', '*.com')).toBe(false)
   expect(hostnameContains('*.a.com', '*.com')).toBe(false)
+  expect(hostnameContains('*.com', '*')).toBe(false)
+})
+
+test('M1 exact names are more specific than wildcards, longer names than shorter ones, and any host is last', () => {
+  const ascending = ['*', '*.a', '*.very.long.example.com', 'a', 'a.b']
+  expect([...ascending].reverse().sort((a, b) => specificity(a) - specificity(b))).toEqual(ascending)
+  expect(specificity('*.a')).toBeGreaterThan(specificity('*'))
+  expect(['*', 'a', '*.b', 'b'].sort(compareHostnames)).toEqual(['b', 'a', '*.b', '*'])
 })
 
 test.each([
@@ -46,4 +55,34 @@ test('M3 a selector with more tags ranks higher, and an exact value ranks above 
   const two = bestMatch([{ match: { 'kuma.io/service': '*', version: '*' } }], tags)
   expect(star && exact && two && [compareRank(exact, star) > 0, compareRank(two, exact) > 0]).toEqual([true, true])
   expect(bestMatch([{ match: { 'kuma.io/service': 'b' } }], tags)).toBeUndefined()
+})
+
+const edge = { 'kuma.io/service': 'edge' }
+const gateway = (...ports: number[]) => ({
+  selectors: [{ match: edge }],
+  conf: { listeners: ports.map((port) => ({ port, protocol: 'HTTP' as const })) },
+})
+
+test('GW29 a gateway without a valid listener serves no proxy, and another service is not its concern', () => {
+  expect(gatewayRank(gateway(80), edge)).toEqual(bestMatch([{ match: edge }], edge))
+  expect(gatewayRank(gateway(0, 80), edge)).toBeDefined()
+  expect(() => gatewayRank(gateway(), edge)).toThrow('conf.listeners: expected at least one')
+  expect(() => gatewayRank(gateway(0), edge)).toThrow('conf.listeners.port: expected a port, found 0')
+  for (const ports of [[], [0], [80]])
+    expect(gatewayRank(gateway(...ports), { 'kuma.io/service': 'other' })).toBeUndefined()
+})
+
+test('GW29 among gateways the most specific is better, then the newest, then the first by name', () => {
+  const [star, exact] = [{ 'kuma.io/service': '*' }, edge].map((match) => bestMatch([{ match }], edge))
+  if (!star || !exact) throw new Error('both selectors match')
+  const descending = [
+    { key: 'z', createdAtMs: 0, rank: exact },
+    { key: 'y', createdAtMs: 2, rank: star },
+    { key: 'a', createdAtMs: 1, rank: star },
+    { key: 'b', createdAtMs: 1, rank: star },
+  ]
+  for (const [at, one] of descending.entries())
+    expect(descending.map((other) => isBetterGateway(one, other))).toEqual(
+      descending.map((_other, index) => at < index),
+    )
 })

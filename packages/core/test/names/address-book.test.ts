@@ -41,6 +41,40 @@ test('N2 a service gets the lowest free number from 0, unique over all meshes', 
   expect(zone.numbers()).toEqual({ 'default/a': '0', 'default/b': '1', 'default/c': '2', 'other/a': '3' })
 })
 
+test('N2 the rows of a new number expect no rows of it, so that two commits cannot assign it twice', () => {
+  const zone = createZone()
+  const number = (name: string) => zoned('east', 'VirtualAddressNumber', name, '')
+  const written = (service: string, holder: object) => [
+    {
+      op: 'put',
+      key: zoned('east', 'VirtualAddress', service),
+      labels: {},
+      spec: { number: 0 },
+      expect: { absent: true },
+    },
+    { op: 'put', key: number('0'), labels: {}, spec: { mesh: 'default', service }, expect: holder },
+  ]
+  expect(zone.commit(0, announced('a', 'a'))).toEqual(written('a', { absent: true }))
+  zone.commit(1_000, remove(zoned('west', 'AvailableService', 'a')))
+  expect(zone.commit(601_000, announced('b', 'b'))).toEqual([
+    remove(zoned('east', 'VirtualAddress', 'a')),
+    ...written('b', { present: true }),
+  ])
+})
+
+test('N2 rows of other zones assign no numbers here, and each change of a number is counted', () => {
+  const zone = createZone()
+  zone.commit(0, announced('a', 'a'), put(zoned('west', 'VirtualAddress', 'b'), { number: 0 }))
+  expect(Object.fromEntries(zone.book.numbers())).toEqual({ 'default/a': 0 })
+  expect(zone.book.changes()).toBe(1)
+  zone.commit(1, announced('a', 'a'))
+  expect(zone.book.changes()).toBe(1)
+  zone.commit(2, announced('a', 'c'))
+  expect(zone.book.changes()).toBe(3)
+  expect(zone.book.isWaiting()).toBe(false)
+  expect(zone.book.isShort({ wallMs: 2, monotonicMs: 2, incarnation: 1 })).toBe(false)
+})
+
 test('GW24 hosts of crossMesh gateways get numbers like services, in every zone, and their announcements get none', () => {
   const zone = createZone()
   const listeners = [
@@ -118,9 +152,18 @@ test('N1 a large number of expired rows is removed in several commits', () => {
   zone.commit(0, ...services.map((service) => announced(service, service)))
   zone.commit(1, ...services.map((service) => remove(zoned('west', 'AvailableService', service))))
   const nowMs = 600_001
-  while (zone.book.hasExpired(nowMs)) expect(zone.commit(nowMs).length).toBeLessThanOrEqual(400)
+  const counts: number[] = []
+  while (zone.book.hasExpired(nowMs)) counts.push(zone.commit(nowMs).length)
+  expect(counts).toEqual([400, 400, 200])
   expect(zone.rows.ofKind('VirtualAddress')).toEqual([])
   expect(zone.rows.ofKind('VirtualAddressNumber')).toEqual([])
+})
+
+test('N1 a quarantine lasts ten minutes, unless an option says otherwise', () => {
+  const rows = createRows()
+  const book = createAddressBook({ zone: 'east' })
+  book.applied(rows.commit([put(zoned('east', 'VirtualAddress', 'a'), { number: 0, releasedAtMs: 0 })]), 0)
+  expect([599_999, 600_000].map((nowMs) => book.hasExpired(nowMs))).toEqual([false, true])
 })
 
 test('G9 a jump of the wall clock does not end a quarantine', () => {
@@ -266,6 +309,89 @@ test('N10 more numbers are asked for when fewer than 128 are left', () => {
   expect(zone.request()).toEqual({ below: 512, count: 512 })
 })
 
+test('N10 a second grant adds numbers and closes none, and the same grant again writes nothing', () => {
+  const zone = createGrantedZone()
+  const grant = { below: 512, before: 0, recalled: undefined, isOlderCopy: false }
+  zone.grant(512)
+  expect(zone.book().granted(grant, zone.now())).toEqual([])
+  expect(zone.book().granted({ ...grant, below: 1_024, before: 512 }, zone.now())).toEqual([
+    put(zoned('east', 'VirtualAddressReserve', 'numbers', ''), { incarnation: 1, below: 1_024, before: 0 }),
+  ])
+  zone.incarnation = 2
+  zone.grant(1_024, 512)
+  expect(zone.book().granted({ ...grant, below: 1_536 }, zone.now())).toEqual([
+    put(zoned('east', 'VirtualAddressReserve', 'numbers', ''), { incarnation: 2, below: 1_536, before: 512 }),
+  ])
+})
+
+test('N10 a service that leaves before numbers are granted gets none, and nothing is written in the meantime', () => {
+  const zone = createGrantedZone()
+  const granted = (below: number) =>
+    zone.book().granted({ below, before: 0, recalled: undefined, isOlderCopy: false }, zone.now())
+  zone.grant(1)
+  zone.commit(announced('a', 'a'), announced('b', 'b'))
+  zone.commit(...granted(512))
+  zone.commit(remove(zoned('west', 'AvailableService', 'b')))
+  expect(zone.numbers()).toEqual({ 'default/a': 0 })
+  zone.commit(remove(zoned('west', 'AvailableService', 'a')))
+  // The released service returns to another incarnation, which may not write, and leaves again after the grant.
+  zone.incarnation = 2
+  expect(zone.book().preview([announced('a', 'a')], zone.now())).toEqual([])
+  zone.commit(announced('a', 'a'))
+  expect(zone.book().isWaiting()).toBe(true)
+  zone.commit(...granted(1_024))
+  const leaves = [remove(zoned('west', 'AvailableService', 'a'))]
+  expect(zone.book().preview(leaves, zone.now())).toEqual([])
+  zone.commit(...leaves)
+  expect(zone.book().isWaiting()).toBe(false)
+})
+
+test('N10 another incarnation writes no rows of names before its grant, also no releases', () => {
+  const zone = createGrantedZone()
+  zone.grant(512)
+  zone.commit(announced('a', 'a'))
+  zone.incarnation = 2
+  expect(zone.book().preview([remove(zoned('west', 'AvailableService', 'a'))], zone.now())).toEqual([])
+})
+
+test('N10 closed numbers count as numbers that are left only after the quarantine', () => {
+  const zone = createGrantedZone()
+  zone.nowMs = 50
+  zone.grant(128, 64)
+  zone.nowMs = 149
+  expect([zone.book().isShort(zone.now()), zone.book().hasExpired(149)]).toEqual([true, false])
+  zone.nowMs = 150
+  expect([zone.book().isShort(zone.now()), zone.book().hasExpired(150)]).toEqual([false, true])
+  zone.commit()
+  expect([zone.book().isShort(zone.now()), zone.book().hasExpired(150)]).toEqual([false, false])
+})
+
+test('G9 a single closed number is closed for the quarantine as well', () => {
+  const zone = createGrantedZone()
+  zone.commit(announced('a', 'a'))
+  zone.grant(512, 1)
+  expect(zone.numbers()).toEqual({ 'default/a': 1 })
+  zone.nowMs = 100
+  zone.commit(announced('b', 'b'))
+  expect(zone.numbers()).toEqual({ 'default/a': 1, 'default/b': 0 })
+})
+
+test('G9 a store without a reserve takes the numbers that the global remembers, also in place of its own', () => {
+  const fresh = createGrantedZone()
+  fresh.grant(512, 0, { 'default/a': 3 })
+  expect(fresh.numbers()).toEqual({ 'default/a': 3 })
+
+  const former = createGrantedZone()
+  const held = (service: string, number: number) => [
+    put(zoned('east', 'VirtualAddress', service), { number }),
+    put(zoned('east', 'VirtualAddressNumber', String(number), ''), { mesh: 'default', service }),
+  ]
+  former.commit(announced('a', 'a'), announced('b', 'b'), ...held('a', 0), ...held('b', 1))
+  expect(former.numbers()).toEqual({ 'default/a': 0, 'default/b': 1 })
+  former.grant(20, 10, { 'default/b': 1 })
+  expect(former.numbers()).toEqual({ 'default/a': 10, 'default/b': 1 })
+})
+
 test('G9 another incarnation uses no number of the former one within the quarantine, but for services that the global remembers', () => {
   const zone = createGrantedZone()
   zone.incarnation = 2
@@ -321,6 +447,7 @@ test('N10 a store of a former build, and a global of a former build, limit no nu
   const book = createAddressBook({ zone: 'east', isGranted: true })
   book.applied(rows.versions(), 0)
   expect(book.request(now)).toEqual({ below: 1, count: 512 })
+  expect(book.isShort(now)).toBe(true)
   expect(book.preview([announced('b', 'b')], now)).not.toEqual([])
   book.applied(rows.commit(book.granted({ below: 1_025, before: 0, recalled: undefined, isOlderCopy: false }, now)), 0)
   expect(Object.fromEntries(book.numbers())).toEqual({ 'default/a': 0 })

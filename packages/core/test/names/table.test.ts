@@ -2,6 +2,7 @@ import type { Version } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { loopbackAddressOf } from '../../src/names/loopback.ts'
 import { servicePorts } from '../../src/names/ports.ts'
+import { numberEntries, recalledNumbers, recallOf } from '../../src/names/recall.ts'
 import { addressOf, createNames, everyMesh } from '../../src/names/table.ts'
 import { createScene, global, meshGateway, zoned } from '../compile/scene.ts'
 
@@ -39,6 +40,7 @@ test('N7 a released address does not resolve, and only meshes whose names change
     ...names.apply([scene.put(address('a'), { number: 0 }), scene.put(address('b', 'other'), { number: 1 })]),
   ]).toEqual(['default', 'other'])
   const other = names.forMesh('other')
+  expect(names.forMesh('default').size).toBe(1)
   expect([...names.apply([scene.put(address('a'), { number: 0, releasedAtMs: 5 })])]).toEqual(['default'])
   expect(names.forMesh('default').size).toBe(0)
   expect(names.forMesh('other')).toBe(other)
@@ -77,7 +79,7 @@ test('GW24 hosts of crossMesh gateways are names in every mesh, also in a mesh w
     'east/VirtualAddress/shop/@shop.test',
     'global/MeshGateway/shop/edge',
   ])
-  expect(names.meshes()).toEqual(expect.arrayContaining([everyMesh, 'default', 'shop']))
+  expect(names.meshes()).toEqual([everyMesh, 'default', 'shop'])
   // The first mesh by name gets a hostname, and services of the own mesh take precedence over hosts.
   names.apply([
     put(...gateway('other', 'base', crossMesh(90, 'shop.test'), crossMesh(91, 'web.mesh'))),
@@ -92,6 +94,26 @@ test('GW24 hosts of crossMesh gateways are names in every mesh, also in a mesh w
     'shop.test': { service: 'api', number: 7, ports: [90] },
     'web.mesh': { service: 'api', number: 8, ports: [91] },
   })
+})
+
+test('GW24 only a change of hosts is reported, and the gateway that sorts first gets a host of two', () => {
+  const scene = createScene()
+  const names = createNames()
+  const put = (name: string, ...listeners: object[]) =>
+    scene.put(global('MeshGateway', name), meshGateway(listeners, name))
+  const service = () => names.forMesh('default').get('a.test')?.service
+  const withoutHosts = { port: 80, protocol: 'HTTP' }
+  names.apply([scene.put(address('@a.test'), { number: 0 }), scene.put(address('web', 'shop'), { number: 1 })])
+  expect(names.meshes()).toEqual(['default', 'shop'])
+  expect([...names.apply([put('b', withoutHosts)])]).toEqual([])
+  expect([...names.apply([put('b', crossMesh(80, 'a.test'))])]).toEqual([everyMesh])
+  expect(names.meshes()).toEqual([everyMesh, 'default', 'shop'])
+  expect(service()).toBe('b')
+  names.apply([put('a', crossMesh(80, 'a.test'))])
+  expect(service()).toBe('a')
+  expect([...names.apply([put('a', withoutHosts)])]).toEqual([everyMesh])
+  expect(service()).toBe('b')
+  expect([...names.apply([put('a', withoutHosts)])]).toEqual([])
 })
 
 test.each([
@@ -109,7 +131,10 @@ test.each([
   ['echo_default_svc_8080', [80, 8080]],
   ['echo_default_svc_80', [80]],
   ['echo_default_svc', [80]],
-  ['echo_default_svc_99999', [80]],
+  ['echo_default_svc_0', [80]],
+  ['echo_default_svc_1', [80, 1]],
+  ['echo_default_svc_65535', [80, 65_535]],
+  ['echo_default_svc_65536', [80]],
   ['web', [80]],
 ])('N8 the ports of %s', (service, ports) => expect(servicePorts(service)).toEqual(ports))
 
@@ -120,4 +145,20 @@ test('N9 an address is the base plus the number', () => {
     '127.128.31.255',
     undefined,
   ])
+})
+
+test('G9 a report of a zone contains the numbers of its services, and the global returns them', () => {
+  const numbers = new Map([
+    ['default/web', 0],
+    ['default/@a.test', 7],
+  ])
+  const report = { 'Dataplane/default/web-1': { number: 5 }, ...numberEntries(numbers) }
+  expect(recallOf(report)).toEqual({ 'default/web': 0, 'default/@a.test': 7 })
+  expect(recalledNumbers(recallOf(report) ?? {})).toEqual(numbers)
+  expect([recallOf({}), recallOf({ 'Dataplane/default/web-1': {} })]).toEqual([undefined, undefined])
+})
+
+test('G9 invalid numbers of a global are ignored', () => {
+  const recall = { 'default/a': 0, 'default/b': -1, 'default/c': 1.5, 'default/d': '4', 'default/e': null, f: 6 }
+  expect([...recalledNumbers(recall)]).toEqual([['default/a', 0]])
 })

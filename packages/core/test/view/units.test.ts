@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { mesh } from '../../src/kinds/mesh.ts'
 import { timeout } from '../../src/policies/timeout/timeout.ts'
-import { createUnits } from '../../src/view/units.ts'
+import { createUnits, HeldError, NoteError } from '../../src/view/units.ts'
 import { createView } from '../../src/view/view.ts'
 import { createScene, global, zoned } from '../compile/scene.ts'
 
@@ -141,4 +141,152 @@ test('U6 a row of the global takes precedence over a row of the zone with the sa
   view.apply([scene.remove(global('Mesh', 'default', ''))])
   expect(root.read().value).toBe('east')
   expect(view.named(mesh, '', 'other')).toBeUndefined()
+})
+
+test('U1 an equal value is no change, and a root is reported once until it is read again', () => {
+  const units = createUnits()
+  const cell = units.cell('cell', { a: [1] })
+  const root = units.root('root', () => cell.read().a.length)
+  root.read()
+  expect([cell.write({ a: [1] }), units.drainTouched()]).toEqual([false, []])
+  expect([cell.write({ a: [1, 2] }), units.drainTouched()]).toEqual([true, ['root']])
+  expect([cell.write({ a: [3] }), units.drainTouched()]).toEqual([true, []])
+  root.read()
+  expect([cell.write({ a: [] }), units.drainTouched()]).toEqual([true, ['root']])
+})
+
+test('U1 a unit that fails again with the same message has not changed, and one with another message has', () => {
+  const units = createUnits()
+  const cell = units.cell('cell', 'first x')
+  const failing = units.family('failing', () => {
+    throw new Error(cell.read().split(' ')[0])
+  })
+  const root = units.root('root', () => units.attempt('row', failing))
+  const reasonOf = () => root.read().problems.map(({ reason }) => reason)
+  expect([reasonOf(), units.counters.unitsCompiled]).toEqual([['first'], 2])
+  cell.write('first y')
+  expect([reasonOf(), units.counters.unitsCompiled]).toEqual([['first'], 3])
+  cell.write('second')
+  expect([reasonOf(), units.counters.unitsCompiled]).toEqual([['second'], 5])
+})
+
+test('U4 a unit without a value that begins to fail has changed', () => {
+  const units = createUnits()
+  const cell = units.cell('cell', false)
+  const unit = units.family('unit', () => {
+    if (cell.read()) throw new Error('broken')
+  })
+  const root = units.root('root', () => unit())
+  expect(root.read().value).toBeUndefined()
+  cell.write(true)
+  expect(() => root.read()).toThrow('broken')
+})
+
+test('U2 a closed root releases what it read', () => {
+  const units = createUnits()
+  const dropped: string[] = []
+  const [near, far] = ['near', 'far'].map((name) => units.cell(name, 1, () => void dropped.push(name)))
+  const unit = units.family('unit', () => far?.read())
+  const root = units.root('root', () => [near?.read(), unit()])
+  root.read()
+  expect(dropped).toEqual([])
+  root.close()
+  expect(dropped.sort()).toEqual(['far', 'near'])
+})
+
+test('L13 no unit begins after the allowed number of units, and the next call continues there', () => {
+  const units = createUnits()
+  const computed: number[] = []
+  const part = units.family('part', (at: number) => computed.push(at))
+  const root = units.root('root', () => [0, 1, 2, 3].map((at) => units.attempt('row', () => part(at))))
+  const read = () => void root.read()
+  expect([units.within(2, read), computed]).toEqual([false, [0, 1]])
+  expect([units.within(1, () => void root.crash()), computed]).toEqual([false, [0, 1, 2]])
+  expect([units.within(2, read), computed, units.counters.unitsCompiled]).toEqual([true, [0, 1, 2, 3], 5])
+  expect(root.read()).toEqual({ value: [1, 2, 3, 4], problems: [] })
+  expect(() =>
+    units.within(1, () => {
+      throw new Error('of the caller')
+    }),
+  ).toThrow('of the caller')
+})
+
+test('U4 problems are sorted by row and reason, each once, and notes are marked', () => {
+  const units = createUnits()
+  const part = units.family('part', (_name: string) => {
+    units.problem('b', 'left out')
+    units.note('b', 'a note')
+    units.attempt('a', () => {
+      throw new NoteError('pending')
+    })
+  })
+  const root = units.root('root', () => [part('x'), part('y'), units.problem('a', 'bad')])
+  expect(root.read().problems).toStrictEqual([
+    { source: 'a', reason: 'bad' },
+    { source: 'a', reason: 'pending', isNote: true },
+    { source: 'b', reason: 'a note', isNote: true },
+    { source: 'b', reason: 'left out' },
+  ])
+})
+
+test('F25 a row that is held back fails all units that depend on it, and is no bug of theirs', () => {
+  const units = createUnits()
+  const root = units.root('root', () =>
+    units.attempt('row', () => {
+      throw new HeldError('quarantined')
+    }),
+  )
+  expect(() => root.read()).toThrow(HeldError)
+  expect(root.crash()).toBeUndefined()
+})
+
+test.each([
+  ['TypeError', new TypeError('x'), 'inner x'],
+  ['RangeError', new RangeError('x'), 'inner x'],
+  ['ReferenceError', new ReferenceError('x'), 'inner x'],
+  ['SyntaxError', new SyntaxError('x'), 'inner x'],
+  ['plain Error', new Error('x'), undefined],
+])('F25 a %s of a part is a bug of the innermost unit that threw it, unless it is a refusal', (_what, error, bug) => {
+  const units = createUnits()
+  const [row, other] = [units.cell('row', 1), units.cell('other', 1)]
+  const inner = units.family('inner', (_name: string) => {
+    row.read()
+    throw error
+  })
+  const fine = units.family('fine', () => other.read())
+  const outer = units.family('outer', () => [fine(), inner('x')])
+  const root = units.root('root', () => units.attempt('source', outer))
+  const { problems } = root.read()
+  expect(problems).toStrictEqual([{ source: 'source', reason: 'x', ...(bug ? { crashedIn: bug } : {}) }])
+  expect(root.crash()).toEqual(bug && { unit: bug, reason: 'x', direct: ['row'], all: ['row'] })
+})
+
+test('F25 the crash of a root names the innermost unit that failed, and the cells that it read directly and indirectly', () => {
+  const units = createUnits()
+  const [near, far, other] = ['near', 'far', 'other'].map((name) => units.cell(name, 0))
+  const viaFar = units.family('via far', () => far?.read())
+  const failing = units.family('failing', () => {
+    near?.read()
+    viaFar()
+    if (near?.read() === 0) throw new Error('refused')
+  })
+  const outer = units.family('outer', () => [other?.read(), failing()])
+  const root = units.root('root', () => [other?.read(), outer()])
+  expect(root.crash()).toEqual({ unit: 'failing ', reason: 'refused', direct: ['near'], all: ['near', 'far'] })
+  near?.write(1)
+  expect(root.crash()).toBeUndefined()
+})
+
+test('F25 a fault point gets each unit with the cells and units that it read, but not the absent cells', () => {
+  const met: (readonly [string, readonly string[]])[] = []
+  const units = createUnits({ faultPoint: (unit, reads) => void met.push([unit, reads]) })
+  const [absent, present] = [units.cell('absent', undefined), units.cell('present', 1)]
+  const unit = units.family('unit', () => [absent.read(), present.read()])
+  const none = units.family('none', () => undefined)
+  units.root('root', () => [unit(), none()]).read()
+  expect(met).toEqual([
+    ['unit ', ['present']],
+    ['none ', []],
+    ['root', ['unit ', 'none ']],
+  ])
 })

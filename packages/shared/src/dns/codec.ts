@@ -3,7 +3,7 @@
  * bytes.
  */
 
-export const qtypes = { a: 1, ns: 2, soa: 6, aaaa: 28, opt: 41, any: 255 } as const
+export const qtypes = { a: 1, soa: 6, aaaa: 28, opt: 41, any: 255 } as const
 export const rcodes = { noError: 0, formErr: 1, servFail: 2, nxDomain: 3, notImp: 4, refused: 5, badVers: 16 } as const
 export type Rcode = (typeof rcodes)[keyof typeof rcodes]
 
@@ -147,7 +147,6 @@ export interface Reply {
 /** The bytes of an answer. It repeats the question unchanged. An OPT record answers an OPT record. */
 export function encodeReply(query: Query, reply: Reply): Uint8Array {
   const out = new Writer()
-  const extended = reply.rcode > 15
   const flags =
     0x8000 |
     (reply.authoritative ? 0x0400 : 0) |
@@ -179,7 +178,7 @@ export function encodeReply(query: Query, reply: Reply): Uint8Array {
       .u8(0)
       .u16(qtypes.opt)
       .u16(udpBytesMax)
-      .u8(extended ? reply.rcode >> 4 : 0)
+      .u8(reply.rcode >> 4)
       .u8(0)
       .u16(0)
       .u16(0)

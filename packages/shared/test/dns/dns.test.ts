@@ -188,6 +188,10 @@ test('D10 TCP frames are complete, regardless of how the bytes are split', () =>
   )
 })
 
+test('D10 a TCP frame begins with the length of its message in two bytes', () => {
+  expect([...frame(new Uint8Array(600)).subarray(0, 2)]).toEqual([0x02, 0x58])
+})
+
 test('D11 the addresses of upstream servers are parsed', () => {
   expect(parseDnsAddress('10.0.0.1')).toEqual({ host: '10.0.0.1', port: 53 })
   expect(parseDnsAddress('10.0.0.1:5353')).toEqual({ host: '10.0.0.1', port: 5353 })

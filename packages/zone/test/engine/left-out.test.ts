@@ -85,3 +85,10 @@ test('C2 a verdict names the row of a part, or the proxy if no row is known, onc
   }))
   expect(leftOutOf([[one, many]]).length).toBe(100)
 })
+
+test('C2 a reason is cut after 300 characters', () => {
+  const reasonOf = (length: number) =>
+    leftOutOf([['east/Dataplane/default/one', [{ source: 'global/Retry/default/r', reason: 'x'.repeat(length) }]]])[0]
+      ?.reason
+  expect([reasonOf(300), reasonOf(301)]).toEqual(['x'.repeat(300), `${'x'.repeat(300)}…`])
+})

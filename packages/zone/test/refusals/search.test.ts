@@ -108,3 +108,63 @@ test('Z18 a row that is written again is not suspected in any of its parts, and 
   expect(searches.accepted('k')).toEqual([{ type: 'readmit', suspect: part('g/K/m/ab') }])
   expect(searches.accepted('k')).toEqual([{ type: 'readmit', suspect: part('g/K/m/b') }])
 })
+
+const part = (source: string, hash = 'h') => ({ source, hash })
+const shown = (effects: readonly SearchEffect[]) =>
+  effects.map(({ type, suspect: { source, hash } }) => `${type} ${source} ${hash}`)
+
+test('Z17 a single part that is refused is guilty at once, and a refusal without a changed part has no effects', () => {
+  const searches = createSearches()
+  expect(searches.refused('k', [part('a')], 'no')).toEqual([
+    { type: 'exclude', suspect: part('a') },
+    { type: 'guilty', suspect: part('a'), detail: 'no' },
+  ])
+  expect(searches.refused('k', [], 'no')).toEqual([])
+  expect([searches.accepted('k'), searches.end('k'), searches.keys()]).toEqual([[], [], []])
+})
+
+test('Z17 another refusal before an answer has no effects without new parts, and the newest reason counts', () => {
+  const searches = createSearches()
+  searches.refused('k', [part('a'), part('b')], 'first')
+  expect(searches.refused('k', [], 'second')).toEqual([])
+  expect(shown(searches.accepted('k'))).toEqual(['readmit a h'])
+  expect(searches.refused('k', [], 'third')).toEqual([
+    { type: 'exclude', suspect: part('a') },
+    { type: 'guilty', suspect: part('a'), detail: 'third' },
+    { type: 'readmit', suspect: part('b') },
+  ])
+})
+
+test('Z18 a part that was written again with other content is another suspect', () => {
+  const searches = createSearches()
+  searches.refused('k', [part('a'), part('b')], 'no')
+  expect(shown(searches.accepted('k'))).toEqual(['readmit a h'])
+  // The part "a" was written again, and the table holds both versions as far as the search knows.
+  expect(shown(searches.refused('k', [part('a'), part('a', 'new')], 'no'))).toEqual([
+    'exclude a h',
+    'exclude a new',
+    'readmit a h',
+  ])
+})
+
+test('Z19 when a proxy disconnects, each part that was not tried stays out, with a reason that states it', () => {
+  const searches = createSearches()
+  searches.refused('k', [part('a'), part('b')], 'no')
+  searches.refused('other', [part('x'), part('y')], 'no')
+  const detail = 'no (the proxy disconnected before it was tried alone)'
+  expect(searches.end('k')).toEqual(
+    [part('a'), part('b')].flatMap((suspect) => [
+      { type: 'exclude', suspect },
+      { type: 'guilty', suspect, detail },
+    ]),
+  )
+  expect([searches.end('k'), searches.keys()]).toEqual([[], ['other']])
+})
+
+test('Z18 if a row among refused parts is written again, the others are tried again and may be innocent', () => {
+  const searches = createSearches()
+  searches.refused('k', [part('a'), part('b')], 'no')
+  searches.drop('a')
+  expect(shown(searches.accepted('k'))).toEqual(['readmit b h'])
+  expect([searches.accepted('k'), searches.keys()]).toEqual([[], []])
+})

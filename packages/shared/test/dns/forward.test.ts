@@ -1,0 +1,99 @@
+import { createSocket } from 'node:dgram'
+import { expect, test } from 'vitest'
+import { createForwarder, type DnsAddress, parseDnsAddress, refusesItself } from '../../src/dns/forward.ts'
+import { systemClock } from '../../src/env/clock.ts'
+import { systemRandom } from '../../src/env/random.ts'
+
+const question = Uint8Array.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0x61, 0, 0, 1, 0, 1])
+
+/** An upstream that counts its questions, and answers them or not. */
+async function startUpstream(answers: boolean) {
+  const socket = createSocket('udp4')
+  await new Promise<void>((done) => socket.bind(0, '127.0.0.1', done))
+  const questions: Buffer[] = []
+  const { promise: asked, resolve: seen } = Promise.withResolvers<void>()
+  socket.on('message', (bytes, { port }) => {
+    questions.push(bytes)
+    seen()
+    if (!answers) return
+    const copy = Uint8Array.from(bytes)
+    copy[2] = 0x80
+    socket.send(copy, port)
+  })
+  const address: DnsAddress = { host: '127.0.0.1', port: socket.address().port }
+  return { address, questions, asked, [Symbol.dispose]: () => void socket.close() }
+}
+
+/** A clock whose timers run a hundred times faster, so that a silent upstream costs 20 ms. */
+const fast = { ...systemClock, after: (ms: number, task: () => void) => systemClock.after(ms / 100, task) }
+
+test('D6 three upstreams are asked in turn, and a fourth one is not', async () => {
+  using silent = await startUpstream(false)
+  using good = await startUpstream(true)
+  const forwarder = createForwarder({ clock: fast, random: systemRandom }, [
+    silent.address,
+    silent.address,
+    good.address,
+  ])
+  expect((await forwarder.ask(question, 'udp'))?.subarray(0, 2)).toEqual(question.subarray(0, 2))
+  expect([silent.questions.length, good.questions.length]).toEqual([2, 1])
+  const upstreams = [silent.address, silent.address, silent.address, good.address]
+  const late = createForwarder({ clock: fast, random: systemRandom }, upstreams)
+  expect(await late.ask(question, 'udp')).toBeUndefined()
+  expect([silent.questions.length, good.questions.length]).toEqual([5, 1])
+})
+
+test('D1 only the letters of the name change their case, and the answer has the question of the client', async () => {
+  using upstream = await startUpstream(true)
+  const random = { ...systemRandom, bytes: (count: number) => new Uint8Array(count).fill(1) }
+  const forwarder = createForwarder({ clock: systemClock, random }, [upstream.address])
+  // The characters beside the letters, and a type whose bytes are codes of letters.
+  const asked = (label: string) =>
+    Uint8Array.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, label.length, ...Buffer.from(label), 0, 0x61, 0x7a, 0, 1])
+  const answer = await forwarder.ask(asked('@AZ[`az{9-'), 'udp')
+  expect(upstream.questions.map((bytes) => bytes.subarray(12).toString('latin1'))).toEqual([
+    Buffer.from(asked('@az[`AZ{9-').subarray(12)).toString('latin1'),
+  ])
+  expect(upstream.questions[0]?.subarray(0, 2)).toEqual(Buffer.from([1, 1]))
+  expect([answer?.subarray(0, 2), answer?.subarray(12)]).toEqual([
+    asked('').subarray(0, 2),
+    asked('@AZ[`az{9-').subarray(12),
+  ])
+})
+
+test('D6 a forwarder that is closed ends its questions and asks no more', async () => {
+  using silent = await startUpstream(false)
+  const upstreams = [silent.address, silent.address]
+  const forwarder = createForwarder({ clock: systemClock, random: systemRandom }, upstreams)
+  const pending = forwarder.ask(question, 'udp')
+  await silent.asked
+  forwarder.close()
+  expect(await pending).toBeUndefined()
+  expect(await forwarder.ask(question, 'udp')).toBeUndefined()
+  expect(silent.questions).toHaveLength(1)
+})
+
+test.each([
+  ['10.0.0.1', '10.0.0.1', 53, true],
+  ['10.0.0.1', '10.0.0.2', 53, false],
+  ['127.0.0.1', '10.0.0.2', 53, false],
+  ['127.0.0.1', '0.0.0.0', 53, true],
+  ['127.7.7.7', '0.0.0.0', 53, true],
+  ['0.0.0.0', '0.0.0.0', 53, true],
+  ['192.0.2.1', '0.0.0.0', 53, false],
+  ['127.0.0.1', '0.0.0.0', 54, false],
+  ['10.0.0.1', '10.0.0.1', 54, false],
+])('D11 whether the upstream %s:53 is the server on %s:%i itself: %s', (upstream, host, port, isItself) =>
+  expect(refusesItself({ host: upstream, port: 53 }, host, port)).toBe(isItself),
+)
+
+test.each([
+  ['10.0.0.1:1', 1],
+  ['10.0.0.1:65535', 65_535],
+  ['10.0.0.1:65536', undefined],
+  ['10.0.0.1:0', undefined],
+  [' 10.0.0.1 ', 53],
+  ['10.0.0', undefined],
+  ['10.0.0.256', undefined],
+  ['10.0.0.1:', undefined],
+])('D11 the port of the upstream "%s" is %s', (text, port) => expect(parseDnsAddress(text)?.port).toBe(port))
