@@ -38,6 +38,11 @@ describe('a commit without a declaration', () => {
     expect([suspicious(10), suspicious(11)]).toEqual([false, true])
     const twoKinds = [...keysOf(10), ...keysOf(10, 'Certificate')].map((key) => removed(key))
     expect(isSuspicious(roundOf(twoKinds))).toBe(false)
+    const rows = keysOf(20).map((key) => removed(key))
+    expect(isSuspicious(roundOf(rows.map((row) => ({ ...row, state: 'live' }))))).toBe(false)
+    expect(isSuspicious(roundOf(rows.map((row) => ({ ...row, declared: true }))))).toBe(false)
+    expect(isSuspicious(roundOf(rows, { origin: 'east' }))).toBe(false)
+    expect(isSuspicious(roundOf(rows.map((row) => ({ ...row, state: 'forgotten' }))))).toBe(true)
   })
 
   it('Y7 only rows of the owner that the store has count', () => {
@@ -95,5 +100,12 @@ describe('a replacement', () => {
     expect(hold).toMatchObject({ id: 'replacement:g', removals: 1 })
     expect(hold?.reason).toBe('a replacement without a single row would remove all 1 rows of the global')
     expect(judgeHold(empty([]), listed(keysOf(3, 'Service', 'east')))).toBeUndefined()
+    const relayed = {
+      ...empty(keysOf(1)),
+      rows: [{ ...removed(keyOf('Service', 's', 'east')), state: 'live' as const }],
+    }
+    expect(judgeHold(relayed, listed(keysOf(1)))).toMatchObject({ id: 'replacement:g' })
+    const own = { ...empty(keysOf(1)), rows: [{ ...removed(keyOf('Policy', 'new')), state: 'live' as const }] }
+    expect(judgeHold(own, listed(keysOf(1)))).toBeUndefined()
   })
 })
