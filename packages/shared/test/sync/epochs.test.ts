@@ -57,6 +57,7 @@ test('Y4 each session of a zone gets the next epoch, and the guard of every form
   const second = await nextEpoch(store, 'east', helloOf(1))
   await nextEpoch(store, 'west', helloOf(1))
   expect([first.epoch, second.epoch]).toEqual([1, 2])
+  expect(second.reserved).toEqual({ below: 0, before: 0 })
   const passes = async ({ guard }: typeof first) =>
     (await store.commit({ changes: [guard], subject: 's', intent: 'i' })).ok
   expect([await passes(first), await passes(second)]).toEqual([false, true])
@@ -102,7 +103,10 @@ test('Y8 a position of another history stays diverged after pruning, and another
   const foreign = { store: store.id, revision: 1, commitId: 'f00' }
   expect((await nextEpoch(store, 'east', helloOf(1))).standing).toBe('new')
   expect((await nextEpoch(store, 'east', helloOf(1, foreign))).standing).toBe('diverged')
+  const valid = await store.head()
+  expect((await nextEpoch(store, 'north', helloOf(1, valid))).standing).toBe('valid')
   for (const name of ['b', 'c', 'd', 'e']) await write(name)
+  expect((await nextEpoch(store, 'north', helloOf(1, valid))).standing).toBe('behind')
   expect(await store.standing(foreign)).toBe('behind')
   expect((await nextEpoch(store, 'east', helloOf(1, foreign))).standing).toBe('diverged')
   const other = { ...foreign, commitId: 'ba5' }

@@ -62,6 +62,15 @@ describe('the end of a round of changes', () => {
     expect(await throughOf(marks, 99)).toBe(100)
   })
 
+  it('Y17 the newest 64 marks are remembered, however often they are read', async () => {
+    const marks = await marksOf(
+      Array.from({ length: 100 }, () => 2_000),
+      Array.from({ length: 100 }, (_unused, index) => index + 1),
+    )
+    for (let look = 0; look < 100; look += 1) await marks.look()
+    expect(await throughOf(marks, 36)).toBe(37)
+  })
+
   it('Y17 a round has 1,500 rows, and with one row more it ends at the mark before', async () => {
     expect(await throughOf(await marksOf([1_000, 500, 1], [1, 2, 3]), 0)).toBe(2)
     expect(await throughOf(await marksOf([1_000, 501, 1], [1, 2, 3]), 0)).toBe(1)

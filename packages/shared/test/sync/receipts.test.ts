@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { expect, test } from 'vitest'
 import { createVirtualClock } from '../../src/env/clock.ts'
 import { type Bookmark, type Hello, noCounters, type Verdict } from '../../src/sync/log/messages.ts'
@@ -16,6 +17,7 @@ function createGlobal() {
   const clock = createVirtualClock()
   const board = createZoneBoard(clock, () => {})
   const stop = new AbortController()
+  clock.advance(7)
   board.marked(5)
   for (const zone of ['east', 'west']) board.connected(zone, 1, hello, 0, { protocol: 1, features: [] })
   const bookmark = (zone: string, stored: number, served = 0, more: Partial<Bookmark> = {}) =>
@@ -155,4 +157,5 @@ test('Y35 a wait that has ended listens to nothing any more', async () => {
   clock.advance(100)
   await late
   expect(listeners).toBe(0)
+  expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0)
 })

@@ -44,6 +44,8 @@ test('Y39 an entry that fills the report exactly fits, and a removed entry makes
   expect(full.reportLeftOut).toBe(0)
   const without = stock.changed('east', full.report, { reset: false, changed: [], removed: ['a', 'unknown'] })
   expect(without).toEqual({ report: { b: { text: 'xxx' } }, reportLeftOut: 0 })
+  // A key that was removed already makes no more room.
+  stock.changed('east', without.report, { reset: false, changed: [], removed: ['a'] })
   const again = stock.changed('east', without.report, { reset: false, changed: [entry('c', 'xxx')], removed: [] })
   expect(again.reportLeftOut).toBe(0)
   // One entry does not fit, and the next one replaces an entry of its size.

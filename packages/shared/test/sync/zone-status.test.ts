@@ -60,6 +60,7 @@ test('Y16 a zone that is behind shows how many revisions it lacks, and since whe
   clock.advance(100)
   board.marked(6)
   clock.advance(50)
+  expect(status()).toMatchObject({ lag: 1, lagMs: 50 })
   board.marked(8)
   expect(status()).toMatchObject({ current: false, lag: 3, lagMs: 50 })
   clock.advance(10)
@@ -152,7 +153,9 @@ test('Y35 a bookmark shows what the zone has sent and what is stored of it, its 
 })
 
 test('Y35 a goodbye is shown with its code', () => {
-  const { board, status } = createBoard()
+  const { clock, board, status } = createBoard()
+  expect(status()?.lastEndAtMs).toBe(0)
+  clock.advance(1)
   board.ended('east', { reason: 'replaced', goodbye: { code: 'fenced', reason: 'replaced', by: 'peer' } })
   expect(status()).toMatchObject({ lastEnd: 'replaced', lastEndCode: 'fenced' })
 })
