@@ -16,6 +16,8 @@ export interface Call {
   readonly sent: Message[]
   receive(message: Message): void
   cut(reason: string, refused?: boolean): void
+  /** Why the call ended. */
+  over(): string | undefined
 }
 
 /** The position at this revision in the log of the global. */
@@ -55,6 +57,7 @@ export function createWest(
     const ended = Promise.withResolvers<ChannelEnd>()
     let listener: ((bytes: Uint8Array) => void) | undefined
     const early: Uint8Array[] = []
+    let over: string | undefined
     const call: Call = {
       atMs: clock.monotonicMs(),
       sent: [],
@@ -64,7 +67,11 @@ export function createWest(
         else early.push(bytes)
       },
       cut: (reason, refused = false) => ended.resolve({ refused, reason }),
+      over: () => over,
     }
+    void ended.promise.then(({ reason }) => {
+      over = reason
+    })
     calls.push(call)
     return {
       send(bytes) {

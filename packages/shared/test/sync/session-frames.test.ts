@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { StoreUnavailableError } from '../../src/store/errors.ts'
 import type { Change, Store } from '../../src/store/store.ts'
-import type { Delivered, Message } from '../../src/sync/log/messages.ts'
+import { type Delivered, type Message, noCounters } from '../../src/sync/log/messages.ts'
 import { nothingServed } from '../../src/sync/session.ts'
 import { put, write } from './mesh.ts'
 import { ofWest, openSession } from './raw-session.ts'
@@ -188,6 +188,16 @@ describe('a round of the peer', () => {
     expect((await store.head()).revision).toBe(2)
   })
 
+  it('L7 the origins that a relaying peer has not named are stored with the position', async () => {
+    const scene = await openSession({ relays: true })
+    await write(scene.store, put('east', 'Service', 's'), put('global', 'Policy', 'own'), put('west', 'Dataplane', 'a'))
+    await scene.receive({ type: 'replace', origins: ['west'], position: ofWest(3), reason: 'new' })
+    await scene.receive(mark(3))
+    const [position] = await scene.store.scan({ kind: 'SyncPosition' })
+    expect(position?.spec).toMatchObject({ revision: 3, uncovered: ['east'] })
+    expect(await scene.store.scan({ kind: 'Dataplane' })).toEqual([])
+  })
+
   it('Y2 a round that is written after the end of the session still moves the position', async () => {
     const gate = Promise.withResolvers<void>()
     const slow = (store: Store): Store => ({
@@ -219,6 +229,19 @@ describe('what a bookmark says', () => {
     await scene.settle()
     return last(scene)
   }
+
+  it('Y16 a new session has sent and counted nothing', async () => {
+    const scene = await openSession()
+    expect(last(scene)).toMatchObject({ sent: 0, mark: 0, stored: 0, served: 0, counters: noCounters })
+  })
+
+  it('L8 a bookmark brings the credit for the rows received so far', async () => {
+    const scene = await openSession()
+    await scene.receive(rows(live('Dataplane', 'a')))
+    expect(scene.sentOf('credit')).toEqual([])
+    await afterBeat(scene)
+    expect(scene.sentOf('credit')).toEqual([{ type: 'credit', bytes: scene.session.counters().bytesReceived }])
+  })
 
   it('Y16 the sent, newest and stored marks are reported, and what is served of the same store', async () => {
     const served = { ...nothingServed, served: ofWest(3), silentProxies: ['p'], proxies: 4, proxiesConnected: 3 }
@@ -285,7 +308,9 @@ describe('what a bookmark says', () => {
     await scene.receive(mark(3))
     const id = 'history:store-of-west'
     expect(scene.session.hold()?.id).toBe(id)
-    expect((await afterBeat(scene))?.holds).toMatchObject([{ id }])
+    // It is reported soon, and not only with the next regular bookmark.
+    scene.clock.advance(10)
+    expect(last(scene)?.holds).toMatchObject([{ id }])
     scene.session.release(id)
     await scene.settle()
     expect((await afterBeat(scene))?.holds).toEqual([])
@@ -329,6 +354,51 @@ describe('the rows that a session sends', () => {
       const other = await openSession({ peerStanding, peerPosition })
       expect(other.sentOf('replace')).toMatchObject([{ reason: peerStanding }])
     }
+  })
+
+  it('L8 rows wait for the credit of the peer', async () => {
+    const scene = await openSession({ creditBytes: 0 })
+    await write(scene.store, put('global', 'Policy', 'a'))
+    await scene.settle()
+    expect(scene.sentOf('rows')).toEqual([])
+    await scene.receive(credit)
+    expect(scene.sentOf('rows')).toHaveLength(1)
+  })
+
+  it('Y6 frames grow from 4 KiB with the throughput that the credit of the peer shows', async () => {
+    const scene = await openSession()
+    const framesOf = async (prefix: string) => {
+      const before = scene.sentOf('rows').length
+      const policies = [1, 2, 3, 4].map((number) =>
+        put('global', 'Policy', `${prefix}${number}`, { text: 'x'.repeat(3_000) }),
+      )
+      await write(scene.store, ...policies)
+      await scene.settle()
+      return scene.sentOf('rows').length - before
+    }
+    expect(await framesOf('a')).toBe(4)
+    scene.clock.advance(100)
+    await scene.receive({ type: 'credit', bytes: 13_000 })
+    expect(await framesOf('b')).toBe(1)
+  })
+
+  it('L8 a session that has ended listens to its store no longer', async () => {
+    let listeners = 0
+    const counted = (store: Store): Store => ({
+      ...store,
+      onMark() {
+        listeners += 1
+        return {
+          [Symbol.dispose]() {
+            listeners -= 1
+          },
+        }
+      },
+    })
+    const scene = await openSession({}, counted)
+    expect(listeners).toBe(1)
+    scene.session.end('shutdown', 'stop')
+    expect(listeners).toBe(0)
   })
 
   it('Y9 a second handshake ends the session', async () => {

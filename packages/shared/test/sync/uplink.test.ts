@@ -56,6 +56,18 @@ describe('the hello of a zone', () => {
     await west.stop()
   })
 
+  it('L7 a hello names the origins whose rows a new store has not named', async () => {
+    const west = createWest()
+    await write(west.store, put('east', 'Service', 's'), put('west', 'Dataplane', 'mine'))
+    await west.settle()
+    await west.receive({ type: 'replace', origins: ['global'], position: ofGlobal(3), reason: 'new' })
+    await west.receive(mark(3))
+    await west.receive(goodbye('shutdown'))
+    await west.advance(500)
+    expect(helloOf(west.last()?.sent[0])).toMatchObject({ position: ofGlobal(3), uncovered: ['east'] })
+    await west.stop()
+  })
+
   it('Y41 a hello requests numbers, and rows are exchanged only after the zone has stored the grant', async () => {
     const stored = Promise.withResolvers<void>()
     const west = createWest({
@@ -75,6 +87,7 @@ describe('the state of an uplink', () => {
   it('Y16 a session shows its epoch, its agreement, its marks and the clock of the global', async () => {
     const west = createWest()
     expect(west.state()).toMatchObject({ phase: 'connecting', sinceMs: 1_000, sent: 0, globalMark: 0, clockAheadMs: 0 })
+    expect(west.state()).toMatchObject({ storedByGlobal: 0, positionCounts: false })
     west.control.answer = () => west.welcomeOf({ epoch: 9, features: ['f'] })
     await west.settle()
     expect(west.state()).toMatchObject({
@@ -203,17 +216,82 @@ describe('the attempts of a zone', () => {
     await west.stop()
   })
 
+  it('F28 a session resets the waits, and a call without a session does not', async () => {
+    const west = createWest({ fraction: 1 })
+    const waitsOf = async (count: number) => {
+      const before = west.dialledAtMs.length
+      while (west.dialledAtMs.length < before + count) await west.advance(50)
+      return limits(west.dialledAtMs.slice(before - 1))
+    }
+    west.control.failure = { refused: false, reason: 'unreachable' }
+    await west.settle()
+    expect(await waitsOf(7)).toEqual([500, 500, 500, 500, 500, 1_000, 2_000])
+    // Neither a goodbye nor a lost call before the welcome is a session.
+    west.control.failure = undefined
+    west.control.answer = () => goodbye('shutdown')
+    expect(await waitsOf(2)).toEqual([4_000, 5_000])
+    west.control.answer = () => undefined
+    expect(await waitsOf(1)).toEqual([5_000])
+    west.last()?.cut('the line is cut')
+    await west.settle()
+    west.control.answer = () => west.welcomeOf({})
+    expect(await waitsOf(1)).toEqual([5_000])
+    expect(west.state()).toMatchObject({ phase: 'connected', sinceMs: west.clock.wallMs() })
+    await west.advance(10)
+    west.last()?.cut('the line is cut')
+    await west.settle()
+    expect(west.state()).toMatchObject({ phase: 'waiting', reason: 'the line is cut', sinceMs: west.clock.wallMs() })
+    expect(west.control.forgotten).toBe(11)
+    expect(await waitsOf(1)).toEqual([500 + 10])
+    await west.stop()
+  })
+
+  it('F28 a global that sends no welcome within 20 s is dialled again', async () => {
+    const west = createWest()
+    west.control.answer = () => undefined
+    await west.settle()
+    await west.advance(20_000)
+    expect(west.state()).toMatchObject({ phase: 'waiting', reason: 'no first frame within 20000 ms' })
+    expect(west.last()?.over()).toBe('no welcome')
+    await west.stop()
+  })
+
+  it('Y19 a zone whose store does not answer shows the reason and tries again', async () => {
+    const store = await storeAt(3)
+    let fault: Error | undefined = new Error('the disk fails')
+    const west = createWest({
+      store: {
+        ...store,
+        async get(key) {
+          if (fault) throw fault
+          return store.get(key)
+        },
+      },
+    })
+    await west.settle()
+    expect(west.state()).toMatchObject({ phase: 'waiting', reason: 'the disk fails' })
+    expect(west.control.forgotten).toBe(1)
+    fault = undefined
+    await west.advance(50)
+    expect(west.state().phase).toBe('connected')
+    await west.stop()
+  })
+
   it('F28 a new token ends the session, and the next one begins at once', async () => {
     const west = createWest({ fraction: 1 })
     await west.settle()
+    west.control.answer = () => undefined
     west.uplink.redial('a newer token')
     await west.settle()
     expect(west.calls[0]?.sent.at(-1)).toEqual(goodbye('shutdown', 'a newer token'))
     // Without any wait.
     expect(west.dialledAtMs).toEqual([1_000, 1_000])
+    expect(west.state()).toMatchObject({ phase: 'connecting', reason: 'a newer token', epoch: undefined })
+    await west.receive(west.welcomeOf({}))
     expect(west.state()).toMatchObject({ phase: 'connected', epoch: 2 })
     west.control.failure = { refused: true, reason: 'the token has expired' }
     await west.receive(goodbye('shutdown'))
+    expect(west.dialledAtMs).toHaveLength(2)
     await west.advance(500)
     expect(west.state().phase).toBe('refused')
     // A wait ends early, and the next failure waits again.
@@ -237,6 +315,7 @@ describe('a hold of a zone', () => {
     await west.advance(500)
     expect(west.state()).toMatchObject({ phase: 'refused', hold: { id: 'global:another' } })
     expect(west.last()?.sent.at(-1)).toMatchObject({ type: 'goodbye', goodbye: { code: 'wrong-global' } })
+    expect([west.last()?.over(), west.control.forgotten]).toEqual(['the zone ended it', 1])
     expect(west.uplink.release('global:other')).toBe(false)
     expect(west.uplink.release('global:another')).toBe(true)
     expect(west.state().hold).toBeUndefined()
@@ -284,7 +363,10 @@ describe('a zone whose history the global has lost, or has and the zone has not'
     west.control.answer = () => west.welcomeOf({ position: foreign, formerIncarnation: 5_000 })
     await west.settle()
     expect(west.calls[0]?.sent.at(-1)).toEqual(goodbye('shutdown', 'this zone begins a new incarnation'))
+    expect(west.calls[0]?.over()).toBe('the zone ended it')
     expect(west.state().phase).toBe('waiting')
+    // The process begins only one incarnation.
+    west.control.answer = () => west.welcomeOf({ position: foreign, formerIncarnation: 9_000 })
     await west.advance(500)
     expect(helloOf(west.last()?.sent[0])?.incarnation).toBe(5_001)
     // The global still has the former history. The zone sends a replacement and begins no further incarnation.
