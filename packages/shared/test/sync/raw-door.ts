@@ -20,8 +20,11 @@ export const ofZone = (zone: string, revision: number) => ({
 })
 
 /** A global in virtual time whose zones are the test. A token is the name of its zone. */
-export async function createGlobal(overrides: Partial<SyncServerDeps> = {}, options: Partial<SyncServerOptions> = {}) {
-  const clock = createVirtualClock(1_000)
+export async function createGlobal(
+  overrides: Partial<SyncServerDeps> = {},
+  options: Partial<SyncServerOptions> = {},
+  clock = createVirtualClock(1_000),
+) {
   const store = overrides.store ?? createMemoryStore({ clock, random: createSeededRandom(1) })
   let onCall: OnCall = () => {}
   let isClosed = false

@@ -116,6 +116,7 @@ describe('two processes of a zone', () => {
         reason: 'a newer session of this zone was opened from second-host',
       })
       expect(second.welcome()).toMatchObject({ epoch: 2 })
+      expect(server.release('west', 'h')).toBe(true)
       expect(server.zones().get('west')).toMatchObject({ connected: true, host: 'second-host' })
       return
     }
@@ -146,6 +147,8 @@ describe('the sessions of a global', () => {
     const west = await connect('west')
     expect([server.release('west', 'h'), server.release('east', 'h')]).toEqual([true, false])
     expect(west.sent.at(-1)).toEqual({ type: 'release', hold: 'h' })
+    await west.lose('the line is cut')
+    expect(server.release('west', 'h')).toBe(false)
   })
 
   it('Y33 a session ends when its token is no longer valid, or when an operator disconnects the zone', async () => {
@@ -207,6 +210,40 @@ describe('the sessions of a global', () => {
     expect((await connect('west', { incarnation: 2 })).welcome()?.recall).toEqual({ known: 1 })
     expect((await connect('west', { incarnation: 1 })).welcome()).not.toHaveProperty('recall')
     expect((await connect('west', { incarnation: 1, storeId: 'new' })).welcome()?.recall).toEqual({ known: 1 })
+  })
+
+  it('Y16 the mark of the store counts from the start of the process', async () => {
+    const store = createStore()
+    await write(store, put('global', 'Policy', 'a'))
+    const { connect, server } = await createGlobal({ store })
+    await connect('west')
+    expect(server.zones().get('west')).toMatchObject({ lag: 1, current: false })
+  })
+
+  it('Y11 rows of a lost store stay, are counted, and may be kept for good', async () => {
+    const { connect, server, store, advance } = await createGlobal({}, { formerStayMs: 10_000 })
+    const stamp = (incarnation: number) => ({ incarnation, originRevision: 1, createdAtMs: 0, modifiedAtMs: 0 })
+    const dataplane = (name: string, incarnation: number) => {
+      const key = { origin: 'west', kind: 'Dataplane', mesh: 'default', name }
+      const row = { key, stamp: stamp(incarnation), labels: {}, spec: {} }
+      return { key, stamp: stamp(incarnation), state: 'live' as const, row }
+    }
+    const first = await connect('west')
+    await first.receive({ type: 'rows', rows: [dataplane('old', 1)], bytes: 0 }, markOf('west', 1))
+    await first.lose('the line is cut')
+    const second = await connect('west', { incarnation: 2, storeId: 'new' })
+    const position = { store: 'new', revision: 1, commitId: 'c1' }
+    await second.receive(
+      { type: 'replace', origins: ['west'], position, reason: 'new' },
+      { type: 'rows', rows: [dataplane('new', 2)], bytes: 0 },
+      { type: 'mark', position },
+    )
+    expect(await store.scan({ kind: 'Dataplane' })).toHaveLength(2)
+    await advance(2_000)
+    expect(server.formers()).toEqual(new Map([['west', { rows: 1, expiresInMs: 10_000 }]]))
+    expect([await server.keep('west', 'anna'), await server.keep('east', 'anna')]).toEqual([true, false])
+    for (let count = 0; count < 10; count += 1) await advance(2_000)
+    expect(await store.scan({ kind: 'Dataplane' })).toHaveLength(2)
   })
 
   it('Y37 a mark whose hint was lost is found within 2 s', async () => {
@@ -288,6 +325,13 @@ describe('the origins that a global names', () => {
     const late = await connect('south', { uncovered: ['west', 'unknown'], position })
     expect(late.replacements()).toEqual(['late west'])
     expect(west.replacements()).toEqual(['new global'])
+    // The bookmark may also come after the rows.
+    const waiting = await connect('waiting', { uncovered: ['center'], position })
+    const center = await connect('center')
+    await center.receive(markOf('center', 3))
+    expect(waiting.replacements()).toEqual([])
+    await center.receive(bookmarkOf({ mark: 3 }))
+    expect(waiting.replacements()).toEqual(['late center'])
   })
 
   it('Y12 a global that learns that its store was restored begins one new incarnation, and names only complete zones', async () => {
@@ -318,5 +362,69 @@ describe('the origins that a global names', () => {
     const before = store.incarnation
     const east = await connect('east', { position: { store: 'another', revision: 99, commitId: 'f00' } })
     expect([east.welcome()?.standing, store.incarnation]).toEqual(['diverged', before])
+  })
+})
+
+describe('two replicas of a global', () => {
+  /** Two processes over one store. `pass` lets both exchange their statuses. */
+  async function twoGlobals() {
+    const clock = createVirtualClock(1_000)
+    const store = createStore()
+    const one = await createGlobal({ store, clock }, { replica: 'one' }, clock)
+    const other = await createGlobal({ store, clock }, { replica: 'other' }, clock)
+    const pass = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 250) await one.advance(250)
+    }
+    // Each process has read a first beat of the other one.
+    await pass(4_500)
+    return { store, one, other, pass }
+  }
+
+  it('Y22 the status of a zone is followed until its session ends, and shows if its replica is gone', async () => {
+    const { one, other, pass } = await twoGlobals()
+    const west = await one.connect('west')
+    await pass(500)
+    expect(other.server.zones().get('west')).toMatchObject({ connected: true, epoch: 1, host: 'west-host' })
+    await west.lose('the line is cut')
+    await pass(500)
+    expect(other.server.zones().get('west')).toMatchObject({ connected: false, lastEnd: 'the line is cut' })
+    await one.connect('west')
+    await pass(500)
+    await one.server[Symbol.asyncDispose]()
+    await pass(500)
+    expect(other.server.zones().get('west')).toMatchObject({
+      ...{ connected: false, lastEnd: 'the replica that it was connected to is gone', epoch: 2 },
+    })
+  })
+
+  it('Y22 a zone that moves to another replica is shown by its newest session', async () => {
+    const { one, other, pass } = await twoGlobals()
+    const former = await one.connect('west')
+    await pass(500)
+    await other.connect('west', { host: 'moved' })
+    await pass(2_500)
+    expect(former.goodbye()?.code).toBe('fenced')
+    for (const { server } of [one, other])
+      expect(server.zones().get('west')).toMatchObject({ connected: true, epoch: 2, host: 'moved' })
+  })
+
+  it('Y13 Y22 a zone gets a late replacement once another replica has all rows of a zone', async () => {
+    const { store, one, other, pass } = await twoGlobals()
+    const position = await store.mark()
+    const east = await other.connect('east', { uncovered: ['west'], position })
+    const west = await one.connect('west')
+    await pass(500)
+    expect(east.replacements()).toEqual([])
+    await west.receive(bookmarkOf({ mark: 3 }), markOf('west', 3))
+    await pass(500)
+    expect(east.replacements()).toEqual(['late west'])
+    for (let count = 0; count < 3; count += 1) {
+      await pass(1_000)
+      await east.receive(bookmarkOf({ mark: 1 }))
+      await west.receive(bookmarkOf({ mark: 3 }))
+    }
+    expect(east.replacements()).toEqual(['late west'])
+    const late = await other.connect('south', { uncovered: ['west'], position })
+    expect(late.replacements()).toEqual(['late west'])
   })
 })
