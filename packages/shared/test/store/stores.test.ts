@@ -9,6 +9,7 @@ import { HorizonError } from '../../src/store/errors.ts'
 import type { FaultHook } from '../../src/store/faults.ts'
 import { createMemoryContents, createMemoryStore } from '../../src/store/memory.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { changesAfter, stateAt, versionsBetween } from '../../src/store/state.ts'
 import type { Change, Store } from '../../src/store/store.ts'
 
 const keyOf = (name: string, origin = 'global', kind = 'K', mesh = 'm') => ({ origin, kind, mesh, name })
@@ -289,5 +290,34 @@ describe.each([
         { state: 'forgotten' },
       ],
     })
+  })
+
+  test('S25 all rows at a revision are read in pages of 500, and also if the last page is full', async () => {
+    const { store } = await open()
+    const rows = Array.from({ length: 1_000 }, (_unused, index) => put(`n${String(index).padStart(4, '0')}`, 1))
+    await write(store, ...rows.slice(0, 999))
+    await write(store, ...rows.slice(999))
+    const pagesAt = async (revision: number) => {
+      const pages: string[][] = []
+      for await (const page of stateAt(store, revision)) pages.push(page.map(({ key }) => key.name))
+      return pages
+    }
+    expect((await pagesAt(1)).map(({ length }) => length)).toEqual([500, 499])
+    expect((await pagesAt(2)).map(({ length }) => length)).toEqual([500, 500, 0])
+    expect((await pagesAt(2)).flat()).toEqual(rows.map(({ key }) => key.name))
+    const changed = await changesAfter(store, 0, 2)
+    expect(changed?.map(({ key }) => key.name)).toEqual(rows.map(({ key }) => key.name))
+    const between: string[] = []
+    for await (const { key } of versionsBetween(store, 1, 2)) between.push(key.name)
+    expect(between).toEqual(['n0999'])
+  })
+
+  test('S28 a list of changes below the horizon is none, and another fault is thrown', async () => {
+    const { store } = await open({ horizonRevisions: 1 })
+    for (let value = 1; value <= 4; value += 1) await write(store, put('a', value))
+    expect(await changesAfter(store, 0, 4)).toBeUndefined()
+    expect(await changesAfter(store, 4, 4)).toEqual([])
+    const failing = { ...store, changesSince: () => Promise.reject(new Error('the disk fails')) }
+    await expect(changesAfter(failing, 4, 4)).rejects.toThrow('the disk fails')
   })
 })

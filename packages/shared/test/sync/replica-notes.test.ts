@@ -162,6 +162,14 @@ test('Y22 of two replicas that publish a zone the one with the newer session cou
   expect((await reader.collect()).get('east')?.status.epoch).toBe(5)
 })
 
+test('Y22 a replica does not follow itself', async () => {
+  const { one } = createGlobals()
+  for (const stored of [1, 2, 3]) {
+    await one.publish(zoneOf({ epoch: 1, stored }))
+    expect(await one.collect()).toEqual(new Map())
+  }
+})
+
 test('Y22 a replica that leaves removes its notes, and those of no other', async () => {
   const { store, one, other, puts } = createGlobals()
   await one.publish(zoneOf({ epoch: 1, report: { a: {} } }))

@@ -301,6 +301,21 @@ describe('what a bookmark says', () => {
     expect(scene.events).toEqual(['mark 1', 'blocked the disk is full', 'blocked ', 'applied 1 at 1: 2'])
   })
 
+  it('Y19 a session that ends does not wait for a store that refuses writes', async () => {
+    const refusing = (store: Store): Store => ({
+      ...store,
+      commitRound: () => Promise.reject(new StoreUnavailableError('the disk is full')),
+    })
+    const scene = await openSession({}, refusing)
+    await scene.receive(rows(live('Dataplane', 'a')))
+    await scene.receive(mark(1))
+    expect(scene.over()).toBeUndefined()
+    scene.session.end('shutdown', 'stop')
+    await scene.settle()
+    expect(scene.over()).toMatchObject({ reason: 'stop' })
+    expect(scene.events).toEqual(['mark 1', 'blocked the disk is full', 'channel ended'])
+  })
+
   it('Y8 a hold is reported until it is released', async () => {
     const scene = await openSession({ holds: true, position: ofWest(9) })
     await write(scene.store, put('west', 'Dataplane', 'mine'))
@@ -367,6 +382,7 @@ describe('the rows that a session sends', () => {
 
   it('Y6 frames grow from 4 KiB with the throughput that the credit of the peer shows', async () => {
     const scene = await openSession()
+    scene.clock.advance(5_000)
     const framesOf = async (prefix: string) => {
       const before = scene.sentOf('rows').length
       const policies = [1, 2, 3, 4].map((number) =>
