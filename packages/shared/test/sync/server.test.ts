@@ -128,6 +128,15 @@ describe('two processes of a zone', () => {
     expect(holder.goodbye()).toBeUndefined()
   })
 
+  it('Y14 two handshakes of a zone at the same time run one after the other', async () => {
+    const { call } = await createGlobal()
+    const [first, second] = [await call('west'), await call('west')]
+    const hello = { type: 'hello', hello: helloOf('west') } as const
+    await Promise.all([first.receive(hello), second.receive(hello)])
+    expect([first.welcome()?.epoch, first.goodbye()?.code]).toEqual([1, 'fenced'])
+    expect([second.welcome()?.epoch, second.goodbye()]).toEqual([2, undefined])
+  })
+
   it('Y4 a session ends within 2 s after a newer one was opened on another replica', async () => {
     const { connect, store, advance } = await createGlobal({}, { replica: 'one' })
     const west = await connect('west')
@@ -246,6 +255,19 @@ describe('the sessions of a global', () => {
     expect(await store.scan({ kind: 'Dataplane' })).toHaveLength(2)
   })
 
+  it('L6 a zone owns its rows: the global holds no removal of them, also in another history', async () => {
+    const { connect, store } = await createGlobal()
+    const key = { origin: 'west', kind: 'Dataplane', mesh: 'default', name: 'a' }
+    const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 0, modifiedAtMs: 0 }
+    const row = { key, stamp, labels: {}, spec: {} }
+    const west = await connect('west')
+    await west.receive({ type: 'rows', rows: [{ key, stamp, state: 'live', row }], bytes: 0 }, markOf('west', 3))
+    expect(await store.scan({ kind: 'Dataplane' })).toHaveLength(1)
+    const position = ofZone('west', 2)
+    await west.receive({ type: 'replace', origins: ['west'], position, reason: 'diverged' }, markOf('west', 2))
+    expect(await store.scan({ kind: 'Dataplane' })).toEqual([])
+  })
+
   it('Y37 a mark whose hint was lost is found within 2 s', async () => {
     const store = createStore()
     const { connect, advance } = await createGlobal({
@@ -280,6 +302,28 @@ describe('the sessions of a global', () => {
     await advance(2_000)
     expect(west.goodbye()).toBeUndefined()
     expect(west.sent.filter(({ type }) => type === 'rows')).toHaveLength(1)
+  })
+
+  it('Y2 a global that has stopped reads its store no longer', async () => {
+    const store = createStore()
+    let reads = 0
+    const { server, advance } = await createGlobal({
+      store: {
+        ...store,
+        async mark() {
+          reads += 1
+          return store.mark()
+        },
+      },
+    })
+    await advance(2_000)
+    await write(store, put('global', 'Policy', 'a'))
+    // At the start, at the regular look, and after the commit.
+    expect(reads).toBe(3)
+    await server[Symbol.asyncDispose]()
+    await write(store, put('global', 'Policy', 'b'))
+    await advance(10_000)
+    expect(reads).toBe(3)
   })
 
   it('Y2 a global that stops ends its sessions, closes its doors and refuses further zones', async () => {
@@ -355,6 +399,13 @@ describe('the origins that a global names', () => {
     const again = await connect('west', { position: await store.mark() })
     await again.receive(bookmarkOf({ mark: 4 }), markOf('west', 4))
     expect(east.replacements()).toEqual(['diverged global', 'late west'])
+  })
+
+  it('Y12 a new incarnation is above the former one, also if the clock is behind', async () => {
+    const { connect, store } = await createGlobal()
+    const before = store.incarnation
+    await connect('east', { position: { store: store.id, revision: 99, commitId: 'f00' } })
+    expect(store.incarnation).toBe(before + 1)
   })
 
   it('Y12 a position of another store begins no incarnation', async () => {
