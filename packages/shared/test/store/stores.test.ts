@@ -38,10 +38,16 @@ const horizonOf = ({ horizonRevisions }: Options) => (horizonRevisions === undef
 
 const openMemory: Open = async (first = {}) => {
   const contents = createMemoryContents(depsOf(first))
-  const open: Open = async (options = {}) => ({
-    store: createMemoryStore(depsOf(options), { contents, ...horizonOf(options) }),
-    reopen: open,
-  })
+  const open: Open = async (options = {}) => {
+    const store = createMemoryStore(depsOf(options), { contents, ...horizonOf(options) })
+    return {
+      store,
+      async reopen(next) {
+        await store.close()
+        return open(next)
+      },
+    }
+  }
   return open(first)
 }
 
@@ -232,6 +238,7 @@ describe.each([
     ])
     await store.raiseIncarnation(70)
     await store.raiseIncarnation(60)
+    expect(store.incarnation).toBe(70)
     const facts = async (one: Store) => [
       one.id,
       one.incarnation,
@@ -290,6 +297,14 @@ describe.each([
         { state: 'forgotten' },
       ],
     })
+  })
+
+  test('S29 a commit that waits when the store is closed is written', async () => {
+    const { store, reopen } = await open()
+    const written = write(store, put('a', 1))
+    const again = await reopen()
+    expect((await written).revision).toBe(1)
+    expect((await again.store.get(keyOf('a')))?.revision).toBe(1)
   })
 
   test('S25 all rows at a revision are read in pages of 500, and also if the last page is full', async () => {
