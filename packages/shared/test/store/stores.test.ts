@@ -320,6 +320,11 @@ describe.each([
     expect((await pagesAt(1)).map(({ length }) => length)).toEqual([500, 499])
     expect((await pagesAt(2)).map(({ length }) => length)).toEqual([500, 500, 0])
     expect((await pagesAt(2)).flat()).toEqual(rows.map(({ key }) => key.name))
+    // A scan without a limit, or with a larger one, reads several pages.
+    const scanned = async (options: { readonly limit?: number }) =>
+      (await store.scan({}, options)).map(({ key }) => key.name)
+    expect(await scanned({})).toEqual(rows.map(({ key }) => key.name))
+    expect(await scanned({ limit: 750 })).toEqual(rows.slice(0, 750).map(({ key }) => key.name))
     const changed = await changesAfter(store, 0, 2)
     expect(changed?.map(({ key }) => key.name)).toEqual(rows.map(({ key }) => key.name))
     const between: string[] = []
