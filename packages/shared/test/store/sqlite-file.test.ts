@@ -188,6 +188,29 @@ describe('a SQLite store on a failing disk', () => {
   )
 })
 
+describe('the fault of a write', () => {
+  it.each([
+    ['a full disk', 13, true],
+    ['a failing disk', 10, true],
+    ['a failing read, by its extended code', 266, true],
+    ['a read-only disk', 8, true],
+    ['another fault of SQLite', 1, false],
+    ['a fault without a code', undefined, false],
+  ])(
+    'S10 after %s the store is unavailable for a while only if an operator can repair it',
+    async (_case, errcode, isPassing) => {
+      const faultPoint = () => {
+        throw Object.assign(new Error('planted'), errcode === undefined ? {} : { errcode })
+      }
+      const store = await openSqliteStore({ ...deps, faultPoint }, { path })
+      const failed = await store.commit({ changes: [], subject: 's', intent: 'i' }).catch((cause: unknown) => cause)
+      expect(failed).toMatchObject({ message: `cannot write store ${path}: planted` })
+      expect(failed instanceof StoreUnavailableError).toBe(isPassing)
+      await store.close()
+    },
+  )
+})
+
 describe('a SQLite store whose file is deleted or replaced', () => {
   const put = (name: string) => ({
     changes: [{ op: 'put', key: { origin: 'global', kind: 'K', mesh: '', name }, labels: {}, spec: {} } as const],

@@ -299,6 +299,39 @@ describe.each([
     })
   })
 
+  test('S24 S29 a reopened store has the mark of its last marked round', async () => {
+    let { store, reopen } = await open()
+    const round = (values: readonly number[], isMarked: boolean) =>
+      store.commitRound(
+        values.map((value) => ({ changes: [put('a', value)], subject: 's', intent: 'i' })),
+        isMarked ? {} : { unmarked: true },
+      )
+    const reopened = async () => {
+      ;({ store, reopen } = await reopen())
+      return [(await store.mark()).revision, (await store.head()).revision]
+    }
+    await round([1, 2], true)
+    expect(await reopened()).toEqual([2, 2])
+    await round([3, 4], false)
+    expect(await reopened()).toEqual([2, 4])
+    await store.commit({ changes: [], subject: 's', intent: 'i' })
+    expect(await reopened()).toEqual([4, 4])
+    await round([5], false)
+    await round([6, 7], true)
+    expect(await reopened()).toEqual([7, 7])
+  })
+
+  test('S28 S29 a reopened store has the same horizon', async () => {
+    const { store, reopen } = await open({ horizonRevisions: 4 })
+    const first = await write(store, put('a', 0))
+    for (let value = 2; value <= 6; value += 1) await write(store, put('a', value))
+    expect(await store.standing(first)).toBe('behind')
+    const again = (await reopen({ horizonRevisions: 4 })).store
+    expect(await again.standing(first)).toBe('behind')
+    await expect(again.scan({}, { at: 1 })).rejects.toThrow(HorizonError)
+    expect((await again.scan({}, { at: 2 })).map(({ spec }) => spec['value'])).toEqual([2])
+  })
+
   test('S29 a commit that waits when the store is closed is written', async () => {
     const { store, reopen } = await open()
     const written = write(store, put('a', 1))
