@@ -55,8 +55,7 @@ interface Peer {
   beat: number
   /** When this process found the newest beat. */
   sinceMs: number
-  /** Its beat has changed since this process first read it. */
-  isLive: boolean
+  /** Empty until its beat has changed since this process first read it. */
   zones: ReadonlyMap<string, RemoteZone>
   readonly reports: Map<string, CountedReport>
 }
@@ -156,14 +155,14 @@ export function createReplicas({ store, clock, instance }: Deps) {
         if (name === instance) continue
         const now = Number(value['beat'])
         const known = peers.get(name)
-        const peer = known ?? { beat: now, sinceMs: nowMs, isLive: false, zones: new Map(), reports: new Map() }
+        const peer = known ?? { beat: now, sinceMs: nowMs, zones: new Map(), reports: new Map() }
         peers.set(name, peer)
         if (peer.beat !== now) {
           peer.zones = await readZones(name, peer, value)
-          Object.assign(peer, { beat: now, sinceMs: nowMs, isLive: true })
+          Object.assign(peer, { beat: now, sinceMs: nowMs })
         }
         if (nowMs - peer.sinceMs > silentMs) gone.push(name)
-        else if (peer.isLive) for (const [zone, remote] of peer.zones) addNewest(found, zone, remote)
+        else for (const [zone, remote] of peer.zones) addNewest(found, zone, remote)
       }
       collectedMs = nowMs
       await remove(gone)

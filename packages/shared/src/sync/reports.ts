@@ -18,7 +18,7 @@ export type ReadReport = () => Readonly<Record<string, JsonObject>>
 export async function sendReports(
   clock: Clock,
   report: Latest<ReadReport>,
-  session: Session,
+  session: Pick<Session, 'report'>,
   signal: AbortSignal,
 ): Promise<void> {
   const sent = new Map<string, { readonly value: JsonObject; readonly text: string }>()

@@ -163,6 +163,7 @@ type State =
   | { readonly type: 'opening' }
   /** `localMark` includes everything that this session has written. */
   | { readonly type: 'open'; readonly localMark: Position }
+  /** Set by a commit that finishes after the end. */
   | { readonly type: 'ending'; readonly localMark: Position | undefined }
 
 /** Wake-ups are hints and may be lost: the session also looks for a newer mark at this interval. */
@@ -202,7 +203,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   function finish(end: SessionEnd): void {
     if (state.type === 'ending') return
-    state = { type: 'ending', localMark: state.type === 'open' ? state.localMark : undefined }
+    state = { type: 'ending', localMark: undefined }
     ending.abort()
     listening[Symbol.dispose]()
     poll[Symbol.dispose]()

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -65,6 +65,9 @@ describe('opening a SQLite store', () => {
     await again.notes.put([{ name: 'a', value: {} }])
     expect(again.id).toBe(store.id)
     await again.close()
+    const upgraded = new DatabaseSync(path)
+    expect(upgraded.prepare('PRAGMA user_version').get()).toEqual({ user_version: 3 })
+    upgraded.close()
   })
 
   it('S8 a file of schema version 2 is upgraded: every version is present, in its order', async () => {
@@ -96,6 +99,22 @@ describe('opening a SQLite store', () => {
     expect((await again.history(key('a'))).map(({ revision }) => revision)).toEqual([2, 1])
     expect(await again.commit({ changes: [put('c', 1)], subject: 's', intent: 'i' })).toMatchObject({ ok: true })
     await again.close()
+  })
+
+  it('S7 a damaged database is refused with the reason', async () => {
+    const store = await openSqliteStore(deps, { path })
+    const changes = Array.from({ length: 500 }, (_unused, index) => ({
+      op: 'put' as const,
+      key: { origin: 'global', kind: 'Policy', mesh: 'm', name: `p${index}` },
+      labels: {},
+      spec: { text: 'x'.repeat(500) },
+    }))
+    await store.commit({ changes, subject: 's', intent: 'i' })
+    await store.close()
+    const bytes = readFileSync(path)
+    bytes.fill(0x5a, bytes.length / 2, bytes.length / 2 + 8_192)
+    writeFileSync(path, bytes)
+    expect(await openError()).toContain(`cannot open store ${path}: expected a sound database, found it damaged (`)
   })
 
   it('S8 a database with a newer schema is refused with the reason', async () => {
@@ -164,6 +183,29 @@ describe('a SQLite store on a failing disk', () => {
       armed = false
       expect((await store.head()).revision).toBe(0)
       expect(await commit()).toMatchObject({ ok: true, position: { revision: 1 } })
+      await store.close()
+    },
+  )
+})
+
+describe('the fault of a write', () => {
+  it.each([
+    ['a full disk', 13, true],
+    ['a failing disk', 10, true],
+    ['a failing read, by its extended code', 266, true],
+    ['a read-only disk', 8, true],
+    ['another fault of SQLite', 1, false],
+    ['a fault without a code', undefined, false],
+  ])(
+    'S10 after %s the store is unavailable for a while only if an operator can repair it',
+    async (_case, errcode, isPassing) => {
+      const faultPoint = () => {
+        throw Object.assign(new Error('planted'), errcode === undefined ? {} : { errcode })
+      }
+      const store = await openSqliteStore({ ...deps, faultPoint }, { path })
+      const failed = await store.commit({ changes: [], subject: 's', intent: 'i' }).catch((cause: unknown) => cause)
+      expect(failed).toMatchObject({ message: `cannot write store ${path}: planted` })
+      expect(failed instanceof StoreUnavailableError).toBe(isPassing)
       await store.close()
     },
   )

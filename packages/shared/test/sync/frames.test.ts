@@ -1,10 +1,10 @@
-import { create, toBinary } from '@bufbuild/protobuf'
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FrameSchema } from '../../gen/zonemesh/sync/v1/sync_pb.js'
+import { FrameSchema, ReplaceBegin_Reason, RowSchema, RowState } from '../../gen/zonemesh/sync/v1/sync_pb.js'
 import type { JsonObject } from '../../src/base/base.ts'
-import { decodeMessage, encodeMessage, encodeRow } from '../../src/sync/log/frames.ts'
-import { type Delivered, goodbyeCodes, type Message } from '../../src/sync/log/messages.ts'
+import { decodeFrame, decodeMessage, encodeMessage, encodeRow } from '../../src/sync/log/frames.ts'
+import { type Delivered, goodbyeCodes, type Message, noCounters } from '../../src/sync/log/messages.ts'
 
 const word = fc.stringMatching(/^[a-zA-Z0-9._-]{0,12}$/)
 const whole = fc.nat(2 ** 40)
@@ -39,6 +39,48 @@ const verdict = fc.record({
   reason: word,
   subject: word,
 })
+const optional = <T>(found: fc.Arbitrary<T>) => fc.option(found, { nil: undefined })
+const hello = fc.record({
+  protocol: fc.record({
+    min: fc.integer({ min: 1, max: 9 }),
+    max: fc.integer({ min: 1, max: 9 }),
+    features: fc.array(word),
+  }),
+  ...{
+    storeId: word,
+    incarnation: whole,
+    host: word,
+    startedAtMs: whole,
+    version: word,
+    creditBytes: whole,
+    replica: word,
+  },
+  ...{
+    position: optional(position),
+    uncovered: fc.array(word),
+    reserve: fc.record({ below: whole, count: fc.nat(9) }),
+  },
+})
+const welcome = fc
+  .record({
+    ...{
+      protocol: fc.nat(9),
+      features: fc.array(word),
+      storeId: word,
+      epoch: whole,
+      creditBytes: whole,
+      version: word,
+    },
+    ...{ zone: word, host: word, formerIncarnation: whole, position: optional(position) },
+    standing: fc.constantFrom('valid' as const, 'behind' as const, 'diverged' as const, 'new' as const),
+    reserved: optional(fc.record({ below: fc.integer({ min: 1, max: 2 ** 40 }), before: whole })),
+    recall: optional(spec),
+  })
+  .map(({ reserved, recall, ...plain }) => ({
+    ...plain,
+    ...(reserved ? { reserved } : {}),
+    ...(recall ? { recall } : {}),
+  }))
 const message: fc.Arbitrary<Message> = fc.oneof(
   fc
     .array(delivered, { maxLength: 5 })
@@ -71,6 +113,8 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       wallClockMs: whole,
     }),
   }),
+  fc.record({ type: fc.constant('hello' as const), hello }),
+  fc.record({ type: fc.constant('welcome' as const), welcome }),
   fc.record({
     type: fc.constant('report' as const),
     report: fc.record({
@@ -94,15 +138,40 @@ describe('frames', () => {
       return { key, stamp, state: 'live', row }
     }
     fc.assert(
-      fc.property(fc.array(fc.nat(20_000), { maxLength: 5 }), fc.maxSafeNat(), (lengths, number) => {
-        const rows = lengths.map(rowOf)
-        const value = { rows: rows.map(encodeRow) }
-        const init = { message: { case: 'rows' as const, value }, number: BigInt(number) }
-        expect(encodeMessage({ type: 'rows', rows, bytes: 0 }, number)).toEqual(
-          toBinary(FrameSchema, create(FrameSchema, init)),
-        )
-      }),
+      fc.property(
+        fc.array(fc.nat(20_000), { maxLength: 5 }),
+        fc.oneof(fc.constant(0), fc.maxSafeNat()),
+        (lengths, number) => {
+          const rows = lengths.map(rowOf)
+          const value = { rows: rows.map(encodeRow) }
+          const init = { message: { case: 'rows' as const, value }, number: BigInt(number) }
+          expect(encodeMessage({ type: 'rows', rows, bytes: 0 }, number)).toEqual(
+            toBinary(FrameSchema, create(FrameSchema, init)),
+          )
+        },
+      ),
     )
+  })
+
+  it.each([0, 1, 127, 128, 16_383, 16_384, 2 ** 40])(
+    'Y2 frame %i carries its number, with rows and without',
+    (number) => {
+      const key = { origin: 'global', kind: 'Policy', mesh: 'a', name: 'b' }
+      const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 1, modifiedAtMs: 1 }
+      const rows: Message = { type: 'rows', rows: [{ key, stamp, state: 'deleted' }], bytes: 0 }
+      expect(decodeFrame(encodeMessage(rows, number))).toMatchObject({ number, message: { type: 'rows' } })
+      expect(decodeFrame(encodeMessage({ type: 'credit', bytes: 5 }, number)).number).toBe(number)
+      expect(decodeFrame(encodeMessage({ type: 'credit', bytes: 5 })).number).toBe(0)
+    },
+  )
+
+  it('Y6 a version is encoded once, however many zones it is sent to', () => {
+    const key = { origin: 'global', kind: 'Policy', mesh: 'a', name: 'b' }
+    const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 1, modifiedAtMs: 1 }
+    const row = { key, stamp, labels: {}, spec: {} }
+    expect(encodeRow({ key, stamp, state: 'live', row })).toBe(encodeRow({ key, stamp, state: 'live', row }))
+    const removal: Delivered = { key, stamp, state: 'deleted' }
+    expect(encodeRow(removal)).toBe(encodeRow(removal))
   })
 
   it('L11 a spec keeps its text, with unknown fields and the order of its members', () => {
@@ -136,5 +205,68 @@ describe('frames', () => {
     const stamp = { incarnation: 1, originRevision: 1, createdAtMs: 1, modifiedAtMs: 1 }
     const bytes = encodeMessage({ type: 'rows', rows: [{ key, stamp, state: 'deleted' }], bytes: 0 })
     expect(() => decodeMessage(bytes)).toThrow('"/"')
+  })
+
+  const decodeInit = (message: NonNullable<MessageInitShape<typeof FrameSchema>['message']>) =>
+    decodeMessage(toBinary(FrameSchema, create(FrameSchema, { message })))
+  const decodeRowInit = (init: MessageInitShape<typeof RowSchema>) =>
+    decodeInit({ case: 'rows', value: { rows: [toBinary(RowSchema, create(RowSchema, init))] } })
+
+  it('Y23 values of a later protocol are read as the most careful known value', () => {
+    const position = { store: 's', revision: 1n, commitId: 'c' }
+    expect(
+      decodeInit({ case: 'replaceBegin', value: { origins: [], position, reason: ReplaceBegin_Reason.UNSPECIFIED } }),
+    ).toMatchObject({
+      reason: 'diverged',
+    })
+    expect(decodeInit({ case: 'goodbye', value: { code: 'later', reason: 'r' } })).toMatchObject({
+      goodbye: { code: 'failed', reason: 'r' },
+    })
+    expect(decodeInit({ case: 'welcome', value: { standing: 'later' } })).toMatchObject({
+      welcome: { standing: 'new' },
+    })
+    expect(decodeInit({ case: 'bookmark', value: { verdicts: [{ outcome: 'later' }] } })).toMatchObject({
+      bookmark: { verdicts: [{ outcome: 'quarantined' }], counters: noCounters },
+    })
+    expect(decodeInit({ case: undefined })).toBeUndefined()
+  })
+
+  it('Y23 a zone of a former protocol offers only its own version', () => {
+    const offer = (protocolMin: number) => decodeInit({ case: 'hello', value: { protocolMin, protocolMax: 3 } })
+    expect(offer(0)).toMatchObject({ hello: { protocol: { min: 3, max: 3 } } })
+    expect(offer(1)).toMatchObject({ hello: { protocol: { min: 1, max: 3 } } })
+  })
+
+  it('Y41 a zone that needs no numbers requests none', () => {
+    const plain = {
+      ...{ protocol: { min: 1, max: 1, features: [] }, storeId: 's', incarnation: 1, host: 'h', startedAtMs: 0 },
+      ...{ version: 'v', position: undefined, creditBytes: 1, replica: 'r', uncovered: [] },
+    }
+    const decoded = decodeMessage(encodeMessage({ type: 'hello', hello: plain }))
+    expect(decoded).toMatchObject({ hello: { reserve: { below: 0, count: 0 } } })
+  })
+
+  const text = (value: string) => new TextEncoder().encode(value)
+  const notUtf8 = Uint8Array.from(text('{"a":"?"}'), (byte) => (byte === 0x3f ? 0xff : byte))
+  it.each([
+    ['a mark without a position', () => decodeInit({ case: 'mark', value: {} }), 'a mark without a position'],
+    ['a row with an unknown state', () => decodeRowInit({ state: RowState.UNSPECIFIED }), 'the unknown state 0'],
+    ['a list as content', () => decodeRowInit({ state: RowState.LIVE, spec: text('[]') }), 'not a JSON object'],
+    ['null as content', () => decodeRowInit({ state: RowState.LIVE, spec: text('null') }), 'not a JSON object'],
+    ['a text as content', () => decodeRowInit({ state: RowState.LIVE, spec: text('"x"') }), 'not a JSON object'],
+    ['content that is no UTF-8', () => decodeRowInit({ state: RowState.LIVE, spec: notUtf8 }), 'not valid'],
+    ['a "/" in an origin', () => decodeRowInit({ origin: 'a/b' }), '"/"'],
+    ['a "/" in a kind', () => decodeRowInit({ kind: 'a/b' }), '"/"'],
+    ['a "/" in a name', () => decodeRowInit({ name: 'a/b' }), '"/"'],
+  ])('Y26 a frame cannot be read if it has %s', (_fault, read, reason) => expect(read).toThrow(reason))
+
+  it('Y20 content with more than 128 levels is replaced by the reason', () => {
+    const nested = (levels: number) => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
+    const specOf = (levels: number) => {
+      const decoded = decodeRowInit({ state: RowState.LIVE, spec: text(nested(levels)) })
+      return decoded?.type === 'rows' ? decoded.rows[0]?.row?.spec : undefined
+    }
+    expect(JSON.stringify(specOf(128))).toBe(nested(128))
+    expect(specOf(129)).toEqual({ refused: 'the content nests deeper than 128 levels' })
   })
 })

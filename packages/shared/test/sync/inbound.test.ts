@@ -1,49 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { keyText, type ResourceKey } from '../../src/resource/resource.ts'
-import {
-  createInbound,
-  type InboundDeps,
-  type InboundEffect,
-  type InboundEvent,
-  inboundDefaults,
-  inboundStep,
-} from '../../src/sync/log/inbound.ts'
-import type { Delivered, ReplaceReason } from '../../src/sync/log/messages.ts'
-import { partsOf, positionChange } from '../../src/sync/log/rounds.ts'
-import { sightOfGlobal, sightOfZone } from '../../src/sync/log/who-sees.ts'
-import { put, rules } from './mesh.ts'
-
-const at = (revision: number, store = 'g') => ({ store, revision, commitId: `c${revision}` })
-const keyOf = (origin: string, kind: string, name: string): ResourceKey => ({ origin, kind, mesh: 'default', name })
-const live = (origin: string, kind: string, name: string, revision = 1): Delivered => {
-  const key = keyOf(origin, kind, name)
-  const stamp = { incarnation: 1, originRevision: revision, createdAtMs: 0, modifiedAtMs: 0 }
-  return { key, stamp, state: 'live', row: { key, stamp, labels: {}, spec: {} } }
-}
-const rows = (...found: Delivered[]): InboundEvent => ({ type: 'rows', rows: found, bytes: 100 * found.length })
-const mark = (revision: number): InboundEvent => ({ type: 'mark', position: at(revision) })
-const replace = (origins: string[], revision: number, reason: ReplaceReason = 'behind'): InboundEvent => ({
-  type: 'replace',
-  origins,
-  position: at(revision),
-  reason,
-})
-
-function receiver(position?: ReturnType<typeof at>, overrides: Partial<InboundDeps> = {}) {
-  const state = createInbound('g', position)
-  const facts = { owner: 'global', holds: true, relays: true, sight: sightOfGlobal(rules, 'west') }
-  const deps = { ...inboundDefaults, ...facts, ...overrides }
-  return (event: InboundEvent): InboundEffect[] => inboundStep(state, event, deps)
-}
-const listed = (keys: readonly ResourceKey[], otherOrigins: string[] = [], incarnation = 1): InboundEvent => ({
-  type: 'listed',
-  rows: keys.map((key) => ({ key, incarnation })),
-  otherOrigins,
-})
-const changesIn = (effects: InboundEffect[]) =>
-  effects.flatMap((effect) =>
-    effect.type === 'apply' ? effect.changes.map((change) => `${change.op} ${keyText(change.key)}`) : [],
-  )
+import type { ResourceKey } from '../../src/resource/resource.ts'
+import type { InboundDeps, InboundEffect, InboundEvent } from '../../src/sync/log/inbound.ts'
+import type { Delivered } from '../../src/sync/log/messages.ts'
+import { sightOfZone } from '../../src/sync/log/who-sees.ts'
+import { rules } from './mesh.ts'
+import { at, changesIn, keyOf, listed, live, mark, receiver, replace, rows } from './receiver.ts'
 
 describe('the inbound step', () => {
   it('Y8 a release counts once, for what is held at that time, and the next large replacement is held again', () => {
@@ -297,39 +258,114 @@ describe('the inbound step', () => {
     step(rows(live('global', 'Policy', 'a'), live('global', 'Policy', 'b')))
     expect(step(rows(live('global', 'Policy', 'c')))).toMatchObject([{ type: 'goodbye', code: 'too-large' }])
   })
-})
 
-describe('the parts of a round', () => {
-  const position = positionChange('west', 'global', at(7))
-  const why = { subject: 'global', intent: 'sync' }
-
-  it('S1 a part of a round has at most 1,000 changes, and the position moves in the last part', () => {
-    const changes = Array.from({ length: 2500 }, (_, index) => put('global', 'Policy', `p${index}`))
-    const parts = partsOf(changes, [position], why)
-    expect(parts.map((part) => part.changes.length)).toEqual([999, 999, 503])
-    expect(parts.at(-1)?.changes.at(-1)).toBe(position)
-    expect(parts.flatMap((part) => part.changes)).toEqual([...changes, position])
+  it('L8 a receiver stages up to 256 MiB in open, waiting and held rounds together', () => {
+    const mebibytes = 1024 * 1024
+    const large = (name: string, bytes: number): InboundEvent => ({
+      type: 'rows',
+      rows: [live('global', 'Policy', name)],
+      bytes,
+    })
+    const step = receiver(at(1))
+    step(large('applied', 100 * mebibytes))
+    step(mark(2))
+    step(large('waits', 100 * mebibytes))
+    step(mark(3))
+    expect(step(large('fits', 56 * mebibytes))).toMatchObject([{ type: 'credit' }])
+    expect(step(large('excess', 1))).toMatchObject([{ type: 'goodbye', code: 'too-large' }])
+    const holding = receiver(at(5), { stagedBytesMax: 300 })
+    holding(replace(['global'], 3, 'diverged'))
+    holding(rows(live('global', 'Policy', 'held')))
+    holding(mark(3))
+    holding(listed([keyOf('global', 'Policy', 'other')]))
+    holding(rows(live('east', 'Service', 'a'), live('east', 'Service', 'b')))
+    expect(holding(large('excess', 1))).toMatchObject([{ type: 'goodbye', code: 'too-large' }])
   })
 
-  it('S1 a part of a round has a limit of bytes, except for a single larger row', () => {
-    const changes = ['a', 'b', 'c'].map((name) => put('global', 'Policy', name, { text: 'x'.repeat(600) }))
-    const parts = partsOf(changes, [position], why, { limits: { changesMax: 1000, bytesMax: 1_000 } })
-    expect(parts.map((part) => part.changes.length)).toEqual([1, 1, 2])
+  it('L8 the application names the bytes of its rows, of merged rounds together', () => {
+    const step = receiver(at(1))
+    step(rows(live('global', 'Policy', 'a')))
+    expect(step(mark(2))).toMatchObject([{ type: 'apply', bytes: 100 }])
+    step(rows(live('global', 'Policy', 'b')))
+    step(mark(3))
+    step(rows(live('global', 'Policy', 'c'), live('global', 'Policy', 'd')))
+    step(mark(4))
+    expect(step({ type: 'applied' })).toMatchObject([{ type: 'stored' }, { type: 'apply', bytes: 300 }])
   })
 
-  it('Y4 every part of a round checks the epoch, also the last one', () => {
-    const check = { op: 'check', key: keyOf('global', 'SyncEpoch', 'west'), expect: { revision: 3 } } as const
-    const changes = Array.from({ length: 2500 }, (_, index) => put('global', 'Policy', `p${index}`))
-    const parts = partsOf(changes, [position], why, { guards: [check] })
-    expect(parts.map((part) => [part.changes.length, part.changes[0] === check])).toEqual([
-      [999, true],
-      [999, true],
-      [506, true],
+  it('Y2 a mark that repeats the mark of a waiting round changes nothing', () => {
+    const step = receiver(at(1))
+    step(rows(live('global', 'Policy', 'a')))
+    step(mark(2))
+    step(rows(live('global', 'Policy', 'b')))
+    step(mark(3))
+    step(rows(live('global', 'Policy', 'stale')))
+    expect(step(mark(3))).toEqual([])
+    expect(changesIn(step({ type: 'applied' }))).toEqual(['put global/Policy/default/b'])
+  })
+
+  it('Y25 by default a mark without rows is stored once it is 1,000 revisions ahead', () => {
+    const step = receiver(at(1))
+    expect(step(mark(1000))).toEqual([{ type: 'stored', position: at(1000) }])
+    expect(step(mark(1001))).toMatchObject([{ type: 'apply', changes: [], position: at(1001) }])
+  })
+
+  it('F26 a deletion keeps its stamp and its declaration, and a forgotten row has neither', () => {
+    const step = receiver(at(1))
+    const keys = policies(3)
+    const [declared, plain, forgotten] = keys.map((key, index) => removed(key, 2, index === 0))
+    step(
+      rows(
+        ...[declared, plain, forgotten && { ...forgotten, state: 'forgotten' as const }].flatMap((row) => row ?? []),
+      ),
+    )
+    const stamp = plain?.stamp
+    expect(step(mark(2))[0]).toMatchObject({
+      changes: [
+        { op: 'delete', stamp, declared: true },
+        { op: 'delete', stamp },
+        { op: 'forget', key: keys[2] },
+      ],
+    })
+  })
+
+  it('Y10 a replacement forces the rows of the owner, and neither relayed rows nor rows of a round of changes', () => {
+    const forcedIn = (effects: InboundEffect[]) =>
+      effects.flatMap((effect) =>
+        effect.type === 'apply'
+          ? effect.changes.map((change) => [change.key.name, change.op === 'put' ? change.forced : undefined])
+          : [],
+      )
+    const step = receiver(at(1))
+    step(replace(['global', 'east'], 2))
+    step(rows(live('global', 'Policy', 'own'), live('east', 'Service', 'relayed')))
+    step(mark(2))
+    expect(forcedIn(step(listed([])))).toEqual([
+      ['own', true],
+      ['relayed', undefined],
     ])
-    expect(partsOf([], [position], why, { guards: [check] })[0]?.changes).toEqual([check, position])
+    step({ type: 'applied' })
+    step(rows(live('global', 'Policy', 'own', 3)))
+    expect(forcedIn(step(mark(3)))).toEqual([['own', undefined]])
   })
 
-  it('S1 a round without rows is one part with the position', () => {
-    expect(partsOf([], [position], why)).toEqual([{ ...why, changes: [position] }])
+  it('F22 only rows of the owner below the given incarnation stay, and by default none', () => {
+    const zone = { owner: 'west', holds: false, relays: false, sight: sightOfZone(rules, 'west') }
+    const here: InboundEvent = {
+      type: 'listed',
+      rows: [0, 6, 7].map((incarnation) => ({ key: keyOf('west', 'Dataplane', `of-${incarnation}`), incarnation })),
+      otherOrigins: [],
+    }
+    const replaced = (overrides: Partial<InboundDeps>) => {
+      const step = receiver(undefined, { ...zone, ...overrides })
+      step(replace(['west'], 5, 'new'))
+      step(rows(live('west', 'Dataplane', 'a')))
+      step(mark(5))
+      return step(here)
+    }
+    const some = replaced({ formerBelow: 7 })
+    expect(some).toMatchObject([{ former: 2 }])
+    expect(changesIn(some)).toEqual(['put west/Dataplane/default/a', 'forget west/Dataplane/default/of-7'])
+    expect(replaced({})).toMatchObject([{ former: 0, changes: { length: 4 } }])
   })
 })

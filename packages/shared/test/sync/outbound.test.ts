@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { ResourceKey, Row } from '../../src/resource/resource.ts'
 import type { Version } from '../../src/store/store.ts'
+import type { Delivered } from '../../src/sync/log/messages.ts'
 import {
   createOutbound,
   frameBytesMax,
@@ -22,14 +23,14 @@ const live = (key: ResourceKey, spec: Row['spec'] = {}): Version => ({
 })
 const deleted = (key: ResourceKey): Version => ({ key, revision: 1, state: 'deleted', stamp })
 
-/** The reader sees Policy rows, Chosen rows that name it, and no others. Each row has 40,000 bytes. */
+/** The reader sees Policy rows, Chosen rows that name it, and no others. By default each row has 40,000 bytes. */
 const deps = {
   sight: {
     reach: ({ kind }: ResourceKey) =>
       (({ Policy: 'always', Chosen: 'by-row' }) as const)[kind as 'Policy'] ?? ('never' as const),
     sees: ({ key, spec }: Row) => key.kind === 'Policy' || spec['zone'] === 'west',
   },
-  measure: () => 40_000,
+  measure: (delivered: Delivered) => Number(delivered.row?.spec['bytes'] ?? 40_000),
 }
 
 /** A sender whose reader has revision 3 and enough credit. */
@@ -168,4 +169,89 @@ test('Y16 a mark without rows may wait, and a newer mark begins the next round a
   expect(shown(step({ type: 'changes', candidates: [] }))).toEqual(['mark 9 idle'])
   expect(shown(step({ type: 'woken' }))).toEqual(['read-mark {"after":9}'])
   expect(step({ type: 'marked', mark: at(9) })).toEqual([])
+})
+
+test.each([
+  ['4 KiB by default', undefined, 2048],
+  ['at least 4 KiB', 1, 2048],
+  ['at most 64 KiB', 10 ** 9, 32_768],
+  ['as many bytes as the link carries in a second', 10_000, 5000],
+])('Y6 a frame has %s, and a larger row has its own frame', (_case, frameBytes, half) => {
+  const state = createOutbound()
+  const step = (event: OutboundEvent): OutboundEffect[] => outboundStep(state, event, deps)
+  step({ type: 'credited', bytes: 10 ** 9, ...(frameBytes === undefined ? {} : { frameBytes }) })
+  step({ type: 'opened', position: at(3), reason: undefined, newest: at(3) })
+  step({ type: 'marked', mark: at(4) })
+  const candidates = [half, half, 1, 100_000, half, half + 1].map((bytes, index) => ({
+    version: live(keyOf('global', 'Policy', `p${index}`), { bytes }),
+  }))
+  const frames = ['live p0,live p1', 'live p2', 'live p3', 'live p4', 'live p5', 'mark 4']
+  expect(shown(step({ type: 'changes', candidates }))).toEqual(frames)
+})
+
+test('Y37 every page is read from the end of the former one, of each origin in turn, with the mark of the round', () => {
+  const { step } = createSender()
+  step({ type: 'opened', position: undefined, reason: 'new', newest: at(5) })
+  step({ type: 'marked', mark: at(5) })
+  const first = step({ type: 'origins', origins: ['global', 'north'] })
+  expect(shown(first)).toEqual(['replace global,north at 5: new', 'read-rows {"origin":"global","at":5}'])
+  const second = step({ type: 'rows', rows: [row(keyOf('global', 'Policy', 'a'))], next: 'a' })
+  expect(shown(second)).toEqual(['live a', 'read-rows {"origin":"global","at":5,"after":"a"}'])
+  expect(shown(step({ type: 'rows', rows: [] }))).toEqual(['read-rows {"origin":"north","at":5}'])
+  expect(shown(step({ type: 'rows', rows: [] }))).toEqual(['mark 5'])
+  step({ type: 'woken' })
+  expect(shown(step({ type: 'marked', mark: at(9) }))).toEqual(['read-changes {"after":5,"through":9}'])
+  const page = step({ type: 'changes', candidates: [], next: '7 b' })
+  expect(shown(page)).toEqual(['read-changes {"after":5,"through":9,"resume":"7 b"}'])
+})
+
+test('Y37 a sender that waits for a read starts no other read, whatever it is notified of', () => {
+  const { step, open } = createSender()
+  const notifications: readonly OutboundEvent[] = [
+    { type: 'woken' },
+    { type: 'credited', bytes: 1 },
+    { type: 'late', origins: ['north'], at: 0 },
+  ]
+  const notify = () => notifications.flatMap(step)
+  expect(notify()).toEqual([])
+  open()
+  expect(notify()).toEqual([])
+  // A page of a late round, then one of its changes.
+  expect(shown(step({ type: 'marked', mark: at(4) })).at(-1)).toBe('read-rows {"origin":"north","at":4}')
+  expect(notify()).toEqual([])
+  expect(shown(step({ type: 'rows', rows: [], next: 'n' }))).toEqual([
+    'read-rows {"origin":"north","at":4,"after":"n"}',
+  ])
+  expect(notify()).toEqual([])
+  expect(shown(step({ type: 'rows', rows: [] }))).toEqual(['read-changes {"after":3,"through":4}'])
+  expect(notify()).toEqual([])
+  // The origins of a replacement.
+  expect(shown(step({ type: 'lost' }))).toEqual(['read-mark {}'])
+  expect(notify()).toEqual([])
+  step({ type: 'marked', mark: at(9) })
+  expect(notify()).toEqual([])
+  expect(shown(step({ type: 'origins', origins: ['global'] }))[0]).toBe('replace global at 9: behind')
+})
+
+test('Y37 a sender that waits for credit starts no other read, and reads the newest mark afterwards', () => {
+  const { step, open } = createSender(0)
+  open()
+  step({ type: 'marked', mark: at(4) })
+  expect(step({ type: 'changes', candidates: [{ version: live(keyOf('global', 'Policy', 'a')) }] })).toEqual([])
+  expect(step({ type: 'woken' })).toEqual([])
+  expect(shown(step({ type: 'credited', bytes: 1 }))).toEqual(['live a', 'mark 4', 'read-mark {"after":4}'])
+})
+
+test('Y13 an origin that becomes late while a mark is read is replaced at the newest mark, not at a nearer one', () => {
+  const { step, open } = createSender()
+  open()
+  step({ type: 'late', origins: ['north'], at: 0 })
+  expect(shown(step({ type: 'marked', mark: at(9), through: at(5) }))[0]).toBe('replace north at 9: late')
+})
+
+test('Y37 an answer for a round that has ended is ignored', () => {
+  const { step, open } = createSender()
+  open()
+  step({ type: 'marked', mark: at(3) })
+  expect(step({ type: 'changes', candidates: [{ version: live(keyOf('global', 'Policy', 'a')) }] })).toEqual([])
 })

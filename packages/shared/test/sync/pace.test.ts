@@ -77,6 +77,15 @@ describe('the pace of large commits', () => {
     expect(fourth.mayGoOn()).toBe(true)
   })
 
+  it('Y18 commits of 1,001 rows together wait, and of 1,000 rows do not', async () => {
+    const fits = paceOf('west')
+    await fits.commit(500)
+    expect((await fits.commit(500)).mayGoOn()).toBe(true)
+    const exceeds = paceOf('west')
+    await exceeds.commit(500)
+    expect((await exceeds.commit(501)).mayGoOn()).toBe(false)
+  })
+
   it('Y18 a commit of a few rows never waits', async () => {
     const pace = paceOf('west')
     for (let count = 0; count < 3; count += 1) await pace.commit(500)

@@ -56,6 +56,7 @@ test.each([
     const { goodbye, hold } = judged.error
     expect(goodbye.code).toBe(code)
     expect(goodbye.reason).toContain(reason)
+    expect(hold?.removals).toBe(code === 'protocol' ? undefined : 0)
     expect(hold && storeOfForeign(hold)).toBe(code === 'protocol' ? undefined : { ...welcome, ...changes }.storeId)
   },
 )

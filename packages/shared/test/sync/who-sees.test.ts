@@ -57,4 +57,9 @@ describe('the rows that a peer may send', () => {
   ])('Y36 zone west accepts from the global %s: %s', (_title, found, accepted) =>
     expect(global.accepts(found.key)).toBe(accepted),
   )
+
+  it('L7 a zone names only itself completely, and the global every other origin', () => {
+    expect(['global', 'west', 'east'].map(west.maySend)).toEqual([false, true, false])
+    expect(['global', 'west', 'east'].map(global.maySend)).toEqual([true, false, true])
+  })
 })

@@ -60,6 +60,7 @@ test('Y16 a zone that is behind shows how many revisions it lacks, and since whe
   clock.advance(100)
   board.marked(6)
   clock.advance(50)
+  expect(status()).toMatchObject({ lag: 1, lagMs: 50 })
   board.marked(8)
   expect(status()).toMatchObject({ current: false, lag: 3, lagMs: 50 })
   clock.advance(10)
@@ -122,4 +123,150 @@ test('Y35 the time of a commit is that of the first mark which contains it', () 
   expect(board.marked(7)).toBe(false)
   expect(board.marked(6)).toBe(false)
   expect([5, 6, 7, 8].map((revision) => board.committedAtMs(revision))).toEqual([0, 10, 10, undefined])
+})
+
+test('Y35 a zone that was only ever refused shows the refusal, and nothing else', () => {
+  const clock = createVirtualClock(50)
+  const board = createZoneBoard(clock, () => {})
+  board.refused('east', { code: 'refused', reason: 'the token has expired' })
+  expect(board.status('east')).toEqual({
+    ...{ zone: 'east', connected: false, sinceMs: 0, epoch: 0, storeId: '', incarnation: 0, host: '', startedAtMs: 0 },
+    ...{ version: '', agreement: { protocol: 0, features: [] }, sent: 0, stored: 0, served: 0, lag: 0, lagMs: 0 },
+    ...{ current: false, up: { sent: 0, stored: 0 }, lastBookmarkAtMs: 0, clockAheadMs: 0, lastProgressAtMs: 0 },
+    ...{ holds: [], blocked: '', verdicts: [], silentProxies: [], counters: noCounters, report: {}, reportLeftOut: 0 },
+    ...{ lastEnd: 'the token has expired', lastEndCode: 'refused', lastEndAtMs: 50 },
+  })
+  expect([...board.own().keys()]).toEqual(['east'])
+})
+
+test('Y35 a bookmark shows what the zone has sent and what is stored of it, its counters and its clock', () => {
+  const { clock, board, status } = createBoard()
+  clock.advance(20)
+  const counters = { ...noCounters, rowsReceived: 3 }
+  board.bookmark('east', bookmark(5, { sent: 8, counters, wallClockMs: 25, blocked: 'full' }), { sent: 6, stored: 7 })
+  expect(status()).toMatchObject({
+    ...{ sent: 6, up: { sent: 8, stored: 7 }, counters, clockAheadMs: 5, blocked: 'full' },
+    ...{ lastBookmarkAtMs: 20, lastProgressAtMs: 0 },
+  })
+  board.connected('east', 2, hello, 5, { protocol: 1, features: ['f'] })
+  expect(status()).toMatchObject({ blocked: '', sinceMs: 20, agreement: { protocol: 1, features: ['f'] } })
+})
+
+test('Y35 a goodbye is shown with its code', () => {
+  const { clock, board, status } = createBoard()
+  expect(status()?.lastEndAtMs).toBe(0)
+  clock.advance(1)
+  board.ended('east', { reason: 'replaced', goodbye: { code: 'fenced', reason: 'replaced', by: 'peer' } })
+  expect(status()).toMatchObject({ lastEnd: 'replaced', lastEndCode: 'fenced' })
+})
+
+test('Y35 the newest 4,096 marks and the newest 1,024 steps of a zone have a time', () => {
+  const { clock, board } = createBoard()
+  clock.advance(1)
+  for (let revision = 6; revision <= 4_100; revision += 1) board.marked(revision)
+  expect(board.committedAtMs(1)).toBe(0)
+  board.marked(4_101)
+  expect(board.committedAtMs(1)).toBe(1)
+  for (let stored = 6; stored <= 1_028; stored += 1) board.bookmark('east', bookmark(stored), own)
+  expect(board.progressOf('east')).toHaveLength(1_024)
+  expect(board.progressOf('east')[0]?.stored).toBe(5)
+  board.bookmark('east', bookmark(1_029), own)
+  expect(board.progressOf('east')).toHaveLength(1_024)
+  expect(board.progressOf('east')[0]?.stored).toBe(6)
+  expect(board.progressOf('unknown')).toEqual([])
+})
+
+test('Y16 the newest mark is unknown before the first read, and once the last read is 3 s old', () => {
+  const clock = createVirtualClock(5_000)
+  const board = createZoneBoard(clock, () => {})
+  expect(board.newestMark()).toBeUndefined()
+  expect(board.marked(0)).toBe(false)
+  expect(board.newestMark()).toBe(0)
+  expect(board.marked(4)).toBe(true)
+  clock.advance(2_999)
+  expect(board.newestMark()).toBe(4)
+  clock.advance(1)
+  expect(board.newestMark()).toBeUndefined()
+})
+
+test('Y22 the status of a newer session replaces the former one, and the status of an older one never does', () => {
+  const { clock, board, status } = createBoard()
+  const published = board.status('east')
+  if (!published) throw new Error('a status was expected')
+  const at = (epoch: number, stored: number) => ({ ...published, epoch, stored, served: stored, connected: true })
+  // The own session of the same epoch knows more than what was published about it.
+  board.followed('east', { status: at(1, 3), bookmarkAtMs: 0 })
+  expect(status()?.stored).toBe(5)
+  expect([...board.own().keys()]).toEqual(['east'])
+  clock.advance(10)
+  board.marked(6)
+  board.followed('east', { status: at(3, 6), bookmarkAtMs: 8 })
+  expect(status()).toMatchObject({ epoch: 3, stored: 6, current: true })
+  expect(board.progressOf('east').at(-1)).toEqual({ stored: 6, served: 6, atMs: 10 })
+  expect([...board.own().keys()]).toEqual([])
+  board.followed('east', { status: at(2, 4), bookmarkAtMs: 9 })
+  expect(status()?.epoch).toBe(3)
+  // It is as old as the last frame of the zone at the other replica.
+  board.marked(6)
+  clock.advance(2_990)
+  board.marked(6)
+  clock.advance(2_990)
+  board.marked(6)
+  clock.advance(1_017)
+  expect(status()?.current).toBe(true)
+  clock.advance(1)
+  expect(status()?.current).toBe(false)
+  // A later status of the same session counts, and so does a refusal here, which begins no session.
+  board.followed('east', { status: at(3, 6), bookmarkAtMs: 7_000 })
+  expect(status()?.current).toBe(true)
+  board.refused('east', { code: 'refused', reason: 'no' })
+  expect([...board.own().keys()]).toEqual([])
+  expect(status()).toMatchObject({ lastEnd: 'no', epoch: 3 })
+})
+
+test('Y22 a status that was published again without a change notifies nobody', () => {
+  const { board } = createBoard()
+  const published = board.status('east')
+  if (!published) throw new Error('a status was expected')
+  let changes = 0
+  const listening = board.onChange(() => {
+    changes += 1
+  })
+  const followed = { status: { ...published, epoch: 2 }, bookmarkAtMs: 0 }
+  board.followed('east', followed)
+  board.followed('east', followed)
+  expect(changes).toBe(1)
+  listening[Symbol.dispose]()
+  board.bookmark('east', bookmark(5), own)
+  expect(changes).toBe(1)
+})
+
+test('Y22 a replica publishes the zones of its own sessions with the time of their last bookmark', () => {
+  const clock = createVirtualClock(10)
+  const statuses: string[] = []
+  const board = createZoneBoard(clock, ({ zone, stored }) => statuses.push(`${zone} ${stored}`))
+  board.connected('east', 1, hello, undefined, { protocol: 1, features: [] })
+  expect(board.own().get('east')).toMatchObject({
+    status: { stored: 0, connected: true, current: false },
+    bookmarkAtMs: Number.NEGATIVE_INFINITY,
+  })
+  board.bookmark('east', bookmark(3), own)
+  expect(board.own().get('east')).toMatchObject({ status: { stored: 3 }, bookmarkAtMs: 10 })
+  expect(statuses).toEqual(['east 0', 'east 3'])
+})
+
+test('Y39 what does not fit into the report of a zone is counted in its status', () => {
+  const board = createZoneBoard(createVirtualClock(), () => {}, 10)
+  board.report('east', {
+    reset: true,
+    changed: [
+      { key: 'a', value: {} },
+      { key: 'b', value: { n: 1 } },
+    ],
+    removed: [],
+  })
+  expect(board.status('east')).toMatchObject({ report: { a: {} }, reportLeftOut: 1 })
+  board.report('east', { reset: false, changed: [{ key: 'c', value: {} }], removed: ['a'] })
+  expect(board.status('east')?.report).toEqual({ c: {} })
+  expect(board.status('east')?.reportLeftOut).toBe(1)
 })

@@ -95,7 +95,7 @@ function heldCommit(
   const here = new Set(own.map(({ key }) => `${key.kind}/${key.mesh}/${key.name}`))
   for (const group of removalsByCommit(round).values()) {
     const [first] = group
-    if (!first || group.length <= removalsMax) continue
+    if (!first) continue
     const removed = group.filter(({ key }) => here.has(`${key.kind}/${key.mesh}/${key.name}`)).length
     const total = totals.get(first.key.kind) ?? 0
     if (!isMass(removed, total)) continue

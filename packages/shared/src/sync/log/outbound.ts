@@ -55,8 +55,6 @@ interface Round {
   next: OutboundEffect | undefined
   /** Late origins that this round replaces before it sends the changes. */
   late: readonly Origin[]
-  /** The changes are still to be read, after the rows of late origins. */
-  changesFollow: boolean
   readonly pending: Delivered[]
   /** The round has sent nothing yet. */
   idle: boolean
@@ -136,7 +134,7 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
     case 'marked':
       state.reading = false
       state.newest = event.mark
-      return beginRound(state, event.mark, event.through ?? event.mark)
+      return beginRound(state, event.mark, event.through ?? event.mark, deps)
     case 'origins':
       return withRound(state, (round) => {
         state.late = state.late.filter((origin) => !event.origins.includes(origin))
@@ -154,11 +152,11 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
           if (deps.sight.sees(row)) round.pending.push({ key: row.key, state: 'live', stamp: row.stamp, row })
         }
         if (event.next === undefined) round.origins = round.origins?.slice(1)
-        round.next = readRows(round, event.next) ?? changesAfter(state, round)
+        // The changes follow the rows of late origins, so that one mark ends both.
+        round.next = readRows(round, event.next) ?? (round.late.length > 0 ? readChanges(state, round) : undefined)
         return advance(state, round, deps)
       })
     case 'lost':
-      state.reading = false
       state.round = undefined
       state.reason ??= 'behind'
       return startRound(state)
@@ -174,7 +172,7 @@ function startRound(state: OutboundState): OutboundEffect[] {
   return [{ type: 'read-mark', ...(isOfChanges && state.position ? { after: state.position.revision } : {}) }]
 }
 
-function beginRound(state: OutboundState, mark: Position, near: Position): OutboundEffect[] {
+function beginRound(state: OutboundState, mark: Position, near: Position, deps: OutboundDeps): OutboundEffect[] {
   // A mark that was read before the rows of the late origins came does not have all of them. Its wake-up reads a newer
   // mark.
   const isLate = state.late.length > 0 && mark.revision >= state.lateAt
@@ -183,7 +181,6 @@ function beginRound(state: OutboundState, mark: Position, near: Position): Outbo
     origins: undefined,
     next: undefined,
     late: [],
-    changesFollow: false,
     pending: [],
     idle: true,
   }
@@ -194,34 +191,22 @@ function beginRound(state: OutboundState, mark: Position, near: Position): Outbo
     return [{ type: 'read-origins', at: mark.revision, reason: state.reason }]
   }
   if (isLate) {
-    const effects = announce(round, state.late, 'late')
     round.late = state.late
-    round.changesFollow = true
     state.round = round
-    state.reading = true
-    const first = round.next ?? changesAfter(state, round)
-    round.next = undefined
-    return first ? [...effects, first] : effects
+    return [...announce(round, state.late, 'late'), ...advance(state, round, deps)]
   }
   if (mark.revision <= state.position.revision) return state.woken ? startRound(state) : []
   state.round = round
   state.reading = true
-  return [readChanges(state, round, undefined)]
+  return [readChanges(state, round)]
 }
 
 /** Begins the replacement of these origins. The next read gets the first rows. */
 function announce(round: Round, origins: readonly Origin[], reason: ReplaceReason): OutboundEffect[] {
   round.origins = origins
   round.idle = false
-  round.next = readRows(round, undefined)
+  round.next = readRows(round)
   return [{ type: 'send', message: { type: 'replace', origins, position: round.through, reason } }]
-}
-
-/** The changes follow the rows of late origins, so that one mark ends both. */
-function changesAfter(state: OutboundState, round: Round): OutboundEffect | undefined {
-  if (!round.changesFollow) return undefined
-  round.changesFollow = false
-  return readChanges(state, round, undefined)
 }
 
 /** Ignores an answer for a round that has ended. */
@@ -271,20 +256,18 @@ function takeFrame(pending: Delivered[], frameBytes: number, deps: OutboundDeps)
 /** The delivery for a changed row: the row, its deletion, that it is no longer visible to the peer, or nothing. */
 function judged({ version, before }: Candidate, sight: OutboundDeps['sight']): Delivered[] {
   const { key, state, stamp, row, declared } = version
-  const reach = sight.reach(key)
-  if (reach === 'never') return []
   if (row && sight.sees(row)) return [{ key, state, stamp, row }]
-  const wasSeen = reach === 'always' || (before !== undefined && sight.sees(before))
+  const wasSeen = sight.reach(key) === 'always' || (before !== undefined && sight.sees(before))
   if (!wasSeen) return []
   return [{ key, state: row ? 'forgotten' : state, stamp, ...(declared ? { declared } : {}) }]
 }
 
-function readChanges(state: OutboundState, round: Round, resume: string | undefined): OutboundEffect {
+function readChanges(state: OutboundState, round: Round, resume?: string): OutboundEffect {
   const range = { after: state.position?.revision ?? 0, through: round.through.revision }
   return { type: 'read-changes', ...range, ...(resume === undefined ? {} : { resume }) }
 }
 
-function readRows(round: Round, after: string | undefined): OutboundEffect | undefined {
+function readRows(round: Round, after?: string): OutboundEffect | undefined {
   const origin = round.origins?.[0]
   if (origin === undefined) return undefined
   return { type: 'read-rows', origin, at: round.through.revision, ...(after === undefined ? {} : { after }) }
