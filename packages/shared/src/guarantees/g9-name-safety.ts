@@ -1,4 +1,5 @@
-import { globalOrigin } from '../resource/resource.ts'
+import { globalOrigin, keyText } from '../resource/resource.ts'
+import { epochKind } from '../sync/log/rounds.ts'
 import type { Judge, Violation } from './history.ts'
 
 /**
@@ -18,13 +19,24 @@ export const judgeNameSafety =
     const unprotected = new Set<string>()
     /** Zones that have lost their own numbers. */
     const lost = new Set<string>()
+    /** Zones without a session since the store of the global was exchanged. They may still apply the lost history. */
+    const unmet = new Set<string>()
+    const epochKey = (zone: string) => keyText({ origin: globalOrigin, kind: epochKind, mesh: '', name: zone })
     const excuse = (zone: string): void => {
       for (const name of [...holders.keys()]) if (name.startsWith(`${zone} `)) holders.delete(name)
     }
     for (const event of history) {
-      if (event.type === 'applied') for (const zones of [unprotected, lost]) zones.delete(event.zone)
+      if (event.type === 'written' && event.plane === globalOrigin) {
+        for (const zone of unmet) if (event.versions.some(({ key }) => key === epochKey(zone))) unmet.delete(zone)
+      }
+      if (event.type === 'applied' && !unmet.has(event.zone)) {
+        for (const zones of [unprotected, lost]) zones.delete(event.zone)
+      }
       if (event.type === 'store-exchanged' && event.plane === globalOrigin) {
-        for (const zone of zones) unprotected.add(zone)
+        for (const zone of zones) {
+          unprotected.add(zone)
+          unmet.add(zone)
+        }
         for (const zone of lost) excuse(zone)
       } else if (event.type === 'store-exchanged') {
         lost.add(event.plane)

@@ -46,6 +46,9 @@ const applied = (atMs: number, revision: number, session = 'one'): HistoryEvent 
   store: 's',
   revision,
 })
+/** The global opens a session with zone z. */
+const opened = (atMs: number): HistoryEvent =>
+  written(atMs, 'global', { ...row('global', 1), key: 'global/SyncEpoch//z' })
 const claimed = (atMs: number): HistoryEvent => ({ type: 'claimed', atMs, by: 'z', zone: 'z', store: 's' })
 const receipt = (atMs: number, revision: number): HistoryEvent => ({
   type: 'receipt',
@@ -255,8 +258,14 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
   [
     'G9: the global has lost its store too, and the zone was connected to it again',
     judgeNameSafety(100),
+    [answered(0, 'a', '1'), exchanged(1, 'global'), opened(2), applied(2, 1), exchanged(3, 'z'), answered(4, 'b', '1')],
+    [answered(0, 'a', '1'), exchanged(1, 'global'), opened(2), exchanged(3, 'z'), answered(4, 'b', '1')],
+  ],
+  [
+    'G9: the global has lost its store too, and the zone applied only the lost history after that',
+    judgeNameSafety(100),
+    [answered(0, 'a', '1'), applied(1, 1), exchanged(2, 'z'), answered(4, 'b', '1')],
     [answered(0, 'a', '1'), exchanged(1, 'global'), applied(2, 1), exchanged(3, 'z'), answered(4, 'b', '1')],
-    [answered(0, 'a', '1'), exchanged(1, 'global'), exchanged(3, 'z'), answered(4, 'b', '1')],
   ],
   [
     'G9: the global loses its store after the zone, which was connected in between',
