@@ -5,8 +5,16 @@ const bookmarkCoalesceMs = 5
 const bookmarkDelayMs = 3
 /** A session without any frame for this long is cut. The peer sends a bookmark every 2 s. */
 export const silenceMaxMs = 7_000
-/** A bookmark may have been held back on the line for as long as `silenceMaxMs`. With this age, it is never older than 10 s. */
-export const freshMs = 3_000
+/**
+ * A zone is current only with a bookmark that was made within this time. The global may have read its mark 3 s before
+ * it made the bookmark, so what the bookmark reports is never older than 10 s.
+ */
+export const confirmedMaxMs = 7_000
+/** A bookmark without an echo may have been on its way for as long as `silenceMaxMs`, so it counts only for 3 s. */
+const ageWithoutEchoMs = 4_000
+
+/** The time by our monotonic clock after which a bookmark was made. */
+export const madeAfterMs = (echoMs: number | undefined, nowMs: number): number => echoMs ?? nowMs - ageWithoutEchoMs
 
 /** How far the wall clock of a bookmark's sender is ahead of ours, up to the travel time of the bookmark. */
 export const clockAheadMs = ({ wallClockMs }: { readonly wallClockMs: number }, nowMs: number): number =>

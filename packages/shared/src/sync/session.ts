@@ -193,6 +193,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   let { positionCounts } = options
   let framesSent = 0
   let framesReceived = 0
+  /** The time of the peer's newest bookmark, by the clock of the peer. */
+  let echoMs: number | undefined
   const marks = createSentMarks(clock, send)
   let lastWritten: readonly Version[] = []
 
@@ -374,6 +376,8 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
         silentProxies,
         counters: counters(),
         wallClockMs: Math.floor(clock.wallMs()),
+        sentAtMs: Math.floor(clock.monotonicMs()),
+        ...(echoMs === undefined ? {} : { echoMs }),
       },
     })
   }
@@ -419,6 +423,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       case 'credit':
         return void credited(message.bytes)
       case 'bookmark':
+        echoMs = message.bookmark.sentAtMs
         return void options.onBookmark(message.bookmark)
       case 'report':
         return void options.onReport(message.report)

@@ -15,7 +15,7 @@ import type { Bookmark, Goodbye, GoodbyeCode, Hello, Hold, ReserveRequest, Welco
 import { type Agreement, ownProtocol, type ProtocolOffer } from './log/protocol.ts'
 import { positionFrom, positionKey, uncoveredFrom } from './log/rounds.ts'
 import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
-import { clockAheadMs, freshMs } from './pulse.ts'
+import { clockAheadMs, confirmedMaxMs, madeAfterMs } from './pulse.ts'
 import { type ReadReport, sendReports } from './reports.ts'
 import { type Applied, type Derive, type ServedStatus, type Session, startSession } from './session.ts'
 import { judgeWelcome, storeOfForeign } from './welcome.ts'
@@ -83,6 +83,8 @@ export interface UplinkState {
    */
   readonly globalMark: number
   readonly bookmarkAtMs: number
+  /** The newest bookmark of the global was made after this monotonic time, however long it was on its way. */
+  readonly confirmedAtMs: number
   /** How far the wall clock of the global was ahead of ours at its last bookmark; negative: behind. */
   readonly clockAheadMs: number
   /** False while the global's log does not hold the position with which this zone has dialled. */
@@ -99,12 +101,12 @@ export interface Uplink extends AsyncDisposable {
   redial(reason: string): void
 }
 
-/** True only if a bookmark within `freshMs` shows that the global has nothing newer. */
+/** True only if a bookmark that was made within `confirmedMaxMs` shows that the global has nothing newer. */
 export const isCurrent = (state: UplinkState, nowMs: number): boolean =>
   state.phase === 'connected' &&
   state.hold === undefined &&
   state.positionCounts &&
-  nowMs - state.bookmarkAtMs < freshMs &&
+  nowMs - state.confirmedAtMs < confirmedMaxMs &&
   state.position?.store === state.globalStoreId &&
   (state.position?.revision ?? -1) >= state.globalMark
 
@@ -165,6 +167,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     storedByGlobal: 0,
     globalMark: 0,
     bookmarkAtMs: Number.NEGATIVE_INFINITY,
+    confirmedAtMs: Number.NEGATIVE_INFINITY,
     clockAheadMs: 0,
     positionCounts: false,
     hold: undefined,
@@ -183,7 +186,9 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     const dialled = await options.dialer.dial(stop.signal)
     if (!dialled.ok) return { ...dialled.error, wasConnected: false }
     using channel = dialled.value
-    channel.send(encodeMessage({ type: 'hello', hello: await hello(uncovered) }))
+    const ownHello = await hello(uncovered)
+    const helloAtMs = clock.monotonicMs()
+    channel.send(encodeMessage({ type: 'hello', hello: ownHello }))
     const first = await firstMessage(clock, channel)
     if (typeof first === 'string') {
       const { refused } = await endedBy(channel)
@@ -207,7 +212,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       return { refused: false, reason: goodbye.reason, wasConnected: true }
     }
     await deps.grants?.granted(welcome)
-    return await converse(channel, welcome, standing, uncovered)
+    return await converse(channel, welcome, standing, uncovered, helloAtMs)
   }
 
   /** The global has rows of this zone that this store does not hold. */
@@ -252,8 +257,13 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     welcome: Welcome,
     peerStanding: Welcome['standing'],
     uncovered: readonly string[],
+    helloAtMs: number,
   ): Promise<Outcome> {
     const positionCounts = welcome.standing === 'valid'
+    // The global has made every bookmark of this session after it had read the hello.
+    const echoes = welcome.features.includes('echo')
+    const confirmedAt = ({ echoMs }: Bookmark) =>
+      madeAfterMs(echoes ? Math.max(helloAtMs, echoMs ?? 0) : undefined, clock.monotonicMs())
     if (position && !positionCounts) deps.onUnknownPosition?.()
     const mine = startSession(
       { store, clock, log },
@@ -291,6 +301,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
             sent: mine.sent()?.revision ?? 0,
             globalMark: bookmark.mark,
             bookmarkAtMs: clock.monotonicMs(),
+            confirmedAtMs: confirmedAt(bookmark),
             clockAheadMs: clockAheadMs(bookmark, clock.wallMs()),
           }),
         // The mark counts before it is stored: the next bookmark may be two seconds away.

@@ -111,6 +111,8 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       counters,
       silentProxies: fc.array(word),
       wallClockMs: whole,
+      sentAtMs: fc.nat(9).map((atMs) => atMs + 1),
+      echoMs: fc.nat(9).map((atMs) => atMs + 1),
     }),
   }),
   fc.record({ type: fc.constant('hello' as const), hello }),

@@ -235,6 +235,15 @@ describe('what a bookmark says', () => {
     expect(last(scene)).toMatchObject({ sent: 0, mark: 0, stored: 0, served: 0, counters: noCounters })
   })
 
+  it('Y16 a bookmark has the time of its sender, and repeats that of the newest bookmark of the peer', async () => {
+    const scene = await openSession()
+    const [first] = scene.sentOf('bookmark')
+    if (!first) throw new Error('the session has sent no bookmark')
+    expect(first.bookmark.echoMs).toBeUndefined()
+    for (const sentAtMs of [70, 90]) await scene.receive({ ...first, bookmark: { ...first.bookmark, sentAtMs } })
+    expect(await afterBeat(scene)).toMatchObject({ echoMs: 90, sentAtMs: 2_000 })
+  })
+
   it('L8 a bookmark brings the credit for the rows received so far', async () => {
     const scene = await openSession()
     await scene.receive(rows(live('Dataplane', 'a')))

@@ -15,7 +15,7 @@ const goodbye = (code: GoodbyeCode, reason = 'no'): Message & { goodbye: Goodbye
   goodbye: { code, reason },
 })
 const mark = (revision: number): Message => ({ type: 'mark', position: ofGlobal(revision) })
-const bookmark = (newest: number, stored = 0, wallClockMs = 0): Message => ({
+const bookmark = (newest: number, stored = 0, wallClockMs = 0): Extract<Message, { type: 'bookmark' }> => ({
   type: 'bookmark',
   bookmark: {
     ...{ sent: newest, mark: newest, stored, served: 0, holds: [], blocked: '', verdicts: [], counters: noCounters },
@@ -109,15 +109,37 @@ describe('the state of an uplink', () => {
     expect(west.last()?.sent.at(-1)).toMatchObject({ type: 'goodbye', goodbye: { code: 'shutdown' } })
   })
 
+  it('Y16 a bookmark counts from the time that it repeats, or from that of the hello, however long it was on its way', async () => {
+    const west = createWest()
+    west.control.answer = () => west.welcomeOf({ features: ['echo'] })
+    await west.settle()
+    await west.advance(5_000)
+    await west.receive(bookmark(0))
+    expect(west.state()).toMatchObject({ bookmarkAtMs: 6_000, confirmedAtMs: 1_000 })
+    await west.receive({ type: 'bookmark', bookmark: { ...bookmark(0).bookmark, echoMs: 3_000 } })
+    expect(west.state()).toMatchObject({ bookmarkAtMs: 6_000, confirmedAtMs: 3_000 })
+    await west.stop()
+  })
+
+  it('Y16 a bookmark of a peer that repeats no time counts as 4 s old', async () => {
+    const west = createWest()
+    await west.settle()
+    await west.advance(5_000)
+    await west.receive(bookmark(0))
+    expect(west.state()).toMatchObject({ bookmarkAtMs: 6_000, confirmedAtMs: 2_000 })
+    await west.stop()
+  })
+
   const current: UplinkState = {
     ...{ phase: 'connected', reason: '', sinceMs: 0, globalStoreId: 'store-of-global', epoch: 1, agreement: undefined },
-    ...{ position: ofGlobal(5), sent: 0, storedByGlobal: 0, globalMark: 5, bookmarkAtMs: 100, clockAheadMs: 0 },
+    ...{ position: ofGlobal(5), sent: 0, storedByGlobal: 0, globalMark: 5, bookmarkAtMs: 0, clockAheadMs: 0 },
+    confirmedAtMs: 100,
     ...{ positionCounts: true, hold: undefined },
   }
   it.each([
     ['everything is stored', {}, 100, true],
-    ['the bookmark is just below 3 s old', {}, 3_099, true],
-    ['the bookmark is 3 s old', {}, 3_100, false],
+    ['the bookmark was made just less than 7 s ago', {}, 7_099, true],
+    ['the bookmark may have been made 7 s ago', {}, 7_100, false],
     ['there is no session', { phase: 'waiting' }, 100, false],
     ['a change is held', { hold: { id: 'h', origin: 'global', reason: '', removals: 0 } }, 100, false],
     ['the global does not hold its position', { positionCounts: false }, 100, false],

@@ -168,6 +168,7 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
 
 function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSchema> {
   const { sent, mark, stored, served, holds, blocked, verdicts, counters, silentProxies, wallClockMs } = bookmark
+  const { sentAtMs = 0, echoMs = 0 } = bookmark
   return {
     sent: BigInt(sent),
     mark: BigInt(mark),
@@ -185,6 +186,8 @@ function bookmarkFrame(bookmark: Bookmark): MessageInitShape<typeof BookmarkSche
     },
     silentProxies: [...silentProxies],
     wallClockMs: BigInt(wallClockMs),
+    sentAtMs: BigInt(sentAtMs),
+    echoMs: BigInt(echoMs),
   }
 }
 
@@ -351,5 +354,7 @@ function bookmarkFrom(frame: BookmarkFrame): Bookmark {
     },
     silentProxies: frame.silentProxies,
     wallClockMs: Number(frame.wallClockMs),
+    ...(frame.sentAtMs > 0n ? { sentAtMs: Number(frame.sentAtMs) } : {}),
+    ...(frame.echoMs > 0n ? { echoMs: Number(frame.echoMs) } : {}),
   }
 }

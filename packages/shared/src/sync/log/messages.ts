@@ -122,6 +122,10 @@ export interface Bookmark {
   readonly silentProxies: readonly string[]
   /** The wall clock of the sender; 0 from a peer that does not send it. */
   readonly wallClockMs: number
+  /** The monotonic clock of the sender. */
+  readonly sentAtMs?: number
+  /** `sentAtMs` of the receiver's newest bookmark that the sender had read: this bookmark is younger. */
+  readonly echoMs?: number
 }
 
 export const goodbyeCodes = [
