@@ -1,5 +1,4 @@
 import { globalOrigin, keyText } from '../resource/resource.ts'
-import { epochKind } from '../sync/log/rounds.ts'
 import type { Judge, Violation } from './history.ts'
 
 /**
@@ -21,7 +20,8 @@ export const judgeNameSafety =
     const lost = new Set<string>()
     /** Zones without a session since the store of the global was exchanged. They may still apply the lost history. */
     const unmet = new Set<string>()
-    const epochKey = (zone: string) => keyText({ origin: globalOrigin, kind: epochKind, mesh: '', name: zone })
+    /** The row that the global writes when it opens a session with a zone. */
+    const epochKey = (zone: string) => keyText({ origin: globalOrigin, kind: 'SyncEpoch', mesh: '', name: zone })
     const excuse = (zone: string): void => {
       for (const name of [...holders.keys()]) if (name.startsWith(`${zone} `)) holders.delete(name)
     }
