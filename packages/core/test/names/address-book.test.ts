@@ -438,6 +438,25 @@ test('N10 a store that lost nothing itself keeps its numbers in another incarnat
   expect(zone.numbers()).toEqual({ 'default/a': 0, 'default/b': 1_024 })
 })
 
+test('N10 a grant withdraws a number of a former build that no service needs, in one commit without a second version', () => {
+  const rows = createRows()
+  const old = createAddressBook({ zone: 'east' })
+  const now = { wallMs: 0, monotonicMs: 0, incarnation: 2 }
+  const source = announced('a', 'a')
+  rows.commit([source, ...old.preview([source], now)])
+  // The source has gone without its derived rows.
+  rows.commit([{ op: 'delete', key: source.key }])
+  const book = createAddressBook({ zone: 'east', isGranted: true })
+  book.applied(rows.versions(), 0)
+  const changes = book.granted({ below: 1_024, before: 512, recalled: undefined, isOlderCopy: false }, now)
+  const all = [...changes, ...book.preview(changes, now)]
+  expect(all.map(({ op, key }) => `${op} ${key.kind} ${key.name}`)).toEqual([
+    'put VirtualAddressReserve numbers',
+    'delete VirtualAddress a',
+    'delete VirtualAddressNumber 0',
+  ])
+})
+
 test('N10 a store of a former build, and a global of a former build, limit no numbers', () => {
   const rows = createRows()
   const old = createAddressBook({ zone: 'east' })
