@@ -72,8 +72,11 @@ export const judgeHonestStatus =
       // The marks that an older copy lacks are no longer due, also before the copy assigns their revisions again.
       if (plane === 'global' && revision !== undefined)
         for (const marks of marksByStore.values()) while ((marks.at(-1)?.revision ?? -1) > revision) marks.pop()
-      // A report of what a zone had before it lost its own store was true at that time.
-      if (plane === 'global') bestByZone.clear()
+      // A report of what a zone had before it lost its own store was true at that time. An older copy of the global's
+      // store has the same commits up to its newest revision.
+      if (plane !== 'global') return
+      if (revision === undefined) bestByZone.clear()
+      for (const [name, best] of bestByZone) bestByZone.set(name, Math.min(best, revision ?? 0))
     }
 
     for (const event of history) {

@@ -232,6 +232,12 @@ const cases: readonly (readonly [string, Judge, readonly HistoryEvent[], readonl
     [exchanged(1, 'global'), applied(2, 5), receipt(3, 5)],
   ],
   [
+    'G8: a receipt of a revision that the restored copy of the global does not have',
+    judgeHonestStatus(),
+    [applied(1, 5), restored(2, 4), receipt(3, 5)],
+    [applied(1, 5), restored(2, 5), receipt(3, 5)],
+  ],
+  [
     'G8: a receipt for a revision whose rows the zone lacks',
     g8,
     [taken(0, 0), own(1, 1), applied(2, 1), receipt(3, 1)],
