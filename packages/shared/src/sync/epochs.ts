@@ -15,8 +15,14 @@ export interface Epoch {
   readonly epoch: number
   /** The highest incarnation of the zone's rows that this store has seen before. */
   readonly formerIncarnation: number
-  /** Whether the history of this store holds the zone's position. A diverged position stays diverged after pruning. */
+  /**
+   * Whether the history of this store holds the zone's position. A diverged position stays diverged after pruning. A
+   * pruned position also counts as diverged if the zone had no session since this store began its incarnation: the
+   * store was restored then, and the position may be of the lost history.
+   */
   readonly standing: Welcome['standing']
+  /** The position shows that this store was restored, and the store has begun no incarnation for that yet. */
+  readonly showsRestore: boolean
   /** The numbers that the zone may give to names, reserved in the commit that takes the epoch. */
   readonly reserved: Reserved
   /** Fails once a newer session of the zone was opened, on any replica. */
@@ -37,7 +43,9 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
     const { storeId, host, startedAtMs, replica } = hello
     const { commitId } = hello.position ?? {}
     const found = await standingOf(store, hello.position)
-    const standing = found === 'behind' && former?.row?.spec['diverged'] === commitId ? 'diverged' : found
+    const isUnmet = (former?.row?.stamp.incarnation ?? store.incarnation) < store.incarnation
+    const isForeign = former?.row?.spec['diverged'] === commitId || isUnmet
+    const standing = found === 'behind' && isForeign ? 'diverged' : found
     const incarnation = Math.max(formerIncarnation, hello.incarnation)
     const reserve = reserveFor(former?.row?.spec ?? {}, hello)
     const put: Change = {
@@ -59,6 +67,7 @@ export async function nextEpoch(store: Store, zone: string, hello: Hello): Promi
     if (revision !== undefined)
       return {
         ...{ epoch, formerIncarnation, standing },
+        showsRestore: standing === 'diverged' && hello.position?.store === store.id && !isUnmet,
         reserved: { below: reserve.reservedBelow, before: reserve.reservedBefore },
         guard: { op: 'check', key, expect: { revision } },
       }

@@ -178,11 +178,12 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     former?.session.end('fenced', `a newer session of this zone was opened from ${hello.host}`)
     // Its last commit may still move the position from which the new session resumes.
     await former?.session.done
-    const { epoch, formerIncarnation, standing, reserved, guard } = await nextEpoch(store, zone, hello)
+    const taken = await nextEpoch(store, zone, hello)
+    const { epoch, formerIncarnation, standing, reserved, guard } = taken
     const recall = recallFor(zone, hello)
     const position = positionFrom(await store.get(positionKey(globalOrigin, zone)))
     const facts = { ...agreed.value, storeId: store.id, version: options.version, host: options.hostname }
-    if (standing === 'diverged' && hello.position?.store === store.id) await beginIncarnationOnce()
+    if (taken.showsRestore) await beginIncarnationOnce()
     const zoneFacts = { formerIncarnation, standing, reserved, ...(recall ? { recall } : {}) }
     const welcome = { ...facts, zone, epoch, position, ...zoneFacts, creditBytes: creditWindowBytes }
     channel.send(encodeMessage({ type: 'welcome', welcome }))

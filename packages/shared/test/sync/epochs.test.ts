@@ -116,6 +116,39 @@ test('Y8 a position of another history stays diverged after pruning, and another
   expect((await nextEpoch(store, 'east', helloOf(1, await store.head()))).standing).toBe('valid')
 })
 
+test('Y8 after a restore a position below the horizon is of another history until the zone was in a session', async () => {
+  const store = createStore(2)
+  const write = (name: string) =>
+    store.commit({
+      changes: [{ op: 'put', key: { origin: 'global', kind: 'K', mesh: '', name }, labels: {}, spec: {} }],
+      ...{ subject: 's', intent: 'i' },
+    })
+  await write('a')
+  await nextEpoch(store, 'east', helloOf(1, await store.head()))
+  await nextEpoch(store, 'west', helloOf(1, await store.head()))
+  // Another zone has shown that the store was restored.
+  await store.raiseIncarnation(store.incarnation + 1)
+  const lost = { store: store.id, revision: 3, commitId: 'f00' }
+  const known = await store.head()
+  expect(await nextEpoch(store, 'west', helloOf(1, known))).toMatchObject({ standing: 'valid' })
+  for (const name of ['b', 'c', 'd', 'e']) await write(name)
+  expect(await store.standing(lost)).toBe('behind')
+  const met = await nextEpoch(store, 'east', helloOf(1, lost))
+  expect(met).toMatchObject({ standing: 'diverged', showsRestore: false })
+  expect(await nextEpoch(store, 'west', helloOf(1, known))).toMatchObject({ standing: 'behind', showsRestore: false })
+})
+
+test('Y12 the first position of another history shows that the store was restored', async () => {
+  const store = createStore()
+  const foreign = { store: store.id, revision: 1, commitId: 'f00' }
+  expect(await nextEpoch(store, 'east', helloOf(1))).toMatchObject({ standing: 'new', showsRestore: false })
+  expect(await nextEpoch(store, 'east', helloOf(1, foreign))).toMatchObject({ standing: 'diverged', showsRestore: true })
+  const elsewhere = { ...foreign, store: 'another' }
+  expect(await nextEpoch(store, 'east', helloOf(1, elsewhere))).toMatchObject({ showsRestore: false })
+  await store.raiseIncarnation(store.incarnation + 1)
+  expect(await nextEpoch(store, 'east', helloOf(1, foreign))).toMatchObject({ standing: 'diverged', showsRestore: false })
+})
+
 test('Y4 a session that loses ten attempts to other sessions gets no epoch', async () => {
   const store = createStore()
   let attempts = 0
