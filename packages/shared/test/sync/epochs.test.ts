@@ -142,11 +142,17 @@ test('Y12 the first position of another history shows that the store was restore
   const store = createStore()
   const foreign = { store: store.id, revision: 1, commitId: 'f00' }
   expect(await nextEpoch(store, 'east', helloOf(1))).toMatchObject({ standing: 'new', showsRestore: false })
-  expect(await nextEpoch(store, 'east', helloOf(1, foreign))).toMatchObject({ standing: 'diverged', showsRestore: true })
+  expect(await nextEpoch(store, 'east', helloOf(1, foreign))).toMatchObject({
+    standing: 'diverged',
+    showsRestore: true,
+  })
   const elsewhere = { ...foreign, store: 'another' }
   expect(await nextEpoch(store, 'east', helloOf(1, elsewhere))).toMatchObject({ showsRestore: false })
   await store.raiseIncarnation(store.incarnation + 1)
-  expect(await nextEpoch(store, 'east', helloOf(1, foreign))).toMatchObject({ standing: 'diverged', showsRestore: false })
+  expect(await nextEpoch(store, 'east', helloOf(1, foreign))).toMatchObject({
+    standing: 'diverged',
+    showsRestore: false,
+  })
 })
 
 test('Y4 a session that loses ten attempts to other sessions gets no epoch', async () => {
