@@ -110,7 +110,9 @@ describe('planted bugs', () => {
   })
 
   it('G9 the judge detects a zone that reassigns addresses at once', async () => {
-    expect(await broken({ quarantineMs: 0 }, [], 7)).toContain('G9')
+    // Whether a service comes so soon after another one depends on the seed.
+    const found = [...(await broken({ quarantineMs: 0 }, [], 4)), ...(await broken({ quarantineMs: 0 }, [], 11))]
+    expect(found).toContain('G9')
   })
 
   it('G9 the judge detects a zone that reassigns the addresses of its lost store at once', async () => {
