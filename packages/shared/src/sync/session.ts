@@ -313,6 +313,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     bytes,
     position,
     uncovered,
+    ahead,
     former,
   }: Application): Promise<InboundEvent | undefined> {
     const derived = changes.length > 0 ? await options.derive(changes) : []
@@ -322,6 +323,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
     }
     const last = [
       ...(position ? [positionChange(self, peer, position, uncovered)] : []),
+      ...(ahead ? [positionChange(self, peer, ahead.position, ahead.uncovered)] : []),
       ...(former > 0 ? options.formerStays(former) : []),
     ]
     const parts = partsOf([...changes, ...derived], last, why, { guards: options.guards, bytes })

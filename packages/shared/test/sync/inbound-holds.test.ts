@@ -48,6 +48,21 @@ describe('a hold', () => {
     expect(changesIn(step({ type: 'applied' }))).toEqual(['put east/Service/default/c'])
   })
 
+  it('Y13 while rows are held, origins whose rows are ahead of the position are stored with it, until the hold ends', () => {
+    const step = holding()
+    step(rows(live('east', 'Service', 'a')))
+    const ahead = { position: at(5), uncovered: ['east'] }
+    expect(step(mark(4))).toMatchObject([{ type: 'apply', position: undefined, uncovered: [], ahead }])
+    step({ type: 'applied' })
+    step(rows(live('north', 'Service', 'b')))
+    expect(step(mark(5))).toMatchObject([{ ahead: { position: at(5), uncovered: ['east', 'north'] } }])
+    step({ type: 'applied' })
+    step(release)
+    const [, applied] = step(listed(here, ['east', 'north']))
+    expect(applied).toMatchObject({ type: 'apply', position: at(5) })
+    expect(applied).not.toHaveProperty('ahead')
+  })
+
   it('Y8 while rows are held, a mark without rows moves no position, and a release applies up to this mark', () => {
     const step = holding()
     expect(step(mark(4))).toEqual([])

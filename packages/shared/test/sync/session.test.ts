@@ -5,7 +5,7 @@ import { createMemoryContents, createMemoryStore } from '../../src/store/memory.
 import { createLatest } from '../../src/streams/latest.ts'
 import { creditWindowBytes } from '../../src/sync/credit.ts'
 import type { Welcome } from '../../src/sync/log/messages.ts'
-import { positionKind } from '../../src/sync/log/rounds.ts'
+import { positionKey, positionKind, uncoveredFrom } from '../../src/sync/log/rounds.ts'
 import { type Applied, nothingServed, type ServedStatus } from '../../src/sync/session.ts'
 import { isCurrent, type UplinkState } from '../../src/sync/uplink.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
@@ -394,6 +394,8 @@ describe('a zone that was disconnected', () => {
     await until(east, async () => (await names(east, 'Service')).includes('west/newest'))
     const versions = await east.history({ origin: 'west', kind: 'Service', mesh: 'default', name: 'newer' })
     expect(versions.map(({ state }) => state)).not.toContain('forgotten')
+    // The position stays while rows are held, so the rows of west are ahead of it.
+    expect(uncoveredFrom(await east.get(positionKey('east', 'global')))).toEqual(['west'])
     expect(isFirst).toBe(false)
   })
 

@@ -22,6 +22,11 @@ export interface Application {
   /** The position that the same commit writes; undefined while a part of the round is held. */
   readonly position: Position | undefined
   readonly uncovered: readonly Origin[]
+  /**
+   * While a part of the round is held: the unchanged position, with the origins whose rows are ahead of it. If the peer
+   * loses those rows, only a replacement of these origins removes them.
+   */
+  readonly ahead?: { readonly position: Position; readonly uncovered: readonly Origin[] }
   /** How many rows of a former incarnation the replacement did not contain. They stay for a while. */
   readonly former: number
 }
@@ -63,6 +68,8 @@ export interface InboundState {
   persistedRevision: number | undefined
   /** Origins with rows in this store that the peer's store has never named completely. */
   uncovered: readonly Origin[]
+  /** Origins with rows that are newer than the position, because rows of the owner are held. */
+  ahead: readonly Origin[]
   /** Rows since the last mark. */
   open: Round
   /** Rounds whose mark has arrived. If `busy`, the first one is being applied. */
@@ -105,6 +112,7 @@ export const createInbound = (
   position,
   persistedRevision: position?.revision,
   uncovered,
+  ahead: [],
   open: emptyRound(),
   ready: [],
   busy: false,
@@ -328,12 +336,15 @@ function application(
   const forced = round.replacement?.origins.includes(deps.owner) ? deps.owner : undefined
   const forgotten = missing.filter((row) => !stays(row)).map(({ key }): Change => ({ op: 'forget', key }))
   const changes = [...changesOf(round, forced), ...forgotten]
+  state.ahead = position ? [] : [...new Set([...state.ahead, ...changes.map(({ key }) => key.origin)])]
+  const uncovered = [...new Set([...state.uncovered, ...state.ahead])]
   return {
     type: 'apply',
     changes,
     bytes: round.bytes,
     position,
     uncovered: state.uncovered,
+    ...(position || !state.position ? {} : { ahead: { position: state.position, uncovered } }),
     former: missing.length - forgotten.length,
   }
 }
