@@ -2,6 +2,25 @@ import { describe, expect, it } from 'vitest'
 import type { InboundDeps, InboundEvent } from '../../src/sync/log/inbound.ts'
 import { at, changesIn, keyOf, listed, live, mark, receiver, replace, rows } from './receiver.ts'
 
+describe('a replacement', () => {
+  it('Y13 rows of a relayed origin win regardless of their stamps only if the peer has all rows of the origin', () => {
+    for (const [reason, expected] of [
+      ['diverged', true],
+      ['late', true],
+      ['behind', undefined],
+      ['new', undefined],
+    ] as const) {
+      const step = receiver(at(5), { holds: false })
+      step(replace(['east'], 6, reason))
+      step(rows(live('east', 'Service', 'a'), live('north', 'Service', 'b')))
+      step(mark(6))
+      const [applied] = step(listed([]))
+      const forcedOf = applied?.type === 'apply' ? applied.changes.map((one) => 'forced' in one || undefined) : []
+      expect([reason, forcedOf]).toEqual([reason, [expected, undefined]])
+    }
+  })
+})
+
 describe('a hold', () => {
   const here = [keyOf('global', 'Policy', 'mine'), keyOf('east', 'Service', 'old')]
   /** A receiver that holds a replacement from another history. */

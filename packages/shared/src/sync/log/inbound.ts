@@ -333,7 +333,7 @@ function application(
   deps: InboundDeps,
 ): InboundEffect {
   const stays = ({ key, incarnation }: Listed) => key.origin === deps.owner && incarnation < deps.formerBelow
-  const forced = round.replacement?.origins.includes(deps.owner) ? deps.owner : undefined
+  const forced = forcedOrigins(round, deps)
   const forgotten = missing.filter((row) => !stays(row)).map(({ key }): Change => ({ op: 'forget', key }))
   const changes = [...changesOf(round, forced), ...forgotten]
   state.ahead = position ? [] : [...new Set([...state.ahead, ...changes.map(({ key }) => key.origin)])]
@@ -356,12 +356,22 @@ function application(
 const isNear = (state: InboundState, mark: Position, deps: InboundDeps) =>
   state.persistedRevision !== undefined && mark.revision - state.persistedRevision < deps.driftMax
 
-const changesOf = (round: Round, forcedOrigin: Origin | undefined): Change[] =>
+/**
+ * The origins whose rows in a replacement win regardless of the stamps: the owner, and relayed origins of which the peer
+ * has all rows. Without this, the tombstones of a history that such an origin has lost would win over its rows.
+ */
+function forcedOrigins({ replacement }: Round, deps: InboundDeps): ReadonlySet<Origin> {
+  if (!replacement) return new Set()
+  const isComplete = replacement.reason === 'diverged' || replacement.reason === 'late'
+  return new Set(replacement.origins.filter((origin) => isComplete || origin === deps.owner))
+}
+
+const changesOf = (round: Round, forcedOrigins: ReadonlySet<Origin>): Change[] =>
   [...round.rows.values()].map(({ key, state, stamp, row, declared }): Change => {
     // In a history that an operator has accepted, a removal may have an older stamp than the row, and it must still
     // win.
-    if (state === 'forgotten' || (state === 'deleted' && key.origin === forcedOrigin)) return { op: 'forget', key }
+    if (state === 'forgotten' || (state === 'deleted' && forcedOrigins.has(key.origin))) return { op: 'forget', key }
     if (state === 'deleted' || !row) return { op: 'delete', key, stamp, ...(declared ? { declared: true } : {}) }
-    const forced = key.origin === forcedOrigin ? ({ forced: true } as const) : {}
+    const forced = forcedOrigins.has(key.origin) ? ({ forced: true } as const) : {}
     return { op: 'put', key, labels: row.labels, spec: row.spec, stamp, ...forced }
   })
