@@ -40,7 +40,8 @@ const dataplane = (index: number) => ({
   mesh: victim.demo.scene.mesh,
   name: `flood-${String(index).padStart(5, '0')}`,
   networking: {
-    address: '127.0.0.1',
+    // The address of another machine: on this one, a port might be one of the planes.
+    address: '192.0.2.1',
     inbound: [
       { port: 20_000 + index, tags: { 'kuma.io/service': `flood_${index % 50}_svc_80`, 'kuma.io/protocol': 'http' } },
     ],
