@@ -7,6 +7,7 @@ import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { timeout } from '../../plane/test/api/routes.ts'
 import { createPair } from '../../plane/test/pki.ts'
 import { type RunningGlobal, startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
@@ -50,15 +51,6 @@ const shortOf = (revision: string): string => /@\d+/.exec(revision)?.[0] ?? ''
 const ada = { name: 'ada', groups: ['mesh-system:admin'], validFor: '1h' }
 /** A caller that is not the admin of localhost. */
 const remote = { 'x-forwarded-for': '203.0.113.9' }
-
-const timeout = (name: string, connect: string, mesh = 'default') => ({
-  type: 'Timeout',
-  mesh,
-  name,
-  sources: [{ match: { 'kuma.io/service': '*' } }],
-  destinations: [{ match: { 'kuma.io/service': '*' } }],
-  conf: { connectTimeout: connect },
-})
 
 async function put(name: string, connect: string, mesh = 'default') {
   const answer = await call('PUT', `/meshes/${mesh}/timeouts/${name}`, timeout(name, connect, mesh))

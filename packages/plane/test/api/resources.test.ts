@@ -6,6 +6,7 @@ import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import { assert, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import { positionText } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
+import { createPair } from '../pki.ts'
 import { createPlane, createRoutes, dataplane, timeout, write } from './routes.ts'
 
 function kindOf(name: string) {
@@ -332,7 +333,7 @@ test('R18 a missing secret of an authority is a warning, another fault of it is 
   const missing = await put({ secret: 'absent' })
   expect(missing).toMatchObject({ status: 201, json: { warnings: [expect.stringContaining('no Secret "absent"')] } })
   expect(missing.json.warnings[0]).toMatch(/yet; the authority is used when the secret exists$/)
-  const inline = '-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n'
+  const { key: inline } = await createPair({ names: ['own'] })
   const wrong = await put({ inlineString: inline })
   expect(violationsOf(wrong)).toEqual([expect.stringMatching(/^mtls\.backends\[0\]\.conf\.cert: not a valid TLS key/)])
   expect(wrong.json.invalid_parameters[0]).not.toHaveProperty('isMissing')

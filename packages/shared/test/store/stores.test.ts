@@ -36,17 +36,20 @@ const depsOf = ({ wallMs = 50, faultPoint }: Options) => ({
 })
 const horizonOf = ({ horizonRevisions }: Options) => (horizonRevisions === undefined ? {} : { horizonRevisions })
 
+/** An open store; `open` opens its content again. */
+const openedBy = (open: Open, store: Store): Opened => ({
+  store,
+  async reopen(next) {
+    await store.close()
+    return open(next)
+  },
+})
+
 const openMemory: Open = async (first = {}) => {
   const contents = createMemoryContents(depsOf(first))
   const open: Open = async (options = {}) => {
     const store = createMemoryStore(depsOf(options), { contents, ...horizonOf(options) })
-    return {
-      store,
-      async reopen(next) {
-        await store.close()
-        return open(next)
-      },
-    }
+    return openedBy(open, store)
   }
   return open(first)
 }
@@ -62,13 +65,7 @@ const openSqlite: Open = async (first = {}) => {
   const open: Open = async (options = {}) => {
     const store = await openSqliteStore(depsOf(options), { path: join(folder, 'store.db'), ...horizonOf(options) })
     ends.push(() => store.close())
-    return {
-      store,
-      async reopen(next) {
-        await store.close()
-        return open(next)
-      },
-    }
+    return openedBy(open, store)
   }
   return open(first)
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { createVirtualClock } from '../../src/env/clock.ts'
 import { createSeededRandom } from '../../src/env/random.ts'
 import { createMemoryStore } from '../../src/store/memory.ts'
-import type { Position } from '../../src/store/store.ts'
+import type { Position, Store } from '../../src/store/store.ts'
 import { newestEpochs, nextEpoch } from '../../src/sync/epochs.ts'
 import type { Hello } from '../../src/sync/log/messages.ts'
 
@@ -51,6 +51,12 @@ const helloOf = (incarnation: number, position?: Position): Hello => ({
   ...{ replica: 'r', uncovered: [] },
 })
 
+const write = (store: Store, name: string) =>
+  store.commit({
+    changes: [{ op: 'put', key: { origin: 'global', kind: 'K', mesh: '', name }, labels: {}, spec: {} }],
+    ...{ subject: 's', intent: 'i' },
+  })
+
 test('Y4 each session of a zone gets the next epoch, and the guard of every former one fails', async () => {
   const store = createStore()
   const first = await nextEpoch(store, 'east', helloOf(1))
@@ -94,18 +100,13 @@ test('Y11 a session learns the highest incarnation of the zone before it', async
 
 test('Y8 a position of another history stays diverged after pruning, and another position below the horizon does not', async () => {
   const store = createStore(2)
-  const write = (name: string) =>
-    store.commit({
-      changes: [{ op: 'put', key: { origin: 'global', kind: 'K', mesh: '', name }, labels: {}, spec: {} }],
-      ...{ subject: 's', intent: 'i' },
-    })
-  await write('a')
+  await write(store, 'a')
   const foreign = { store: store.id, revision: 1, commitId: 'f00' }
   expect((await nextEpoch(store, 'east', helloOf(1))).standing).toBe('new')
   expect((await nextEpoch(store, 'east', helloOf(1, foreign))).standing).toBe('diverged')
   const valid = await store.head()
   expect((await nextEpoch(store, 'north', helloOf(1, valid))).standing).toBe('valid')
-  for (const name of ['b', 'c', 'd', 'e']) await write(name)
+  for (const name of ['b', 'c', 'd', 'e']) await write(store, name)
   expect((await nextEpoch(store, 'north', helloOf(1, valid))).standing).toBe('behind')
   expect(await store.standing(foreign)).toBe('behind')
   expect((await nextEpoch(store, 'east', helloOf(1, foreign))).standing).toBe('diverged')
@@ -118,12 +119,7 @@ test('Y8 a position of another history stays diverged after pruning, and another
 
 test('Y8 after a restore a position below the horizon is of another history until the zone was in a session', async () => {
   const store = createStore(2)
-  const write = (name: string) =>
-    store.commit({
-      changes: [{ op: 'put', key: { origin: 'global', kind: 'K', mesh: '', name }, labels: {}, spec: {} }],
-      ...{ subject: 's', intent: 'i' },
-    })
-  await write('a')
+  await write(store, 'a')
   await nextEpoch(store, 'east', helloOf(1, await store.head()))
   await nextEpoch(store, 'west', helloOf(1, await store.head()))
   // Another zone has shown that the store was restored.
@@ -131,7 +127,7 @@ test('Y8 after a restore a position below the horizon is of another history unti
   const lost = { store: store.id, revision: 3, commitId: 'f00' }
   const known = await store.head()
   expect(await nextEpoch(store, 'west', helloOf(1, known))).toMatchObject({ standing: 'valid' })
-  for (const name of ['b', 'c', 'd', 'e']) await write(name)
+  for (const name of ['b', 'c', 'd', 'e']) await write(store, name)
   expect(await store.standing(lost)).toBe('behind')
   const met = await nextEpoch(store, 'east', helloOf(1, lost))
   expect(met).toMatchObject({ standing: 'diverged', showsRestore: false })
