@@ -1,6 +1,6 @@
 // npm run mutate [-- FILE-OR-FOLDER…] [--sample N] [--seed N] [--minutes N] [--tests FILE…]: plants small mistakes and
-// counts how many the nearest tests detect, or those of --tests. The score is a measure, not a threshold: the command fails only if tests fail without a
-// mistake, or if the command itself breaks.
+// counts how many the nearest tests detect, or the tests that --tests names. The score is a measure, not a threshold:
+// the command fails only if tests fail without a mistake, or if the command itself breaks.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'

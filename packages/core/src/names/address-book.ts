@@ -68,7 +68,10 @@ export function createAddressBook({ zone, quarantineMs = defaultQuarantineMs, is
    */
   const releaseSeenMs = new Map<Named, number>()
   let reserve: VirtualAddressReserveSpec | undefined
-  /** When this process first saw that numbers of former incarnations are closed, by the monotonic clock; while they are. */
+  /**
+   * When this process first saw that numbers of former incarnations are closed, by the monotonic clock. Undefined if
+   * none are closed.
+   */
   let beforeSeenMs: number | undefined
   /** Zones and globals of former builds have no reserve, and so no limit. */
   let isUnlimited = !isGranted
