@@ -23,6 +23,7 @@ COPY --from=build /zonemesh/packages packages
 COPY package.json ./
 COPY bin bin
 COPY demo demo
+COPY scenes scenes
 COPY packages packages
 # Commands that run in the container of a plane find its admin key below XDG_STATE_HOME.
 ENV NODE_ENV=production XDG_STATE_HOME=/tmp/state ZONEMESH_ROOT=/zonemesh PATH=/zonemesh/bin:$PATH

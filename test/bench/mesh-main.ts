@@ -3,10 +3,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@zonemesh/cli/base/client.ts'
-import { requestOnce, untilAnswer } from '@zonemesh/cli/demo/http.ts'
+import { requestOnce, untilAnswer } from '@zonemesh/cli/base/http.ts'
+import { defaultNames } from '@zonemesh/cli/demo/names.ts'
 import { changeRoute, prove } from '@zonemesh/cli/demo/prove.ts'
 import { type Demo, startDemo } from '@zonemesh/cli/demo/run.ts'
-import { defaultScene, freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
@@ -31,7 +32,7 @@ const failures: string[] = []
 async function routeChanges(demo: Demo, name: string, target: NonNullable<Figure['target']>): Promise<void> {
   const samples: number[] = []
   for (let index = 0; index < counts.changes; index += 1) {
-    samples.push(await changeRoute(demo, index % 2 === 0 ? demo.scene.version2 : demo.scene.version1))
+    samples.push(await changeRoute(demo, index % 2 === 0 ? demo.names.version2 : demo.names.version1))
   }
   figures.push({ name, unit: 'ms', samples, target })
 }
@@ -56,7 +57,7 @@ async function costOfChanges(demo: Demo): Promise<void> {
   const changes = 10
   const before = await read()
   for (let index = 0; index < changes; index += 1)
-    await changeRoute(demo, index % 2 === 0 ? demo.scene.version2 : demo.scene.version1)
+    await changeRoute(demo, index % 2 === 0 ? demo.names.version2 : demo.names.version1)
   const after = await read()
   const limits = { units: 12, globalCommits: 1, zoneCommits: 1 }
   for (const key of ['units', 'globalCommits', 'zoneCommits'] as const) {
@@ -76,7 +77,7 @@ async function costOfChanges(demo: Demo): Promise<void> {
  * east's gateway routes to it.
  */
 async function newServices(demo: Demo): Promise<void> {
-  const { mesh, gateway, listenerTag, hostname } = demo.scene
+  const { mesh, gateway, listenerTag, hostname } = demo.names
   const west = createClient({
     address: demo.zones.west.apiAddress,
     token: undefined,
@@ -227,7 +228,7 @@ async function restart(demo: Demo): Promise<void> {
     const again = await demo.processes.kill('zone-east', 'SIGKILL')
     const startMs = performance.now()
     again()
-    const name = `${demo.scene.service.replaceAll('_', '.')}.mesh`
+    const name = `${demo.names.service.replaceAll('_', '.')}.mesh`
     const named = untilFast(
       () => resolve(name, { host: local, port: demo.zones.east.dnsPort }, AbortSignal.timeout(50)),
       (answer) => answer.addresses.length > 0,
@@ -267,7 +268,7 @@ function traffic(demo: Demo) {
       const answer = await requestOnce({
         host: local,
         port: demo.gatewayPort,
-        hostname: demo.scene.hostname,
+        hostname: demo.names.hostname,
         path: '/',
       }).catch(() => undefined)
       requests += 1
@@ -292,7 +293,7 @@ try {
     samples: await measureFloor(counts.changes),
   })
   say('starting a global, two zones and their proxies …')
-  const running = await startDemo(defaultScene, folder, { done: () => {} }, stop.signal)
+  const running = await startDemo(defaultNames, folder, { done: () => {} }, stop.signal)
   demo = running
   await prove(running, { done: () => {} })
   const target = { p50: 10, p99: 50 }
@@ -305,8 +306,8 @@ try {
     tokenFile: undefined,
     caCertFile: undefined,
   })
-  await storeDataplanes(west, counts.dataplanes, running.scene.mesh)
-  await storeRoutes(running.global, counts.routes, running.scene.mesh)
+  await storeDataplanes(west, counts.dataplanes, running.names.mesh)
+  await storeRoutes(running.global, counts.routes, running.names.mesh)
   await untilAnswer(
     'the load is everywhere',
     60_000,

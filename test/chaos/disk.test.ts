@@ -22,14 +22,14 @@ const logOf = (name: string): string => readFileSync(victim.demo.processes.get(n
 
 const timeout = (name: string): JsonObject => ({
   type: 'Timeout',
-  mesh: victim.demo.scene.mesh,
+  mesh: victim.demo.names.mesh,
   name,
   sources: [{ match: { 'kuma.io/service': '*' } }],
   destinations: [{ match: { 'kuma.io/service': '*' } }],
   conf: { connectTimeout: '3s' },
 })
 const put = (address: string, name: string) =>
-  api(address).call('PUT', `/meshes/${victim.demo.scene.mesh}/timeouts/${name}`, timeout(name))
+  api(address).call('PUT', `/meshes/${victim.demo.names.mesh}/timeouts/${name}`, timeout(name))
 
 const zoneOf = async (name: string): Promise<JsonObject> => {
   const { zones } = await statusOf(victim.demo.globalAddress)
@@ -68,7 +68,7 @@ test('F42 the disk of a zone is full: its proxies are served, both planes report
   expect(await zoneOf('east')).toMatchObject({ connected: true, epoch })
   expect(await zoneOf('east')).not.toHaveProperty('reason')
   expect(logOf('zone-east')).toMatch(/the store takes writes again/)
-  expect((await api(demo.zones.east.apiAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/again`)).status).toBe(
+  expect((await api(demo.zones.east.apiAddress).call('GET', `/meshes/${demo.names.mesh}/timeouts/again`)).status).toBe(
     200,
   )
   await traffic.more(50)
@@ -82,15 +82,15 @@ test('F42 the disk of the global is full: writes get 503, reads and zones contin
   const refused = await put(demo.globalAddress, 'refused')
   expect(refused.status).toBe(503)
   expect(refused.headers['retry-after']).toBe('1')
-  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/again`)).status).toBe(200)
+  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.names.mesh}/timeouts/again`)).status).toBe(200)
   limitFiles('global', 'unlimited')
   expect((await put(demo.globalAddress, 'after')).status).toBe(201)
   await untilBothCurrent(demo.globalAddress)
   const restart = await demo.processes.kill('global', 'SIGKILL')
   restart()
   await untilBothCurrent(demo.globalAddress)
-  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/after`)).status).toBe(200)
-  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.scene.mesh}/timeouts/refused`)).status).toBe(404)
+  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.names.mesh}/timeouts/after`)).status).toBe(200)
+  expect((await api(demo.globalAddress).call('GET', `/meshes/${demo.names.mesh}/timeouts/refused`)).status).toBe(404)
   await traffic.more(50)
   expect((await traffic.stop()).failures).toEqual([])
 })

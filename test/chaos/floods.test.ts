@@ -28,7 +28,7 @@ async function commit(address: string, documents: readonly object[], intent: str
 
 const timeout = (index: number) => ({
   type: 'Timeout',
-  mesh: victim.demo.scene.mesh,
+  mesh: victim.demo.names.mesh,
   name: `flood-${String(index).padStart(5, '0')}`,
   sources: [{ match: { 'kuma.io/service': `nobody-${index}` } }],
   destinations: [{ match: { 'kuma.io/service': `nobody-${index}` } }],
@@ -37,7 +37,7 @@ const timeout = (index: number) => ({
 
 const dataplane = (index: number) => ({
   type: 'Dataplane',
-  mesh: victim.demo.scene.mesh,
+  mesh: victim.demo.names.mesh,
   name: `flood-${String(index).padStart(5, '0')}`,
   networking: {
     // The address of another machine: on this one, a port might be one of the planes.

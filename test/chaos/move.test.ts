@@ -1,7 +1,7 @@
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { changeRoute } from '@zonemesh/cli/demo/prove.ts'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
@@ -92,7 +92,7 @@ test('F31 zones move to another global one after the other under load: no reques
     await load.more(50)
   }
   await demo.processes.kill('global', 'SIGTERM')
-  await changeRoute({ ...demo, global: api(other), globalAddress: other }, demo.scene.version2)
+  await changeRoute({ ...demo, global: api(other), globalAddress: other }, demo.names.version2)
   expect(await Promise.all(zones.map((zone) => addressesOf(demo.zones[zone].apiAddress)))).toEqual(before)
   await load.more(100)
   expect((await load.stop()).failures).toEqual([])

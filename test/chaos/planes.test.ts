@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { clockJump, findFaketime, kill, pause, restoreOldStore } from '@zonemesh/cli/chaos/faults.ts'
 import { createInjector } from '@zonemesh/cli/chaos/injector.ts'
-import { meshName } from '@zonemesh/cli/demo/scene.ts'
+import { meshName } from '@zonemesh/cli/demo/names.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -51,7 +51,7 @@ test('F11 the wall clock of a zone and then of the global is an hour off: sessio
 
 test('F35 a zone starts without its global: its resolver answers from the own store within a second after the zone is ready', async () => {
   const { demo } = victim
-  const { service } = demo.scene
+  const { service } = demo.names
   const ask = () => resolve(meshName(service), { host: local, port: demo.zones.east.dnsPort }, AbortSignal.timeout(500))
   const { addresses } = await ask()
   const startGlobal = await demo.processes.kill('global', 'SIGKILL')

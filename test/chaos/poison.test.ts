@@ -16,7 +16,7 @@ const poison = 'poison-1'
 
 /** A valid route of the gateway to the service of the demo. */
 function route(name: string, path: string): JsonObject {
-  const { mesh, gateway, listenerTag, service, hostname } = victim.demo.scene
+  const { mesh, gateway, listenerTag, service, hostname } = victim.demo.names
   return {
     type: 'MeshGatewayRoute',
     mesh,
@@ -36,14 +36,14 @@ function route(name: string, path: string): JsonObject {
   }
 }
 const put = (document: JsonObject) => {
-  const { globalAddress, scene } = victim.demo
-  return api(globalAddress).need('PUT', `/meshes/${scene.mesh}/meshgatewayroutes/${document['name']}`, document)
+  const { globalAddress, names } = victim.demo
+  return api(globalAddress).need('PUT', `/meshes/${names.mesh}/meshgatewayroutes/${document['name']}`, document)
 }
 
 interface Verdicts {
   readonly verdicts: readonly { readonly key: string; readonly outcome: string; readonly reason: string }[]
 }
-const key = () => `global/MeshGatewayRoute/${victim.demo.scene.mesh}/${poison}`
+const key = () => `global/MeshGatewayRoute/${victim.demo.names.mesh}/${poison}`
 /** The reports of the global about the row, for both zones. */
 async function told(): Promise<readonly (string | undefined)[]> {
   const { zones } = await statusOf(victim.demo.globalAddress)

@@ -126,8 +126,8 @@ test('F32 the global is lost for good: it is rebuilt from a zone and a file, and
   expect(await authoritiesOf(demo.zones.west.apiAddress)).toEqual(roots)
 
   // Proxies of both zones continue and accept changes from the new global.
-  await changeRoute(demo, demo.scene.version2)
-  await changeRoute(demo, demo.scene.version1)
+  await changeRoute(demo, demo.names.version2)
+  await changeRoute(demo, demo.names.version1)
   await load.more(100)
   const { requests, failures } = await load.stop()
   expect(failures).toEqual([])

@@ -5,9 +5,9 @@ import { startChaosLines } from '@zonemesh/cli/chaos/lines.ts'
 import { runChaos } from '@zonemesh/cli/chaos/run.ts'
 import { findStack, type Stack } from '@zonemesh/cli/chaos/stack.ts'
 import { type Verdict, verdictLines } from '@zonemesh/cli/chaos/verdict.ts'
+import { drawNames } from '@zonemesh/cli/demo/names.ts'
 import { prove } from '@zonemesh/cli/demo/prove.ts'
 import { type Demo, startDemo } from '@zonemesh/cli/demo/run.ts'
-import { drawScene } from '@zonemesh/cli/demo/scene.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { expect } from 'vitest'
@@ -47,7 +47,7 @@ export interface Victim extends AsyncDisposable {
 export async function startVictim(seed: number): Promise<Victim> {
   const folder = temporaryFolder()
   const stop = new AbortController()
-  const demo = await startDemo(drawScene(seed), folder.path, { done: () => {} }, stop.signal, startChaosLines)
+  const demo = await startDemo(drawNames(seed), folder.path, { done: () => {} }, stop.signal, startChaosLines)
   await prove(demo, { done: () => {} })
   return {
     demo,

@@ -60,7 +60,7 @@ const traffic = () => startTraffic(() => throughGateway(demo, '/echo'), 4)
 
 const timeout = (at: number) => ({
   type: 'Timeout',
-  mesh: demo.scene.mesh,
+  mesh: demo.names.mesh,
   name: `during-${at}`,
   sources: [{ match: { 'kuma.io/service': '*' } }],
   destinations: [{ match: { 'kuma.io/service': '*' } }],
@@ -79,7 +79,7 @@ test('F40 rotation: a new token in the join file counts without a restart, no re
   await load.more(50)
   const writing = (async () => {
     for (let at = 0; at < 20; at += 1)
-      await global().need('PUT', `/meshes/${demo.scene.mesh}/timeouts/during-${at}`, timeout(at))
+      await global().need('PUT', `/meshes/${demo.names.mesh}/timeouts/during-${at}`, timeout(at))
   })()
   await rotate('12h')
   await untilEast(
@@ -145,7 +145,7 @@ interface Overview {
 }
 /** When the certificate of the gateway in east was made. */
 async function regenerated(): Promise<string> {
-  const path = `/meshes/${demo.scene.mesh}/dataplanes/_overview`
+  const path = `/meshes/${demo.names.mesh}/dataplanes/_overview`
   // Kuma's shape.
   const { items } = (await api(demo.zones.east.apiAddress).need('GET', path)).json as { items: Overview[] }
   return items.find(({ name }) => name === 'gateway-1')?.dataplaneInsight?.mTLS?.lastCertificateRegeneration ?? ''
@@ -154,7 +154,7 @@ async function regenerated(): Promise<string> {
 test('F40 rotation: workload certificates that live for 6 s are renewed under load, and no request fails', async () => {
   const mesh = (expiration: string) => ({
     type: 'Mesh',
-    name: demo.scene.mesh,
+    name: demo.names.mesh,
     mtls: {
       enabledBackend: 'ca-1',
       backends: [{ name: 'ca-1', type: 'builtin', dpCert: { rotation: { expiration } } }],
@@ -163,7 +163,7 @@ test('F40 rotation: workload certificates that live for 6 s are renewed under lo
   await using load = traffic()
   await load.more(50)
   const first = await regenerated()
-  await global().need('PUT', `/meshes/${demo.scene.mesh}`, mesh('6s'))
+  await global().need('PUT', `/meshes/${demo.names.mesh}`, mesh('6s'))
   const made = new Set([first])
   for (let rotation = 1; rotation <= 4; rotation += 1) {
     made.add(await until('a new certificate', regenerated, (at) => at !== '' && !made.has(at)))
@@ -172,7 +172,7 @@ test('F40 rotation: workload certificates that live for 6 s are renewed under lo
     expect(burst.filter(({ status }) => status !== 200)).toEqual([])
   }
   expect(made.size).toBe(5)
-  await global().need('PUT', `/meshes/${demo.scene.mesh}`, mesh('24h'))
+  await global().need('PUT', `/meshes/${demo.names.mesh}`, mesh('24h'))
   await load.more(100)
   expect((await load.stop()).failures).toEqual([])
 })
@@ -186,7 +186,7 @@ async function statesOf(kind: string): Promise<string[]> {
 
 test('F40 revocation: the streams of proxies end within 5 s in every zone, and return when the token counts again', async () => {
   await using load = traffic()
-  const name = `dataplane-token-revocations-${demo.scene.mesh}`
+  const name = `dataplane-token-revocations-${demo.names.mesh}`
   expect(new Set(await statesOf('Dataplane'))).toEqual(new Set(['connected']))
   await revoke(name, dataplaneToken())
   await until(

@@ -1,4 +1,4 @@
-import { requestOnce, untilAnswer } from '@zonemesh/cli/demo/http.ts'
+import { requestOnce, untilAnswer } from '@zonemesh/cli/base/http.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { compose } from './rig.ts'

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { createProcesses, type Processes, type Running } from '@zonemesh/cli/demo/processes.ts'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
+import { createProcesses, type Processes, type Running } from '@zonemesh/cli/scene/processes.ts'
 import { createSeededRandom, systemRandom } from '@zonemesh/shared/env/random.ts'
 import { expect } from 'vitest'
 import { api, type Folder, local, temporaryFolder, until } from '../e2e/rig.ts'

@@ -2,9 +2,9 @@ import { X509Certificate } from 'node:crypto'
 import { Agent, request } from 'node:https'
 import { performance } from 'node:perf_hooks'
 import { connect } from 'node:tls'
-import { requestOnce } from '@zonemesh/cli/demo/http.ts'
+import { requestOnce } from '@zonemesh/cli/base/http.ts'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -24,7 +24,7 @@ beforeAll(async () => {
   const ports = await freePorts(systemRandom, 2)
   tlsPort = ports[0] ?? 0
   tcpPort = ports[1] ?? 0
-  const { mesh, gateway, hostname, listenerTag, service } = demo.scene
+  const { mesh, gateway, hostname, listenerTag, service } = demo.names
   await secret('shop', together(await certificate()))
   const listener = { hostname, port: tlsPort, protocol: 'HTTPS', tags: { listener: listenerTag } }
   await put(`/meshes/${mesh}/meshgateways/${gateway}`, {
@@ -51,10 +51,10 @@ beforeAll(async () => {
 afterAll(() => scene[Symbol.asyncDispose]())
 
 const certificate = (more: Partial<Parameters<typeof createPair>[0]> = {}): Promise<Pair> =>
-  createPair({ names: [demo.scene.hostname], ...more })
+  createPair({ names: [demo.names.hostname], ...more })
 const put = (path: string, document: JsonObject) => api(demo.globalAddress).need('PUT', path, document)
 const secret = (name: string, text: string) => {
-  const { mesh } = demo.scene
+  const { mesh } = demo.names
   return put(`/meshes/${mesh}/secrets/${name}`, {
     type: 'Secret',
     mesh,
@@ -65,7 +65,7 @@ const secret = (name: string, text: string) => {
 const fingerprintOf = (pair: Pair): string => new X509Certificate(pair.certificate).fingerprint256
 
 /** The certificate that the listener presents to a new connection. */
-const shown = (servername = demo.scene.hostname): Promise<string> =>
+const shown = (servername = demo.names.hostname): Promise<string> =>
   new Promise((resolve, reject) => {
     const socket = connect({ host: local, port: tlsPort, servername, rejectUnauthorized: false }, () => {
       resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? '')
@@ -77,7 +77,7 @@ const shown = (servername = demo.scene.hostname): Promise<string> =>
 /** One request over TLS on a connection of the agent. */
 const ask = (agent: Agent, path = '/'): Promise<number> =>
   new Promise((resolve, reject) => {
-    const { hostname } = demo.scene
+    const { hostname } = demo.names
     const options = { host: local, port: tlsPort, path, agent, servername: hostname, headers: { host: hostname } }
     request({ ...options, rejectUnauthorized: false, timeout: 3_000 }, (incoming) => {
       incoming.resume().on('end', () => resolve(incoming.statusCode ?? 0))
@@ -143,7 +143,7 @@ test('E36 a broken secret keeps the former certificate, is reported in both plan
   await secret('shop', together(good))
   await until('the good one', shown, (now) => now === fingerprintOf(good))
   await secret('shop', good.certificate + (await certificate()).key)
-  const key = `global/Secret/${demo.scene.mesh}/shop`
+  const key = `global/Secret/${demo.names.mesh}/shop`
   const reason = 'the private key does not belong to the first certificate; the former certificate is still served'
   await until('the zone tells', zoneVerdicts, (all) => all.some((one) => one.key === key && one.reason === reason))
   const status = await until(
@@ -166,7 +166,7 @@ test('E37 an expiry is reported two weeks ahead', async () => {
   const pair = await certificate({ days: 13 })
   await secret('shop', together(pair))
   await until('it is shown', shown, (now) => now === fingerprintOf(pair))
-  const line = `expiring: listener certificate of secret shop in mesh ${demo.scene.mesh} expires in `
+  const line = `expiring: listener certificate of secret shop in mesh ${demo.names.mesh} expires in `
   for (const address of [demo.globalAddress, demo.zones.east.apiAddress]) {
     const { stdout } = await zonemesh('status', '--address', address)
     expect(stdout).toContain(line)
@@ -175,7 +175,7 @@ test('E37 an expiry is reported two weeks ahead', async () => {
 })
 
 test('E42 if one of two inline certificates is invalid, the other one and the port are served, and its secret is named', async () => {
-  const { mesh, gateway } = demo.scene
+  const { mesh, gateway } = demo.names
   const path = `/meshes/${mesh}/meshgateways/${gateway}`
   const before = (await api(demo.globalAddress).need('GET', path)).json as Gateway // Kuma's form
   const hosts = { good: 'good.example.test', bad: 'bad.example.test' }
@@ -184,7 +184,7 @@ test('E42 if one of two inline certificates is invalid, the other one and the po
     hostname,
     port: tlsPort,
     protocol: 'HTTPS',
-    tags: { listener: demo.scene.listenerTag },
+    tags: { listener: demo.names.listenerTag },
     tls: { mode: 'TERMINATE', certificates: [{ inlineString: text }] },
   })
   const write = (key: string) =>
@@ -231,7 +231,7 @@ const throughStream = () => requestOnce({ host: local, port: tcpPort, hostname: 
 
 /** The backends that issued the certificates of the proxies. */
 async function backends(): Promise<string[]> {
-  const { mesh } = demo.scene
+  const { mesh } = demo.names
   const { json } = await api(demo.globalAddress).need('GET', `/meshes/${mesh}/dataplanes/_overview`)
   // Kuma's overview.
   const { items } = json as { items: { dataplaneInsight?: { mTLS?: { issuedBackend?: string } } }[] }
@@ -239,7 +239,7 @@ async function backends(): Promise<string[]> {
 }
 
 const setMesh = (enabledBackend: string, all: readonly JsonObject[]) => {
-  const { mesh: name } = demo.scene
+  const { mesh: name } = demo.names
   return put(`/meshes/${name}`, { type: 'Mesh', name, mtls: { enabledBackend, backends: all } })
 }
 
@@ -277,7 +277,7 @@ test('E38 one authority takes over from another under load, and no request fails
 })
 
 test('E39 a provided authority signs for the zones, another one takes over without a failure, and one that cannot sign is refused', async () => {
-  const { mesh } = demo.scene
+  const { mesh } = demo.names
   const first = await createPair({ authority: {}, commonName: 'our own', type: 'rsa' })
   const root = await createPair({ authority: {}, commonName: 'our root' })
   const second = await createPair({ authority: {}, commonName: 'our issuer', curve: 'P-384', issuer: root })

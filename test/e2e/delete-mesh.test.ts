@@ -1,5 +1,5 @@
-import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
+import { createProcesses, type Processes } from '@zonemesh/cli/scene/processes.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startHomeZone } from './home-zone.ts'

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
+import { meshName } from '@zonemesh/cli/demo/names.ts'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
-import { meshName } from '@zonemesh/cli/demo/scene.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { planesAt, root, type Scene, startScene, until, untilBothCurrent, zonemesh, zonemeshWithInput } from './rig.ts'
 
@@ -15,9 +15,9 @@ beforeAll(async () => {
 afterAll(() => scene[Symbol.asyncDispose]())
 
 const planes = () => planesAt(demo.globalAddress, demo.zones)
-const url = (path: string): string => `http://${demo.scene.hostname}:${demo.gatewayPort}${path}`
+const url = (path: string): string => `http://${demo.names.hostname}:${demo.gatewayPort}${path}`
 const explain = (path: string, ...more: string[]) =>
-  zonemesh('explain', url(path), '--from', `east/${demo.scene.gateway}`, ...planes(), ...more)
+  zonemesh('explain', url(path), '--from', `east/${demo.names.gateway}`, ...planes(), ...more)
 
 test('Q5 on running planes explain finds the path open, and every step is compared', async () => {
   const { code, stdout, stderr } = await explain('/')
@@ -34,7 +34,7 @@ test('Q5 on running planes explain finds the path open, and every step is compar
 })
 
 test('Q5 explain works from the sidecar of a delegated gateway, by a name of the mesh', async () => {
-  const { service, servicePort } = demo.scene
+  const { service, servicePort } = demo.names
   const name = `http://${meshName(service)}:${servicePort}/`
   const { code, stdout } = await zonemesh('explain', name, '--from', 'east/shop-1', ...planes())
   expect(stdout).toMatch(/✔ name +.* is .*, at 240\.0\.0\.\d+/)
@@ -69,7 +69,7 @@ test('Q6 a port in use costs only its listener, and status and explain report it
   const holder = createServer()
   await new Promise<void>((resolve) => holder.listen(0, '0.0.0.0', resolve))
   const { port } = holder.address() as AddressInfo // it listens on a port
-  const { mesh, gateway } = demo.scene
+  const { mesh, gateway } = demo.names
   const document = (
     await zonemesh('get', 'meshgateway', gateway, '--mesh', mesh, '-o', 'yaml', '--address', demo.globalAddress)
   ).stdout
@@ -93,7 +93,7 @@ test('Q6 a port in use costs only its listener, and status and explain report it
 })
 
 test('Q6 faults of running planes and proxies are named: a permission, a missing service, a port without a listener', async () => {
-  const { mesh } = demo.scene
+  const { mesh } = demo.names
   const at = ['--mesh', mesh, '--address', demo.globalAddress]
   expect((await zonemesh('delete', 'traffic-permission', 'allow-all', ...at)).code).toBe(0)
   const denied = await until(
@@ -127,7 +127,7 @@ test('Q6 faults of running planes and proxies are named: a permission, a missing
 
   const elsewhere = await zonemesh(
     'explain',
-    `http://${demo.scene.hostname}:1/`,
+    `http://${demo.names.hostname}:1/`,
     '--from',
     'east/gateway-1',
     ...planes(),

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startEcho } from '@zonemesh/cli/demo/echo-server.ts'
-import { requestOnce } from '@zonemesh/cli/demo/http.ts'
+import { requestOnce } from '@zonemesh/cli/base/http.ts'
+import { demoFolder } from '@zonemesh/cli/demo/files.ts'
+import { meshName } from '@zonemesh/cli/demo/names.ts'
 import { changeRoute } from '@zonemesh/cli/demo/prove.ts'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
-import { freePorts, meshName } from '@zonemesh/cli/demo/scene.ts'
-import { demoFolder } from '@zonemesh/cli/demo/stage.ts'
+import { startEcho } from '@zonemesh/cli/scene/echo-server.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -31,7 +32,7 @@ afterAll(() => scene[Symbol.asyncDispose]())
 
 const answerAt = (at: string): Promise<readonly string[]> => {
   const [host = '', port = ''] = at.split(':')
-  const name = meshName(demo.scene.service)
+  const name = meshName(demo.names.service)
   return resolve(name, { host, port: Number(port) }, AbortSignal.timeout(2_000)).then(({ addresses }) => addresses)
 }
 
@@ -45,7 +46,7 @@ async function dataplanes(address: string): Promise<string[]> {
 async function startService(demo: Demo, name: string) {
   const [port = 0, servicePort = 0, readinessPort = 0] = await freePorts(systemRandom, 3)
   const version = `${name}-version`
-  const { mesh, service } = demo.scene
+  const { mesh, service } = demo.names
   const server = await startEcho({ service, zone: 'west', version }, local, servicePort)
   const variables = { mesh, service, name, version, address: local, port, serviceAddress: local, servicePort }
   demo.processes.startOwn(name, [
@@ -99,8 +100,8 @@ test('E4 the global is killed and started again: no request fails, zones continu
     expect(await rowsTaken(zone.zone)).toBeLessThanOrEqual(2)
   }
   expect(await Promise.all(planes.map(dataplanes))).toEqual(listed)
-  await changeRoute(demo, demo.scene.version2)
-  await changeRoute(demo, demo.scene.version1)
+  await changeRoute(demo, demo.names.version2)
+  await changeRoute(demo, demo.names.version1)
   const { requests, failures } = await traffic.stop()
   expect(failures).toEqual([])
   expect(requests).toBeGreaterThan(100)
@@ -125,8 +126,8 @@ test('E5 zones are killed and start without the global: no request fails, and na
   await traffic.more(50)
   startGlobal()
   await untilBothCurrent(demo.globalAddress)
-  await changeRoute(demo, demo.scene.version2)
-  await changeRoute(demo, demo.scene.version1)
+  await changeRoute(demo, demo.names.version2)
+  await changeRoute(demo, demo.names.version1)
   const { failures } = await traffic.stop()
   expect(failures).toEqual([])
 })
@@ -149,7 +150,7 @@ test('E6 the Envoy of a proxy is killed: its process starts another one, which s
 })
 
 test('E7 a proxy that is stopped removes its row at once on its zone and on the global, and no request fails', async () => {
-  const { mesh, gateway, listenerTag, hostname, service } = demo.scene
+  const { mesh, gateway, listenerTag, hostname, service } = demo.names
   const route = {
     type: 'MeshGatewayRoute',
     mesh,
@@ -216,7 +217,7 @@ test('E7 a proxy that is stopped removes its row at once on its zone and on the 
   await traffic.more(50)
   versions.clear()
   await traffic.more(50)
-  expect(versions).toEqual(new Set([demo.scene.version1, demo.scene.version2]))
+  expect(versions).toEqual(new Set([demo.names.version1, demo.names.version2]))
   const { failures } = await traffic.stop()
   expect(failures).toEqual([])
 }, 150_000)

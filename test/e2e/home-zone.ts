@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Processes } from '@zonemesh/cli/demo/processes.ts'
+import type { Processes } from '@zonemesh/cli/scene/processes.ts'
 import { expect } from 'vitest'
 import { api, type Folder, local, until, zonemesh } from './rig.ts'
 

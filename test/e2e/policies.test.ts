@@ -20,7 +20,7 @@ const applyAndWait = (yaml: string) =>
 
 /** A route of the scene's gateway for one path. */
 const routeFor = (name: string, path: string): string => {
-  const { mesh, gateway, listenerTag, hostname, service, version1 } = demo.scene
+  const { mesh, gateway, listenerTag, hostname, service, version1 } = demo.names
   return `type: MeshGatewayRoute
 mesh: ${mesh}
 name: ${name}
@@ -51,7 +51,7 @@ const untilStatus = (path: string, wanted: number) =>
   )
 
 test('E8 if Envoy refuses a route, earlier and later configuration is served, and every status names the route and the reason until it is repaired', async () => {
-  const { mesh } = demo.scene
+  const { mesh } = demo.names
   const refused = await applyAndWait(routeFor('refused', refusedPattern))
   expect(refused).toMatchObject({ code: 1, stderr: '' })
   expect(refused.stdout).toContain(`MeshGatewayRoute ${mesh}/refused: created`)
@@ -63,7 +63,7 @@ test('E8 if Envoy refuses a route, earlier and later configuration is served, an
   )
   expect(refused.stdout).toMatch(/^west: served after /m)
   // Existing routes stay, and new routes are served.
-  await changeRoute(demo, demo.scene.version2)
+  await changeRoute(demo, demo.names.version2)
   await zonemeshWithInput(routeFor('sound', goodPath('/sound')), 'apply', '-f', '-', ...atGlobal())
   await untilStatus('/sound', 200)
   const verdict = new RegExp(
@@ -103,11 +103,11 @@ test('E8 if Envoy refuses a route, earlier and later configuration is served, an
     )
   }
   expect(await statusOfPath('/sound')).toBe(200)
-  await changeRoute(demo, demo.scene.version1)
+  await changeRoute(demo, demo.names.version1)
 })
 
 test('E24 among many routes of one commit only the one that Envoy refuses is left out, and a restarted zone does not try it again', async () => {
-  const { mesh } = demo.scene
+  const { mesh } = demo.names
   const sound = ['one', 'two', 'three', 'four', 'five'].map((name) => routeFor(name, goodPath(`/${name}`)))
   const applied = await applyAndWait(
     [...sound.slice(0, 3), routeFor('refused', refusedPattern), ...sound.slice(3)].join('\n---\n'),
@@ -168,7 +168,7 @@ test('E23 the global shows for every proxy what its zone reports', async () => {
 })
 
 test('E9 without a permission requests are denied, and a MeshTrafficPermission for the mesh allows them again', async () => {
-  const { mesh } = demo.scene
+  const { mesh } = demo.names
   const removed = await zonemesh('delete', 'trafficpermission', 'allow-all', '--mesh', mesh, ...atGlobal())
   expect(removed).toMatchObject({ code: 0, stderr: '' })
   await untilStatus('/', 403)

@@ -1,6 +1,6 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createProcesses, type Processes } from '@zonemesh/cli/demo/processes.ts'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
+import { createProcesses, type Processes } from '@zonemesh/cli/scene/processes.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type PostgresServer, startPostgres } from '../contract/postgres-server.ts'

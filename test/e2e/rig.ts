@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { createClient } from '@zonemesh/cli/base/client.ts'
-import { type HttpAnswer, requestOnce } from '@zonemesh/cli/demo/http.ts'
+import { type HttpAnswer, requestOnce } from '@zonemesh/cli/base/http.ts'
+import { drawNames } from '@zonemesh/cli/demo/names.ts'
 import { prove } from '@zonemesh/cli/demo/prove.ts'
 import { type Demo, startDemo } from '@zonemesh/cli/demo/run.ts'
-import { drawScene } from '@zonemesh/cli/demo/scene.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 
@@ -144,7 +144,7 @@ export interface Scene extends AsyncDisposable {
 export async function startScene(seed: number): Promise<Scene> {
   const folder = temporaryFolder()
   const stop = new AbortController()
-  const demo = await startDemo(drawScene(seed), folder.path, { done: () => {} }, stop.signal)
+  const demo = await startDemo(drawNames(seed), folder.path, { done: () => {} }, stop.signal)
   await prove(demo, { done: () => {} })
   return {
     demo,
@@ -160,8 +160,8 @@ export async function startScene(seed: number): Promise<Scene> {
 /** A request through the builtin gateway of east, on a new connection. */
 export async function throughGateway(demo: Demo, path: string): Promise<HttpAnswer> {
   const agent = new Agent({ keepAlive: false })
-  const { gatewayPort: port, scene } = demo
-  return requestOnce({ host: local, port, hostname: scene.hostname, path, agent }).finally(() => agent.destroy())
+  const { gatewayPort: port, names } = demo
+  return requestOnce({ host: local, port, hostname: names.hostname, path, agent }).finally(() => agent.destroy())
 }
 
 /** Runs this number of concurrent callers, each sending one request after the other, until stopped. */

@@ -1,9 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { startEcho } from '@zonemesh/cli/demo/echo-server.ts'
-import { secretFile, token, type ZoneName } from '@zonemesh/cli/demo/planes.ts'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
-import { flags } from '@zonemesh/cli/demo/stage.ts'
+import type { ZoneName } from '@zonemesh/cli/demo/run.ts'
+import { startEcho } from '@zonemesh/cli/scene/echo-server.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
+import { startProxyProcess } from '@zonemesh/cli/scene/proxies.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { api, local, type Scene, startScene, startTraffic, throughGateway, until } from './rig.ts'
@@ -20,28 +18,13 @@ afterAll(() => scene[Symbol.asyncDispose]())
  */
 async function startInstance(zone: ZoneName, name: string): Promise<() => Promise<unknown>> {
   const { demo } = scene
-  const { mesh, service, version1: version } = demo.scene
+  const { mesh, service, version1: version } = demo.names
   const [servicePort = 0, port = 0] = await freePorts(systemRandom, 2)
   const server = await startEcho({ service, zone, version: name }, local, servicePort)
-  const workDir = join(demo.folder, name)
-  mkdirSync(workDir, { mode: 0o700 })
   const tags = { 'kuma.io/service': service, 'kuma.io/protocol': 'http', version }
   const networking = { address: local, inbound: [{ port, servicePort, serviceAddress: local, tags }] }
-  const dataplaneFile = join(workDir, 'proxy.json')
-  writeFileSync(dataplaneFile, JSON.stringify({ type: 'Dataplane', mesh, name, networking }))
-  const tokenFile = secretFile(
-    demo.folder,
-    `${name}.token`,
-    await token(api(demo.globalAddress), 'dataplane', { mesh }),
-  )
-  demo.processes.startOwn(name, [
-    'dataplane',
-    ...flags({
-      ...{ dataplaneFile, tokenFile, workDir, concurrency: 1, drainTime: '200ms' },
-      cpAddress: `https://${local}:${demo.zones[zone].proxyPort}`,
-      caCertFile: join(demo.folder, zone, 'ca.crt'),
-    }),
-  ])
+  const resource = { type: 'Dataplane', mesh, name, networking }
+  await startProxyProcess(demo, api(demo.globalAddress), zone, demo.zones[zone], resource)
   return async () => {
     await demo.processes.kill(name, 'SIGTERM')
     await server.close()

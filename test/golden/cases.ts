@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fillVariables } from '@zonemesh/cli/base/documents.ts'
-import { defaultScene } from '@zonemesh/cli/demo/scene.ts'
+import { defaultNames } from '@zonemesh/cli/demo/names.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { parseAllDocuments } from 'yaml'
 import {
@@ -167,7 +167,7 @@ const roles: readonly GoldenCase[] = [
 // The demo, with the names and numbers of its documents.
 
 const demoFile = (file: string, variables: Readonly<Record<string, string | number>>): JsonObject[] => {
-  const values = { ...defaultScene, gatewayPort: 17_288, version: defaultScene.version1, ...variables }
+  const values = { ...defaultNames, gatewayPort: 17_288, version: defaultNames.version1, ...variables }
   const texts = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)]))
   return parsed(fillVariables(readFileSync(join(root, 'demo', file), 'utf8'), texts, file))
 }
@@ -186,7 +186,7 @@ const demoDocuments: readonly JsonObject[] = [
   ...demoProxy('east', 'gateway-1', 'gateway.yaml'),
   ...demoProxy('west', 'ingress-west', 'ingress.yaml', { port: 17_001, advertisedAddress: '127.0.0.1' }),
   ...demoProxy('west', 'echo-1', 'service.yaml', inboundOf(17_002)),
-  ...demoProxy('west', 'echo-2', 'service.yaml', { ...inboundOf(17_003), version: defaultScene.version2 }),
+  ...demoProxy('west', 'echo-2', 'service.yaml', { ...inboundOf(17_003), version: defaultNames.version2 }),
   ...demoProxy('east', 'shop-1', 'delegated.yaml'),
   ...demoProxy('east', 'client-1', 'client.yaml', { ...inboundOf(17_004), outboundPort: 17_273 }),
 ]

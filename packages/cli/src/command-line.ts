@@ -11,9 +11,29 @@ const loaders: Readonly<
   Record<string, { readonly summary: string; readonly group: string; load(): Promise<Command> }>
 > = {
   demo: {
-    group: 'Try',
+    group: 'Start here',
     summary: 'run a global, two zones and their proxies on this machine, and prove that a request crosses',
     load: async () => (await import('./commands/demo.ts')).demo,
+  },
+  init: {
+    group: 'Start here',
+    summary: 'write a commented scene file to start with',
+    load: async () => (await import('./commands/init.ts')).init,
+  },
+  up: {
+    group: 'Start here',
+    summary: 'start a scene on this machine: a global, zones, proxies and policies',
+    load: async () => (await import('./commands/up.ts')).up,
+  },
+  logs: {
+    group: 'Start here',
+    summary: 'show the log of a process of the scene',
+    load: async () => (await import('./commands/logs.ts')).logs,
+  },
+  down: {
+    group: 'Start here',
+    summary: 'stop the scene',
+    load: async () => (await import('./commands/down.ts')).down,
   },
   global: {
     group: 'Run',
@@ -165,6 +185,11 @@ const loaders: Readonly<
     group: 'Inject faults (tests)',
     summary: 'for tests only: relay a TCP line and inject faults on demand',
     load: async () => (await import('./commands/chaos-relay.ts')).chaosRelay,
+  },
+  echo: {
+    group: 'Run',
+    summary: 'run a small HTTP service that answers with its name, zone and version',
+    load: async () => (await import('./commands/echo.ts')).echo,
   },
   version: {
     group: 'Use',

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { mesh } from '../../conformance/gateway/documents.ts'
 import { startScene } from '../../conformance/gateway/scene.ts'
@@ -45,7 +45,7 @@ const chains = [
   await startChainByHand(envoy, folder, 'dutiful', dutiful),
 ]
 try {
-  await scene.startProxy('west', 'dataplane', {
+  await scene.startProxy('west', {
     type: 'Dataplane',
     mesh,
     name: 'fast',

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import { partAddress } from '@zonemesh/dataplane/part.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
@@ -55,7 +55,7 @@ const outbound = (port: number, tags: Readonly<Record<string, string>>): JsonObj
 async function startClient(name: string, zone: 'east' | 'west', of: string): Promise<Client> {
   const found = { first: port(), second: port(), service: port(), plain: port(), solo: port() }
   const crossing = { 'kuma.io/service': service, 'kuma.io/mesh': mesh }
-  await scene.startProxy(zone, 'dataplane', {
+  await scene.startProxy(zone, {
     type: 'Dataplane',
     mesh: of,
     name,
@@ -138,7 +138,7 @@ beforeAll(async () => {
     ['east', service],
     ['west', solo],
   ] as const) {
-    await scene.startProxy(zone, 'dataplane', {
+    await scene.startProxy(zone, {
       type: 'Dataplane',
       mesh,
       name: `${name}-${zone}`,
@@ -212,7 +212,7 @@ test('GW22 a gateway of another mesh can be a backend', async () => {
       },
     },
   ])
-  await scene.startProxy('east', 'dataplane', {
+  await scene.startProxy('east', {
     type: 'Dataplane',
     mesh: shop,
     name: 'front-east',

@@ -1,4 +1,4 @@
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -58,7 +58,7 @@ const explain = (path: string) => {
   return zonemesh('explain', url, '--from', 'east/gateway-east', ...planesAt(scene.global.address, scene.zones))
 }
 const start = (name: string, at: number) =>
-  scene.startProxy('east', 'egress', { type: 'ZoneEgress', name, networking: { address: local, port: at } })
+  scene.startProxy('east', { type: 'ZoneEgress', name, networking: { address: local, port: at } })
 
 test('EG2 a mesh that requires an egress has no path out of a zone without one, explain reports it, and instances of the own zone answer', async () => {
   await answered('/near', 200)

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePorts } from '@zonemesh/cli/demo/scene.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -33,14 +33,14 @@ beforeAll(async () => {
     { port: app, servicePort: appPort, tags: { 'kuma.io/service': demoApp.service, 'kuma.io/protocol': 'http' } },
     { port: store, servicePort: storePort, tags: { 'kuma.io/service': redis.service, 'kuma.io/protocol': 'tcp' } },
   ].map((one) => ({ ...one, serviceAddress: local }))
-  await scene.startProxy('west', 'dataplane', {
+  await scene.startProxy('west', {
     type: 'Dataplane',
     mesh,
     name: 'demo-app',
     networking: { address: local, inbound },
   })
   const [gateway] = printed('builtin-dataplane.yaml')
-  if (gateway) await scene.startProxy('east', 'dataplane', gateway)
+  if (gateway) await scene.startProxy('east', gateway)
 }, 180_000)
 afterAll(async () => {
   for (const one of closing) one.close()
@@ -85,7 +85,7 @@ test('PG3 the same blocks in the Kubernetes form are accepted with the same mean
 
 test('PG4 "synced across zones": a second instance in the other zone serves the same gateway', async () => {
   const [gateway] = printed('builtin-dataplane.yaml')
-  await scene.startProxy('west', 'dataplane', {
+  await scene.startProxy('west', {
     ...gateway,
     name: 'gateway-instance-2',
     networking: { ...(gateway?.['networking'] as JsonObject), address: second },

@@ -1,17 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Client } from '@zonemesh/cli/base/client.ts'
-import {
-  type DemoZone,
-  secretFile,
-  startGlobalProcess,
-  startZoneProcess,
-  token,
-  type ZoneName,
-} from '@zonemesh/cli/demo/planes.ts'
-import { drawScene, freePorts } from '@zonemesh/cli/demo/scene.ts'
-import { createStage, flags, local, type Stage } from '@zonemesh/cli/demo/stage.ts'
+import type { ZoneName } from '@zonemesh/cli/demo/run.ts'
+import { startGlobalProcess, startZoneProcess, type ZonePlace } from '@zonemesh/cli/scene/planes.ts'
+import { blockPorts, freePorts } from '@zonemesh/cli/scene/ports.ts'
+import { startProxyProcess } from '@zonemesh/cli/scene/proxies.ts'
+import { local } from '@zonemesh/cli/scene/scene-file.ts'
+import { createStage, type Stage } from '@zonemesh/cli/scene/stage.ts'
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
 import { createRoot, createServerCertificate, lifetime } from '@zonemesh/plane/authority/x509.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -22,6 +18,7 @@ import { type Seen, startHttp, startTcp, startTls } from './echo.ts'
 import { secrets } from './features/tls.ts'
 
 const zoneNames = ['east', 'west'] as const
+const portsOfScene = 40
 
 export interface Scene extends AsyncDisposable {
   /** The authority of all certificates in this scene, PEM. */
@@ -30,10 +27,10 @@ export interface Scene extends AsyncDisposable {
   /** The port of a feature's listeners with this letter. */
   portOf(feature: string, at?: string): number
   /** Starts another proxy from its document. */
-  startProxy(zone: ZoneName, proxyType: 'dataplane' | 'ingress' | 'egress', document: JsonObject): Promise<void>
+  startProxy(zone: ZoneName, resource: JsonObject): Promise<unknown>
   /** Stops a proxy as its operator does, by its name. Returns a function that starts it again. */
   stopProxy(name: string): Promise<() => unknown>
-  readonly zones: Readonly<Record<ZoneName, DemoZone>>
+  readonly zones: Readonly<Record<ZoneName, ZonePlace>>
   /** The work folder of a proxy. */
   workDirOf(proxy: string): string
   /** The requests of one case that services received. */
@@ -46,7 +43,8 @@ export async function startScene(features: readonly AnyFeature[]): Promise<Scene
   const stop = new AbortController()
   const progress = (line: string) => void process.stderr.write(`${line}\n`)
   process.env['ZONEMESH_ENVOY'] = await findEnvoy({ env: process.env, progress }, stop.signal)
-  const stage = await createStage(drawScene(undefined), folder, { done: () => {} }, stop.signal)
+  const port = await blockPorts(systemRandom, portsOfScene)
+  const stage = createStage({ folder, steps: { done: () => {} }, port }, stop.signal)
   const close = async () => {
     await stage.stop()
     stop.abort()
@@ -80,7 +78,8 @@ async function start(
     ...(features.length > 0 ? [meshGateway(features, ports)] : []),
     ...features.flatMap(routesOf),
   ])
-  const proxies = await createStarter(stage, global, zones, folder)
+  const startProxy = (zone: ZoneName, resource: JsonObject) =>
+    startProxyProcess(stage, global, zone, zones[zone], resource)
   for (const zone of zoneNames) {
     const inbound: JsonObject[] = []
     for (const one of services.filter((each) => each.zone === zone)) {
@@ -103,20 +102,20 @@ async function start(
         },
       })
     }
-    await proxies(zone, 'dataplane', {
+    await startProxy(zone, {
       type: 'Dataplane',
       mesh,
       name: `services-${zone}`,
       networking: { address: local, inbound },
     })
     const port = stage.port()
-    await proxies(zone, 'ingress', {
+    await startProxy(zone, {
       type: 'ZoneIngress',
       name: `ingress-${zone}`,
       networking: { address: local, port, advertisedAddress: local, advertisedPort: port },
     })
   }
-  await proxies('east', 'dataplane', {
+  await startProxy('east', {
     type: 'Dataplane',
     mesh,
     name: 'gateway-east',
@@ -126,7 +125,7 @@ async function start(
     ca: authority.ca,
     global,
     zones,
-    startProxy: proxies,
+    startProxy,
     stopProxy: (name) => stage.processes.kill(name, 'SIGTERM'),
     workDirOf: (proxy) => join(folder, proxy),
     portOf: (feature, at = 'a') => {
@@ -172,43 +171,4 @@ async function apply(global: Client, documents: readonly JsonObject[]): Promise<
     (status) =>
       (status as { zones: readonly { connected: boolean }[] }).zones.filter((one) => one.connected).length === 2,
   )
-}
-
-/** Starts proxies as separate processes, each with a token of its mesh. */
-async function createStarter(
-  stage: Stage,
-  global: Client,
-  zones: Readonly<Record<ZoneName, DemoZone>>,
-  folder: string,
-) {
-  const tokens = new Map<string, Promise<string>>()
-  const tokenOf = (of: string): Promise<string> => {
-    const made = tokens.get(of) ?? token(global, 'dataplane', { mesh: of })
-    tokens.set(of, made)
-    return made
-  }
-  return async (zone: ZoneName, proxyType: 'dataplane' | 'ingress' | 'egress', document: JsonObject): Promise<void> => {
-    const name = String(document['name'])
-    const workDir = join(folder, name)
-    mkdirSync(workDir, { mode: 0o700 })
-    const file = join(workDir, 'proxy.json')
-    writeFileSync(file, JSON.stringify(document))
-    const tokenFile =
-      proxyType === 'dataplane'
-        ? secretFile(folder, `${name}.token`, await tokenOf(String(document['mesh'])))
-        : secretFile(folder, `${name}.token`, await token(global, 'zone', { zone, scope: [proxyType] }))
-    stage.processes.startOwn(name, [
-      'dataplane',
-      ...flags({
-        proxyType,
-        dataplaneFile: file,
-        cpAddress: `https://${local}:${zones[zone].proxyPort}`,
-        tokenFile,
-        caCertFile: join(folder, zone, 'ca.crt'),
-        workDir,
-        concurrency: 1,
-        drainTime: '200ms',
-      }),
-    ])
-  }
 }

@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
-import type { ZoneName } from '../demo/planes.ts'
 import type { StartLines } from '../demo/run.ts'
-import { local } from '../demo/stage.ts'
+import { local } from '../scene/scene-file.ts'
 import { startControl } from './control.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { writeStack } from './stack.ts'
@@ -23,10 +22,10 @@ export const startChaosLines: StartLines = async (stage, syncPort, zones) => {
   const control = await startControl({ lines, supervisor }, { host: local, port: stage.port(), token })
   stage.onStop(() => control[Symbol.asyncDispose]())
   return {
-    portOf: (zone: ZoneName) => lines.get(zone)?.port,
-    write: ({ globalAddress, adminToken, zones: places, gatewayPort }) => {
-      const { scene, folder } = stage
-      const { mesh, gateway, hostname } = scene
+    portOf: (zone) => lines.get(zone)?.port,
+    write: ({ names, globalAddress, adminToken, zones: places, gatewayPort }) => {
+      const { folder } = stage
+      const { mesh, gateway, hostname } = names
       return writeStack(folder, {
         version: 1,
         folder,
@@ -42,12 +41,12 @@ export const startChaosLines: StartLines = async (stage, syncPort, zones) => {
         scene: {
           mesh,
           gateway,
-          listener: scene.listenerTag,
+          listener: names.listenerTag,
           hostname,
           entrance: `${local}:${gatewayPort}`,
           services: [
-            { service: scene.service, zone: 'west' },
-            { service: scene.client, zone: 'east' },
+            { service: names.service, zone: 'west' },
+            { service: names.client, zone: 'east' },
           ],
         },
       })

@@ -116,7 +116,7 @@ async function heal({ injector }: Scene, lines: readonly string[]): Promise<void
 }
 
 async function answers(stack: Stack, paths: readonly string[]): Promise<boolean> {
-  const { requestOnce } = await import('../demo/http.ts')
+  const { requestOnce } = await import('../base/http.ts')
   const [host = '', port = ''] = stack.scene.entrance.split(':')
   for (const path of paths) {
     const { status } = await requestOnce({ host, port: Number(port), hostname: stack.scene.hostname, path })

@@ -1,4 +1,4 @@
-import type { Processes, Running } from '../demo/processes.ts'
+import type { Processes, Running } from '../scene/processes.ts'
 import type { Role, Supervisor } from './control.ts'
 
 /** Pauses, stops and starts the planes of a demo. It does not control proxies, because they carry the traffic. */

@@ -2,7 +2,7 @@ import { Agent } from 'node:http'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
-import { requestOnce } from '../demo/http.ts'
+import { requestOnce } from '../base/http.ts'
 import type { Stack } from './stack.ts'
 
 export interface Failure {

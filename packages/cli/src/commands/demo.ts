@@ -7,9 +7,9 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import { defineCommand } from '../base/command.ts'
 import { startChaosLines } from '../chaos/lines.ts'
+import { drawNames } from '../demo/names.ts'
 import { invitations, prove } from '../demo/prove.ts'
 import { startDemo } from '../demo/run.ts'
-import { drawScene } from '../demo/scene.ts'
 
 const hasCommand = (name: string): boolean =>
   (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(join(folder, name)))
@@ -40,7 +40,7 @@ export const demo = defineCommand({
     let failed = false
     try {
       const running = await startDemo(
-        drawScene(values.seed),
+        drawNames(values.seed),
         folder,
         steps,
         signal,

@@ -3,7 +3,9 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import { clientOptions, createClient } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
-import { showStatus } from '../output/show-status.ts'
+import { dataFolderOf, findRunning, type RunningState } from '../base/running-scene.ts'
+import { duration, showStatus } from '../output/show-status.ts'
+import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
 
 export const status = defineCommand({
@@ -24,9 +26,27 @@ export const status = defineCommand({
   },
   async run(values, context) {
     const { json } = await createClient(values).need('GET', '/_status')
+    if (values.json || values.output === 'json') {
+      context.print(jsonText(json))
+      return 0
+    }
     // The plane answers with an object.
-    if (values.json || values.output === 'json') context.print(jsonText(json))
-    else showStatus(context, json as JsonObject)
+    showStatus(context, json as JsonObject)
+    const running = findRunning(dataFolderOf({ file: 'zonemesh.yaml', dataDir: undefined }))
+    if (running?.globalAddress === values.address) for (const line of processLines(running)) context.print(line)
     return 0
   },
 })
+
+/** The processes that `zonemesh up` runs in this folder. */
+function processLines({ processes }: RunningState): readonly string[] {
+  const nowMs = Date.now()
+  const rows = processes.map(({ name, pid, startedAtMs, restarts }) => [
+    name,
+    pid === 0 ? 'starts again' : 'runs',
+    pid === 0 ? '-' : String(pid),
+    duration(nowMs - startedAtMs),
+    String(restarts),
+  ])
+  return ['', ...table(['process', 'state', 'pid', 'since', 'restarts'], rows)]
+}

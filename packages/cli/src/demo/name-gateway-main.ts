@@ -1,6 +1,6 @@
 // The delegated gateway in compose: name-gateway-main.ts WORK_DIR_OF_SIDECAR NAME PORT_OF_NAME LISTEN_PORT.
 
-import { claimedResolver } from './delegated.ts'
+import { claimedResolver } from '../scene/resolver.ts'
 import { startNameGateway } from './name-gateway.ts'
 
 const [workDir = '', name = '', port = '80', listen = '8082'] = process.argv.slice(2)

@@ -4,10 +4,11 @@ import { performance } from 'node:perf_hooks'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { readDocuments } from '../base/documents.ts'
-import { type HttpAnswer, requestOnce, untilAnswer } from './http.ts'
+import { type HttpAnswer, requestOnce, untilAnswer } from '../base/http.ts'
+import type { Steps } from '../scene/stage.ts'
+import { demoFolder } from './files.ts'
+import { meshName } from './names.ts'
 import type { Demo } from './run.ts'
-import { meshName } from './scene.ts'
-import { demoFolder, type Steps } from './stage.ts'
 
 const local = '127.0.0.1'
 const limitMs = 30_000
@@ -29,10 +30,10 @@ export async function changeRoute(demo: Demo, version: string): Promise<number> 
   const body = await routeTo(demo, version)
   using agent = disposable(new Agent({ keepAlive: true, maxSockets: 1 }))
   const ask = () =>
-    requestOnce({ host: local, port: demo.gatewayPort, hostname: demo.scene.hostname, path: '/', agent: agent.value })
+    requestOnce({ host: local, port: demo.gatewayPort, hostname: demo.names.hostname, path: '/', agent: agent.value })
   await ask()
   const startMs = performance.now()
-  const written = demo.global.need('PUT', `/meshes/${demo.scene.mesh}/meshgatewayroutes/${demo.scene.route}`, body)
+  const written = demo.global.need('PUT', `/meshes/${demo.names.mesh}/meshgatewayroutes/${demo.names.route}`, body)
   for (;;) {
     const answer = await ask()
     const nowMs = performance.now()
@@ -51,18 +52,18 @@ const disposable = (value: Agent) => ({ value, [Symbol.dispose]: () => value.des
 
 /** Checks the demo step by step. Throws at the first failure. */
 export async function prove(demo: Demo, steps: Steps): Promise<void> {
-  const { scene } = demo
+  const { names } = demo
   const gateway = (path: string) => () =>
-    requestOnce({ host: local, port: demo.gatewayPort, hostname: scene.hostname, path })
+    requestOnce({ host: local, port: demo.gatewayPort, hostname: names.hostname, path })
   const first = await untilAnswer(
     "east's gateway answers from west",
     limitMs,
     gateway('/'),
-    (answer) => answeredBy(answer, 'west', scene.version1),
+    (answer) => answeredBy(answer, 'west', names.version1),
     describe,
   )
   steps.done(
-    `Envoys configured; a request to http://${scene.hostname}:${demo.gatewayPort}/ entered in east and was answered in ${String(first.headers['x-zone'])} by ${String(first.headers['x-version'])}`,
+    `Envoys configured; a request to http://${names.hostname}:${demo.gatewayPort}/ entered in east and was answered in ${String(first.headers['x-zone'])} by ${String(first.headers['x-version'])}`,
   )
 
   const split = new Set<string>()
@@ -72,13 +73,13 @@ export async function prove(demo: Demo, steps: Steps): Promise<void> {
     gateway('/split'),
     (answer) =>
       split.add(String(answer.headers['x-version'])).size >= 2 &&
-      split.has(scene.version1) &&
-      split.has(scene.version2),
+      split.has(names.version1) &&
+      split.has(names.version2),
     describe,
   )
-  steps.done(`weights ${scene.weight1}:${scene.weight2}: both ${scene.version1} and ${scene.version2} answer on /split`)
+  steps.done(`weights ${names.weight1}:${names.weight2}: both ${names.version1} and ${names.version2} answer on /split`)
 
-  const name = meshName(scene.service)
+  const name = meshName(names.service)
   const answer = await untilAnswer(
     `${name} resolves in east`,
     limitMs,
@@ -98,10 +99,10 @@ export async function prove(demo: Demo, steps: Steps): Promise<void> {
     describe,
   )
   steps.done(
-    `the delegated gateway (${demo.delegatedKind}) reached west as http://${name}:${scene.servicePort} through its sidecar`,
+    `the delegated gateway (${demo.delegatedKind}) reached west as http://${name}:${names.servicePort} through its sidecar`,
   )
 
-  const client = () => requestOnce({ host: local, port: demo.clientOutboundPort, hostname: scene.service, path: '/' })
+  const client = () => requestOnce({ host: local, port: demo.clientOutboundPort, hostname: names.service, path: '/' })
   await untilAnswer(
     'the client reaches west through its outbound',
     limitMs,
@@ -114,7 +115,7 @@ export async function prove(demo: Demo, steps: Steps): Promise<void> {
   // The first change runs cold code; the later ones show the usual time.
   const delaysMs: number[] = []
   for (let index = 0; index < 6; index += 1)
-    delaysMs.push(await changeRoute(demo, index % 2 === 0 ? scene.version2 : scene.version1))
+    delaysMs.push(await changeRoute(demo, index % 2 === 0 ? names.version2 : names.version1))
   steps.done(
     `route changed six times on the global: east's gateway answered the new way after ${delaysMs.map((one) => one.toFixed(1)).join(', ')} ms`,
   )
@@ -122,14 +123,14 @@ export async function prove(demo: Demo, steps: Steps): Promise<void> {
 
 /** Command lines that work as printed in another terminal, from the folder of the project. */
 export function invitations(demo: Demo, hasDig: boolean): string[] {
-  const { scene } = demo
+  const { names } = demo
   const zonemesh = 'bin/zonemesh'
   const access = `--address ${demo.globalAddress} --token-file ${demo.adminTokenFile}`
-  const name = meshName(scene.service)
+  const name = meshName(names.service)
   const [resolverHost, resolverPort] = demo.sidecarResolver.split(':')
   return [
-    `curl -s --resolve ${scene.hostname}:${demo.gatewayPort}:${local} http://${scene.hostname}:${demo.gatewayPort}/`,
-    `curl -s --resolve ${scene.hostname}:${demo.gatewayPort}:${local} http://${scene.hostname}:${demo.gatewayPort}/split`,
+    `curl -s --resolve ${names.hostname}:${demo.gatewayPort}:${local} http://${names.hostname}:${demo.gatewayPort}/`,
+    `curl -s --resolve ${names.hostname}:${demo.gatewayPort}:${local} http://${names.hostname}:${demo.gatewayPort}/split`,
     `curl -s http://${local}:${demo.delegatedPort}/`,
     `${zonemesh} resolve ${name} --at ${local}:${demo.zones.east.dnsPort}`,
     `${zonemesh} resolve ${name} --at ${demo.sidecarResolver}`,
@@ -142,9 +143,9 @@ export function invitations(demo: Demo, hasDig: boolean): string[] {
     `${zonemesh} status ${access}`,
     `${zonemesh} status --address ${demo.zones.east.apiAddress}`,
     ...(demo.stackFile ? [`${zonemesh} chaos partition east --for 20s --stack ${demo.stackFile}`] : []),
-    `${zonemesh} get dataplanes --mesh ${scene.mesh} ${access}`,
-    `${zonemesh} get meshgatewayroute ${scene.route} --mesh ${scene.mesh} -o yaml ${access}`,
-    `${zonemesh} apply -f demo/policies/40-route.yaml ${Object.entries({ ...demo.variables, version: scene.version2 })
+    `${zonemesh} get dataplanes --mesh ${names.mesh} ${access}`,
+    `${zonemesh} get meshgatewayroute ${names.route} --mesh ${names.mesh} -o yaml ${access}`,
+    `${zonemesh} apply -f demo/policies/40-route.yaml ${Object.entries({ ...demo.variables, version: names.version2 })
       .filter(([key]) =>
         [
           'mesh',

@@ -1,20 +1,28 @@
+import { join } from 'node:path'
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import type { Client } from '../base/client.ts'
-import { claimedResolver, startDelegatedGateway } from './delegated.ts'
-import { applyPolicies, type DemoZone, startGlobalProcess, startZoneProcess, type ZoneName } from './planes.ts'
-import type { Processes } from './processes.ts'
-import { createProxies } from './proxies.ts'
-import type { Scene } from './scene.ts'
-import { createStage, local, type Stage, type Steps } from './stage.ts'
+import { adminTokenOf, type ZonePlace } from '../scene/planes.ts'
+import { blockPorts } from '../scene/ports.ts'
+import type { Processes } from '../scene/processes.ts'
+import { claimedResolver } from '../scene/resolver.ts'
+import { readSceneFile } from '../scene/scene-file.ts'
+import { createStage, type Stage, type Steps } from '../scene/stage.ts'
+import { startScene } from '../scene/start.ts'
+import { startDelegatedGateway } from './delegated.ts'
+import { demoFolder } from './files.ts'
+import type { DemoNames } from './names.ts'
+
+export type ZoneName = 'east' | 'west'
 
 /** The addresses of a running demo. */
 export interface Demo {
-  readonly scene: Scene
+  readonly names: DemoNames
   readonly folder: string
   readonly global: Client
   readonly globalAddress: string
   readonly adminTokenFile: string
-  readonly zones: Readonly<Record<ZoneName, DemoZone>>
+  readonly zones: Readonly<Record<ZoneName, ZonePlace>>
   readonly gatewayPort: number
   readonly delegatedPort: number
   readonly delegatedKind: 'nginx' | 'node'
@@ -31,9 +39,10 @@ export interface Demo {
 
 /** The addresses and the token that the stack file of a demo needs. */
 export interface DemoPlaces {
+  readonly names: DemoNames
   readonly globalAddress: string
   readonly adminToken: string
-  readonly zones: Readonly<Record<ZoneName, DemoZone>>
+  readonly zones: Readonly<Record<ZoneName, ZonePlace>>
   readonly gatewayPort: number
 }
 
@@ -44,14 +53,16 @@ export type StartLines = (
   zones: readonly ZoneName[],
 ) => Promise<{
   /** The port to which a zone connects instead of the sync port. */
-  portOf(zone: ZoneName): number | undefined
+  portOf(zone: string): number | undefined
   /** Writes the stack file, with which another process finds the demo. */
   write(places: DemoPlaces): string
 }>
 
+const portsOfDemo = 40
+
 /** Starts a global, two zones and their proxies as processes on this machine, and the services behind them. */
 export async function startDemo(
-  scene: Scene,
+  names: DemoNames,
   folder: string,
   steps: Steps,
   signal: AbortSignal,
@@ -59,52 +70,46 @@ export async function startDemo(
 ): Promise<Demo> {
   const progress = (line: string) => void process.stderr.write(`${line}\n`)
   process.env['ZONEMESH_ENVOY'] = await findEnvoy({ env: process.env, progress }, signal)
-  const stage = await createStage(scene, folder, steps, signal)
+  const port = await blockPorts(systemRandom, portsOfDemo)
+  const stage = createStage({ folder, steps, port }, signal)
   try {
-    return await startScene(stage, startLines)
+    return await start(stage, names, startLines)
   } catch (thrown) {
     await stage.stop()
     throw thrown
   }
 }
 
-async function startScene(stage: Stage, startLines: StartLines | undefined): Promise<Demo> {
-  const { scene, folder, gatewayPort, variables, processes } = stage
-  const { global, address, adminToken, adminTokenFile, syncPort } = await startGlobalProcess(stage)
-  const lines = await startLines?.(stage, syncPort, ['east', 'west'])
-  const east = await startZoneProcess(stage, global, lines?.portOf('east') ?? syncPort, 'east')
-  const west = await startZoneProcess(stage, global, lines?.portOf('west') ?? syncPort, 'west')
-  const zones = { east, west }
-  await applyPolicies(stage, global)
-
-  const proxies = await createProxies(stage, global, zones)
-  const ingress = () => ({ port: stage.port(), advertisedAddress: local })
-  const clientOutboundPort = stage.port()
-  await proxies.start('east', 'gateway-1', 'gateway.yaml', {})
-  await proxies.start('west', 'ingress-west', 'ingress.yaml', ingress(), 'ingress')
-  await proxies.start('west', 'echo-1', 'service.yaml', await proxies.service('west', scene.service, scene.version1))
-  await proxies.start('west', 'echo-2', 'service.yaml', await proxies.service('west', scene.service, scene.version2))
-  const delegatedDir = await proxies.start('east', 'shop-1', 'delegated.yaml', {})
-  const client = { ...(await proxies.service('east', scene.client, '')), outboundPort: clientOutboundPort }
-  await proxies.start('east', 'client-1', 'client.yaml', client)
-  await proxies.start('east', 'ingress-east', 'ingress.yaml', ingress(), 'ingress')
-
-  const sidecarResolver = await stage.orFail(claimedResolver(delegatedDir))
+async function start(stage: Stage, names: DemoNames, startLines: StartLines | undefined): Promise<Demo> {
+  const { folder, processes } = stage
+  const gatewayPort = stage.port('gateway')
+  const variables = textsOf({ ...names, gatewayPort, version: names.version1 })
+  const scene = await readSceneFile(join(demoFolder, 'scene.yaml'), variables).complete(stage.port)
+  let lines: Awaited<ReturnType<StartLines>> | undefined
+  const running = await startScene(stage, scene, async (syncPort) => {
+    lines = await startLines?.(stage, syncPort, ['east', 'west'])
+    return lines ?? { portOf: () => undefined }
+  })
+  const { global, globalAddress } = running
+  const zones = { east: placeOf(running.zones, 'east'), west: placeOf(running.zones, 'west') }
+  const { adminToken, adminTokenFile } = await adminTokenOf(global, folder)
+  const sidecarResolver = await stage.orFail(claimedResolver(join(folder, 'shop-1')))
   const delegatedPort = stage.port()
-  const delegatedKind = await startDelegatedGateway(stage, sidecarResolver, delegatedPort)
-  const ports = { gatewayPort, delegatedPort, clientOutboundPort }
-  const places = { globalAddress: address, adminTokenFile, zones, sidecarResolver }
-  const stackFile = lines?.write({ globalAddress: address, adminToken, zones, gatewayPort })
+  const delegatedKind = await startDelegatedGateway(stage, names, sidecarResolver, delegatedPort)
+  const ports = { gatewayPort, delegatedPort, clientOutboundPort: stage.port('client-1.outbound') }
+  const places = { globalAddress, adminTokenFile, zones, sidecarResolver }
+  const stackFile = lines?.write({ names, globalAddress, adminToken, zones, gatewayPort })
   return {
-    stackFile,
-    scene,
-    folder,
-    global,
-    ...places,
-    ...ports,
-    delegatedKind,
-    variables,
-    processes,
+    ...{ names, folder, global, ...places, ...ports, delegatedKind, variables, processes, stackFile },
     stop: () => stage.stop(),
   }
+}
+
+const textsOf = (values: Readonly<Record<string, string | number>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)]))
+
+function placeOf(zones: ReadonlyMap<string, ZonePlace>, zone: ZoneName): ZonePlace {
+  const place = zones.get(zone)
+  if (!place) throw new Error(`invariant broken: demo/scene.yaml has no zone ${zone}`)
+  return place
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
+import { parentDeathSignal } from './death-signal.ts'
 
 export interface EnvoyDeps {
   readonly clock: Clock
@@ -53,7 +54,7 @@ class EnvoyExited extends Error {
 export async function runEnvoy(deps: EnvoyDeps, options: EnvoyOptions): Promise<RunningEnvoy> {
   const pidFile = join(options.workDir, 'envoy.pid')
   await killOrphan(pidFile, options.bootstrapFile)
-  const deathSignal = parentDeathSignal()
+  const deathSignal = parentDeathSignal('KILL')
   if (deathSignal.length === 0)
     deps.log.info({}, 'cannot run setpriv: kill -9 of this process would leave its Envoy running')
   const stopped = new AbortController()
@@ -114,16 +115,6 @@ export async function runEnvoy(deps: EnvoyDeps, options: EnvoyOptions): Promise<
       process.off('exit', killNow)
     },
   }
-}
-
-/**
- * The prefix of a command that makes the kernel kill it when this process exits for any reason. Empty if the system
- * has no `setpriv` with this option (macOS, BusyBox).
- */
-function parentDeathSignal(): readonly string[] {
-  const words = ['setpriv', '--pdeathsig', 'KILL', '--'] as const
-  const [command, ...args] = words
-  return spawnSync(command, [...args, 'true'], { stdio: 'ignore' }).status === 0 ? words : []
 }
 
 /**

@@ -1,12 +1,7 @@
-import { join } from 'node:path'
 import { flagName } from '@zonemesh/plane/config/options.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
-import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { createProcesses, type Processes } from './processes.ts'
-import { freePorts, type Scene } from './scene.ts'
 
-export const demoFolder = join(process.env['ZONEMESH_ROOT'] ?? '.', 'demo')
-export const local = '127.0.0.1'
 export const limitMs = 60_000
 
 export interface Steps {
@@ -14,43 +9,33 @@ export interface Steps {
   done(line: string): void
 }
 
-/** The state that all parts of a starting demo share. */
+/** The state that all parts of a starting scene share. */
 export interface Stage {
-  readonly scene: Scene
+  /** Stores, logs, tokens and work folders of the scene. */
   readonly folder: string
   readonly processes: Processes
   readonly steps: Steps
-  /** Values of `{{variables}}` in the YAML of the scene. */
-  readonly variables: Readonly<Record<string, string>>
-  readonly gatewayPort: number
-  /** The next free port. */
-  port(): number
-  /** Rejects if a process of the demo exits, or the demo is stopped, before the task is done. */
+  /** The port of this name; without a name, another free port. */
+  port(name?: string): number
+  /** Rejects if a process of the scene exits, or the scene is stopped, before the task is done. */
   orFail<T>(task: Promise<T>): Promise<T>
   onStop(close: () => unknown): void
   stop(): Promise<void>
 }
 
-const portsOfDemo = 40
+export interface StageOptions {
+  readonly folder: string
+  readonly steps: Steps
+  readonly port: (name?: string) => number
+}
 
-export async function createStage(scene: Scene, folder: string, steps: Steps, signal: AbortSignal): Promise<Stage> {
+export function createStage({ folder, steps, port }: StageOptions, signal: AbortSignal): Stage {
   const processes = createProcesses(folder)
   const closing: (() => unknown)[] = []
-  const ports = await freePorts(systemRandom, portsOfDemo)
-  const port = () => {
-    const next = ports.pop()
-    if (next === undefined) throw new Error(`invariant broken: a demo takes more than ${portsOfDemo} ports`)
-    return next
-  }
-  const gatewayPort = port()
-  const named = { ...scene, gatewayPort, version: scene.version1 }
   return {
-    scene,
     folder,
     processes,
     steps,
-    variables: Object.fromEntries(Object.entries(named).map(([key, value]) => [key, String(value)])),
-    gatewayPort,
     port,
     orFail: (task) => Promise.race([task, processes.watch(), stopped(signal)]),
     onStop: (close) => void closing.push(close),

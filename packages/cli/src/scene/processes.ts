@@ -2,6 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parentDeathSignal } from '@zonemesh/dataplane/envoy/death-signal.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
 import { nodeFlags } from '../base/node-flags.ts'
 
 const mainFile = fileURLToPath(new URL('../main.ts', import.meta.url))
@@ -10,15 +14,24 @@ export interface Running {
   readonly name: string
   readonly command: string
   readonly args: readonly string[]
+  readonly environment: NodeJS.ProcessEnv
   readonly pid: number
+  readonly startedAtMs: number
   readonly logFile: string
   readonly exited: Promise<number | string>
   readonly process: ChildProcess
 }
 
+/** A process that exited although it should run. `how` is its exit code or signal. */
+class Exited extends Error {
+  constructor({ name, logFile }: Running, how: number | string) {
+    super(`${name} ended with ${how}:\n${tail(logFile)}`)
+  }
+}
+
 /** The last lines of a log, for an error message. */
-function tail(file: string): string {
-  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-6).join('\n')
+export function tail(file: string, lines = 6): string {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n')
 }
 
 /** Kills a process and its children: an Envoy must not outlive the proxy process that watches it. */
@@ -30,14 +43,21 @@ function killGroup({ pid }: Running): void {
   }
 }
 
-/** The processes of a demo. Each writes its log to a file, and none outlives the demo. */
+const backOff = { minMs: 200, firstMaxMs: 400, maxMs: 5_000, quickTries: 2 }
+/** A process that ran for this long counts as healthy: its next restart is fast again. */
+const healthyMs = 10_000
+const stopAfterMs = 8_000
+
+/** The processes of a scene. Each writes its log to a file, and none outlives this process. */
 export function createProcesses(folder: string) {
   const running = new Map<string, Running>()
   /** Processes that were stopped on purpose. */
   const expected = new Set<Running>()
-  let stopping = false
+  const stopping = new AbortController()
+  const deathSignal = parentDeathSignal('TERM')
+  let onChange = (): void => undefined
   // If this process ends, even by a bug, it kills the others: they have their own process groups, so no signal of the
-  // terminal reaches them.
+  // terminal reaches them. Where the kernel supports it, `kill -9` of this process stops them as well.
   process.once('exit', () => {
     for (const one of running.values()) killGroup(one)
   })
@@ -50,20 +70,49 @@ export function createProcesses(folder: string) {
   ): Running {
     const logFile = join(folder, `${name}.log`)
     const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+    const [first = command, ...words] = [...deathSignal, command, ...args]
     // Each child has its own process group, so Ctrl-C reaches only this process, which stops the children in order.
-    const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', 'pipe'], env: environment, detached: true })
+    const child = spawn(first, words, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, detached: true })
     child.stdout?.pipe(log, { end: false })
     child.stderr?.pipe(log, { end: false })
     const exited = new Promise<number | string>((resolve) => {
       child.once('error', (error) => resolve(error.message))
       child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
     })
-    const one: Running = { name, command, args, pid: child.pid ?? 0, logFile, exited, process: child }
+    const pid = child.pid ?? 0
+    const startedAtMs = Date.now()
+    const one: Running = { name, command, args, environment, pid, startedAtMs, logFile, exited, process: child }
     running.set(name, one)
+    onChange()
     void exited.then(() => {
       if (running.get(name) === one) running.delete(name)
+      onChange()
     })
     return one
+  }
+
+  /** Starts a process again whenever it exits, until it is stopped on purpose. */
+  async function keep(first: Running, onExit: (name: string, how: number | string, waitMs: number) => void) {
+    let current: Running | undefined = first
+    let how: number | string = ''
+    await supervise(
+      systemClock,
+      {
+        async attempt(healthy) {
+          const one = current ?? start(first.name, first.command, first.args, first.environment)
+          current = undefined
+          using _ = systemClock.after(healthyMs, healthy)
+          how = await one.exited
+          if (!expected.has(one)) throw new Exited(one, how)
+        },
+        judge({ failures }) {
+          const waitMs = backOffMs(backOff, failures, systemRandom.fraction())
+          onExit(first.name, how, waitMs)
+          return { waitMs }
+        },
+      },
+      stopping.signal,
+    )
   }
 
   return {
@@ -72,6 +121,11 @@ export function createProcesses(folder: string) {
       start(name, process.execPath, [...nodeFlags, mainFile, ...args], environment),
     start,
     get: (name: string): Running | undefined => running.get(name),
+    all: (): readonly Running[] => [...running.values()],
+    /** Calls the listener whenever a process has started or exited. */
+    onChange(listener: () => void): void {
+      onChange = listener
+    },
     /** Stops a process with a signal and waits for it. Returns a function that starts it again. */
     async kill(name: string, signal: NodeJS.Signals): Promise<(environment?: NodeJS.ProcessEnv) => Running> {
       const one = running.get(name)
@@ -84,11 +138,15 @@ export function createProcesses(folder: string) {
     /** Throws an error with the end of the log if a process exits that should run. */
     async watch(): Promise<never> {
       const ended = await Promise.race([...running.values()].map(async (one) => ({ one, how: await one.exited })))
-      if (stopping || expected.has(ended.one)) return new Promise(() => {})
-      throw new Error(`${ended.one.name} ended with ${ended.how}:\n${tail(ended.one.logFile)}`)
+      if (stopping.signal.aborted || expected.has(ended.one)) return new Promise(() => {})
+      throw new Exited(ended.one, ended.how)
+    },
+    /** From now on, each process that exits is started again after a pause. `onExit` reports its exit. */
+    keepRunning(onExit: (name: string, how: number | string, waitMs: number) => void): void {
+      for (const one of running.values()) void keep(one, onExit).catch(() => stopping.signal.aborted)
     },
     async stop(): Promise<void> {
-      stopping = true
+      stopping.abort()
       // Proxies stop first, so that they can remove their rows while their zone still listens.
       const order = [...running.values()].reverse()
       const proxies = order.filter((one) => !/^(global|zone-)/.test(one.name))
@@ -98,7 +156,7 @@ export function createProcesses(folder: string) {
         const all = Promise.all(group.map((one) => one.exited))
         const timer = setTimeout(() => {
           for (const one of group) killGroup(one)
-        }, 8_000)
+        }, stopAfterMs)
         await all
         clearTimeout(timer)
       }

@@ -1,9 +1,7 @@
-import { createServer, type Server } from 'node:net'
-import type { Random } from '@zonemesh/shared/env/random.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 
 /** The names and numbers of the demo: those of the documentation, or random ones drawn from a seed. */
-export interface Scene {
+export interface DemoNames {
   readonly mesh: string
   readonly gateway: string
   readonly delegated: string
@@ -21,7 +19,7 @@ export interface Scene {
   readonly weight2: number
 }
 
-export const defaultScene: Scene = {
+export const defaultNames: DemoNames = {
   mesh: 'default',
   gateway: 'edge-gateway',
   delegated: 'shop-gateway',
@@ -56,9 +54,9 @@ const words = [
   'pebble',
 ]
 
-/** A scene drawn from a seed, which shows that the demo does not depend on particular names. */
-export function drawScene(seed: number | undefined): Scene {
-  if (seed === undefined) return defaultScene
+/** Names drawn from a seed, which show that the demo does not depend on particular ones. */
+export function drawNames(seed: number | undefined): DemoNames {
+  if (seed === undefined) return defaultNames
   const random = createSeededRandom(seed)
   const number = (from: number, to: number) => from + Math.floor(random.fraction() * (to - from + 1))
   const left = [...words]
@@ -85,41 +83,3 @@ export function drawScene(seed: number | undefined): Scene {
 
 /** `echo_demo_svc_8080` → `echo.demo.svc.8080.mesh`. */
 export const meshName = (service: string): string => `${service.replaceAll('_', '.')}.mesh`
-
-/** Binds a port of this machine; undefined if it is in use. The server does not keep the process alive. */
-const hold = (port: number): Promise<Server | undefined> =>
-  new Promise((resolve) => {
-    const server = createServer()
-    server.unref()
-    server.once('error', () => resolve(undefined))
-    server.listen({ port, host: '0.0.0.0', exclusive: true }, () => resolve(server))
-  })
-
-async function isFree(port: number): Promise<boolean> {
-  const server = await hold(port)
-  if (!server) return false
-  await new Promise((resolve) => server.close(resolve))
-  return true
-}
-
-const blockPorts = 64
-const blocks = 280
-
-/**
- * Free ports below the range that the system uses for outgoing connections. They come from a block whose first port
- * this process holds until it exits, so that two demos that start at the same time never use the same ports.
- */
-export async function freePorts(random: Random, count: number): Promise<number[]> {
-  if (count >= blockPorts) throw new Error(`expected fewer than ${blockPorts} ports, found ${count}`)
-  for (;;) {
-    const first = 12_000 + Math.floor(random.fraction() * blocks) * blockPorts
-    const lock = await hold(first)
-    if (!lock) continue
-    const ports: number[] = []
-    for (let port = first + 1; port < first + blockPorts && ports.length < count; port += 1) {
-      if (await isFree(port)) ports.push(port)
-    }
-    if (ports.length === count) return ports
-    lock.close()
-  }
-}

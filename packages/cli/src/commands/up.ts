@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { option, toggle } from '@zonemesh/plane/config/options.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { z } from 'zod'
+import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
+import { readVariables } from '../base/documents.ts'
+import { nodeFlags } from '../base/node-flags.ts'
+import { dataFolderOf, findRunning, sceneOptions } from '../base/running-scene.ts'
+import { runScene } from '../scene/run.ts'
+
+const pairs = z
+  .union([z.string(), z.array(z.string())])
+  .transform((value) => (typeof value === 'string' ? [value] : value))
+
+export const up = defineCommand({
+  name: 'up',
+  summary: 'start a global, zones, proxies and policies on this machine from a scene file, and keep them running',
+  usage: '[-f FILE] [--detach]',
+  examples: ['zonemesh init && zonemesh up', 'zonemesh up --detach', 'zonemesh logs east', 'zonemesh down'],
+  arity: { min: 0, max: 0 },
+  options: {
+    ...sceneOptions,
+    detach: option(toggle.default(false), 'go to the background when everything runs', { short: 'd' }),
+    var: option(pairs.default([]), 'a value for {{NAME}} in the scene and its files', {
+      placeholder: 'NAME=VALUE',
+      repeated: true,
+    }),
+  },
+  async run(values, context) {
+    const folder = dataFolderOf(values)
+    const running = findRunning(folder)
+    if (running)
+      throw new CommandError(
+        `the scene of ${folder} runs already (process ${running.pid}); look at it with \`zonemesh status\`, or stop it with \`zonemesh down\``,
+      )
+    if (values.detach) return detach(folder, values, context)
+    const scene = { file: values.file, folder, variables: readVariables(values.var) }
+    await runScene(scene, context)
+    return 0
+  },
+})
+
+const mainFile = fileURLToPath(new URL('../main.ts', import.meta.url))
+const lookEveryMs = 100
+
+/** Starts this command in the background, shows its output until the scene is ready, and leaves it running. */
+async function detach(
+  folder: string,
+  values: { readonly file: string; readonly dataDir: string | undefined; readonly var: readonly string[] },
+  { print, note, signal }: Context,
+): Promise<ExitCode> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const logFile = join(folder, 'up.log')
+  const log = openSync(logFile, 'w', 0o600)
+  const given = ['--file', values.file, '--data-dir', folder, ...values.var.flatMap((one) => ['--var', one])]
+  const child = spawn(process.execPath, [...nodeFlags, mainFile, 'up', ...given], {
+    detached: true,
+    stdio: ['ignore', log, log],
+  })
+  closeSync(log)
+  const ended = new Promise<number>((resolve) => {
+    child.once('exit', (code) => resolve(code ?? 1))
+    child.once('error', (error) => {
+      note(messageOf(error))
+      resolve(1)
+    })
+  })
+  let shown = 0
+  const show = () => {
+    const text = existsSync(logFile) ? readFileSync(logFile, 'utf8') : ''
+    const end = text.lastIndexOf('\n') + 1
+    if (end > shown) print(text.slice(shown, end - 1))
+    shown = Math.max(shown, end)
+  }
+  for (;;) {
+    const pause = new Promise<'look'>((resolve) => setTimeout(resolve, lookEveryMs, 'look'))
+    const outcome = await Promise.race([ended, pause])
+    show()
+    if (outcome !== 'look') return outcome === 0 ? 0 : 1
+    if (signal.aborted) {
+      child.kill('SIGTERM')
+      await ended
+      return 1
+    }
+    if (findRunning(folder)?.ready) {
+      child.unref()
+      print('It runs in the background: `zonemesh down` stops it, `zonemesh logs ROLE` shows a log.')
+      return 0
+    }
+  }
+}

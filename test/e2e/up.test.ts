@@ -1,0 +1,216 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { requestOnce } from '@zonemesh/cli/base/http.ts'
+import { freePorts } from '@zonemesh/cli/scene/ports.ts'
+import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { local, type Outcome, root, temporaryFolder, until } from './rig.ts'
+
+const launcher = join(root, 'bin/zonemesh')
+const folder = temporaryFolder()
+const hostname = 'shop.example.com'
+let gatewayPort = 0
+let live: ChildProcess | undefined
+
+/** Runs a command in the folder of the scene, as its user does. */
+async function inScene(...args: readonly string[]): Promise<Outcome> {
+  const child = spawn(launcher, [...args], { cwd: folder.path, stdio: ['ignore', 'pipe', 'pipe'], timeout: 90_000 })
+  let [stdout, stderr] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const [code, signal]: (number | string)[] = await once(child, 'close')
+  return { code: code ?? signal ?? '', stdout, stderr }
+}
+
+/** Processes whose command line names the folder of the scene. */
+const ofScene = (): readonly string[] =>
+  readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+      } catch {
+        return ''
+      }
+    })
+    .filter((line) => line.includes(folder.path))
+
+const ask = (path = '/') => requestOnce({ host: local, port: gatewayPort, hostname, path })
+const stateOf = (name: string) => {
+  // The command writes its own format.
+  const { processes } = JSON.parse(readFileSync(join(folder.path, '.zonemesh/up.json'), 'utf8')) as {
+    processes: { name: string; pid: number; restarts: number }[]
+  }
+  return processes.find((one) => one.name === name)
+}
+
+/** Replaces the port of the gateway, because tests of other files may use the one of the template. */
+function useOwnPort(file: string): void {
+  const path = join(folder.path, file)
+  writeFileSync(
+    path,
+    readFileSync(path, 'utf8').replace('port: 8080', `port: ${gatewayPort}`).replace(':8080/', `:${gatewayPort}/`),
+  )
+}
+
+beforeAll(async () => {
+  const [port = 0] = await freePorts(systemRandom, 1)
+  gatewayPort = port
+})
+afterAll(async () => {
+  if (live?.exitCode === null) live.kill('SIGKILL')
+  await inScene('down')
+  folder[Symbol.dispose]()
+})
+
+test('UP5 init writes a scene, and up brings a request from the gateway of one zone to the other', async () => {
+  const written = await inScene('init')
+  expect(written).toMatchObject({ code: 0, stderr: '' })
+  expect(written.stdout).toBe(
+    'wrote policies/gateway.yaml\nwrote policies/mesh.yaml\nwrote policies/route.yaml\nwrote zonemesh.yaml\nStart it with: zonemesh up\n',
+  )
+  const again = await inScene('init')
+  expect(again).toMatchObject({ code: 1, stdout: '' })
+  expect(again.stderr).toBe(
+    'zonemesh init: policies/gateway.yaml exists already; name another folder, or replace it with --force\n',
+  )
+  useOwnPort('policies/gateway.yaml')
+  useOwnPort('zonemesh.yaml')
+
+  const started = await inScene('up', '--detach')
+  expect(started).toMatchObject({ code: 0, stderr: '' })
+  const lines = started.stdout.split('\n')
+  for (const step of [
+    /^✔ +[\d.]+ s {2}zones online: east, west$/,
+    /^✔ +[\d.]+ s {2}policies synced: 4 resources stored in east and west /,
+    /^✔ +[\d.]+ s {2}proxies connected: gateway-1, ingress-west, echo-1, echo-2$/,
+    /^✔ +[\d.]+ s {2}served in east and west$/,
+    /^It runs in the background: `zonemesh down` stops it/,
+  ])
+    expect(
+      lines.some((line) => step.test(line)),
+      String(step),
+    ).toBe(true)
+  // Served is served: the first request is answered.
+  expect(await ask()).toMatchObject({ status: 200, headers: { 'x-zone': 'west', 'x-version': 'v1' } })
+  for (const line of lines.filter((one) => one.startsWith('  curl '))) {
+    const printed = spawn('sh', ['-c', line.trim()], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const [text]: Buffer[] = await once(printed.stdout, 'data')
+    expect(String(text)).toContain('"zone":"west"')
+  }
+  for (const file of ['ports.json', 'up.json', 'east.join', 'dataplane.token', 'global.log'])
+    expect(statSync(join(folder.path, '.zonemesh', file)).mode & 0o777, file).toBe(0o600)
+})
+
+test('UP6 commands in the folder of a scene use its global, and status shows its processes', async () => {
+  const status = await inScene('status')
+  expect(status).toMatchObject({ code: 0, stderr: '' })
+  expect(status.stdout).toMatch(/^east +current /m)
+  expect(status.stdout).toMatch(/^process +state +pid +since +restarts\n(.*\n)*echo-1 +runs +\d+ +\w+ +0$/m)
+  expect((await inScene('up')).stderr).toMatch(
+    /^zonemesh up: the scene of \S+ runs already \(process \d+\); look at it with/,
+  )
+})
+
+test('UP7 logs shows the log of a process by its role, and lists the roles', async () => {
+  expect((await inScene('logs', 'east', '--lines', '1')).stdout.split('\n').length).toBe(2)
+  expect((await inScene('logs', 'global')).stdout).toContain('a zone is connected')
+  expect(await inScene('logs', 'gateway-2')).toMatchObject({ code: 1, stdout: '' })
+  expect((await inScene('logs', 'gateway-2')).stderr).toBe(
+    'zonemesh logs: nothing in this scene is called "gateway-2"; did you mean "gateway-1"? (there are: echo-1, echo-2, gateway-1, global, ingress-west, up, zone-east, zone-west)\n',
+  )
+  const following = spawn(launcher, ['logs', 'west', '--follow', '--lines', '1'], { cwd: folder.path })
+  let text = ''
+  following.stdout.setEncoding('utf8').on('data', (part: string) => {
+    text += part
+  })
+  await until(
+    'the log is shown',
+    () => text,
+    (shown) => shown !== '',
+  )
+  const { pid = 0 } = stateOf('echo-2') ?? {}
+  process.kill(pid, 'SIGKILL')
+  await until(
+    'a new line is shown',
+    () => text,
+    (shown) => shown.includes('the stream of a proxy ended'),
+  )
+  following.kill('SIGINT')
+  expect(await once(following, 'exit')).toEqual([0, null])
+})
+
+test('UP8 a process of a scene that is killed is started again, and status counts its restarts', async () => {
+  const before = stateOf('zone-west')
+  process.kill(before?.pid ?? 0, 'SIGKILL')
+  await until(
+    'the zone runs again',
+    () => stateOf('zone-west'),
+    (one) => one?.restarts === 1 && one.pid > 0 && one.pid !== before?.pid,
+  )
+  expect(readFileSync(join(folder.path, '.zonemesh/up.log'), 'utf8')).toMatch(
+    /^zone-west ended with SIGKILL; starting it again in \d\.\d s$/m,
+  )
+  const waited = await until(
+    'the zone serves a change again',
+    () => inScene('apply', '-f', 'policies/route.yaml', '--wait', 'served@all', '--timeout', '5s'),
+    ({ code }) => code === 0,
+    60_000,
+  )
+  expect(waited.stdout).toMatch(/^west: served/m)
+})
+
+test('UP9 down stops every process, and the next up keeps ports, tokens and what was applied meanwhile', async () => {
+  const route = readFileSync(join(folder.path, 'policies/route.yaml'), 'utf8')
+  const changed = folder.file('v2.yaml', route.replace('version: v1', 'version: v2'))
+  expect(await inScene('apply', '-f', changed, '--wait', 'served@all')).toMatchObject({ code: 0 })
+  const ports = readFileSync(join(folder.path, '.zonemesh/ports.json'), 'utf8')
+  const stopped = await inScene('down')
+  expect(stopped).toMatchObject({ code: 0, stdout: '' })
+  expect(stopped.stderr).toMatch(/^stopped \d+ processes\n$/)
+  expect(ofScene()).toEqual([])
+  expect((await inScene('down')).stderr).toMatch(/^nothing runs with the data in /)
+
+  const started = await inScene('up', '--detach')
+  expect(started).toMatchObject({ code: 0, stderr: '' })
+  expect(started.stdout).toContain('policies unchanged since they were applied: 4 resources')
+  expect(readFileSync(join(folder.path, '.zonemesh/ports.json'), 'utf8')).toBe(ports)
+  expect(await ask()).toMatchObject({ status: 200, headers: { 'x-version': 'v2' } })
+})
+
+test('UP10 kill -9 of up, and a closed terminal, leave no process', async () => {
+  for (const signal of ['SIGKILL', 'SIGHUP'] as const) {
+    if (signal === 'SIGHUP') {
+      live = spawn(launcher, ['up'], { cwd: folder.path, stdio: 'ignore', detached: true })
+      await until(
+        'the scene is ready',
+        () => ask(),
+        ({ status }) => status === 200,
+        60_000,
+      )
+      process.kill(-(live.pid ?? 0), signal)
+    } else {
+      // The command writes its own format.
+      const { pid } = JSON.parse(readFileSync(join(folder.path, '.zonemesh/up.json'), 'utf8')) as { pid: number }
+      process.kill(pid, signal)
+    }
+    await until('no process is left', ofScene, (lines) => lines.length === 0, 30_000)
+  }
+})
+
+test('UP11 a scene whose process fails at the start stops, and the message has the end of its log', async () => {
+  const text = readFileSync(join(folder.path, 'zonemesh.yaml'), 'utf8')
+  folder.file('zonemesh.yaml', text.replace(/echo:\n +version: v2/, "run: [sh, -c, 'echo no licence >&2; exit 3']"))
+  const failed = await inScene('up')
+  expect(failed.code).toBe(1)
+  expect(failed.stderr).toMatch(/zonemesh up: echo-2-service ended with 3:\nno licence\n$/)
+  expect(ofScene()).toEqual([])
+  folder.file('zonemesh.yaml', text.replace('policies:\n', 'policy:\n'))
+  expect((await inScene('up')).stderr).toMatch(/^zonemesh up: zonemesh\.yaml:\d+: policy: unknown field\n$/)
+})
