@@ -255,7 +255,6 @@ export const longFunctions: readonly string[] = [
   'packages/shared/src/store/memory.ts createMemoryStore',
   'packages/shared/src/store/postgres-hints.ts openHints',
   'packages/shared/src/store/postgres-statements.ts statementsOf',
-  'packages/shared/src/store/postgres.ts openPostgresStore',
   'packages/shared/src/sync/replicas.ts createReplicas',
   'packages/shared/src/sync/server.ts admitZone',
   'packages/shared/src/sync/server.ts startSyncServer',
