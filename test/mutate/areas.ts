@@ -23,7 +23,7 @@ const testsByArea: Readonly<Record<string, readonly string[]>> = {
   'packages/zone/src/refusals': ['packages/zone/test/refusals'],
   'packages/zone/src/engine': ['packages/zone/test/engine'],
   'packages/plane/src/api': ['packages/plane/test/api', 'packages/global/test'],
-  'packages/plane/src/tokens': ['packages/plane/test/tokens', 'packages/plane/test/tokens.test.ts'],
+  'packages/plane/src/tokens': ['packages/plane/test/tokens'],
   'packages/core/src/view': ['packages/core/test/view', 'packages/core/test/compile/replay.test.ts'],
   'packages/core/src/names': ['packages/core/test/names'],
   'packages/core/src/match': ['packages/core/test/match', 'test/golden'],

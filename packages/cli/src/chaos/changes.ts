@@ -36,14 +36,14 @@ const pairDocument = (scene: Stack['scene'], name: string, turn: number, filler:
   type: 'MeshGatewayRoute',
   mesh: scene.mesh,
   name,
-  selectors: [{ match: { 'kuma.io/service': 'chaos-nobody', turn: `turn-${turn}` } }],
+  selectors: [{ match: { 'kuma.io/service': 'chaos-unused', turn: `turn-${turn}` } }],
   conf: {
     http: {
       rules: [
         {
           matches: [{ path: { match: 'PREFIX', value: '/' } }],
           filters: [{ requestHeader: { set: [{ name: 'x-filler', value: filler }] } }],
-          backends: [{ destination: { 'kuma.io/service': 'chaos-nobody' } }],
+          backends: [{ destination: { 'kuma.io/service': 'chaos-unused' } }],
         },
       ],
     },
@@ -129,7 +129,7 @@ export function startChanges(deps: Deps, scene: Stack['scene']) {
     /** Makes the first change of each type. Both must succeed. */
     async begin(): Promise<void> {
       if (!(await changeRoute()) || !(await changeBoth()))
-        throw new Error(`the global did not take the first change: ${lastFailure}`)
+        throw new Error(`the global did not commit the first change: ${lastFailure}`)
     },
     start(): void {
       running = run()
@@ -147,7 +147,7 @@ export function startChanges(deps: Deps, scene: Stack['scene']) {
         documents: [],
         deletions,
         declared: true,
-        intent: 'zonemesh chaos is over',
+        intent: 'zonemesh chaos: remove the rows of the run',
       })
     },
   }

@@ -10,8 +10,9 @@ async function docker(...args: readonly string[]): Promise<string> {
     return (await execute('docker', [...args], { timeout: 60_000 })).stdout.trim()
   } catch (thrown) {
     const failure = Object(thrown)
-    const reason = failure.code === 'ENOENT' ? 'it is not installed' : String(failure.stderr || failure.message).trim()
-    throw new CommandError(`docker ${args[0]}: ${reason}`)
+    const reason =
+      failure.code === 'ENOENT' ? 'docker is not installed' : String(failure.stderr || failure.message).trim()
+    throw new CommandError(`docker ${args[0]} failed: ${reason}`)
   }
 }
 
@@ -21,7 +22,10 @@ async function containerOf(project: string, service: string): Promise<string> {
   const filters = Object.entries(labels).flatMap(([name, is]) => ['--filter', `label=com.docker.compose.${name}=${is}`])
   const [id] = (await docker('ps', '--all', '--quiet', ...filters)).split('\n')
   if (id) return id
-  throw new CommandError(`the compose project "${project}" has no container of a service "${service}" here`, 2)
+  throw new CommandError(
+    `the compose project "${project}" has no container of a service "${service}" on this machine`,
+    2,
+  )
 }
 
 /** The content of a file in a running container of a service. */
@@ -37,7 +41,7 @@ const copyDatabase =
 export function createContainers(project: string, names: readonly string[]): Keeper {
   const need = (name: string): Promise<string> => {
     if (names.includes(name)) return containerOf(project, name)
-    throw new CommandError(`no plane is called "${name}"; there are: ${names.join(', ')}`, 2)
+    throw new CommandError(`unknown plane "${name}"; planes of this stack: ${names.join(', ')}`, 2)
   }
   /** Runs a script in a new container with the plane's volumes and user. */
   const shell = async (name: string, file: string, script: string): Promise<void> => {
@@ -78,7 +82,7 @@ export function createContainers(project: string, names: readonly string[]): Kee
     },
     async start(name, environment = {}) {
       if (Object.keys(environment).length > 0)
-        throw new CommandError(`${name} is a container: it cannot be started with another environment`, 2)
+        throw new CommandError(`cannot start ${name} with another environment: it is a container`, 2)
       await docker('start', await need(name))
     },
     // The copy is next to the database, in the plane's volume.

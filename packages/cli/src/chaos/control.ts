@@ -58,12 +58,12 @@ export async function startControl(
     const found = lines.get(name)
     if (found) return found
     throw new Error(
-      `no relay stands in the line of "${name}"; there is one for: ${[...lines.keys()].join(', ') || 'none'}`,
+      `no relay for the line of "${name}"; relays of this control: ${[...lines.keys()].join(', ') || 'none'}`,
     )
   }
   const needSupervisor = (): Supervisor => {
     if (supervisor) return supervisor
-    throw new Error('this control watches no processes: it is a relay alone')
+    throw new Error('this control has no processes: it controls only relays')
   }
 
   async function execute(one: z.infer<typeof order>): Promise<void> {
@@ -133,7 +133,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   for await (const chunk of request) {
     chunks.push(chunk)
     bytes += chunk.length
-    if (bytes > bodyBytesMax) throw new Error(`an order is larger than ${bodyBytesMax} bytes`)
+    if (bytes > bodyBytesMax) throw new Error(`expected an order of at most ${bodyBytesMax} bytes, found a larger one`)
   }
   return Buffer.concat(chunks).toString('utf8')
 }

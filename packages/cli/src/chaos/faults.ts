@@ -3,7 +3,7 @@ import type { Direction } from './relay.ts'
 import type { Scene } from './scene.ts'
 
 /** The evidence that a fault had an effect, the missing evidence, and wrong effects. */
-export interface Bite {
+export interface Proof {
   readonly evidence: readonly string[]
   readonly misses: readonly string[]
   readonly problems: readonly string[]
@@ -18,7 +18,7 @@ export interface Fault {
   /** Set if the stack needs more time than usual to converge. */
   readonly convergeMs?: number
   run(scene: Scene): Promise<readonly string[]>
-  prove(scene: Scene, fromMs: number, healedAtMs: number): Pick<Bite, 'evidence' | 'misses'>
+  prove(scene: Scene, fromMs: number, healedAtMs: number): Pick<Proof, 'evidence' | 'misses'>
 }
 
 /** A session ends after this silence. A shorter fault appears only as a delay. */
@@ -44,7 +44,7 @@ function ledger() {
 
 const needZone = (scene: Scene, zone: string): string => {
   if (scene.stack.zones[zone]) return zone
-  throw scene.misuse(`no zone is called "${zone}"; there are: ${Object.keys(scene.stack.zones).join(', ')}`)
+  throw scene.misuse(`unknown zone "${zone}"; zones of this stack: ${Object.keys(scene.stack.zones).join(', ')}`)
 }
 
 /** Drops all bytes between a zone and the global without closing connections. */
@@ -66,7 +66,7 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
           return bytes ? closed.map((one) => bytes[one].waiting + bytes[one].lost) : []
         }),
       )
-      book.expect(waited > 0, `the relay held ${waited} bytes`, 'the relay held no byte')
+      book.expect(waited > 0, `the relay held ${waited} bytes`, 'the relay held no bytes')
       if (forMs >= cutSurelyMs) {
         const lost = recorder
           .zone(zone, fromMs, healedAtMs)
@@ -76,25 +76,25 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
           .find(({ zones }) => zones.some((one) => one.zone === zone && !one.connected))
         book.expect(
           lost !== undefined,
-          `zone ${zone} reported that it is not connected after ${seconds((lost?.atMs ?? 0) - fromMs)} (${lost?.reason})`,
-          `zone ${zone} never reported that it is not connected`,
+          `zone ${zone} reported after ${seconds((lost?.atMs ?? 0) - fromMs)} that it was not connected (${lost?.reason})`,
+          `zone ${zone} never reported that it was not connected`,
         )
         book.expect(
           reported !== undefined,
-          `the global reported it after ${seconds((reported?.atMs ?? 0) - fromMs)}`,
-          `the global never reported that zone ${zone} is not connected`,
+          `the global reported after ${seconds((reported?.atMs ?? 0) - fromMs)} that zone ${zone} was not connected`,
+          `the global never reported that zone ${zone} was not connected`,
         )
       } else if (closed.includes('down')) {
         const bookmarkMsAgo = most(recorder.zone(zone, fromMs, healedAtMs).map((one) => one.bookmarkMsAgo))
-        const wanted = Math.min(forMs * 0.6, 3_000)
-        const text = `zone ${zone} heard nothing of the global for ${seconds(bookmarkMsAgo)}`
-        book.expect(bookmarkMsAgo >= wanted, text, `${text}, less than ${seconds(wanted)}`)
+        const requiredMs = Math.min(forMs * 0.6, 3_000)
+        const text = `zone ${zone} received no bookmark from the global for ${seconds(bookmarkMsAgo)}`
+        book.expect(bookmarkMsAgo >= requiredMs, text, `${text}, expected at least ${seconds(requiredMs)}`)
       } else {
         const lag = most(lagsOf({ recorder }, zone, fromMs, healedAtMs))
         book.expect(
           lag > 0,
-          `the global saw zone ${zone} ${lag} revisions behind`,
-          `the global saw zone ${zone} never behind`,
+          `the global reported zone ${zone} ${lag} revisions behind`,
+          `the global never reported zone ${zone} behind`,
         )
       }
       return book
@@ -114,7 +114,7 @@ const needRole = async (scene: Scene, role: string) => {
   const found = roles.find(({ name }) => name === role)
   if (found) return found
   throw scene.misuse(
-    `no plane is called "${role}"; there are: ${roles.map(({ name }) => name).join(', ') || 'none here'}`,
+    `unknown plane "${role}"; planes of this stack: ${roles.map(({ name }) => name).join(', ') || 'none'}`,
   )
 }
 
@@ -125,7 +125,7 @@ function expectNewSessions(scene: Scene, role: string, fromMs: number, book: Ret
       scene.recorder.zone(zone, 0, fromMs).findLast(({ answered, epoch }) => answered && epoch > 0)?.epoch ?? 0
     const after = scene.recorder.newest(zone)?.epoch ?? 0
     const text = `session of zone ${zone}: epoch ${before} → ${after}`
-    book.expect(after > before, text, `${text}: it is the same one`)
+    book.expect(after > before, text, `${text}, expected a new epoch`)
   }
 }
 
@@ -144,8 +144,8 @@ export function kill(role: string, forMs: number): Fault {
     },
     prove(scene, fromMs) {
       const book = ledger()
-      const text = `${role} was process ${before}, is ${after}`
-      book.expect(before !== after && before > 0, text, `${text}: it never ended`)
+      const text = `process of ${role}: ${before} → ${after}`
+      book.expect(before !== after && before > 0, text, `${text}, expected a new process`)
       expectNewSessions(scene, role, fromMs, book)
       return book
     },
@@ -169,8 +169,8 @@ export function pause(role: string, forMs: number): Fault {
       const zone = role.replace(/^zone-/, '')
       const samples = role === 'global' ? recorder.global(fromMs, healedAtMs) : recorder.zone(zone, fromMs, healedAtMs)
       const silent = samples.filter(({ answered }) => !answered).length
-      const text = `${silent} of ${samples.length} questions to ${role} were not answered`
-      book.expect(silent > 0, text, `${role} answered all ${samples.length} questions`)
+      const text = `${role} did not answer ${silent} of ${samples.length} requests`
+      book.expect(silent > 0, text, `${role} answered all ${samples.length} requests`)
       if (forMs >= cutSurelyMs) expectNewSessions(scene, role, fromMs, book)
       return book
     },
@@ -198,13 +198,18 @@ export function slow(zone: string, bytesPerSecond: number, forMs: number): Fault
       const rate =
         first && last && last.atMs > first.atMs ? ((last.passed - first.passed) / (last.atMs - first.atMs)) * 1_000 : 0
       const waiting = most(states.map((one) => one.waiting))
-      const text = `${Math.round(rate)} B/s went down to ${zone}, and up to ${waiting} bytes waited`
-      book.expect(rate <= bytesPerSecond * 1.3 && waiting > 0, text, `${text}: the line was no bottleneck`)
+      const text = `the relay forwarded ${Math.round(rate)} B/s to zone ${zone} and queued up to ${waiting} bytes`
+      const rateMax = bytesPerSecond * 1.3
+      book.expect(
+        rate <= rateMax && waiting > 0,
+        text,
+        `${text}, expected at most ${Math.round(rateMax)} B/s and a queue`,
+      )
       const lag = most(lagsOf(scene, zone, fromMs, healedAtMs))
       book.expect(
         lag >= 2,
-        `the global saw zone ${zone} up to ${lag} revisions behind`,
-        `zone ${zone} was never 2 revisions behind`,
+        `the global reported zone ${zone} up to ${lag} revisions behind`,
+        `the global never reported zone ${zone} 2 revisions behind`,
       )
       return book
     },
@@ -231,8 +236,8 @@ export function late(zone: string, delayMs: number, jitterMs: number, forMs: num
     prove(scene, fromMs, healedAtMs) {
       const book = ledger()
       const [before, during] = [lagMs(scene, fromMs - calmMs, fromMs), lagMs(scene, fromMs, healedAtMs)]
-      const text = `commits waited up to ${during} ms for zone ${zone}, before up to ${before} ms`
-      book.expect(during >= delayMs, text, `${text}: less than the delay`)
+      const text = `the global reported zone ${zone} up to ${during} ms late, before the fault up to ${before} ms`
+      book.expect(during >= delayMs, text, `${text}, expected at least ${delayMs} ms`)
       return book
     },
   }
@@ -269,7 +274,7 @@ export function clockJump(role: string, byText: string, byMs: number, forMs: num
     },
     prove(scene, fromMs) {
       const book = ledger()
-      const text = `${role} reported a time that differs from ours by ${seconds(differenceMs)}`
+      const text = `the clock of ${role} differed from the clock of this machine by ${seconds(differenceMs)}`
       book.expect(Math.abs(differenceMs - byMs) < 10_000, text, `${text}, expected ${seconds(byMs)}`)
       expectNewSessions(scene, role, fromMs, book)
       return book
@@ -287,7 +292,8 @@ export function restoreOldStore(): Fault {
     async run(scene) {
       const { injector, recorder, stack } = scene
       const file = stack.global.storeFile
-      if (file === undefined) throw scene.misuse('the stack file does not say where the store of the global is')
+      if (file === undefined)
+        throw scene.misuse('the stack file has no path of the store of the global (global.storeFile)')
       const zones = Object.keys(stack.zones)
       const problems: string[] = []
       await needRole(scene, 'global')
@@ -305,14 +311,14 @@ export function restoreOldStore(): Fault {
         await injector.end('global', 'SIGTERM')
         await copy.putBack()
         await injector.start('global')
-        await scene.until('every zone holds what comes from the older history', async () => {
+        await scene.until('every zone holds the changes of the older history', async () => {
           held = zones.filter((zone) => recorder.newest(zone)?.hold !== '' && recorder.newest(zone)?.answered).length
           return held === zones.length
         })
         await scene.wait(2_000)
         for (const zone of zones) {
           const [before, now] = [rowsBefore.get(zone) ?? 0, recorder.rowCount(zone)]
-          if (now < before) problems.push(`zone ${zone} had ${before} rows and has ${now} while it holds`)
+          if (now < before) problems.push(`zone ${zone} has ${now} rows while it holds, expected at least ${before}`)
         }
         for (const zone of zones) await scene.release(zone)
       } finally {
@@ -326,7 +332,7 @@ export function restoreOldStore(): Fault {
       book.expect(
         newerHead > olderHead,
         `the copy lacked revisions ${olderHead + 1} to ${newerHead}`,
-        'the copy lacked nothing',
+        'the copy lacked no revisions',
       )
       book.expect(held === zones, `${held} of ${zones} zones held`, `only ${held} of ${zones} zones held`)
       return book
@@ -334,7 +340,7 @@ export function restoreOldStore(): Fault {
   }
 }
 
-/** Replaces the global behind a balancer that keeps its connections open, so that the zone gets no signal. */
+/** Replaces the global behind a balancer that keeps its connections open, so that the zone is not notified. */
 export function halfOpen(zone: string): Fault {
   let newSessionMs: number | undefined
   return {
@@ -357,12 +363,16 @@ export function halfOpen(zone: string): Fault {
     prove({ recorder }, fromMs, healedAtMs) {
       const book = ledger()
       const kept = most(recorder.states(fromMs, healedAtMs).map(({ lines }) => lines[zone]?.halfOpen ?? 0))
-      book.expect(kept > 0, `the relay kept ${kept} dead connections`, 'the relay kept no dead connection')
+      book.expect(kept > 0, `the relay kept ${kept} dead connections`, 'the relay kept no dead connections')
       const lost = recorder
         .zone(zone, fromMs, healedAtMs)
         .find(({ answered, phase }) => answered && phase !== 'connected')
-      const text = `zone ${zone} had a new session after ${seconds(newSessionMs ?? 0)} (${lost?.reason || 'the former one was not seen to end'})`
-      book.expect(newSessionMs !== undefined && newSessionMs > 1_000, text, `${text}: at once, so that it was told`)
+      const text = `zone ${zone} opened a new session after ${seconds(newSessionMs ?? 0)} (${lost?.reason || 'no sample shows the end of the former one'})`
+      book.expect(
+        newSessionMs !== undefined && newSessionMs > 1_000,
+        text,
+        `${text}, expected more than 1 s, because the zone is not notified`,
+      )
       return book
     },
   }
@@ -386,8 +396,8 @@ export function flap(zone: string, everyMs: number, times: number): Fault {
       const book = ledger()
       const samples = recorder.zone(zone, fromMs, healedAtMs).filter(({ answered }) => answered)
       const quiet = samples.filter(({ bookmarkMsAgo }) => bookmarkMsAgo > everyMs / 2).length
-      const text = `zone ${zone} had heard nothing for ${seconds(everyMs / 2)} in ${quiet} of ${samples.length} looks`
-      book.expect(quiet >= times, text, `${text}: less than one per time`)
+      const text = `zone ${zone} had received no bookmark for ${seconds(everyMs / 2)} in ${quiet} of ${samples.length} samples`
+      book.expect(quiet >= times, text, `${text}, expected at least ${times}`)
       return book
     },
   }

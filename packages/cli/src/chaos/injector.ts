@@ -20,7 +20,7 @@ export function createInjector(stack: Stack) {
       })
     } catch (thrown) {
       throw new CommandError(
-        `cannot reach the stack in ${stack.folder} at ${address} (has it ended?): ${messageOf(thrown)}`,
+        `cannot reach the stack in ${stack.folder} at ${address}: ${messageOf(thrown)}; if it has stopped, start it again`,
       )
     }
     const body: unknown = await reply.json()

@@ -71,7 +71,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
   /**
    * A claim of the global about a zone is recorded when the next request to that zone was sent: the claim itself may be
    * one sample old, and the zone may just have caught up. A zone that does not answer keeps its last state, unless it
-   * is in a session that no sample has seen.
+   * is in a session that no sample shows.
    */
   function recordClaims({ zone, requestedAtMs, answered }: ZoneSample): void {
     const epoch = positions.newest(zone)?.epoch
@@ -101,11 +101,11 @@ export function startRecorder(deps: Deps, stack: Stack) {
     record({ type: 'pair', atMs: now(), zone, left: left ?? 'nothing', right: right ?? 'nothing' })
   }
 
-  async function ask(zone: string, at: string): Promise<void> {
+  async function resolveNames(zone: string, at: string): Promise<void> {
     const [host = '', port = ''] = at.split(':')
     for (const { service } of stack.scene.services) {
       const answer = await resolve(meshName(service), { host, port: Number(port) }, AbortSignal.timeout(1_000))
-      // A resolver refuses while it starts; that is no answer about the name.
+      // A resolver refuses requests while it starts. This is not an answer about the name.
       if (answer.rcode !== 0 && answer.rcode !== 3) continue
       record({ type: 'answered', atMs: now(), zone, service, address: answer.addresses[0] })
     }
@@ -119,7 +119,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
       every(lookEveryMs, () => lookAtZone(zone, plane)),
       every(lookEveryMs, () => readPair(zone, plane)),
       every(listEveryMs, () => list(zone, plane)),
-      every(lookEveryMs, () => ask(zone, stack.zones[zone]?.dns ?? '')),
+      every(lookEveryMs, () => resolveNames(zone, stack.zones[zone]?.dns ?? '')),
     ]),
   ]
   const within = <T extends { readonly atMs: number }>(

@@ -97,7 +97,7 @@ export async function startRelay(
       isHalfOpen: () => ended === 1,
     }
     lines.add(line)
-    const over = (other: Socket, rest: typeof up, back: typeof up) => {
+    const closeSide = (other: Socket, rest: typeof up, back: typeof up) => {
       ended += 1
       if (ended === 2) {
         line.destroy()
@@ -109,8 +109,8 @@ export async function startRelay(
     }
     client.on('error', () => undefined)
     server.on('error', () => undefined)
-    client.on('close', () => over(server, up, down))
-    server.on('close', () => over(client, down, up))
+    client.on('close', () => closeSide(server, up, down))
+    server.on('close', () => closeSide(client, down, up))
     client.on('end', () => void (current.halfOpen || up.whenEmpty(() => server.end())))
     server.on('end', () => void (current.halfOpen || down.whenEmpty(() => client.end())))
   }

@@ -10,7 +10,8 @@ export async function readRows(plane: Plane): Promise<Map<string, SeenVersion>> 
   const rows = new Map<string, SeenVersion>()
   for (const kind of kinds) {
     const { status, body } = await plane.ask('GET', `/${kind}?size=1000`)
-    if (status !== 200 || !Array.isArray(body['items'])) throw new Error(`${plane.address}/${kind} answered ${status}`)
+    if (status !== 200 || !Array.isArray(body['items']))
+      throw new Error(`GET ${plane.address}/${kind}: expected a list, found status ${status}`)
     for (const item of body['items']) {
       const row = seenRow(Object(item))
       rows.set(row.key, row)
@@ -40,16 +41,16 @@ export const ownName = (name: unknown, labels: unknown): string =>
 /** Compares the rows of one origin: rows that a plane lacks or has with another content, and surplus rows. */
 export function compareRows(
   origin: string,
-  wanted: ReadonlyMap<string, SeenVersion>,
+  expected: ReadonlyMap<string, SeenVersion>,
   found: ReadonlyMap<string, SeenVersion>,
 ) {
   const of = (rows: ReadonlyMap<string, SeenVersion>) => [...rows.values()].filter((row) => row.origin === origin)
   return {
-    missing: of(wanted)
+    missing: of(expected)
       .filter(({ key, content }) => found.get(key)?.content !== content)
       .map(({ key }) => key),
     surplus: of(found)
-      .filter(({ key }) => !wanted.has(key))
+      .filter(({ key }) => !expected.has(key))
       .map(({ key }) => key),
   }
 }

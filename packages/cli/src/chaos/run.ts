@@ -16,7 +16,7 @@ import { type FaultReport, judge, type Verdict } from './verdict.ts'
 interface Deps {
   readonly clock: Clock
   readonly random: Random
-  readonly say: (line: string) => void
+  readonly report: (line: string) => void
 }
 
 export interface Options {
@@ -35,7 +35,7 @@ export async function runChaos(
   options: Options,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const { clock, say } = deps
+  const { clock, report } = deps
   const injector = createInjector(stack)
   // This call comes first, so that a missing stack is reported in one sentence.
   const { lines } = await injector.state()
@@ -56,7 +56,7 @@ export async function runChaos(
     await changes.begin()
     await scene.converged(options.convergeMs)
     const paths = stack.scene.services.map(({ zone }) => pathOf(zone))
-    await scene.until('the gateway answers on the routes of this run', () => answers(stack, paths))
+    await scene.until('the gateway serves the routes of this run', () => servesPaths(stack, paths))
     const traffic = startTraffic({ clock, record: recorder.record }, stack.scene, {
       perSecond: options.perSecond,
       paths,
@@ -66,7 +66,7 @@ export async function runChaos(
     try {
       await delay(clock, calmMs, signal)
       for (const fault of faults) {
-        say(`… ${fault.title}`)
+        report(`… ${fault.title}`)
         reports.push(await runFault(scene, fault, options))
         await delay(clock, calmMs, signal)
       }
@@ -115,7 +115,7 @@ async function heal({ injector }: Scene, lines: readonly string[]): Promise<void
   }
 }
 
-async function answers(stack: Stack, paths: readonly string[]): Promise<boolean> {
+async function servesPaths(stack: Stack, paths: readonly string[]): Promise<boolean> {
   const { requestOnce } = await import('../base/http.ts')
   const [host = '', port = ''] = stack.scene.entrance.split(':')
   for (const path of paths) {
@@ -141,7 +141,7 @@ async function recordFinal(scene: Scene): Promise<void> {
   const limitMs = scene.convergeMs
   await scene
     .until(
-      'equal rows',
+      'all planes have equal rows',
       async () => (await compare()).every((one) => one.missing.length + one.surplus.length === 0),
       limitMs,
     )

@@ -20,7 +20,7 @@ export interface ZoneSample {
   readonly hold: string
 }
 
-export interface ZoneAsSeen {
+export interface ReportedZone {
   readonly zone: string
   readonly connected: boolean
   readonly current: boolean
@@ -37,7 +37,7 @@ export interface GlobalSample {
   readonly answered: boolean
   readonly store: string
   readonly head: number
-  readonly zones: readonly ZoneAsSeen[]
+  readonly zones: readonly ReportedZone[]
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')

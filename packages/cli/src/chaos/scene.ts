@@ -35,11 +35,11 @@ export function createScene(deps: Deps, signal: AbortSignal) {
       try {
         if (await isSo()) return clock.monotonicMs() - startMs
       } catch (thrown) {
-        last = thrown instanceof Error ? ` (${thrown.message})` : ''
+        last = thrown instanceof Error ? ` (last error: ${thrown.message})` : ''
       }
       await delay(clock, lookEveryMs, signal)
     }
-    throw new Error(`${what}: not within ${Math.round(limitMs / 1_000)} s${last}`)
+    throw new Error(`expected within ${Math.round(limitMs / 1_000)} s: ${what}${last}`)
   }
 
   /** Whether the zone is connected without a hold, and shows the last change that was committed before the call. */
@@ -48,8 +48,8 @@ export function createScene(deps: Deps, signal: AbortSignal) {
     plane: Plane,
     turns: { readonly turn: number; readonly pair: number },
   ): Promise<boolean> {
-    const seen = await planes.global.ask('GET', '/_status')
-    const zones = Array.isArray(seen.body['zones']) ? seen.body['zones'] : []
+    const report = await planes.global.ask('GET', '/_status')
+    const zones = Array.isArray(report.body['zones']) ? report.body['zones'] : []
     const one: unknown = zones.find((entry) => Reflect.get(Object(entry), 'zone') === zone)
     if (Reflect.get(Object(one), 'connected') !== true) return false
     const own = await plane.ask('GET', '/_status')
@@ -68,10 +68,10 @@ export function createScene(deps: Deps, signal: AbortSignal) {
     /** Resolves when every zone has all changes committed before the call. Returns how long that took. */
     async converged(limitMs: number): Promise<number> {
       const startMs = clock.monotonicMs()
-      const wanted = changes.newest()
+      const newest = changes.newest()
       for (const [zone, plane] of planes.zones) {
         const leftMs = Math.max(1, startMs + limitMs - clock.monotonicMs())
-        await until(`zone ${zone} has what was committed`, () => zoneHas(zone, plane, wanted), leftMs)
+        await until(`zone ${zone} has all committed changes`, () => zoneHas(zone, plane, newest), leftMs)
       }
       return clock.monotonicMs() - startMs
     },
@@ -80,7 +80,7 @@ export function createScene(deps: Deps, signal: AbortSignal) {
       recorder.releasing(zone)
       const { status, body } = (await planes.zones.get(zone)?.ask('POST', `/zones/${zone}/_release`, {})) ?? {}
       if (status === undefined || status >= 300)
-        throw new Error(`zone ${zone} could not be released: ${status} ${JSON.stringify(body)}`)
+        throw new Error(`cannot release zone ${zone}: ${status} ${JSON.stringify(body)}`)
     },
   }
 }

@@ -78,7 +78,7 @@ function readStack(text: string, path: string): Stack {
   if (read.success) return read.data
   const [issue] = read.error.issues
   throw new CommandError(
-    `${path}: ${issue?.path.join('.') || 'the file'}: expected what \`zonemesh demo --chaos\` writes, found: ${issue?.message}`,
+    `${path}: ${issue?.path.join('.') || 'the file'}: expected a stack file of \`zonemesh demo --chaos\`, found: ${issue?.message}`,
   )
 }
 

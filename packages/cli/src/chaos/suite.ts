@@ -44,11 +44,11 @@ export function drawSuite(seed: number, zones: readonly string[], hasStore: bool
     },
   ]
   const withStore: Draw[] = hasStore ? [...draws, () => ({ fault: restoreOldStore(), ms: restoreMs })] : draws
-  const wanted = number(faultsMin, faultsMax)
+  const count = number(faultsMin, faultsMax)
   const drawn = [cut()]
   let usedMs = drawn[0]?.ms ?? 0
   let left = withStore.filter((draw) => draw !== cut)
-  while (drawn.length < wanted && left.length > 0) {
+  while (drawn.length < count && left.length > 0) {
     const draw = one(left)
     left = left.filter((other) => other !== draw)
     const next = draw()

@@ -8,7 +8,9 @@ export function createSupervisor(processes: Processes, names: readonly string[])
     const found = names.includes(name) ? processes.get(name) : undefined
     if (found) return found
     throw new Error(
-      names.includes(name) ? `${name} does not run` : `no plane is called "${name}"; there are: ${names.join(', ')}`,
+      names.includes(name)
+        ? `${name} is not running`
+        : `unknown plane "${name}"; planes of this stack: ${names.join(', ')}`,
     )
   }
   return {
@@ -24,7 +26,7 @@ export function createSupervisor(processes: Processes, names: readonly string[])
     },
     start(name, environment) {
       const start = again.get(name)
-      if (!start) throw new Error(`${name} was not ended by this control: it is running, or its command is unknown`)
+      if (!start) throw new Error(`cannot start ${name}: expected a plane that this control has stopped`)
       again.delete(name)
       start({ ...process.env, ...environment })
     },

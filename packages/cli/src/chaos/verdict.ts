@@ -7,11 +7,11 @@ import { judgeHonestStatus } from '@zonemesh/shared/guarantees/g8-honest-status.
 import { judgeNameSafety } from '@zonemesh/shared/guarantees/g9-name-safety.ts'
 import { judgeTraffic } from '@zonemesh/shared/guarantees/g10-traffic.ts'
 import type { HistoryEvent, Judge, Violation } from '@zonemesh/shared/guarantees/history.ts'
-import type { Bite } from './faults.ts'
+import type { Proof } from './faults.ts'
 import type { Failure } from './traffic.ts'
 
 /** The result of one fault: whether it had an effect, and how long the stack took to converge. */
-export interface FaultReport extends Bite {
+export interface FaultReport extends Proof {
   readonly title: string
   readonly fromMs: number
   readonly healedAtMs: number
@@ -47,14 +47,14 @@ const quarantineMs = 3_600_000
 
 /** The name of a running service must keep resolving once it has resolved. */
 const judgeNamesStay: Judge = (history) => {
-  const known = new Set<string>()
+  const resolved = new Set<string>()
   const violations: Violation[] = []
   for (const event of history) {
     if (event.type !== 'answered') continue
     const name = `${event.zone} ${event.service}`
-    if (event.address !== undefined) known.add(name)
-    else if (known.has(name)) {
-      const reason = `zone ${event.zone} no longer answers ${event.service}, which still runs`
+    if (event.address !== undefined) resolved.add(name)
+    else if (resolved.has(name)) {
+      const reason = `zone ${event.zone} no longer resolves ${event.service}, which is still running`
       violations.push({ guarantee: 'G9', atMs: event.atMs, reason })
     }
   }
@@ -68,7 +68,7 @@ const guarantees: readonly {
   readonly by: HistoryEvent['type']
   readonly judges: readonly Judge[]
 }[] = [
-  { of: 'G1', what: 'revisions only go up', by: 'applied', judges: [judgeOrdered] },
+  { of: 'G1', what: 'revisions only increase', by: 'applied', judges: [judgeOrdered] },
   { of: 'G2', what: 'rows that are committed together become visible together', by: 'pair', judges: [judgeAtomic] },
   { of: 'G3', what: 'in the end all planes have the same rows', by: 'final', judges: [judgeReliable] },
   { of: 'G4', what: 'a service keeps its address', by: 'answered', judges: [judgeResumable(quarantineMs)] },
@@ -76,7 +76,7 @@ const guarantees: readonly {
   { of: 'G8', what: 'a zone that is reported as current is current', by: 'claimed', judges: [judgeHonestStatus()] },
   {
     of: 'G9',
-    what: 'an address answers for one service, and the name of a running service resolves',
+    what: 'an address belongs to one service, and the name of a running service resolves',
     by: 'answered',
     judges: [judgeNameSafety(quarantineMs), judgeNamesStay],
   },
@@ -91,9 +91,9 @@ export function judge(history: readonly HistoryEvent[], faults: readonly FaultRe
     observations: history.filter(({ type }) => type === by).length,
     violations: judges.flatMap((one) => one(history)),
   }))
-  const isWell = ({ misses, problems }: FaultReport) => misses.length + problems.length === 0
+  const isProved = ({ misses, problems }: FaultReport) => misses.length + problems.length === 0
   const holds = ({ violations, observations }: GuaranteeReport) => violations.length === 0 && observations > 0
-  return { ok: faults.every(isWell) && reports.every(holds), faults, guarantees: reports, counts }
+  return { ok: faults.every(isProved) && reports.every(holds), faults, guarantees: reports, counts }
 }
 
 const shownMax = 5
@@ -111,18 +111,18 @@ export function verdictLines(verdict: Verdict): string[] {
       `${misses.length + problems.length === 0 ? '✔' : '✘'} ${title}: ${misses.length === 0 ? after : 'the fault had no effect'}`,
       ...evidence.map((line) => `    effect: ${line}`),
       ...misses.map((line) => `    no effect: ${line}`),
-      ...problems.map((line) => `    wrong: ${line}`),
+      ...problems.map((line) => `    problem: ${line}`),
     ]
   })
   const lines = verdict.guarantees.flatMap(({ guarantee, what, observations, violations }) => [
-    `${violations.length === 0 && observations > 0 ? '✔' : '✘'} ${guarantee.padEnd(4)}${what}: ${violations.length === 0 ? `${observations} observations` : `${violations.length} violations`}${observations === 0 ? ', which proves nothing' : ''}`,
+    `${violations.length === 0 && observations > 0 ? '✔' : '✘'} ${guarantee.padEnd(4)}${what}: ${violations.length === 0 ? `${observations} observations` : `${violations.length} violations`}${observations === 0 ? ', expected at least one' : ''}`,
     ...violations.slice(0, shownMax).map(({ atMs, reason }) => `    ${at(atMs)}${reason}`),
   ])
   const { requests, failures, committed, failed } = verdict.counts
   return [
     ...faults,
     ...lines,
-    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} refused while the global was away`,
-    verdict.ok ? 'verdict: held' : 'verdict: NOT held',
+    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} failed while the global was unavailable`,
+    verdict.ok ? 'verdict: every guarantee held' : 'verdict: FAILED',
   ]
 }

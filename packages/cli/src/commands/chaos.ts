@@ -57,7 +57,7 @@ interface RunValues {
 
 async function run(values: RunValues, context: Context, faults: readonly Fault[], seed?: number): Promise<ExitCode> {
   const { print, note, signal } = context
-  const deps = { clock: systemClock, random: systemRandom, say: note }
+  const deps = { clock: systemClock, random: systemRandom, report: note }
   const options = { perSecond: values.rate, convergeMs: values.within }
   const verdict = await runChaos(deps, await findStack(values), faults, options, signal)
   for (const line of verdictLines(verdict)) print(line)

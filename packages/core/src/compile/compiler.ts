@@ -26,11 +26,13 @@ import { retry } from '../policies/retry/retry.ts'
 import { timeout } from '../policies/timeout/timeout.ts'
 import { defaultTimeouts, mergeTimeouts } from '../policies/timeout/timeouts.ts'
 import { createSidecars } from '../sidecar/sidecar.ts'
-import { type Cell, type Crash, createUnits, type FaultPoint, HeldError, type Problem } from '../view/units.ts'
+import type { Crash, FaultPoint } from '../view/crash.ts'
+import { HeldError, type Problem } from '../view/problem.ts'
+import { type Cell, createUnits } from '../view/units.ts'
 import { createView, type HeldRow, type RowVersion } from '../view/view.ts'
 import { createQuarantine } from './quarantine.ts'
 
-export type { FaultPoint } from '../view/units.ts'
+export type { FaultPoint } from '../view/crash.ts'
 export { type HeldRow, rowVersion } from '../view/view.ts'
 
 export interface Compiler {

@@ -1,7 +1,8 @@
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { compiledKinds } from '../registry.ts'
-import type { Crash, Units } from '../view/units.ts'
+import type { Crash } from '../view/crash.ts'
+import type { Units } from '../view/units.ts'
 import { type HeldRow, rowVersion, type View } from '../view/view.ts'
 import { findCulprits } from './culprits.ts'
 

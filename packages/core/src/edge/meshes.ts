@@ -5,7 +5,8 @@ import type { MeshName } from '../kinds/identities.ts'
 import { mesh } from '../kinds/mesh.ts'
 import { enabledBackend, type MeshSpec } from '../kinds/mesh-spec.ts'
 import { isEnabled, zone } from '../kinds/zone.ts'
-import { HeldError, type Units } from '../view/units.ts'
+import { HeldError } from '../view/problem.ts'
+import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
 /** The properties of a mesh that proxies depend on. */

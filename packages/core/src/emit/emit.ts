@@ -1,7 +1,7 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { RuntimeSchema } from '../../gen/envoy/service/runtime/v3/rtds_pb.js'
 import type { AssignmentModel, CertificateModel, IdentityModel, ProxyModel } from '../model/model.ts'
-import type { Problem } from '../view/units.ts'
+import type { Problem } from '../view/problem.ts'
 import { emitAssignment, hasProbes } from './assignment.ts'
 import { emitCluster, emitProbingCluster } from './cluster.ts'
 import { encode, once, resourceOf } from './encode.ts'

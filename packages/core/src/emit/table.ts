@@ -9,7 +9,7 @@ export const typeUrls = {
 } as const
 export type TypeUrl = (typeof typeUrls)[keyof typeof typeUrls]
 
-import type { Problem } from '../view/units.ts'
+import type { Problem } from '../view/problem.ts'
 
 /**
  * One Envoy resource, encoded once. `bytes` is the message itself (the value of the Any). Equal bytes have equal

@@ -8,7 +8,7 @@ import type { AnyRow, TypedRow } from '../kinds/kind.ts'
 import { type AnyKind, reasonOf, type SpecOf } from '../kinds/row.ts'
 import type { ProxyModel } from '../model/model.ts'
 import { parseRow } from '../parse.ts'
-import type { Problem } from '../view/units.ts'
+import type { Problem } from '../view/problem.ts'
 import type { PlaneSight, Sources } from './sources.ts'
 
 /** The result of compiling a zone's rows with the same compiler that the zone runs. */

@@ -6,7 +6,8 @@ import { inlinePem, type ListenerCertificate } from '../kinds/mesh-gateway-spec.
 import { readPem } from '../kinds/pem.ts'
 import type { Exclusions } from '../model/exclusions.ts'
 import type { CertificateModel } from '../model/model.ts'
-import { NoteError, type Units } from '../view/units.ts'
+import { NoteError } from '../view/problem.ts'
+import type { Units } from '../view/units.ts'
 import type { View } from '../view/view.ts'
 
 /**

@@ -7,8 +7,10 @@ import { ranges } from '../kinds/ranges.ts'
 import { type AnyKind, parseAs, reasonOf, type SpecOf } from '../kinds/row.ts'
 import { createTagSets, type TagSet } from '../kinds/tags.ts'
 import { compiledKinds } from '../registry.ts'
+import type { FaultPoint } from './crash.ts'
+import { HeldError } from './problem.ts'
 import { same } from './same.ts'
-import { type Cell, type FaultPoint, HeldError, type Units } from './units.ts'
+import type { Cell, Units } from './units.ts'
 
 const kindByName = new Map(compiledKinds.map((kind) => [kind.name, kind]))
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { mesh } from '../../src/kinds/mesh.ts'
 import { timeout } from '../../src/policies/timeout/timeout.ts'
-import { createUnits, HeldError, NoteError } from '../../src/view/units.ts'
+import { HeldError, NoteError } from '../../src/view/problem.ts'
+import { createUnits } from '../../src/view/units.ts'
 import { createView } from '../../src/view/view.ts'
 import { createScene, global, zoned } from '../compile/scene.ts'
 

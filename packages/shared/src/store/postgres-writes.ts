@@ -2,7 +2,7 @@ import { assert, byCodeUnit } from '../base/base.ts'
 import { type Failure, supervise } from '../env/supervise.ts'
 import { keyText } from '../resource/resource.ts'
 import { StoreUnavailableError } from './errors.ts'
-import type { Round } from './group.ts'
+import { createCommitGroup, type Round, type Transacted } from './group.ts'
 import { type PlannedCommit, planRound } from './plan.ts'
 import type { Ask } from './postgres-connection.ts'
 import { type Head, headFrom, type OpenPostgres, type PostgresDeps } from './postgres-open.ts'
@@ -17,8 +17,32 @@ const outcomeAskEveryMs = 250
 /** How many revisions one transaction prunes. */
 const revisionsPerPrune = 5_000
 
+/**
+ * The commits of one process: rounds of one turn share a transaction. `announce` gets the mark after each transaction,
+ * and returns whether it is new. Old versions are dropped once there are clearly more than the horizon needs.
+ */
+export function createCommits(opened: OpenPostgres, announce: (mark: Position) => boolean) {
+  let pruning: Promise<void> | undefined
+
+  async function commitGroup(rounds: readonly Round[]): Promise<Transacted> {
+    const plan = await transact(opened, rounds)
+    const newMark = announce(plan.mark)
+    if (plan.head.revision - plan.before.horizon > opened.horizonRevisions * 1.25)
+      pruning ??= prune(opened).finally(() => {
+        pruning = undefined
+      })
+    return { outcomes: plan.outcomes, newMark }
+  }
+
+  return {
+    ...createCommitGroup((run) => setImmediate(run), commitGroup),
+    /** Resolves when no versions are being dropped. */
+    pruned: async () => pruning,
+  }
+}
+
 /** The planned writes of a transaction. */
-export interface Plan {
+interface Plan {
   readonly before: Head
   readonly head: Position
   readonly mark: Position
@@ -30,7 +54,7 @@ export interface Plan {
 /**
  * Writes the group in one transaction and returns what it wrote. If the answer to COMMIT is lost, it asks the database.
  */
-export async function transact(opened: OpenPostgres, rounds: readonly Round[]): Promise<Plan> {
+async function transact(opened: OpenPostgres, rounds: readonly Round[]): Promise<Plan> {
   const { deps, sql, database } = opened
   let decided: Plan | undefined
   return database
@@ -129,7 +153,7 @@ async function wasMade(opened: OpenPostgres, plan: Plan, lost: unknown): Promise
  * Drops old versions while commits continue. It reads only versions above the former horizon, so its cost depends on
  * the changes.
  */
-export async function prune(opened: OpenPostgres): Promise<void> {
+async function prune(opened: OpenPostgres): Promise<void> {
   const { deps, place, database, closing } = opened
   try {
     for (let more = true; more && !closing.signal.aborted; )
