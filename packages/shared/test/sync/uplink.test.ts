@@ -6,7 +6,7 @@ import { createLatest } from '../../src/streams/latest.ts'
 import { type Goodbye, type GoodbyeCode, goodbyeCodes, type Message, noCounters } from '../../src/sync/log/messages.ts'
 import { positionChange } from '../../src/sync/log/rounds.ts'
 import { nothingServed } from '../../src/sync/served-status.ts'
-import { isCurrent, type UplinkState } from '../../src/sync/uplink.ts'
+import { isCurrent, type UplinkState } from '../../src/sync/uplink-state.ts'
 import { put, write } from './mesh.ts'
 import { createWest, ofGlobal } from './raw-global.ts'
 
