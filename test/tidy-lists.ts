@@ -259,8 +259,6 @@ export const longFunctions: readonly string[] = [
   'packages/shared/src/store/postgres-statements.ts statementsOf',
   'packages/shared/src/store/postgres.ts openPostgresStore',
   'packages/shared/src/sync/replicas.ts createReplicas',
-  'packages/shared/src/sync/server.ts admitZone',
-  'packages/shared/src/sync/server.ts startSyncServer',
   'packages/shared/src/sync/zone-status.ts createZoneBoard',
   'packages/shared/src/transport/connections.ts guardConnections',
   'packages/shared/src/transport/websocket.ts createWebSocketDoor',
