@@ -100,3 +100,5 @@ export function createCompleteness({ store, sessions, remote }: Deps) {
     },
   }
 }
+
+export type Completeness = ReturnType<typeof createCompleteness>

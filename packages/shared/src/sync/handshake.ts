@@ -8,6 +8,13 @@ import type { Message, Welcome } from './log/messages.ts'
 /** The method that zones call. */
 export const syncPath = '/zonemesh.sync.v1.Sync/Session'
 
+/** A caller whose token was accepted. */
+export interface Admitted {
+  readonly zone: string
+  /** Calls `end` once when the token is no longer valid, with a reason for the zone. */
+  readonly watch?: (end: (reason: string) => void) => Disposable
+}
+
 /** Whether our history holds the position of the peer. */
 export const standingOf = async (
   store: Pick<Store, 'standing'>,

@@ -1,3 +1,4 @@
+import type { Clock } from '../env/clock.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Change, Store } from '../store/store.ts'
 
@@ -23,4 +24,17 @@ export async function beginIncarnation(store: Store, self: Origin, formerIncarna
     await store.commit({ changes, subject: 'mesh-system:control-plane', intent: 'begin a new incarnation' })
   }
   return incarnation !== before || older.length > 0
+}
+
+/**
+ * Readers have seen a history that the store of a global does not hold, because it was restored from a backup. Rows that
+ * are written from now on belong to a new incarnation. Otherwise newer stamps of the lost history, mainly on tombstones,
+ * would win over them. Each process begins one at most.
+ */
+export function createIncarnationOnce(store: Store, clock: Pick<Clock, 'wallMs'>): () => Promise<void> {
+  let begun: Promise<void> | undefined
+  return () => {
+    begun ??= store.raiseIncarnation(Math.max(store.incarnation + 1, Math.floor(clock.wallMs())))
+    return begun
+  }
 }

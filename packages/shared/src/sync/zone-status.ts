@@ -1,5 +1,6 @@
 import type { JsonObject } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
+import type { SessionEnd } from './lifetime.ts'
 import {
   type Bookmark,
   type Counters,
@@ -14,7 +15,6 @@ import {
 import type { Agreement } from './log/protocol.ts'
 import { clockAheadMs, silenceMaxMs } from './pulse.ts'
 import { createReportStock } from './reports.ts'
-import type { SessionEnd } from './session.ts'
 
 /** The status of one zone at the global. Revisions are the global's, except in `up`, where they are the zone's. */
 export interface ZoneStatus {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { StoreUnavailableError } from '../../src/store/errors.ts'
 import type { Change, Store } from '../../src/store/store.ts'
 import { type Delivered, type Message, noCounters } from '../../src/sync/log/messages.ts'
-import { nothingServed } from '../../src/sync/session.ts'
+import { nothingServed } from '../../src/sync/served-status.ts'
 import { put, write } from './mesh.ts'
 import { ofWest, openSession } from './raw-session.ts'
 

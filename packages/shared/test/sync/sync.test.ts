@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createMemoryStore } from '../../src/store/memory.ts'
 import { createLatest } from '../../src/streams/latest.ts'
-import { nothingServed, type ServedStatus } from '../../src/sync/session.ts'
+import { nothingServed, type ServedStatus } from '../../src/sync/served-status.ts'
 import { createTestAuthority, type TestAuthority } from './certificates.ts'
 import { createScene, names, put, remove, until, write } from './mesh.ts'
 

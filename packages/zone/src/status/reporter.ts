@@ -1,6 +1,6 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Position } from '@zonemesh/shared/store/store.ts'
-import type { ServedStatus } from '@zonemesh/shared/sync/session.ts'
+import type { ServedStatus } from '@zonemesh/shared/sync/served-status.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'

@@ -1,0 +1,142 @@
+import type { Clock } from '../env/clock.ts'
+import type { Log } from '../env/log.ts'
+import { globalOrigin } from '../resource/resource.ts'
+import type { Store } from '../store/store.ts'
+import type { Latest } from '../streams/latest.ts'
+import type { Applied, Derive } from './applications.ts'
+import type { Bookmark } from './log/messages.ts'
+import { type SightRules, sightOfGlobal } from './log/who-sees.ts'
+import { clockAheadMs, madeAfterMs } from './pulse.ts'
+import { type ReadReport, sendReports } from './reports.ts'
+import type { ServedStatus } from './served-status.ts'
+import { type Session, startSession } from './session.ts'
+import type { Opened } from './uplink-opening.ts'
+import { type Outcome, refusedBy } from './uplink-retries.ts'
+import type { StateKeeper } from './uplink-state.ts'
+
+export interface ConversationDeps {
+  readonly store: Store
+  readonly clock: Clock
+  readonly log: Log
+  readonly rules: SightRules
+  /** What the proxies of this zone serve; each change sends a bookmark soon. */
+  readonly served: Latest<ServedStatus>
+  /**
+   * The report on this zone's proxies that the global shows, by key text. Sent as differences, at most once per second.
+   */
+  readonly report?: Latest<ReadReport>
+  readonly derive?: Derive
+  /**
+   * This store has committed a mark of the global. Also called once per session with the position from which it
+   * resumes.
+   */
+  readonly onApplied?: (applied: Applied) => void
+  /** The global's log does not hold this zone's position: its proxies may serve another history. */
+  readonly onUnknownPosition?: () => void
+}
+
+interface Deps extends ConversationDeps {
+  readonly state: StateKeeper
+  readonly zone: string
+  /** The global requests the release of this hold. */
+  readonly release: (hold: string) => void
+}
+
+/** Runs the session of an uplink from the welcome to its end, and shows its progress in the state. One at a time. */
+export function createConversation(deps: Deps) {
+  const { clock, log, served, report, state } = deps
+  let session: Session | undefined
+
+  async function converse(opened: Opened, signal: AbortSignal): Promise<Outcome> {
+    const { welcome } = opened
+    const positionCounts = countsPosition(opened)
+    if (state.latest.value.position && !positionCounts) deps.onUnknownPosition?.()
+    const mine = startWith(deps, opened)
+    session = mine
+    const agreement = { protocol: welcome.protocol, features: welcome.features }
+    const facts = { globalStoreId: welcome.storeId, epoch: welcome.epoch, agreement }
+    state.change({ ...facts, hold: undefined, positionCounts, phase: 'connected', reason: '' })
+    log.info(
+      { epoch: welcome.epoch, global: welcome.host, version: welcome.version, ...agreement },
+      'connected to the global',
+    )
+    const watching = new AbortController()
+    const announcing = announceServed(served, mine, watching.signal)
+    const reporting = report && sendReports(clock, report, mine, watching.signal)
+    const leave = () => mine.end('shutdown', 'this zone control plane is stopping')
+    signal.addEventListener('abort', leave, { once: true })
+    const end = await mine.done
+    session = undefined
+    signal.removeEventListener('abort', leave)
+    watching.abort()
+    await Promise.all([announcing, reporting])
+    if (end.goodbye) return refusedBy(end.goodbye, true)
+    return { refused: false, reason: end.reason, wasConnected: true }
+  }
+
+  return {
+    converse,
+    /** The session that is open now. */
+    session: (): Session | undefined => session,
+  }
+}
+
+const countsPosition = ({ welcome }: Opened): boolean => welcome.standing === 'valid'
+
+function startWith(deps: Deps, opened: Opened): Session {
+  const { store, clock, log, rules, served, state, zone } = deps
+  const { channel, welcome, standing, uncovered, helloAtMs } = opened
+  // The global has made every bookmark of this session after it had read the hello.
+  const echoes = welcome.features.includes('echo')
+  const confirmedAt = ({ echoMs }: Bookmark) =>
+    madeAfterMs(echoes ? Math.max(helloAtMs, echoMs ?? 0) : undefined, clock.monotonicMs())
+  const session = startSession(
+    { store, clock, log },
+    {
+      channel,
+      self: zone,
+      peer: globalOrigin,
+      sight: sightOfGlobal(rules, zone),
+      peerStore: welcome.storeId,
+      position: state.latest.value.position,
+      peerPosition: welcome.position,
+      peerStanding: standing,
+      positionCounts: countsPosition(opened),
+      creditBytes: welcome.creditBytes,
+      holds: true,
+      relays: true,
+      uncovered,
+      formerBelow: 0,
+      formerStays: () => [],
+      guards: [],
+      originsAt: async () => [zone],
+      changesSince: store.changesSince.bind(store),
+      derive: deps.derive ?? (async () => []),
+      served: () => served.value,
+      onApplied(applied) {
+        state.change({ position: applied.position, positionCounts: true })
+        deps.onApplied?.(applied)
+      },
+      onReport: () => {},
+      onRelease: deps.release,
+      onBookmark: (bookmark: Bookmark) =>
+        state.change({
+          storedByGlobal: bookmark.stored,
+          sent: session.sent()?.revision ?? 0,
+          globalMark: bookmark.mark,
+          bookmarkAtMs: clock.monotonicMs(),
+          confirmedAtMs: confirmedAt(bookmark),
+          clockAheadMs: clockAheadMs(bookmark, clock.wallMs()),
+        }),
+      // The mark counts before it is stored: the next bookmark may be two seconds away.
+      onMark: ({ revision }) => revision > state.latest.value.globalMark && state.change({ globalMark: revision }),
+      onHold: (hold) => state.change({ hold }),
+      onBlocked: (reason) => state.change({ reason }),
+    },
+  )
+  return session
+}
+
+async function announceServed(served: Latest<ServedStatus>, session: Session, signal: AbortSignal): Promise<void> {
+  for await (const _ of served.watch(signal)) session.announce()
+}
