@@ -53,7 +53,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'zone.ts',
   ],
   'cli/demo': ['names.ts', 'prove.ts', 'run.ts'],
-  'cli/explain': ['from-files.ts', 'from-planes.ts', 'probe.ts', 'show.ts'],
+  'cli/explain': ['after-apply.ts', 'from-files.ts', 'from-planes.ts', 'probe.ts', 'show.ts'],
   'cli/output': ['show-difference.ts', 'show-status.ts', 'table.ts', 'terminal-text.ts'],
   'cli/scene': [
     'echo-server.ts',
@@ -82,7 +82,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'sni.ts',
   ],
   'core/emit': ['emit.ts', 'policies.ts', 'route.ts', 'secrets.ts', 'table.ts'],
-  'core/explain': ['explain.ts', 'request.ts', 'sources.ts'],
+  'core/explain': ['concerned.ts', 'explain.ts', 'request.ts', 'sources.ts'],
   'core/gateway': [
     'certificates.ts',
     'cross-mesh.ts',
@@ -149,6 +149,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   plane: ['identity-file.ts', 'lifecycle.ts', 'servers.ts', 'sight.ts', 'with-commit.ts'],
   'plane/api': [
     'commit.ts',
+    'errors.ts',
     'forget.ts',
     'hosts.ts',
     'identity.ts',
@@ -203,11 +204,13 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'shared/store': ['errors.ts', 'memory.ts', 'plan.ts', 'postgres.ts', 'sqlite.ts', 'state.ts', 'store.ts'],
   'shared/streams': ['latest.ts'],
   'shared/sync': [
+    'epochs.ts',
     'handshake.ts',
     'log/holds.ts',
     'log/messages.ts',
     'log/rounds.ts',
     'log/who-sees.ts',
+    'receipts.ts',
     'replicas.ts',
     'served-status.ts',
     'server.ts',

@@ -118,6 +118,24 @@ test('UP6 commands in the folder of a scene use its global, and status shows its
   )
 })
 
+test('Q9 apply reports requests that its routes answer and that reach no service', async () => {
+  const route = readFileSync(join(folder.path, 'policies/route.yaml'), 'utf8')
+  const lost = folder.file(
+    'lost.yaml',
+    route.replace('version: v1', 'version: v3').replace('name: shop', 'name: lost').replace('value: /', 'value: /lost'),
+  )
+  const applied = await inScene('apply', '-f', lost, '--wait', 'served@all')
+  expect(applied).toMatchObject({ code: 0, stderr: '' })
+  expect(applied.stdout.split('\n').slice(-4)).toEqual([
+    expect.stringMatching(/^east: served after [\d.]+ ms$/),
+    expect.stringMatching(/^west: served after [\d.]+ ms$/),
+    `but http://${hostname}:${gatewayPort}/lost at east/gateway-1 fails: echo_demo_svc_8080 has no instance with kuma.io/service=echo_demo_svc_8080 version=v3: the answer is 503; its instances have: ${['v1', 'v2'].map((version) => `kuma.io/protocol=http kuma.io/service=echo_demo_svc_8080 kuma.io/zone=west version=${version}`).join('; ')}`,
+    '',
+  ])
+  expect(await ask('/lost')).toMatchObject({ status: 503 })
+  expect(await inScene('delete', 'meshgatewayroute', 'lost')).toMatchObject({ code: 0 })
+})
+
 test('UP7 logs shows the log of a process by its role, and lists the roles', async () => {
   expect((await inScene('logs', 'east', '--lines', '1')).stdout.split('\n').length).toBe(2)
   expect((await inScene('logs', 'global')).stdout).toContain('a zone is connected')
@@ -159,7 +177,7 @@ test('UP8 a process of a scene that is killed is started again, and status count
   )
   const waited = await until(
     'the zone serves a change again',
-    () => inScene('apply', '-f', 'policies/route.yaml', '--wait', 'served@all', '--timeout', '5s'),
+    () => inScene('apply', '-f', 'policies/route.yaml', '--wait', 'served@east,west', '--timeout', '5s'),
     ({ code }) => code === 0,
     60_000,
   )

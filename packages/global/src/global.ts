@@ -5,7 +5,7 @@ import { recallOf } from '@zonemesh/core/names/recall.ts'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import { createPlacement } from '@zonemesh/plane/api/placement.ts'
-import type { ApiPlane, Receipt } from '@zonemesh/plane/api/plane.ts'
+import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { version } from '@zonemesh/plane/api/system.ts'
 import { openFolderKeys } from '@zonemesh/plane/authority/folder-keys.ts'
 import { sealStoredInlineKeys } from '@zonemesh/plane/authority/inline-keys.ts'
@@ -26,17 +26,17 @@ import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.
 import { observeCommits } from '@zonemesh/plane/with-commit.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
-import { globalOrigin, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Admitted } from '@zonemesh/shared/sync/handshake.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
-import type { Verdict } from '@zonemesh/shared/sync/log/messages.ts'
-import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
+import { startSyncServer } from '@zonemesh/shared/sync/server.ts'
 import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
 import { createZoneLimits } from './limits/limits.ts'
 import { createZoneQuotas } from './limits/quotas.ts'
 import type { globalOptions } from './options.ts'
+import { waitForReceipt } from './receipt.ts'
 import { createKeysFile, keptKinds, keysFileName } from './recovery/keys-file.ts'
 import { requestRelease } from './release.ts'
 import { enabledZones } from './status/enabled-zones.ts'
@@ -98,65 +98,6 @@ async function authenticateZone(
   }
   const held = { purpose: 'zone', mesh: '', token, who: zone, endsOnExpiry: true } as const
   return ok({ zone, watch: (end) => watch.hold(held, end) })
-}
-
-const verdictText = (zone: string, { key, reason, subject }: Verdict): string => `${zone} ${key} ${subject} ${reason}`
-
-/** Waits for a revision in every enabled zone, or in the named zones. */
-async function receipt(
-  store: Store,
-  sync: SyncServer,
-  revision: number,
-  level: 'stored' | 'served',
-  named: readonly string[] | undefined,
-  timeoutMs: number,
-): Promise<Receipt> {
-  const enabled = await enabledZones(store)
-  const zones = named ?? enabled
-  const board = sync.zones()
-  const earlier = new Set(
-    zones.flatMap((zone) => (board.get(zone)?.verdicts ?? []).map((verdict) => verdictText(zone, verdict))),
-  )
-  const results = await sync.waitFor({ revision, level, zones, timeoutMs }, new AbortController().signal)
-  // An older verdict does not belong to this revision, unless this revision wrote its row.
-  const belongs = async (zone: string, verdict: Verdict): Promise<boolean> =>
-    !earlier.has(verdictText(zone, verdict)) || (await store.get(parseKeyText(verdict.key)))?.revision === revision
-  const verdictsByResult = await Promise.all(
-    results.map(async ({ zone, verdicts }) => {
-      const counts = await Promise.all(verdicts.map((verdict) => belongs(zone, verdict)))
-      return verdicts.filter((_verdict, index) => counts[index])
-    }),
-  )
-  const list = results.map((result, index) => {
-    const rejected = (verdictsByResult[index] ?? []).map(
-      (verdict) => `${verdict.key.split('/').slice(1).filter(Boolean).join('/')}: ${verdict.reason}`,
-    )
-    const silent = result.silentProxies.length > 0 ? [`silent: ${result.silentProxies.join(', ')}`] : []
-    const reason = [
-      ...(result.state === 'pending' ? [enabled.includes(result.zone) ? result.reason : 'no such enabled zone'] : []),
-      ...rejected,
-      ...silent,
-    ].join('; ')
-    const delayMs = result.state === 'done' ? result.delayMs : undefined
-    const state =
-      result.state === 'pending'
-        ? ('pending' as const)
-        : rejected.length > 0
-          ? ('refused' as const)
-          : ('reached' as const)
-    return {
-      zone: result.zone,
-      state,
-      ...(delayMs === undefined ? {} : { delayMs }),
-      ...(reason === '' ? {} : { reason }),
-    }
-  })
-  return {
-    revision: String(revision),
-    level,
-    complete: list.every((result) => result.state === 'reached'),
-    zones: list,
-  }
 }
 
 /** Starts a global control plane. Throws one sentence if a store, a key or a port cannot be opened. */
@@ -318,7 +259,7 @@ export async function startGlobal(
       insight: (kind, row) => status.insight(kind, row),
       status: () => status.report(),
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
-      receipt: (revision, level, zones, timeoutMs) => receipt(store, sync, revision, level, zones, timeoutMs),
+      receipt: (wait) => waitForReceipt({ store, sync }, wait),
       releaseHold: (zone, hold) => requestRelease({ store, sync }, zone, hold),
       keepFormer: (zone, subject) => sync.keep(zone, subject),
       trail: trail.timesOf,

@@ -325,7 +325,7 @@ test('R16 a receipt names each zone that is still pending', async () => {
   expect(json).toEqual({})
   const receipt = await call(
     'GET',
-    `/_receipts/${encodeURIComponent(headers.get('zonemesh-revision') ?? '')}?wait=stored@all&timeout=50ms`,
+    `/_receipts/${encodeURIComponent(headers.get('zonemesh-revision') ?? '')}?wait=stored@every&timeout=50ms`,
   )
   expect(receipt.json).toMatchObject({
     complete: false,

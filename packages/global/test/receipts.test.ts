@@ -20,13 +20,35 @@ const timeout = (name: string, seconds: number) => ({
   conf: { connectTimeout: `${seconds}s` },
 })
 
-test('R31 a receipt is refused by a verdict on a row of its commit or by a new verdict, not by an older verdict on another row', async () => {
+/** A global with an API, and zones without proxies that join it. */
+async function startOwnGlobal(stack: AsyncDisposableStack) {
   const ports = ['--api-port', '0', '--api-tls-port', '0', '--health-port', '0', '--sync-port', '0']
   const read = readOptions(globalOptions, ['--host', '127.0.0.1', ...ports], {})
   if (!read.ok) throw new Error(read.error.message)
   const global = await startGlobal(env, read.value.values, globalOptions)
-  await using stack = new AsyncDisposableStack()
   stack.defer(() => global.close())
+
+  async function call(method: string, path: string, body?: unknown) {
+    const response = await fetch(`http://127.0.0.1:${global.apiPort}${path}`, {
+      method,
+      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    })
+    const { status, headers } = response
+    return { status, text: await response.text(), revision: headers.get('zonemesh-revision') ?? '' }
+  }
+
+  async function joinZone(zone: string, verdicts: () => readonly Verdict[] = () => []) {
+    await call('PUT', `/zones/${zone}`, { type: 'Zone', name: zone })
+    const token = (await call('POST', '/tokens/zone', { zone, scope: ['cp'], validFor: '1h' })).text.trim()
+    const store = createMemoryStore(env, { horizonRevisions: 1000 })
+    return stack.use(startBareZone(global, { zone, token, store, isServing: true, verdicts }))
+  }
+  return { call, joinZone }
+}
+
+test('R31 a receipt is refused by a verdict on a row of its commit or by a new verdict, not by an older verdict on another row', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { call, joinZone } = await startOwnGlobal(stack)
   const verdictOf = (name: string, outcome: Verdict['outcome'] = 'rejected'): Verdict => ({
     key: `global/Timeout/default/${name}`,
     revision: 0,
@@ -36,25 +58,15 @@ test('R31 a receipt is refused by a verdict on a row of its commit or by a new v
   })
   let verdicts: readonly Verdict[] = []
 
-  async function call(method: string, path: string, body?: unknown) {
-    const response = await fetch(`http://127.0.0.1:${global.apiPort}${path}`, {
-      method,
-      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-    })
-    return { text: await response.text(), revision: response.headers.get('zonemesh-revision') ?? '' }
-  }
   /** Writes a Timeout and waits until the zone serves it. */
-  async function write(name: string, seconds: number) {
+  async function write(name: string, seconds: number, zones = 'all') {
     const { revision } = await call('PUT', `/meshes/default/timeouts/${name}`, timeout(name, seconds))
-    const receipt = await call('GET', `/_receipts/${encodeURIComponent(revision)}?wait=served@all&timeout=5s`)
+    const receipt = await call('GET', `/_receipts/${encodeURIComponent(revision)}?wait=served@${zones}&timeout=5s`)
     return JSON.parse(receipt.text)
   }
 
-  await call('PUT', '/zones/east', { type: 'Zone', name: 'east' })
-  const token = (await call('POST', '/tokens/zone', { zone: 'east', scope: ['cp'], validFor: '1h' })).text.trim()
-  const store = createMemoryStore(env, { horizonRevisions: 1000 })
-  stack.use(startBareZone(global, { zone: 'east', token, store, isServing: true, verdicts: () => verdicts }))
-  expect(await write('good', 1)).toMatchObject({ complete: true })
+  await joinZone('east', () => verdicts)
+  expect(await write('good', 1, 'east')).toMatchObject({ complete: true })
 
   verdicts = [verdictOf('huge')]
   const reason = 'Timeout/default/huge: cannot be encoded'
@@ -70,4 +82,57 @@ test('R31 a receipt is refused by a verdict on a row of its commit or by a new v
   expect(await write('huge', 2)).toMatchObject({ complete: false, zones: [{ state: 'refused', reason }] })
   const { zones } = JSON.parse((await call('GET', '/_status')).text)
   expect(zones[0].verdicts).toMatchObject([{ key: 'global/Timeout/default/huge', reason: 'cannot be encoded' }])
+})
+
+test('R60 a receipt of all zones waits for those that are online, and lists the others with the reason', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { call, joinZone } = await startOwnGlobal(stack)
+  const receiptOf = async (wait: string, revision: string) => {
+    const query = `wait=${wait}&timeout=${wait.endsWith('every') ? '100ms' : '5s'}`
+    const { status, text } = await call('GET', `/_receipts/${encodeURIComponent(revision)}?${query}`)
+    return { status, ...JSON.parse(text) }
+  }
+  const write = async (name: string) =>
+    (await call('PUT', `/meshes/default/timeouts/${name}`, timeout(name, 1))).revision
+
+  await call('PUT', '/zones/north', { type: 'Zone', name: 'north' })
+  await call('PUT', '/zones/off', { type: 'Zone', name: 'off', enabled: false })
+  const notStarted = {
+    zone: 'north',
+    state: 'not-started',
+    reason: 'not awaited: no control plane has joined as this zone',
+  }
+  // No zone has the revision, so the wait is not complete.
+  expect(await receiptOf('stored@all', await write('a'))).toMatchObject({ complete: false, zones: [notStarted] })
+
+  await joinZone('east')
+  const west = await joinZone('west')
+  // The zones have joined when both have stored a revision.
+  expect(await receiptOf('stored@east,west', await write('b'))).toMatchObject({ complete: true })
+  await west[Symbol.asyncDispose]()
+  const revision = await write('c')
+  expect(await receiptOf('served@all', revision)).toMatchObject({
+    complete: true,
+    zones: [
+      { zone: 'east', state: 'reached' },
+      notStarted,
+      { zone: 'west', state: 'offline', reason: expect.stringMatching(/^not awaited: ./) },
+    ],
+  })
+  const every = await receiptOf('served@every', revision)
+  expect(every.complete).toBe(false)
+  expect(every.zones.map((one: { state: string }) => one.state)).toEqual(['reached', 'pending', 'pending'])
+
+  const refused = await receiptOf('served@est', revision)
+  expect([refused.status, refused.detail]).toEqual([
+    400,
+    'wait: there is no enabled zone "est"; did you mean "east"? (there are: east, north, west)',
+  ])
+  expect((await receiptOf('served@off', revision)).status).toBe(400)
+
+  const { zones } = JSON.parse((await call('GET', '/_status')).text)
+  expect(zones.find((one: { zone: string }) => one.zone === 'north')).toMatchObject({
+    started: false,
+    connected: false,
+  })
 })

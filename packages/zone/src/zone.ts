@@ -214,7 +214,7 @@ export async function startZone(
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,
       releaseHold: (_zone, hold) => releaseHold({ zone, uplink, removeLost: core.removeLost }, hold),
-      receipt: (revision, level, _zones, timeoutMs) => waitForReceipt(base, core, revision, level, timeoutMs),
+      receipt: ({ revision, level, timeoutMs }) => waitForReceipt(base, core, revision, level, timeoutMs),
       config: {
         mode: 'zone',
         environment: 'universal',

@@ -2,10 +2,12 @@ import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
 import { z } from 'zod'
 import { type Client, clientOptions, createClient, errorLines } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
+import { unreachable } from '../explain/after-apply.ts'
 
 const pairs = z
   .union([z.string(), z.array(z.string())])
@@ -27,10 +29,16 @@ function printOutcome(context: Context, document: SourceDocument, outcome: Outco
   }
 }
 
+/** The key text of a document that the global has now. */
+const writtenKey = ({ type, mesh = '', name, outcome }: Outcome): readonly string[] =>
+  ['created', 'updated', 'unchanged'].includes(outcome)
+    ? [keyText({ origin: globalOrigin, kind: type, mesh, name })]
+    : []
+
 /** Throws if `--wait` does not name a level and zones. */
 export function requireWait(target: string | undefined): void {
   if (target && !/^(stored|served|applied)@./.test(target))
-    throw new CommandError(`--wait: expected stored@all, served@all or served@ZONE, found "${target}"`, 2)
+    throw new CommandError(`--wait: expected stored@all, served@all, served@every or served@ZONE, found "${target}"`, 2)
 }
 
 export async function wait(
@@ -46,7 +54,9 @@ export async function wait(
   const receipt = reply.json as Receipt
   for (const { zone, state, delayMs, reason } of receipt.zones) {
     const delay = delayMs === undefined ? '' : ` after ${delayMs < 10 ? delayMs.toFixed(1) : Math.round(delayMs)} ms`
-    context.print(`${zone}: ${state === 'reached' ? receipt.level : state}${delay}${reason ? ` — ${reason}` : ''}`)
+    context.print(
+      `${zone}: ${state === 'reached' ? receipt.level : state.replace('-', ' ')}${delay}${reason ? ` — ${reason}` : ''}`,
+    )
   }
   if (receipt.zones.length === 0) context.print('no zone to wait for')
   return receipt.complete
@@ -73,9 +83,13 @@ export const apply = defineCommand({
       repeated: true,
     }),
     atomic: option(toggle.default(false), 'send nothing if one document is bad'),
-    wait: option(text.optional(), 'wait until every zone has it: stored@all, served@all, or served@ZONE[,ZONE]', {
-      placeholder: 'LEVEL@ZONES',
-    }),
+    wait: option(
+      text.optional(),
+      'wait until zones have it: stored@all, served@all (those that are online), served@every (offline ones too), or served@ZONE[,ZONE]',
+      {
+        placeholder: 'LEVEL@ZONES',
+      },
+    ),
     timeout: option(
       text
         .default('5s')
@@ -115,8 +129,10 @@ export const apply = defineCommand({
     const bad = unreadable.length > 0 || outcomes.some((outcome) => outcome.outcome === 'refused')
     if (values.atomic && bad) context.note('nothing was written (--atomic)')
     else context.print(`revision ${revision}`)
-    const reached =
-      values.wait && !(values.atomic && bad) ? await wait(client, context, revision, values.wait, values.timeout) : true
+    const isSent = !(values.atomic && bad)
+    const reached = values.wait && isSent ? await wait(client, context, revision, values.wait, values.timeout) : true
+    if (values.wait?.startsWith('served@') && isSent && reached)
+      for (const line of await unreachable(client, outcomes.flatMap(writtenKey))) context.print(line)
     return bad || !reached ? 1 : 0
   },
 })

@@ -53,6 +53,7 @@ const refusals: ReadonlySet<unknown> = new Set(['wrong-global', 'refused', 'held
 function stateOf(zone: JsonObject): string {
   const isRefused = refusals.has(part(zone['lastEnd'])['code'])
   if (zone['enabled'] === false) return 'disabled'
+  if (zone['started'] === false) return 'not started'
   if (zone['connected'] !== true) return isRefused ? 'refused' : 'offline'
   if (rows(zone['holds']).length > 0) return 'held'
   return zone['current'] === true ? 'current' : 'behind'

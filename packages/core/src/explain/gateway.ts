@@ -184,7 +184,7 @@ function openListener(
 }
 
 /** The protocol that clients of a chain use. On a cross-mesh chain the proxies use TLS, but requests are plain HTTP. */
-function protocolOf({ content, tls, match, anyMesh }: ChainModel): string {
+export function protocolOf({ content, tls, match, anyMesh }: ChainModel): string {
   if (content.type === 'http') return tls && !anyMesh ? 'HTTPS' : 'HTTP'
   return match ? 'TLS' : 'TCP'
 }

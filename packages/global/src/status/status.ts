@@ -10,6 +10,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import { newestEpochs } from '@zonemesh/shared/sync/epochs.ts'
 import type { SyncServer } from '@zonemesh/shared/sync/server.ts'
 import type { ZoneStatus } from '@zonemesh/shared/sync/zone-status.ts'
 import type { RefusedRow } from '../limits/refused.ts'
@@ -76,6 +77,7 @@ export function createStatus({ store, sync, refused, clock, expiry, owner, catal
       const now: Now = { head: head.revision, mark: mark.revision, wallMs: clock.wallMs() }
       const seen = sync.zones()
       const formers = sync.formers()
+      const started = await newestEpochs(store)
       const zones = rows.map((row): JsonObject => {
         const { name } = row.key
         const status = seen.get(name)
@@ -83,7 +85,7 @@ export function createStatus({ store, sync, refused, clock, expiry, owner, catal
         return {
           zone: name,
           enabled: isEnabled(specOf(zone, row) ?? { enabled: false }),
-          ...(status ? zoneReport(status, now) : unseen),
+          ...(status ? zoneReport(status, now) : started.has(name) ? unseen : notStarted),
           ...refusedReport(refused(name)),
           ...(former ? { remains: { ...former } } : {}),
         }
@@ -122,6 +124,8 @@ const unseen: JsonObject = {
   quarantined: [],
   reason: 'never seen since this control plane started',
 }
+
+const notStarted: JsonObject = { ...unseen, started: false, reason: 'no control plane has joined as this zone' }
 
 function zoneReport(status: ZoneStatus, now: Now): JsonObject {
   const lag = Math.max(status.lag, now.mark - status.stored)

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { changesOf, deletion, prepareDeletion, type Removal } from './deletions.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { User } from './identity.ts'
-import type { ApiPlane } from './plane.ts'
+import type { ApiPlane, ReceiptWait } from './plane.ts'
 import { declaration, isDeclared, requireIntent } from './removals.ts'
 import { committed, type Prepared, prepare } from './resources.ts'
 import type { Answer, Call, Router } from './route.ts'
@@ -151,6 +151,10 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
 
 const waitMsMax = 300_000
 
+/** `all` waits for the zones that are online, because nobody knows when another one comes back. */
+const zonesOf = (text: string): ReceiptWait['zones'] =>
+  text === 'all' || text === 'online' ? 'online' : text === 'every' ? 'every' : text.split(',')
+
 /** `GET /_receipts/<revision>?wait=served@all&timeout=5s`: which zones store or serve a revision, and their delay. */
 async function receipt(plane: ApiPlane, call: Call): Promise<Answer> {
   const position = parsePosition(call.params['revision'] ?? '')
@@ -162,13 +166,17 @@ async function receipt(plane: ApiPlane, call: Call): Promise<Answer> {
       'the store of this control plane does not contain this commit',
     )
   const wait = /^(stored|served|applied)@([a-z0-9.,-]+)$/.exec(call.query.get('wait') ?? 'served@all')
-  if (!wait) throw badRequest('wait must be stored@all, served@all or served@<zone>[,<zone>]')
+  if (!wait) throw badRequest('wait must be stored@all, served@all, served@every or served@<zone>[,<zone>]')
   const timeout = call.query.get('timeout') ?? '0s'
   const timeoutMs = durationMs(timeout)
   if (timeoutMs === undefined) throw badRequest(`timeout: expected a duration such as 5s, found "${timeout}"`)
   const level = wait[1] === 'stored' ? 'stored' : 'served'
-  const zones = wait[2] === 'all' ? undefined : (wait[2] ?? '').split(',')
-  return { status: 200, body: await plane.receipt(position.revision, level, zones, Math.min(timeoutMs, waitMsMax)) }
+  const zones = zonesOf(wait[2] ?? '')
+  const { revision } = position
+  return {
+    status: 200,
+    body: await plane.receipt({ revision, level, zones, timeoutMs: Math.min(timeoutMs, waitMsMax) }),
+  }
 }
 
 export function registerCommit(route: Router, plane: ApiPlane): void {

@@ -15,10 +15,20 @@ import type { Placement } from './placement.ts'
 /** The progress of a write in one zone. */
 export interface ZoneReceipt {
   readonly zone: string
-  readonly state: 'reached' | 'pending' | 'refused' | 'offline'
+  /** A zone that is offline or was never started is listed, and not awaited. */
+  readonly state: 'reached' | 'pending' | 'refused' | 'offline' | 'not-started'
   /** From the commit to the report of the zone, by the monotonic clock of this plane. */
   readonly delayMs?: number
   readonly reason?: string
+}
+
+/** What a caller waits for. */
+export interface ReceiptWait {
+  readonly revision: number
+  readonly level: 'stored' | 'served'
+  /** `online`: the zones that are connected now; `every`: all enabled zones. */
+  readonly zones: readonly string[] | 'online' | 'every'
+  readonly timeoutMs: number
 }
 
 export interface Receipt {
@@ -66,12 +76,7 @@ export interface ApiPlane {
   /** Keeps the remaining rows of a zone's lost store. Returns false if there are none. Only a global has this. */
   keepFormer?(zone: string, subject: string): Promise<boolean>
   /** Waits until the zones store or serve the commit, or until the timeout. */
-  receipt(
-    revision: number,
-    level: 'stored' | 'served',
-    zones: readonly string[] | undefined,
-    timeoutMs: number,
-  ): Promise<Receipt>
+  receipt(wait: ReceiptWait): Promise<Receipt>
   /**
    * The configuration that the proxies of a zone have accepted, by the key text of their rows; see explain/sources.ts
    * in core.

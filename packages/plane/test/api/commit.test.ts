@@ -1,4 +1,4 @@
-import type { Receipt } from '@zonemesh/plane/api/plane.ts'
+import type { ReceiptWait } from '@zonemesh/plane/api/plane.ts'
 import { positionText } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { createPair } from '../pki.ts'
@@ -145,24 +145,21 @@ test('R22 a declared removal is marked as declared in the log', async () => {
   expect(version).toMatchObject({ state: 'deleted', declared: true })
 })
 
-type ReceiptArguments = readonly [string, readonly string[] | undefined, number]
+type ReceiptArguments = readonly [string, ReceiptWait['zones'], number]
 
 test.each<[string, ReceiptArguments]>([
-  ['', ['served', undefined, 0]],
-  ['wait=stored@all', ['stored', undefined, 0]],
-  ['wait=applied@all', ['served', undefined, 0]],
+  ['', ['served', 'online', 0]],
+  ['wait=stored@all', ['stored', 'online', 0]],
+  ['wait=applied@all', ['served', 'online', 0]],
+  ['wait=served@online', ['served', 'online', 0]],
+  ['wait=served@every', ['served', 'every', 0]],
   ['wait=served@east,west&timeout=5s', ['served', ['east', 'west'], 5_000]],
-  ['timeout=5m', ['served', undefined, 300_000]],
-  ['timeout=301s', ['served', undefined, 300_000]],
+  ['timeout=5m', ['served', 'online', 300_000]],
+  ['timeout=301s', ['served', 'online', 300_000]],
 ])('R16 a receipt waits for a level in zones for at most 5 minutes: %s', async (query, expected) => {
   const asked: ReceiptArguments[] = []
-  const receipt = async (
-    revision: number,
-    level: Receipt['level'],
-    zones: readonly string[] | undefined,
-    ms: number,
-  ) => {
-    asked.push([level, zones, ms])
+  const receipt = async ({ revision, level, zones, timeoutMs }: ReceiptWait) => {
+    asked.push([level, zones, timeoutMs])
     return { revision: String(revision), level, complete: true, zones: [] }
   }
   const { call, plane } = await createRoutes({ receipt })

@@ -50,7 +50,7 @@ export async function createPlane(changes: Partial<ApiPlane> = {}) {
     insight: () => undefined,
     status: async () => ({}),
     isZoneOnline: () => false,
-    receipt: async (revision, level) => ({ revision: String(revision), level, complete: true, zones: [] }),
+    receipt: async ({ revision, level }) => ({ revision: String(revision), level, complete: true, zones: [] }),
     config: { mode: 'test' },
     join: { pin: 'pin' },
     decorate: (kind, row) => shownSpec({ store, sealer, origin }, kind, row),

@@ -64,7 +64,9 @@ export function createConversation(deps: Deps) {
     const announcing = announceServed(served, mine, watching.signal)
     const reporting = report && sendReports(clock, report, mine, watching.signal)
     const leave = () => mine.end('shutdown', 'this zone control plane is stopping')
-    signal.addEventListener('abort', leave, { once: true })
+    // The zone may have been stopped while the session was opened.
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, { once: true })
     const end = await mine.done
     session = undefined
     signal.removeEventListener('abort', leave)

@@ -81,6 +81,23 @@ describe('the hello of a zone', () => {
     expect(west.state().phase).toBe('connected')
     await west.stop()
   })
+
+  it('Y42 a zone that is stopped after the welcome and before its session starts ends that session at once', async () => {
+    const stored = Promise.withResolvers<void>()
+    const west = createWest({ grants: { request: () => ({ below: 5, count: 10 }), granted: () => stored.promise } })
+    await west.settle()
+    let isStopped = false
+    const stopping = west.uplink[Symbol.asyncDispose]().then(() => {
+      isStopped = true
+    })
+    stored.resolve()
+    await west.settle()
+    expect([isStopped, west.last()?.sent.at(-1)]).toEqual([
+      true,
+      goodbye('shutdown', 'this zone control plane is stopping'),
+    ])
+    await stopping
+  })
 })
 
 describe('the state of an uplink', () => {

@@ -1,0 +1,89 @@
+import { nearest } from '@zonemesh/core/kinds/kind.ts'
+import { badRequest } from '@zonemesh/plane/api/errors.ts'
+import type { Receipt, ReceiptWait, ZoneReceipt } from '@zonemesh/plane/api/plane.ts'
+import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { newestEpochs } from '@zonemesh/shared/sync/epochs.ts'
+import type { Verdict } from '@zonemesh/shared/sync/log/messages.ts'
+import type { Receipt as SyncReceipt } from '@zonemesh/shared/sync/receipts.ts'
+import type { SyncServer } from '@zonemesh/shared/sync/server.ts'
+import { enabledZones } from './status/enabled-zones.ts'
+
+interface Deps {
+  readonly store: Store
+  readonly sync: Pick<SyncServer, 'zones' | 'waitFor'>
+}
+
+/**
+ * Waits until zones store or serve a revision: the named zones, all enabled zones, or those that are online. Throws an
+ * ApiError if a named zone does not exist or is disabled.
+ */
+export async function waitForReceipt({ store, sync }: Deps, wait: ReceiptWait): Promise<Receipt> {
+  const { revision, level, timeoutMs } = wait
+  const enabled = await enabledZones(store)
+  const started = await newestEpochs(store)
+  const isOnline = (zone: string) => sync.zones().get(zone)?.connected === true
+  const zones = wait.zones === 'online' ? enabled.filter(isOnline) : wait.zones === 'every' ? enabled : wait.zones
+  requireEnabled(zones, enabled)
+  const earlier = new Set(zones.flatMap((zone) => (sync.zones().get(zone)?.verdicts ?? []).map(verdictText(zone))))
+  const results = await sync.waitFor({ revision, level, zones, timeoutMs }, new AbortController().signal)
+  // An older verdict does not belong to this revision, unless this revision wrote its row.
+  const belongs = async (zone: string, verdict: Verdict): Promise<boolean> =>
+    !earlier.has(verdictText(zone)(verdict)) || (await store.get(parseKeyText(verdict.key)))?.revision === revision
+  const awaited = await Promise.all(
+    results.map(async (result) => {
+      const counts = await Promise.all(result.verdicts.map((verdict) => belongs(result.zone, verdict)))
+      return zoneReceipt(
+        result,
+        result.verdicts.filter((_, index) => counts[index]),
+      )
+    }),
+  )
+  const others = wait.zones === 'online' ? enabled.filter((zone) => !zones.includes(zone)) : []
+  return {
+    revision: String(revision),
+    level,
+    // If zones exist and none is online, nobody has the revision.
+    complete: awaited.every(({ state }) => state === 'reached') && (awaited.length > 0 || enabled.length === 0),
+    zones: [...awaited, ...others.map((zone) => notAwaited(zone, started.has(zone), sync))].sort(byZone),
+  }
+}
+
+const byZone = (a: ZoneReceipt, b: ZoneReceipt): number => (a.zone < b.zone ? -1 : 1)
+
+/** The text by which a verdict that a zone reported before the wait is recognized. */
+const verdictText =
+  (zone: string) =>
+  ({ key, reason, subject }: Verdict): string =>
+    `${zone} ${key} ${subject} ${reason}`
+
+function requireEnabled(zones: readonly string[], enabled: readonly string[]): void {
+  const unknown = zones.find((zone) => !enabled.includes(zone))
+  if (unknown === undefined) return
+  const candidate = nearest(unknown, enabled)
+  throw badRequest(
+    `wait: there is no enabled zone "${unknown}"${candidate ? `; did you mean "${candidate}"?` : ''} (there are: ${[...enabled].sort().join(', ') || 'none'})`,
+  )
+}
+
+function zoneReceipt(result: SyncReceipt, verdicts: readonly Verdict[]): ZoneReceipt {
+  const rejected = verdicts.map(
+    (verdict) => `${verdict.key.split('/').slice(1).filter(Boolean).join('/')}: ${verdict.reason}`,
+  )
+  const silent = result.silentProxies.length > 0 ? [`silent: ${result.silentProxies.join(', ')}`] : []
+  const reason = [...(result.state === 'pending' ? [result.reason] : []), ...rejected, ...silent].join('; ')
+  const delayMs = result.state === 'done' ? result.delayMs : undefined
+  return {
+    zone: result.zone,
+    state: result.state === 'pending' ? 'pending' : rejected.length > 0 ? 'refused' : 'reached',
+    ...(delayMs === undefined ? {} : { delayMs }),
+    ...(reason === '' ? {} : { reason }),
+  }
+}
+
+function notAwaited(zone: string, hasStarted: boolean, sync: Deps['sync']): ZoneReceipt {
+  if (!hasStarted)
+    return { zone, state: 'not-started', reason: 'not awaited: no control plane has joined as this zone' }
+  const end = sync.zones().get(zone)?.lastEnd
+  return { zone, state: 'offline', reason: `not awaited: ${end === undefined ? 'not connected' : end}` }
+}
