@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { requestOnce } from '@zonemesh/cli/base/http.ts'
-import { freePorts } from '@zonemesh/cli/scene/ports.ts'
+import { freePorts, planePorts } from '@zonemesh/cli/scene/ports.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { local, type Outcome, root, temporaryFolder, until } from './rig.ts'
@@ -60,8 +60,22 @@ function useOwnPort(file: string): void {
 }
 
 beforeAll(async () => {
-  const [port = 0] = await freePorts(systemRandom, 1)
+  // Not the usual ports, because tests of other files may use those.
+  const names = [
+    ...planePorts(['east', 'west']).keys(),
+    'ingress-west',
+    'echo-1',
+    'echo-1.service',
+    'echo-2',
+    'echo-2.service',
+  ]
+  const [port = 0, ...others] = await freePorts(systemRandom, 1 + names.length)
   gatewayPort = port
+  mkdirSync(join(folder.path, '.zonemesh'), { mode: 0o700 })
+  folder.file(
+    '.zonemesh/ports.json',
+    JSON.stringify(Object.fromEntries(names.map((name, index) => [name, others[index]]))),
+  )
 })
 afterAll(async () => {
   if (live?.exitCode === null) live.kill('SIGKILL')

@@ -1,17 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { join } from 'node:path'
 import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { adminProof } from '@zonemesh/shared/auth/admin-proof.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { findAdminKey } from './admin-keys.ts'
 import { CommandError } from './command.ts'
-import { findRunning } from './running-scene.ts'
+import { findSceneHere } from './running-scene.ts'
 
 /** Evaluated only if no address is given. */
-const usualAddress = (): string => findRunning(join('.', '.zonemesh'))?.globalAddress ?? 'http://localhost:5681'
+const usualAddress = (): string => findSceneHere()?.globalAddress ?? 'http://localhost:5681'
 
 /** The options that locate a control plane's API. Every command that calls an API has them. */
 export const clientOptions = {

@@ -21,6 +21,8 @@ const runningSchema = z.object({
   startedAtMs: z.number(),
   ready: z.boolean(),
   globalAddress: z.string(),
+  /** The APIs of the zones, by zone. */
+  zones: z.record(z.string(), z.string()),
   processes: z.array(processSchema),
 })
 /** A scene that `zonemesh up` runs. Its state is a file in the data folder, which other commands read. */
@@ -80,3 +82,7 @@ export function findRunning(folder: string): RunningState | undefined {
     return undefined
   }
 }
+
+/** The scene that runs in the present folder. */
+export const findSceneHere = (): RunningState | undefined =>
+  findRunning(dataFolderOf({ file: 'zonemesh.yaml', dataDir: undefined }))

@@ -5,6 +5,7 @@ import { list, option, text } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
 import { clientOptions, createClient } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { findSceneHere } from '../base/running-scene.ts'
 import { sourcesFromFiles } from '../explain/from-files.ts'
 import { sourcesFromPlanes } from '../explain/from-planes.ts'
 import { explanationLines } from '../explain/show.ts'
@@ -17,7 +18,7 @@ export const wayOptions = {
   }),
   zone: option(
     list.default([]),
-    'the API of a zone that the request passes; without it, the data of that zone is missing',
+    'the API of a zone that the request passes; without it, the data of that zone is missing, except in the folder of a running scene',
     {
       placeholder: 'NAME=URL',
       repeated: true,
@@ -70,7 +71,10 @@ export async function readWay(values: WayValues, context: Context) {
 async function sourcesOf(values: WayValues, home: string, { note }: Context): Promise<Sources> {
   if (values.files.length > 0)
     return sourcesFromFiles(values.files, Object.fromEntries(values.var.map((one) => pair('--var', one, '='))), home)
-  const addresses = [values.address, ...values.zone.map((one) => pair('--zone', one, '=')[1])]
+  const given = values.zone.map((one) => pair('--zone', one, '=')[1])
+  const scene = findSceneHere()
+  const known = scene?.globalAddress === values.address ? Object.values(scene.zones) : []
+  const addresses = [values.address, ...(given.length > 0 ? given : known)]
   return sourcesFromPlanes(
     addresses.map((address) => createClient({ ...values, address })),
     note,

@@ -3,7 +3,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import { clientOptions, createClient } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
-import { dataFolderOf, findRunning, type RunningState } from '../base/running-scene.ts'
+import { findSceneHere, type RunningState } from '../base/running-scene.ts'
 import { duration, showStatus } from '../output/show-status.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
@@ -32,7 +32,7 @@ export const status = defineCommand({
     }
     // The plane answers with an object.
     showStatus(context, json as JsonObject)
-    const running = findRunning(dataFolderOf({ file: 'zonemesh.yaml', dataDir: undefined }))
+    const running = findSceneHere()
     if (running?.globalAddress === values.address) for (const line of processLines(running)) context.print(line)
     return 0
   },

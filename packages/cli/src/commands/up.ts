@@ -15,6 +15,9 @@ const pairs = z
   .union([z.string(), z.array(z.string())])
   .transform((value) => (typeof value === 'string' ? [value] : value))
 
+/** Set for the process that `--detach` leaves running. */
+const inBackground = 'ZONEMESH_UP_IN_BACKGROUND'
+
 export const up = defineCommand({
   name: 'up',
   summary: 'start a global, zones, proxies and policies on this machine from a scene file, and keep them running',
@@ -38,7 +41,8 @@ export const up = defineCommand({
       )
     if (values.detach) return detach(folder, values, context)
     const scene = { file: values.file, folder, variables: readVariables(values.var) }
-    await runScene(scene, context)
+    const ending = process.env[inBackground] ? [] : ['', 'It runs until Ctrl-C.']
+    await runScene(scene, context, ending)
     return 0
   },
 })
@@ -59,6 +63,7 @@ async function detach(
   const child = spawn(process.execPath, [...nodeFlags, mainFile, 'up', ...given], {
     detached: true,
     stdio: ['ignore', log, log],
+    env: { ...process.env, [inBackground]: 'yes' },
   })
   closeSync(log)
   const ended = new Promise<number>((resolve) => {
@@ -87,7 +92,7 @@ async function detach(
     }
     if (findRunning(folder)?.ready) {
       child.unref()
-      print('It runs in the background: `zonemesh down` stops it, `zonemesh logs ROLE` shows a log.')
+      print('\nIt runs in the background: `zonemesh down` stops it, `zonemesh logs ROLE` shows a log.')
       return 0
     }
   }

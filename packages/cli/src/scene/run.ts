@@ -5,7 +5,7 @@ import { arrivingLabel } from '@zonemesh/core/kinds/common.ts'
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
 import { CommandError, type Context } from '../base/command.ts'
 import { untilAnswer } from '../base/http.ts'
-import { removeRunning, type SceneProcess, writeRunning } from '../base/running-scene.ts'
+import { type RunningState, removeRunning, type SceneProcess, writeRunning } from '../base/running-scene.ts'
 import { columns } from '../output/table.ts'
 import { ownClient } from './planes.ts'
 import { keptPorts, planePorts } from './ports.ts'
@@ -20,8 +20,15 @@ export interface SceneRun {
   readonly variables: Readonly<Record<string, string>>
 }
 
-/** Runs a scene until the signal: starts it, keeps its processes running, and stops them in order. */
-export async function runScene({ file, folder, variables }: SceneRun, context: Context): Promise<void> {
+/**
+ * Runs a scene until the signal: starts it, keeps its processes running, and stops them in order. Prints `ending` when
+ * everything runs.
+ */
+export async function runScene(
+  { file, folder, variables }: SceneRun,
+  context: Context,
+  ending: readonly string[],
+): Promise<void> {
   const { print, note, signal } = context
   const startMs = performance.now()
   const steps: Steps = {
@@ -36,7 +43,9 @@ export async function runScene({ file, folder, variables }: SceneRun, context: C
   const scene = await sceneFile.complete(portOf(ports))
   process.env['ZONEMESH_ENVOY'] = await findEnvoy({ env: process.env, progress: note }, signal)
   const stage = createStage({ folder, steps, port: portOf(ports) }, signal)
-  const state = publishState(folder, stage.processes, `http://${local}:${ports.get('global.api')}`)
+  const addressOf = (plane: string) => `http://${local}:${ports.get(`${plane}.api`)}`
+  const zones = Object.fromEntries(sceneFile.zones.map((zone) => [zone, addressOf(zone)]))
+  const state = publishState(folder, stage.processes, { globalAddress: addressOf('global'), zones })
   try {
     const running = await startScene(stage, scene)
     await untilConnected(stage, running, scene)
@@ -49,7 +58,7 @@ export async function runScene({ file, folder, variables }: SceneRun, context: C
       note(`${name} ended with ${how}; starting it again in ${(waitMs / 1000).toFixed(1)} s`)
     })
     state.ready()
-    print('\nIt runs until Ctrl-C.')
+    for (const line of ending) print(line)
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   } catch (thrown) {
     if (!signal.aborted) throw thrown
@@ -70,7 +79,7 @@ const portOf =
   }
 
 /** Writes the state file of a scene whenever a process has started or exited. */
-function publishState(folder: string, processes: Processes, globalAddress: string) {
+function publishState(folder: string, processes: Processes, planes: Pick<RunningState, 'globalAddress' | 'zones'>) {
   const startedAtMs = Date.now()
   const known = new Map<string, SceneProcess>()
   const restarts = new Map<string, number>()
@@ -80,7 +89,7 @@ function publishState(folder: string, processes: Processes, globalAddress: strin
     for (const one of known.values()) known.set(one.name, { ...one, pid: 0 })
     for (const { name, pid, startedAtMs: at, logFile } of processes.all())
       known.set(name, { name, pid, startedAtMs: at, restarts: restarts.get(name) ?? 0, logFile })
-    const state = { startedAtMs, ready, globalAddress, processes: [...known.values()] }
+    const state = { startedAtMs, ready, ...planes, processes: [...known.values()] }
     writing = writing.then(() => writeRunning(folder, state)).catch(() => undefined)
   }
   processes.onChange(publish)
