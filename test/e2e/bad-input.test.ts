@@ -117,8 +117,11 @@ test('E19 wrong usage of a command is explained in one line with exit code 2', a
     [['delete', 'mesh'], /expected KIND NAME, or -f FILE/],
     [['zone', 'release', 'a', 'b'], /unexpected "b"/],
     [['global', '--api-port', '70000'], /--api-port: expected a port from 0 to 65535, found "70000"/],
-    [['zone'], /give --join or --join-file/],
-    [['zone', '--join', 'zmj1.x'], /the join string is not valid/],
+    [['zone'], /give --join with the output of `zonemesh token zone NAME`/],
+    ...['zone', 'dataplane --name web'].flatMap((command): [string[], RegExp][] => [
+      [[...command.split(' '), '--join', 'zmj1.x'], /the join string is not valid/],
+      [[...command.split(' '), '--join', 'none.join'], /or a file that holds one, found "none\.join"/],
+    ]),
     [['dataplane'], /give --dataplane-file/],
     [['status', '--address', 'nowhere'], /expected a URL/],
     [['token'], /token zone/],

@@ -130,7 +130,7 @@ function startJoined(
   // Throws now if the address is invalid, instead of at the first attempt to dial.
   createDialer(join)
   const renewed = () => uplink.redial('this zone continues with a newer token')
-  const path = config.join === undefined ? config.joinFile : undefined
+  const path = config.joinFile
   const file = path === undefined ? undefined : followJoinFile(base, { path, zone: base.zone, first: join }, renewed)
   const newest = () => file?.current() ?? join
   const dialer = createNewestDialer(newest)

@@ -4,25 +4,19 @@ import { join } from 'node:path'
 import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import { defaultConfig, type Trust } from '@zonemesh/dataplane/contract.ts'
 import { option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
-import { decodeJoin, type Join } from '@zonemesh/shared/auth/join.ts'
+import type { Join } from '@zonemesh/shared/auth/join.ts'
 import { logLevels } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
 import { readText } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import { readVariables } from '../base/documents.ts'
+import { readJoin } from '../base/join.ts'
 import { createEnv } from '../base/process.ts'
 
 const pairs = z
   .union([z.string(), z.array(z.string())])
   .transform((value) => (typeof value === 'string' ? [value] : value))
 const duration = text.refine((value) => durationMs(value) !== undefined, { error: 'expected a duration such as 5s' })
-
-function readJoin(file: string | undefined): Join | undefined {
-  if (file === undefined) return undefined
-  const join = decodeJoin(readText(file))
-  if (!join.ok) throw new CommandError(`${file}: ${join.error}`, 2)
-  return join.value
-}
 
 function trustOf(caCertFile: string | undefined, join: Join | undefined): Trust {
   if (caCertFile !== undefined) return { type: 'authority', pem: readText(caCertFile) }
@@ -33,7 +27,7 @@ export const dataplane = defineCommand({
   name: 'dataplane',
   summary:
     'run a proxy: registers its resource with the zone, runs Envoy and a name resolver beside it, and removes it when it ends',
-  usage: '--dataplane-file FILE (--join FILE | --cp-address URL --token-file FILE --ca-cert-file FILE)',
+  usage: '--dataplane-file FILE (--join STRING|FILE | --cp-address URL --token-file FILE --ca-cert-file FILE)',
   examples: [
     'zonemesh dataplane --dataplane-file web.yaml --dataplane-var address=10.0.0.7 --join web.join',
     'zonemesh dataplane --proxy-type ingress --dataplane-file ingress.yaml --cp-address https://zone:5678 --token-file ingress.token --ca-cert-file ca.crt',
@@ -69,7 +63,11 @@ export const dataplane = defineCommand({
     }),
     tokenFile: option(text.optional(), 'file with the token of this proxy', { placeholder: 'FILE' }),
     caCertFile: option(text.optional(), 'the authority of the zone control plane (PEM)', { placeholder: 'FILE' }),
-    join: option(text.optional(), 'file with a join string: address, token and pin in one', { placeholder: 'FILE' }),
+    join: option(text.optional(), 'a join string (address, token and pin in one), or a file that holds it', {
+      placeholder: 'STRING|FILE',
+      secret: true,
+    }),
+    joinFile: option(text.optional(), 'file with the join string, as --join FILE', { placeholder: 'FILE' }),
     workDir: option(text.optional(), 'folder for what it keeps between runs', {
       placeholder: 'DIR',
       shownDefault: 'a new temporary folder',
@@ -106,7 +104,7 @@ export const dataplane = defineCommand({
     if ((values.dataplaneFile === undefined) === (values.name === undefined)) {
       throw new CommandError('give --dataplane-file, or --name for a proxy whose resource exists already', 2)
     }
-    const known = readJoin(values.join)
+    const known = readJoin(values)?.join
     const token = values.tokenFile === undefined ? known?.token : readText(values.tokenFile).trim()
     const env = createEnv(values.logLevel, 'dataplane')
     // Loaded only now: help and wrong use do not wait for it.

@@ -69,7 +69,7 @@ export const tokenZone = defineCommand({
   usage: 'ZONE [--scope cp,ingress] [--raw]',
   examples: [
     'zonemesh token zone east > east.join',
-    'zonemesh zone --join-file east.join',
+    'zonemesh zone --join east.join',
     'zonemesh token zone east --valid-for 720h --out east.join',
     'zonemesh token zone east --scope ingress --raw > ingress.token',
     'zonemesh token zone east --mesh shop --service "web*" > east.join',

@@ -11,19 +11,20 @@ export interface Join {
   readonly pin: string
 }
 
-const prefix = 'zmj1.'
+/** Every join string begins with it. */
+export const joinPrefix = 'zmj1.'
 const addressForm = /^(https?:\/\/[^/]+\/?|wss?:\/\/[^\s/?]+(\/[^\s?]*)?(\?\S*)?)$/
 
 export const encodeJoin = ({ address, token, pin }: Join): string =>
-  prefix + Buffer.from(JSON.stringify({ a: address, t: token, p: pin })).toString('base64url')
+  joinPrefix + Buffer.from(JSON.stringify({ a: address, t: token, p: pin })).toString('base64url')
 
 /**
  * Parses a join string and ignores white space around it. The error never repeats the string, which contains a token.
  */
 export function decodeJoin(text: string): Result<Join, string> {
   const trimmed = text.trim()
-  if (!trimmed.startsWith(prefix)) return err(`a join string begins with ${prefix}`)
-  const fields = parseObject(Buffer.from(trimmed.slice(prefix.length), 'base64url').toString('utf8'))
+  if (!trimmed.startsWith(joinPrefix)) return err(`a join string begins with ${joinPrefix}`)
+  const fields = parseObject(Buffer.from(trimmed.slice(joinPrefix.length), 'base64url').toString('utf8'))
   if (!fields) return err('the join string is damaged: it is cut off or was changed')
   const { a: address, t: token, p: pin } = fields
   if (typeof address !== 'string' || !addressForm.test(address)) return err('the join string has no address')
