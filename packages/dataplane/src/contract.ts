@@ -22,7 +22,8 @@ export type Trust =
   | { readonly type: 'system' }
 
 export interface DataplaneConfig {
-  readonly proxyType: ProxyType
+  /** Undefined if the resource decides; an existing proxy without it is a Dataplane. */
+  readonly proxyType: ProxyType | undefined
   /** The text of a Dataplane, ZoneIngress or ZoneEgress with its `{{variables}}`, or the name of an existing one. */
   readonly source:
     | { readonly type: 'resource'; readonly yaml: string; readonly variables: Readonly<Record<string, string>> }

@@ -30,8 +30,8 @@ export const dataplane = defineCommand({
   usage: '--dataplane-file FILE (--join STRING|FILE | --cp-address URL --token-file FILE --ca-cert-file FILE)',
   examples: [
     'zonemesh dataplane --dataplane-file web.yaml --dataplane-var address=10.0.0.7 --join web.join',
-    'zonemesh dataplane --proxy-type ingress --dataplane-file ingress.yaml --cp-address https://zone:5678 --token-file ingress.token --ca-cert-file ca.crt',
-    'zonemesh dataplane --proxy-type egress --dataplane-file egress.yaml --cp-address https://zone:5678 --token-file egress.token --ca-cert-file ca.crt',
+    'zonemesh dataplane --dataplane-file ingress.yaml --cp-address https://zone:5678 --token-file ingress.token --ca-cert-file ca.crt',
+    'zonemesh dataplane --dataplane-file egress.yaml --cp-address https://zone:5678 --token-file egress.token --ca-cert-file ca.crt',
   ],
   arity: { min: 0, max: 0 },
   options: {
@@ -45,10 +45,11 @@ export const dataplane = defineCommand({
       placeholder: 'NAME=VALUE',
       repeated: true,
     }),
-    proxyType: option(z.enum(['dataplane', 'ingress', 'egress']).default('dataplane'), 'dataplane, ingress or egress', {
-      placeholder: 'TYPE',
-      shownDefault: 'dataplane',
-    }),
+    proxyType: option(
+      z.enum(['dataplane', 'ingress', 'egress']).optional(),
+      'dataplane, ingress or egress; with a file it follows from the type of the resource',
+      { placeholder: 'TYPE', shownDefault: 'as the file; with --name dataplane' },
+    ),
     name: option(text.optional(), 'name of a proxy whose resource exists already, instead of a file', {
       placeholder: 'NAME',
     }),
@@ -115,7 +116,7 @@ export const dataplane = defineCommand({
         proxyType: values.proxyType,
         source:
           values.dataplaneFile === undefined
-            ? { type: 'existing', mesh: values.proxyType === 'dataplane' ? values.mesh : '', name: values.name ?? '' }
+            ? { type: 'existing', mesh: values.mesh, name: values.name ?? '' }
             : { type: 'resource', yaml: readText(values.dataplaneFile), variables: readVariables(values.dataplaneVar) },
         address: values.cpAddress ?? known?.address ?? defaultConfig.address,
         trust: trustOf(values.caCertFile, known),
