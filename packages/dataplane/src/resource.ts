@@ -53,12 +53,15 @@ export async function readProxy(config: Pick<DataplaneConfig, 'proxyType' | 'sou
   }
 }
 
-/** Replaces `{{ name }}` as Mustache does for plain variables. The error names all variables without a value. */
+/**
+ * Replaces `{{ name }}` as Mustache does for plain variables. The error names all variables without a value. A name that
+ * begins with a dot belongs to a template of another system.
+ */
 export function substitute(text: string, variables: Readonly<Record<string, string>>): string {
   const missing = new Set<string>()
   const filled = text.replaceAll(/\{\{\{?\s*([\w.-]+)\s*\}?\}\}/g, (whole, name: string) => {
-    const value = variables[name]
-    if (value === undefined) missing.add(name)
+    const value = Object.hasOwn(variables, name) ? variables[name] : undefined
+    if (value === undefined && !name.startsWith('.')) missing.add(name)
     return value ?? whole
   })
   if (missing.size > 0)

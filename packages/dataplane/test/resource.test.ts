@@ -7,6 +7,8 @@ const read = (yaml: string, proxyType?: ProxyType, variables: Record<string, str
 
 test('P3 variables are replaced as Mustache does, and all variables without a value are named', () => {
   expect(substitute('{{a}} {{ b.c }} {{{a}}}', { a: '1', 'b.c': '2' })).toBe('1 2 1')
+  expect(substitute('{{ .Name }} {{.a}} {{{ .b }}}', { a: '1' })).toBe('{{ .Name }} {{.a}} {{{ .b }}}')
+  expect(() => substitute('{{constructor}}', {})).toThrow(/without a value: constructor;/)
   expect(() => substitute('{{a}} {{b}} {{c}}', { b: '' })).toThrow(/without a value: a, c; set them/)
 })
 

@@ -68,10 +68,14 @@ export const apply = defineCommand({
       repeated: true,
       short: 'f',
     }),
-    var: option(pairs.default([]), 'a value for {{NAME}} in the documents', {
-      placeholder: 'NAME=VALUE',
-      repeated: true,
-    }),
+    var: option(
+      pairs.default([]),
+      'a value for {{NAME}} in the documents; {{ .Name }} and other templates stay unchanged',
+      {
+        placeholder: 'NAME=VALUE',
+        repeated: true,
+      },
+    ),
     atomic: option(toggle.default(false), 'send nothing if one document is bad'),
     wait: option(text.optional(), 'wait until every zone has it: stored@all, served@all, or served@ZONE[,ZONE]', {
       placeholder: 'LEVEL@ZONES',

@@ -117,7 +117,11 @@ export const dataplane = defineCommand({
         source:
           values.dataplaneFile === undefined
             ? { type: 'existing', mesh: values.mesh, name: values.name ?? '' }
-            : { type: 'resource', yaml: readText(values.dataplaneFile), variables: readVariables(values.dataplaneVar) },
+            : {
+                type: 'resource',
+                yaml: readText(values.dataplaneFile),
+                variables: readVariables(values.dataplaneVar, '--dataplane-var'),
+              },
         address: values.cpAddress ?? known?.address ?? defaultConfig.address,
         trust: trustOf(values.caCertFile, known),
         ...(token === undefined ? {} : { token }),
