@@ -110,7 +110,7 @@ test('E19 wrong usage of a command is explained in one line with exit code 2', a
     [['apply', '--fil', 'x'], /unknown option --fil; did you mean --file\?/],
     [['apply', '--file'], /--file needs a value/],
     [['apply'], /--file is required/],
-    [['apply', '-f', '-', '--timeout', 'soon'], /--timeout: expected a duration such as 5s, found "soon"/],
+    [['apply', '-f', '-', '--timeout', 'soon'], /--timeout: expected a duration such as 30s, 12h, 30d, found "soon"/],
     [['apply', '-f', '-', '--wait', 'done@all'], /--wait: expected stored@all/],
     [['get', 'mush'], /unknown kind "mush"; did you mean "mesh"\?/],
     [['get'], /an argument is missing/],

@@ -1,7 +1,6 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
-import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { duration, option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
 import { type Client, clientOptions, createClient, errorLines } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
@@ -38,9 +37,9 @@ export async function wait(
   context: Context,
   revision: string,
   target: string,
-  timeout: string,
+  timeoutMs: number,
 ): Promise<boolean> {
-  const query = new URLSearchParams({ wait: target, timeout })
+  const query = new URLSearchParams({ wait: target, timeout: `${timeoutMs}ms` })
   const reply = await client.need('GET', `/_receipts/${encodeURIComponent(revision)}?${query}`)
   // The plane answers with its own type.
   const receipt = reply.json as Receipt
@@ -80,13 +79,7 @@ export const apply = defineCommand({
     wait: option(text.optional(), 'wait until every zone has it: stored@all, served@all, or served@ZONE[,ZONE]', {
       placeholder: 'LEVEL@ZONES',
     }),
-    timeout: option(
-      text
-        .default('5s')
-        .refine((value) => durationMs(value) !== undefined, { error: 'expected a duration such as 5s' }),
-      'how long to wait',
-      { placeholder: 'DURATION', shownDefault: '5s' },
-    ),
+    timeout: option(duration.prefault('5s'), 'how long to wait', { placeholder: 'DURATION', shownDefault: '5s' }),
     intent: option(text.default('apply'), 'why: kept with the commit', { placeholder: 'TEXT', shownDefault: 'apply' }),
     ...clientOptions,
   },

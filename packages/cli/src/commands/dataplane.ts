@@ -1,9 +1,8 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import { defaultConfig, type Trust } from '@zonemesh/dataplane/contract.ts'
-import { option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { duration, option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Join } from '@zonemesh/shared/auth/join.ts'
 import { logLevels } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
@@ -16,7 +15,6 @@ import { createEnv } from '../base/process.ts'
 const pairs = z
   .union([z.string(), z.array(z.string())])
   .transform((value) => (typeof value === 'string' ? [value] : value))
-const duration = text.refine((value) => durationMs(value) !== undefined, { error: 'expected a duration such as 5s' })
 
 function trustOf(caCertFile: string | undefined, join: Join | undefined): Trust {
   if (caCertFile !== undefined) return { type: 'authority', pem: readText(caCertFile) }
@@ -77,7 +75,7 @@ export const dataplane = defineCommand({
       placeholder: 'N',
       shownDefault: String(defaultConfig.concurrency),
     }),
-    drainTime: option(duration.default('5s'), 'how long to go on serving after SIGTERM', {
+    drainTime: option(duration.prefault('5s'), 'how long to go on serving after SIGTERM', {
       placeholder: 'DURATION',
       shownDefault: '5s',
     }),
@@ -127,7 +125,7 @@ export const dataplane = defineCommand({
         ...(token === undefined ? {} : { token }),
         workDir: values.workDir ?? mkdtempSync(join(tmpdir(), 'zonemesh-dataplane-')),
         concurrency: values.concurrency,
-        drainMs: durationMs(values.drainTime) ?? defaultConfig.drainMs,
+        drainMs: values.drainTime,
         dns: { enabled: values.dns, port: values.dnsPort },
         ...(values.adminPort === undefined ? {} : { adminPort: values.adminPort }),
         ...(values.readinessPort === undefined ? {} : { readinessPort: values.readinessPort }),

@@ -1,18 +1,21 @@
 import { chmodSync, lstatSync, renameSync, writeFileSync } from 'node:fs'
-import { list, option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { list, option, positiveDuration, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
 import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
 import { type Client, clientOptions, createClient } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 
 const tokenOptions = {
-  validFor: option(text.default(''), 'how long it is valid, such as 720h', {
+  validFor: option(positiveDuration.optional(), 'how long it is valid, such as 12h, 30d or 1y', {
     placeholder: 'DURATION',
     shownDefault: '10 years',
   }),
   out: option(text.optional(), 'write it to a file (mode 0600) instead of standard output', { placeholder: 'FILE' }),
   ...clientOptions,
 }
+
+/** In a unit that every version of a plane accepts; empty for the default of the plane. */
+const validity = (ms: number | undefined): string => (ms === undefined ? '' : `${ms}ms`)
 
 function deliver(context: Context, out: string | undefined, token: string): void {
   if (out === undefined) {
@@ -70,7 +73,7 @@ export const tokenZone = defineCommand({
   examples: [
     'zonemesh token zone east > east.join',
     'zonemesh zone --join east.join',
-    'zonemesh token zone east --valid-for 720h --out east.join',
+    'zonemesh token zone east --valid-for 30d --out east.join',
     'zonemesh token zone east --scope ingress --raw > ingress.token',
     'zonemesh token zone east --mesh shop --service "web*" > east.join',
     'zonemesh token zone east --websocket > east.join',
@@ -117,7 +120,7 @@ export const tokenZone = defineCommand({
       const document = { type: 'Zone', name: zone, enabled: true, ...limited }
       await client.need('PUT', `/zones/${encodeURIComponent(zone)}`, document)
     }
-    const request = { zone, scope: values.scope, validFor: values.validFor, ...limited }
+    const request = { zone, scope: values.scope, validFor: validity(values.validFor), ...limited }
     const reply = await client.need('POST', '/tokens/zone', request)
     deliver(
       context,
@@ -162,7 +165,7 @@ export const tokenDataplane = defineCommand({
       mesh: values.mesh,
       tags,
       type: 'dataplane',
-      validFor: values.validFor,
+      validFor: validity(values.validFor),
     })
     const token = reply.text.trim()
     if (!values.join) deliver(context, values.out, token)
@@ -182,14 +185,17 @@ export const tokenUser = defineCommand({
   options: {
     group: option(list.default([]), 'a group; mesh-system:admin may write', { placeholder: 'GROUP', repeated: true }),
     ...tokenOptions,
-    validFor: option(text.default('720h'), 'how long it is valid', { placeholder: 'DURATION', shownDefault: '720h' }),
+    validFor: option(positiveDuration.prefault('30d'), 'how long it is valid, such as 12h, 30d or 1y', {
+      placeholder: 'DURATION',
+      shownDefault: '30d',
+    }),
   },
   async run(values, context) {
     const [name = ''] = context.positionals
     const reply = await createClient(values).need('POST', '/tokens/user', {
       name,
       groups: values.group,
-      validFor: values.validFor,
+      validFor: validity(values.validFor),
     })
     deliver(context, values.out, reply.text.trim())
     return 0

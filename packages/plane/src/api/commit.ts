@@ -1,4 +1,4 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import { spanExpected, spanMs } from '@zonemesh/core/kinds/common.ts'
 import type { Violation } from '@zonemesh/core/kinds/kind.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Change, parsePosition, positionText } from '@zonemesh/shared/store/store.ts'
@@ -164,8 +164,8 @@ async function receipt(plane: ApiPlane, call: Call): Promise<Answer> {
   const wait = /^(stored|served|applied)@([a-z0-9.,-]+)$/.exec(call.query.get('wait') ?? 'served@all')
   if (!wait) throw badRequest('wait must be stored@all, served@all or served@<zone>[,<zone>]')
   const timeout = call.query.get('timeout') ?? '0s'
-  const timeoutMs = durationMs(timeout)
-  if (timeoutMs === undefined) throw badRequest(`timeout: expected a duration such as 5s, found "${timeout}"`)
+  const timeoutMs = spanMs(timeout)
+  if (timeoutMs === undefined) throw badRequest(`timeout: ${spanExpected}, found "${timeout}"`)
   const level = wait[1] === 'stored' ? 'stored' : 'served'
   const zones = wait[2] === 'all' ? undefined : (wait[2] ?? '').split(',')
   return { status: 200, body: await plane.receipt(position.revision, level, zones, Math.min(timeoutMs, waitMsMax)) }

@@ -1,4 +1,4 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import { spanExpected, spanMs } from '@zonemesh/core/kinds/common.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import type { Purpose } from '../tokens/tokens.ts'
@@ -8,7 +8,7 @@ import type { ApiPlane } from './plane.ts'
 import type { Answer, Call, Router } from './route.ts'
 
 const title = 'Could not issue a token'
-const tenYears = '87600h'
+const tenYears = '10y'
 
 const dataplaneRequest = z.object({
   name: z.string().default(''),
@@ -43,9 +43,9 @@ function parse<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer
 }
 
 function validForMs(text: string): number {
-  const value = durationMs(text === '' ? tenYears : text)
+  const value = spanMs(text === '' ? tenYears : text)
   if (value) return value
-  throw invalid(title, [{ field: 'validFor', reason: `expected a duration such as 720h, found "${text}"` }])
+  throw invalid(title, [{ field: 'validFor', reason: `${spanExpected}, found "${text}"` }])
 }
 
 async function issue(

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { spanExpected, spanMs } from '@zonemesh/core/kinds/common.ts'
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
 import { err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { parse as parseYaml } from 'yaml'
@@ -44,6 +45,14 @@ export const port = z.coerce
 /** A whole number, at least `min`. */
 export const count = (min: number) =>
   z.coerce.number({ error: 'expected a number' }).int('expected a whole number').min(min, `expected at least ${min}`)
+/** A duration such as `30s` or `30d`, in whole milliseconds. */
+export const duration = z.string({ error: spanExpected }).transform((given, context) => {
+  const ms = spanMs(given)
+  if (ms !== undefined) return Math.ceil(ms)
+  context.addIssue({ code: 'custom', message: spanExpected })
+  return z.NEVER
+})
+export const positiveDuration = duration.refine((ms) => ms > 0, { error: `${spanExpected}, longer than 0` })
 export const toggle = z.union([z.boolean(), z.stringbool()])
 export const list = z
   .union([z.string(), z.array(z.string())])
