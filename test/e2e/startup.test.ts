@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -157,20 +158,35 @@ test('E12 a zone does not take over the store of another zone', async () => {
   )
 })
 
-test('E13 a control plane without a required resource reports it in one line and exits with 1', async () => {
-  const [taken = 0] = await freePorts(systemRandom, 1)
+test('E51 a port in use is reported with its option, the process that holds it, and what to do, for every listener', async () => {
+  const [taken = 0, other = 0] = await freePorts(systemRandom, 2)
   const server = createServer().listen(taken, local)
   await once(server, 'listening')
-  for (const option of ['--api-port', '--sync-port', '--health-port', '--api-tls-port']) {
-    const args = ['global', '--data-dir', path('other'), ...anyPorts, '--sync-port', '0', option, `${taken}`]
-    expectOneLine(await zonemesh(...args), new RegExp(`${taken}.*in use|EADDRINUSE.*${taken}`))
+  const holder = 'the port is in use by node \\(pid ' + process.pid + '\\)'
+  const expectHeld = async (option: string, port: number, args: readonly string[]) => {
+    const variable = `ZONEMESH_${option.slice(2).replaceAll('-', '_').toUpperCase()}`
+    const what = `cannot listen on ${local}:${port} for .+: ${holder}; choose another with ${option} N \\(${variable}\\)`
+    expectOneLine(
+      await zonemesh(...args, option, `${port}`),
+      new RegExp(`${what}, or stop pid ${process.pid} \\(node\\)`),
+    )
   }
-  for (const option of ['--proxy-port', '--dns-port']) {
-    const args = ['zone', '--name', 'home', '--data-dir', path('other'), ...anyZonePorts, option, `${taken}`]
-    expectOneLine(await zonemesh(...args), new RegExp(`${taken}.*in use|EADDRINUSE.*${taken}`))
-  }
+  const global = ['global', '--data-dir', path('other'), ...anyPorts, '--sync-port', '0']
+  for (const option of ['--api-port', '--sync-port', '--health-port', '--api-tls-port'])
+    await expectHeld(option, taken, global)
+  const zone = ['zone', '--name', 'home', '--data-dir', path('other'), ...anyZonePorts]
+  for (const option of ['--proxy-port', '--dns-port', '--health-port']) await expectHeld(option, taken, zone)
+  // The resolver listens on TCP and UDP.
+  const udp = createSocket('udp4').bind(other, local)
+  await once(udp, 'listening')
+  await expectHeld('--dns-port', other, zone)
+  const twice = await zonemesh(...zone, '--api-port', `${other}`, '--health-port', `${other}`)
+  expectOneLine(twice, /this process already uses the port; choose another with --health-port N/)
   server.close()
+  udp.close()
+})
 
+test('E13 a control plane without a required resource reports it in one line and exits with 1', async () => {
   const text = 'this is not a database, and longer than the first page of one would have to be\n'.repeat(100)
   folder.file('store.db', text)
   const foreign = await zonemesh('global', '--data-dir', folder.path, ...anyPorts, '--sync-port', '0')

@@ -5,6 +5,7 @@ import { tableOf } from '@zonemesh/shared/dns/answer.ts'
 import { systemServers } from '@zonemesh/shared/dns/forward.ts'
 import { startDnsServer } from '@zonemesh/shared/dns/server.ts'
 import { delay } from '@zonemesh/shared/env/clock.ts'
+import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { fetchBootstrap } from './bootstrap.ts'
 import type { DataplaneConfig, DataplaneDeps } from './contract.ts'
 import { findEnvoy } from './envoy/find.ts'
@@ -108,7 +109,8 @@ async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy:
     return { claim: undefined, canBindPort80: false, names: await openNames(config.workDir, undefined) }
   let names: NamesHolder | undefined
   const nameservers = await systemServers()
-  const claim = await claimPart(config.workDir, `${proxy.mesh}.${proxy.name}`, (host) =>
+  const place = { what: 'names', host: partAddress(0, 1), port: config.dns.port, option: '--dns-port' }
+  const claimed = await claimPart(config.workDir, `${proxy.mesh}.${proxy.name}`, (host) =>
     startDnsServer(deps, {
       host,
       port: config.dns.port,
@@ -116,14 +118,19 @@ async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy:
       ...(nameservers.length > 0 ? { forward: { servers: nameservers } } : {}),
       allowForward: (client) => client.startsWith('127.'),
     }),
-  )
-  names = await openNames(config.workDir, claim?.part, (cause) =>
+  ).catch((cause: unknown) => {
+    // Only errors of binding have this call.
+    throw cause instanceof Error && 'syscall' in cause && cause.syscall === 'bind' ? listenError(cause, place) : cause
+  })
+  names = await openNames(config.workDir, claimed.ok ? claimed.value.part : undefined, (cause) =>
     deps.log.error({ workDir: config.workDir, reason: messageOf(cause) }, 'cannot store the names for the next run'),
   )
-  if (!claim) {
-    deps.log.warn({}, 'cannot bind any address of 127.128.0.0/9: names are not served on this host')
-    return { claim, canBindPort80: false, names }
+  if (!claimed.ok) {
+    const reason = messageOf(listenError(claimed.error, place))
+    deps.log.warn({ reason }, 'cannot bind any address of 127.128.0.0/9: names are not served on this host')
+    return { claim: undefined, canBindPort80: false, names }
   }
+  const claim = claimed.value
   const canBindPort80 = await canBind(partAddress(claim.part, 1), 80)
   if (!canBindPort80) deps.log.info({}, 'cannot bind port 80: services answer only on the port in their name')
   return { claim, canBindPort80, names }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
@@ -196,12 +197,12 @@ function boundConnections(app: FastifyInstance): void {
   app.addHook('preClose', async () => guard[Symbol.dispose]())
 }
 
-/** Starts the REST API on one or two ports. Throws one sentence if a port is in use. */
+/** Starts the REST API on one or two ports. Throws one sentence if a port cannot be opened. */
 export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiServer> {
   const { app: plain, routes } = createApp(plane, undefined, config.upgrades)
   const secure = config.tls ? createApp(plane, config.tls, config.upgrades).app : undefined
-  await listen(plain, config.host, config.port, 'the HTTP API')
-  if (secure && config.tls) await listen(secure, config.host, config.tls.port, 'the HTTPS API')
+  await listen(plain, config.host, config.port, ['the HTTP API', '--api-port'])
+  if (secure && config.tls) await listen(secure, config.host, config.tls.port, ['the HTTPS API', '--api-tls-port'])
   return {
     routes,
     port: portOf(plain.server),
@@ -212,11 +213,16 @@ export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiS
   }
 }
 
-async function listen(app: FastifyInstance, host: string, port: number, what: string): Promise<void> {
+async function listen(
+  app: FastifyInstance,
+  host: string,
+  port: number,
+  [what, option]: readonly [string, string],
+): Promise<void> {
   try {
     await app.listen({ host, port })
   } catch (cause) {
-    throw new Error(`cannot open port ${port} for ${what} on ${host}: ${messageOf(cause)}`, { cause })
+    throw listenError(cause, { what, host, port, option })
   }
 }
 
