@@ -7,6 +7,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'client.ts',
     'command.ts',
     'documents.ts',
+    'free-ports.ts',
     'join.ts',
     'kinds.ts',
     'node-flags.ts',

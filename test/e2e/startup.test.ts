@@ -182,6 +182,14 @@ test('E51 a port in use is reported with its option, the process that holds it, 
   await expectHeld('--dns-port', other, zone)
   const twice = await zonemesh(...zone, '--api-port', `${other}`, '--health-port', `${other}`)
   expectOneLine(twice, /this process already uses the port; choose another with --health-port N/)
+  const many = await zonemesh(...zone, '--api-port', `${taken}`, '--dns-port', `${other}`, '--proxy-port', `${taken}`)
+  expect(many.code).toBe(1)
+  expect(many.stderr.trim().split('\n')).toEqual([
+    'zonemesh zone: 3 ports are taken:',
+    ...['--api-port', '--proxy-port', '--dns-port'].map((option) =>
+      expect.stringMatching(new RegExp(`^  cannot listen on .*; choose another with ${option} N .*, or stop pid `)),
+    ),
+  ])
   server.close()
   udp.close()
 })

@@ -1,6 +1,7 @@
 import { zoneOptions } from '@zonemesh/zone/options.ts'
 import { publishAdminKey } from '../base/admin-keys.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
+import { requireFreePorts } from '../base/free-ports.ts'
 import { readJoin } from '../base/join.ts'
 import { createEnv, untilStopped } from '../base/process.ts'
 
@@ -25,6 +26,12 @@ export const zone = defineCommand({
         2,
       )
     }
+    const { host, dnsHost = host, proxyPort, dnsPort } = values
+    const dns = { what: 'DNS', host: dnsHost, port: dnsPort, option: '--dns-port', hostOption: '--dns-host' }
+    await requireFreePorts(values, [
+      { what: 'proxies', host, port: proxyPort, option: '--proxy-port' },
+      { ...dns, protocols: ['udp', 'tcp'] },
+    ])
     const env = createEnv(values.logLevel, 'zone')
     // Loaded only now: help and wrong use do not wait for it.
     const { startZone } = await import('@zonemesh/zone/zone.ts')

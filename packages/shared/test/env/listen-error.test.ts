@@ -21,25 +21,22 @@ const tcp = (host: string) =>
 const udp = (host: string) =>
   `const s = require('dgram').createSocket('${host.includes(':') ? 'udp6' : 'udp4'}').bind(0, '${host}', () => console.log(s.address().port))`
 
-test.skipIf(process.platform !== 'linux')(
-  'E51 the process that holds a port is found for TCP and UDP',
-  async () => {
-    for (const [code, protocol] of [
-      ...([
-        [tcp('127.0.0.1'), 'tcp'],
-        [tcp('0.0.0.0'), 'tcp'],
-      ] as const),
-      ...([
-        [udp('127.0.0.1'), 'udp'],
-        [udp('0.0.0.0'), 'udp'],
-      ] as const),
-    ] as const) {
-      const { port, pid } = await hold(code)
-      expect(holderOf(port, protocol)).toEqual({ pid, name: 'node' })
-      expect(holderOf(port, protocol === 'tcp' ? 'udp' : 'tcp')).toBeUndefined()
-    }
-  },
-)
+test.skipIf(process.platform !== 'linux')('E51 the process that holds a port is found for TCP and UDP', async () => {
+  for (const [code, protocol] of [
+    ...([
+      [tcp('127.0.0.1'), 'tcp'],
+      [tcp('0.0.0.0'), 'tcp'],
+    ] as const),
+    ...([
+      [udp('127.0.0.1'), 'udp'],
+      [udp('0.0.0.0'), 'udp'],
+    ] as const),
+  ] as const) {
+    const { port, pid } = await hold(code)
+    expect(holderOf(port, protocol)).toEqual({ pid, name: 'node' })
+    expect(holderOf(port, protocol === 'tcp' ? 'udp' : 'tcp')).toBeUndefined()
+  }
+})
 
 test('E51 a listener that cannot be opened is reported with its option and what to do', () => {
   const place = { what: 'the HTTP API', host: '::', port: 80, option: '--api-tls-port' }
