@@ -102,6 +102,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'row.ts',
     'secret.ts',
     'tags.ts',
+    'wording.ts',
     'zone-egress.ts',
     'zone-ingress.ts',
     'zone.ts',

@@ -116,6 +116,7 @@ test('E19 wrong usage of a command is explained in one line with exit code 2', a
     [['get'], /an argument is missing/],
     [['delete', 'mesh'], /expected KIND NAME, or -f FILE/],
     [['zone', 'release', 'a', 'b'], /unexpected "b"/],
+    [['global', '--api-port', ''], /--api-port: expected a port from 0 to 65535, found ""/],
     [['global', '--api-port', '70000'], /--api-port: expected a port from 0 to 65535, found "70000"/],
     [['zone'], /give --join with the output of `zonemesh token zone NAME`/],
     ...['zone', 'dataplane --name web'].flatMap((command): [string[], RegExp][] => [
@@ -124,6 +125,13 @@ test('E19 wrong usage of a command is explained in one line with exit code 2', a
     ]),
     [['dataplane'], /give --dataplane-file/],
     [['status', '--address', 'nowhere'], /expected a URL/],
+    [
+      ['dataplane', '--name', 'web', '--cp-address', 'zone'],
+      /--cp-address: expected a URL such as https:\/\/zone:5678/,
+    ],
+    [['dataplane', '--name', 'web', '--concurrency', 'x'], /--concurrency: expected a whole number of at least 1/],
+    [['resolve', 'a.mesh', '--at', '127.0.0.1:70000'], /--at: expected HOST:PORT, found/],
+    [['demo', '--seed', 'x'], /--seed: expected a whole number, found "x"/],
     [['token'], /token zone/],
   ]
   for (const [args, line] of cases) {

@@ -63,7 +63,7 @@ test.each([
   [['--name'], {}, /--name needs a value: --name NAME/],
   [[], {}, /--name is required: a name/],
   [['-n', 'x', '--api-port', '70000'], {}, /--api-port: expected a port from 0 to 65535, found "70000"/],
-  [['-n', 'x'], { ZONEMESH_API_PORT: 'many' }, /ZONEMESH_API_PORT: expected a port, found "many"/],
+  [['-n', 'x'], { ZONEMESH_API_PORT: 'many' }, /ZONEMESH_API_PORT: expected a port from 0 to 65535, found "many"/],
   [['-n', 'x', '--config-file', '/nowhere.yaml'], {}, /configuration file \/nowhere\.yaml does not exist/],
   [['-n', 'x', '--config-file', file('apiprt: 1')], {}, /unknown setting "apiprt"; did you mean "apiPort"\?/],
 ] as const)('B4 an error in an option names its source: %j %j', (args, environment, message) => {

@@ -2,12 +2,12 @@ import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
 import { duration, option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
-import { type Client, clientOptions, createClient, errorLines } from '../base/client.ts'
+import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
 
 const pairs = z
-  .union([z.string(), z.array(z.string())])
+  .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
   .transform((value) => (typeof value === 'string' ? [value] : value))
 
 const place = (document: SourceDocument): string =>
@@ -41,6 +41,7 @@ export async function wait(
 ): Promise<boolean> {
   const query = new URLSearchParams({ wait: target, timeout: `${timeoutMs}ms` })
   const reply = await client.need('GET', `/_receipts/${encodeURIComponent(revision)}?${query}`)
+  requireFields(client, reply, ['zones', 'level'])
   // The plane answers with its own type.
   const receipt = reply.json as Receipt
   for (const { zone, state, delayMs, reason } of receipt.zones) {
@@ -101,6 +102,7 @@ export const apply = defineCommand({
       atomic: values.atomic,
       intent: values.intent,
     })
+    if (reply.status < 400) requireFields(client, reply, ['outcomes', 'revision'])
     const body = reply.json
     if (body === null || typeof body !== 'object' || !('outcomes' in body)) throw new CommandError(errorLines(reply))
     // The plane answers with its own types.

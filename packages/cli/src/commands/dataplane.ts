@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defaultConfig, type Trust } from '@zonemesh/dataplane/contract.ts'
-import { duration, option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { count, duration, option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Join } from '@zonemesh/shared/auth/join.ts'
 import { logLevels } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
@@ -13,7 +13,7 @@ import { readJoin } from '../base/join.ts'
 import { createEnv } from '../base/process.ts'
 
 const pairs = z
-  .union([z.string(), z.array(z.string())])
+  .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
   .transform((value) => (typeof value === 'string' ? [value] : value))
 
 function trustOf(caCertFile: string | undefined, join: Join | undefined): Trust {
@@ -71,7 +71,7 @@ export const dataplane = defineCommand({
       placeholder: 'DIR',
       shownDefault: 'a new temporary folder',
     }),
-    concurrency: option(z.coerce.number().int().min(1).default(defaultConfig.concurrency), 'worker threads of Envoy', {
+    concurrency: option(count(1).default(defaultConfig.concurrency), 'worker threads of Envoy', {
       placeholder: 'N',
       shownDefault: String(defaultConfig.concurrency),
     }),
@@ -103,6 +103,8 @@ export const dataplane = defineCommand({
     if ((values.dataplaneFile === undefined) === (values.name === undefined)) {
       throw new CommandError('give --dataplane-file, or --name for a proxy whose resource exists already', 2)
     }
+    if (values.cpAddress !== undefined && !/^https?:$/.test(URL.parse(values.cpAddress)?.protocol ?? ''))
+      throw new CommandError(`--cp-address: expected a URL such as https://zone:5678, found "${values.cpAddress}"`, 2)
     const known = readJoin(values)?.join
     const token = values.tokenFile === undefined ? known?.token : readText(values.tokenFile).trim()
     const env = createEnv(values.logLevel, 'dataplane')

@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, renameSync, writeFileSync } from 'node:fs'
 import { list, option, positiveDuration, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
 import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
-import { type Client, clientOptions, createClient } from '../base/client.ts'
+import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 
 const tokenOptions = {
@@ -42,6 +42,7 @@ async function joinString(
   token: string,
 ): Promise<string> {
   const reply = await client.need('GET', '/_join')
+  requireFields(client, reply, ['pin'])
   // The plane answers with its own type.
   const known = reply.json as {
     readonly pin: string

@@ -2,6 +2,7 @@ import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import { err, ok } from '@zonemesh/shared/base/base.ts'
 import { isSubdomain, meshLabel } from '../kinds/common.ts'
 import { type CheckContext, type Kind, nearest, type Violation, violationsOf } from '../kinds/kind.ts'
+import { wording } from '../kinds/wording.ts'
 import { findKind, publicKinds } from '../registry.ts'
 import { foreignReason } from './foreign.ts'
 
@@ -138,7 +139,7 @@ export function admit(input: unknown): Result<Admitted, Refusal> {
     for (const key of Object.keys(rest))
       violations.push({ field: key, reason: 'unknown field; fields of this kind stand below "spec"' })
   }
-  const parsed = kind.schema.safeParse(nested ? (document['spec'] ?? {}) : rest)
+  const parsed = kind.schema.safeParse(nested ? (document['spec'] ?? {}) : rest, { error: wording })
   if (!parsed.success) return err(refuse(...violations, ...violationsOf(nested ? 'spec' : '', parsed.error.issues)))
   const context: CheckContext = { name: String(name), mesh: String(mesh) }
   // The schema of this kind has just accepted the value, so it has the type that the rules of the kind expect.

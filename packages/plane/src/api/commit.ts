@@ -3,6 +3,7 @@ import type { Violation } from '@zonemesh/core/kinds/kind.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Change, parsePosition, positionText } from '@zonemesh/shared/store/store.ts'
 import { z } from 'zod'
+import { readBody } from './bodies.ts'
 import { changesOf, deletion, prepareDeletion, type Removal } from './deletions.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { User } from './identity.ts'
@@ -99,10 +100,7 @@ async function prepareAll(
 
 /** Writes all valid documents and deletions of a call in one commit, and returns the outcome of each. */
 async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
-  const parsed = commitRequest.safeParse(call.body)
-  if (!parsed.success)
-    throw badRequest(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '))
-  const { documents, deletions, atomic, intent } = parsed.data
+  const { documents, deletions, atomic, intent } = readBody(commitRequest, call.body)
   const { prepared, removals, refused } = await prepareAll(plane, call.user, documents, deletions)
   const stop = atomic && refused.size > 0
   const puts = [...prepared.values()].map(({ key, labels, spec }): Change => ({ op: 'put', key, labels, spec }))

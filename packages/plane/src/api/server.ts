@@ -113,6 +113,9 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
   }
 }
 
+/** The longest part of a path, such as a name. */
+const paramLengthMax = 400
+
 function createApp(
   plane: ApiPlane,
   tls: ApiConfig['tls'],
@@ -130,7 +133,15 @@ function createApp(
     requestTimeout: requestMs,
     keepAliveTimeout: 120_000,
     forceCloseConnections: true,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 400 },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: paramLengthMax },
+    // Such a path reaches no route.
+    frameworkErrors: (error: Error, _request: unknown, reply: FastifyReply) => {
+      const isLong = statusOf(error) === 414
+      const detail = isLong
+        ? `a part of the path is longer than ${paramLengthMax} characters`
+        : 'the path is not a valid URL'
+      sendError(plane, reply, new ApiError(isLong ? 414 : 400, 'Bad Request', detail))
+    },
   } as const
   // The two forms differ only in the type of the server, which handlers do not use.
   const app = (

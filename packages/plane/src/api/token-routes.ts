@@ -1,4 +1,5 @@
 import { spanExpected, spanMs } from '@zonemesh/core/kinds/common.ts'
+import { wording } from '@zonemesh/core/kinds/wording.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import type { Purpose } from '../tokens/tokens.ts'
@@ -34,11 +35,11 @@ const userRequest = z.object({
 })
 
 function parse<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
-  const result = schema.safeParse(body)
+  const result = schema.safeParse(body ?? {}, { error: wording })
   if (result.success) return result.data
   throw invalid(
     title,
-    result.error.issues.map((issue) => ({ field: issue.path.join('.'), reason: issue.message })),
+    result.error.issues.map(({ path, message }) => ({ field: path.join('.'), reason: message })),
   )
 }
 
