@@ -158,6 +158,22 @@ test('E12 a zone does not take over the store of another zone', async () => {
   )
 })
 
+test('R51 a zone that is joined to a global refers to the API of the global', async () => {
+  const mesh = await api(zoneAddress).call('PUT', '/meshes/shop', { type: 'Mesh', name: 'shop' })
+  expect([mesh.status, mesh.json]).toMatchObject([
+    ...[405, { detail: `Mesh resources belong to the global control plane: write them to its API (${globalHost})` }],
+  ])
+  for (const [method, path] of [
+    ['DELETE', '/meshes/default'],
+    ['POST', '/zones/west/_forget'],
+    ['POST', '/tokens/dataplane'],
+  ] as const) {
+    const body = method === 'POST' && path.startsWith('/tokens') ? { mesh: 'default' } : undefined
+    const { status, text } = await api(zoneAddress).call(method, path, body)
+    expect([status, text]).toEqual([path.startsWith('/tokens') ? 400 : 405, expect.stringContaining(globalHost)])
+  }
+})
+
 test('E51 a port in use is reported with its option, the process that holds it, and what to do, for every listener', async () => {
   const [taken = 0, other = 0] = await freePorts(systemRandom, 2)
   const server = createServer().listen(taken, local)
@@ -211,6 +227,8 @@ test('E13 a control plane without a required resource reports it in one line and
     expectOneLine(await zonemesh('global', '--data-dir', folderOfStore, ...anyPorts, '--sync-port', '0'), line)
   }
 })
+
+const globalHost = `host ${local}, port 5681 by default`
 
 const dataplaneYaml = `type: Dataplane
 mesh: {{mesh}}

@@ -297,7 +297,7 @@ export async function startGlobal(
     const plane: ApiPlane = {
       role: 'global',
       origin: globalOrigin,
-      writeElsewhere: '',
+      globalApi: '',
       store,
       catalogue,
       tokens,

@@ -24,6 +24,7 @@ import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/trans
 import { openBase, type ZoneBase } from './base.ts'
 import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
+import { globalApiOf } from './global-api.ts'
 import { followJoinFile, zoneNameOf } from './join-file.ts'
 import { startResolver } from './names/resolver.ts'
 import type { ZoneConfig } from './options.ts'
@@ -205,7 +206,7 @@ export async function startZone(
     const plane: ApiPlane = {
       ...base,
       catalogue,
-      writeElsewhere: join?.address ?? '',
+      globalApi: join ? globalApiOf(join) : '',
       localhostIsAdmin,
       anonymousRules: { anonymous: config.anonymous, isOwnHost },
       instanceId: `${hostname()}-${process.pid.toString(16)}`,

@@ -83,7 +83,7 @@ export async function forget(plane: ApiPlane, call: Call): Promise<Answer> {
   requireAdmin(call.user, 'forget a zone')
   readBody(forgetRequest, call.body ?? {})
   if (plane.role !== 'global') {
-    const where = `only the global control plane forgets a zone: run this there${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
+    const where = `only the global control plane forgets a zone: run this at its API${plane.globalApi ? ` (${plane.globalApi})` : ''}`
     throw new ApiError(405, 'Method not allowed', where)
   }
   const check = await requireDeleted(plane, zone)

@@ -45,7 +45,7 @@ async function keep(plane: ApiPlane, call: Call): Promise<Answer> {
   const { name: zone = '' } = call.params
   requireAdmin(call.user, 'keep what remains of a zone')
   if (!plane.keepFormer) {
-    const where = `only the global control plane keeps the remaining rows of a lost store of a zone: run this there${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
+    const where = `only the global control plane keeps the remaining rows of a lost store of a zone: run this at its API${plane.globalApi ? ` (${plane.globalApi})` : ''}`
     throw new ApiError(405, 'Method not allowed', where)
   }
   await requireZone(plane, zone)

@@ -33,8 +33,8 @@ export interface ApiPlane {
   readonly role: 'global' | 'zone' | 'standalone'
   /** The origin of the rows that this plane writes. */
   readonly origin: string
-  /** The address of the global, for messages that refuse a write here. */
-  readonly writeElsewhere: string
+  /** Where the API of the global is, for messages that refuse a request here. */
+  readonly globalApi: string
   readonly store: Store
   /** The index of the store, for lists and names. */
   readonly catalogue: Catalogue

@@ -116,7 +116,7 @@ export async function rollback(plane: ApiPlane, call: Call): Promise<Answer> {
   requireAdmin(user, 'roll back')
   const { to, dryRun, confirmRemovals, ...rest } = readBody(rollbackRequest, call.body)
   if (plane.role === 'zone') {
-    const where = `resources belong to the global control plane: roll back there (${plane.writeElsewhere})`
+    const where = `resources belong to the global control plane: roll back at its API (${plane.globalApi})`
     throw new ApiError(405, 'Method not allowed', where)
   }
   const what = parseTarget(rest)

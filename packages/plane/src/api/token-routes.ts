@@ -61,7 +61,7 @@ async function issue(
     throw new ApiError(
       400,
       title,
-      `this control plane has no ${purpose} token signing key: request the token from the global control plane (${plane.writeElsewhere})`,
+      `this control plane has no ${purpose} token signing key: request the token from the API of the global control plane (${plane.globalApi})`,
     )
   }
   return { status: 200, body: undefined, text: token }

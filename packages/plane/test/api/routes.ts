@@ -34,7 +34,7 @@ export async function createPlane(changes: Partial<ApiPlane> = {}) {
   const plane: ApiPlane = {
     role: 'global',
     origin,
-    writeElsewhere: 'https://global:5682',
+    globalApi: 'https://global:5682',
     store,
     catalogue: createCatalogue(store),
     tokens,
