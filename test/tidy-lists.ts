@@ -102,6 +102,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'row.ts',
     'secret.ts',
     'tags.ts',
+    'unserved.ts',
     'wording.ts',
     'zone-egress.ts',
     'zone-ingress.ts',

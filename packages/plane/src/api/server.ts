@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { unservedReason } from '@zonemesh/core/kinds/unserved.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
@@ -194,10 +195,18 @@ function createApp(
       })
     }
   }
-  app.setNotFoundHandler((_request, reply) =>
-    reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found'),
-  )
+  app.setNotFoundHandler((request, reply) => {
+    const unserved = unservedReason(collectionIn(request.url))
+    if (unserved !== undefined) return sendError(plane, reply, new ApiError(404, 'Could not find a kind', unserved))
+    return reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found')
+  })
   return { app, routes }
+}
+
+/** The name of the collection in `/meshes/<mesh>/<collection>/…` or `/<collection>/…`. */
+function collectionIn(url: string): string {
+  const [first = '', , third = ''] = (url.split('?')[0] ?? '').split('/').slice(1)
+  return first === 'meshes' && third !== '' ? third : first
 }
 
 /** Admits a connection with its first request. From then on the limits of requests apply. */
