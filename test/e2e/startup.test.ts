@@ -158,6 +158,20 @@ test('E12 a zone does not take over the store of another zone', async () => {
   )
 })
 
+test('Z33 a zone dials the addresses of its join string in turn until its global answers', async () => {
+  const [closed = 0] = await freePorts(systemRandom, 1)
+  const { address, ...rest } = await joinOf('south')
+  // At the second address another server shows another certificate.
+  const given = { ...rest, address: `https://${local}:${closed}`, otherAddresses: [zoneProxyAddress, address] }
+  startZone('zone-south', given, 'south')
+  await until(
+    'south is current',
+    () => statusOf(globalAddress),
+    ({ zones }) => zones.some(({ zone, current }) => zone === 'south' && current),
+  )
+  await processes.kill('zone-south', 'SIGTERM')
+})
+
 test('R51 a zone that is joined to a global refers to the API of the global', async () => {
   const mesh = await api(zoneAddress).call('PUT', '/meshes/shop', { type: 'Mesh', name: 'shop' })
   expect([mesh.status, mesh.json]).toMatchObject([

@@ -30,6 +30,8 @@ export interface DataplaneConfig {
     | { readonly type: 'existing'; readonly mesh: string; readonly name: string }
   /** The address of the zone: https://host:port. */
   readonly address: string
+  /** Further addresses of the zone, which are tried in turn until one answers. */
+  readonly otherAddresses?: readonly string[]
   readonly trust: Trust
   readonly token?: string
   /** The folder of the state between runs: the claimed part and the last names. Created if it does not exist. */

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { assert, messageOf } from '@zonemesh/shared/base/base.ts'
 import { tableOf } from '@zonemesh/shared/dns/answer.ts'
 import { systemServers } from '@zonemesh/shared/dns/forward.ts'
 import { startDnsServer } from '@zonemesh/shared/dns/server.ts'
@@ -16,7 +16,7 @@ import { type Claim, canBind, claimPart, partAddress } from './part.ts'
 import { type Readiness, serveReadiness } from './readiness.ts'
 import { type LocalProxy, readProxy } from './resource.ts'
 import { openSession, type Session } from './session.ts'
-import { authorityOf } from './trust.ts'
+import { type Found, findZone } from './trust.ts'
 
 export interface Dataplane {
   readonly mesh: string
@@ -45,12 +45,11 @@ export async function startDataplane(
   signal: AbortSignal,
 ): Promise<Dataplane> {
   await using opened = new AsyncDisposableStack()
-  const address = new URL(config.address)
   const proxy = await readProxy(config)
   await mkdir(config.workDir, { recursive: true, mode: 0o700 })
   const loopback = await openLoopback(deps, config, proxy)
   if (loopback.claim) opened.use(loopback.claim.resolver)
-  const authority = await writeBootstrap(deps, config, proxy, loopback, address, signal)
+  const { address, authority } = await writeBootstrap(deps, config, proxy, loopback, signal)
   // After the bootstrap, so that nothing is downloaded for a proxy that the zone refuses.
   const binary = await findEnvoy(deps, signal)
   const session = opened.use(
@@ -136,16 +135,20 @@ async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy:
   return { claim, canBindPort80, names }
 }
 
-/** Fetches the bootstrap and writes it to the work folder. Returns the CA that the session must trust. */
+/**
+ * Fetches the bootstrap and writes it to the work folder. Returns the address that has answered, and the CA that the
+ * session must trust.
+ */
 async function writeBootstrap(
   deps: DataplaneDeps,
   config: DataplaneConfig,
   proxy: LocalProxy,
   loopback: Loopback,
-  address: URL,
   signal: AbortSignal,
-): Promise<string | undefined> {
-  let authority: string | undefined
+): Promise<Found> {
+  const addresses = [config.address, ...(config.otherAddresses ?? [])].map((one) => new URL(one))
+  let found: Found | undefined
+  let attempts = 0
   const body = {
     mesh: proxy.mesh,
     name: proxy.name,
@@ -163,12 +166,14 @@ async function writeBootstrap(
     },
   }
   const call = async () => {
-    authority = await authorityOf(config.trust, address, signal)
-    return { address, authority, body: { ...body, caCert: authority ?? '' } }
+    const first = attempts++ % addresses.length
+    found = await findZone(config.trust, [...addresses.slice(first), ...addresses.slice(0, first)], signal)
+    return { ...found, body: { ...body, caCert: found.authority ?? '' } }
   }
   const text = await fetchBootstrap(deps, call, signal)
   await writeAtomic(join(config.workDir, 'bootstrap.json'), text)
-  return authority
+  assert(found, 'a bootstrap was fetched without an address')
+  return found
 }
 
 const helloOf = (proxy: LocalProxy, { claim, canBindPort80, names }: Loopback) => ({

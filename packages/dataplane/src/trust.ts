@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { connect, type PeerCertificate } from 'node:tls'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { endpointOf } from './address.ts'
 import type { Trust } from './contract.ts'
 
@@ -20,6 +21,33 @@ export async function authorityOf(trust: Trust, address: URL, signal: AbortSigna
     )
   const base64 = found.raw.toString('base64').match(/.{1,64}/g) ?? []
   return `-----BEGIN CERTIFICATE-----\n${base64.join('\n')}\n-----END CERTIFICATE-----\n`
+}
+
+/** An address of the zone, and the CA that its certificate must have. */
+export interface Found {
+  readonly address: URL
+  readonly authority: string | undefined
+}
+
+/**
+ * The first address that shows the pinned CA; without a pin, the first address. Throws a `PinError` only if every
+ * address has another CA: another machine may answer at one of them.
+ */
+export async function findZone(trust: Trust, addresses: readonly URL[], signal: AbortSignal): Promise<Found> {
+  const failures: unknown[] = []
+  for (const address of addresses) {
+    try {
+      return { address, authority: await authorityOf(trust, address, signal) }
+    } catch (cause) {
+      failures.push(cause)
+    }
+  }
+  if (failures.length === 1) throw failures[0]
+  const message = failures.map(messageOf).join('; ')
+  const cause = failures[0]
+  throw failures.every((one) => one instanceof PinError)
+    ? new PinError(message, { cause })
+    : new Error(message, { cause })
 }
 
 /** The server has another CA than the pinned one. A retry does not help. */

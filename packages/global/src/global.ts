@@ -328,6 +328,7 @@ export async function startGlobal(
       } as JsonObject,
       join: {
         pin: tls.pin,
+        host: config.host,
         syncPort,
         // The API reads this, so its port is open by then.
         get webSocketPort() {

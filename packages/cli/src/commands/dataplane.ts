@@ -123,6 +123,7 @@ export const dataplane = defineCommand({
                 variables: readVariables(values.dataplaneVar, '--dataplane-var'),
               },
         address: values.cpAddress ?? known?.address ?? defaultConfig.address,
+        ...(values.cpAddress === undefined && known?.otherAddresses ? { otherAddresses: known.otherAddresses } : {}),
         trust: trustOf(values.caCertFile, known),
         ...(token === undefined ? {} : { token }),
         workDir: values.workDir ?? mkdtempSync(join(tmpdir(), 'zonemesh-dataplane-')),

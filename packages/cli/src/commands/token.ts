@@ -1,9 +1,9 @@
 import { chmodSync, lstatSync, renameSync, writeFileSync } from 'node:fs'
 import { list, option, positiveDuration, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
-import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
-import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
-import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { clientOptions, createClient } from '../base/client.ts'
+import { type Context, defineCommand } from '../base/command.ts'
+import { joinString, joinUrl } from '../base/join-string.ts'
 
 const tokenOptions = {
   validFor: option(positiveDuration.optional(), 'how long it is valid, such as 12h, 30d or 1y', {
@@ -32,39 +32,6 @@ function deliver(context: Context, out: string | undefined, token: string): void
     renameSync(draft, out)
   }
   context.note(`written to ${out}`)
-}
-
-/** The join string: address, token and the authority to trust in one string, to copy to another machine. */
-async function joinString(
-  client: Client,
-  kind: 'sync' | 'websocket' | 'proxies',
-  address: string | undefined,
-  token: string,
-): Promise<string> {
-  const reply = await client.need('GET', '/_join')
-  requireFields(client, reply, ['pin'])
-  // The plane answers with its own type.
-  const known = reply.json as {
-    readonly pin: string
-    readonly syncPort?: number
-    readonly webSocketPort?: number
-    readonly proxyPort?: number
-  }
-  const port = { sync: known.syncPort, websocket: known.webSocketPort, proxies: known.proxyPort }[kind]
-  if (port === undefined && address === undefined) {
-    const where =
-      kind === 'proxies' ? 'a zone control plane (proxies join it)' : 'a global control plane (zones join it)'
-    throw new CommandError(`--join: ${client.address} is not ${where}; give --join-address HOST:PORT or --address`, 2)
-  }
-  const target = address ?? `${new URL(client.address).hostname}:${port}`
-  const scheme = kind === 'websocket' ? 'wss' : 'https'
-  const full = target.includes('://') ? target : `${scheme}://${target}`
-  if (isWebSocketAddress(full)) {
-    const route = readWebSocketAddress(full)
-    if (!route.ok) throw new CommandError(`--join-address: ${route.error}`, 2)
-  } else if (kind === 'websocket')
-    throw new CommandError(`--join-address: expected wss:// with --websocket, found "${full}"`, 2)
-  return encodeJoin({ address: full, token, pin: known.pin })
 }
 
 export const tokenZone = defineCommand({
@@ -102,9 +69,13 @@ export const tokenZone = defineCommand({
       'join over WebSocket on the port of the HTTPS API, where a network lets only HTTP pass',
     ),
     joinAddress: option(
-      text.optional(),
-      'the global as the zone sees it; a wss:// URL joins over WebSocket, and ?tls=system in it trusts the roots of the machine because a proxy in between ends TLS',
-      { placeholder: 'HOST:PORT|URL' },
+      list.default([]),
+      'the global as the zone sees it, several are tried in turn; a wss:// URL joins over WebSocket, and ?tls=system in it trusts the roots of the machine because a proxy in between ends TLS',
+      {
+        placeholder: 'HOST:PORT|URL',
+        repeated: true,
+        shownDefault: 'as --address; if that is a loopback address, also the addresses of this machine',
+      },
     ),
     ...tokenOptions,
   },
@@ -128,7 +99,13 @@ export const tokenZone = defineCommand({
       values.out,
       values.raw
         ? reply.text.trim()
-        : await joinString(client, values.websocket ? 'websocket' : 'sync', values.joinAddress, reply.text.trim()),
+        : await joinString(
+            client,
+            values.websocket ? 'websocket' : 'sync',
+            values.joinAddress,
+            reply.text.trim(),
+            context.note,
+          ),
     )
     return 0
   },
@@ -152,7 +129,11 @@ export const tokenDataplane = defineCommand({
     }),
     service: option(list.default([]), 'only for these services', { placeholder: 'SERVICE', repeated: true }),
     join: option(toggle.default(false), 'print a join string: address of the zone, token, and pin in one'),
-    joinAddress: option(text.optional(), 'the zone as the proxy sees it', { placeholder: 'URL' }),
+    joinAddress: option(list.default([]), 'the zone as the proxy sees it; several are tried in turn', {
+      placeholder: 'HOST:PORT|URL',
+      repeated: true,
+      shownDefault: 'as of `token zone`',
+    }),
     joinPin: option(text.optional(), "SHA-256 of the zone's authority, when the token comes from another plane", {
       placeholder: 'HEX',
     }),
@@ -169,10 +150,11 @@ export const tokenDataplane = defineCommand({
       validFor: validity(values.validFor),
     })
     const token = reply.text.trim()
+    const [address, ...otherAddresses] = values.joinAddress.map((one) => joinUrl('proxies', one))
     if (!values.join) deliver(context, values.out, token)
-    else if (values.joinAddress && values.joinPin)
-      deliver(context, values.out, encodeJoin({ address: values.joinAddress, token, pin: values.joinPin }))
-    else deliver(context, values.out, await joinString(client, 'proxies', values.joinAddress, token))
+    else if (address !== undefined && values.joinPin)
+      deliver(context, values.out, encodeJoin({ address, otherAddresses, token, pin: values.joinPin }))
+    else deliver(context, values.out, await joinString(client, 'proxies', values.joinAddress, token, context.note))
     return 0
   },
 })

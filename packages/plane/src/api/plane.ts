@@ -84,6 +84,8 @@ export interface ApiPlane {
   /** The parts of a join string for this plane. */
   readonly join: {
     readonly pin: string
+    /** The address on which it listens. */
+    readonly host: string
     readonly syncPort?: number
     /** The port of sync over WebSocket with TLS, for zones that reach the global only over HTTP. */
     readonly webSocketPort?: number | undefined
