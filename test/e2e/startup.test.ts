@@ -172,6 +172,27 @@ test('Z33 a zone dials the addresses of its join string in turn until its global
   await processes.kill('zone-south', 'SIGTERM')
 })
 
+test('B20 a join string for a proxy of a joined zone is made with the token of the global, and the zone names the command', async () => {
+  const refused = await zonemesh('token', 'dataplane', '--join', '--address', zoneAddress)
+  const command = `zonemesh token dataplane --join --zone-address ${zoneAddress} --address URL`
+  expectOneLine(refused, new RegExp(`run \`${command}\`, where URL is the API of the global \\(${globalHost}\\)`))
+  const made = await zonemesh(...command.replace('zonemesh ', '').replace('URL', globalAddress).split(' '))
+  const join = decodeJoin(made.stdout)
+  expect(join).toMatchObject({ ok: true, value: { address: zoneProxyAddress } })
+  expect(made.stderr).toContain('the zone listens on 127.0.0.1; start it with --host 0.0.0.0 (or give --join-address)')
+  // The zone accepts the pin and the token, and refuses only the mesh.
+  const file = folder.file('web.yaml', dataplaneYaml)
+  const variables = ['--dataplane-var', 'mesh=nowhere', '--dataplane-var', 'port=8080']
+  for (const given of [made.stdout.trim(), folder.file('web.join', made.stdout)])
+    expectOneLine(
+      await zonemesh('dataplane', '--dataplane-file', file, ...variables, '--join', given, '--work-dir', path('web')),
+      /mesh "nowhere" does not exist/,
+    )
+  const noZone = await zonemesh('token', 'dataplane', '--join', '--address', globalAddress)
+  expect(noZone.code).toBe(2)
+  expect(noZone.stderr).toContain('is not a zone control plane (proxies join it); give --zone-address')
+})
+
 test('R51 a zone that is joined to a global refers to the API of the global', async () => {
   const mesh = await api(zoneAddress).call('PUT', '/meshes/shop', { type: 'Mesh', name: 'shop' })
   expect([mesh.status, mesh.json]).toMatchObject([

@@ -88,7 +88,10 @@ function ownHosts(client: Client, kind: JoinKind, facts: JoinFacts): Hosts {
   const plane = kind === 'proxies' ? 'zone' : 'global'
   if (port === undefined) {
     const where = `a ${plane} control plane (${kind === 'proxies' ? 'proxies' : 'zones'} join it)`
-    throw new CommandError(`--join: ${client.address} is not ${where}; give --join-address HOST:PORT or --address`, 2)
+    throw new CommandError(
+      `${client.address} is not ${where}; give ${kind === 'proxies' ? '--zone-address, or ' : ''}--address of one, or --join-address HOST:PORT`,
+      2,
+    )
   }
   const found = hostsOf(new URL(client.address).hostname, facts.host, plane, machineAddresses())
   return { ...found, hosts: found.hosts.map((host) => `${host}:${port}`) }

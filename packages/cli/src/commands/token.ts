@@ -1,8 +1,8 @@
 import { chmodSync, lstatSync, renameSync, writeFileSync } from 'node:fs'
 import { list, option, positiveDuration, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
-import { clientOptions, createClient } from '../base/client.ts'
-import { type Context, defineCommand } from '../base/command.ts'
+import { type Client, clientOptions, createClient } from '../base/client.ts'
+import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { joinString, joinUrl } from '../base/join-string.ts'
 
 const tokenOptions = {
@@ -111,12 +111,20 @@ export const tokenZone = defineCommand({
   },
 })
 
+/** A client of the zone. The credentials of the command are for the global. */
+function zoneClient(values: Parameters<typeof createClient>[0], address: string): Client {
+  if (!URL.canParse(address))
+    throw new CommandError(`--zone-address: expected a URL such as http://zone:5681, found "${address}"`, 2)
+  return createClient({ ...values, address, token: undefined, tokenFile: undefined, adminKeyFile: undefined })
+}
+
 export const tokenDataplane = defineCommand({
   name: 'token dataplane',
-  summary: 'make a token for a proxy',
-  usage: '[--name NAME] [--mesh MESH] [--service SERVICE]',
+  summary: 'make a token for a proxy; with --join one string that its `zonemesh dataplane` needs',
+  usage: '[--name NAME] [--mesh MESH] [--service SERVICE] [--join [--zone-address URL]]',
   examples: [
     'zonemesh token dataplane --name web-1 > web-1.token',
+    'zonemesh token dataplane --service web --join --zone-address http://zone.example:5681 > web.join',
     'zonemesh token dataplane --service web --join --join-address https://zone.example:5678 --join-pin …',
   ],
   arity: { min: 0, max: 0 },
@@ -134,6 +142,11 @@ export const tokenDataplane = defineCommand({
       repeated: true,
       shownDefault: 'as of `token zone`',
     }),
+    zoneAddress: option(
+      text.optional(),
+      'the API of the zone of the proxy, when --address is the global, which signs the tokens of its zones',
+      { placeholder: 'URL' },
+    ),
     joinPin: option(text.optional(), "SHA-256 of the zone's authority, when the token comes from another plane", {
       placeholder: 'HEX',
     }),
@@ -141,6 +154,7 @@ export const tokenDataplane = defineCommand({
   },
   async run(values, context) {
     const client = createClient(values)
+    const zone = values.zoneAddress === undefined ? client : zoneClient(values, values.zoneAddress)
     const tags = values.service.length > 0 ? { 'kuma.io/service': values.service } : {}
     const reply = await client.need('POST', '/tokens/dataplane', {
       name: values.name,
@@ -154,7 +168,7 @@ export const tokenDataplane = defineCommand({
     if (!values.join) deliver(context, values.out, token)
     else if (address !== undefined && values.joinPin)
       deliver(context, values.out, encodeJoin({ address, otherAddresses, token, pin: values.joinPin }))
-    else deliver(context, values.out, await joinString(client, 'proxies', values.joinAddress, token, context.note))
+    else deliver(context, values.out, await joinString(zone, 'proxies', values.joinAddress, token, context.note))
     return 0
   },
 })

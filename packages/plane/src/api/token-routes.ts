@@ -55,9 +55,19 @@ async function issue(
   mesh: string,
   claims: JsonObject,
   validFor: string,
+  call: Call,
 ): Promise<Answer> {
   const token = await plane.tokens.issue(purpose, mesh, claims, validForMs(validFor))
   if (token === undefined) {
+    if (purpose === 'dataplane' && plane.role === 'zone') {
+      // The caller reaches this zone under the host of its request.
+      const { protocol, host } = call.request
+      throw new ApiError(
+        400,
+        title,
+        `the global control plane signs the tokens of this zone: run \`zonemesh token dataplane --join --zone-address ${protocol}://${host} --address URL\`, where URL is the API of the global (${plane.globalApi})`,
+      )
+    }
     throw new ApiError(
       400,
       title,
@@ -79,6 +89,7 @@ export function registerTokens(route: Router, plane: ApiPlane): void {
       mesh,
       { Name: name, Mesh: mesh, Tags: tags ?? {}, Type: type, Workload: workload },
       validFor,
+      call,
     )
   })
   route('POST', '/tokens/zone', (call) => {
@@ -86,11 +97,11 @@ export function registerTokens(route: Router, plane: ApiPlane): void {
     const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
     // The limits consist of lists of strings, which are JSON values.
     const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
-    return issue(plane, 'zone', '', claims, validFor)
+    return issue(plane, 'zone', '', claims, validFor, call)
   })
   route('POST', '/tokens/user', (call) => {
     admin(call, 'user')
     const { name, groups, validFor } = parse(userRequest, call.body)
-    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor)
+    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor, call)
   })
 }
