@@ -201,6 +201,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'zone-status.ts',
   ],
   'shared/transport': [
+    'certificates.ts',
     'connections.ts',
     'grpc-limits.ts',
     'grpc.ts',

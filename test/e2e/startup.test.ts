@@ -310,5 +310,6 @@ test('E15 a proxy that does not trust the zone reports what it waits for', async
   ])
   const text = await untilLogged(logFile, /cannot fetch the bootstrap; trying again/)
   expect(text).toMatch(/cannot reach the zone at 127\.0\.0\.1:\d+: .*certificate/)
+  expect(text).toMatch(/expected a certificate for the address 127\.0\.0\.1 .*, found .*SHA-256 .*with --ca-cert-file/)
   await processes.kill('distrustful', 'SIGTERM')
 })

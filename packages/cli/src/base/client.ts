@@ -5,6 +5,7 @@ import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { adminProof } from '@zonemesh/shared/auth/admin-proof.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { certificateReason } from '@zonemesh/shared/transport/certificates.ts'
 import { findAdminKey } from './admin-keys.ts'
 import { CommandError } from './command.ts'
 
@@ -130,13 +131,11 @@ export function createClient(values: ClientValues): Client {
         },
       )
       outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within the time limit')))
-      outgoing.on('error', (thrown) =>
-        reject(
-          new CommandError(
-            `cannot reach the control plane at ${values.address}: ${messageOf(thrown) || 'connection refused'}`,
-          ),
-        ),
-      )
+      outgoing.on('error', (thrown) => {
+        void reasonOf(thrown, base, values.caCertFile, ca).then((reason) =>
+          reject(new CommandError(`cannot reach the control plane at ${values.address}: ${reason}`)),
+        )
+      })
       outgoing.end(payload)
     })
 
@@ -156,6 +155,18 @@ export function createClient(values: ClientValues): Client {
       return reply
     },
   }
+}
+
+async function reasonOf(cause: Error, base: URL, caCertFile: string | undefined, ca: string | undefined) {
+  if ('code' in cause && cause.code === 'EPROTO')
+    return 'the port does not answer with TLS; the API over TLS has port 5682 by default, and http:// port 5681'
+  const remedy =
+    caCertFile === undefined
+      ? 'give the authority of the control plane, the ca.crt in its data folder, with --ca-cert-file'
+      : `check --ca-cert-file ${caCertFile}, and that --address is the control plane of this authority`
+  const host = base.hostname.replace(/^\[|\]$/g, '')
+  const expected = { host, port: Number(base.port || 443), authorityPem: ca, remedy }
+  return (await certificateReason(cause, expected, new AbortController().signal)) || 'connection refused'
 }
 
 /** The key from the option, else the key that a plane of this user stored. */
