@@ -43,7 +43,7 @@ const rotate = async (validFor: string) => {
   const address = tokenOfEast().address.replace('https://', '')
   const given = ['--address', demo.globalAddress, '--join-address', address, '--valid-for', validFor]
   const { code, stderr } = await zonemesh('token', 'zone', 'east', ...given, '--out', joinFile())
-  expect([code, stderr]).toEqual([0, `written to ${joinFile()}\n`])
+  expect([code, stderr]).toEqual([0, expect.stringMatching(new RegExp(`\nwritten to ${joinFile()}\n$`))])
 }
 
 async function revoke(name: string, ...tokens: readonly string[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -157,20 +158,94 @@ test('E12 a zone does not take over the store of another zone', async () => {
   )
 })
 
-test('E13 a control plane without a required resource reports it in one line and exits with 1', async () => {
-  const [taken = 0] = await freePorts(systemRandom, 1)
+test('Z33 a zone dials the addresses of its join string in turn until its global answers', async () => {
+  const [closed = 0] = await freePorts(systemRandom, 1)
+  const { address, ...rest } = await joinOf('south')
+  // At the second address another server shows another certificate.
+  const given = { ...rest, address: `https://${local}:${closed}`, otherAddresses: [zoneProxyAddress, address] }
+  startZone('zone-south', given, 'south')
+  await until(
+    'south is current',
+    () => statusOf(globalAddress),
+    ({ zones }) => zones.some(({ zone, current }) => zone === 'south' && current),
+  )
+  await processes.kill('zone-south', 'SIGTERM')
+})
+
+test('B20 a join string for a proxy of a joined zone is made with the token of the global, and the zone names the command', async () => {
+  const refused = await zonemesh('token', 'dataplane', '--join', '--address', zoneAddress)
+  const command = `zonemesh token dataplane --join --zone-address ${zoneAddress} --address URL`
+  expectOneLine(refused, new RegExp(`run \`${command}\`, where URL is the API of the global \\(${globalHost}\\)`))
+  const made = await zonemesh(...command.replace('zonemesh ', '').replace('URL', globalAddress).split(' '))
+  const join = decodeJoin(made.stdout)
+  expect(join).toMatchObject({ ok: true, value: { address: zoneProxyAddress } })
+  expect(made.stderr).toContain('the zone listens on 127.0.0.1; start it with --host 0.0.0.0 (or give --join-address)')
+  // The zone accepts the pin and the token, and refuses only the mesh.
+  const file = folder.file('web.yaml', dataplaneYaml)
+  const variables = ['--dataplane-var', 'mesh=nowhere', '--dataplane-var', 'port=8080']
+  for (const given of [made.stdout.trim(), folder.file('web.join', made.stdout)])
+    expectOneLine(
+      await zonemesh('dataplane', '--dataplane-file', file, ...variables, '--join', given, '--work-dir', path('web')),
+      /mesh "nowhere" does not exist/,
+    )
+  const noZone = await zonemesh('token', 'dataplane', '--join', '--address', globalAddress)
+  expect(noZone.code).toBe(2)
+  expect(noZone.stderr).toContain('is not a zone control plane (proxies join it); give --zone-address')
+})
+
+test('R51 a zone that is joined to a global refers to the API of the global', async () => {
+  const mesh = await api(zoneAddress).call('PUT', '/meshes/shop', { type: 'Mesh', name: 'shop' })
+  expect([mesh.status, mesh.json]).toMatchObject([
+    ...[405, { detail: `Mesh resources belong to the global control plane: write them to its API (${globalHost})` }],
+  ])
+  for (const [method, path] of [
+    ['DELETE', '/meshes/default'],
+    ['POST', '/zones/west/_forget'],
+    ['POST', '/tokens/dataplane'],
+  ] as const) {
+    const body = method === 'POST' && path.startsWith('/tokens') ? { mesh: 'default' } : undefined
+    const { status, text } = await api(zoneAddress).call(method, path, body)
+    expect([status, text]).toEqual([path.startsWith('/tokens') ? 400 : 405, expect.stringContaining(globalHost)])
+  }
+})
+
+test('E51 a port in use is reported with its option, the process that holds it, and what to do, for every listener', async () => {
+  const [taken = 0, other = 0] = await freePorts(systemRandom, 2)
   const server = createServer().listen(taken, local)
   await once(server, 'listening')
-  for (const option of ['--api-port', '--sync-port', '--health-port', '--api-tls-port']) {
-    const args = ['global', '--data-dir', path('other'), ...anyPorts, '--sync-port', '0', option, `${taken}`]
-    expectOneLine(await zonemesh(...args), new RegExp(`${taken}.*in use|EADDRINUSE.*${taken}`))
+  const holder = 'the port is in use by node \\(pid ' + process.pid + '\\)'
+  const expectHeld = async (option: string, port: number, args: readonly string[]) => {
+    const variable = `ZONEMESH_${option.slice(2).replaceAll('-', '_').toUpperCase()}`
+    const what = `cannot listen on ${local}:${port} for .+: ${holder}; choose another with ${option} N \\(${variable}\\)`
+    expectOneLine(
+      await zonemesh(...args, option, `${port}`),
+      new RegExp(`${what}, or stop pid ${process.pid} \\(node\\)`),
+    )
   }
-  for (const option of ['--proxy-port', '--dns-port']) {
-    const args = ['zone', '--name', 'home', '--data-dir', path('other'), ...anyZonePorts, option, `${taken}`]
-    expectOneLine(await zonemesh(...args), new RegExp(`${taken}.*in use|EADDRINUSE.*${taken}`))
-  }
+  const global = ['global', '--data-dir', path('other'), ...anyPorts, '--sync-port', '0']
+  for (const option of ['--api-port', '--sync-port', '--health-port', '--api-tls-port'])
+    await expectHeld(option, taken, global)
+  const zone = ['zone', '--name', 'home', '--data-dir', path('other'), ...anyZonePorts]
+  for (const option of ['--proxy-port', '--dns-port', '--health-port']) await expectHeld(option, taken, zone)
+  // The resolver listens on TCP and UDP.
+  const udp = createSocket('udp4').bind(other, local)
+  await once(udp, 'listening')
+  await expectHeld('--dns-port', other, zone)
+  const twice = await zonemesh(...zone, '--api-port', `${other}`, '--health-port', `${other}`)
+  expectOneLine(twice, /this process already uses the port; choose another with --health-port N/)
+  const many = await zonemesh(...zone, '--api-port', `${taken}`, '--dns-port', `${other}`, '--proxy-port', `${taken}`)
+  expect(many.code).toBe(1)
+  expect(many.stderr.trim().split('\n')).toEqual([
+    'zonemesh zone: 3 ports are taken:',
+    ...['--api-port', '--proxy-port', '--dns-port'].map((option) =>
+      expect.stringMatching(new RegExp(`^  cannot listen on .*; choose another with ${option} N .*, or stop pid `)),
+    ),
+  ])
   server.close()
+  udp.close()
+})
 
+test('E13 a control plane without a required resource reports it in one line and exits with 1', async () => {
   const text = 'this is not a database, and longer than the first page of one would have to be\n'.repeat(100)
   folder.file('store.db', text)
   const foreign = await zonemesh('global', '--data-dir', folder.path, ...anyPorts, '--sync-port', '0')
@@ -187,6 +262,8 @@ test('E13 a control plane without a required resource reports it in one line and
     expectOneLine(await zonemesh('global', '--data-dir', folderOfStore, ...anyPorts, '--sync-port', '0'), line)
   }
 })
+
+const globalHost = `host ${local}, port 5681 by default`
 
 const dataplaneYaml = `type: Dataplane
 mesh: {{mesh}}
@@ -233,5 +310,6 @@ test('E15 a proxy that does not trust the zone reports what it waits for', async
   ])
   const text = await untilLogged(logFile, /cannot fetch the bootstrap; trying again/)
   expect(text).toMatch(/cannot reach the zone at 127\.0\.0\.1:\d+: .*certificate/)
+  expect(text).toMatch(/expected a certificate for the address 127\.0\.0\.1 .*, found .*SHA-256 .*with --ca-cert-file/)
   await processes.kill('distrustful', 'SIGTERM')
 })

@@ -198,7 +198,7 @@ export const faults: readonly Fault[] = [
     plant: remove('ZoneIngress', 'ingress-west'),
     step: 'ingress',
     problem: /zone west, which has no ZoneIngress/,
-    remedy: /--proxy-type ingress/,
+    remedy: /--dataplane-file FILE, with a ZoneIngress/,
   },
   {
     name: 'an ingress without advertisedAddress',
@@ -429,7 +429,7 @@ export const faults: readonly Fault[] = [
     plant: remove('ZoneEgress', 'egress-east'),
     step: 'egress',
     problem: /Mesh default sends what leaves a zone through its egress, and zone east has none/,
-    remedy: /--proxy-type egress.*zoneEgress: false/,
+    remedy: /--dataplane-file FILE, with a ZoneEgress.*zoneEgress: false/,
   },
   {
     name: 'an egress whose Envoy is behind',

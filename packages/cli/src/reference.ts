@@ -10,6 +10,6 @@ export function referencePage(commands: readonly Command[]): string {
     return `## zonemesh ${command.name}\n\n${command.summary[0]?.toUpperCase()}${command.summary.slice(1)}.\n\n\`zonemesh ${command.name} ${command.usage}\`${options}`
   })
   const head =
-    '# Reference\n\n`npm run reference` writes this page. Do not edit it. Flags override the environment, the environment overrides the file that `--config-file`\nnames, and the file overrides the defaults. Exit codes: 0 success, 1 refused or failed, 2 wrong usage.'
+    '# Reference\n\n`npm run reference` writes this page. Do not edit it. Flags override the environment, the environment overrides the file that `--config-file`\nnames, and the file overrides the defaults. An empty variable counts as none. Exit codes: 0 success, 1 refused or failed, 2 wrong usage.'
   return `${[head, ...sections].join('\n\n')}\n`
 }

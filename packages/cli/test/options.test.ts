@@ -1,7 +1,16 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { list, option, port, readOptions, text, toggle } from '@zonemesh/plane/config/options.ts'
+import {
+  duration,
+  list,
+  option,
+  port,
+  positiveDuration,
+  readOptions,
+  text,
+  toggle,
+} from '@zonemesh/plane/config/options.ts'
 import { expect, test } from 'vitest'
 
 const options = {
@@ -54,10 +63,43 @@ test.each([
   [['--name'], {}, /--name needs a value: --name NAME/],
   [[], {}, /--name is required: a name/],
   [['-n', 'x', '--api-port', '70000'], {}, /--api-port: expected a port from 0 to 65535, found "70000"/],
-  [['-n', 'x'], { ZONEMESH_API_PORT: 'many' }, /ZONEMESH_API_PORT: expected a port, found "many"/],
+  [['-n', 'x'], { ZONEMESH_API_PORT: 'many' }, /ZONEMESH_API_PORT: expected a port from 0 to 65535, found "many"/],
   [['-n', 'x', '--config-file', '/nowhere.yaml'], {}, /configuration file \/nowhere\.yaml does not exist/],
   [['-n', 'x', '--config-file', file('apiprt: 1')], {}, /unknown setting "apiprt"; did you mean "apiPort"\?/],
 ] as const)('B4 an error in an option names its source: %j %j', (args, environment, message) => {
   const read = readOptions(options, args, environment)
   expect(read.ok ? 'accepted' : read.error.message).toMatch(message)
+})
+
+test('B16 a duration may have days, weeks and years, and an error shows durations that are accepted', () => {
+  const options = {
+    wait: option(duration.prefault('5s'), 'how long', { placeholder: 'DURATION' }),
+    validFor: option(positiveDuration.optional(), 'how long', { placeholder: 'DURATION' }),
+  }
+  const read = (...args: string[]) => {
+    const result = readOptions(options, args, {})
+    return result.ok ? result.value.values : result.error.message
+  }
+  const dayMs = 86_400_000
+  expect(read()).toEqual({ wait: 5_000, validFor: undefined })
+  for (const [given, ms] of [
+    ...([
+      ['1d', dayMs],
+      ['2w', 14 * dayMs],
+      ['10y', 3_650 * dayMs],
+      ['1d12h', 1.5 * dayMs],
+    ] as const),
+    ...([
+      ['30s', 30_000],
+      ['12h', dayMs / 2],
+      ['1h30m', 5_400_000],
+      ['1ns', 1],
+      ['0', 0],
+    ] as const),
+  ])
+    expect(read('--wait', given)).toEqual({ wait: ms, validFor: undefined })
+  const expected = 'expected a duration such as 30s, 12h, 30d'
+  for (const bad of ['', '5', 'soon', '1x', '-1d', '1d ', '300y', '9'.repeat(400), '1constructor'])
+    expect(read('--wait', bad)).toBe(`--wait: ${expected}, found "${bad}"`)
+  expect(read('--valid-for', '0s')).toBe(`--valid-for: ${expected}, longer than 0, found "0s"`)
 })

@@ -4,6 +4,7 @@ import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
+import { certificateReason } from '@zonemesh/shared/transport/certificates.ts'
 import { endpointOf } from './address.ts'
 import { PinError } from './trust.ts'
 
@@ -55,8 +56,10 @@ async function fetchOnce(call: () => Promise<BootstrapCall>, signal: AbortSignal
     throw cause instanceof PinError ? new BootstrapRefused(cause.message, { cause }) : cause
   })
   const { host } = made.address
-  const { status, body } = await post(made, signal).catch((cause: unknown) => {
-    throw new Error(`cannot reach the zone at ${host}: ${messageOf(cause)}`, { cause })
+  const { status, body } = await post(made, signal).catch(async (cause: unknown) => {
+    const remedy = 'give the authority of the zone, the ca.crt in its data folder, with --ca-cert-file'
+    const expected = { ...endpointOf(made.address), authorityPem: made.authority, remedy }
+    throw new Error(`cannot reach the zone at ${host}: ${await certificateReason(cause, expected, signal)}`, { cause })
   })
   if (status === 200) return decode(host, body)
   if (status === 404 && body.trim() === '404: Page Not Found')

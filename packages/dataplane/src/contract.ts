@@ -22,13 +22,16 @@ export type Trust =
   | { readonly type: 'system' }
 
 export interface DataplaneConfig {
-  readonly proxyType: ProxyType
+  /** Undefined if the resource decides; an existing proxy without it is a Dataplane. */
+  readonly proxyType: ProxyType | undefined
   /** The text of a Dataplane, ZoneIngress or ZoneEgress with its `{{variables}}`, or the name of an existing one. */
   readonly source:
     | { readonly type: 'resource'; readonly yaml: string; readonly variables: Readonly<Record<string, string>> }
     | { readonly type: 'existing'; readonly mesh: string; readonly name: string }
   /** The address of the zone: https://host:port. */
   readonly address: string
+  /** Further addresses of the zone, which are tried in turn until one answers. */
+  readonly otherAddresses?: readonly string[]
   readonly trust: Trust
   readonly token?: string
   /** The folder of the state between runs: the claimed part and the last names. Created if it does not exist. */

@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { assert, messageOf } from '@zonemesh/shared/base/base.ts'
 import { tableOf } from '@zonemesh/shared/dns/answer.ts'
 import { systemServers } from '@zonemesh/shared/dns/forward.ts'
 import { startDnsServer } from '@zonemesh/shared/dns/server.ts'
 import { delay } from '@zonemesh/shared/env/clock.ts'
+import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { fetchBootstrap } from './bootstrap.ts'
 import type { DataplaneConfig, DataplaneDeps } from './contract.ts'
 import { findEnvoy } from './envoy/find.ts'
@@ -15,7 +16,7 @@ import { type Claim, canBind, claimPart, partAddress } from './part.ts'
 import { type Readiness, serveReadiness } from './readiness.ts'
 import { type LocalProxy, readProxy } from './resource.ts'
 import { openSession, type Session } from './session.ts'
-import { authorityOf } from './trust.ts'
+import { type Found, findZone } from './trust.ts'
 
 export interface Dataplane {
   readonly mesh: string
@@ -44,12 +45,11 @@ export async function startDataplane(
   signal: AbortSignal,
 ): Promise<Dataplane> {
   await using opened = new AsyncDisposableStack()
-  const address = new URL(config.address)
   const proxy = await readProxy(config)
   await mkdir(config.workDir, { recursive: true, mode: 0o700 })
   const loopback = await openLoopback(deps, config, proxy)
   if (loopback.claim) opened.use(loopback.claim.resolver)
-  const authority = await writeBootstrap(deps, config, proxy, loopback, address, signal)
+  const { address, authority } = await writeBootstrap(deps, config, proxy, loopback, signal)
   // After the bootstrap, so that nothing is downloaded for a proxy that the zone refuses.
   const binary = await findEnvoy(deps, signal)
   const session = opened.use(
@@ -108,7 +108,8 @@ async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy:
     return { claim: undefined, canBindPort80: false, names: await openNames(config.workDir, undefined) }
   let names: NamesHolder | undefined
   const nameservers = await systemServers()
-  const claim = await claimPart(config.workDir, `${proxy.mesh}.${proxy.name}`, (host) =>
+  const place = { what: 'names', host: partAddress(0, 1), port: config.dns.port, option: '--dns-port' }
+  const claimed = await claimPart(config.workDir, `${proxy.mesh}.${proxy.name}`, (host) =>
     startDnsServer(deps, {
       host,
       port: config.dns.port,
@@ -116,29 +117,38 @@ async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy:
       ...(nameservers.length > 0 ? { forward: { servers: nameservers } } : {}),
       allowForward: (client) => client.startsWith('127.'),
     }),
-  )
-  names = await openNames(config.workDir, claim?.part, (cause) =>
+  ).catch((cause: unknown) => {
+    // Only errors of binding have this call.
+    throw cause instanceof Error && 'syscall' in cause && cause.syscall === 'bind' ? listenError(cause, place) : cause
+  })
+  names = await openNames(config.workDir, claimed.ok ? claimed.value.part : undefined, (cause) =>
     deps.log.error({ workDir: config.workDir, reason: messageOf(cause) }, 'cannot store the names for the next run'),
   )
-  if (!claim) {
-    deps.log.warn({}, 'cannot bind any address of 127.128.0.0/9: names are not served on this host')
-    return { claim, canBindPort80: false, names }
+  if (!claimed.ok) {
+    const reason = messageOf(listenError(claimed.error, place))
+    deps.log.warn({ reason }, 'cannot bind any address of 127.128.0.0/9: names are not served on this host')
+    return { claim: undefined, canBindPort80: false, names }
   }
+  const claim = claimed.value
   const canBindPort80 = await canBind(partAddress(claim.part, 1), 80)
   if (!canBindPort80) deps.log.info({}, 'cannot bind port 80: services answer only on the port in their name')
   return { claim, canBindPort80, names }
 }
 
-/** Fetches the bootstrap and writes it to the work folder. Returns the CA that the session must trust. */
+/**
+ * Fetches the bootstrap and writes it to the work folder. Returns the address that has answered, and the CA that the
+ * session must trust.
+ */
 async function writeBootstrap(
   deps: DataplaneDeps,
   config: DataplaneConfig,
   proxy: LocalProxy,
   loopback: Loopback,
-  address: URL,
   signal: AbortSignal,
-): Promise<string | undefined> {
-  let authority: string | undefined
+): Promise<Found> {
+  const addresses = [config.address, ...(config.otherAddresses ?? [])].map((one) => new URL(one))
+  let found: Found | undefined
+  let attempts = 0
   const body = {
     mesh: proxy.mesh,
     name: proxy.name,
@@ -156,12 +166,14 @@ async function writeBootstrap(
     },
   }
   const call = async () => {
-    authority = await authorityOf(config.trust, address, signal)
-    return { address, authority, body: { ...body, caCert: authority ?? '' } }
+    const first = attempts++ % addresses.length
+    found = await findZone(config.trust, [...addresses.slice(first), ...addresses.slice(0, first)], signal)
+    return { ...found, body: { ...body, caCert: found.authority ?? '' } }
   }
   const text = await fetchBootstrap(deps, call, signal)
   await writeAtomic(join(config.workDir, 'bootstrap.json'), text)
-  return authority
+  assert(found, 'a bootstrap was fetched without an address')
+  return found
 }
 
 const helloOf = (proxy: LocalProxy, { claim, canBindPort80, names }: Loopback) => ({

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { shortHash } from '@zonemesh/shared/base/base.ts'
+import { err, ok, type Result, shortHash } from '@zonemesh/shared/base/base.ts'
 import type { DnsServer } from '@zonemesh/shared/dns/server.ts'
 import { writeAtomic } from './files.ts'
 
@@ -23,30 +23,32 @@ export interface Claim {
 
 /**
  * Claims a part by binding a resolver to its first address: the operating system lets only one process bind it. Tries
- * the part of the last run first, so that addresses stay the same. Returns undefined if this host has no such
- * addresses.
+ * the part of the last run first, so that addresses stay the same. Returns the error of the last address if this host
+ * has no such addresses, or another process holds the port on all of them.
  */
 export async function claimPart(
   workDir: string,
   name: string,
   startResolver: (host: string) => Promise<DnsServer>,
-): Promise<Claim | undefined> {
+): Promise<Result<Claim, Error>> {
   const file = join(workDir, 'part.json')
   const former = await readKept(file)
   const first = former ?? Number.parseInt(shortHash(name).slice(0, 8), 16) % partCount
+  let lastError = new Error('no address was tried')
   for (let step = 0; step < partCount; step++) {
     const part = (first + step) % partCount
     try {
       const resolver = await startResolver(partAddress(part, 1))
       if (part !== former) await writeAtomic(file, JSON.stringify({ part }))
-      return { part, resolver }
+      return ok({ part, resolver })
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException // errors of binding carry a code
-      if (code === 'EADDRNOTAVAIL') return undefined
-      if (code !== 'EADDRINUSE') throw error
+      if (!(error instanceof Error) || (code !== 'EADDRINUSE' && code !== 'EADDRNOTAVAIL')) throw error
+      lastError = error
+      if (code === 'EADDRNOTAVAIL') break
     }
   }
-  return undefined
+  return err(lastError)
 }
 
 /** Whether this user can bind a port. Envoy runs as the same user. */

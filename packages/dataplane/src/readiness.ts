@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 
 export type Readiness = 'READY' | 'NOT_READY' | 'TERMINATING'
 
@@ -9,7 +10,8 @@ export async function serveReadiness(port: number, state: () => Promise<Readines
     void state().then((text) => response.writeHead(text === 'READY' ? 200 : 503).end(text))
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, '127.0.0.1', resolve)
+    const place = { what: 'GET /ready', host: '127.0.0.1', port, option: '--readiness-port' }
+    server.once('error', (cause) => reject(listenError(cause, place))).listen(port, place.host, resolve)
   })
   return {
     [Symbol.asyncDispose]: () =>

@@ -16,15 +16,22 @@ export interface LocalProxy {
 }
 
 const kinds = { dataplane: 'Dataplane', ingress: 'ZoneIngress', egress: 'ZoneEgress' } as const
+const typeByKind = new Map<unknown, ProxyType>([
+  [kinds.dataplane, 'dataplane'],
+  [kinds.ingress, 'ingress'],
+  [kinds.egress, 'egress'],
+])
 
 /** Reads the resource of the proxy and resolves the host names in it, because planes resolve no names. */
 export async function readProxy(config: Pick<DataplaneConfig, 'proxyType' | 'source'>): Promise<LocalProxy> {
-  const { proxyType, source } = config
+  const { source } = config
   if (source.type === 'existing') {
+    const { proxyType = 'dataplane' } = config
     const mesh = proxyType === 'dataplane' ? source.mesh : ''
     return { type: proxyType, mesh, name: source.name, resource: undefined, needsLoopback: proxyType === 'dataplane' }
   }
-  const resource = parseResource(substitute(source.yaml, source.variables), kinds[proxyType])
+  const resource = parseResource(substitute(source.yaml, source.variables))
+  const proxyType = typeOf(resource, config.proxyType)
   const networking = isRecord(resource['networking']) ? resource['networking'] : {}
   const addresses: Record<string, unknown> = {}
   for (const field of ['address', 'advertisedAddress']) {
@@ -46,12 +53,15 @@ export async function readProxy(config: Pick<DataplaneConfig, 'proxyType' | 'sou
   }
 }
 
-/** Replaces `{{ name }}` as Mustache does for plain variables. The error names all variables without a value. */
+/**
+ * Replaces `{{ name }}` as Mustache does for plain variables. The error names all variables without a value. A name that
+ * begins with a dot belongs to a template of another system.
+ */
 export function substitute(text: string, variables: Readonly<Record<string, string>>): string {
   const missing = new Set<string>()
   const filled = text.replaceAll(/\{\{\{?\s*([\w.-]+)\s*\}?\}\}/g, (whole, name: string) => {
-    const value = variables[name]
-    if (value === undefined) missing.add(name)
+    const value = Object.hasOwn(variables, name) ? variables[name] : undefined
+    if (value === undefined && !name.startsWith('.')) missing.add(name)
     return value ?? whole
   })
   if (missing.size > 0)
@@ -61,7 +71,21 @@ export function substitute(text: string, variables: Readonly<Record<string, stri
   return filled
 }
 
-function parseResource(text: string, kind: string): Record<string, unknown> {
+function typeOf(resource: Readonly<Record<string, unknown>>, given: ProxyType | undefined): ProxyType {
+  const { type } = resource
+  const found = typeByKind.get(type)
+  if (found === undefined)
+    throw new Error(
+      `the resource must have type Dataplane, ZoneIngress or ZoneEgress, found ${JSON.stringify(type) ?? 'none'}`,
+    )
+  if (given !== undefined && given !== found)
+    throw new Error(
+      `--proxy-type ${given} contradicts the resource, which has type ${type}: omit --proxy-type, or give a ${kinds[given]}`,
+    )
+  return found
+}
+
+function parseResource(text: string): Record<string, unknown> {
   let parsed: unknown
   try {
     parsed = parse(text)
@@ -71,8 +95,6 @@ function parseResource(text: string, kind: string): Record<string, unknown> {
     throw new Error(`the resource is not YAML: ${reason.replace(/:$/, '')}`, { cause: error })
   }
   if (!isRecord(parsed)) throw new Error('the resource is not a YAML object')
-  if (parsed['type'] !== kind)
-    throw new Error(`the resource must have type ${kind}, found ${JSON.stringify(parsed['type'])}`)
   if (typeof parsed['name'] !== 'string' || parsed['name'] === '') throw new Error('the resource has no name')
   return parsed
 }

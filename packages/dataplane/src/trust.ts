@@ -1,5 +1,7 @@
 import { isIP } from 'node:net'
 import { connect, type PeerCertificate } from 'node:tls'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { describeAll } from '@zonemesh/shared/transport/certificates.ts'
 import { endpointOf } from './address.ts'
 import type { Trust } from './contract.ts'
 
@@ -16,10 +18,37 @@ export async function authorityOf(trust: Trust, address: URL, signal: AbortSigna
   const found = chain.find((certificate) => hexOf(certificate.fingerprint256) === trust.sha256.toLowerCase())
   if (!found)
     throw new PinError(
-      `the certificate of ${address.host} is not signed by the CA that the join string names: the address is wrong, or another server intercepts the connection`,
+      `expected a certificate of ${address.host} that is signed by the authority with SHA-256 ${trust.sha256}, which the join string names, found ${describeAll(chain.map(({ raw }) => raw))}; the address is wrong, another server intercepts the connection, or the join string is of another zone (--ca-cert-file FILE trusts another authority)`,
     )
   const base64 = found.raw.toString('base64').match(/.{1,64}/g) ?? []
   return `-----BEGIN CERTIFICATE-----\n${base64.join('\n')}\n-----END CERTIFICATE-----\n`
+}
+
+/** An address of the zone, and the CA that its certificate must have. */
+export interface Found {
+  readonly address: URL
+  readonly authority: string | undefined
+}
+
+/**
+ * The first address that shows the pinned CA; without a pin, the first address. Throws a `PinError` only if every
+ * address has another CA: another machine may answer at one of them.
+ */
+export async function findZone(trust: Trust, addresses: readonly URL[], signal: AbortSignal): Promise<Found> {
+  const failures: unknown[] = []
+  for (const address of addresses) {
+    try {
+      return { address, authority: await authorityOf(trust, address, signal) }
+    } catch (cause) {
+      failures.push(cause)
+    }
+  }
+  if (failures.length === 1) throw failures[0]
+  const message = failures.map(messageOf).join('; ')
+  const cause = failures[0]
+  throw failures.every((one) => one instanceof PinError)
+    ? new PinError(message, { cause })
+    : new Error(message, { cause })
 }
 
 /** The server has another CA than the pinned one. A retry does not help. */

@@ -24,19 +24,23 @@ test('P7 the ranges cover 127.128.0.0/9 without overlap', () => {
 
 test('P7 a proxy keeps the range of its last run, and takes the next free range if another proxy has claimed it', async () => {
   const tried: string[] = []
-  const first = await claimPart(folder, 'default.a', async (host) => resolver(host))
-  const again = await claimPart(folder, 'another name', async (host) => {
+  const claim = async (name: string, start: (host: string) => Promise<ReturnType<typeof resolver>>) => {
+    const claimed = await claimPart(folder, name, start)
+    return claimed.ok ? claimed.value : undefined
+  }
+  const first = await claim('default.a', async (host) => resolver(host))
+  const again = await claim('another name', async (host) => {
     tried.push(host)
     return resolver(host)
   })
   expect(again?.part).toBe(first?.part)
   expect(tried).toHaveLength(1)
-  const moved = await claimPart(folder, 'default.a', async (host) => {
+  const moved = await claim('default.a', async (host) => {
     if (host === partAddress(first?.part ?? -1, 1)) throw taken()
     return resolver(host)
   })
   expect(moved?.part).toBe(((first?.part ?? 0) + 1) % partCount)
-  expect((await claimPart(folder, 'x', async (host) => resolver(host)))?.part).toBe(moved?.part)
+  expect((await claim('x', async (host) => resolver(host)))?.part).toBe(moved?.part)
   expect(await readdir(folder)).toEqual(['part.json'])
 })
 
@@ -44,7 +48,8 @@ test('P7 a host without these addresses has no range, and other errors are repor
   const failing = (code: string) => async () => {
     throw Object.assign(new Error(code), { code })
   }
-  expect(await claimPart(folder, 'a', failing('EADDRNOTAVAIL'))).toBeUndefined()
+  for (const code of ['EADDRNOTAVAIL', 'EADDRINUSE'])
+    expect(await claimPart(folder, 'a', failing(code))).toMatchObject({ ok: false, error: { code } })
   await expect(claimPart(folder, 'a', failing('EACCES'))).rejects.toThrow('EACCES')
 })
 

@@ -239,7 +239,7 @@ export async function startGlobal(
     const plane: ApiPlane = {
       role: 'global',
       origin: globalOrigin,
-      writeElsewhere: '',
+      globalApi: '',
       store,
       catalogue,
       tokens,
@@ -270,6 +270,7 @@ export async function startGlobal(
       } as JsonObject,
       join: {
         pin: tls.pin,
+        host: config.host,
         syncPort,
         // The API reads this, so its port is open by then.
         get webSocketPort() {

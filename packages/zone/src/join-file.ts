@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isUnknownKey, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
-import { decodeJoin, type Join } from '@zonemesh/shared/auth/join.ts'
+import { addressesOf, decodeJoin, encodeJoin, type Join } from '@zonemesh/shared/auth/join.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -63,8 +63,8 @@ export function followJoinFile({ clock, log, tokens }: Deps, { path, zone, first
   }
 
   async function take(next: Join): Promise<void> {
-    const { address, token, pin } = next
-    if (token === current.token && address === current.address && pin === current.pin) return
+    const { token } = next
+    if (encodeJoin(next) === encodeJoin(current)) return
     const named = zoneNameOf(token)
     if (named !== zone) throw new Error(`expected a token of zone "${zone}", found one of zone "${named}"`)
     const judged = await tokens.verify('zone', '', token)
@@ -72,7 +72,10 @@ export function followJoinFile({ clock, log, tokens }: Deps, { path, zone, first
     if (!judged.ok && !isUnknownKey(judged.error)) throw new Error(judged.error)
     if (closed) return
     current = next
-    log.info({ file: path, address }, 'the zone uses the new join string of the join file from now on')
+    log.info(
+      { file: path, address: addressesOf(next).join(', ') },
+      'the zone uses the new join string of the join file from now on',
+    )
     renewed()
   }
 

@@ -6,11 +6,12 @@ export const zoneOptions = {
   name: option(text.optional(), 'the name of a standalone zone; under a global, the token contains it', {
     placeholder: 'NAME',
   }),
-  join: option(text.optional(), 'the join string from `zonemesh token zone` on the global', {
-    placeholder: 'STRING',
-    secret: true,
-  }),
-  joinFile: option(text.optional(), 'file with the join string', { placeholder: 'FILE' }),
+  join: option(
+    text.optional(),
+    'the join string from `zonemesh token zone` on the global, or a file that holds it; the zone reads a file again when it changes',
+    { placeholder: 'STRING|FILE', secret: true },
+  ),
+  joinFile: option(text.optional(), 'file with the join string, as --join FILE', { placeholder: 'FILE' }),
   acceptGlobal: option(text.optional(), 'store id of another global that this zone may take its rows from', {
     placeholder: 'STORE',
   }),

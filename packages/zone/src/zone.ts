@@ -11,19 +11,21 @@ import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
 import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
-import type { Join } from '@zonemesh/shared/auth/join.ts'
+import { addressesOf, type Join } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { nothingServed, type ServedStatus } from '@zonemesh/shared/sync/served-status.ts'
 import { startUplink, type Uplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
 import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
+import { dialInTurn } from '@zonemesh/shared/transport/rotation.ts'
 import type { Dialer } from '@zonemesh/shared/transport/transport.ts'
 import { dialWebSocket } from '@zonemesh/shared/transport/websocket.ts'
 import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
 import { openBase, type ZoneBase } from './base.ts'
 import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
+import { globalApiOf } from './global-api.ts'
 import { followJoinFile, zoneNameOf } from './join-file.ts'
 import { startResolver } from './names/resolver.ts'
 import type { ZoneConfig } from './options.ts'
@@ -75,11 +77,13 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
   return { ports, proxySights: () => proxySights({ ...core, zone: base.zone }, xds) }
 }
 
-/**
- * Creates the dialer for the address in a join string: gRPC, or the same frames over WebSocket. Throws if the address
- * is invalid.
- */
-function createDialer({ address, token, pin: pinSha256Hex }: Join): Dialer {
+/** Creates the dialer for the addresses in a join string, which are tried in turn. Throws if one is invalid. */
+function createDialer(join: Join): Dialer {
+  return dialInTurn(addressesOf(join).map((address) => createDialerFor(address, join)))
+}
+
+/** The dialer for one address: gRPC, or the same frames over WebSocket. */
+function createDialerFor(address: string, { token, pin: pinSha256Hex }: Join): Dialer {
   if (!isWebSocketAddress(address)) {
     const hostAndPort = address.replace(/^https?:\/\/|\/$/g, '')
     return dialGrpc({ address: hostAndPort, path: syncPath, token, pinSha256Hex })
@@ -121,7 +125,9 @@ function startJoined(
   const onApplied: Parameters<typeof startUplink>[0]['onApplied'] = ({ position, localMark }) =>
     core.reporter.applied(position, localMark.revision)
   const onUnknownPosition = () => core.reporter.forgetServed()
-  const address = join.address.replace(/^https?:\/\/|\/$/g, '')
+  const address = addressesOf(join)
+    .map((one) => one.replace(/^https?:\/\/|\/$/g, ''))
+    .join(', ')
   const onRelease = (hold: string): boolean => {
     if (hold !== lostHoldId) return false
     core.removeLost().catch((cause: unknown) => base.log.warn({ err: cause }, 'cannot remove lost proxies'))
@@ -130,7 +136,7 @@ function startJoined(
   // Throws now if the address is invalid, instead of at the first attempt to dial.
   createDialer(join)
   const renewed = () => uplink.redial('this zone continues with a newer token')
-  const path = config.join === undefined ? config.joinFile : undefined
+  const path = config.joinFile
   const file = path === undefined ? undefined : followJoinFile(base, { path, zone: base.zone, first: join }, renewed)
   const newest = () => file?.current() ?? join
   const dialer = createNewestDialer(newest)
@@ -205,7 +211,7 @@ export async function startZone(
     const plane: ApiPlane = {
       ...base,
       catalogue,
-      writeElsewhere: join?.address ?? '',
+      globalApi: join ? globalApiOf(join) : '',
       localhostIsAdmin,
       anonymousRules: { anonymous: config.anonymous, isOwnHost },
       instanceId: `${hostname()}-${process.pid.toString(16)}`,
@@ -221,7 +227,7 @@ export async function startZone(
         zone,
         ...shownValues(shown, { ...config, localhostIsAdmin }),
       } as JsonObject,
-      join: { pin: base.tls.pin, proxyPort: doors.proxyPort },
+      join: { pin: base.tls.pin, host: config.host, proxyPort: doors.proxyPort },
       decorate: (kind, row) => shownSpec(base, kind, row),
     }
     const meter = () => ({
@@ -232,7 +238,10 @@ export async function startZone(
     // Loaded late: waiting proxies and DNS clients are served before the code of the API is read from disk.
     const { startServers } = await import('@zonemesh/plane/servers.ts')
     const { ports, routes } = await startServers(plane, config, base.tls, meter, closers)
-    env.log.info({ zone, role, ...ports, ...doors, global: join?.address ?? 'none' }, 'the zone control plane is ready')
+    env.log.info(
+      { zone, role, ...ports, ...doors, global: join ? addressesOf(join).join(', ') : 'none' },
+      'the zone control plane is ready',
+    )
     catalogue.warm()
     base.placement.opened(ports.apiPort, ports.apiTlsPort, ports.healthPort)
     return { ...ports, ...doors, routes, name: zone, adminKey: base.adminKey, close: () => closers.close() }

@@ -58,6 +58,10 @@ test('V12 another join string in the file counts within 2 s', async () => {
   await it.write(`${encodeJoin(joinOf('east', 2))}\n`)
   expect(it.events).toEqual(['renewed'])
   expect(it.file.current()).toEqual(joinOf('east', 2))
+  using more = scene()
+  const several = { ...more.first, otherAddresses: ['https://h:5685'] }
+  await more.write(encodeJoin(several))
+  expect(more.file.current()).toEqual(several)
 })
 
 test('V12 a join string that is damaged, revoked or of another zone changes nothing and is reported', async () => {

@@ -5,6 +5,7 @@ import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { adminProof } from '@zonemesh/shared/auth/admin-proof.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { certificateReason } from '@zonemesh/shared/transport/certificates.ts'
 import { findAdminKey } from './admin-keys.ts'
 import { CommandError } from './command.ts'
 import { findSceneHere } from './running-scene.ts'
@@ -58,6 +59,9 @@ export function readText(path: string): string {
   }
 }
 
+/** How much of the text of a page is shown. */
+const textShown = 120
+
 /** The title, detail and fields of an error object; the text of any other response. */
 export function errorLines(reply: Reply): string {
   const { json } = reply
@@ -79,6 +83,12 @@ export function createClient(values: ClientValues): Client {
     throw new CommandError(`--address: expected a URL such as http://localhost:5681, found "${values.address}"`, 2)
   const base = new URL(values.address)
   const token = values.token ?? (values.tokenFile === undefined ? undefined : readText(values.tokenFile).trim())
+  // A header carries no other characters.
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
+    throw new CommandError(
+      `${values.token === undefined ? values.tokenFile : '--token'}: expected a token in one line of ASCII characters`,
+      2,
+    )
   const adminKey = token === undefined ? adminKeyOf(values, base) : undefined
   const ca = values.caCertFile === undefined ? undefined : readText(values.caCertFile)
   const isTls = base.protocol === 'https:'
@@ -117,18 +127,19 @@ export function createClient(values: ClientValues): Client {
           incoming.on('error', reject)
           incoming.on('end', () => {
             const text = Buffer.concat(chunks).toString('utf8')
-            resolve({ status: incoming.statusCode ?? 0, text, json: parse(text), headers: incoming.headers })
+            const reply = { status: incoming.statusCode ?? 0, text, json: parse(text), headers: incoming.headers }
+            const doubt = strangeness(values.address, reply)
+            if (doubt === undefined) resolve(reply)
+            else reject(new CommandError(doubt))
           })
         },
       )
       outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within the time limit')))
-      outgoing.on('error', (thrown) =>
-        reject(
-          new CommandError(
-            `cannot reach the control plane at ${values.address}: ${messageOf(thrown) || 'connection refused'}`,
-          ),
-        ),
-      )
+      outgoing.on('error', (thrown) => {
+        void reasonOf(thrown, base, values.caCertFile, ca).then((reason) =>
+          reject(new CommandError(`cannot reach the control plane at ${values.address}: ${reason}`)),
+        )
+      })
       outgoing.end(payload)
     })
 
@@ -150,11 +161,47 @@ export function createClient(values: ClientValues): Client {
   }
 }
 
+async function reasonOf(cause: Error, base: URL, caCertFile: string | undefined, ca: string | undefined) {
+  if ('code' in cause && cause.code === 'EPROTO')
+    return 'the port does not answer with TLS; the API over TLS has port 5682 by default, and http:// port 5681'
+  const remedy =
+    caCertFile === undefined
+      ? 'give the authority of the control plane, the ca.crt in its data folder, with --ca-cert-file'
+      : `check --ca-cert-file ${caCertFile}, and that --address is the control plane of this authority`
+  const host = base.hostname.replace(/^\[|\]$/g, '')
+  const expected = { host, port: Number(base.port || 443), authorityPem: ca, remedy }
+  return (await certificateReason(cause, expected, new AbortController().signal)) || 'connection refused'
+}
+
 /** The key from the option, else the key that a plane of this user stored. */
 function adminKeyOf({ adminKeyFile }: ClientValues, base: URL) {
   if (adminKeyFile !== undefined) return { key: readText(adminKeyFile).trim(), isGiven: true }
   const key = findAdminKey(base)
   return key === undefined ? undefined : { key, isGiven: false }
+}
+
+/** Why a reply does not come from a control plane: these answer with JSON, or with plain text. */
+function strangeness(address: string, { status, text, json, headers }: Reply): string | undefined {
+  const type = String(headers['content-type'] ?? 'no content type').split(';')[0]
+  const isJson = type === 'application/json'
+  if (isJson ? json !== undefined : type === 'text/plain') return undefined
+  const words = text
+    .replace(/<(script|style)[\s\S]*?<\/\1>/gi, ' ')
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim()
+  const shown = words.length > textShown ? `${words.slice(0, textShown)}…` : words
+  return `${address} does not look like a control plane: it answered ${status} with ${type}${isJson ? ' that is not JSON' : ''}${shown === '' ? '' : `, "${shown}"`}; check --address, and any proxy in between`
+}
+
+/** Throws if the JSON of a reply lacks a field of the plane's own type: something else has answered. */
+export function requireFields(client: Pick<Client, 'address'>, { json }: Reply, fields: readonly string[]): void {
+  const isObject = json !== null && typeof json === 'object'
+  const missing = fields.find((field) => !isObject || Reflect.get(json, field) === undefined)
+  if (missing !== undefined)
+    throw new CommandError(
+      `${client.address} does not look like a control plane of this version: its answer has no "${missing}"; check --address`,
+    )
 }
 
 function parse(text: string): unknown {

@@ -15,11 +15,17 @@ export interface SourceDocument {
   readonly error?: string
 }
 
+/** A name of a variable: `{{ .Name }}`, `{{- x -}}` and `{{ $x }}` are of templates of other systems. */
+const variableName = /^\w(?:[\w.-]*\w)?$/
+/** Words of Go's templates that could also be names. */
+const templateWords = new Set(['end', 'else', 'break', 'continue'])
+
 /** Replaces `{{name}}` by values. An unknown name is an error that lists the known names. */
 export function fillVariables(text: string, variables: Readonly<Record<string, string>>, file: string): string {
-  return text.replace(/\{\{\s*([\w.-]+)\s*\}\}/g, (_whole, name: string) => {
-    const value = variables[name]
+  return text.replace(/\{\{\s*([\w.-]+)\s*\}\}/g, (whole, name: string) => {
+    const value = Object.hasOwn(variables, name) ? variables[name] : undefined
     if (value === undefined) {
+      if (!variableName.test(name) || templateWords.has(name)) return whole
       const known = Object.keys(variables).join(', ') || 'none are given'
       throw new CommandError(`${file}: no value for {{${name}}}; give one with --var ${name}=… (known: ${known})`, 1)
     }
@@ -83,11 +89,12 @@ export async function readDocuments(
 }
 
 /** `["a=1", "b=2"]` as a record. */
-export function readVariables(pairs: readonly string[]): Record<string, string> {
+export function readVariables(pairs: readonly string[], flag = '--var'): Record<string, string> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=')
-      if (at < 1) throw new CommandError(`--var: expected NAME=VALUE, found "${pair}"`, 2)
+      if (at < 1 || !variableName.test(pair.slice(0, at)))
+        throw new CommandError(`${flag}: expected NAME=VALUE, found "${pair}"`, 2)
       return [pair.slice(0, at), pair.slice(at + 1)]
     }),
   )

@@ -1,5 +1,6 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
+import { unservedReason } from '@zonemesh/core/kinds/unserved.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
 import { CommandError } from './command.ts'
 
@@ -13,6 +14,8 @@ export function kindByWord(word: string): Kind {
     ),
   )
   if (found) return found
+  const unserved = unservedReason(word)
+  if (unserved !== undefined) throw new CommandError(unserved, 2)
   const candidate = nearest(
     word,
     publicKinds.flatMap((kind) => [kind.name.toLowerCase(), kind.path]),

@@ -1,16 +1,15 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
-import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { duration, option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
 import { z } from 'zod'
-import { type Client, clientOptions, createClient, errorLines } from '../base/client.ts'
+import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
 import { unreachable } from '../explain/after-apply.ts'
 
 const pairs = z
-  .union([z.string(), z.array(z.string())])
+  .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
   .transform((value) => (typeof value === 'string' ? [value] : value))
 
 const place = (document: SourceDocument): string =>
@@ -46,10 +45,11 @@ export async function wait(
   context: Context,
   revision: string,
   target: string,
-  timeout: string,
+  timeoutMs: number,
 ): Promise<boolean> {
-  const query = new URLSearchParams({ wait: target, timeout })
+  const query = new URLSearchParams({ wait: target, timeout: `${timeoutMs}ms` })
   const reply = await client.need('GET', `/_receipts/${encodeURIComponent(revision)}?${query}`)
+  requireFields(client, reply, ['zones', 'level'])
   // The plane answers with its own type.
   const receipt = reply.json as Receipt
   for (const { zone, state, delayMs, reason } of receipt.zones) {
@@ -78,10 +78,14 @@ export const apply = defineCommand({
       repeated: true,
       short: 'f',
     }),
-    var: option(pairs.default([]), 'a value for {{NAME}} in the documents', {
-      placeholder: 'NAME=VALUE',
-      repeated: true,
-    }),
+    var: option(
+      pairs.default([]),
+      'a value for {{NAME}} in the documents; {{ .Name }} and other templates stay unchanged',
+      {
+        placeholder: 'NAME=VALUE',
+        repeated: true,
+      },
+    ),
     atomic: option(toggle.default(false), 'send nothing if one document is bad'),
     wait: option(
       text.optional(),
@@ -90,13 +94,7 @@ export const apply = defineCommand({
         placeholder: 'LEVEL@ZONES',
       },
     ),
-    timeout: option(
-      text
-        .default('5s')
-        .refine((value) => durationMs(value) !== undefined, { error: 'expected a duration such as 5s' }),
-      'how long to wait',
-      { placeholder: 'DURATION', shownDefault: '5s' },
-    ),
+    timeout: option(duration.prefault('5s'), 'how long to wait', { placeholder: 'DURATION', shownDefault: '5s' }),
     intent: option(text.default('apply'), 'why: kept with the commit', { placeholder: 'TEXT', shownDefault: 'apply' }),
     ...clientOptions,
   },
@@ -118,6 +116,7 @@ export const apply = defineCommand({
       atomic: values.atomic,
       intent: values.intent,
     })
+    if (reply.status < 400) requireFields(client, reply, ['outcomes', 'revision'])
     const body = reply.json
     if (body === null || typeof body !== 'object' || !('outcomes' in body)) throw new CommandError(errorLines(reply))
     // The plane answers with its own types.

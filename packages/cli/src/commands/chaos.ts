@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { option, text } from '@zonemesh/plane/config/options.ts'
+import { count, integer, option, text } from '@zonemesh/plane/config/options.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { z } from 'zod'
@@ -23,6 +23,9 @@ import { drawSuite } from '../chaos/suite.ts'
 import { verdictLines } from '../chaos/verdict.ts'
 import { duration, readDuration, readRate } from '../chaos/words.ts'
 
+const minutesExpected = 'expected a number from 0.5 to 60'
+const minutes = z.coerce.number({ error: minutesExpected }).min(0.5, minutesExpected).max(60, minutesExpected)
+
 const runOptions = {
   stack: option(text.optional(), 'the file of the stack; without it, the newest demo of this user', {
     placeholder: 'FILE',
@@ -31,7 +34,7 @@ const runOptions = {
     placeholder: 'PROJECT',
   }),
   json: option(text.optional(), 'write the verdict to this file, as JSON', { placeholder: 'FILE' }),
-  rate: option(z.coerce.number().int().min(1).max(5_000).default(100), 'requests per second through the gateway', {
+  rate: option(count(1, 5_000).default(100), 'requests per second through the gateway', {
     placeholder: 'N',
     shownDefault: '100',
   }),
@@ -129,7 +132,7 @@ export const chaosFlap = defineCommand({
       placeholder: 'TIME',
       shownDefault: '2s',
     }),
-    times: option(z.coerce.number().int().min(1).max(1_000).default(5), 'how often the line goes down', {
+    times: option(count(1, 1_000).default(5), 'how often the line goes down', {
       placeholder: 'N',
       shownDefault: '5',
     }),
@@ -228,11 +231,11 @@ export const chaosSuite = defineCommand({
   examples: ['zonemesh chaos suite --seed 1', 'zonemesh chaos suite --seed 7 --minutes 3 --json verdict.json'],
   arity: { min: 0, max: 0 },
   options: {
-    seed: option(z.coerce.number().int().default(1), 'the seed that selects the faults and their order', {
+    seed: option(integer.default(1), 'the seed that selects the faults and their order', {
       placeholder: 'N',
       shownDefault: '1',
     }),
-    minutes: option(z.coerce.number().min(0.5).max(60).default(1.5), 'how long the whole suite may take', {
+    minutes: option(minutes.default(1.5), 'how long the whole suite may take', {
       placeholder: 'M',
       shownDefault: '1.5',
     }),

@@ -1,28 +1,20 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
 import { defaultConfig, type Trust } from '@zonemesh/dataplane/contract.ts'
-import { option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
-import { decodeJoin, type Join } from '@zonemesh/shared/auth/join.ts'
+import { count, duration, option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
+import type { Join } from '@zonemesh/shared/auth/join.ts'
 import { logLevels } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
 import { readText } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import { readVariables } from '../base/documents.ts'
+import { readJoin } from '../base/join.ts'
 import { createEnv } from '../base/process.ts'
 
 const pairs = z
-  .union([z.string(), z.array(z.string())])
+  .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
   .transform((value) => (typeof value === 'string' ? [value] : value))
-const duration = text.refine((value) => durationMs(value) !== undefined, { error: 'expected a duration such as 5s' })
-
-function readJoin(file: string | undefined): Join | undefined {
-  if (file === undefined) return undefined
-  const join = decodeJoin(readText(file))
-  if (!join.ok) throw new CommandError(`${file}: ${join.error}`, 2)
-  return join.value
-}
 
 function trustOf(caCertFile: string | undefined, join: Join | undefined): Trust {
   if (caCertFile !== undefined) return { type: 'authority', pem: readText(caCertFile) }
@@ -33,11 +25,11 @@ export const dataplane = defineCommand({
   name: 'dataplane',
   summary:
     'run a proxy: registers its resource with the zone, runs Envoy and a name resolver beside it, and removes it when it ends',
-  usage: '--dataplane-file FILE (--join FILE | --cp-address URL --token-file FILE --ca-cert-file FILE)',
+  usage: '--dataplane-file FILE (--join STRING|FILE | --cp-address URL --token-file FILE --ca-cert-file FILE)',
   examples: [
     'zonemesh dataplane --dataplane-file web.yaml --dataplane-var address=10.0.0.7 --join web.join',
-    'zonemesh dataplane --proxy-type ingress --dataplane-file ingress.yaml --cp-address https://zone:5678 --token-file ingress.token --ca-cert-file ca.crt',
-    'zonemesh dataplane --proxy-type egress --dataplane-file egress.yaml --cp-address https://zone:5678 --token-file egress.token --ca-cert-file ca.crt',
+    'zonemesh dataplane --dataplane-file ingress.yaml --cp-address https://zone:5678 --token-file ingress.token --ca-cert-file ca.crt',
+    'zonemesh dataplane --dataplane-file egress.yaml --cp-address https://zone:5678 --token-file egress.token --ca-cert-file ca.crt',
   ],
   arity: { min: 0, max: 0 },
   options: {
@@ -51,10 +43,11 @@ export const dataplane = defineCommand({
       placeholder: 'NAME=VALUE',
       repeated: true,
     }),
-    proxyType: option(z.enum(['dataplane', 'ingress', 'egress']).default('dataplane'), 'dataplane, ingress or egress', {
-      placeholder: 'TYPE',
-      shownDefault: 'dataplane',
-    }),
+    proxyType: option(
+      z.enum(['dataplane', 'ingress', 'egress']).optional(),
+      'dataplane, ingress or egress; with a file it follows from the type of the resource',
+      { placeholder: 'TYPE', shownDefault: 'as the file; with --name dataplane' },
+    ),
     name: option(text.optional(), 'name of a proxy whose resource exists already, instead of a file', {
       placeholder: 'NAME',
     }),
@@ -69,16 +62,20 @@ export const dataplane = defineCommand({
     }),
     tokenFile: option(text.optional(), 'file with the token of this proxy', { placeholder: 'FILE' }),
     caCertFile: option(text.optional(), 'the authority of the zone control plane (PEM)', { placeholder: 'FILE' }),
-    join: option(text.optional(), 'file with a join string: address, token and pin in one', { placeholder: 'FILE' }),
+    join: option(text.optional(), 'a join string (address, token and pin in one), or a file that holds it', {
+      placeholder: 'STRING|FILE',
+      secret: true,
+    }),
+    joinFile: option(text.optional(), 'file with the join string, as --join FILE', { placeholder: 'FILE' }),
     workDir: option(text.optional(), 'folder for what it keeps between runs', {
       placeholder: 'DIR',
       shownDefault: 'a new temporary folder',
     }),
-    concurrency: option(z.coerce.number().int().min(1).default(defaultConfig.concurrency), 'worker threads of Envoy', {
+    concurrency: option(count(1).default(defaultConfig.concurrency), 'worker threads of Envoy', {
       placeholder: 'N',
       shownDefault: String(defaultConfig.concurrency),
     }),
-    drainTime: option(duration.default('5s'), 'how long to go on serving after SIGTERM', {
+    drainTime: option(duration.prefault('5s'), 'how long to go on serving after SIGTERM', {
       placeholder: 'DURATION',
       shownDefault: '5s',
     }),
@@ -106,7 +103,9 @@ export const dataplane = defineCommand({
     if ((values.dataplaneFile === undefined) === (values.name === undefined)) {
       throw new CommandError('give --dataplane-file, or --name for a proxy whose resource exists already', 2)
     }
-    const known = readJoin(values.join)
+    if (values.cpAddress !== undefined && !/^https?:$/.test(URL.parse(values.cpAddress)?.protocol ?? ''))
+      throw new CommandError(`--cp-address: expected a URL such as https://zone:5678, found "${values.cpAddress}"`, 2)
+    const known = readJoin(values)?.join
     const token = values.tokenFile === undefined ? known?.token : readText(values.tokenFile).trim()
     const env = createEnv(values.logLevel, 'dataplane')
     // Loaded only now: help and wrong use do not wait for it.
@@ -117,14 +116,19 @@ export const dataplane = defineCommand({
         proxyType: values.proxyType,
         source:
           values.dataplaneFile === undefined
-            ? { type: 'existing', mesh: values.proxyType === 'dataplane' ? values.mesh : '', name: values.name ?? '' }
-            : { type: 'resource', yaml: readText(values.dataplaneFile), variables: readVariables(values.dataplaneVar) },
+            ? { type: 'existing', mesh: values.mesh, name: values.name ?? '' }
+            : {
+                type: 'resource',
+                yaml: readText(values.dataplaneFile),
+                variables: readVariables(values.dataplaneVar, '--dataplane-var'),
+              },
         address: values.cpAddress ?? known?.address ?? defaultConfig.address,
+        ...(values.cpAddress === undefined && known?.otherAddresses ? { otherAddresses: known.otherAddresses } : {}),
         trust: trustOf(values.caCertFile, known),
         ...(token === undefined ? {} : { token }),
         workDir: values.workDir ?? mkdtempSync(join(tmpdir(), 'zonemesh-dataplane-')),
         concurrency: values.concurrency,
-        drainMs: durationMs(values.drainTime) ?? defaultConfig.drainMs,
+        drainMs: values.drainTime,
         dns: { enabled: values.dns, port: values.dnsPort },
         ...(values.adminPort === undefined ? {} : { adminPort: values.adminPort }),
         ...(values.readinessPort === undefined ? {} : { readinessPort: values.readinessPort }),

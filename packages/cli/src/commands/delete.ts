@@ -1,6 +1,6 @@
 import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
-import { type Client, clientOptions, createClient, errorLines } from '../base/client.ts'
+import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { readDocuments } from '../base/documents.ts'
 import { kindByWord, pathOf } from '../base/kinds.ts'
@@ -20,6 +20,10 @@ async function deleteOne(client: Client, context: Context, { type, mesh, name }:
   if (reply.status === 404)
     throw new CommandError(`no ${kind.name} "${name}"${mesh === undefined ? '' : ` in mesh "${mesh}"`}`)
   if (reply.status >= 400) throw new CommandError(errorLines(reply))
+  if (reply.headers['zonemesh-revision'] === undefined)
+    throw new CommandError(
+      `${client.address} does not look like a control plane: its answer has no revision; check --address`,
+    )
   context.print(`${shownName({ type, name, ...(mesh === undefined ? {} : { mesh }) })}: deleted`)
   context.print(`revision ${String(reply.headers['zonemesh-revision'])}`)
   return 0 as const
@@ -28,6 +32,7 @@ async function deleteOne(client: Client, context: Context, { type, mesh, name }:
 async function deleteMany(client: Client, context: Context, deletions: readonly Named[], declared: boolean) {
   const body = { documents: [], deletions, declared, atomic: true, intent: `delete ${deletions.length} resources` }
   const reply = await client.call('POST', '/_commit', body)
+  if (reply.status < 400) requireFields(client, reply, ['outcomes', 'revision'])
   const { json } = reply
   if (json === null || typeof json !== 'object' || !('outcomes' in json)) throw new CommandError(errorLines(reply))
   // The plane answers with its own types.

@@ -2,9 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { option, toggle } from '@zonemesh/plane/config/options.ts'
+import { integer, option, toggle } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import { z } from 'zod'
 import { defineCommand } from '../base/command.ts'
 import { startChaosLines } from '../chaos/lines.ts'
 import { drawNames } from '../demo/names.ts'
@@ -22,7 +21,7 @@ export const demo = defineCommand({
   arity: { min: 0, max: 0 },
   options: {
     once: option(toggle.default(false), 'prove it, stop, and exit 0 or 1'),
-    seed: option(z.coerce.number().int().optional(), 'draw names, tags, ports, weights and hostnames from N', {
+    seed: option(integer.optional(), 'draw names, tags, ports, weights and hostnames from N', {
       placeholder: 'N',
     }),
     chaos: option(

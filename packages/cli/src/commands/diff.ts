@@ -2,7 +2,7 @@ import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { clientOptions, createClient } from '../base/client.ts'
+import { clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { differenceLines, fieldsText } from '../output/show-difference.ts'
@@ -60,7 +60,9 @@ export const diff = defineCommand({
       ...selectionOf(resourceFrom(rest), values.mesh),
       ...(values.all ? { all: 'true' } : {}),
     })
-    const reply = await createClient(values).need('GET', `/_diff?${query}`)
+    const client = createClient(values)
+    const reply = await client.need('GET', `/_diff?${query}`)
+    requireFields(client, reply, ['from', 'to', 'items'])
     // The plane answers with its own type.
     const { from, to, items } = reply.json as Answer
     if (values.output === 'json') print(jsonText(reply.json))

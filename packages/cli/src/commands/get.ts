@@ -2,7 +2,7 @@ import { option, text } from '@zonemesh/plane/config/options.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { clientOptions, createClient, errorLines } from '../base/client.ts'
+import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import { kindByWord, pathOf } from '../base/kinds.ts'
 import { age, table } from '../output/table.ts'
@@ -11,11 +11,13 @@ import { jsonText } from '../output/terminal-text.ts'
 const yamlText = (value: unknown): string => stringify(value, { lineWidth: 0 }).trimEnd()
 
 /** All pages of a list. */
-async function listAll(call: (path: string) => Promise<unknown>, path: string): Promise<JsonObject[]> {
+async function listAll(client: Client, path: string): Promise<JsonObject[]> {
   const items: JsonObject[] = []
   for (let offset = 0; ; ) {
+    const reply = await client.need('GET', `${path}?size=1000&offset=${offset}`)
+    requireFields(client, reply, ['items', 'next'])
     // The plane answers with its own list type.
-    const page = (await call(`${path}?size=1000&offset=${offset}`)) as {
+    const page = reply.json as {
       readonly items: readonly JsonObject[]
       readonly next: string | null
     }
@@ -58,7 +60,7 @@ export const get = defineCommand({
       print(values.output === 'json' ? jsonText(reply.json) : yamlText(reply.json))
       return 0
     }
-    const items = await listAll(async (path) => (await client.need('GET', path)).json, pathOf(kind, values.mesh))
+    const items = await listAll(client, pathOf(kind, values.mesh))
     if (values.output === 'json') print(jsonText(items))
     else if (values.output === 'yaml') for (const item of items) print(`---\n${yamlText(item)}`)
     else {

@@ -3,7 +3,7 @@ import { planeOptions } from '@zonemesh/plane/config/plane-options.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Position } from '@zonemesh/shared/store/store.ts'
-import { type Client, clientOptions, createClient } from '../base/client.ts'
+import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import { createEnv } from '../base/process.ts'
 import { table } from '../output/table.ts'
@@ -24,8 +24,10 @@ async function copyOf(client: Client) {
   const rows: Row[] = []
   let path = '/_rows'
   for (;;) {
+    const reply = await client.need('GET', path)
+    requireFields(client, reply, ['zone', 'at', 'rows'])
     // The plane answers with its own type.
-    const page = (await client.need('GET', path)).json as Page
+    const page = reply.json as Page
     const { zone, at, position, after } = page
     rows.push(...page.rows)
     if (!position) throw new CommandError(`zone ${zone} at ${client.address} holds nothing of a global`)

@@ -1,6 +1,7 @@
 import { globalOptions } from '@zonemesh/global/options.ts'
 import { publishAdminKey } from '../base/admin-keys.ts'
 import { defineCommand } from '../base/command.ts'
+import { requireFreePorts } from '../base/free-ports.ts'
 import { createEnv, untilStopped } from '../base/process.ts'
 
 export const global = defineCommand({
@@ -11,6 +12,7 @@ export const global = defineCommand({
   arity: { min: 0, max: 0 },
   options: globalOptions,
   async run(values, { signal }) {
+    await requireFreePorts(values, [{ what: 'zones', host: values.host, port: values.syncPort, option: '--sync-port' }])
     const env = createEnv(values.logLevel, 'global')
     // Loaded only now: help and wrong use do not wait for it.
     const { startGlobal } = await import('@zonemesh/global/global.ts')

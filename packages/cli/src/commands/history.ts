@@ -1,10 +1,10 @@
-import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { count, option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { CommitEntry, CommitPage, CommitResource } from '@zonemesh/plane/history/commits.ts'
 import type { FieldChange } from '@zonemesh/plane/history/fields.ts'
 import type { VersionEntry, ZoneRun } from '@zonemesh/plane/history/versions.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { type Client, clientOptions, createClient } from '../base/client.ts'
+import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { type Context, defineCommand } from '../base/command.ts'
 import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { fieldsText } from '../output/show-difference.ts'
@@ -103,12 +103,20 @@ async function commits(client: Client, query: URLSearchParams, limit: number): P
   const items: CommitEntry[] = []
   for (;;) {
     query.set('limit', String(limit - items.length))
+    const reply = await client.need('GET', `/_history?${query}`)
+    requireFields(client, reply, ['items', 'horizon'])
     // The plane answers with its own type.
-    const page = (await client.need('GET', `/_history?${query}`)).json as CommitHistory
+    const page = reply.json as CommitHistory
     items.push(...page.items)
     if (page.next === null || items.length >= limit) return { ...page, items }
     query.set('before', String(page.next))
   }
+}
+
+async function versions(client: Client, query: URLSearchParams): Promise<unknown> {
+  const reply = await client.need('GET', `/_history?${query}`)
+  requireFields(client, reply, ['items', 'horizon'])
+  return reply.json
 }
 
 export const history = defineCommand({
@@ -137,11 +145,7 @@ export const history = defineCommand({
       short: 'm',
       shownDefault: 'all; default for a named one',
     }),
-    limit: option(
-      z.coerce.number({ error: 'expected a number' }).int().min(1).max(1000).default(20),
-      'how many commits to show',
-      { placeholder: 'N', shownDefault: '20' },
-    ),
+    limit: option(count(1, 1000).default(20), 'how many commits to show', { placeholder: 'N', shownDefault: '20' }),
     before: option(text.optional(), 'show commits older than this one', { placeholder: '@REVISION' }),
     all: option(toggle.default(false), 'also commits of the planes themselves, and what other zones report'),
     ...clientOptions,
@@ -155,9 +159,7 @@ export const history = defineCommand({
     })
     const client = createClient(values)
     const isNamed = resource.name !== undefined
-    const answer: unknown = isNamed
-      ? (await client.need('GET', `/_history?${query}`)).json
-      : await commits(client, query, values.limit)
+    const answer: unknown = isNamed ? await versions(client, query) : await commits(client, query, values.limit)
     const wide = values.output === 'wide'
     if (values.output === 'json') context.print(jsonText(answer))
     else if (values.output === 'yaml') context.print(stringify(answer, { lineWidth: 0 }).trimEnd())

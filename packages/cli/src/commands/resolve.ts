@@ -21,7 +21,8 @@ export const resolve = defineCommand({
   async run(values, { positionals, print, signal }) {
     const [name = ''] = positionals
     const [host = '', port = '53'] = values.at.split(':')
-    if (host === '' || !/^\d+$/.test(port)) throw new CommandError(`--at: expected HOST:PORT, found "${values.at}"`, 2)
+    if (host === '' || !/^\d+$/.test(port) || Number(port) > 65_535)
+      throw new CommandError(`--at: expected HOST:PORT, found "${values.at}"`, 2)
     const answer = await ask(name.replace(/\.$/, ''), { host, port: Number(port) }, signal).catch((thrown: unknown) => {
       throw new CommandError(`${values.at} does not answer: ${messageOf(thrown)}`)
     })

@@ -1,7 +1,6 @@
 import type { RollbackOutcome } from '@zonemesh/plane/api/rollback.ts'
-import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
-import { z } from 'zod'
-import { clientOptions, createClient, errorLines } from '../base/client.ts'
+import { count, option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { differenceLines } from '../output/show-difference.ts'
@@ -52,7 +51,7 @@ export const rollback = defineCommand({
     }),
     dryRun: option(toggle.default(false), 'show what would change, and change nothing'),
     confirmRemovals: option(
-      z.coerce.number({ error: 'expected a number' }).int().min(0).optional(),
+      count(0).optional(),
       'confirm a large removal by its number of resources, if it is more than 30 % of a kind and more than 10; --dry-run shows the number',
       { placeholder: 'N' },
     ),
@@ -68,6 +67,7 @@ export const rollback = defineCommand({
     const { dryRun, confirmRemovals } = values
     const body = { to, ...selectionOf(resourceFrom(rest), values.mesh), dryRun, confirmRemovals }
     const reply = await client.call('POST', '/_rollback', body)
+    if (reply.status < 400) requireFields(client, reply, ['to', 'outcomes', 'left'])
     const { json } = reply
     if (json === null || typeof json !== 'object' || !('outcomes' in json)) throw new CommandError(errorLines(reply))
     // The plane answers with its own type.

@@ -1,7 +1,7 @@
 import { option, toggle } from '@zonemesh/plane/config/options.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
-import { clientOptions, createClient } from '../base/client.ts'
+import { clientOptions, createClient, requireFields } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
 import { findSceneHere, type RunningState } from '../base/running-scene.ts'
 import { duration, showStatus } from '../output/show-status.ts'
@@ -25,7 +25,10 @@ export const status = defineCommand({
     ...clientOptions,
   },
   async run(values, context) {
-    const { json } = await createClient(values).need('GET', '/_status')
+    const client = createClient(values)
+    const reply = await client.need('GET', '/_status')
+    requireFields(client, reply, ['role', 'revision'])
+    const { json } = reply
     if (values.json || values.output === 'json') {
       context.print(jsonText(json))
       return 0

@@ -1,18 +1,21 @@
 import { chmodSync, lstatSync, renameSync, writeFileSync } from 'node:fs'
-import { list, option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { list, option, positiveDuration, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
-import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
 import { type Client, clientOptions, createClient } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { joinString, joinUrl } from '../base/join-string.ts'
 
 const tokenOptions = {
-  validFor: option(text.default(''), 'how long it is valid, such as 720h', {
+  validFor: option(positiveDuration.optional(), 'how long it is valid, such as 12h, 30d or 1y', {
     placeholder: 'DURATION',
     shownDefault: '10 years',
   }),
   out: option(text.optional(), 'write it to a file (mode 0600) instead of standard output', { placeholder: 'FILE' }),
   ...clientOptions,
 }
+
+/** In a unit that every version of a plane accepts; empty for the default of the plane. */
+const validity = (ms: number | undefined): string => (ms === undefined ? '' : `${ms}ms`)
 
 function deliver(context: Context, out: string | undefined, token: string): void {
   if (out === undefined) {
@@ -31,46 +34,14 @@ function deliver(context: Context, out: string | undefined, token: string): void
   context.note(`written to ${out}`)
 }
 
-/** The join string: address, token and the authority to trust in one string, to copy to another machine. */
-async function joinString(
-  client: Client,
-  kind: 'sync' | 'websocket' | 'proxies',
-  address: string | undefined,
-  token: string,
-): Promise<string> {
-  const reply = await client.need('GET', '/_join')
-  // The plane answers with its own type.
-  const known = reply.json as {
-    readonly pin: string
-    readonly syncPort?: number
-    readonly webSocketPort?: number
-    readonly proxyPort?: number
-  }
-  const port = { sync: known.syncPort, websocket: known.webSocketPort, proxies: known.proxyPort }[kind]
-  if (port === undefined && address === undefined) {
-    const where =
-      kind === 'proxies' ? 'a zone control plane (proxies join it)' : 'a global control plane (zones join it)'
-    throw new CommandError(`--join: ${client.address} is not ${where}; give --join-address HOST:PORT or --address`, 2)
-  }
-  const target = address ?? `${new URL(client.address).hostname}:${port}`
-  const scheme = kind === 'websocket' ? 'wss' : 'https'
-  const full = target.includes('://') ? target : `${scheme}://${target}`
-  if (isWebSocketAddress(full)) {
-    const route = readWebSocketAddress(full)
-    if (!route.ok) throw new CommandError(`--join-address: ${route.error}`, 2)
-  } else if (kind === 'websocket')
-    throw new CommandError(`--join-address: expected wss:// with --websocket, found "${full}"`, 2)
-  return encodeJoin({ address: full, token, pin: known.pin })
-}
-
 export const tokenZone = defineCommand({
   name: 'token zone',
   summary: 'make a token for a zone (its control plane and its ingress), and create the Zone; prints one join string',
   usage: 'ZONE [--scope cp,ingress] [--raw]',
   examples: [
     'zonemesh token zone east > east.join',
-    'zonemesh zone --join-file east.join',
-    'zonemesh token zone east --valid-for 720h --out east.join',
+    'zonemesh zone --join east.join',
+    'zonemesh token zone east --valid-for 30d --out east.join',
     'zonemesh token zone east --scope ingress --raw > ingress.token',
     'zonemesh token zone east --mesh shop --service "web*" > east.join',
     'zonemesh token zone east --websocket > east.join',
@@ -98,9 +69,13 @@ export const tokenZone = defineCommand({
       'join over WebSocket on the port of the HTTPS API, where a network lets only HTTP pass',
     ),
     joinAddress: option(
-      text.optional(),
-      'the global as the zone sees it; a wss:// URL joins over WebSocket, and ?tls=system in it trusts the roots of the machine because a proxy in between ends TLS',
-      { placeholder: 'HOST:PORT|URL' },
+      list.default([]),
+      'the global as the zone sees it, several are tried in turn; a wss:// URL joins over WebSocket, and ?tls=system in it trusts the roots of the machine because a proxy in between ends TLS',
+      {
+        placeholder: 'HOST:PORT|URL',
+        repeated: true,
+        shownDefault: 'as --address; if that is a loopback address, also the addresses of this machine',
+      },
     ),
     ...tokenOptions,
   },
@@ -117,25 +92,39 @@ export const tokenZone = defineCommand({
       const document = { type: 'Zone', name: zone, enabled: true, ...limited }
       await client.need('PUT', `/zones/${encodeURIComponent(zone)}`, document)
     }
-    const request = { zone, scope: values.scope, validFor: values.validFor, ...limited }
+    const request = { zone, scope: values.scope, validFor: validity(values.validFor), ...limited }
     const reply = await client.need('POST', '/tokens/zone', request)
     deliver(
       context,
       values.out,
       values.raw
         ? reply.text.trim()
-        : await joinString(client, values.websocket ? 'websocket' : 'sync', values.joinAddress, reply.text.trim()),
+        : await joinString(
+            client,
+            values.websocket ? 'websocket' : 'sync',
+            values.joinAddress,
+            reply.text.trim(),
+            context.note,
+          ),
     )
     return 0
   },
 })
 
+/** A client of the zone. The credentials of the command are for the global. */
+function zoneClient(values: Parameters<typeof createClient>[0], address: string): Client {
+  if (!URL.canParse(address))
+    throw new CommandError(`--zone-address: expected a URL such as http://zone:5681, found "${address}"`, 2)
+  return createClient({ ...values, address, token: undefined, tokenFile: undefined, adminKeyFile: undefined })
+}
+
 export const tokenDataplane = defineCommand({
   name: 'token dataplane',
-  summary: 'make a token for a proxy',
-  usage: '[--name NAME] [--mesh MESH] [--service SERVICE]',
+  summary: 'make a token for a proxy; with --join one string that its `zonemesh dataplane` needs',
+  usage: '[--name NAME] [--mesh MESH] [--service SERVICE] [--join [--zone-address URL]]',
   examples: [
     'zonemesh token dataplane --name web-1 > web-1.token',
+    'zonemesh token dataplane --service web --join --zone-address http://zone.example:5681 > web.join',
     'zonemesh token dataplane --service web --join --join-address https://zone.example:5678 --join-pin …',
   ],
   arity: { min: 0, max: 0 },
@@ -148,7 +137,16 @@ export const tokenDataplane = defineCommand({
     }),
     service: option(list.default([]), 'only for these services', { placeholder: 'SERVICE', repeated: true }),
     join: option(toggle.default(false), 'print a join string: address of the zone, token, and pin in one'),
-    joinAddress: option(text.optional(), 'the zone as the proxy sees it', { placeholder: 'URL' }),
+    joinAddress: option(list.default([]), 'the zone as the proxy sees it; several are tried in turn', {
+      placeholder: 'HOST:PORT|URL',
+      repeated: true,
+      shownDefault: 'as of `token zone`',
+    }),
+    zoneAddress: option(
+      text.optional(),
+      'the API of the zone of the proxy, when --address is the global, which signs the tokens of its zones',
+      { placeholder: 'URL' },
+    ),
     joinPin: option(text.optional(), "SHA-256 of the zone's authority, when the token comes from another plane", {
       placeholder: 'HEX',
     }),
@@ -156,19 +154,21 @@ export const tokenDataplane = defineCommand({
   },
   async run(values, context) {
     const client = createClient(values)
+    const zone = values.zoneAddress === undefined ? client : zoneClient(values, values.zoneAddress)
     const tags = values.service.length > 0 ? { 'kuma.io/service': values.service } : {}
     const reply = await client.need('POST', '/tokens/dataplane', {
       name: values.name,
       mesh: values.mesh,
       tags,
       type: 'dataplane',
-      validFor: values.validFor,
+      validFor: validity(values.validFor),
     })
     const token = reply.text.trim()
+    const [address, ...otherAddresses] = values.joinAddress.map((one) => joinUrl('proxies', one))
     if (!values.join) deliver(context, values.out, token)
-    else if (values.joinAddress && values.joinPin)
-      deliver(context, values.out, encodeJoin({ address: values.joinAddress, token, pin: values.joinPin }))
-    else deliver(context, values.out, await joinString(client, 'proxies', values.joinAddress, token))
+    else if (address !== undefined && values.joinPin)
+      deliver(context, values.out, encodeJoin({ address, otherAddresses, token, pin: values.joinPin }))
+    else deliver(context, values.out, await joinString(zone, 'proxies', values.joinAddress, token, context.note))
     return 0
   },
 })
@@ -182,14 +182,17 @@ export const tokenUser = defineCommand({
   options: {
     group: option(list.default([]), 'a group; mesh-system:admin may write', { placeholder: 'GROUP', repeated: true }),
     ...tokenOptions,
-    validFor: option(text.default('720h'), 'how long it is valid', { placeholder: 'DURATION', shownDefault: '720h' }),
+    validFor: option(positiveDuration.prefault('30d'), 'how long it is valid, such as 12h, 30d or 1y', {
+      placeholder: 'DURATION',
+      shownDefault: '30d',
+    }),
   },
   async run(values, context) {
     const [name = ''] = context.positionals
     const reply = await createClient(values).need('POST', '/tokens/user', {
       name,
       groups: values.group,
-      validFor: values.validFor,
+      validFor: validity(values.validFor),
     })
     deliver(context, values.out, reply.text.trim())
     return 0

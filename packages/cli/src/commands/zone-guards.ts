@@ -1,6 +1,6 @@
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
-import { clientOptions, createClient } from '../base/client.ts'
+import { clientOptions, createClient, requireFields } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
 import { apply, requireWait, wait } from './apply.ts'
 
@@ -22,7 +22,9 @@ export const zoneRelease = defineCommand({
   async run(values, { positionals, print }) {
     const [zone = ''] = positionals
     const body = values.hold === undefined ? {} : { hold: values.hold }
-    const reply = await createClient(values).need('POST', pathOf(zone, '_release'), body)
+    const client = createClient(values)
+    const reply = await client.need('POST', pathOf(zone, '_release'), body)
+    requireFields(client, reply, ['hold'])
     // The plane answers with this shape.
     const { hold } = reply.json as { readonly hold: Hold }
     const what = `${hold.reason} (${hold.id})`
@@ -66,6 +68,7 @@ export const zoneForget = defineCommand({
     const [zone = ''] = context.positionals
     const client = createClient(values)
     const reply = await client.need('POST', pathOf(zone, '_forget'), { declared: values.yesRemoveMany })
+    requireFields(client, reply, ['rows', 'revision'])
     // The plane answers with this shape.
     const { rows, revision } = reply.json as { readonly rows: number; readonly revision: string }
     context.print(`zone ${zone}: ${rows} rows are removed`)

@@ -3,7 +3,7 @@ import type { PlaneSight, ProxySight, Sources } from '@zonemesh/core/explain/sou
 import { trusts } from '@zonemesh/plane/authority/trust.ts'
 import { clockDifferenceMaxMs } from '@zonemesh/plane/status/clocks.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
-import type { Client } from '../base/client.ts'
+import { type Client, requireFields } from '../base/client.ts'
 import { CommandError } from '../base/command.ts'
 
 /** Texts by type and name. */
@@ -38,6 +38,7 @@ export async function sourcesFromPlanes(clients: readonly Client[], note: (line:
   for (const client of clients) {
     try {
       const reply = await client.need('GET', '/_sight')
+      requireFields(client, reply, ['name', 'role', 'revision', 'rows', 'proxies'])
       reports.push(reply.json as PlaneReport) // the plane answers with its own type
       const aheadMs = Date.parse(String(reply.headers['date'])) - Date.now()
       if (Math.abs(aheadMs) > clockDifferenceMaxMs)

@@ -2,6 +2,8 @@ import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import { err, ok } from '@zonemesh/shared/base/base.ts'
 import { isSubdomain, meshLabel } from '../kinds/common.ts'
 import { type CheckContext, type Kind, nearest, type Violation, violationsOf } from '../kinds/kind.ts'
+import { unservedReason } from '../kinds/unserved.ts'
+import { wording } from '../kinds/wording.ts'
 import { findKind, publicKinds } from '../registry.ts'
 import { foreignReason } from './foreign.ts'
 
@@ -98,17 +100,11 @@ function kindOf(document: Record<string, unknown>): Result<Kind, Refusal> {
   }
   const kind = findKind(type)
   if (kind && !kind.internal) return ok(kind)
-  const candidate = nearest(
-    type,
-    publicKinds.map((one) => one.name),
-  )
+  const choices = publicKinds.map((one) => one.name)
+  const candidate = nearest(type, choices)
   const hint = candidate ? `; did you mean "${candidate}"?` : ''
-  return err({
-    detail: `unknown kind "${type}"${hint}`,
-    violations: [
-      { field: 'type', reason: `unknown kind "${type}"${hint}`, choices: publicKinds.map((one) => one.name) },
-    ],
-  })
+  const reason = unservedReason(type) ?? `unknown kind "${type}"${hint}`
+  return err({ detail: reason, violations: [{ field: 'type', reason, choices }] })
 }
 
 /**
@@ -117,7 +113,7 @@ function kindOf(document: Record<string, unknown>): Result<Kind, Refusal> {
  */
 export function admit(input: unknown): Result<Admitted, Refusal> {
   if (!isObject(input)) return err({ detail: 'expected an object with a "type"', violations: [] })
-  const foreign = foreignReason(input, (kind) => findKind(kind) !== undefined)
+  const foreign = foreignReason(input, (kind) => findKind(kind) !== undefined || unservedReason(kind) !== undefined)
   if (foreign !== undefined) return err({ detail: foreign, violations: [] })
   const document = fromKubernetes(input)
   const found = kindOf(document)
@@ -138,7 +134,7 @@ export function admit(input: unknown): Result<Admitted, Refusal> {
     for (const key of Object.keys(rest))
       violations.push({ field: key, reason: 'unknown field; fields of this kind stand below "spec"' })
   }
-  const parsed = kind.schema.safeParse(nested ? (document['spec'] ?? {}) : rest)
+  const parsed = kind.schema.safeParse(nested ? (document['spec'] ?? {}) : rest, { error: wording })
   if (!parsed.success) return err(refuse(...violations, ...violationsOf(nested ? 'spec' : '', parsed.error.issues)))
   const context: CheckContext = { name: String(name), mesh: String(mesh) }
   // The schema of this kind has just accepted the value, so it has the type that the rules of the kind expect.

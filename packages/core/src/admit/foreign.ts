@@ -32,7 +32,8 @@ export function foreignReason(
 ): string | undefined {
   const { apiVersion, kind } = document
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return undefined
-  if (apiVersion.startsWith('kuma.io/') && isKnown(kind)) return undefined
-  const sentence = sentences[kind] ?? 'apply it in the cluster (kubectl apply)'
+  const own = sentences[kind]
+  if (apiVersion.startsWith('kuma.io/') && isKnown(kind) && own === undefined) return undefined
+  const sentence = own ?? 'apply it in the cluster (kubectl apply)'
   return `${kind} (${apiVersion}) belongs to Kubernetes: ${sentence}`
 }

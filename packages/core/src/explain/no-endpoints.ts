@@ -101,7 +101,7 @@ function noWayOut(zone: CompiledZone, mesh: TypedRow<MeshSpec>, service: string)
     stop(
       'egress',
       `${service} runs in another zone, ${called(mesh)} sends what leaves a zone through its egress, and zone ${zone.name} has none`,
-      'start one: zonemesh dataplane --proxy-type egress; or set routing.zoneEgress: false',
+      'start one: zonemesh dataplane --dataplane-file FILE, with a ZoneEgress in the file; or set routing.zoneEgress: false',
       [mesh],
     )
 }
@@ -152,7 +152,7 @@ function noWayInto(zone: CompiledZone, offer: AnyRow, service: string): void {
     stop(
       'ingress',
       `${service} runs in zone ${far}, which has no ZoneIngress`,
-      `start one there: zonemesh dataplane --proxy-type ingress`,
+      `start one there: zonemesh dataplane --dataplane-file FILE, with a ZoneIngress in the file`,
       [offer],
     )
   const silent = ingresses.filter((row) => {

@@ -59,25 +59,48 @@ export const uint32 = z
   .min(0, { error: 'expected 0 or more' })
   .max(0xffff_ffff, { error: 'expected at most 4294967295' })
 
-const unitMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+const unitMs: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+}
 
-/** The milliseconds of a duration text; undefined if the text is invalid. */
-export function durationMs(text: string): number | undefined {
+const dayMs = 86_400_000
+const longUnits: Readonly<Record<string, number>> = { ...unitMs, d: dayMs, w: 7 * dayMs, y: 365 * dayMs }
+
+/** The milliseconds of a duration text in a resource; undefined if the text is invalid. */
+export const durationMs = (text: string): number | undefined => sumMs(text, unitMs)
+
+/** What a duration that `spanMs` rejects should have been. */
+export const spanExpected = 'expected a duration such as 30s, 12h, 30d'
+
+/**
+ * The milliseconds of a duration that an operator gives for an option or a token: also with days, weeks and years of
+ * 365 days (`30d`, `1d12h`). Kuma accepts these units in no resource but the lifetime of a certificate.
+ */
+export function spanMs(text: string): number | undefined {
+  const ms = sumMs(text, longUnits)
+  return ms === undefined || ms > durationMaxMs ? undefined : ms
+}
+
+function sumMs(text: string, units: Readonly<Record<string, number>>): number | undefined {
   if (text === '0') return 0
   if (text === '') return undefined
   let rest = text.startsWith('-') ? undefined : text
   let total = 0
   while (rest) {
-    const part = /^(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/.exec(rest)
-    if (!part) return undefined
-    total += Number(part[1]) * (unitMs[part[2] ?? ''] ?? 0)
+    const part = /^(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d|w|y)/.exec(rest)
+    const unit = units[part?.[2] ?? '']
+    if (!part || unit === undefined) return undefined
+    total += Number(part[1]) * unit
     rest = rest.slice(part[0].length)
   }
   return rest === '' ? total : undefined
 }
-
-const dayMs = 86_400_000
-const lifetimeUnitMs: Record<string, number> = { ...unitMs, d: dayMs, w: 7 * dayMs, y: 365 * dayMs }
 
 /**
  * The milliseconds of a certificate lifetime: one number with one unit, including days (`d`), weeks (`w`) and years of
@@ -86,7 +109,7 @@ const lifetimeUnitMs: Record<string, number> = { ...unitMs, d: dayMs, w: 7 * day
 export function lifetimeMs(text: string): number | undefined {
   if (text === '0') return 0
   const [, count, unit] = /^(\d+)(y|w|d|h|m|s|ms)$/.exec(text) ?? []
-  const ms = Number(count) * (lifetimeUnitMs[unit ?? ''] ?? Number.NaN)
+  const ms = Number(count) * (longUnits[unit ?? ''] ?? Number.NaN)
   return ms <= durationMaxMs ? ms : undefined
 }
 

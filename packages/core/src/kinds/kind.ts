@@ -232,7 +232,7 @@ export function violationsOf(prefix: string, issues: readonly z.core.$ZodIssue[]
         reason: reasons[index] ?? 'unknown field',
       }))
     }
-    const reason = issue.message.replace(/^Invalid (input|option): /, '')
+    const reason = issue.message
     if (issue.code === 'invalid_value') {
       return [{ field: fieldPath(prefix, issue.path), reason, choices: issue.values.map(String) }]
     }

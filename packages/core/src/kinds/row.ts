@@ -2,6 +2,7 @@ import { err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { z } from 'zod'
 import { type Kind, type TypedRow, type Violation, violationsOf } from './kind.ts'
+import { wording } from './wording.ts'
 
 /** The parts of a kind that parsing needs. */
 export type AnyKind = Pick<Kind, 'name' | 'scope' | 'peerSchema'>
@@ -22,7 +23,7 @@ export function parseSpec<K extends AnyKind>(
   const badPart = partFault('name', key.name) ?? (kind.scope === 'mesh' ? partFault('mesh', key.mesh) : undefined)
   if (badPart) return err([badPart])
   try {
-    const parsed = kind.peerSchema.safeParse(spec)
+    const parsed = kind.peerSchema.safeParse(spec, { error: wording })
     // The value comes from the schema of the kind, and SpecOf is the type of that schema.
     if (parsed.success) return ok(parsed.data as SpecOf<K>)
     const [first = unknownFault, ...others] = violationsOf('', parsed.error.issues.slice(0, violationsMax)).map(shown)

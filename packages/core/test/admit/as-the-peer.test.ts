@@ -235,6 +235,12 @@ test.each(
       ['conf.grpc.streamIdleTimeout', whenGiven],
     ],
     [
+      'days, which only options and tokens may have',
+      '{ connectTimeout: 1d, http: { requestTimeout: 2w } }',
+      ['conf.connectTimeout', 'expected a duration such as 10s, 1h30m or 25ms'],
+      ['conf.http.requestTimeout', 'expected a duration such as 10s, 1h30m or 25ms'],
+    ],
+    [
       'more than Envoy can keep',
       '{ http: { requestTimeout: 99999999999999999999h } }',
       ['conf.http.requestTimeout', 'expected at most 292 years (2562047h)'],

@@ -124,7 +124,7 @@ test('C1 a row that cannot be parsed is held back with field and reason, and a M
   ])
   expect(held.map(({ row, reason }) => [row.key.name, reason])).toEqual([
     ['bad', 'conf.connectTimeout: expected a duration such as 10s, 1h30m or 25ms'],
-    ['default', 'mtls: expected object, received number'],
+    ['default', 'mtls: expected an object, found a number'],
   ])
   expect(view.row(timeout, 'global/Timeout/default/bad')).toBeUndefined()
   expect(() => view.named(mesh, '', 'default')).toThrow('quarantined')

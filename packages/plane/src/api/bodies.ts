@@ -1,6 +1,9 @@
+import { fieldPath } from '@zonemesh/core/kinds/kind.ts'
+import { wording } from '@zonemesh/core/kinds/wording.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { nestingMax, nestsDeeper } from '@zonemesh/shared/base/nesting.ts'
 import type { FastifyInstance } from 'fastify'
+import type { z } from 'zod'
 import { ApiError, badRequest } from './errors.ts'
 import { bodyBytesMax, bodyBytesUnderWayMax } from './limits.ts'
 
@@ -40,6 +43,14 @@ export function parseBody(text: string): unknown {
   } catch (thrown) {
     throw badRequest(`the body is not JSON: ${messageOf(thrown)}`)
   }
+}
+
+/** Reads a body of the plane's own requests. Throws an ApiError that names each wrong field. */
+export function readBody<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
+  const read = schema.safeParse(body, { error: wording })
+  if (read.success) return read.data
+  const issues = read.error.issues.map(({ path, message }) => `${fieldPath('', path) || 'the body'}: ${message}`)
+  throw badRequest(issues.join('; '))
 }
 
 function bytesOf(length: string | undefined, encoding: string | undefined): number {

@@ -1,8 +1,9 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import { spanExpected, spanMs } from '@zonemesh/core/kinds/common.ts'
 import type { Violation } from '@zonemesh/core/kinds/kind.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Change, parsePosition, positionText } from '@zonemesh/shared/store/store.ts'
 import { z } from 'zod'
+import { readBody } from './bodies.ts'
 import { changesOf, deletion, prepareDeletion, type Removal } from './deletions.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { User } from './identity.ts'
@@ -99,10 +100,7 @@ async function prepareAll(
 
 /** Writes all valid documents and deletions of a call in one commit, and returns the outcome of each. */
 async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
-  const parsed = commitRequest.safeParse(call.body)
-  if (!parsed.success)
-    throw badRequest(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '))
-  const { documents, deletions, atomic, intent } = parsed.data
+  const { documents, deletions, atomic, intent } = readBody(commitRequest, call.body)
   const { prepared, removals, refused } = await prepareAll(plane, call.user, documents, deletions)
   const stop = atomic && refused.size > 0
   const puts = [...prepared.values()].map(({ key, labels, spec }): Change => ({ op: 'put', key, labels, spec }))
@@ -168,8 +166,8 @@ async function receipt(plane: ApiPlane, call: Call): Promise<Answer> {
   const wait = /^(stored|served|applied)@([a-z0-9.,-]+)$/.exec(call.query.get('wait') ?? 'served@all')
   if (!wait) throw badRequest('wait must be stored@all, served@all, served@every or served@<zone>[,<zone>]')
   const timeout = call.query.get('timeout') ?? '0s'
-  const timeoutMs = durationMs(timeout)
-  if (timeoutMs === undefined) throw badRequest(`timeout: expected a duration such as 5s, found "${timeout}"`)
+  const timeoutMs = spanMs(timeout)
+  if (timeoutMs === undefined) throw badRequest(`timeout: ${spanExpected}, found "${timeout}"`)
   const level = wait[1] === 'stored' ? 'stored' : 'served'
   const zones = zonesOf(wait[2] ?? '')
   const { revision } = position

@@ -22,7 +22,7 @@ export async function deletable(plane: ApiPlane, user: User, kind: Kind, mesh: s
     const where =
       plane.role === 'global'
         ? 'delete them on the control plane of their zone'
-        : `delete them on the global control plane (${plane.writeElsewhere})`
+        : `delete them at the API of the global control plane (${plane.globalApi})`
     throw new ApiError(405, 'Method not allowed', `${kind.name} resources belong to another control plane: ${where}`)
   }
   if (!row) throw notFound('Could not delete a resource')

@@ -5,7 +5,8 @@ import { type Change, positionText, type Store } from '@zonemesh/shared/store/st
 import { isMass, removalsMax, removedShareMax } from '@zonemesh/shared/sync/log/holds.ts'
 import { epochKind, partsOf, positionFrom, positionKey } from '@zonemesh/shared/sync/log/rounds.ts'
 import { z } from 'zod'
-import { ApiError, badRequest } from './errors.ts'
+import { readBody } from './bodies.ts'
+import { ApiError } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { isDeclared } from './removals.ts'
@@ -80,10 +81,9 @@ export async function rewindOf(store: Pick<Store, 'get'>, zone: string): Promise
 export async function forget(plane: ApiPlane, call: Call): Promise<Answer> {
   const { name: zone = '' } = call.params
   requireAdmin(call.user, 'forget a zone')
-  const parsed = forgetRequest.safeParse(call.body ?? {})
-  if (!parsed.success) throw badRequest(parsed.error.issues.map(({ message }) => message).join('; '))
+  readBody(forgetRequest, call.body ?? {})
   if (plane.role !== 'global') {
-    const where = `only the global control plane forgets a zone: run this there${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
+    const where = `only the global control plane forgets a zone: run this at its API${plane.globalApi ? ` (${plane.globalApi})` : ''}`
     throw new ApiError(405, 'Method not allowed', where)
   }
   const check = await requireDeleted(plane, zone)

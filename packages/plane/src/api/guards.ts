@@ -1,6 +1,7 @@
 import { findKind } from '@zonemesh/core/registry.ts'
 import { z } from 'zod'
-import { ApiError, badRequest, notFound } from './errors.ts'
+import { readBody } from './bodies.ts'
+import { ApiError, notFound } from './errors.ts'
 import { forget } from './forget.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
@@ -29,10 +30,9 @@ async function requireZone(plane: ApiPlane, name: string): Promise<void> {
 async function release(plane: ApiPlane, call: Call): Promise<Answer> {
   const { name: zone = '' } = call.params
   requireAdmin(call.user, 'release what a zone holds')
-  const parsed = releaseRequest.safeParse(call.body ?? {})
-  if (!parsed.success) throw badRequest(parsed.error.issues.map(({ message }) => message).join('; '))
+  const { hold } = readBody(releaseRequest, call.body ?? {})
   await requireZone(plane, zone)
-  const released = await plane.releaseHold?.(zone, parsed.data.hold)
+  const released = await plane.releaseHold?.(zone, hold)
   if (!released) throw conflict('this control plane holds nothing')
   if (!released.ok) throw conflict(released.error)
   const { id, reason } = released.value
@@ -45,7 +45,7 @@ async function keep(plane: ApiPlane, call: Call): Promise<Answer> {
   const { name: zone = '' } = call.params
   requireAdmin(call.user, 'keep what remains of a zone')
   if (!plane.keepFormer) {
-    const where = `only the global control plane keeps the remaining rows of a lost store of a zone: run this there${plane.writeElsewhere ? ` (${plane.writeElsewhere})` : ''}`
+    const where = `only the global control plane keeps the remaining rows of a lost store of a zone: run this at its API${plane.globalApi ? ` (${plane.globalApi})` : ''}`
     throw new ApiError(405, 'Method not allowed', where)
   }
   await requireZone(plane, zone)

@@ -1,4 +1,5 @@
 import { type Kind, nearest } from '@zonemesh/core/kinds/kind.ts'
+import { unservedReason } from '@zonemesh/core/kinds/unserved.ts'
 import { findKind, findKindByPath, publicKinds } from '@zonemesh/core/registry.ts'
 import { globalOrigin, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import { HorizonError } from '@zonemesh/shared/store/errors.ts'
@@ -24,8 +25,9 @@ function kindOf(text: string): Kind {
   const names = publicKinds.map(({ name }) => name)
   const candidate = nearest(text, names)
   const hint = candidate ? `; did you mean "${candidate}"?` : ''
-  throw badRequest(`unknown kind "${text}"${hint}`, [
-    { field: 'kind', reason: `unknown kind "${text}"`, choices: names },
+  const unserved = unservedReason(text)
+  throw badRequest(unserved ?? `unknown kind "${text}"${hint}`, [
+    { field: 'kind', reason: unserved ?? `unknown kind "${text}"`, choices: names },
   ])
 }
 

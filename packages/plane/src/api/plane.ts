@@ -43,8 +43,8 @@ export interface ApiPlane {
   readonly role: 'global' | 'zone' | 'standalone'
   /** The origin of the rows that this plane writes. */
   readonly origin: string
-  /** The address of the global, for messages that refuse a write here. */
-  readonly writeElsewhere: string
+  /** Where the API of the global is, for messages that refuse a request here. */
+  readonly globalApi: string
   readonly store: Store
   /** The index of the store, for lists and names. */
   readonly catalogue: Catalogue
@@ -89,6 +89,8 @@ export interface ApiPlane {
   /** The parts of a join string for this plane. */
   readonly join: {
     readonly pin: string
+    /** The address on which it listens. */
+    readonly host: string
     readonly syncPort?: number
     /** The port of sync over WebSocket with TLS, for zones that reach the global only over HTTP. */
     readonly webSocketPort?: number | undefined

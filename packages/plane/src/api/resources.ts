@@ -99,7 +99,7 @@ function requireWritable(plane: ApiPlane, kind: Kind): void {
   const where =
     plane.role === 'global'
       ? `${kind.name} resources belong to zones: write them on the zone control plane`
-      : `${kind.name} resources belong to the global control plane: write them there (${plane.writeElsewhere})`
+      : `${kind.name} resources belong to the global control plane: write them to its API (${plane.globalApi})`
   throw new ApiError(405, 'Method not allowed', where)
 }
 
@@ -253,7 +253,7 @@ export async function checkDeletion(plane: ApiPlane, kind: Kind, row: Row): Prom
     throw new ApiError(
       405,
       'Method not allowed',
-      `this ${kind.name} belongs to ${row.key.origin === globalOrigin ? `the global control plane (${plane.writeElsewhere})` : `zone "${row.key.origin}"`}: delete it there`,
+      `this ${kind.name} belongs to ${row.key.origin === globalOrigin ? `the global control plane (${plane.globalApi})` : `zone "${row.key.origin}"`}: delete it there`,
     )
   }
   if (kind.name === 'Mesh') {

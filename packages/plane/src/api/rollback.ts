@@ -4,6 +4,7 @@ import { type Change, positionText } from '@zonemesh/shared/store/store.ts'
 import { z } from 'zod'
 import { type Difference, differences, type RowDifference, shownDifference } from '../history/differences.ts'
 import { documentOf } from '../history/documents.ts'
+import { readBody } from './bodies.ts'
 import { ApiError, badRequest } from './errors.ts'
 import { filterFor, keyOf, parseTarget, revisionOf } from './history-query.ts'
 import { requireAdmin, type User } from './identity.ts'
@@ -113,16 +114,11 @@ async function planRollback(plane: ApiPlane, user: User, found: readonly RowDiff
 export async function rollback(plane: ApiPlane, call: Call): Promise<Answer> {
   const { user } = call
   requireAdmin(user, 'roll back')
-  const parsed = rollbackRequest.safeParse(call.body)
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-    throw badRequest(issues.join('; '))
-  }
+  const { to, dryRun, confirmRemovals, ...rest } = readBody(rollbackRequest, call.body)
   if (plane.role === 'zone') {
-    const where = `resources belong to the global control plane: roll back there (${plane.writeElsewhere})`
+    const where = `resources belong to the global control plane: roll back at its API (${plane.globalApi})`
     throw new ApiError(405, 'Method not allowed', where)
   }
-  const { to, dryRun, confirmRemovals, ...rest } = parsed.data
   const what = parseTarget(rest)
   const isNamed = what.name !== undefined
   // Refuses a name that never existed, instead of reporting it as unchanged.

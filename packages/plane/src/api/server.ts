@@ -1,6 +1,8 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { unservedReason } from '@zonemesh/core/kinds/unserved.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
@@ -112,6 +114,9 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
   }
 }
 
+/** The longest part of a path, such as a name. */
+const paramLengthMax = 400
+
 function createApp(
   plane: ApiPlane,
   tls: ApiConfig['tls'],
@@ -129,7 +134,15 @@ function createApp(
     requestTimeout: requestMs,
     keepAliveTimeout: 120_000,
     forceCloseConnections: true,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 400 },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: paramLengthMax },
+    // Such a path reaches no route.
+    frameworkErrors: (error: Error, _request: unknown, reply: FastifyReply) => {
+      const isLong = statusOf(error) === 414
+      const detail = isLong
+        ? `a part of the path is longer than ${paramLengthMax} characters`
+        : 'the path is not a valid URL'
+      sendError(plane, reply, new ApiError(isLong ? 414 : 400, 'Bad Request', detail))
+    },
   } as const
   // The two forms differ only in the type of the server, which handlers do not use.
   const app = (
@@ -182,10 +195,18 @@ function createApp(
       })
     }
   }
-  app.setNotFoundHandler((_request, reply) =>
-    reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found'),
-  )
+  app.setNotFoundHandler((request, reply) => {
+    const unserved = unservedReason(collectionIn(request.url))
+    if (unserved !== undefined) return sendError(plane, reply, new ApiError(404, 'Could not find a kind', unserved))
+    return reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found')
+  })
   return { app, routes }
+}
+
+/** The name of the collection in `/meshes/<mesh>/<collection>/…` or `/<collection>/…`. */
+function collectionIn(url: string): string {
+  const [first = '', , third = ''] = (url.split('?')[0] ?? '').split('/').slice(1)
+  return first === 'meshes' && third !== '' ? third : first
 }
 
 /** Admits a connection with its first request. From then on the limits of requests apply. */
@@ -196,12 +217,12 @@ function boundConnections(app: FastifyInstance): void {
   app.addHook('preClose', async () => guard[Symbol.dispose]())
 }
 
-/** Starts the REST API on one or two ports. Throws one sentence if a port is in use. */
+/** Starts the REST API on one or two ports. Throws one sentence if a port cannot be opened. */
 export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiServer> {
   const { app: plain, routes } = createApp(plane, undefined, config.upgrades)
   const secure = config.tls ? createApp(plane, config.tls, config.upgrades).app : undefined
-  await listen(plain, config.host, config.port, 'the HTTP API')
-  if (secure && config.tls) await listen(secure, config.host, config.tls.port, 'the HTTPS API')
+  await listen(plain, config.host, config.port, ['the HTTP API', '--api-port'])
+  if (secure && config.tls) await listen(secure, config.host, config.tls.port, ['the HTTPS API', '--api-tls-port'])
   return {
     routes,
     port: portOf(plain.server),
@@ -212,11 +233,16 @@ export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiS
   }
 }
 
-async function listen(app: FastifyInstance, host: string, port: number, what: string): Promise<void> {
+async function listen(
+  app: FastifyInstance,
+  host: string,
+  port: number,
+  [what, option]: readonly [string, string],
+): Promise<void> {
   try {
     await app.listen({ host, port })
   } catch (cause) {
-    throw new Error(`cannot open port ${port} for ${what} on ${host}: ${messageOf(cause)}`, { cause })
+    throw listenError(cause, { what, host, port, option })
   }
 }
 

@@ -1,4 +1,5 @@
-import { durationMs } from '@zonemesh/core/kinds/common.ts'
+import { spanExpected, spanMs } from '@zonemesh/core/kinds/common.ts'
+import { wording } from '@zonemesh/core/kinds/wording.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import type { Purpose } from '../tokens/tokens.ts'
@@ -8,7 +9,7 @@ import type { ApiPlane } from './plane.ts'
 import type { Answer, Call, Router } from './route.ts'
 
 const title = 'Could not issue a token'
-const tenYears = '87600h'
+const tenYears = '10y'
 
 const dataplaneRequest = z.object({
   name: z.string().default(''),
@@ -34,18 +35,18 @@ const userRequest = z.object({
 })
 
 function parse<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
-  const result = schema.safeParse(body)
+  const result = schema.safeParse(body ?? {}, { error: wording })
   if (result.success) return result.data
   throw invalid(
     title,
-    result.error.issues.map((issue) => ({ field: issue.path.join('.'), reason: issue.message })),
+    result.error.issues.map(({ path, message }) => ({ field: path.join('.'), reason: message })),
   )
 }
 
 function validForMs(text: string): number {
-  const value = durationMs(text === '' ? tenYears : text)
+  const value = spanMs(text === '' ? tenYears : text)
   if (value) return value
-  throw invalid(title, [{ field: 'validFor', reason: `expected a duration such as 720h, found "${text}"` }])
+  throw invalid(title, [{ field: 'validFor', reason: `${spanExpected}, found "${text}"` }])
 }
 
 async function issue(
@@ -54,13 +55,23 @@ async function issue(
   mesh: string,
   claims: JsonObject,
   validFor: string,
+  call: Call,
 ): Promise<Answer> {
   const token = await plane.tokens.issue(purpose, mesh, claims, validForMs(validFor))
   if (token === undefined) {
+    if (purpose === 'dataplane' && plane.role === 'zone') {
+      // The caller reaches this zone under the host of its request.
+      const { protocol, host } = call.request
+      throw new ApiError(
+        400,
+        title,
+        `the global control plane signs the tokens of this zone: run \`zonemesh token dataplane --join --zone-address ${protocol}://${host} --address URL\`, where URL is the API of the global (${plane.globalApi})`,
+      )
+    }
     throw new ApiError(
       400,
       title,
-      `this control plane has no ${purpose} token signing key: request the token from the global control plane (${plane.writeElsewhere})`,
+      `this control plane has no ${purpose} token signing key: request the token from the API of the global control plane (${plane.globalApi})`,
     )
   }
   return { status: 200, body: undefined, text: token }
@@ -78,6 +89,7 @@ export function registerTokens(route: Router, plane: ApiPlane): void {
       mesh,
       { Name: name, Mesh: mesh, Tags: tags ?? {}, Type: type, Workload: workload },
       validFor,
+      call,
     )
   })
   route('POST', '/tokens/zone', (call) => {
@@ -85,11 +97,11 @@ export function registerTokens(route: Router, plane: ApiPlane): void {
     const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
     // The limits consist of lists of strings, which are JSON values.
     const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
-    return issue(plane, 'zone', '', claims, validFor)
+    return issue(plane, 'zone', '', claims, validFor, call)
   })
   route('POST', '/tokens/user', (call) => {
     admin(call, 'user')
     const { name, groups, validFor } = parse(userRequest, call.body)
-    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor)
+    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor, call)
   })
 }

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { spanExpected, spanMs } from '@zonemesh/core/kinds/common.ts'
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
+import { expectation } from '@zonemesh/core/kinds/wording.ts'
 import { err, messageOf, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
@@ -35,18 +37,38 @@ export const variableName = (name: string): string => `ZONEMESH_${dashed(name).r
 export const isBoolean = (option: Option): boolean => option.placeholder === undefined
 
 /** Schemas that convert the texts of flags and variables. */
-export const text = z.string()
-export const port = z.coerce
-  .number({ error: 'expected a port' })
-  .int()
-  .min(0, 'expected a port from 0 to 65535')
-  .max(65_535, 'expected a port from 0 to 65535')
-/** A whole number, at least `min`. */
-export const count = (min: number) =>
-  z.coerce.number({ error: 'expected a number' }).int('expected a whole number').min(min, `expected at least ${min}`)
-export const toggle = z.union([z.boolean(), z.stringbool()])
+export const text = z.string().min(1, 'expected a value')
+/** A whole number in decimal digits, which a file may also have as a number. */
+const wholeNumber = (min: number, max: number, expected: string) =>
+  z.union([z.string(), z.number()], { error: expected }).transform((given, context) => {
+    const value = typeof given === 'number' ? given : /^-?\d+$/.test(given) ? Number(given) : undefined
+    if (Number.isSafeInteger(value) && value !== undefined && value >= min && value <= max) return value
+    context.addIssue({ code: 'custom', message: expected })
+    return z.NEVER
+  })
+export const port = wholeNumber(0, 65_535, 'expected a port from 0 to 65535')
+/** A whole number from `min` to `max`. */
+export const count = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  wholeNumber(
+    min,
+    max,
+    max === Number.MAX_SAFE_INTEGER
+      ? `expected a whole number of at least ${min}`
+      : `expected a whole number from ${min} to ${max}`,
+  )
+/** Any whole number, such as a seed. */
+export const integer = wholeNumber(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 'expected a whole number')
+/** A duration such as `30s` or `30d`, in whole milliseconds. */
+export const duration = z.string({ error: spanExpected }).transform((given, context) => {
+  const ms = spanMs(given)
+  if (ms !== undefined) return Math.ceil(ms)
+  context.addIssue({ code: 'custom', message: spanExpected })
+  return z.NEVER
+})
+export const positiveDuration = duration.refine((ms) => ms > 0, { error: `${spanExpected}, longer than 0` })
+export const toggle = z.union([z.boolean(), z.stringbool()], { error: 'expected true or false' })
 export const list = z
-  .union([z.string(), z.array(z.string())])
+  .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
   .transform((value) =>
     (typeof value === 'string' ? [value] : value).flatMap((item) => item.split(',')).filter((item) => item !== ''),
   )
@@ -157,30 +179,34 @@ export function readOptions<Spec extends Options>(
   if (!read.ok) return read
   const { flags, positionals } = read.value
   const given = new Map<string, Given>()
-  const path = flags.get('configFile')?.value ?? environment[variableName('configFile')]
+  const path = flags.get('configFile')?.value ?? (environment[variableName('configFile')] || undefined)
   const file = readFile(options, typeof path === 'string' ? path : undefined)
   if (!file.ok) return file
   for (const [name, setting] of file.value) given.set(name, setting)
   for (const name of Object.keys(options)) {
     const value = environment[variableName(name)]
-    if (value !== undefined) given.set(name, { value, source: variableName(name) })
+    // Compose files and shells pass variables without a value as empty ones.
+    if (value) given.set(name, { value, source: variableName(name) })
   }
   for (const [name, setting] of flags) given.set(name, setting)
 
   const values: Record<string, unknown> = {}
   for (const [name, setting] of Object.entries(options)) {
     const entry = given.get(name)
-    const parsed = setting.schema.safeParse(entry?.value)
+    const parsed = setting.schema.safeParse(entry?.value, { error: expectation })
     if (!parsed.success) {
-      const reason = parsed.error.issues[0]?.message.replace(/^Invalid (input|option): /, '') ?? 'not valid'
+      const reason = parsed.error.issues[0]?.message ?? 'not valid'
       if (!entry) return err({ message: `${flagName(name)} is required: ${setting.help}` })
-      return err({ message: `${entry.source}: ${reason}${setting.secret ? '' : `, found "${String(entry.value)}"`}` })
+      return err({ message: `${entry.source}: ${reason}${setting.secret ? '' : `, found ${shownValue(entry.value)}`}` })
     }
     values[name] = parsed.data
   }
   // Each value was parsed by the schema of its own option.
   return ok({ values: values as Values<Spec>, positionals })
 }
+
+/** A value of a file may be of any type. */
+const shownValue = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value))
 
 /** The rows of the reference page. */
 export const optionReference = (options: Options): string[] =>

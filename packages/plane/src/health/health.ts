@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 
 /** The metrics of a plane by name, read for each scrape. */
 export type Meter = () => Readonly<Record<string, number>>
@@ -9,7 +9,7 @@ export interface HealthServer {
   close(): Promise<void>
 }
 
-/** Serves `/healthy`, `/ready` and `/metrics` (Prometheus text). Throws one sentence if the port is in use. */
+/** Serves `/healthy`, `/ready` and `/metrics` (Prometheus text). Throws one sentence if the port cannot be opened. */
 export async function startHealth(
   deps: { readonly isReady: () => boolean; readonly meter: Meter },
   config: { readonly host: string; readonly port: number },
@@ -31,9 +31,7 @@ export async function startHealth(
     response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(lines.join(''))
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new Error(`cannot open port ${config.port} for health on ${config.host}: ${messageOf(cause)}`, { cause })),
-    )
+    server.once('error', (cause) => reject(listenError(cause, { ...config, what: 'health', option: '--health-port' })))
     server.listen(config.port, config.host, resolve)
   })
   const address = server.address()

@@ -173,7 +173,7 @@ test.each<[string, string, number, RegExp]>([
   ['no revision', 'x', 400, /expected a revision in the form/],
   ['a revision of another store', 'other@1.0123456789abcdef', 404, /does not contain this commit/],
   ['a level that does not exist', '?wait=seen@all', 400, /^wait must be/],
-  ['a timeout without a unit', '?timeout=5', 400, /^timeout: expected a duration such as 5s, found "5"$/],
+  ['a timeout without a unit', '?timeout=5', 400, /^timeout: expected a duration such as 30s, 12h, 30d, found "5"$/],
 ])('R16 a request for a receipt is refused: %s', async (_title, text, status, detail) => {
   const { call, plane } = await createRoutes()
   const own = encodeURIComponent(positionText(await plane.store.head()))

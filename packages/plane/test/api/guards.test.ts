@@ -123,18 +123,18 @@ test('R36 forget is refused for callers that are no administrators, on a zone, f
   expect((await call('POST', '/zones/east/_forget', undefined, { user })).status).toBe(403)
   expect((await call('POST', '/zones/global/_forget')).status).toBe(404)
   expect((await call('POST', '/zones/east/_forget', { declared: 'yes' })).json).toMatchObject({ status: 400 })
-  for (const [writeElsewhere, address] of [
+  for (const [globalApi, address] of [
     ['https://g:1', ' (https://g:1)'],
     ['', ''],
   ] as const) {
-    const inZone = await createRoutes({ role: 'zone', origin: 'east', writeElsewhere })
+    const inZone = await createRoutes({ role: 'zone', origin: 'east', globalApi })
     expect((await inZone.call('POST', '/zones/west/_forget')).json).toMatchObject({
       status: 405,
-      detail: `only the global control plane forgets a zone: run this there${address}`,
+      detail: `only the global control plane forgets a zone: run this at its API${address}`,
     })
     expect((await inZone.call('POST', '/zones/east/_keep')).json).toMatchObject({
       status: 405,
-      detail: `only the global control plane keeps the remaining rows of a lost store of a zone: run this there${address}`,
+      detail: `only the global control plane keeps the remaining rows of a lost store of a zone: run this at its API${address}`,
     })
   }
 })

@@ -230,7 +230,10 @@ test('H9 a rollback restores the former spec and labels, and reports warnings of
 test('H9 a rollback is refused with its reason: on a zone, without a revision, and with an unknown field', async () => {
   const zone = await scene({ role: 'zone', origin: 'east' })
   expect((await zone.call('POST', '/_rollback', { to: '@1' })).json).toMatchObject({
-    ...{ status: 405, detail: 'resources belong to the global control plane: roll back there (https://global:5682)' },
+    ...{
+      status: 405,
+      detail: 'resources belong to the global control plane: roll back at its API (https://global:5682)',
+    },
   })
   const { call } = await scene({ role: 'standalone', origin: 'east' })
   const detailOf = async (body: unknown) => (await call('POST', '/_rollback', body)).json.detail

@@ -94,12 +94,16 @@ test('R8 a write or a deletion that belongs to another plane is refused with the
   const refusal = { status: 405, json: { title: 'Method not allowed' } }
   expect(await zone.call('PUT', '/meshes/default/timeouts/t', timeout('t'))).toMatchObject({
     ...refusal,
-    json: { detail: expect.stringMatching(/belong to the global control plane: write them there \(https:\/\/global/) },
+    json: {
+      detail: expect.stringMatching(/belong to the global control plane: write them to its API \(https:\/\/global/),
+    },
   })
   await write(zone.plane, [row('t')])
   expect(await zone.call('DELETE', `/meshes/default/timeouts/${hashedName('default', 't', [])}`)).toMatchObject({
     ...refusal,
-    json: { detail: expect.stringMatching(/delete them on the global control plane \(https:\/\/global:5682\)$/) },
+    json: {
+      detail: expect.stringMatching(/delete them at the API of the global control plane \(https:\/\/global:5682\)$/),
+    },
   })
   const global = await createRoutes()
   await write(global.plane, [{ origin: 'east', kind: 'Dataplane', mesh: 'default', name: 'web' }])

@@ -69,6 +69,7 @@ test('R44 a token has the claims of its request and ten years of validity if the
   ])
   expect(await issued('user', { name: 'ada', validFor: '1h' })).toEqual([{ Name: 'ada', Groups: [] }, hour])
   expect(await issued('zone', { zone: 'east', scope: ['cp'] })).toEqual([{ Zone: 'east', Scope: ['cp'] }, tenYears])
+  expect(await issued('user', { name: 'ada', validFor: '30d' })).toEqual([{ Name: 'ada', Groups: [] }, 720 * hour])
   const limits = { meshes: ['m'], services: ['s*'] }
   expect(await issued('zone', { scope: [], limits, validFor: '1h' })).toEqual([
     ...[{ Zone: '', Scope: [], Limits: limits }, hour],
@@ -94,7 +95,8 @@ test('R44 a request for a token is refused with its fields, without a signing ke
   expect(await fields('zone', { zone: 'a' })).toEqual(['scope'])
   expect(await fields('zone', { scope: ['all'], limits: { mesh: [] } })).toEqual(['scope.0', 'limits'])
   expect(await fields('dataplane', {})).toEqual(['mesh'])
-  for (const validFor of ['0s', 'soon']) expect(await fields('user', { name: 'a', validFor })).toEqual(['validFor'])
+  for (const validFor of ['0s', 'soon', '300y'])
+    expect(await fields('user', { name: 'a', validFor })).toEqual(['validFor'])
   const { tokens } = await createPlane()
   const without = await createRoutes({ tokens: { ...tokens, issue: async () => undefined } })
   expect((await without.call('POST', '/tokens/user', { name: 'a', validFor: '1h' })).json).toMatchObject({

@@ -34,7 +34,7 @@ export async function createPlane(changes: Partial<ApiPlane> = {}) {
   const plane: ApiPlane = {
     role: 'global',
     origin,
-    writeElsewhere: 'https://global:5682',
+    globalApi: 'https://global:5682',
     store,
     catalogue: createCatalogue(store),
     tokens,
@@ -52,7 +52,7 @@ export async function createPlane(changes: Partial<ApiPlane> = {}) {
     isZoneOnline: () => false,
     receipt: async ({ revision, level }) => ({ revision: String(revision), level, complete: true, zones: [] }),
     config: { mode: 'test' },
-    join: { pin: 'pin' },
+    join: { pin: 'pin', host: '0.0.0.0' },
     decorate: (kind, row) => shownSpec({ store, sealer, origin }, kind, row),
     ...changes,
   }

@@ -170,12 +170,41 @@ test('R49 the API listens on a second port with TLS, names both ports, and close
     await expect(send(`http://127.0.0.1:${port}`, 'GET', '/')).rejects.toThrow('ECONNREFUSED')
 })
 
+test('R52 a path of a kind of Kuma that is not served returns 404 with what to use today', async () => {
+  await using api = await serve()
+  for (const path of [
+    '/meshes/default/meshtimeouts',
+    '/meshes/default/meshtimeouts/x',
+    '/meshtimeouts?size=1',
+    '/mesh-timeouts',
+  ])
+    for (const method of ['GET', 'PUT', 'DELETE'])
+      expect(await api.call(method, path)).toMatchObject({
+        status: 404,
+        json: {
+          ...{ type: '/std-errors', status: 404, title: 'Could not find a kind' },
+          detail: 'the kind MeshTimeout of Kuma is known, not served yet; use Timeout',
+        },
+      })
+  const put = await api.call('PUT', '/meshes/default/timeouts/x', { type: 'MeshTimeout', mesh: 'default', name: 'x' })
+  expect(put.status).toBe(400)
+  const many = await api.call('POST', '/_commit', { documents: [{ type: 'MeshTimeout', mesh: 'default', name: 'x' }] })
+  expect([many.status, many.text]).toEqual([400, expect.stringContaining('known, not served yet; use Timeout')])
+  for (const path of ['/_history?kind=MeshTimeout', '/_diff?from=@1&kind=meshtimeouts'])
+    expect((await api.call('GET', path)).json).toMatchObject({
+      ...{ status: 400, detail: 'the kind MeshTimeout of Kuma is known, not served yet; use Timeout' },
+      invalid_parameters: [{ field: 'kind' }],
+    })
+  for (const path of ['/meshes/default/mush', '/meshes', '/meshes/meshtimeouts/timeouts/meshtimeouts'])
+    expect((await api.call('GET', path)).text).not.toContain('not served')
+})
+
 test('R49 a port in use stops the start with one sentence', async () => {
   const other = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => other.once('listening', resolve))
   const { port } = other.address() as AddressInfo // it listens on a port
   await expect(startApi(await createPlane(), { host: '127.0.0.1', port })).rejects.toThrow(
-    new RegExp(`^cannot open port ${port} for the HTTP API on 127\\.0\\.0\\.1: .*EADDRINUSE`),
+    `cannot listen on 127.0.0.1:${port} for the HTTP API: this process already uses the port; choose another with --api-port N`,
   )
   other.close()
 })

@@ -13,7 +13,8 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
-import { err, messageOf, ok } from '../base/base.ts'
+import { err, ok } from '../base/base.ts'
+import { listenError } from '../env/listen-error.ts'
 import { type ConnectionLimits, defaultConnectionLimits, guardConnections } from './connections.ts'
 import { serverLimits } from './grpc-limits.ts'
 import { createPinnedPeer } from './pin.ts'
@@ -109,10 +110,7 @@ export const listenGrpc =
 
 function bind(tls: TlsServer, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    const failed = (cause: Error) => {
-      const address = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
-      reject(new Error(`cannot listen for zones on ${address}: ${messageOf(cause)}`, { cause }))
-    }
+    const failed = (cause: Error) => reject(listenError(cause, { what: 'zones', host, port, option: '--sync-port' }))
     tls.once('error', failed)
     tls.listen(port, host, () => {
       tls.off('error', failed)

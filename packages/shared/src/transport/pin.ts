@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto'
-import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls, type DetailedPeerCertificate } from 'node:tls'
 import { err, messageOf, ok, type Result } from '../base/base.ts'
+import { describeAll } from './certificates.ts'
+import { overTcp, readChain } from './chain.ts'
 
 export interface PinFailure {
   /** The peer has answered with other certificates, so a retry does not help. */
   readonly mismatch: boolean
   readonly reason: string
 }
-
-/** How long the peer may be silent while we connect. A link of 1 KiB/s needs seconds for its certificates. */
-const connectTimeoutMs = 10_000
 
 /** What a dialer caches about its peer between attempts. */
 export interface PinnedPeer {
@@ -69,7 +66,7 @@ export async function pinnedAuthority(
   const prints = chain.value.map((raw) => createHash('sha256').update(raw).digest('hex'))
   const found = chain.value[prints.indexOf(pin)]
   if (found) return ok(pemOf(found))
-  const reason = `expected a certificate authority with SHA-256 ${pin} at ${address}, found ${prints.join(', ') || 'none'}`
+  const reason = `expected a certificate authority with SHA-256 ${pin} at ${address}, found ${describeAll(chain.value)}; the address is wrong, another server intercepts the connection, or the join string is of another plane`
   return err({ mismatch: true, reason })
 }
 
@@ -87,54 +84,6 @@ async function atAddress<T>(
   } catch (cause) {
     return err({ mismatch: false, reason: `cannot reach ${address}: ${messageOf(cause)}` })
   }
-}
-
-/** Starts TLS only after the TCP connection is open, because starting TLS is expensive and a zone retries often. */
-function readChain(host: string, port: number, signal: AbortSignal): Promise<Buffer[]> {
-  const servername = isIP(host) === 0 ? { servername: host } : {}
-  // Doors of both protocols have the same certificates.
-  const ALPNProtocols = ['h2', 'http/1.1']
-  return overTcp(host, port, signal, (plain, settle, fail) => {
-    const socket = connectTls({ socket: plain, ...servername, ALPNProtocols, rejectUnauthorized: false })
-    socket.on('secureConnect', () => settle(chainOf(socket.getPeerCertificate(true))))
-    socket.on('error', fail)
-  })
-}
-
-/** Opens a TCP connection, runs `use`, and closes the connection. */
-function overTcp<T>(
-  host: string,
-  port: number,
-  signal: AbortSignal,
-  use: (socket: Socket, settle: (value: T) => void, fail: (cause: Error) => void) => void,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port })
-    const stop = () => socket.destroy(new Error('stopped'))
-    const finish = (settle: () => void) => {
-      signal.removeEventListener('abort', stop)
-      socket.destroy()
-      settle()
-    }
-    const fail = (cause: Error) => finish(() => reject(cause))
-    socket.setTimeout(connectTimeoutMs, () => socket.destroy(new Error(`no answer within ${connectTimeoutMs} ms`)))
-    socket.on('error', fail)
-    socket.on('close', () => fail(new Error('the connection was closed')))
-    socket.on('connect', () => use(socket, (value) => finish(() => resolve(value)), fail))
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
-  })
-}
-
-/** The certificates from the server's own upwards. The last one is its own issuer, which ends the loop. */
-function chainOf(leaf: DetailedPeerCertificate): Buffer[] {
-  const chain: Buffer[] = []
-  let next: DetailedPeerCertificate | undefined = leaf
-  while (next?.raw && !chain.some((seen) => next?.raw.equals(seen))) {
-    chain.push(next.raw)
-    next = next.issuerCertificate
-  }
-  return chain
 }
 
 const pemOf = (raw: Buffer) =>

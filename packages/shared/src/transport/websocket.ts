@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { getCACertificates } from 'node:tls'
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws'
 import { err, ok, type Result } from '../base/base.ts'
+import { certificateReason } from './certificates.ts'
 import { defaultConnectionLimits } from './connections.ts'
 import { pinnedAuthority } from './pin.ts'
 import type { Channel, Dialer, DialFailure, Listen } from './transport.ts'
@@ -203,9 +204,19 @@ function call(
       socket.terminate()
       settle(err({ refused: false, reason: 'stopped' }))
     }
-    socket.on('error', (cause) =>
-      settle(err({ refused: false, reason: `cannot reach ${route.hostAndPort}: ${cause.message}` })),
-    )
+    socket.on('error', (cause) => {
+      const { hostname: host, port } = new URL(route.url)
+      const remedy = 'with ?tls=system, add the authority to the roots of this machine (or to NODE_EXTRA_CA_CERTS)'
+      const expected = {
+        host: host.replace(/^\[|\]$/g, ''),
+        port: Number(port || 443),
+        authorityPem: undefined,
+        remedy,
+      }
+      const reason =
+        route.trust === 'system' ? certificateReason(cause, expected, signal) : Promise.resolve(cause.message)
+      void reason.then((text) => settle(err({ refused: false, reason: `cannot reach ${route.hostAndPort}: ${text}` })))
+    })
     socket.on('unexpected-response', (request, response) => {
       void failureOf(route, response).then((failure) => {
         request.destroy()

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { adminProof, isAdminProof } from '../../src/auth/admin-proof.ts'
-import { decodeJoin, encodeJoin } from '../../src/auth/join.ts'
+import { addressesOf, decodeJoin, encodeJoin } from '../../src/auth/join.ts'
 
 const request = { method: 'PUT', host: '127.0.0.1:5681', path: '/meshes/default?x=1' }
 const nowMs = 1_800_000_000_000
@@ -26,6 +26,17 @@ const encoded = (fields: unknown): string => `zmj1.${Buffer.from(JSON.stringify(
 test('Z30 a join string is read back unchanged for every form of address, with white space around it', () => {
   for (const address of ['https://a:1', 'http://a:1/', 'wss://a/sync?x=1', 'ws://a', join.address])
     expect(decodeJoin(` ${encodeJoin({ ...join, address })}\n`)).toEqual({ ok: true, value: { ...join, address } })
+})
+
+test('Z32 a join string may hold several addresses, and one with a single address has the form of older versions', () => {
+  const several = { ...join, otherAddresses: ['https://[fd00::1]:5685', 'wss://a:5682'] }
+  expect(decodeJoin(encodeJoin(several))).toEqual({ ok: true, value: several })
+  expect(addressesOf(several)).toEqual([join.address, ...several.otherAddresses])
+  const { address: a, token: t, pin: p } = join
+  expect(encodeJoin({ ...join, otherAddresses: [] })).toBe(encoded({ a, t, p }))
+  expect(decodeJoin(encoded({ a: [a], t, p }))).toEqual({ ok: true, value: join })
+  for (const wrong of [[], [a, 7], [a, 'ftp://a'], [[a]]])
+    expect(decodeJoin(encoded({ a: wrong, t, p }))).toEqual({ ok: false, error: 'the join string has no address' })
 })
 
 test('Z30 a join string that is truncated, changed or incomplete is refused with the reason, and never repeated', () => {

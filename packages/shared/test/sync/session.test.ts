@@ -155,7 +155,7 @@ describe('a session of the global', () => {
   it('Y27 a port in use is reported in one sentence', async () => {
     const server = await scene.server(memory())
     await expect(scene.server(memory(), { port: server.port })).rejects.toThrow(
-      `cannot listen for zones on 127.0.0.1:${server.port}`,
+      `cannot listen on 127.0.0.1:${server.port} for zones: this process already uses the port`,
     )
   })
 })

@@ -51,6 +51,11 @@ describe('a pinned authority', () => {
     const found = await pinnedAuthority(address, '00'.repeat(32), signal())
     expect(found).toMatchObject({ ok: false, error: { mismatch: true } })
     expect(!found.ok && found.error.reason).toContain(authority.pinSha256Hex)
+    expect(!found.ok && found.error.reason).toMatch(
+      new RegExp(
+        `^expected a certificate authority with SHA-256 0{64} at ${address}, found \\{ subject CN=global, issuer CN=test authority, .*\\{ subject CN=test authority, issuer CN=test authority, SHA-256 ${authority.pinSha256Hex}, valid from [\\d: -]+ to [\\d: -]+ UTC \\}; `,
+      ),
+    )
   })
 
   it('TR8 an address without an answer is distinguished from another authority', async () => {

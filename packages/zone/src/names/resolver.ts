@@ -3,6 +3,7 @@ import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { type DnsAddress, parseDnsAddress, systemServers } from '@zonemesh/shared/dns/forward.ts'
 import { type DnsServer, startDnsServer } from '@zonemesh/shared/dns/server.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
@@ -80,11 +81,16 @@ export async function startResolver(deps: Deps, config: Config): Promise<DnsServ
   }
   const given = config.forward.map(upstream)
   const servers = given.length > 0 ? given : await machineServers(deps, config.port)
-  return startDnsServer(deps, {
+  const opening = startDnsServer(deps, {
     host: config.host,
     port: config.port,
     table: () => table,
     ...(servers.length > 0 ? { forward: { servers } } : {}),
     allowForward: (address) => privateRange.test(address) || deps.dnsClients.isKnown(address),
+  })
+  return opening.catch((cause: unknown) => {
+    // Only errors of a socket have a code.
+    if (!(cause instanceof Error && 'code' in cause)) throw cause
+    throw listenError(cause, { ...config, what: 'DNS', option: '--dns-port', hostOption: '--dns-host' })
   })
 }

@@ -7,6 +7,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { defaultConnectionLimits, guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
 import { serverLimits } from '@zonemesh/shared/transport/grpc-limits.ts'
 import { type AdsOptions, defaultAdsOptions } from './ads-state.ts'
@@ -146,9 +147,10 @@ function createGrpc(deps: XdsDeps, shared: StreamShared, admit: (peer: string) =
 
 function listen(tls: TlsServer, config: XdsConfig): Promise<void> {
   return new Promise((resolve, reject) => {
-    tls.once('error', reject)
+    const failed = (cause: Error) => reject(listenError(cause, { ...config, what: 'proxies', option: '--proxy-port' }))
+    tls.once('error', failed)
     tls.listen(config.port, config.host, () => {
-      tls.off('error', reject)
+      tls.off('error', failed)
       tls.on('tlsClientError', () => {}) // caused by port scans, so it is not logged
       resolve()
     })

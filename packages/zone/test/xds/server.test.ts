@@ -88,7 +88,7 @@ test('P28 a renewed certificate is used for new connections', async () => {
 
 test('P28 a port in use rejects the start, and a closed server accepts no connection', async () => {
   const server = await start()
-  await expect(start({ port: server.port })).rejects.toThrow('EADDRINUSE')
+  await expect(start({ port: server.port })).rejects.toThrow('choose another with --proxy-port N')
   await server[Symbol.asyncDispose]()
   await expect(shake(server.port, ['h2'])).rejects.toThrow('ECONNREFUSED')
 })
