@@ -37,7 +37,10 @@ export const variableName = (name: string): string => `ZONEMESH_${dashed(name).r
 export const isBoolean = (option: Option): boolean => option.placeholder === undefined
 
 /** Schemas that convert the texts of flags and variables. */
-export const text = z.string().min(1, 'expected a value')
+export const text = z
+  .string({ error: 'expected a text' })
+  .min(1, 'expected a value')
+  .refine((value) => !value.includes('\0'), 'expected a text without null characters')
 /** A whole number in decimal digits, which a file may also have as a number. */
 const wholeNumber = (min: number, max: number, expected: string) =>
   z.union([z.string(), z.number()], { error: expected }).transform((given, context) => {
