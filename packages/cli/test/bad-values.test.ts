@@ -87,7 +87,9 @@ test('B17 a value of a file that has another type is named with the file', () =>
 
 /** Starts no process and no listener, and stops without a plane. */
 const runsAlone = new Set(
-  commands.map(({ name }) => name).filter((name) => !/^(init|up|down|logs|echo|global|zone|dataplane|demo|chaos .*|resolve)$/.test(name)),
+  commands
+    .map(({ name }) => name)
+    .filter((name) => !/^(init|up|down|logs|echo|global|zone|dataplane|demo|chaos .*|resolve)$/.test(name)),
 )
 
 async function outcomeOf(command: Command, args: readonly string[], positionals: readonly string[]): Promise<string> {

@@ -20,7 +20,7 @@ export const init = defineCommand({
   },
   async run({ template, force }, { positionals, print }) {
     const [folder = '.'] = positionals
-    for (const file of writeTemplate(template, folder, force)) print(`wrote ${join(folder, file)}`)
+    for (const file of await writeTemplate(template, folder, force)) print(`wrote ${join(folder, file)}`)
     print(`Start it${folder === '.' ? '' : ` in ${folder}`} with: zonemesh up`)
     return 0
   },

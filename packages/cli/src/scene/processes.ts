@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parentDeathSignal } from '@zonemesh/dataplane/envoy/death-signal.ts'
@@ -69,12 +69,12 @@ export function createProcesses(folder: string) {
     environment: NodeJS.ProcessEnv = process.env,
   ): Running {
     const logFile = join(folder, `${name}.log`)
-    const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+    // The process writes to the file itself: nothing is lost when it exits, or when this process is killed.
+    const log = openSync(logFile, 'a', 0o600)
     const [first = command, ...words] = [...deathSignal, command, ...args]
     // Each child has its own process group, so Ctrl-C reaches only this process, which stops the children in order.
-    const child = spawn(first, words, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, detached: true })
-    child.stdout?.pipe(log, { end: false })
-    child.stderr?.pipe(log, { end: false })
+    const child = spawn(first, words, { stdio: ['ignore', log, log], env: environment, detached: true })
+    closeSync(log)
     const exited = new Promise<number | string>((resolve) => {
       child.once('error', (error) => resolve(error.message))
       child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
