@@ -249,6 +249,65 @@ test('Z24 a name whose address crashes the compiler is removed at once', async (
   expect([namesChanged, names.forMesh('default').size]).toEqual([[['default'], ['default']], 0])
 })
 
+test('Z20 a row that crashes the compiler for one proxy is left out of the tables of all proxies', async () => {
+  const poisonous: string[] = []
+  const shared = routeKey('shared')
+  const { put, settle, open } = scene({ poisonous })
+  await put(
+    ...world,
+    [shared, { ...route('/shared'), selectors: [{ match: { 'kuma.io/service': '*' } }] }],
+    [
+      global('MeshGateway', 'other'),
+      { selectors: [{ match: { 'kuma.io/service': 'other' } }], conf: { listeners: [{ port: 81, protocol: 'HTTP' }] } },
+    ],
+    [own('Dataplane', 'other-1'), gatewayProxy('10.0.0.2', 'other')],
+  )
+  await settle()
+  const first = open(edge)
+  expect(first.routes()).toEqual(['good', 'shared'])
+  poisonous.push(keyText(shared))
+  const second = open(own('Dataplane', 'other-1'))
+  expect([first.routes(), second.routes()]).toEqual([['good'], []])
+})
+
+test('Z29 a table waits for all its secrets and has them by name', async () => {
+  let version: string | undefined
+  const name = 'cert.rsa:secret:shop'
+  const certificate = () => (version === undefined ? undefined : { name, version, bytes: new Uint8Array() })
+  const { engine, put, settle, open } = scene({ certificate })
+  const tls = { mode: 'TERMINATE', certificates: [{ secret: 'shop' }] }
+  const conf = { listeners: [{ port: 443, protocol: 'HTTPS', hostname: 'shop.example.com', tls }] }
+  await put(
+    ...world,
+    [global('MeshGateway', 'edge'), { selectors, conf }],
+    [
+      global('GatewayCertificate', 'shop.east'),
+      { secret: 'shop', zone: 'east', keyType: 'rsa', names: [], notAfterMs: 1, fingerprint: 'f', sealed: 's' },
+    ],
+  )
+  await settle()
+  const { mark } = open(edge)
+  expect(mark()).toBeUndefined()
+  version = 'first'
+  engine.refresh()
+  expect([mark(), engine.resourceOf(keyText(edge), typeUrls.secret, name)?.version]).toEqual([1, 'first'])
+  expect(engine.needsOf(keyText(edge)).map((need) => need.name)).toEqual([name])
+})
+
+test('C2 the list of parts that tables lack follows each table', async () => {
+  const { engine, put, settle, open } = scene()
+  await put(...world)
+  await settle()
+  open(edge)
+  expect([engine.leftOut(), engine.problemsOf(keyText(edge))]).toEqual([[], []])
+  const crossMesh = { port: 81, protocol: 'HTTP', hostname: 'a.example', crossMesh: true }
+  const listeners = [{ port: 80, protocol: 'HTTP' }, crossMesh]
+  await put([global('MeshGateway', 'edge'), { selectors, conf: { listeners } }])
+  await settle()
+  const source = keyText(global('MeshGateway', 'edge'))
+  expect([engine.leftOut().map((one) => one.source), engine.problemsOf(keyText(edge)).length]).toEqual([[source], 1])
+})
+
 test('Z29 a proxy whose secret fails keeps its table, and all others get theirs', async () => {
   const certificate = (): never => {
     throw new Error('the key is damaged')
