@@ -279,7 +279,6 @@ export const longFunctions: readonly string[] = [
   'packages/plane/src/certificates/keeper.ts createCertificateKeeper',
   'packages/plane/src/status/expiry.ts createExpiry',
   'packages/plane/src/tokens/keys.ts createKeySource',
-  'packages/shared/src/dns/server.ts startDnsServer',
   'packages/shared/src/guarantees/g6-no-false-delete.ts judgeNoFalseDelete',
   'packages/shared/src/store/group.ts createCommitGroup',
   'packages/shared/src/store/memory.ts createMemoryStore',

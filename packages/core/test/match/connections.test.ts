@@ -92,6 +92,14 @@ test.each([
     'c',
   ],
   [
+    'the only policy for any service, although another one is older',
+    [
+      ['a', 1, false],
+      ['b', 2, true],
+    ],
+    'b',
+  ],
+  [
     'otherwise the oldest policy',
     [
       ['a', 2, false],

@@ -5,6 +5,7 @@ import { networkInterfaces } from 'node:os'
 import type { Clock } from '../env/clock.ts'
 import type { Random } from '../env/random.ts'
 import { frame, readFrames } from './framing.ts'
+import { disguised, matchOf, restored } from './question.ts'
 
 export interface DnsAddress {
   readonly host: string
@@ -31,16 +32,31 @@ export function createForwarder(
   deps: { readonly clock: Clock; readonly random: Random },
   servers: readonly DnsAddress[],
 ): Forwarder {
-  /** The functions that end the pending questions. */
+  /** The functions that end the pending exchanges. */
   const stops = new Set<() => void>()
   let closed = false
   let waiting = 0
 
   async function ask(query: Uint8Array, transport: 'udp' | 'tcp', server: DnsAddress): Promise<Uint8Array | undefined> {
-    if (transport === 'tcp') return askTcp(deps.clock, query, server)
-    const answer = await askUdp(deps, disguised(deps.random, query), server, stops)
+    if (transport === 'tcp') return exchange(askTcp, query, server)
+    const answer = await exchange(askUdp, disguised(deps.random, query), server)
     // A server that does not preserve letter case gets the question over TCP, where an attacker cannot forge an answer.
-    return answer === 'other-case' ? askTcp(deps.clock, query, server) : answer
+    return answer === 'other-case' ? exchange(askTcp, query, server) : answer
+  }
+
+  /** Sends one question. Resolves to undefined without an answer in time. */
+  async function exchange<Answer>(send: Send<Answer>, query: Uint8Array, server: DnsAddress) {
+    const { promise, resolve } = Promise.withResolvers<Answer | undefined>()
+    const stop = () => resolve(undefined)
+    using _limit = deps.clock.after(tryMs, stop)
+    const close = send(query, server, resolve)
+    stops.add(stop)
+    try {
+      return await promise
+    } finally {
+      stops.delete(stop)
+      close()
+    }
   }
 
   return {
@@ -60,107 +76,40 @@ export function createForwarder(
     },
     close() {
       closed = true
-      for (const stop of [...stops]) stop()
+      for (const stop of stops) stop()
     },
   }
 }
 
-/** Sends one question on its own socket. The system selects a random port and drops packets of other peers. */
-function askUdp(
-  { clock }: { readonly clock: Clock },
-  query: Uint8Array,
-  server: DnsAddress,
-  stops: Set<() => void>,
-): Promise<Uint8Array | 'other-case' | undefined> {
-  return new Promise((resolve) => {
-    const socket = createSocket({ type: 'udp4', lookup: (address, _options, callback) => callback(null, address, 4) })
-    const timer = clock.after(tryMs, () => finish(undefined))
-    const stop = () => finish(undefined)
-    let isOver = false
-    const finish = (answer: Uint8Array | 'other-case' | undefined) => {
-      if (isOver) return
-      isOver = true
-      timer[Symbol.dispose]()
-      stops.delete(stop)
-      socket.close()
-      resolve(answer)
-    }
-    stops.add(stop)
-    // The upstream is unreachable, so the next server gets the question at once.
-    socket.on('error', stop)
-    socket.on('message', (bytes) => {
-      if (bytes.length < 12 || idOf(bytes) !== idOf(query)) return
-      if (repeats(query, bytes, same)) finish(bytes)
-      else if (repeats(query, bytes, sameLetter)) finish('other-case')
-    })
-    socket.unref()
-    socket.connect(server.port, server.host, () => {
-      if (!isOver) socket.send(query)
-    })
-  })
-}
+/** Sends one question and calls `settle` with each result: undefined if there will be no answer. Returns a close. */
+type Send<Answer> = (query: Uint8Array, server: DnsAddress, settle: (answer: Answer | undefined) => void) => () => void
 
-/** The same question with a random id and a random case of each letter. */
-function disguised(random: Random, query: Uint8Array): Uint8Array {
-  const copy = Uint8Array.from(query)
-  copy.set(random.bytes(2), 0)
-  const end = Math.min(endOfQuestion(query), copy.length)
-  const coins = random.bytes(end)
-  for (let index = 12; index < end - 4; index += 1) {
-    const byte = copy[index] ?? 0
-    if (isLetter(byte) && (coins[index] ?? 0) & 1) copy[index] = byte ^ caseBit
+/** Uses its own socket. The system selects a random port and drops packets of other peers. */
+const askUdp: Send<Uint8Array | 'other-case'> = (query, server, settle) => {
+  const socket = createSocket({ type: 'udp4', lookup: (address, _options, callback) => callback(null, address, 4) })
+  let closed = false
+  socket.on('error', () => settle(undefined))
+  socket.on('message', (bytes) => {
+    const match = matchOf(query, bytes)
+    if (match) settle(match === 'exact' ? bytes : match)
+  })
+  socket.connect(server.port, server.host, () => {
+    if (!closed) socket.send(query)
+  })
+  return () => {
+    closed = true
+    socket.close()
   }
-  return copy
 }
 
-/**
- * An answer with the id and the question of the client. Later names point to the question or keep the letters of the
- * server.
- */
-function restored(answer: Uint8Array, query: Uint8Array): Uint8Array {
-  const copy = Uint8Array.from(answer)
-  copy.set(query.subarray(0, 2), 0)
-  copy.set(query.subarray(12, Math.min(endOfQuestion(query), copy.length)), 12)
-  return copy
-}
-
-const idOf = (bytes: Uint8Array): number => ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
-
-const caseBit = 0x20
-const isLetter = (byte: number): boolean => (byte | caseBit) >= 0x61 && (byte | caseBit) <= 0x7a
-const same = (a: number, b: number): boolean => a === b
-const sameLetter = (a: number, b: number): boolean => a === b || (isLetter(a) && (a ^ b) === caseBit)
-
-/** The end of the only question. A label has at most 63 bytes, so its length byte is never the code of a letter. */
-function endOfQuestion(query: Uint8Array): number {
-  let end = 12
-  while (end < query.length && query[end] !== 0) end += (query[end] ?? 0) + 1
-  return end + 5
-}
-
-/** An answer must repeat the bytes of the question, which a forged answer can only guess. */
-function repeats(question: Uint8Array, answer: Uint8Array, isSame: (a: number, b: number) => boolean): boolean {
-  const end = endOfQuestion(question)
-  for (let index = 12; index < end; index++) if (!isSame(question[index] ?? -1, answer[index] ?? -1)) return false
-  return true
-}
-
-function askTcp(clock: Clock, query: Uint8Array, server: DnsAddress): Promise<Uint8Array | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(server.port, server.host, () => void socket.write(frame(query)))
-    const timer = clock.after(tryMs, () => finish(undefined))
-    const finish = (answer: Uint8Array | undefined) => {
-      timer[Symbol.dispose]()
-      socket.destroy()
-      resolve(answer)
-    }
-    const isOurs = (bytes: Uint8Array) => idOf(bytes) === idOf(query) && repeats(query, bytes, sameLetter)
-    socket.on(
-      'data',
-      readFrames((bytes) => finish(isOurs(bytes) ? bytes : undefined)),
-    )
-    socket.on('error', () => finish(undefined)).on('close', () => finish(undefined))
-  })
+const askTcp: Send<Uint8Array> = (query, server, settle) => {
+  const socket = connect(server.port, server.host, () => void socket.write(frame(query)))
+  socket.on(
+    'data',
+    readFrames((bytes) => settle(matchOf(query, bytes) ? bytes : undefined)),
+  )
+  socket.on('error', () => settle(undefined)).on('close', () => settle(undefined))
+  return () => void socket.destroy()
 }
 
 /** True if the upstream is the forwarding server itself. */

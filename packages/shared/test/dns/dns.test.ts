@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import { connect, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { answer, type DnsTable, tableOf } from '../../src/dns/answer.ts'
@@ -8,7 +8,7 @@ import { createForwarder, nameserversOf, parseDnsAddress } from '../../src/dns/f
 import { frame, readFrames } from '../../src/dns/framing.ts'
 import { resolve } from '../../src/dns/resolve.ts'
 import { type DnsServer, type DnsServerConfig, startDnsServer } from '../../src/dns/server.ts'
-import { systemClock } from '../../src/env/clock.ts'
+import { createVirtualClock, systemClock } from '../../src/env/clock.ts'
 import { silentLog } from '../../src/env/log.ts'
 import { systemRandom } from '../../src/env/random.ts'
 
@@ -357,16 +357,77 @@ test('D6 a silent upstream is answered with SERVFAIL, and the next upstream is u
   const silent = createSocket('udp4')
   await new Promise<void>((done) => silent.bind(0, '127.0.0.1', done))
   const dead = { host: '127.0.0.1', port: silent.address().port }
-  // The clock of the forwarder runs a hundred times faster, so that the test is short.
-  const fast = { ...systemClock, after: (ms: number, task: () => void) => systemClock.after(ms / 100, task) }
+  const clock = createVirtualClock()
+  silent.on('message', () => clock.advance(2_000))
   const good = await start({ served: tableOf('com', 60, new Map([['example.com', ['192.0.2.1']]])) })
   const options = { host: '127.0.0.1', port: 0, table: () => table, allowForward: () => true }
-  const both = await startDnsServer({ ...deps, clock: fast }, { ...options, forward: { servers: [dead, good] } })
-  const none = await startDnsServer({ ...deps, clock: fast }, { ...options, forward: { servers: [dead] } })
+  const both = await startDnsServer({ ...deps, clock }, { ...options, forward: { servers: [dead, good] } })
+  const none = await startDnsServer({ ...deps, clock }, { ...options, forward: { servers: [dead] } })
   servers.push(both, none)
   expect((await resolve('example.com', both, signal)).addresses).toEqual(['192.0.2.1'])
   expect((await resolve('example.com', none, signal)).rcode).toBe(2)
   await new Promise<void>((done) => silent.close(done))
+})
+
+test('D6 a server that stops ends its forwarded questions and sends no answer', async () => {
+  const silent = createSocket('udp4')
+  await new Promise<void>((done) => silent.bind(0, '127.0.0.1', done))
+  const upstream = { host: '127.0.0.1', port: silent.address().port }
+  const asked = new Promise((done) => silent.once('message', done))
+  const server = await startDnsServer(
+    { ...deps, clock: createVirtualClock() },
+    { host: '127.0.0.1', port: 0, table: () => table, allowForward: () => true, forward: { servers: [upstream] } },
+  )
+  const client = createSocket('udp4')
+  const answers: unknown[] = []
+  client.on('message', (bytes) => answers.push(bytes))
+  client.send(query('example.com'), server.port, server.host)
+  await asked
+  await server[Symbol.asyncDispose]()
+  expect(answers).toEqual([])
+  for (const socket of [client, silent]) await new Promise<void>((done) => socket.close(done))
+})
+
+test('D6 a question whose answer throws is dropped, and the server answers the next one', async () => {
+  let fails = true
+  const server = await startDnsServer(deps, {
+    host: '127.0.0.1',
+    port: 0,
+    table() {
+      if (fails) throw new Error('no table')
+      return table
+    },
+    allowForward: () => true,
+  })
+  servers.push(server)
+  const socket = connect(server.port, server.host)
+  socket.write(frame(query('web.mesh')))
+  await new Promise((done) => socket.on('close', done))
+  fails = false
+  expect((await resolve('web.mesh', server, signal)).addresses).toEqual(['240.0.0.1'])
+})
+
+test('D12 an answer states whether the server forwards questions', async () => {
+  const flagsOf = async (server: DnsServer): Promise<number | undefined> => {
+    const socket = connect(server.port, server.host)
+    const answer = new Promise<Uint8Array>((done) => socket.on('data', readFrames(done)))
+    socket.write(frame(query('web.mesh')))
+    const [, , , flags = 0] = await answer
+    socket.destroy()
+    return flags & 0x80
+  }
+  const upstream = await start()
+  expect(await flagsOf(upstream)).toBe(0)
+  expect(await flagsOf(await start({ forward: { servers: [upstream] } }))).toBe(0x80)
+})
+
+test('D11 a port that is in use only for TCP is refused, and its UDP port is free again', async () => {
+  const taken = createServer()
+  await new Promise<void>((done) => taken.listen(0, '127.0.0.1', done))
+  const { port } = taken.address() as AddressInfo // it listens on a port
+  await expect(start({ port })).rejects.toThrow('EADDRINUSE')
+  await new Promise((done) => taken.close(done))
+  expect((await start({ port })).port).toBe(port)
 })
 
 test('D11 an upstream that is the server itself, and an address in use, are refused at the start', async () => {

@@ -257,6 +257,17 @@ test('X26 a mark counts from the first resource that waits, also if newer tables
   expect(ack('listener', 6)).toEqual(['accepted l@2', 'served 4'])
 })
 
+test('X26 a mark counts from the first route table that waits, also if it is the only resource that waits', () => {
+  const { table, tables, ack, request } = startedScript()
+  request('route', { subscribe: ['r'] })
+  ack('route', 5)
+  const next = { ...tables, cluster: [...tables.cluster, slow('c', 1)], route: [one('r', 1, { clusters: ['c'] })] }
+  expect(table(2, next)).toEqual(['cluster 6: c@1', 'timer warm:6 10000'])
+  expect(table(3, next)).toEqual([])
+  expect(ack('cluster', 6)).toEqual(['accepted c@1', 'route 7: r@1'])
+  expect(ack('route', 7)).toEqual(['accepted r@1', 'served 3'])
+})
+
 test('X10 the first response of a new proxy awaits no slow cluster, because Envoy acks it at once', () => {
   const script = createScript()
   script.request('cluster')
