@@ -30,4 +30,5 @@ ENV NODE_ENV=production XDG_STATE_HOME=/tmp/state ZONEMESH_ROOT=/zonemesh PATH=/
 RUN mkdir -p /data && chown 10001:10001 /data
 USER 10001:10001
 VOLUME /data
+LABEL org.opencontainers.image.version=0.1.0
 ENTRYPOINT ["node", "--disable-warning=ExperimentalWarning", "--max-semi-space-size=2", "/zonemesh/packages/cli/src/main.ts"]

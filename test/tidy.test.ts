@@ -19,7 +19,7 @@ const sources = filesBelow('packages', (path) => path.endsWith('.ts') && path.in
 const everything = [
   ...sources,
   ...filesBelow('packages', (path) => path.endsWith('.ts') && path.includes('/test/')),
-  ...filesBelow('test', (path) => path.endsWith('.ts')),
+  ...['test', 'packaging'].flatMap((folder) => filesBelow(folder, (path) => path.endsWith('.ts'))),
 ]
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8')
 /** The code without comments and texts, because words in them prove nothing. */

@@ -191,6 +191,16 @@ const loaders: Readonly<
     summary: 'run a small HTTP service that answers with its name, zone and version',
     load: async () => (await import('./commands/echo.ts')).echo,
   },
+  'envoy install': {
+    group: 'Run',
+    summary: 'install Envoy, from a file or by download',
+    load: async () => (await import('./commands/envoy.ts')).envoyInstall,
+  },
+  'envoy path': {
+    group: 'Run',
+    summary: 'show which Envoy the commands of this user run',
+    load: async () => (await import('./commands/envoy.ts')).envoyPath,
+  },
   version: {
     group: 'Use',
     summary: 'show the version of the command and of a control plane',

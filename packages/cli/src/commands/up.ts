@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { option, toggle } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
 import { readVariables } from '../base/documents.ts'
-import { nodeFlags } from '../base/node-flags.ts'
+import { ownCommand } from '../base/node-flags.ts'
 import { dataFolderOf, findRunning, sceneOptions } from '../base/running-scene.ts'
 import { runScene } from '../scene/run.ts'
 
@@ -47,7 +46,6 @@ export const up = defineCommand({
   },
 })
 
-const mainFile = fileURLToPath(new URL('../main.ts', import.meta.url))
 const lookEveryMs = 100
 
 /** Starts this command in the background, shows its output until the scene is ready, and leaves it running. */
@@ -60,7 +58,7 @@ async function detach(
   const logFile = join(folder, 'up.log')
   const log = openSync(logFile, 'w', 0o600)
   const given = ['--file', values.file, '--data-dir', folder, ...values.var.flatMap((one) => ['--var', one])]
-  const child = spawn(process.execPath, [...nodeFlags, mainFile, 'up', ...given], {
+  const child = spawn(process.execPath, ownCommand(['up', ...given]), {
     detached: true,
     stdio: ['ignore', log, log],
     env: { ...process.env, [inBackground]: 'yes' },

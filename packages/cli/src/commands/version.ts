@@ -1,4 +1,4 @@
-import { version as apiVersion } from '@zonemesh/plane/api/system.ts'
+import { version as ownVersion } from '@zonemesh/shared/base/version.ts'
 import { clientOptions, createClient } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
 
@@ -10,7 +10,7 @@ export const version = defineCommand({
   arity: { min: 0, max: 0 },
   options: clientOptions,
   async run(values, { print }) {
-    print(`client ${apiVersion} (Node ${process.versions.node})`)
+    print(`client ${ownVersion} (Node ${process.versions.node})`)
     const reply = await createClient(values)
       .call('GET', '/')
       .catch(() => undefined)

@@ -1,14 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parentDeathSignal } from '@zonemesh/dataplane/envoy/death-signal.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
-import { nodeFlags } from '../base/node-flags.ts'
-
-const mainFile = fileURLToPath(new URL('../main.ts', import.meta.url))
+import { ownCommand } from '../base/node-flags.ts'
 
 export interface Running {
   readonly name: string
@@ -118,7 +115,7 @@ export function createProcesses(folder: string) {
   return {
     /** Starts another zonemesh command with the same Node. */
     startOwn: (name: string, args: readonly string[], environment?: NodeJS.ProcessEnv): Running =>
-      start(name, process.execPath, [...nodeFlags, mainFile, ...args], environment),
+      start(name, process.execPath, ownCommand(args), environment),
     start,
     get: (name: string): Running | undefined => running.get(name),
     all: (): readonly Running[] => [...running.values()],

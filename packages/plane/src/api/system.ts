@@ -1,12 +1,13 @@
 import { hostname } from 'node:os'
 import { publicKinds } from '@zonemesh/core/registry.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { version } from '@zonemesh/shared/base/version.ts'
 import type { ApiPlane } from './plane.ts'
 import { isWritable } from './resources.ts'
 import type { Router } from './route.ts'
 
-/** The version of this software. kumactl compares it with its own version and does not warn about a preview. */
-export const version = '0.1.0-preview'
+/** The version that the API shows. kumactl compares it with its own version and does not warn about a preview. */
+const apiVersion = `${version}-preview`
 
 /** Registers the routes that describe the plane itself. */
 export function registerSystem(route: Router, plane: ApiPlane): void {
@@ -18,7 +19,7 @@ export function registerSystem(route: Router, plane: ApiPlane): void {
       body: {
         hostname: hostname(),
         product: 'Zonemesh',
-        version,
+        version: apiVersion,
         instanceId: plane.instanceId,
         clusterId: plane.store.id,
         mode: plane.role,

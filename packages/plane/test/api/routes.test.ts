@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { hashedName } from '@zonemesh/plane/api/names.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { version } from '@zonemesh/shared/base/version.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { positionKey } from '@zonemesh/shared/sync/log/rounds.ts'
 import { expect, test } from 'vitest'
@@ -17,7 +18,7 @@ test('R1 GET / describes the plane, and the other routes of the plane return wha
   expect(await call('GET', '/')).toMatchObject({
     status: 200,
     json: {
-      ...{ hostname: hostname(), product: 'Zonemesh', version: '0.1.0-preview', gui: '' },
+      ...{ hostname: hostname(), product: 'Zonemesh', version: `${version}-preview`, gui: '' },
       ...{ instanceId: 'one', clusterId: plane.store.id, mode: 'global' },
     },
   })

@@ -1,0 +1,39 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { toJavaScript } from './javascript.ts'
+import { manifest, root } from './project.ts'
+
+/** Files and folders of the checkout that every form of the installation has as they are. */
+const copied = ['bin/zonemesh', 'demo', 'scenes', 'docs', 'README.md', 'SECURITY.md', 'CHANGELOG.md', 'LICENSE']
+
+/** Writes the layout of the checkout into a folder, as JavaScript: what `npm pack` packs. */
+export function stagePackage(folder: string): void {
+  rmSync(folder, { recursive: true, force: true })
+  for (const name of readdirSync(join(root, 'packages'))) {
+    for (const file of filesBelow(`packages/${name}/src`, '.ts'))
+      if (!file.endsWith('/reference-main.ts'))
+        write(join(folder, file.replace(/\.ts$/, '.js')), toJavaScript(readFileSync(join(root, file), 'utf8'), file))
+    for (const file of filesBelow(`packages/${name}/gen`, '.js')) cpSync(join(root, file), join(folder, file))
+  }
+  for (const name of copied) cpSync(join(root, name), join(folder, name), { recursive: true })
+  const { name, version, description, license, type, bin, dependencies } = manifest
+  const engines = { node: '>=24' }
+  write(
+    join(folder, 'package.json'),
+    `${JSON.stringify({ name, version, description, license, type, bin, engines, dependencies }, undefined, 2)}\n`,
+  )
+}
+
+/** The files below a folder of the checkout whose names end so, as paths from the root. */
+function filesBelow(folder: string, ending: string): string[] {
+  if (!existsSync(join(root, folder))) return []
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => join(folder, name))
+    .sort()
+}
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
