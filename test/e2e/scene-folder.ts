@@ -68,7 +68,7 @@ export async function useFreePorts(folder: string): Promise<(usual: number) => n
     if (changed !== text) writeFileSync(file, changed)
   }
   const kept = Object.fromEntries(names.map((name, index) => [name, free[usual.length + index]]))
-  mkdirSync(join(folder, '.zonemesh'), { mode: 0o700 })
+  mkdirSync(join(folder, '.zonemesh'), { recursive: true, mode: 0o700 })
   writeFileSync(join(folder, '.zonemesh/ports.json'), JSON.stringify(kept))
   return portFor
 }

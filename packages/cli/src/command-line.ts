@@ -201,6 +201,11 @@ const loaders: Readonly<
     summary: 'show which Envoy the commands of this user run',
     load: async () => (await import('./commands/envoy.ts')).envoyPath,
   },
+  schema: {
+    group: 'Use',
+    summary: 'print the JSON Schema of a kind, of all kinds, or of scene files',
+    load: async () => (await import('./commands/schema.ts')).schema,
+  },
   version: {
     group: 'Use',
     summary: 'show the version of the command and of a control plane',

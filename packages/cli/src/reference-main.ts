@@ -1,8 +1,12 @@
-// npm run reference: writes docs/reference.md.
-import { mkdirSync, writeFileSync } from 'node:fs'
+// npm run reference: writes docs/reference.md and docs/resources.md.
+import { readFileSync, writeFileSync } from 'node:fs'
 import { loadCommands } from './command-line.ts'
 import { referencePage } from './reference.ts'
+import { examplesOf, resourcesPage } from './reference-resources.ts'
 
-const url = new URL('../../../docs/reference.md', import.meta.url)
-mkdirSync(new URL('.', url), { recursive: true })
-writeFileSync(url, referencePage(await loadCommands()))
+const page = (file: string) => new URL(`../../../${file}`, import.meta.url)
+writeFileSync(page('docs/reference.md'), referencePage(await loadCommands()))
+writeFileSync(
+  page('docs/resources.md'),
+  resourcesPage(examplesOf(readFileSync(page('docs/examples/resources.yaml'), 'utf8'))),
+)

@@ -22,8 +22,9 @@ export async function waitForReceipt({ store, sync }: Deps, wait: ReceiptWait): 
   const { revision, level, timeoutMs } = wait
   const enabled = await enabledZones(store)
   const started = await newestEpochs(store)
-  const isOnline = (zone: string) => sync.zones().get(zone)?.connected === true
-  const zones = wait.zones === 'online' ? enabled.filter(isOnline) : wait.zones === 'every' ? enabled : wait.zones
+  // After a start of this process, a zone that has joined before may not have connected yet: it counts as online.
+  const mayBeOnline = (zone: string) => sync.zones().get(zone)?.connected ?? started.has(zone)
+  const zones = wait.zones === 'online' ? enabled.filter(mayBeOnline) : wait.zones === 'every' ? enabled : wait.zones
   requireEnabled(zones, enabled)
   const earlier = new Set(zones.flatMap((zone) => (sync.zones().get(zone)?.verdicts ?? []).map(verdictText(zone))))
   const results = await sync.waitFor({ revision, level, zones, timeoutMs }, new AbortController().signal)

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { arrivingLabel } from '@zonemesh/core/kinds/common.ts'
@@ -11,6 +10,7 @@ import { ownClient } from './planes.ts'
 import { keptPorts, planePorts } from './ports.ts'
 import type { Processes } from './processes.ts'
 import { local, readSceneFile, type Scene, type SceneProxy } from './scene-file.ts'
+import { writeSchemas } from './schemas.ts'
 import { createStage, limitMs, type Stage, type Steps } from './stage.ts'
 import { type RunningScene, startScene } from './start.ts'
 
@@ -35,7 +35,7 @@ export async function runScene(
     done: (line) => print(`✔ ${((performance.now() - startMs) / 1000).toFixed(1).padStart(5)} s  ${line}`),
   }
   const sceneFile = readSceneFile(file, variables)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  writeSchemas(folder)
   const ports = await keptPorts(
     join(folder, 'ports.json'),
     new Map([...planePorts(sceneFile.zones), ...sceneFile.ports]),

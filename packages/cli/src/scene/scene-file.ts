@@ -41,7 +41,8 @@ const zoneSchema = z.strictObject(
   unknownField,
 )
 
-const sceneSchema = z.strictObject(
+/** A scene file. */
+export const sceneSchema = z.strictObject(
   {
     vars: scalars.default({}),
     policies: z

@@ -58,7 +58,7 @@ async function certificateFiles(): Promise<readonly TemplateFile[]> {
   const root = await createRoot('tests on this machine', life)
   const { certificate, key } = await createServerCertificate(root, ['shop.example.com'], life)
   const data = Buffer.from(`${certificate}${key}`).toString('base64')
-  const secret = `# The certificate and the key of the gateway, as one PEM text in base64.\ntype: Secret\nmesh: default\nname: shop-certificate\ndata: ${data}\n`
+  const secret = `# yaml-language-server: $schema=../.zonemesh/resources.schema.json\n# The certificate and the key of the gateway, as one PEM text in base64.\ntype: Secret\nmesh: default\nname: shop-certificate\ndata: ${data}\n`
   return [
     { name: 'ca.crt', text: root.certificate, mode: 0o644 },
     { name: 'policies/certificate.yaml', text: secret, mode: 0o600 },
