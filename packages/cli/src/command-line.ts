@@ -227,12 +227,13 @@ function findName(args: readonly string[]): { name: string; rest: readonly strin
 export async function runCommandLine(args: readonly string[], signal: AbortSignal): Promise<ExitCode> {
   const print = (line: string) => void process.stdout.write(`${terminalText(line)}\n`)
   const note = (line: string) => void process.stderr.write(`${terminalText(line, false)}\n`)
-  const [first] = args
+  const [first, ...others] = args
+  if (first === 'help' && others.length > 0) return runCommandLine([...others, '--help'], signal)
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
     print(overviewText(loaders))
     return first === undefined ? 2 : 0
   }
-  const found = findName(first === '--version' ? ['version', ...args.slice(1)] : args)
+  const found = findName(first === '--version' || first === '-v' ? ['version', ...others] : args)
   if (!found) {
     const subcommands = Object.keys(loaders).filter((name) => name.startsWith(`${first} `))
     if (subcommands.length > 0) {

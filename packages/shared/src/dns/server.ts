@@ -115,9 +115,12 @@ async function bindUdp(host: string, port: number): Promise<UdpSocket> {
   }
 }
 
+/** If this queue of the system is full, a client takes a connection for open that the server has never accepted. */
+const backlog = 4_096
+
 async function bindTcp(host: string, port: number): Promise<Server> {
   const server = createServer()
-  server.listen({ port, host })
+  server.listen({ port, host, backlog })
   await once(server, 'listening')
   return server
 }
