@@ -7,37 +7,43 @@ import { readSceneFile } from '@zonemesh/cli/scene/scene-file.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { type Folder, type Outcome, root } from './rig.ts'
 
+export interface ShellOptions {
+  /** The command that runs the shell, for example in another network. */
+  readonly within?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+}
+
 /** A folder in which commands run as a user types them, with `zonemesh` on the PATH. */
-export function createShell(folder: Folder) {
+export function createShell(folder: Folder, { within = [], environment = {} }: ShellOptions = {}) {
   const tools = join(folder.path, 'bin')
   mkdirSync(tools)
+  // A file, because commands in the background would keep a pipe open.
+  const place = join(folder.path, 'bin/place')
   symlinkSync(join(root, 'bin/zonemesh'), join(tools, 'zonemesh'))
 
   async function shell(
     commands: string,
     cwd: string,
   ): Promise<Outcome & { readonly output: string; readonly cwd: string }> {
-    const child = spawn('bash', ['-e', '-c', `${commands}\npwd >&3`], {
+    const [program = 'bash', ...words] = [...within, 'bash', '-e', '-c', `${commands}\npwd > '${place}'`]
+    const child = spawn(program, words, {
       cwd,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: { ...process.env, PATH: `${tools}:${process.env['PATH']}` },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment, PATH: `${tools}:${process.env['PATH']}` },
       timeout: 90_000,
     })
-    const texts = { stdout: '', stderr: '', output: '', place: '' }
-    child.stdout?.setEncoding('utf8').on('data', (part: string) => {
+    const texts = { stdout: '', stderr: '', output: '' }
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
       texts.stdout += part
       texts.output += part
     })
-    child.stderr?.setEncoding('utf8').on('data', (part: string) => {
+    child.stderr.setEncoding('utf8').on('data', (part: string) => {
       texts.stderr += part
       texts.output += part
     })
-    child.stdio[3]?.on('data', (part: Buffer) => {
-      texts.place += part.toString('utf8')
-    })
     const [code, signal]: (number | string)[] = await once(child, 'close')
-    const { stdout, stderr, output, place } = texts
-    return { code: code ?? signal ?? '', stdout, stderr, output, cwd: place.trim() || cwd }
+    const to = code === 0 ? readFileSync(place, 'utf8').trim() : cwd
+    return { code: code ?? signal ?? '', ...texts, cwd: to }
   }
   return shell
 }
