@@ -61,6 +61,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'cli/explain': ['after-apply.ts', 'from-files.ts', 'from-planes.ts', 'probe.ts', 'show.ts'],
   'cli/output': ['show-difference.ts', 'show-status.ts', 'table.ts', 'terminal-text.ts'],
   'cli/scene': [
+    'data-folder.ts',
     'echo-server.ts',
     'planes.ts',
     'ports.ts',
@@ -68,7 +69,6 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'resolver.ts',
     'run.ts',
     'scene-file.ts',
-    'schemas.ts',
     'stage.ts',
     'start.ts',
     'templates.ts',

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { requestOnce } from '@zonemesh/cli/base/http.ts'
 import { afterAll, expect, test } from 'vitest'
 import { local, type Outcome, root, temporaryFolder, until } from './rig.ts'
@@ -56,6 +56,18 @@ test('UP5 init writes a scene, and up brings a request from the gateway of one z
   expect(again.stderr).toBe(
     'zonemesh init: policies/gateway.yaml exists already; name another folder, or replace it with --force\n',
   )
+  // The folder will hold keys. The first line of each file names a schema in it.
+  const dataFolder = join(folder.path, '.zonemesh')
+  expect([statSync(dataFolder).mode & 0o777, readFileSync(join(dataFolder, '.gitignore'), 'utf8')]).toEqual([
+    0o700,
+    '*\n',
+  ])
+  for (const file of ['zonemesh.yaml', 'policies/mesh.yaml']) {
+    const [, named = ''] =
+      /^# yaml-language-server: \$schema=(\S+)\n/.exec(readFileSync(join(folder.path, file), 'utf8')) ?? []
+    const schema = JSON.parse(readFileSync(join(folder.path, dirname(file), named), 'utf8'))
+    expect(schema.type, file).toBe('object')
+  }
   const portFor = await useFreePorts(folder.path)
   gatewayPort = portFor(8080)
 

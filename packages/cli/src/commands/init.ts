@@ -3,7 +3,7 @@ import { option, toggle } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
 import { defineCommand } from '../base/command.ts'
 import { dataFolderOf } from '../base/running-scene.ts'
-import { writeSchemas } from '../scene/schemas.ts'
+import { prepareDataFolder } from '../scene/data-folder.ts'
 import { templateNames, templates, writeTemplate } from '../scene/templates.ts'
 
 export const init = defineCommand({
@@ -23,7 +23,7 @@ export const init = defineCommand({
   async run({ template, force }, { positionals, print }) {
     const [folder = '.'] = positionals
     for (const file of await writeTemplate(template, folder, force)) print(`wrote ${join(folder, file)}`)
-    writeSchemas(dataFolderOf({ file: join(folder, 'zonemesh.yaml'), dataDir: undefined }))
+    prepareDataFolder(dataFolderOf({ file: join(folder, 'zonemesh.yaml'), dataDir: undefined }))
     print(`Start it${folder === '.' ? '' : ` in ${folder}`} with: zonemesh up`)
     return 0
   },

@@ -6,11 +6,11 @@ import { CommandError, type Context } from '../base/command.ts'
 import { untilAnswer } from '../base/http.ts'
 import { type RunningState, removeRunning, type SceneProcess, writeRunning } from '../base/running-scene.ts'
 import { columns } from '../output/table.ts'
+import { prepareDataFolder } from './data-folder.ts'
 import { ownClient } from './planes.ts'
 import { keptPorts, planePorts } from './ports.ts'
 import type { Processes } from './processes.ts'
 import { local, readSceneFile, type Scene, type SceneProxy } from './scene-file.ts'
-import { writeSchemas } from './schemas.ts'
 import { createStage, limitMs, type Stage, type Steps } from './stage.ts'
 import { type RunningScene, startScene } from './start.ts'
 
@@ -35,7 +35,7 @@ export async function runScene(
     done: (line) => print(`✔ ${((performance.now() - startMs) / 1000).toFixed(1).padStart(5)} s  ${line}`),
   }
   const sceneFile = readSceneFile(file, variables)
-  writeSchemas(folder)
+  prepareDataFolder(folder)
   const ports = await keptPorts(
     join(folder, 'ports.json'),
     new Map([...planePorts(sceneFile.zones), ...sceneFile.ports]),
