@@ -44,7 +44,9 @@ const startAlso = (at: Machine, name: string, line: string) => processes.start(n
 
 async function type(at: Machine, line: string): Promise<string> {
   const { code, stdout, stderr } = await typeAlso(at, page.line(line))
-  expect([line, code, stderr]).toEqual([line, 0, ''])
+  // A command that makes a join string also prints the addresses in it.
+  const warnings = stderr.replace(/^the join string holds \S+\nthis string works on this machine only: .*\n/, '')
+  expect([line, code, warnings]).toEqual([line, 0, ''])
   return stdout
 }
 
