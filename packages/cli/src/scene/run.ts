@@ -196,6 +196,11 @@ async function untilServed(stage: Stage, running: RunningScene): Promise<void> {
       (reports) => JSON.stringify(reports.map(({ revision, uplink }) => ({ revision, ...uplink.up }))),
     ),
   )
+  // Other zones may join the global and are not awaited.
+  const servedBy = ({ zones }: GlobalReport) =>
+    zones
+      .filter(({ zone }) => running.zones.has(zone))
+      .map(({ zone, revision: of }) => ({ zone, served: of?.served ?? 0 }))
   // The global answers with its own type.
   const status = async () => (await running.global.need('GET', '/_status')).json as GlobalReport
   const { revision } = await status()
@@ -204,8 +209,11 @@ async function untilServed(stage: Stage, running: RunningScene): Promise<void> {
       `every zone serves revision ${revision}`,
       limitMs,
       status,
-      ({ zones }) => zones.every((zone) => zone.revision.served >= revision),
-      ({ zones }) => zones.map((zone) => `${zone.zone} serves ${zone.revision.served}`).join(', '),
+      (report) => servedBy(report).every(({ served }) => served >= revision),
+      (report) =>
+        servedBy(report)
+          .map(({ zone, served }) => `${zone} serves ${served}`)
+          .join(', '),
     ),
   )
   stage.steps.done(`served in ${[...running.zones.keys()].join(' and ')}`)
@@ -213,7 +221,8 @@ async function untilServed(stage: Stage, running: RunningScene): Promise<void> {
 
 interface GlobalReport {
   readonly revision: number
-  readonly zones: readonly { readonly zone: string; readonly revision: { readonly served: number } }[]
+  /** A zone that has never started has no revision. */
+  readonly zones: readonly { readonly zone: string; readonly revision?: { readonly served: number } }[]
 }
 
 function addresses({ globalAddress, zones }: RunningScene): readonly string[] {
