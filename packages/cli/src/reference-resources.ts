@@ -1,7 +1,7 @@
 import { schemaOfKind } from '@zonemesh/core/json-schema.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
-import type { Json, JsonObject } from '@zonemesh/shared/base/base.ts'
+import { isJsonObject, type Json, type JsonObject } from '@zonemesh/shared/base/base.ts'
 
 const head = `# Resources
 
@@ -27,8 +27,7 @@ const hidden = new Set(['type', 'mesh', 'name', 'labels', 'creationTime', 'modif
 
 function rowsOf(kind: Kind): readonly string[] {
   const { properties, required } = schemaOfKind(kind)
-  const own = Object.entries(objectOf(properties)).filter(([name]) => kind.layout === 'nested' || !hidden.has(name))
-  return own
+  return Object.entries(objectOf(properties))
     .filter(([name]) => !hidden.has(name))
     .flatMap(([name, schema]) => fieldRows(name, objectOf(schema), listOf(required).includes(name)))
 }
@@ -62,8 +61,7 @@ function typeText(schema: JsonObject): string {
   return typeof type === 'string' ? type : 'any value'
 }
 
-const objectOf = (value: Json | undefined): JsonObject =>
-  value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as JsonObject) : {} // not a list
+const objectOf = (value: Json | undefined): JsonObject => (isJsonObject(value) ? value : {})
 
 const listOf = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? value : [])
 

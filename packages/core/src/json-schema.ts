@@ -1,4 +1,4 @@
-import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { isJsonObject, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import type { Kind } from './kinds/kind.ts'
 import { publicKinds } from './registry.ts'
@@ -32,7 +32,7 @@ export function schemaOfKind({ name, scope, layout, schema }: Kind): JsonObject 
     ...envelope,
   }
   const flat = layout === 'flat'
-  const fields = flat && isObject(spec['properties']) ? spec['properties'] : { spec }
+  const fields = flat && isJsonObject(spec['properties']) ? spec['properties'] : { spec }
   const required = flat && Array.isArray(spec['required']) ? spec['required'] : []
   const { properties: _properties, required: _required, type: _type, additionalProperties: _open, ...more } = spec
   return {
@@ -44,9 +44,6 @@ export function schemaOfKind({ name, scope, layout, schema }: Kind): JsonObject 
     ...(flat ? more : {}),
   }
 }
-
-const isObject = (value: unknown): value is JsonObject =>
-  value !== null && typeof value === 'object' && !Array.isArray(value)
 
 /** One JSON Schema for the documents of all kinds: the field `type` selects the kind. */
 export function schemaOfResources(): JsonObject {

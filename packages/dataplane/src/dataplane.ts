@@ -5,6 +5,7 @@ import { version } from '@zonemesh/shared/base/version.ts'
 import { tableOf } from '@zonemesh/shared/dns/answer.ts'
 import { systemServers } from '@zonemesh/shared/dns/forward.ts'
 import { startDnsServer } from '@zonemesh/shared/dns/server.ts'
+import { untilAborted } from '@zonemesh/shared/env/aborted.ts'
 import { delay } from '@zonemesh/shared/env/clock.ts'
 import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { fetchBootstrap } from './bootstrap.ts'
@@ -199,7 +200,7 @@ async function stopWhenAborted(
   signal: AbortSignal,
 ): Promise<void> {
   await using _ = all
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  await untilAborted(signal)
   const removed = await session.drain(removedLimitMs)
   deps.log.info({ removed, drainMs: config.drainMs }, 'draining')
   await envoy.admin('/healthcheck/fail', 'POST').catch((error: unknown) => {

@@ -1,4 +1,5 @@
 import type { Env } from '@zonemesh/plane/lifecycle.ts'
+import { untilAborted } from '@zonemesh/shared/env/aborted.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { createLog, type LogLevel } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
@@ -12,7 +13,7 @@ export const createEnv = (level: LogLevel, name: string): Env => ({
 
 /** Waits for SIGINT or SIGTERM, then closes. */
 export async function untilStopped(env: Env, signal: AbortSignal, close: () => Promise<void>): Promise<void> {
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  await untilAborted(signal)
   env.log.info({}, 'stopping')
   await close()
   env.log.info({}, 'stopped')

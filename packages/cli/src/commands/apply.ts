@@ -1,16 +1,11 @@
 import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
-import { duration, option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { duration, option, text, texts, toggle } from '@zonemesh/plane/config/options.ts'
 import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
-import { z } from 'zod'
 import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
 import { unreachable } from '../explain/after-apply.ts'
-
-const pairs = z
-  .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
-  .transform((value) => (typeof value === 'string' ? [value] : value))
 
 const place = (document: SourceDocument): string =>
   `${document.file}, document ${document.number} (line ${document.line})`
@@ -73,13 +68,13 @@ export const apply = defineCommand({
   ],
   arity: { min: 0, max: 0 },
   options: {
-    file: option(pairs, 'a YAML file, a folder of them, or - for standard input', {
+    file: option(texts, 'a YAML file, a folder of them, or - for standard input', {
       placeholder: 'FILE|DIR|-',
       repeated: true,
       short: 'f',
     }),
     var: option(
-      pairs.default([]),
+      texts.default([]),
       'a value for {{NAME}} in the documents; {{ .Name }} and other templates stay unchanged',
       {
         placeholder: 'NAME=VALUE',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { list, option, text } from '@zonemesh/plane/config/options.ts'
+import { untilAborted } from '@zonemesh/shared/env/aborted.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
@@ -56,7 +57,7 @@ export const chaosRelay = defineCommand({
       { ...hostAndPort('--control', values.control), token },
     )
     print(`orders at ${control.address}`)
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    await untilAborted(signal)
     return 0
   },
 })

@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defaultConfig, type Trust } from '@zonemesh/dataplane/contract.ts'
-import { count, duration, option, port, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { count, duration, option, port, text, texts, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Join } from '@zonemesh/shared/auth/join.ts'
 import { logLevels } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
@@ -11,10 +11,6 @@ import { CommandError, defineCommand } from '../base/command.ts'
 import { readVariables } from '../base/documents.ts'
 import { readJoin } from '../base/join.ts'
 import { createEnv } from '../base/process.ts'
-
-const pairs = z
-  .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
-  .transform((value) => (typeof value === 'string' ? [value] : value))
 
 function trustOf(caCertFile: string | undefined, join: Join | undefined): Trust {
   if (caCertFile !== undefined) return { type: 'authority', pem: readText(caCertFile) }
@@ -39,7 +35,7 @@ export const dataplane = defineCommand({
     dataplaneFile: option(text.optional(), 'the Dataplane, ZoneIngress or ZoneEgress to register (YAML)', {
       placeholder: 'FILE',
     }),
-    dataplaneVar: option(pairs.default([]), 'a value for {{NAME}} in that file', {
+    dataplaneVar: option(texts.default([]), 'a value for {{NAME}} in that file', {
       placeholder: 'NAME=VALUE',
       repeated: true,
     }),

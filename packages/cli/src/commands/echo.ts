@@ -1,4 +1,5 @@
 import { option, port, text } from '@zonemesh/plane/config/options.ts'
+import { untilAborted } from '@zonemesh/shared/env/aborted.ts'
 import { defineCommand } from '../base/command.ts'
 import { startEcho } from '../scene/echo-server.ts'
 
@@ -21,7 +22,7 @@ export const echo = defineCommand({
   async run({ service, zone, version, host, port: listen }, { signal, note }) {
     const server = await startEcho({ service, zone, version }, host, listen)
     note(`${service} listens on ${host}:${listen}`)
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    await untilAborted(signal)
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
     return 0

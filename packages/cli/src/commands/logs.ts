@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
 import { count, option, toggle } from '@zonemesh/plane/config/options.ts'
+import { untilAborted } from '@zonemesh/shared/env/aborted.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import { dataFolderOf, sceneOptions } from '../base/running-scene.ts'
 
@@ -71,7 +72,7 @@ async function follow(file: string, print: (line: string) => void, signal: Abort
     }),
   )
   reading = reading.then(more)
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  await untilAborted(signal)
   await reading
 }
 

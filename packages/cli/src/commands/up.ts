@@ -1,18 +1,13 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { option, toggle } from '@zonemesh/plane/config/options.ts'
+import { option, texts, toggle } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
-import { z } from 'zod'
 import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
 import { readVariables } from '../base/documents.ts'
 import { ownCommand } from '../base/node-flags.ts'
 import { dataFolderOf, findRunning, sceneOptions } from '../base/running-scene.ts'
 import { runScene } from '../scene/run.ts'
-
-const pairs = z
-  .union([z.string(), z.array(z.string())])
-  .transform((value) => (typeof value === 'string' ? [value] : value))
 
 /** Set for the process that `--detach` leaves running. */
 const inBackground = 'ZONEMESH_UP_IN_BACKGROUND'
@@ -26,7 +21,7 @@ export const up = defineCommand({
   options: {
     ...sceneOptions,
     detach: option(toggle.default(false), 'go to the background when everything runs', { short: 'd' }),
-    var: option(pairs.default([]), 'a value for {{NAME}} in the scene and its files', {
+    var: option(texts.default([]), 'a value for {{NAME}} in the scene and its files', {
       placeholder: 'NAME=VALUE',
       repeated: true,
     }),

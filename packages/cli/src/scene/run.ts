@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { arrivingLabel } from '@zonemesh/core/kinds/common.ts'
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
+import { untilAborted } from '@zonemesh/shared/env/aborted.ts'
 import { CommandError, type Context } from '../base/command.ts'
 import { untilAnswer } from '../base/http.ts'
 import { type RunningState, removeRunning, type SceneProcess, writeRunning } from '../base/running-scene.ts'
@@ -59,7 +60,7 @@ export async function runScene(
     })
     state.ready()
     for (const line of ending) print(line)
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    await untilAborted(signal)
   } catch (thrown) {
     if (!signal.aborted) throw thrown
   } finally {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { admit } from '@zonemesh/core/admit/admit.ts'
 import { violationsOf } from '@zonemesh/core/kinds/kind.ts'
-import { type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
+import { isJsonObject, type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
 import { isMap, isSeq, LineCounter, parse, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
@@ -239,10 +239,8 @@ function checkDistinct(entries: readonly Draft[], zones: readonly string[]): voi
   }
 }
 
-const isObject = (value: unknown): value is JsonObject =>
-  value !== null && typeof value === 'object' && !Array.isArray(value)
-const networkingOf = ({ networking }: JsonObject): JsonObject => (isObject(networking) ? networking : {})
-const objectsIn = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value : []).filter(isObject)
+const networkingOf = ({ networking }: JsonObject): JsonObject => (isJsonObject(networking) ? networking : {})
+const objectsIn = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value : []).filter(isJsonObject)
 
 const inboundPort = (name: string, index: number): string => (index === 0 ? name : `${name}.${index + 1}`)
 const servicePort = (name: string, index: number): string => `${inboundPort(name, index)}.service`

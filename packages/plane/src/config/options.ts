@@ -41,6 +41,10 @@ export const text = z
   .string({ error: 'expected a text' })
   .min(1, 'expected a value')
   .refine((value) => !value.includes('\0'), 'expected a text without null characters')
+/** One text or several, as they are given: commas do not separate. */
+export const texts = z
+  .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
+  .transform((value) => (typeof value === 'string' ? [value] : value))
 /** A whole number in decimal digits, which a file may also have as a number. */
 const wholeNumber = (min: number, max: number, expected: string) =>
   z.union([z.string(), z.number()], { error: expected }).transform((given, context) => {

@@ -191,7 +191,7 @@ test('Z34 a zone publishes no table before the first round of its global, and th
   await put([global('Zone', 'east', ''), { enabled: true }])
   await settle()
   expect([engine.isComplete(), proxy.mark(), namesChanged]).toEqual([true, 1, [['default']]])
-  // Later rounds are changes as any other.
+  // Later rounds are ordinary changes.
   await put([global('Zone', 'east', ''), { enabled: false }])
   await settle()
   await forget(global('Zone', 'east', ''))
