@@ -165,8 +165,12 @@ async function serve(
   const nodeId = proxyId(stream.proxy)
   const settled = createSignal()
   const timers = new Set<Disposable>()
+  const stopTimers = () => {
+    for (const timer of timers) timer[Symbol.dispose]()
+  }
+  ended.signal.addEventListener('abort', stopTimers, { once: true })
+  // Each caller checks first that the stream has not ended.
   const run = (event: AdsEvent) => {
-    if (ended.signal.aborted) return
     deps.trace?.(stream, event)
     for (const effect of adsStep(state, event)) perform(effect)
     settled.notify()
@@ -236,7 +240,6 @@ async function serve(
     settled.notify()
     await tables
     feed.close()
-    for (const timer of timers) timer[Symbol.dispose]()
     keepDoubt(shared, streamId(stream.proxy), state)
   }
 }

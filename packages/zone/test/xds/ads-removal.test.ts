@@ -86,6 +86,37 @@ test('X17 a cluster that returns, or is named again, while it waits is not remov
   expect(timer('leave:7')).toEqual(['cluster 8: -b'])
 })
 
+test('X17 a cluster that a held route table names again while it waits begins to wait anew', () => {
+  const script = createScript()
+  script.request('cluster')
+  script.request('listener')
+  script.request('route', { subscribe: ['r', 'other'] })
+  const via = (route: string, version: number) => [one('l', version, { routes: [route] })]
+  const table = (version: number, to: string) => one('r', version, { clusters: [to] })
+  const other = one('other', 1, { clusters: ['b'] })
+  const clusters = [one('a', 1), one('b', 1)]
+  script.table(1, { cluster: clusters, listener: via('r', 1), route: [table(1, 'a'), other] })
+  for (const [type, nonce] of [
+    ['cluster', 1],
+    ['listener', 2],
+    ['route', 3],
+    ['route', 4],
+  ] as const)
+    script.ack(type, nonce)
+  // The listener moves to the other table. The proxy keeps the former table, which names a.
+  const left = { cluster: clusters.slice(1), listener: via('other', 2), route: [table(1, 'a'), other] }
+  expect(script.table(2, left)).toEqual(['listener 5: l@2', 'route 6: other@1'])
+  expect(script.ack('listener', 5)).toEqual(['accepted l@2', 'timer leave:7 5000'])
+  script.ack('route', 6)
+  // The listener returns to the former table, which no longer names a: until the proxy accepts it, it may use a.
+  const returned = { cluster: clusters.slice(1), listener: via('r', 3), route: [table(2, 'b'), other] }
+  expect(script.table(3, returned)).toEqual(['listener 8: l@3', 'route 9: r@2'])
+  expect(script.timer('leave:7')).toEqual([])
+  script.ack('listener', 8)
+  expect(script.ack('route', 9)).toEqual(['accepted r@2', 'timer leave:10 5000', 'served 3'])
+  expect(script.timer('leave:10')).toEqual(['cluster 11: -a'])
+})
+
 test('X17 X20 a proxy that reconnects keeps clusters while the content of its listeners is unknown', () => {
   const script = createScript()
   script.request('cluster', { initial: { a: 'a@1', b: 'b@1' } })

@@ -123,6 +123,37 @@ test('X29 a stream is admitted with its token, serves tables, reports verdicts, 
   expect(stream.sent().slice(1)).toEqual([])
 })
 
+test('X29 a stream that ends cancels the timers of its step at once', async () => {
+  const clock = createVirtualClock(1_000)
+  const waiting = new Set<Disposable>()
+  const after = (delayMs: number, task: () => void): Disposable => {
+    const timer = clock.after(delayMs, task)
+    const counted = {
+      [Symbol.dispose]() {
+        waiting.delete(counted)
+        timer[Symbol.dispose]()
+      },
+    }
+    waiting.add(counted)
+    return counted
+  }
+  const { open, give, shared } = scene({ clock: { ...clock, after } })
+  const stream = open()
+  await stream.ask(first)
+  await stream.ask({ typeUrl: typeUrls.listener })
+  give(1, one('a', 1))
+  await settle()
+  await stream.ask(ack('2'))
+  give(2)
+  await settle()
+  // The removed cluster waits for the requests that use it.
+  expect(waiting.size).toBe(1)
+  const [live] = shared.live.values()
+  const replaced = live?.replace()
+  expect(waiting.size).toBe(0)
+  await replaced
+})
+
 test.each<[string, Uint8Array | Request, string, number, RegExp]>([
   ['bytes that are no request', Uint8Array.from([0xff]), 'token', status.INVALID_ARGUMENT, /^expected a Delta/],
   ['no node', { typeUrl: cluster }, 'token', status.INVALID_ARGUMENT, /carries no node/],
