@@ -47,6 +47,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'history.ts',
     'init.ts',
     'logs.ts',
+    'proxy.ts',
     'resolve.ts',
     'rollback.ts',
     'schema.ts',
@@ -87,7 +88,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'meshes.ts',
     'sni.ts',
   ],
-  'core/emit': ['emit.ts', 'policies.ts', 'route.ts', 'secrets.ts', 'table.ts'],
+  'core/emit': ['decode.ts', 'emit.ts', 'policies.ts', 'route.ts', 'secrets.ts', 'table.ts'],
   'core/explain': ['concerned.ts', 'explain.ts', 'request.ts', 'sources.ts'],
   'core/gateway': [
     'certificates.ts',
@@ -148,7 +149,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'core/sidecar': ['sidecar.ts'],
   'core/view': ['crash.ts', 'problem.ts', 'units.ts', 'view.ts'],
   dataplane: ['contract.ts', 'dataplane.ts', 'files.ts', 'part.ts'],
-  'dataplane/envoy': ['death-signal.ts', 'find.ts', 'install.ts', 'run.ts'],
+  'dataplane/envoy': ['admin-queries.ts', 'death-signal.ts', 'find.ts', 'install.ts', 'run.ts'],
   global: ['global.ts', 'options.ts'],
   'global/limits': ['limits.ts', 'quotas.ts', 'refused.ts'],
   'global/recovery': ['keys-file.ts', 'recover.ts'],
@@ -168,6 +169,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'rollback.ts',
     'route.ts',
     'server.ts',
+    'sight-route.ts',
   ],
   'plane/authority': [
     'folder-keys.ts',
@@ -207,6 +209,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'g9-name-safety.ts',
     'history.ts',
   ],
+  'shared/query': ['exchange.ts', 'frames.ts', 'packing.ts', 'query.ts'],
   'shared/resource': ['resource.ts'],
   'shared/store': ['errors.ts', 'memory.ts', 'plan.ts', 'postgres.ts', 'sqlite.ts', 'state.ts', 'store.ts'],
   'shared/streams': ['latest.ts'],
@@ -244,7 +247,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'zone/quarantine': ['quarantine.ts'],
   'zone/refusals': ['refusals.ts'],
   'zone/secrets': ['certificates.ts', 'secrets.ts', 'use.ts'],
-  'zone/status': ['expiring.ts', 'proxies.ts', 'reporter.ts', 'sights.ts', 'status.ts'],
+  'zone/status': ['expiring.ts', 'proxies.ts', 'proxy-views.ts', 'reporter.ts', 'sights.ts', 'status.ts'],
   'zone/xds': ['ads-state.ts', 'bootstrap-http.ts', 'bootstrap-request.ts', 'contract.ts', 'node.ts', 'server.ts'],
 }
 

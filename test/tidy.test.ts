@@ -92,7 +92,8 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     delta: ['base', 'env', 'streams', 'resource'],
     dns: ['base', 'env', 'streams', 'resource'],
     transport: ['base', 'env', 'streams', 'resource'],
-    sync: ['base', 'env', 'streams', 'resource', 'store', 'transport', 'delta', 'auth'],
+    query: ['base', 'env'],
+    sync: ['base', 'env', 'streams', 'resource', 'store', 'transport', 'delta', 'auth', 'query'],
   },
   core: {
     '': ['kinds', 'policies'],

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { QueryFrame } from '@zonemesh/shared/query/query.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { decodeMessage, encodeMessage } from '@zonemesh/shared/sync/log/frames.ts'
 import type { Message } from '@zonemesh/shared/sync/log/messages.ts'
@@ -221,6 +222,94 @@ test.each(['gRPC', 'WebSocket'] as const)(
     }
   },
 )
+
+test('QX13 a zone that answers what nobody asked, and asks without end, harms nothing and gets few refusals', async () => {
+  const channel = await dial('gRPC')
+  const refusals: string[] = []
+  channel.onMessage((bytes) => {
+    const message = decodeMessage(bytes)
+    if (message?.type === 'query' && message.frame.type === 'fault') refusals.push(message.frame.fault.code)
+  })
+  const greeting = hello()
+  if (greeting.type !== 'hello') throw new Error('expected a hello')
+  const features = { min: 1, max: 1, features: ['query'] }
+  channel.send(encodeMessage({ type: 'hello', hello: { ...greeting.hello, protocol: features } }))
+  const big = new Uint8Array(1024 * 1024)
+  let number = 0
+  const send = async (frame: QueryFrame) => {
+    number += 1
+    if (!channel.send(encodeMessage({ type: 'query', frame }, number))) await channel.drained()
+  }
+  for (let id = 0; id < 100; id += 1) await send({ type: 'answer', id, bytes: big, last: false })
+  const request = new TextEncoder().encode('{"mesh":"default"}')
+  for (let id = 1; id <= 20_000; id += 1)
+    await send({ type: 'ask', id, name: id % 2 === 0 ? 'dataplane-token' : 'x'.repeat(500), request })
+  await until(
+    'the zone has refusals',
+    async () => refusals.length,
+    (count) => count > 0,
+  )
+  channel.cut('enough')
+  await channel.ended
+  channel[Symbol.dispose]()
+  expect(refusals.every((code) => ['busy', 'unknown', 'refused'].includes(code))).toBe(true)
+})
+
+test('QX13 a zone that never answers, or answers without end, costs its caller 10 s or 4 MiB', {
+  timeout: 60_000,
+}, async () => {
+  const channel = await dial('gRPC')
+  const asked: number[] = []
+  const cancelled: number[] = []
+  channel.onMessage((bytes) => {
+    const message = decodeMessage(bytes)
+    if (message?.type !== 'query') return
+    if (message.frame.type === 'ask') asked.push(message.frame.id)
+    if (message.frame.type === 'cancel') cancelled.push(message.frame.id)
+  })
+  const greeting = hello()
+  if (greeting.type !== 'hello') throw new Error('expected a hello')
+  const protocol = { min: 1, max: 1, features: ['query'] }
+  channel.send(encodeMessage({ type: 'hello', hello: { ...greeting.hello, protocol } }))
+  const sight = () => api(plane.address).call('GET', '/zones/fuzz/_sight')
+  const isConnected = async () => JSON.parse((await api(plane.address).need('GET', '/_status')).text).zones[0].connected
+  await until('the zone is connected', isConnected, (connected) => connected === true)
+  const [endless, silent] = [sight(), sight()]
+  await until(
+    'the zone is asked',
+    async () => asked.length,
+    (count) => count === 2,
+  )
+  const bytes = new Uint8Array(64 * 1024)
+  for (let part = 0; part < 65; part += 1)
+    channel.send(
+      encodeMessage({ type: 'query', frame: { type: 'answer', id: asked[0] ?? 0, bytes, last: false } }, part + 1),
+    )
+  expect(await endless).toMatchObject({
+    status: 502,
+    json: { detail: expect.stringContaining('more than 4194304 bytes') },
+  })
+  let beats = 65
+  // Without frames the session would end before the query.
+  const beat = setInterval(() => {
+    beats += 1
+    channel.send(encodeMessage({ type: 'query', frame: { type: 'cancel', id: 999 } }, beats))
+  }, 1_000)
+  expect(await silent).toMatchObject({
+    status: 504,
+    json: { detail: expect.stringContaining('no answer within 10 s') },
+  })
+  clearInterval(beat)
+  await until(
+    'both queries are cancelled',
+    async () => cancelled.length,
+    (count) => count === 2,
+  )
+  channel.cut('enough')
+  await channel.ended
+  channel[Symbol.dispose]()
+  expect([...cancelled].sort()).toEqual([...asked].sort())
+})
 
 test('B41 escape sequences in the report of a zone reach no terminal', async () => {
   const channel = await dial('gRPC')

@@ -199,8 +199,9 @@ test('F24 every route of both planes that reads answers while rows of every kind
     ]
     const failed: string[] = []
     for (const path of questions) {
-      const { status } = await send(plane, 'GET', path)
-      if (status >= 500) failed.push(`${name} ${path} ${status}`)
+      const { status, text } = await send(plane, 'GET', path)
+      // No zone is joined here, so a question to a zone has no answer.
+      if (status >= 500 && !text.includes(' gave no answer: ')) failed.push(`${name} ${path} ${status}`)
     }
     expect(failed).toEqual([])
   }
@@ -311,6 +312,10 @@ function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonl
       ]),
     ],
     ['doctor', proxies.map((proxy) => [...way, proxy])],
+    ...['config', 'clusters', 'listeners', 'stats'].map((view): [string, string[][]] => [
+      `proxy ${view}`,
+      [['poison-fields'], ['poison-inbound', '-o', 'json'], ['good']],
+    ]),
     ['resolve', [['web.mesh', '--at', `127.0.0.1:${dnsPort}`]]],
     ['version', [[]]],
   ])

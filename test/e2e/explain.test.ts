@@ -50,6 +50,53 @@ test('Q5 doctor also sends the request', async () => {
   expect(code).toBe(0)
 })
 
+test('QX24 explain and doctor need only the address of the global, which asks the zones', async () => {
+  const one = ['--from', `east/${demo.names.gateway}`, '--address', demo.globalAddress]
+  const { code, stdout, stderr } = await zonemesh('explain', url('/'), ...one)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toContain('the way is open')
+  // Compared with what each Envoy has accepted.
+  expect(stdout).not.toContain('not compared')
+  expect((await explain('/')).stdout).toBe(stdout)
+  const doctor = await zonemesh('doctor', url('/'), ...one)
+  expect(doctor.stdout).toMatch(/✔ GET http:.*: answered 200/)
+  expect(doctor.code).toBe(0)
+})
+
+test('QX24 the configuration and the statistics of a proxy are shown through the global and its zone', async () => {
+  const proxy = (view: string, ...more: string[]) =>
+    zonemesh('proxy', view, ...more, '--mesh', demo.names.mesh, '--address', demo.globalAddress)
+  const config = await proxy('config', 'gateway-1')
+  expect(config.stdout).toMatch(new RegExp(`^Listener +${demo.names.gateway}:HTTP:\\d+$`, 'm'))
+  expect(config.stdout).toContain('Envoy runs exactly this configuration.')
+  expect(config.code).toBe(0)
+  expect((await proxy('clusters', 'gateway-1')).stdout).toContain('::health_flags::healthy')
+  expect((await proxy('listeners', 'gateway-1')).stdout).toMatch(new RegExp(`:${demo.gatewayPort}$`, 'm'))
+  expect((await proxy('stats', 'ingress-west', '--type', 'ingress')).stdout).toMatch(/^server\.live: 1$/m)
+  const dump = (await proxy('config', 'gateway-1', '--dump')).stdout
+  const metadata = [...dump.matchAll(/"authorization",\s+"value": "([^"]*)"/g)].map(([, value]) => value)
+  expect(new Set(metadata)).toEqual(new Set(['[redacted]']))
+  expect(dump).not.toContain('PRIVATE KEY')
+  const missing = await proxy('config', 'other')
+  expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('no dataplane "other" in mesh "default"')])
+})
+
+test('QX25 a zone without a session gives no answer, and explain reports this', async () => {
+  const restart = await demo.processes.kill('zone-west', 'SIGKILL')
+  const west = () =>
+    zonemesh('explain', url('/'), '--from', `east/${demo.names.gateway}`, '--address', demo.globalAddress)
+  const { stderr } = await until('the global has noticed the end of the zone', west, (result) =>
+    result.stderr.includes('not connected'),
+  )
+  expect(stderr).toContain(
+    'zone "west" could not be asked: Service Unavailable: zone "west" gave no answer: zone "west" is not connected to the global',
+  )
+  const stats = await zonemesh('proxy', 'stats', 'echo-1', '--address', demo.globalAddress)
+  expect([stats.code, stats.stderr]).toEqual([1, expect.stringContaining('zone "west" is not connected to the global')])
+  restart()
+  await untilBothCurrent(demo.globalAddress)
+})
+
 test('F47 without the global, status, explain and doctor answer from the zones and name the planes that did not answer', async () => {
   const restart = await demo.processes.kill('global', 'SIGKILL')
   const explained = await explain('/')

@@ -172,11 +172,8 @@ test('Z33 a zone dials the addresses of its join string in turn until its global
   await processes.kill('zone-south', 'SIGTERM')
 })
 
-test('B20 a join string for a proxy of a joined zone is made with the token of the global, and the zone names the command', async () => {
-  const refused = await zonemesh('token', 'dataplane', '--join', '--address', zoneAddress)
-  const command = `zonemesh token dataplane --join --zone-address ${zoneAddress} --address URL`
-  expectOneLine(refused, new RegExp(`run \`${command}\`, where URL is the API of the global \\(${globalHost}\\)`))
-  const made = await zonemesh(...command.replace('zonemesh ', '').replace('URL', globalAddress).split(' '))
+test('B20 a join string for a proxy of a joined zone is made on the zone, which asks the global for the token', async () => {
+  const made = await zonemesh('token', 'dataplane', '--join', '--address', zoneAddress)
   const join = decodeJoin(made.stdout)
   expect(join).toMatchObject({ ok: true, value: { address: zoneProxyAddress } })
   expect(made.stderr).toContain('the zone listens on 127.0.0.1; start it with --host 0.0.0.0 (or give --join-address)')
@@ -188,6 +185,8 @@ test('B20 a join string for a proxy of a joined zone is made with the token of t
       await zonemesh('dataplane', '--dataplane-file', file, ...variables, '--join', given, '--work-dir', path('web')),
       /mesh "nowhere" does not exist/,
     )
+  const noMesh = await zonemesh('token', 'dataplane', '--mesh', 'nowhere', '--address', zoneAddress)
+  expect(noMesh.stderr).toContain('the global control plane refuses the token: there is no mesh "nowhere"')
   const noZone = await zonemesh('token', 'dataplane', '--join', '--address', globalAddress)
   expect(noZone.code).toBe(2)
   expect(noZone.stderr).toContain('is not a zone control plane (proxies join it); give --zone-address')
@@ -198,14 +197,13 @@ test('R51 a zone that is joined to a global refers to the API of the global', as
   expect([mesh.status, mesh.json]).toMatchObject([
     ...[405, { detail: `Mesh resources belong to the global control plane: write them to its API (${globalHost})` }],
   ])
-  for (const [method, path] of [
-    ['DELETE', '/meshes/default'],
-    ['POST', '/zones/west/_forget'],
-    ['POST', '/tokens/dataplane'],
+  for (const [method, path, body, status] of [
+    ['DELETE', '/meshes/default', undefined, 405],
+    ['POST', '/zones/west/_forget', undefined, 405],
+    ['POST', '/tokens/zone', { zone: 'west', scope: ['cp'] }, 400],
   ] as const) {
-    const body = method === 'POST' && path.startsWith('/tokens') ? { mesh: 'default' } : undefined
-    const { status, text } = await api(zoneAddress).call(method, path, body)
-    expect([status, text]).toEqual([path.startsWith('/tokens') ? 400 : 405, expect.stringContaining(globalHost)])
+    const answer = await api(zoneAddress).call(method, path, body)
+    expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(globalHost)])
   }
 })
 

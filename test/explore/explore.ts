@@ -1,3 +1,5 @@
+import { shortHash } from '@zonemesh/shared/base/base.ts'
+
 /** One possible next event. It changes the copy of the state that it gets. */
 export interface Move<State> {
   readonly name: string
@@ -92,15 +94,25 @@ export async function replay<Scene>(
 
 /** Sorts maps and sets, so that states with the same content are equal, regardless of the order of their events. */
 const plain = (_key: string, value: unknown) => {
+  if (value instanceof Uint8Array) return textOfBytes(value)
   if (value instanceof Map) return [...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1))
   return value instanceof Set ? [...value].sort() : value
 }
 
-/** A copy of plain data. Frozen values are shared, because nothing can change them. */
+const textByBytes = new WeakMap<Uint8Array, string>()
+
+function textOfBytes(bytes: Uint8Array): string {
+  const known = textByBytes.get(bytes) ?? `${bytes.length} bytes ${shortHash(bytes)}`
+  textByBytes.set(bytes, known)
+  return known
+}
+
+/** A copy of plain data. Bytes are shared, because no step changes them. Frozen values are shared, because nothing can change them. */
 function copied<T>(value: T): T {
   // Each branch returns the type that it received: an array for an array, a map for a map, a set for a set, an object
   // for an object.
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  if (Object.isFrozen(value)) return value
   if (Array.isArray(value)) return value.map(copied) as T
   if (value instanceof Map) return new Map([...value].map(([key, inner]) => [key, copied(inner)])) as T
   if (value instanceof Set) return new Set([...value].map(copied)) as T

@@ -1,6 +1,7 @@
 import { admit, refusalLines } from '@zonemesh/core/admit/admit.ts'
 import { createCompiler } from '@zonemesh/core/compile/compiler.ts'
 import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
+import { decoded } from '@zonemesh/core/emit/decode.ts'
 import { typeUrls } from '@zonemesh/core/emit/table.ts'
 import { zoneLabel } from '@zonemesh/core/kinds/common.ts'
 import { proxyKinds } from '@zonemesh/core/kinds/proxies.ts'
@@ -9,7 +10,6 @@ import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, type ResourceKey, type Row, type Stamp } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Version } from '@zonemesh/shared/store/store.ts'
-import { decoded } from '../../packages/core/test/emit/decode.ts'
 
 /** What one proxy has, as a golden file shows it: named parts are objects by name, so that a difference stays small. */
 export interface Compiled {

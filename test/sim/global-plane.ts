@@ -6,6 +6,7 @@ import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { type SyncServer, startSyncServer } from '@zonemesh/shared/sync/server.ts'
 import { openDisk } from './disk.ts'
+import { simulatedPacking, simulatedQueries } from './queries.ts'
 import type { Scene } from './scene.ts'
 import type { Process } from './world.ts'
 
@@ -41,6 +42,7 @@ export async function startGlobalPlane(scene: Scene, index: number): Promise<Glo
       rules: sightRules,
       recall: recallOf,
       authenticate: (token) => authenticate(store, token),
+      queries: { handlersFor: () => simulatedQueries('global'), packing: simulatedPacking },
     },
     {
       listen: [network.listen(index, process)],

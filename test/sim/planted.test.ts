@@ -127,6 +127,20 @@ describe('planted bugs', () => {
     expect(await broken({}, faults)).toEqual([])
   })
 
+  it('QX12 the judge detects an answer that reaches another query', async () => {
+    let former = new Uint8Array()
+    const down: Sabotage['down'] = (bytes) => {
+      const { message, number } = decodeFrame(bytes)
+      if (message?.type !== 'query' || message.frame.type !== 'answer') return [bytes]
+      const { frame } = message
+      const other = former
+      former = Uint8Array.from(frame.bytes)
+      return [encodeMessage({ type: 'query', frame: { ...frame, bytes: other } }, number)]
+    }
+    const { violations } = await run({ seed: 5, zones: 1, faults: [], sabotage: { down } })
+    expect(violations).toContainEqual(expect.stringMatching(/^question \d+ \((echo|large)\) .*the answer is wrong$/))
+  })
+
   it('L12 the judge detects a zone that never moves its position', async () => {
     const commit: Sabotage['commit'] = (plane, input) =>
       onReceived(plane, input, (change) => (change.key.kind === positionKind ? [] : [change]))

@@ -3,6 +3,7 @@ import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
 import { judgeAll } from '@zonemesh/shared/guarantees/judges.ts'
 import { createFaults, type Fault, planFaults } from './faults.ts'
 import { createObserver, disagreements } from './observe.ts'
+import { createQueries } from './queries.ts'
 import type { Sabotage } from './sabotage.ts'
 import { createScene, isForAllZones } from './scene.ts'
 import { createWorkload } from './workload.ts'
@@ -14,6 +15,8 @@ export interface RunOptions {
   readonly zones?: number
   /** Breaks something on purpose, to prove that a judge detects it. */
   readonly sabotage?: Sabotage
+  /** Whether planes ask each other. Without it a seed has the trace that it had before there were queries. */
+  readonly queries?: boolean
 }
 
 export interface RunResult {
@@ -26,6 +29,7 @@ export interface RunResult {
   /** The virtual time from healing to agreement; undefined if they did not agree in time. */
   readonly convergedMs: number | undefined
   readonly violations: readonly string[]
+  readonly queries: { readonly asked: number; readonly answered: number }
   readonly trace: readonly string[]
   readonly history: readonly HistoryEvent[]
 }
@@ -71,6 +75,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const faults = options.faults ?? planFaults(createSeededRandom(seed * 31 + 7), scene, chaosMs)
   const doer = createFaults(scene, workload)
   const observer = createObserver(scene)
+  const queries = createQueries(scene, seed)
   const crashes: string[] = []
   const onRejection = (cause: unknown) =>
     void crashes.push(`an unhandled rejection: ${cause instanceof Error ? cause.stack : String(cause)}`)
@@ -86,6 +91,11 @@ export async function run(options: RunOptions): Promise<RunResult> {
       observer.look()
       if (world.now() < endMs) world.at(lookEveryMs, look)
     }
+    const ask = () => {
+      queries.ask()
+      if (world.now() < endMs) world.at(queries.nextMs(), ask)
+    }
+    if (options.queries !== false) world.at(queries.nextMs(), ask)
     let endMs = settleMs + chaosMs + convergeMs
     world.at(lookEveryMs, look)
     await world.runUntil(settleMs)
@@ -121,6 +131,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
         (one) => `${one.guarantee} at ${one.atMs.toFixed(0)}: ${one.reason}`,
       ),
       ...scene.proxies.broken(),
+      ...queries.broken(),
       ...crashes,
     ]
     return {
@@ -131,6 +142,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       events: world.events(),
       virtualMs: world.now(),
       convergedMs,
+      queries: queries.counts(),
       violations,
       trace: world.trace,
       history: scene.history,

@@ -13,6 +13,7 @@ import { deriveOnCommit, loadDerivations } from '@zonemesh/zone/commits/deriving
 import { type CoreKeys, startCore, type ZoneCore } from '@zonemesh/zone/core.ts'
 import { createGrants } from '@zonemesh/zone/names/grants.ts'
 import { openDisk } from './disk.ts'
+import { simulatedPacking, simulatedQueries } from './queries.ts'
 import type { Scene } from './scene.ts'
 import type { Process } from './world.ts'
 
@@ -82,6 +83,8 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
       served,
       report,
       grants,
+      queries: simulatedQueries(zone),
+      packing: simulatedPacking,
       onUnknownPosition: () => core.reporter.forgetServed(),
       onApplied({ position, localMark }) {
         core.reporter.applied(position, localMark.revision)

@@ -96,6 +96,26 @@ const loaders: Readonly<
     summary: 'explain a request, then try it',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
+  'proxy config': {
+    group: 'Use',
+    summary: 'show the configuration of a proxy, and what its Envoy runs',
+    load: async () => (await import('./commands/proxy.ts')).proxyConfig,
+  },
+  'proxy clusters': {
+    group: 'Use',
+    summary: 'show the clusters of the Envoy of a proxy',
+    load: async () => (await import('./commands/proxy.ts')).proxyClusters,
+  },
+  'proxy listeners': {
+    group: 'Use',
+    summary: 'show the listeners of the Envoy of a proxy',
+    load: async () => (await import('./commands/proxy.ts')).proxyListeners,
+  },
+  'proxy stats': {
+    group: 'Use',
+    summary: 'show the statistics of the Envoy of a proxy',
+    load: async () => (await import('./commands/proxy.ts')).proxyStats,
+  },
   'zone release': {
     group: 'Use',
     summary: 'release what a zone holds back',

@@ -10,6 +10,7 @@ import { delay } from '@zonemesh/shared/env/clock.ts'
 import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { fetchBootstrap } from './bootstrap.ts'
 import type { DataplaneConfig, DataplaneDeps } from './contract.ts'
+import { adminQueries } from './envoy/admin-queries.ts'
 import { findEnvoy } from './envoy/find.ts'
 import { type RunningEnvoy, runEnvoy } from './envoy/run.ts'
 import { writeAtomic } from './files.ts'
@@ -61,8 +62,10 @@ export async function startDataplane(
       token: config.token,
       hello: () => helloOf(proxy, loopback),
       onNames: loopback.names.apply,
+      queries: adminQueries(() => running),
     }),
   )
+  let running: RunningEnvoy | undefined
   const envoy = opened.use(
     await runEnvoy(deps, {
       binary,
@@ -74,6 +77,7 @@ export async function startDataplane(
       onExit: session.envoyExited,
     }),
   )
+  running = envoy
   const readiness = async (): Promise<Readiness> =>
     signal.aborted ? 'TERMINATING' : (await envoy.isReady()) ? 'READY' : 'NOT_READY'
   if (config.readinessPort !== undefined) opened.use(await serveReadiness(config.readinessPort, readiness))
@@ -185,6 +189,7 @@ const helloOf = (proxy: LocalProxy, { claim, canBindPort80, names }: Loopback) =
   version,
   ...(claim ? { part: claim.part } : {}),
   canBindPort80,
+  answersQueries: true,
   namesStore: names.position().store,
   namesRevision: BigInt(names.position().revision),
 })

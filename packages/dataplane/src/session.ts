@@ -8,6 +8,8 @@ import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
 import { FromProxySchema, FromZoneSchema, type Names } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
+import { createExchange, type QueryHandlers } from '@zonemesh/shared/query/exchange.ts'
+import { queryFrom, queryMessage } from '@zonemesh/shared/query/frames.ts'
 import { endpointOf } from './address.ts'
 
 export interface SessionOptions {
@@ -16,6 +18,8 @@ export interface SessionOptions {
   readonly token: string | undefined
   hello(): Extract<NonNullable<MessageInitShape<typeof FromProxySchema>['message']>, { case: 'hello' }>['value']
   onNames(names: Names): void
+  /** What this data plane answers when its zone asks. */
+  readonly queries: QueryHandlers
 }
 
 export interface Session extends AsyncDisposable {
@@ -66,19 +70,32 @@ export function openSession(
       isResponding = false
       const metadata = new Metadata()
       if (options.token !== undefined) metadata.set('authorization', options.token)
-      stream = client.makeBidiStreamRequest(path, raw, raw, metadata)
+      const own = client.makeBidiStreamRequest(path, raw, raw, metadata)
+      stream = own
+      const exchange = createExchange({
+        clock: deps.clock,
+        send: (frame) => void (stream === own && send({ case: 'query', value: queryMessage(frame) })),
+        turn: () => untilDrained(own),
+        handlers: options.queries,
+      })
+      const failed = (cause: Error) => {
+        exchange.close(messageOf(cause))
+        reject(cause)
+      }
       const answered = () => {
         isResponding = true
         healthy()
       }
-      stream.on('metadata', answered)
-      stream.on('data', (bytes: Buffer) => {
+      own.on('metadata', answered)
+      own.on('data', (bytes: Buffer) => {
         answered()
         const { message } = fromBinary(FromZoneSchema, bytes)
         if (message.case === 'names') options.onNames(message.value)
         if (message.case === 'removed') removed.resolve()
+        const query = message.case === 'query' ? queryFrom(message.value) : undefined
+        if (query) exchange.receive(query)
       })
-      stream.on('error', reject).on('end', () => reject(new Error('the zone ended the session')))
+      own.on('error', failed).on('end', () => failed(new Error('the zone ended the session')))
       send({ case: 'hello', value: options.hello() })
     })
   const running = supervise(
@@ -120,3 +137,6 @@ export function openSession(
     },
   }
 }
+
+const untilDrained = (stream: Stream): Promise<void> =>
+  stream.writableNeedDrain ? new Promise((resolve) => stream.once('drain', resolve)) : Promise.resolve()

@@ -43,6 +43,7 @@ import { enabledZones } from './status/enabled-zones.ts'
 import { expiringOf } from './status/expiring.ts'
 import { createStatus } from './status/status.ts'
 import { openTrail } from './trail/trail.ts'
+import { createZoneQueries } from './zone-queries.ts'
 
 export type GlobalConfig = Values<typeof globalOptions>
 
@@ -184,6 +185,7 @@ export async function startGlobal(
         authenticate: (token) => authenticateZone(tokens, watch, store, token),
         recall: recallOf,
         onStatus: trail.record,
+        queries: { handlersFor: createZoneQueries({ store, tokens, log }) },
       },
       {
         listen: [
@@ -263,6 +265,7 @@ export async function startGlobal(
       releaseHold: (zone, hold) => requestRelease({ store, sync }, zone, hold),
       keepFormer: (zone, subject) => sync.keep(zone, subject),
       trail: trail.timesOf,
+      askZone: (zone, name, request, signal) => sync.ask(zone, name, request, signal),
       config: {
         mode: 'global',
         environment: 'universal',

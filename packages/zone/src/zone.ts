@@ -29,9 +29,11 @@ import { globalApiOf } from './global-api.ts'
 import { followJoinFile, zoneNameOf } from './join-file.ts'
 import { startResolver } from './names/resolver.ts'
 import type { ZoneConfig } from './options.ts'
+import { askOwnZone, createZoneQueries } from './queries.ts'
 import { waitForReceipt } from './receipt.ts'
 import { releaseHold } from './release.ts'
 import { expiringOf } from './status/expiring.ts'
+import { createProxyViews } from './status/proxy-views.ts'
 import { proxySights } from './status/sights.ts'
 import { createZoneStatus } from './status/status.ts'
 import { startXdsServer } from './xds/server.ts'
@@ -74,7 +76,12 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
   })
   closers.add('the proxy port', () => xds[Symbol.asyncDispose]())
   const ports = { proxyPort: xds.port, dnsPort: resolver.port }
-  return { ports, proxySights: () => proxySights({ ...core, zone: base.zone }, xds) }
+  const { zone } = base
+  return {
+    ports,
+    proxySights: () => proxySights({ ...core, zone }, xds),
+    proxyViews: createProxyViews({ ...core, zone, xds }),
+  }
 }
 
 /** Creates the dialer for the addresses in a join string, which are tried in turn. Throws if one is invalid. */
@@ -116,7 +123,7 @@ function startJoined(
   core: ZoneCore,
   config: ZoneConfig,
   join: Join | undefined,
-  report: NonNullable<UplinkDeps['report']>,
+  shownToGlobal: Required<Pick<UplinkDeps, 'report' | 'queries'>>,
   closers: Closers,
 ): Joined | undefined {
   if (!join) return undefined
@@ -145,8 +152,8 @@ function startJoined(
       ...base,
       log: base.log.child({ address }),
       rules: sightRules,
+      ...shownToGlobal,
       served,
-      report,
       grants: base.grants,
       onApplied,
       onUnknownPosition,
@@ -183,10 +190,12 @@ export async function startZone(
     const role = join ? 'zone' : 'standalone'
     const base = await openBase(env, config, zone, role, closers)
     const core = await startCore(base, closers, (hooks) => createKeys(base, hooks))
-    const { ports: doors, proxySights } = await startDoors(base, core, config, closers)
+    const { ports: doors, proxySights, proxyViews } = await startDoors(base, core, config, closers)
     base.placement.opened(doors.proxyPort, doors.dnsPort)
     const report = createLatest(base.grants.entries)
-    const joined = startJoined(base, core, config, join, report, closers)
+    const sight = { store: base.store, origin: zone, role, proxySights } as const
+    const queries = createZoneQueries({ sight, proxy: proxyViews })
+    const joined = startJoined(base, core, config, join, { report, queries }, closers)
     const uplink = joined?.uplink
     const token = () => joined?.join().token
     const expiry = createExpiry({ ...env, sources: () => expiringOf({ ...base, ...core, token }) })
@@ -216,6 +225,8 @@ export async function startZone(
       anonymousRules: { anonymous: config.anonymous, isOwnHost },
       instanceId: `${hostname()}-${process.pid.toString(16)}`,
       proxySights,
+      askZone: askOwnZone({ zone, queries }),
+      ...(uplink ? { askGlobal: uplink.ask } : {}),
       insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,

@@ -16,14 +16,10 @@ export const wayOptions = {
   from: option(text, 'where the request enters: a zone and a gateway or a sidecar of it (its name or its service)', {
     placeholder: 'ZONE/GATEWAY',
   }),
-  zone: option(
-    list.default([]),
-    'the API of a zone that the request passes; without it, the data of that zone is missing, except in the folder of a running scene',
-    {
-      placeholder: 'NAME=URL',
-      repeated: true,
-    },
-  ),
+  zone: option(list.default([]), 'the API of a zone, which is asked directly; the global asks all other zones', {
+    placeholder: 'NAME=URL',
+    repeated: true,
+  }),
   method: option(text.default('GET'), 'the method of the request', { placeholder: 'METHOD', shownDefault: 'GET' }),
   header: option(list.default([]), 'a header of the request', {
     placeholder: 'NAME:VALUE',
@@ -87,7 +83,7 @@ export const explain = defineCommand({
     'follow a request from a gateway or a sidecar to the service that answers it, also into another mesh, and name the first problem',
   usage: 'URL --from ZONE/GATEWAY [--zone NAME=URL…] [--files PATH…]',
   examples: [
-    'zonemesh explain http://shop.example.com:8080/cart --from east/edge-gateway --zone east=http://localhost:5691 --zone west=http://localhost:5692',
+    'zonemesh explain http://shop.example.com:8080/cart --from east/edge-gateway',
     'zonemesh explain https://shop.example.com/cart --from east/edge-gateway --files ./mesh -H "version: two"',
   ],
   arity: { min: 1, max: 1 },

@@ -29,39 +29,58 @@ interface PlaneReport {
   >
 }
 
+type Note = (line: string) => void
+
 /**
- * Reads the data of planes: a global, zones, or both, in any order. Planes that cannot be reached are reported with the
- * reason through `note`.
+ * Reads the data of planes: a global, zones, or both, in any order. A global is also asked for the data of its zones,
+ * except of those that are given. Planes that cannot be reached are reported with the reason through `note`.
  */
-export async function sourcesFromPlanes(clients: readonly Client[], note: (line: string) => void): Promise<Sources> {
-  const reports: PlaneReport[] = []
-  for (const client of clients) {
-    try {
-      const reply = await client.need('GET', '/_sight')
-      requireFields(client, reply, ['name', 'role', 'revision', 'rows', 'proxies'])
-      reports.push(reply.json as PlaneReport) // the plane answers with its own type
-      const aheadMs = Date.parse(String(reply.headers['date'])) - Date.now()
-      if (Math.abs(aheadMs) > clockDifferenceMaxMs)
-        note(
-          `the clock of ${client.address} is ${Math.round(Math.abs(aheadMs) / 1_000)} s ${aheadMs > 0 ? 'ahead of' : 'behind'} this machine; set both by a time service`,
-        )
-    } catch (thrown) {
-      if (!(thrown instanceof CommandError)) throw thrown
-      note(`${client.address} could not be asked: ${thrown.message}`)
-    }
-  }
-  const sight = ({ name, revision, rows }: PlaneReport): PlaneSight => ({ name, revision, rows })
+export async function sourcesFromPlanes(clients: readonly Client[], note: Note): Promise<Sources> {
+  const given = await Promise.all(
+    clients.map(async (client) => ({ client, report: await readPlane(client, client.address, '/_sight', note) })),
+  )
+  const reports = given.flatMap(({ report }) => report ?? [])
   const global = reports.find(({ role }) => role === 'global')
-  const zones = reports.filter(({ role }) => role !== 'global')
+  const through = given.find(({ report }) => report && report === global)?.client
+  const missing = global ? zonesOf(global).filter((zone) => !reports.some(({ name }) => name === zone)) : []
+  const asked = await Promise.all(
+    missing.map((zone) =>
+      through ? readPlane(through, `zone "${zone}"`, `/zones/${encodeURIComponent(zone)}/_sight`, note) : undefined,
+    ),
+  )
+  const zones = [...reports.filter(({ role }) => role !== 'global'), ...asked.flatMap((report) => report ?? [])]
   return {
     nowMs: Date.now(),
-    global: global && sight(global),
-    zones: new Map(zones.map((one) => [one.name, sight(one)])),
+    global: global && sightOf(global),
+    zones: new Map(zones.map((one) => [one.name, sightOf(one)])),
     proxies: new Map(
       zones.flatMap(({ proxies }) => Object.entries(proxies).map(([key, one]) => [key, proxySight(one)])),
     ),
     offline: false,
     trusts,
+  }
+}
+
+const sightOf = ({ name, revision, rows }: PlaneReport): PlaneSight => ({ name, revision, rows })
+
+const zonesOf = ({ rows }: PlaneReport): readonly string[] =>
+  rows.flatMap(({ key }) => (key.kind === 'Zone' ? [key.name] : []))
+
+/** The data of one plane; undefined if it cannot be read. `what` names the plane in the report of a failure. */
+async function readPlane(client: Client, what: string, path: string, note: Note): Promise<PlaneReport | undefined> {
+  try {
+    const reply = await client.need('GET', path)
+    requireFields(client, reply, ['name', 'role', 'revision', 'rows', 'proxies'])
+    const aheadMs = Date.parse(String(reply.headers['date'])) - Date.now()
+    if (Math.abs(aheadMs) > clockDifferenceMaxMs)
+      note(
+        `the clock of ${client.address} is ${Math.round(Math.abs(aheadMs) / 1_000)} s ${aheadMs > 0 ? 'ahead of' : 'behind'} this machine; set both by a time service`,
+      )
+    return reply.json as PlaneReport // the plane answers with its own type
+  } catch (thrown) {
+    if (!(thrown instanceof CommandError)) throw thrown
+    note(`${what} could not be asked: ${thrown.message}`)
+    return undefined
   }
 }
 
@@ -72,13 +91,13 @@ export async function sourcesFromPlanes(clients: readonly Client[], note: (line:
 export async function sourcesFromGlobal(client: Client): Promise<Sources | undefined> {
   const reply = await client.call('GET', '/_sight')
   if (reply.status !== 200) return undefined
-  const { name, role, revision, rows } = reply.json as PlaneReport // the plane answers with its own type
+  const report = reply.json as PlaneReport // the plane answers with its own type
+  const { name, role, revision, rows } = report
   if (role !== 'global') return undefined
-  const zones = rows.flatMap(({ key }) => (key.kind === 'Zone' ? [key.name] : []))
   return {
     nowMs: Date.now(),
     global: { name, revision, rows },
-    zones: new Map(zones.map((zone) => [zone, { name: zone, revision, rows }])),
+    zones: new Map(zonesOf(report).map((zone) => [zone, { name: zone, revision, rows }])),
     proxies: new Map(),
     offline: true,
     trusts,

@@ -2,9 +2,9 @@ import type { Version } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
 import { sniOf } from '../../src/edge/sni.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { createScene, global, httpRoute, mtlsMesh, prefixRule, type Scene, sidecar, zoned } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 
 test.each([
   [{ 'kuma.io/service': 'backend' }, 'backend{mesh=default}'],

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
 import { expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import {
   builtinGateway,
@@ -16,7 +17,6 @@ import {
   twoZones,
   zoned,
 } from '../compile/scene.ts'
-import { decoded } from './decode.ts'
 import { withTable } from './with-table.ts'
 
 const binary = await findEnvoy({ env: process.env, progress: () => undefined }, AbortSignal.timeout(60_000)).catch(

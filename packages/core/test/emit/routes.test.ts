@@ -6,9 +6,9 @@ import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
 import { expect, test } from 'vitest'
 import { admit } from '../../src/admit/admit.ts'
 import { createCompiler } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { builtinGateway, createScene, global, httpRoute, meshGateway, zoned } from '../compile/scene.ts'
-import { decoded } from './decode.ts'
 import { withTable } from './with-table.ts'
 
 const binary = await findEnvoy({ env: process.env, progress: () => undefined }, AbortSignal.timeout(60_000)).catch(

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { createCompiler, rowVersion } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import {
   builtinGateway,
@@ -13,7 +14,6 @@ import {
   sidecar,
   zoned,
 } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 
 const service = 'edge-gateway'
 const port = 'zonemesh.io/port'

@@ -2,6 +2,7 @@ import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import {
   builtinGateway,
@@ -14,7 +15,6 @@ import {
   twoZones,
   zoned,
 } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 
 const proxy = 'east/Dataplane/default/edge'
 const facts = { canBindPort80: true }

@@ -1,8 +1,8 @@
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { createCompiler } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { builtinGateway, createScene, global, meshGateway, type Scene, zoned } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 
 export const proxy = 'east/Dataplane/default/edge'
 export const gatewayKey = 'global/MeshGateway/default/edge'

@@ -1,8 +1,8 @@
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { expect, test } from 'vitest'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { builtinGateway, global, httpRoute, meshGateway, prefixRule, type Scene, zoned } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 import {
   backend,
   certificate,

@@ -11,9 +11,9 @@ import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
 import { createRoot, createServerCertificate, type KeyedCertificate, lifetime } from '@zonemesh/plane/authority/x509.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { builtinGateway, createScene, global, httpRoute, meshGateway, prefixRule, zoned } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 
 /** Tests the behaviour of listeners with a real Envoy that has the compiled table as its static configuration. */
 

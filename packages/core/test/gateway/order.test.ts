@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { RE2JS } from 're2js'
 import { expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { builtinGateway, createScene, global, httpRoute, meshGateway, zoned } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 import { listener, type Match, type Request, type Route, request, routes } from './random-routes.ts'
 
 /** The rule of the Gateway API, computed without twin prefixes and virtual hosts: it compares all routes. */

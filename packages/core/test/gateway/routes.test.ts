@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { createScene, global, httpRoute, prefixRule, sidecar, twoZones, zoned } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 
 const facts = { canBindPort80: true }
 const gatewayProxy = 'east/Dataplane/default/edge-gateway-1'

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { decoded } from '../../src/emit/decode.ts'
 import { typeUrls } from '../../src/emit/table.ts'
 import { global, httpRoute, mtlsMesh, prefixRule, type Scene } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 import { backend, chainsOf, compiled, gatewayKey, listener, tcpRoute } from './listener-scene.ts'
 
 test('GW17 a TCP listener has one chain without a match, the default policies, and no filter that waits for the client', () => {

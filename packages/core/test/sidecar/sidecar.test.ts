@@ -1,9 +1,9 @@
 import type { Version } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { createCompiler } from '../../src/compile/compiler.ts'
+import { decoded } from '../../src/emit/decode.ts'
 import { type ProxyFacts, typeUrls } from '../../src/emit/table.ts'
 import { createScene, global, mtlsMesh, type Scene, sidecar, zoned } from '../compile/scene.ts'
-import { decoded } from '../emit/decode.ts'
 
 const proxy = 'east/Dataplane/default/p'
 

@@ -15,7 +15,8 @@ const releaseRequest = z.strictObject({
 
 const conflict = (detail: string): ApiError => new ApiError(409, 'Nothing was done', detail)
 
-async function requireZone(plane: ApiPlane, name: string): Promise<void> {
+/** Refuses a zone that does not exist, or that this plane does not serve. */
+export async function requireZone(plane: ApiPlane, name: string): Promise<void> {
   if (plane.role !== 'global') {
     if (name !== plane.origin) throw conflict(`this is the control plane of zone "${plane.origin}", not of "${name}"`)
     return

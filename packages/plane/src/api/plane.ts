@@ -2,6 +2,7 @@ import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { QueryFailure } from '@zonemesh/shared/query/query.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
@@ -82,6 +83,15 @@ export interface ApiPlane {
    * in core.
    */
   proxySights?(): JsonObject
+  /** Asks a zone over its session, or answers for the own zone. Resolves with the answer, or why there is none. */
+  askZone(
+    zone: string,
+    name: string,
+    request: JsonObject,
+    signal: AbortSignal,
+  ): Promise<Result<JsonObject, QueryFailure>>
+  /** Asks the global over the session of this zone. Only a zone that is joined to a global has this. */
+  askGlobal?(name: string, request: JsonObject, signal: AbortSignal): Promise<Result<JsonObject, QueryFailure>>
   /** Which zones ran a revision, and since when. Only a global has this. */
   readonly trail?: Trail
   /** The running configuration without secrets. */

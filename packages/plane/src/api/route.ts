@@ -8,6 +8,8 @@ export interface Call {
   readonly query: URLSearchParams
   readonly body: unknown
   readonly request: FastifyRequest
+  /** Aborts when the caller has its response, or has closed its connection. */
+  untilClosed(): AbortSignal
 }
 
 export interface Answer {

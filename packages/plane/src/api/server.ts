@@ -16,6 +16,7 @@ import { anonymous, identify, requireAllowed } from './identity.ts'
 import { bodyBytesMax, headerBytesMax, headersMs, requestMs, slowCheckMs } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
+import { registerProxyViews } from './proxy-views.ts'
 import { jsonText } from './render.ts'
 import type { ApiRoute, Method, Router } from './route.ts'
 import { registerRows } from './rows.ts'
@@ -105,6 +106,11 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
           query: new URLSearchParams(request.url.split('?')[1] ?? ''),
           body: request.body,
           request,
+          untilClosed() {
+            const closed = new AbortController()
+            reply.raw.once('close', () => closed.abort())
+            return closed.signal
+          },
         })
         reply.code(answer.status).headers(answer.headers ?? {})
         if (answer.text !== undefined) return reply.type('text/plain').send(answer.text)
@@ -181,6 +187,7 @@ function createApp(
   registerCommit(route, plane)
   registerHistory(route, plane)
   registerSight(route, plane)
+  registerProxyViews(route, plane)
   registerGuards(route, plane)
   registerRows(route, plane)
   const routes = [...methodsByPath].flatMap(([path, methods]) => [...methods].map((method) => ({ method, path })))

@@ -1,33 +1,45 @@
 import { explainedKinds } from '@zonemesh/core/registry.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { requireZone } from './guards.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
+import { askZone } from './queries.ts'
 import type { Router } from './route.ts'
 
+type Seen = Pick<ApiPlane, 'store' | 'origin' | 'role' | 'proxySights'>
+
 /**
- * `GET /_sight`: the input of `zonemesh explain`. It contains the rows from which configuration is compiled, the rows
- * that record what was left out, and, on a zone, what its proxies have accepted. No row contains a key, sealed or not.
+ * The input of `zonemesh explain`: the rows from which configuration is compiled, the rows that record what was left
+ * out, and, on a zone, what its proxies have accepted. No row contains a key, sealed or not.
  */
+export async function readSight({ store, origin, role, proxySights }: Seen): Promise<JsonObject> {
+  const { revision } = await store.mark()
+  const rows = (await Promise.all(explainedKinds.map((kind) => store.scan({ kind }, { at: revision })))).flat()
+  return {
+    name: origin,
+    role,
+    revision,
+    rows: rows.map(({ key, stamp, labels, spec }) => ({
+      key: { ...key },
+      stamp: { ...stamp },
+      labels,
+      spec: shown(spec),
+    })),
+    proxies: proxySights?.() ?? {},
+  }
+}
+
+/** `GET /_sight`, and on a global `GET /zones/<zone>/_sight`, which asks the zone over its session. */
 export function registerSight(route: Router, plane: ApiPlane): void {
   route('GET', '/_sight', async ({ user }) => {
     requireAdmin(user, 'read the rows of a control plane')
-    const { revision } = await plane.store.mark()
-    const rows = (await Promise.all(explainedKinds.map((kind) => plane.store.scan({ kind }, { at: revision })))).flat()
-    return {
-      status: 200,
-      body: {
-        name: plane.origin,
-        role: plane.role,
-        revision,
-        rows: rows.map(({ key, stamp, labels, spec }) => ({
-          key: { ...key },
-          stamp: { ...stamp },
-          labels,
-          spec: shown(spec),
-        })),
-        proxies: plane.proxySights?.() ?? {},
-      },
-    }
+    return { status: 200, body: await readSight(plane) }
+  })
+  route('GET', '/zones/:name/_sight', async (call) => {
+    const { name = '' } = call.params
+    requireAdmin(call.user, 'read the rows of a zone')
+    await requireZone(plane, name)
+    return { status: 200, body: await askZone(plane, name, 'sight', {}, call.untilClosed()) }
   })
 }
 

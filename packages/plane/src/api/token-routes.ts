@@ -55,26 +55,37 @@ async function issue(
   mesh: string,
   claims: JsonObject,
   validFor: string,
-  call: Call,
 ): Promise<Answer> {
   const token = await plane.tokens.issue(purpose, mesh, claims, validForMs(validFor))
-  if (token === undefined) {
-    if (purpose === 'dataplane' && plane.role === 'zone') {
-      // The caller reaches this zone under the host of its request.
-      const { protocol, host } = call.request
-      throw new ApiError(
-        400,
-        title,
-        `the global control plane signs the tokens of this zone: run \`zonemesh token dataplane --join --zone-address ${protocol}://${host} --address URL\`, where URL is the API of the global (${plane.globalApi})`,
-      )
-    }
-    throw new ApiError(
-      400,
-      title,
-      `this control plane has no ${purpose} token signing key: request the token from the API of the global control plane (${plane.globalApi})`,
-    )
+  if (token !== undefined) return { status: 200, body: undefined, text: token }
+  throw new ApiError(
+    400,
+    title,
+    `this control plane has no ${purpose} token signing key: request the token from the API of the global control plane (${plane.globalApi})`,
+  )
+}
+
+type DataplaneRequest = z.infer<typeof dataplaneRequest>
+
+/** The global signs the tokens of its zones. A zone asks it over its session. */
+async function issueForProxy(plane: ApiPlane, request: DataplaneRequest, call: Call): Promise<Answer> {
+  const { name, mesh, tags, type, workload, validFor } = request
+  if (!plane.askGlobal) {
+    const claims = { Name: name, Mesh: mesh, Tags: tags ?? {}, Type: type, Workload: workload }
+    return issue(plane, 'dataplane', mesh, claims, validFor)
   }
-  return { status: 200, body: undefined, text: token }
+  const question = { mesh, name, tags: tags ?? {}, workload, validForMs: validForMs(validFor) }
+  const answer = await plane.askGlobal('dataplane-token', question, call.untilClosed())
+  if (answer.ok) return { status: 200, body: undefined, text: String(answer.value['token']) }
+  const { code, reason } = answer.error
+  if (code === 'refused') throw new ApiError(400, title, `the global control plane refuses the token: ${reason}`)
+  // The caller reaches this zone under the host of its request.
+  const { protocol, host } = call.request
+  throw new ApiError(
+    503,
+    title,
+    `the global control plane signs the tokens of this zone, and it could not be asked: ${reason}. If you reach its API, run \`zonemesh token dataplane --join --zone-address ${protocol}://${host} --address URL\`, where URL is that API (${plane.globalApi})`,
+  )
 }
 
 /** Registers `POST /tokens/{dataplane,zone,user}`, which answers 200 with the bare token. */
@@ -82,26 +93,18 @@ export function registerTokens(route: Router, plane: ApiPlane): void {
   const admin = (call: Call, what: string) => requireAdmin(call.user, `generate ${what} token`)
   route('POST', '/tokens/dataplane', (call) => {
     admin(call, 'dataplane')
-    const { name, mesh, tags, type, workload, validFor } = parse(dataplaneRequest, call.body)
-    return issue(
-      plane,
-      'dataplane',
-      mesh,
-      { Name: name, Mesh: mesh, Tags: tags ?? {}, Type: type, Workload: workload },
-      validFor,
-      call,
-    )
+    return issueForProxy(plane, parse(dataplaneRequest, call.body), call)
   })
   route('POST', '/tokens/zone', (call) => {
     admin(call, 'zone')
     const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
     // The limits consist of lists of strings, which are JSON values.
     const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
-    return issue(plane, 'zone', '', claims, validFor, call)
+    return issue(plane, 'zone', '', claims, validFor)
   })
   route('POST', '/tokens/user', (call) => {
     admin(call, 'user')
     const { name, groups, validFor } = parse(userRequest, call.body)
-    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor, call)
+    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor)
   })
 }

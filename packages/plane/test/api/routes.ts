@@ -16,7 +16,7 @@ import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens } from '@zonemesh/plane/tokens/tokens.ts'
-import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { err, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
@@ -50,6 +50,7 @@ export async function createPlane(changes: Partial<ApiPlane> = {}) {
     insight: () => undefined,
     status: async () => ({}),
     isZoneOnline: () => false,
+    askZone: async () => err({ code: 'ended', reason: 'there are no zones in this test' }),
     receipt: async ({ revision, level }) => ({ revision: String(revision), level, complete: true, zones: [] }),
     config: { mode: 'test' },
     join: { pin: 'pin', host: '0.0.0.0' },

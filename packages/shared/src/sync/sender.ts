@@ -5,7 +5,7 @@ import type { Channel } from '../transport/transport.ts'
 import type { Lifetime } from './lifetime.ts'
 import { encodeRow } from './log/frames.ts'
 import type { Message, ReplaceReason, Welcome } from './log/messages.ts'
-import { createOutbound, type OutboundDeps, type OutboundEvent, outboundStep } from './log/outbound.ts'
+import { createOutbound, isResting, type OutboundDeps, type OutboundEvent, outboundStep } from './log/outbound.ts'
 import type { Sight } from './log/who-sees.ts'
 import type { Marks } from './marks.ts'
 import type { Patience } from './patience.ts'
@@ -48,6 +48,7 @@ export function createSender({ store, clock, lifetime, patiently, send }: Deps, 
   const read = createReads({ ...options, store })
   const throughput = createThroughput(clock)
   const marks = createSentMarks(clock, send)
+  const waiting = new Set<() => void>()
   let listening: Disposable | undefined
   let poll: Disposable | undefined
 
@@ -61,6 +62,7 @@ export function createSender({ store, clock, lifetime, patiently, send }: Deps, 
         marks.send(effect)
       }
     }
+    if (isResting(state)) for (const rested of waiting) rested()
   }
 
   const wake = () => step({ type: 'woken' })
@@ -89,6 +91,12 @@ export function createSender({ store, clock, lifetime, patiently, send }: Deps, 
       step({ type: 'credited', bytes, ...(frameBytes === undefined ? {} : { frameBytes }) })
     },
     sent: marks.sent,
+    isResting: (): boolean => isResting(state),
+    /** Calls the listener, until it is disposed, whenever this side has nothing to send. */
+    onRest(listener: () => void): Disposable {
+      waiting.add(listener)
+      return { [Symbol.dispose]: () => void waiting.delete(listener) }
+    },
     /** The newest mark that this session has read from the store. */
     newest: (): Position | undefined => state.newest,
     [Symbol.dispose](): void {

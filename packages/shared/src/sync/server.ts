@@ -16,7 +16,7 @@ import { createPace, type Written } from './pace.ts'
 import { startPolling } from './polling.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
 import { createReplicas } from './replicas.ts'
-import { createZoneSessions } from './zone-sessions.ts'
+import { createZoneSessions, type ZoneQueries, type ZoneSessions } from './zone-sessions.ts'
 import { createZoneBoard, type ZoneStatus } from './zone-status.ts'
 
 export interface SyncServerDeps {
@@ -30,6 +30,8 @@ export interface SyncServerDeps {
   /** The part of its last report that a zone gets back after it has lost its store. */
   readonly recall?: (report: ZoneStatus['report']) => JsonObject | undefined
   readonly onStatus?: (status: ZoneStatus) => void
+  /** Default: the global answers no queries of zones. */
+  readonly queries?: ZoneQueries
 }
 
 export interface SyncServerOptions {
@@ -68,11 +70,15 @@ export interface SyncServer extends AsyncDisposable {
   formers(): ReadonlyMap<string, Former>
   /** Ends the session of a zone, if it has one; the zone dials again and is authenticated anew. */
   disconnect(zone: string, reason: string): void
+  /** Asks a zone; resolves with its answer, or with the reason why there is none. */
+  readonly ask: ZoneSessions['ask']
 }
+
+const noQueries: ZoneQueries = { handlersFor: () => ({}) }
 
 /** Accepts zones, one session per zone, and exchanges rows with them. The token determines the name of the zone. */
 export async function startSyncServer(deps: SyncServerDeps, options: SyncServerOptions): Promise<SyncServer> {
-  const { store, clock, rules, derive, recall } = deps
+  const { store, clock, rules, derive, recall, queries = noQueries } = deps
   const { version, hostname, replica, inflow, protocol = ownProtocol } = options
   const log = deps.log.child({ part: 'sync' })
   const closed = new AbortController()
@@ -81,7 +87,8 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const formers = createFormers({ store, clock, log, stayMs: options.formerStayMs ?? formerStayMs })
   const replicas = replica === undefined ? undefined : createReplicas({ store, clock, instance: replica })
   const remote = () => polling.remote()
-  const sessions = createZoneSessions({ store, clock, log, rules, derive, board, formers, marks, remote, inflow })
+  const parts = { store, clock, log, rules, derive, board, formers, marks }
+  const sessions = createZoneSessions({ ...parts, remote, inflow, queries })
   const keepPace = createPace(clock, board, () => sessions.byZone.keys())
   const admit = createAdmission(
     { store, clock, log, board, sessions, recall },
@@ -115,6 +122,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
     keep: (zone, subject) => formers.keep(zone, subject),
     formers: () => formers.byZone(),
     disconnect: (zone, reason) => sessions.byZone.get(zone)?.session.end('failed', reason),
+    ask: sessions.ask,
     async [Symbol.asyncDispose]() {
       closed.abort()
       polling[Symbol.dispose]()

@@ -10,6 +10,7 @@ import type { Counters, GoodbyeCode, Hold, Message, Report } from './log/message
 import { createPatience } from './patience.ts'
 import { createReceiver, type Receiver, type ReceiverOptions } from './receiver.ts'
 import { createSender, type Sender, type SenderOptions } from './sender.ts'
+import { type Ask, type Queries, type QueryOptions, startQueries } from './session-queries.ts'
 
 export interface SessionDeps {
   readonly store: Store
@@ -24,6 +25,7 @@ export interface SessionOptions extends SenderOptions, ReceiverOptions, Bookmark
   /** Why our store accepts no commits at the moment; empty if it does. */
   readonly onBlocked?: (reason: string) => void
   readonly onReport: (report: Report) => void
+  readonly queries: QueryOptions
 }
 
 export interface Session {
@@ -46,6 +48,8 @@ export interface Session {
   announce(): void
   /** Sends a report; resolves when the channel accepts more, or has ended. */
   report(report: Report): Promise<void>
+  /** Asks the peer; resolves with its answer, or with the reason why there is none. */
+  readonly ask: Ask
   end(code: GoodbyeCode, reason: string): void
 }
 
@@ -56,8 +60,7 @@ export interface Session {
 export function startSession(deps: SessionDeps, options: SessionOptions): Session {
   const { store, clock, log } = deps
   const { channel, peer } = options
-  const frames = createFrameOrder(channel)
-  const { send } = frames
+  const { send, read } = createFrameOrder(channel)
   const lifetime = createLifetime({ log, channel, peer, send, close })
   const { signal } = lifetime
   const { patiently, blocked } = createPatience(clock, signal, blockedChanged)
@@ -65,9 +68,10 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const announce = () => bookmarks.pulse.announce()
   const receiver = createReceiver({ store, clock, log, lifetime, patiently, send, announce }, options)
   const bookmarks = startBookmarks({ clock, lifetime, sender, receiver, send, blocked, silent }, options)
+  const queries = startQueries({ clock, channel, sender, lifetime, peer, send }, options.queries)
 
   function close(): void {
-    for (const part of [sender, bookmarks.pulse, receiver]) part[Symbol.dispose]()
+    for (const part of [sender, bookmarks.pulse, receiver, queries]) part[Symbol.dispose]()
   }
 
   function silent(silentMs: number): void {
@@ -86,11 +90,11 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
 
   function receive(bytes: Uint8Array): void {
     if (signal.aborted) return
-    const frame = frames.read(bytes)
+    const frame = read(bytes)
     if (frame.type === 'repeated') return
     if (frame.type === 'faulty') return void lifetime.end(frame.code, frame.reason)
     bookmarks.pulse.received()
-    if (frame.message) deliver(frame.message, { sender, receiver, bookmarks, lifetime }, options)
+    if (frame.message) deliver(frame.message, { sender, receiver, bookmarks, lifetime, queries }, options)
   }
 
   async function open(): Promise<void> {
@@ -119,6 +123,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
       if (!signal.aborted) send({ type: 'report', report })
       return channel.drained()
     },
+    ask: queries.ask,
     end: lifetime.end,
   }
 }
@@ -128,10 +133,12 @@ interface Parts {
   readonly receiver: Receiver
   readonly bookmarks: Bookmarks
   readonly lifetime: Lifetime
+  readonly queries: Queries
 }
 
 /** Delivers a message to the part of the session, or of its plane, that it concerns. */
-function deliver(message: Message, { sender, receiver, bookmarks, lifetime }: Parts, options: SessionOptions): void {
+function deliver(message: Message, parts: Parts, options: SessionOptions): void {
+  const { sender, receiver, bookmarks, lifetime, queries } = parts
   switch (message.type) {
     case 'rows':
     case 'mark':
@@ -145,6 +152,8 @@ function deliver(message: Message, { sender, receiver, bookmarks, lifetime }: Pa
       return void options.onReport(message.report)
     case 'release':
       return void options.onRelease(message.hold)
+    case 'query':
+      return void queries.receive(message.frame)
     case 'goodbye':
       return void lifetime.endedByPeer(message.goodbye)
     case 'hello':

@@ -1,5 +1,7 @@
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import type { QueryHandlers } from '../query/exchange.ts'
+import type { Packing } from '../query/packing.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
 import type { Latest } from '../streams/latest.ts'
@@ -10,6 +12,7 @@ import { clockAheadMs, madeAfterMs } from './pulse.ts'
 import { type ReadReport, sendReports } from './reports.ts'
 import type { ServedStatus } from './served-status.ts'
 import { type Session, startSession } from './session.ts'
+import type { QueryOptions } from './session-queries.ts'
 import type { Opened } from './uplink-opening.ts'
 import { type Outcome, refusedBy } from './uplink-retries.ts'
 import type { StateKeeper } from './uplink-state.ts'
@@ -26,6 +29,9 @@ export interface ConversationDeps {
    */
   readonly report?: Latest<ReadReport>
   readonly derive?: Derive
+  /** What this zone answers when the global asks. Default: nothing. */
+  readonly queries?: QueryHandlers
+  readonly packing?: Packing
   /**
    * This store has committed a mark of the global. Also called once per session with the position from which it
    * resumes.
@@ -121,6 +127,7 @@ function startWith(deps: Deps, opened: Opened): Session {
       },
       onReport: () => {},
       onRelease: deps.release,
+      queries: queriesOf(deps, opened),
       onBookmark: (bookmark: Bookmark) =>
         state.change({
           storedByGlobal: bookmark.stored,
@@ -137,6 +144,15 @@ function startWith(deps: Deps, opened: Opened): Session {
     },
   )
   return session
+}
+
+function queriesOf({ queries = {}, packing }: Deps, { welcome }: Opened): QueryOptions {
+  const older = `the global at ${welcome.host} runs version ${welcome.version}, which answers no queries: upgrade it`
+  return {
+    handlers: queries,
+    ...(packing ? { packing } : {}),
+    ...(welcome.features.includes('query') ? {} : { unsupported: older }),
+  }
 }
 
 async function announceServed(served: Latest<ServedStatus>, session: Session, signal: AbortSignal): Promise<void> {

@@ -1,8 +1,10 @@
+import { err } from '../base/base.ts'
 import type { Random } from '../env/random.ts'
 import { supervise } from '../env/supervise.ts'
 import type { Latest } from '../streams/latest.ts'
 import type { Dialer } from '../transport/transport.ts'
 import { ownProtocol, type ProtocolOffer } from './log/protocol.ts'
+import type { Ask } from './session-queries.ts'
 import { type ConversationDeps, createConversation } from './uplink-conversation.ts'
 import { createOpening, type OpeningDeps } from './uplink-opening.ts'
 import { createRetries } from './uplink-retries.ts'
@@ -32,6 +34,8 @@ export interface Uplink extends AsyncDisposable {
   release(hold?: string): boolean
   /** Starts a new session at once, for example because the dialer has a newer token. */
   redial(reason: string): void
+  /** Asks the global; resolves with its answer, or with the reason why there is none. */
+  readonly ask: Ask
 }
 
 /**
@@ -80,6 +84,12 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       retries.expectMove(session() !== undefined)
       session()?.end('shutdown', reason)
       retries.hurry()
+    },
+    async ask(name, request, signal) {
+      const open = session()
+      if (open) return open.ask(name, request, signal)
+      const { reason } = state.latest.value
+      return err({ code: 'ended', reason: `this zone has no session with the global${reason ? `: ${reason}` : ''}` })
     },
     async [Symbol.asyncDispose]() {
       stop.abort()

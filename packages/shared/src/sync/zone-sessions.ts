@@ -1,5 +1,8 @@
+import { err } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import type { QueryHandlers } from '../query/exchange.ts'
+import type { Packing } from '../query/packing.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
@@ -16,6 +19,7 @@ import type { Marks } from './marks.ts'
 import type { RemoteZone } from './replicas.ts'
 import { nothingServed } from './served-status.ts'
 import { type Session, startSession } from './session.ts'
+import type { Ask, QueryOptions } from './session-queries.ts'
 import { createSharedReads } from './shared-reads.ts'
 import type { ZoneBoard } from './zone-status.ts'
 
@@ -32,6 +36,14 @@ interface Deps {
   readonly remote: () => ReadonlyMap<string, RemoteZone>
   /** How fast a zone may send rows. Default: no limit. */
   readonly inflow: InflowLimit | undefined
+  readonly queries: ZoneQueries
+}
+
+/** What the global answers to zones. */
+export interface ZoneQueries {
+  /** The handlers for a zone. The token of the session has determined its name. */
+  readonly handlersFor: (zone: string) => QueryHandlers
+  readonly packing?: Packing
 }
 
 /** The session of a zone with this process. */
@@ -57,6 +69,8 @@ export interface ZoneSessions {
   start(welcomed: Welcomed): void
   /** A zone with a session on another replica has become complete. */
   announce(zone: string): void
+  /** Asks a zone; resolves with its answer, or with the reason why there is none. */
+  ask(zone: string, ...question: Parameters<Ask>): ReturnType<Ask>
 }
 
 /**
@@ -71,6 +85,14 @@ export function createZoneSessions(deps: Deps): ZoneSessions {
   return {
     byZone,
     announce: completeness.announce,
+    async ask(zone, ...question) {
+      const own = byZone.get(zone)
+      if (own) return own.session.ask(...question)
+      const reason = remote().has(zone)
+        ? `zone "${zone}" has its session with another process of this global: ask that one`
+        : `zone "${zone}" is not connected to the global`
+      return err({ code: 'ended', reason })
+    },
     start(welcomed) {
       const { zone, hello, agreement, watch } = welcomed
       const { epoch, standing } = welcomed.epoch
@@ -98,7 +120,8 @@ interface Parts extends Deps {
 }
 
 /** `own` returns the entry of the session. It exists once the session has started. */
-function startWith(parts: Parts, { zone, channel, hello, epoch, position }: Welcomed, own: () => ZoneSession): Session {
+function startWith(parts: Parts, welcomed: Welcomed, own: () => ZoneSession): Session {
+  const { zone, channel, hello, epoch, position, agreement } = welcomed
   const { store, clock, log, board, completeness, formers, inflow } = parts
   const session = startSession(
     { store, clock, log },
@@ -132,6 +155,7 @@ function startWith(parts: Parts, { zone, channel, hello, epoch, position }: Welc
       },
       onReport: (report) => board.report(zone, report),
       onRelease: () => {},
+      queries: queriesOf(parts.queries, zone, hello, agreement),
       newestMark: () => board.newestMark(),
       onBookmark(bookmark) {
         own().mark = bookmark.mark
@@ -142,4 +166,14 @@ function startWith(parts: Parts, { zone, channel, hello, epoch, position }: Welc
     },
   )
   return session
+}
+
+function queriesOf(
+  { handlersFor, ...options }: ZoneQueries,
+  zone: string,
+  { version }: Hello,
+  { features }: Agreement,
+): QueryOptions {
+  const older = `zone "${zone}" runs version ${version}, which answers no queries: upgrade it`
+  return { ...options, handlers: handlersFor(zone), ...(features.includes('query') ? {} : { unsupported: older }) }
 }

@@ -125,6 +125,7 @@ export function createScene(authority: TestAuthority) {
         onApplied,
         onUnknownPosition,
         report,
+        queries,
         ...others
       } = overrides
       const { token = `token-of-${zone}`, pinSha256Hex = authority.pinSha256Hex, ...options } = others
@@ -134,6 +135,7 @@ export function createScene(authority: TestAuthority) {
         ...(onApplied ? { onApplied } : {}),
         ...(onUnknownPosition ? { onUnknownPosition } : {}),
         ...(report ? { report } : {}),
+        ...(queries ? { queries } : {}),
       }
       const uplink = startUplink(
         { ...deps, store, rules, served, ...hooks },

@@ -74,6 +74,7 @@ export async function openSession(
       onBookmark: ({ stored }) => void events.push(`bookmark ${stored}`),
       onReport: ({ removed }) => void events.push(`report ${removed}`),
       onHold: (hold) => void events.push(`hold ${hold?.id}`),
+      queries: { handlers: {} },
       onBlocked: (reason) => void events.push(`blocked ${reason}`),
       ...overrides,
     },

@@ -34,9 +34,11 @@ function allowsTags(claims: JsonObject, spec: DataplaneSpec): Result<void, strin
 
 /** The credentials from a dataplane token, or the reason why it is not for this proxy. */
 function dataplaneCredentials(
-  { Name, Mesh, ...claims }: JsonObject,
+  { Name, Mesh, Zone, ...claims }: JsonObject,
   proxy: ProxyIdentity,
+  zone: string,
 ): Result<Credentials, string> {
+  if (Zone && Zone !== zone) return err(`the token is for proxies of zone "${String(Zone)}", this is zone "${zone}"`)
   if (Mesh && Mesh !== proxy.mesh)
     return err(`the token is for mesh "${String(Mesh)}", the proxy is in mesh "${proxy.mesh}"`)
   if (Name && Name !== proxy.name)
@@ -62,7 +64,7 @@ export async function authenticateProxy(
   if (!bare) return err('a token is needed, found none')
   if (proxy.type === 'dataplane') {
     const claims = await deps.tokens.verify('dataplane', proxy.mesh, bare)
-    return claims.ok ? dataplaneCredentials(claims.value, proxy) : claims
+    return claims.ok ? dataplaneCredentials(claims.value, proxy, deps.zone) : claims
   }
   const claims = await deps.tokens.verify('zone', '', bare)
   if (!claims.ok) return claims

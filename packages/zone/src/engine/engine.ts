@@ -227,6 +227,8 @@ export function createEngine(deps: Deps) {
     /** The newest published resource of a proxy under a name. */
     resourceOf: (proxy: string, typeUrl: TypeUrl, name: string): XdsResource | undefined =>
       feeds.get(proxy)?.table.value?.resources.get(typeUrl)?.get(name),
+    /** The newest published table of a proxy with a stream, with its secrets. */
+    tableOf: (proxy: string): ResolvedTable | undefined => feeds.get(proxy)?.table.value,
     problemsOf: (proxy: string): ProxyTable['problems'] => feeds.get(proxy)?.compiled?.problems ?? [],
     /** Rows with a part that the table of a live proxy lacks. */
     leftOut(): readonly LeftOut[] {

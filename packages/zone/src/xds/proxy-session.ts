@@ -7,13 +7,18 @@ import {
   FromZoneSchema,
   type Hello,
 } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
+import { queryFrom, queryMessage } from '@zonemesh/shared/query/frames.ts'
+import type { QueryFrame } from '@zonemesh/shared/query/query.ts'
 import { type NamesFeed, type NamesTable, namesDifference } from '../names/names-feed.ts'
 import { type Credentials, type ProxyIdentity, proxyId, type XdsDeps } from './contract.ts'
 import { type Messages, messagesOf } from './messages.ts'
 import { isProxyType } from './node.ts'
+import type { ProxyQueries } from './proxy-queries.ts'
 
 export type SessionCall = ServerDuplexStream<Buffer, Buffer>
-type SessionDeps = Pick<XdsDeps, 'log' | 'authenticate' | 'holdToken' | 'openNames' | 'draining' | 'envoyExited'>
+type SessionDeps = Pick<XdsDeps, 'log' | 'authenticate' | 'holdToken' | 'openNames' | 'draining' | 'envoyExited'> & {
+  readonly queries: Pick<ProxyQueries, 'open'>
+}
 
 const namesPerMessage = 1_000
 
@@ -67,6 +72,12 @@ async function converse(
   const facts = { ...(hello.part === undefined ? {} : { part: hello.part }), canBindPort80: hello.canBindPort80 }
   const feed = deps.openNames(proxy, facts)
   const names = sendNames(call, feed, hello, ended.signal)
+  using queries = deps.queries.open(proxy, {
+    call,
+    send: (frame) => void (ended.signal.aborted || call.write(encode(queryOf(frame)))),
+    answers: hello.answersQueries,
+    version: hello.version,
+  })
   try {
     for (;;) {
       const next = await messages()
@@ -76,7 +87,11 @@ async function converse(
         refuse(call, status.INVALID_ARGUMENT, 'expected a message of a proxy')
         break
       }
-      await receive(deps, call, proxy, credentials, message)
+      if (message.message.case !== 'query') await receive(deps, call, proxy, credentials, message)
+      else {
+        const frame = queryFrom(message.message.value)
+        if (frame) queries.receive(frame)
+      }
     }
   } finally {
     ended.abort()
@@ -112,9 +127,10 @@ async function receive(
     case 'envoyExited':
       await deps.envoyExited(proxy, credentials, { code: message.value.exitCode, signal: message.value.signal })
       return
+    case 'query':
     case 'hello':
     case undefined:
-      return // a second hello has no effect; unknown messages of a newer data plane are skipped
+      return // frames of queries have their own receiver; a second hello has no effect; unknown messages of a newer data plane are skipped
     default:
       unreachable(message)
   }
@@ -160,6 +176,8 @@ function* encodeNames(before: NamesTable | undefined, after: NamesTable): Iterab
     })
   }
 }
+
+const queryOf = (frame: QueryFrame): FromZoneInit => ({ message: { case: 'query', value: queryMessage(frame) } })
 
 type FromZoneInit = Parameters<typeof create<typeof FromZoneSchema>>[1]
 

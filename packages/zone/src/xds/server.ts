@@ -14,6 +14,7 @@ import { type AdsOptions, defaultAdsOptions } from './ads-state.ts'
 import { answerHttp } from './bootstrap-http.ts'
 import type { XdsDeps } from './contract.ts'
 import { createProven } from './proven.ts'
+import { type AskProxy, createProxyQueries, type ProxyQueries } from './proxy-queries.ts'
 import { runSession, type SessionCall } from './proxy-session.ts'
 import { type AdsCall, type LiveStream, runStream, type StreamShared } from './stream.ts'
 
@@ -33,6 +34,8 @@ export interface XdsServer extends AsyncDisposable {
   readonly port: number
   /** The open streams. */
   live(): readonly Pick<LiveStream, 'proxy' | 'facts' | 'accepted' | 'refused'>[]
+  /** Asks the data plane of a proxy over its session. */
+  readonly ask: AskProxy
   /** Uses a renewed certificate for new connections. */
   setCertificate(tls: { readonly key: string; readonly certificate: string }): void
 }
@@ -72,6 +75,7 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
     live: new Map(),
     doubtful: new Map(),
   }
+  const queries = createProxyQueries(deps.clock)
   const tls = createTlsServer({
     key: config.tls.key,
     cert: config.tls.certificate,
@@ -82,7 +86,7 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
   })
   // A stream is admitted with its token, and a bootstrap with its request. From then on their own limits apply.
   const guard = guardConnections(tls)
-  const { grpc, injector } = createGrpc(deps, shared, (peer) => guard.admit(peer))
+  const { grpc, injector } = createGrpc(deps, shared, queries, (peer) => guard.admit(peer))
   const bootstrap = () => ({
     ...(config.xdsHost === undefined ? {} : { xdsHost: config.xdsHost }),
     xdsPort: config.xdsPort ?? portOf(tls),
@@ -109,6 +113,7 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
   return {
     port: portOf(tls),
     live: () => [...shared.live.values()],
+    ask: queries.ask,
     setCertificate(next) {
       certificate = next
       tls.setSecureContext({ key: next.key, cert: next.certificate, minVersion: 'TLSv1.2' })
@@ -124,7 +129,12 @@ export async function startXdsServer(deps: XdsDeps, config: XdsConfig): Promise<
   }
 }
 
-function createGrpc(deps: XdsDeps, shared: StreamShared, admit: (peer: string) => void) {
+function createGrpc(
+  deps: XdsDeps,
+  shared: StreamShared,
+  queries: Pick<ProxyQueries, 'open'>,
+  admit: (peer: string) => void,
+) {
   const grpc = new GrpcServer({
     ...serverLimits,
     'grpc.max_receive_message_length': receiveBytesMax,
@@ -139,7 +149,7 @@ function createGrpc(deps: XdsDeps, shared: StreamShared, admit: (peer: string) =
   const definition = { ads: streaming(adsPath), session: streaming(sessionPath) }
   const handlers: UntypedServiceImplementation = {
     ads: (call: AdsCall) => watch('an ADS stream', runStream(deps, shared, call, admit)),
-    session: (call: SessionCall) => watch('a session', runSession(deps, call, admit)),
+    session: (call: SessionCall) => watch('a session', runSession({ ...deps, queries }, call, admit)),
   }
   grpc.addService(definition, handlers)
   return { grpc, injector: grpc.createConnectionInjector(ServerCredentials.createInsecure()) }

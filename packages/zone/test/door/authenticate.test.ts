@@ -104,6 +104,16 @@ test('P22 the scope of a zone token admits only proxies of this type, in the zon
   expect(await enter(await issue('dataplane', {}, 'default'), zoneProxy('ingress'))).toMatchObject({ ok: false })
 })
 
+test('P21 a token that was signed for proxies of a zone is good only there', async () => {
+  const { issue, enter } = await scene()
+  const of = (zone: string) => issue('dataplane', { Name: '', Mesh: 'default', Tags: {}, Zone: zone }, 'default')
+  expect(await enter(await of('east'), web)).toMatchObject({ ok: true })
+  expect(await enter(await of('west'), web)).toEqual({
+    ok: false,
+    error: 'the token is for proxies of zone "west", this is zone "east"',
+  })
+})
+
 test('P21 the word Bearer before a token is not part of it', () => {
   expect([bareToken('Bearer abc'), bareToken('bearer  abc '), bareToken(' abc'), bareToken(undefined)]).toEqual([
     'abc',

@@ -1,12 +1,14 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { status } from '@grpc/grpc-js'
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
+import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { FromProxySchema, FromZoneSchema } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { expect, test } from 'vitest'
 import type { NamesTable } from '../../src/names/names-feed.ts'
 import type { Credentials, XdsDeps } from '../../src/xds/contract.ts'
+import { createProxyQueries } from '../../src/xds/proxy-queries.ts'
 import { runSession } from '../../src/xds/proxy-session.ts'
 import { createCall, settle } from './call.ts'
 
@@ -23,6 +25,7 @@ const namesOf = (revision: number, addresses: Record<string, string[]>, store = 
 /** A session of a data plane with a zone that records its calls. */
 function scene(changes: Partial<XdsDeps> = {}, token = 'token') {
   const events: unknown[] = []
+  const clock = createVirtualClock()
   const names = createLatest<NamesTable | undefined>(undefined)
   const credentials: Credentials = { covers: () => ok(undefined) }
   const revoked: ((reason: string) => void)[] = []
@@ -44,12 +47,13 @@ function scene(changes: Partial<XdsDeps> = {}, token = 'token') {
     envoyExited: async (_proxy: unknown, _credentials: unknown, exit: unknown) => void events.push(exit),
     ...changes,
   } as unknown as XdsDeps // a session uses only these members
+  const queries = createProxyQueries(clock)
   const opened = createCall(token)
   const admitted: string[] = []
-  const finished = runSession(deps, opened.call, (peer) => admitted.push(peer))
+  const finished = runSession({ ...deps, queries }, opened.call, (peer) => admitted.push(peer))
   return {
     ...opened,
-    ...{ events, names, admitted, finished, revoked },
+    ...{ events, names, admitted, finished, revoked, queries },
     async tell(message: Message) {
       opened.send(toBinary(FromProxySchema, create(FromProxySchema, { message })))
       await settle()
@@ -194,6 +198,43 @@ test('P29 a message has at most 1,000 names, only the first one resets and remov
     [false, 0, 1000, 0],
     [false, 2, 1, 0],
   ])
+  session.end()
+  await session.finished
+})
+
+const web = { type: 'dataplane', mesh: 'default', name: 'web' } as const
+const never = new AbortController().signal
+
+test('QX17 a zone asks the newest session of a proxy, and the end of it ends the query', async () => {
+  const session = scene()
+  await session.tell(hello({ answersQueries: true }))
+  const asked = session.queries.ask(web, 'envoy', { view: 'stats' }, never)
+  const [question] = session.received()
+  expect(question).toMatchObject({ case: 'query', value: { part: { case: 'ask', value: { name: 'envoy' } } } })
+  await session.tell({
+    case: 'query',
+    value: { id: 1n, part: { case: 'fault', value: { code: 'refused', reason: 'no' } } },
+  })
+  expect(await asked).toEqual(err({ code: 'refused', reason: 'no' }))
+  const left = session.queries.ask(web, 'envoy', {}, never)
+  session.end()
+  await session.finished
+  expect(await left).toEqual(err({ code: 'ended', reason: 'the session of dataplane "web" has ended' }))
+  expect(await session.queries.ask(web, 'envoy', {}, never)).toMatchObject(
+    err({ code: 'unsupported', reason: expect.stringContaining('has no session of `zonemesh dataplane`') }),
+  )
+})
+
+test('QX17 a proxy of a version without queries is not asked', async () => {
+  const session = scene()
+  await session.tell(hello({ version: '0.0.1' }))
+  expect(await session.queries.ask(web, 'envoy', {}, never)).toEqual(
+    err({
+      code: 'unsupported',
+      reason: 'dataplane "web" runs version 0.0.1, which answers no queries: upgrade it',
+    }),
+  )
+  expect(session.received()).toEqual([])
   session.end()
   await session.finished
 })

@@ -12,6 +12,7 @@ import {
 } from '../../../gen/zonemesh/sync/v1/sync_pb.js'
 import type { JsonObject } from '../../base/base.ts'
 import { nestingMax, nestsDeeper } from '../../base/nesting.ts'
+import { queryFrom, queryMessage } from '../../query/frames.ts'
 import type { Position } from '../../store/store.ts'
 import {
   type Bookmark,
@@ -120,6 +121,8 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
       return { case: 'credit', value: { bytes: BigInt(message.bytes) } }
     case 'release':
       return { case: 'release', value: { hold: message.hold } }
+    case 'query':
+      return { case: 'query', value: queryMessage(message.frame) }
     case 'goodbye':
       return { case: 'goodbye', value: message.goodbye }
     case 'bookmark':
@@ -227,6 +230,10 @@ function messageFrom(message: Frame['message']): Message | undefined {
       return { type: 'credit', bytes: Number(message.value.bytes) }
     case 'release':
       return { type: 'release', hold: message.value.hold }
+    case 'query': {
+      const frame = queryFrom(message.value)
+      return frame && { type: 'query', frame }
+    }
     case 'goodbye': {
       const code = goodbyeCodes.find((known) => known === message.value.code) ?? 'failed'
       return { type: 'goodbye', goodbye: { code, reason: message.value.reason } }

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../base/base.ts'
+import type { QueryFrame } from '../../query/query.ts'
 import type { Origin } from '../../resource/resource.ts'
 import type { Position, Standing, Version } from '../../store/store.ts'
 import type { Agreement, ProtocolOffer } from './protocol.ts'
@@ -174,4 +175,6 @@ export type Message =
   | { readonly type: 'report'; readonly report: Report }
   | { readonly type: 'credit'; readonly bytes: number }
   | { readonly type: 'release'; readonly hold: string }
+  /** Only in a session with the feature `query`. */
+  | { readonly type: 'query'; readonly frame: QueryFrame }
   | { readonly type: 'goodbye'; readonly goodbye: Goodbye }

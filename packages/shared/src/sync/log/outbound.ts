@@ -165,6 +165,10 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
   }
 }
 
+/** Whether the sender has nothing to send now: its round has ended, or waits for credit. */
+export const isResting = ({ opened, reading, round }: OutboundState): boolean =>
+  opened && !reading && (round === undefined || round.pending.length > 0)
+
 function startRound(state: OutboundState): OutboundEffect[] {
   state.woken = false
   state.reading = true

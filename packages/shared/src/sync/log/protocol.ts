@@ -18,7 +18,7 @@ export interface Agreement {
  * version. A change that an older build would misread needs one, and `min` stays until no older build is supported. An
  * optional part is a feature, which a session uses if both peers name it.
  */
-export const ownProtocol: ProtocolOffer = { min: 1, max: 1, features: ['echo'] }
+export const ownProtocol: ProtocolOffer = { min: 1, max: 1, features: ['echo', 'query'] }
 
 /** The highest common version and the common features, or a sentence that names both ranges and the side to upgrade. */
 export function agree(global: ProtocolOffer, zone: ProtocolOffer, zoneName: string): Result<Agreement, string> {

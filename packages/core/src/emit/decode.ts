@@ -19,7 +19,7 @@ import {
 } from '../../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js'
 import { HttpProtocolOptionsSchema } from '../../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js'
 import { RuntimeSchema } from '../../gen/envoy/service/runtime/v3/rtds_pb.js'
-import { type ProxyTable, type TypeUrl, typeUrls } from '../../src/emit/table.ts'
+import { type ProxyTable, type TypeUrl, typeUrls, type XdsResource } from './table.ts'
 
 const registry = createRegistry(
   GzipSchema,
@@ -46,12 +46,14 @@ const schemas = {
 } as const
 
 /** Resources of one type as Envoy's configuration dump shows them: names of the .proto files, by resource name. */
-export function decoded(table: ProxyTable | undefined, type: TypeUrl): Record<string, unknown> {
+export function decoded(table: Pick<ProxyTable, 'resources'> | undefined, type: TypeUrl): Record<string, unknown> {
   if (type === typeUrls.secret) return {}
   return Object.fromEntries(
-    [...(table?.resources.get(type)?.values() ?? [])].map((one) => [
-      one.name,
-      toJson(schemas[type], fromBinary(schemas[type], one.bytes), { registry, useProtoFieldName: true }),
-    ]),
+    [...(table?.resources.get(type)?.values() ?? [])].map((one) => [one.name, decodedResource(type, one)]),
   )
+}
+
+/** One resource as Envoy's configuration dump shows it. Secrets are not decoded, because they contain private keys. */
+function decodedResource(type: Exclude<TypeUrl, typeof typeUrls.secret>, { bytes }: XdsResource): unknown {
+  return toJson(schemas[type], fromBinary(schemas[type], bytes), { registry, useProtoFieldName: true })
 }
