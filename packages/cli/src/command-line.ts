@@ -131,6 +131,31 @@ const loaders: Readonly<
     summary: 'make a token for a person or a program',
     load: async () => (await import('./commands/token.ts')).tokenUser,
   },
+  'context add': {
+    group: 'Use',
+    summary: 'store a control plane and its credentials under a name',
+    load: async () => (await import('./commands/context.ts')).contextAdd,
+  },
+  'context use': {
+    group: 'Use',
+    summary: 'choose the context of commands that name no control plane',
+    load: async () => (await import('./commands/context.ts')).contextUse,
+  },
+  'context list': {
+    group: 'Use',
+    summary: 'show the stored contexts',
+    load: async () => (await import('./commands/context.ts')).contextList,
+  },
+  'context remove': {
+    group: 'Use',
+    summary: 'forget a context with its credentials',
+    load: async () => (await import('./commands/context.ts')).contextRemove,
+  },
+  'context show': {
+    group: 'Use',
+    summary: 'show which control plane commands in this folder use, and why',
+    load: async () => (await import('./commands/context.ts')).contextShow,
+  },
   'chaos partition': {
     group: 'Inject faults (tests)',
     summary: 'drop all bytes between a zone and the global, and check the guarantees',

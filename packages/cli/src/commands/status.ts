@@ -36,7 +36,7 @@ export const status = defineCommand({
     // The plane answers with an object.
     showStatus(context, json as JsonObject)
     const running = findSceneHere()
-    if (running?.globalAddress === values.address) for (const line of processLines(running)) context.print(line)
+    if (running?.globalAddress === client.address) for (const line of processLines(running)) context.print(line)
     return 0
   },
 })

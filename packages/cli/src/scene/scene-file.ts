@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { admit } from '@zonemesh/core/admit/admit.ts'
-import { violationsOf } from '@zonemesh/core/kinds/kind.ts'
 import { isJsonObject, type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
-import { isMap, isSeq, LineCounter, parse, parseDocument } from 'yaml'
+import { parse } from 'yaml'
 import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
 import { fillVariables, readDocuments, type SourceDocument } from '../base/documents.ts'
+import { type Place, parseYamlFile } from '../base/yaml-file.ts'
 import { fillPlaceholders, type Placeholders, portNamesIn } from './placeholders.ts'
 
 /** The address of everything in a scene that runs on one machine. */
@@ -134,32 +134,8 @@ export function readSceneFile(path: string, variables: Readonly<Record<string, s
   }
 }
 
-type Place = (path: readonly (string | number)[]) => string
-
-function parseScene(path: string, variables: Readonly<Record<string, string>>) {
-  const text = fillVariables(readScene(path), variables, path)
-  const lines = new LineCounter()
-  const parsed = parseDocument(text, { lineCounter: lines })
-  const [fault] = parsed.errors
-  if (fault) throw new CommandError(`${path}:${fault.linePos?.[0].line ?? 1}: ${fault.message.split('\n')[0]}`)
-  const at: Place = (fields) => {
-    // The node itself, or the closest one above it.
-    for (let length = fields.length; length >= 0; length -= 1) {
-      const node = parsed.getIn(fields.slice(0, length), true)
-      const range = isMap(node) || isSeq(node) ? node.range : undefined
-      if (range) return `${path}:${lines.linePos(range[0]).line}`
-    }
-    return path
-  }
-  const read = sceneSchema.safeParse(parsed.toJS() ?? {})
-  if (!read.success) {
-    const [issue] = read.error.issues
-    const [violation] = violationsOf('', issue ? [issue] : [])
-    const fields = (issue?.path ?? []).filter((one) => typeof one !== 'symbol')
-    throw new CommandError(`${at(fields)}: ${violation?.field || 'the file'}: ${violation?.reason}`)
-  }
-  return { content: read.data, at }
-}
+const parseScene = (path: string, variables: Readonly<Record<string, string>>) =>
+  parseYamlFile(path, fillVariables(readScene(path), variables, path), sceneSchema)
 
 function readScene(path: string): string {
   try {
