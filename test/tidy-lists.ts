@@ -4,6 +4,7 @@
 export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'cli/base': [
     'admin-keys.ts',
+    'changes.ts',
     'client.ts',
     'command.ts',
     'contexts.ts',
@@ -63,7 +64,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   ],
   'cli/demo': ['names.ts', 'prove.ts', 'run.ts'],
   'cli/explain': ['after-apply.ts', 'from-files.ts', 'from-planes.ts', 'probe.ts', 'show.ts'],
-  'cli/output': ['show-difference.ts', 'show-status.ts', 'table.ts', 'terminal-text.ts'],
+  'cli/output': ['missing.ts', 'screen.ts', 'show-difference.ts', 'show-status.ts', 'table.ts', 'terminal-text.ts'],
   'cli/scene': [
     'data-folder.ts',
     'echo-server.ts',

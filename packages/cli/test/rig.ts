@@ -9,6 +9,10 @@ import { readOptions } from '@zonemesh/plane/config/options.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { zoneOptions } from '@zonemesh/zone/options.ts'
+import { type RunningZone, startZone } from '@zonemesh/zone/zone.ts'
+import { createClient } from '../src/base/client.ts'
+import { untilAnswer } from '../src/base/http.ts'
 
 export const root = resolve(import.meta.dirname, '../../..')
 export const mainFile = join(root, 'packages/cli/src/main.ts')
@@ -22,10 +26,52 @@ export function startTestGlobal(...more: readonly string[]): Promise<RunningGlob
   return startGlobal({ clock: systemClock, random: systemRandom, log: silentLog }, read.value.values, globalOptions)
 }
 
+/** Waits until the global counts a zone as connected, or as not connected. */
+export async function untilConnected(global: RunningGlobal, zone: string, isConnected: boolean): Promise<void> {
+  const pattern = new RegExp(`"zone":"${zone}"[^{}]*"connected":${isConnected}`)
+  const status = async () => JSON.stringify((await clientOf(global).need('GET', '/_status')).json)
+  const what = `zone ${zone} is ${isConnected ? '' : 'not '}connected`
+  await untilAnswer(
+    what,
+    20_000,
+    status,
+    (text) => pattern.test(text),
+    (text) => text,
+  )
+}
+
+export const clientOf = ({ apiPort }: RunningGlobal) =>
+  createClient({
+    ...{ address: `http://127.0.0.1:${apiPort}`, token: undefined, tokenFile: undefined, caCertFile: undefined },
+  })
+
+/** A zone that has joined the global and has stopped. */
+export async function stoppedTestZone(global: RunningGlobal, zone: string): Promise<void> {
+  await (await startTestZone(global, zone)).close()
+  await untilConnected(global, zone, false)
+}
+
+/** A zone on free ports. Resolves when it has joined the global. */
+export async function startTestZone(global: RunningGlobal, zone: string): Promise<RunningZone> {
+  const client = clientOf(global)
+  await client.need('PUT', `/zones/${zone}`, { type: 'Zone', name: zone, enabled: true })
+  const token = (await client.need('POST', '/tokens/zone', { zone, scope: ['cp'] })).text.trim()
+  const ports = ['api', 'api-tls', 'health', 'proxy', 'dns'].flatMap((name) => [`--${name}-port`, '0'])
+  const read = readOptions(zoneOptions, ['--host', '127.0.0.1', ...ports], {})
+  if (!read.ok) throw new Error(read.error.message)
+  const join = { address: `https://127.0.0.1:${global.syncPort}`, token, pin: global.pin }
+  const env = { clock: systemClock, random: systemRandom, log: silentLog }
+  const running = await startZone(env, read.value.values, join, zoneOptions)
+  await untilConnected(global, zone, true)
+  return running
+}
+
 /** A user of this machine: a home folder, and commands in a folder of it. */
 export interface User extends Disposable {
   readonly home: string
   file(name: string, content: string): string
+  /** The environment of its commands, without settings of the tests' own environment. */
+  readonly environment: Readonly<Record<string, string | undefined>>
   /** Runs a command to its end. `within` is a folder below the home folder. */
   run(
     args: readonly string[],
@@ -36,8 +82,10 @@ export interface User extends Disposable {
 export function createUser(): User {
   const home = mkdtempSync(join(tmpdir(), 'zonemesh-user-'))
   const own = Object.entries(process.env).filter(([name]) => !/^(ZONEMESH_|XDG_|NO_COLOR|FORCE_COLOR)/.test(name))
+  const common = { ...Object.fromEntries(own), HOME: home, ZONEMESH_ROOT: root }
   return {
     home,
+    environment: common,
     file(name, content) {
       const path = join(home, name)
       writeFileSync(path, content, { mode: 0o600 })
@@ -46,7 +94,7 @@ export function createUser(): User {
     async run(args, { within = '.', environment = {} } = {}) {
       const child = spawn(process.execPath, [...nodeArguments, ...args], {
         cwd: join(home, within),
-        env: { ...Object.fromEntries(own), HOME: home, ZONEMESH_ROOT: root, ...environment },
+        env: { ...common, ...environment },
         stdio: ['ignore', 'pipe', 'pipe'],
         timeout: 60_000,
       })

@@ -29,6 +29,9 @@ export const clientOptions = {
   caCertFile: option(text.optional(), 'the authority to trust for an https address (PEM)', { placeholder: 'FILE' }),
 }
 
+/** The plane did not answer: it may not run yet. */
+export class UnreachableError extends CommandError {}
+
 export interface Reply {
   readonly status: number
   readonly text: string
@@ -134,7 +137,7 @@ export function createClient(given: TargetValues): Client {
       outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within the time limit')))
       outgoing.on('error', (thrown) => {
         void reasonOf(thrown, base, values.caCertFile, ca).then((reason) =>
-          reject(new CommandError(`cannot reach the control plane at ${where}: ${reason}`)),
+          reject(new UnreachableError(`cannot reach the control plane at ${where}: ${reason}`)),
         )
       })
       outgoing.end(payload)
