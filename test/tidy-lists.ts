@@ -74,6 +74,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'resolver.ts',
     'run.ts',
     'scene-file.ts',
+    'show-machines.ts',
     'stage.ts',
     'start.ts',
     'templates.ts',

@@ -99,8 +99,11 @@ export interface SceneFile {
   readonly zones: readonly string[]
   /** The ports that the file leaves open, by name, each with the number that is tried first. */
   readonly ports: ReadonlyMap<string, number>
-  /** The scene with these ports. Throws a CommandError that names the part of the file that is at fault. */
-  complete(portOf: (name: string) => number): Promise<Scene>
+  /**
+   * The scene with these ports, and with the addresses of the machines of its zones. Throws a CommandError that names
+   * the part of the file that is at fault.
+   */
+  complete(portOf: (name: string) => number, addressOf?: (zone: string) => string): Promise<Scene>
 }
 
 /** Reads a scene file. Throws a CommandError that names the file, the line, what was expected and what was found. */
@@ -125,8 +128,8 @@ export function readSceneFile(path: string, variables: Readonly<Record<string, s
     path,
     zones,
     ports,
-    async complete(portOf) {
-      const proxies = entries.map((one) => completeProxy(one, portOf))
+    async complete(portOf, addressOf = () => local) {
+      const proxies = entries.map((one) => completeProxy(one, portOf, addressOf(one.zone)))
       const places: Placeholders = { port: portOf }
       const filled = fillPlaceholders(content, places, path)
       return { zones, proxies, policies: await readPolicies(path, filled, variables, at), try: filled.try }
@@ -247,10 +250,16 @@ function firstPort(use: Use, taken: ReadonlyMap<string, number>): number {
   return port
 }
 
-function completeProxy({ zone, entry, place, kind, name, draft }: Draft, portOf: (name: string) => number): SceneProxy {
+function completeProxy(
+  { zone, entry, place, kind, name, draft }: Draft,
+  portOf: (name: string) => number,
+  address: string,
+): SceneProxy {
   const filled = fillPlaceholders(draft, { port: portOf }, place)
   const resource =
-    kind === 'Dataplane' ? completeDataplane(name, filled, portOf) : completeZoneProxy(kind, name, filled, portOf)
+    kind === 'Dataplane'
+      ? completeDataplane(name, filled, portOf, address)
+      : completeZoneProxy(kind, name, filled, portOf, address)
   const admitted = admit(resource)
   if (!admitted.ok) {
     const [first] = admitted.error.violations
@@ -269,7 +278,7 @@ function completeProxy({ zone, entry, place, kind, name, draft }: Draft, portOf:
   return { zone, kind, name, resource, echo, run: entry.run, files: entry.files }
 }
 
-function completeDataplane(name: string, draft: JsonObject, portOf: (name: string) => number): JsonObject {
+function completeDataplane(name: string, draft: JsonObject, portOf: (name: string) => number, own: string): JsonObject {
   const networking = networkingOf(draft)
   const inbound = objectsIn(networking['inbound']).map((one, index) => ({
     ...one,
@@ -280,7 +289,7 @@ function completeDataplane(name: string, draft: JsonObject, portOf: (name: strin
   return {
     ...{ type: 'Dataplane', mesh: 'default', name },
     ...draft,
-    networking: { address: local, ...networking, ...(inbound.length > 0 ? { inbound } : {}) },
+    networking: { address: own, ...networking, ...(inbound.length > 0 ? { inbound } : {}) },
   }
 }
 
@@ -289,10 +298,11 @@ function completeZoneProxy(
   name: string,
   draft: JsonObject,
   portOf: (name: string) => number,
+  own: string,
 ): JsonObject {
   const networking = networkingOf(draft)
   const port = networking['port'] ?? portOf(name)
-  const address = networking['address'] ?? local
+  const address = networking['address'] ?? own
   const advertised = type === 'ZoneIngress' ? { advertisedAddress: address, advertisedPort: port } : {}
   return { type, name, ...draft, networking: { ...advertised, ...networking, address, port } }
 }
