@@ -231,6 +231,11 @@ const loaders: Readonly<
     summary: 'print the JSON Schema of a kind, of all kinds, or of scene files',
     load: async () => (await import('./commands/schema.ts')).schema,
   },
+  completion: {
+    group: 'Use',
+    summary: 'print a script that completes commands in bash, zsh or fish',
+    load: async () => (await import('./commands/completion.ts')).completion,
+  },
   version: {
     group: 'Use',
     summary: 'show the version of the command and of a control plane',
@@ -253,6 +258,11 @@ export async function runCommandLine(args: readonly string[], signal: AbortSigna
   const print = (line: string) => void process.stdout.write(`${terminalText(line)}\n`)
   const note = (line: string) => void process.stderr.write(`${terminalText(line, false)}\n`)
   const [first, ...others] = args
+  if (first === '__complete') {
+    const { candidates } = await import('./complete.ts')
+    for (const line of await candidates(loaders, others)) print(line)
+    return 0
+  }
   if (first === 'help' && others.length > 0) return runCommandLine([...others, '--help'], signal)
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
     print(overviewText(loaders))
