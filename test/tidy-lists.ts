@@ -4,8 +4,10 @@
 export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'cli/base': [
     'admin-keys.ts',
+    'changes.ts',
     'client.ts',
     'command.ts',
+    'contexts.ts',
     'documents.ts',
     'free-ports.ts',
     'http.ts',
@@ -16,6 +18,8 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'process.ts',
     'resource-word.ts',
     'running-scene.ts',
+    'target.ts',
+    'yaml-file.ts',
   ],
   'cli/chaos': [
     'control.ts',
@@ -32,6 +36,8 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'apply.ts',
     'chaos-relay.ts',
     'chaos.ts',
+    'completion.ts',
+    'context.ts',
     'dataplane.ts',
     'delete.ts',
     'demo.ts',
@@ -60,7 +66,15 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   ],
   'cli/demo': ['names.ts', 'prove.ts', 'run.ts'],
   'cli/explain': ['after-apply.ts', 'from-files.ts', 'from-planes.ts', 'probe.ts', 'show.ts'],
-  'cli/output': ['show-difference.ts', 'show-status.ts', 'table.ts', 'terminal-text.ts'],
+  'cli/output': [
+    'completion-scripts.ts',
+    'missing.ts',
+    'screen.ts',
+    'show-difference.ts',
+    'show-status.ts',
+    'table.ts',
+    'terminal-text.ts',
+  ],
   'cli/scene': [
     'data-folder.ts',
     'echo-server.ts',
@@ -70,6 +84,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'resolver.ts',
     'run.ts',
     'scene-file.ts',
+    'show-machines.ts',
     'stage.ts',
     'start.ts',
     'templates.ts',

@@ -151,6 +151,31 @@ const loaders: Readonly<
     summary: 'make a token for a person or a program',
     load: async () => (await import('./commands/token.ts')).tokenUser,
   },
+  'context add': {
+    group: 'Use',
+    summary: 'store a control plane and its credentials under a name',
+    load: async () => (await import('./commands/context.ts')).contextAdd,
+  },
+  'context use': {
+    group: 'Use',
+    summary: 'choose the context of commands that name no control plane',
+    load: async () => (await import('./commands/context.ts')).contextUse,
+  },
+  'context list': {
+    group: 'Use',
+    summary: 'show the stored contexts',
+    load: async () => (await import('./commands/context.ts')).contextList,
+  },
+  'context remove': {
+    group: 'Use',
+    summary: 'forget a context with its credentials',
+    load: async () => (await import('./commands/context.ts')).contextRemove,
+  },
+  'context show': {
+    group: 'Use',
+    summary: 'show which control plane commands in this folder use, and why',
+    load: async () => (await import('./commands/context.ts')).contextShow,
+  },
   'chaos partition': {
     group: 'Inject faults (tests)',
     summary: 'drop all bytes between a zone and the global, and check the guarantees',
@@ -226,6 +251,11 @@ const loaders: Readonly<
     summary: 'print the JSON Schema of a kind, of all kinds, or of scene files',
     load: async () => (await import('./commands/schema.ts')).schema,
   },
+  completion: {
+    group: 'Use',
+    summary: 'print a script that completes commands in bash, zsh or fish',
+    load: async () => (await import('./commands/completion.ts')).completion,
+  },
   version: {
     group: 'Use',
     summary: 'show the version of the command and of a control plane',
@@ -248,6 +278,11 @@ export async function runCommandLine(args: readonly string[], signal: AbortSigna
   const print = (line: string) => void process.stdout.write(`${terminalText(line)}\n`)
   const note = (line: string) => void process.stderr.write(`${terminalText(line, false)}\n`)
   const [first, ...others] = args
+  if (first === '__complete') {
+    const { candidates } = await import('./complete.ts')
+    for (const line of await candidates(loaders, others)) print(line)
+    return 0
+  }
   if (first === 'help' && others.length > 0) return runCommandLine([...others, '--help'], signal)
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
     print(overviewText(loaders))

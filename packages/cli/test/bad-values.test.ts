@@ -34,6 +34,7 @@ const required: Readonly<Record<string, readonly string[]>> = {
   apply: ['--file', '/nowhere.yaml'],
   explain: ['--from', 'east/gateway'],
   doctor: ['--from', 'east/gateway'],
+  'context add': ['--address', 'http://127.0.0.1:9'],
   'chaos relay': ['--line', 'a=b:1', '--target', 'b:1', '--control', 'b:1', '--token-file', '/nowhere'],
 }
 
@@ -89,7 +90,7 @@ test('B17 a value of a file that has another type is named with the file', () =>
 const runsAlone = new Set(
   commands
     .map(({ name }) => name)
-    .filter((name) => !/^(init|up|down|logs|echo|global|zone|dataplane|demo|chaos .*|resolve)$/.test(name)),
+    .filter((name) => !/^(init|up|down|logs|echo|global|zone|dataplane|demo|chaos .*|context .*|resolve)$/.test(name)),
 )
 
 async function outcomeOf(command: Command, args: readonly string[], positionals: readonly string[]): Promise<string> {

@@ -122,8 +122,7 @@ test('B11 zone release and zone keep explain why there is nothing to do', async 
 
 function shown(body: JsonObject): string[] {
   const lines: string[] = []
-  const print = (line: string) => void lines.push(line)
-  showStatus({ positionals: [], signal: new AbortController().signal, print, note: print }, body)
+  showStatus({ print: (line) => void lines.push(line) }, body)
   return lines
 }
 

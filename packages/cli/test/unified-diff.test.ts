@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { coloured, unifiedDiff } from '../src/output/unified-diff.ts'
+import { inColour } from '../src/output/colour.ts'
+import { colourOf, unifiedDiff } from '../src/output/unified-diff.ts'
 
 /** Applies hunks as `patch` does: removes the lines of one side and inserts those of the other. */
 function patched(before: readonly string[], lines: readonly string[]): string[] {
@@ -54,10 +55,6 @@ test('B9 large texts are shown as replaced instead of compared without limit', (
 })
 
 test('B9 a line gets its colour from its first character', () => {
-  expect(['+a', '-a', ' a', '@@ -1 +1 @@'].map(coloured)).toEqual([
-    '\u001b[32m+a\u001b[0m',
-    '\u001b[31m-a\u001b[0m',
-    ' a',
-    '\u001b[36m@@ -1 +1 @@\u001b[0m',
-  ])
+  expect(['+a', '-a', ' a', '@@ -1 +1 @@', '--- a'].map(colourOf)).toEqual(['green', 'red', undefined, 'cyan', 'bold'])
+  expect(inColour('+a', 'green')).toBe('\u001b[32m+a\u001b[0m')
 })

@@ -8,16 +8,16 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { certificateReason } from '@zonemesh/shared/transport/certificates.ts'
 import { findAdminKey } from './admin-keys.ts'
 import { CommandError } from './command.ts'
-import { findSceneHere } from './running-scene.ts'
-
-/** Evaluated only if no address is given. */
-const usualAddress = (): string => findSceneHere()?.globalAddress ?? 'http://localhost:5681'
+import { defaultAddress, type Target, type TargetValues, targetOf } from './target.ts'
 
 /** The options that locate a control plane's API. Every command that calls an API has them. */
 export const clientOptions = {
-  address: option(text.default(usualAddress), 'the API of a control plane', {
+  address: option(text.optional(), 'the API of a control plane', {
     placeholder: 'URL',
-    shownDefault: 'the global that `zonemesh up` runs in this folder, else http://localhost:5681',
+    shownDefault: `the global that \`zonemesh up\` runs in this folder, else the current context, else ${defaultAddress}`,
+  }),
+  context: option(text.optional(), 'a control plane that `zonemesh context add` has stored, with its credentials', {
+    placeholder: 'NAME',
   }),
   tokenFile: option(text.optional(), 'file with a user token', { placeholder: 'FILE' }),
   adminKeyFile: option(
@@ -29,13 +29,8 @@ export const clientOptions = {
   caCertFile: option(text.optional(), 'the authority to trust for an https address (PEM)', { placeholder: 'FILE' }),
 }
 
-interface ClientValues {
-  readonly address: string
-  readonly tokenFile: string | undefined
-  readonly adminKeyFile?: string | undefined
-  readonly token: string | undefined
-  readonly caCertFile: string | undefined
-}
+/** The plane did not answer: it may not run yet. */
+export class UnreachableError extends CommandError {}
 
 export interface Reply {
   readonly status: number
@@ -78,15 +73,20 @@ export function errorLines(reply: Reply): string {
 }
 
 /** An HTTP client for the API of one control plane. */
-export function createClient(values: ClientValues): Client {
+export function createClient(given: TargetValues): Client {
+  const values = targetOf(given)
+  const where = placeOf(values)
   if (!URL.canParse(values.address))
-    throw new CommandError(`--address: expected a URL such as http://localhost:5681, found "${values.address}"`, 2)
+    throw new CommandError(
+      `${values.chosenBy ?? '--address'}: expected a URL such as ${defaultAddress}, found "${values.address}"`,
+      2,
+    )
   const base = new URL(values.address)
   const token = values.token ?? (values.tokenFile === undefined ? undefined : readText(values.tokenFile).trim())
   // A header carries no other characters.
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
     throw new CommandError(
-      `${values.token === undefined ? values.tokenFile : '--token'}: expected a token in one line of ASCII characters`,
+      `${values.token === undefined ? values.tokenFile : given.token === undefined ? values.chosenBy : '--token'}: expected a token in one line of ASCII characters`,
       2,
     )
   const adminKey = token === undefined ? adminKeyOf(values, base) : undefined
@@ -128,7 +128,7 @@ export function createClient(values: ClientValues): Client {
           incoming.on('end', () => {
             const text = Buffer.concat(chunks).toString('utf8')
             const reply = { status: incoming.statusCode ?? 0, text, json: parse(text), headers: incoming.headers }
-            const doubt = strangeness(values.address, reply)
+            const doubt = strangeness(where, reply)
             if (doubt === undefined) resolve(reply)
             else reject(new CommandError(doubt))
           })
@@ -137,7 +137,7 @@ export function createClient(values: ClientValues): Client {
       outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within the time limit')))
       outgoing.on('error', (thrown) => {
         void reasonOf(thrown, base, values.caCertFile, ca).then((reason) =>
-          reject(new CommandError(`cannot reach the control plane at ${values.address}: ${reason}`)),
+          reject(new UnreachableError(`cannot reach the control plane at ${where}: ${reason}`)),
         )
       })
       outgoing.end(payload)
@@ -155,11 +155,17 @@ export function createClient(values: ClientValues): Client {
     call,
     async need(method, path, body) {
       const reply = await call(method, path, body)
-      if (reply.status >= 400) throw new CommandError(errorLines(reply))
+      if (reply.status >= 400) throw new CommandError(`${isOfContext(values) ? `${where}: ` : ''}${errorLines(reply)}`)
       return reply
     },
   }
 }
+
+const isOfContext = ({ chosenBy }: Target): boolean => chosenBy?.startsWith('context ') === true
+
+/** The address of a control plane, with what has chosen it. */
+const placeOf = ({ address, chosenBy }: Target): string =>
+  chosenBy === undefined ? address : `${address} (${chosenBy})`
 
 async function reasonOf(cause: Error, base: URL, caCertFile: string | undefined, ca: string | undefined) {
   if ('code' in cause && cause.code === 'EPROTO')
@@ -174,7 +180,7 @@ async function reasonOf(cause: Error, base: URL, caCertFile: string | undefined,
 }
 
 /** The key from the option, else the key that a plane of this user stored. */
-function adminKeyOf({ adminKeyFile }: ClientValues, base: URL) {
+function adminKeyOf({ adminKeyFile }: Target, base: URL) {
   if (adminKeyFile !== undefined) return { key: readText(adminKeyFile).trim(), isGiven: true }
   const key = findAdminKey(base)
   return key === undefined ? undefined : { key, isGiven: false }

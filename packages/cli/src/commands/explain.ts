@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { clientOptions, createClient } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { findSceneHere } from '../base/running-scene.ts'
+import { type TargetValues, targetOf } from '../base/target.ts'
 import { sourcesFromFiles } from '../explain/from-files.ts'
 import { sourcesFromPlanes } from '../explain/from-planes.ts'
 import { explanationLines } from '../explain/show.ts'
@@ -34,17 +35,13 @@ export const wayOptions = {
   ...clientOptions,
 }
 
-interface WayValues {
+interface WayValues extends TargetValues {
   readonly from: string
   readonly zone: readonly string[]
   readonly method: string
   readonly header: readonly string[]
   readonly files: readonly string[]
   readonly var: readonly string[]
-  readonly address: string
-  readonly token: string | undefined
-  readonly tokenFile: string | undefined
-  readonly caCertFile: string | undefined
 }
 
 function pair(flag: string, given: string, between: string): readonly [string, string] {
@@ -69,10 +66,11 @@ async function sourcesOf(values: WayValues, home: string, { note }: Context): Pr
     return sourcesFromFiles(values.files, Object.fromEntries(values.var.map((one) => pair('--var', one, '='))), home)
   const given = values.zone.map((one) => pair('--zone', one, '=')[1])
   const scene = findSceneHere()
-  const known = scene?.globalAddress === values.address ? Object.values(scene.zones) : []
-  const addresses = [values.address, ...(given.length > 0 ? given : known)]
+  const target = targetOf(values)
+  const known = scene?.globalAddress === target.address ? Object.values(scene.zones) : []
+  const addresses = [target.address, ...(given.length > 0 ? given : known)]
   return sourcesFromPlanes(
-    addresses.map((address) => createClient({ ...values, address })),
+    addresses.map((address) => createClient({ ...target, address })),
     note,
   )
 }

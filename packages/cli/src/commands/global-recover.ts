@@ -9,7 +9,7 @@ import { createEnv } from '../base/process.ts'
 import { table } from '../output/table.ts'
 
 const { dataDir: _given, historyRevisions, store, logLevel } = planeOptions
-const { address: _address, ...credentials } = clientOptions
+const { address: _address, context: _context, ...credentials } = clientOptions
 
 /** The response of `GET /_rows`. */
 interface Page {

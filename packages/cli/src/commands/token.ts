@@ -115,7 +115,14 @@ export const tokenZone = defineCommand({
 function zoneClient(values: Parameters<typeof createClient>[0], address: string): Client {
   if (!URL.canParse(address))
     throw new CommandError(`--zone-address: expected a URL such as http://zone:5681, found "${address}"`, 2)
-  return createClient({ ...values, address, token: undefined, tokenFile: undefined, adminKeyFile: undefined })
+  return createClient({
+    ...values,
+    address,
+    context: undefined,
+    token: undefined,
+    tokenFile: undefined,
+    adminKeyFile: undefined,
+  })
 }
 
 export const tokenDataplane = defineCommand({

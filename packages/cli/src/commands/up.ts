@@ -1,13 +1,15 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { option, texts, toggle } from '@zonemesh/plane/config/options.ts'
+import { list, option, text, texts, toggle } from '@zonemesh/plane/config/options.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { clientOptions } from '../base/client.ts'
 import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
 import { readVariables } from '../base/documents.ts'
 import { ownCommand } from '../base/node-flags.ts'
 import { dataFolderOf, findRunning, sceneOptions } from '../base/running-scene.ts'
 import { runScene } from '../scene/run.ts'
+import { showMachines } from '../scene/show-machines.ts'
 
 /** Set for the process that `--detach` leaves running. */
 const inBackground = 'ZONEMESH_UP_IN_BACKGROUND'
@@ -15,8 +17,14 @@ const inBackground = 'ZONEMESH_UP_IN_BACKGROUND'
 export const up = defineCommand({
   name: 'up',
   summary: 'start a global, zones, proxies and policies on this machine from a scene file, and keep them running',
-  usage: '[-f FILE] [--detach]',
-  examples: ['zonemesh init && zonemesh up', 'zonemesh up --detach', 'zonemesh logs east', 'zonemesh down'],
+  usage: '[-f FILE] [--detach | --on ROLE=HOST… [--output-dir DIR]]',
+  examples: [
+    'zonemesh init && zonemesh up',
+    'zonemesh up --detach',
+    'zonemesh logs east',
+    'zonemesh down',
+    'zonemesh up --on global=192.0.2.10 --on east=192.0.2.10 --on west=192.0.2.11',
+  ],
   arity: { min: 0, max: 0 },
   options: {
     ...sceneOptions,
@@ -25,8 +33,24 @@ export const up = defineCommand({
       placeholder: 'NAME=VALUE',
       repeated: true,
     }),
+    on: option(
+      list.default([]),
+      'start nothing; print the commands and files of each machine instead, with join strings: a machine for `global` and for each zone of the scene',
+      { placeholder: 'ROLE=HOST', repeated: true },
+    ),
+    outputDir: option(text.optional(), 'with --on, write a folder with a script for each machine', {
+      placeholder: 'DIR',
+    }),
+    ...clientOptions,
   },
   async run(values, context) {
+    const variables = readVariables(values.var)
+    if (values.on.length > 0) {
+      if (values.detach) throw new CommandError('expected --detach or --on, found both', 2)
+      await showMachines({ ...values, variables }, context)
+      return 0
+    }
+    if (values.outputDir !== undefined) throw new CommandError('--output-dir needs --on', 2)
     const folder = dataFolderOf(values)
     const running = findRunning(folder)
     if (running)
@@ -34,7 +58,7 @@ export const up = defineCommand({
         `the scene of ${folder} runs already (process ${running.pid}); look at it with \`zonemesh status\`, or stop it with \`zonemesh down\``,
       )
     if (values.detach) return detach(folder, values, context)
-    const scene = { file: values.file, folder, variables: readVariables(values.var) }
+    const scene = { file: values.file, folder, variables }
     const ending = process.env[inBackground] ? [] : ['', 'It runs until Ctrl-C.']
     await runScene(scene, context, ending)
     return 0

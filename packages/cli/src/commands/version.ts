@@ -11,12 +11,11 @@ export const version = defineCommand({
   options: clientOptions,
   async run(values, { print }) {
     print(`client ${ownVersion} (Node ${process.versions.node})`)
-    const reply = await createClient(values)
-      .call('GET', '/')
-      .catch(() => undefined)
+    const client = createClient(values)
+    const reply = await client.call('GET', '/').catch(() => undefined)
     const body: unknown = reply?.json
     const server: unknown = body !== null && typeof body === 'object' ? Reflect.get(body, 'version') : undefined
-    print(server === undefined ? `server none at ${values.address}` : `server ${String(server)} at ${values.address}`)
+    print(server === undefined ? `server none at ${client.address}` : `server ${String(server)} at ${client.address}`)
     return 0
   },
 })

@@ -2,7 +2,8 @@ import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { stringify } from 'yaml'
 import { shownName } from '../base/resource-word.ts'
-import { coloured, unifiedDiff, wantsColour } from './unified-diff.ts'
+import { painted } from './colour.ts'
+import { colourOf, unifiedDiff } from './unified-diff.ts'
 
 const yamlLines = (document: JsonObject | undefined): string[] =>
   document === undefined ? [] : stringify(document, { lineWidth: 0 }).trimEnd().split('\n')
@@ -17,7 +18,7 @@ export function differenceLines(one: Difference, from: string, to: string): stri
     `+++ ${side(one.after, to)}`,
     ...unifiedDiff(yamlLines(one.before), yamlLines(one.after)),
   ]
-  return wantsColour() ? lines.map(coloured) : lines
+  return lines.map((line) => painted(line, colourOf(line)))
 }
 
 /** A short list of the changed fields: `conf.http.rules[0].weight`, or `conf.hostnames, tags +3`. */

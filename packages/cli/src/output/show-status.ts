@@ -1,15 +1,15 @@
 import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Context } from '../base/command.ts'
+import { type Colour, painted as inColour } from './colour.ts'
 import { table } from './table.ts'
 import { oneLine } from './terminal-text.ts'
-import { wantsColour } from './unified-diff.ts'
 
-const text = (value: unknown): string => (value === undefined || value === null ? '-' : oneLine(String(value)))
+export const text = (value: unknown): string => (value === undefined || value === null ? '-' : oneLine(String(value)))
 const values = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
-const rows = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value : [])
+export const rows = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value : [])
 /** The plane responds with these shapes. A field that an older plane does not report counts as empty. */
-const part = (value: unknown): JsonObject => (value ?? {}) as JsonObject
+export const part = (value: unknown): JsonObject => (value ?? {}) as JsonObject
 
 /** A duration as text: `1.5s`, `40s`, `4m 10s`, `3h`. */
 export function duration(ms: unknown): string {
@@ -22,27 +22,19 @@ export function duration(ms: unknown): string {
   return `${Math.floor(minutes / 60)}h`
 }
 
-const red = '\u001b[31m'
-const yellow = '\u001b[33m'
-const green = '\u001b[32m'
-const plain = '\u001b[0m'
-
-const colourByState: Readonly<Record<string, string>> = {
-  current: green,
-  behind: yellow,
-  offline: yellow,
-  held: red,
-  refused: red,
+const colourByState: Readonly<Record<string, Colour>> = {
+  current: 'green',
+  behind: 'yellow',
+  offline: 'yellow',
+  held: 'red',
+  refused: 'red',
 }
 
-/** A line of the table in the colour of its state, if the terminal shows colours. */
-function painted(line: string, state: string): string {
-  const colour = colourByState[state]
-  return colour && wantsColour() ? `${colour}${line}${plain}` : line
-}
+/** A line in the colour of its state. */
+const painted = (line: string, state: string): string => inColour(line, colourByState[state])
 
 /** `global/MeshGatewayRoute/default/r` → `MeshGatewayRoute default/r`. */
-function resourceName(key: unknown): string {
+export function resourceName(key: unknown): string {
   const [, kind = '', mesh = '', name = ''] = text(key).split('/')
   return kind === '' ? text(key) : `${kind} ${mesh === '' ? '' : `${mesh}/`}${name}`
 }
@@ -50,7 +42,7 @@ function resourceName(key: unknown): string {
 /** Codes of session ends that an operator must act on. */
 const refusals: ReadonlySet<unknown> = new Set(['wrong-global', 'refused', 'held-by-another', 'protocol', 'too-large'])
 
-function stateOf(zone: JsonObject): string {
+export function stateOf(zone: JsonObject): string {
   const isRefused = refusals.has(part(zone['lastEnd'])['code'])
   if (zone['enabled'] === false) return 'disabled'
   if (zone['started'] === false) return 'not started'
@@ -113,9 +105,9 @@ const clockLines = (peer: string, aheadMs: unknown): string[] =>
       ]
 
 /** Shows the zones as the global sees them. */
-export function showZones(context: Context, zones: readonly JsonObject[]): void {
+export function showZones({ print }: Pick<Context, 'print'>, zones: readonly JsonObject[]): void {
   if (zones.length === 0) {
-    context.print('no zones; `zonemesh token zone NAME` creates one')
+    print('no zones; `zonemesh token zone NAME` creates one')
     return
   }
   const states = zones.map(stateOf)
@@ -149,13 +141,12 @@ export function showZones(context: Context, zones: readonly JsonObject[]): void 
     'HOST',
     '',
   ]
-  for (const [index, line] of table(header, cells).entries())
-    context.print(painted(line.trimEnd(), states[index - 1] ?? ''))
-  for (const line of zones.flatMap(zoneNews)) context.print(painted(line, line.split(' ')[0] ?? ''))
+  for (const [index, line] of table(header, cells).entries()) print(painted(line.trimEnd(), states[index - 1] ?? ''))
+  for (const line of zones.flatMap(zoneNews)) print(painted(line, line.split(' ')[0] ?? ''))
 }
 
 /** Shows the connection of a zone to its global, as the zone sees it. */
-export function showUplink(context: Context, zone: string, uplink: JsonObject): void {
+export function showUplink({ print }: Pick<Context, 'print'>, zone: string, uplink: JsonObject): void {
   const hold = uplink['hold'] === undefined ? undefined : part(uplink['hold'])
   const isConnected = uplink['phase'] === 'connected'
   const state = !isConnected ? text(uplink['phase']) : hold ? 'held' : uplink['current'] === true ? 'current' : 'behind'
@@ -163,21 +154,21 @@ export function showUplink(context: Context, zone: string, uplink: JsonObject): 
     uplink['bookmarkMsAgo'] === undefined ? 'no bookmark yet' : `last bookmark ${duration(uplink['bookmarkMsAgo'])} ago`
   const why = uplink['reason'] ? `: ${text(uplink['reason'])}` : ''
   const line = `uplink ${text(uplink['phase'])}${why}, ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${lastBookmark}`
-  context.print(painted(line, state))
-  for (const line of clockLines('the global', uplink['clockAheadMs'])) context.print(painted(line, 'behind'))
-  if (hold) context.print(painted(holdLine(zone, hold), 'held'))
+  print(painted(line, state))
+  for (const line of clockLines('the global', uplink['clockAheadMs'])) print(painted(line, 'behind'))
+  if (hold) print(painted(holdLine(zone, hold), 'held'))
 }
 
-export function showProxies(context: Context, zone: string, proxies: readonly JsonObject[]): void {
+export function showProxies({ print }: Pick<Context, 'print'>, zone: string, proxies: readonly JsonObject[]): void {
   const cells = proxies.map((proxy) => [
     resourceName(proxy['proxy']),
     text(proxy['state']),
     text(proxy['served']),
     text(proxy['reason'] ?? ''),
   ])
-  for (const line of table(['PROXY', 'STATE', 'SERVED', ''], cells)) context.print(line.trimEnd())
+  for (const line of table(['PROXY', 'STATE', 'SERVED', ''], cells)) print(line.trimEnd())
   const lost = proxies.filter(({ state }) => state === 'lost').length
-  if (lost > 0) context.print(painted(lostLine(zone, lost), 'held'))
+  if (lost > 0) print(painted(lostLine(zone, lost), 'held'))
 }
 
 const lostLine = (zone: string, lost: number): string =>
@@ -193,16 +184,16 @@ const notYetValidLine = ({ what, who, begins, beginsInMs, remedy }: JsonObject):
   `not valid yet: ${text(what)} of ${text(who)} begins in ${duration(beginsInMs)} (${text(begins)}); ${text(remedy)}`
 
 /** Shows the response of `GET /_status`. */
-export function showStatus(context: Context, body: JsonObject): void {
-  context.print(`${text(body['role'])} control plane, store ${text(body['store'])}, revision ${text(body['revision'])}`)
-  if (body['storeFault'] !== undefined) context.print(`the store takes no writes: ${text(body['storeFault'])}`)
+export function showStatus({ print }: Pick<Context, 'print'>, body: JsonObject): void {
+  print(`${text(body['role'])} control plane, store ${text(body['store'])}, revision ${text(body['revision'])}`)
+  if (body['storeFault'] !== undefined) print(`the store takes no writes: ${text(body['storeFault'])}`)
   if (body['role'] === 'global') {
-    showZones(context, rows(body['zones']))
-    for (const zone of values(body['deletedZones'])) context.print(painted(deletedLine(text(zone)), 'behind'))
+    showZones({ print }, rows(body['zones']))
+    for (const zone of values(body['deletedZones'])) print(painted(deletedLine(text(zone)), 'behind'))
   }
   if (body['role'] !== 'global') {
-    if (body['role'] === 'zone') showUplink(context, text(body['zone']), part(body['uplink']))
-    showProxies(context, text(body['zone']), rows(body['proxies']))
+    if (body['role'] === 'zone') showUplink({ print }, text(body['zone']), part(body['uplink']))
+    showProxies({ print }, text(body['zone']), rows(body['proxies']))
   }
   const verdicts: readonly JsonObject[] = [
     ...rows(body['verdicts']),
@@ -216,17 +207,15 @@ export function showStatus(context: Context, body: JsonObject): void {
   for (const one of verdicts) {
     const at = one['zone'] === undefined ? '' : ` in ${text(one['zone'])}`
     const by = one['subject'] ? ` by ${resourceName(one['subject'])}` : ''
-    context.print(`${text(one['outcome'])}: ${resourceName(one['key'])}${at}${by}: ${text(one['reason'])}`)
+    print(`${text(one['outcome'])}: ${resourceName(one['key'])}${at}${by}: ${text(one['reason'])}`)
   }
   for (const { mesh, reason } of rows(body['rotations']))
-    context.print(painted(`rotation in mesh ${text(mesh)}: ${text(reason)}`, 'behind'))
-  for (const one of rows(body['expiring'])) context.print(painted(expiringLine(one), 'behind'))
-  for (const one of rows(body['notYetValid'])) context.print(painted(notYetValidLine(one), 'refused'))
-  for (const one of rows(body['unserved'])) context.print(`not served: ${rowName(one)}: ${text(one['warning'])}`)
+    print(painted(`rotation in mesh ${text(mesh)}: ${text(reason)}`, 'behind'))
+  for (const one of rows(body['expiring'])) print(painted(expiringLine(one), 'behind'))
+  for (const one of rows(body['notYetValid'])) print(painted(notYetValidLine(one), 'refused'))
+  for (const one of rows(body['unserved'])) print(`not served: ${rowName(one)}: ${text(one['warning'])}`)
   for (const one of rows(body['unparsed']))
-    context.print(
-      painted(`cannot be parsed: ${rowName(one)} of ${text(one['origin'])}: ${text(one['reason'])}`, 'refused'),
-    )
+    print(painted(`cannot be parsed: ${rowName(one)} of ${text(one['origin'])}: ${text(one['reason'])}`, 'refused'))
   const more = Number(body['unparsedTotal'] ?? 0) - rows(body['unparsed']).length
-  if (more > 0) context.print(painted(`cannot be parsed: ${more} more rows`, 'refused'))
+  if (more > 0) print(painted(`cannot be parsed: ${more} more rows`, 'refused'))
 }

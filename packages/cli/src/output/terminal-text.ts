@@ -1,4 +1,4 @@
-import { wantsColour } from './unified-diff.ts'
+import { wantsColour } from './colour.ts'
 
 /**
  * Characters that control a terminal: control characters except newline and tab, and marks that change the direction of

@@ -1,4 +1,5 @@
 import { structuredPatch } from 'diff'
+import type { Colour } from './colour.ts'
 
 const contextLines = 3
 /**
@@ -33,19 +34,10 @@ function hunkHeader(oldStart: number, oldLines: number, newStart: number, newLin
   return `@@ -${range(oldStart, oldLines)} +${range(newStart, newLines)} @@`
 }
 
-const red = '\u001b[31m'
-const green = '\u001b[32m'
-const cyan = '\u001b[36m'
-const bold = '\u001b[1m'
-const plain = '\u001b[0m'
-
-/** Colours a line of a difference as git does. */
-export function coloured(line: string): string {
-  if (line.startsWith('---') || line.startsWith('+++')) return `${bold}${line}${plain}`
-  if (line.startsWith('@@')) return `${cyan}${line}${plain}`
-  if (line.startsWith('-')) return `${red}${line}${plain}`
-  return line.startsWith('+') ? `${green}${line}${plain}` : line
+/** The colour of a line of a difference, as git has it. */
+export function colourOf(line: string): Colour | undefined {
+  if (line.startsWith('---') || line.startsWith('+++')) return 'bold'
+  if (line.startsWith('@@')) return 'cyan'
+  if (line.startsWith('-')) return 'red'
+  return line.startsWith('+') ? 'green' : undefined
 }
-
-/** Whether stdout is a terminal and NO_COLOR is not set (no-color.org). */
-export const wantsColour = (): boolean => process.stdout.isTTY === true && !process.env['NO_COLOR']

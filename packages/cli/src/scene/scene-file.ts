@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { admit } from '@zonemesh/core/admit/admit.ts'
-import { violationsOf } from '@zonemesh/core/kinds/kind.ts'
 import { isJsonObject, type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
-import { isMap, isSeq, LineCounter, parse, parseDocument } from 'yaml'
+import { parse } from 'yaml'
 import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
 import { fillVariables, readDocuments, type SourceDocument } from '../base/documents.ts'
+import { type Place, parseYamlFile } from '../base/yaml-file.ts'
 import { fillPlaceholders, type Placeholders, portNamesIn } from './placeholders.ts'
 
 /** The address of everything in a scene that runs on one machine. */
@@ -99,8 +99,11 @@ export interface SceneFile {
   readonly zones: readonly string[]
   /** The ports that the file leaves open, by name, each with the number that is tried first. */
   readonly ports: ReadonlyMap<string, number>
-  /** The scene with these ports. Throws a CommandError that names the part of the file that is at fault. */
-  complete(portOf: (name: string) => number): Promise<Scene>
+  /**
+   * The scene with these ports, and with the addresses of the machines of its zones. Throws a CommandError that names
+   * the part of the file that is at fault.
+   */
+  complete(portOf: (name: string) => number, addressOf?: (zone: string) => string): Promise<Scene>
 }
 
 /** Reads a scene file. Throws a CommandError that names the file, the line, what was expected and what was found. */
@@ -125,8 +128,8 @@ export function readSceneFile(path: string, variables: Readonly<Record<string, s
     path,
     zones,
     ports,
-    async complete(portOf) {
-      const proxies = entries.map((one) => completeProxy(one, portOf))
+    async complete(portOf, addressOf = () => local) {
+      const proxies = entries.map((one) => completeProxy(one, portOf, addressOf(one.zone)))
       const places: Placeholders = { port: portOf }
       const filled = fillPlaceholders(content, places, path)
       return { zones, proxies, policies: await readPolicies(path, filled, variables, at), try: filled.try }
@@ -134,32 +137,8 @@ export function readSceneFile(path: string, variables: Readonly<Record<string, s
   }
 }
 
-type Place = (path: readonly (string | number)[]) => string
-
-function parseScene(path: string, variables: Readonly<Record<string, string>>) {
-  const text = fillVariables(readScene(path), variables, path)
-  const lines = new LineCounter()
-  const parsed = parseDocument(text, { lineCounter: lines })
-  const [fault] = parsed.errors
-  if (fault) throw new CommandError(`${path}:${fault.linePos?.[0].line ?? 1}: ${fault.message.split('\n')[0]}`)
-  const at: Place = (fields) => {
-    // The node itself, or the closest one above it.
-    for (let length = fields.length; length >= 0; length -= 1) {
-      const node = parsed.getIn(fields.slice(0, length), true)
-      const range = isMap(node) || isSeq(node) ? node.range : undefined
-      if (range) return `${path}:${lines.linePos(range[0]).line}`
-    }
-    return path
-  }
-  const read = sceneSchema.safeParse(parsed.toJS() ?? {})
-  if (!read.success) {
-    const [issue] = read.error.issues
-    const [violation] = violationsOf('', issue ? [issue] : [])
-    const fields = (issue?.path ?? []).filter((one) => typeof one !== 'symbol')
-    throw new CommandError(`${at(fields)}: ${violation?.field || 'the file'}: ${violation?.reason}`)
-  }
-  return { content: read.data, at }
-}
+const parseScene = (path: string, variables: Readonly<Record<string, string>>) =>
+  parseYamlFile(path, fillVariables(readScene(path), variables, path), sceneSchema)
 
 function readScene(path: string): string {
   try {
@@ -271,10 +250,16 @@ function firstPort(use: Use, taken: ReadonlyMap<string, number>): number {
   return port
 }
 
-function completeProxy({ zone, entry, place, kind, name, draft }: Draft, portOf: (name: string) => number): SceneProxy {
+function completeProxy(
+  { zone, entry, place, kind, name, draft }: Draft,
+  portOf: (name: string) => number,
+  address: string,
+): SceneProxy {
   const filled = fillPlaceholders(draft, { port: portOf }, place)
   const resource =
-    kind === 'Dataplane' ? completeDataplane(name, filled, portOf) : completeZoneProxy(kind, name, filled, portOf)
+    kind === 'Dataplane'
+      ? completeDataplane(name, filled, portOf, address)
+      : completeZoneProxy(kind, name, filled, portOf, address)
   const admitted = admit(resource)
   if (!admitted.ok) {
     const [first] = admitted.error.violations
@@ -293,7 +278,7 @@ function completeProxy({ zone, entry, place, kind, name, draft }: Draft, portOf:
   return { zone, kind, name, resource, echo, run: entry.run, files: entry.files }
 }
 
-function completeDataplane(name: string, draft: JsonObject, portOf: (name: string) => number): JsonObject {
+function completeDataplane(name: string, draft: JsonObject, portOf: (name: string) => number, own: string): JsonObject {
   const networking = networkingOf(draft)
   const inbound = objectsIn(networking['inbound']).map((one, index) => ({
     ...one,
@@ -304,7 +289,7 @@ function completeDataplane(name: string, draft: JsonObject, portOf: (name: strin
   return {
     ...{ type: 'Dataplane', mesh: 'default', name },
     ...draft,
-    networking: { address: local, ...networking, ...(inbound.length > 0 ? { inbound } : {}) },
+    networking: { address: own, ...networking, ...(inbound.length > 0 ? { inbound } : {}) },
   }
 }
 
@@ -313,10 +298,11 @@ function completeZoneProxy(
   name: string,
   draft: JsonObject,
   portOf: (name: string) => number,
+  own: string,
 ): JsonObject {
   const networking = networkingOf(draft)
   const port = networking['port'] ?? portOf(name)
-  const address = networking['address'] ?? local
+  const address = networking['address'] ?? own
   const advertised = type === 'ZoneIngress' ? { advertisedAddress: address, advertisedPort: port } : {}
   return { type, name, ...draft, networking: { ...advertised, ...networking, address, port } }
 }
