@@ -81,6 +81,11 @@ const loaders: Readonly<
     summary: 'restore resources to a revision',
     load: async () => (await import('./commands/rollback.ts')).rollback,
   },
+  validate: {
+    group: 'Use',
+    summary: 'check YAML without a control plane',
+    load: async () => (await import('./commands/validate.ts')).validate,
+  },
   status: {
     group: 'Use',
     summary: 'show zones, proxies, and what is not served as written',

@@ -32,6 +32,7 @@ const variableOf = (name: string): string => `ZONEMESH_${flagOf(name).slice(2).r
 /** Words that make the other arguments of a command right. */
 const required: Readonly<Record<string, readonly string[]>> = {
   apply: ['--file', '/nowhere.yaml'],
+  validate: ['--file', '/nowhere.yaml'],
   explain: ['--from', 'east/gateway'],
   doctor: ['--from', 'east/gateway'],
   'chaos relay': ['--line', 'a=b:1', '--target', 'b:1', '--control', 'b:1', '--token-file', '/nowhere'],
