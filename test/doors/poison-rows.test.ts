@@ -301,6 +301,8 @@ function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonl
         ...['poison-fields', 'good'].map((name) => [word, name]),
       ]),
     ],
+    ['describe', words.flatMap((word) => ['poison-fields', 'good', 'default', 'east'].map((name) => [word, name]))],
+    ['api-resources', [[]]],
     ['history', [['--limit', '50', '--all'], ...words.map((word) => [`${word}/poison-fields`, '-o', 'wide'])]],
     ['diff', [['@1..@head'], ['@1', '-o', 'table'], ['@1', '--all', '-o', 'yaml']]],
     [

@@ -113,6 +113,7 @@ const positionalsOf = ({ name, arity }: Command): readonly string[] => {
   if (name === 'diff' || name === 'rollback') return ['@-1']
   if (name === 'explain' || name === 'doctor') return ['http://shop.example/']
   if (name === 'get') return ['mesh']
+  if (name === 'describe') return ['mesh', 'default']
   if (name === 'delete') return ['mesh', 'default']
   return Array.from({ length: arity.min }, () => 'east')
 }

@@ -91,7 +91,7 @@ const match = (service: string) => [{ match: { 'kuma.io/service': service } }]
 /** A Timeout as a document. */
 export const timeout = (
   name: string,
-  more: { readonly mesh?: string; readonly connect?: string; readonly labels?: object } = {},
+  more: { readonly mesh?: string; readonly connect?: string; readonly labels?: Readonly<Record<string, string>> } = {},
 ) => ({
   type: 'Timeout',
   mesh: more.mesh ?? 'default',
