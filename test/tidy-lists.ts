@@ -23,6 +23,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'running-scene.ts',
     'selector.ts',
     'shown-item.ts',
+    'watch.ts',
   ],
   'cli/chaos': [
     'control.ts',

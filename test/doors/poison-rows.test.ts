@@ -187,7 +187,10 @@ function askedOf(path: string): readonly string[] {
 
 test('F24 every route of both planes that reads answers while rows of every kind cannot be parsed', async () => {
   for (const [name, plane] of planes()) {
-    const readable = plane.routes.filter(({ method }) => method === 'GET').map(({ path }) => path)
+    // A stream of events does not end.
+    const readable = plane.routes
+      .filter(({ method, path }) => method === 'GET' && path !== '/_events')
+      .map(({ path }) => path)
     expect(readable.length).toBeGreaterThan(60)
     const questions = [
       ...readable.flatMap(askedOf),

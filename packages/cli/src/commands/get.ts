@@ -10,9 +10,10 @@ import { findOverview, listItems, listOverviews, type Overview, offlineZones, ty
 import { pathOf } from '../base/kinds.ts'
 import { resourceFrom } from '../base/resource-word.ts'
 import { readSelector } from '../base/selector.ts'
-import { readTemplate } from '../output/json-path.ts'
+import { type Seen, watch } from '../base/watch.ts'
+import { readTemplate, type Template } from '../output/json-path.ts'
 import { cellsOf, titlesOf } from '../output/resource-table.ts'
-import { table } from '../output/table.ts'
+import { lineOf, table, widthsOf } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
 
 const forms = ['table', 'wide', 'name', 'yaml', 'json'] as const
@@ -52,12 +53,13 @@ export function scopeFrom(values: {
 export const get = defineCommand({
   name: 'get',
   summary: 'show resources of a kind, or one by its name',
-  usage: 'KIND [NAME] [-o table|wide|name|yaml|json|jsonpath=TEMPLATE] [--mesh MESH | -A] [-l KEY=VALUE]',
+  usage: 'KIND [NAME] [-o table|wide|name|yaml|json|jsonpath=TEMPLATE] [--mesh MESH | -A] [-l KEY=VALUE] [-w]',
   examples: [
     'zonemesh get meshes',
     'zonemesh get meshgatewayroutes',
     'zonemesh get dataplanes -A -l kuma.io/service=echo -o wide',
     'zonemesh get dataplane echo-1 -o yaml',
+    'zonemesh get timeouts --watch',
     "zonemesh get timeouts -o jsonpath='{.items[*].name}'",
   ],
   arity: { min: 1, max: 2 },
@@ -67,6 +69,7 @@ export const get = defineCommand({
       short: 'o',
       shownDefault: 'table for lists, yaml for one',
     }),
+    watch: option(toggle.default(false), 'go on and show each change when it happens', { short: 'w' }),
     ...scopeOptions,
     ...clientOptions,
   },
@@ -75,6 +78,8 @@ export const get = defineCommand({
     if (!kind) throw new CommandError('expected a kind', 2)
     const scope = scopeFrom(values)
     const client = createClient(values)
+    if (values.watch && name !== undefined) throw new CommandError('expected a kind with --watch, found a name', 2)
+    if (values.watch) return showChanges(client, context, kind, scope, values.output ?? 'table')
     if (name === undefined) return showList(client, context, kind, scope, values.output ?? 'table')
     if (scope.mesh === undefined) throw new CommandError('expected --mesh with a name, found --all-meshes', 2)
     return showOne(client, context, { kind, mesh: scope.mesh, name }, values.output ?? 'yaml')
@@ -125,4 +130,31 @@ async function tableLines(client: Client, kind: Kind, overviews: readonly Overvi
   const options = { isWide, nowMs: Date.now(), offlineZones: await offlineZones(client, kind) }
   const cells = overviews.map((one) => cellsOf(kind, one, options))
   return table(titlesOf(kind, isWide), cells).map((line) => line.trimEnd())
+}
+
+/** Shows the list, then a row for each change, until the command is stopped. */
+async function showChanges(client: Client, context: Context, kind: Kind, scope: Scope, form: string): Promise<0> {
+  const template = form.startsWith('jsonpath=') ? templateIn(form) : undefined
+  const isWide = form === 'wide'
+  const isTable = form === 'table' || isWide
+  const titles = ['EVENT', ...titlesOf(kind, isWide)]
+  let widths: readonly number[] | undefined
+  for await (const seen of watch(client, kind, scope, context.signal)) {
+    const offline = isTable ? await offlineZones(client, kind) : new Set<string>()
+    const options = { isWide, nowMs: Date.now(), offlineZones: offline }
+    const cells = isTable ? seen.map(({ change, overview }) => [change, ...cellsOf(kind, overview, options)]) : []
+    if (isTable && !widths) {
+      widths = widthsOf([titles, ...cells])
+      context.print(lineOf(titles, widths))
+    }
+    for (const row of cells) context.print(lineOf(row, widths ?? []).trimEnd())
+    if (!isTable) for (const one of seen) context.print(eventText(kind, one, form, template))
+  }
+  return 0
+}
+
+function eventText(kind: Kind, { change, overview: { item } }: Seen, form: string, template: Template | undefined) {
+  if (template) return template(item)
+  if (form === 'json') return jsonText({ event: change, resource: item }, 0)
+  return form === 'yaml' ? `---\n# ${change}\n${yamlText(item)}` : `${change} ${nameText(kind, item)}`
 }
