@@ -61,6 +61,16 @@ const loaders: Readonly<
     load: async () => (await import('./commands/apply.ts')).apply,
   },
   get: { group: 'Use', summary: 'show resources', load: async () => (await import('./commands/get.ts')).get },
+  describe: {
+    group: 'Use',
+    summary: 'show everything about one resource',
+    load: async () => (await import('./commands/describe.ts')).describe,
+  },
+  'api-resources': {
+    group: 'Use',
+    summary: 'list the kinds of resources',
+    load: async () => (await import('./commands/api-resources.ts')).apiResources,
+  },
   delete: {
     group: 'Use',
     summary: 'delete resources',
@@ -80,6 +90,11 @@ const loaders: Readonly<
     group: 'Use',
     summary: 'restore resources to a revision',
     load: async () => (await import('./commands/rollback.ts')).rollback,
+  },
+  validate: {
+    group: 'Use',
+    summary: 'check YAML without a control plane',
+    load: async () => (await import('./commands/validate.ts')).validate,
   },
   status: {
     group: 'Use',

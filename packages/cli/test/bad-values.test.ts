@@ -32,6 +32,7 @@ const variableOf = (name: string): string => `ZONEMESH_${flagOf(name).slice(2).r
 /** Words that make the other arguments of a command right. */
 const required: Readonly<Record<string, readonly string[]>> = {
   apply: ['--file', '/nowhere.yaml'],
+  validate: ['--file', '/nowhere.yaml'],
   explain: ['--from', 'east/gateway'],
   doctor: ['--from', 'east/gateway'],
   'context add': ['--address', 'http://127.0.0.1:9'],
@@ -113,6 +114,7 @@ const positionalsOf = ({ name, arity }: Command): readonly string[] => {
   if (name === 'diff' || name === 'rollback') return ['@-1']
   if (name === 'explain' || name === 'doctor') return ['http://shop.example/']
   if (name === 'get') return ['mesh']
+  if (name === 'describe') return ['mesh', 'default']
   if (name === 'delete') return ['mesh', 'default']
   return Array.from({ length: arity.min }, () => 'east')
 }

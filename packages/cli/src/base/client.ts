@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { Agent as HttpAgent, request as httpRequest } from 'node:http'
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
@@ -44,6 +44,8 @@ export interface Client {
   call(method: string, path: string, body?: unknown): Promise<Reply>
   /** Like `call`, but an error response becomes a CommandError with all details of the response. */
   need(method: string, path: string, body?: unknown): Promise<Reply>
+  /** The bytes of a stream of events. An error response becomes a CommandError. Ends when the signal aborts. */
+  stream(path: string, signal: AbortSignal): Promise<AsyncIterable<Buffer>>
 }
 
 export function readText(path: string): string {
@@ -96,6 +98,29 @@ export function createClient(given: TargetValues): Client {
   // Idle connections are unreferenced, so they do not keep a finished command alive.
   const agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true })
 
+  const request = (method: string, path: string, accept: string, payload: string | undefined, proofKey?: string) => {
+    const url = new URL(base.pathname.replace(/\/$/, '') + path, base)
+    const proven = { method, host: url.host, path: url.pathname + url.search }
+    const type =
+      payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }
+    return start(url, {
+      method,
+      headers: {
+        accept,
+        ...type,
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(proofKey === undefined ? {} : { authorization: adminProof(proofKey, Date.now(), proven) }),
+      },
+      timeout: 330_000,
+      agent,
+      ...(ca === undefined ? {} : { ca }),
+    })
+  }
+  const refused = async (thrown: Error) =>
+    new UnreachableError(
+      `cannot reach the control plane at ${where}: ${await reasonOf(thrown, base, values.caCertFile, ca)}`,
+    )
+
   const send = (method: string, path: string, body: unknown, proofKey: string | undefined): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : JSON.stringify(body)
@@ -105,42 +130,23 @@ export function createClient(given: TargetValues): Client {
         throw new CommandError(
           `the request is ${bytes} bytes, larger than ${bodyBytesMax} bytes, the most that a control plane takes at once`,
         )
-      const url = new URL(base.pathname.replace(/\/$/, '') + path, base)
-      const proven = { method, host: url.host, path: url.pathname + url.search }
-      const outgoing = start(
-        url,
-        {
-          method,
-          headers: {
-            accept: 'application/json',
-            ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': bytes }),
-            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-            ...(proofKey === undefined ? {} : { authorization: adminProof(proofKey, Date.now(), proven) }),
-          },
-          timeout: 330_000,
-          agent,
-          ...(ca === undefined ? {} : { ca }),
-        },
-        (incoming) => {
-          const chunks: Buffer[] = []
-          incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-          incoming.on('error', reject)
-          incoming.on('end', () => {
-            const text = Buffer.concat(chunks).toString('utf8')
-            const reply = { status: incoming.statusCode ?? 0, text, json: parse(text), headers: incoming.headers }
-            const doubt = strangeness(where, reply)
-            if (doubt === undefined) resolve(reply)
-            else reject(new CommandError(doubt))
-          })
-        },
-      )
-      outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within the time limit')))
-      outgoing.on('error', (thrown) => {
-        void reasonOf(thrown, base, values.caCertFile, ca).then((reason) =>
-          reject(new UnreachableError(`cannot reach the control plane at ${where}: ${reason}`)),
-        )
+      const outgoing = request(method, path, 'application/json', payload, proofKey)
+      outgoing.on('response', (incoming) => {
+        replyOf(where, incoming).then(resolve, reject)
       })
+      outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within the time limit')))
+      outgoing.on('error', (thrown) => void refused(thrown).then(reject))
       outgoing.end(payload)
+    })
+
+  const open = (path: string, signal: AbortSignal, proofKey: string | undefined): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const outgoing = request('GET', path, 'text/event-stream, application/json', undefined, proofKey)
+      signal.addEventListener('abort', () => outgoing.destroy(), { once: true })
+      outgoing.setTimeout(silenceMs, () => outgoing.destroy(new Error(`nothing for ${silenceMs / 1000} s`)))
+      outgoing.on('response', resolve)
+      outgoing.on('error', (thrown) => void refused(thrown).then(reject))
+      outgoing.end()
     })
 
   const call: Client['call'] = async (method, path, body) => {
@@ -153,6 +159,13 @@ export function createClient(given: TargetValues): Client {
   return {
     address: values.address,
     call,
+    async stream(path, signal) {
+      const first = await open(path, signal, adminKey?.key)
+      const isForeign = first.statusCode === 401 && adminKey?.isGiven === false
+      const incoming = isForeign ? await open(path, signal, undefined) : first
+      if (incoming.headers['content-type']?.startsWith('text/event-stream')) return incoming
+      throw new CommandError(errorLines(await replyOf(where, incoming)))
+    },
     async need(method, path, body) {
       const reply = await call(method, path, body)
       if (reply.status >= 400) throw new CommandError(`${isOfContext(values) ? `${where}: ` : ''}${errorLines(reply)}`)
@@ -166,6 +179,20 @@ const isOfContext = ({ chosenBy }: Target): boolean => chosenBy?.startsWith('con
 /** The address of a control plane, with what has chosen it. */
 const placeOf = ({ address, chosenBy }: Target): string =>
   chosenBy === undefined ? address : `${address} (${chosenBy})`
+
+/** The whole response. Throws a CommandError if it does not come from a control plane. */
+async function replyOf(address: string, incoming: IncomingMessage): Promise<Reply> {
+  const chunks: Buffer[] = []
+  for await (const chunk of incoming) chunks.push(Buffer.from(chunk))
+  const text = Buffer.concat(chunks).toString('utf8')
+  const reply = { status: incoming.statusCode ?? 0, text, json: parse(text), headers: incoming.headers }
+  const doubt = strangeness(address, reply)
+  if (doubt !== undefined) throw new CommandError(doubt)
+  return reply
+}
+
+/** A stream of events shows every 15 s that it is open. */
+const silenceMs = 60_000
 
 async function reasonOf(cause: Error, base: URL, caCertFile: string | undefined, ca: string | undefined) {
   if ('code' in cause && cause.code === 'EPROTO')

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { parseAllDocuments } from 'yaml'
 import { CommandError } from './command.ts'
+import { download, isUrl } from './download.ts'
+import { offsetOfField } from './field-lines.ts'
 
 /** One YAML document and its location. */
 export interface SourceDocument {
@@ -10,6 +12,8 @@ export interface SourceDocument {
   /** Counted from 1 over the non-empty documents of the file. */
   readonly number: number
   readonly line: number
+  /** The line of a field, as violations name it; of its nearest part if it is absent. */
+  readonly lineOf: (field: string) => number
   readonly content?: unknown
   /** Why the document cannot be parsed. */
   readonly error?: string
@@ -33,22 +37,27 @@ export function fillVariables(text: string, variables: Readonly<Record<string, s
   })
 }
 
+const lineAt = (text: string, offset: number): number => text.slice(0, offset).split('\n').length
+
 function parseFile(file: string, text: string): SourceDocument[] {
   const documents: SourceDocument[] = []
   for (const document of parseAllDocuments(text)) {
     if (!('contents' in document)) continue
     const start = document.contents?.range?.[0] ?? document.range?.[0] ?? 0
-    const line = text.slice(0, start).split('\n').length
+    const line = lineAt(text, start)
+    const lineOf = (field: string) => lineAt(text, offsetOfField(document, field) ?? start)
     const number = documents.length + 1
     const [error] = document.errors
     if (error)
       documents.push({
         file,
         number,
+        lineOf,
         line: error.linePos?.[0].line ?? line,
-        error: error.message.split('\n')[0] ?? 'not YAML',
+        // The parser repeats the place.
+        error: (error.message.split('\n')[0] ?? 'not YAML').replace(/ at line \d+, column \d+:?$/, ''),
       })
-    else if (document.contents !== null) documents.push({ file, number, line, content: document.toJS() })
+    else if (document.contents !== null) documents.push({ file, number, line, lineOf, content: document.toJS() })
   }
   return documents
 }
@@ -61,7 +70,7 @@ async function readStdin(): Promise<string> {
 
 const isYaml = (name: string): boolean => /\.(ya?ml|json)$/.test(name)
 
-/** All documents of a file, of the files of a folder (by name), or of standard input (`-`). */
+/** All documents of a file, of the files of a folder (by name), of a URL, or of standard input (`-`). */
 export async function readDocuments(
   sources: readonly string[],
   variables: Readonly<Record<string, string>>,
@@ -70,14 +79,14 @@ export async function readDocuments(
   for (const source of sources) {
     try {
       const files =
-        source === '-' || !statSync(source).isDirectory()
+        source === '-' || isUrl(source) || !statSync(source).isDirectory()
           ? [source]
           : readdirSync(source)
               .filter(isYaml)
               .sort()
               .map((name) => join(source, name))
       for (const file of files) {
-        const text = file === '-' ? await readStdin() : readFileSync(file, 'utf8')
+        const text = file === '-' ? await readStdin() : isUrl(file) ? await download(file) : readFileSync(file, 'utf8')
         documents.push(...parseFile(file === '-' ? 'standard input' : file, fillVariables(text, variables, file)))
       }
     } catch (thrown) {

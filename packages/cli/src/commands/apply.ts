@@ -2,25 +2,49 @@ import type { Outcome } from '@zonemesh/plane/api/commit.ts'
 import type { Receipt } from '@zonemesh/plane/api/plane.ts'
 import { duration, option, text, texts, toggle } from '@zonemesh/plane/config/options.ts'
 import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
-import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
+import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { sendCommit } from '../base/commit.ts'
 import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
 import { unreachable } from '../explain/after-apply.ts'
+import { planLines, totalsText } from '../output/show-plan.ts'
 
 const place = (document: SourceDocument): string =>
   `${document.file}, document ${document.number} (line ${document.line})`
 
-function printOutcome(context: Context, document: SourceDocument, outcome: Outcome): void {
-  const what = `${outcome.type || 'document'}${outcome.name ? ` ${outcome.mesh ? `${outcome.mesh}/` : ''}${outcome.name}` : ''}`
+function printOutcome(context: Context, document: SourceDocument, outcome: Outcome, dryRun: boolean): void {
+  const patch = dryRun ? planLines(outcome, 'now', `${document.file}:${document.line}`) : []
+  for (const line of patch) context.print(line)
+  const what = whatText(outcome)
   if (outcome.outcome !== 'refused') {
-    context.print(`${what}: ${outcome.outcome}`)
+    if (patch.length === 0) context.print(`${what}: ${outcome.outcome}`)
     for (const warning of outcome.warnings ?? []) context.note(`  warning: ${warning}`)
     return
   }
-  context.note(`${what}: refused — ${place(document)}: ${outcome.detail ?? 'not valid'}`)
-  for (const { field, reason, choices } of outcome.violations ?? []) {
+  noteRefusal(context, document, outcome)
+}
+
+/** `Timeout default/slow`, or `document` if it has no type. */
+const whatText = ({ type, mesh, name }: Outcome): string =>
+  `${type || 'document'}${name ? ` ${mesh ? `${mesh}/` : ''}${name}` : ''}`
+
+/** Reports why a document is refused, on stderr, with its place. */
+export function noteRefusal(context: Context, document: SourceDocument, outcome: Outcome): void {
+  context.note(`${whatText(outcome)}: refused — ${place(document)}: ${outcome.detail ?? 'not valid'}`)
+  for (const { field, reason, choices } of outcome.violations ?? [])
     context.note(`  ${field}: ${reason}${choices?.length ? ` (one of: ${choices.join(', ')})` : ''}`)
-  }
+}
+
+/** The documents of files that could be read. Reports the others on stderr. Throws if there is no document at all. */
+export async function readGood(
+  context: Context,
+  { file, var: pairs }: { readonly file: readonly string[]; readonly var: readonly string[] },
+): Promise<{ readonly good: readonly SourceDocument[]; readonly isAnyUnreadable: boolean }> {
+  const documents = await readDocuments(file, readVariables(pairs))
+  if (documents.length === 0) throw new CommandError(`no documents in ${file.join(', ')}`)
+  const unreadable = documents.filter(({ error }) => error !== undefined)
+  for (const document of unreadable) context.note(`refused — ${place(document)}: ${document.error}`)
+  return { good: documents.filter(({ error }) => error === undefined), isAnyUnreadable: unreadable.length > 0 }
 }
 
 /** The key text of a document that the global has now. */
@@ -60,16 +84,17 @@ export async function wait(
 export const apply = defineCommand({
   name: 'apply',
   summary: 'create or change resources from YAML; all good documents of one call become one commit',
-  usage: '-f FILE|DIR|- [--wait served@all] [--atomic]',
+  usage: '-f FILE|DIR|URL|- [--dry-run] [--wait served@all] [--atomic]',
   examples: [
     'zonemesh apply -f route.yaml',
     'zonemesh apply -f demo/policies --var host=example.com --wait served@all --timeout 5s',
+    'zonemesh apply -f demo/policies --var host=example.com --dry-run',
     'cat mesh.yaml | zonemesh apply -f -',
   ],
   arity: { min: 0, max: 0 },
   options: {
-    file: option(texts, 'a YAML file, a folder of them, or - for standard input', {
-      placeholder: 'FILE|DIR|-',
+    file: option(texts, 'a YAML file, a folder of them, a URL, or - for standard input', {
+      placeholder: 'FILE|DIR|URL|-',
       repeated: true,
       short: 'f',
     }),
@@ -81,6 +106,7 @@ export const apply = defineCommand({
         repeated: true,
       },
     ),
+    dryRun: option(toggle.default(false), 'show what would change, as a patch, and change nothing'),
     atomic: option(toggle.default(false), 'send nothing if one document is bad'),
     wait: option(
       text.optional(),
@@ -96,34 +122,27 @@ export const apply = defineCommand({
   async run(values, context) {
     requireWait(values.wait)
     const client = createClient(values)
-    const documents = await readDocuments(values.file, readVariables(values.var))
-    if (documents.length === 0) throw new CommandError(`no documents in ${values.file.join(', ')}`)
-    const unreadable = documents.filter((document) => document.error !== undefined)
-    for (const document of unreadable) context.note(`refused — ${place(document)}: ${document.error}`)
-    const good = documents.filter((document) => document.error === undefined)
-    if (values.atomic && unreadable.length > 0) {
+    const { good, isAnyUnreadable } = await readGood(context, values)
+    if (values.atomic && isAnyUnreadable) {
       context.note('nothing was sent (--atomic)')
       return 1
     }
     if (good.length === 0) return 1
-    const reply = await client.call('POST', '/_commit', {
-      documents: good.map((document) => document.content),
-      atomic: values.atomic,
-      intent: values.intent,
-    })
-    if (reply.status < 400) requireFields(client, reply, ['outcomes', 'revision'])
-    const body = reply.json
-    if (body === null || typeof body !== 'object' || !('outcomes' in body)) throw new CommandError(errorLines(reply))
-    // The plane answers with its own types.
-    const { outcomes, revision } = body as { readonly outcomes: readonly Outcome[]; readonly revision: string }
+    const { atomic, intent, dryRun } = values
+    const answer = await sendCommit(client, { documents: good.map(({ content }) => content), atomic, intent, dryRun })
+    const { outcomes, revision } = answer
     for (const outcome of outcomes) {
       const document = good[outcome.index]
-      if (document) printOutcome(context, document, outcome)
+      if (document) printOutcome(context, document, outcome, dryRun)
     }
-    const bad = unreadable.length > 0 || outcomes.some((outcome) => outcome.outcome === 'refused')
-    if (values.atomic && bad) context.note('nothing was written (--atomic)')
+    const bad = isAnyUnreadable || outcomes.some(({ outcome }) => outcome === 'refused')
+    if (dryRun) {
+      context.print(`${totalsText(outcomes)}; nothing was written (--dry-run)`)
+      return bad ? 1 : 0
+    }
+    if (atomic && bad) context.note('nothing was written (--atomic)')
     else context.print(`revision ${revision}`)
-    const isSent = !(values.atomic && bad)
+    const isSent = !(atomic && bad)
     const reached = values.wait && isSent ? await wait(client, context, revision, values.wait, values.timeout) : true
     if (values.wait?.startsWith('served@') && isSent && reached)
       for (const line of await unreachable(client, outcomes.flatMap(writtenKey))) context.print(line)

@@ -2,12 +2,15 @@ import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { clientOptions, createClient, requireFields } from '../base/client.ts'
-import { CommandError, defineCommand } from '../base/command.ts'
+import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
+import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
+import { isChange, sendCommit } from '../base/commit.ts'
 import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { differenceLines, fieldsText } from '../output/show-difference.ts'
+import { differenceOf, planLines } from '../output/show-plan.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
+import { apply, noteRefusal, readGood } from './apply.ts'
 
 interface Answer {
   readonly from: string
@@ -25,15 +28,16 @@ function rangeFrom(word: string): { readonly from: string; readonly to: string }
 
 export const diff = defineCommand({
   name: 'diff',
-  summary: 'show what differs between two revisions',
-  usage: '@A[..@B] [KIND[/NAME]] [--mesh MESH] [-o diff|table|yaml|json] [--exit-code]',
+  summary: 'show what differs between two revisions, or between files and the control plane',
+  usage: '(@A[..@B] [KIND[/NAME]] [--mesh MESH] | -f FILE|DIR|URL|-) [-o diff|table|yaml|json] [--exit-code]',
   examples: [
+    'zonemesh diff -f demo/policies --exit-code',
     'zonemesh diff @12..@15',
     'zonemesh diff @-1..@head',
     'zonemesh diff @-1 meshgatewayroute/edge-route',
     'zonemesh diff @12 --exit-code -o table',
   ],
-  arity: { min: 1, max: 3 },
+  arity: { min: 0, max: 3 },
   options: {
     output: option(
       z.enum(['diff', 'table', 'yaml', 'json']).default('diff'),
@@ -50,27 +54,72 @@ export const diff = defineCommand({
       shownDefault: 'all; default for a named one',
     }),
     all: option(toggle.default(false), 'also what other zones report, such as their proxies'),
+    file: option(
+      apply.options.file.schema.default([]),
+      'show what `apply` of a file, a folder, a URL or standard input would change',
+      { placeholder: 'FILE|DIR|URL|-', repeated: true, short: 'f' },
+    ),
+    var: apply.options.var,
     exitCode: option(toggle.default(false), 'exit with 1 if there are differences'),
     ...clientOptions,
   },
-  async run(values, { positionals, print }) {
+  async run(values, context) {
+    const { positionals } = context
+    if (positionals.length > 0 === values.file.length > 0)
+      throw new CommandError('expected revisions such as @12..@15, or -f FILE', 2)
+    const client = createClient(values)
+    if (values.file.length > 0) return diffFiles(client, context, values)
     const [word = '', ...rest] = positionals
     const query = new URLSearchParams({
       ...rangeFrom(word),
       ...selectionOf(resourceFrom(rest), values.mesh),
       ...(values.all ? { all: 'true' } : {}),
     })
-    const client = createClient(values)
     const reply = await client.need('GET', `/_diff?${query}`)
     requireFields(client, reply, ['from', 'to', 'items'])
     // The plane answers with its own type.
     const { from, to, items } = reply.json as Answer
-    if (values.output === 'json') print(jsonText(reply.json))
-    else if (values.output === 'yaml') print(stringify(reply.json, { lineWidth: 0 }).trimEnd())
-    else if (values.output === 'table') {
-      const cells = items.map((one) => [shownName(one), one.change, fieldsText(one.fields)])
-      for (const line of table(['RESOURCE', 'CHANGE', 'FIELDS'], cells)) print(line.trimEnd())
-    } else for (const one of items) for (const line of differenceLines(one, from, to)) print(line)
+    if (isListForm(values.output)) showList(context, values.output, reply.json, items)
+    else for (const one of items) for (const line of differenceLines(one, from, to)) context.print(line)
     return values.exitCode && items.length > 0 ? 1 : 0
   },
 })
+
+type ListForm = 'table' | 'yaml' | 'json'
+const isListForm = (form: string): form is ListForm => form !== 'diff'
+
+function showList({ print }: Context, form: ListForm, answer: unknown, items: readonly Difference[]): void {
+  if (form === 'json') print(jsonText(answer))
+  else if (form === 'yaml') print(stringify(answer, { lineWidth: 0 }).trimEnd())
+  else {
+    const cells = items.map((one) => [shownName(one), one.change, fieldsText(one.fields)])
+    for (const line of table(['RESOURCE', 'CHANGE', 'FIELDS'], cells)) print(line.trimEnd())
+  }
+}
+
+/** Shows what `apply` of files would change. A document that the plane refuses is reported, and the exit code is 1. */
+async function diffFiles(
+  client: Client,
+  context: Context,
+  values: {
+    readonly file: readonly string[]
+    readonly var: readonly string[]
+    readonly output: ListForm | 'diff'
+    readonly exitCode: boolean
+  },
+): Promise<ExitCode> {
+  const { good, isAnyUnreadable } = await readGood(context, values)
+  const documents = good.map(({ content }) => content)
+  const { outcomes, revision } = await sendCommit(client, { documents, dryRun: true })
+  const items = outcomes.filter(isChange).map((one) => differenceOf(one))
+  for (const outcome of outcomes) {
+    const document = good[outcome.index]
+    if (!document) continue
+    if (outcome.outcome === 'refused') noteRefusal(context, document, outcome)
+    else if (!isListForm(values.output))
+      for (const line of planLines(outcome, 'now', `${document.file}:${document.line}`)) context.print(line)
+  }
+  if (isListForm(values.output)) showList(context, values.output, { from: revision, items }, items)
+  const isBad = isAnyUnreadable || outcomes.some(({ outcome }) => outcome === 'refused')
+  return isBad || (values.exitCode && items.length > 0) ? 1 : 0
+}

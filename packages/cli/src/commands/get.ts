@@ -1,94 +1,160 @@
-import { option, text } from '@zonemesh/plane/config/options.ts'
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
-import { CommandError, defineCommand } from '../base/command.ts'
-import { kindByWord, pathOf } from '../base/kinds.ts'
-import { age, table } from '../output/table.ts'
+import { type Client, clientOptions, createClient } from '../base/client.ts'
+import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { findItem } from '../base/find-item.ts'
+import { findOverview, listItems, listOverviews, type Overview, offlineZones, type Scope } from '../base/items.ts'
+import { pathOf } from '../base/kinds.ts'
+import { resourceFrom } from '../base/resource-word.ts'
+import { readSelector } from '../base/selector.ts'
+import { type Seen, watch } from '../base/watch.ts'
+import { readTemplate, type Template } from '../output/json-path.ts'
+import { cellsOf, titlesOf } from '../output/resource-table.ts'
+import { lineOf, table, widthsOf } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
+
+const forms = ['table', 'wide', 'name', 'yaml', 'json'] as const
+const isForm = (form: string): boolean => forms.some((one) => one === form) || /^jsonpath=./.test(form)
+const output = z
+  .string()
+  .refine(isForm, `expected ${forms.join(', ')} or jsonpath=TEMPLATE`)
+  .optional()
 
 const yamlText = (value: unknown): string => stringify(value, { lineWidth: 0 }).trimEnd()
 
-/** All pages of a list. */
-async function listAll(client: Client, path: string): Promise<JsonObject[]> {
-  const items: JsonObject[] = []
-  for (let offset = 0; ; ) {
-    const reply = await client.need('GET', `${path}?size=1000&offset=${offset}`)
-    requireFields(client, reply, ['items', 'next'])
-    // The plane answers with its own list type.
-    const page = reply.json as {
-      readonly items: readonly JsonObject[]
-      readonly next: string | null
-    }
-    items.push(...page.items)
-    offset += page.items.length
-    if (page.next === null || page.items.length === 0) return items
-  }
+/** The options that select resources of a kind, of `get` and of commands like it. */
+export const scopeOptions = {
+  mesh: option(text.optional(), 'the mesh of mesh-scoped kinds', {
+    placeholder: 'MESH',
+    short: 'm',
+    shownDefault: 'default',
+  }),
+  allMeshes: option(toggle.default(false), 'the resources of all meshes', { short: 'A' }),
+  selector: option(text.optional(), 'only resources with these labels; for Dataplanes, tags count too', {
+    placeholder: 'KEY=VALUE[,…]',
+    short: 'l',
+  }),
+}
+
+/** The scope that the options name. Throws a usage error if they contradict each other. */
+export function scopeFrom(values: {
+  readonly mesh: string | undefined
+  readonly allMeshes: boolean
+  readonly selector: string | undefined
+}): Scope {
+  if (values.allMeshes && values.mesh !== undefined)
+    throw new CommandError('expected --mesh or --all-meshes, found both', 2)
+  return { mesh: values.allMeshes ? undefined : (values.mesh ?? 'default'), selector: readSelector(values.selector) }
 }
 
 export const get = defineCommand({
   name: 'get',
   summary: 'show resources of a kind, or one by its name',
-  usage: 'KIND [NAME] [-o table|wide|yaml|json] [--mesh MESH]',
-  examples: ['zonemesh get meshes', 'zonemesh get meshgatewayroutes', 'zonemesh get dataplane echo-1 -o yaml'],
+  usage: 'KIND [NAME] [-o table|wide|name|yaml|json|jsonpath=TEMPLATE] [--mesh MESH | -A] [-l KEY=VALUE] [-w]',
+  examples: [
+    'zonemesh get meshes',
+    'zonemesh get meshgatewayroutes',
+    'zonemesh get dataplanes -A -l kuma.io/service=echo -o wide',
+    'zonemesh get dataplane echo-1 -o yaml',
+    'zonemesh get timeouts --watch',
+    "zonemesh get timeouts -o jsonpath='{.items[*].name}'",
+  ],
   arity: { min: 1, max: 2 },
   options: {
-    output: option(z.enum(['table', 'wide', 'yaml', 'json']).optional(), 'how to show it: table, wide, yaml, json', {
+    output: option(output, `how to show it: ${forms.join(', ')}, or jsonpath=TEMPLATE as in kubectl`, {
       placeholder: 'FORMAT',
       short: 'o',
       shownDefault: 'table for lists, yaml for one',
     }),
-    mesh: option(text.default('default'), 'the mesh of mesh-scoped kinds', {
-      placeholder: 'MESH',
-      short: 'm',
-      shownDefault: 'default',
-    }),
+    watch: option(toggle.default(false), 'go on and show each change when it happens', { short: 'w' }),
+    ...scopeOptions,
     ...clientOptions,
   },
-  async run(values, { positionals, print }) {
-    const [word = '', name] = positionals
-    const kind = kindByWord(word)
+  async run(values, context) {
+    const { kind, name } = resourceFrom(context.positionals)
+    if (!kind) throw new CommandError('expected a kind', 2)
+    const scope = scopeFrom(values)
     const client = createClient(values)
-    if (name !== undefined) {
-      const reply = await client.call('GET', pathOf(kind, values.mesh, name))
-      if (reply.status === 404)
-        throw new CommandError(
-          `no ${kind.name} "${name}"${kind.scope === 'mesh' ? ` in mesh "${values.mesh}"` : ''} at ${client.address}`,
-        )
-      if (reply.status >= 400) throw new CommandError(errorLines(reply))
-      print(values.output === 'json' ? jsonText(reply.json) : yamlText(reply.json))
-      return 0
-    }
-    const items = await listAll(client, pathOf(kind, values.mesh))
-    if (values.output === 'json') print(jsonText(items))
-    else if (values.output === 'yaml') for (const item of items) print(`---\n${yamlText(item)}`)
-    else {
-      const wide = values.output === 'wide'
-      const nowMs = Date.now()
-      const rows = items.map((item) => [
-        ...(kind.scope === 'mesh' ? [String(item['mesh'])] : []),
-        String(item['name']),
-        age(String(item['modificationTime']), nowMs),
-        ...(wide ? [labelsText(item), JSON.stringify(specOf(item)).slice(0, 160)] : []),
-      ])
-      const header = [
-        ...(kind.scope === 'mesh' ? ['MESH'] : []),
-        'NAME',
-        'CHANGED',
-        ...(wide ? ['LABELS', 'SPEC'] : []),
-      ]
-      for (const line of table(header, rows)) print(line)
-      if (items.length === 0) print(`no ${kind.title.plural.toLowerCase()}`)
-    }
-    return 0
+    if (values.watch && name !== undefined) throw new CommandError('expected a kind with --watch, found a name', 2)
+    if (values.watch) return showChanges(client, context, kind, scope, values.output ?? 'table')
+    if (name === undefined) return showList(client, context, kind, scope, values.output ?? 'table')
+    if (scope.mesh === undefined) throw new CommandError('expected --mesh with a name, found --all-meshes', 2)
+    return showOne(client, context, { kind, mesh: scope.mesh, name }, values.output ?? 'yaml')
   },
 })
 
-const envelope = new Set(['type', 'mesh', 'name', 'creationTime', 'modificationTime', 'labels', 'kri'])
-const specOf = (item: JsonObject): JsonObject =>
-  Object.fromEntries(Object.entries(item).filter(([key]) => !envelope.has(key)))
-const labelsText = (item: JsonObject): string =>
-  Object.entries(item['labels'] ?? {})
-    .map(([key, value]) => `${key}=${String(value)}`)
-    .join(',') || '-'
+const templateIn = (form: string) => readTemplate(form.slice('jsonpath='.length))
+
+/** As in kubectl: `timeout/slow`, which other commands take as a resource. */
+const nameText = (kind: Kind, item: JsonObject): string => `${kind.name.toLowerCase()}/${String(item['name'])}`
+
+async function showList(client: Client, context: Context, kind: Kind, scope: Scope, form: string): Promise<0> {
+  if (form === 'table' || form === 'wide') {
+    const overviews = await listOverviews(client, kind, scope)
+    for (const line of await tableLines(client, kind, overviews, form === 'wide')) context.print(line)
+    if (overviews.length === 0) context.print(`no ${kind.title.plural.toLowerCase()}`)
+    return 0
+  }
+  const template = form.startsWith('jsonpath=') ? templateIn(form) : undefined
+  const items = await listItems(client, kind, scope)
+  if (template) context.print(template({ items }))
+  else if (form === 'json') context.print(jsonText(items))
+  else if (form === 'yaml') for (const item of items) context.print(`---\n${yamlText(item)}`)
+  else for (const item of items) context.print(nameText(kind, item))
+  return 0
+}
+
+async function showOne(
+  client: Client,
+  context: Context,
+  { kind, mesh, name }: { readonly kind: Kind; readonly mesh: string; readonly name: string },
+  form: string,
+): Promise<0> {
+  const template = form.startsWith('jsonpath=') ? templateIn(form) : undefined
+  const { json } = await findItem(client, kind, mesh, name)
+  if (template) context.print(template(json))
+  else if (form === 'json') context.print(jsonText(json))
+  else if (form === 'yaml') context.print(yamlText(json))
+  else if (form === 'name') context.print(nameText(kind, Object(json)))
+  else {
+    const overview = await findOverview(client, kind, pathOf(kind, mesh, name))
+    for (const line of await tableLines(client, kind, overview ? [overview] : [], form === 'wide')) context.print(line)
+  }
+  return 0
+}
+
+async function tableLines(client: Client, kind: Kind, overviews: readonly Overview[], isWide: boolean) {
+  const options = { isWide, nowMs: Date.now(), offlineZones: await offlineZones(client, kind) }
+  const cells = overviews.map((one) => cellsOf(kind, one, options))
+  return table(titlesOf(kind, isWide), cells).map((line) => line.trimEnd())
+}
+
+/** Shows the list, then a row for each change, until the command is stopped. */
+async function showChanges(client: Client, context: Context, kind: Kind, scope: Scope, form: string): Promise<0> {
+  const template = form.startsWith('jsonpath=') ? templateIn(form) : undefined
+  const isWide = form === 'wide'
+  const isTable = form === 'table' || isWide
+  const titles = ['EVENT', ...titlesOf(kind, isWide)]
+  let widths: readonly number[] | undefined
+  for await (const seen of watch(client, kind, scope, context.signal)) {
+    const offline = isTable ? await offlineZones(client, kind) : new Set<string>()
+    const options = { isWide, nowMs: Date.now(), offlineZones: offline }
+    const cells = isTable ? seen.map(({ change, overview }) => [change, ...cellsOf(kind, overview, options)]) : []
+    if (isTable && !widths) {
+      widths = widthsOf([titles, ...cells])
+      context.print(lineOf(titles, widths))
+    }
+    for (const row of cells) context.print(lineOf(row, widths ?? []).trimEnd())
+    if (!isTable) for (const one of seen) context.print(eventText(kind, one, form, template))
+  }
+  return 0
+}
+
+function eventText(kind: Kind, { change, overview: { item } }: Seen, form: string, template: Template | undefined) {
+  if (template) return template(item)
+  if (form === 'json') return jsonText({ event: change, resource: item }, 0)
+  return form === 'yaml' ? `---\n# ${change}\n${yamlText(item)}` : `${change} ${nameText(kind, item)}`
+}

@@ -60,6 +60,20 @@ function behind(zone: JsonObject): string {
 /** How long the end of a former session is shown after the zone is connected again. */
 const newsMs = 600_000
 
+/** What a global reports about one zone, as titles and texts. */
+export function zoneFacts(zone: JsonObject): readonly (readonly [title: string, text: string])[] {
+  const { stored, served } = part(zone['revision'])
+  const { connected, total } = part(zone['proxies'])
+  return [
+    ['State', stateOf(zone)],
+    ['Revision', `stored ${text(stored)}, served ${text(served)}, behind ${behind(zone)}`],
+    ['Proxies', `${text(connected)} of ${text(total)} connected`],
+    ['Host', text(zone['host'])],
+    ...(zone['reason'] === undefined ? [] : [['Reason', text(zone['reason'])] as const]),
+    ...zoneNews(zone).map((line, index) => [index === 0 ? 'Attention' : '', line] as const),
+  ]
+}
+
 /** The lines below the table: conditions that an operator must act on, each with the command to run. */
 function zoneNews(zone: JsonObject): string[] {
   const name = text(zone['zone'])

@@ -6,16 +6,28 @@ export const table = (titles: readonly string[], rows: readonly (readonly string
 
 /** Rows as lines, each column as wide as its widest cell. The last cell of a row is not padded. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = widthsOf(rows)
+  return rows.map((row) => lineOf(row, widths))
+}
+
+/** The width of each column, with two spaces between columns. */
+export function widthsOf(rows: readonly (readonly string[])[]): readonly number[] {
   const widths: number[] = []
-  const cellsOf = rows.map((row) => row.map(oneLine))
-  for (const cells of cellsOf) {
-    for (const [column, cell] of cells.slice(0, -1).entries())
+  for (const row of rows) {
+    for (const [column, cell] of row.map(oneLine).slice(0, -1).entries())
       widths[column] = Math.max(widths[column] ?? 0, cell.length + 2)
   }
-  return cellsOf.map((cells) =>
-    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join(''),
-  )
+  return widths
 }
+
+/** One row with columns of these widths. A longer cell moves those behind it, and stays apart from the next one. */
+export const lineOf = (row: readonly string[], widths: readonly number[]): string =>
+  row
+    .map(oneLine)
+    .map((cell, column) =>
+      column === row.length - 1 ? cell : cell.padEnd(Math.max(widths[column] ?? 0, cell.length + 2)),
+    )
+    .join('')
 
 /** The time since a moment, as text: `3m`, `2h`. */
 export function age(fromIso: string, nowMs: number): string {

@@ -30,5 +30,8 @@ export function terminalText(text: string, isPainted = wantsColour()): string {
 export const oneLine = (text: string): string => text.replace(/[\n\r\t]/g, escapedControl)
 
 /** JSON for users and programs. Terminal controls are escaped as JSON escapes, so a program reads the same text. */
-export const jsonText = (value: unknown): string =>
-  JSON.stringify(value, null, 2).replace(unsafe, (character) => `\\u${codeOf(character).toString(16).padStart(4, '0')}`)
+export const jsonText = (value: unknown, indent = 2): string =>
+  JSON.stringify(value, null, indent).replace(
+    unsafe,
+    (character) => `\\u${codeOf(character).toString(16).padStart(4, '0')}`,
+  )

@@ -316,7 +316,8 @@ async function readPolicies(
   const read = policies.map(async (one, index) => {
     const place = at(['policies', index])
     if (typeof one === 'string') return readDocuments([join(dirname(path), one)], { ...variables, ...texts(vars) })
-    return [{ file: path, number: index + 1, line: Number(place.split(':').at(-1)), content: one }]
+    const line = Number(place.split(':').at(-1))
+    return [{ file: path, number: index + 1, line, lineOf: () => line, content: one }]
   })
   return (await Promise.all(read)).flat()
 }

@@ -1,7 +1,8 @@
-import { serviceTag } from './common.ts'
+import { firstOf, hostPort, tagsText } from './columns.ts'
+import { serviceTag, zoneLabel, zoneTag } from './common.ts'
 import { checkDataplane } from './dataplane-checks.ts'
-import { type DataplaneSpec, dataplaneRole, dataplaneSchema, isReady } from './dataplane-spec.ts'
-import { defineKind, type IndexEntry, type TypedRow } from './kind.ts'
+import { type DataplaneSpec, dataplaneRole, dataplaneSchema, dataplaneServices, isReady } from './dataplane-spec.ts'
+import { type Column, defineKind, type IndexEntry, type TypedRow } from './kind.ts'
 import { demand, ranges } from './ranges.ts'
 
 /** Only rows of the compiler's own zone are indexed: instances of other zones are reached through their ingresses. */
@@ -27,6 +28,33 @@ function indexOf({ key, spec }: TypedRow<DataplaneSpec>, zone: string): readonly
   ]
 }
 
+/** The tag sets of a Dataplane: those of its inbounds, or those of its gateway. */
+const tagSets = ({ networking }: DataplaneSpec) => [
+  ...(networking?.gateway ? [networking.gateway.tags ?? {}] : []),
+  ...(networking?.inbound ?? []).map(({ tags }) => tags ?? {}),
+]
+
+const columns: readonly Column<DataplaneSpec>[] = [
+  { title: 'SERVICE', cell: ({ spec }) => firstOf(dataplaneServices(spec)) },
+  {
+    title: 'ADDRESS',
+    cell: ({ spec: { networking } }) => hostPort(networking?.address, networking?.inbound?.[0]?.port),
+  },
+  {
+    title: 'ZONE',
+    cell: ({ spec, labels }) => labels[zoneLabel] ?? tagSets(spec).find((tags) => tags[zoneTag])?.[zoneTag] ?? '',
+  },
+  {
+    title: 'READY',
+    cell: ({ spec: { networking } }) => {
+      const inbounds = (networking?.inbound ?? []).filter(({ state }) => state !== 'Ignored')
+      return inbounds.length === 0 ? '' : `${inbounds.filter(isReady).length}/${inbounds.length}`
+    },
+  },
+  { title: 'ROLE', isWide: true, cell: ({ spec }) => dataplaneRole(spec) },
+  { title: 'TAGS', isWide: true, cell: ({ spec }) => tagSets(spec).map(tagsText).join('; ') },
+]
+
 export const dataplane = defineKind({
   name: 'Dataplane',
   path: 'dataplanes',
@@ -48,6 +76,7 @@ export const dataplane = defineKind({
         : [],
   },
   check: checkDataplane,
+  columns,
   unserved: ({ networking, metrics, probes }) => [
     ...(metrics ? ['metrics: not served yet'] : []),
     ...(probes ? ['probes: not served yet'] : []),

@@ -54,6 +54,23 @@ export interface Compiled<Spec> {
   readonly secrets?: (spec: Spec) => readonly string[]
 }
 
+/** What a column shows of: one resource as an API lists it. */
+export interface Shown<Spec> {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly spec: Spec
+}
+
+/** A column of lists for users. The name, the mesh, the age and the state of a connection are columns of every kind. */
+export interface Column<Spec> {
+  /** In capitals. */
+  readonly title: string
+  /** Only in the wide form of a list. */
+  readonly isWide?: true
+  /** One line. The empty text if there is nothing to show. */
+  readonly cell: (shown: Shown<Spec>) => string
+}
+
 /** The complete description of a kind. Routes, admission, storage, sync and commands are derived from it. */
 export interface Kind {
   readonly name: string
@@ -91,6 +108,8 @@ export interface Kind {
   readonly check: (spec: never, context: CheckContext) => readonly Violation[]
   /** Fields that are stored but not served yet, each with a sentence for the user. */
   readonly unserved: (spec: never) => readonly string[]
+  /** The columns of its lists, from left to right. */
+  readonly columns: readonly Column<never>[]
 }
 
 export interface CheckContext {
@@ -118,6 +137,7 @@ interface KindOptions<Schema extends z.ZodType> {
   readonly explained?: boolean
   readonly check?: (spec: z.infer<Schema>, context: CheckContext) => readonly Violation[]
   readonly unserved?: (spec: z.infer<Schema>) => readonly string[]
+  readonly columns?: readonly Column<z.infer<Schema>>[]
 }
 
 /** A kind whose functions have the type of its spec. */
@@ -127,6 +147,7 @@ export type KindOf<Schema extends z.ZodType> = Kind & {
   readonly compiled: Compiled<z.infer<Schema>> | undefined
   readonly check: (spec: z.infer<Schema>, context: CheckContext) => readonly Violation[]
   readonly unserved: (spec: z.infer<Schema>) => readonly string[]
+  readonly columns: readonly Column<z.infer<Schema>>[]
 }
 
 /** `MeshGatewayRoute` → `Mesh Gateway Route`. */
@@ -148,6 +169,7 @@ export function defineKind<Schema extends z.ZodType>(options: KindOptions<Schema
     explained: false,
     check: () => [],
     unserved: () => [],
+    columns: [],
     ...options,
     compiled: options.compiled,
     peerSchema: tolerant(options.schema),

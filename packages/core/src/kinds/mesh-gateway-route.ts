@@ -1,6 +1,13 @@
+import { firstOf, selectorsText, tagsText } from './columns.ts'
 import { checkSelectors } from './common.ts'
-import { defineKind, type IndexEntry, type TypedRow, type Violation } from './kind.ts'
-import { type MeshGatewayRouteSpec, meshGatewayRouteSchema } from './mesh-gateway-route-spec.ts'
+import { type Column, defineKind, type IndexEntry, type TypedRow, type Violation } from './kind.ts'
+import {
+  type MeshGatewayRouteSpec,
+  meshGatewayRouteSchema,
+  type RouteBackend,
+  type RouteMatch,
+  type RouteRule,
+} from './mesh-gateway-route-spec.ts'
 import { hostnameFault } from './mesh-gateway-spec.ts'
 import { demand, selecting } from './ranges.ts'
 import { checkBackends, checkRule, unmetMatches } from './route-checks.ts'
@@ -49,6 +56,35 @@ function indexOf(row: TypedRow<MeshGatewayRouteSpec>): readonly IndexEntry[] {
   ]
 }
 
+const backendsText = (backends: readonly RouteBackend[] | undefined): string =>
+  firstOf((backends ?? []).map(({ destination }) => tagsText(destination)))
+
+/** `/shop*` for a prefix, `/shop` for an exact path, `~^/v[12]/` for a pattern; with the method if there is one. */
+function matchText({ path, method }: RouteMatch): string {
+  const value = path?.value ?? '/'
+  const how = path?.match ?? 'EXACT'
+  const text = !path ? '/*' : how === 'PREFIX' ? `${value}*` : how === 'REGEX' ? `~${value}` : value
+  return method && method !== 'NONE' ? `${method} ${text}` : text
+}
+
+function ruleText({ matches, backends, filters }: RouteRule): string {
+  const target = filters?.some(({ redirect }) => redirect) ? '(redirect)' : backendsText(backends)
+  return `${firstOf((matches ?? [{}]).map(matchText), 2)} → ${target}`
+}
+
+const columns: readonly Column<MeshGatewayRouteSpec>[] = [
+  { title: 'GATEWAY', cell: ({ spec }) => selectorsText(spec.selectors) },
+  { title: 'HOSTNAMES', cell: ({ spec: { conf } }) => (conf?.http ? firstOf(conf.http.hostnames ?? ['*']) : '') },
+  {
+    title: 'ROUTES',
+    cell: ({ spec: { conf } }) =>
+      [
+        ...(conf?.http?.rules ?? []).map(ruleText),
+        ...(conf?.tcp?.rules ?? []).map(({ backends }) => `tcp → ${backendsText(backends)}`),
+      ].join('; '),
+  },
+]
+
 export const meshGatewayRoute = defineKind({
   name: 'MeshGatewayRoute',
   path: 'meshgatewayroutes',
@@ -59,6 +95,7 @@ export const meshGatewayRoute = defineKind({
   schema: meshGatewayRouteSchema,
   compiled: { owner: 'global', blame: 10, index: indexOf },
   check,
+  columns,
   unserved: (spec) =>
     (spec.conf?.http?.rules ?? []).flatMap((one, index) => unmetMatches(`conf.http.rules[${index}]`, one)),
 })

@@ -1,4 +1,5 @@
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
+import { firstOf, hostPort, selectorsText, tagsText } from './columns.ts'
 import {
   checkSelectors,
   checkTags,
@@ -198,6 +199,19 @@ export const meshGateway = defineKind({
       (conf?.listeners ?? []).flatMap(({ tls }) => (tls?.certificates ?? []).flatMap(({ secret }) => secret || [])),
   },
   check,
+  columns: [
+    { title: 'GATEWAY', cell: ({ spec }) => selectorsText(spec.selectors) },
+    {
+      title: 'LISTENERS',
+      cell: ({ spec }) =>
+        firstOf(
+          (spec.conf?.listeners ?? []).map(
+            (one) => `${hostPort(listenerHostname(one), one.port)}/${one.protocol ?? 'NONE'}`,
+          ),
+        ),
+    },
+    { title: 'TAGS', isWide: true, cell: ({ spec }) => tagsText(spec.tags) },
+  ],
   unserved: (spec) =>
     (spec.conf?.listeners ?? []).flatMap((listener, index) => {
       const at = `conf.listeners[${index}]`

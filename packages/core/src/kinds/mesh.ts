@@ -1,7 +1,18 @@
-import { defineKind } from './kind.ts'
+import { type Column, defineKind } from './kind.ts'
 import { checkMesh } from './mesh-checks.ts'
-import { meshSchema } from './mesh-spec.ts'
+import { type MeshSpec, meshSchema } from './mesh-spec.ts'
 import { byName } from './ranges.ts'
+
+const columns: readonly Column<MeshSpec>[] = [
+  {
+    title: 'MTLS',
+    cell: ({ spec: { mtls } }) => {
+      const enabled = mtls?.backends?.find(({ name }) => name === mtls.enabledBackend)
+      return enabled ? `${enabled.name} (${enabled.type}, ${(enabled.mode ?? 'STRICT').toLowerCase()})` : 'off'
+    },
+  },
+  { title: 'EGRESS', cell: ({ spec }) => (spec.routing?.zoneEgress ? 'by ZoneEgress' : 'direct') },
+]
 
 export const mesh = defineKind({
   name: 'Mesh',
@@ -16,6 +27,7 @@ export const mesh = defineKind({
   // A held Mesh must not look like a mesh without mutual TLS.
   compiled: { owner: 'global', blame: 140, needed: true, index: byName },
   check: checkMesh,
+  columns,
   unserved: (spec) => [
     ...(spec.metrics ? ['metrics: proxies expose no metrics of a mesh backend yet'] : []),
     ...(spec.tracing ? ['tracing: not served yet'] : []),

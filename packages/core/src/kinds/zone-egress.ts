@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { hostPort } from './columns.ts'
+import { zoneLabel } from './common.ts'
 import { defineKind, message } from './kind.ts'
 import { ranges } from './ranges.ts'
 import { checkAdmin, checkListens, noNetworking } from './zone-proxy.ts'
@@ -23,6 +25,10 @@ export const zoneEgress = defineKind({
   travel: 'zone-to-global',
   writable: { global: false, zone: true },
   schema: zoneEgressSchema,
+  columns: [
+    { title: 'ADDRESS', cell: ({ spec: { networking } }) => hostPort(networking?.address, networking?.port) },
+    { title: 'ZONE', cell: ({ spec, labels }) => spec.zone || (labels[zoneLabel] ?? '') },
+  ],
   compiled: {
     owner: 'zone',
     blame: 100,

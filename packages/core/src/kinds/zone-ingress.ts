@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { checkAddress, checkPort, checkTags, tagMap } from './common.ts'
+import { hostPort } from './columns.ts'
+import { checkAddress, checkPort, checkTags, tagMap, zoneLabel } from './common.ts'
 import { defineKind, message, type Violation } from './kind.ts'
 import { ranges } from './ranges.ts'
 import { checkAdmin, noNetworking } from './zone-proxy.ts'
@@ -56,6 +57,15 @@ export const zoneIngress = defineKind({
   travel: 'zone-relayed',
   writable: { global: false, zone: true },
   schema: zoneIngressSchema,
+  columns: [
+    { title: 'ADDRESS', cell: ({ spec: { networking } }) => hostPort(networking?.address, networking?.port) },
+    {
+      title: 'ADVERTISED',
+      cell: ({ spec: { networking } }) => hostPort(networking?.advertisedAddress, networking?.advertisedPort),
+    },
+    { title: 'ZONE', cell: ({ spec, labels }) => spec.zone || (labels[zoneLabel] ?? '') },
+    { title: 'SERVICES', isWide: true, cell: ({ spec }) => String(spec.availableServices?.length ?? 0) },
+  ],
   compiled: { owner: 'zone', blame: 90, index: ({ key }) => [{ range: ranges.ingresses(key.origin) }] },
   check,
 })

@@ -1,5 +1,6 @@
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import { z } from 'zod'
+import { firstOf } from './columns.ts'
 import { defineKind, message } from './kind.ts'
 import { byName } from './ranges.ts'
 
@@ -48,6 +49,11 @@ export const zone = defineKind({
   writable: { global: true, zone: false },
   fixedName: true,
   schema: zoneSchema,
+  columns: [
+    { title: 'ENABLED', cell: ({ spec }) => (isEnabled(spec) ? 'yes' : 'no') },
+    { title: 'MESHES', isWide: true, cell: ({ spec }) => firstOf(spec.limits?.meshes ?? ['*']) },
+    { title: 'SERVICES', isWide: true, cell: ({ spec }) => firstOf(spec.limits?.services ?? ['*']) },
+  ],
   compiled: { owner: 'global', blame: 130, index: byName },
   check: (_spec, { name }) => [
     ...(name === globalOrigin

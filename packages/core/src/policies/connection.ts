@@ -1,3 +1,4 @@
+import { connectionColumns } from '../kinds/columns.ts'
 import { checkSelectors, selectorList } from '../kinds/common.ts'
 import type { Violation } from '../kinds/kind.ts'
 
@@ -26,4 +27,5 @@ export const connectionPolicy = {
   travel: 'global-to-zones',
   writable: { global: true, zone: false },
   isPolicy: true,
+  columns: connectionColumns,
 } as const

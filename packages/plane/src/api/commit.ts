@@ -5,10 +5,11 @@ import { type Change, parsePosition, positionText } from '@zonemesh/shared/store
 import { z } from 'zod'
 import { readBody } from './bodies.ts'
 import { changesOf, deletion, prepareDeletion, type Removal } from './deletions.ts'
+import { type Planned, plannedOutcome, plannedRemoval, unchangedSince } from './dry-run.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { User } from './identity.ts'
 import type { ApiPlane, ReceiptWait } from './plane.ts'
-import { declaration, isDeclared, requireIntent } from './removals.ts'
+import { declaration, findMassRemovals, isDeclared, requireIntent } from './removals.ts'
 import { committed, type Prepared, prepare } from './resources.ts'
 import type { Answer, Call, Router } from './route.ts'
 
@@ -21,12 +22,16 @@ const commitRequest = z.strictObject({
   deletions: z.array(deletion).max(1000, 'at most 1,000 deletions').default([]),
   /** The caller confirms a mass removal. */
   declared: z.boolean().optional(),
+  /** Judges everything and writes nothing. The outcomes say what would change. */
+  dryRun: z.boolean().default(false),
+  /** A revision. The commit is refused if one of its rows was written after it. */
+  since: z.string().optional(),
 })
 
 const changesMax = 1000
 
 /** The outcome of one document, or of one deletion, whose indexes follow those of the documents. */
-export interface Outcome {
+export interface Outcome extends Omit<Planned, 'outcome'> {
   readonly index: number
   readonly type: string
   readonly mesh?: string
@@ -98,53 +103,76 @@ async function prepareAll(
   return { prepared, removals, refused }
 }
 
-/** Writes all valid documents and deletions of a call in one commit, and returns the outcome of each. */
-async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
-  const { documents, deletions, atomic, intent } = readBody(commitRequest, call.body)
-  const { prepared, removals, refused } = await prepareAll(plane, call.user, documents, deletions)
-  const stop = atomic && refused.size > 0
+type Judged = Awaited<ReturnType<typeof prepareAll>>
+
+/** The changes of all valid documents and deletions. Throws an ApiError if they are too many for one commit. */
+function changesIn({ prepared, removals }: Judged): Change[] {
   const puts = [...prepared.values()].map(({ key, labels, spec }): Change => ({ op: 'put', key, labels, spec }))
   // Two documents may contain the same inline key.
   const inlineSecrets = [...prepared.values()].flatMap(({ secrets }) =>
     secrets.map((secret) => [keyText(secret.key), secret] as const),
   )
-  const changes = stop ? [] : [...puts, ...new Map(inlineSecrets).values(), ...changesOf(removals.values())]
+  const changes = [...puts, ...new Map(inlineSecrets).values(), ...changesOf(removals.values())]
   if (changes.length > changesMax)
     throw badRequest(`this commit has ${changes.length} changes, more than ${changesMax}: send it in several commits`)
+  return changes
+}
+
+/** The outcome of each document, then of each deletion. `of` is asked for those that were not refused. */
+function outcomesOf(
+  all: readonly unknown[],
+  { prepared, removals, refused }: Judged,
+  of: (judged: Prepared | Removal) => Pick<Outcome, 'outcome' | 'before' | 'after' | 'fields'>,
+): Outcome[] {
+  return all.map((document, index): Outcome => {
+    const ready = prepared.get(index)
+    const removal = removals.get(index)
+    if (removal) return { ...identity(document, index), ...of(removal) }
+    if (!ready) return refused.get(index) ?? { ...identity(document, index), outcome: 'refused' }
+    const { kind, mesh, name, warnings } = ready.admitted
+    const named = { index, type: kind.name, ...(mesh ? { mesh } : {}), name }
+    return { ...named, ...of(ready), ...(warnings.length > 0 ? { warnings } : {}) }
+  })
+}
+
+const statusOf = ({ prepared, removals, refused }: Judged, stop: boolean): number =>
+  refused.size === 0 ? 200 : stop || prepared.size + removals.size === 0 ? 400 : 207
+
+/** Writes all valid documents and deletions of a call in one commit, and returns the outcome of each. */
+async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
+  const { documents, deletions, atomic, intent, dryRun, since } = readBody(commitRequest, call.body)
+  const judged = await prepareAll(plane, call.user, documents, deletions)
+  const all = [...documents, ...deletions]
+  if (dryRun) return planned(plane, judged, all)
+  const stop = atomic && judged.refused.size > 0
+  const found = stop ? [] : changesIn(judged)
+  const changes = since === undefined ? found : await unchangedSince(plane, found, since)
   const declared = isDeclared(call)
   await requireIntent(plane, changes, declared)
   const commit = { changes, subject: call.user.name, intent, ...declaration(changes, declared) }
   const outcome = changes.length > 0 ? committed(await plane.commit(commit)) : undefined
-  const position = outcome?.position ?? (await plane.store.head())
+  const revision = positionText(outcome?.position ?? (await plane.store.head()))
   const written = new Set((outcome?.written ?? []).map((version) => keyText(version.key)))
-  const outcomes = [...documents, ...deletions].map((document, index): Outcome => {
-    const ready = prepared.get(index)
-    const removal = removals.get(index)
-    if (removal) return { ...identity(document, index), outcome: stop ? 'skipped' : 'deleted' }
-    if (!ready) return refused.get(index) ?? { ...identity(document, index), outcome: 'refused' }
-    const { kind, mesh, name, warnings } = ready.admitted
-    const result = stop
-      ? 'skipped'
-      : !ready.existing
-        ? 'created'
-        : written.has(keyText(ready.key))
-          ? 'updated'
-          : 'unchanged'
-    return {
-      index,
-      type: kind.name,
-      ...(mesh ? { mesh } : {}),
-      name,
-      outcome: result,
-      ...(warnings.length > 0 ? { warnings } : {}),
-    }
+  const outcomes = outcomesOf(all, judged, (one) => {
+    if (stop) return { outcome: 'skipped' }
+    if ('row' in one) return { outcome: 'deleted' }
+    return { outcome: !one.existing ? 'created' : written.has(keyText(one.key)) ? 'updated' : 'unchanged' }
   })
-  const revision = positionText(position)
   return {
-    status: refused.size === 0 ? 200 : stop || prepared.size + removals.size === 0 ? 400 : 207,
+    status: statusOf(judged, stop),
     body: { revision, outcomes },
     headers: { 'Zonemesh-Revision': revision },
   }
+}
+
+/** The answer of a dry run: what would change now, and the removals that the caller would have to confirm. */
+async function planned(plane: ApiPlane, judged: Judged, all: readonly unknown[]): Promise<Answer> {
+  const revision = positionText(await plane.store.head())
+  const massRemovals = await findMassRemovals(plane, changesIn(judged))
+  const outcomes = outcomesOf(all, judged, (one) =>
+    'row' in one ? plannedRemoval(plane, one) : plannedOutcome(plane, one),
+  )
+  return { status: statusOf(judged, false), body: { revision, dryRun: true, massRemovals, outcomes } }
 }
 
 const waitMsMax = 300_000

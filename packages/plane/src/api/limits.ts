@@ -11,3 +11,16 @@ export const slowCheckMs = 5_000
 
 /** The bytes of all headers of a request. Beyond it: 431. */
 export const headerBytesMax = 16 * 1024
+
+/** The streams of events that a plane serves at one time. Beyond it: 503. */
+export const eventStreamsMax = 64
+
+/** How often a stream of events shows that it is open. A reader that takes nothing for `eventStalledMs` is closed. */
+export const eventHeartbeatMs = 15_000
+export const eventStalledMs = 60_000
+
+/** The changes that a reader of events may be behind. Beyond it, its stream ends with `resync`. */
+export const eventBacklogMax = 5_000
+
+/** The longest life of a stream of events, so that a caller whose token has expired loses its stream. */
+export const eventStreamMs = 15 * 60_000

@@ -4,38 +4,14 @@ import { assert, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { notFound } from './errors.ts'
 import { listPage } from './listing.ts'
+import { type OverviewKind, overviewKinds } from './overview-kinds.ts'
 import type { ApiPlane } from './plane.ts'
 import { renderParsed, renderRow } from './render.ts'
 import { findRow, requireMesh } from './resources.ts'
 import type { Answer, Call, Router } from './route.ts'
 
-const overviews = [
-  {
-    kind: 'Dataplane',
-    base: 'dataplane',
-    insight: 'dataplaneInsight',
-    legacy: 'dataplanes+insights',
-    insights: 'dataplane-insights',
-  },
-  {
-    kind: 'ZoneIngress',
-    base: 'zoneIngress',
-    insight: 'zoneIngressInsight',
-    legacy: 'zoneingresses+insights',
-    insights: 'zone-ingress-insights',
-  },
-  {
-    kind: 'ZoneEgress',
-    base: 'zoneEgress',
-    insight: 'zoneEgressInsight',
-    legacy: 'zoneegresses+insights',
-    insights: 'zone-egress-insights',
-  },
-  { kind: 'Zone', base: 'zone', insight: 'zoneInsight', legacy: 'zones+insights', insights: 'zone-insights' },
-] as const
-
 /** A resource with its insight, in the shape that kumactl and the GUI of Kuma read. */
-async function overview(plane: ApiPlane, kind: Kind, entry: (typeof overviews)[number], row: Row): Promise<JsonObject> {
+async function overview(plane: ApiPlane, kind: Kind, entry: OverviewKind, row: Row): Promise<JsonObject> {
   const insight = plane.insight(kind.name, row)
   const insightPart = insight ? { [entry.insight]: insight } : {}
   const shown = async (parsed: Row) => ({ [entry.base]: await plane.decorate(kind, parsed), ...insightPart })
@@ -75,7 +51,7 @@ function itemOf(plane: ApiPlane, kind: Kind, render: Render) {
 
 /** Registers overviews, also under their older paths, and the read-only insight collections. */
 export function registerOverviews(route: Router, plane: ApiPlane): void {
-  for (const entry of overviews) {
+  for (const entry of overviewKinds) {
     const kind = findKind(entry.kind)
     assert(kind, `the registry has no ${entry.kind}`)
     const full: Render = (row) => overview(plane, kind, entry, row)

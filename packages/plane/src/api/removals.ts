@@ -68,7 +68,7 @@ function removedByKind(changes: readonly Change[], internal = false): Map<string
 }
 
 /** The kinds of which these changes remove very many rows, and the announced services if very many are withdrawn. */
-async function findMassRemovals(plane: ApiPlane, changes: readonly Change[]): Promise<readonly MassRemoval[]> {
+export async function findMassRemovals(plane: ApiPlane, changes: readonly Change[]): Promise<readonly MassRemoval[]> {
   const totals = new Map<string, number>()
   for (const [kind, removed] of removedByKind(changes)) {
     if (removed > removalsMax) totals.set(kind, (await allRows(plane, { kind, origin: plane.origin })).length)

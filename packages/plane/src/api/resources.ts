@@ -17,6 +17,7 @@ import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/sha
 import { type Change, type CommitOutcome, parsePosition, type Selection } from '@zonemesh/shared/store/store.ts'
 import { moveInlineKeys } from '../authority/inline-keys.ts'
 import { checkProvided } from '../authority/provided.ts'
+import { sameSecret } from '../authority/secret.ts'
 import { ApiError, badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin, type User } from './identity.ts'
 import { displayMax, displayOf, shownName } from './names.ts'
@@ -215,10 +216,13 @@ export async function prepare(
     key,
     existing,
     labels,
-    spec: completeSpec(plane, kind, moved.spec),
+    spec: sameSecretOf(plane, kind, existing, moved.spec) ?? completeSpec(plane, kind, moved.spec),
     secrets: moved.secrets,
   }
 }
+
+const sameSecretOf = (plane: ApiPlane, kind: Kind, existing: Row | undefined, spec: JsonObject) =>
+  kind.adminOnly ? sameSecret(plane.sealer, existing, String(spec['data'] ?? '')) : undefined
 
 /** Warnings for names that Kuma deprecates, because they cannot be part of a host name. */
 function deprecations(kind: Kind, name: string): string[] {

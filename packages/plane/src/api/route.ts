@@ -18,6 +18,8 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>
   /** A text answer instead of JSON. */
   readonly text?: string
+  /** Server-sent events instead of JSON, until the signal aborts. The caller takes them at its own pace. */
+  readonly stream?: (signal: AbortSignal) => AsyncIterable<string>
 }
 
 export type Handler = (call: Call) => Promise<Answer>

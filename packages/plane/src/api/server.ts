@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http'
-import type { Duplex } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import { unservedReason } from '@zonemesh/core/kinds/unserved.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { listenError } from '@zonemesh/shared/env/listen-error.ts'
@@ -10,15 +10,16 @@ import { boundBodies, parseBody } from './bodies.ts'
 import { registerCommit } from './commit.ts'
 import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
+import { createEvents } from './events.ts'
 import { registerGuards } from './guards.ts'
 import { registerHistory } from './history-routes.ts'
 import { anonymous, identify, requireAllowed } from './identity.ts'
-import { bodyBytesMax, headerBytesMax, headersMs, requestMs, slowCheckMs } from './limits.ts'
+import { bodyBytesMax, eventStalledMs, headerBytesMax, headersMs, requestMs, slowCheckMs } from './limits.ts'
 import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
 import { registerProxyViews } from './proxy-views.ts'
 import { jsonText } from './render.ts'
-import type { ApiRoute, Method, Router } from './route.ts'
+import type { Answer, ApiRoute, Method, Router } from './route.ts'
 import { registerRows } from './rows.ts'
 import { registerSight } from './sight-route.ts'
 import { registerSystem } from './system.ts'
@@ -113,12 +114,27 @@ function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<
           },
         })
         reply.code(answer.status).headers(answer.headers ?? {})
+        if (answer.stream) return sendEvents(reply, answer.stream)
         if (answer.text !== undefined) return reply.type('text/plain').send(answer.text)
         return reply.type('application/json').send(jsonText(answer.body))
       },
     })
   }
 }
+
+/** Sends events until the caller leaves or takes nothing any more. Node then closes the connection. */
+function sendEvents(reply: FastifyReply, stream: NonNullable<Answer['stream']>): FastifyReply {
+  const left = new AbortController()
+  reply.raw.once('close', () => left.abort())
+  // The caller may have left while its request was judged.
+  if (reply.raw.destroyed) left.abort()
+  reply.raw.setTimeout(eventStalledMs)
+  return reply
+    .headers({ 'Cache-Control': 'no-store' })
+    .type('text/event-stream')
+    .send(Readable.from(stream(left.signal), { objectMode: false, highWaterMark: eventBufferBytes }))
+}
+const eventBufferBytes = 16 * 1024
 
 /** The longest part of a path, such as a name. */
 const paramLengthMax = 400
@@ -157,6 +173,9 @@ function createApp(
       : Fastify({ ...options, http })
   ) as FastifyInstance
   if (upgrades) app.server.on('upgrade', (request, socket, head) => upgrades.upgrade(request, socket, head))
+  const events = createEvents(plane)
+  // Before all connections are closed.
+  app.addHook('preClose', () => events.close())
   boundConnections(app)
   boundBodies(app)
   const methodsByPath = new Map<string, Set<Method>>()
@@ -172,7 +191,9 @@ function createApp(
   app.setErrorHandler((thrown, _request, reply) => sendError(plane, reply, thrown))
   app.addHook('onRequest', async (request) => {
     const { accept } = request.headers
-    if (accept && !/json|\*\/\*|text\/plain/.test(accept))
+    const { url } = request
+    const isEvents = url.startsWith('/_events') && accept?.includes('text/event-stream')
+    if (accept && !isEvents && !/json|\*\/\*|text\/plain/.test(accept))
       throw new ApiError(
         406,
         'Bad Request',
@@ -190,6 +211,7 @@ function createApp(
   registerProxyViews(route, plane)
   registerGuards(route, plane)
   registerRows(route, plane)
+  events.register(route)
   const routes = [...methodsByPath].flatMap(([path, methods]) => [...methods].map((method) => ({ method, path })))
   // Another verb on a known path is refused with 405 and Kuma's text.
   for (const [path, methods] of methodsByPath) {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { firstOf, tagsText } from '../../kinds/columns.ts'
 import { tagMap } from '../../kinds/common.ts'
 import { defineKind, message, type Violation } from '../../kinds/kind.ts'
 import { byMesh } from '../../kinds/ranges.ts'
@@ -58,6 +59,10 @@ function check(spec: MeshTrafficPermissionSpec): Violation[] {
   return violations
 }
 
+/** `Mesh`, `MeshSubset team=a` or `MeshService web`. */
+const targetText = ({ kind, name, tags }: z.infer<typeof targetRef>): string =>
+  [kind, ...(name ? [name] : []), ...(tags ? [tagsText(tags)] : [])].join(' ')
+
 export const meshTrafficPermission = defineKind({
   name: 'MeshTrafficPermission',
   path: 'meshtrafficpermissions',
@@ -70,6 +75,14 @@ export const meshTrafficPermission = defineKind({
   schema: meshTrafficPermissionSchema,
   compiled: { owner: 'global', blame: 50, index: byMesh },
   check,
+  columns: [
+    { title: 'TARGET', cell: ({ spec }) => (spec.targetRef ? targetText(spec.targetRef) : 'Mesh') },
+    {
+      title: 'FROM',
+      cell: ({ spec }) =>
+        firstOf((spec.from ?? []).map((one) => `${targetText(one.targetRef)}: ${one.default?.action ?? 'no action'}`)),
+    },
+  ],
   unserved: (spec) =>
     (spec.from ?? []).some((one) => one.default?.action === 'AllowWithShadowDeny')
       ? ['spec.from: AllowWithShadowDeny allows; the shadow denial is not logged yet']

@@ -1,5 +1,6 @@
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
+import { connectionColumns, fieldsOf } from '../../kinds/columns.ts'
 import { duration, durationMs, protoEnum, uint32 } from '../../kinds/common.ts'
 import { defineKind, message, type Violation } from '../../kinds/kind.ts'
 import { byMesh } from '../../kinds/ranges.ts'
@@ -146,6 +147,7 @@ export const retry = defineKind({
   path: 'retries',
   commandName: 're',
   schema: retrySchema,
+  columns: [...connectionColumns, { title: 'CONF', cell: ({ spec }) => fieldsOf(spec.conf) }],
   compiled: { owner: 'global', blame: 30, index: byMesh },
   check: (spec) => [...checkOutbound(spec), ...checkConf(spec.conf)],
 })

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { connectionColumns, fieldsOf } from '../../kinds/columns.ts'
 import { duration, durationMs } from '../../kinds/common.ts'
 import { defineKind, message, type Violation } from '../../kinds/kind.ts'
 import { byMesh } from '../../kinds/ranges.ts'
@@ -56,6 +57,7 @@ export const timeout = defineKind({
   path: 'timeouts',
   commandName: 'to',
   schema: timeoutSchema,
+  columns: [...connectionColumns, { title: 'CONF', cell: ({ spec }) => fieldsOf(spec.conf) }],
   compiled: { owner: 'global', blame: 20, index: byMesh },
   check: (spec) => [...checkOutbound(spec), ...checkConf(spec.conf)],
   unserved: (spec) => (spec.conf?.grpc ? ['conf.grpc: not served; gRPC streams follow conf.http'] : []),
