@@ -1,6 +1,7 @@
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
+import type { Receipt, ZoneReceipt } from '@zonemesh/plane/api/answers.ts'
 import { badRequest } from '@zonemesh/plane/api/errors.ts'
-import type { Receipt, ReceiptWait, ZoneReceipt } from '@zonemesh/plane/api/plane.ts'
+import type { ReceiptWait } from '@zonemesh/plane/api/plane.ts'
 import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { newestEpochs } from '@zonemesh/shared/sync/epochs.ts'

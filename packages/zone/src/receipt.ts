@@ -1,4 +1,4 @@
-import type { Receipt } from '@zonemesh/plane/api/plane.ts'
+import type { Receipt } from '@zonemesh/plane/api/answers.ts'
 import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { ZoneBase } from './base.ts'
 import type { ZoneCore } from './core.ts'

@@ -13,7 +13,7 @@ import { removalsToConfirm, requireConfirmed, rowsInMesh } from './removals.ts'
 import { checkDeletion, committed, isWritable, prepare } from './resources.ts'
 import type { Answer, Call } from './route.ts'
 
-const rollbackRequest = z.strictObject({
+export const rollbackRequest = z.strictObject({
   to: z.string(),
   kind: z.string().optional(),
   name: z.string().optional(),

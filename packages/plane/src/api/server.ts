@@ -7,21 +7,13 @@ import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { boundBodies, parseBody } from './bodies.ts'
-import { registerCommit } from './commit.ts'
-import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
-import { registerGuards } from './guards.ts'
-import { registerHistory } from './history-routes.ts'
 import { anonymous, identify, requireAllowed } from './identity.ts'
 import { bodyBytesMax, headerBytesMax, headersMs, requestMs, slowCheckMs } from './limits.ts'
-import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
 import { jsonText } from './render.ts'
-import type { ApiRoute, Method, Router } from './route.ts'
-import { registerRows } from './rows.ts'
-import { registerSight } from './sight-route.ts'
-import { registerSystem } from './system.ts'
-import { registerTokens } from './token-routes.ts'
+import type { ApiRoute, DeclaredRoute } from './route.ts'
+import { declareRoutes } from './routes.ts'
 
 export interface ApiServer {
   /** Every registered route, for tests that call all of them. */
@@ -84,34 +76,32 @@ function statusOf(thrown: unknown): number {
   return typeof status === 'number' ? status : 500
 }
 
-function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<string, Set<Method>>): Router {
-  return (method, path, handler, options) => {
-    const methods = methodsByPath.get(path) ?? new Set<Method>()
-    methodsByPath.set(path, methods.add(method))
-    app.route({
-      method,
-      url: path,
-      handler: async (request, reply) => {
-        const { headers, method, url: requested } = request
-        const caller = { peer: request.socket.remoteAddress, headers, method, path: requested }
-        const user = options?.public ? anonymous : await identify(plane, caller)
-        const { isOwnHost } = plane.anonymousRules
-        const rules = options?.public ? ({ anonymous: 'read', isOwnHost } as const) : plane.anonymousRules
-        requireAllowed(user, rules, headers.host ?? '')
-        const answer = await handler({
-          user,
-          // Fastify passes all route parameters as strings.
-          params: request.params as Record<string, string>,
-          query: new URLSearchParams(request.url.split('?')[1] ?? ''),
-          body: request.body,
-          request,
-        })
-        reply.code(answer.status).headers(answer.headers ?? {})
-        if (answer.text !== undefined) return reply.type('text/plain').send(answer.text)
-        return reply.type('application/json').send(jsonText(answer.body))
-      },
-    })
-  }
+/** Serves a declared route: authenticates the caller, runs the handler, and writes the answer. */
+function serveRoute(app: FastifyInstance, plane: ApiPlane, { method, path, handler, about }: DeclaredRoute): void {
+  const isPublic = about.access === 'anyone'
+  app.route({
+    method,
+    url: path,
+    handler: async (request, reply) => {
+      const { headers, method, url: requested } = request
+      const caller = { peer: request.socket.remoteAddress, headers, method, path: requested }
+      const user = isPublic ? anonymous : await identify(plane, caller)
+      const { isOwnHost } = plane.anonymousRules
+      const rules = isPublic ? ({ anonymous: 'read', isOwnHost } as const) : plane.anonymousRules
+      requireAllowed(user, rules, headers.host ?? '')
+      const answer = await handler(plane, {
+        user,
+        // Fastify passes all route parameters as strings.
+        params: request.params as Record<string, string>,
+        query: new URLSearchParams(request.url.split('?')[1] ?? ''),
+        body: request.body,
+        request,
+      })
+      reply.code(answer.status).headers(answer.headers ?? {})
+      if (answer.text !== undefined) return reply.type('text/plain').send(answer.text)
+      return reply.type('application/json').send(jsonText(answer.body))
+    },
+  })
 }
 
 /** The longest part of a path, such as a name. */
@@ -137,11 +127,11 @@ function createApp(
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: paramLengthMax },
     // Such a path reaches no route.
     frameworkErrors: (error: Error, _request: unknown, reply: FastifyReply) => {
-      const isLong = statusOf(error) === 414
-      const detail = isLong
-        ? `a part of the path is longer than ${paramLengthMax} characters`
-        : 'the path is not a valid URL'
-      sendError(plane, reply, new ApiError(isLong ? 414 : 400, 'Bad Request', detail))
+      const refusal =
+        statusOf(error) === 414
+          ? new ApiError(414, 'Bad Request', `a part of the path is longer than ${paramLengthMax} characters`)
+          : badRequest('the path is not a valid URL')
+      sendError(plane, reply, refusal)
     },
   } as const
   // The two forms differ only in the type of the server, which handlers do not use.
@@ -153,7 +143,10 @@ function createApp(
   if (upgrades) app.server.on('upgrade', (request, socket, head) => upgrades.upgrade(request, socket, head))
   boundConnections(app)
   boundBodies(app)
-  const methodsByPath = new Map<string, Set<Method>>()
+  const registered: ApiRoute[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) registered.push({ method: one, path: url })
+  })
   app.removeContentTypeParser('text/plain')
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
@@ -173,21 +166,23 @@ function createApp(
         `expected Accept to allow application/json, found ${JSON.stringify(accept)}`,
       )
   })
-  const route = createRouter(app, plane, methodsByPath)
-  registerSystem(route, plane)
-  registerTokens(route, plane)
-  registerOverviews(route, plane)
-  registerCrud(route, plane)
-  registerCommit(route, plane)
-  registerHistory(route, plane)
-  registerSight(route, plane)
-  registerGuards(route, plane)
-  registerRows(route, plane)
-  const routes = [...methodsByPath].flatMap(([path, methods]) => [...methods].map((method) => ({ method, path })))
-  // Another verb on a known path is refused with 405 and Kuma's text.
-  for (const [path, methods] of methodsByPath) {
+  for (const route of declareRoutes()) serveRoute(app, plane, route)
+  const routes = registered.filter(({ method }) => method !== 'HEAD')
+  refuseOtherMethods(app, routes)
+  app.setNotFoundHandler((request, reply) => {
+    const unserved = unservedReason(collectionIn(request.url))
+    if (unserved !== undefined) return sendError(plane, reply, new ApiError(404, 'Could not find a kind', unserved))
+    return reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found')
+  })
+  return { app, routes }
+}
+
+/** Refuses another verb on a known path with 405 and Kuma's text. */
+function refuseOtherMethods(app: FastifyInstance, routes: readonly ApiRoute[]): void {
+  const methodsByPath = Map.groupBy(routes, ({ path }) => path)
+  for (const [path, known] of methodsByPath) {
     for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const) {
-      if (method !== 'PATCH' && methods.has(method)) continue
+      if (known.some((one) => one.method === method)) continue
       app.route({
         method,
         url: path,
@@ -195,12 +190,6 @@ function createApp(
       })
     }
   }
-  app.setNotFoundHandler((request, reply) => {
-    const unserved = unservedReason(collectionIn(request.url))
-    if (unserved !== undefined) return sendError(plane, reply, new ApiError(404, 'Could not find a kind', unserved))
-    return reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found')
-  })
-  return { app, routes }
 }
 
 /** The name of the collection in `/meshes/<mesh>/<collection>/…` or `/<collection>/…`. */

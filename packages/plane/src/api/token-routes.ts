@@ -6,7 +6,8 @@ import type { Purpose } from '../tokens/tokens.ts'
 import { ApiError, invalid } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
-import type { Answer, Call, Router } from './route.ts'
+import type { About, Answer, Call, Router } from './route.ts'
+import { schemaShape } from './shape.ts'
 
 const title = 'Could not issue a token'
 const tenYears = '10y'
@@ -77,31 +78,39 @@ async function issue(
   return { status: 200, body: undefined, text: token }
 }
 
+const admin = ({ user }: Call, what: string): void => requireAdmin(user, `generate ${what} token`)
+
+async function dataplaneToken(plane: ApiPlane, call: Call): Promise<Answer> {
+  admin(call, 'dataplane')
+  const { name, mesh, tags, type, workload, validFor } = parse(dataplaneRequest, call.body)
+  const claims = { Name: name, Mesh: mesh, Tags: tags ?? {}, Type: type, Workload: workload }
+  return issue(plane, 'dataplane', mesh, claims, validFor, call)
+}
+
+async function zoneToken(plane: ApiPlane, call: Call): Promise<Answer> {
+  admin(call, 'zone')
+  const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
+  // The limits consist of lists of strings, which are JSON values.
+  const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
+  return issue(plane, 'zone', '', claims, validFor, call)
+}
+
+async function userToken(plane: ApiPlane, call: Call): Promise<Answer> {
+  admin(call, 'user')
+  const { name, groups, validFor } = parse(userRequest, call.body)
+  return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor, call)
+}
+
 /** Registers `POST /tokens/{dataplane,zone,user}`, which answers 200 with the bare token. */
-export function registerTokens(route: Router, plane: ApiPlane): void {
-  const admin = (call: Call, what: string) => requireAdmin(call.user, `generate ${what} token`)
-  route('POST', '/tokens/dataplane', (call) => {
-    admin(call, 'dataplane')
-    const { name, mesh, tags, type, workload, validFor } = parse(dataplaneRequest, call.body)
-    return issue(
-      plane,
-      'dataplane',
-      mesh,
-      { Name: name, Mesh: mesh, Tags: tags ?? {}, Type: type, Workload: workload },
-      validFor,
-      call,
-    )
+export function registerTokens(route: Router): void {
+  const about = (what: string, schema: z.ZodType): About => ({
+    group: 'Tokens',
+    summary: `Issues a token ${what}`,
+    access: 'administrators',
+    body: schemaShape(schema),
+    answers: { 200: { what: 'the token', shape: { type: 'text' } } },
   })
-  route('POST', '/tokens/zone', (call) => {
-    admin(call, 'zone')
-    const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
-    // The limits consist of lists of strings, which are JSON values.
-    const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
-    return issue(plane, 'zone', '', claims, validFor, call)
-  })
-  route('POST', '/tokens/user', (call) => {
-    admin(call, 'user')
-    const { name, groups, validFor } = parse(userRequest, call.body)
-    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor, call)
-  })
+  route('POST', '/tokens/dataplane', dataplaneToken, about('with which proxies register', dataplaneRequest))
+  route('POST', '/tokens/zone', zoneToken, about('with which a zone, its ingress or its egress connects', zoneRequest))
+  route('POST', '/tokens/user', userToken, about('that identifies a caller of this API', userRequest))
 }
