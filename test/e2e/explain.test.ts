@@ -4,7 +4,17 @@ import { join } from 'node:path'
 import { meshName } from '@zonemesh/cli/demo/names.ts'
 import type { Demo } from '@zonemesh/cli/demo/run.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { planesAt, root, type Scene, startScene, until, untilBothCurrent, zonemesh, zonemeshWithInput } from './rig.ts'
+import {
+  api,
+  planesAt,
+  root,
+  type Scene,
+  startScene,
+  until,
+  untilBothCurrent,
+  zonemesh,
+  zonemeshWithInput,
+} from './rig.ts'
 
 let scene: Scene
 let demo: Demo
@@ -137,6 +147,29 @@ test('Q6 a port in use costs only its listener, and status and explain report it
   await until('it is served', ask, ({ stdout }) => /✔ listener .*\n(.*\n)*✘ route/.test(stdout))
   expect((await status()).stdout).not.toContain('rejected')
   expect((await zonemesh('status', '--address', demo.globalAddress)).stdout).not.toContain('rejected')
+})
+
+test('R87 a receipt of a zone is refused by what an Envoy refuses of a proxy that the commit wrote', async () => {
+  const holder = createServer()
+  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
+  const { port } = holder.address() as AddressInfo // it listens on a port
+  const east = api(demo.zones.east.apiAddress)
+  const at = `/meshes/${demo.names.mesh}/dataplanes/client-1`
+  const { json: proxy } = await east.need('GET', at)
+  const { networking } = proxy as { networking: { outbound?: object[] } } // the API answers with a Dataplane
+  const outbound = networking.outbound ?? []
+  const taken = { port, tags: { 'kuma.io/service': demo.names.service } }
+  const apply = (outbounds: readonly object[]) =>
+    zonemeshWithInput(
+      JSON.stringify({ ...(proxy as object), networking: { ...networking, outbound: outbounds } }),
+      ...['apply', '-f', '-', '--address', demo.zones.east.apiAddress, '--wait', 'served@all', '--timeout', '10s'],
+    )
+  expect(await apply([...outbound, taken])).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/^east: refused .* cannot bind '127\.0\.0\.1/m),
+  })
+  expect((await apply(outbound)).code).toBe(0)
+  await new Promise((resolve) => holder.close(resolve))
 })
 
 test('Q6 faults of running planes and proxies are named: a permission, a missing service, a port without a listener', async () => {

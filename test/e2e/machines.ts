@@ -1,65 +1,81 @@
-import { execFileSync } from 'node:child_process'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findEnvoy } from '@zonemesh/dataplane/envoy/find.ts'
-import { type Folder, temporaryFolder, until } from './rig.ts'
+import { type Folder, temporaryFolder } from './rig.ts'
 import { createShell } from './scene-folder.ts'
 
-const ip = (...args: readonly string[]): string => execFileSync('ip', [...args], { encoding: 'utf8' })
-
-/** A machine with its own network, whose address is 10.0.0.1, 10.0.0.2 …, and a home folder. */
-export interface Machine {
-  readonly network: string
+/**
+ * A machine of a page: namespaces of its own for networks, processes and mounts, and a home folder. Every port is free
+ * in it, and `pkill` reaches no other process.
+ */
+export interface Machine extends AsyncDisposable {
+  /** The id of its first process, which also names its network. */
+  readonly pid: number
   readonly folder: Folder
   readonly shell: ReturnType<typeof createShell>
 }
 
-export interface Machines {
-  get(name: string): Machine
-  /** Stops all processes of the machines and removes them. */
-  close(): Promise<void>
+// The shell is the first process of the machine: it collects the processes that have lost their parent.
+const firstProcess = 'ip link set lo up; echo ready; sleep infinity & while :; do wait; done'
+
+/** Creates a machine with only its loopback device. It needs root. */
+export async function createMachine(): Promise<Machine> {
+  const progress = (line: string) => void process.stderr.write(`${line}\n`)
+  const envoy = await findEnvoy({ env: process.env, progress }, new AbortController().signal)
+  const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
+  const words = ['--pdeathsig', 'KILL', '--', 'unshare', ...namespaces, 'bash', '-c', firstProcess]
+  const holder = spawn('setpriv', words, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [ready] = await Promise.race([once(holder.stdout, 'data'), once(holder, 'close')])
+  if (!String(ready).startsWith('ready')) throw new Error('a machine of a page needs root, unshare and ip')
+  const pid = childOf(holder)
+  const folder = temporaryFolder()
+  const environment = { HOME: folder.path, XDG_STATE_HOME: join(folder.path, 'state'), ZONEMESH_ENVOY: envoy }
+  const within = ['nsenter', '--target', String(pid), '--net', '--mount', '--pid', '--']
+  return {
+    pid,
+    folder,
+    shell: createShell(folder, { within, environment }),
+    async [Symbol.asyncDispose]() {
+      // The end of the first process ends all others of the machine.
+      const ended = once(holder, 'close')
+      holder.kill('SIGKILL')
+      await ended
+      folder[Symbol.dispose]()
+    },
+  }
 }
 
-/** Two machines that reach each other. `label` differs between test files, which may run at the same time. */
-export async function startMachines(label: string, names: readonly [string, string]): Promise<Machines> {
+/** The only child of a process: `unshare` itself stays outside of the namespace of processes. */
+const childOf = ({ pid = 0 }: ChildProcess): number =>
+  Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim())
+
+export interface Machines extends AsyncDisposable {
+  get(name: string): Machine
+}
+
+/** Two machines that reach each other as 10.0.0.1 and 10.0.0.2. */
+export async function startMachines(names: readonly [string, string]): Promise<Machines> {
   const machines = new Map<string, Machine>()
+  for (const name of names) machines.set(name, await createMachine())
   const get = (name: string): Machine => {
     const found = machines.get(name)
     if (!found) throw new Error(`no machine "${name}"; there are: ${[...machines.keys()].join(', ')}`)
     return found
   }
-  const progress = (line: string) => void process.stderr.write(`${line}\n`)
-  const envoy = await findEnvoy({ env: process.env, progress }, new AbortController().signal)
-  for (const name of names) {
-    const network = `${label}-${process.pid}-${name}`
-    ip('netns', 'add', network)
-    const folder = temporaryFolder()
-    const environment = { HOME: folder.path, XDG_STATE_HOME: join(folder.path, 'state'), ZONEMESH_ENVOY: envoy }
-    const shell = createShell(folder, { within: ['ip', 'netns', 'exec', network], environment })
-    machines.set(name, { network, folder, shell })
+  const [a, b] = [get(names[0]), get(names[1])]
+  const ends = ['netns', String(a.pid), 'type', 'veth', 'peer', 'name', 'line', 'netns', String(b.pid)]
+  execFileSync('ip', ['link', 'add', 'line', ...ends])
+  for (const [index, machine] of [a, b].entries())
+    await machine.shell(`ip addr add 10.0.0.${index + 1}/24 dev line; ip link set line up`, '/')
+  standInForScp(a.folder, b.folder)
+  return {
+    get,
+    async [Symbol.asyncDispose]() {
+      for (const machine of machines.values()) await machine[Symbol.asyncDispose]()
+    },
   }
-  const [a, b] = names.map(get)
-  ip(
-    'link',
-    'add',
-    'line',
-    'netns',
-    a?.network ?? '',
-    'type',
-    'veth',
-    'peer',
-    'name',
-    'line',
-    'netns',
-    b?.network ?? '',
-  )
-  for (const [index, name] of names.entries()) {
-    const { network } = get(name)
-    ip('-n', network, 'addr', 'add', `10.0.0.${index + 1}/24`, 'dev', 'line')
-    for (const device of ['lo', 'line']) ip('-n', network, 'link', 'set', device, 'up')
-  }
-  standInForScp(get(names[0]).folder, get(names[1]).folder)
-  return { get, close: () => closeAll([...machines.values()]) }
 }
 
 /** `scp FILE… 10.0.0.2:` on A copies into the home folder of B. There is no SSH between the two. */
@@ -70,14 +86,4 @@ function standInForScp(from: Folder, to: Folder): void {
     `#!/bin/sh\nset -e\nwhile [ "$#" -gt 1 ]; do cp "$1" '${to.path}'; shift; done\n[ "$1" = 10.0.0.2: ]\n`,
   )
   chmodSync(path, 0o755)
-}
-
-async function closeAll(machines: readonly Machine[]): Promise<void> {
-  const pids = () => machines.flatMap(({ network }) => ip('netns', 'pids', network).split('\n').filter(Boolean))
-  for (const pid of pids()) process.kill(Number(pid), 'SIGTERM')
-  await until('all processes have ended', pids, (left) => left.length === 0, 30_000)
-  for (const { network, folder } of machines) {
-    ip('netns', 'del', network)
-    folder[Symbol.dispose]()
-  }
 }

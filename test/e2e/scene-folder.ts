@@ -25,9 +25,8 @@ export function createShell(folder: Folder, { within = [], environment = {} }: S
     commands: string,
     cwd: string,
   ): Promise<Outcome & { readonly output: string; readonly cwd: string }> {
-    const [program = 'bash', ...words] = [...within, 'bash', '-e', '-c', `${commands}\npwd > '${place}'`]
+    const [program = 'bash', ...words] = [...within, 'bash', '-e', '-c', `cd '${cwd}'\n${commands}\npwd > '${place}'`]
     const child = spawn(program, words, {
-      cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...environment, PATH: `${tools}:${process.env['PATH']}` },
       timeout: 90_000,

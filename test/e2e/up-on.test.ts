@@ -6,9 +6,9 @@ import { until } from './rig.ts'
 
 let machines: Machines
 beforeAll(async () => {
-  machines = await startMachines('zonemesh-on', ['a', 'b'])
+  machines = await startMachines(['a', 'b'])
 })
-afterAll(() => machines.close())
+afterAll(() => machines[Symbol.asyncDispose]())
 
 /** The blocks of an output by their first line, which is a comment. */
 const blocksOf = (output: string): readonly string[] => output.split(/^(?=# )/m).filter((block) => block.trim() !== '')

@@ -1,7 +1,9 @@
-// npm run reference: writes docs/reference.md and docs/resources.md.
+// npm run reference: writes docs/reference.md, docs/resources.md, docs/api.md and docs/errors.md.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { loadCommands } from './command-line.ts'
 import { referencePage } from './reference.ts'
+import { apiPage } from './reference-api.ts'
+import { errorsPage } from './reference-errors.ts'
 import { examplesOf, resourcesPage } from './reference-resources.ts'
 
 const page = (file: string) => new URL(`../../../${file}`, import.meta.url)
@@ -10,3 +12,5 @@ writeFileSync(
   page('docs/resources.md'),
   resourcesPage(examplesOf(readFileSync(page('docs/examples/resources.yaml'), 'utf8'))),
 )
+writeFileSync(page('docs/api.md'), apiPage())
+writeFileSync(page('docs/errors.md'), errorsPage())

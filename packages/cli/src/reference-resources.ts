@@ -26,11 +26,16 @@ function placeOf({ scope, writable, path }: Kind): string {
 const hidden = new Set(['type', 'mesh', 'name', 'labels', 'creationTime', 'modificationTime', 'kri'])
 
 function rowsOf(kind: Kind): readonly string[] {
-  const { properties, required } = schemaOfKind(kind)
-  return Object.entries(objectOf(properties))
-    .filter(([name]) => !hidden.has(name))
-    .flatMap(([name, schema]) => fieldRows(name, objectOf(schema), listOf(required).includes(name)))
+  const schema = schemaOfKind(kind)
+  const shown = Object.entries(objectOf(schema['properties'])).filter(([name]) => !hidden.has(name))
+  return fieldsOf({ ...schema, properties: Object.fromEntries(shown) })
 }
+
+/** The lines of a table with all fields of an object: path, type, default. */
+export const fieldsOf = ({ properties, required }: JsonObject): readonly string[] =>
+  Object.entries(objectOf(properties)).flatMap(([name, schema]) =>
+    fieldRows(name, objectOf(schema), listOf(required).includes(name)),
+  )
 
 /** A field, and the fields below it. */
 function fieldRows(path: string, schema: JsonObject, isRequired: boolean): readonly string[] {
@@ -53,7 +58,7 @@ const hasFields = (schema: Json | undefined): boolean =>
 function typeText(schema: JsonObject): string {
   const { type, enum: values, const: only, anyOf, items } = schema
   if (only !== undefined) return `\`${String(only)}\``
-  if (Array.isArray(values)) return values.map((one) => `\`${String(one)}\``).join(', ')
+  if (Array.isArray(values)) return values.map((one) => `\`${one === '' ? '""' : String(one)}\``).join(', ')
   if (Array.isArray(anyOf)) return [...new Set(anyOf.map((one) => typeText(objectOf(one))))].join(' or ')
   if (type === 'array') return `list of ${typeText(objectOf(items))}`
   if (type === 'object') return schema['properties'] === undefined ? 'map' : 'object'

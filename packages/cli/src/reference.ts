@@ -1,5 +1,6 @@
 import { optionReference } from '@zonemesh/plane/config/options.ts'
 import type { Command } from './base/command.ts'
+import { linkTo } from './reference-link.ts'
 
 /** The reference page, generated from the declarations that `--help` uses. */
 export function referencePage(commands: readonly Command[]): string {
@@ -9,7 +10,6 @@ export function referencePage(commands: readonly Command[]): string {
       : ''
     return `## zonemesh ${command.name}\n\n${command.summary[0]?.toUpperCase()}${command.summary.slice(1)}.\n\n\`zonemesh ${command.name} ${command.usage}\`${options}`
   })
-  const head =
-    '# Reference\n\n`npm run reference` writes this page. Do not edit it. Flags override the environment, the environment overrides the file that `--config-file`\nnames, and the file overrides the defaults. An empty variable counts as none. Exit codes: 0 success, 1 refused or failed, 2 wrong usage.'
+  const head = `# Reference\n\n\`npm run reference\` writes this page. Do not edit it. Flags override the environment, the environment overrides the file that \`--config-file\`\nnames, and the file overrides the defaults. An empty variable counts as none. ${linkTo('docs/errors.md', 'exit-codes')} has the\nexit codes.`
   return `${[head, ...sections].join('\n\n')}\n`
 }

@@ -112,7 +112,7 @@ test.each([
 })
 
 test('B11 zone release and zone keep explain why there is nothing to do', async () => {
-  await expect(run(zoneRelease, 'east')).rejects.toThrow('There is no Zone "east"')
+  await expect(run(zoneRelease, 'east')).rejects.toThrow('there is no Zone "east"')
   await client().need('PUT', '/zones/east', { type: 'Zone', name: 'east' })
   await expect(run(zoneRelease, 'east', '--hold', 'x')).rejects.toThrow(
     /is not connected .*: run the command against the zone itself/,

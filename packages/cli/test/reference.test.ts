@@ -1,10 +1,13 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { admit } from '@zonemesh/core/admit/admit.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
+import { problems } from '@zonemesh/plane/api/problems.ts'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { loadCommands } from '../src/command-line.ts'
 import { referencePage } from '../src/reference.ts'
+import { apiPage } from '../src/reference-api.ts'
+import { errorsPage } from '../src/reference-errors.ts'
 import { examplesOf, resourcesPage } from '../src/reference-resources.ts'
 
 const page = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
@@ -21,4 +24,28 @@ test('B1 docs/resources.md matches the schemas, and has an example of each kind 
     expect(admitted.ok ? [] : admitted.error, kind).toEqual([])
   }
   expect(page('docs/resources.md')).toBe(resourcesPage(examples))
+})
+
+test('R84 docs/api.md has every route with its parameters, its body and its callers, as the routes are declared', () => {
+  expect(page('docs/api.md')).toBe(apiPage())
+})
+
+test('R85 docs/errors.md has every refusal of the API and every exit code, and each of them occurs in the source', () => {
+  expect(page('docs/errors.md')).toBe(errorsPage())
+  const folder = new URL('../../plane/src/api/', import.meta.url)
+  const source = readdirSync(folder)
+    .filter((name) => name !== 'problems.ts')
+    .map((name) => readFileSync(new URL(name, folder), 'utf8'))
+    .join('\n')
+  // The type of ApiError admits no other pair of status and title. A status of 400 or 404 may be that of a function.
+  const functions: Record<number, string> = {
+    400: 'invalid|badRequest|listTitle|title',
+    404: 'notFound',
+    503: 'unavailable',
+  }
+  const unused = problems.filter(({ status, title }) => {
+    const here = new RegExp(`(ApiError\\(\\s*${status},\\s*|(${functions[status] ?? 'none'})( = |\\().*)'${title}'`)
+    return !here.test(source)
+  })
+  expect(unused).toEqual([])
 })

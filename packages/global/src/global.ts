@@ -261,7 +261,7 @@ export async function startGlobal(
       insight: (kind, row) => status.insight(kind, row),
       status: () => status.report(),
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
-      receipt: (wait) => waitForReceipt({ store, sync }, wait),
+      receipt: (wait) => waitForReceipt({ store, sync, derived: listeners.idle }, wait),
       releaseHold: (zone, hold) => requestRelease({ store, sync }, zone, hold),
       keepFormer: (zone, subject) => sync.keep(zone, subject),
       trail: trail.timesOf,

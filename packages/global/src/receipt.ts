@@ -1,8 +1,13 @@
+import { gatewayCertificate } from '@zonemesh/core/kinds/internal.ts'
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
+import { parsedRows } from '@zonemesh/core/kinds/row.ts'
+import { secretsOf } from '@zonemesh/core/parse.ts'
+import type { Receipt, ZoneReceipt } from '@zonemesh/plane/api/answers.ts'
 import { badRequest } from '@zonemesh/plane/api/errors.ts'
-import type { Receipt, ReceiptWait, ZoneReceipt } from '@zonemesh/plane/api/plane.ts'
-import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
-import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { ReceiptWait } from '@zonemesh/plane/api/plane.ts'
+import { globalOrigin, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import { HorizonError } from '@zonemesh/shared/store/errors.ts'
+import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { newestEpochs } from '@zonemesh/shared/sync/epochs.ts'
 import type { Verdict } from '@zonemesh/shared/sync/log/messages.ts'
 import type { Receipt as SyncReceipt } from '@zonemesh/shared/sync/receipts.ts'
@@ -12,13 +17,15 @@ import { enabledZones } from './status/enabled-zones.ts'
 interface Deps {
   readonly store: Store
   readonly sync: Pick<SyncServer, 'zones' | 'waitFor'>
+  /** Resolves when the certificates of listeners are derived from all commits of this process. */
+  derived(): Promise<void>
 }
 
 /**
  * Waits until zones store or serve a revision: the named zones, all enabled zones, or those that are online. Throws an
  * ApiError if a named zone does not exist or is disabled.
  */
-export async function waitForReceipt({ store, sync }: Deps, wait: ReceiptWait): Promise<Receipt> {
+export async function waitForReceipt({ store, sync, derived }: Deps, wait: ReceiptWait): Promise<Receipt> {
   const { revision, level, timeoutMs } = wait
   const enabled = await enabledZones(store)
   const started = await newestEpochs(store)
@@ -27,7 +34,12 @@ export async function waitForReceipt({ store, sync }: Deps, wait: ReceiptWait): 
   const zones = wait.zones === 'online' ? enabled.filter(mayBeOnline) : wait.zones === 'every' ? enabled : wait.zones
   requireEnabled(zones, enabled)
   const earlier = new Set(zones.flatMap((zone) => (sync.zones().get(zone)?.verdicts ?? []).map(verdictText(zone))))
-  const results = await sync.waitFor({ revision, level, zones, timeoutMs }, new AbortController().signal)
+  await derived()
+  const awaitedRevision = await revisionWithCertificates(store, revision)
+  const results = await sync.waitFor(
+    { revision: awaitedRevision, level, zones, timeoutMs },
+    new AbortController().signal,
+  )
   // An older verdict does not belong to this revision, unless this revision wrote its row.
   const belongs = async (zone: string, verdict: Verdict): Promise<boolean> =>
     !earlier.has(verdictText(zone)(verdict)) || (await store.get(parseKeyText(verdict.key)))?.revision === revision
@@ -47,6 +59,31 @@ export async function waitForReceipt({ store, sync }: Deps, wait: ReceiptWait): 
     // If zones exist and none is online, nobody has the revision.
     complete: awaited.every(({ state }) => state === 'reached') && (awaited.length > 0 || enabled.length === 0),
     zones: [...awaited, ...others.map((zone) => notAwaited(zone, started.has(zone), sync))].sort(byZone),
+  }
+}
+
+/**
+ * The revision at which the certificates are written that follow from a commit: zones receive a Secret only as these.
+ */
+async function revisionWithCertificates(store: Store, revision: number): Promise<number> {
+  const named = (await versionsAt(store, revision)).flatMap(({ key, row }) =>
+    (key.kind === 'Secret' ? [key.name] : row ? secretsOf(row) : []).map((secret) => `${key.mesh}/${secret}`),
+  )
+  if (named.length === 0) return revision
+  const secrets = new Set(named)
+  const rows = parsedRows(gatewayCertificate, await store.scan({ kind: gatewayCertificate.name, origin: globalOrigin }))
+  const found = rows.filter(({ key, spec }) => secrets.has(`${key.mesh}/${spec.secret}`))
+  const newest = await Promise.all(found.map(async ({ key }) => (await store.get(key))?.revision ?? 0))
+  return Math.max(revision, ...newest)
+}
+
+/** The versions that a commit wrote; none if the history no longer has it. */
+async function versionsAt(store: Store, revision: number): Promise<readonly Version[]> {
+  try {
+    return revision > 0 ? (await store.changesSince(revision - 1, revision)).versions : []
+  } catch (thrown) {
+    if (thrown instanceof HorizonError) return []
+    throw thrown
   }
 }
 

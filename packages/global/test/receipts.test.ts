@@ -1,4 +1,5 @@
 import { readOptions } from '@zonemesh/plane/config/options.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
@@ -7,6 +8,7 @@ import type { Verdict } from '@zonemesh/shared/sync/log/messages.ts'
 import { expect, test } from 'vitest'
 import { startGlobal } from '../src/global.ts'
 import { globalOptions } from '../src/options.ts'
+import { waitForReceipt } from '../src/receipt.ts'
 import { startBareZone } from './bare-zone.ts'
 
 const env = { clock: systemClock, random: systemRandom, log: silentLog }
@@ -135,4 +137,44 @@ test('R60 a receipt of all zones waits for those that are online, and lists the 
     started: false,
     connected: false,
   })
+})
+
+test('R86 a receipt of a Secret or of a gateway that names it waits for the certificates that zones receive', async () => {
+  const store = createMemoryStore(env, { horizonRevisions: 6 })
+  const write = async (kind: string, name: string, spec: JsonObject): Promise<number> => {
+    const key = { origin: 'global', kind, mesh: kind === 'Zone' ? '' : 'default', name }
+    const outcome = await store.commit({ changes: [{ op: 'put', key, labels: {}, spec }], subject: '', intent: '' })
+    return outcome.ok ? outcome.position.revision : 0
+  }
+  const awaited: number[] = []
+  const waitFor = async ({ revision }: { readonly revision: number }) => {
+    awaited.push(revision)
+    return []
+  }
+  let derived = async (): Promise<void> => undefined
+  const receiptOf = (revision: number) =>
+    waitForReceipt(
+      { store, sync: { zones: () => new Map(), waitFor }, derived: () => derived() },
+      { revision, level: 'served', zones: 'online', timeoutMs: 0 },
+    )
+  const certificate = (problem: string) =>
+    write('GatewayCertificate', 'web.east', { secret: 'web', zone: 'east', problem })
+  const certificates = [{ secret: 'web' }]
+  const tls = { mode: 'TERMINATE', certificates }
+  const listener = { port: 443, protocol: 'HTTPS', tls, tags: {} }
+  const gateway = await write('MeshGateway', 'edge', { selectors: [], conf: { listeners: [listener] } })
+  const first = await certificate('none')
+  const other = await write('Secret', 'other', { sealed: '' })
+  const secret = await write('Secret', 'web', { sealed: '' })
+  let second = 0
+  derived = async () => {
+    second ||= await certificate('expired')
+  }
+  for (const revision of [secret, gateway, other]) await receiptOf(revision)
+  expect(first).toBeLessThan(secret)
+  expect(awaited).toEqual([second, second, other])
+  // The history no longer has the commit of the gateway.
+  for (let count = 0; count < 20; count += 1) await write('Secret', 'other', { sealed: String(count) })
+  await receiptOf(gateway)
+  expect(awaited.at(-1)).toBe(gateway)
 })

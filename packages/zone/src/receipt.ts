@@ -1,11 +1,11 @@
-import type { Receipt } from '@zonemesh/plane/api/plane.ts'
+import type { Receipt } from '@zonemesh/plane/api/answers.ts'
 import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { ZoneBase } from './base.ts'
 import type { ZoneCore } from './core.ts'
 
 /**
  * Waits for the receipt of a write on this zone: stored at once, served by its proxies, or refused by a verdict on
- * its rows.
+ * its rows or on what an Envoy got because of them.
  */
 export async function waitForReceipt(
   { clock, zone, store }: Pick<ZoneBase, 'clock' | 'zone' | 'store'>,
@@ -32,8 +32,10 @@ export async function waitForReceipt(
   const done = reached()
   const delayMs = clock.monotonicMs() - startMs
   const rejected: string[] = []
-  for (const { key, reason } of reporter.verdicts()) {
-    if ((await store.get(parseKeyText(key)))?.revision !== revision) continue
+  for (const { key, subject, reason } of reporter.verdicts()) {
+    // What an Envoy refuses may come from the row of its proxy, such as the port of an outbound.
+    const rows = [key, subject].filter((text) => text !== '').map((text) => store.get(parseKeyText(text)))
+    if (!(await Promise.all(rows)).some((version) => version?.revision === revision)) continue
     rejected.push(`${key.split('/').slice(1).filter(Boolean).join('/')}: ${reason}`)
   }
   const state = !done ? ('pending' as const) : rejected.length > 0 ? ('refused' as const) : ('reached' as const)

@@ -227,6 +227,15 @@ function strangeness(address: string, { status, text, json, headers }: Reply): s
   return `${address} does not look like a control plane: it answered ${status} with ${type}${isJson ? ' that is not JSON' : ''}${shown === '' ? '' : `, "${shown}"`}; check --address, and any proxy in between`
 }
 
+/** The text of a reply. Throws if it is JSON: something else has answered. */
+export function requireText(client: Pick<Client, 'address'>, { text, headers }: Reply): string {
+  if (headers['content-type']?.includes('json'))
+    throw new CommandError(
+      `${client.address} does not look like a control plane of this version: it answered with JSON, expected text; check --address`,
+    )
+  return text
+}
+
 /** Throws if the JSON of a reply lacks a field of the plane's own type: something else has answered. */
 export function requireFields(client: Pick<Client, 'address'>, { json }: Reply, fields: readonly string[]): void {
   const isObject = json !== null && typeof json === 'object'

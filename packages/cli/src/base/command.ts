@@ -10,8 +10,21 @@ export interface Context {
   note(line: string): void
 }
 
-/** 0 success, 1 refused or failed, 2 wrong usage, 3 not possible on this machine. */
-export type ExitCode = 0 | 1 | 2 | 3
+/** Every exit code of a command, for docs/errors.md. */
+export const exitCodes = {
+  0: { meaning: 'success', remedy: '' },
+  1: {
+    meaning: 'refused or failed; with `diff --exit-code`: there are differences',
+    remedy: 'read the message: it states what was expected and found, and what to do',
+  },
+  2: { meaning: 'wrong usage: an unknown command, option or value', remedy: 'read `--help` of the command' },
+  3: {
+    meaning: 'not possible on this machine (only `zonemesh chaos`)',
+    remedy: 'install what the message names, or run the command with the rights that it names',
+  },
+} as const
+
+export type ExitCode = keyof typeof exitCodes
 
 export interface Command<Spec extends Options = Options> {
   /** The words that invoke the command: `token zone`. */

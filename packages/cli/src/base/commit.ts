@@ -1,4 +1,4 @@
-import type { Outcome } from '@zonemesh/plane/api/commit.ts'
+import type { Outcome } from '@zonemesh/plane/api/answers.ts'
 import { type Client, errorLines, requireFields } from './client.ts'
 import { CommandError } from './command.ts'
 

@@ -1,5 +1,4 @@
-import type { Outcome } from '@zonemesh/plane/api/commit.ts'
-import type { Receipt } from '@zonemesh/plane/api/plane.ts'
+import type { Outcome, Receipt } from '@zonemesh/plane/api/answers.ts'
 import { duration, option, text, texts, toggle } from '@zonemesh/plane/config/options.ts'
 import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'

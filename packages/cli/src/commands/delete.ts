@@ -1,4 +1,4 @@
-import type { Outcome } from '@zonemesh/plane/api/commit.ts'
+import type { Outcome } from '@zonemesh/plane/api/answers.ts'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'

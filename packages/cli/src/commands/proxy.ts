@@ -1,7 +1,15 @@
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { isJsonObject, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
-import { type Client, clientOptions, createClient, errorLines, type Reply } from '../base/client.ts'
+import {
+  type Client,
+  clientOptions,
+  createClient,
+  errorLines,
+  type Reply,
+  requireFields,
+  requireText,
+} from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
@@ -76,7 +84,9 @@ export const proxyConfig = defineCommand({
       print(jsonText((await read(client, values, name, 'xds?include_eds=true')).json))
       return 0
     }
-    const { json } = await read(client, values, name, '_config')
+    const reply = await read(client, values, name, '_config')
+    requireFields(client, reply, ['xds', 'differences'])
+    const { json } = reply
     if (values.output === 'json') print(jsonText(json))
     else for (const line of configLines(json)) print(line)
     return differencesOf(json).length === 0 ? 0 : 1
@@ -116,8 +126,9 @@ function viewCommand(part: 'clusters' | 'listeners' | 'stats', summary: string, 
     options: { ...commonOptions, output: jsonOption },
     async run(values, { positionals: [name = ''], print }) {
       const rest = values.output === 'json' ? `${part}?format=json` : part
-      const reply = await read(createClient(values), values, name, rest)
-      print(values.output === 'json' ? jsonText(reply.json) : reply.text.trimEnd())
+      const client = createClient(values)
+      const reply = await read(client, values, name, rest)
+      print(values.output === 'json' ? jsonText(reply.json) : requireText(client, reply).trimEnd())
       return 0
     },
   })

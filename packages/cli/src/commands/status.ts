@@ -119,12 +119,15 @@ async function watch(client: Client, isJson: boolean, { print, signal }: Context
 const withoutTimes = (body: JsonObject): string =>
   JSON.stringify(body, (name, value: unknown) => (/Ms(Ago)?$/.test(name) ? undefined : value))
 
+/** The states of a process of a scene. */
+export const processStates = ['runs', 'starts again'] as const
+
 /** The processes that `zonemesh up` runs in this folder. */
 function processLines({ processes }: RunningState): readonly string[] {
   const nowMs = Date.now()
   const rows = processes.map(({ name, pid, startedAtMs, restarts }) => [
     name,
-    pid === 0 ? 'starts again' : 'runs',
+    processStates[pid === 0 ? 1 : 0],
     pid === 0 ? '-' : String(pid),
     duration(nowMs - startedAtMs),
     String(restarts),

@@ -1,4 +1,4 @@
-import type { Outcome } from '@zonemesh/plane/api/commit.ts'
+import type { Outcome } from '@zonemesh/plane/api/answers.ts'
 import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import type { Context } from '../base/command.ts'
 import type { CommitAnswer } from '../base/commit.ts'

@@ -42,7 +42,10 @@ export function resourceName(key: unknown): string {
 /** Codes of session ends that an operator must act on. */
 const refusals: ReadonlySet<unknown> = new Set(['wrong-global', 'refused', 'held-by-another', 'protocol', 'too-large'])
 
-export function stateOf(zone: JsonObject): string {
+/** The states of a zone in the table of zones. */
+export const zoneStates = ['disabled', 'not started', 'refused', 'offline', 'held', 'current', 'behind'] as const
+
+export function stateOf(zone: JsonObject): (typeof zoneStates)[number] {
   const isRefused = refusals.has(part(zone['lastEnd'])['code'])
   if (zone['enabled'] === false) return 'disabled'
   if (zone['started'] === false) return 'not started'

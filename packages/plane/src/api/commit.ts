@@ -1,17 +1,18 @@
 import { spanExpected, spanMs } from '@zonemesh/core/kinds/common.ts'
-import type { Violation } from '@zonemesh/core/kinds/kind.ts'
 import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { type Change, parsePosition, positionText } from '@zonemesh/shared/store/store.ts'
 import { z } from 'zod'
+import { commitAnswer, type Outcome, receipt } from './answers.ts'
 import { readBody } from './bodies.ts'
 import { changesOf, deletion, prepareDeletion, type Removal } from './deletions.ts'
-import { type Planned, plannedOutcome, plannedRemoval, unchangedSince } from './dry-run.ts'
+import { plannedOutcome, plannedRemoval, unchangedSince } from './dry-run.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { User } from './identity.ts'
 import type { ApiPlane, ReceiptWait } from './plane.ts'
 import { declaration, findMassRemovals, isDeclared, requireIntent } from './removals.ts'
 import { committed, type Prepared, prepare } from './resources.ts'
 import type { Answer, Call, Router } from './route.ts'
+import { schemaShape } from './shape.ts'
 
 const commitRequest = z.strictObject({
   documents: z.array(z.unknown()).max(1000, 'at most 1,000 documents'),
@@ -29,18 +30,6 @@ const commitRequest = z.strictObject({
 })
 
 const changesMax = 1000
-
-/** The outcome of one document, or of one deletion, whose indexes follow those of the documents. */
-export interface Outcome extends Omit<Planned, 'outcome'> {
-  readonly index: number
-  readonly type: string
-  readonly mesh?: string
-  readonly name: string
-  readonly outcome: 'created' | 'updated' | 'unchanged' | 'deleted' | 'refused' | 'skipped'
-  readonly detail?: string
-  readonly violations?: readonly Violation[]
-  readonly warnings?: readonly string[]
-}
 
 const field = (document: unknown, key: string): string => {
   const value: unknown = document !== null && typeof document === 'object' ? Reflect.get(document, key) : undefined
@@ -182,7 +171,7 @@ const zonesOf = (text: string): ReceiptWait['zones'] =>
   text === 'all' || text === 'online' ? 'online' : text === 'every' ? 'every' : text.split(',')
 
 /** `GET /_receipts/<revision>?wait=served@all&timeout=5s`: which zones store or serve a revision, and their delay. */
-async function receipt(plane: ApiPlane, call: Call): Promise<Answer> {
+async function getReceipt(plane: ApiPlane, call: Call): Promise<Answer> {
   const position = parsePosition(call.params['revision'] ?? '')
   if (!position) throw badRequest('expected a revision in the form <store>@<revision>.<commit id>')
   if ((await plane.store.standing(position)) === 'diverged')
@@ -205,7 +194,29 @@ async function receipt(plane: ApiPlane, call: Call): Promise<Answer> {
   }
 }
 
-export function registerCommit(route: Router, plane: ApiPlane): void {
-  route('POST', '/_commit', (call) => apply(plane, call))
-  route('GET', '/_receipts/:revision', (call) => receipt(plane, call))
+/** Registers commits of many documents, and their receipts. */
+export function registerCommit(route: Router): void {
+  const outcomes = (what: string) => ({ what, shape: schemaShape(commitAnswer) })
+  route('POST', '/_commit', apply, {
+    group: 'Commits',
+    summary: 'Writes and deletes resources in one commit',
+    access: 'administrators',
+    query: { declared: '`true` confirms the removal of very many resources' },
+    body: schemaShape(commitRequest),
+    answers: {
+      200: outcomes('every document was accepted'),
+      207: outcomes('the accepted documents were written, and others refused'),
+      400: outcomes('nothing was written; `outcomes` has the reasons'),
+    },
+  })
+  route('GET', '/_receipts/:revision', getReceipt, {
+    group: 'Commits',
+    summary: 'Waits until zones store or serve a revision',
+    access: 'readers',
+    query: {
+      wait: '`stored` or `served`, followed by `@all`, `@every` or `@ZONE[,ZONE]`; `served@all` by default',
+      timeout: 'the longest wait, such as `5s`; at most 5 minutes, and no wait by default',
+    },
+    answers: { 200: { what: 'the state of each zone', shape: schemaShape(receipt) } },
+  })
 }

@@ -6,12 +6,13 @@ import { positionText } from '@zonemesh/shared/store/store.ts'
 import { deletable } from './deletions.ts'
 import { badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin } from './identity.ts'
-import { listPage } from './listing.ts'
+import { listPage, listQuery } from './listing.ts'
 import type { ApiPlane } from './plane.ts'
 import { declaration, isDeclared, removalOf, requireIntent } from './removals.ts'
 import { renderParsed } from './render.ts'
 import { committed, findRow, ifMatch, prepare, requireMesh } from './resources.ts'
-import type { Answer, Call, Router } from './route.ts'
+import type { About, Answer, Call, Handler, Router } from './route.ts'
+import { objectShape } from './shape.ts'
 
 /** A row as this plane shows it, with composed fields. */
 export async function show(plane: ApiPlane, kind: Kind, row: Row): Promise<JsonObject> {
@@ -111,16 +112,53 @@ async function remove(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> 
   return { status: 200, body: {}, headers: { 'Zonemesh-Revision': positionText(outcome.position) } }
 }
 
+const written = (what: string) => ({ what: `${what}; the body has \`warnings\`, if there are any`, shape: objectShape })
+
+const aboutList = (kind: Kind): About => ({
+  group: 'Resources',
+  summary: `Lists ${kind.title.plural}`,
+  access: kind.adminOnly ? 'administrators' : 'readers',
+  query: listQuery(kind),
+  answers: { 200: { what: 'one page', shape: { type: 'page', kind } } },
+})
+
+const aboutGet = (kind: Kind): About => ({
+  group: 'Resources',
+  summary: `Reads a ${kind.name}`,
+  access: kind.adminOnly ? 'administrators' : 'readers',
+  query: { format: 'only `universal` is served' },
+  answers: { 200: { what: 'the resource; `ETag` has its revision', shape: { type: 'resource', kind } } },
+})
+
+const aboutPut = (kind: Kind): About => ({
+  group: 'Resources',
+  summary: `Creates or replaces a ${kind.name}`,
+  access: 'administrators',
+  body: { type: 'resource', kind },
+  answers: { 200: written('the resource was replaced'), 201: written('the resource was created') },
+})
+
+const aboutDelete = (kind: Kind): About => ({
+  group: 'Resources',
+  summary: `Deletes a ${kind.name}`,
+  access: 'administrators',
+  query: { declared: '`true` confirms the removal of very many resources' },
+  answers: { 200: { what: 'the resource was deleted', shape: objectShape } },
+})
+
 /** Registers list, get, put and delete for every kind. */
-export function registerCrud(route: Router, plane: ApiPlane): void {
+export function registerCrud(route: Router): void {
   for (const kind of publicKinds) {
     for (const path of [kind.path, ...kind.pathAliases]) {
       const collection = kind.scope === 'mesh' ? `/meshes/:mesh/${path}` : `/${path}`
-      route('GET', collection, (call) => list(plane, kind, call))
-      if (kind.scope === 'mesh') route('GET', `/${path}`, (call) => list(plane, kind, call))
-      route('GET', `${collection}/:name`, (call) => getItem(plane, kind, call))
-      route('PUT', `${collection}/:name`, (call) => put(plane, kind, call))
-      route('DELETE', `${collection}/:name`, (call) => remove(plane, kind, call))
+      const item = `${collection}/:name`
+      const alias = path === kind.path ? {} : { aliasOf: item.replace(path, kind.path) }
+      const listed: Handler = (plane, call) => list(plane, kind, call)
+      route('GET', collection, listed, { ...aboutList(kind), ...alias })
+      if (kind.scope === 'mesh') route('GET', `/${path}`, listed, { ...aboutList(kind), ...alias })
+      route('GET', item, (plane, call) => getItem(plane, kind, call), { ...aboutGet(kind), ...alias })
+      route('PUT', item, (plane, call) => put(plane, kind, call), { ...aboutPut(kind), ...alias })
+      route('DELETE', item, (plane, call) => remove(plane, kind, call), { ...aboutDelete(kind), ...alias })
     }
   }
 }

@@ -53,7 +53,8 @@ export function createEvents(plane: ApiPlane) {
   }
 
   return {
-    register: (route: Router): void => route('GET', '/_events', events),
+    /** Opens the stream of a call. Refuses with 503 if too many are open. */
+    open: events,
     /** Ends all streams. Resolves when their callers have the last message, or after half a second. */
     async close(): Promise<void> {
       closing.abort()
@@ -163,3 +164,16 @@ async function changeOf({ store }: ApiPlane, { key, row }: Version, after: numbe
 const resync = (why: string): string => message('resync', { reason: `this stream ends because ${why}: list again` })
 
 const message = (event: string, data: object): string => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+
+/** Registers the stream of events. Its server counts and ends the streams. */
+export function registerEvents(route: Router): void {
+  route('GET', '/_events', (_plane, call) => call.openEvents(), {
+    group: 'Resources',
+    summary: 'Streams the resources that change, as server-sent events',
+    access: 'readers',
+    query: { kinds: 'names or paths of kinds, separated by commas', mesh: 'only resources of this mesh' },
+    answers: {
+      200: { what: 'events `start`, `added`, `changed`, `deleted`, `resync` and `end`', shape: { type: 'events' } },
+    },
+  })
+}

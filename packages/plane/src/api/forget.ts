@@ -13,7 +13,7 @@ import { isDeclared } from './removals.ts'
 import { allRows, committed } from './resources.ts'
 import type { Answer, Call } from './route.ts'
 
-const forgetRequest = z.strictObject({ declared: z.boolean().optional() })
+export const forgetRequest = z.strictObject({ declared: z.boolean().optional() })
 
 const conflict = (detail: string): ApiError => new ApiError(409, 'Nothing was removed', detail)
 

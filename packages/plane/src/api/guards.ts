@@ -2,11 +2,12 @@ import { findKind } from '@zonemesh/core/registry.ts'
 import { z } from 'zod'
 import { readBody } from './bodies.ts'
 import { ApiError, notFound } from './errors.ts'
-import { forget } from './forget.ts'
+import { forget, forgetRequest } from './forget.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { findRow } from './resources.ts'
-import type { Answer, Call, Router } from './route.ts'
+import type { About, Answer, Call, Router } from './route.ts'
+import { objectShape, type Shape, schemaShape } from './shape.ts'
 
 const releaseRequest = z.strictObject({
   /** The id of the hold to release. If the zone holds something else by now, the request is refused. */
@@ -22,7 +23,8 @@ export async function requireZone(plane: ApiPlane, name: string): Promise<void> 
     return
   }
   const kind = findKind('Zone')
-  if (!kind || !(await findRow(plane, kind, '', name))) throw notFound(`There is no Zone "${name}"`)
+  if (!kind || !(await findRow(plane, kind, '', name)))
+    throw notFound('Could not retrieve a resource', `there is no Zone "${name}"`)
 }
 
 /**
@@ -56,8 +58,34 @@ async function keep(plane: ApiPlane, call: Call): Promise<Answer> {
 }
 
 /** Registers the requests of operators to the guards of sync. */
-export function registerGuards(route: Router, plane: ApiPlane): void {
-  route('POST', '/zones/:name/_release', (call) => release(plane, call))
-  route('POST', '/zones/:name/_keep', (call) => keep(plane, call))
-  route('POST', '/zones/:name/_forget', (call) => forget(plane, call))
+export function registerGuards(route: Router): void {
+  const about = (summary: string, body: Shape | undefined, answers: About['answers']): About => ({
+    group: 'Operation',
+    summary,
+    access: 'administrators',
+    ...(body ? { body } : {}),
+    answers,
+  })
+  const answer = (what: string) => ({ what, shape: objectShape })
+  route(
+    'POST',
+    '/zones/:name/_release',
+    release,
+    about('Releases what a zone holds', schemaShape(releaseRequest), {
+      200: answer('this zone released its hold'),
+      202: answer('the global sent the request to the zone, which decides'),
+    }),
+  )
+  route(
+    'POST',
+    '/zones/:name/_keep',
+    keep,
+    about('Keeps the remaining rows of a lost store of a zone', undefined, { 200: answer('the rows are kept') }),
+  )
+  route('POST', '/zones/:name/_forget', forget, {
+    ...about('Removes all rows of a deleted zone', schemaShape(forgetRequest), {
+      200: answer('the rows were removed'),
+    }),
+    query: { declared: '`true` confirms the removal of very many rows' },
+  })
 }

@@ -6,7 +6,7 @@ import { HorizonError } from '@zonemesh/shared/store/errors.ts'
 import { newestCommits } from '../history/commits.ts'
 import type { KeyFilter } from '../history/differences.ts'
 import { belowHorizon, type RevisionRefusal, resolveRevision } from '../history/revisions.ts'
-import { ApiError, badRequest } from './errors.ts'
+import { ApiError, badRequest, notFound } from './errors.ts'
 import { isAdmin, type User } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { allRows, findRow } from './resources.ts'
@@ -64,8 +64,16 @@ export function filterFor(
   }
 }
 
-const refused = ({ status, reason }: RevisionRefusal): ApiError =>
-  new ApiError(status, { 400: 'Bad Request', 404: 'Could not find a revision', 410: 'Gone' }[status], reason)
+function refused({ status, reason }: RevisionRefusal): ApiError {
+  switch (status) {
+    case 400:
+      return badRequest(reason)
+    case 404:
+      return notFound('Could not find a revision', reason)
+    case 410:
+      return new ApiError(410, 'Gone', reason)
+  }
+}
 
 /** Converts a HorizonError into a refusal: the horizon may pass a revision while it is being read. */
 export async function withHorizon<T>(read: () => Promise<T>): Promise<T> {

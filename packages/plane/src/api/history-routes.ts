@@ -8,8 +8,9 @@ import { badRequest } from './errors.ts'
 import { filterFor, type HistoryTarget, keyOf, parseTarget, revisionOf, withHorizon } from './history-query.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
-import { rollback } from './rollback.ts'
-import type { Answer, Call, Router } from './route.ts'
+import { rollback, rollbackRequest } from './rollback.ts'
+import type { Answer, Call, Handler, Router } from './route.ts'
+import { objectShape, schemaShape } from './shape.ts'
 
 const limitDefault = 50
 const limitMax = 1000
@@ -72,15 +73,53 @@ async function diff(plane: ApiPlane, call: Call): Promise<Answer> {
   return { status: 200, body: { from: `@${range.from}`, to: `@${range.to}`, total: items.length, items } }
 }
 
+const target = {
+  kind: 'only resources of this kind, by its name or its path',
+  name: 'only the resource with this name; it needs `kind`',
+  mesh: 'only resources of this mesh; `default` for a named resource',
+}
+const all = '`true`: also resources of other planes and internal rows'
+
 /** Registers the history for users: who wrote what, when and why, which zones ran it, and rollback. */
-export function registerHistory(route: Router, plane: ApiPlane): void {
-  route('GET', '/_history', (call) =>
-    withHorizon(() => {
-      const what = targetOf(call)
-      const { kind, name, mesh } = what
-      return kind && name !== undefined ? ofResource(plane, call, kind, mesh ?? '', name) : ofCommits(plane, call, what)
-    }),
-  )
-  route('GET', '/_diff', (call) => withHorizon(() => diff(plane, call)))
-  route('POST', '/_rollback', (call) => withHorizon(() => rollback(plane, call)))
+export function registerHistory(route: Router): void {
+  const answers = (what: string) => ({ 200: { what, shape: objectShape } })
+  const history: Handler = (plane, call) => {
+    const what = targetOf(call)
+    const { kind, name, mesh } = what
+    return kind && name !== undefined ? ofResource(plane, call, kind, mesh ?? '', name) : ofCommits(plane, call, what)
+  }
+  route('GET', '/_history', (plane, call) => withHorizon(async () => history(plane, call)), {
+    group: 'History',
+    summary: 'Lists the versions of a resource, or commits, newest first',
+    access: 'readers',
+    query: {
+      ...target,
+      before: 'only commits before this revision; `next` of a page has it',
+      limit: `the commits of a page, from 1 to ${limitMax}; ${limitDefault} by default`,
+      all: `${all}; only for administrators`,
+    },
+    answers: answers('the versions of the named resource, otherwise one page of commits'),
+  })
+  route('GET', '/_diff', (plane, call) => withHorizon(() => diff(plane, call)), {
+    group: 'History',
+    summary: 'Shows the differences between two revisions',
+    access: 'readers',
+    query: {
+      from: 'a revision: `@12`, or `@-1` for the one before the last; required',
+      to: 'a revision; `@head` by default',
+      ...target,
+      all,
+    },
+    answers: answers('each resource that differs, with both documents'),
+  })
+  route('POST', '/_rollback', (plane, call) => withHorizon(() => rollback(plane, call)), {
+    group: 'History',
+    summary: 'Restores resources to their versions at a revision, in one commit',
+    access: 'administrators',
+    body: schemaShape(rollbackRequest),
+    answers: {
+      ...answers('the outcome of each resource'),
+      400: { what: 'a resource is refused, and nothing was written', shape: objectShape },
+    },
+  })
 }

@@ -15,6 +15,20 @@ const listTitle = 'Could not retrieve resources'
 const sizeDefault = 100
 const sizeMax = 1000
 
+/** The query parameters of a list of this kind. */
+export const listQuery = (kind: Kind): Readonly<Record<string, string>> => ({
+  size: `the items of a page, from 1 to ${sizeMax}; ${sizeDefault} by default`,
+  offset: 'the items to leave out; `next` of a page has it',
+  name: 'only resources whose name contains this text',
+  'filter[labels.KEY]': 'only resources with this label; KEY is its key',
+  ...(kind.name === dataplane.name
+    ? {
+        tag: 'only proxies with this tag, as `KEY:VALUE`; a part of the value is enough, and `*` is any value',
+        gateway: 'only gateways (`true`, `builtin`, `delegated`) or only others (`false`)',
+      }
+    : {}),
+})
+
 function pageSize(text: string | null): number {
   if (text === null) return sizeDefault
   const refuse = (reason: string) => new ApiError(400, listTitle, 'Invalid page size', [{ field: 'size', reason }])

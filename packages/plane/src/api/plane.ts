@@ -10,18 +10,9 @@ import type { Sealer } from '../authority/seal.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Trail } from '../history/versions.ts'
 import type { Tokens } from '../tokens/tokens.ts'
+import type { Receipt } from './answers.ts'
 import type { AnonymousRules } from './identity.ts'
 import type { Placement } from './placement.ts'
-
-/** The progress of a write in one zone. */
-export interface ZoneReceipt {
-  readonly zone: string
-  /** A zone that is offline or was never started is listed, and not awaited. */
-  readonly state: 'reached' | 'pending' | 'refused' | 'offline' | 'not-started'
-  /** From the commit to the report of the zone, by the monotonic clock of this plane. */
-  readonly delayMs?: number
-  readonly reason?: string
-}
 
 /** What a caller waits for. */
 export interface ReceiptWait {
@@ -30,13 +21,6 @@ export interface ReceiptWait {
   /** `online`: the zones that are connected now; `every`: all enabled zones. */
   readonly zones: readonly string[] | 'online' | 'every'
   readonly timeoutMs: number
-}
-
-export interface Receipt {
-  readonly revision: string
-  readonly level: 'stored' | 'served'
-  readonly complete: boolean
-  readonly zones: readonly ZoneReceipt[]
 }
 
 /** The control plane behind the REST API. */

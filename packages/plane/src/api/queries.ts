@@ -3,16 +3,24 @@ import type { QueryFailure } from '@zonemesh/shared/query/query.ts'
 import { ApiError } from './errors.ts'
 import type { ApiPlane } from './plane.ts'
 
-const statusOf: Readonly<Record<QueryFailure['code'], readonly [number, string]>> = {
-  unknown: [501, 'Not Implemented'],
-  unsupported: [501, 'Not Implemented'],
-  refused: [400, 'Bad Request'],
-  busy: [503, 'Service Unavailable'],
-  ended: [503, 'Service Unavailable'],
-  cancelled: [503, 'Service Unavailable'],
-  late: [504, 'Gateway Timeout'],
-  'too-large': [502, 'Bad Gateway'],
-  failed: [502, 'Bad Gateway'],
+/** The refusal of a request whose question has no answer. */
+export function refusal(code: QueryFailure['code'], detail: string): ApiError {
+  switch (code) {
+    case 'unknown':
+    case 'unsupported':
+      return new ApiError(501, 'Not Implemented', detail)
+    case 'refused':
+      return new ApiError(400, 'Bad Request', detail)
+    case 'busy':
+    case 'ended':
+    case 'cancelled':
+      return new ApiError(503, 'Service Unavailable', detail)
+    case 'late':
+      return new ApiError(504, 'Gateway Timeout', detail)
+    case 'too-large':
+    case 'failed':
+      return new ApiError(502, 'Bad Gateway', detail)
+  }
 }
 
 /** The answer of a zone. Refuses with the reason why there is none. */
@@ -26,6 +34,5 @@ export async function askZone(
   const answer = await plane.askZone(zone, name, request, signal)
   if (answer.ok) return answer.value
   const { code, reason } = answer.error
-  const [status, title] = statusOf[code]
-  throw new ApiError(status, title, `zone "${zone}" gave no answer: ${reason}`)
+  throw refusal(code, `zone "${zone}" gave no answer: ${reason}`)
 }

@@ -13,7 +13,7 @@ import { removalsToConfirm, requireConfirmed, rowsInMesh } from './removals.ts'
 import { checkDeletion, committed, isWritable, prepare } from './resources.ts'
 import type { Answer, Call } from './route.ts'
 
-const rollbackRequest = z.strictObject({
+export const rollbackRequest = z.strictObject({
   to: z.string(),
   kind: z.string().optional(),
   name: z.string().optional(),
@@ -25,10 +25,12 @@ const rollbackRequest = z.strictObject({
 
 const changesMax = 1000
 
+/** `skipped`: the resource was not changed, because another one is refused. */
+export const rollbackOutcomes = ['created', 'changed', 'deleted', 'refused', 'skipped'] as const
+
 /** The outcome for one resource: `before` is its present version, `after` its version at the target revision. */
 export interface RollbackOutcome extends Difference {
-  /** `skipped`: the resource was not changed, because another one is refused. */
-  readonly outcome: 'created' | 'changed' | 'deleted' | 'refused' | 'skipped'
+  readonly outcome: (typeof rollbackOutcomes)[number]
   readonly detail?: string
   readonly violations?: readonly Violation[]
   readonly warnings?: readonly string[]

@@ -5,6 +5,7 @@ import { badRequest } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import type { Answer, Call, Router } from './route.ts'
+import { objectShape } from './shape.ts'
 
 const rowsPerPage = 500
 
@@ -41,6 +42,13 @@ async function rows(plane: ApiPlane, call: Call): Promise<Answer> {
   }
 }
 
-export function registerRows(route: Router, plane: ApiPlane): void {
-  route('GET', '/_rows', (call) => rows(plane, call))
+/** Registers what a lost global is rebuilt from. */
+export function registerRows(route: Router): void {
+  route('GET', '/_rows', rows, {
+    group: 'Operation',
+    summary: 'Reads the rows of the global that a zone has, from which a lost global is rebuilt',
+    access: 'administrators',
+    query: { at: 'the revision of the first page', after: 'the key after which the page begins' },
+    answers: { 200: { what: 'one page of at most 500 rows', shape: objectShape } },
+  })
 }

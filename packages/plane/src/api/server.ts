@@ -5,25 +5,16 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { guardConnections, peerOf } from '@zonemesh/shared/transport/connections.ts'
-import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { boundBodies, parseBody } from './bodies.ts'
-import { registerCommit } from './commit.ts'
-import { registerCrud } from './crud.ts'
 import { ApiError, badRequest, errorBody, unavailable } from './errors.ts'
 import { createEvents } from './events.ts'
-import { registerGuards } from './guards.ts'
-import { registerHistory } from './history-routes.ts'
 import { anonymous, identify, requireAllowed } from './identity.ts'
 import { bodyBytesMax, eventStalledMs, headerBytesMax, headersMs, requestMs, slowCheckMs } from './limits.ts'
-import { registerOverviews } from './overviews.ts'
 import type { ApiPlane } from './plane.ts'
-import { registerProxyViews } from './proxy-views.ts'
 import { jsonText } from './render.ts'
-import type { Answer, ApiRoute, Method, Router } from './route.ts'
-import { registerRows } from './rows.ts'
-import { registerSight } from './sight-route.ts'
-import { registerSystem } from './system.ts'
-import { registerTokens } from './token-routes.ts'
+import type { Answer, ApiRoute, Call, DeclaredRoute } from './route.ts'
+import { declareRoutes } from './routes.ts'
 
 export interface ApiServer {
   /** Every registered route, for tests that call all of them. */
@@ -86,40 +77,45 @@ function statusOf(thrown: unknown): number {
   return typeof status === 'number' ? status : 500
 }
 
-function createRouter(app: FastifyInstance, plane: ApiPlane, methodsByPath: Map<string, Set<Method>>): Router {
-  return (method, path, handler, options) => {
-    const methods = methodsByPath.get(path) ?? new Set<Method>()
-    methodsByPath.set(path, methods.add(method))
-    app.route({
-      method,
-      url: path,
-      handler: async (request, reply) => {
-        const { headers, method, url: requested } = request
-        const caller = { peer: request.socket.remoteAddress, headers, method, path: requested }
-        const user = options?.public ? anonymous : await identify(plane, caller)
-        const { isOwnHost } = plane.anonymousRules
-        const rules = options?.public ? ({ anonymous: 'read', isOwnHost } as const) : plane.anonymousRules
-        requireAllowed(user, rules, headers.host ?? '')
-        const answer = await handler({
-          user,
-          // Fastify passes all route parameters as strings.
-          params: request.params as Record<string, string>,
-          query: new URLSearchParams(request.url.split('?')[1] ?? ''),
-          body: request.body,
-          request,
-          untilClosed() {
-            const closed = new AbortController()
-            reply.raw.once('close', () => closed.abort())
-            return closed.signal
-          },
-        })
-        reply.code(answer.status).headers(answer.headers ?? {})
-        if (answer.stream) return sendEvents(reply, answer.stream)
-        if (answer.text !== undefined) return reply.type('text/plain').send(answer.text)
-        return reply.type('application/json').send(jsonText(answer.body))
-      },
-    })
-  }
+/** Serves a declared route: authenticates the caller, runs the handler, and writes the answer. */
+function serveRoute(
+  app: FastifyInstance,
+  plane: ApiPlane,
+  events: Pick<ReturnType<typeof createEvents>, 'open'>,
+  { method, path, handler, about }: DeclaredRoute,
+): void {
+  const isPublic = about.access === 'anyone'
+  app.route({
+    method,
+    url: path,
+    handler: async (request, reply) => {
+      const { headers, method, url: requested } = request
+      const caller = { peer: request.socket.remoteAddress, headers, method, path: requested }
+      const user = isPublic ? anonymous : await identify(plane, caller)
+      const { isOwnHost } = plane.anonymousRules
+      const rules = isPublic ? ({ anonymous: 'read', isOwnHost } as const) : plane.anonymousRules
+      requireAllowed(user, rules, headers.host ?? '')
+      const call: Call = {
+        user,
+        // Fastify passes all route parameters as strings.
+        params: request.params as Record<string, string>,
+        query: new URLSearchParams(request.url.split('?')[1] ?? ''),
+        body: request.body,
+        request,
+        untilClosed() {
+          const closed = new AbortController()
+          reply.raw.once('close', () => closed.abort())
+          return closed.signal
+        },
+        openEvents: () => events.open(call),
+      }
+      const answer = await handler(plane, call)
+      reply.code(answer.status).headers(answer.headers ?? {})
+      if (answer.stream) return sendEvents(reply, answer.stream)
+      if (answer.text !== undefined) return reply.type('text/plain').send(answer.text)
+      return reply.type('application/json').send(jsonText(answer.body))
+    },
+  })
 }
 
 /** Sends events until the caller leaves or takes nothing any more. Node then closes the connection. */
@@ -159,11 +155,11 @@ function createApp(
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: paramLengthMax },
     // Such a path reaches no route.
     frameworkErrors: (error: Error, _request: unknown, reply: FastifyReply) => {
-      const isLong = statusOf(error) === 414
-      const detail = isLong
-        ? `a part of the path is longer than ${paramLengthMax} characters`
-        : 'the path is not a valid URL'
-      sendError(plane, reply, new ApiError(isLong ? 414 : 400, 'Bad Request', detail))
+      const refusal =
+        statusOf(error) === 414
+          ? new ApiError(414, 'Bad Request', `a part of the path is longer than ${paramLengthMax} characters`)
+          : badRequest('the path is not a valid URL')
+      sendError(plane, reply, refusal)
     },
   } as const
   // The two forms differ only in the type of the server, which handlers do not use.
@@ -178,7 +174,10 @@ function createApp(
   app.addHook('preClose', () => events.close())
   boundConnections(app)
   boundBodies(app)
-  const methodsByPath = new Map<string, Set<Method>>()
+  const registered: ApiRoute[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) registered.push({ method: one, path: url })
+  })
   app.removeContentTypeParser('text/plain')
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
@@ -189,34 +188,32 @@ function createApp(
     }
   })
   app.setErrorHandler((thrown, _request, reply) => sendError(plane, reply, thrown))
-  app.addHook('onRequest', async (request) => {
-    const { accept } = request.headers
-    const { url } = request
-    const isEvents = url.startsWith('/_events') && accept?.includes('text/event-stream')
-    if (accept && !isEvents && !/json|\*\/\*|text\/plain/.test(accept))
-      throw new ApiError(
-        406,
-        'Bad Request',
-        `expected Accept to allow application/json, found ${JSON.stringify(accept)}`,
-      )
+  app.addHook('onRequest', async (request) => requireAccepted(request))
+  for (const route of declareRoutes()) serveRoute(app, plane, events, route)
+  const routes = registered.filter(({ method }) => method !== 'HEAD')
+  refuseOtherMethods(app, routes)
+  app.setNotFoundHandler((request, reply) => {
+    const unserved = unservedReason(collectionIn(request.url))
+    if (unserved !== undefined) return sendError(plane, reply, new ApiError(404, 'Could not find a kind', unserved))
+    return reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found')
   })
-  const route = createRouter(app, plane, methodsByPath)
-  registerSystem(route, plane)
-  registerTokens(route, plane)
-  registerOverviews(route, plane)
-  registerCrud(route, plane)
-  registerCommit(route, plane)
-  registerHistory(route, plane)
-  registerSight(route, plane)
-  registerProxyViews(route, plane)
-  registerGuards(route, plane)
-  registerRows(route, plane)
-  events.register(route)
-  const routes = [...methodsByPath].flatMap(([path, methods]) => [...methods].map((method) => ({ method, path })))
-  // Another verb on a known path is refused with 405 and Kuma's text.
-  for (const [path, methods] of methodsByPath) {
+  return { app, routes }
+}
+
+/** Refuses a caller that accepts neither JSON nor text, or events where there are some. */
+function requireAccepted({ headers: { accept }, url }: FastifyRequest): void {
+  const isEvents = url.startsWith('/_events') && accept?.includes('text/event-stream')
+  if (!accept || isEvents || /json|\*\/\*|text\/plain/.test(accept)) return
+  const detail = `expected Accept to allow application/json, found ${JSON.stringify(accept)}`
+  throw new ApiError(406, 'Bad Request', detail)
+}
+
+/** Refuses another verb on a known path with 405 and Kuma's text. */
+function refuseOtherMethods(app: FastifyInstance, routes: readonly ApiRoute[]): void {
+  const methodsByPath = Map.groupBy(routes, ({ path }) => path)
+  for (const [path, known] of methodsByPath) {
     for (const method of ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'] as const) {
-      if (method !== 'PATCH' && methods.has(method)) continue
+      if (known.some((one) => one.method === method)) continue
       app.route({
         method,
         url: path,
@@ -224,12 +221,6 @@ function createApp(
       })
     }
   }
-  app.setNotFoundHandler((request, reply) => {
-    const unserved = unservedReason(collectionIn(request.url))
-    if (unserved !== undefined) return sendError(plane, reply, new ApiError(404, 'Could not find a kind', unserved))
-    return reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found')
-  })
-  return { app, routes }
 }
 
 /** The name of the collection in `/meshes/<mesh>/<collection>/…` or `/<collection>/…`. */

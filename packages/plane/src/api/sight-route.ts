@@ -4,7 +4,8 @@ import { requireZone } from './guards.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
 import { askZone } from './queries.ts'
-import type { Router } from './route.ts'
+import type { About, Answer, Call, Router } from './route.ts'
+import { objectShape } from './shape.ts'
 
 type Seen = Pick<ApiPlane, 'store' | 'origin' | 'role' | 'proxySights'>
 
@@ -29,18 +30,31 @@ export async function readSight({ store, origin, role, proxySights }: Seen): Pro
   }
 }
 
-/** `GET /_sight`, and on a global `GET /zones/<zone>/_sight`, which asks the zone over its session. */
-export function registerSight(route: Router, plane: ApiPlane): void {
-  route('GET', '/_sight', async ({ user }) => {
-    requireAdmin(user, 'read the rows of a control plane')
-    return { status: 200, body: await readSight(plane) }
+async function sight(plane: ApiPlane, { user }: Call): Promise<Answer> {
+  requireAdmin(user, 'read the rows of a control plane')
+  return { status: 200, body: await readSight(plane) }
+}
+
+/** Asks the zone over its session. */
+async function sightOfZone(plane: ApiPlane, call: Call): Promise<Answer> {
+  const { name = '' } = call.params
+  requireAdmin(call.user, 'read the rows of a zone')
+  await requireZone(plane, name)
+  return { status: 200, body: await askZone(plane, name, 'sight', {}, call.untilClosed()) }
+}
+
+/** Registers what `zonemesh explain` reads. */
+export function registerSight(route: Router): void {
+  const about = (summary: string): About => ({
+    group: 'Operation',
+    summary,
+    access: 'administrators',
+    answers: {
+      200: { what: 'the rows that decide configuration, and what proxies have accepted', shape: objectShape },
+    },
   })
-  route('GET', '/zones/:name/_sight', async (call) => {
-    const { name = '' } = call.params
-    requireAdmin(call.user, 'read the rows of a zone')
-    await requireZone(plane, name)
-    return { status: 200, body: await askZone(plane, name, 'sight', {}, call.untilClosed()) }
-  })
+  route('GET', '/_sight', sight, about('Shows what `zonemesh explain` reads'))
+  route('GET', '/zones/:name/_sight', sightOfZone, about('Asks a zone for what `zonemesh explain` reads'))
 }
 
 /** Removes sealed content: an explanation only needs to know that it exists. */

@@ -6,7 +6,9 @@ import type { Purpose } from '../tokens/tokens.ts'
 import { ApiError, invalid } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import type { ApiPlane } from './plane.ts'
-import type { Answer, Call, Router } from './route.ts'
+import { refusal } from './queries.ts'
+import type { About, Answer, Call, Router } from './route.ts'
+import { schemaShape } from './shape.ts'
 
 const title = 'Could not issue a token'
 const tenYears = '10y'
@@ -81,30 +83,43 @@ async function issueForProxy(plane: ApiPlane, request: DataplaneRequest, call: C
   if (code === 'refused') throw new ApiError(400, title, `the global control plane refuses the token: ${reason}`)
   // The caller reaches this zone under the host of its request.
   const { protocol, host } = call.request
-  throw new ApiError(
-    503,
-    title,
+  throw refusal(
+    code,
     `the global control plane signs the tokens of this zone, and it could not be asked: ${reason}. If you reach its API, run \`zonemesh token dataplane --join --zone-address ${protocol}://${host} --address URL\`, where URL is that API (${plane.globalApi})`,
   )
 }
 
+const admin = ({ user }: Call, what: string): void => requireAdmin(user, `generate ${what} token`)
+
+async function dataplaneToken(plane: ApiPlane, call: Call): Promise<Answer> {
+  admin(call, 'dataplane')
+  return issueForProxy(plane, parse(dataplaneRequest, call.body), call)
+}
+
+async function zoneToken(plane: ApiPlane, call: Call): Promise<Answer> {
+  admin(call, 'zone')
+  const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
+  // The limits consist of lists of strings, which are JSON values.
+  const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
+  return issue(plane, 'zone', '', claims, validFor)
+}
+
+async function userToken(plane: ApiPlane, call: Call): Promise<Answer> {
+  admin(call, 'user')
+  const { name, groups, validFor } = parse(userRequest, call.body)
+  return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor)
+}
+
 /** Registers `POST /tokens/{dataplane,zone,user}`, which answers 200 with the bare token. */
-export function registerTokens(route: Router, plane: ApiPlane): void {
-  const admin = (call: Call, what: string) => requireAdmin(call.user, `generate ${what} token`)
-  route('POST', '/tokens/dataplane', (call) => {
-    admin(call, 'dataplane')
-    return issueForProxy(plane, parse(dataplaneRequest, call.body), call)
+export function registerTokens(route: Router): void {
+  const about = (what: string, schema: z.ZodType): About => ({
+    group: 'Tokens',
+    summary: `Issues a token ${what}`,
+    access: 'administrators',
+    body: schemaShape(schema),
+    answers: { 200: { what: 'the token', shape: { type: 'text' } } },
   })
-  route('POST', '/tokens/zone', (call) => {
-    admin(call, 'zone')
-    const { zone, scope, limits, validFor } = parse(zoneRequest, call.body)
-    // The limits consist of lists of strings, which are JSON values.
-    const claims = { Zone: zone, Scope: scope, ...(limits ? { Limits: limits as JsonObject } : {}) }
-    return issue(plane, 'zone', '', claims, validFor)
-  })
-  route('POST', '/tokens/user', (call) => {
-    admin(call, 'user')
-    const { name, groups, validFor } = parse(userRequest, call.body)
-    return issue(plane, 'user', '', { Name: name, Groups: groups ?? [] }, validFor)
-  })
+  route('POST', '/tokens/dataplane', dataplaneToken, about('with which proxies register', dataplaneRequest))
+  route('POST', '/tokens/zone', zoneToken, about('with which a zone, its ingress or its egress connects', zoneRequest))
+  route('POST', '/tokens/user', userToken, about('that identifies a caller of this API', userRequest))
 }

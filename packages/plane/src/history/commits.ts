@@ -3,11 +3,11 @@ import { type CommitRecord, positionText, type Store, type Version } from '@zone
 import type { KeyFilter } from './differences.ts'
 import { type ResourceName, resourceName } from './documents.ts'
 import { horizonOf } from './revisions.ts'
-import { iso, type Trail, type ZoneRun } from './versions.ts'
+import { iso, type Trail, type versionKinds, type ZoneRun } from './versions.ts'
 
 export interface CommitResource extends ResourceName {
   readonly zone?: string
-  readonly what: 'created' | 'changed' | 'deleted' | 'withdrawn'
+  readonly what: (typeof versionKinds)[number]
 }
 
 /** One commit of the log. `rows` counts all rows that it wrote; `resources` lists those that users read and write. */

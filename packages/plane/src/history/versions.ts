@@ -22,14 +22,18 @@ export interface ZoneTimes {
 export type Trail = (revision: number) => Promise<readonly ZoneTimes[]>
 
 /** `skipped`: the zone received a newer version before it ran this one. */
+export const runStates = ['stored', 'served', 'skipped'] as const
+
 export interface ZoneRun {
   readonly zone: string
-  readonly state: 'stored' | 'served' | 'skipped'
+  readonly state: (typeof runStates)[number]
   readonly storedAt?: string
   readonly servedAt?: string
   /** When the zone served the next version. */
   readonly servedUntil?: string
 }
+
+export const versionKinds = ['created', 'changed', 'deleted', 'withdrawn'] as const
 
 /** One version of one resource. Author, intent and commit are unknown if it is older than the records. */
 export interface VersionEntry {
@@ -38,7 +42,7 @@ export interface VersionEntry {
   readonly when: string
   readonly who?: string
   readonly why?: string
-  readonly what: 'created' | 'changed' | 'deleted' | 'withdrawn'
+  readonly what: (typeof versionKinds)[number]
   /** Absent if the former version is not kept. */
   readonly changes?: readonly FieldChange[]
   readonly zones?: readonly ZoneRun[]

@@ -176,7 +176,7 @@ test('R23 release is refused without an administrator, for another zone, without
   expect((await alone.call('POST', '/zones/east/_release')).json.detail).toBe('this control plane holds nothing')
   const global = await createRoutes({ releaseHold })
   expect((await global.call('POST', '/zones/east/_release')).json).toMatchObject({
-    ...{ status: 404, title: 'There is no Zone "east"' },
+    ...{ status: 404, title: 'Could not retrieve a resource', detail: 'there is no Zone "east"' },
   })
 })
 

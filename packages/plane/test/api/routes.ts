@@ -1,16 +1,8 @@
-import { registerCommit } from '@zonemesh/plane/api/commit.ts'
-import { registerCrud } from '@zonemesh/plane/api/crud.ts'
 import { ApiError, errorBody } from '@zonemesh/plane/api/errors.ts'
-import { registerGuards } from '@zonemesh/plane/api/guards.ts'
-import { registerHistory } from '@zonemesh/plane/api/history-routes.ts'
 import { admin, type User } from '@zonemesh/plane/api/identity.ts'
-import { registerOverviews } from '@zonemesh/plane/api/overviews.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
-import type { Call, Handler, Method } from '@zonemesh/plane/api/route.ts'
-import { registerRows } from '@zonemesh/plane/api/rows.ts'
-import { registerSight } from '@zonemesh/plane/api/sight-route.ts'
-import { registerSystem } from '@zonemesh/plane/api/system.ts'
-import { registerTokens } from '@zonemesh/plane/api/token-routes.ts'
+import type { Call, Method } from '@zonemesh/plane/api/route.ts'
+import { declareRoutes } from '@zonemesh/plane/api/routes.ts'
 import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
@@ -90,25 +82,13 @@ export interface Answered {
  * by the server.
  */
 export function createCaller(plane: ApiPlane) {
-  const routes: { method: Method; path: string; pattern: RegExp; handler: Handler }[] = []
-  const route = (method: Method, path: string, handler: Handler) => {
-    // A path with fewer parameters is more specific.
-    const parts = path.replaceAll('+', '\\+').replace(/:(\w+)/g, '(?<$1>[^/]+)')
-    routes.push({ method, path, pattern: new RegExp(`^${parts}$`), handler })
-    routes.sort((a, b) => a.path.split(':').length - b.path.split(':').length)
-  }
-  for (const register of [
-    registerSystem,
-    registerTokens,
-    registerOverviews,
-    registerCrud,
-    registerCommit,
-    registerHistory,
-    registerSight,
-    registerGuards,
-    registerRows,
-  ])
-    register(route, plane)
+  // A path with fewer parameters is more specific.
+  const routes = declareRoutes()
+    .map(({ method, path, handler }) => {
+      const parts = path.replaceAll('+', '\\+').replace(/:(\w+)/g, '(?<$1>[^/]+)')
+      return { method, path, handler, pattern: new RegExp(`^${parts}$`) }
+    })
+    .sort((a, b) => a.path.split(':').length - b.path.split(':').length)
 
   return async (
     method: Method,
@@ -122,10 +102,11 @@ export function createCaller(plane: ApiPlane) {
     const groups = Object.entries(found.pattern.exec(path)?.groups ?? {})
     const params = Object.fromEntries(groups.map(([name, text]) => [name, decodeURIComponent(text)]))
     const request = { protocol: 'http', host: 'plane:5681', url, headers, routeOptions: { url: found.path } }
-    const call = { user, params, query: new URLSearchParams(query), body, request }
+    const untilClosed = () => new AbortController().signal
+    const call = { user, params, query: new URLSearchParams(query), body, request, untilClosed }
     try {
       // Handlers read only these fields of a request.
-      const answer = await found.handler(call as unknown as Call)
+      const answer = await found.handler(plane, call as unknown as Call)
       const json = answer.text ?? JSON.parse(JSON.stringify(answer.body))
       return { status: answer.status, json, headers: answer.headers ?? {} }
     } catch (thrown) {

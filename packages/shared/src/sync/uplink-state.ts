@@ -5,9 +5,11 @@ import type { Hold } from './log/messages.ts'
 import type { Agreement } from './log/protocol.ts'
 import { confirmedMaxMs } from './pulse.ts'
 
+export const uplinkPhases = ['connecting', 'connected', 'waiting', 'refused', 'stopped'] as const
+
 export interface UplinkState {
   /** `refused`: an operator must act. The zone still dials again, but slowly. */
-  readonly phase: 'connecting' | 'connected' | 'waiting' | 'refused' | 'stopped'
+  readonly phase: (typeof uplinkPhases)[number]
   /** The reason of the phase. In phase `connected`: why nothing is stored. */
   readonly reason: string
   /** Wall clock of the last change of phase. */

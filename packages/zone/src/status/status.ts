@@ -37,11 +37,20 @@ interface Deps {
   readonly zone: string
 }
 
+/** The states of a proxy in the status of its zone. */
+export const proxyStates = ['connected', 'silent', 'suspect', 'lost', 'offline'] as const
+
 /** The status of a zone and of its proxies. */
 export function createZoneStatus(deps: Deps) {
   const insightOf = (proxy: string, secrets: Secrets): JsonObject | undefined => {
     const need = deps.engine.needsOf(proxy).find(({ type }) => type === 'identity')
     return deps.status.insightOf(proxy, need && secrets.identityOf(need))
+  }
+  function stateOf(proxy: string, silent: readonly string[]): (typeof proxyStates)[number] {
+    if (deps.leases.isLost(proxy)) return 'lost'
+    if (deps.leases.isSuspect(proxy)) return 'suspect'
+    if (!deps.status.isConnected(proxy)) return 'offline'
+    return silent.includes(proxy) ? 'silent' : 'connected'
   }
   return {
     insightOf,
@@ -51,15 +60,7 @@ export function createZoneStatus(deps: Deps) {
       const { silent } = deps.progress.read()
       const proxies = deps.status.proxies().map((proxy): JsonObject => {
         const problems = deps.engine.problemsOf(proxy)
-        const state = deps.leases.isLost(proxy)
-          ? 'lost'
-          : deps.leases.isSuspect(proxy)
-            ? 'suspect'
-            : !deps.status.isConnected(proxy)
-              ? 'offline'
-              : silent.includes(proxy)
-                ? 'silent'
-                : 'connected'
+        const state = stateOf(proxy, silent)
         return {
           proxy,
           state,

@@ -69,11 +69,13 @@ export interface Welcome extends Agreement {
   readonly recall?: JsonObject
 }
 
+export const verdictOutcomes = ['accepted', 'rejected', 'quarantined'] as const
+
 /** The outcome of one row at a receiver. Without a subject it is the verdict of the plane itself. */
 export interface Verdict {
   readonly key: string
   readonly revision: number
-  readonly outcome: 'accepted' | 'rejected' | 'quarantined'
+  readonly outcome: (typeof verdictOutcomes)[number]
   readonly reason: string
   readonly subject: string
 }
