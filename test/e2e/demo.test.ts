@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { root, run, until } from './rig.ts'
+import { root, run, temporaryFolder, until } from './rig.ts'
 
 const launcher = join(root, 'bin/zonemesh')
 
@@ -89,19 +90,24 @@ test('E1 the demo proves that a request crosses zones, for any names, and exits 
   expect(hostnames[0]).not.toBe(hostnames[1])
 })
 
-/** The expected output of each kind of command line that the demo prints. */
-const answers: readonly (readonly [RegExp, RegExp])[] = [
-  [/^curl /, /^\{.*"zone":"west".*\}$/m],
-  [/^bin\/zonemesh resolve /, /^\d+\.\d+\.\d+\.\d+$/m],
-  [/^dig /, /^\d+\.\d+\.\d+\.\d+$/m],
-  [/ status --address \S+ --token-file/, /^east +current .*\nwest +current /m],
-  [
-    / status --address \S+$/,
-    /^uplink connected, (current|behind), global revision \d+, last bookmark .+\n(.*\n)*.*gateway-1 +connected/m,
-  ],
-  [/ get dataplanes /, /echo-1.*\n(.*\n)*.*gateway-1/],
-  [/ get meshgatewayroute /, /^type: MeshGatewayRoute$/m],
-  [/ apply .* --wait served@all /, /^east: served after [\d.]+ ms\nwest: served after [\d.]+ ms$/m],
+/** The expected output of each command that the demo prints, by its label. */
+const answers: Readonly<Record<string, RegExp>> = {
+  'settings for this shell': /^$/,
+  'enter in east, answered in west': /^\{.*"zone":"west".*\}$/m,
+  'a name at the resolver of east': /^\d+\.\d+\.\d+\.\d+$/m,
+  'the same beside a proxy': /^\d+\.\d+\.\d+\.\d+$/m,
+  'the same with dig': /^\d+\.\d+\.\d+\.\d+$/m,
+  'zones and proxies': /^east +current .*\nwest +current /m,
+  'what an Envoy runs': /^Envoy runs exactly this configuration\.$/m,
+  'the way of a request': /^the way is open$/m,
+  proxies: /echo-1.*\n(.*\n)*.*gateway-1/,
+  'the route, to edit': /^type: MeshGatewayRoute$/m,
+  'what changed': /conf\.http\.rules\[0\]/,
+  'undo the last change': /^east: served after [\d.]+ ms\nwest: served after [\d.]+ ms$/m,
+}
+const labelled: readonly (readonly [RegExp, RegExp])[] = [
+  [/^split \d+:\d+$/, /^\{.*"zone":"west".*\}$/m],
+  [/^the delegated gateway \(\w+\)$/, /^\{.*"zone":"west".*\}$/m],
 ]
 
 test('E2 every line that the demo prints works when pasted, and Ctrl-C ends every process with exit code 0', async () => {
@@ -113,17 +119,16 @@ test('E2 every line that the demo prints works when pasted, and Ctrl-C ends ever
     60_000,
   )
   const invitations = live.lines().filter((line) => line.startsWith('  '))
-  expect(invitations.length).toBeGreaterThanOrEqual(10)
-  const kinds = new Set<RegExp>()
-  for (const line of invitations.map((one) => one.trim())) {
-    const [kind, answer] = answers.find(([start]) => start.test(line)) ?? []
-    expect(kind, `no expectation for: ${line}`).toBeDefined()
-    const outcome = await run('bash', ['-c', line])
+  expect(invitations.length).toBeGreaterThanOrEqual(13)
+  const settings = invitations.find((line) => line.includes('demo env'))?.replace(/^ *settings for this shell */, '')
+  for (const line of invitations) {
+    const [label = '', command = ''] = line.trim().split(/ {2,}/)
+    const answer = answers[label] ?? labelled.find(([known]) => known.test(label))?.[1]
+    expect(answer, `no expectation for: ${line}`).toBeDefined()
+    const outcome = await run('bash', ['-c', `${settings}; ${command}`])
     expect({ line, ...outcome }).toMatchObject({ code: 0, stderr: '' })
     expect(outcome.stdout, line).toMatch(answer ?? /^$/)
-    if (kind) kinds.add(kind)
   }
-  expect(answers.filter(([kind]) => !kinds.has(kind) && kind.source !== '^dig ')).toEqual([])
 
   const pid = live.process.pid ?? 0
   const below = descendants(pid)
@@ -159,3 +164,88 @@ test('E3 Ctrl-C while the demo starts ends every process too', async () => {
   expect(processes().filter((one) => commandLine(one).includes(folder))).toEqual([])
   expect(existsSync(folder)).toBe(false)
 })
+
+/** The demo on a terminal of 130 columns, whose keys the test presses. */
+function startOnTerminal() {
+  const command = `stty cols 130 rows 45; exec ${launcher} demo --seed 15`
+  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { cwd: root })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    text += part
+  })
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  /** The newest complete screen, without colours. */
+  const screen = (): string => {
+    const [newest = ''] = text
+      .split('\u001b[H')
+      .filter((one) => one.includes('\u001b[J'))
+      .slice(-1)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: sequences of a terminal begin with such a character.
+    return newest.replace(/\u001b\[[\d;?]*[A-Za-z]/g, '')
+  }
+  return {
+    exited,
+    text: () => text,
+    press: (key: string) => void child.stdin.write(key),
+    shows: (what: string, pattern: RegExp, limitMs = 30_000) =>
+      until(what, screen, (lines) => pattern.test(lines), limitMs),
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null) child.kill('SIGTERM')
+      await exited
+    },
+  }
+}
+
+test('E52 the live demo shows traffic, changes and faults as they happen, and its keys act on the mesh', async () => {
+  await using demo = startOnTerminal()
+  await demo.shows(
+    'zones and traffic',
+    /^east +current[\s\S]*^west +current[\s\S]*[1-9]\d* requests, 0 failed/m,
+    60_000,
+  )
+  demo.press('s')
+  await demo.shows(
+    'the split with its delays',
+    /MeshGatewayRoute \w+ changed @\d+: east after \d+ ms, west after \d+ ms/,
+  )
+  demo.press('b')
+  await demo.shows('failing requests', /refused by the gateway with 503 +\d+ %/)
+  demo.press('r')
+  await demo.shows('the end of the failures', /roll back: the route is as it was[\s\S]*/)
+  await demo.shows('answers from west again', /^last: 200 \S+ in west/m)
+  demo.press('z')
+  await demo.shows('the killed zone', /zone-west ended with SIGKILL/)
+  await demo.shows('its start', /zone-west is started again after [\d.]+ s; meanwhile \d+ requests, 0 failed/)
+  demo.press('p')
+  await demo.shows('the lost zone', /zone east is offline/)
+  demo.press('h')
+  await demo.shows('its return', /zone east is current again after [\d.]+ s; meanwhile [1-9]\d* requests, 0 failed/)
+  demo.press('c')
+  await demo.shows('the commands', /^settings for this shell +eval /m)
+  demo.press('q')
+  expect(await demo.exited).toBe(0)
+  // The terminal has its former screen and its cursor.
+  expect(demo.text()).toContain('\u001b[?25h\u001b[?1049l')
+}, 120_000)
+
+test('E53 the folder of a demo that was killed is removed by the next one, and no token is in the temporary folder', async () => {
+  const state = temporaryFolder()
+  const environment = { ...process.env, XDG_STATE_HOME: state.path }
+  const child = spawn(launcher, ['demo'], { cwd: root, detached: true, stdio: 'ignore', env: environment })
+  const demos = join(state.path, 'zonemesh/demos')
+  const folders = () => (existsSync(demos) ? readdirSync(demos) : [])
+  const before = readdirSync(tmpdir())
+  const [first = ''] = await until('the demo has a folder', folders, (names) => names.length === 1)
+  await until(
+    'it has an admin token',
+    () => readdirSync(join(demos, first)),
+    (names) => names.includes('global.log'),
+  )
+  process.kill(-(child.pid ?? 0), 'SIGKILL')
+  await new Promise((resolve) => child.once('exit', resolve))
+  expect(readdirSync(tmpdir()).filter((name) => name.includes('demo') && !before.includes(name))).toEqual([])
+  const next = await run('env', [`XDG_STATE_HOME=${state.path}`, launcher, 'demo', '--once'], '', 60_000)
+  expect(next.code, next.stderr).toBe(0)
+  expect(folders()).toEqual([])
+  state[Symbol.dispose]()
+}, 120_000)

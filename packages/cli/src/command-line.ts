@@ -15,6 +15,11 @@ const loaders: Readonly<
     summary: 'run a global, two zones and their proxies on this machine, and prove that a request crosses',
     load: async () => (await import('./commands/demo.ts')).demo,
   },
+  'demo env': {
+    group: 'Start here',
+    summary: 'print settings for a shell, with which commands find the running demo',
+    load: async () => (await import('./commands/demo-env.ts')).demoEnv,
+  },
   init: {
     group: 'Start here',
     summary: 'write a commented scene file to start with',

@@ -1,10 +1,10 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
+import { isRunning, stateFolder } from './state-folder.ts'
 
 const entrySchema = z.object({ key: z.string().min(1), pid: z.number().int() })
 type Entry = z.infer<typeof entrySchema>
@@ -13,10 +13,7 @@ type Entry = z.infer<typeof entrySchema>
  * The folder where the planes of a user store their admin keys for the commands of the same user, one file for each API
  * port.
  */
-function folder(environment: NodeJS.ProcessEnv = process.env): string {
-  const state = environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state')
-  return join(state, 'zonemesh', 'admin-keys')
-}
+const folder = (): string => join(stateFolder(), 'admin-keys')
 
 const fileOf = (port: number): string => join(folder(), `${port}.json`)
 
@@ -25,16 +22,6 @@ function readEntry(path: string): Entry | undefined {
     return entrySchema.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch {
     return undefined
-  }
-}
-
-/** False once the process has exited. A process of another user counts as running. */
-function runs(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (thrown) {
-    return !(thrown instanceof Error && 'code' in thrown && thrown.code === 'ESRCH')
   }
 }
 
@@ -72,7 +59,7 @@ function removeEnded(): void {
   for (const name of readdirSync(folder())) {
     const path = join(folder(), name)
     const entry = readEntry(path)
-    if (entry && !runs(entry.pid)) rmSync(path, { force: true })
+    if (entry && !isRunning(entry.pid)) rmSync(path, { force: true })
   }
 }
 

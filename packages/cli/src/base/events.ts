@@ -9,7 +9,12 @@ const messageSchema = z.discriminatedUnion('event', [
   z.object({ event: z.literal('end'), data: z.object({ reason: z.string() }) }),
   z.object({
     event: z.enum(['added', 'changed', 'deleted']),
-    data: z.object({ type: z.string(), mesh: z.string().default(''), name: z.string() }),
+    data: z.object({
+      type: z.string(),
+      mesh: z.string().default(''),
+      name: z.string(),
+      revision: z.string().optional(),
+    }),
   }),
 ])
 export type Message = z.infer<typeof messageSchema>

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { writeAtomic } from '@zonemesh/dataplane/files.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
+import { startTicks } from './state-folder.ts'
 
 const processSchema = z.object({
   name: z.string(),
@@ -51,16 +52,6 @@ export const dataFolderOf = ({
 }): string => resolve(dataDir ?? join(dirname(file), '.zonemesh'))
 
 const stateFile = (folder: string): string => join(folder, 'up.json')
-
-/** When a process started, by the kernel; empty if it has exited or the system has no /proc. */
-function startTicks(pid: number): string {
-  try {
-    // The name of the command stands in parentheses and may contain spaces.
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? ''
-  } catch {
-    return ''
-  }
-}
 
 /** Publishes the state of this process's scene. */
 export const writeRunning = (folder: string, state: Omit<RunningState, 'pid' | 'startTicks'>): Promise<void> =>

@@ -1,9 +1,9 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
+import { findDemo } from '../demo/folder.ts'
 import { readInContainer } from './containers.ts'
 
 /**
@@ -83,15 +83,8 @@ function readStack(text: string, path: string): Stack {
 }
 
 function newestDemo(): string | undefined {
-  const own = process.getuid?.()
-  const found = readdirSync(tmpdir())
-    .filter((name) => name.startsWith('zonemesh-demo-'))
-    .flatMap((name) => {
-      const path = join(tmpdir(), name, fileName)
-      const stat = statSync(path, { throwIfNoEntry: false })
-      return stat && (own === undefined || stat.uid === own) ? [{ path, mtimeMs: stat.mtimeMs }] : []
-    })
-  return found.sort((a, b) => b.mtimeMs - a.mtimeMs)[0]?.path
+  const path = join(findDemo()?.folder ?? '', fileName)
+  return existsSync(path) ? path : undefined
 }
 
 function parse(text: string): unknown {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -5,6 +6,7 @@ import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { readDocuments } from '../base/documents.ts'
 import { type HttpAnswer, requestOnce, untilAnswer } from '../base/http.ts'
+import { columns } from '../output/table.ts'
 import type { Steps } from '../scene/stage.ts'
 import { demoFolder } from './files.ts'
 import { meshName } from './names.ts'
@@ -121,47 +123,49 @@ export async function prove(demo: Demo, steps: Steps): Promise<void> {
   )
 }
 
-/** Command lines that work as printed in another terminal, from the folder of the project. */
-export function invitations(demo: Demo, hasDig: boolean): string[] {
+/** A command to try, and what it shows. */
+export interface Invitation {
+  readonly label: string
+  readonly command: string
+}
+
+/** Command lines that work as printed in another terminal, from the present folder. The first one is for the others. */
+export function invitations(demo: Demo, hasDig: boolean): readonly Invitation[] {
   const { names } = demo
-  const zonemesh = 'bin/zonemesh'
-  const access = `--address ${demo.globalAddress} --token-file ${demo.adminTokenFile}`
+  // In a checkout the command is not installed.
+  const zonemesh = existsSync('bin/zonemesh') ? 'bin/zonemesh' : 'zonemesh'
   const name = meshName(names.service)
   const [resolverHost, resolverPort] = demo.sidecarResolver.split(':')
+  const route = `meshgatewayroute ${names.route}`
   return [
-    `curl -s --resolve ${names.hostname}:${demo.gatewayPort}:${local} http://${names.hostname}:${demo.gatewayPort}/`,
-    `curl -s --resolve ${names.hostname}:${demo.gatewayPort}:${local} http://${names.hostname}:${demo.gatewayPort}/split`,
-    `curl -s http://${local}:${demo.delegatedPort}/`,
-    `${zonemesh} resolve ${name} --at ${local}:${demo.zones.east.dnsPort}`,
-    `${zonemesh} resolve ${name} --at ${demo.sidecarResolver}`,
+    { label: 'settings for this shell', command: `eval "$(${zonemesh} demo env)"` },
+    { label: 'enter in east, answered in west', command: 'curl -s -H "host: $SHOP" $GATEWAY/' },
+    { label: `split ${names.weight1}:${names.weight2}`, command: 'curl -s -H "host: $SHOP" $GATEWAY/split' },
+    {
+      label: `the delegated gateway (${demo.delegatedKind})`,
+      command: `curl -s http://${local}:${demo.delegatedPort}/`,
+    },
+    { label: 'a name at the resolver of east', command: `${zonemesh} resolve ${name} --at $RESOLVER` },
+    { label: 'the same beside a proxy', command: `${zonemesh} resolve ${name} --at ${demo.sidecarResolver}` },
     ...(hasDig
-      ? [
-          `dig +short @${local} -p ${demo.zones.east.dnsPort} ${name}`,
-          `dig +short @${resolverHost} -p ${resolverPort} ${name}`,
-        ]
+      ? [{ label: 'the same with dig', command: `dig +short @${resolverHost} -p ${resolverPort} ${name}` }]
       : []),
-    `${zonemesh} status ${access}`,
-    `${zonemesh} status --address ${demo.zones.east.apiAddress}`,
-    ...(demo.stackFile ? [`${zonemesh} chaos partition east --for 20s --stack ${demo.stackFile}`] : []),
-    `${zonemesh} get dataplanes --mesh ${names.mesh} ${access}`,
-    `${zonemesh} get meshgatewayroute ${names.route} --mesh ${names.mesh} -o yaml ${access}`,
-    `${zonemesh} apply -f demo/policies/40-route.yaml ${Object.entries({ ...demo.variables, version: names.version2 })
-      .filter(([key]) =>
-        [
-          'mesh',
-          'route',
-          'gateway',
-          'listenerTag',
-          'hostname',
-          'service',
-          'version',
-          'version1',
-          'version2',
-          'weight1',
-          'weight2',
-        ].includes(key),
-      )
-      .map(([key, value]) => `--var ${key}=${value}`)
-      .join(' ')} --wait served@all --timeout 5s ${access}`,
+    { label: 'zones and proxies', command: `${zonemesh} status` },
+    { label: 'what an Envoy runs', command: `${zonemesh} proxy config gateway-1` },
+    {
+      label: 'the way of a request',
+      command: `${zonemesh} explain http://${names.hostname}:${demo.gatewayPort}/ --from east/${names.gateway}`,
+    },
+    { label: 'proxies', command: `${zonemesh} get dataplanes` },
+    { label: 'the route, to edit', command: `${zonemesh} get ${route} -o yaml` },
+    { label: 'what changed', command: `${zonemesh} history ${route.replace(' ', '/')}` },
+    { label: 'undo the last change', command: `${zonemesh} rollback @-1 ${route.replace(' ', '/')} --wait served@all` },
+    ...(demo.stackFile
+      ? [{ label: 'a fault, with a verdict', command: `${zonemesh} chaos partition east --for 20s` }]
+      : []),
   ]
 }
+
+/** The invitations as lines. */
+export const invitationLines = (demo: Demo, hasDig: boolean): readonly string[] =>
+  columns(invitations(demo, hasDig).map(({ label, command }) => [label, command]))

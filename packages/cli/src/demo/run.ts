@@ -11,6 +11,7 @@ import { createStage, type Stage, type Steps } from '../scene/stage.ts'
 import { startScene } from '../scene/start.ts'
 import { startDelegatedGateway } from './delegated.ts'
 import { demoFolder } from './files.ts'
+import { publishDemo } from './folder.ts'
 import type { DemoNames } from './names.ts'
 
 export type ZoneName = 'east' | 'west'
@@ -98,6 +99,13 @@ async function start(stage: Stage, names: DemoNames, startLines: StartLines | un
   const delegatedKind = await startDelegatedGateway(stage, names, sidecarResolver, delegatedPort)
   const ports = { gatewayPort, delegatedPort, clientOutboundPort: stage.port('client-1.outbound') }
   const places = { globalAddress, adminTokenFile, zones, sidecarResolver }
+  publishDemo(folder, {
+    globalAddress,
+    tokenFile: adminTokenFile,
+    gateway: `http://127.0.0.1:${gatewayPort}`,
+    host: names.hostname,
+    resolver: `127.0.0.1:${zones.east.dnsPort}`,
+  })
   const stackFile = lines?.write({ names, globalAddress, adminToken, zones, gatewayPort })
   return {
     ...{ names, folder, global, ...places, ...ports, delegatedKind, variables, processes, stackFile },

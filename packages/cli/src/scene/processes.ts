@@ -26,6 +26,8 @@ class Exited extends Error {
   }
 }
 
+type OnExit = (name: string, how: number | string, waitMs: number) => void
+
 /** The last lines of a log, for an error message. */
 export function tail(file: string, lines = 6): string {
   return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n')
@@ -53,6 +55,8 @@ export function createProcesses(folder: string) {
   const stopping = new AbortController()
   const deathSignal = parentDeathSignal('TERM')
   let onChange = (): void => undefined
+  /** Set once processes are kept running: what reports the exit of one. */
+  let onExit: OnExit | undefined
   // If this process ends, even by a bug, it kills the others: they have their own process groups, so no signal of the
   // terminal reaches them. Where the kernel supports it, `kill -9` of this process stops them as well.
   process.once('exit', () => {
@@ -89,7 +93,7 @@ export function createProcesses(folder: string) {
   }
 
   /** Starts a process again whenever it exits, until it is stopped on purpose. */
-  async function keep(first: Running, onExit: (name: string, how: number | string, waitMs: number) => void) {
+  async function keep(first: Running, onExit: OnExit) {
     let current: Running | undefined = first
     let how: number | string = ''
     await supervise(
@@ -112,6 +116,11 @@ export function createProcesses(folder: string) {
     )
   }
 
+  function kept(one: Running): Running {
+    if (onExit) void keep(one, onExit).catch(() => stopping.signal.aborted)
+    return one
+  }
+
   return {
     /** Starts another zonemesh command with the same Node. */
     startOwn: (name: string, args: readonly string[], environment?: NodeJS.ProcessEnv): Running =>
@@ -130,7 +139,7 @@ export function createProcesses(folder: string) {
       expected.add(one)
       one.process.kill(signal)
       await one.exited
-      return (environment) => start(name, one.command, one.args, environment)
+      return (environment) => kept(start(name, one.command, one.args, environment))
     },
     /** Throws an error with the end of the log if a process exits that should run. */
     async watch(): Promise<never> {
@@ -139,8 +148,9 @@ export function createProcesses(folder: string) {
       throw new Exited(ended.one, ended.how)
     },
     /** From now on, each process that exits is started again after a pause. `onExit` reports its exit. */
-    keepRunning(onExit: (name: string, how: number | string, waitMs: number) => void): void {
-      for (const one of running.values()) void keep(one, onExit).catch(() => stopping.signal.aborted)
+    keepRunning(listener: OnExit): void {
+      onExit = listener
+      for (const one of running.values()) kept(one)
     },
     async stop(): Promise<void> {
       stopping.abort()

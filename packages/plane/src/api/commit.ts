@@ -170,16 +170,23 @@ const waitMsMax = 300_000
 const zonesOf = (text: string): ReceiptWait['zones'] =>
   text === 'all' || text === 'online' ? 'online' : text === 'every' ? 'every' : text.split(',')
 
+/** The number of a revision that this store contains: `<store>@<revision>.<commit id>`, or `@<revision>` of events. */
+async function ownRevision({ store }: ApiPlane, text: string): Promise<number> {
+  const position = parsePosition(text)
+  const plain = /^@(\d{1,15})$/.exec(text)?.[1]
+  if (!position && plain === undefined)
+    throw badRequest('expected a revision in the form <store>@<revision>.<commit id>, or @<revision>')
+  const isKnown = position
+    ? (await store.standing(position)) !== 'diverged'
+    : Number(plain) <= (await store.head()).revision
+  const detail = 'the store of this control plane does not contain this commit'
+  if (!isKnown) throw new ApiError(404, 'Could not retrieve a resource', detail)
+  return position?.revision ?? Number(plain)
+}
+
 /** `GET /_receipts/<revision>?wait=served@all&timeout=5s`: which zones store or serve a revision, and their delay. */
 async function getReceipt(plane: ApiPlane, call: Call): Promise<Answer> {
-  const position = parsePosition(call.params['revision'] ?? '')
-  if (!position) throw badRequest('expected a revision in the form <store>@<revision>.<commit id>')
-  if ((await plane.store.standing(position)) === 'diverged')
-    throw new ApiError(
-      404,
-      'Could not retrieve a resource',
-      'the store of this control plane does not contain this commit',
-    )
+  const revision = await ownRevision(plane, call.params['revision'] ?? '')
   const wait = /^(stored|served|applied)@([a-z0-9.,-]+)$/.exec(call.query.get('wait') ?? 'served@all')
   if (!wait) throw badRequest('wait must be stored@all, served@all, served@every or served@<zone>[,<zone>]')
   const timeout = call.query.get('timeout') ?? '0s'
@@ -187,7 +194,6 @@ async function getReceipt(plane: ApiPlane, call: Call): Promise<Answer> {
   if (timeoutMs === undefined) throw badRequest(`timeout: ${spanExpected}, found "${timeout}"`)
   const level = wait[1] === 'stored' ? 'stored' : 'served'
   const zones = zonesOf(wait[2] ?? '')
-  const { revision } = position
   return {
     status: 200,
     body: await plane.receipt({ revision, level, zones, timeoutMs: Math.min(timeoutMs, waitMsMax) }),

@@ -167,10 +167,13 @@ test.each<[string, ReceiptArguments]>([
   const answer = await call('GET', `/_receipts/${position}?${query}`)
   expect([answer.status, answer.json.revision]).toEqual([200, '1'])
   expect(asked).toEqual([expected])
+  // The revision of an event.
+  expect((await call('GET', `/_receipts/@1?${query}`)).json).toEqual(answer.json)
 })
 
 test.each<[string, string, number, RegExp]>([
   ['no revision', 'x', 400, /expected a revision in the form/],
+  ['a revision that is not written yet', '@99', 404, /does not contain this commit/],
   ['a revision of another store', 'other@1.0123456789abcdef', 404, /does not contain this commit/],
   ['a level that does not exist', '?wait=seen@all', 400, /^wait must be/],
   ['a timeout without a unit', '?timeout=5', 400, /^timeout: expected a duration such as 30s, 12h, 30d, found "5"$/],
