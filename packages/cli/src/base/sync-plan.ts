@@ -1,0 +1,100 @@
+import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import type { Client } from './client.ts'
+import { CommandError } from './command.ts'
+import type { Named } from './commit.ts'
+import type { FolderDocument, Manifest } from './folder.ts'
+import { listItems } from './items.ts'
+import { writableKinds } from './kinds-of-plane.ts'
+import { isGenerated, kindsOfFiles, reasonToKeep } from './owned.ts'
+import { shownName } from './resource-word.ts'
+
+/** What makes a plane equal to a folder. */
+export interface SyncPlan {
+  readonly documents: readonly FolderDocument[]
+  readonly deletions: readonly Named[]
+  /** Resources without a file that are not deleted, each with the reason. */
+  readonly left: readonly string[]
+}
+
+const nameOf = (kind: Kind, mesh: string, name: string): Named => ({
+  type: kind.name,
+  ...(kind.scope === 'mesh' ? { mesh } : {}),
+  name,
+})
+
+/**
+ * Compares a folder with a plane. A resource is deleted only if the folder could hold it: its kind, mesh and labels are
+ * those of the manifest, its mesh has files, and no user of the folder can have missed it (see owned.ts). Throws a
+ * CommandError if a file cannot be used, because then it is not known which resources the folder holds.
+ */
+export async function planSync(
+  client: Client,
+  all: readonly FolderDocument[],
+  manifest: Manifest,
+  onlyMesh: string | undefined,
+): Promise<SyncPlan> {
+  const owned = kindsOfFiles(await writableKinds(client)).filter(({ name }) => manifest.kinds.includes(name))
+  const documents = all.filter(({ resource }) => onlyMesh === undefined || !resource || meshOf(resource) === onlyMesh)
+  const faults = documents.flatMap((one) => faultOf(one, manifest, owned))
+  if (faults.length > 0) throw new CommandError(`nothing was written: ${faults.join('\n')}`)
+  if (documents.length === 0)
+    throw new CommandError(
+      'nothing was written: the folder has no resources; `zonemesh delete` deletes resources by name',
+    )
+  const present = new Set(
+    documents.map(({ resource }) => resource && textOf(nameOf(resource.kind, resource.mesh, resource.name))),
+  )
+  const meshes = new Set(documents.flatMap(({ resource }) => (resource ? [meshOf(resource)] : [])))
+  const deletions: Named[] = []
+  const left: string[] = []
+  for (const { kind, item } of await listed(client, owned, manifest)) {
+    const name = nameOf(kind, String(item['mesh'] ?? ''), String(item['name']))
+    if (present.has(textOf(name)) || isGenerated(kind, item)) continue
+    const mesh = meshOf({ kind, mesh: name.mesh ?? '', name: name.name })
+    if (onlyMesh !== undefined && mesh !== onlyMesh) continue
+    const reason =
+      reasonToKeep(kind) ?? (mesh !== '' && !meshes.has(mesh) ? `the folder has no files of mesh "${mesh}"` : undefined)
+    if (reason === undefined) deletions.push(name)
+    else left.push(`${shownName(name)}: left as it is: ${reason}`)
+  }
+  return { documents, deletions, left }
+}
+
+/** The mesh to which a resource belongs: a Mesh belongs to itself. The empty text for other kinds of global scope. */
+const meshOf = ({ kind, mesh, name }: { readonly kind: Kind; readonly mesh: string; readonly name: string }): string =>
+  kind.name === 'Mesh' ? name : mesh
+
+const textOf = ({ type, mesh = '', name }: Named): string => `${type}/${mesh}/${name}`
+
+/** Why a file cannot be used for a sync of what the manifest names. */
+function faultOf({ source, resource, refusal }: FolderDocument, manifest: Manifest, owned: readonly Kind[]): string[] {
+  const at = `${source.file}:${source.line}: `
+  if (!resource) return [`${at}${refusal}`]
+  const { kind, labels } = resource
+  const mesh = meshOf(resource)
+  if (!owned.includes(kind))
+    return [`${at}expected one of the kinds ${owned.map(({ name }) => name).join(', ')}, found ${kind.name}`]
+  if (mesh !== '' && manifest.meshes !== 'all' && !manifest.meshes.includes(mesh))
+    return [`${at}expected a resource of mesh ${manifest.meshes.join(', ')}, as the dump has, found mesh ${mesh}`]
+  return Object.entries(manifest.selector).flatMap(([key, value]) =>
+    labels[key] === value
+      ? []
+      : [`${at}expected the label ${key}=${value}, as the dump has, found ${String(labels[key] ?? 'none')}`],
+  )
+}
+
+/** The resources of a plane that the manifest names. */
+async function listed(client: Client, owned: readonly Kind[], { meshes, selector }: Manifest) {
+  const found: { readonly kind: Kind; readonly item: JsonObject }[] = []
+  for (const kind of owned) {
+    const scopes = kind.scope === 'mesh' && meshes !== 'all' ? meshes : [undefined]
+    for (const mesh of scopes) {
+      const items = await listItems(client, kind, { mesh, selector: new Map(Object.entries(selector)) })
+      found.push(...items.map((item) => ({ kind, item })))
+    }
+  }
+  return found.filter(
+    ({ kind, item }) => kind.name !== 'Mesh' || meshes === 'all' || meshes.includes(String(item['name'])),
+  )
+}
