@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { apply } from '../src/commands/apply.ts'
-import { type Rig, startGlobalRig, timeout } from './rig.ts'
+import { type Rig, runCommand, startGlobalRig, startRelay, timeout } from './rig.ts'
 
 let rig: Rig
 
@@ -83,6 +83,16 @@ test.each([
   const { code, notes } = await rig.run(apply, '-f', fileOf(timeout('a', { connect: '2s' }), bad), ...set('--prune'))
   expect([code, notes.at(-1)]).toEqual([1, expect.stringMatching(/^nothing was (sent|written) \(--prune\)$/)])
   expect([await names(), await head()]).toEqual([['a', 'b'], before])
+})
+
+test('B65 a prune writes nothing if somebody changes a resource that it deletes after the plan', async () => {
+  await rig.run(apply, '-f', fileOf(timeout('a'), timeout('b')), ...set())
+  await using relay = await startRelay(rig, async (path, body) => {
+    if (path === '/_commit' && !body.includes('"dryRun":true')) await write(timeout('b', { connect: '9s' }))
+  })
+  const args = ['-f', fileOf(timeout('a')), ...set('--prune'), '--address', relay.address]
+  await expect(runCommand(apply, args)).rejects.toThrow(/nothing was written: changed after .*: Timeout "b"/)
+  expect(await names()).toEqual(['a', 'b'])
 })
 
 test('B65 a prune deletes no Mesh and no Zone, and the guard for very many deletions holds', async () => {

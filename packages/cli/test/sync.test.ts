@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { dump } from '../src/commands/dump.ts'
 import { sync } from '../src/commands/sync.ts'
-import { type Rig, startGlobalRig, timeout } from './rig.ts'
+import { type Rig, runCommand, startGlobalRig, startRelay, timeout } from './rig.ts'
 
 let rig: Rig
 let folder: string
@@ -191,6 +191,23 @@ test('B63 sync writes nothing if a file cannot be used, if it is outside of the 
   writeFileSync(join(folder, 'zonemesh-dump.json'), '{}')
   await expect(rig.run(sync, folder, '--yes')).rejects.toThrow('cannot be read as the manifest of a dump')
   expect(await head()).toBe(before)
+})
+
+test.each([
+  ['deletes', 'b'],
+  ['changes', 'a'],
+] as const)('B63 sync writes nothing if somebody changes a resource that it %s after the plan', async (_what, name) => {
+  await write(...scene)
+  await rig.run(dump, folder, '-A')
+  change('meshes/default/timeouts/a.yaml', 'connectTimeout: 1s', 'connectTimeout: 3s')
+  rmSync(join(folder, 'meshes/default/timeouts/b.yaml'))
+  await using relay = await startRelay(rig, async (path, body) => {
+    if (path === '/_commit' && !body.includes('"dryRun":true')) await write(timeout(name, { connect: '9s' }))
+  })
+  await expect(runCommand(sync, [folder, '--yes', '--address', relay.address])).rejects.toThrow(
+    new RegExp(`nothing was written: changed after .*: Timeout "${name}"`),
+  )
+  expect(await names('/timeouts')).toEqual(['default/a', 'default/b', 'shop/c'])
 })
 
 test('B63 sync refuses to delete very many resources unless --yes-remove-many is given', async () => {
