@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { apply } from '../src/commands/apply.ts'
+import { diff } from '../src/commands/diff.ts'
 import { type Rig, runCommand, startGlobalRig, startRelay, timeout } from './rig.ts'
 
 let rig: Rig
@@ -71,6 +72,12 @@ test('B64 apply --apply-set without --prune deletes nothing, and a resource writ
   await rig.run(apply, '-f', fileOf(timeout('a')), ...set())
   expect(await names()).toEqual(['a', 'b'])
   expect((await rig.run(apply, '-f', fileOf(timeout('a')), ...set())).printed[0]).toBe('Timeout default/a: unchanged')
+  expect((await rig.run(diff, '-f', fileOf(timeout('a')), ...set())).printed).toEqual([])
+  expect((await rig.run(diff, '-f', fileOf(timeout('a')))).text).toContain('-  zonemesh.io/apply-set: shop')
+  const file = fileOf(timeout('a'))
+  expect((await rig.run(diff, '-f', file, ...set())).printed).toEqual([])
+  // Without the set, the file has no label of it.
+  expect((await rig.run(diff, '-f', file)).text).toContain('-  zonemesh.io/apply-set: shop')
 })
 
 test.each([

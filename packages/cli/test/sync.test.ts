@@ -179,6 +179,7 @@ test('B63 sync writes nothing if a file cannot be used, if it is outside of the 
     [JSON.stringify(timeout('x', { labels: { team: 'b' } })), 'expected the label team=a, as the dump has, found b'],
     [JSON.stringify(timeout('x', { mesh: 'shop', labels: { team: 'a' } })), 'as the dump has, found mesh shop'],
     [JSON.stringify(secret), 'found Secret'],
+    [JSON.stringify(timeout('a', { labels: { team: 'a' } })), 'this resource is also in '],
   ] as const) {
     writeFileSync(file, text)
     const failed = rig.run(sync, folder, '--yes')
@@ -208,6 +209,17 @@ test.each([
     new RegExp(`nothing was written: changed after .*: Timeout "${name}"`),
   )
   expect(await names('/timeouts')).toEqual(['default/a', 'default/b', 'shop/c'])
+})
+
+test('B62 a sync of more resources than one commit takes sends only those that differ', async () => {
+  const many = Array.from({ length: 1_200 }, (_, index) => timeout(`t${index}`))
+  await write(...many.slice(0, 1_000))
+  await write(...many.slice(1_000))
+  await rig.run(dump, folder)
+  change('meshes/default/timeouts/t7.yaml', 'connectTimeout: 1s', 'connectTimeout: 3s')
+  const { printed } = await rig.run(sync, folder, '--yes')
+  expect(printed).toContain('1 updated, 1200 unchanged')
+  expect((await rig.run(sync, folder, '--yes')).printed).toEqual(['no change: 1201 unchanged'])
 })
 
 test('B63 sync refuses to delete very many resources unless --yes-remove-many is given', async () => {

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { admit, refusalLines } from '@zonemesh/core/admit/admit.ts'
+import { type Admitted, admit, refusalLines } from '@zonemesh/core/admit/admit.ts'
 import { meshLabel } from '@zonemesh/core/kinds/common.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
@@ -119,9 +119,7 @@ export interface FolderDocument {
   readonly path: string
   readonly source: SourceDocument
   /** What it describes; undefined if admission refuses it, with the reason. */
-  readonly resource:
-    | { readonly kind: Kind; readonly mesh: string; readonly name: string; readonly labels: JsonObject }
-    | undefined
+  readonly resource: Admitted | undefined
   readonly refusal: string | undefined
 }
 
@@ -146,8 +144,7 @@ function judged(path: string, source: SourceDocument): FolderDocument {
   if (source.error !== undefined) return { path, source, resource: undefined, refusal: source.error }
   const read = admit(source.content)
   if (!read.ok) return { path, source, resource: undefined, refusal: refusalLines(read.error).join('; ') }
-  const { kind, mesh, name, labels } = read.value
-  return { path, source, resource: { kind, mesh, name, labels }, refusal: undefined }
+  return { path, source, resource: read.value, refusal: undefined }
 }
 
 /** Whether a dump has written a file: it holds the resource that its path names. A file of a user stays. */

@@ -1,9 +1,12 @@
+import { isDeepStrictEqual } from 'node:util'
+import { admit } from '@zonemesh/core/admit/admit.ts'
+import { meshLabel } from '@zonemesh/core/kinds/common.ts'
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Client } from './client.ts'
 import { CommandError } from './command.ts'
 import type { Named } from './commit.ts'
-import type { FolderDocument, Manifest } from './folder.ts'
+import { documentIn, type FolderDocument, type Manifest } from './folder.ts'
 import { listItems } from './items.ts'
 import { writableKinds } from './kinds-of-plane.ts'
 import { isGenerated, kindsOfFiles, reasonToKeep } from './owned.ts'
@@ -11,17 +14,14 @@ import { shownName } from './resource-word.ts'
 
 /** What makes a plane equal to a folder. */
 export interface SyncPlan {
+  /** The documents that the plane does not have like this. */
   readonly documents: readonly FolderDocument[]
+  /** The number of the others. */
+  readonly unchanged: number
   readonly deletions: readonly Named[]
   /** Resources without a file that are not deleted, each with the reason. */
   readonly left: readonly string[]
 }
-
-const nameOf = (kind: Kind, mesh: string, name: string): Named => ({
-  type: kind.name,
-  ...(kind.scope === 'mesh' ? { mesh } : {}),
-  name,
-})
 
 /**
  * Compares a folder with a plane. A resource is deleted only if the folder could hold it: its kind, mesh and labels are
@@ -36,36 +36,68 @@ export async function planSync(
 ): Promise<SyncPlan> {
   const owned = kindsOfFiles(await writableKinds(client)).filter(({ name }) => manifest.kinds.includes(name))
   const documents = all.filter(({ resource }) => onlyMesh === undefined || !resource || meshOf(resource) === onlyMesh)
-  const faults = documents.flatMap((one) => faultOf(one, manifest, owned))
+  const faults = [...documents.flatMap((one) => faultOf(one, manifest, owned)), ...twice(documents)]
   if (faults.length > 0) throw new CommandError(`nothing was written: ${faults.join('\n')}`)
   if (documents.length === 0)
     throw new CommandError(
       'nothing was written: the folder has no resources; `zonemesh delete` deletes resources by name',
     )
-  const present = new Set(
-    documents.map(({ resource }) => resource && textOf(nameOf(resource.kind, resource.mesh, resource.name))),
-  )
+  const byName = new Map(documents.flatMap((one) => (one.resource ? [[textOf(one.resource), one] as const] : [])))
   const meshes = new Set(documents.flatMap(({ resource }) => (resource ? [meshOf(resource)] : [])))
+  const same = new Set<FolderDocument>()
   const deletions: Named[] = []
   const left: string[] = []
   for (const { kind, item } of await listed(client, owned, manifest)) {
-    const name = nameOf(kind, String(item['mesh'] ?? ''), String(item['name']))
-    if (present.has(textOf(name)) || isGenerated(kind, item)) continue
-    const mesh = meshOf({ kind, mesh: name.mesh ?? '', name: name.name })
-    if (onlyMesh !== undefined && mesh !== onlyMesh) continue
-    const reason =
-      reasonToKeep(kind) ?? (mesh !== '' && !meshes.has(mesh) ? `the folder has no files of mesh "${mesh}"` : undefined)
-    if (reason === undefined) deletions.push(name)
-    else left.push(`${shownName(name)}: left as it is: ${reason}`)
+    const found = { kind, mesh: String(item['mesh'] ?? ''), name: String(item['name']) }
+    const document = byName.get(textOf(found))
+    if (document && isSame(document, item)) same.add(document)
+    if (document || isGenerated(kind, item) || (onlyMesh !== undefined && meshOf(found) !== onlyMesh)) continue
+    const reason = reasonToKeep(kind) ?? reasonOfMesh(meshOf(found), meshes)
+    if (reason === undefined) deletions.push(namedOf(found))
+    else left.push(`${shownName(namedOf(found))}: left as it is: ${reason}`)
   }
-  return { documents, deletions, left }
+  const changed = documents.filter((one) => !same.has(one))
+  return { documents: changed, unchanged: same.size, deletions, left }
+}
+
+interface Found {
+  readonly kind: Kind
+  readonly mesh: string
+  readonly name: string
+}
+
+const namedOf = ({ kind, mesh, name }: Found): Named => ({
+  type: kind.name,
+  ...(kind.scope === 'mesh' ? { mesh } : {}),
+  name,
+})
+
+const reasonOfMesh = (mesh: string, meshes: ReadonlySet<string>): string | undefined =>
+  mesh === '' || meshes.has(mesh) ? undefined : `the folder has no files of mesh "${mesh}"`
+
+/** Whether the plane has a document like this. If it is not certain, the plane itself compares them. */
+function isSame({ resource }: FolderDocument, item: JsonObject): boolean {
+  const read = admit(documentIn(item))
+  if (!read.ok || !resource) return false
+  const { [meshLabel]: _mesh, ...labels } = resource.labels
+  return isDeepStrictEqual(labels, read.value.labels) && isDeepStrictEqual(resource.spec, read.value.spec)
+}
+
+/** Documents that describe the same resource. */
+function twice(documents: readonly FolderDocument[]): string[] {
+  const first = new Map<string, FolderDocument>()
+  return documents.flatMap((one) => {
+    if (!one.resource) return []
+    const former = first.get(textOf(one.resource))
+    first.set(textOf(one.resource), former ?? one)
+    return former ? [`${one.source.file}:${one.source.line}: this resource is also in ${former.source.file}`] : []
+  })
 }
 
 /** The mesh to which a resource belongs: a Mesh belongs to itself. The empty text for other kinds of global scope. */
-const meshOf = ({ kind, mesh, name }: { readonly kind: Kind; readonly mesh: string; readonly name: string }): string =>
-  kind.name === 'Mesh' ? name : mesh
+const meshOf = ({ kind, mesh, name }: Found): string => (kind.name === 'Mesh' ? name : mesh)
 
-const textOf = ({ type, mesh = '', name }: Named): string => `${type}/${mesh}/${name}`
+const textOf = ({ kind, mesh, name }: Found): string => `${kind.name}/${mesh}/${name}`
 
 /** Why a file cannot be used for a sync of what the manifest names. */
 function faultOf({ source, resource, refusal }: FolderDocument, manifest: Manifest, owned: readonly Kind[]): string[] {

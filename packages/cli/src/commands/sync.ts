@@ -35,6 +35,11 @@ export const sync = defineCommand({
     const client = createClient(values)
     const plan = await planSync(client, await readFolder(folder), manifest, values.mesh)
     const { documents, deletions } = plan
+    if (documents.length + deletions.length === 0) {
+      for (const line of plan.left) context.note(line)
+      context.print(`no change: ${plan.unchanged} unchanged`)
+      return 0
+    }
     const contents = documents.map(({ source }) => source.content)
     const answer = await sendCommit(client, { documents: contents, deletions, dryRun: true })
     const isRefused = showPlan(context, plan, answer)
@@ -47,10 +52,9 @@ export const sync = defineCommand({
       context.print('nothing was written')
       return 0
     }
-    // Unchanged resources are not sent, and the commit is refused if somebody has changed one of the others meanwhile.
-    const changed = answer.outcomes.filter(isChange).map(({ index }) => index)
+    // The commit is refused if somebody has changed one of the others meanwhile.
     const written = await sendCommit(client, {
-      documents: contents.filter((_, index) => changed.includes(index)),
+      documents: contents,
       deletions,
       atomic: true,
       since: answer.revision,
@@ -67,7 +71,7 @@ export const sync = defineCommand({
 const intentMax = 200
 
 /** Prints the patch of each resource and the totals. Returns whether the plane refuses something. */
-function showPlan(context: Context, { documents, left }: SyncPlan, answer: CommitAnswer): boolean {
+function showPlan(context: Context, { documents, unchanged, left }: SyncPlan, answer: CommitAnswer): boolean {
   const { outcomes } = answer
   for (const outcome of outcomes) {
     const source = documents[outcome.index]?.source
@@ -79,7 +83,11 @@ function showPlan(context: Context, { documents, left }: SyncPlan, answer: Commi
   }
   for (const line of left) context.note(line)
   noteMassRemovals(context, answer)
-  context.print(outcomes.some(isChange) ? totalsText(outcomes) : `no change: ${totalsText(outcomes)}`)
+  const totals = totalsText([
+    ...outcomes,
+    ...Array.from({ length: unchanged }, () => ({ outcome: 'unchanged' }) as const),
+  ])
+  context.print(outcomes.some(isChange) ? totals : `no change: ${totals}`)
   return outcomes.some(({ outcome }) => outcome === 'refused')
 }
 
