@@ -69,7 +69,11 @@ export const get = defineCommand({
       short: 'o',
       shownDefault: 'table for lists, yaml for one',
     }),
-    watch: option(toggle.default(false), 'go on and show each change when it happens', { short: 'w' }),
+    watch: option(
+      toggle.default(false),
+      'go on and show each change of a resource when it happens; that a proxy connects or leaves is no change',
+      { short: 'w' },
+    ),
     ...scopeOptions,
     ...clientOptions,
   },
