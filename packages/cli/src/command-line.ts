@@ -81,6 +81,21 @@ const loaders: Readonly<
     summary: 'delete resources',
     load: async () => (await import('./commands/delete.ts')).remove,
   },
+  edit: {
+    group: 'Use',
+    summary: 'change a resource in your editor',
+    load: async () => (await import('./commands/edit.ts')).edit,
+  },
+  dump: {
+    group: 'Use',
+    summary: 'write resources into a folder, one file each',
+    load: async () => (await import('./commands/dump.ts')).dump,
+  },
+  sync: {
+    group: 'Use',
+    summary: 'make a control plane equal to a folder',
+    load: async () => (await import('./commands/sync.ts')).sync,
+  },
   history: {
     group: 'Use',
     summary: 'show who changed what, when and why, and which zones ran it',

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startGlobal } from '@zonemesh/global/global.ts'
@@ -101,3 +102,29 @@ export const timeout = (
   destinations: match('web'),
   conf: { connectTimeout: more.connect ?? '1s' },
 })
+
+/** Passes requests on to a plane, after `before` has seen them: what others do between two requests of a command. */
+export async function startRelay(rig: Rig, before: (path: string, body: string) => Promise<void>) {
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(Buffer.from(chunk))
+    const body = Buffer.concat(chunks).toString('utf8')
+    await before(request.url ?? '', body)
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(rig.address + request.url, {
+      method: request.method ?? 'GET',
+      ...(body === '' ? {} : { body, headers }),
+    })
+    response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const bound = server.address()
+  return {
+    address: `http://127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`,
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}

@@ -95,6 +95,46 @@ test('B58 describe lists what refuses a resource, what a proxy refuses, and fiel
   ])
 })
 
+test('B58 describe of a proxy of a zone finds what concerns it by its own name, and what it refuses itself', () => {
+  const kind = findKind('Dataplane')
+  if (!kind) throw new Error('there is no kind Dataplane')
+  const item: JsonObject = {
+    type: 'Dataplane',
+    mesh: 'default',
+    name: 'web-1-d8fcbzz2bv4wbfb2',
+    labels: { 'kuma.io/display-name': 'web-1', 'kuma.io/zone': 'east' },
+    creationTime: '2026-01-01T00:00:00Z',
+    modificationTime: '2026-01-01T00:00:00Z',
+    networking: { address: '10.0.0.1' },
+  }
+  const refused = {
+    outcome: 'rejected',
+    key: 'global/Timeout/default/slow',
+    reason: 'too slow',
+    subject: 'east/Dataplane/default/web-1',
+  }
+  const subscription = { connectTime: '2026-01-01T00:00:00Z', version: { kumaDp: { version: '1.2.3' } } }
+  const lines = descriptionLines({
+    kind,
+    overview: {
+      item,
+      insight: { subscriptions: [subscription], mTLS: { certificateExpirationTime: '2026-02-01T00:00:00Z' } },
+    },
+    version: undefined,
+    status: { zones: [{ zone: 'east', verdicts: [refused] }] },
+    nowMs: Date.UTC(2026, 0, 1, 1),
+  })
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      'Belongs to:  zone east',
+      '  Status:   online since 2026-01-01T00:00:00Z (60m)',
+      '  Version:  1.2.3',
+      '  Expires:    2026-02-01T00:00:00Z',
+      '  refuses Timeout default/slow: too slow',
+    ]),
+  )
+})
+
 test('B59 api-resources lists each kind with its names, scope, where it is written and which way it is synced', async () => {
   const { printed } = await rig.run(apiResources)
   const cells = printed.map((line) => line.split(/ {2,}/).join('|'))

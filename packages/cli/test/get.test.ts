@@ -144,7 +144,7 @@ test.each([
 test.each([
   ['{.items[*].name}', 'web-1 web-2'],
   ['.items[0].name', 'web-1'],
-  ['{range .items[*]}{.mesh}{"/"}{.name}{"\\n"}{end}', 'default/web-1\ndefault/web-2\n'],
+  ['{range .items[*]}{.mesh}{"/"}{.name}{"\\n"}{end}', 'default/web-1\ndefault/web-2'],
   ["{.items[?(@.name=='web-2')].networking.address}", '10.0.0.1'],
   ['{.items[*].labels.kuma\\.io/zone}', 'home home'],
   ["{.items[0].labels['kuma.io/mesh']}", 'default'],

@@ -162,6 +162,8 @@ async function writeBootstrap(
     ...(config.token === undefined ? {} : { dataplaneToken: config.token }),
     ...(proxy.resource === undefined ? {} : { dataplaneResource: proxy.resource }),
     workdir: config.workDir,
+    // The insight of the proxy shows it, as for kuma-dp.
+    version: { kumaDp: { version } },
     features: [],
     operatingSystem: process.platform,
     ...(config.readinessPort === undefined ? {} : { readinessPort: config.readinessPort }),

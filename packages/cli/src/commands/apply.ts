@@ -1,26 +1,47 @@
 import type { Outcome, Receipt } from '@zonemesh/plane/api/answers.ts'
 import { duration, option, text, texts, toggle } from '@zonemesh/plane/config/options.ts'
 import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
+import { planPrune, requireSetName, takenOver, withSet } from '../base/apply-set.ts'
 import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
-import { sendCommit } from '../base/commit.ts'
+import { type CommitRequest, sendCommit } from '../base/commit.ts'
 import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
 import { unreachable } from '../explain/after-apply.ts'
-import { planLines, totalsText } from '../output/show-plan.ts'
+import { noteMassRemovals, planLines, totalsText } from '../output/show-plan.ts'
 
 const place = (document: SourceDocument): string =>
   `${document.file}, document ${document.number} (line ${document.line})`
 
-function printOutcome(context: Context, document: SourceDocument, outcome: Outcome, dryRun: boolean): void {
-  const patch = dryRun ? planLines(outcome, 'now', `${document.file}:${document.line}`) : []
+/** Reports what happened to a document, or to a resource that is pruned, which has none. */
+function printOutcome(context: Context, document: SourceDocument | undefined, outcome: Outcome, dryRun: boolean): void {
+  const patch = dryRun ? planLines(outcome, 'now', document ? `${document.file}:${document.line}` : 'pruned') : []
   for (const line of patch) context.print(line)
-  const what = whatText(outcome)
   if (outcome.outcome !== 'refused') {
-    if (patch.length === 0) context.print(`${what}: ${outcome.outcome}`)
+    if (patch.length === 0) context.print(`${whatText(outcome)}: ${outcome.outcome}`)
     for (const warning of outcome.warnings ?? []) context.note(`  warning: ${warning}`)
-    return
-  }
-  noteRefusal(context, document, outcome)
+  } else if (document) noteRefusal(context, document, outcome)
+  else context.note(`${whatText(outcome)}: cannot be deleted: ${outcome.detail ?? 'refused'}`)
+}
+
+/**
+ * The documents of a set with its label, the resources that a prune deletes, and the revision at which all of this was
+ * found: the commit is refused if one of these resources has changed since. Throws if a resource belongs to another set.
+ */
+async function partsOfSet(
+  client: Client,
+  context: Context,
+  good: readonly SourceDocument[],
+  set: string,
+  prune: boolean,
+): Promise<Pick<CommitRequest, 'documents' | 'deletions' | 'since'>> {
+  const documents = good.map((document) => withSet(document, set))
+  const { outcomes, revision } = await sendCommit(client, { documents, dryRun: true })
+  const foreign = takenOver(outcomes, set)
+  if (foreign.length > 0) throw new CommandError(`nothing was written: ${foreign.join('\n')}`)
+  if (!prune || outcomes.some(({ outcome }) => outcome === 'refused')) return { documents, since: revision }
+  const { deletions, left } = await planPrune(client, good, set)
+  for (const line of left) context.note(line)
+  return { documents, deletions, since: revision }
 }
 
 /** `Timeout default/slow`, or `document` if it has no type. */
@@ -83,11 +104,12 @@ export async function wait(
 export const apply = defineCommand({
   name: 'apply',
   summary: 'create or change resources from YAML; all good documents of one call become one commit',
-  usage: '-f FILE|DIR|URL|- [--dry-run] [--wait served@all] [--atomic]',
+  usage: '-f FILE|DIR|URL|- [--dry-run] [--wait served@all] [--atomic] [--apply-set NAME [--prune]]',
   examples: [
     'zonemesh apply -f route.yaml',
     'zonemesh apply -f demo/policies --var host=example.com --wait served@all --timeout 5s',
     'zonemesh apply -f demo/policies --var host=example.com --dry-run',
+    'zonemesh apply -f policies --apply-set shop --prune',
     'cat mesh.yaml | zonemesh apply -f -',
   ],
   arity: { min: 0, max: 0 },
@@ -107,6 +129,19 @@ export const apply = defineCommand({
     ),
     dryRun: option(toggle.default(false), 'show what would change, as a patch, and change nothing'),
     atomic: option(toggle.default(false), 'send nothing if one document is bad'),
+    applySet: option(
+      text.optional(),
+      'the set to which these resources belong, as the label zonemesh.io/apply-set; a resource of another set is refused',
+      { placeholder: 'NAME' },
+    ),
+    prune: option(
+      toggle.default(false),
+      'delete the resources of the set that the files no longer have, in the same commit, but no Mesh and no Zone; nothing is written if one document is bad',
+    ),
+    yesRemoveMany: option(
+      toggle.default(false),
+      'confirm a large removal: without this, removing more than 30 % of a kind and more than 10 resources is refused',
+    ),
     wait: option(
       text.optional(),
       'wait until zones have it: stored@all, served@all (those that are online), served@every (offline ones too), or served@ZONE[,ZONE]',
@@ -120,26 +155,32 @@ export const apply = defineCommand({
   },
   async run(values, context) {
     requireWait(values.wait)
+    const { applySet, prune, intent, dryRun } = values
+    requireSetName(applySet, prune)
     const client = createClient(values)
     const { good, isAnyUnreadable } = await readGood(context, values)
-    if (values.atomic && isAnyUnreadable) {
-      context.note('nothing was sent (--atomic)')
+    // A document that is absent because it is bad must not be pruned.
+    const atomic = values.atomic || prune
+    if (atomic && isAnyUnreadable) {
+      context.note(`nothing was sent (${prune ? '--prune' : '--atomic'})`)
       return 1
     }
     if (good.length === 0) return 1
-    const { atomic, intent, dryRun } = values
-    const answer = await sendCommit(client, { documents: good.map(({ content }) => content), atomic, intent, dryRun })
+    const parts =
+      applySet === undefined
+        ? { documents: good.map(({ content }) => content) }
+        : await partsOfSet(client, context, good, applySet, prune)
+    const declared = values.yesRemoveMany ? { declared: true } : {}
+    const answer = await sendCommit(client, { ...parts, atomic, intent, dryRun, ...declared })
     const { outcomes, revision } = answer
-    for (const outcome of outcomes) {
-      const document = good[outcome.index]
-      if (document) printOutcome(context, document, outcome, dryRun)
-    }
+    for (const outcome of outcomes) printOutcome(context, good[outcome.index], outcome, dryRun)
     const bad = isAnyUnreadable || outcomes.some(({ outcome }) => outcome === 'refused')
     if (dryRun) {
+      noteMassRemovals(context, answer)
       context.print(`${totalsText(outcomes)}; nothing was written (--dry-run)`)
       return bad ? 1 : 0
     }
-    if (atomic && bad) context.note('nothing was written (--atomic)')
+    if (atomic && bad) context.note(`nothing was written (${prune ? '--prune' : '--atomic'})`)
     else context.print(`revision ${revision}`)
     const isSent = !(atomic && bad)
     const reached = values.wait && isSent ? await wait(client, context, revision, values.wait, values.timeout) : true

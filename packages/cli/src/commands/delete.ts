@@ -1,5 +1,5 @@
 import type { Outcome } from '@zonemesh/plane/api/answers.ts'
-import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
+import { option, text } from '@zonemesh/plane/config/options.ts'
 import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { readDocuments } from '../base/documents.ts'
@@ -86,10 +86,7 @@ export const remove = defineCommand({
         short: 'f',
       },
     ),
-    yesRemoveMany: option(
-      toggle.default(false),
-      'confirm a large removal: without this, removing more than 30 % of a kind and more than 10 resources is refused',
-    ),
+    yesRemoveMany: apply.options.yesRemoveMany,
     ...clientOptions,
   },
   async run(values, context) {

@@ -2,6 +2,7 @@ import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
+import { requireSetName, withSet } from '../base/apply-set.ts'
 import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
 import { isChange, sendCommit } from '../base/commit.ts'
@@ -60,6 +61,7 @@ export const diff = defineCommand({
       { placeholder: 'FILE|DIR|URL|-', repeated: true, short: 'f' },
     ),
     var: apply.options.var,
+    applySet: apply.options.applySet,
     exitCode: option(toggle.default(false), 'exit with 1 if there are differences'),
     ...clientOptions,
   },
@@ -104,12 +106,15 @@ async function diffFiles(
   values: {
     readonly file: readonly string[]
     readonly var: readonly string[]
+    readonly applySet: string | undefined
     readonly output: ListForm | 'diff'
     readonly exitCode: boolean
   },
 ): Promise<ExitCode> {
+  const { applySet } = values
+  requireSetName(applySet, false)
   const { good, isAnyUnreadable } = await readGood(context, values)
-  const documents = good.map(({ content }) => content)
+  const documents = good.map((one) => (applySet === undefined ? one.content : withSet(one, applySet)))
   const { outcomes, revision } = await sendCommit(client, { documents, dryRun: true })
   const items = outcomes.filter(isChange).map((one) => differenceOf(one))
   for (const outcome of outcomes) {

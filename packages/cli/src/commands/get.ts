@@ -69,7 +69,11 @@ export const get = defineCommand({
       short: 'o',
       shownDefault: 'table for lists, yaml for one',
     }),
-    watch: option(toggle.default(false), 'go on and show each change when it happens', { short: 'w' }),
+    watch: option(
+      toggle.default(false),
+      'go on and show each change of a resource when it happens; that a proxy connects or leaves is no change',
+      { short: 'w' },
+    ),
     ...scopeOptions,
     ...clientOptions,
   },
@@ -86,7 +90,11 @@ export const get = defineCommand({
   },
 })
 
-const templateIn = (form: string) => readTemplate(form.slice('jsonpath='.length))
+/** The template of a form. A line break at the end of its text is the one that is printed anyway. */
+function templateIn(form: string): Template {
+  const template = readTemplate(form.slice('jsonpath='.length))
+  return (value) => template(value).replace(/\n$/, '')
+}
 
 /** As in kubectl: `timeout/slow`, which other commands take as a resource. */
 const nameText = (kind: Kind, item: JsonObject): string => `${kind.name.toLowerCase()}/${String(item['name'])}`

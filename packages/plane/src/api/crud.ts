@@ -4,6 +4,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import { positionText } from '@zonemesh/shared/store/store.ts'
 import { deletable } from './deletions.ts'
+import { type Planned, plannedOutcome, plannedRemoval } from './dry-run.ts'
 import { badRequest, invalid, notFound } from './errors.ts'
 import { requireAdmin } from './identity.ts'
 import { listPage, listQuery } from './listing.ts'
@@ -67,6 +68,18 @@ function checkUrl(kind: Kind, call: Call): void {
   if (violations.length > 0) throw invalid('Could not process a resource', violations)
 }
 
+/** Whether the caller only asks what would change, by `?dry_run=true`. Throws if the value is another word. */
+function isDryRun({ query }: Call): boolean {
+  const given = query.get('dry_run')
+  if (given === null || given === 'true' || given === 'false') return given === 'true'
+  throw badRequest(`dry_run: expected true or false, found "${given}"`)
+}
+
+const dryAnswer = (planned: Planned, warnings: readonly string[]): Answer => ({
+  status: 200,
+  body: { dryRun: true, ...planned, ...(warnings.length > 0 ? { warnings } : {}) },
+})
+
 async function put(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
   if (call.body === undefined) throw badRequest('the body is empty')
   const { mesh } = call.params
@@ -76,6 +89,7 @@ async function put(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> {
   const document = { ...(call.body as object), ...(mesh === undefined ? {} : { mesh }) }
   const prepared = await prepare(plane, call.user, document, new Set(mesh === undefined ? [] : [mesh]))
   const expect = ifMatch(plane, call.request.headers['if-match'])
+  if (isDryRun(call)) return dryAnswer(plannedOutcome(plane, prepared), prepared.admitted.warnings)
   const { key, labels, spec, secrets } = prepared
   const outcome = committed(
     await plane.commit({
@@ -100,6 +114,7 @@ async function remove(plane: ApiPlane, kind: Kind, call: Call): Promise<Answer> 
   const removals = await removalOf(plane, kind, row)
   const changes = removals.map((change, index) => (index === 0 && expect ? { ...change, expect } : change))
   const declared = isDeclared(call)
+  if (isDryRun(call)) return dryAnswer(plannedRemoval(plane, { kind, row, changes }), [])
   await requireIntent(plane, changes, declared)
   const outcome = committed(
     await plane.commit({

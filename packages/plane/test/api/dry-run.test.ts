@@ -55,6 +55,31 @@ test('R70 a dry run needs the same rights as the commit', async () => {
   expect(json.outcomes[0].detail).toMatch(/cannot write/)
 })
 
+test('R70 PUT and DELETE with dry_run say what they would change, and write nothing', async () => {
+  const { call, plane } = await createRoutes()
+  const path = '/meshes/default/timeouts/a'
+  await call('PUT', path, timeout('a', '1s'))
+  const { revision } = await plane.store.head()
+  expect(await call('PUT', `${path}?dry_run=true`, timeout('a', '2s'))).toMatchObject({
+    status: 200,
+    json: { dryRun: true, outcome: 'updated', fields: [{ field: 'conf.connectTimeout', before: '1s', after: '2s' }] },
+  })
+  expect((await call('PUT', `${path}?dry_run=true`, timeout('a', '1s'))).json.outcome).toBe('unchanged')
+  expect((await call('PUT', `${path}?dry_run=true`, timeout('a', 'soon'))).status).toBe(400)
+  expect((await call('DELETE', `${path}?dry_run=true`)).json).toMatchObject({
+    outcome: 'deleted',
+    before: { name: 'a' },
+  })
+  for (const method of ['PUT', 'DELETE'] as const)
+    expect(await call(method, `${path}?dry_run=yes`, timeout('a', '2s'))).toMatchObject({
+      status: 400,
+      json: { detail: 'dry_run: expected true or false, found "yes"' },
+    })
+  const user = { name: 'reader', groups: [] }
+  expect((await call('DELETE', `${path}?dry_run=true`, undefined, { user })).status).toBe(403)
+  expect((await plane.store.head()).revision).toBe(revision)
+})
+
 test('R71 a commit with since is refused if one of its rows was written or deleted after that revision', async () => {
   const { call, plane } = await createRoutes()
   const commit = async (body: object) => {
