@@ -32,10 +32,12 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'verdict.ts',
     'words.ts',
   ],
+  'cli/check': ['finding.ts', 'machine.ts', 'planes.ts', 'ports.ts'],
   'cli/commands': [
     'apply.ts',
     'chaos-relay.ts',
     'chaos.ts',
+    'check.ts',
     'completion.ts',
     'context.ts',
     'dataplane.ts',
@@ -66,6 +68,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'cli/demo': ['names.ts', 'prove.ts', 'run.ts'],
   'cli/explain': ['after-apply.ts', 'from-files.ts', 'from-planes.ts', 'probe.ts', 'show.ts'],
   'cli/output': [
+    'colour.ts',
     'completion-scripts.ts',
     'missing.ts',
     'screen.ts',

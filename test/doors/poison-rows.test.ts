@@ -293,7 +293,8 @@ function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonl
   const way = ['http://web.mesh/', '--zone', `east=http://127.0.0.1:${zonePort}`, '--from']
   const proxies = ['east/good', 'east/poison-inbound']
   return new Map<string, readonly (readonly string[])[]>([
-    ['status', [[], ['-o', 'json']]],
+    ['status', [[], ['-o', 'json'], ['--wait', '--timeout', '1ms']]],
+    ['check', [[], ['-o', 'json']]],
     [
       'get',
       words.flatMap((word) => [

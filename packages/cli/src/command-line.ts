@@ -86,6 +86,11 @@ const loaders: Readonly<
     summary: 'show zones, proxies, and what is not served as written',
     load: async () => (await import('./commands/status.ts')).status,
   },
+  check: {
+    group: 'Use',
+    summary: 'check this machine, and the planes that it reaches',
+    load: async () => (await import('./commands/check.ts')).check,
+  },
   explain: {
     group: 'Use',
     summary: 'follow a request through the mesh and name the first problem',
