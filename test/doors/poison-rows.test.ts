@@ -318,7 +318,7 @@ function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonl
 }
 
 const others =
-  /^(init|up|logs|down|demo|echo|envoy|schema|global|zone|dataplane|apply|delete|rollback|token|context|completion|chaos)\b/
+  /^(init|up|logs|down|demo|echo|envoy|schema|global|zone|dataplane|apply|delete|rollback|token|context|completion|sysdump|chaos)\b/
 
 test('F24 every command that reads answers, for the global and for the zone', async () => {
   const questions = questionsOf({ zonePort: zone.apiPort, dnsPort: zone.dnsPort })

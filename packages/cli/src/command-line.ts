@@ -91,6 +91,11 @@ const loaders: Readonly<
     summary: 'check this machine, and the planes that it reaches',
     load: async () => (await import('./commands/check.ts')).check,
   },
+  sysdump: {
+    group: 'Use',
+    summary: 'write one archive for a bug report, without secrets',
+    load: async () => (await import('./commands/sysdump.ts')).sysdump,
+  },
   explain: {
     group: 'Use',
     summary: 'follow a request through the mesh and name the first problem',

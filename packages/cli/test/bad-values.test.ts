@@ -90,7 +90,9 @@ test('B17 a value of a file that has another type is named with the file', () =>
 const runsAlone = new Set(
   commands
     .map(({ name }) => name)
-    .filter((name) => !/^(init|up|down|logs|echo|global|zone|dataplane|demo|chaos .*|context .*|resolve)$/.test(name)),
+    .filter(
+      (name) => !/^(init|up|down|logs|echo|global|zone|dataplane|demo|chaos .*|context .*|sysdump|resolve)$/.test(name),
+    ),
 )
 
 async function outcomeOf(command: Command, args: readonly string[], positionals: readonly string[]): Promise<string> {
