@@ -9,6 +9,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'command.ts',
     'contexts.ts',
     'documents.ts',
+    'envoy-counters.ts',
     'free-ports.ts',
     'http.ts',
     'join-string.ts',
@@ -61,6 +62,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'status.ts',
     'sysdump.ts',
     'token.ts',
+    'top.ts',
     'up.ts',
     'version.ts',
     'zone-guards.ts',
@@ -77,6 +79,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'show-status.ts',
     'table.ts',
     'terminal-text.ts',
+    'traffic.ts',
   ],
   'cli/scene': [
     'data-folder.ts',

@@ -295,6 +295,7 @@ function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonl
   return new Map<string, readonly (readonly string[])[]>([
     ['status', [[], ['-o', 'json'], ['--wait', '--timeout', '1ms']]],
     ['check', [[], ['-o', 'json']]],
+    ['top', [['--once']]],
     [
       'get',
       words.flatMap((word) => [

@@ -86,6 +86,11 @@ const loaders: Readonly<
     summary: 'show zones, proxies, and what is not served as written',
     load: async () => (await import('./commands/status.ts')).status,
   },
+  top: {
+    group: 'Use',
+    summary: 'show zones and the traffic of the proxies on this machine, live',
+    load: async () => (await import('./commands/top.ts')).top,
+  },
   check: {
     group: 'Use',
     summary: 'check this machine, and the planes that it reaches',
