@@ -42,7 +42,7 @@ export const top = defineCommand({
       // Rates need two readings.
       if (folders.length > 0 || !isOnce)
         await delay(systemClock, values.interval, context.signal).catch(() => undefined)
-      if (context.signal.aborted) break
+      if (context.signal.aborted && !isOnce) break
       const after = await readAll(folders)
       const zones = await zoneLines(client).catch((thrown: unknown) => {
         if (isOnce) throw thrown
