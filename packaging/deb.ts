@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { completionFiles } from './man.ts'
 import { commitTime, manifest, root } from './project.ts'
 import { run } from './run.ts'
 import { type Architecture, debianNames } from './runtime.ts'
@@ -40,6 +41,10 @@ export function buildDeb({ runtime, folder, file, architecture }: DebOptions): v
   rmSync(folder, { recursive: true, force: true })
   cpSync(runtime, join(folder, 'usr/lib/zonemesh'), { recursive: true })
   rmSync(join(folder, 'usr/lib/zonemesh/docs'), { recursive: true })
+  for (const file of readdirSync(join(runtime, 'man')))
+    put(`usr/share/man/man1/${file}.gz`, gzipSync(readFileSync(join(runtime, 'man', file)), { level: 9 }))
+  rmSync(join(folder, 'usr/lib/zonemesh/man'), { recursive: true })
+  for (const [path, script] of Object.entries(completionFiles)) put(path, script)
   mkdirSync(join(folder, 'usr/bin'), { recursive: true })
   symlinkSync('../lib/zonemesh/bin/zonemesh', join(folder, 'usr/bin/zonemesh'))
   for (const unit of units) put(`lib/systemd/system/${unit}`, from(unit).replace('@COMMON@\n', from('common.conf')))

@@ -46,7 +46,7 @@ const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(buil
 const unknown = names.find((name) => !builders[name])
 if (unknown !== undefined) throw new Error(`expected one of ${Object.keys(builders).join(', ')}, found ${unknown}`)
 mkdirSync(dist, { recursive: true })
-stagePackage(staged)
+await stagePackage(staged)
 for (const architecture of ['x64', 'arm64'] as const)
   if (names.some((name) => name.endsWith(architecture)))
     stageRuntime(staged, join(dist, runtimeName(architecture)), architecture)

@@ -1,13 +1,14 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { toJavaScript } from './javascript.ts'
+import { manPages } from './man.ts'
 import { manifest, root } from './project.ts'
 
 /** Files and folders of the checkout that every form of the installation has as they are. */
 const copied = ['bin/zonemesh', 'demo', 'scenes', 'docs', 'README.md', 'SECURITY.md', 'CHANGELOG.md', 'LICENSE']
 
-/** Writes the layout of the checkout into a folder, as JavaScript: what `npm pack` packs. */
-export function stagePackage(folder: string): void {
+/** Writes the layout of the checkout into a folder, as JavaScript, and the manual pages: what `npm pack` packs. */
+export async function stagePackage(folder: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true })
   for (const name of readdirSync(join(root, 'packages'))) {
     for (const file of filesBelow(`packages/${name}/src`, '.ts'))
@@ -18,10 +19,11 @@ export function stagePackage(folder: string): void {
   for (const name of copied) cpSync(join(root, name), join(folder, name), { recursive: true })
   const { name, version, description, license, type, bin, dependencies } = manifest
   const engines = { node: '>=24' }
-  write(
-    join(folder, 'package.json'),
-    `${JSON.stringify({ name, version, description, license, type, bin, engines, dependencies }, undefined, 2)}\n`,
-  )
+  const pages = await manPages()
+  for (const { file, text } of pages) write(join(folder, 'man', file), text)
+  const man = pages.map(({ file }) => `./man/${file}`)
+  const packed = { name, version, description, license, type, bin, man, engines, dependencies }
+  write(join(folder, 'package.json'), `${JSON.stringify(packed, undefined, 2)}\n`)
 }
 
 /** The files below a folder of the checkout whose names end so, as paths from the root. */

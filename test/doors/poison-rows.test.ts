@@ -297,7 +297,9 @@ function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonl
   const way = ['http://web.mesh/', '--zone', `east=http://127.0.0.1:${zonePort}`, '--from']
   const proxies = ['east/good', 'east/poison-inbound']
   return new Map<string, readonly (readonly string[])[]>([
-    ['status', [[], ['-o', 'json']]],
+    ['status', [[], ['-o', 'json'], ['--wait', '--timeout', '1ms']]],
+    ['check', [[], ['-o', 'json']]],
+    ['top', [['--once']]],
     [
       'get',
       words.flatMap((word) => [
@@ -327,7 +329,7 @@ function questionsOf({ zonePort, dnsPort }: { readonly zonePort: number; readonl
 }
 
 const others =
-  /^(init|up|logs|down|demo|echo|envoy|schema|validate|global|zone|dataplane|apply|delete|rollback|token|context|completion|chaos|edit|dump|sync)\b/
+  /^(init|up|logs|down|demo|echo|envoy|schema|validate|global|zone|dataplane|apply|delete|rollback|token|context|completion|chaos|edit|dump|sync|sysdump)\b/
 
 test('F24 every command that reads answers, for the global and for the zone', async () => {
   const questions = questionsOf({ zonePort: zone.apiPort, dnsPort: zone.dnsPort })

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { requestOnce } from '@zonemesh/cli/base/http.ts'
 import { afterAll, expect, test } from 'vitest'
-import { local, type Outcome, root, temporaryFolder, until } from './rig.ts'
+import { local, type Outcome, root, startTraffic, temporaryFolder, until } from './rig.ts'
 import { createShell, useFreePorts } from './scene-folder.ts'
 
 const launcher = join(root, 'bin/zonemesh')
@@ -104,6 +104,17 @@ test('UP6 commands in the folder of a scene use its global, and status shows its
   expect((await inScene('up')).stderr).toMatch(
     /^zonemesh up: the scene of \S+ runs already \(process \d+\); look at it with/,
   )
+})
+
+test('B81 top shows the zones, and requests, errors and times of the proxies of the scene', async () => {
+  await using traffic = startTraffic(() => ask())
+  const shown = await inScene('top', '--once', '--interval', '1s')
+  expect((await traffic.stop()).failures).toEqual([])
+  expect(shown).toMatchObject({ code: 0, stderr: '' })
+  expect(shown.stdout).toMatch(/^east +current /m)
+  expect(shown.stdout).toMatch(/^gateway-1 +in +edge-gateway +[1-9][\d.]* +0 /m)
+  expect(shown.stdout).toMatch(/^gateway-1 +out +echo_demo_svc_8080 +[1-9][\d.]* +0 /m)
+  expect(shown.stdout).toMatch(/^echo-1 +in +localhost_\d+ +[1-9][\d.]* +0 /m)
 })
 
 test('Q9 apply reports requests that its routes answer and that reach no service', async () => {

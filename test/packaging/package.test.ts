@@ -9,9 +9,9 @@ import { stagePackage } from '../../packaging/stage.ts'
 import { parse } from '../syntax.ts'
 
 let folder: string
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'zonemesh-package-'))
-  stagePackage(folder)
+  await stagePackage(folder)
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

@@ -121,6 +121,21 @@ const loaders: Readonly<
     summary: 'show zones, proxies, and what is not served as written',
     load: async () => (await import('./commands/status.ts')).status,
   },
+  top: {
+    group: 'Use',
+    summary: 'show zones and the traffic of the proxies on this machine, live',
+    load: async () => (await import('./commands/top.ts')).top,
+  },
+  check: {
+    group: 'Use',
+    summary: 'check this machine, and the planes that it reaches',
+    load: async () => (await import('./commands/check.ts')).check,
+  },
+  sysdump: {
+    group: 'Use',
+    summary: 'write one archive for a bug report, without secrets',
+    load: async () => (await import('./commands/sysdump.ts')).sysdump,
+  },
   explain: {
     group: 'Use',
     summary: 'follow a request through the mesh and name the first problem',

@@ -93,7 +93,9 @@ const runsAlone = new Set(
     .map(({ name }) => name)
     .filter(
       (name) =>
-        !/^(init|up|down|logs|echo|global|zone|dataplane|demo|chaos .*|context .*|resolve|edit|dump|sync)$/.test(name),
+        !/^(init|up|down|logs|echo|global|zone|dataplane|demo|chaos .*|context .*|resolve|edit|dump|sync|sysdump)$/.test(
+          name,
+        ),
     ),
 )
 

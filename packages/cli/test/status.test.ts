@@ -1,3 +1,4 @@
+import { createServer } from 'node:http'
 import type { RunningGlobal } from '@zonemesh/global/global.ts'
 import { readOptions } from '@zonemesh/plane/config/options.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
@@ -131,4 +132,26 @@ test('B75 status --watch shows a block for each change, and Ctrl-C ends it with 
   })
   expect(code).toBe(0)
   expect(printed.map((line) => line.split(/[ ,]/)[0])).toEqual(['global', 'no', '', 'global', 'ZONE', 'north'])
+})
+
+test('B75 times alone are no change: in a pipe, status --watch prints no block for them', async () => {
+  let answers = 0
+  const plane = createServer((_request, response) => {
+    answers += 1
+    const east = { ...zone, lastProgressMsAgo: answers * 1_000, connected: answers < 4 }
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ role: 'global', revision: 9, zones: [east] }))
+  })
+  await new Promise<void>((resolve) => plane.listen(0, '127.0.0.1', resolve))
+  const bound = plane.address()
+  address = `http://127.0.0.1:${bound !== null && typeof bound === 'object' ? bound.port : 0}`
+  const { code, printed } = await run(['--watch'], (line, stop) => {
+    if (/^east +offline/.test(line)) stop()
+  })
+  expect(code).toBe(0)
+  expect(printed.filter((line) => line.startsWith('east')).map((line) => line.split(/ +/)[1])).toEqual([
+    ...['current', 'offline'],
+  ])
+  plane.close()
+  plane.closeAllConnections()
 })

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { type ListenPlace, listenError } from '@zonemesh/shared/env/listen-error.ts'
 import { CommandError } from './command.ts'
 
-type Place = ListenPlace & { readonly protocols?: readonly ('tcp' | 'udp')[] }
+export type Place = ListenPlace & { readonly protocols?: readonly ('tcp' | 'udp')[] }
 
 interface PlaneConfig {
   readonly host: string
@@ -14,7 +14,7 @@ interface PlaneConfig {
 }
 
 /** The listeners that every control plane has. */
-const placesOf = ({ host, apiPort, apiTlsPort, healthPort }: PlaneConfig): readonly Place[] => [
+export const placesOf = ({ host, apiPort, apiTlsPort, healthPort }: PlaneConfig): readonly Place[] => [
   { what: 'the HTTP API', host, port: apiPort, option: '--api-port' },
   { what: 'the HTTPS API', host, port: apiTlsPort, option: '--api-tls-port' },
   { what: 'health', host, port: healthPort, option: '--health-port' },
@@ -40,6 +40,16 @@ export async function requireFreePorts(config: PlaneConfig, more: readonly Place
   if (!first) return
   const lines = errors.map(({ message }) => `\n  ${message}`).join('')
   throw errors.length === 1 ? first : new CommandError(`${errors.length} ports are taken:${lines}`)
+}
+
+/** Why a port cannot be opened; undefined if it is free. */
+export async function portFault(place: Place): Promise<Error | undefined> {
+  try {
+    for (const protocol of place.protocols ?? ['tcp']) await (await open(protocol, place))[Symbol.asyncDispose]()
+    return undefined
+  } catch (cause) {
+    return listenError(cause, place)
+  }
 }
 
 async function open(protocol: 'tcp' | 'udp', { host, port }: Place): Promise<AsyncDisposable> {

@@ -81,6 +81,8 @@ export async function planMachines(
   const hostOf = (role: string): string => hosts.get(role) ?? ''
   const facts = await joinFacts(global, hostOf('global'))
   const scene = await file.complete(portOf(file), hostOf)
+  // What cannot be printed is refused before anything is created.
+  const services = new Map(scene.proxies.map((proxy) => [proxy.name, servicePart(file, proxy)]))
   const machines = [...new Set(['global', ...file.zones].map(hostOf))]
   const parts = new Map(machines.map((host): [string, Part[]] => [host, []]))
   parts.get(hostOf('global'))?.push(policiesPart(scene.policies))
@@ -94,7 +96,7 @@ export async function planMachines(
     const join = await joinOf(global, zone, address, note)
     parts.get(hostOf(zone))?.push(zonePart(zone, join, before))
     for (const proxy of scene.proxies.filter((one) => one.zone === zone))
-      parts.get(hostOf(zone))?.push(await proxyPart(file, global, proxy, 5678 + 10 * before.zones))
+      parts.get(hostOf(zone))?.push(await proxyPart(global, proxy, 5678 + 10 * before.zones, services.get(proxy.name)))
   }
   return {
     machines: machines.map((host) => machineOf(host, host === hostOf('global'), parts.get(host) ?? [])),
@@ -181,14 +183,18 @@ function zonePart(zone: string, join: string, { zones, planes }: { zones: number
 }
 
 /** A proxy runs on the machine of its zone, so it finds the authority of the zone in the data folder there. */
-async function proxyPart(file: SceneFile, global: Client, proxy: SceneProxy, proxyPort: number): Promise<Part> {
+async function proxyPart(
+  global: Client,
+  proxy: SceneProxy,
+  proxyPort: number,
+  service: Part | undefined,
+): Promise<Part> {
   const { name, zone, kind, resource } = proxy
   const scope = { Dataplane: undefined, ZoneIngress: 'ingress', ZoneEgress: 'egress' }[kind]
   const secret =
     scope === undefined
       ? await token(global, 'dataplane', { mesh: resource['mesh'], name, type: 'dataplane' })
       : await token(global, 'zone', { zone, scope: [scope] })
-  const service = servicePart(file, proxy)
   const words = [
     ...['zonemesh', 'dataplane', '--dataplane-file', `${name}.yaml`, '--cp-address', `https://localhost:${proxyPort}`],
     ...['--token-file', `${name}.token`, '--ca-cert-file', `./${zone}/ca.crt`, '--work-dir', `./${name}`],
@@ -198,9 +204,9 @@ async function proxyPart(file: SceneFile, global: Client, proxy: SceneProxy, pro
     files: [
       { name: `${name}.yaml`, content: stringify(resource) },
       { name: `${name}.token`, content: `${secret}\n` },
-      ...service.files,
+      ...(service?.files ?? []),
     ],
-    commands: [...service.commands, inBackground(name, words)],
+    commands: [...(service?.commands ?? []), inBackground(name, words)],
   }
 }
 

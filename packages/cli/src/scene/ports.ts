@@ -99,7 +99,8 @@ async function nextFree(first: number, taken: ReadonlySet<number>): Promise<numb
   throw new CommandError(`no port from ${first} to 65535 is free`)
 }
 
-function readKept(file: string): ReadonlyMap<string, number> {
+/** The ports that a scene has chosen at an earlier start, by name. Throws a CommandError if the file is damaged. */
+export function readKept(file: string): ReadonlyMap<string, number> {
   if (!existsSync(file)) return new Map()
   try {
     return new Map(Object.entries(keptSchema.parse(JSON.parse(readFileSync(file, 'utf8')))))

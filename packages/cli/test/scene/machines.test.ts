@@ -4,7 +4,7 @@ import type { RunningGlobal } from '@zonemesh/global/global.ts'
 import { decodeJoin } from '@zonemesh/shared/auth/join.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readHosts } from '../../src/scene/machines.ts'
-import { createUser, startTestGlobal, type User } from '../rig.ts'
+import { clientOf, createUser, startTestGlobal, type User } from '../rig.ts'
 
 let global: RunningGlobal
 let user: User
@@ -78,5 +78,29 @@ test('UP33 up --on refuses a global that other machines do not reach, and explai
     [2, 'zonemesh up: expected --detach or --on, found both'],
     [2, 'zonemesh up: --output-dir needs --on'],
     [1, expect.stringContaining('cannot read the scene file nothing.yaml')],
+  ])
+})
+
+test('UP34 up --on explains that a service which needs the resolver of its proxy cannot be printed', async () => {
+  await user.run(['init', 'nginx', '--template', 'delegated-nginx'])
+  const { code, stdout, stderr } = await user.run(['up', ...on, '--address', address], { within: 'nginx' })
+  expect([code, stdout]).toEqual([1, ''])
+  expect(stderr).toMatch(/needs \$\{resolver\}, which is known only on its machine/)
+  // Nothing was created on the global.
+  const { json } = await clientOf(global).need('GET', '/zones')
+  expect(json).toMatchObject({ total: 0 })
+})
+
+test('UP34 up --on writes addresses of IPv6 with brackets where a port follows', async () => {
+  const there = ['--on', 'global=::1,east=::1,west=::1', '--address', address]
+  const { code, stdout } = await user.run(['up', ...there])
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^# On ::1: global, zone east, gateway-1, zone west, /m)
+  expect(stdout).toContain('http://[::1]:8080/')
+  const joined = decodeJoin(/^zmj1\.\S+$/m.exec(stdout)?.[0] ?? '')
+  expect(joined.ok && joined.value.address).toBe(`https://[::1]:${global.syncPort}`)
+  // Each further plane of a machine has other ports.
+  expect(stdout.match(/--(api|proxy)-port \d+/g)).toEqual([
+    ...['--api-port 5691', '--api-port 5701', '--proxy-port 5688'],
   ])
 })
