@@ -52,13 +52,13 @@ function copyPrograms(folder: string): string {
   return join(to, 'bin')
 }
 
-function initialize(programs: string, folder: string, password: string): string {
+function initialize(programs: string, folder: string, user: string, password: string): string {
   const data = join(folder, 'data')
   const passwordFile = join(folder, 'password')
   writeFileSync(passwordFile, password)
   mkdirSync(data, { mode: 0o700 })
   if (nobody.uid !== undefined) for (const path of [folder, data]) chownSync(path, nobody.uid, nobody.gid)
-  const options = ['--username=admin', `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--no-sync']
+  const options = [`--username=${user}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--no-sync']
   const result = spawnSync(join(programs, 'initdb'), ['-D', data, '--encoding=UTF8', '--locale=C', ...options], {
     ...nobody,
     cwd: folder,
@@ -68,13 +68,23 @@ function initialize(programs: string, folder: string, password: string): string 
   return data
 }
 
-/** Starts a server on a free port. With `durable` it waits for the disk, as in production. */
-export async function startPostgres(options: { readonly durable: boolean }): Promise<PostgresServer> {
+interface PostgresOptions {
+  /** Waits for the disk, as in production. */
+  readonly durable: boolean
+  readonly user?: string
+  readonly password?: string
+  readonly port?: number
+  /** The command that runs the server, for example in another network. It has to leave the rights of root. */
+  readonly within?: readonly string[]
+}
+
+/** Starts a server, by default on a free port. */
+export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-postgres-'))
   const programs = copyPrograms(folder)
-  const password = systemRandom.uuid()
-  const data = initialize(programs, folder, password)
-  const [port = 0] = await freePorts(systemRandom, 1)
+  const { user = 'admin', password = systemRandom.uuid(), within = [] } = options
+  const data = initialize(programs, folder, user, password)
+  const port = options.port ?? (await freePorts(systemRandom, 1))[0] ?? 0
   const settings = [`port=${port}`, `listen_addresses=${host}`, 'unix_socket_directories=', 'shared_buffers=32MB']
   if (!options.durable) settings.push('fsync=off', 'full_page_writes=off')
   let server: ChildProcess | undefined
@@ -90,8 +100,9 @@ export async function startPostgres(options: { readonly durable: boolean }): Pro
 
   async function start(): Promise<void> {
     const args = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])]
-    const started = spawn(join(programs, 'postgres'), args, {
-      ...nobody,
+    const [program = '', ...words] = [...within, join(programs, 'postgres'), ...args]
+    const started = spawn(program, words, {
+      ...(within.length > 0 ? {} : nobody),
       cwd: folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
@@ -107,7 +118,7 @@ export async function startPostgres(options: { readonly durable: boolean }): Pro
     })
   }
 
-  const url = (schema: string, at = port) => `postgres://admin:${password}@${host}:${at}/postgres?schema=${schema}`
+  const url = (schema: string, at = port) => `postgres://${user}:${password}@${host}:${at}/postgres?schema=${schema}`
   await start()
   return {
     port,

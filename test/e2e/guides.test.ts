@@ -1,17 +1,28 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { createMachine } from './machines.ts'
+import { startPostgres } from '../contract/postgres-server.ts'
+import { createMachine, type Machine } from './machines.ts'
 import { runPage } from './page-steps.ts'
 import { root } from './rig.ts'
 
-const pages = readdirSync(join(root, 'docs/guides')).sort()
+/** What a guide asks its reader to have: a PostgreSQL on the usual port. */
+const startDatabase = ({ pid }: Machine) =>
+  startPostgres({
+    ...{ durable: true, user: 'zonemesh', password: 'secret', port: 5432 },
+    within: ['nsenter', '--target', String(pid), '--net', '--setuid', '65534', '--setgid', '65534', '--'],
+  })
+
+const pages = readdirSync(join(root, 'docs/guides'))
+  .map((name) => join('docs/guides', name))
+  .sort()
 
 test.each(pages)(
   'GD1 every command of the guide %s works as printed, and its output is the one that the page shows',
   async (page) => {
     await using machine = await createMachine()
-    await runPage(join('docs/guides', page), () => machine)
+    await using _database = page === 'docs/guides/postgresql.md' ? await startDatabase(machine) : undefined
+    await runPage(page, () => machine)
   },
   120_000,
 )

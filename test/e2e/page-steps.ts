@@ -58,7 +58,8 @@ export async function runPage(page: string, placeOf: (machine: string) => Place)
       writeFileSync(join(cwd, step.name), step.content, { mode: 0o600 })
       continue
     }
-    const ran = await shell(step.commands, cwd)
+    // As in a terminal, both outputs have one order.
+    const ran = await shell(`exec 2>&1\n${step.commands}`, cwd)
     expect(ran.code, `${step.commands}\n${ran.output}`).toBe(0)
     folderByMachine.set(step.machine, ran.cwd)
     if (step.output === undefined) continue
@@ -76,6 +77,7 @@ export async function runPage(page: string, placeOf: (machine: string) => Place)
 export const general = (output: string): string =>
   output
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'STORE')
+    .replace(/(running replicas: )\S+?\)/g, '$1REPLICA)')
     .replace(/240\.0\.\d+\.\d+/g, 'ADDRESS')
     .replace(/127\.(1[3-9]\d|12[89]|2\d\d)\.\d+\.\d+/g, 'ADDRESS')
     .replace(/@\d+\.[0-9a-f]{16}/g, '@REVISION')

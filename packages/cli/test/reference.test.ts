@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { admit } from '@zonemesh/core/admit/admit.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
 import { problems } from '@zonemesh/plane/api/problems.ts'
@@ -9,6 +9,7 @@ import { referencePage } from '../src/reference.ts'
 import { apiPage } from '../src/reference-api.ts'
 import { errorsPage } from '../src/reference-errors.ts'
 import { examplesOf, resourcesPage } from '../src/reference-resources.ts'
+import { schemaFiles } from '../src/reference-schemas.ts'
 
 const page = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
 
@@ -48,4 +49,29 @@ test('R85 docs/errors.md has every refusal of the API and every exit code, and e
     return !here.test(source)
   })
   expect(unused).toEqual([])
+})
+
+test('GD3 docs/schemas has the schemas of resources and scenes, and each example names the one for editors', () => {
+  for (const [file, text] of schemaFiles()) expect(page(file), file).toBe(text)
+  const root = new URL('../../../', import.meta.url)
+  const scenes = readdirSync(new URL('scenes', root), { recursive: true, encoding: 'utf8' })
+  const examples = [
+    ...['demo/scene.yaml', 'docs/examples/resources.yaml'],
+    ...scenes.filter((name) => name.endsWith('.yaml')).map((name) => `scenes/${name}`),
+  ]
+  const unnamed = examples.filter((file) => {
+    const [, schema = ''] = /^# yaml-language-server: \$schema=(\S+)\n/.exec(page(file)) ?? []
+    // `zonemesh init` writes the schemas beside a scene.
+    const isOfScene = /^(\.\.\/)?\.zonemesh\/(scene|resources)\.schema\.json$/.test(schema)
+    return schema === '' || !(isOfScene || existsSync(new URL(schema, new URL(file, root))))
+  })
+  expect(unnamed).toEqual([])
+  expect(examples.length).toBeGreaterThan(15)
+})
+
+test('GD4 docs/README.md links every page of docs', () => {
+  const root = new URL('../../../docs/', import.meta.url)
+  const pages = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => /\.md$/.test(name))
+  const linked = new Set([...page('docs/README.md').matchAll(/\]\(([^)#]+)/g)].map(([, path]) => path))
+  expect(pages.filter((name) => name !== 'README.md' && !linked.has(name))).toEqual([])
 })
