@@ -7,7 +7,7 @@ import { readBody } from './bodies.ts'
 import { changesOf, deletion, prepareDeletion, type Removal } from './deletions.ts'
 import { plannedOutcome, plannedRemoval, unchangedSince } from './dry-run.ts'
 import { ApiError, badRequest } from './errors.ts'
-import type { User } from './identity.ts'
+import { requireAdmin, type User } from './identity.ts'
 import type { ApiPlane, ReceiptWait } from './plane.ts'
 import { declaration, findMassRemovals, isDeclared, requireIntent } from './removals.ts'
 import { committed, type Prepared, prepare } from './resources.ts'
@@ -132,6 +132,8 @@ async function apply(plane: ApiPlane, call: Call): Promise<Answer> {
   const { documents, deletions, atomic, intent, dryRun, since } = readBody(commitRequest, call.body)
   const judged = await prepareAll(plane, call.user, documents, deletions)
   const all = [...documents, ...deletions]
+  // A document decides who may write it. Without one, the commit does.
+  if (all.length === 0) requireAdmin(call.user, 'commit')
   if (dryRun) return planned(plane, judged, all)
   const stop = atomic && judged.refused.size > 0
   const found = stop ? [] : changesIn(judged)

@@ -8,8 +8,8 @@ import { versionsBetween } from '@zonemesh/shared/store/state.ts'
 import { positionText, type Version } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { ApiError, badRequest } from './errors.ts'
-import { isAdmin, requireAdmin, type User } from './identity.ts'
-import { eventBacklogMax, eventHeartbeatMs, eventStreamMs, eventStreamsMax } from './limits.ts'
+import { anonymous, isAdmin, requireAdmin, type User } from './identity.ts'
+import { anonymousStreamsMax, eventBacklogMax, eventHeartbeatMs, eventStreamMs, eventStreamsMax } from './limits.ts'
 import { shownName } from './names.ts'
 import type { ApiPlane } from './plane.ts'
 import { requireMesh } from './resources.ts'
@@ -23,22 +23,18 @@ import type { Answer, Call, Router } from './route.ts'
  */
 export function createEvents(plane: ApiPlane) {
   const closing = new AbortController()
-  /** One for each stream, until its connection is closed. */
-  const open = new Set<Promise<void>>()
+  /** Each stream until its connection is closed, and whether its caller has no credentials. */
+  const open = new Map<Promise<void>, boolean>()
 
   async function events(call: Call): Promise<Answer> {
     const { mesh, kinds } = await selectionOf(plane, call)
-    if (open.size >= eventStreamsMax)
-      throw new ApiError(
-        503,
-        'Service Unavailable',
-        `${eventStreamsMax} streams of events are open, the most that a control plane serves: try again later`,
-        [],
-        { 'Retry-After': '5' },
-      )
+    const isAnonymous = call.user === anonymous
+    if (open.size >= eventStreamsMax) throw tooMany(`${eventStreamsMax} streams of events are open`)
+    if (isAnonymous && [...open.values()].filter(Boolean).length >= anonymousStreamsMax)
+      throw tooMany(`${anonymousStreamsMax} streams of events without credentials are open`)
     const isSelected: Filter = ({ kind, mesh: of }) => (mesh === undefined || of === mesh ? kinds.get(kind) : undefined)
     const { promise: closed, resolve } = Promise.withResolvers<void>()
-    open.add(closed)
+    open.set(closed, isAnonymous)
     void closed.then(() => open.delete(closed))
     const stream = (signal: AbortSignal) => {
       void untilAborted(signal).then(resolve)
@@ -60,12 +56,17 @@ export function createEvents(plane: ApiPlane) {
       closing.abort()
       const late = Promise.withResolvers<void>()
       using _limit = plane.clock.after(closeMs, late.resolve)
-      await Promise.race([Promise.all(open), late.promise])
+      await Promise.race([Promise.all(open.keys()), late.promise])
     },
   }
 }
 
 const closeMs = 500
+
+const tooMany = (what: string): ApiError =>
+  new ApiError(503, 'Service Unavailable', `${what}, the most that a control plane serves: try again later`, [], {
+    'Retry-After': '5',
+  })
 
 /** The kinds and the mesh of a request, with the rights of the routes of lists. */
 async function selectionOf(plane: ApiPlane, { query, user }: Call) {

@@ -15,6 +15,9 @@ export const headerBytesMax = 16 * 1024
 /** The streams of events that a plane serves at one time. Beyond it: 503. */
 export const eventStreamsMax = 64
 
+/** How many of these streams callers without credentials may have together, so that they cannot take all of them. */
+export const anonymousStreamsMax = 32
+
 /** How often a stream of events shows that it is open. A reader that takes nothing for `eventStalledMs` is closed. */
 export const eventHeartbeatMs = 15_000
 export const eventStalledMs = 60_000

@@ -93,6 +93,13 @@ test('R20 a mesh and its resources are accepted in one commit, in any order', as
   expect([answer.status, ...outcomesOf(answer)]).toEqual([200, 'created', 'created', 'created'])
 })
 
+test('R14 a call without documents writes nothing, and needs the rights of a commit too', async () => {
+  const { call } = await createRoutes()
+  expect(await call('POST', '/_commit', { documents: [] })).toMatchObject({ status: 200, json: { outcomes: [] } })
+  const reader = { name: 'ada', groups: ['mesh-system:authenticated'] }
+  expect((await call('POST', '/_commit', { documents: [] }, { user: reader })).status).toBe(403)
+})
+
 test('R14 the intent of a call without one is "apply"', async () => {
   const { call, plane } = await createRoutes()
   await call('POST', '/_commit', { documents: [timeout('a')] })

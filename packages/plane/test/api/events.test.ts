@@ -1,5 +1,11 @@
 import { request } from 'node:http'
-import { eventBacklogMax, eventHeartbeatMs, eventStreamMs, eventStreamsMax } from '@zonemesh/plane/api/limits.ts'
+import {
+  anonymousStreamsMax,
+  eventBacklogMax,
+  eventHeartbeatMs,
+  eventStreamMs,
+  eventStreamsMax,
+} from '@zonemesh/plane/api/limits.ts'
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
@@ -170,4 +176,15 @@ test('R75 a plane serves a limited number of streams, a caller that leaves makes
   await api[Symbol.asyncDispose]()
   expect(await again.next()).toEqual({ event: 'end', data: { reason: 'the control plane stops' } })
   expect(await again.next()).toBeUndefined()
+})
+
+test('R75 callers without credentials cannot take all streams', async () => {
+  await using api = await serveEvents()
+  for (let index = 0; index < anonymousStreamsMax; index += 1)
+    expect((await (await open(api.base, '/_events', remote)).next())?.event).toBe('start')
+  expect(await api.call('GET', '/_events', undefined, remote)).toMatchObject({
+    status: 503,
+    json: { detail: expect.stringContaining('32 streams of events without credentials are open') },
+  })
+  expect((await (await open(api.base, '/_events')).next())?.event).toBe('start')
 })
