@@ -28,6 +28,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'node-flags.ts',
     'owned.ts',
     'process.ts',
+    'proxies.ts',
     'resource-word.ts',
     'running-scene.ts',
     'selector.ts',

@@ -1,7 +1,6 @@
-import { existsSync, readdirSync } from 'node:fs'
-import { request } from 'node:http'
-import { basename, join } from 'node:path'
 import { z } from 'zod'
+import type { Client } from './client.ts'
+import type { NamedProxy } from './proxies.ts'
 
 /** The statistics of Envoy as JSON: counters, gauges, and all histograms in one entry. */
 const statsSchema = z.object({
@@ -27,22 +26,10 @@ const statsSchema = z.object({
   ),
 })
 
-/** The name of Envoy's admin socket in the work folder of a proxy. */
-const socketName = 'kuma-envoy-admin.sock'
-
-/** The work folders of the proxies of a scene whose Envoys run or ran. */
-export const proxyFolders = (folder: string): readonly string[] =>
-  existsSync(folder)
-    ? readdirSync(folder)
-        .map((name) => join(folder, name))
-        .filter((path) => existsSync(join(path, socketName)))
-        .sort()
-    : []
-
-/** Reads the counters of the Envoy with this work folder, on this machine. Rejects if it does not answer. */
-export async function readCounters(workDir: string) {
-  const body = await ask(join(workDir, socketName), '/stats?format=json&usedonly')
-  const { stats } = statsSchema.parse(JSON.parse(body))
+/** Reads the counters of the Envoy of a proxy, through its zone. Throws a CommandError with the reason if it cannot. */
+export async function readCounters(client: Client, { name, path }: NamedProxy) {
+  const reply = await client.need('GET', `${path}/stats?format=json`)
+  const { stats } = statsSchema.parse(reply.json)
   const values = new Map<string, number>()
   const times = new Map<string, { p50: number | undefined; p99: number | undefined }>()
   for (const one of stats) {
@@ -59,21 +46,5 @@ export async function readCounters(workDir: string) {
       times.set(name, { p50: at(50), p99: at(99) })
     }
   }
-  return { proxy: basename(workDir), atMs: performance.now(), values, times }
-}
-
-function ask(socketPath: string, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, path, agent: false, timeout: 2_000 }, (response) => {
-      let body = ''
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        body += chunk
-      })
-      response.on('end', () => resolve(body)).on('error', reject)
-    })
-    sent
-      .on('timeout', () => sent.destroy(new Error('no response from Envoy')))
-      .on('error', reject)
-      .end()
-  })
+  return { proxy: name, atMs: performance.now(), values, times }
 }

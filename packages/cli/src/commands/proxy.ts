@@ -11,6 +11,7 @@ import {
   requireText,
 } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
+import { type ProxyType, proxyPath, proxyTypes } from '../base/proxies.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
 
@@ -20,14 +21,10 @@ const commonOptions = {
     short: 'm',
     shownDefault: 'default',
   }),
-  type: option(
-    z.enum(['dataplane', 'ingress', 'egress']).default('dataplane'),
-    'what the proxy is: dataplane, ingress, egress',
-    {
-      placeholder: 'TYPE',
-      shownDefault: 'dataplane',
-    },
-  ),
+  type: option(z.enum(proxyTypes).default('dataplane'), 'what the proxy is: dataplane, ingress, egress', {
+    placeholder: 'TYPE',
+    shownDefault: 'dataplane',
+  }),
   ...clientOptions,
 }
 const jsonOption = option(z.enum(['text', 'json']).default('text'), 'how to show it: text, json', {
@@ -38,18 +35,11 @@ const jsonOption = option(z.enum(['text', 'json']).default('text'), 'how to show
 
 interface ProxyValues {
   readonly mesh: string
-  readonly type: 'dataplane' | 'ingress' | 'egress'
-}
-
-const pathByType = { ingress: '/zoneingresses', egress: '/zoneegresses' } as const
-
-function pathOf({ mesh, type }: ProxyValues, name: string): string {
-  const base = type === 'dataplane' ? `/meshes/${encodeURIComponent(mesh)}/dataplanes` : pathByType[type]
-  return `${base}/${encodeURIComponent(name)}`
+  readonly type: ProxyType
 }
 
 async function read(client: Client, values: ProxyValues, name: string, rest: string): Promise<Reply> {
-  const reply = await client.call('GET', `${pathOf(values, name)}/${rest}`)
+  const reply = await client.call('GET', `${proxyPath(values.type, values.mesh, name)}/${rest}`)
   if (reply.status === 404) {
     const where = values.type === 'dataplane' ? ` in mesh "${values.mesh}"` : ''
     throw new CommandError(
