@@ -106,7 +106,7 @@ test('UP6 commands in the folder of a scene use its global, and status shows its
   )
 })
 
-test('B81 top shows the zones, and requests, errors and times of the proxies of the scene', async () => {
+test('B81 top shows the zones, and requests, errors and times of its proxies', async () => {
   await using traffic = startTraffic(() => ask())
   const shown = await inScene('top', '--once', '--sidecars', '--interval', '1s')
   expect((await traffic.stop()).failures).toEqual([])
