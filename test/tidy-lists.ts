@@ -26,6 +26,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'kinds.ts',
     'liveness.ts',
     'node-flags.ts',
+    'output-form.ts',
     'owned.ts',
     'process.ts',
     'proxies.ts',

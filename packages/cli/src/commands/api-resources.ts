@@ -1,10 +1,9 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
-import { option } from '@zonemesh/plane/config/options.ts'
-import { z } from 'zod'
 import { clientOptions, createClient } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
 import { writableKinds } from '../base/kinds-of-plane.ts'
+import { tableOrJson } from '../base/output-form.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
 
@@ -22,11 +21,7 @@ export const apiResources = defineCommand({
   examples: ['zonemesh api-resources', 'zonemesh api-resources -o json'],
   arity: { min: 0, max: 0 },
   options: {
-    output: option(z.enum(['table', 'json']).default('table'), 'how to show it: table, json', {
-      placeholder: 'FORMAT',
-      short: 'o',
-      shownDefault: 'table',
-    }),
+    output: tableOrJson,
     ...clientOptions,
   },
   async run(values, { print }) {

@@ -1,8 +1,7 @@
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
-import { option } from '@zonemesh/plane/config/options.ts'
-import { z } from 'zod'
 import { clientOptions, createClient, readText } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
+import { tableOrJson } from '../base/output-form.ts'
 import { dataFolderOf, findRunning, sceneOptions } from '../base/running-scene.ts'
 import { defaultAddress, targetOf } from '../base/target.ts'
 import type { Finding } from '../check/finding.ts'
@@ -21,11 +20,7 @@ export const check = defineCommand({
   examples: ['zonemesh check', 'zonemesh check --context prod', 'zonemesh check -o json'],
   arity: { min: 0, max: 0 },
   options: {
-    output: option(z.enum(['table', 'json']).default('table'), 'how to show it: table, json', {
-      placeholder: 'FORMAT',
-      short: 'o',
-      shownDefault: 'table',
-    }),
+    output: tableOrJson,
     ...sceneOptions,
     ...clientOptions,
   },

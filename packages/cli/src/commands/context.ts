@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
-import { z } from 'zod'
 import { clientOptions, createClient } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import {
@@ -13,18 +12,13 @@ import {
   readContexts,
   writeContexts,
 } from '../base/contexts.ts'
+import { tableOrJson } from '../base/output-form.ts'
 import { findSceneHere } from '../base/running-scene.ts'
 import { targetOf } from '../base/target.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
 
 const { context: _context, address: _address, ...credentials } = clientOptions
-
-const formOption = option(z.enum(['table', 'json']).default('table'), 'how to show it: table, json', {
-  placeholder: 'FORMAT',
-  short: 'o',
-  shownDefault: 'table',
-})
 
 export const contextAdd = defineCommand({
   name: 'context add',
@@ -127,7 +121,7 @@ export const contextList = defineCommand({
   usage: '[-o table|json]',
   examples: ['zonemesh context list'],
   arity: { min: 0, max: 0 },
-  options: { output: formOption },
+  options: { output: tableOrJson },
   async run({ output }, { print }) {
     const contexts = readContexts()
     const rows = Object.entries(contexts.contexts).map(([name, context]) => shownContext(contexts, name, context))
@@ -175,7 +169,7 @@ export const contextShow = defineCommand({
   usage: '[-o table|json]',
   examples: ['zonemesh context show', 'zonemesh context show --context prod'],
   arity: { min: 0, max: 0 },
-  options: { output: formOption, ...clientOptions },
+  options: { output: tableOrJson, ...clientOptions },
   async run({ output, ...values }, { print }) {
     const target = targetOf(values)
     const shown = {

@@ -2,9 +2,9 @@ import { explain as explainRequest } from '@zonemesh/core/explain/explain.ts'
 import { readRequest } from '@zonemesh/core/explain/request.ts'
 import type { Sources } from '@zonemesh/core/explain/sources.ts'
 import { list, option, text } from '@zonemesh/plane/config/options.ts'
-import { z } from 'zod'
 import { clientOptions, createClient } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
+import { textOrJson } from '../base/output-form.ts'
 import { findSceneHere } from '../base/running-scene.ts'
 import { type TargetValues, targetOf } from '../base/target.ts'
 import { sourcesFromFiles } from '../explain/from-files.ts'
@@ -87,11 +87,7 @@ export const explain = defineCommand({
   arity: { min: 1, max: 1 },
   options: {
     ...wayOptions,
-    output: option(z.enum(['text', 'json']).default('text'), 'how to show it: text, json', {
-      placeholder: 'FORMAT',
-      short: 'o',
-      shownDefault: 'text',
-    }),
+    output: textOrJson,
   },
   async run(values, context) {
     const { request, from, sources } = await readWay(values, context)

@@ -11,6 +11,7 @@ import {
   requireText,
 } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
+import { textOrJson } from '../base/output-form.ts'
 import { type ProxyType, proxyPath, proxyTypes } from '../base/proxies.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
@@ -27,11 +28,6 @@ const commonOptions = {
   }),
   ...clientOptions,
 }
-const jsonOption = option(z.enum(['text', 'json']).default('text'), 'how to show it: text, json', {
-  placeholder: 'FORMAT',
-  short: 'o',
-  shownDefault: 'text',
-})
 
 interface ProxyValues {
   readonly mesh: string
@@ -66,7 +62,7 @@ export const proxyConfig = defineCommand({
   options: {
     ...commonOptions,
     dump: option(toggle.default(false), "print Envoy's own dump instead, with its endpoints", { shownDefault: 'no' }),
-    output: jsonOption,
+    output: textOrJson,
   },
   async run(values, { positionals: [name = ''], print }) {
     const client = createClient(values)
@@ -113,7 +109,7 @@ function viewCommand(part: 'clusters' | 'listeners' | 'stats', summary: string, 
     usage: 'NAME [--mesh MESH] [--type dataplane|ingress|egress] [-o text|json]',
     examples: [example],
     arity: { min: 1, max: 1 },
-    options: { ...commonOptions, output: jsonOption },
+    options: { ...commonOptions, output: textOrJson },
     async run(values, { positionals: [name = ''], print }) {
       const rest = values.output === 'json' ? `${part}?format=json` : part
       const client = createClient(values)

@@ -1,10 +1,10 @@
 import { option, positiveDuration, toggle } from '@zonemesh/plane/config/options.ts'
 import { type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
-import { z } from 'zod'
 import { nextChange } from '../base/changes.ts'
 import { type Client, clientOptions, createClient, requireFields, UnreachableError } from '../base/client.ts'
 import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
+import { tableOrJson } from '../base/output-form.ts'
 import { findSceneHere, type RunningState } from '../base/running-scene.ts'
 import { missingIn } from '../output/missing.ts'
 import { createProgress, createScreen } from '../output/screen.ts'
@@ -25,11 +25,7 @@ export const status = defineCommand({
   ],
   arity: { min: 0, max: 0 },
   options: {
-    output: option(z.enum(['table', 'json']).default('table'), 'how to show it: table, json', {
-      placeholder: 'FORMAT',
-      short: 'o',
-      shownDefault: 'table',
-    }),
+    output: tableOrJson,
     json: option(toggle.default(false), 'the same as --output json'),
     wait: option(
       toggle.default(false),
