@@ -32,13 +32,14 @@ test('LV1 a process that ends and is started again is reported with the traffic 
   request()
   ended('zone-east')
   request()
+  request()
   request(503, 'refused')
   pass(2_100)
   started('zone-east')
   request()
   expect(texts()).toEqual([
     'zone-east ended with SIGKILL',
-    'zone-east is started again after 2.1 s; meanwhile 2 requests, 1 failed',
+    'zone-east is started again after 2.1 s; meanwhile 3 requests, 1 failed',
   ])
   expect(state.processes.get('zone-east')).toEqual({ runs: true, restarts: 1 })
 })

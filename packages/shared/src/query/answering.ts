@@ -79,13 +79,10 @@ export function answeringStep(state: AnsweringState, event: AnsweringEvent): Ans
     case 'turn':
       state.awaitsTurn = false
       return state.closed ? [] : sendOne(state)
-    case 'closed': {
+    case 'closed':
       state.closed = true
       state.ready = []
-      const needed = [...state.handled].filter(([, isNeeded]) => isNeeded)
-      for (const [id] of needed) state.handled.set(id, false)
-      return needed.map(([id]) => ({ type: 'abort', id }))
-    }
+      return [...state.handled].filter(([, isNeeded]) => isNeeded).map(([id]) => ({ type: 'abort', id }))
     default:
       return unreachable(event)
   }

@@ -75,8 +75,7 @@ export function askingStep(state: AskingState, event: AskingEvent): AskingEffect
       return [over]
     }
     case 'closed': {
-      if (state.closed !== undefined) return []
-      state.closed = event.reason
+      state.closed ??= event.reason
       const ids = [...state.running.keys(), ...state.waiting.map(({ id }) => id)]
       state.running.clear()
       state.waiting = []

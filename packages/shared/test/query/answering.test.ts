@@ -109,10 +109,14 @@ test('QX3 an answer above 4 MiB is not sent', () => {
 })
 
 test('QX4 the end of a session aborts its handlers, and nothing is sent after it', () => {
-  const { ask, handled, close, turn } = createScript()
+  const { ask, handled, cancel, close, turn } = createScript()
   ask(1)
   ask(2)
   handled(2, 1)
+  turn()
+  ask(4)
+  cancel(4)
+  // The handler of a cancelled query is aborted already.
   expect(close()).toEqual(['abort 1'])
   expect([turn(), handled(1, 1), ask(3)]).toEqual([[], [], []])
 })

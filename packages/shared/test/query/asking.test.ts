@@ -66,9 +66,9 @@ test('QX3 an answer above 4 MiB fails and is cancelled', () => {
 })
 
 test('QX4 the end of a session ends its queries, and later ones fail with the same reason', () => {
-  const { ask, close } = createScript()
+  const { ask, answer, close } = createScript()
   for (const id of [1, 2, 3]) ask(id)
   expect(close()).toEqual(['failed 1: ended', 'failed 2: ended', 'failed 3: ended'])
-  expect(close()).toEqual([])
+  expect([close(), answer(1, [1])]).toEqual([[], []])
   expect(ask(4)).toEqual(['failed 4: ended'])
 })

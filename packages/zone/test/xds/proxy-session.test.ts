@@ -238,3 +238,18 @@ test('QX17 a proxy of a version without queries is not asked', async () => {
   session.end()
   await session.finished
 })
+
+test('QX17 what a proxy asks, or answers without a question, changes nothing', async () => {
+  const session = scene()
+  await session.tell(hello({ answersQueries: true }))
+  await session.tell({ case: 'query', value: { id: 9n, part: { case: 'answer', value: { last: true } } } })
+  await session.tell({ case: 'query', value: { id: 9n, part: { case: undefined } } })
+  await session.tell({ case: 'query', value: { id: 1n, part: { case: 'ask', value: { name: 'sight' } } } })
+  await settle()
+  expect(session.received()).toMatchObject([
+    { case: 'query', value: { id: 1n, part: { case: 'fault', value: { code: 'unknown' } } } },
+  ])
+  session.end()
+  await session.finished
+  expect(session.statuses).toEqual([])
+})
