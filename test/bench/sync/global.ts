@@ -1,3 +1,4 @@
+import { mkdirSync, readdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { type Client, createClient } from '@zonemesh/cli/base/client.ts'
@@ -25,6 +26,8 @@ export interface BenchGlobal extends AsyncDisposable {
   revision(): Promise<number>
   /** A counter of the global. */
   counted(name: string): Promise<number>
+  /** The heap in use after a collection of garbage. The process stops for some seconds. */
+  usedBytes(): Promise<number>
   /** Ends the process with a signal, and starts it again; resolves with the time of the start. */
   restart(signal: NodeJS.Signals): Promise<number>
   /** Resolves when the global listens on its sync port again. */
@@ -39,7 +42,11 @@ export async function startBenchGlobal(folder: string, name: string): Promise<Be
   const [apiPort = 0, apiTlsPort = 0, healthPort = 0, syncPort = 0] = await freePorts(systemRandom, 4)
   const ports = { apiPort, apiTlsPort, healthPort, syncPort }
   const settings = { dataDir: join(folder, name), host: local, ...ports, logLevel: 'warn' }
-  processes.startOwn(name, ['global', ...flags(settings)])
+  // Node collects all garbage before it writes a heap snapshot.
+  const snapshots = join(folder, `${name}-snapshots`)
+  mkdirSync(snapshots)
+  const NODE_OPTIONS = `--heapsnapshot-signal=SIGUSR2 --diagnostic-dir=${snapshots}`
+  processes.startOwn(name, ['global', ...flags(settings)], { ...process.env, NODE_OPTIONS })
   const address = `http://${local}:${apiPort}`
   const client = createClient({ address, token: undefined, tokenFile: undefined, caCertFile: undefined })
   const answers = () =>
@@ -59,11 +66,26 @@ export async function startBenchGlobal(folder: string, name: string): Promise<Be
     return revisionIn(String(reply.headers['zonemesh-revision']))
   }
 
+  async function counted(figure: string): Promise<number> {
+    const text = await (await fetch(`http://${local}:${healthPort}/metrics`)).text()
+    return Number(new RegExp(`^${figure} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
+  }
+
+  async function usedBytes(): Promise<number> {
+    const before = readdirSync(snapshots).length
+    processes.get(name)?.process.kill('SIGUSR2')
+    while (readdirSync(snapshots).length === before) await delay(systemClock, 100, new AbortController().signal)
+    // The process answers when the snapshot is written.
+    return counted('nodejs_heap_used_bytes')
+  }
+
   return {
     client,
     syncPort,
     pin,
     write,
+    counted,
+    usedBytes,
     async tokens(zones) {
       const documents = zones.map((zone) => ({ type: 'Zone', name: zone, enabled: true }))
       for (let at = 0; at < documents.length; at += documentsPerCommit)
@@ -75,10 +97,6 @@ export async function startBenchGlobal(folder: string, name: string): Promise<Be
     async revision() {
       // The plane answers with its own type.
       return ((await client.need('GET', '/_status')).json as { readonly revision: number }).revision
-    },
-    async counted(figure) {
-      const text = await (await fetch(`http://${local}:${healthPort}/metrics`)).text()
-      return Number(new RegExp(`^${figure} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
     },
     async restart(signal) {
       const again = await processes.kill(name, signal)

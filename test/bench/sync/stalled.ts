@@ -114,32 +114,17 @@ export async function besideAFloodingZone(
   options: Beside,
 ): Promise<Figure[]> {
   const residentMib = async () => (await global.counted('process_resident_memory_bytes')) / mib
-  const before = { resident: await residentMib(), used: await usedMib(global, zones, 500_000) }
+  const before = { resident: await residentMib(), used: (await global.usedBytes()) / mib }
   const figures = await besides(global, zones, options, 'a zone that floods', () =>
     flood(global, options.name, options.token),
   )
-  const used = (await usedMib(global, zones, 600_000)) - before.used
+  const used = (await global.usedBytes()) / mib - before.used
   const resident = (await residentMib()) - before.resident
   return [
     ...figures,
     { name: 'memory that the global uses more than before the flood', unit: 'MiB', samples: [used] },
     { name: 'memory of its process more than before, with free pages that it keeps', unit: 'MiB', samples: [resident] },
   ]
-}
-
-const readingsOfUse = 200
-
-/**
- * The heap in use: the least of many readings while changes are written, because others include garbage. Each value is
- * written once: a value that does not change a route reaches no zone.
- */
-async function usedMib(global: BenchGlobal, zones: readonly FollowingZone[], firstValue: number): Promise<number> {
-  let least = Number.POSITIVE_INFINITY
-  for (let index = 0; index < readingsOfUse; index += 1) {
-    await oneChange(global, zones, firstValue + index)
-    least = Math.min(least, (await global.counted('nodejs_heap_used_bytes')) / mib)
-  }
-  return least
 }
 
 interface Beside {
