@@ -15,6 +15,8 @@ export interface Proof {
  */
 export interface Fault {
   readonly title: string
+  /** How long the fault lasts; absent if that depends on the stack. */
+  readonly forMs?: number
   /** Set if the stack needs more time than usual to converge. */
   readonly convergeMs?: number
   run(scene: Scene): Promise<readonly string[]>
@@ -52,6 +54,7 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
   const closed: readonly Direction[] = direction === 'both' ? ['up', 'down'] : [direction]
   return {
     title: `partition ${zone} for ${seconds(forMs)}${direction === 'both' ? '' : `, ${direction} only`}`,
+    forMs,
     async run(scene) {
       await scene.injector.breakLine(needZone(scene, zone), { blackHole: [...closed] })
       await scene.wait(forMs)
@@ -134,6 +137,7 @@ export function kill(role: string, forMs: number): Fault {
   let [before, after] = [0, 0]
   return {
     title: `kill ${role} for ${seconds(forMs)}`,
+    forMs,
     async run(scene) {
       before = (await needRole(scene, role)).pid
       await scene.injector.end(role, 'SIGKILL')
@@ -156,6 +160,7 @@ export function kill(role: string, forMs: number): Fault {
 export function pause(role: string, forMs: number): Fault {
   return {
     title: `pause ${role} for ${seconds(forMs)}`,
+    forMs,
     async run(scene) {
       await needRole(scene, role)
       await scene.injector.pause(role)
@@ -181,6 +186,7 @@ export function pause(role: string, forMs: number): Fault {
 export function slow(zone: string, bytesPerSecond: number, forMs: number): Fault {
   return {
     title: `slow ${zone} to ${bytesPerSecond} B/s for ${seconds(forMs)}`,
+    forMs,
     convergeMs: 30_000,
     async run(scene) {
       await scene.injector.breakLine(needZone(scene, zone), { bytesPerSecond })
@@ -227,6 +233,7 @@ export function late(zone: string, delayMs: number, jitterMs: number, forMs: num
     )
   return {
     title: `delay ${zone} by ${delayMs} ms (± ${jitterMs} ms) for ${seconds(forMs)}`,
+    forMs,
     async run(scene) {
       await scene.injector.breakLine(needZone(scene, zone), { delayMs, jitterMs })
       await scene.wait(forMs)
@@ -382,6 +389,7 @@ export function halfOpen(zone: string): Fault {
 export function flap(zone: string, everyMs: number, times: number): Fault {
   return {
     title: `line of ${zone} ${seconds(everyMs)} down, ${seconds(everyMs)} up, ${times} times`,
+    forMs: 2 * everyMs * times,
     async run(scene) {
       needZone(scene, zone)
       for (let turn = 0; turn < times; turn += 1) {

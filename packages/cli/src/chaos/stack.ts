@@ -74,12 +74,26 @@ export async function findStack(given: {
 }
 
 function readStack(text: string, path: string): Stack {
-  const read = stackFile.safeParse(parse(text))
+  const given = parse(text)
+  const read = stackFile.safeParse(given)
   if (read.success) return read.data
-  const [issue] = read.error.issues
+  const place = read.error.issues[0]?.path.map(String) ?? []
+  if (given === undefined)
+    throw new CommandError(`${path}: expected JSON of \`zonemesh demo --chaos\`, found other text`)
+  const found = place.reduce<unknown>((value, key) => Reflect.get(Object(value), key), given)
   throw new CommandError(
-    `${path}: ${issue?.path.join('.') || 'the file'}: expected a stack file of \`zonemesh demo --chaos\`, found: ${issue?.message}`,
+    place[0] === 'version'
+      ? `${path}: version: expected 1, found ${wordFor(found)}: use the zonemesh that has started the stack`
+      : `${path}${place.length === 0 ? '' : `: ${place.join('.')}`}: expected what \`zonemesh demo --chaos\` writes there, found ${wordFor(found)}`,
   )
+}
+
+/** A value of a file in words. Texts are not shown, because they may be tokens. */
+function wordFor(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'string') return 'a text'
+  return value !== null && typeof value === 'object' ? 'an object' : JSON.stringify(value)
 }
 
 function newestDemo(): string | undefined {

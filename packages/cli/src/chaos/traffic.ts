@@ -3,6 +3,7 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
 import { requestOnce } from '../base/http.ts'
+import type { Answer } from './answers.ts'
 import type { Stack } from './stack.ts'
 
 export interface Failure {
@@ -24,7 +25,7 @@ export function startTraffic(
   const end = new AbortController()
   const agents: Agent[] = []
   const failures: Failure[] = []
-  let requests = 0
+  const answers: Answer[] = []
   const [host = '', port = ''] = scene.entrance.split(':')
   const everyMs = ((keepAliveCallers + otherCallers) / options.perSecond) * 1_000
 
@@ -43,8 +44,8 @@ export function startTraffic(
       const startMs = clock.monotonicMs()
       const path = options.paths[turn % options.paths.length] ?? '/'
       const reason = await ask(path, agent)
-      requests += 1
       const atMs = clock.monotonicMs()
+      answers.push({ startedAtMs: startMs, atMs, ok: reason === '' })
       if (reason !== '') failures.push({ atMs, to: path, reason })
       deps.record({ type: 'request', atMs, from: 'the gateway', to: path, ok: reason === '', reason })
       await delay(clock, Math.max(1, everyMs - (atMs - startMs)), end.signal).catch(() => undefined)
@@ -55,12 +56,12 @@ export function startTraffic(
     call(index, new Agent({ keepAlive: index < keepAliveCallers, maxSockets: 1 })),
   )
   return {
-    count: () => ({ requests, failures }),
+    answers: (): readonly Answer[] => answers,
+    count: () => ({ requests: answers.length, failures }),
     async stop() {
       end.abort()
       await Promise.all(callers)
       for (const agent of agents) agent.destroy()
-      return { requests, failures }
     },
   }
 }

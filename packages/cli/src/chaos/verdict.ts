@@ -7,6 +7,7 @@ import { judgeHonestStatus } from '@zonemesh/shared/guarantees/g8-honest-status.
 import { judgeNameSafety } from '@zonemesh/shared/guarantees/g9-name-safety.ts'
 import { judgeTraffic } from '@zonemesh/shared/guarantees/g10-traffic.ts'
 import type { HistoryEvent, Judge, Violation } from '@zonemesh/shared/guarantees/history.ts'
+import { type Answer, type Times, timesAround } from './answers.ts'
 import type { Proof } from './faults.ts'
 import type { Failure } from './traffic.ts'
 
@@ -35,12 +36,25 @@ export interface GuaranteeReport {
   readonly violations: readonly Violation[]
 }
 
-export interface Verdict {
+/** When a run took place, and the versions of the software that took part in it. */
+export interface RunFacts {
+  readonly startedAt: string
+  readonly tookMs: number
+  readonly versions: Readonly<Record<string, string>>
+}
+
+export interface Verdict extends RunFacts {
   readonly ok: boolean
   readonly faults: readonly FaultReport[]
   readonly guarantees: readonly GuaranteeReport[]
   readonly counts: Counts
+  /** The times of requests that ran during a fault, and of all others. */
+  readonly times: { readonly during: Times; readonly outside: Times }
 }
+
+export const isProved = ({ misses, problems }: FaultReport): boolean => misses.length + problems.length === 0
+export const holds = ({ violations, observations }: GuaranteeReport): boolean =>
+  violations.length === 0 && observations > 0
 
 /** An address may be reused for another service only after this time, which is longer than any run. */
 const quarantineMs = 3_600_000
@@ -84,45 +98,19 @@ const guarantees: readonly {
 ]
 
 /** Judges a recorded history with the validators that the simulation uses too. */
-export function judge(history: readonly HistoryEvent[], faults: readonly FaultReport[], counts: Counts): Verdict {
+export function judge(
+  history: readonly HistoryEvent[],
+  faults: readonly FaultReport[],
+  counts: Counts,
+  answers: readonly Answer[],
+  facts: RunFacts,
+): Verdict {
   const reports = guarantees.map(({ of, what, by, judges }) => ({
     guarantee: of,
     what,
     observations: history.filter(({ type }) => type === by).length,
     violations: judges.flatMap((one) => one(history)),
   }))
-  const isProved = ({ misses, problems }: FaultReport) => misses.length + problems.length === 0
-  const holds = ({ violations, observations }: GuaranteeReport) => violations.length === 0 && observations > 0
-  return { ok: faults.every(isProved) && reports.every(holds), faults, guarantees: reports, counts }
-}
-
-const shownMax = 5
-
-/** The verdict as text. */
-export function verdictLines(verdict: Verdict): string[] {
-  const startMs = verdict.faults[0]?.fromMs ?? 0
-  const at = (ms: number) => `at ${((ms - startMs) / 1_000).toFixed(2)} s: `
-  const faults = verdict.faults.flatMap(({ title, evidence, misses, problems, convergedMs, limitMs }) => {
-    const after =
-      convergedMs === undefined
-        ? 'did not converge'
-        : `converged ${(convergedMs / 1_000).toFixed(1)} s after the fault ended (limit ${limitMs / 1_000} s)`
-    return [
-      `${misses.length + problems.length === 0 ? '✔' : '✘'} ${title}: ${misses.length === 0 ? after : 'the fault had no effect'}`,
-      ...evidence.map((line) => `    effect: ${line}`),
-      ...misses.map((line) => `    no effect: ${line}`),
-      ...problems.map((line) => `    problem: ${line}`),
-    ]
-  })
-  const lines = verdict.guarantees.flatMap(({ guarantee, what, observations, violations }) => [
-    `${violations.length === 0 && observations > 0 ? '✔' : '✘'} ${guarantee.padEnd(4)}${what}: ${violations.length === 0 ? `${observations} observations` : `${violations.length} violations`}${observations === 0 ? ', expected at least one' : ''}`,
-    ...violations.slice(0, shownMax).map(({ atMs, reason }) => `    ${at(atMs)}${reason}`),
-  ])
-  const { requests, failures, committed, failed } = verdict.counts
-  return [
-    ...faults,
-    ...lines,
-    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} failed while the global was unavailable`,
-    verdict.ok ? 'verdict: every guarantee held' : 'verdict: FAILED',
-  ]
+  const ok = faults.every(isProved) && reports.every(holds)
+  return { ok, faults, guarantees: reports, counts, times: timesAround(answers, faults), ...facts }
 }

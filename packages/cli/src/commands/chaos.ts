@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
-import { count, integer, option, text } from '@zonemesh/plane/config/options.ts'
+import { spanMs } from '@zonemesh/core/kinds/common.ts'
+import { count, positiveDuration as duration, integer, option, text } from '@zonemesh/plane/config/options.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { z } from 'zod'
@@ -17,11 +18,13 @@ import {
   restoreOldStore,
   slow,
 } from '../chaos/faults.ts'
+import { junitXml } from '../chaos/junit.ts'
+import { createReporter } from '../chaos/progress.ts'
 import { runChaos } from '../chaos/run.ts'
 import { findStack } from '../chaos/stack.ts'
 import { drawSuite } from '../chaos/suite.ts'
-import { verdictLines } from '../chaos/verdict.ts'
-import { duration, readDuration, readRate } from '../chaos/words.ts'
+import { verdictLines } from '../chaos/verdict-lines.ts'
+import { readRate } from '../chaos/words.ts'
 
 const minutesExpected = 'expected a number from 0.5 to 60'
 const minutes = z.coerce.number({ error: minutesExpected }).min(0.5, minutesExpected).max(60, minutesExpected)
@@ -34,6 +37,7 @@ const runOptions = {
     placeholder: 'PROJECT',
   }),
   json: option(text.optional(), 'write the verdict to this file, as JSON', { placeholder: 'FILE' }),
+  junit: option(text.optional(), 'write the verdict to this file, as JUnit XML', { placeholder: 'FILE' }),
   rate: option(count(1, 5_000).default(100), 'requests per second through the gateway', {
     placeholder: 'N',
     shownDefault: '100',
@@ -45,7 +49,7 @@ const runOptions = {
 }
 
 const forOption = (shownDefault: string) =>
-  option(duration.default(readDuration(shownDefault) ?? 0), 'how long the fault lasts', {
+  option(duration.default(spanMs(shownDefault) ?? 0), 'how long the fault lasts', {
     placeholder: 'TIME',
     shownDefault,
   })
@@ -54,18 +58,22 @@ interface RunValues {
   readonly stack: string | undefined
   readonly compose: string | undefined
   readonly json: string | undefined
+  readonly junit: string | undefined
   readonly rate: number
   readonly within: number
 }
 
 async function run(values: RunValues, context: Context, faults: readonly Fault[], seed?: number): Promise<ExitCode> {
-  const { print, note, signal } = context
-  const deps = { clock: systemClock, random: systemRandom, report: note }
+  const { print, signal } = context
+  const reporter = createReporter(context)
+  const deps = { clock: systemClock, random: systemRandom, report: reporter.show }
   const options = { perSecond: values.rate, convergeMs: values.within }
-  const verdict = await runChaos(deps, await findStack(values), faults, options, signal)
+  const verdict = await runChaos(deps, await findStack(values), faults, options, signal).finally(reporter.end)
   for (const line of verdictLines(verdict)) print(line)
-  if (values.json !== undefined)
-    writeFileSync(values.json, `${JSON.stringify({ ...(seed === undefined ? {} : { seed }), ...verdict }, null, 2)}\n`)
+  const seeds = seed === undefined ? {} : { seed }
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ ...seeds, ...verdict }, null, 2)}\n`)
+  if (values.junit !== undefined)
+    writeFileSync(values.junit, junitXml(verdict, { ...seeds, rate: values.rate, withinMs: values.within }))
   return verdict.ok ? 0 : 1
 }
 
@@ -171,8 +179,9 @@ export const chaosDelay = defineCommand({
   },
   async run(values, context) {
     const [zone = '', delayText = ''] = context.positionals
-    const delayMs = readDuration(delayText)
-    if (delayMs === undefined) throw new CommandError(`expected a time such as 300ms, found "${delayText}"`, 2)
+    const delayMs = spanMs(delayText)
+    if (delayMs === undefined || delayMs === 0)
+      throw new CommandError(`expected a time such as 300ms, found "${delayText}"`, 2)
     return run(values, context, [late(zone, delayMs, values.jitter ?? 0, values.for)])
   },
 })
@@ -196,7 +205,7 @@ export const chaosClock = defineCommand({
   async run(values, context) {
     const [role = '', word = ''] = context.positionals
     const byText = values.by ?? word
-    const ms = readDuration(byText.replace(/^[+-]/, ''))
+    const ms = spanMs(byText.replace(/^[+-]/, ''))
     if (ms === undefined || !/^[+-]/.test(byText))
       throw new CommandError(`expected how far the clock jumps, such as +1h or -10m, found "${byText}"`, 2)
     if ((await findStack(values)).compose !== undefined) {

@@ -1,0 +1,53 @@
+import { painted } from '../output/colour.ts'
+import { timesText } from './answers.ts'
+import { sortsOf } from './sorts.ts'
+import { type FaultReport, type GuaranteeReport, holds, isProved, type Verdict } from './verdict.ts'
+
+/** The verdict as text: one line for each fault and each guarantee, with the evidence and one failure of each sort below it. */
+export function verdictLines(verdict: Verdict): string[] {
+  const startMs = verdict.faults[0]?.fromMs ?? 0
+  const { requests, failures, committed, failed } = verdict.counts
+  const { during, outside } = verdict.times
+  return [
+    ...verdict.faults.flatMap(faultLines),
+    ...verdict.guarantees.flatMap((report) => guaranteeLines(report, startMs)),
+    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} failed while the global was unavailable`,
+    `  during the fault: ${during.requests} requests, ${during.failed} failed, ${timesText(during)}`,
+    `  without a fault: ${outside.requests} requests, ${outside.failed} failed, ${timesText(outside)}`,
+    verdict.ok ? painted('verdict: every guarantee held', 'green') : painted('verdict: FAILED', 'red'),
+  ]
+}
+
+const headline = (isGood: boolean, text: string): string =>
+  painted(`${isGood ? '✔' : '✘'} ${text}`, isGood ? 'green' : 'red')
+
+function faultLines(report: FaultReport): string[] {
+  const { title, evidence, misses, problems, convergedMs, limitMs } = report
+  const after =
+    convergedMs === undefined
+      ? 'did not converge'
+      : `converged ${(convergedMs / 1_000).toFixed(1)} s after the fault ended (limit ${limitMs / 1_000} s)`
+  return [
+    headline(isProved(report), `${title}: ${misses.length === 0 ? after : 'the fault had no effect'}`),
+    ...evidence.map((line) => `    effect: ${line}`),
+    ...misses.map((line) => `    no effect: ${line}`),
+    ...problems.map((line) => `    problem: ${line}`),
+  ]
+}
+
+function guaranteeLines(report: GuaranteeReport, startMs: number): string[] {
+  const { guarantee, what, observations, violations } = report
+  const count = violations.length === 0 ? `${observations} observations` : `${violations.length} violations`
+  const missing = observations === 0 ? ', expected at least one' : ''
+  return [
+    headline(holds(report), `${guarantee.padEnd(4)}${what}: ${count}${missing}`),
+    ...violationLines(report, startMs),
+  ]
+}
+
+/** One violation of each sort: the number of its sort, and the first time since the first fault. */
+export const violationLines = ({ violations }: GuaranteeReport, startMs: number): string[] =>
+  sortsOf(violations).map(({ count, first }) => {
+    const at = `at ${((first.atMs - startMs) / 1_000).toFixed(2)} s`
+    return `    ${count === 1 ? at : `${count} times, first ${at}`}: ${first.reason}`
+  })
