@@ -4,10 +4,10 @@ import type { Random } from '@zonemesh/shared/env/random.ts'
 import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
 import type { Plane } from './plane.ts'
 import type { Stack } from './stack.ts'
+import { pathOf } from './targets.ts'
 
 export const routeName = 'chaos-route'
 export const pairNames = ['chaos-pair-left', 'chaos-pair-right'] as const
-export const pathOf = (zone: string): string => `/chaos-${zone}`
 
 /** Random bytes cannot be compressed, so that a slow line has an effect. */
 const fillerBytes = 1_200
@@ -22,11 +22,15 @@ const routeDocument = (scene: Stack['scene'], turn: number) => ({
   conf: {
     http: {
       hostnames: [scene.hostname],
-      rules: scene.services.map(({ service, zone, version }) => ({
-        matches: [{ path: { match: 'PREFIX', value: pathOf(zone) } }],
-        filters: [{ requestHeader: { set: [{ name: 'x-demo-route', value: `turn-${turn}` }] } }],
-        backends: [{ destination: { 'kuma.io/service': service, ...(version ? { version } : {}) } }],
-      })),
+      rules: scene.services
+        .filter(({ entrance }) => entrance === undefined)
+        .map((to) => ({
+          matches: [{ path: { match: 'PREFIX', value: pathOf(to) } }],
+          filters: [{ requestHeader: { set: [{ name: 'x-demo-route', value: `turn-${turn}` }] } }],
+          backends: [
+            { destination: { 'kuma.io/service': to.service, ...(to.version ? { version: to.version } : {}) } },
+          ],
+        })),
     },
   },
 })

@@ -2,11 +2,21 @@ import { existsSync } from 'node:fs'
 import type { Direction } from './relay.ts'
 import type { Scene } from './scene.ts'
 
+/** Requests that may fail, because they pass what a fault has stopped. */
+export interface Allowance {
+  readonly paths: readonly string[]
+  readonly fromMs: number
+  readonly untilMs: number
+  readonly why: string
+}
+
 /** The evidence that a fault had an effect, the missing evidence, and wrong effects. */
 export interface Proof {
   readonly evidence: readonly string[]
   readonly misses: readonly string[]
   readonly problems: readonly string[]
+  /** Requests that may fail because of the fault. Without it, none may. */
+  readonly allowances?: readonly Allowance[]
 }
 
 /**
@@ -20,18 +30,18 @@ export interface Fault {
   /** Set if the stack needs more time than usual to converge. */
   readonly convergeMs?: number
   run(scene: Scene): Promise<readonly string[]>
-  prove(scene: Scene, fromMs: number, healedAtMs: number): Pick<Proof, 'evidence' | 'misses'>
+  prove(scene: Scene, fromMs: number, healedAtMs: number): Omit<Proof, 'problems'>
 }
 
 /** A session ends after this silence. A shorter fault appears only as a delay. */
 const cutAfterMs = 7_000
 const cutSurelyMs = cutAfterMs + 2_500
 
-const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
+export const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 const most = (values: readonly number[]): number => Math.max(0, ...values)
 
 /** Collects evidence and missing evidence. */
-function ledger() {
+export function ledger() {
   const evidence: string[] = []
   const misses: string[] = []
   return {
@@ -114,10 +124,12 @@ const zonesOf = (scene: Scene, role: string): string[] =>
 
 const needRole = async (scene: Scene, role: string) => {
   const roles = await scene.injector.roles()
-  const found = roles.find(({ name }) => name === role)
+  const planes = roles.filter(({ name }) => name === 'global' || zonesOf(scene, name).length > 0)
+  const found = planes.find(({ name }) => name === role)
   if (found) return found
+  const targets = scene.stack.scene.targets.map(({ name }) => name)
   throw scene.misuse(
-    `unknown plane "${role}"; planes of this stack: ${roles.map(({ name }) => name).join(', ') || 'none'}`,
+    `unknown plane "${role}"; planes of this stack: ${planes.map(({ name }) => name).join(', ') || 'none'}${targets.length === 0 ? '' : `; only kill and pause: ${targets.join(', ')}`}`,
   )
 }
 

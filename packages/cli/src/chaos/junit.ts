@@ -1,5 +1,5 @@
 import { type FaultReport, type GuaranteeReport, holds, isProved, type Verdict } from './verdict.ts'
-import { violationLines } from './verdict-lines.ts'
+import { allowedLines, violationLines } from './verdict-lines.ts'
 
 interface Case {
   readonly group: 'fault' | 'guarantee'
@@ -37,7 +37,13 @@ function guaranteeCase(report: GuaranteeReport, startMs: number): Case {
   const none = observations === 0 ? ['no observations, expected at least one'] : []
   const violations = violationLines(report, startMs).map((line) => line.trim())
   const reasons = holds(report) ? [] : [...none, ...violations]
-  return { group: 'guarantee', name: `${guarantee} ${what}`, ms: 0, reasons, output: [`${observations} observations`] }
+  return {
+    group: 'guarantee',
+    name: `${guarantee} ${what}`,
+    ms: 0,
+    reasons,
+    output: [`${observations} observations`, ...allowedLines(report, startMs).map((line) => line.trim())],
+  }
 }
 
 function suiteXml(

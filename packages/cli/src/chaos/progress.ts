@@ -33,7 +33,8 @@ function phaseText(phase: Phase, atMs: number): string {
   const passedMs = atMs - phase.fromMs
   if (phase.name === 'after') return `${title}: ended, converging since ${seconds(passedMs)}`
   const leftMs = (phase.forMs ?? 0) - passedMs
-  return leftMs > 0 ? `${title}: ${seconds(leftMs)} left` : `${title}: since ${seconds(passedMs)}`
+  if (leftMs > 0) return `${title}: ${seconds(leftMs)} left`
+  return `${title}: ${phase.forMs === undefined ? `since ${seconds(passedMs)}` : `ending since ${seconds(-leftMs)}`}`
 }
 
 /** The answers since a time. They are in the order of their arrival. */

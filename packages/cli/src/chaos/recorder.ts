@@ -85,12 +85,21 @@ export function startRecorder(deps: Deps, stack: Stack) {
   async function list(name: string, plane: Plane): Promise<void> {
     const rows = await readRows(plane)
     const before = rowsByPlane.get(name) ?? new Map<string, SeenVersion>()
-    rowsByPlane.set(name, rows)
     const gone = [...before.values()].filter(({ key }) => !rows.has(key))
+    // The list of their owner after this one shows whether it has deleted them. Its own loop may not have seen that yet.
+    const owners = new Set(gone.map(({ origin }) => origin).filter((origin) => origin !== name))
+    for (const owner of owners) await list(owner, planeOf(owner))
+    rowsByPlane.set(name, rows)
     const changed = [...rows.values()].filter(({ key, content }) => before.get(key)?.content !== content)
     const versions = [...changed, ...gone.map((one) => ({ ...one, state: 'deleted' as const }))]
     if (versions.length > 0)
       record({ type: 'written', atMs: now(), plane: name, store: '', life: 0, revision: 0, mark: false, versions })
+  }
+
+  function planeOf(origin: string): Plane {
+    const found = origin === 'global' ? deps.global : deps.zones.get(origin)
+    if (found) return found
+    throw new Error(`no plane of this stack is the owner "${origin}"`)
   }
 
   async function readPair(zone: string, plane: Plane): Promise<void> {
@@ -103,7 +112,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
 
   async function resolveNames(zone: string, at: string): Promise<void> {
     const [host = '', port = ''] = at.split(':')
-    for (const { service } of stack.scene.services) {
+    for (const service of new Set(stack.scene.services.map((one) => one.service))) {
       const answer = await resolve(meshName(service), { host, port: Number(port) }, AbortSignal.timeout(1_000))
       // A resolver refuses requests while it starts. This is not an answer about the name.
       if (answer.rcode !== 0 && answer.rcode !== 3) continue

@@ -4,7 +4,7 @@ import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { CommandError } from '../base/command.ts'
 import type { Answer } from './answers.ts'
-import { pathOf, startChanges } from './changes.ts'
+import { startChanges } from './changes.ts'
 import type { Fault } from './faults.ts'
 import { createInjector } from './injector.ts'
 import { createPlane } from './plane.ts'
@@ -13,6 +13,7 @@ import { startRecorder } from './recorder.ts'
 import { compareRows, readRows } from './rows.ts'
 import { createScene, type Planes, type Scene } from './scene.ts'
 import type { Stack } from './stack.ts'
+import { pathOf } from './targets.ts'
 import { startTraffic } from './traffic.ts'
 import { type FaultReport, judge, type Verdict } from './verdict.ts'
 
@@ -60,12 +61,8 @@ export async function runChaos(
   try {
     await changes.begin()
     await scene.converged(options.convergeMs)
-    const paths = stack.scene.services.map(({ zone }) => pathOf(zone))
-    await scene.until('the gateway serves the routes of this run', () => servesPaths(stack, paths))
-    const traffic = startTraffic({ clock, record: recorder.record }, stack.scene, {
-      perSecond: options.perSecond,
-      paths,
-    })
+    await scene.until('the gateways serve all paths of this run', () => servesPaths(stack))
+    const traffic = startTraffic({ clock, record: recorder.record }, stack.scene, { perSecond: options.perSecond })
     changes.start()
     const progress = followRun(deps, traffic.answers)
     const reports: FaultReport[] = []
@@ -172,11 +169,11 @@ async function heal({ injector }: Scene, lines: readonly string[]): Promise<void
   }
 }
 
-async function servesPaths(stack: Stack, paths: readonly string[]): Promise<boolean> {
+async function servesPaths({ scene }: Stack): Promise<boolean> {
   const { requestOnce } = await import('../base/http.ts')
-  const [host = '', port = ''] = stack.scene.entrance.split(':')
-  for (const path of paths) {
-    const { status } = await requestOnce({ host, port: Number(port), hostname: stack.scene.hostname, path })
+  for (const to of scene.services) {
+    const [host = '', port = ''] = (to.entrance ?? scene.entrance).split(':')
+    const { status } = await requestOnce({ host, port: Number(port), hostname: scene.hostname, path: pathOf(to) })
     if (status !== 200) return false
   }
   return true

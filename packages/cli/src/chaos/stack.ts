@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
 import { findDemo } from '../demo/folder.ts'
 import { readInContainer } from './containers.ts'
+import { destination, target } from './targets.ts'
 
 /**
  * The addresses and tokens of a running stack, with which another process injects faults and observes it. Written by
@@ -29,8 +30,9 @@ export const stackFile = z.object({
     hostname: z.string(),
     /** HOST:PORT of the gateway. */
     entrance: z.string(),
-    /** Services that run all the time, each with its zone. Requests and name lookups use them. */
-    services: z.array(z.object({ service: z.string(), zone: z.string(), version: z.string().optional() })),
+    services: z.array(destination),
+    /** What faults can stop in addition to planes. A stack file of an earlier version has none. */
+    targets: z.array(target).default([]),
   }),
 })
 export type Stack = z.infer<typeof stackFile>

@@ -5,8 +5,10 @@ import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
 import { requestOnce } from '../base/http.ts'
 import type { Answer } from './answers.ts'
 import type { Stack } from './stack.ts'
+import { type Destination, pathOf } from './targets.ts'
 
 export interface Failure {
+  readonly startedAtMs: number
   readonly atMs: number
   readonly to: string
   readonly reason: string
@@ -19,17 +21,17 @@ const otherCallers = 2
 export function startTraffic(
   deps: { readonly clock: Clock; readonly record: (event: HistoryEvent) => void },
   scene: Stack['scene'],
-  options: { readonly perSecond: number; readonly paths: readonly string[] },
+  options: { readonly perSecond: number },
 ) {
   const { clock } = deps
   const end = new AbortController()
   const agents: Agent[] = []
   const failures: Failure[] = []
   const answers: Answer[] = []
-  const [host = '', port = ''] = scene.entrance.split(':')
   const everyMs = ((keepAliveCallers + otherCallers) / options.perSecond) * 1_000
 
-  async function ask(path: string, agent: Agent): Promise<string> {
+  async function ask(to: Destination | undefined, path: string, agent: Agent): Promise<string> {
+    const [host = '', port = ''] = (to?.entrance ?? scene.entrance).split(':')
     try {
       const { status, body } = await requestOnce({ host, port: Number(port), hostname: scene.hostname, path, agent })
       return status === 200 ? '' : `${status} ${body.trim().slice(0, 200)}`
@@ -42,12 +44,19 @@ export function startTraffic(
     agents.push(agent)
     for (let turn = first; !end.signal.aborted; turn += 1) {
       const startMs = clock.monotonicMs()
-      const path = options.paths[turn % options.paths.length] ?? '/'
-      const reason = await ask(path, agent)
+      const to = scene.services[turn % scene.services.length]
+      const path = to ? pathOf(to) : '/'
+      const reason = await ask(to, path, agent)
       const atMs = clock.monotonicMs()
       answers.push({ startedAtMs: startMs, atMs, ok: reason === '' })
-      if (reason !== '') failures.push({ atMs, to: path, reason })
-      deps.record({ type: 'request', atMs, from: 'the gateway', to: path, ok: reason === '', reason })
+      if (reason !== '') failures.push({ startedAtMs: startMs, atMs, to: path, reason })
+      deps.record({
+        ...{ type: 'request', startedAtMs: startMs, atMs },
+        from: 'the gateway',
+        to: path,
+        ok: reason === '',
+        reason,
+      })
       await delay(clock, Math.max(1, everyMs - (atMs - startMs)), end.signal).catch(() => undefined)
     }
   }

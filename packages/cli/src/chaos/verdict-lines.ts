@@ -8,13 +8,19 @@ export function verdictLines(verdict: Verdict): string[] {
   const startMs = verdict.faults[0]?.fromMs ?? 0
   const { requests, failures, committed, failed } = verdict.counts
   const { during, outside } = verdict.times
+  const allowed = verdict.guarantees.flatMap((one) => one.allowed).reduce((sum, { count }) => sum + count, 0)
   return [
     ...verdict.faults.flatMap(faultLines),
     ...verdict.guarantees.flatMap((report) => guaranteeLines(report, startMs)),
     `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} failed while the global was unavailable`,
     `  during the fault: ${during.requests} requests, ${during.failed} failed, ${timesText(during)}`,
     `  without a fault: ${outside.requests} requests, ${outside.failed} failed, ${timesText(outside)}`,
-    verdict.ok ? painted('verdict: every guarantee held', 'green') : painted('verdict: FAILED', 'red'),
+    verdict.ok
+      ? painted(
+          `verdict: every guarantee held${allowed === 0 ? '' : `, with ${allowed} failed requests that the fault allows`}`,
+          'green',
+        )
+      : painted('verdict: FAILED', 'red'),
   ]
 }
 
@@ -41,13 +47,23 @@ function guaranteeLines(report: GuaranteeReport, startMs: number): string[] {
   const missing = observations === 0 ? ', expected at least one' : ''
   return [
     headline(holds(report), `${guarantee.padEnd(4)}${what}: ${count}${missing}`),
+    ...allowedLines(report, startMs),
     ...violationLines(report, startMs),
   ]
 }
 
+/** Failed requests that a fault allows are no violations, and the verdict states why. */
+export const allowedLines = ({ allowed }: GuaranteeReport, startMs: number): string[] =>
+  allowed.map(({ count, firstMs, lastMs, why }) => {
+    const times = count === 0 ? '' : ` from ${since(startMs, firstMs)} to ${since(startMs, lastMs)}`
+    return `    allowed: ${count} requests failed${times}: ${why}`
+  })
+
+const since = (startMs: number, atMs: number): string => `${((atMs - startMs) / 1_000).toFixed(2)} s`
+
 /** One violation of each sort: the number of its sort, and the first time since the first fault. */
 export const violationLines = ({ violations }: GuaranteeReport, startMs: number): string[] =>
   sortsOf(violations).map(({ count, first }) => {
-    const at = `at ${((first.atMs - startMs) / 1_000).toFixed(2)} s`
+    const at = `at ${since(startMs, first.atMs)}`
     return `    ${count === 1 ? at : `${count} times, first ${at}`}: ${first.reason}`
   })

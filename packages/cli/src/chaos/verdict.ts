@@ -8,7 +8,7 @@ import { judgeNameSafety } from '@zonemesh/shared/guarantees/g9-name-safety.ts'
 import { judgeTraffic } from '@zonemesh/shared/guarantees/g10-traffic.ts'
 import type { HistoryEvent, Judge, Violation } from '@zonemesh/shared/guarantees/history.ts'
 import { type Answer, type Times, timesAround } from './answers.ts'
-import type { Proof } from './faults.ts'
+import type { Allowance, Proof } from './faults.ts'
 import type { Failure } from './traffic.ts'
 
 /** The result of one fault: whether it had an effect, and how long the stack took to converge. */
@@ -34,6 +34,15 @@ export interface GuaranteeReport {
   /** The number of observations. Without observations nothing is proved. */
   readonly observations: number
   readonly violations: readonly Violation[]
+  /** Failed requests that a fault allows, one entry for each reason. */
+  readonly allowed: readonly Allowed[]
+}
+
+export interface Allowed {
+  readonly count: number
+  readonly firstMs: number
+  readonly lastMs: number
+  readonly why: string
 }
 
 /** When a run took place, and the versions of the software that took part in it. */
@@ -97,6 +106,20 @@ const guarantees: readonly {
   { of: 'G10', what: 'no request fails', by: 'request', judges: [judgeTraffic] },
 ]
 
+/** A failed request that a fault allows. It counts if it began before the end of the allowance. */
+const isAllowed = (event: HistoryEvent, { paths, fromMs, untilMs }: Allowance): boolean =>
+  event.type === 'request' &&
+  !event.ok &&
+  paths.includes(event.to) &&
+  event.atMs >= fromMs &&
+  (event.startedAtMs ?? event.atMs) <= untilMs
+
+const allowedBy = (history: readonly HistoryEvent[], allowances: readonly Allowance[]): Allowed[] =>
+  allowances.map((one) => {
+    const times = history.filter((event) => isAllowed(event, one)).map(({ atMs }) => atMs)
+    return { count: times.length, firstMs: times[0] ?? one.fromMs, lastMs: times.at(-1) ?? one.fromMs, why: one.why }
+  })
+
 /** Judges a recorded history with the validators that the simulation uses too. */
 export function judge(
   history: readonly HistoryEvent[],
@@ -105,11 +128,14 @@ export function judge(
   answers: readonly Answer[],
   facts: RunFacts,
 ): Verdict {
+  const allowances = faults.flatMap((one) => one.allowances ?? [])
+  const judged = history.filter((event) => !allowances.some((one) => isAllowed(event, one)))
   const reports = guarantees.map(({ of, what, by, judges }) => ({
     guarantee: of,
     what,
     observations: history.filter(({ type }) => type === by).length,
-    violations: judges.flatMap((one) => one(history)),
+    violations: judges.flatMap((one) => one(judged)),
+    allowed: of === 'G10' ? allowedBy(history, allowances) : [],
   }))
   const ok = faults.every(isProved) && reports.every(holds)
   return { ok, faults, guarantees: reports, counts, times: timesAround(answers, faults), ...facts }

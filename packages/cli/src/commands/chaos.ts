@@ -23,6 +23,8 @@ import { createReporter } from '../chaos/progress.ts'
 import { runChaos } from '../chaos/run.ts'
 import { findStack } from '../chaos/stack.ts'
 import { drawSuite } from '../chaos/suite.ts'
+import { killTarget, pauseTarget } from '../chaos/target-faults.ts'
+import type { Target } from '../chaos/targets.ts'
 import { verdictLines } from '../chaos/verdict-lines.ts'
 import { readRate } from '../chaos/words.ts'
 
@@ -77,6 +79,22 @@ async function run(values: RunValues, context: Context, faults: readonly Fault[]
   return verdict.ok ? 0 : 1
 }
 
+/** Injects the fault of a plane, or that of another part of the stack with this name. */
+async function runOn(
+  values: RunValues,
+  context: Context,
+  forMs: number,
+  faults: {
+    readonly plane: (role: string, forMs: number) => Fault
+    readonly other: (target: Target, forMs: number) => Fault
+  },
+): Promise<ExitCode> {
+  const [role = ''] = context.positionals
+  const { scene } = await findStack(values)
+  const target = scene.targets.find(({ name }) => name === role)
+  return run(values, context, [target ? faults.other(target, forMs) : faults.plane(role, forMs)])
+}
+
 export const chaosPartition = defineCommand({
   name: 'chaos partition',
   summary: 'drop all bytes between a zone and the global, and check the guarantees',
@@ -101,22 +119,22 @@ export const chaosPartition = defineCommand({
 
 export const chaosKill = defineCommand({
   name: 'chaos kill',
-  summary: 'kill a plane, start it again, and check the guarantees',
+  summary: 'kill a plane, a proxy or a service, start it again, and check the guarantees',
   usage: 'ROLE [--for TIME]',
-  examples: ['zonemesh chaos kill global --for 5s', 'zonemesh chaos kill zone-east'],
+  examples: ['zonemesh chaos kill global --for 5s', 'zonemesh chaos kill zone-east', 'zonemesh chaos kill gateway-1'],
   arity: { min: 1, max: 1 },
   options: { for: forOption('5s'), ...runOptions },
-  run: (values, context) => run(values, context, [kill(context.positionals[0] ?? '', values.for)]),
+  run: (values, context) => runOn(values, context, values.for, { plane: kill, other: killTarget }),
 })
 
 export const chaosPause = defineCommand({
   name: 'chaos pause',
-  summary: 'pause a plane, and check the guarantees',
+  summary: 'pause a plane, a proxy or a service, and check the guarantees',
   usage: 'ROLE [--for TIME]',
-  examples: ['zonemesh chaos pause global --for 5s'],
+  examples: ['zonemesh chaos pause global --for 5s', 'zonemesh chaos pause ingress-west --for 5s'],
   arity: { min: 1, max: 1 },
   options: { for: forOption('5s'), ...runOptions },
-  run: (values, context) => run(values, context, [pause(context.positionals[0] ?? '', values.for)]),
+  run: (values, context) => runOn(values, context, values.for, { plane: pause, other: pauseTarget }),
 })
 
 export const chaosHalfOpen = defineCommand({

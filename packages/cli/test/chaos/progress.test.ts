@@ -18,7 +18,7 @@ test('B31 the line of a run counts the fault down, with the failures so far, and
   const line = (phase: Phase) => progressLine({ atMs: 20_000, phase, answers: [] }, 0).split(';')[0]
   expect(line({ name: 'calm' })).toBe('no fault')
   expect(line({ name: 'fault', title: 'restore', fromMs: 17_000, forMs: undefined })).toBe('restore: since 3 s')
-  expect(line({ ...fault, fromMs: -1_000 })).toBe('partition east, up only: since 21 s')
+  expect(line({ ...fault, fromMs: -1_000 })).toBe('partition east, up only: ending since 1 s')
   expect(line({ name: 'after', title: 'partition east for 20.0 s', fromMs: 18_500 })).toBe(
     'partition east: ended, converging since 2 s',
   )

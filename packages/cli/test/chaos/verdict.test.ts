@@ -37,3 +37,32 @@ test('B32 the verdict has the effect of each fault, one failure of each sort wit
     'verdict: FAILED',
   ])
 })
+
+test('B36 requests that pass the target of a fault may fail until 2 s after its return, and the verdict states it. All others must not', () => {
+  const why = 'they had to pass ingress-west, until 2.0 s after its return'
+  const fault = { ...firstFault, allowances: [{ paths: ['/chaos-west'], fromMs: 1_000, untilMs: 7_000, why }] }
+  const g10 = (history: Parameters<typeof verdictOf>[0]) => {
+    const verdict = verdictOf(history, [fault])
+    const lines = verdictLines(verdict)
+    const from = lines.findIndex((line) => line.includes('G10'))
+    return lines.slice(
+      from,
+      lines.findIndex((line) => line.includes('traffic:')),
+    )
+  }
+  const late = { ...failedRequest(9_000, '503 no'), startedAtMs: 6_999 }
+  expect(g10([failedRequest(1_000, 'reset'), failedRequest(7_000, '503 no'), late])).toEqual([
+    '✔ G10 no request fails: 3 observations',
+    `    allowed: 3 requests failed from 0.00 s to 8.00 s: ${why}`,
+  ])
+  for (const outside of [
+    failedRequest(999, '503 no'),
+    failedRequest(7_001, '503 no'),
+    { ...failedRequest(2_000, '503 no'), to: '/chaos-east' },
+  ])
+    expect(g10([outside])).toEqual([
+      '✘ G10 no request fails: 1 violations',
+      `    allowed: 0 requests failed: ${why}`,
+      expect.stringContaining('failed: 503 no'),
+    ])
+})

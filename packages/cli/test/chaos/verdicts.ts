@@ -30,7 +30,9 @@ export function verdictOf(
   answers: readonly Answer[] = [],
 ): Verdict {
   const failures = history.flatMap((event) =>
-    event.type === 'request' && !event.ok ? [{ atMs: event.atMs, to: event.to, reason: event.reason }] : [],
+    event.type === 'request' && !event.ok
+      ? [{ startedAtMs: event.atMs, atMs: event.atMs, to: event.to, reason: event.reason }]
+      : [],
   )
   const counts = { requests: 100, failures, committed: 7, failed: 0, lastFailure: '' }
   const facts = { startedAt: '2026-01-02T03:04:05.678Z', tookMs: 12_345, versions: { zonemesh: '1.2.3' } }
