@@ -68,7 +68,7 @@ const convergeMs = 15_000
  * request.
  */
 export async function expectHeld({ stack }: Victim, faults: readonly Fault[]): Promise<Verdict> {
-  const deps = { clock: systemClock, random: createSeededRandom(1), report: () => undefined }
+  const deps = { clock: systemClock, random: createSeededRandom(1), report: () => undefined, warn: () => undefined }
   const verdict = await runChaos(deps, stack, faults, { perSecond: 50, convergeMs }, new AbortController().signal)
   expect(verdict.ok, verdictLines(verdict).join('\n')).toBe(true)
   expect(verdict.counts.failures).toEqual([])

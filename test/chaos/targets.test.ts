@@ -33,7 +33,7 @@ function targetOf(name: string): Target {
 }
 
 function inject(fault: Fault, stack = victim.stack): Promise<Verdict> {
-  const deps = { clock: systemClock, random: createSeededRandom(1), report: () => undefined }
+  const deps = { clock: systemClock, random: createSeededRandom(1), report: () => undefined, warn: () => undefined }
   const options = { perSecond: 50, convergeMs: 15_000 }
   return runChaos(deps, stack, [fault], options, new AbortController().signal)
 }

@@ -14,7 +14,7 @@ import { compareRows, readRows } from './rows.ts'
 import { createScene, type Planes, type Scene } from './scene.ts'
 import type { Stack } from './stack.ts'
 import { pathOf } from './targets.ts'
-import { startTraffic } from './traffic.ts'
+import { startTraffic, type Traffic } from './traffic.ts'
 import { type FaultReport, judge, type Verdict } from './verdict.ts'
 
 interface Deps {
@@ -22,6 +22,8 @@ interface Deps {
   readonly random: Random
   /** Reports the state of the run, several times a second. */
   readonly report: (moment: Moment) => void
+  /** Reports what an operator should know in addition to the verdict. */
+  readonly warn: (line: string) => void
 }
 
 export interface Options {
@@ -54,15 +56,19 @@ export async function runChaos(
     { clock, random: deps.random, global: planes.global, record: recorder.record },
     stack.scene,
   )
+  let traffic: Traffic | undefined
+  const servedRoute = () => traffic?.servedRoute()
   const scene = createScene(
-    { clock, stack, injector, planes, recorder, changes, convergeMs: options.convergeMs },
+    { clock, stack, injector, planes, recorder, changes, servedRoute, convergeMs: options.convergeMs },
     signal,
   )
   try {
+    // A run that was killed has left its fault and its rows.
+    await heal(scene, Object.keys(lines))
     await changes.begin()
     await scene.converged(options.convergeMs)
     await scene.until('the gateways serve all paths of this run', () => servesPaths(stack))
-    const traffic = startTraffic({ clock, record: recorder.record }, stack.scene, { perSecond: options.perSecond })
+    traffic = startTraffic({ clock, record: recorder.record }, stack.scene, { perSecond: options.perSecond })
     changes.start()
     const progress = followRun(deps, traffic.answers)
     const reports: FaultReport[] = []
@@ -81,13 +87,18 @@ export async function runChaos(
     }
     await recordFinal(scene)
     await recorder.stop()
-    const counts = { ...traffic.count(), ...changes.count() }
+    const counts = {
+      ...traffic.count(),
+      ...changes.count(),
+      routes: changes.newest().route,
+      servedRoute: servedRoute() ?? 0,
+    }
     const facts = { startedAt: new Date(startedAtMs).toISOString(), tookMs: clock.wallMs() - startedAtMs }
     const versions = await versionsOf(planes)
     return judge(recorder.history(), reports, counts, traffic.answers(), { ...facts, versions })
   } finally {
     await recorder.stop()
-    await changes.clear().catch(() => undefined)
+    await changes.clear().catch((thrown: unknown) => deps.warn(messageOf(thrown)))
   }
 }
 

@@ -28,13 +28,18 @@ export function startTraffic(
   const agents: Agent[] = []
   const failures: Failure[] = []
   const answers: Answer[] = []
+  let servedRoute: number | undefined
   const everyMs = ((keepAliveCallers + otherCallers) / options.perSecond) * 1_000
 
   async function ask(to: Destination | undefined, path: string, agent: Agent): Promise<string> {
     const [host = '', port = ''] = (to?.entrance ?? scene.entrance).split(':')
     try {
       const { status, body } = await requestOnce({ host, port: Number(port), hostname: scene.hostname, path, agent })
-      return status === 200 ? '' : `${status} ${body.trim().slice(0, 200)}`
+      if (status !== 200) return `${status} ${body.trim().slice(0, 200)}`
+      // The service repeats the header that the route of the run has set.
+      const [, turn] = /"route":"turn-(\d+)"/.exec(body) ?? []
+      if (turn !== undefined) servedRoute = Math.max(servedRoute ?? 0, Number(turn))
+      return ''
     } catch (thrown) {
       return messageOf(thrown)
     }
@@ -66,6 +71,7 @@ export function startTraffic(
   )
   return {
     answers: (): readonly Answer[] => answers,
+    servedRoute: () => servedRoute,
     count: () => ({ requests: answers.length, failures }),
     async stop() {
       end.abort()
@@ -74,3 +80,4 @@ export function startTraffic(
     },
   }
 }
+export type Traffic = ReturnType<typeof startTraffic>

@@ -6,13 +6,14 @@ import { type FaultReport, type GuaranteeReport, holds, isProved, type Verdict }
 /** The verdict as text: one line for each fault and each guarantee, with the evidence and one failure of each sort below it. */
 export function verdictLines(verdict: Verdict): string[] {
   const startMs = verdict.faults[0]?.fromMs ?? 0
-  const { requests, failures, committed, failed } = verdict.counts
+  const { requests, failures, committed, failed, lastFailure, routes, servedRoute } = verdict.counts
   const { during, outside } = verdict.times
   const allowed = verdict.guarantees.flatMap((one) => one.allowed).reduce((sum, { count }) => sum + count, 0)
   return [
     ...verdict.faults.flatMap(faultLines),
     ...verdict.guarantees.flatMap((report) => guaranteeLines(report, startMs)),
-    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} failed while the global was unavailable`,
+    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} failed${failed === 0 ? '' : `, the last of them: ${lastFailure}`}`,
+    `  routes through the gateway: ${routes} committed, number ${servedRoute} served by its Envoy`,
     `  during the fault: ${during.requests} requests, ${during.failed} failed, ${timesText(during)}`,
     `  without a fault: ${outside.requests} requests, ${outside.failed} failed, ${timesText(outside)}`,
     verdict.ok

@@ -26,6 +26,9 @@ interface Counts {
   readonly committed: number
   readonly failed: number
   readonly lastFailure: string
+  /** The routes that were committed in the mesh under test, and the newest of them that a request passed. */
+  readonly routes: number
+  readonly servedRoute: number
 }
 
 export interface GuaranteeReport {

@@ -68,7 +68,7 @@ interface RunValues {
 async function run(values: RunValues, context: Context, faults: readonly Fault[], seed?: number): Promise<ExitCode> {
   const { print, signal } = context
   const reporter = createReporter(context)
-  const deps = { clock: systemClock, random: systemRandom, report: reporter.show }
+  const deps = { clock: systemClock, random: systemRandom, report: reporter.show, warn: context.note }
   const options = { perSecond: values.rate, convergeMs: values.within }
   const verdict = await runChaos(deps, await findStack(values), faults, options, signal).finally(reporter.end)
   for (const line of verdictLines(verdict)) print(line)

@@ -34,7 +34,7 @@ export function verdictOf(
       ? [{ startedAtMs: event.atMs, atMs: event.atMs, to: event.to, reason: event.reason }]
       : [],
   )
-  const counts = { requests: 100, failures, committed: 7, failed: 0, lastFailure: '' }
+  const counts = { requests: 100, failures, committed: 7, failed: 0, lastFailure: '', routes: 3, servedRoute: 3 }
   const facts = { startedAt: '2026-01-02T03:04:05.678Z', tookMs: 12_345, versions: { zonemesh: '1.2.3' } }
   return judge(history, faults, counts, answers, facts)
 }
