@@ -127,9 +127,8 @@ const needRole = async (scene: Scene, role: string) => {
   const planes = roles.filter(({ name }) => name === 'global' || zonesOf(scene, name).length > 0)
   const found = planes.find(({ name }) => name === role)
   if (found) return found
-  const targets = scene.stack.scene.targets.map(({ name }) => name)
   throw scene.misuse(
-    `unknown plane "${role}"; planes of this stack: ${planes.map(({ name }) => name).join(', ') || 'none'}${targets.length === 0 ? '' : `; only kill and pause: ${targets.join(', ')}`}`,
+    `unknown plane "${role}"; planes of this stack: ${planes.map(({ name }) => name).join(', ') || 'none'}`,
   )
 }
 

@@ -90,8 +90,14 @@ async function runOn(
   },
 ): Promise<ExitCode> {
   const [role = ''] = context.positionals
-  const { scene } = await findStack(values)
+  const { scene, zones } = await findStack(values)
   const target = scene.targets.find(({ name }) => name === role)
+  const planes = ['global', ...Object.keys(zones).map((zone) => `zone-${zone}`)]
+  if (!target && !planes.includes(role)) {
+    const others = scene.targets.map(({ name }) => name).join(', ')
+    const more = others === '' ? '' : `; proxies and services: ${others}`
+    throw new CommandError(`unknown plane "${role}"; planes of this stack: ${planes.join(', ')}${more}`, 2)
+  }
   return run(values, context, [target ? faults.other(target, forMs) : faults.plane(role, forMs)])
 }
 

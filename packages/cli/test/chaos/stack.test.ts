@@ -39,6 +39,16 @@ test.each([
   expect(await chaos('kill', 'global', '--stack', file)).toBe(`1 ${file}: ${expected}`)
 })
 
+test('B35 a name that is no plane, proxy or service of the stack is refused before anything is done', async () => {
+  const gateway = { name: 'gateway-1', kind: 'gateway', zone: 'east', service: 'g' }
+  const content = { ...whole, zones: { east: { api: 'a', dns: 'b' } }, scene: { ...whole.scene, targets: [gateway] } }
+  const file = user.file('stack.json', JSON.stringify(content))
+  for (const fault of ['kill', 'pause'])
+    expect(await chaos(fault, 'gateway-2', '--stack', file)).toBe(
+      '2 unknown plane "gateway-2"; planes of this stack: global, zone-east; proxies and services: gateway-1',
+    )
+})
+
 test('B34 durations of chaos commands have the units of all other options', async () => {
   const file = user.file('stack.json', JSON.stringify(whole))
   const stack = ['--stack', file] as const
