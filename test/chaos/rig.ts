@@ -4,7 +4,8 @@ import type { Fault } from '@zonemesh/cli/chaos/faults.ts'
 import { startChaosLines } from '@zonemesh/cli/chaos/lines.ts'
 import { runChaos } from '@zonemesh/cli/chaos/run.ts'
 import { findStack, type Stack } from '@zonemesh/cli/chaos/stack.ts'
-import { type Verdict, verdictLines } from '@zonemesh/cli/chaos/verdict.ts'
+import type { Verdict } from '@zonemesh/cli/chaos/verdict.ts'
+import { verdictLines } from '@zonemesh/cli/chaos/verdict-lines.ts'
 import { drawNames } from '@zonemesh/cli/demo/names.ts'
 import { prove } from '@zonemesh/cli/demo/prove.ts'
 import { type Demo, startDemo } from '@zonemesh/cli/demo/run.ts'
@@ -67,7 +68,7 @@ const convergeMs = 15_000
  * request.
  */
 export async function expectHeld({ stack }: Victim, faults: readonly Fault[]): Promise<Verdict> {
-  const deps = { clock: systemClock, random: createSeededRandom(1), report: () => undefined }
+  const deps = { clock: systemClock, random: createSeededRandom(1), report: () => undefined, warn: () => undefined }
   const verdict = await runChaos(deps, stack, faults, { perSecond: 50, convergeMs }, new AbortController().signal)
   expect(verdict.ok, verdictLines(verdict).join('\n')).toBe(true)
   expect(verdict.counts.failures).toEqual([])

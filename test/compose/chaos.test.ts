@@ -43,6 +43,14 @@ test.each([
   },
 )
 
+test('K7 a gateway that is a container is killed, and only requests that pass it fail', async () => {
+  const { code, out } = await chaos('kill', 'gateway', '--for', '3s')
+  expect({ code, out }).toEqual({
+    code: 0,
+    out: expect.stringMatching(/allowed: [1-9]\d* requests failed .* pass gateway/),
+  })
+})
+
 test('K8 a fault that containers do not support, or an absent target, is one sentence with its exit code', async () => {
   const clock = await chaos('clock', 'zone-east', '+1h')
   expect(clock).toEqual({ code: 3, out: expect.stringContaining('containers, which keep their environment') })

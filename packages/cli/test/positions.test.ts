@@ -19,6 +19,7 @@ const look = (at: number, revision: number, current = false): ZoneSample => ({
   lag: 0,
   bookmarkMsAgo: 0,
   hold: '',
+  proxies: {},
 })
 
 function scene() {

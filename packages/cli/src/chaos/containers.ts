@@ -41,7 +41,7 @@ const copyDatabase =
 export function createContainers(project: string, names: readonly string[]): Keeper {
   const need = (name: string): Promise<string> => {
     if (names.includes(name)) return containerOf(project, name)
-    throw new CommandError(`unknown plane "${name}"; planes of this stack: ${names.join(', ')}`, 2)
+    throw new CommandError(`unknown container "${name}"; containers of this stack: ${names.join(', ')}`, 2)
   }
   /** Runs a script in a new container with the plane's volumes and user. */
   const shell = async (name: string, file: string, script: string): Promise<void> => {

@@ -4,7 +4,7 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import { lineFaults, type Relay, type RelayCounters } from './relay.ts'
 
-/** One plane of a stack. */
+/** One process of a stack, or a service in the process of its control. */
 export const role = z.object({ name: z.string(), pid: z.number(), running: z.boolean() })
 export type Role = z.infer<typeof role>
 
@@ -16,7 +16,7 @@ export interface Supervisor {
   /** Stops a process and does not restart it. Resolves when it has exited. */
   end(name: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
   /** Starts the process again with the same command and these additional variables. */
-  start(name: string, environment: Readonly<Record<string, string>>): void
+  start(name: string, environment: Readonly<Record<string, string>>): Promise<void>
 }
 
 const order = z.discriminatedUnion('do', [

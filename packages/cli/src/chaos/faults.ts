@@ -2,11 +2,21 @@ import { existsSync } from 'node:fs'
 import type { Direction } from './relay.ts'
 import type { Scene } from './scene.ts'
 
+/** Requests that may fail, because they pass what a fault has stopped. */
+export interface Allowance {
+  readonly paths: readonly string[]
+  readonly fromMs: number
+  readonly untilMs: number
+  readonly why: string
+}
+
 /** The evidence that a fault had an effect, the missing evidence, and wrong effects. */
 export interface Proof {
   readonly evidence: readonly string[]
   readonly misses: readonly string[]
   readonly problems: readonly string[]
+  /** Requests that may fail because of the fault. Without it, none may. */
+  readonly allowances?: readonly Allowance[]
 }
 
 /**
@@ -15,21 +25,23 @@ export interface Proof {
  */
 export interface Fault {
   readonly title: string
+  /** How long the fault lasts; absent if that depends on the stack. */
+  readonly forMs?: number
   /** Set if the stack needs more time than usual to converge. */
   readonly convergeMs?: number
   run(scene: Scene): Promise<readonly string[]>
-  prove(scene: Scene, fromMs: number, healedAtMs: number): Pick<Proof, 'evidence' | 'misses'>
+  prove(scene: Scene, fromMs: number, healedAtMs: number): Omit<Proof, 'problems'>
 }
 
 /** A session ends after this silence. A shorter fault appears only as a delay. */
 const cutAfterMs = 7_000
 const cutSurelyMs = cutAfterMs + 2_500
 
-const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
+export const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
 const most = (values: readonly number[]): number => Math.max(0, ...values)
 
 /** Collects evidence and missing evidence. */
-function ledger() {
+export function ledger() {
   const evidence: string[] = []
   const misses: string[] = []
   return {
@@ -52,6 +64,7 @@ export function partition(zone: string, forMs: number, direction: 'both' | Direc
   const closed: readonly Direction[] = direction === 'both' ? ['up', 'down'] : [direction]
   return {
     title: `partition ${zone} for ${seconds(forMs)}${direction === 'both' ? '' : `, ${direction} only`}`,
+    forMs,
     async run(scene) {
       await scene.injector.breakLine(needZone(scene, zone), { blackHole: [...closed] })
       await scene.wait(forMs)
@@ -111,10 +124,11 @@ const zonesOf = (scene: Scene, role: string): string[] =>
 
 const needRole = async (scene: Scene, role: string) => {
   const roles = await scene.injector.roles()
-  const found = roles.find(({ name }) => name === role)
+  const planes = roles.filter(({ name }) => name === 'global' || zonesOf(scene, name).length > 0)
+  const found = planes.find(({ name }) => name === role)
   if (found) return found
   throw scene.misuse(
-    `unknown plane "${role}"; planes of this stack: ${roles.map(({ name }) => name).join(', ') || 'none'}`,
+    `unknown plane "${role}"; planes of this stack: ${planes.map(({ name }) => name).join(', ') || 'none'}`,
   )
 }
 
@@ -134,6 +148,7 @@ export function kill(role: string, forMs: number): Fault {
   let [before, after] = [0, 0]
   return {
     title: `kill ${role} for ${seconds(forMs)}`,
+    forMs,
     async run(scene) {
       before = (await needRole(scene, role)).pid
       await scene.injector.end(role, 'SIGKILL')
@@ -156,6 +171,7 @@ export function kill(role: string, forMs: number): Fault {
 export function pause(role: string, forMs: number): Fault {
   return {
     title: `pause ${role} for ${seconds(forMs)}`,
+    forMs,
     async run(scene) {
       await needRole(scene, role)
       await scene.injector.pause(role)
@@ -181,6 +197,7 @@ export function pause(role: string, forMs: number): Fault {
 export function slow(zone: string, bytesPerSecond: number, forMs: number): Fault {
   return {
     title: `slow ${zone} to ${bytesPerSecond} B/s for ${seconds(forMs)}`,
+    forMs,
     convergeMs: 30_000,
     async run(scene) {
       await scene.injector.breakLine(needZone(scene, zone), { bytesPerSecond })
@@ -227,6 +244,7 @@ export function late(zone: string, delayMs: number, jitterMs: number, forMs: num
     )
   return {
     title: `delay ${zone} by ${delayMs} ms (± ${jitterMs} ms) for ${seconds(forMs)}`,
+    forMs,
     async run(scene) {
       await scene.injector.breakLine(needZone(scene, zone), { delayMs, jitterMs })
       await scene.wait(forMs)
@@ -382,6 +400,7 @@ export function halfOpen(zone: string): Fault {
 export function flap(zone: string, everyMs: number, times: number): Fault {
   return {
     title: `line of ${zone} ${seconds(everyMs)} down, ${seconds(everyMs)} up, ${times} times`,
+    forMs: 2 * everyMs * times,
     async run(scene) {
       needZone(scene, zone)
       for (let turn = 0; turn < times; turn += 1) {

@@ -30,8 +30,9 @@ export function createInjector(stack: Stack) {
   }
   const { compose } = stack
   const planes = ['global', ...Object.keys(stack.zones).map((zone) => `zone-${zone}`)]
+  const targets = stack.scene.targets.map(({ name }) => name)
   return {
-    ...(compose === undefined ? createChildren(send) : createContainers(compose, planes)),
+    ...(compose === undefined ? createChildren(send) : createContainers(compose, [...planes, ...targets])),
     state: () => send({ do: 'state' }),
     breakLine: (line: string, faults: Partial<LineFaults>) =>
       send({ do: 'line', line, faults: lineFaults.parse(faults) }),

@@ -2,11 +2,34 @@ import { join } from 'node:path'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import type { StartLines } from '../demo/run.ts'
-import { local } from '../scene/scene-file.ts'
+import { serviceRole } from '../scene/proxies.ts'
+import { local, type SceneProxy } from '../scene/scene-file.ts'
 import { startControl } from './control.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { writeStack } from './stack.ts'
 import { createSupervisor } from './supervisor.ts'
+import type { Target } from './targets.ts'
+
+/** The proxy of a scene, and the service behind it if there is one. */
+function targetsOf({ name, zone, kind, resource, echo }: SceneProxy): readonly Target[] {
+  if (kind === 'ZoneEgress') return []
+  const { gateway, inbound } = Object(resource['networking'])
+  const tags: unknown = (gateway ?? inbound?.[0])?.tags
+  const tag = (key: string): string | undefined => {
+    const value: unknown = Reflect.get(Object(tags), key)
+    return typeof value === 'string' ? value : undefined
+  }
+  const common = { zone, service: tag('kuma.io/service'), version: tag('version') }
+  const proxy = `${zone}/${kind}/${String(resource['mesh'] ?? '')}/${name}`
+  const target: Target = {
+    ...common,
+    name,
+    proxy,
+    kind: kind !== 'Dataplane' ? 'ingress' : gateway ? 'gateway' : 'sidecar',
+  }
+  if (!echo) return [target]
+  return [target, { ...common, name: serviceRole(name), kind: 'service', address: `${local}:${echo.port}` }]
+}
 
 /** Puts a relay between each zone of a demo and its global, and starts a control that injects faults. */
 export const startChaosLines: StartLines = async (stage, syncPort, zones) => {
@@ -17,13 +40,13 @@ export const startChaosLines: StartLines = async (stage, syncPort, zones) => {
     stage.onStop(() => relay[Symbol.asyncDispose]())
     lines.set(zone, relay)
   }
-  const supervisor = createSupervisor(stage.processes, ['global', ...zones.map((zone) => `zone-${zone}`)])
+  const supervisor = createSupervisor(stage)
   const token = Buffer.from(systemRandom.bytes(24)).toString('base64url')
   const control = await startControl({ lines, supervisor }, { host: local, port: stage.port(), token })
   stage.onStop(() => control[Symbol.asyncDispose]())
   return {
     portOf: (zone) => lines.get(zone)?.port,
-    write: ({ names, globalAddress, adminToken, zones: places, gatewayPort }) => {
+    write: ({ names, globalAddress, adminToken, zones: places, gatewayPort, delegatedPort, proxies }) => {
       const { folder } = stage
       const { mesh, gateway, hostname } = names
       return writeStack(folder, {
@@ -45,9 +68,16 @@ export const startChaosLines: StartLines = async (stage, syncPort, zones) => {
           hostname,
           entrance: `${local}:${gatewayPort}`,
           services: [
-            { service: names.service, zone: 'west' },
+            ...[undefined, names.version1, names.version2].map((version) => ({
+              ...{ service: names.service, zone: 'west', version },
+            })),
             { service: names.client, zone: 'east' },
+            {
+              ...{ service: names.service, zone: 'west' },
+              ...{ entrance: `${local}:${delegatedPort}`, gateway: names.delegated },
+            },
           ],
+          targets: proxies.flatMap(targetsOf),
         },
       })
     },

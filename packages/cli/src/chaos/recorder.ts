@@ -3,7 +3,7 @@ import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { HistoryEvent, SeenVersion } from '@zonemesh/shared/guarantees/history.ts'
 import { meshName } from '../demo/names.ts'
-import { pairNames } from './changes.ts'
+import { chaosMesh, pairNames } from './changes.ts'
 import type { StackState } from './control.ts'
 import type { Injector } from './injector.ts'
 import type { Plane } from './plane.ts'
@@ -85,16 +85,25 @@ export function startRecorder(deps: Deps, stack: Stack) {
   async function list(name: string, plane: Plane): Promise<void> {
     const rows = await readRows(plane)
     const before = rowsByPlane.get(name) ?? new Map<string, SeenVersion>()
-    rowsByPlane.set(name, rows)
     const gone = [...before.values()].filter(({ key }) => !rows.has(key))
+    // The list of their owner after this one shows whether it has deleted them. Its own loop may not have seen that yet.
+    const owners = new Set(gone.map(({ origin }) => origin).filter((origin) => origin !== name))
+    for (const owner of owners) await list(owner, planeOf(owner))
+    rowsByPlane.set(name, rows)
     const changed = [...rows.values()].filter(({ key, content }) => before.get(key)?.content !== content)
     const versions = [...changed, ...gone.map((one) => ({ ...one, state: 'deleted' as const }))]
     if (versions.length > 0)
       record({ type: 'written', atMs: now(), plane: name, store: '', life: 0, revision: 0, mark: false, versions })
   }
 
+  function planeOf(origin: string): Plane {
+    const found = origin === 'global' ? deps.global : deps.zones.get(origin)
+    if (found) return found
+    throw new Error(`no plane of this stack is the owner "${origin}"`)
+  }
+
   async function readPair(zone: string, plane: Plane): Promise<void> {
-    const { status, body } = await plane.ask('GET', `/meshes/${stack.scene.mesh}/meshgatewayroutes?size=1000`)
+    const { status, body } = await plane.ask('GET', `/meshes/${chaosMesh}/meshgatewayroutes?size=1000`)
     if (status !== 200) return
     const [left, right] = pairNames.map((name) => turnOf(body['items'], name))
     if (left === undefined && right === undefined) return
@@ -103,7 +112,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
 
   async function resolveNames(zone: string, at: string): Promise<void> {
     const [host = '', port = ''] = at.split(':')
-    for (const { service } of stack.scene.services) {
+    for (const service of new Set(stack.scene.services.map((one) => one.service))) {
       const answer = await resolve(meshName(service), { host, port: Number(port) }, AbortSignal.timeout(1_000))
       // A resolver refuses requests while it starts. This is not an answer about the name.
       if (answer.rcode !== 0 && answer.rcode !== 3) continue

@@ -1,22 +1,29 @@
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { version } from '@zonemesh/shared/base/version.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
 import { CommandError } from '../base/command.ts'
-import { pathOf, startChanges } from './changes.ts'
+import type { Answer } from './answers.ts'
+import { startChanges } from './changes.ts'
 import type { Fault } from './faults.ts'
 import { createInjector } from './injector.ts'
 import { createPlane } from './plane.ts'
+import { type Moment, type Phase, reportEveryMs } from './progress.ts'
 import { startRecorder } from './recorder.ts'
 import { compareRows, readRows } from './rows.ts'
 import { createScene, type Planes, type Scene } from './scene.ts'
 import type { Stack } from './stack.ts'
-import { startTraffic } from './traffic.ts'
+import { pathOf } from './targets.ts'
+import { startTraffic, type Traffic } from './traffic.ts'
 import { type FaultReport, judge, type Verdict } from './verdict.ts'
 
 interface Deps {
   readonly clock: Clock
   readonly random: Random
-  readonly report: (line: string) => void
+  /** Reports the state of the run, several times a second. */
+  readonly report: (moment: Moment) => void
+  /** Reports what an operator should know in addition to the verdict. */
+  readonly warn: (line: string) => void
 }
 
 export interface Options {
@@ -35,7 +42,8 @@ export async function runChaos(
   options: Options,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const { clock, report } = deps
+  const { clock } = deps
+  const startedAtMs = clock.wallMs()
   const injector = createInjector(stack)
   // This call comes first, so that a missing stack is reported in one sentence.
   const { lines } = await injector.state()
@@ -48,52 +56,101 @@ export async function runChaos(
     { clock, random: deps.random, global: planes.global, record: recorder.record },
     stack.scene,
   )
+  let traffic: Traffic | undefined
+  const servedRoute = () => traffic?.servedRoute()
   const scene = createScene(
-    { clock, stack, injector, planes, recorder, changes, convergeMs: options.convergeMs },
+    { clock, stack, injector, planes, recorder, changes, servedRoute, convergeMs: options.convergeMs },
     signal,
   )
   try {
+    // A run that was killed has left its fault and its rows.
+    await heal(scene, Object.keys(lines))
     await changes.begin()
     await scene.converged(options.convergeMs)
-    const paths = stack.scene.services.map(({ zone }) => pathOf(zone))
-    await scene.until('the gateway serves the routes of this run', () => servesPaths(stack, paths))
-    const traffic = startTraffic({ clock, record: recorder.record }, stack.scene, {
-      perSecond: options.perSecond,
-      paths,
-    })
+    await scene.until('the gateways serve all paths of this run', () => servesPaths(stack))
+    traffic = startTraffic({ clock, record: recorder.record }, stack.scene, { perSecond: options.perSecond })
     changes.start()
+    const progress = followRun(deps, traffic.answers)
     const reports: FaultReport[] = []
     try {
       await delay(clock, calmMs, signal)
       for (const fault of faults) {
-        report(`… ${fault.title}`)
-        reports.push(await runFault(scene, fault, options))
+        reports.push(await runFault(scene, fault, options, progress.enter))
+        progress.enter({ name: 'calm' })
         await delay(clock, calmMs, signal)
       }
     } finally {
+      await progress.stop()
       await heal(scene, Object.keys(lines))
       await changes.stop()
       await traffic.stop()
     }
     await recordFinal(scene)
     await recorder.stop()
-    return judge(recorder.history(), reports, { ...traffic.count(), ...changes.count() })
+    const counts = {
+      ...traffic.count(),
+      ...changes.count(),
+      routes: changes.newest().route,
+      servedRoute: servedRoute() ?? 0,
+    }
+    const facts = { startedAt: new Date(startedAtMs).toISOString(), tookMs: clock.wallMs() - startedAtMs }
+    const versions = await versionsOf(planes)
+    return judge(recorder.history(), reports, counts, traffic.answers(), { ...facts, versions })
   } finally {
     await recorder.stop()
-    await changes.clear().catch(() => undefined)
+    await changes.clear().catch((thrown: unknown) => deps.warn(messageOf(thrown)))
   }
 }
 
-async function runFault(scene: Scene, fault: Fault, options: Options): Promise<FaultReport> {
+/** Reports the state of a run repeatedly, and at once when its phase changes. */
+function followRun({ clock, report }: Deps, answers: () => readonly Answer[]) {
+  const end = new AbortController()
+  let phase: Phase = { name: 'calm' }
+  const show = () => report({ atMs: clock.monotonicMs(), phase, answers: answers() })
+  async function run(): Promise<void> {
+    while (!end.signal.aborted) {
+      show()
+      await delay(clock, reportEveryMs, end.signal).catch(() => undefined)
+    }
+  }
+  const running = run()
+  return {
+    enter(next: Phase): void {
+      phase = next
+      show()
+    },
+    async stop(): Promise<void> {
+      end.abort()
+      await running
+    },
+  }
+}
+
+async function versionsOf({ global, zones }: Planes): Promise<Readonly<Record<string, string>>> {
+  const named = [['global', global] as const, ...[...zones].map(([zone, plane]) => [`zone-${zone}`, plane] as const)]
+  const found = await Promise.all(
+    named.map(async ([name, plane]) => [name, String((await plane.ask('GET', '/')).body['version'])] as const),
+  )
+  return { zonemesh: version, ...Object.fromEntries(found) }
+}
+
+async function runFault(
+  scene: Scene,
+  fault: Fault,
+  options: Options,
+  enter: (phase: Phase) => void,
+): Promise<FaultReport> {
   const { recorder } = scene
   const fromMs = recorder.now()
   const limitMs = Math.max(options.convergeMs, fault.convergeMs ?? 0)
   const problems: string[] = []
   let convergedMs: number | undefined
   let healedAtMs = 0
+  enter({ name: 'fault', title: fault.title, fromMs, forMs: fault.forMs })
   try {
     problems.push(...(await fault.run(scene)))
     healedAtMs = recorder.now()
+    enter({ name: 'after', title: fault.title, fromMs: healedAtMs })
     convergedMs = await scene.converged(limitMs)
   } catch (thrown) {
     // Wrong usage: there is nothing to judge.
@@ -103,7 +160,15 @@ async function runFault(scene: Scene, fault: Fault, options: Options): Promise<F
   // Waits for one more sample, so that the samples include the final state.
   await scene.wait(500)
   const proof = fault.prove(scene, fromMs, healedAtMs || recorder.now())
-  return { title: fault.title, ...proof, problems, fromMs, healedAtMs, convergedMs, limitMs }
+  return {
+    title: fault.title,
+    ...proof,
+    problems,
+    fromMs,
+    healedAtMs: healedAtMs || recorder.now(),
+    convergedMs,
+    limitMs,
+  }
 }
 
 /** Removes all faults and starts all planes again. */
@@ -115,11 +180,11 @@ async function heal({ injector }: Scene, lines: readonly string[]): Promise<void
   }
 }
 
-async function servesPaths(stack: Stack, paths: readonly string[]): Promise<boolean> {
+async function servesPaths({ scene }: Stack): Promise<boolean> {
   const { requestOnce } = await import('../base/http.ts')
-  const [host = '', port = ''] = stack.scene.entrance.split(':')
-  for (const path of paths) {
-    const { status } = await requestOnce({ host, port: Number(port), hostname: stack.scene.hostname, path })
+  for (const to of scene.services) {
+    const [host = '', port = ''] = (to.entrance ?? scene.entrance).split(':')
+    const { status } = await requestOnce({ host, port: Number(port), hostname: scene.hostname, path: pathOf(to) })
     if (status !== 200) return false
   }
   return true

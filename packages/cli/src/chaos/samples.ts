@@ -18,6 +18,8 @@ export interface ZoneSample {
   readonly lag: number
   readonly bookmarkMsAgo: number
   readonly hold: string
+  /** The state of each proxy, by its name in the status. */
+  readonly proxies: Readonly<Record<string, string>>
 }
 
 export interface ReportedZone {
@@ -42,6 +44,8 @@ export interface GlobalSample {
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 const number = (value: unknown): number => (typeof value === 'number' ? value : 0)
+const list = (value: unknown): readonly Readonly<Record<string, unknown>>[] =>
+  Array.isArray(value) ? value.map(object) : []
 const object = (value: unknown): Readonly<Record<string, unknown>> =>
   value !== null && typeof value === 'object' ? { ...value } : {}
 
@@ -72,12 +76,13 @@ export async function readZone(clock: Clock, zone: string, plane: Plane): Promis
     lag: number(uplink['lagRevisions']),
     bookmarkMsAgo: number(uplink['bookmarkMsAgo']),
     hold: text(object(uplink['hold'])['reason']),
+    proxies: Object.fromEntries(list(report?.['proxies']).map((one) => [text(one['proxy']), text(one['state'])])),
   }
 }
 
 export async function readGlobal(clock: Clock, plane: Plane): Promise<GlobalSample> {
   const report = await status(plane)
-  const zones = Array.isArray(report?.['zones']) ? report['zones'].map(object) : []
+  const zones = list(report?.['zones'])
   return {
     atMs: clock.monotonicMs(),
     answered: report !== undefined,

@@ -1,6 +1,6 @@
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import { CommandError } from '../base/command.ts'
-import { type Changes, pairNames } from './changes.ts'
+import { type Changes, chaosMesh, pairNames } from './changes.ts'
 import type { Injector } from './injector.ts'
 import type { Plane } from './plane.ts'
 import { type Recorder, turnOf } from './recorder.ts'
@@ -18,6 +18,8 @@ interface Deps {
   readonly planes: Planes
   readonly recorder: Recorder
   readonly changes: Changes
+  /** The number of the newest route that a request passed; undefined before the first request. */
+  readonly servedRoute: () => number | undefined
   readonly convergeMs: number
 }
 
@@ -26,7 +28,7 @@ const untilLimitMs = 20_000
 
 /** The functions and state with which a fault acts on a stack and observes it. */
 export function createScene(deps: Deps, signal: AbortSignal) {
-  const { clock, planes, recorder, changes, stack } = deps
+  const { clock, planes, recorder, changes } = deps
 
   async function until(what: string, isSo: () => Promise<boolean>, limitMs = untilLimitMs): Promise<number> {
     const startMs = clock.monotonicMs()
@@ -43,11 +45,7 @@ export function createScene(deps: Deps, signal: AbortSignal) {
   }
 
   /** Whether the zone is connected without a hold, and shows the last change that was committed before the call. */
-  async function zoneHas(
-    zone: string,
-    plane: Plane,
-    turns: { readonly turn: number; readonly pair: number },
-  ): Promise<boolean> {
+  async function zoneHas(zone: string, plane: Plane, turns: { readonly pair: number }): Promise<boolean> {
     const report = await planes.global.ask('GET', '/_status')
     const zones = Array.isArray(report.body['zones']) ? report.body['zones'] : []
     const one: unknown = zones.find((entry) => Reflect.get(Object(entry), 'zone') === zone)
@@ -55,7 +53,7 @@ export function createScene(deps: Deps, signal: AbortSignal) {
     const own = await plane.ask('GET', '/_status')
     const uplink = Object(own.body['uplink'])
     if (own.status !== 200 || uplink.phase !== 'connected' || uplink.hold !== undefined) return false
-    const { body } = await plane.ask('GET', `/meshes/${stack.scene.mesh}/meshgatewayroutes?size=1000`)
+    const { body } = await plane.ask('GET', `/meshes/${chaosMesh}/meshgatewayroutes?size=1000`)
     const shown = Number(turnOf(body['items'], pairNames[0])?.slice('turn-'.length))
     return shown >= turns.pair
   }
@@ -65,7 +63,10 @@ export function createScene(deps: Deps, signal: AbortSignal) {
     until,
     wait: (ms: number): Promise<void> => delay(clock, ms, signal),
     misuse: (text: string) => new CommandError(text, 2),
-    /** Resolves when every zone has all changes committed before the call. Returns how long that took. */
+    /**
+     * Resolves when every zone has all changes committed before the call, and the gateway serves the last route of them.
+     * Returns how long that took.
+     */
     async converged(limitMs: number): Promise<number> {
       const startMs = clock.monotonicMs()
       const newest = changes.newest()
@@ -73,6 +74,12 @@ export function createScene(deps: Deps, signal: AbortSignal) {
         const leftMs = Math.max(1, startMs + limitMs - clock.monotonicMs())
         await until(`zone ${zone} has all committed changes`, () => zoneHas(zone, plane, newest), leftMs)
       }
+      const leftMs = Math.max(1, startMs + limitMs - clock.monotonicMs())
+      await until(
+        'the gateway serves the last committed route',
+        async () => (deps.servedRoute() ?? newest.route) >= newest.route,
+        leftMs,
+      )
       return clock.monotonicMs() - startMs
     },
     /** Releases a zone's hold at the zone, as an operator does. */

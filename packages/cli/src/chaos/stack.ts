@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
 import { findDemo } from '../demo/folder.ts'
 import { readInContainer } from './containers.ts'
+import { destination, target } from './targets.ts'
 
 /**
  * The addresses and tokens of a running stack, with which another process injects faults and observes it. Written by
@@ -29,8 +30,9 @@ export const stackFile = z.object({
     hostname: z.string(),
     /** HOST:PORT of the gateway. */
     entrance: z.string(),
-    /** Services that run all the time, each with its zone. Requests and name lookups use them. */
-    services: z.array(z.object({ service: z.string(), zone: z.string(), version: z.string().optional() })),
+    services: z.array(destination),
+    /** What faults can stop in addition to planes. A stack file of an earlier version has none. */
+    targets: z.array(target).default([]),
   }),
 })
 export type Stack = z.infer<typeof stackFile>
@@ -74,12 +76,26 @@ export async function findStack(given: {
 }
 
 function readStack(text: string, path: string): Stack {
-  const read = stackFile.safeParse(parse(text))
+  const given = parse(text)
+  const read = stackFile.safeParse(given)
   if (read.success) return read.data
-  const [issue] = read.error.issues
+  const place = read.error.issues[0]?.path.map(String) ?? []
+  if (given === undefined)
+    throw new CommandError(`${path}: expected JSON of \`zonemesh demo --chaos\`, found other text`)
+  const found = place.reduce<unknown>((value, key) => Reflect.get(Object(value), key), given)
   throw new CommandError(
-    `${path}: ${issue?.path.join('.') || 'the file'}: expected a stack file of \`zonemesh demo --chaos\`, found: ${issue?.message}`,
+    place[0] === 'version'
+      ? `${path}: version: expected 1, found ${wordFor(found)}: use the zonemesh that has started the stack`
+      : `${path}${place.length === 0 ? '' : `: ${place.join('.')}`}: expected what \`zonemesh demo --chaos\` writes there, found ${wordFor(found)}`,
   )
+}
+
+/** A value of a file in words. Texts are not shown, because they may be tokens. */
+function wordFor(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'string') return 'a text'
+  return value !== null && typeof value === 'object' ? 'an object' : JSON.stringify(value)
 }
 
 function newestDemo(): string | undefined {

@@ -3,9 +3,12 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
 import { requestOnce } from '../base/http.ts'
+import type { Answer } from './answers.ts'
 import type { Stack } from './stack.ts'
+import { type Destination, pathOf } from './targets.ts'
 
 export interface Failure {
+  readonly startedAtMs: number
   readonly atMs: number
   readonly to: string
   readonly reason: string
@@ -18,20 +21,25 @@ const otherCallers = 2
 export function startTraffic(
   deps: { readonly clock: Clock; readonly record: (event: HistoryEvent) => void },
   scene: Stack['scene'],
-  options: { readonly perSecond: number; readonly paths: readonly string[] },
+  options: { readonly perSecond: number },
 ) {
   const { clock } = deps
   const end = new AbortController()
   const agents: Agent[] = []
   const failures: Failure[] = []
-  let requests = 0
-  const [host = '', port = ''] = scene.entrance.split(':')
+  const answers: Answer[] = []
+  let servedRoute: number | undefined
   const everyMs = ((keepAliveCallers + otherCallers) / options.perSecond) * 1_000
 
-  async function ask(path: string, agent: Agent): Promise<string> {
+  async function ask(to: Destination | undefined, path: string, agent: Agent): Promise<string> {
+    const [host = '', port = ''] = (to?.entrance ?? scene.entrance).split(':')
     try {
       const { status, body } = await requestOnce({ host, port: Number(port), hostname: scene.hostname, path, agent })
-      return status === 200 ? '' : `${status} ${body.trim().slice(0, 200)}`
+      if (status !== 200) return `${status} ${body.trim().slice(0, 200)}`
+      // The service repeats the header that the route of the run has set.
+      const [, turn] = /"route":"turn-(\d+)"/.exec(body) ?? []
+      if (turn !== undefined) servedRoute = Math.max(servedRoute ?? 0, Number(turn))
+      return ''
     } catch (thrown) {
       return messageOf(thrown)
     }
@@ -41,12 +49,19 @@ export function startTraffic(
     agents.push(agent)
     for (let turn = first; !end.signal.aborted; turn += 1) {
       const startMs = clock.monotonicMs()
-      const path = options.paths[turn % options.paths.length] ?? '/'
-      const reason = await ask(path, agent)
-      requests += 1
+      const to = scene.services[turn % scene.services.length]
+      const path = to ? pathOf(to) : '/'
+      const reason = await ask(to, path, agent)
       const atMs = clock.monotonicMs()
-      if (reason !== '') failures.push({ atMs, to: path, reason })
-      deps.record({ type: 'request', atMs, from: 'the gateway', to: path, ok: reason === '', reason })
+      answers.push({ startedAtMs: startMs, atMs, ok: reason === '' })
+      if (reason !== '') failures.push({ startedAtMs: startMs, atMs, to: path, reason })
+      deps.record({
+        ...{ type: 'request', startedAtMs: startMs, atMs },
+        from: 'the gateway',
+        to: path,
+        ok: reason === '',
+        reason,
+      })
       await delay(clock, Math.max(1, everyMs - (atMs - startMs)), end.signal).catch(() => undefined)
     }
   }
@@ -55,12 +70,14 @@ export function startTraffic(
     call(index, new Agent({ keepAlive: index < keepAliveCallers, maxSockets: 1 })),
   )
   return {
-    count: () => ({ requests, failures }),
+    answers: (): readonly Answer[] => answers,
+    servedRoute: () => servedRoute,
+    count: () => ({ requests: answers.length, failures }),
     async stop() {
       end.abort()
       await Promise.all(callers)
       for (const agent of agents) agent.destroy()
-      return { requests, failures }
     },
   }
 }
+export type Traffic = ReturnType<typeof startTraffic>

@@ -7,7 +7,8 @@ import { judgeHonestStatus } from '@zonemesh/shared/guarantees/g8-honest-status.
 import { judgeNameSafety } from '@zonemesh/shared/guarantees/g9-name-safety.ts'
 import { judgeTraffic } from '@zonemesh/shared/guarantees/g10-traffic.ts'
 import type { HistoryEvent, Judge, Violation } from '@zonemesh/shared/guarantees/history.ts'
-import type { Proof } from './faults.ts'
+import { type Answer, type Times, timesAround } from './answers.ts'
+import type { Allowance, Proof } from './faults.ts'
 import type { Failure } from './traffic.ts'
 
 /** The result of one fault: whether it had an effect, and how long the stack took to converge. */
@@ -25,6 +26,9 @@ interface Counts {
   readonly committed: number
   readonly failed: number
   readonly lastFailure: string
+  /** The routes that were committed in the mesh under test, and the newest of them that a request passed. */
+  readonly routes: number
+  readonly servedRoute: number
 }
 
 export interface GuaranteeReport {
@@ -33,14 +37,36 @@ export interface GuaranteeReport {
   /** The number of observations. Without observations nothing is proved. */
   readonly observations: number
   readonly violations: readonly Violation[]
+  /** Failed requests that a fault allows, one entry for each reason. */
+  readonly allowed: readonly Allowed[]
 }
 
-export interface Verdict {
+export interface Allowed {
+  readonly count: number
+  readonly firstMs: number
+  readonly lastMs: number
+  readonly why: string
+}
+
+/** When a run took place, and the versions of the software that took part in it. */
+export interface RunFacts {
+  readonly startedAt: string
+  readonly tookMs: number
+  readonly versions: Readonly<Record<string, string>>
+}
+
+export interface Verdict extends RunFacts {
   readonly ok: boolean
   readonly faults: readonly FaultReport[]
   readonly guarantees: readonly GuaranteeReport[]
   readonly counts: Counts
+  /** The times of requests that ran during a fault, and of all others. */
+  readonly times: { readonly during: Times; readonly outside: Times }
 }
+
+export const isProved = ({ misses, problems }: FaultReport): boolean => misses.length + problems.length === 0
+export const holds = ({ violations, observations }: GuaranteeReport): boolean =>
+  violations.length === 0 && observations > 0
 
 /** An address may be reused for another service only after this time, which is longer than any run. */
 const quarantineMs = 3_600_000
@@ -83,46 +109,37 @@ const guarantees: readonly {
   { of: 'G10', what: 'no request fails', by: 'request', judges: [judgeTraffic] },
 ]
 
+/** A failed request that a fault allows. It counts if it began before the end of the allowance. */
+const isAllowed = (event: HistoryEvent, { paths, fromMs, untilMs }: Allowance): boolean =>
+  event.type === 'request' &&
+  !event.ok &&
+  paths.includes(event.to) &&
+  event.atMs >= fromMs &&
+  (event.startedAtMs ?? event.atMs) <= untilMs
+
+const allowedBy = (history: readonly HistoryEvent[], allowances: readonly Allowance[]): Allowed[] =>
+  allowances.map((one) => {
+    const times = history.filter((event) => isAllowed(event, one)).map(({ atMs }) => atMs)
+    return { count: times.length, firstMs: times[0] ?? one.fromMs, lastMs: times.at(-1) ?? one.fromMs, why: one.why }
+  })
+
 /** Judges a recorded history with the validators that the simulation uses too. */
-export function judge(history: readonly HistoryEvent[], faults: readonly FaultReport[], counts: Counts): Verdict {
+export function judge(
+  history: readonly HistoryEvent[],
+  faults: readonly FaultReport[],
+  counts: Counts,
+  answers: readonly Answer[],
+  facts: RunFacts,
+): Verdict {
+  const allowances = faults.flatMap((one) => one.allowances ?? [])
+  const judged = history.filter((event) => !allowances.some((one) => isAllowed(event, one)))
   const reports = guarantees.map(({ of, what, by, judges }) => ({
     guarantee: of,
     what,
     observations: history.filter(({ type }) => type === by).length,
-    violations: judges.flatMap((one) => one(history)),
+    violations: judges.flatMap((one) => one(judged)),
+    allowed: of === 'G10' ? allowedBy(history, allowances) : [],
   }))
-  const isProved = ({ misses, problems }: FaultReport) => misses.length + problems.length === 0
-  const holds = ({ violations, observations }: GuaranteeReport) => violations.length === 0 && observations > 0
-  return { ok: faults.every(isProved) && reports.every(holds), faults, guarantees: reports, counts }
-}
-
-const shownMax = 5
-
-/** The verdict as text. */
-export function verdictLines(verdict: Verdict): string[] {
-  const startMs = verdict.faults[0]?.fromMs ?? 0
-  const at = (ms: number) => `at ${((ms - startMs) / 1_000).toFixed(2)} s: `
-  const faults = verdict.faults.flatMap(({ title, evidence, misses, problems, convergedMs, limitMs }) => {
-    const after =
-      convergedMs === undefined
-        ? 'did not converge'
-        : `converged ${(convergedMs / 1_000).toFixed(1)} s after the fault ended (limit ${limitMs / 1_000} s)`
-    return [
-      `${misses.length + problems.length === 0 ? '✔' : '✘'} ${title}: ${misses.length === 0 ? after : 'the fault had no effect'}`,
-      ...evidence.map((line) => `    effect: ${line}`),
-      ...misses.map((line) => `    no effect: ${line}`),
-      ...problems.map((line) => `    problem: ${line}`),
-    ]
-  })
-  const lines = verdict.guarantees.flatMap(({ guarantee, what, observations, violations }) => [
-    `${violations.length === 0 && observations > 0 ? '✔' : '✘'} ${guarantee.padEnd(4)}${what}: ${violations.length === 0 ? `${observations} observations` : `${violations.length} violations`}${observations === 0 ? ', expected at least one' : ''}`,
-    ...violations.slice(0, shownMax).map(({ atMs, reason }) => `    ${at(atMs)}${reason}`),
-  ])
-  const { requests, failures, committed, failed } = verdict.counts
-  return [
-    ...faults,
-    ...lines,
-    `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} failed while the global was unavailable`,
-    verdict.ok ? 'verdict: every guarantee held' : 'verdict: FAILED',
-  ]
+  const ok = faults.every(isProved) && reports.every(holds)
+  return { ok, faults, guarantees: reports, counts, times: timesAround(answers, faults), ...facts }
 }

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
-import { count, integer, option, text } from '@zonemesh/plane/config/options.ts'
+import { spanMs } from '@zonemesh/core/kinds/common.ts'
+import { count, positiveDuration as duration, integer, option, text } from '@zonemesh/plane/config/options.ts'
 import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { z } from 'zod'
@@ -17,11 +18,15 @@ import {
   restoreOldStore,
   slow,
 } from '../chaos/faults.ts'
+import { junitXml } from '../chaos/junit.ts'
+import { createReporter } from '../chaos/progress.ts'
 import { runChaos } from '../chaos/run.ts'
 import { findStack } from '../chaos/stack.ts'
 import { drawSuite } from '../chaos/suite.ts'
-import { verdictLines } from '../chaos/verdict.ts'
-import { duration, readDuration, readRate } from '../chaos/words.ts'
+import { killTarget, pauseTarget } from '../chaos/target-faults.ts'
+import type { Target } from '../chaos/targets.ts'
+import { verdictLines } from '../chaos/verdict-lines.ts'
+import { readRate } from '../chaos/words.ts'
 
 const minutesExpected = 'expected a number from 0.5 to 60'
 const minutes = z.coerce.number({ error: minutesExpected }).min(0.5, minutesExpected).max(60, minutesExpected)
@@ -34,6 +39,7 @@ const runOptions = {
     placeholder: 'PROJECT',
   }),
   json: option(text.optional(), 'write the verdict to this file, as JSON', { placeholder: 'FILE' }),
+  junit: option(text.optional(), 'write the verdict to this file, as JUnit XML', { placeholder: 'FILE' }),
   rate: option(count(1, 5_000).default(100), 'requests per second through the gateway', {
     placeholder: 'N',
     shownDefault: '100',
@@ -45,7 +51,7 @@ const runOptions = {
 }
 
 const forOption = (shownDefault: string) =>
-  option(duration.default(readDuration(shownDefault) ?? 0), 'how long the fault lasts', {
+  option(duration.default(spanMs(shownDefault) ?? 0), 'how long the fault lasts', {
     placeholder: 'TIME',
     shownDefault,
   })
@@ -54,19 +60,45 @@ interface RunValues {
   readonly stack: string | undefined
   readonly compose: string | undefined
   readonly json: string | undefined
+  readonly junit: string | undefined
   readonly rate: number
   readonly within: number
 }
 
 async function run(values: RunValues, context: Context, faults: readonly Fault[], seed?: number): Promise<ExitCode> {
-  const { print, note, signal } = context
-  const deps = { clock: systemClock, random: systemRandom, report: note }
+  const { print, signal } = context
+  const reporter = createReporter(context)
+  const deps = { clock: systemClock, random: systemRandom, report: reporter.show, warn: context.note }
   const options = { perSecond: values.rate, convergeMs: values.within }
-  const verdict = await runChaos(deps, await findStack(values), faults, options, signal)
+  const verdict = await runChaos(deps, await findStack(values), faults, options, signal).finally(reporter.end)
   for (const line of verdictLines(verdict)) print(line)
-  if (values.json !== undefined)
-    writeFileSync(values.json, `${JSON.stringify({ ...(seed === undefined ? {} : { seed }), ...verdict }, null, 2)}\n`)
+  const seeds = seed === undefined ? {} : { seed }
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ ...seeds, ...verdict }, null, 2)}\n`)
+  if (values.junit !== undefined)
+    writeFileSync(values.junit, junitXml(verdict, { ...seeds, rate: values.rate, withinMs: values.within }))
   return verdict.ok ? 0 : 1
+}
+
+/** Injects the fault of a plane, or that of another part of the stack with this name. */
+async function runOn(
+  values: RunValues,
+  context: Context,
+  forMs: number,
+  faults: {
+    readonly plane: (role: string, forMs: number) => Fault
+    readonly other: (target: Target, forMs: number) => Fault
+  },
+): Promise<ExitCode> {
+  const [role = ''] = context.positionals
+  const { scene, zones } = await findStack(values)
+  const target = scene.targets.find(({ name }) => name === role)
+  const planes = ['global', ...Object.keys(zones).map((zone) => `zone-${zone}`)]
+  if (!target && !planes.includes(role)) {
+    const others = scene.targets.map(({ name }) => name).join(', ')
+    const more = others === '' ? '' : `; proxies and services: ${others}`
+    throw new CommandError(`unknown plane "${role}"; planes of this stack: ${planes.join(', ')}${more}`, 2)
+  }
+  return run(values, context, [target ? faults.other(target, forMs) : faults.plane(role, forMs)])
 }
 
 export const chaosPartition = defineCommand({
@@ -93,22 +125,22 @@ export const chaosPartition = defineCommand({
 
 export const chaosKill = defineCommand({
   name: 'chaos kill',
-  summary: 'kill a plane, start it again, and check the guarantees',
+  summary: 'kill a plane, a proxy or a service, start it again, and check the guarantees',
   usage: 'ROLE [--for TIME]',
-  examples: ['zonemesh chaos kill global --for 5s', 'zonemesh chaos kill zone-east'],
+  examples: ['zonemesh chaos kill global --for 5s', 'zonemesh chaos kill zone-east', 'zonemesh chaos kill gateway-1'],
   arity: { min: 1, max: 1 },
   options: { for: forOption('5s'), ...runOptions },
-  run: (values, context) => run(values, context, [kill(context.positionals[0] ?? '', values.for)]),
+  run: (values, context) => runOn(values, context, values.for, { plane: kill, other: killTarget }),
 })
 
 export const chaosPause = defineCommand({
   name: 'chaos pause',
-  summary: 'pause a plane, and check the guarantees',
+  summary: 'pause a plane, a proxy or a service, and check the guarantees',
   usage: 'ROLE [--for TIME]',
-  examples: ['zonemesh chaos pause global --for 5s'],
+  examples: ['zonemesh chaos pause global --for 5s', 'zonemesh chaos pause ingress-west --for 5s'],
   arity: { min: 1, max: 1 },
   options: { for: forOption('5s'), ...runOptions },
-  run: (values, context) => run(values, context, [pause(context.positionals[0] ?? '', values.for)]),
+  run: (values, context) => runOn(values, context, values.for, { plane: pause, other: pauseTarget }),
 })
 
 export const chaosHalfOpen = defineCommand({
@@ -171,8 +203,9 @@ export const chaosDelay = defineCommand({
   },
   async run(values, context) {
     const [zone = '', delayText = ''] = context.positionals
-    const delayMs = readDuration(delayText)
-    if (delayMs === undefined) throw new CommandError(`expected a time such as 300ms, found "${delayText}"`, 2)
+    const delayMs = spanMs(delayText)
+    if (delayMs === undefined || delayMs === 0)
+      throw new CommandError(`expected a time such as 300ms, found "${delayText}"`, 2)
     return run(values, context, [late(zone, delayMs, values.jitter ?? 0, values.for)])
   },
 })
@@ -196,7 +229,7 @@ export const chaosClock = defineCommand({
   async run(values, context) {
     const [role = '', word = ''] = context.positionals
     const byText = values.by ?? word
-    const ms = readDuration(byText.replace(/^[+-]/, ''))
+    const ms = spanMs(byText.replace(/^[+-]/, ''))
     if (ms === undefined || !/^[+-]/.test(byText))
       throw new CommandError(`expected how far the clock jumps, such as +1h or -10m, found "${byText}"`, 2)
     if ((await findStack(values)).compose !== undefined) {

@@ -6,7 +6,7 @@ import { adminTokenOf, type ZonePlace } from '../scene/planes.ts'
 import { blockPorts } from '../scene/ports.ts'
 import type { Processes } from '../scene/processes.ts'
 import { claimedResolver } from '../scene/resolver.ts'
-import { readSceneFile } from '../scene/scene-file.ts'
+import { readSceneFile, type SceneProxy } from '../scene/scene-file.ts'
 import { createStage, type Stage, type Steps } from '../scene/stage.ts'
 import { startScene } from '../scene/start.ts'
 import { startDelegatedGateway } from './delegated.ts'
@@ -45,6 +45,8 @@ export interface DemoPlaces {
   readonly adminToken: string
   readonly zones: Readonly<Record<ZoneName, ZonePlace>>
   readonly gatewayPort: number
+  readonly delegatedPort: number
+  readonly proxies: readonly SceneProxy[]
 }
 
 /** Puts a relay into the line between each zone and the global, in which `zonemesh chaos` injects faults. */
@@ -106,7 +108,9 @@ async function start(stage: Stage, names: DemoNames, startLines: StartLines | un
     host: names.hostname,
     resolver: `127.0.0.1:${zones.east.dnsPort}`,
   })
-  const stackFile = lines?.write({ names, globalAddress, adminToken, zones, gatewayPort })
+  const stackFile = lines?.write({
+    ...{ names, globalAddress, adminToken, zones, gatewayPort, delegatedPort, proxies: scene.proxies },
+  })
   return {
     ...{ names, folder, global, ...places, ...ports, delegatedKind, variables, processes, stackFile },
     stop: () => stage.stop(),

@@ -1,5 +1,5 @@
 import type { Context } from '../base/command.ts'
-import { isTerminal } from './colour.ts'
+import { type Colour, inColour, isTerminal, wantsColour } from './colour.ts'
 import { oneLine, terminalText } from './terminal-text.ts'
 
 /** Shows a text that changes: a terminal is redrawn, and any other output gets one block after the other. */
@@ -24,11 +24,11 @@ export function createProgress({ note }: Pick<Context, 'note'>) {
     if (isTerminal(process.stderr) && shown !== '') process.stderr.write('\r\u001b[K')
   }
   return {
-    show(line: string): void {
+    show(line: string, colour?: Colour): void {
       if (line === shown) return
       clear()
       shown = line
-      if (isTerminal(process.stderr)) process.stderr.write(fitted(terminalText(oneLine(line), false)))
+      if (isTerminal(process.stderr)) process.stderr.write(coloured(fitted(terminalText(oneLine(line), false)), colour))
       else note(line)
     },
     end(): void {
@@ -37,6 +37,9 @@ export function createProgress({ note }: Pick<Context, 'note'>) {
     },
   }
 }
+
+const coloured = (line: string, colour: Colour | undefined): string =>
+  colour !== undefined && wantsColour(process.stderr) ? inColour(line, colour) : line
 
 /** A line that wraps could not be rewritten. */
 function fitted(line: string): string {

@@ -7,10 +7,16 @@ export interface EchoIdentity {
   readonly version: string
 }
 
-/** A service that answers every request with its identity. */
-export function startEcho(identity: EchoIdentity, host: string, port: number): Promise<Server> {
-  const server = createServer((request, response) => {
+/** A service that answers every request with its identity, after what `held` returns. */
+export function startEcho(
+  identity: EchoIdentity,
+  host: string,
+  port: number,
+  held: () => Promise<void> | undefined = () => undefined,
+): Promise<Server> {
+  const server = createServer(async (request, response) => {
     request.resume()
+    await held()
     const { headers } = request
     const body = {
       ...identity,

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { stringify } from 'yaml'
 import type { Client } from '../base/client.ts'
-import { startEcho } from './echo-server.ts'
+import { startEchoService } from './echo-service.ts'
 import { fillPlaceholders } from './placeholders.ts'
 import { keptSecretFile, token, type ZonePlace } from './planes.ts'
 import { claimedResolver } from './resolver.ts'
@@ -56,6 +56,9 @@ function dataplaneTokenFile(folder: string, global: Client, { mesh = 'default' }
   return keptSecretFile(folder, name, () => token(global, 'dataplane', { mesh }))
 }
 
+/** The name of the process or listener of the service behind a proxy. */
+export const serviceRole = (proxy: string): string => `${proxy}-service`
+
 /** Starts a proxy and the service behind it. */
 export async function startSceneProxy(
   stage: Stage,
@@ -65,8 +68,9 @@ export async function startSceneProxy(
 ): Promise<void> {
   const { echo, zone } = proxy
   if (echo) {
-    const server = await startEcho({ service: echo.service, zone, version: echo.version }, local, echo.port)
-    stage.onStop(() => server.close())
+    const service = await startEchoService({ service: echo.service, zone, version: echo.version }, local, echo.port)
+    stage.services.set(serviceRole(proxy.name), service)
+    stage.onStop(() => service.stop())
   }
   const workDir = await startProxyProcess(stage, global, zone, place, proxy.resource)
   if (proxy.run) await startCommand(stage, workDir, proxy.name, proxy.run, proxy.files)
@@ -86,7 +90,7 @@ async function startCommand(
   const fill = <T>(value: T): T => fillPlaceholders(value, { port: stage.port, folder, resolver }, name)
   for (const [file, text] of Object.entries(files)) writeFileSync(join(folder, file), fill(text), { mode: 0o600 })
   const [first = '', ...words] = fill(command).map(String)
-  const role = `${name}-service`
+  const role = serviceRole(name)
   if (first === 'zonemesh') stage.processes.startOwn(role, words)
   else stage.processes.start(role, first, words)
 }

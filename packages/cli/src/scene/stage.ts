@@ -1,5 +1,6 @@
 import { flagName } from '@zonemesh/plane/config/options.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
+import type { EchoService } from './echo-service.ts'
 import { createProcesses, type Processes } from './processes.ts'
 
 export const limitMs = 60_000
@@ -15,6 +16,8 @@ export interface Stage {
   readonly folder: string
   readonly processes: Processes
   readonly steps: Steps
+  /** The services that run in this process, by their names. */
+  readonly services: Map<string, EchoService>
   /** The port of this name; without a name, another free port. */
   port(name?: string): number
   /** Rejects if a process of the scene exits, or the scene is stopped, before the task is done. */
@@ -36,6 +39,7 @@ export function createStage({ folder, steps, port }: StageOptions, signal: Abort
     folder,
     processes,
     steps,
+    services: new Map(),
     port,
     orFail: (task) => Promise.race([task, processes.watch(), stopped(signal)]),
     onStop: (close) => void closing.push(close),

@@ -74,6 +74,8 @@ export type HistoryEvent = { readonly atMs: number } & (
   | { readonly type: 'lag'; readonly zone: string; readonly ms: number }
   | {
       readonly type: 'request'
+      /** Absent if the observer does not know it. */
+      readonly startedAtMs?: number
       readonly from: string
       readonly to: string
       readonly ok: boolean

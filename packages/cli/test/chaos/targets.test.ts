@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import { type Destination, passes, pathOf, type Target } from '../../src/chaos/targets.ts'
+
+const gateway: Target = { name: 'gateway-1', kind: 'gateway', zone: 'east', service: 'edge' }
+const delegated: Target = { name: 'shop-1', kind: 'gateway', zone: 'east', service: 'shop' }
+const client: Target = { name: 'client-1', kind: 'sidecar', zone: 'east', service: 'client' }
+const ingressEast: Target = { name: 'ingress-east', kind: 'ingress', zone: 'east' }
+const ingressWest: Target = { name: 'ingress-west', kind: 'ingress', zone: 'west' }
+const echo1: Target = { name: 'echo-1', kind: 'sidecar', zone: 'west', service: 'echo', version: 'v1' }
+const echo2: Target = { ...echo1, name: 'echo-2', version: 'v2' }
+const service1: Target = { ...echo1, name: 'echo-1-service', kind: 'service' }
+const targets = [gateway, delegated, client, ingressEast, ingressWest, echo1, echo2, service1]
+
+const anyVersion: Destination = { service: 'echo', zone: 'west' }
+const first: Destination = { ...anyVersion, version: 'v1' }
+const second: Destination = { ...anyVersion, version: 'v2' }
+const east: Destination = { service: 'client', zone: 'east' }
+const throughShop: Destination = { ...anyVersion, entrance: '127.0.0.1:1', gateway: 'shop' }
+const destinations = [anyVersion, first, second, east, throughShop]
+
+test('B36 a request must pass its gateway, the ingress of another zone, and the only instance of its service', () => {
+  const table = targets.map((one) => [
+    one.name,
+    ...destinations.map((to) => passes({ gateway: 'edge', targets }, one, to)),
+  ])
+  const [always, sometimes, never] = ['always', 'sometimes', 'never']
+  expect(table).toEqual([
+    ['gateway-1', always, always, always, always, never],
+    ['shop-1', never, never, never, never, always],
+    ['client-1', never, never, never, always, never],
+    ['ingress-east', never, never, never, never, never],
+    ['ingress-west', always, always, always, never, always],
+    ['echo-1', sometimes, always, never, never, sometimes],
+    ['echo-2', sometimes, never, always, never, sometimes],
+    ['echo-1-service', always, always, never, never, always],
+  ])
+})
+
+test('B36 with a second ingress of a zone no request must pass the first one, and each destination has a path of its own', () => {
+  const more = [...targets, { ...ingressWest, name: 'ingress-west-2' }]
+  expect(passes({ gateway: 'edge', targets: more }, ingressWest, anyVersion)).toBe('sometimes')
+  expect(new Set(destinations.map(pathOf)).size).toBe(destinations.length)
+})
