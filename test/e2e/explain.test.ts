@@ -141,7 +141,9 @@ test('Q6 a port in use costs only its listener, and status and explain report it
   expect((await status()).stdout).toContain(`rejected: resource ${gateway}:HTTP:${port}`)
   const taken = await ask()
   expect(taken.stdout).toMatch(/✘ listener +the Envoy of .* refuses .*: .*cannot bind/)
-  expect(taken.stdout).toMatch(/remedy: another process on its host has this address/)
+  expect(taken.stdout).toMatch(
+    /remedy: the host of the proxy does not have this address, or another process there uses it/,
+  )
   expect((await explain('/')).stdout).toContain('the path is open')
   await new Promise((resolve) => holder.close(resolve))
   await until('it is served', ask, ({ stdout }) => /✔ listener .*\n(.*\n)*✘ route/.test(stdout))

@@ -52,10 +52,10 @@ const whatText = ({ type, mesh, name }: Outcome): string =>
 export function noteRefusal(context: Context, document: SourceDocument, outcome: Outcome): void {
   context.note(`${whatText(outcome)}: refused — ${place(document)}: ${outcome.detail ?? 'not valid'}`)
   for (const { field, reason, choices } of outcome.violations ?? []) {
-    const among = choices?.length ? `one of: ${choices.join(', ')}` : ''
+    const among = choices?.length ? choices.join(', ') : ''
     // The detail of an unknown kind is the reason of its only violation.
-    if (reason !== outcome.detail) context.note(`  ${field}: ${reason}${among ? ` (${among})` : ''}`)
-    else if (among) context.note(`  ${field}: ${among}`)
+    if (reason !== outcome.detail) context.note(`  ${field}: ${reason}${among ? ` (one of: ${among})` : ''}`)
+    else if (among) context.note(`  ${field}: expected one of ${among}`)
   }
 }
 
