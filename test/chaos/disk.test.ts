@@ -54,7 +54,7 @@ test('F42 the disk of a zone is full: its proxies are served, both planes report
     new RegExp(`^east +behind .*${why.source}`, 'm'),
   )
   const own = await zonemesh('status', '--address', demo.zones.east.apiAddress)
-  expect(own.stdout).toMatch(new RegExp(`^uplink connected: ${why.source}, behind,`, 'm'))
+  expect(own.stdout).toMatch(new RegExp(`^uplink connected: ${why.source}; behind,`, 'm'))
   // The other zone is not affected.
   await until(
     'west is current',

@@ -363,12 +363,16 @@ test('F23 two processes of one zone: the younger takes over once, and the older 
     () => uplinkOf(older),
     ({ phase }) => phase === 'refused',
   )
-  expect(refused['reason']).toMatch(/^this zone is held by \S+, started \S+, with the same store$/)
+  expect(refused['reason']).toMatch(
+    /^another control plane runs as this zone: \S+, started \S+, with the same store; stop one of the two$/,
+  )
   const shown = await type(ofGlobal, 'zonemesh status')
-  expect(shown).toMatch(/^refused \S+ ago: another session of west: this zone is held by /m)
+  expect(shown).toMatch(/^refused \S+ ago: a session of zone west: another control plane runs as this zone: /m)
   expect(shown).toMatch(/^west +(current|behind) +/m)
   const refusals = () =>
-    readFileSync(join(folder.path, 'global.log'), 'utf8').match(/refused a session: this zone is held by/g)?.length ?? 0
+    readFileSync(join(folder.path, 'global.log'), 'utf8').match(
+      /refused a session: another control plane runs as this zone: /g,
+    )?.length ?? 0
   await until('the older one has tried again', refusals, (found) => found >= 2)
   const after = await zoneSeen('west')
   expect(after).toMatchObject({ connected: true, epoch: Number(before) + 1, lastEnd: { code: 'held-by-another' } })

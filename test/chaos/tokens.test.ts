@@ -101,7 +101,7 @@ test('F40 rotation: a new token in the join file counts without a restart, no re
 test('F40 expiry: a token that expires within 24 h is reported on both ends, and as a metric', async () => {
   expect(await shown(demo.globalAddress)).toMatch(/^expiring: zone token of east expires in 11h \(\S+\)$/m)
   expect(await shown(demo.zones.east.apiAddress)).toMatch(
-    /^expiring: zone token of east, with which this zone joins expires in 11h \(\S+\)$/m,
+    /^expiring: zone token of east \(this zone joins with it\) expires in 11h \(\S+\); restart the zone with a new join string of/m,
   )
   const metrics = await (await fetch(`${demo.zones.east.healthAddress}/metrics`)).text()
   const [, seconds] = /^zonemesh_expiry_seconds\{what="zone token"\} (\d+)$/m.exec(metrics) ?? []

@@ -347,7 +347,7 @@ test('F24 every command that reads answers, for the global and for the zone', as
   }
   const [status] = (await loadCommands()).filter(({ name }) => name === 'status')
   const shown = status && (await run(status, ['--address', `http://127.0.0.1:${global.apiPort}`]))
-  expect(shown?.text).toMatch(/cannot be parsed: Dataplane default\/poison-inbound of east: networking\.inbound: /)
+  expect(shown?.text).toMatch(/cannot be parsed: Dataplane default\/poison-inbound of zone east: networking\.inbound: /)
 }, 120_000)
 
 test('F24 explain names a proxy whose row cannot be parsed', async () => {

@@ -64,10 +64,10 @@ test('E47 a control plane that was started with a clock ahead replaces its serve
   expect(startsMs()).toBeLessThan(Date.now())
   const status = await zonemesh('status', '--address', address)
   expect(status.stdout).toMatch(
-    /^not valid yet: authority of the control plane of zone early begins in 1h .*; correct the clock .*, or .* an empty data folder/m,
+    /^not valid yet: authority of the control plane of zone early becomes valid in 1h .*; correct the clock .*, or .* an empty data folder/m,
   )
   expect(status.stdout).toMatch(
-    /^not valid yet: root authority of mesh default begins in 1h .*; .*add another backend .*enabledBackend/m,
+    /^not valid yet: root authority of mesh default becomes valid in 1h .*; .*add another backend .*enabledBackend/m,
   )
   expect(status.stdout).not.toMatch(/^not valid yet: (server certificate|intermediate)/m)
 })

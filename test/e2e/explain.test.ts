@@ -34,7 +34,7 @@ test('Q5 on running planes explain finds the path open, and every step is compar
   expect({ code, stderr, stdout }).toMatchObject({
     code: 0,
     stderr: '',
-    stdout: expect.stringContaining('the way is open'),
+    stdout: expect.stringContaining('the path is open'),
   })
   expect(stdout).not.toContain('not compared')
   expect(stdout).toMatch(/✔ ingress +ZoneIngress ingress-west of zone west/)
@@ -48,7 +48,7 @@ test('Q5 explain works from the sidecar of a delegated gateway, by a name of the
   const name = `http://${meshName(service)}:${servicePort}/`
   const { code, stdout } = await zonemesh('explain', name, '--from', 'east/shop-1', ...planes())
   expect(stdout).toMatch(/✔ name +.* is .*, at 240\.0\.0\.\d+/)
-  expect(stdout).toContain('the way is open')
+  expect(stdout).toContain('the path is open')
   expect(stdout).not.toContain('not compared')
   expect(code).toBe(0)
 })
@@ -64,7 +64,7 @@ test('QX24 explain and doctor need only the address of the global, which asks th
   const one = ['--from', `east/${demo.names.gateway}`, '--address', demo.globalAddress]
   const { code, stdout, stderr } = await zonemesh('explain', url('/'), ...one)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toContain('the way is open')
+  expect(stdout).toContain('the path is open')
   // Compared with what each Envoy has accepted.
   expect(stdout).not.toContain('not compared')
   expect((await explain('/')).stdout).toBe(stdout)
@@ -110,7 +110,7 @@ test('QX25 a zone without a session gives no answer, and explain reports this', 
 test('F47 without the global, status, explain and doctor answer from the zones and name the planes that did not answer', async () => {
   const restart = await demo.processes.kill('global', 'SIGKILL')
   const explained = await explain('/')
-  expect(explained.stdout).toContain('the way is open')
+  expect(explained.stdout).toContain('the path is open')
   expect(explained.stderr).toContain(`${demo.globalAddress} could not be asked`)
   expect(explained.code).toBe(0)
   const { code, stdout } = await zonemesh('doctor', url('/'), '--from', 'east/gateway-1', ...planes())
@@ -141,8 +141,10 @@ test('Q6 a port in use costs only its listener, and status and explain report it
   expect((await status()).stdout).toContain(`rejected: resource ${gateway}:HTTP:${port}`)
   const taken = await ask()
   expect(taken.stdout).toMatch(/✘ listener +the Envoy of .* refuses .*: .*cannot bind/)
-  expect(taken.stdout).toMatch(/remedy: another process on its host has this address/)
-  expect((await explain('/')).stdout).toContain('the way is open')
+  expect(taken.stdout).toMatch(
+    /remedy: the host of the proxy does not have this address, or another process there uses it/,
+  )
+  expect((await explain('/')).stdout).toContain('the path is open')
   await new Promise((resolve) => holder.close(resolve))
   await until('it is served', ask, ({ stdout }) => /✔ listener .*\n(.*\n)*✘ route/.test(stdout))
   expect((await status()).stdout).not.toContain('rejected')
@@ -192,7 +194,7 @@ test('Q6 faults of running planes and proxies are named: a permission, a missing
   const permission = readFileSync(join(root, 'demo/policies/20-permission.yaml'), 'utf8').replaceAll('{{mesh}}', mesh)
   expect((await zonemeshWithInput(permission, 'apply', '-f', '-', '--address', demo.globalAddress)).code).toBe(0)
   await until(
-    'the way is open again',
+    'the path is open again',
     () => explain('/'),
     ({ code }) => code === 0,
   )

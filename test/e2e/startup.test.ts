@@ -134,7 +134,7 @@ test('E11 a zone has one control plane: a second one is refused by name, and the
   const log = startZone('twin', joined('east'), 'twin')
   await expectRetryLine(
     log,
-    /the global and this zone do not agree: this zone is held by \S+, started .*, with another store/,
+    /the global and this zone do not agree: another control plane runs as this zone: \S+, started .*, with another store/,
   )
   expect((await statusOf(zoneAddress)).uplink.phase).toBe('connected')
   await processes.kill('twin', 'SIGTERM')

@@ -15,7 +15,7 @@ const answers: Readonly<Record<(typeof templateNames)[number], readonly RegExp[]
   'gateway-tls': [/"zone":"west"/, /^HTTP\/1.1 301 (.*\r\n)*location: https:\/\/shop\.example\.com:/],
   'delegated-nginx': [/"zone":"west".*"host":"echo\.demo\.svc\.8080\.mesh"/],
   'cross-mesh': [/"service":"ledger","zone":"west"/],
-  egress: [/"zone":"west"/, /^✔ egress +ZoneEgress egress-east (.*\n)*the way is open$/m],
+  egress: [/"zone":"west"/, /^✔ egress +ZoneEgress egress-east (.*\n)*the path is open$/m],
 }
 
 test.each(templateNames)(

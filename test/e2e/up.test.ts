@@ -131,7 +131,7 @@ test('Q9 apply reports requests that its routes answer and that reach no service
   expect(applied.stdout.split('\n').slice(-4)).toEqual([
     expect.stringMatching(/^east: served after [\d.]+ ms$/),
     expect.stringMatching(/^west: served after [\d.]+ ms$/),
-    `but http://${hostname}:${gatewayPort}/lost at east/gateway-1 fails: echo_demo_svc_8080 has no instance with kuma.io/service=echo_demo_svc_8080 version=v3: the answer is 503; its instances have: ${['v1', 'v2'].map((version) => `kuma.io/protocol=http kuma.io/service=echo_demo_svc_8080 kuma.io/zone=west version=${version}`).join('; ')}`,
+    `but http://${hostname}:${gatewayPort}/lost at east/gateway-1 fails: echo_demo_svc_8080 has no instance with kuma.io/service=echo_demo_svc_8080 version=v3: the answer is 503; correct the tags of the backend, or start an instance with them; the instances have: ${['v1', 'v2'].map((version) => `kuma.io/protocol=http kuma.io/service=echo_demo_svc_8080 kuma.io/zone=west version=${version}`).join('; ')}`,
     '',
   ])
   expect(await ask('/lost')).toMatchObject({ status: 503 })

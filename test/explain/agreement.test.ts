@@ -63,7 +63,9 @@ interface Fate {
 const statusByStep: Readonly<Record<string, number>> = { listener: 404, route: 404 }
 
 function explained({ steps, mismatch }: Explanation): Fate {
-  const routed = /^rule (\d+) of MeshGatewayRoute (\w+)/.exec(steps.find(({ step }) => step === 'route')?.text ?? '')
+  const routed = /^rules\[(\d+)\] of MeshGatewayRoute (\w+)/.exec(
+    steps.find(({ step }) => step === 'route')?.text ?? '',
+  )
   const rule = routed ? { rule: `${routed[2]}-${routed[1]}` } : {}
   if (mismatch) {
     const said = /the answer is (\d+)/.exec(`${mismatch.problem} ${mismatch.remedy}`)?.[1]

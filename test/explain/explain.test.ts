@@ -130,9 +130,11 @@ test('Q2 a plane that could not be queried is reported, and is not a mismatch', 
   })
   expect(found.mismatch).toBeUndefined()
   const notes = found.steps.flatMap(({ agreement }) => agreement)
-  expect(notes).toContain('MeshGatewayRoute shop: global was not asked')
-  expect(notes).toContain('east/Dataplane/default/gateway-1: its Envoy was not asked')
-  expect(found.steps.map(({ text }) => text)).toContain('what happens in zone west is not known: it was not asked')
+  expect(notes).toContain('MeshGatewayRoute shop: the global gave no answer')
+  expect(notes).toContain('east/Dataplane/default/gateway-1: the state of its Envoy is not known')
+  expect(found.steps.map(({ text }) => text)).toContain(
+    'what happens in zone west is not known: the zone gave no answer',
+  )
 })
 
 test.each([...faults, ...faultsBetweenMeshes])(

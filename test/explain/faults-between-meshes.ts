@@ -16,7 +16,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     url: 'http://localhost:33090/v2',
     from: buyer,
     step: 'endpoints',
-    problem: /MeshGateway door of mesh billing has no listener that other meshes may call/,
+    problem: /MeshGateway door of mesh billing has no listener for other meshes/,
     remedy: /crossMesh: true/,
   },
   {
@@ -30,7 +30,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     from: buyer,
     step: 'endpoints',
     problem: /mesh billing has no MeshGateway for door/,
-    remedy: /apply one/,
+    remedy: /apply a MeshGateway/,
   },
   {
     name: 'a gateway of another mesh without an instance',
@@ -52,7 +52,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     from: buyer,
     step: 'listener',
     problem: /crossMesh needs mutual TLS in mesh "billing"/,
-    remedy: /fix it/,
+    remedy: /correct what this message names/,
   },
   {
     name: 'a host that the gateway of the other mesh does not have',
@@ -113,7 +113,7 @@ export const faultsBetweenMeshes: readonly Fault[] = [
     url: 'http://pay.billing.mesh:8090/v2',
     from: buyer,
     step: 'gateway',
-    problem: /in a circle/,
+    problem: /the routes form a circle/,
     remedy: /to a service/,
   },
 ]

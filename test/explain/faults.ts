@@ -12,7 +12,7 @@ export const faults: readonly Fault[] = [
     name: 'a zone that is not among the queried ones',
     from: { zone: 'north', gateway: 'gateway-1' },
     step: 'gateway',
-    problem: /zone north could not be asked/,
+    problem: /zone north does not exist, or it gave no answer/,
     remedy: /east, west/,
   },
   {
@@ -43,22 +43,22 @@ export const faults: readonly Fault[] = [
     url: 'http://shop.example.com:8443/',
     step: 'listener',
     problem: /speaks HTTPS, and the URL has http/,
-    remedy: /ask https:/,
+    remedy: /send the request to https:/,
   },
   {
     name: 'a host that no listener has',
     url: 'http://cart.example.com:8080/',
     step: 'listener',
-    problem: /answers for cart\.example\.com/,
-    remedy: /shop\.example\.com; the answer is 404/,
+    problem: /answers for cart\.example\.com: the answer is 404/,
+    remedy: /hostnames there are: shop\.example\.com/,
   },
   {
     name: 'a secret that does not exist',
     plant: remove('GatewayCertificate', 'shop.east'),
     url: 'https://shop.example.com:8443/',
     step: 'listener',
-    problem: /leaves the listener on port 8443 out/,
-    remedy: /fix/,
+    problem: /leaves out the listener on port 8443/,
+    remedy: /correct what this message names/,
   },
   {
     name: 'an absent secret beside a listener for any host',
@@ -70,8 +70,8 @@ export const faults: readonly Fault[] = [
     }),
     url: 'https://shop.example.com:8443/',
     step: 'listener',
-    problem: /no listener .* answers for shop\.example\.com, with what is left out: .*secret "gone"/,
-    remedy: /\*, shop\.example\.com; the answer is 421/,
+    problem: /no listener .* answers for shop\.example\.com: the answer is 421; what is left out: .*secret "gone"/,
+    remedy: /correct what is left out/,
   },
   {
     name: 'an expired listener certificate',
@@ -128,7 +128,7 @@ export const faults: readonly Fault[] = [
     url: 'http://shop.example.com:8080/beta',
     step: 'route',
     problem: /also requires method POST and header x-beta exact yes/,
-    remedy: /send that/,
+    remedy: /send a request that has this/,
   },
   {
     name: 'a route that Envoy refused',
@@ -144,7 +144,7 @@ export const faults: readonly Fault[] = [
     },
     step: 'route',
     problem: /shop would match, but zone east leaves it out: it made the compiler fail/,
-    remedy: /fix the route and apply it again/,
+    remedy: /correct the route and apply it again/,
   },
   {
     name: 'no TCP route on a TCP listener',
@@ -161,7 +161,7 @@ export const faults: readonly Fault[] = [
         rule.backends = [{ destination: { 'kuma.io/service': 'kuma.io/unresolved-backend' } }]
     }),
     step: 'backend',
-    problem: /no backend: the answer is 500/,
+    problem: /not a service: the answer is 500/,
     remedy: /name a service/,
   },
   {
@@ -198,7 +198,7 @@ export const faults: readonly Fault[] = [
     plant: remove('ZoneIngress', 'ingress-west'),
     step: 'ingress',
     problem: /zone west, which has no ZoneIngress/,
-    remedy: /--dataplane-file FILE, with a ZoneIngress/,
+    remedy: /with a ZoneIngress in FILE: .*--dataplane-file FILE/,
   },
   {
     name: 'an ingress without advertisedAddress',
@@ -262,7 +262,7 @@ export const faults: readonly Fault[] = [
         })
     }),
     step: 'service',
-    problem: /is other, not echo_demo_svc_8080: its certificate is for that service/,
+    problem: /serves other, not echo_demo_svc_8080: the name in its certificate is another one/,
     remedy: /give each its own/,
   },
   {
@@ -317,15 +317,15 @@ export const faults: readonly Fault[] = [
     name: 'a zone that has an older route than the global',
     spoil: onPlane('global', 'MeshGatewayRoute', 'shop', newer),
     step: 'route',
-    problem: /zone east has MeshGatewayRoute shop of revision 5, global has revision 7/,
+    problem: /zone east has MeshGatewayRoute shop of revision 5, and the global has revision 7/,
     remedy: /zonemesh status/,
   },
   {
     name: 'a route that the global has deleted, and the zone has not',
     spoil: onPlane('global', 'MeshGatewayRoute', 'shop', () => undefined),
     step: 'route',
-    problem: /zone east has MeshGatewayRoute shop .*, global has none/,
-    remedy: /holds a commit/,
+    problem: /zone east has MeshGatewayRoute shop .*, and the global has none/,
+    remedy: /holds a change/,
   },
   {
     name: 'an ingress that its zone has moved',
@@ -338,7 +338,7 @@ export const faults: readonly Fault[] = [
       }),
     ),
     step: 'ingress',
-    problem: /goes to 127\.0\.0\.20:10001, where zone west has no ingress/,
+    problem: /sends the request to 127\.0\.0\.20:10001, where zone west has no ingress/,
     remedy: /behind/,
   },
   {
@@ -353,7 +353,7 @@ export const faults: readonly Fault[] = [
     url: 'http://ecko.demo.svc.8080.mesh/',
     from: client,
     step: 'name',
-    problem: /no name in mesh default of zone east: the answer is NXDOMAIN/,
+    problem: /not a name in mesh default of zone east: the answer is NXDOMAIN/,
     remedy: /echo\.demo\.svc\.8080\.mesh/,
   },
   {
@@ -362,7 +362,7 @@ export const faults: readonly Fault[] = [
     from: client,
     step: 'name',
     problem: /on port 80 and 8080, not on 81/,
-    remedy: /80 always/,
+    remedy: /port 80, which each name has/,
   },
   {
     name: 'a service that a proxy may not reach',
@@ -372,7 +372,7 @@ export const faults: readonly Fault[] = [
     url: 'http://echo.demo.svc.8080.mesh:8080/',
     from: client,
     step: 'listener',
-    problem: /may reach other only, not echo_demo_svc_8080/,
+    problem: /may reach only other, not echo_demo_svc_8080/,
     remedy: /reachableServices/,
   },
   {
@@ -387,7 +387,7 @@ export const faults: readonly Fault[] = [
     name: 'an Envoy that has not acknowledged its listener',
     spoil: running(gateway, typeUrls.listener, (versions) => versions.delete('edge:HTTP:8080')),
     step: 'listener',
-    problem: /compiled edge:HTTP:8080 and the Envoy of east\/Dataplane\/default\/gateway-1 does not have it/,
+    problem: /compiled edge:HTTP:8080, and the Envoy of east\/Dataplane\/default\/gateway-1 does not have it/,
     remedy: /has not answered yet/,
   },
   {
@@ -407,7 +407,7 @@ export const faults: readonly Fault[] = [
     spoil: refusing(gateway, typeUrls.route, 'edge:HTTP:8080:*', 'Only a single wildcard domain is permitted'),
     step: 'route',
     problem: /refuses edge:HTTP:8080:\*: Only a single wildcard/,
-    remedy: /every new version is tried/,
+    remedy: /tries every new version/,
   },
   {
     name: 'an Envoy that runs an older route table',
@@ -429,7 +429,7 @@ export const faults: readonly Fault[] = [
     plant: remove('ZoneEgress', 'egress-east'),
     step: 'egress',
     problem: /Mesh default sends what leaves a zone through its egress, and zone east has none/,
-    remedy: /--dataplane-file FILE, with a ZoneEgress.*zoneEgress: false/,
+    remedy: /with a ZoneEgress in FILE: .*--dataplane-file FILE; or set routing\.zoneEgress: false/,
   },
   {
     name: 'an egress whose Envoy is behind',

@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { until } from '../e2e/rig.ts'
+import { root as sources, until } from '../e2e/rig.ts'
 import { type Container, commandsOf, debianWith, dist, proveFirstMesh, startContainer, version } from './rig.ts'
 
 let container: Container
 beforeAll(async () => {
   container = await startContainer({
-    image: debianWith(['systemd', 'systemd-sysv', 'dbus']),
+    image: debianWith(['systemd', 'systemd-sysv', 'dbus', 'man-db']),
     options: ['--privileged', '--network', 'none', '--tmpfs', '/run', '--stop-signal', 'SIGRTMIN+3'],
     command: ['/lib/systemd/systemd'],
   })
@@ -42,6 +44,38 @@ test('IN10 the Debian package installs offline, keeps settings private, and a us
   ])
   expect(await root("systemctl list-units --all --plain --no-legend 'zonemesh*'")).toBe('')
   await proveFirstMesh(container, '/usr/lib/zonemesh')
+})
+
+test('IN17 the Debian package has a manual page for each command, and completion for bash, zsh and fish', async () => {
+  const help = await root('zonemesh --help')
+  const commands = [...help.matchAll(/^ {2}([a-z][a-z -]*?) {2,}/gm)].map(([, name = '']) => name.replaceAll(' ', '-'))
+  expect(commands).toContain('zone-release')
+  expect(await root('man -w zonemesh zonemesh-status zonemesh-zone-release')).toBe(
+    ['zonemesh', 'zonemesh-status', 'zonemesh-zone-release']
+      .map((name) => `/usr/share/man/man1/${name}.1.gz\n`)
+      .join(''),
+  )
+  expect(await container.asUser('man zonemesh-status')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('zonemesh status'),
+    stderr: '',
+  })
+  const pages = (await root('ls /usr/share/man/man1')).split('\n')
+  expect(commands.filter((name) => !pages.includes(`zonemesh-${name}.1.gz`))).toEqual([])
+  const loaded = await container.asUser(
+    '. /usr/share/bash-completion/completions/zonemesh; complete -p zonemesh; head -n 1 /usr/share/zsh/vendor-completions/_zonemesh; grep -c "complete -c zonemesh" /usr/share/fish/vendor_completions.d/zonemesh.fish',
+  )
+  expect(loaded).toMatchObject({ code: 0, stderr: '' })
+  expect(loaded.stdout).toMatch(/^complete .*zonemesh\n#compdef zonemesh\n[1-9]/)
+})
+
+test('IN16 a zone runs alone by its file of settings', async () => {
+  const page = readFileSync(join(sources, 'docs/install.md'), 'utf8')
+  const [, settings = ''] = /\n```\n(ZONEMESH_NAME=[\s\S]*?)```/.exec(page) ?? []
+  await root(`cat > /etc/zonemesh/zone-home.env <<'END'\n${settings}END\nsystemctl enable --now zonemesh-zone@home`)
+  await untilOutput('the zone serves', asService('status'), /^standalone control plane of zone home, /)
+  // The ports are those of the global of the next test.
+  await root('systemctl disable --now zonemesh-zone@home; rm /etc/zonemesh/zone-home.env')
 })
 
 test('IN11 the units pass systemd-analyze, and a global, a zone and a proxy run in their sandbox', async () => {

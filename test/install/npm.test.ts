@@ -25,3 +25,12 @@ test('IN5 npm install -g installs the package with Node 24 and at most 60 MB, an
   expect(tools.stdout).toBe('')
   await proveFirstMesh(container, folder)
 })
+
+test('IN18 npm installs the manual pages of all commands', async () => {
+  const pages =
+    'cd "$(npm prefix -g)/share/man/man1" && ls -L zonemesh*.1 | wc -l && grep -l "zonemesh status" zonemesh-status.1'
+  const { code, stdout } = await container.asRoot(pages)
+  expect(code).toBe(0)
+  const [count = '', named] = stdout.split('\n')
+  expect([Number(count) > 40, named]).toEqual([true, 'zonemesh-status.1'])
+})

@@ -19,11 +19,16 @@ export function commandsOf(heading: string): string {
   return commands
 }
 
-/** Builds an image of Debian with these packages and nothing else. */
+/**
+ * Builds an image of Debian with these packages and nothing else. A package of another architecture has its name with a colon:
+ * `libstdc++6:arm64`.
+ */
 export function debianWith(packages: readonly string[]): string {
   const name = `zonemesh-test-${packages[0]}`
+  const others = new Set(packages.flatMap((name) => name.split(':').slice(1)))
+  const prepare = [...others].map((name) => `dpkg --add-architecture ${name} && `).join('')
   const install = `apt-get install -y -qq --no-install-recommends ${packages.join(' ')}`
-  const file = `FROM debian:bookworm-slim\nRUN apt-get update -qq && ${install} && rm -rf /var/lib/apt/lists/*\n`
+  const file = `FROM debian:bookworm-slim\nRUN ${prepare}apt-get update -qq && ${install} && rm -rf /var/lib/apt/lists/*\n`
   execFileSync('docker', ['build', '--quiet', '--tag', name, '-'], {
     input: file,
     stdio: ['pipe', 'ignore', 'inherit'],

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { commandsOf, dist, proveFirstMesh, startContainer, version } from './rig.ts'
+import { commandsOf, debianWith, dist, proveFirstMesh, startContainer, version } from './rig.ts'
 
 test('IN8 the tarball runs a mesh without a network, Node, npm, Python and git', async () => {
   using container = await startContainer({
@@ -19,6 +19,42 @@ test('IN8 the tarball runs a mesh without a network, Node, npm, Python and git',
   expect((await container.asRoot(moved)).stdout).toMatch(new RegExp(`^client ${version} `))
   const bare = await container.asRoot('env -i PATH=/usr/bin:/bin /opt/moved/bin/zonemesh version || true')
   expect(bare.stdout).toMatch(new RegExp(`^client ${version} `))
+})
+
+/** Packages with which a machine of another architecture runs programs for arm64. */
+const emulation = ['qemu-user-static', 'libstdc++6:arm64', 'libatomic1:arm64']
+/** Runs the Node of the tarball in the emulator. */
+const emulated = `#!/bin/sh
+exec qemu-aarch64-static "$0.arm64" "$@"
+`
+
+test('IN15 the tarball for arm64 shows its version, and runs a global that answers and stops in order', async () => {
+  using container = await startContainer({
+    image: debianWith(emulation),
+    options: ['--init', '--network', 'none'],
+    command: ['sleep', '600'],
+  })
+  const folder = `/opt/zonemesh-${version}-linux-arm64`
+  const install = `tar -xzf zonemesh-${version}-linux-arm64.tar.gz -C /opt
+    ln -s ${folder}/bin/zonemesh /usr/local/bin/zonemesh
+    cd ${folder}/node/bin
+    ${process.arch === 'arm64' ? 'exit 0' : ''}
+    mv node node.arm64
+    cat > node <<'END'\n${emulated}END
+    chmod 755 node`
+  expect(await container.asRoot(install)).toMatchObject({ code: 0 })
+  const session = `zonemesh global --data-dir global --host 127.0.0.1 > global.log 2>&1 & plane=$!
+    for attempt in 1 2 3 4 5 6 7 8 9 10; do
+      zonemesh version > version.txt
+      grep -q "^server ${version}" version.txt && break
+    done
+    cat version.txt
+    kill $plane && wait $plane`
+  const ran = await container.asUser(session)
+  expect(ran, (await container.asUser('cat global.log')).stdout).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(new RegExp(`^client ${version} \\(Node 24\\..*\\nserver ${version}\\S* at `)),
+  })
 })
 
 /** The machine that an ELF file is for. */

@@ -6,6 +6,7 @@ import { goodbyeCodes, verdictOutcomes } from '@zonemesh/shared/sync/log/message
 import { uplinkPhases } from '@zonemesh/shared/sync/uplink-state.ts'
 import { proxyStates } from '@zonemesh/zone/status/status.ts'
 import { expect, test } from 'vitest'
+import { livenessStates } from '../src/base/liveness.ts'
 import { processStates } from '../src/commands/status.ts'
 import { zoneStates } from '../src/output/show-status.ts'
 
@@ -18,6 +19,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
   'outcomes of a rollback': rollbackOutcomes,
   verdicts: verdictOutcomes,
   proxies: proxyStates,
+  'zones and proxies in lists': livenessStates,
   'the session of a zone': uplinkPhases,
   'ends of sessions': goodbyeCodes,
   'versions in the history': versionKinds,

@@ -50,8 +50,8 @@ test('B58 describe shows a resource with its labels, its last change with author
 test('B58 describe shows the state of a zone, and the size of a secret instead of its data', async () => {
   await write({ type: 'Zone', name: 'east' }, { type: 'Secret', mesh: 'default', name: 's', data: 'aGVsbG8=' })
   const zone = (await rig.run(describe, 'zone/east')).printed
-  expect(zone).toEqual(expect.arrayContaining(['Zone:', '  State:     not started']))
-  expect(zone).toContain('  Reason:    no control plane has joined as this zone')
+  expect(zone).toEqual(expect.arrayContaining(['Zone:', '  State:      not started']))
+  expect(zone).toContain('  Reason:     no control plane has joined as this zone')
   const secret = (await rig.run(describe, 'secret', 's')).text
   expect(secret).toContain('data: (5 bytes)')
   expect(secret).not.toContain('aGVsbG8')

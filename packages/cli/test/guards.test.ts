@@ -151,7 +151,7 @@ test('B12 status shows the state of each zone in one word, and lists what needs 
     removals: 19,
   }
   const wrong = { reason: 'expected the global whose store is a', code: 'wrong-global', msAgo: 1000 }
-  const other = { reason: 'this zone is held by box', code: 'held-by-another', msAgo: 4000 }
+  const other = { reason: 'another control plane runs as this zone: box', code: 'held-by-another', msAgo: 4000 }
   const lines = shown({
     role: 'global',
     store: 's',
@@ -181,7 +181,7 @@ test('B12 status shows the state of each zone in one word, and lists what needs 
   expect(lines.slice(10)).toEqual([
     'held in c: revision 9 of the global removes 19 of 20 Timeout; 19 rows would be removed; release it with: zonemesh zone release c --hold commit:7.9',
     'remains of a former store of e: 7 rows, which are removed in 4m 10s; keep them with: zonemesh zone keep e',
-    'refused 4s ago: another session of e: this zone is held by box',
+    'refused 4s ago: a session of zone e: another control plane runs as this zone: box',
   ])
 })
 
@@ -189,10 +189,10 @@ test('B12 status of a zone shows the state of its session with the global', () =
   const uplink = { phase: 'connected', reason: '', revision: 12, current: true, bookmarkMsAgo: 400 }
   const line = (more: object) =>
     shown({ role: 'zone', zone: 'east', store: 's', revision: 3, uplink: { ...uplink, ...more } })[1]
-  expect(line({})).toBe('uplink connected, current, global revision 12, last bookmark 400ms ago')
-  expect(line({ current: false })).toBe('uplink connected, behind, global revision 12, last bookmark 400ms ago')
+  expect(line({})).toBe('uplink connected, current, global revision 12, confirmed 400ms ago')
+  expect(line({ current: false })).toBe('uplink connected, behind, global revision 12, confirmed 400ms ago')
   expect(line({ phase: 'refused', reason: 'no', current: false })).toBe(
-    'uplink refused: no, global revision 12, last bookmark 400ms ago',
+    'uplink refused: no; global revision 12, confirmed 400ms ago',
   )
 })
 

@@ -131,7 +131,7 @@ test('B75 status --watch shows a block for each change, and Ctrl-C ends it with 
     if (line.startsWith('north')) stop()
   })
   expect(code).toBe(0)
-  expect(printed.map((line) => line.split(/[ ,]/)[0])).toEqual(['global', 'no', '', 'global', 'ZONE', 'north'])
+  expect(printed.map((line) => line.split(/[ ,]/)[0])).toEqual(['global', 'no', '', 'global', 'ZONE', 'north', 'not'])
 })
 
 test('B75 times alone are no change: in a pipe, status --watch prints no block for them', async () => {

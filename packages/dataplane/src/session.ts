@@ -10,6 +10,7 @@ import { backOffMs, supervise } from '@zonemesh/shared/env/supervise.ts'
 import { FromProxySchema, FromZoneSchema, type Names } from '@zonemesh/shared/gen/zonemesh/proxy/v1/proxy_pb.js'
 import { createExchange, type QueryHandlers } from '@zonemesh/shared/query/exchange.ts'
 import { queryFrom, queryMessage } from '@zonemesh/shared/query/frames.ts'
+import { certificateReason } from '@zonemesh/shared/transport/certificates.ts'
 import { endpointOf } from './address.ts'
 
 export interface SessionOptions {
@@ -98,10 +99,16 @@ export function openSession(
       own.on('error', failed).on('end', () => failed(new Error('the zone ended the session')))
       send({ case: 'hello', value: options.hello() })
     })
+  /** Names the certificates if the zone's has expired: the text of the library does not. */
+  async function explained(cause: unknown): Promise<never> {
+    const remedy = 'give the authority of the zone with --ca-cert-file'
+    const expected = { host, port, authorityPem: authority, remedy }
+    throw new Error(await certificateReason(cause, expected, stopped.signal), { cause })
+  }
   const running = supervise(
     deps.clock,
     {
-      attempt: converse,
+      attempt: (healthy) => converse(healthy).catch(explained),
       judge({ cause, failures }) {
         stream = undefined
         deps.log.debug({ reason: messageOf(cause) }, 'the session with the zone ended; opening a new one')

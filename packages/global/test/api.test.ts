@@ -135,7 +135,7 @@ test('R8 a write of a zone resource on the global is refused, with the address t
   })
   expect(answer).toMatchObject({
     status: 405,
-    json: { detail: expect.stringContaining('write them on the zone control plane') },
+    json: { detail: expect.stringContaining('write them to the API of their zone') },
   })
 })
 

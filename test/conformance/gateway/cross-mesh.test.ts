@@ -316,7 +316,7 @@ test('Q4 explain follows a request into the other mesh by a name, by an outbound
       () => zonemesh('explain', url, '--from', from, ...planes, ...more),
       ({ code, stdout }) =>
         code === 0 &&
-        stdout.includes('the way is open') &&
+        stdout.includes('the path is open') &&
         !stdout.includes('not compared') &&
         /✔ service/.test(stdout),
     )

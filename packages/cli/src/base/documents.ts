@@ -55,7 +55,7 @@ function parseFile(file: string, text: string): SourceDocument[] {
         lineOf,
         line: error.linePos?.[0].line ?? line,
         // The parser repeats the place.
-        error: (error.message.split('\n')[0] ?? 'not YAML').replace(/ at line \d+, column \d+:?$/, ''),
+        error: `not valid YAML: ${(error.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '')}`,
       })
     else if (document.contents !== null) documents.push({ file, number, line, lineOf, content: document.toJS() })
   }

@@ -1,9 +1,11 @@
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 
+/** The states of a zone or proxy in a list. `unknown`: this plane has no report about it. */
+export const livenessStates = ['online', 'offline', 'unknown'] as const
+
 /** The state of a connection, from the newest subscription of an insight. */
 export interface Liveness {
-  /** `unknown`: this plane has no report about it. */
-  readonly state: 'online' | 'offline' | 'unknown'
+  readonly state: (typeof livenessStates)[number]
   /** When this state began. */
   readonly since: string | undefined
   readonly version: string | undefined

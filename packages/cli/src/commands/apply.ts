@@ -51,8 +51,12 @@ const whatText = ({ type, mesh, name }: Outcome): string =>
 /** Reports why a document is refused, on stderr, with its place. */
 export function noteRefusal(context: Context, document: SourceDocument, outcome: Outcome): void {
   context.note(`${whatText(outcome)}: refused — ${place(document)}: ${outcome.detail ?? 'not valid'}`)
-  for (const { field, reason, choices } of outcome.violations ?? [])
-    context.note(`  ${field}: ${reason}${choices?.length ? ` (one of: ${choices.join(', ')})` : ''}`)
+  for (const { field, reason, choices } of outcome.violations ?? []) {
+    const among = choices?.length ? choices.join(', ') : ''
+    // The detail of an unknown kind is the reason of its only violation.
+    if (reason !== outcome.detail) context.note(`  ${field}: ${reason}${among ? ` (one of: ${among})` : ''}`)
+    else if (among) context.note(`  ${field}: expected one of ${among}`)
+  }
 }
 
 /** The documents of files that could be read. Reports the others on stderr. Throws if there is no document at all. */
@@ -180,9 +184,9 @@ export const apply = defineCommand({
       context.print(`${totalsText(outcomes)}; nothing was written (--dry-run)`)
       return bad ? 1 : 0
     }
-    if (atomic && bad) context.note(`nothing was written (${prune ? '--prune' : '--atomic'})`)
-    else context.print(`revision ${revision}`)
-    const isSent = !(atomic && bad)
+    const isSent = !(atomic && bad) && outcomes.some(({ outcome }) => outcome !== 'refused')
+    if (isSent) context.print(`revision ${revision}`)
+    else context.note(`nothing was written${atomic ? ` (${prune ? '--prune' : '--atomic'})` : ''}`)
     const reached = values.wait && isSent ? await wait(client, context, revision, values.wait, values.timeout) : true
     if (values.wait?.startsWith('served@') && isSent && reached)
       for (const line of await unreachable(client, outcomes.flatMap(writtenKey))) context.print(line)

@@ -99,11 +99,17 @@ function templateIn(form: string): Template {
 /** As in kubectl: `timeout/slow`, which other commands take as a resource. */
 const nameText = (kind: Kind, item: JsonObject): string => `${kind.name.toLowerCase()}/${String(item['name'])}`
 
+/** `no retries in mesh default`. */
+function noneText(kind: Kind, { mesh, selector }: Scope): string {
+  const where = kind.scope === 'mesh' && mesh !== undefined ? ` in mesh ${mesh}` : ''
+  return `no ${kind.title.plural.toLowerCase()}${where}${selector.size > 0 ? ' with these labels or tags' : ''}`
+}
+
 async function showList(client: Client, context: Context, kind: Kind, scope: Scope, form: string): Promise<0> {
   if (form === 'table' || form === 'wide') {
     const overviews = await listOverviews(client, kind, scope)
-    for (const line of await tableLines(client, kind, overviews, form === 'wide')) context.print(line)
-    if (overviews.length === 0) context.print(`no ${kind.title.plural.toLowerCase()}`)
+    if (overviews.length === 0) context.print(noneText(kind, scope))
+    else for (const line of await tableLines(client, kind, overviews, form === 'wide')) context.print(line)
     return 0
   }
   const template = form.startsWith('jsonpath=') ? templateIn(form) : undefined

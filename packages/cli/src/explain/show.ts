@@ -16,6 +16,6 @@ export function explanationLines({ steps, mismatch }: Explanation): string[] {
           ...decided(mismatch.decidedBy),
           `  remedy: ${mismatch.remedy}`,
         ]
-      : ['the way is open']),
+      : ['the path is open']),
   ]
 }

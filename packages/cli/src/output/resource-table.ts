@@ -37,7 +37,7 @@ export function cellsOf(kind: Kind, overview: Overview, options: TableOptions): 
     ...ownCells(kind, item, isWide),
     ...(overviewOf(kind) ? liveCells(overview, options) : []),
     age(String(item['modificationTime']), nowMs),
-    ...(isWide ? [labelsText(item), JSON.stringify(specIn(kind, item)).slice(0, specShown)] : []),
+    ...(isWide ? [labelsText(item), cut(JSON.stringify(specIn(kind, item)))] : []),
   ]
 }
 
@@ -62,6 +62,9 @@ function liveCells({ item, insight }: Overview, { isWide, nowMs, offlineZones }:
   const { state, since, version, envoy } = inZone(livenessOf(insight), offlineZones.has(zone))
   return [state, since === undefined ? '-' : age(since, nowMs), version ?? '-', ...(isWide ? [envoy ?? '-'] : [])]
 }
+
+/** The start of a long spec. */
+const cut = (text: string): string => (text.length > specShown ? `${text.slice(0, specShown)}…` : text)
 
 /** `a=b,c=d`, or `-`. */
 export const labelsText = (item: JsonObject): string =>

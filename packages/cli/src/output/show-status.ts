@@ -1,5 +1,6 @@
 import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Context } from '../base/command.ts'
 import { type Colour, painted as inColour } from './colour.ts'
 import { table } from './table.ts'
@@ -84,15 +85,19 @@ function zoneNews(zone: JsonObject): string[] {
   const { remains } = zone
   const isNews = refusals.has(end['code']) && typeof end['msAgo'] === 'number' && end['msAgo'] < newsMs
   return [
+    ...(stateOf(zone) === 'not started' ? [notStartedLine(name)] : []),
     ...rows(zone['holds']).map((hold) => holdLine(name, hold)),
     ...clockLines(`zone ${name}`, zone['clockAheadMs']),
     ...(remains === undefined ? [] : [remainsLine(name, part(remains))]),
     ...leftOutLines(name, part(zone['proxies'])['reportsLeftOut']),
     ...(zone['connected'] === true && isNews
-      ? [`refused ${duration(end['msAgo'])} ago: another session of ${name}: ${text(end['reason'])}`]
+      ? [`refused ${duration(end['msAgo'])} ago: a session of zone ${name}: ${text(end['reason'])}`]
       : []),
   ]
 }
+
+const notStartedLine = (zone: string): string =>
+  `not started: zone ${zone}; start its control plane with the join string of: zonemesh token zone ${zone}`
 
 const holdLine = (zone: string, { id, reason, removals }: JsonObject): string =>
   `held in ${zone}: ${text(reason)}${Number(removals) > 0 ? `; ${text(removals)} rows would be removed` : ''}; ` +
@@ -142,7 +147,7 @@ export function showZones({ print }: Pick<Context, 'print'>, zones: readonly Jso
       text(rows(zone['quarantined']).length),
       `${text(connected)}/${text(total)}`,
       text(zone['host']),
-      text(zone['reason'] ?? ''),
+      states[index] === 'disabled' ? '' : text(zone['reason'] ?? ''),
     ]
   })
   const header = [
@@ -156,7 +161,7 @@ export function showZones({ print }: Pick<Context, 'print'>, zones: readonly Jso
     'QUARANTINED',
     'PROXIES',
     'HOST',
-    '',
+    'REASON',
   ]
   for (const [index, line] of table(header, cells).entries()) print(painted(line.trimEnd(), states[index - 1] ?? ''))
   for (const line of zones.flatMap(zoneNews)) print(painted(line, line.split(' ')[0] ?? ''))
@@ -167,42 +172,54 @@ export function showUplink({ print }: Pick<Context, 'print'>, zone: string, upli
   const hold = uplink['hold'] === undefined ? undefined : part(uplink['hold'])
   const isConnected = uplink['phase'] === 'connected'
   const state = !isConnected ? text(uplink['phase']) : hold ? 'held' : uplink['current'] === true ? 'current' : 'behind'
-  const lastBookmark =
-    uplink['bookmarkMsAgo'] === undefined ? 'no bookmark yet' : `last bookmark ${duration(uplink['bookmarkMsAgo'])} ago`
-  const why = uplink['reason'] ? `: ${text(uplink['reason'])}` : ''
-  const line = `uplink ${text(uplink['phase'])}${why}, ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${lastBookmark}`
+  const lastSeen =
+    uplink['bookmarkMsAgo'] === undefined ? 'not confirmed yet' : `confirmed ${duration(uplink['bookmarkMsAgo'])} ago`
+  const why = uplink['reason'] ? `: ${text(uplink['reason'])};` : ','
+  const line = `uplink ${text(uplink['phase'])}${why} ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${lastSeen}`
   print(painted(line, state))
   for (const line of clockLines('the global', uplink['clockAheadMs'])) print(painted(line, 'behind'))
   if (hold) print(painted(holdLine(zone, hold), 'held'))
 }
 
 export function showProxies({ print }: Pick<Context, 'print'>, zone: string, proxies: readonly JsonObject[]): void {
+  if (proxies.length === 0) {
+    print('no proxies; `zonemesh dataplane` starts one')
+    return
+  }
   const cells = proxies.map((proxy) => [
     resourceName(proxy['proxy']),
     text(proxy['state']),
     text(proxy['served']),
     text(proxy['reason'] ?? ''),
   ])
-  for (const line of table(['PROXY', 'STATE', 'SERVED', ''], cells)) print(line.trimEnd())
+  for (const line of table(['PROXY', 'STATE', 'SERVED', 'REASON'], cells)) print(line.trimEnd())
   const lost = proxies.filter(({ state }) => state === 'lost').length
   if (lost > 0) print(painted(lostLine(zone, lost), 'held'))
 }
 
 const lostLine = (zone: string, lost: number): string =>
-  `${lost} proxies were lost at once: Envoys probe their endpoints; remove them with: zonemesh zone release ${zone} --hold ${lostHoldId}`
+  `${lost} ${lost === 1 ? 'proxy was' : 'proxies were'} lost at once: other Envoys probe the endpoints; if they do not return, remove them with: zonemesh zone release ${zone} --hold ${lostHoldId}`
 
 const rowName = ({ kind, mesh, name }: JsonObject): string =>
   `${text(kind)} ${mesh ? `${text(mesh)}/` : ''}${text(name)}`
 
-const expiringLine = ({ what, who, ends, endsInMs }: JsonObject): string =>
-  `expiring: ${text(what)} of ${text(who)} ${Number(endsInMs) > 0 ? `expires in ${duration(endsInMs)}` : 'has expired'} (${text(ends)})`
+const originText = (origin: unknown): string => (origin === globalOrigin ? 'the global' : `zone ${text(origin)}`)
+
+const expiringLine = ({ what, who, ends, endsInMs, remedy }: JsonObject): string =>
+  `expiring: ${text(what)} of ${text(who)} ${Number(endsInMs) > 0 ? `expires in ${duration(endsInMs)}` : 'has expired'} (${text(ends)})${remedy === undefined ? '' : `; ${text(remedy)}`}`
 
 const notYetValidLine = ({ what, who, begins, beginsInMs, remedy }: JsonObject): string =>
-  `not valid yet: ${text(what)} of ${text(who)} begins in ${duration(beginsInMs)} (${text(begins)}); ${text(remedy)}`
+  `not valid yet: ${text(what)} of ${text(who)} becomes valid in ${duration(beginsInMs)} (${text(begins)}); ${text(remedy)}`
+
+/** The plane that answers: `global control plane`, or `control plane of zone east`. */
+const planeText = ({ role, zone }: JsonObject): string =>
+  role === 'global'
+    ? 'global control plane'
+    : `${role === 'zone' ? '' : `${text(role)} `}control plane of zone ${text(zone)}`
 
 /** Shows the response of `GET /_status`. */
 export function showStatus({ print }: Pick<Context, 'print'>, body: JsonObject): void {
-  print(`${text(body['role'])} control plane, store ${text(body['store'])}, revision ${text(body['revision'])}`)
+  print(`${planeText(body)}, store ${text(body['store'])}, revision ${text(body['revision'])}`)
   if (body['storeFault'] !== undefined) print(`the store takes no writes: ${text(body['storeFault'])}`)
   if (body['role'] === 'global') {
     showZones({ print }, rows(body['zones']))
@@ -232,7 +249,9 @@ export function showStatus({ print }: Pick<Context, 'print'>, body: JsonObject):
   for (const one of rows(body['notYetValid'])) print(painted(notYetValidLine(one), 'refused'))
   for (const one of rows(body['unserved'])) print(`not served: ${rowName(one)}: ${text(one['warning'])}`)
   for (const one of rows(body['unparsed']))
-    print(painted(`cannot be parsed: ${rowName(one)} of ${text(one['origin'])}: ${text(one['reason'])}`, 'refused'))
+    print(
+      painted(`cannot be parsed: ${rowName(one)} of ${originText(one['origin'])}: ${text(one['reason'])}`, 'refused'),
+    )
   const more = Number(body['unparsedTotal'] ?? 0) - rows(body['unparsed']).length
   if (more > 0) print(painted(`cannot be parsed: ${more} more rows`, 'refused'))
 }

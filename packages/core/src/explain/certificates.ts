@@ -31,14 +31,14 @@ export function checkListenerCertificate(
       stop(
         'certificate',
         `the certificate in Secret ${secret} expired at ${when(notAfterMs)}`,
-        'put a renewed one into the secret',
+        `put a renewed certificate into Secret ${secret}`,
         [row],
       )
     else if (!names.some((one) => hostnameContains(one.toLowerCase(), request.host.toLowerCase())))
       stop(
         'certificate',
         `the certificate in Secret ${secret} is for ${names.join(', ') || 'no name'}, not for ${request.host}: clients refuse it`,
-        'put a certificate with that name into the secret, or ask for a name that it has',
+        'put a certificate with that name into the secret, or send the request to a name that it has',
         [row],
       )
     else
@@ -74,13 +74,13 @@ export function checkMeshCertificates(walk: Walk, sources: Sources, here: End, t
     stop(
       'certificate',
       `zone ${one.zone.name} does not trust the authority of zone ${other.zone.name} in mesh ${mesh}`,
-      'both must have the same roots: one of them is behind, or was joined to another global',
+      'both zones must have the same roots: look at `zonemesh status`, because one of them is behind or has joined another global',
       [known, shown].flatMap((row) => row ?? []),
     )
   }
   walk.pass(
     'certificate',
-    `each end trusts the authority of the other end`,
+    'client and server trust the authority of each other',
     here.zone.name,
     [mine, theirs].flatMap((row) => row ?? []).filter((row) => row.key.name === here.zone.name),
   )

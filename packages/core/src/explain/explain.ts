@@ -35,8 +35,8 @@ function follow(
   if (!sight)
     stop(
       'gateway',
-      `zone ${from.zone} could not be asked`,
-      `name its API; there are: ${[...sources.zones.keys()].sort().join(', ') || 'none'}`,
+      `zone ${from.zone} does not exist, or it gave no answer`,
+      `correct --from, or give the API of the zone with --zone ${from.zone}=URL; zones that answered: ${[...sources.zones.keys()].sort().join(', ') || 'none'}`,
     )
   const compiled = new Map<string, CompiledZone>()
   const zoneOf = (name: string): CompiledZone | undefined => {

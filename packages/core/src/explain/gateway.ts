@@ -43,7 +43,7 @@ export function fromOutside(walk: Walk, zone: CompiledZone, proxy: TypedRow<Data
   const { networking } = proxy.spec
   walk.pass(
     'name',
-    `${request.host} is no name of the mesh: outside of it, it has to lead to ${networking?.address}, where ${called(proxy)} of zone ${zone.name} listens`,
+    `${request.host} is not a name of the mesh: the DNS of the client must lead to ${networking?.address}, where ${called(proxy)} of zone ${zone.name} listens`,
     zone.name,
     [],
   )
@@ -53,7 +53,7 @@ export function fromOutside(walk: Walk, zone: CompiledZone, proxy: TypedRow<Data
     stop(
       'listener',
       `the listener of ${called(gateway)} on port ${request.port} is for proxies of other meshes: it closes connections without a certificate of one`,
-      'ask from a sidecar or a gateway of a mesh: --from ZONE/PROXY; or take crossMesh off the listener',
+      'start at a proxy of another mesh with --from ZONE/PROXY, or remove crossMesh from the listener',
       [gateway],
     )
 }
@@ -118,8 +118,8 @@ export function findProxy(zone: CompiledZone, wanted: string): TypedRow<Dataplan
     )
   stop(
     'gateway',
-    `zone ${zone.name} has no gateway "${wanted}": neither a Dataplane of that name nor one with that service`,
-    `start one with networking.gateway.type BUILTIN; zone ${zone.name} has: ${list(proxies.map((row) => `${displayName(row)} (${serviceOf(row)})`))}`,
+    `zone ${zone.name} has no gateway "${wanted}": no Dataplane has this name or this service`,
+    `correct --from, or start a Dataplane with networking.gateway.type BUILTIN; zone ${zone.name} has: ${list(proxies.map((row) => `${displayName(row)} (${serviceOf(row)})`))}`,
   )
 }
 
@@ -139,7 +139,7 @@ function gatewayOf(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>): TypedRow
   stop(
     'gateway',
     `no MeshGateway of mesh ${proxy.key.mesh} selects ${called(proxy)}, whose tags are ${tagsOf(tags)}`,
-    `give a MeshGateway a selector that these tags satisfy; there are: ${list(wanted)}`,
+    `give a MeshGateway a selector that has only tags of this Dataplane; the selectors are: ${list(wanted)}`,
     [proxy],
   )
 }
@@ -162,14 +162,14 @@ function openListener(
     stop(
       'listener',
       `${called(gateway)} has no listener on ${at}`,
-      `ask one of its ports, or add a listener; it has: ${list(wanted.map((one) => `${one.protocol} ${one.port}`))}`,
+      `send the request to one of its ports, or add a listener; it has: ${list(wanted.map((one) => `${one.protocol} ${one.port}`))}`,
       [gateway],
     )
   if (!listener)
     stop(
       'listener',
-      `zone ${zone.name} leaves the listener on ${at} out: ${list(leftOut)}`,
-      'fix the problem named there',
+      `zone ${zone.name} leaves out the listener on ${at}: ${list(leftOut)}`,
+      'correct what this message names, and apply it again',
       [gateway],
     )
   const [protocol = ''] = listener.chains.map(protocolOf)
@@ -177,7 +177,7 @@ function openListener(
     stop(
       'listener',
       `the listener of ${called(gateway)} on ${at} speaks ${protocol}, and the URL has ${request.scheme}`,
-      `ask ${protocol.toLowerCase()}://${request.host}:${request.port}, or change the protocol of the listener`,
+      `send the request to ${protocol.toLowerCase()}://${request.host}:${request.port}, or change the protocol of the listener`,
       [gateway],
     )
   return listener
@@ -211,8 +211,10 @@ function meet(
   const answer = host?.misdirected ? 'the answer is 421' : chain ? 'the answer is 404' : 'the connection is closed'
   stop(
     'listener',
-    `no listener of ${called(gateway)} on port ${request.port} answers for ${request.host}${leftOut.length > 0 ? `, with what is left out: ${list(leftOut)}` : ''}`,
-    `its hostnames there are: ${list(serves.map((one) => one.hostname))}; ${answer}`,
+    `no listener of ${called(gateway)} on port ${request.port} answers for ${request.host}: ${answer}${leftOut.length > 0 ? `; what is left out: ${list(leftOut)}` : ''}`,
+    leftOut.length > 0
+      ? 'correct what is left out, and apply it again'
+      : `send the request to one of its hostnames, or add a listener for ${request.host}; its hostnames there are: ${list(serves.map((one) => one.hostname))}`,
     [gateway],
   )
 }

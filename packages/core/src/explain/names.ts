@@ -48,14 +48,14 @@ function named(walk: Walk, zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, r
   if (!found)
     stop(
       'name',
-      `${request.host} is no name in mesh ${mesh} of zone ${zone.name}: the answer is NXDOMAIN`,
-      `a name comes with the first instance of a service, in whatever zone; there are: ${[...table.keys()].sort().slice(0, namesShown).join(', ') || 'none'}`,
+      `${request.host} is not a name in mesh ${mesh} of zone ${zone.name}: the answer is NXDOMAIN`,
+      `start an instance of the service in any zone, which creates the name, or correct the name; the names are: ${[...table.keys()].sort().slice(0, namesShown).join(', ') || 'none'}`,
     )
   if (!found.ports.includes(request.port))
     stop(
       'name',
-      `${request.host} takes connections on port ${found.ports.join(' and ')}, not on ${request.port}`,
-      `ask one of these: 80 always, and the port in the name`,
+      `${request.host} accepts connections on port ${found.ports.join(' and ')}, not on ${request.port}`,
+      'use port 80, which each name has, or the port in the name',
     )
   const decidedBy = zone.rowsOf(found.because)
   // Only names of gateway hosts are decided by a MeshGateway.
@@ -79,15 +79,15 @@ function listenerOf(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, wanted: 
   if (reachable && !reachable.includes(service))
     stop(
       'listener',
-      `${called(proxy)} may reach ${reachable.join(', ') || 'nothing'} only, not ${service}`,
-      'add it to networking.transparentProxying.reachableServices',
+      `${called(proxy)} may reach only ${reachable.join(', ') || 'nothing'}, not ${service}`,
+      `add ${service} to networking.transparentProxying.reachableServices`,
       [proxy],
     )
   return stop(
     'listener',
     `${called(proxy)} has no listener for ${service} on port ${request.port}`,
     request.port === 80
-      ? 'its process may not bind port 80: give it CAP_NET_BIND_SERVICE, or ask the port in the name'
+      ? 'its process may not bind port 80: give it CAP_NET_BIND_SERVICE, or use the port in the name'
       : 'the names of its host are not claimed: look at the log of the proxy',
     [proxy],
   )
@@ -102,7 +102,12 @@ function explicit(zone: CompiledZone, proxy: TypedRow<DataplaneSpec>, request: R
   const outbound = `networking.outbound ${request.port}: `
   const left = zone.look(proxy).problems.find(({ reason }) => reason.startsWith(outbound))
   if (left)
-    stop('listener', `zone ${zone.name} leaves out ${left.reason}`, 'fix it there, or remove the outbound', [proxy])
+    stop(
+      'listener',
+      `zone ${zone.name} leaves out ${left.reason}`,
+      'correct what this message names, or remove the outbound',
+      [proxy],
+    )
   return stop(
     'listener',
     `${called(proxy)} has no outbound on ${request.host}:${request.port}`,

@@ -70,7 +70,7 @@ export function explainNoEndpoints(zone: CompiledZone, mesh: string, wanted: Tag
     stop(
       'endpoints',
       `${service} has no instance with ${tagsOf(wanted)}: the answer is 503`,
-      `its instances have: ${offered.map(tagsOf).join('; ')}`,
+      `correct the tags of the backend, or start an instance with them; the instances have: ${offered.map(tagsOf).join('; ')}`,
       routes,
     )
   const unready = own.find(({ tags, ready }) => !ready && hasAll(tags, wanted))
@@ -79,14 +79,14 @@ export function explainNoEndpoints(zone: CompiledZone, mesh: string, wanted: Tag
     stop(
       'endpoints',
       `${called(unready.row)} reports that ${service} is not ready`,
-      'its Envoy has not answered yet: see its log; or its probe fails: check the service behind it',
+      'look at the log of the proxy: its Envoy has not answered yet, or the probe of its service fails',
       [unready.row],
     )
   const meshRow = zone.rows(meshKind).find((row) => row.key.name === mesh)
   if (!meshRow || !enabledBackend(meshRow.spec))
     stop(
       'endpoints',
-      `${service} runs in another zone, and mesh ${mesh} has no mutual TLS: ingresses route by the names in TLS`,
+      `${service} runs in another zone, and mesh ${mesh} has no mutual TLS: an ingress routes by the names in TLS`,
       'give the mesh mtls.backends and mtls.enabledBackend',
       meshRow ? [meshRow] : [],
     )
@@ -101,7 +101,7 @@ function noWayOut(zone: CompiledZone, mesh: TypedRow<MeshSpec>, service: string)
     stop(
       'egress',
       `${service} runs in another zone, ${called(mesh)} sends what leaves a zone through its egress, and zone ${zone.name} has none`,
-      'start one: zonemesh dataplane --dataplane-file FILE, with a ZoneEgress in the file; or set routing.zoneEgress: false',
+      'start one with a ZoneEgress in FILE: zonemesh dataplane --dataplane-file FILE; or set routing.zoneEgress: false',
       [mesh],
     )
 }
@@ -121,14 +121,14 @@ function checkGateway(zone: CompiledZone, mesh: string, service: string, routes:
   if (first)
     stop(
       'endpoints',
-      `${called(first.row)} of mesh ${mesh} has no listener that other meshes may call: the answer is 503`,
-      'set crossMesh: true on an HTTP listener of it',
+      `${called(first.row)} of mesh ${mesh} has no listener for other meshes: the answer is 503`,
+      `set crossMesh: true on an HTTP listener of ${called(first.row)}`,
       [first.row],
     )
   stop(
     'endpoints',
     `mesh ${mesh} has no MeshGateway for ${service}: the answer is 503`,
-    `apply one with a selector of ${serviceTag}=${service} and a listener with crossMesh: true, or correct the tags`,
+    `apply a MeshGateway with a selector of ${serviceTag}=${service} and a listener with crossMesh: true, or correct the tags`,
     routes,
   )
 }
@@ -152,7 +152,7 @@ function noWayInto(zone: CompiledZone, offer: AnyRow, service: string): void {
     stop(
       'ingress',
       `${service} runs in zone ${far}, which has no ZoneIngress`,
-      `start one there: zonemesh dataplane --dataplane-file FILE, with a ZoneIngress in the file`,
+      'start one there with a ZoneIngress in FILE: zonemesh dataplane --dataplane-file FILE',
       [offer],
     )
   const silent = ingresses.filter((row) => {

@@ -41,8 +41,8 @@ export function throughGateway(
   if (passed.has(at))
     stop(
       'gateway',
-      `the way leads in a circle: ${called(gateway)} was passed before with the same request`,
-      'let one of the routes on it lead to a service',
+      `the routes form a circle: the same request passed ${called(gateway)} before`,
+      'change one of these routes, so that it leads to a service',
       [gateway],
     )
   passed.add(at)
@@ -76,11 +76,16 @@ export function goOn(journey: Journey, sender: Sender, request: Request, found: 
     if (!cluster || !tags)
       stop(
         'backend',
-        `${names} leads to ${name}, which is no backend: the answer is 500`,
+        `${names} leads to ${name}, which is not a service: the answer is 500`,
         'name a service in its backends',
         found.rows,
       )
-    walk.pass('backend', `${((weight / total) * 100).toFixed(0)} % go to ${tagsOf(tags)}`, zone.name, found.rows)
+    walk.pass(
+      'backend',
+      `${((weight / total) * 100).toFixed(0)} % of the traffic goes to ${tagsOf(tags)}`,
+      zone.name,
+      found.rows,
+    )
     const way = findEndpoints(walk, zone, proxy, cluster, tags, found.rows)
     const sent = found.route ? rewritten(request, found.route) : request
     for (const endpoint of way.endpoints) toEndpoint(journey, sender, sent, found.tags, way, endpoint)
@@ -107,7 +112,7 @@ function toEndpoint(
   }
   const there = journey.zoneOf(endpoint.zone)
   if (!there) {
-    walk.pass('ingress', `what happens in zone ${endpoint.zone} is not known: it was not asked`, zone.name, [])
+    walk.pass('ingress', `what happens in zone ${endpoint.zone} is not known: the zone gave no answer`, zone.name, [])
     return
   }
   const instances = endpoint.zone === zone.name ? [endpoint] : crossOver(walk, zone, there, way, endpoint)

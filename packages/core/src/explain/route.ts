@@ -52,15 +52,15 @@ function findTcp(
     if (left !== undefined)
       stop(
         'route',
-        `${called(row)} would take it, but zone ${zone.name} leaves it out: ${left}`,
-        'fix the route and apply it again: every new version is tried',
+        `${called(row)} would take the connection, but zone ${zone.name} leaves it out: ${left}`,
+        'correct the route and apply it again: the zone tries every new version',
         [row],
       )
   }
   stop(
     'route',
     `no TCP route is bound to this listener, so its connections are closed: ${routes.map((row) => `${called(row)} selects ${selectorsOf(row.spec)}`).join('; ') || 'there is no MeshGatewayRoute with conf.tcp'}`,
-    `the listener has ${tagsOf(served.tags)}; give a route a selector that is among these`,
+    `give a route a selector that has only tags of the listener, which are ${tagsOf(served.tags)}`,
     [gateway],
   )
 }
@@ -77,7 +77,7 @@ function findHttp(walk: Walk, zone: CompiledZone, entrance: Entrance, request: R
   const { path, rule, action } = route
   walk.pass(
     'route',
-    `rule ${rule} of ${row ? called(row) : ''} matches on host "${host.name}": path ${path.type} ${path.path}`,
+    `rules[${rule}] of ${row ? called(row) : ''} matches on host "${host.name}": path ${path.type} ${path.path}`,
     zone.name,
     rows,
     [running],
@@ -121,7 +121,7 @@ function noRoute(zone: CompiledZone, entrance: Entrance, request: Request): neve
   stop(
     'route',
     `no MeshGatewayRoute of mesh ${proxy.key.mesh} has a rule for ${request.method} ${request.path} on ${request.host}: the answer is 404`,
-    `add a route whose selectors are among ${tagsOf(entrance.served.tags)}`,
+    `add a route with a selector that has only tags of the listener, which are ${tagsOf(entrance.served.tags)}`,
     [gateway],
   )
 }
@@ -153,7 +153,7 @@ function nearness(
       {
         order: 0,
         problem: `${called(row)} would match, but zone ${zone.name} leaves it out: ${left}`,
-        remedy: 'fix the route and apply it again: every new version is tried',
+        remedy: 'correct the route and apply it again: the zone tries every new version',
         row,
       },
     ]
@@ -162,7 +162,7 @@ function nearness(
       {
         order: 1,
         problem: `${called(row)} would match, but it is not bound to this listener: its selectors are ${selectorsOf(spec)}`,
-        remedy: `the listener has ${tagsOf(entrance.served.tags)}; give the route a selector that is among these`,
+        remedy: `give the route a selector that has only tags of the listener, which are ${tagsOf(entrance.served.tags)}`,
         row,
       },
     ]
@@ -171,7 +171,7 @@ function nearness(
       {
         order: 2,
         problem: `${called(row)} would match, but not for ${request.host}: its hostnames are ${hostnames.join(', ')}${hostnames.some((name) => hostnamesMatch(name, entrance.served.hostname)) ? '' : ', of which the listener has none'}`,
-        remedy: `add ${request.host} to conf.http.hostnames of the route, or ask for one of its hostnames`,
+        remedy: `add ${request.host} to conf.http.hostnames of the route, or send the request to one of its hostnames`,
         row,
       },
     ]
@@ -180,7 +180,7 @@ function nearness(
       {
         order: 3,
         problem: `${called(row)} has a rule for ${request.path}, which also requires ${missed.join(' and ')}`,
-        remedy: 'send that, or add a match without it',
+        remedy: 'send a request that has this, or add a match without it',
         row,
       },
     ]

@@ -33,7 +33,7 @@ export function arrive(
     stop(
       'service',
       `zone ${zone.name} cannot serve ${called(row)}: ${problems.map((one) => one.reason).join('; ') || 'no reason is known'}`,
-      'fix the problem named there',
+      'correct what this message names, and apply it again',
       [row],
     )
   const { tags = {} } = listener
@@ -42,14 +42,14 @@ export function arrive(
   if (found !== service)
     stop(
       'service',
-      `${called(other)} at ${at.address}:${at.port} is ${found}, not ${service}: its certificate is for that service, so the connection is refused`,
-      'two proxies have one address and port: give each its own',
+      `${called(other)} at ${at.address}:${at.port} serves ${found}, not ${service}: the name in its certificate is another one, so the caller refuses the connection`,
+      'two proxies have the same address and port: give each its own',
       [other],
     )
   const running = walk.compareRunning('service', compiled, typeUrls.listener, listener.name, [row])
   walk.pass(
     'service',
-    `${called(row)} of zone ${zone.name} takes it at ${at.address}:${at.port} (${tagsOf(tags)})`,
+    `${called(row)} of zone ${zone.name} receives the request at ${at.address}:${at.port} (${tagsOf(tags)})`,
     here.name,
     [row],
     [running],
@@ -99,7 +99,7 @@ export function askPermission(
   if (denied)
     stop(
       'permission',
-      `${denied.policy} denies ${who}: the answer is 403`,
+      `${policyText(denied.policy)} denies ${who}: the answer is 403`,
       'change its from section',
       zone.rowsOf(denied.because),
     )
@@ -111,8 +111,12 @@ export function askPermission(
       `apply a TrafficPermission with a source of ${serviceTag}=${service} and a destination of ${serviceTag}=${arrived.tags[serviceTag]}`,
       [arrived.row],
     )
-  else walk.pass('permission', `${allowed.policy} allows ${service}`, here.name, zone.rowsOf(allowed.because))
+  else
+    walk.pass('permission', `${policyText(allowed.policy)} allows ${service}`, here.name, zone.rowsOf(allowed.because))
 }
 
 const permissionsOf = ({ content }: ChainModel): Permissions | undefined =>
   content.type === 'http' || content.type === 'tcp' ? content.permissions?.rules : undefined
+
+/** `TrafficPermission:allow-all`, the name of a rule, as other messages name a resource: `TrafficPermission allow-all`. */
+const policyText = (policy: string): string => policy.replace(':', ' ')

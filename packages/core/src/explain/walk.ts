@@ -26,9 +26,17 @@ export const tagsOf = (tags: Tags): string =>
     .sort()
     .join(' ') || 'no tags'
 
+/** A plane in messages. */
+const planeText = (origin: string): string => (origin === 'global' ? 'the global' : `zone ${origin}`)
+
+/** The decisions of rows. A row that decided twice, such as the authority of both ends, is named once. */
+const decisionsOf = (rows: readonly AnyRow[]): Decision[] => [
+  ...new Map(rows.map((row) => [keyText(row.key), decisionOf(row)])).values(),
+]
+
 /** Ends the walk with a mismatch. */
 export function stop(step: StepName, problem: string, remedy: string, rows: readonly AnyRow[] = []): never {
-  throw new Stop({ step, problem, remedy, decidedBy: rows.map(decisionOf) })
+  throw new Stop({ step, problem, remedy, decidedBy: decisionsOf(rows) })
 }
 
 /** Collects the steps of one walk, and compares the versions that each plane has of the deciding rows. */
@@ -44,13 +52,13 @@ export function createWalk(sources: Sources) {
     const { origin } = row.key
     const owner = origin === 'global' ? sources.global : sources.zones.get(origin)
     if (origin === zone) return ''
-    if (!owner) return `${called(row)}: ${origin} was not asked`
+    if (!owner) return `${called(row)}: ${planeText(origin)} gave no answer`
     const own = find(owner, text)
     const its = `zone ${zone} has ${called(row)} of revision ${row.stamp.originRevision}`
-    const status = 'look at `zonemesh status`: the zone is behind, holds a commit, or is cut off'
-    if (!own) stop(step, `${its}, ${origin} has none`, status, [row])
+    const status = 'look at `zonemesh status`: the zone is behind, offline, or holds a change'
+    if (!own) stop(step, `${its}, and ${planeText(origin)} has none`, status, [row])
     if (isNewer(own.stamp, row.stamp))
-      stop(step, `${its}, ${origin} has revision ${own.stamp.originRevision}`, status, [row])
+      stop(step, `${its}, and ${planeText(origin)} has revision ${own.stamp.originRevision}`, status, [row])
     return ''
   }
 
@@ -64,7 +72,7 @@ export function createWalk(sources: Sources) {
   ): string {
     const sight = sources.proxies.get(proxy)
     if (sources.offline) return ''
-    if (!sight) return `${proxy}: its Envoy was not asked`
+    if (!sight) return `${proxy}: the state of its Envoy is not known`
     const resource = table?.resources.get(typeUrl)?.get(name)
     if (!resource) return ''
     const runs = sight.accepted.get(typeUrl)?.get(name)
@@ -75,16 +83,16 @@ export function createWalk(sources: Sources) {
         step,
         `the Envoy of ${proxy} refuses ${name}: ${refusal}`,
         isBindFailure(refusal)
-          ? 'another process on its host has this address, or its host does not have it: free it, or change the port; the proxy tries again'
-          : 'fix the problem named there and apply it again: every new version is tried',
+          ? 'the host of the proxy does not have this address, or another process there uses it: free it, or change the port; the proxy tries again'
+          : 'correct what this message names, and apply it again: the proxy tries every new version',
         rows,
       )
     const what = runs === undefined ? 'does not have it' : 'runs another version of it'
     return stop(
       step,
-      `the zone compiled ${name} and the Envoy of ${proxy} ${what}`,
+      `the zone compiled ${name}, and the Envoy of ${proxy} ${what}`,
       sight.connected
-        ? 'its Envoy has not answered yet: ask again, or look at the log of the proxy'
+        ? 'its Envoy has not answered yet: try again, or look at the log of the proxy'
         : 'the proxy has no stream to its zone: look at its log, its token and its network path to the zone',
       rows,
     )
@@ -99,7 +107,7 @@ export function createWalk(sources: Sources) {
       steps.push({
         step,
         text,
-        decidedBy: rows.map(decisionOf),
+        decidedBy: decisionsOf(rows),
         agreement: [...new Set(notes)].filter((note) => note !== ''),
       })
     },

@@ -70,8 +70,8 @@ export function crossOver(
   if (!ingress)
     stop(
       'ingress',
-      `zone ${here.name} goes to ${endpoint.address}:${endpoint.port}, where zone ${there.name} has no ingress`,
-      'the zone of the caller is behind: see `zonemesh status`',
+      `zone ${here.name} sends the request to ${endpoint.address}:${endpoint.port}, where zone ${there.name} has no ingress`,
+      `zone ${here.name} is behind: look at \`zonemesh status\``,
     )
   return leadOn(walk, 'ingress', here, there, ingress, way, endpoint)
 }

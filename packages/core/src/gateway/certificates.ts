@@ -39,7 +39,7 @@ export function createGatewayCertificates(units: Units, view: View, exclusions: 
   /** Excludes the sealed key, so that a key that is only sealed again causes no recomputation. */
   const ofSecret = units.family('listener certificate', (mesh: MeshName, secret: string): Facts => {
     const row = view.named(gatewayCertificate, mesh, `${secret}.${view.zone}`)
-    if (!row) return { problem: 'is not there (yet)' }
+    if (!row) return { problem: 'does not exist, or has not arrived yet' }
     const { spec } = row
     if ('problem' in spec) return { problem: `cannot be used: ${spec.problem}` }
     return { keyType: spec.keyType, fingerprint: spec.fingerprint, source: keyText(row.key) }

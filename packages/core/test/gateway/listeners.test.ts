@@ -143,7 +143,7 @@ test('GW16 a chain without its certificate is left out and reported, and a liste
     { source: gatewayKey, reason: 'listener HTTPS:8443: secret "any" cannot be used: no private key', isNote: true },
     {
       source: gatewayKey,
-      reason: 'listener HTTPS:8443:foo.example.com: secret "foo" is not there (yet)',
+      reason: 'listener HTTPS:8443:foo.example.com: secret "foo" does not exist, or has not arrived yet',
       isNote: true,
     },
   ])

@@ -17,11 +17,11 @@ import type { RefusedRow } from '../limits/refused.ts'
 
 interface Deps {
   readonly store: Store
-  readonly sync: SyncServer
+  readonly sync: Pick<SyncServer, 'zones' | 'formers'>
   /** The rows of a zone that limits or quotas have refused. */
   readonly refused: (zone: string) => readonly RefusedRow[]
-  readonly clock: Clock
-  readonly expiry: Expiry
+  readonly clock: Pick<Clock, 'wallMs'>
+  readonly expiry: Pick<Expiry, 'report' | 'notYetValid'>
   readonly owner: Pick<AuthorityOwner, 'waits'>
   readonly catalogue: Pick<Catalogue, 'report'>
 }

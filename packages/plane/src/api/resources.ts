@@ -89,7 +89,7 @@ export async function requireMesh(plane: ApiPlane, mesh: string): Promise<Row> {
     const version = await plane.store.get({ origin, kind: 'Mesh', mesh: '', name: mesh })
     if (version?.row) return version.row
   }
-  throw notFound('Failed to retrieve Mesh')
+  throw notFound('Failed to retrieve Mesh', `there is no mesh "${mesh}": create it with a document of type Mesh`)
 }
 
 export const isWritable = (plane: ApiPlane, kind: Kind): boolean =>
@@ -99,7 +99,7 @@ function requireWritable(plane: ApiPlane, kind: Kind): void {
   if (isWritable(plane, kind)) return
   const where =
     plane.role === 'global'
-      ? `${kind.name} resources belong to zones: write them on the zone control plane`
+      ? `${kind.name} resources belong to zones: write them to the API of their zone`
       : `${kind.name} resources belong to the global control plane: write them to its API (${plane.globalApi})`
   throw new ApiError(405, 'Method not allowed', where)
 }

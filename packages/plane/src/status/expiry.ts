@@ -28,6 +28,8 @@ export interface Expiring {
   readonly warnMs: number
   /** The start of a certificate: peers refuse it before this time. */
   readonly start?: Start
+  /** What to do before it expires. */
+  readonly remedy?: string
 }
 
 interface Start {
@@ -37,20 +39,30 @@ interface Start {
 }
 
 /** Something that an operator renews: the warning comes one day ahead. */
-export const byHand = (what: string, who: string, endsAtMs: number, start?: Start): Expiring => ({
-  what,
-  who,
-  endsAtMs,
-  warnMs: dayMs,
-  ...(start ? { start } : {}),
-})
+export const byHand = (
+  what: string,
+  who: string,
+  endsAtMs: number,
+  more: Pick<Expiring, 'start' | 'remedy'> = {},
+): Expiring => ({ what, who, endsAtMs, warnMs: dayMs, ...more })
 
 /** The root of a mesh, which an operator replaces by a rotation. */
 export const rootAuthority = (mesh: string, certificate: string): Expiring =>
-  byHand('root authority', `mesh ${mesh}`, endOf(certificate), {
-    atMs: startOf(certificate),
-    remedy: `add another backend to mtls.backends of mesh ${mesh} and name it in enabledBackend`,
-  })
+  byHand(
+    'root authority',
+    `mesh ${mesh}`,
+    endOf(certificate),
+    withRemedy(
+      startOf(certificate),
+      `add another backend to mtls.backends of mesh ${mesh} and name it in enabledBackend`,
+    ),
+  )
+
+/** One remedy for a certificate that expires, or whose start is in the future. */
+const withRemedy = (startsAtMs: number, remedy: string): Pick<Expiring, 'start' | 'remedy'> => ({
+  start: { atMs: startsAtMs, remedy },
+  remedy,
+})
 
 /**
  * An intermediate authority, which is renewed at half of its life. If it is older, its renewal has failed since then:
@@ -64,6 +76,7 @@ export const intermediate = (mesh: string, zone: string, endsAtMs: number, start
     atMs: startsAtMs,
     remedy: 'restart the control plane that signs for the mesh: it replaces the certificate',
   },
+  remedy: `look at the connection of zone ${zone}: the authority is renewed while the zone is connected`,
   // The zone and the owner each check once an hour.
   warnMs: (intermediateDays / 2) * dayMs - 2 * hourMs,
 })
@@ -114,14 +127,18 @@ export const endOf = (certificate: string): number => new Date(new X509Certifica
 
 /** The certificates of a control plane's own ports, and the tokens in use there. */
 export const ofPlane = (tls: ServerTls, watch: TokenWatch, self: string): Expiring[] => [
-  byHand('server certificate', `${self}; a restart renews it`, endOf(tls.certificate), {
-    atMs: startOf(tls.certificate),
-    remedy: 'restart the control plane: it replaces the certificate',
-  }),
+  byHand(
+    'server certificate',
+    self,
+    endOf(tls.certificate),
+    withRemedy(startOf(tls.certificate), 'restart the control plane: it replaces the certificate'),
+  ),
   byHand('authority of the control plane', self, endOf(tls.authority), {
-    atMs: startOf(tls.authority),
-    remedy:
-      'correct the clock of this machine if it is behind; otherwise wait until then, or start with an empty data folder and join all zones and proxies again',
+    start: {
+      atMs: startOf(tls.authority),
+      remedy:
+        'correct the clock of this machine if it is behind; otherwise wait until then, or start with an empty data folder and join all zones and proxies again',
+    },
   }),
   ...watch.live().map(({ purpose, who, endsAtMs }) => byHand(`${purpose} token`, who, endsAtMs)),
 ]
@@ -190,11 +207,12 @@ export function createExpiry({ clock, log, sources }: Deps) {
   return {
     /** Everything that is about to expire, or has expired and is still in use, the soonest first. */
     async report() {
-      return (await check()).map(({ what, who, endsAtMs }) => ({
+      return (await check()).map(({ what, who, endsAtMs, remedy }) => ({
         what,
         who,
         ends: new Date(endsAtMs).toISOString(),
         endsInMs: Math.round(endsAtMs - clock.wallMs()),
+        ...(remedy === undefined ? {} : { remedy }),
       }))
     },
     /** Certificates that start in the future, with a remedy. Up to date after `report`. */

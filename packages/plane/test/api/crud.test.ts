@@ -65,6 +65,8 @@ test('R5 DELETE with If-Match deletes only the named version, and a mesh togethe
   expect((await call('GET', '/meshes/m')).status).toBe(404)
 })
 
+const noMesh = 'there is no mesh "nowhere": create it with a document of type Mesh'
+
 test.each<[string, string, unknown, string[] | string]>([
   ['no body', path, undefined, 'the body is empty'],
   ['null', path, null, 'the body is not a JSON object'],
@@ -80,11 +82,11 @@ test.each<[string, string, unknown, string[] | string]>([
     permission({ mesh: 'other' }),
     ['mesh'],
   ],
-  ['a mesh that does not exist', '/meshes/nowhere/timeouts/t', timeout('t', '1s', 'nowhere'), 'Not found'],
+  ['a mesh that does not exist', '/meshes/nowhere/timeouts/t', timeout('t', '1s', 'nowhere'), noMesh],
 ])('R6 PUT is refused: %s', async (_title, url, body, expected) => {
   const { call } = await createRoutes()
   const { status, json } = await call('PUT', url, body)
-  expect(status).toBe(typeof expected !== 'string' || expected !== 'Not found' ? 400 : 404)
+  expect(status).toBe(expected === noMesh ? 404 : 400)
   const fields = (json.invalid_parameters ?? []).map(({ field }: { field: string }) => field)
   expect(typeof expected === 'string' ? json.detail : fields).toEqual(expected)
 })
@@ -132,7 +134,7 @@ test('R3 every kind has a list in all meshes or of its own, and an item', async 
 test.each<[string, object, string]>([
   ['an unknown type', { type: 'Nothing', name: 't' }, 'unknown type "Nothing"'],
   ['an internal type', { type: 'TokenKey', name: 't' }, 'unknown type "TokenKey"'],
-  ['a mesh that does not exist', { type: 'Timeout', mesh: 'nowhere', name: 't' }, 'Not found'],
+  ['a mesh that does not exist', { type: 'Timeout', mesh: 'nowhere', name: 't' }, noMesh],
   ['a written resource', { type: 'Timeout', name: 't' }, 'one commit both writes and deletes the same resource'],
   ['a mesh with a written resource', { type: 'Mesh', name: 'm' }, 'the same commit writes Timeout "in" into this mesh'],
 ])('R21 a deletion of a commit is refused: %s', async (_title, deletion, detail) => {

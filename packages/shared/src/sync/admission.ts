@@ -67,7 +67,7 @@ export function createAdmission(deps: Deps, { version, hostname, protocol }: Opt
     const refusal = agreed.ok ? refusalOf(former, hello) : undefined
     if (!agreed.ok || refusal || signal.aborted) {
       const goodbye: Goodbye = agreed.ok
-        ? (refusal ?? { code: 'shutdown', reason: 'this control plane is stopping' })
+        ? (refusal ?? { code: 'shutdown', reason: 'the control plane of the global has stopped' })
         : { code: 'protocol', reason: agreed.error }
       log.warn({ zone, host: hello.host, code: goodbye.code }, `refused a session: ${goodbye.reason}`)
       board.refused(zone, goodbye)
@@ -106,7 +106,10 @@ function refusalOf(current: ZoneSession | undefined, hello: Hello): Goodbye | un
   if (storeId === hello.storeId && isYounger) return undefined
   const code: GoodbyeCode = 'held-by-another'
   const how = storeId === hello.storeId ? 'with the same store' : 'with another store'
-  return { code, reason: `this zone is held by ${host}, started ${new Date(startedAtMs).toISOString()}, ${how}` }
+  return {
+    code,
+    reason: `another control plane runs as this zone: ${host}, started ${new Date(startedAtMs).toISOString()}, ${how}; stop one of the two`,
+  }
 }
 
 function leave(channel: Channel, goodbye: Goodbye): void {

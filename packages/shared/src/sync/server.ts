@@ -127,7 +127,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
       closed.abort()
       polling[Symbol.dispose]()
       const open = [...sessions.byZone.values()].map(({ session }) => session)
-      for (const session of open) session.end('shutdown', 'this control plane is stopping')
+      for (const session of open) session.end('shutdown', 'the control plane of the global has stopped')
       await Promise.all(open.map((session) => session.done))
       await replicas?.leave().catch(() => {})
       await Promise.all(doors.map((door) => door.close()))

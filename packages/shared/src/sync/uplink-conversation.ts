@@ -69,7 +69,7 @@ export function createConversation(deps: Deps) {
     const watching = new AbortController()
     const announcing = announceServed(served, mine, watching.signal)
     const reporting = report && sendReports(clock, report, mine, watching.signal)
-    const leave = () => mine.end('shutdown', 'this zone control plane is stopping')
+    const leave = () => mine.end('shutdown', 'the control plane of the zone has stopped')
     // The zone may have been stopped while the session was opened.
     if (signal.aborted) leave()
     else signal.addEventListener('abort', leave, { once: true })

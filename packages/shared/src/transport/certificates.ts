@@ -23,12 +23,32 @@ const certificateFault =
  */
 export async function certificateReason(cause: unknown, expected: Expectation, signal: AbortSignal): Promise<string> {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  if (!certificateFault.test(code)) return messageOf(cause) || code
+  if (!certificateFault.test(code) && timeReason(messageOf(cause), []) === undefined) return messageOf(cause) || code
   const { host, port, authorityPem, remedy } = expected
   const shown = await readChain(host, port, signal).catch(() => [])
+  const ofTime = timeReason(messageOf(cause), shown)
+  if (ofTime !== undefined) return ofTime
   const by = authorityPem === undefined ? 'an authority that this machine trusts' : describeAll(pemBlocks(authorityPem))
   const name = isIP(host) === 0 ? `the name ${host}` : `the address ${host}`
   return `${messageOf(cause)}: expected a certificate for ${name} that is signed by ${by}, found ${describeAll(shown)}; ${remedy}`
+}
+
+/** Texts of OpenSSL, also inside a longer text of a library, and how we report them. */
+const timeFaults = [
+  ['certificate has expired', 'the certificate has expired'],
+  ['certificate is not yet valid', 'the certificate is not valid yet'],
+] as const
+
+/**
+ * Why a certificate was refused, if the reason is its time: what was expected, what the server shows, and what to do.
+ * Undefined if the text of the error names another reason.
+ */
+export function timeReason(text: string, shown: readonly Buffer[]): string | undefined {
+  const [, what] = timeFaults.find(([found]) => text.includes(found)) ?? []
+  return (
+    what &&
+    `${what}: expected certificates that are valid now, found ${describeAll(shown)}; restart the control plane that shows it, which renews its own certificate, or correct the clock of this machine`
+  )
 }
 
 /** Certificates in the order in which a server shows them; `none` without any. */

@@ -15,6 +15,7 @@ import {
 } from '@grpc/grpc-js'
 import { err, ok } from '../base/base.ts'
 import { listenError } from '../env/listen-error.ts'
+import { timeReason } from './certificates.ts'
 import { type ConnectionLimits, defaultConnectionLimits, guardConnections } from './connections.ts'
 import { serverLimits } from './grpc-limits.ts'
 import { createPinnedPeer } from './pin.ts'
@@ -133,7 +134,7 @@ export function dialGrpc(options: {
     async dial(signal) {
       const authority = await peer.authority(signal)
       if (!authority.ok) return err({ refused: authority.error.mismatch, reason: authority.error.reason })
-      return ok(callGrpc({ ...options, authorityPem: authority.value }))
+      return ok(callGrpc({ ...options, authorityPem: authority.value, shown: peer.shown() }))
     },
     forget: () => peer.forget(),
   }
@@ -147,6 +148,8 @@ export function callGrpc(options: {
   readonly path: string
   readonly token: string
   readonly authorityPem: string
+  /** The certificates of the server, for the reason of a failure. */
+  readonly shown?: readonly Buffer[]
 }): Channel & Disposable {
   const secure = credentials.createSsl(Buffer.from(options.authorityPem), null, null, {
     checkServerIdentity: () => undefined,
@@ -166,7 +169,11 @@ export function callGrpc(options: {
   const channel = channelOver(call, (cause) => {
     const code = 'code' in cause ? cause.code : undefined
     const details = 'details' in cause ? String(cause.details) : cause.message
-    return { refused: code === status.UNAUTHENTICATED || code === status.PERMISSION_DENIED, reason: details }
+    const ofTime = timeReason(details, options.shown ?? [])
+    return {
+      refused: code === status.UNAUTHENTICATED || code === status.PERMISSION_DENIED,
+      reason: ofTime === undefined ? details : `cannot reach ${options.address}: ${ofTime}`,
+    }
   })
   return { ...channel, [Symbol.dispose]: () => client.close() }
 }

@@ -15,6 +15,8 @@ export interface PinnedPeer {
   authority(signal: AbortSignal): Promise<Result<string, PinFailure>>
   /** The last attempt failed. */
   forget(): void
+  /** The certificates from which the authority was read last. */
+  shown(): readonly Buffer[]
 }
 
 /**
@@ -25,6 +27,7 @@ export interface PinnedPeer {
  */
 export function createPinnedPeer(address: string, pinSha256Hex: string): PinnedPeer {
   let pem: string | undefined
+  let shown: readonly Buffer[] = []
   let doubted = false
   /** The address has answered after a failed attempt. */
   let answered = false
@@ -40,14 +43,17 @@ export function createPinnedPeer(address: string, pinSha256Hex: string): PinnedP
       }
       doubted = false
       if (pem !== undefined) return ok(pem)
-      const read = await pinnedAuthority(address, pinSha256Hex, signal)
-      if (read.ok) pem = read.value
-      return read
+      const read = await pinnedChain(address, pinSha256Hex, signal)
+      if (!read.ok) return read
+      shown = read.value.shown
+      pem = read.value.authorityPem
+      return ok(pem)
     },
     forget() {
       if (answered) pem = undefined
       else doubted = true
     },
+    shown: () => shown,
   }
 }
 
@@ -60,12 +66,22 @@ export async function pinnedAuthority(
   pinSha256Hex: string,
   signal: AbortSignal,
 ): Promise<Result<string, PinFailure>> {
+  const read = await pinnedChain(address, pinSha256Hex, signal)
+  return read.ok ? ok(read.value.authorityPem) : read
+}
+
+/** The pinned authority, with the certificates that the server shows. */
+async function pinnedChain(
+  address: string,
+  pinSha256Hex: string,
+  signal: AbortSignal,
+): Promise<Result<{ readonly authorityPem: string; readonly shown: readonly Buffer[] }, PinFailure>> {
   const pin = pinSha256Hex.toLowerCase().replaceAll(':', '')
   const chain = await atAddress(address, (host, port) => readChain(host, port, signal))
   if (!chain.ok) return chain
   const prints = chain.value.map((raw) => createHash('sha256').update(raw).digest('hex'))
   const found = chain.value[prints.indexOf(pin)]
-  if (found) return ok(pemOf(found))
+  if (found) return ok({ authorityPem: pemOf(found), shown: chain.value })
   const reason = `expected a certificate authority with SHA-256 ${pin} at ${address}, found ${describeAll(chain.value)}; the address is wrong, another server intercepts the connection, or the join string is of another plane`
   return err({ mismatch: true, reason })
 }

@@ -161,7 +161,7 @@ export function dialWebSocket(options: {
         if (!authority.ok) return err({ refused: authority.error.mismatch, reason: authority.error.reason })
         authorityPem = authority.value
       }
-      return call(route, { ...webSocketOptions, ...trustOf(route, authorityPem) }, options.token, signal)
+      return call(route, authorityPem, options.token, signal)
     },
     forget() {
       authorityPem = undefined
@@ -183,15 +183,33 @@ function trustOf(route: WebSocketRoute, authorityPem: string | undefined): Clien
   }
 }
 
+/** Why a connection failed. If the certificate is the reason, the text names it. */
+function reasonOf(
+  cause: Error,
+  route: WebSocketRoute,
+  authorityPem: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
+  if (route.trust === 'none') return Promise.resolve(cause.message)
+  const { hostname, port } = new URL(route.url)
+  const address = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) }
+  const remedy =
+    route.trust === 'system'
+      ? 'with ?tls=system, add the authority to the roots of this machine (or to NODE_EXTRA_CA_CERTS)'
+      : 'the address is wrong, or another server intercepts the connection'
+  return certificateReason(cause, { ...address, authorityPem, remedy }, signal)
+}
+
 function call(
   route: WebSocketRoute,
-  options: ClientOptions,
+  authorityPem: string | undefined,
   token: string,
   signal: AbortSignal,
 ): Promise<Result<Channel & Disposable, DialFailure>> {
   return new Promise((resolve) => {
     const socket = new WebSocket(route.url, [], {
-      ...options,
+      ...webSocketOptions,
+      ...trustOf(route, authorityPem),
       followRedirects: false,
       handshakeTimeout: upgradeMs,
       headers: { authorization: `Bearer ${token}` },
@@ -205,17 +223,9 @@ function call(
       settle(err({ refused: false, reason: 'stopped' }))
     }
     socket.on('error', (cause) => {
-      const { hostname: host, port } = new URL(route.url)
-      const remedy = 'with ?tls=system, add the authority to the roots of this machine (or to NODE_EXTRA_CA_CERTS)'
-      const expected = {
-        host: host.replace(/^\[|\]$/g, ''),
-        port: Number(port || 443),
-        authorityPem: undefined,
-        remedy,
-      }
-      const reason =
-        route.trust === 'system' ? certificateReason(cause, expected, signal) : Promise.resolve(cause.message)
-      void reason.then((text) => settle(err({ refused: false, reason: `cannot reach ${route.hostAndPort}: ${text}` })))
+      void reasonOf(cause, route, authorityPem, signal).then((text) =>
+        settle(err({ refused: false, reason: `cannot reach ${route.hostAndPort}: ${text}` })),
+      )
     })
     socket.on('unexpected-response', (request, response) => {
       void failureOf(route, response).then((failure) => {

@@ -11,8 +11,11 @@ export interface TestAuthority {
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 
-/** A certificate authority and one server certificate of it, for loopback. */
-export async function createTestAuthority(): Promise<TestAuthority> {
+/**
+ * A certificate authority and one server certificate of it, for loopback. The certificate expires `leafMs` from now; a
+ * negative number makes one that has expired.
+ */
+export async function createTestAuthority({ leafMs = 3_600_000 } = {}): Promise<TestAuthority> {
   x509.cryptoProvider.set(webcrypto)
   const times = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000) }
   const authorityKeys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
@@ -26,7 +29,8 @@ export async function createTestAuthority(): Promise<TestAuthority> {
   })
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
   const leaf = await x509.X509CertificateGenerator.create({
-    ...times,
+    notBefore: new Date(Date.now() - 7_200_000),
+    notAfter: new Date(Date.now() + leafMs),
     serialNumber: '02',
     subject: 'CN=global',
     issuer: authority.subject,

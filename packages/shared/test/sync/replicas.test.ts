@@ -58,7 +58,7 @@ describe('replicas of a global', () => {
     await uplink[Symbol.asyncDispose]()
     await until(store, () => statuses().every((status) => status?.connected === false), other)
     const [first, second] = [one, other].map((server) => server.zones().get('east'))
-    expect(second?.lastEnd).toBe('this zone control plane is stopping')
+    expect(second?.lastEnd).toBe('the control plane of the zone has stopped')
     expect(second).toMatchObject({ epoch: first?.epoch, lastEndCode: first?.lastEndCode, sinceMs: first?.sinceMs })
   })
 

@@ -123,7 +123,7 @@ describe('two processes of a zone', () => {
     expect(second.goodbye()?.code).toBe('held-by-another')
     const how = 'storeId' in changes ? 'another store' : 'the same store'
     expect(second.goodbye()?.reason).toBe(
-      `this zone is held by west-host, started 1970-01-01T00:00:00.010Z, with ${how}`,
+      `another control plane runs as this zone: west-host, started 1970-01-01T00:00:00.010Z, with ${how}; stop one of the two`,
     )
     expect(holder.goodbye()).toBeUndefined()
   })
@@ -331,10 +331,10 @@ describe('the sessions of a global', () => {
     const west = await connect('west')
     const waiting = await call('east')
     await server[Symbol.asyncDispose]()
-    expect(west.goodbye()).toEqual({ code: 'shutdown', reason: 'this control plane is stopping' })
+    expect(west.goodbye()).toEqual({ code: 'shutdown', reason: 'the control plane of the global has stopped' })
     expect(isClosed()).toBe(true)
     await waiting.receive({ type: 'hello', hello: helloOf('east') })
-    expect(waiting.goodbye()).toEqual({ code: 'shutdown', reason: 'this control plane is stopping' })
+    expect(waiting.goodbye()).toEqual({ code: 'shutdown', reason: 'the control plane of the global has stopped' })
   })
 })
 

@@ -158,7 +158,9 @@ describe('admission of zones', () => {
       ...server,
       onChange: (listener) => watch(other.state, listener),
     })
-    expect(other.state.value.reason).toMatch(/^this zone is held by west-host, started .* with another store$/)
+    expect(other.state.value.reason).toMatch(
+      /^another control plane runs as this zone: west-host, started .* with another store; stop one of the two$/,
+    )
     expect(first.state.value.phase).toBe('connected')
     const second = scene.uplink(west, 'west', server.port)
     await until(global, () => first.state.value.phase === 'waiting', {

@@ -94,7 +94,7 @@ describe('the hello of a zone', () => {
     await west.settle()
     expect([isStopped, west.last()?.sent.at(-1)]).toEqual([
       true,
-      goodbye('shutdown', 'this zone control plane is stopping'),
+      goodbye('shutdown', 'the control plane of the zone has stopped'),
     ])
     await stopping
   })

@@ -38,7 +38,13 @@ export async function expiringOf({ store, zone, tls, watch, secrets, token }: De
   const tokenEnd = tokenEndsAtMs(token() ?? '')
   return [
     ...ofPlane(tls, watch, `zone ${zone}`),
-    ...(tokenEnd === undefined ? [] : [byHand('zone token', `${zone}, with which this zone joins`, tokenEnd)]),
+    ...(tokenEnd === undefined
+      ? []
+      : [
+          byHand('zone token', `${zone} (this zone joins with it)`, tokenEnd, {
+            remedy: `restart the zone with a new join string of \`zonemesh token zone ${zone}\``,
+          }),
+        ]),
     ...rows.flatMap(({ key, spec }) => [
       intermediate(key.mesh, zone, spec.notAfterMs, startOf(spec.certificate)),
       rootAuthority(key.mesh, spec.roots),

@@ -1,3 +1,4 @@
+import { findKind } from '@zonemesh/core/registry.ts'
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
@@ -5,7 +6,7 @@ import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
-import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import { keyText, parseKeyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { isCurrent, type UplinkState } from '@zonemesh/shared/sync/uplink-state.ts'
@@ -21,20 +22,26 @@ import type { ProxyStatus } from './proxies.ts'
 interface Deps {
   readonly store: Store
   readonly catalogue: Pick<Catalogue, 'report'>
-  readonly clock: Clock
-  readonly engine: Engine
-  readonly status: ProxyStatus
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly engine: Pick<Engine, 'mark' | 'needsOf' | 'problemsOf' | 'leftOut'>
+  readonly status: Pick<ProxyStatus, 'insightOf' | 'isConnected' | 'proxies' | 'verdicts'>
   readonly refusals: Pick<Refusals, 'verdicts'>
   readonly quarantine: Pick<Quarantine, 'verdicts'>
   readonly certificates: { verdicts(): readonly CertificateVerdict[] }
-  readonly progress: Progress
-  readonly leases: Leases
-  readonly uplink: Uplink | undefined
+  readonly progress: Pick<Progress, 'read' | 'servedBy'>
+  readonly leases: Pick<Leases, 'isLost' | 'isSuspect'>
+  readonly uplink: Pick<Uplink, 'state'> | undefined
   readonly expiry: Pick<Expiry, 'report' | 'notYetValid'>
   /** The waiting rotations of the authorities of a standalone zone. */
   readonly rotations: AuthorityOwner['waits']
   readonly role: 'zone' | 'standalone'
   readonly zone: string
+}
+
+/** A row in a reason, by its key text: `MeshGateway default/edge`. A source that is no row stays as it is. */
+function rowText(source: string): string {
+  const { kind, mesh, name } = parseKeyText(source)
+  return findKind(kind) ? `${kind} ${mesh === '' ? '' : `${mesh}/`}${name}` : source
 }
 
 /** The states of a proxy in the status of its zone. */
@@ -66,7 +73,7 @@ export function createZoneStatus(deps: Deps) {
           state,
           served: deps.progress.servedBy(proxy),
           ...(problems.length > 0
-            ? { reason: problems.map((problem) => `${problem.source}: ${problem.reason}`).join('; ') }
+            ? { reason: problems.map(({ source, reason }) => `${rowText(source)}: ${reason}`).join('; ') }
             : {}),
         }
       })
