@@ -99,7 +99,7 @@ const answers: Readonly<Record<string, RegExp>> = {
   'the same with dig': /^\d+\.\d+\.\d+\.\d+$/m,
   'zones and proxies': /^east +current .*\nwest +current /m,
   'what an Envoy runs': /^Envoy runs exactly this configuration\.$/m,
-  'the way of a request': /^the path is open$/m,
+  'the path of a request': /^the path is open$/m,
   proxies: /echo-1.*\n(.*\n)*.*gateway-1/,
   'the route, to edit': /^type: MeshGatewayRoute$/m,
   'what changed': /conf\.http\.rules\[0\]/,

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fillVariables } from '@zonemesh/cli/base/documents.ts'
 import { defaultNames } from '@zonemesh/cli/demo/names.ts'
+import { fillVariables } from '@zonemesh/cli/files/documents.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { parseAllDocuments } from 'yaml'
 import {

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { type Client, clientOptions, createClient } from './base/client.ts'
 import type { Command } from './base/command.ts'
 import { readContexts } from './base/contexts.ts'
-import { kindByWord, pathOf } from './base/kinds.ts'
+import { kindByWord, pathOf } from './resources/kinds.ts'
 
 /** The commands by name; each is loaded only when its options are needed. */
 export type Loaders = Readonly<Record<string, { load(): Promise<Command> }>>

@@ -6,9 +6,9 @@ import { goodbyeCodes, verdictOutcomes } from '@zonemesh/shared/sync/log/message
 import { uplinkPhases } from '@zonemesh/shared/sync/uplink-state.ts'
 import { proxyStates } from '@zonemesh/zone/status/status.ts'
 import { expect, test } from 'vitest'
-import { livenessStates } from '../src/base/liveness.ts'
 import { processStates } from '../src/commands/status.ts'
 import { zoneStates } from '../src/output/show-status.ts'
+import { livenessStates } from '../src/resources/liveness.ts'
 
 /** The words for states that commands print or the API answers, by where they occur. */
 const words: Readonly<Record<string, readonly string[]>> = {

@@ -1,4 +1,4 @@
-import { fillVariables, readVariables } from '@zonemesh/cli/base/documents.ts'
+import { fillVariables, readVariables } from '@zonemesh/cli/files/documents.ts'
 import { expect, test } from 'vitest'
 
 const fill = (text: string, variables: Readonly<Record<string, string>> = { name: 'web', port: '80' }) =>

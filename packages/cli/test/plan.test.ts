@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { download } from '../src/base/download.ts'
 import { apply } from '../src/commands/apply.ts'
 import { diff } from '../src/commands/diff.ts'
+import { download } from '../src/files/download.ts'
 import { type Rig, startGlobalRig, timeout } from './command-rig.ts'
 
 let rig: Rig

@@ -2,10 +2,10 @@ import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
 import { clientOptions, createClient } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
-import { writableKinds } from '../base/kinds-of-plane.ts'
 import { tableOrJson } from '../base/output-form.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
+import { writableKinds } from '../resources/kinds-of-plane.ts'
 
 const travels: Readonly<Record<Kind['travel'], string>> = {
   'global-to-zones': 'global to zones',

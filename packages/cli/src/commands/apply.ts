@@ -1,12 +1,12 @@
 import type { Outcome, Receipt } from '@zonemesh/plane/api/answers.ts'
 import { duration, option, text, texts, toggle } from '@zonemesh/plane/config/options.ts'
 import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
-import { planPrune, requireSetName, takenOver, withSet } from '../base/apply-set.ts'
 import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
-import { type CommitRequest, sendCommit } from '../base/commit.ts'
-import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
 import { unreachable } from '../explain/after-apply.ts'
+import { planPrune, requireSetName, takenOver, withSet } from '../files/apply-set.ts'
+import { type CommitRequest, sendCommit } from '../files/commit.ts'
+import { readDocuments, readVariables, type SourceDocument } from '../files/documents.ts'
 import { noteMassRemovals, planLines, totalsText } from '../output/show-plan.ts'
 
 const place = (document: SourceDocument): string =>

@@ -8,9 +8,9 @@ import { logLevels } from '@zonemesh/shared/env/log.ts'
 import { z } from 'zod'
 import { readText } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
-import { readVariables } from '../base/documents.ts'
 import { readJoin } from '../base/join.ts'
 import { createEnv } from '../base/process.ts'
+import { readVariables } from '../files/documents.ts'
 
 function trustOf(caCertFile: string | undefined, join: Join | undefined): Trust {
   if (caCertFile !== undefined) return { type: 'authority', pem: readText(caCertFile) }

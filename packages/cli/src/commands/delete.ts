@@ -2,9 +2,9 @@ import type { Outcome } from '@zonemesh/plane/api/answers.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
-import { readDocuments } from '../base/documents.ts'
-import { kindByWord, pathOf } from '../base/kinds.ts'
-import { shownName } from '../base/resource-word.ts'
+import { readDocuments } from '../files/documents.ts'
+import { kindByWord, pathOf } from '../resources/kinds.ts'
+import { shownName } from '../resources/resource-word.ts'
 import { apply } from './apply.ts'
 
 interface Named {

@@ -3,11 +3,11 @@ import { option, text } from '@zonemesh/plane/config/options.ts'
 import type { VersionEntry } from '@zonemesh/plane/history/versions.ts'
 import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
-import { absentError, findItem } from '../base/find-item.ts'
-import { findOverview } from '../base/items.ts'
-import { pathOf } from '../base/kinds.ts'
-import { resourceFrom, selectionOf } from '../base/resource-word.ts'
 import { descriptionLines } from '../output/description.ts'
+import { absentError, findItem } from '../resources/find-item.ts'
+import { findOverview } from '../resources/items.ts'
+import { pathOf } from '../resources/kinds.ts'
+import { resourceFrom, selectionOf } from '../resources/resource-word.ts'
 
 export const describe = defineCommand({
   name: 'describe',

@@ -4,10 +4,19 @@ import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { option, toggle } from '@zonemesh/plane/config/options.ts'
 import { clientOptions, createClient } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
-import { documentIn, type FolderFile, isDump, isEmpty, pathIn, schemaName, write, writeFolder } from '../base/folder.ts'
-import { listItems } from '../base/items.ts'
-import { writableKinds } from '../base/kinds-of-plane.ts'
-import { isSigningKey, kindsOfFiles } from '../base/owned.ts'
+import {
+  documentIn,
+  type FolderFile,
+  isDump,
+  isEmpty,
+  pathIn,
+  schemaName,
+  write,
+  writeFolder,
+} from '../files/folder.ts'
+import { listItems } from '../resources/items.ts'
+import { writableKinds } from '../resources/kinds-of-plane.ts'
+import { isSigningKey, kindsOfFiles } from '../resources/owned.ts'
 import { scopeFrom, scopeOptions } from './get.ts'
 
 /** A dump of one mesh has its Mesh and what is in it, and no other resources of global scope. */

@@ -6,10 +6,10 @@ import { stringify } from 'yaml'
 import { z } from 'zod'
 import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { type Context, defineCommand } from '../base/command.ts'
-import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { fieldsText } from '../output/show-difference.ts'
 import { age, table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
+import { resourceFrom, selectionOf, shownName } from '../resources/resource-word.ts'
 
 /** The responses of the plane about a resource and about commits. */
 interface ResourceHistory {

@@ -12,9 +12,9 @@ import {
 } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
 import { textOrJson } from '../base/output-form.ts'
-import { type ProxyType, proxyPath, proxyTypes } from '../base/proxies.ts'
 import { table } from '../output/table.ts'
 import { jsonText } from '../output/terminal-text.ts'
+import { type ProxyType, proxyPath, proxyTypes } from '../resources/proxies.ts'
 
 const commonOptions = {
   mesh: option(text.default('default'), 'the mesh of a data plane proxy', {

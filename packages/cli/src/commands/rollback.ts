@@ -2,8 +2,8 @@ import type { RollbackOutcome } from '@zonemesh/plane/api/rollback.ts'
 import { count, option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
-import { resourceFrom, selectionOf, shownName } from '../base/resource-word.ts'
 import { differenceLines } from '../output/show-difference.ts'
+import { resourceFrom, selectionOf, shownName } from '../resources/resource-word.ts'
 import { apply, wait } from './apply.ts'
 
 interface Answer {

@@ -1,6 +1,6 @@
 import { jsonSchemaOf, schemaOfKind, schemaOfResources } from '@zonemesh/core/json-schema.ts'
 import { defineCommand } from '../base/command.ts'
-import { kindByWord } from '../base/kinds.ts'
+import { kindByWord } from '../resources/kinds.ts'
 import { sceneSchema } from '../scene/scene-file.ts'
 
 export const schema = defineCommand({

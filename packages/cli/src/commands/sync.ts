@@ -1,12 +1,12 @@
 import { option, text, toggle } from '@zonemesh/plane/config/options.ts'
 import { clientOptions, createClient } from '../base/client.ts'
 import { type Context, defineCommand, type ExitCode } from '../base/command.ts'
-import { type CommitAnswer, isChange, sendCommit } from '../base/commit.ts'
 import { confirm } from '../base/confirm.ts'
-import { readFolder, readManifest } from '../base/folder.ts'
-import { shownName } from '../base/resource-word.ts'
-import { planSync, type SyncPlan } from '../base/sync-plan.ts'
+import { type CommitAnswer, isChange, sendCommit } from '../files/commit.ts'
+import { readFolder, readManifest } from '../files/folder.ts'
+import { planSync, type SyncPlan } from '../files/sync-plan.ts'
 import { noteMassRemovals, planLines, totalsText } from '../output/show-plan.ts'
+import { shownName } from '../resources/resource-word.ts'
 import { apply, noteRefusal, requireWait, wait } from './apply.ts'
 
 export const sync = defineCommand({

@@ -3,11 +3,11 @@ import { type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
 import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { defineCommand } from '../base/command.ts'
-import { readCounters } from '../base/envoy-counters.ts'
-import { onlineProxies } from '../base/proxies.ts'
 import { createScreen } from '../output/screen.ts'
 import { rows, showProxies, showZones, text } from '../output/show-status.ts'
 import { type Counters, trafficBetween, trafficLines } from '../output/traffic.ts'
+import { readCounters } from '../resources/envoy-counters.ts'
+import { onlineProxies } from '../resources/proxies.ts'
 
 export const top = defineCommand({
   name: 'top',

@@ -5,9 +5,9 @@ import { list, option, text, texts, toggle } from '@zonemesh/plane/config/option
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { clientOptions } from '../base/client.ts'
 import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
-import { readVariables } from '../base/documents.ts'
 import { ownCommand } from '../base/node-flags.ts'
 import { dataFolderOf, findRunning, sceneOptions } from '../base/running-scene.ts'
+import { readVariables } from '../files/documents.ts'
 import { runScene } from '../scene/run.ts'
 import { showMachines } from '../scene/show-machines.ts'
 

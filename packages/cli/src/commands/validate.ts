@@ -1,9 +1,9 @@
 import { admit } from '@zonemesh/core/admit/admit.ts'
 import { option, texts } from '@zonemesh/plane/config/options.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
-import { readDocuments, readVariables, type SourceDocument } from '../base/documents.ts'
-import { kindByWord } from '../base/kinds.ts'
-import { shownName } from '../base/resource-word.ts'
+import { readDocuments, readVariables, type SourceDocument } from '../files/documents.ts'
+import { kindByWord } from '../resources/kinds.ts'
+import { shownName } from '../resources/resource-word.ts'
 import { apply } from './apply.ts'
 
 /** Something to report about a document, at a line of its file. */

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fillVariables } from '../base/documents.ts'
+import { fillVariables } from '../files/documents.ts'
 import { local } from '../scene/scene-file.ts'
 import type { Stage } from '../scene/stage.ts'
 import { demoFolder } from './files.ts'

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { delay, systemClock } from '@zonemesh/shared/env/clock.ts'
-import { readDocuments } from '../base/documents.ts'
 import { type HttpAnswer, requestOnce, untilAnswer } from '../base/http.ts'
+import { readDocuments } from '../files/documents.ts'
 import { columns } from '../output/table.ts'
 import type { Steps } from '../scene/stage.ts'
 import { demoFolder } from './files.ts'
@@ -153,7 +153,7 @@ export function invitations(demo: Demo, hasDig: boolean): readonly Invitation[] 
     { label: 'zones and proxies', command: `${zonemesh} status` },
     { label: 'what an Envoy runs', command: `${zonemesh} proxy config gateway-1` },
     {
-      label: 'the way of a request',
+      label: 'the path of a request',
       command: `${zonemesh} explain http://${names.hostname}:${demo.gatewayPort}/ --from east/${names.gateway}`,
     },
     { label: 'proxies', command: `${zonemesh} get dataplanes` },

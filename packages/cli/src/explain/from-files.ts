@@ -10,7 +10,7 @@ import { trusts } from '@zonemesh/plane/authority/trust.ts'
 import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Change } from '@zonemesh/shared/store/store.ts'
 import { CommandError } from '../base/command.ts'
-import { readDocuments } from '../base/documents.ts'
+import { readDocuments } from '../files/documents.ts'
 
 const stampOf = (number: number) => ({
   incarnation: 0,

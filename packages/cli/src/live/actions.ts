@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { errorLines } from '../base/client.ts'
-import { readDocuments } from '../base/documents.ts'
 import { createInjector } from '../chaos/injector.ts'
 import { findStack } from '../chaos/stack.ts'
 import { demoFolder } from '../demo/files.ts'
 import type { Demo } from '../demo/run.ts'
+import { readDocuments } from '../files/documents.ts'
 import type { LiveEvent } from './state.ts'
 
 /** What one key does; it returns what has happened as a sentence. */

@@ -1,9 +1,9 @@
 import { zoneLabel } from '@zonemesh/core/kinds/common.ts'
 import type { Column, Kind, Shown } from '@zonemesh/core/kinds/kind.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { type Overview, overviewOf } from '../base/items.ts'
-import { inZone, livenessOf } from '../base/liveness.ts'
-import { shownIn, specIn } from '../base/shown-item.ts'
+import { type Overview, overviewOf } from '../resources/items.ts'
+import { inZone, livenessOf } from '../resources/liveness.ts'
+import { shownIn, specIn } from '../resources/shown-item.ts'
 import { age } from './table.ts'
 
 export interface TableOptions {

@@ -1,7 +1,7 @@
 import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { stringify } from 'yaml'
-import { shownName } from '../base/resource-word.ts'
+import { shownName } from '../resources/resource-word.ts'
 import { painted } from './colour.ts'
 import { colourOf, unifiedDiff } from './unified-diff.ts'
 

@@ -1,7 +1,7 @@
 import type { Outcome } from '@zonemesh/plane/api/answers.ts'
 import type { Difference } from '@zonemesh/plane/history/differences.ts'
 import type { Context } from '../base/command.ts'
-import type { CommitAnswer } from '../base/commit.ts'
+import type { CommitAnswer } from '../files/commit.ts'
 import { differenceLines } from './show-difference.ts'
 
 /** An outcome of a dry run in the form of a difference. */

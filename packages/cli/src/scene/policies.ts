@@ -6,8 +6,8 @@ import { canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import { z } from 'zod'
 import type { Client } from '../base/client.ts'
 import { CommandError } from '../base/command.ts'
-import type { SourceDocument } from '../base/documents.ts'
 import { untilAnswer } from '../base/http.ts'
+import type { SourceDocument } from '../files/documents.ts'
 import { limitMs, type Stage } from './stage.ts'
 
 /** Waits until all zones of a scene are online. */

@@ -5,8 +5,8 @@ import { isJsonObject, type JsonObject, messageOf } from '@zonemesh/shared/base/
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
-import { fillVariables, readDocuments, type SourceDocument } from '../base/documents.ts'
 import { type Place, parseYamlFile } from '../base/yaml-file.ts'
+import { fillVariables, readDocuments, type SourceDocument } from '../files/documents.ts'
 import { fillPlaceholders, type Placeholders, portNamesIn } from './placeholders.ts'
 
 /** The address of everything in a scene that runs on one machine. */

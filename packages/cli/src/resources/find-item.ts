@@ -1,7 +1,7 @@
 import { type Kind, nearest } from '@zonemesh/core/kinds/kind.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { type Client, errorLines, type Reply, requireFields } from './client.ts'
-import { CommandError } from './command.ts'
+import { type Client, errorLines, type Reply, requireFields } from '../base/client.ts'
+import { CommandError } from '../base/command.ts'
 import { pathOf } from './kinds.ts'
 
 /** The resource with this name, as the plane shows it. Throws an error that suggests the nearest name if it is absent. */

@@ -1,5 +1,5 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
-import { CommandError } from './command.ts'
+import { CommandError } from '../base/command.ts'
 import { kindByWord } from './kinds.ts'
 
 export interface ResourceWord {

@@ -1,6 +1,6 @@
 import { displayNameLabel } from '@zonemesh/core/kinds/common.ts'
 import { isJsonObject, type JsonObject } from '@zonemesh/shared/base/base.ts'
-import type { Client } from './client.ts'
+import type { Client } from '../base/client.ts'
 import { listOverviews } from './items.ts'
 import { kindByWord } from './kinds.ts'
 import { livenessOf } from './liveness.ts'

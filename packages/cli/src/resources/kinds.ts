@@ -2,7 +2,7 @@ import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { nearest } from '@zonemesh/core/kinds/kind.ts'
 import { unservedReason } from '@zonemesh/core/kinds/unserved.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
-import { CommandError } from './command.ts'
+import { CommandError } from '../base/command.ts'
 
 /** A kind by any common spelling: `MeshGateway`, `meshgateway`, `meshgateways`, `mesh-gateway`, `mgw`. */
 export function kindByWord(word: string): Kind {

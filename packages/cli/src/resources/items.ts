@@ -2,7 +2,7 @@ import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { findKind } from '@zonemesh/core/registry.ts'
 import { type OverviewKind, overviewKinds } from '@zonemesh/plane/api/overview-kinds.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { type Client, requireFields } from './client.ts'
+import { type Client, requireFields } from '../base/client.ts'
 import { livenessOf } from './liveness.ts'
 import { isSelected, type Selector } from './selector.ts'
 

@@ -1,4 +1,4 @@
-import { type Client, requireFields } from './client.ts'
+import { type Client, requireFields } from '../base/client.ts'
 
 /** The names of the kinds that users may write on a control plane. */
 export async function writableKinds(client: Client): Promise<ReadonlySet<string>> {

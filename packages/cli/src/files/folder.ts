@@ -6,7 +6,7 @@ import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import { type JsonObject, messageOf } from '@zonemesh/shared/base/base.ts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { CommandError } from './command.ts'
+import { CommandError } from '../base/command.ts'
 import { readDocuments, type SourceDocument } from './documents.ts'
 
 /**

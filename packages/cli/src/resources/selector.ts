@@ -1,6 +1,6 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { CommandError } from './command.ts'
+import { CommandError } from '../base/command.ts'
 import { specIn } from './shown-item.ts'
 
 /** Labels that a resource must have, by their keys. */

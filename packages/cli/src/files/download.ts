@@ -1,5 +1,5 @@
 import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
-import { CommandError } from './command.ts'
+import { CommandError } from '../base/command.ts'
 
 /** The time for the whole download. */
 export const downloadMs = 20_000

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { parseAllDocuments } from 'yaml'
-import { CommandError } from './command.ts'
+import { CommandError } from '../base/command.ts'
 import { download, isUrl } from './download.ts'
 import { offsetOfField } from './field-lines.ts'
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Client } from './client.ts'
+import type { Client } from '../base/client.ts'
 import type { NamedProxy } from './proxies.ts'
 
 /** The statistics of Envoy as JSON: counters, gauges, and all histograms in one entry. */

@@ -1,6 +1,6 @@
 import type { Outcome } from '@zonemesh/plane/api/answers.ts'
-import { type Client, errorLines, requireFields } from './client.ts'
-import { CommandError } from './command.ts'
+import { type Client, errorLines, requireFields } from '../base/client.ts'
+import { CommandError } from '../base/command.ts'
 
 /** A resource that a commit deletes. */
 export interface Named {
