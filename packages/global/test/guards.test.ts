@@ -350,7 +350,7 @@ test('R25 a zone that never connected or has disconnected is not reported as cur
   expect(left).toMatchObject({
     current: false,
     lastEnd: { code: 'shutdown' },
-    reason: expect.stringMatching(/stopping/),
+    reason: expect.stringMatching(/stopped/),
   })
 })
 
