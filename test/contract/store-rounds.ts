@@ -40,6 +40,19 @@ export function roundContract(name: string, open: OpenStore, derives: boolean): 
   })
 
   describe(`${name}: rounds`, () => {
+    it('S25 a scan ends at its limit, also after several pages of a database', async () => {
+      const { store } = await fresh()
+      const { kind } = keyOf('row-0')
+      const count = 1_100
+      const changes = Array.from({ length: count }, (_unused, index) => put(`row-${index}`, index))
+      await store.commit({ ...why, changes: changes.slice(0, count / 2) })
+      await store.commit({ ...why, changes: changes.slice(count / 2) })
+      const all = (await store.scan({ kind })).map(({ key }) => key.name)
+      expect(all).toHaveLength(count)
+      for (const limit of [1, 499, 500, 501, 750, 1_099])
+        expect((await store.scan({ kind }, { limit })).map(({ key }) => key.name)).toEqual(all.slice(0, limit))
+    })
+
     it('S1 a round becomes visible at once, and readers find nothing of it before it is durable', async () => {
       const { store } = await fresh()
       let isDone = false
