@@ -149,20 +149,26 @@ export function createClient(given: TargetValues): Client {
       outgoing.end()
     })
 
-  const call: Client['call'] = async (method, path, body) => {
-    const reply = await send(method, path, body, adminKey?.key)
-    // A key found by port may belong to another plane that used the port before.
-    const isForeign = reply.status === 401 && adminKey?.isGiven === false
-    return isForeign ? send(method, path, body, undefined) : reply
+  /** What `attempt` gives with the key, or without it: a key found by port may belong to a plane that had the port before. */
+  async function withKey<Answer>(attempt: (key?: string) => Promise<Answer>, statusOf: (answer: Answer) => unknown) {
+    const answer = await attempt(adminKey?.key)
+    const isForeign = statusOf(answer) === 401 && adminKey?.isGiven === false
+    return isForeign ? attempt() : answer
   }
+  const call: Client['call'] = (method, path, body) =>
+    withKey(
+      (key) => send(method, path, body, key),
+      (reply) => reply.status,
+    )
 
   return {
     address: values.address,
     call,
     async stream(path, signal) {
-      const first = await open(path, signal, adminKey?.key)
-      const isForeign = first.statusCode === 401 && adminKey?.isGiven === false
-      const incoming = isForeign ? await open(path, signal, undefined) : first
+      const incoming = await withKey(
+        (key) => open(path, signal, key),
+        (response) => response.statusCode,
+      )
       if (incoming.headers['content-type']?.startsWith('text/event-stream')) return incoming
       throw new CommandError(errorLines(await replyOf(where, incoming)))
     },

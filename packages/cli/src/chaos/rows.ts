@@ -1,3 +1,4 @@
+import { displayNameLabel, zoneLabel } from '@zonemesh/core/kinds/common.ts'
 import { canonicalJson, shortHash } from '@zonemesh/shared/base/base.ts'
 import type { SeenVersion } from '@zonemesh/shared/guarantees/history.ts'
 import type { Plane } from './plane.ts'
@@ -23,7 +24,7 @@ export async function readRows(plane: Plane): Promise<Map<string, SeenVersion>> 
 /** Each plane shows different names and labels for a row; everything else is equal. */
 function seenRow(item: Readonly<Record<string, unknown>>): SeenVersion {
   const { name, labels, creationTime: _created, modificationTime: _modified, kri: _identifier, ...content } = item
-  const origin: unknown = Reflect.get(Object(labels), 'kuma.io/zone')
+  const origin: unknown = Reflect.get(Object(labels), zoneLabel)
   return {
     key: [item['type'], item['mesh'] ?? '', origin ?? '', ownName(name, labels)].join('/'),
     origin: typeof origin === 'string' ? origin : 'global',
@@ -36,7 +37,7 @@ function seenRow(item: Readonly<Record<string, unknown>>): SeenVersion {
 
 /** The name that a row has on its own plane. */
 export const ownName = (name: unknown, labels: unknown): string =>
-  String(Reflect.get(Object(labels), 'kuma.io/display-name') ?? name)
+  String(Reflect.get(Object(labels), displayNameLabel) ?? name)
 
 /** Compares the rows of one origin: rows that a plane lacks or has with another content, and surplus rows. */
 export function compareRows(

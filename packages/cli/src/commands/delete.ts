@@ -1,10 +1,10 @@
 import type { Outcome } from '@zonemesh/plane/api/answers.ts'
-import { option, text } from '@zonemesh/plane/config/options.ts'
+import { option } from '@zonemesh/plane/config/options.ts'
 import { type Client, clientOptions, createClient, errorLines, requireFields } from '../base/client.ts'
 import { CommandError, type Context, defineCommand } from '../base/command.ts'
 import { readDocuments } from '../files/documents.ts'
 import { kindByWord, pathOf } from '../resources/kinds.ts'
-import { shownName } from '../resources/resource-word.ts'
+import { meshOption, shownName } from '../resources/resource-word.ts'
 import { apply } from './apply.ts'
 
 interface Named {
@@ -72,11 +72,7 @@ export const remove = defineCommand({
   ],
   arity: { min: 0, max: Number.POSITIVE_INFINITY },
   options: {
-    mesh: option(text.default('default'), 'the mesh of mesh-scoped kinds', {
-      placeholder: 'MESH',
-      short: 'm',
-      shownDefault: 'default',
-    }),
+    mesh: meshOption,
     file: option(
       apply.options.file.schema.default([]),
       'delete the resources that the documents of a file or folder name',

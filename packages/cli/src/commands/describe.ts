@@ -1,5 +1,4 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
-import { option, text } from '@zonemesh/plane/config/options.ts'
 import type { VersionEntry } from '@zonemesh/plane/history/versions.ts'
 import { type Client, clientOptions, createClient, requireFields } from '../base/client.ts'
 import { CommandError, defineCommand } from '../base/command.ts'
@@ -7,7 +6,7 @@ import { descriptionLines } from '../output/description.ts'
 import { absentError, findItem } from '../resources/find-item.ts'
 import { findOverview } from '../resources/items.ts'
 import { pathOf } from '../resources/kinds.ts'
-import { resourceFrom, selectionOf } from '../resources/resource-word.ts'
+import { meshOption, resourceFrom, selectionOf } from '../resources/resource-word.ts'
 
 export const describe = defineCommand({
   name: 'describe',
@@ -16,11 +15,7 @@ export const describe = defineCommand({
   examples: ['zonemesh describe dataplane echo-1', 'zonemesh describe zone/east'],
   arity: { min: 1, max: 2 },
   options: {
-    mesh: option(text.default('default'), 'the mesh of mesh-scoped kinds', {
-      placeholder: 'MESH',
-      short: 'm',
-      shownDefault: 'default',
-    }),
+    mesh: meshOption,
     ...clientOptions,
   },
   async run(values, { positionals, print }) {

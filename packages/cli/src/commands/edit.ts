@@ -1,5 +1,4 @@
 import type { Outcome } from '@zonemesh/plane/api/answers.ts'
-import { option, text } from '@zonemesh/plane/config/options.ts'
 import { parsePosition } from '@zonemesh/shared/store/store.ts'
 import { stringify } from 'yaml'
 import { clientOptions, createClient, type Reply } from '../base/client.ts'
@@ -10,7 +9,7 @@ import { createDraft, editorOf, openEditor } from '../files/editor.ts'
 import { documentIn } from '../files/folder.ts'
 import { findItem } from '../resources/find-item.ts'
 import { writableKinds } from '../resources/kinds-of-plane.ts'
-import { resourceFrom } from '../resources/resource-word.ts'
+import { meshOption, resourceFrom } from '../resources/resource-word.ts'
 import { apply, noteRefusal, requireWait, wait } from './apply.ts'
 
 export const edit = defineCommand({
@@ -20,11 +19,7 @@ export const edit = defineCommand({
   examples: ['zonemesh edit timeout slow', 'EDITOR="code --wait" zonemesh edit meshgatewayroute/edge-route'],
   arity: { min: 1, max: 2 },
   options: {
-    mesh: option(text.default('default'), 'the mesh of mesh-scoped kinds', {
-      placeholder: 'MESH',
-      short: 'm',
-      shownDefault: 'default',
-    }),
+    mesh: meshOption,
     wait: apply.options.wait,
     timeout: apply.options.timeout,
     ...clientOptions,

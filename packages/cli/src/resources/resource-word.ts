@@ -1,6 +1,14 @@
 import type { Kind } from '@zonemesh/core/kinds/kind.ts'
+import { option, text } from '@zonemesh/plane/config/options.ts'
 import { CommandError } from '../base/command.ts'
 import { kindByWord } from './kinds.ts'
+
+/** The option of commands whose KIND NAME stands in one mesh. */
+export const meshOption = option(text.default('default'), 'the mesh of mesh-scoped kinds', {
+  placeholder: 'MESH',
+  short: 'm',
+  shownDefault: 'default',
+})
 
 export interface ResourceWord {
   readonly kind: Kind | undefined
