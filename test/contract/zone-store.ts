@@ -1,18 +1,16 @@
 import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
 import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
 import type { Change, Commit, Store } from '@zonemesh/shared/store/store.ts'
-import { deriveOnCommit, loadDerivations } from '@zonemesh/zone/commits/deriving-store.ts'
+import { openDerivingStore } from '@zonemesh/zone/commits/deriving-store.ts'
 import type { OpenedStore, OpenStore } from './store.ts'
 
 export const zone = 'west'
 
 /** The store as a zone opens it: with the rows derived from each round. */
-export async function asZone(clock: Clock, store: Store): Promise<Store> {
-  const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
-  await loadDerivations({ clock }, store, derivations)
-  return deriveOnCommit({ clock }, store, derivations)
-}
+export const asZone = (clock: Clock, store: Store): Promise<Store> =>
+  openDerivingStore({ clock, log: silentLog }, store, [createAnnouncements({ zone }), createAddressBook({ zone })])
 
 /** Opens every store as a zone does, also when it is reopened. */
 export const openAsZone =

@@ -9,7 +9,7 @@ import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { nothingServed, type ServedStatus } from '@zonemesh/shared/sync/served-status.ts'
 import { startUplink, type Uplink } from '@zonemesh/shared/sync/uplink.ts'
-import { deriveOnCommit, loadDerivations } from '@zonemesh/zone/commits/deriving-store.ts'
+import { openDerivingStore } from '@zonemesh/zone/commits/deriving-store.ts'
 import { type CoreKeys, startCore, type ZoneCore } from '@zonemesh/zone/core.ts'
 import { createGrants } from '@zonemesh/zone/names/grants.ts'
 import { openDisk } from './disk.ts'
@@ -60,8 +60,7 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
   const quarantineMs = options.sabotage.quarantineMs ?? options.quarantineMs
   const book = createAddressBook({ zone, quarantineMs, isGranted: options.sabotage.grantsNothing !== true })
   const derivations = [createAnnouncements({ zone }), book]
-  await loadDerivations(env, raw, derivations)
-  const store = deriveOnCommit(env, raw, derivations)
+  const store = await openDerivingStore(env, raw, derivations)
   const grants = createGrants({ clock, store, book })
   const { stallsOn, servesAnything } = options.sabotage
   const faultPoint = (_unit: string, reads: readonly string[]) => {

@@ -15,7 +15,7 @@ import { repeat } from '@zonemesh/shared/env/clock.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
-import { deriveOnCommit, loadDerivations } from './commits/deriving-store.ts'
+import { type DerivingStore, openDerivingStore } from './commits/deriving-store.ts'
 import { createGrants, type Grants } from './names/grants.ts'
 import type { ZoneConfig } from './options.ts'
 
@@ -100,8 +100,7 @@ export async function openBase(
   })
   const book = createAddressBook({ zone, isGranted: role !== 'standalone' })
   const derivations = [createAnnouncements({ zone }), book]
-  await loadDerivations(env, raw, derivations)
-  const store = deriveOnCommit(env, raw, derivations)
+  const store: DerivingStore = await openDerivingStore(env, raw, derivations, { isShared: config.store !== undefined })
   const expiry = repeat(env.clock, expireEveryMs, () => removeExpired(env, store, book))
   closers.add('the expiry of addresses', () => expiry[Symbol.dispose]())
   if (role === 'standalone') {

@@ -71,6 +71,7 @@ export function createMemoryStore(
         newest: (text) => pending.get(text) ?? newestOf(text),
         incarnation: contents.incarnation,
         head,
+        expectedHead: round.head,
         nowMs: deps.clock.wallMs(),
         random: deps.random,
       })

@@ -21,6 +21,8 @@ interface PlanContext {
 /** The context of all parts of a round. Each part that writes something gets the next revision. */
 export interface RoundContext extends Omit<PlanContext, 'revision'> {
   readonly head: Position
+  /** The round is refused if the head is at another revision. */
+  readonly expectedHead?: number | undefined
   readonly random: Pick<Random, 'bytes'>
 }
 
@@ -43,10 +45,11 @@ export interface RoundPlan {
  * Plans the writes of a round. Each part builds on the former ones. If one part is refused, the round writes nothing.
  */
 export function planRound(parts: readonly Commit[], context: RoundContext): RoundPlan {
-  const { nowMs, random } = context
+  const { nowMs, random, head, expectedHead = head.revision } = context
+  if (head.revision !== expectedHead) return { outcome: { ok: false, conflicts: [], isBehind: true }, commits: [] }
   const written = new Map<string, Version>()
   const commits: PlannedCommit[] = []
-  let position = context.head
+  let position = head
   for (const part of parts) {
     const revision = position.revision + 1
     const newest: PlanContext['newest'] = (text, withRow) => written.get(text) ?? context.newest(text, withRow)

@@ -96,6 +96,7 @@ function planGroup(deps: PostgresDeps, rounds: readonly Round[], before: Head, n
       newest: (text) => newest.get(text),
       incarnation: before.incarnation,
       head,
+      expectedHead: round.head,
       nowMs: clock.wallMs(),
       random,
     })

@@ -73,7 +73,7 @@ async function write(store: OpenSqlite, round: Round, next: Next): Promise<Commi
   const { deps, incarnation, statements } = store
   const planned = {
     newest: (text: string, withRow: boolean) => newest(store, text, withRow),
-    ...{ incarnation, head: next.head, nowMs: deps.clock.wallMs(), random: deps.random },
+    ...{ incarnation, head: next.head, expectedHead: round.head, nowMs: deps.clock.wallMs(), random: deps.random },
   }
   // The whole round is planned before its first write, so a refused part leaves nothing to undo.
   const { outcome, commits } = planRound(round.parts, planned)

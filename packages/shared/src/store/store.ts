@@ -74,6 +74,8 @@ export type CommitOutcome =
         readonly expected: Expect
         readonly found: number | undefined
       }[]
+      /** The head is not at the revision of the options: another process has written. */
+      readonly isBehind?: true
     }
 
 export interface RoundOptions {
@@ -82,6 +84,11 @@ export interface RoundOptions {
    * a mark.
    */
   readonly unmarked?: true
+  /**
+   * The revision of the state from which the changes were derived. The round is refused if the head is at another one,
+   * so that two processes never derive from the same state.
+   */
+  readonly head?: number
 }
 
 /** One version of one key. `row` is undefined for a tombstone (`deleted`) and for a forgotten row (`forgotten`). */

@@ -100,16 +100,25 @@ export function createAdmission(deps: Deps, { version, hostname, protocol }: Opt
 
 function refusalOf(current: ZoneSession | undefined, hello: Hello): Goodbye | undefined {
   if (!current || current.hello.replica === hello.replica) return undefined
-  const { host, startedAtMs, storeId, replica } = current.hello
-  // If two processes use one store, the younger one keeps the session. This rule is fixed, so they never take turns.
-  const isYounger = startedAtMs !== hello.startedAtMs ? hello.startedAtMs > startedAtMs : hello.replica > replica
-  if (storeId === hello.storeId && isYounger) return undefined
+  const { host, startedAtMs, storeId } = current.hello
+  if (storeId === hello.storeId && replaces(hello, current.hello)) return undefined
   const code: GoodbyeCode = 'held-by-another'
   const how = storeId === hello.storeId ? 'with the same store' : 'with another store'
   return {
     code,
     reason: `another control plane runs as this zone: ${host}, started ${new Date(startedAtMs).toISOString()}, ${how}; stop one of the two`,
   }
+}
+
+/**
+ * Of two processes with one store, the one with the later lead keeps the session, and without leads the younger one.
+ * The rule is fixed, so they never take turns.
+ */
+function replaces(next: Hello, current: Hello): boolean {
+  const [nextTerm, currentTerm] = [next.leaderTerm ?? 0, current.leaderTerm ?? 0]
+  if (nextTerm !== currentTerm) return nextTerm > currentTerm
+  if (next.startedAtMs !== current.startedAtMs) return next.startedAtMs > current.startedAtMs
+  return next.replica > current.replica
 }
 
 function leave(channel: Channel, goodbye: Goodbye): void {

@@ -3,7 +3,7 @@ import type { Log } from '../env/log.ts'
 import type { QueryHandlers } from '../query/exchange.ts'
 import type { Packing } from '../query/packing.ts'
 import { globalOrigin } from '../resource/resource.ts'
-import type { Store } from '../store/store.ts'
+import type { Change, Store } from '../store/store.ts'
 import type { Latest } from '../streams/latest.ts'
 import type { Applied, Derive } from './applications.ts'
 import type { Bookmark } from './log/messages.ts'
@@ -44,6 +44,8 @@ export interface ConversationDeps {
 interface Deps extends ConversationDeps {
   readonly state: StateKeeper
   readonly zone: string
+  /** Every round of the session is refused unless these hold. */
+  readonly guards: readonly Change[]
   /** The global requests the release of this hold. */
   readonly release: (hold: string) => void
 }
@@ -116,7 +118,7 @@ function startWith(deps: Deps, opened: Opened): Session {
       uncovered,
       formerBelow: 0,
       formerStays: () => [],
-      guards: [],
+      guards: deps.guards,
       originsAt: async () => [zone],
       changesSince: store.changesSince.bind(store),
       derive: deps.derive ?? (async () => []),

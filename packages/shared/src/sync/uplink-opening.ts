@@ -39,7 +39,7 @@ interface Options {
   readonly zone: string
   readonly protocol: ProtocolOffer
   /** How this process introduces itself. */
-  readonly self: Pick<Hello, 'host' | 'version' | 'replica' | 'startedAtMs'>
+  readonly self: Pick<Hello, 'host' | 'version' | 'replica' | 'startedAtMs' | 'leaderTerm'>
 }
 
 /** A channel on which both ends have agreed to a session. */

@@ -1,6 +1,7 @@
 import { err } from '../base/base.ts'
 import type { Random } from '../env/random.ts'
 import { supervise } from '../env/supervise.ts'
+import type { Lead } from '../leader/election.ts'
 import type { Latest } from '../streams/latest.ts'
 import type { Dialer } from '../transport/transport.ts'
 import { ownProtocol, type ProtocolOffer } from './log/protocol.ts'
@@ -22,6 +23,8 @@ export interface UplinkOptions {
   readonly zone: string
   readonly version: string
   readonly hostname: string
+  /** The lead of this process among the replicas of its zone. Default: the zone has one process. */
+  readonly lead?: Lead
   /** The store of another global, which an operator has accepted instead of the known one. */
   readonly acceptGlobalStore?: string
   /** The protocol versions and features of this zone. Default: those of this build. */
@@ -43,10 +46,16 @@ export interface Uplink extends AsyncDisposable {
  */
 export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
   const { clock, random } = deps
-  const { dialer, zone, hostname, version, protocol = ownProtocol } = options
+  const { dialer, zone, hostname, version, protocol = ownProtocol, lead = { term: 0, guards: [] } } = options
   const log = deps.log.child({ part: 'uplink' })
   const startedAtMs = clock.wallMs()
-  const self = { host: hostname, version, replica: random.uuid(), startedAtMs }
+  const self = {
+    host: hostname,
+    version,
+    replica: random.uuid(),
+    startedAtMs,
+    ...(lead.term > 0 ? { leaderTerm: lead.term } : {}),
+  }
   const stop = new AbortController()
   let acceptedStore = options.acceptGlobalStore
   const state = createUplinkState(clock, startedAtMs)
@@ -55,6 +64,7 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     log,
     state,
     zone,
+    guards: lead.guards,
     release: (hold) => void (deps.onRelease?.(hold) || release(hold)),
   })
   const open = createOpening(

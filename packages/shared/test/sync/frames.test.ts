@@ -40,27 +40,30 @@ const verdict = fc.record({
   subject: word,
 })
 const optional = <T>(found: fc.Arbitrary<T>) => fc.option(found, { nil: undefined })
-const hello = fc.record({
-  protocol: fc.record({
-    min: fc.integer({ min: 1, max: 9 }),
-    max: fc.integer({ min: 1, max: 9 }),
-    features: fc.array(word),
-  }),
-  ...{
-    storeId: word,
-    incarnation: whole,
-    host: word,
-    startedAtMs: whole,
-    version: word,
-    creditBytes: whole,
-    replica: word,
-  },
-  ...{
-    position: optional(position),
-    uncovered: fc.array(word),
-    reserve: fc.record({ below: whole, count: fc.nat(9) }),
-  },
-})
+const hello = fc
+  .record({
+    protocol: fc.record({
+      min: fc.integer({ min: 1, max: 9 }),
+      max: fc.integer({ min: 1, max: 9 }),
+      features: fc.array(word),
+    }),
+    ...{
+      storeId: word,
+      incarnation: whole,
+      host: word,
+      startedAtMs: whole,
+      version: word,
+      creditBytes: whole,
+      replica: word,
+    },
+    ...{
+      position: optional(position),
+      uncovered: fc.array(word),
+      reserve: fc.record({ below: whole, count: fc.nat(9) }),
+      leaderTerm: optional(fc.integer({ min: 1, max: 2 ** 40 })),
+    },
+  })
+  .map(({ leaderTerm, ...plain }) => ({ ...plain, ...(leaderTerm === undefined ? {} : { leaderTerm }) }))
 const welcome = fc
   .record({
     ...{

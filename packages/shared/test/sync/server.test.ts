@@ -106,9 +106,12 @@ describe('two processes of a zone', () => {
     ['a process of the same age with a higher name', { replica: 'n', startedAtMs: 10 }, true],
     ['a process of the same age with a lower name', { replica: 'l', startedAtMs: 10 }, false],
     ['a younger process with another store', { replica: 'z', startedAtMs: 11, storeId: 'new' }, false],
-  ])('Y14 whether %s takes the session over', async (_case, changes, takesOver) => {
+    ['an older process with a later lead', { replica: 'z', startedAtMs: 9, leaderTerm: 8 }, true, 7],
+    ['a younger process with an earlier lead', { replica: 'z', startedAtMs: 11, leaderTerm: 6 }, false, 7],
+    ['a younger process without a lead', { replica: 'z', startedAtMs: 11 }, false, 7],
+  ])('Y14 ZR4 whether %s takes the session over', async (_case, changes, takesOver, leaderTerm?: number) => {
     const { connect, server } = await createGlobal()
-    const holder = await connect('west')
+    const holder = await connect('west', leaderTerm === undefined ? {} : { leaderTerm })
     const second = await connect('west', { host: 'second-host', ...changes })
     if (takesOver) {
       expect(holder.goodbye()).toEqual({

@@ -1,9 +1,11 @@
 import type { Now } from '@zonemesh/core/names/address-book.ts'
 import { withRounds } from '@zonemesh/plane/with-commit.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
 import { isNewer } from '@zonemesh/shared/resource/resource.ts'
+import { createFollower } from '@zonemesh/shared/store/follower.ts'
 import { changesPerCommitMax } from '@zonemesh/shared/store/plan.ts'
-import { changesAfter, stateAt } from '@zonemesh/shared/store/state.ts'
 import type { Change, Commit, CommitOutcome, RoundOptions, Store, Version } from '@zonemesh/shared/store/store.ts'
 
 /** Rows that the zone derives from other rows: virtual addresses, announced services. */
@@ -14,66 +16,97 @@ export interface Derivation {
   applied(versions: readonly Version[], monotonicMs: number): void
 }
 
+interface Deps {
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface DerivingStore extends Store {
+  /** Called after each mark, when the derivations have taken in what other processes have written. */
+  onDerived(listener: () => void): Disposable
+}
+
 /**
  * A store that writes derived rows in the same round as the rows that cause them: no reader sees an announced service
- * without its Dataplane, or a name without its address. Rounds run one after the other, because each preview builds on
- * the rows that the former round wrote.
+ * without its Dataplane, or a name without its address. The rounds of this process run one after the other, because
+ * each preview builds on the rows that the former round wrote. The store accepts a round only if nothing was written
+ * since the state from which it was derived. So a round of another process, or one that failed and is durable
+ * nevertheless, is taken in first, and the round is derived again. `isShared`: other processes use the store.
  */
-export function deriveOnCommit(
-  deps: { readonly clock: Clock },
+export async function openDerivingStore(
+  deps: Deps,
   store: Store,
   derivations: readonly Derivation[],
-): Store {
+  { isShared = false }: { readonly isShared?: boolean } = {},
+): Promise<DerivingStore> {
+  const follower = createFollower(store)
   let last: Promise<unknown> = Promise.resolve()
-  /**
-   * The derivations have taken in all versions up to this revision; undefined before the first round, when they are
-   * complete.
-   */
-  let appliedRevision: number | undefined
-  let isUnsure = false
+  const inTurn = <T>(task: () => Promise<T>): Promise<T> => {
+    const next = last.then(task)
+    last = next.catch(() => undefined)
+    return next
+  }
 
-  /** A round that failed may still be durable, and the next preview must build on it. */
+  function apply(versions: readonly Version[]): void {
+    for (const derivation of derivations) derivation.applied(versions, deps.clock.monotonicMs())
+  }
+
   async function catchUp(): Promise<void> {
     const { revision } = await store.head()
-    if (appliedRevision !== undefined && isUnsure && revision > appliedRevision) {
-      const nowMs = deps.clock.monotonicMs()
-      const versions = await changesAfter(store, appliedRevision, revision)
-      if (!versions)
-        throw new Error(
-          `the changes after revision ${appliedRevision} are no longer in the log: restart this control plane`,
-        )
-      for (const derivation of derivations) derivation.applied(versions, nowMs)
-    }
-    appliedRevision = revision
-    isUnsure = false
+    if (revision > follower.revision()) apply(await follower.readTo(revision))
   }
 
   async function commitRound(parts: readonly Commit[], options?: RoundOptions): Promise<CommitOutcome> {
-    if (appliedRevision === undefined || isUnsure) await catchUp()
+    for (;;) {
+      const head = follower.revision()
+      const outcome = await store.commitRound(await derived(parts), { ...options, head })
+      if (outcome.ok) {
+        follower.take(outcome.written, outcome.position.revision)
+        apply(outcome.written)
+        return outcome
+      }
+      if (!outcome.isBehind) return outcome
+      await catchUp()
+    }
+  }
+
+  async function derived(parts: readonly Commit[]): Promise<readonly Commit[]> {
     const effectiveParts: Commit[] = []
     for (const part of parts) effectiveParts.push({ ...part, changes: await effectiveChanges(store, part.changes) })
     const made = effectiveParts.flatMap(({ changes }) => changes.filter(({ op }) => op !== 'check'))
-    const derived: Change[] = []
     const now = {
       wallMs: deps.clock.wallMs(),
       monotonicMs: deps.clock.monotonicMs(),
       incarnation: store.incarnation,
     }
-    for (const derivation of derivations) derived.push(...derivation.preview([...made, ...derived], now))
-    isUnsure = true
-    const outcome = await store.commitRound(withDerived(effectiveParts, derived), options)
-    isUnsure = false
-    if (!outcome.ok) return outcome
-    for (const derivation of derivations) derivation.applied(outcome.written, deps.clock.monotonicMs())
-    appliedRevision = outcome.position.revision
-    return outcome
+    const changes: Change[] = []
+    for (const derivation of derivations) changes.push(...derivation.preview([...made, ...changes], now))
+    return withDerived(effectiveParts, changes)
   }
 
-  return withRounds(store, (parts, options) => {
-    const next = last.then(() => commitRound(parts, options))
-    last = next.catch(() => undefined)
-    return next
+  await catchUp()
+  const listeners = new Set<() => void>()
+  const caughtUp = () => {
+    for (const listener of [...listeners]) listener()
+  }
+  // Also takes in the rounds of other processes while this one writes nothing: what it derives from stays recent.
+  store.onMark(() => {
+    if (!isShared) return caughtUp()
+    inTurn(catchUp).then(caughtUp, (cause: unknown) =>
+      deps.log.debug({ reason: messageOf(cause) }, 'cannot read what other replicas have written; trying again later'),
+    )
   })
+  return {
+    ...withRounds(store, (parts, options) => inTurn(() => commitRound(parts, options))),
+    // The spread would keep the incarnation of now.
+    get incarnation() {
+      return store.incarnation
+    },
+    onDerived(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+  }
 }
 
 /** Drops received rows that the store would skip: nothing may be derived from them. */
@@ -101,16 +134,4 @@ function withDerived(parts: readonly Commit[], derived: readonly Change[]): read
   for (let at = 0; at < derived.length; at += changesPerCommitMax)
     extra.push({ ...last, changes: derived.slice(at, at + changesPerCommitMax) })
   return [...parts.slice(0, -1), ...extra, last]
-}
-
-/** Passes all live rows to the derivations, before the first commit. */
-export async function loadDerivations(
-  deps: { readonly clock: Clock },
-  store: Store,
-  derivations: readonly Derivation[],
-): Promise<void> {
-  const { revision } = await store.head()
-  for await (const versions of stateAt(store, revision)) {
-    for (const derivation of derivations) derivation.applied(versions, deps.clock.monotonicMs())
-  }
 }

@@ -10,8 +10,8 @@ import type { Names } from '@zonemesh/core/names/table.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
-import { keyText, parseKeyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
-import { changesAfter, stateAt } from '@zonemesh/shared/store/state.ts'
+import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
+import { createFollower } from '@zonemesh/shared/store/follower.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
@@ -51,13 +51,6 @@ interface Feed {
 
 const retryMs = 1_000
 
-const goneVersion = (text: string, revision: number): Version => ({
-  key: parseKeyText(text),
-  revision,
-  state: 'forgotten',
-  stamp: { incarnation: 0, originRevision: 0, createdAtMs: 0, modifiedAtMs: 0 },
-})
-
 /**
  * The loop from store to tables. It reads the changes up to the newest mark, recompiles the units that read them, and
  * publishes new tables to the streams of live proxies. It compiles at marks only.
@@ -69,8 +62,7 @@ export function createEngine(deps: Deps) {
   let serial = 0
   /** The parts of rows that the tables of live proxies lack; undefined after a table has changed. */
   let leftOut: readonly LeftOut[] | undefined
-  /** Key texts of all live rows that were read. */
-  const liveRows = new Set<string>()
+  const follower = createFollower(deps.store)
   let complete = deps.startsComplete
   let running: Promise<void> | undefined
   let again = false
@@ -137,17 +129,6 @@ export function createEngine(deps: Deps) {
     }
   }
 
-  /** Reads the changes since the last mark. If the log is pruned, reads the whole state and the keys that are gone. */
-  async function readTo(revision: number): Promise<readonly Version[]> {
-    const changes = markRead.value > 0 ? await changesAfter(deps.store, markRead.value, revision) : undefined
-    if (changes) return changes
-    const versions: Version[] = []
-    for await (const page of stateAt(deps.store, revision)) versions.push(...page)
-    const found = new Set(versions.map(({ key }) => keyText(key)))
-    const gone = [...liveRows].filter((text) => !found.has(text))
-    return [...versions, ...gone.map((text) => goneVersion(text, revision))]
-  }
-
   function withoutHeld(version: Version): Version {
     const { row, ...rest } = version
     return row && deps.compiler.isHeld(row) ? { ...rest, state: 'deleted' } : version
@@ -156,12 +137,8 @@ export function createEngine(deps: Deps) {
   async function step(): Promise<void> {
     const { revision } = await deps.store.mark()
     if (revision <= markRead.value) return
-    const versions = await readTo(revision)
+    const versions = await follower.readTo(revision)
     if (closed) return
-    for (const { key, state } of versions) {
-      if (state === 'live') liveRows.add(keyText(key))
-      else liveRows.delete(keyText(key))
-    }
     const touched = deps.compiler.apply(versions, revision)
     const meshes = deps.names.apply(versions.map(withoutHeld))
     markRead.set(revision)

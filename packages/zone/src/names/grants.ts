@@ -2,14 +2,14 @@ import type { AddressBook, Now } from '@zonemesh/core/names/address-book.ts'
 import { numberEntries, recalledNumbers } from '@zonemesh/core/names/recall.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
-import type { Store } from '@zonemesh/shared/store/store.ts'
 import { partsOf } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { Uplink, UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
+import type { DerivingStore } from '../commits/deriving-store.ts'
 
 interface Deps {
   readonly clock: Clock
   /** The deriving store: its rounds carry the rows that the book derives. */
-  readonly store: Store
+  readonly store: DerivingStore
   readonly book: AddressBook
 }
 
@@ -43,7 +43,7 @@ export function createGrants({ clock, store, book }: Deps) {
     /** Opens a new session, which requests more numbers, whenever few numbers are left. */
     follow(uplink: Uplink): Disposable {
       let lastMs = Number.NEGATIVE_INFINITY
-      return store.onMark(() => {
+      return store.onDerived(() => {
         if (uplink.state.value.phase !== 'connected' || !book.isShort(now())) return
         if (clock.monotonicMs() - lastMs < redialEveryMs) return
         lastMs = clock.monotonicMs()
@@ -55,7 +55,7 @@ export function createGrants({ clock, store, book }: Deps) {
     /** Calls back whenever the numbers change. */
     onNumbers(listener: () => void): Disposable {
       let reportedChanges = book.changes()
-      return store.onMark(() => {
+      return store.onDerived(() => {
         if (reportedChanges === book.changes()) return
         reportedChanges = book.changes()
         listener()

@@ -1,22 +1,25 @@
 import { createAnnouncements } from '@zonemesh/core/edge/announcements.ts'
 import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
+import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
-import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { createMemoryContents, createMemoryStore, type MemoryContents } from '@zonemesh/shared/store/memory.ts'
 import type { Change, Store } from '@zonemesh/shared/store/store.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { deriveOnCommit, loadDerivations } from '../../src/commits/deriving-store.ts'
+import { openDerivingStore } from '../../src/commits/deriving-store.ts'
 
 const zone = 'west'
 const meta = { subject: 'test', intent: 'test' }
 
-async function open(raw?: Store) {
-  const clock = createVirtualClock(1_000_000)
-  const store = raw ?? createMemoryStore({ clock, random: createSeededRandom(1) })
+/** Opens the store as a zone does; `contents` are those of a store that another process has open, or had. */
+async function open(contents?: MemoryContents) {
+  const deps = { clock: createVirtualClock(1_000_000), random: createSeededRandom(1) }
+  const { clock } = deps
+  const kept = contents ?? createMemoryContents(deps)
+  const store = createMemoryStore(deps, { contents: kept })
   const derivations = [createAnnouncements({ zone }), createAddressBook({ zone })]
-  await loadDerivations({ clock }, store, derivations)
-  return { raw: store, store: deriveOnCommit({ clock }, store, derivations) }
+  return { contents: kept, store: await openDerivingStore({ clock, log: silentLog }, store, derivations) }
 }
 
 const put = (name: string, services: readonly string[]): Change => ({
@@ -79,16 +82,76 @@ test('Z11 a row that was forgotten is accepted again with the stamp that it had,
   }
 })
 
+/** The announcements and addresses that the store holds, against the services that each Dataplane names. */
+async function expectDerived(store: Store, expected: ReadonlyMap<string, readonly string[]>): Promise<void> {
+  const counts = new Map<string, number>()
+  for (const service of [...expected.values()].flat()) counts.set(service, (counts.get(service) ?? 0) + 1)
+  const rows = await store.scan({ kind: 'AvailableService' })
+  expect(
+    new Map(
+      rows.map((row) => [JSON.parse(JSON.stringify(row.spec['tags']))['kuma.io/service'], row.spec['instances']]),
+    ),
+  ).toEqual(counts)
+  const addresses = await store.scan({ kind: 'VirtualAddress' })
+  const live = addresses.filter((row) => row.spec['releasedAtMs'] === undefined)
+  expect(new Set(live.map((row) => row.key.name))).toEqual(new Set(counts.keys()))
+  expect(new Set(addresses.map((row) => row.spec['number'])).size).toBe(addresses.length)
+  const numbers = (await store.scan({ kind: 'VirtualAddressNumber' })).map(
+    ({ key, spec }) => [spec['service'], Number(key.name)] as const,
+  )
+  expect(new Map<unknown, unknown>(addresses.map(({ key, spec }) => [key.name, spec['number']]))).toEqual(
+    new Map<unknown, unknown>(numbers),
+  )
+}
+
+const serviceLists = fc.array(fc.constantFrom('s1', 's2', 's3'), { maxLength: 2 })
+
+test('ZR3 two processes of a zone write at once, and announcements and addresses match the Dataplanes', async () => {
+  const step = fc.record({
+    process: fc.nat(1),
+    name: fc.constantFrom('a', 'b', 'c'),
+    services: serviceLists,
+    gone: fc.boolean(),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(step, { minLength: 1, maxLength: 3 }), { maxLength: 8 }), async (turns) => {
+      const first = await open()
+      const stores = [first.store, (await open(first.contents)).store]
+      const expected = new Map<string, readonly string[]>()
+      for (const turn of turns) {
+        // In one turn each process writes rows of its own, so the outcome does not depend on their order.
+        const changes = turn.map(({ process, name, services, gone }) => ({
+          process,
+          name: `${name}${process}`,
+          services,
+          gone,
+        }))
+        await Promise.all(
+          changes.map(({ process, name, services, gone }) =>
+            stores[process]?.commit({ changes: [gone ? remove(name) : put(name, services)], ...meta }),
+          ),
+        )
+        for (const { name, services, gone } of changes) {
+          if (gone) expected.delete(name)
+          else expected.set(name, services)
+        }
+        await expectDerived(first.store, expected)
+      }
+    }),
+    { numRuns: 200 },
+  )
+})
+
 test('Z12 announcements and addresses match the Dataplanes after concurrent commits, commits in sequence, and restarts', async () => {
   const step = fc.record({
     name: fc.constantFrom('a', 'b', 'c'),
-    services: fc.array(fc.constantFrom('s1', 's2', 's3'), { maxLength: 2 }),
+    services: serviceLists,
     gone: fc.boolean(),
     restart: fc.boolean(),
   })
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
-      let { raw, store } = await open()
+      let { contents, store } = await open()
       const expected = new Map<string, readonly string[]>()
       const pending: Promise<unknown>[] = []
       for (const { name, services, gone, restart } of steps) {
@@ -97,22 +160,11 @@ test('Z12 announcements and addresses match the Dataplanes after concurrent comm
         else expected.set(name, services)
         if (restart) {
           await Promise.all(pending.splice(0))
-          ;({ raw, store } = await open(raw))
+          ;({ contents, store } = await open(contents))
         }
       }
       await Promise.all(pending)
-      const counts = new Map<string, number>()
-      for (const service of [...expected.values()].flat()) counts.set(service, (counts.get(service) ?? 0) + 1)
-      const rows = await store.scan({ kind: 'AvailableService' })
-      expect(
-        new Map(
-          rows.map((row) => [JSON.parse(JSON.stringify(row.spec['tags']))['kuma.io/service'], row.spec['instances']]),
-        ),
-      ).toEqual(counts)
-      const addresses = await store.scan({ kind: 'VirtualAddress' })
-      const live = addresses.filter((row) => row.spec['releasedAtMs'] === undefined)
-      expect(new Set(live.map((row) => row.key.name))).toEqual(new Set(counts.keys()))
-      expect(new Set(addresses.map((row) => row.spec['number'])).size).toBe(addresses.length)
+      await expectDerived(store, expected)
     }),
     { numRuns: 100 },
   )

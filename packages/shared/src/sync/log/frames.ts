@@ -133,7 +133,8 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
       return { case: 'report', value: { reset, changed: entries, removed: [...removed] } }
     }
     case 'hello': {
-      const { protocol, incarnation, startedAtMs, position, creditBytes, uncovered, reserve, ...plain } = message.hello
+      const { protocol, incarnation, startedAtMs, position, creditBytes, uncovered, ...frame } = message.hello
+      const { reserve, leaderTerm, ...plain } = frame
       return {
         case: 'hello',
         value: {
@@ -145,6 +146,7 @@ function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameIni
           startedAtMs: BigInt(startedAtMs),
           uncovered: [...uncovered],
           creditBytes: BigInt(creditBytes),
+          ...(leaderTerm === undefined ? {} : { leaderTerm: BigInt(leaderTerm) }),
           ...(reserve ? { reservedBelow: BigInt(reserve.below), reserveCount: BigInt(reserve.count) } : {}),
           ...(position ? { position: positionFrame(position) } : {}),
         },
@@ -247,7 +249,7 @@ function messageFrom(message: Frame['message']): Message | undefined {
     }
     case 'hello': {
       const { protocolMin, protocolMax, features, storeId, host, version, replica, uncovered, ...frame } = message.value
-      const { incarnation, startedAtMs, creditBytes, position, reservedBelow, reserveCount } = frame
+      const { incarnation, startedAtMs, creditBytes, position, reservedBelow, reserveCount, leaderTerm } = frame
       const known = { position: position && positionFrom(position), replica, uncovered }
       const protocol = { min: protocolMin > 0 ? protocolMin : protocolMax, max: protocolMax, features }
       const facts = { protocol, storeId, host, version, ...known }
@@ -256,6 +258,7 @@ function messageFrom(message: Frame['message']): Message | undefined {
         startedAtMs: Number(startedAtMs),
         creditBytes: Number(creditBytes),
         reserve: { below: Number(reservedBelow), count: Number(reserveCount) },
+        ...(leaderTerm > 0n ? { leaderTerm: Number(leaderTerm) } : {}),
       }
       return { type: 'hello', hello: { ...facts, ...numbers } }
     }

@@ -24,6 +24,8 @@ export interface Hello {
   readonly creditBytes: number
   /** Identifies the process. Each process of a zone has its own. */
   readonly replica: string
+  /** Grows with each change of the process that leads the replicas of the zone. Absent: the zone has one process. */
+  readonly leaderTerm?: number
   /** Origins with rows in the zone that this global's store has never named completely. */
   readonly uncovered: readonly Origin[]
   /** Absent from a zone that needs no numbers. */

@@ -1,0 +1,212 @@
+import { type JsonObject, messageOf } from '../base/base.ts'
+import { type Clock, repeat } from '../env/clock.ts'
+import type { Log } from '../env/log.ts'
+import type { Origin, ResourceKey } from '../resource/resource.ts'
+import type { Change, Store } from '../store/store.ts'
+import { createLatest, type Latest } from '../streams/latest.ts'
+import { type Beat, electionStep, type LeaderRow, type Watch } from './step.ts'
+
+/** The process that leads the replicas of a plane: an own row, written when the lead changes. Never sent. */
+export const leaderKind = 'PlaneLeader'
+
+/** The right to run what only one replica of a plane may run. */
+export interface Lead {
+  /** Grows with every change of the lead: the revision of the row that names the leader. 0: there is one process only. */
+  readonly term: number
+  /**
+   * Belongs into every commit that only the leader may make: the commit is refused once another process leads. Empty if
+   * there is one process only.
+   */
+  readonly guards: readonly Change[]
+}
+
+export interface Leadership {
+  /** The lead of this process; undefined while another one leads, or before the first look at the store. */
+  readonly lead: Latest<Lead | undefined>
+  /** The leader as this process knows it: its own name, that of another process, or '' before the first look. */
+  leader(): string
+  /** Resolves after the first look at the store. */
+  readonly settled: Promise<void>
+  /** Gives up the lead, so that another replica takes it at its next look. */
+  close(): Promise<void>
+}
+
+interface Deps {
+  readonly store: Store
+  readonly clock: Clock
+  readonly log: Log
+}
+
+interface Options {
+  /** The plane that owns the row. */
+  readonly origin: Origin
+  /** The name of this process. No process ever reuses a name. */
+  readonly instance: string
+}
+
+/** How often each process looks, and how often the leader shows that it lives. */
+export const lookEveryMs = 400
+/** A leader without a beat for this long is replaced. With the look, another process leads after 2 s. */
+export const silentMs = 1_600
+
+/** The leadership of a plane whose store no other process can use. */
+export function leadAlone(instance: string): Leadership {
+  return {
+    lead: createLatest<Lead | undefined>({ term: 0, guards: [] }),
+    leader: () => instance,
+    settled: Promise.resolve(),
+    close: async () => undefined,
+  }
+}
+
+/**
+ * Elects one of the processes that share a store. The row of the leader changes only with the lead, by compare-and-set;
+ * its beats are notes, which cause no revision. A leader that pauses for too long is replaced, and the guard refuses its
+ * later commits. While the store does not answer, the lead stays where it is: nobody can write.
+ */
+export function joinElection({ store, clock, log }: Deps, { origin, instance }: Options): Leadership {
+  const key: ResourceKey = { origin, kind: leaderKind, mesh: '', name: 'plane' }
+  const note = `leader/${origin}`
+  const lead = createLatest<Lead | undefined>(undefined)
+  const settled = Promise.withResolvers<void>()
+  let leader = ''
+  let watch: Watch | undefined
+  let count = 0
+  let looking: Promise<void> = Promise.resolve()
+  let isClosed = false
+
+  async function look(): Promise<void> {
+    const row = leaderFrom(await store.get(key))
+    const newest = beatFrom((await store.notes.read(note)).get(note))
+    if (isClosed) return
+    const next = electionStep(instance, watch, { row, beat: newest }, { nowMs: clock.monotonicMs(), silentMs })
+    watch = next.watch
+    const { decision } = next
+    switch (decision.type) {
+      case 'take':
+        return take(decision.from)
+      case 'lead':
+        // Also after a commit whose answer was lost.
+        if (lead.value?.term !== decision.term) begin(decision.term)
+        return beat(decision.nextCount, decision.term)
+      case 'follow':
+        return follow(decision.leader)
+    }
+  }
+
+  async function take(from: LeaderRow | undefined): Promise<void> {
+    const outcome = await store.commitRound(
+      [
+        {
+          changes: [
+            {
+              ...{ op: 'put', key, labels: {}, spec: { instance } },
+              expect: from ? { revision: from.term } : { absent: true },
+            },
+          ],
+          subject: 'mesh-system:control-plane',
+          intent: `${instance} leads the replicas of this plane`,
+        },
+      ],
+      // Without a mark: no reader needs this row at a snapshot.
+      { unmarked: true },
+    )
+    const term = outcome.ok ? outcome.written[0]?.revision : undefined
+    // Another process was faster: the next look finds it.
+    if (term === undefined || isClosed) return
+    watch = undefined
+    if (from) log.warn({ former: from.instance, term }, 'this replica leads now')
+    else log.info({ term }, 'this replica leads')
+    begin(term)
+    await beat(1, term)
+  }
+
+  function begin(term: number): void {
+    leader = instance
+    lead.set({ term, guards: [{ op: 'check', key, expect: { revision: term } }] })
+  }
+
+  async function beat(next: number, term: number): Promise<void> {
+    count = next
+    await store.notes.put([{ name: note, value: { term, count } }])
+  }
+
+  function follow(other: string): void {
+    leader = other
+    if (!lead.value) return
+    log.warn({ leader: other }, 'another replica leads now')
+    lead.set(undefined)
+  }
+
+  function lookOnce(): Promise<void> {
+    looking = look()
+      .catch((cause: unknown) => log.debug({ reason: messageOf(cause) }, 'cannot look for the leader'))
+      .finally(settled.resolve)
+    return looking
+  }
+
+  const timer = repeat(clock, lookEveryMs, lookOnce, 0)
+  return {
+    lead,
+    leader: () => leader,
+    settled: settled.promise,
+    async close() {
+      isClosed = true
+      timer[Symbol.dispose]()
+      await looking
+      settled.resolve()
+      const own = lead.value
+      if (!own) return
+      lead.set(undefined)
+      const value = { term: own.term, count: count + 1, resigned: true }
+      await store.notes.put([{ name: note, value }]).catch((cause: unknown) => {
+        log.debug({ reason: messageOf(cause) }, 'cannot resign: another replica leads after a while')
+      })
+    },
+  }
+}
+
+function leaderFrom(version: Awaited<ReturnType<Store['get']>>): LeaderRow | undefined {
+  const instance = version?.row?.spec['instance']
+  return version && typeof instance === 'string' ? { instance, term: version.revision } : undefined
+}
+
+function beatFrom(value: JsonObject | undefined): Beat | undefined {
+  if (typeof value?.['term'] !== 'number' || typeof value['count'] !== 'number') return undefined
+  return { term: value['term'], count: value['count'], resigned: value['resigned'] === true }
+}
+
+/**
+ * Runs something while this process leads: starts it with each new lead, and disposes it when the lead is lost. One runs
+ * at a time. Disposing the result stops it.
+ */
+export function whileLeading<T extends AsyncDisposable>(
+  { lead }: Pick<Leadership, 'lead'>,
+  start: (lead: Lead) => T,
+): { running(): T | undefined } & AsyncDisposable {
+  const stop = new AbortController()
+  let running: T | undefined
+  const following = follow()
+  async function follow(): Promise<void> {
+    let term: number | undefined
+    for await (const _ of lead.watch(stop.signal)) {
+      const own = lead.value
+      if (own?.term === term) continue
+      const former = running
+      running = undefined
+      await former?.[Symbol.asyncDispose]()
+      if (stop.signal.aborted) return
+      term = lead.value?.term
+      running = lead.value && start(lead.value)
+    }
+  }
+  return {
+    running: () => running,
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await following
+      await running?.[Symbol.asyncDispose]()
+      running = undefined
+    },
+  }
+}
