@@ -271,9 +271,19 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'g9-name-safety.ts',
     'history.ts',
   ],
+  'shared/leader': ['election.ts'],
   'shared/query': ['exchange.ts', 'frames.ts', 'packing.ts', 'query.ts'],
   'shared/resource': ['resource.ts'],
-  'shared/store': ['errors.ts', 'memory.ts', 'plan.ts', 'postgres.ts', 'sqlite.ts', 'state.ts', 'store.ts'],
+  'shared/store': [
+    'errors.ts',
+    'follower.ts',
+    'memory.ts',
+    'plan.ts',
+    'postgres.ts',
+    'sqlite.ts',
+    'state.ts',
+    'store.ts',
+  ],
   'shared/streams': ['latest.ts'],
   'shared/sync': [
     'epochs.ts',
@@ -308,8 +318,9 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'zone/names': ['feeds.ts', 'grants.ts', 'names-feed.ts', 'resolver.ts'],
   'zone/quarantine': ['quarantine.ts'],
   'zone/refusals': ['refusals.ts'],
+  'zone/replicas': ['replica.ts', 'replicas.ts'],
   'zone/secrets': ['certificates.ts', 'secrets.ts', 'use.ts'],
-  'zone/status': ['expiring.ts', 'proxies.ts', 'proxy-views.ts', 'reporter.ts', 'sights.ts', 'status.ts'],
+  'zone/status': ['expiring.ts', 'own.ts', 'proxies.ts', 'proxy-views.ts', 'reporter.ts', 'sights.ts', 'status.ts'],
   'zone/xds': ['ads-state.ts', 'bootstrap-http.ts', 'bootstrap-request.ts', 'contract.ts', 'node.ts', 'server.ts'],
 }
 

@@ -93,7 +93,8 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     dns: ['base', 'env', 'streams', 'resource'],
     transport: ['base', 'env', 'streams', 'resource'],
     query: ['base', 'env'],
-    sync: ['base', 'env', 'streams', 'resource', 'store', 'transport', 'delta', 'auth', 'query'],
+    leader: ['base', 'env', 'streams', 'resource', 'store'],
+    sync: ['base', 'env', 'streams', 'resource', 'store', 'transport', 'delta', 'auth', 'query', 'leader'],
   },
   core: {
     '': ['kinds', 'policies'],

@@ -46,5 +46,21 @@ export function storeGuards(name: string, fresh: () => Promise<OpenedStore>): vo
       expect((await again.notes.read('')).size).toBe(2)
       expect((await again.head()).revision).toBe(0)
     })
+
+    it('S14 a round that was derived from another head is refused as behind, and the next one is accepted', async () => {
+      const { store } = await fresh()
+      await store.commit({ changes: [put('a', 1)], subject: 's', intent: 'i' })
+      const parts = [{ changes: [put('b', 1)], subject: 's', intent: 'i' }]
+      for (const head of [0, 2]) {
+        expect(await store.commitRound(parts, { head })).toEqual({ ok: false, conflicts: [], isBehind: true })
+      }
+      expect((await store.head()).revision).toBe(1)
+      const outcomes = await Promise.all([
+        store.commitRound(parts, { head: 1 }),
+        store.commitRound([{ changes: [put('c', 1)], subject: 's', intent: 'i' }], { head: 1 }),
+      ])
+      expect(outcomes.map(({ ok }) => ok)).toEqual([true, false])
+      expect(await store.get(keyOf('c'))).toBeUndefined()
+    })
   })
 }

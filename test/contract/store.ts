@@ -222,24 +222,6 @@ export function storeContract(name: string, open: OpenStore): void {
     })
   })
 
-  describe(`${name}: rounds derived from a state`, () => {
-    it('S14 a round that was derived from another head is refused as behind, and the next one is accepted', async () => {
-      const store = await freshStore()
-      await commit(store, [put('a', 1)])
-      const parts = [{ changes: [put('b', 1)], subject: 's', intent: 'i' }]
-      for (const head of [0, 2]) {
-        expect(await store.commitRound(parts, { head })).toEqual({ ok: false, conflicts: [], isBehind: true })
-      }
-      expect((await store.head()).revision).toBe(1)
-      const outcomes = await Promise.all([
-        store.commitRound(parts, { head: 1 }),
-        store.commitRound([{ changes: [put('c', 1)], subject: 's', intent: 'i' }], { head: 1 }),
-      ])
-      expect(outcomes.map(({ ok }) => ok)).toEqual([true, false])
-      expect(await store.get(keyOf('c'))).toBeUndefined()
-    })
-  })
-
   describe(`${name}: group commits`, () => {
     it('S4 commits of one turn follow each other, and a refused commit affects no other', async () => {
       const store = await freshStore()

@@ -4,6 +4,8 @@ import { createLeases } from '@zonemesh/zone/leases/leases.ts'
 import { expect, test } from 'vitest'
 import { replay } from './explore.ts'
 
+const alone = { term: 0, guards: [] }
+
 const options = { leaseMs: 2, lostShareMax: 0.5, lostCountMax: 1 }
 const proxies = ['a', 'b', 'c']
 const ticksMax = 5
@@ -34,6 +36,7 @@ function openScene() {
   const live = () => [...known.values()].filter(({ streams }) => streams.length > 0)
   const leases = createLeases(
     {
+      lead: () => alone,
       clock,
       log: silentLog,
       async remove(proxy) {

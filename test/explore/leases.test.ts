@@ -3,6 +3,8 @@ import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { createLeases } from '@zonemesh/zone/leases/leases.ts'
 import { expect, it } from 'vitest'
 
+const alone = { term: 0, guards: [] }
+
 const moves = ['open a', 'close a', 'open a again', 'close a again', 'open b', 'close b', 'drain b', 'wait'] as const
 type MoveName = (typeof moves)[number]
 
@@ -17,6 +19,7 @@ async function play(names: readonly MoveName[]): Promise<string> {
   const removed: string[] = []
   const drained = new Set<string>()
   const leases = createLeases({
+    lead: () => alone,
     clock,
     log: silentLog,
     async markLost() {

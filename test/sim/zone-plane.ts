@@ -4,6 +4,7 @@ import { createAddressBook } from '@zonemesh/core/names/address-book.ts'
 import { createClosers } from '@zonemesh/plane/lifecycle.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
+import { leadAlone } from '@zonemesh/shared/leader/election.ts'
 import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
@@ -40,6 +41,7 @@ const keys = (): CoreKeys => ({
   served: () => false,
   gone: () => {},
   rotations: () => [],
+  uses: () => ({}),
   wake: () => {},
   close: () => {},
 })
@@ -69,7 +71,12 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
       throw new TypeError('planted: a bug of this compiler')
   }
   const role = servesAnything ? 'standalone' : 'zone'
-  const core = await startCore({ ...env, zone, role, store }, createClosers(silentLog), keys, faultPoint)
+  const core = await startCore(
+    { ...env, zone, role, store, leadership: leadAlone(zone) },
+    createClosers(silentLog),
+    keys,
+    faultPoint,
+  )
   const served = createLatest<ServedStatus>(nothingServed)
   core.reporter.onUpdate((next) => served.set(next))
   const report = createLatest(grants.entries)
@@ -99,7 +106,7 @@ export async function startZonePlane(scene: Scene, zone: string): Promise<ZonePl
       hostname: zone,
     },
   )
-  grants.follow(uplink)
+  grants.follow(() => uplink)
   return { zone, process, store, core, uplink }
 }
 

@@ -8,6 +8,7 @@ import { startDnsServer } from '@zonemesh/shared/dns/server.ts'
 import { untilAborted } from '@zonemesh/shared/env/aborted.ts'
 import { delay } from '@zonemesh/shared/env/clock.ts'
 import { listenError } from '@zonemesh/shared/env/listen-error.ts'
+import { endpointOf } from './address.ts'
 import { fetchBootstrap } from './bootstrap.ts'
 import type { DataplaneConfig, DataplaneDeps } from './contract.ts'
 import { adminQueries } from './envoy/admin-queries.ts'
@@ -57,7 +58,7 @@ export async function startDataplane(
   const binary = await findEnvoy(deps, signal)
   const session = opened.use(
     openSession(deps, {
-      address,
+      addresses: [address, ...addressesOf(config).filter(({ href }) => href !== address.href)],
       authority,
       token: config.token,
       hello: () => helloOf(proxy, loopback),
@@ -141,6 +142,9 @@ async function openLoopback(deps: DataplaneDeps, config: DataplaneConfig, proxy:
   return { claim, canBindPort80, names }
 }
 
+const addressesOf = ({ address, otherAddresses = [] }: DataplaneConfig): readonly URL[] =>
+  [address, ...otherAddresses].map((one) => new URL(one))
+
 /**
  * Fetches the bootstrap and writes it to the work folder. Returns the address that has answered, and the CA that the
  * session must trust.
@@ -152,7 +156,7 @@ async function writeBootstrap(
   loopback: Loopback,
   signal: AbortSignal,
 ): Promise<Found> {
-  const addresses = [config.address, ...(config.otherAddresses ?? [])].map((one) => new URL(one))
+  const addresses = addressesOf(config)
   let found: Found | undefined
   let attempts = 0
   const body = {
@@ -171,6 +175,7 @@ async function writeBootstrap(
       ...(loopback.claim ? { part: loopback.claim.part } : {}),
       canBindPort80: loopback.canBindPort80,
       ...(config.adminPort === undefined ? {} : { adminPort: config.adminPort }),
+      ...(addresses.length > 1 ? { addresses: addresses.map(endpointOf) } : {}),
     },
   }
   const call = async () => {

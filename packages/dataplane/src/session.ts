@@ -14,7 +14,8 @@ import { certificateReason } from '@zonemesh/shared/transport/certificates.ts'
 import { endpointOf } from './address.ts'
 
 export interface SessionOptions {
-  readonly address: URL
+  /** The replicas of the zone. After a failure the next one is tried. */
+  readonly addresses: readonly [URL, ...URL[]]
   readonly authority: string | undefined
   readonly token: string | undefined
   hello(): Extract<NonNullable<MessageInitShape<typeof FromProxySchema>['message']>, { case: 'hello' }>['value']
@@ -39,20 +40,15 @@ const backOff = { minMs: 50, firstMaxMs: 100, maxMs: 2_000 }
 
 type Stream = ClientDuplexStream<Buffer, Buffer>
 
-/** Keeps a session with the zone open while this proxy runs. Without a session the proxy continues to work. */
-export function openSession(
-  deps: { readonly clock: Clock; readonly log: Log; readonly random: Random },
-  options: SessionOptions,
-): Session {
-  const stopped = new AbortController()
-  const { address, authority } = options
+/** Connects to a replica of the zone when its first stream is opened. */
+function createZoneClient(address: URL, authority: string | undefined): Client {
   const root = authority === undefined ? null : Buffer.from(authority)
   const { host, port } = endpointOf(address)
   // TLS allows no IP address as server name. So another name is sent, and the certificate is verified against the
   // address.
   const verify = { checkServerIdentity: (_name: string, peer: PeerCertificate) => checkServerIdentity(host, peer) }
   const secure = isIP(host) ? credentials.createSsl(root, null, null, verify) : credentials.createSsl(root)
-  const client = new Client(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, secure, {
+  return new Client(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, secure, {
     ...(isIP(host) ? { 'grpc.ssl_target_name_override': 'zonemesh' } : {}),
     'grpc.keepalive_time_ms': 15_000,
     'grpc.keepalive_timeout_ms': 15_000,
@@ -60,6 +56,25 @@ export function openSession(
     'grpc.max_reconnect_backoff_ms': backOff.maxMs,
     'grpc.max_receive_message_length': 16 * 1024 * 1024,
   })
+}
+
+/** Keeps a session with the zone open while this proxy runs. Without a session the proxy continues to work. */
+export function openSession(
+  deps: { readonly clock: Clock; readonly log: Log; readonly random: Random },
+  options: SessionOptions,
+): Session {
+  const stopped = new AbortController()
+  const { addresses, authority } = options
+  let at = 0
+  const address = (): URL => addresses[at % addresses.length] ?? addresses[0]
+  let client = createZoneClient(address(), authority)
+  /** The next attempt goes to the next replica. */
+  function turn(): void {
+    if (addresses.length === 1) return
+    at += 1
+    client.close()
+    client = createZoneClient(address(), authority)
+  }
   let stream: Stream | undefined
   let isResponding = false
   let removed = Promise.withResolvers<void>()
@@ -102,7 +117,7 @@ export function openSession(
   /** Names the certificates if the zone's has expired: the text of the library does not. */
   async function explained(cause: unknown): Promise<never> {
     const remedy = 'give the authority of the zone with --ca-cert-file'
-    const expected = { host, port, authorityPem: authority, remedy }
+    const expected = { ...endpointOf(address()), authorityPem: authority, remedy }
     throw new Error(await certificateReason(cause, expected, stopped.signal), { cause })
   }
   const running = supervise(
@@ -111,6 +126,7 @@ export function openSession(
       attempt: (healthy) => converse(healthy).catch(explained),
       judge({ cause, failures }) {
         stream = undefined
+        turn()
         deps.log.debug({ reason: messageOf(cause) }, 'the session with the zone ended; opening a new one')
         return { waitMs: backOffMs(backOff, failures, deps.random.fraction()) }
       },

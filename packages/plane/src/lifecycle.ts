@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -56,6 +57,10 @@ export async function openStore(
   if (dataDir === undefined) return createMemoryStore(env, { horizonRevisions })
   return openSqliteStore(env, { path: join(dataDir, 'store.db'), horizonRevisions })
 }
+
+/** A name of this process that no other process ever has. */
+export const instanceName = ({ wallMs }: Pick<Clock, 'wallMs'>): string =>
+  `${hostname()}-${process.pid.toString(16)}-${wallMs()}`
 
 /** Runs `task` on each wake-up, one run at a time. A wake-up during a run causes one more run. Errors are logged. */
 export function createReconciler(log: Log, what: string, task: () => Promise<void>) {

@@ -6,12 +6,13 @@ import { sealStoredInlineKeys } from '@zonemesh/plane/authority/inline-keys.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
-import { type Closers, type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
+import { type Closers, type Env, instanceName, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
+import { joinElection, type Leadership, leadAlone } from '@zonemesh/shared/leader/election.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
@@ -35,6 +36,9 @@ export interface ZoneBase extends Env {
   readonly tokens: Tokens
   readonly watch: TokenWatch
   readonly grants: Grants
+  readonly leadership: Leadership
+  /** The name of this process, if other processes share its store. */
+  readonly replica: string | undefined
 }
 
 /** Writes the default mesh and the zone's own row: a zone without a global owns both. */
@@ -91,17 +95,22 @@ export async function openBase(
 ): Promise<ZoneBase> {
   const raw = await openStore(env, config, `zone "${zone}"`)
   closers.add('the store', () => raw.close())
+  const isShared = config.store !== undefined
+  const instance = instanceName(env.clock)
   await requireOwnStore(raw, zone, config.store === undefined ? config.dataDir : 'its database')
   await requireKnownStore(env, raw, { dataDir: config.dataDir, role, accepts: true })
   const { sealer, tls, adminKey } = await openFolderKeys(env, raw, {
     ...config,
     origin: zone,
-    shared: config.store !== undefined,
+    shared: isShared,
   })
   const book = createAddressBook({ zone, isGranted: role !== 'standalone' })
   const derivations = [createAnnouncements({ zone }), book]
-  const store: DerivingStore = await openDerivingStore(env, raw, derivations, { isShared: config.store !== undefined })
-  const expiry = repeat(env.clock, expireEveryMs, () => removeExpired(env, store, book))
+  const store: DerivingStore = await openDerivingStore(env, raw, derivations, { isShared })
+  const leadership = isShared ? joinElection({ ...env, store: raw }, { origin: zone, instance }) : leadAlone(instance)
+  closers.add('the lead', () => leadership.close())
+  await leadership.settled
+  const expiry = repeat(env.clock, expireEveryMs, () => leadership.lead.value && removeExpired(env, store, book))
   closers.add('the expiry of addresses', () => expiry[Symbol.dispose]())
   if (role === 'standalone') {
     await ensureStandalone(store, zone)
@@ -139,5 +148,7 @@ export async function openBase(
     tokens,
     watch,
     grants: createGrants({ ...env, store, book }),
+    leadership,
+    replica: isShared ? instance : undefined,
   }
 }

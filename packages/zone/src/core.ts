@@ -1,16 +1,19 @@
 import { hostname } from 'node:os'
 import { createCompiler, type FaultPoint } from '@zonemesh/core/compile/compiler.ts'
 import type { SecretNeed } from '@zonemesh/core/emit/table.ts'
+import { proxyKinds } from '@zonemesh/core/kinds/proxies.ts'
 import { createNames } from '@zonemesh/core/names/table.ts'
 import { createAuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { type AuthorityOwner, createAuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { type Closers, createReconciler, type Env, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
 import { createTokenKeeper, secretKinds } from '@zonemesh/plane/tokens/keeper.ts'
+import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { version } from '@zonemesh/shared/base/version.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
-import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
-import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { Leadership } from '@zonemesh/shared/leader/election.ts'
+import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { Role, ZoneBase } from './base.ts'
 import { createEngine } from './engine/engine.ts'
@@ -21,9 +24,12 @@ import { createNameFeeds } from './names/feeds.ts'
 import { createDnsClients } from './names/resolver.ts'
 import { createQuarantine, type Quarantine } from './quarantine/quarantine.ts'
 import { createRefusals, type Refusals } from './refusals/refusals.ts'
+import type { ReplicaState } from './replicas/replica.ts'
+import { joinReplicas, noReplicas, type ZoneReplicas } from './replicas/replicas.ts'
 import { type Certificates, createCertificates } from './secrets/certificates.ts'
 import { createSecrets, type Secrets } from './secrets/secrets.ts'
 import { createAuthorityUse } from './secrets/use.ts'
+import { createOwnState, followReplicas } from './status/own.ts'
 import { createProxyStatus } from './status/proxies.ts'
 import { createReporter } from './status/reporter.ts'
 
@@ -40,6 +46,10 @@ export interface CoreBase extends Env {
   readonly zone: string
   readonly role: Role
   readonly store: Store
+  /** The lead among the processes that share the store. */
+  readonly leadership: Leadership
+  /** The name of this process, if other processes share the store. No process ever reuses a name. */
+  readonly replica?: string | undefined
 }
 
 /** The source of certificates, which also renews them. */
@@ -54,6 +64,8 @@ export interface CoreKeys {
   gone(proxy: string): void
   /** The rotations of a standalone zone that wait. */
   readonly rotations: AuthorityOwner['waits']
+  /** The roots that the proxies of this process trust and show, by mesh. */
+  uses(): ReplicaState['uses']
   /** Rows of these kinds have changed. Without an argument, everything is checked. */
   wake(kinds?: ReadonlySet<string>): void
   close(): void
@@ -69,21 +81,24 @@ export interface KeyHooks {
   readmit(source: string, hash: string): void
   /** The verdicts on certificates of listeners may have changed. */
   judged(): void
+  /** The roots in use at the other replicas of the zone. */
+  otherUses(mesh: string): ReturnType<ZoneReplicas['otherUses']>
 }
 
 /** Keys of this zone, made by Web Crypto. */
 export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
   const { clock, log, role } = base
+  const leads = () => base.leadership.lead.value !== undefined
   const holder = createAuthorityHolder(base)
   const owner = base.role === 'standalone' ? createAuthorityOwner(base) : undefined
   const keeper = base.role === 'standalone' ? createTokenKeeper(base) : undefined
   const certificateKeeper = role === 'standalone' ? createCertificateKeeper(base) : undefined
   const certificates = createCertificates(base, { ...hooks, changed: hooks.refresh })
   const secrets = createSecrets({ holder, certificates, clock, log }, hooks.refresh)
-  const use = createAuthorityUse({ ...base, holder, secrets })
+  const use = createAuthorityUse({ ...base, holder, secrets, leads, otherUses: hooks.otherUses })
   const authorities = createReconciler(log, 'the authorities of meshes', async () => {
-    await keeper?.reconcile()
-    await owner?.reconcile()
+    if (leads()) await keeper?.reconcile()
+    if (leads()) await owner?.reconcile()
     const changed = await holder.reconcile()
     for (const [mesh, what] of changed) if (what === 'issuer') secrets.forget(mesh)
     if (changed.size > 0) hooks.refresh()
@@ -91,7 +106,7 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
   })
   const uses = createReconciler(log, 'the report of roots in use', () => use.reconcile(() => void uses.wake()))
   const listeners = createReconciler(log, 'the certificates of listeners', async () => {
-    await certificateKeeper?.reconcile()
+    if (leads()) await certificateKeeper?.reconcile()
     await certificates.reconcile()
     hooks.judged()
   })
@@ -108,6 +123,7 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
       return isNew
     },
     rotations: () => owner?.waits() ?? [],
+    uses: use.own,
     gone(proxy) {
       use.gone(proxy)
       void uses.wake()
@@ -135,18 +151,23 @@ export async function startCore(
   faultPoint?: FaultPoint,
 ) {
   const { clock, log, zone, store } = base
+  const { leadership, replica } = base
+  let uplink: () => JsonObject | undefined = () => undefined
   const status = createProxyStatus({ clock, instanceId: hostname() })
   const counted = createProgress(clock)
   const identityListeners = new Set<() => void>()
   const names = createNames()
   const dnsClients = createDnsClients()
   const compiler = createCompiler({ zone, ...(faultPoint ? { faultPoint } : {}) })
-  const nameFeeds = createNameFeeds({ names, storeId: store.id, isComplete: () => engine.isComplete() })
+  // Each process numbers its names anew, so a position of another process is none of this one.
+  const storeId = `${store.id} ${replica ?? clock.wallMs()}`
+  const nameFeeds = createNameFeeds({ names, storeId, isComplete: () => engine.isComplete() })
   const keys: CoreKeys = makeKeys({
     refresh: () => engine.refresh(),
     exclude: (source, hash) => engine.refresh(compiler.exclude(source, hash)),
     readmit: (source, hash) => engine.refresh(compiler.readmit(source, hash)),
     judged: () => reporter.update(),
+    otherUses: (mesh): ReturnType<ZoneReplicas['otherUses']> => replicas.otherUses(mesh),
   })
   const { secrets, certificates } = keys
   const progress: Progress = {
@@ -172,6 +193,7 @@ export async function startCore(
     engine: () => engine,
     log,
     changed: () => reporter.update(),
+    isShared: replica !== undefined,
   })
   const quarantine: Quarantine = createQuarantine({
     ...base,
@@ -181,6 +203,7 @@ export async function startCore(
   })
   const reporter = createReporter({
     ...{ clock, progress, status, refusals, quarantine, certificates },
+    replicas: () => replicas,
     // The reporter reads this only after the engine below exists.
     leftOut: () => engine.leftOut(),
   })
@@ -198,6 +221,7 @@ export async function startCore(
     namesChanged: (meshes) => nameFeeds.changed(meshes),
     marked(versions) {
       refusals.marked(versions)
+      forgetRemoved(versions)
       quarantine.marked(versions)
       dnsClients.applied(versions)
       keys.wake(new Set(versions.map(({ key }) => key.kind)))
@@ -208,18 +232,40 @@ export async function startCore(
   const leases = createLeases({
     clock,
     log,
-    async remove(proxy, why) {
+    lead: () => leadership.lead.value,
+    async remove(proxy, why, guards) {
       log.info({ proxy }, `removing a proxy: ${why}`)
-      await store.commit({
-        changes: [{ op: 'delete', key: parseKeyText(proxy) }],
+      const outcome = await store.commit({
+        changes: [...guards, { op: 'delete', key: parseKeyText(proxy) }],
         subject: 'mesh-system:control-plane',
         intent: why,
       })
+      if (!outcome.ok) throw new Error('another replica of this zone leads now')
       status.forgotten(proxy)
     },
     markLost: (proxies) => markLost(store, proxies),
   })
   closers.add('leases', () => leases.close())
+  /** Proxies whose rows were removed, by any process, are no longer awaited. */
+  function forgetRemoved(versions: readonly Version[]): void {
+    for (const { key, state } of versions) {
+      if (state === 'live' || key.origin !== zone || !proxyKinds.has(key.kind)) continue
+      const proxy = keyText(key)
+      if (status.isConnected(proxy)) continue
+      leases.forget(proxy)
+      status.forgotten(proxy)
+    }
+  }
+  const shown = { uses: keys.uses, uplink: () => uplink() }
+  const own = createOwnState({ status, engine, secrets, leases, progress, reporter, ...shown })
+  const replicas = replica === undefined ? noReplicas : joinReplicas({ store, clock, log }, replica, own)
+  closers.add('the exchange with other replicas', () => replicas[Symbol.asyncDispose]())
+  const following = followReplicas({
+    ...{ replicas, status, leases, leadership },
+    update: reporter.update,
+    wake: () => keys.wake(),
+  })
+  closers.add('the streams of other replicas', () => following[Symbol.asyncDispose]())
   /** Removes the lost proxies. Returns their number. */
   async function removeLostProxies(): Promise<number> {
     const removed = await removeLost(store, zone)
@@ -251,6 +297,12 @@ export async function startCore(
     engine,
     leases,
     removeLost: removeLostProxies,
+    replicas,
+    own,
+    /** The other replicas show what this returns as the session of the zone with its global. */
+    showUplink(read: () => JsonObject | undefined): void {
+      uplink = read
+    },
     rotations: keys.rotations,
   }
 }

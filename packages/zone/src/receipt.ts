@@ -9,13 +9,13 @@ import type { ZoneCore } from './core.ts'
  */
 export async function waitForReceipt(
   { clock, zone, store }: Pick<ZoneBase, 'clock' | 'zone' | 'store'>,
-  { engine, progress, reporter }: Pick<ZoneCore, 'engine' | 'progress' | 'reporter'>,
+  { engine, reporter }: Pick<ZoneCore, 'engine' | 'reporter'>,
   revision: number,
   level: 'stored' | 'served',
   timeoutMs: number,
 ): Promise<Receipt> {
   const startMs = clock.monotonicMs()
-  const reached = () => (level === 'stored' ? engine.mark.value : progress.read().mark) >= revision
+  const reached = () => (level === 'stored' ? engine.mark.value : reporter.together().mark) >= revision
   if (!reached()) {
     await new Promise<void>((resolve) => {
       const finish = () => {

@@ -1,18 +1,18 @@
 import { isForLost, lostHold } from '@zonemesh/plane/status/lost.ts'
 import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
-import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
+import type { Joined } from './joined.ts'
 
 interface Deps {
   readonly zone: string
-  readonly uplink: Pick<Uplink, 'state' | 'release'> | undefined
+  readonly uplink: Pick<Joined, 'state' | 'release'> | undefined
   /** Removes the lost proxies. Returns their number. */
   removeLost(): Promise<number>
 }
 
 /** Releases the hold of this zone, which may be on the store of another global, or removes its lost proxies. */
 export async function releaseHold(deps: Deps, hold: string | undefined): Promise<Result<Hold, string>> {
-  const held = deps.uplink?.state.value.hold
+  const held = deps.uplink?.state().hold
   if (isForLost(held, hold)) {
     const removed = await deps.removeLost()
     return removed > 0 ? ok(lostHold(deps.zone, removed)) : err('this zone holds nothing')

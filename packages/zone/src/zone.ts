@@ -6,27 +6,17 @@ import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { shownValues } from '@zonemesh/plane/config/options.ts'
 import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle.ts'
 import type { RunningPlane } from '@zonemesh/plane/servers.ts'
-import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
-import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { addressesOf, type Join } from '@zonemesh/shared/auth/join.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { version } from '@zonemesh/shared/base/version.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
-import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
-import { nothingServed, type ServedStatus } from '@zonemesh/shared/sync/served-status.ts'
-import { startUplink, type Uplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
-import { dialGrpc } from '@zonemesh/shared/transport/grpc.ts'
-import { dialInTurn } from '@zonemesh/shared/transport/rotation.ts'
-import type { Dialer } from '@zonemesh/shared/transport/transport.ts'
-import { dialWebSocket } from '@zonemesh/shared/transport/websocket.ts'
-import { isWebSocketAddress, readWebSocketAddress } from '@zonemesh/shared/transport/websocket-address.ts'
 import { openBase, type ZoneBase } from './base.ts'
 import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
 import { globalApiOf } from './global-api.ts'
-import { followJoinFile, zoneNameOf } from './join-file.ts'
+import { zoneNameOf } from './join-file.ts'
+import { startJoined } from './joined.ts'
 import { startResolver } from './names/resolver.ts'
 import type { ZoneConfig } from './options.ts'
 import { askOwnZone, createZoneQueries } from './queries.ts'
@@ -35,7 +25,7 @@ import { releaseHold } from './release.ts'
 import { expiringOf } from './status/expiring.ts'
 import { createProxyViews } from './status/proxy-views.ts'
 import { proxySights } from './status/sights.ts'
-import { createZoneStatus } from './status/status.ts'
+import { createZoneStatus, uplinkOf } from './status/status.ts'
 import { startXdsServer } from './xds/server.ts'
 
 export interface RunningZone extends RunningPlane {
@@ -84,96 +74,6 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
   }
 }
 
-/** Creates the dialer for the addresses in a join string, which are tried in turn. Throws if one is invalid. */
-function createDialer(join: Join): Dialer {
-  return dialInTurn(addressesOf(join).map((address) => createDialerFor(address, join)))
-}
-
-/** The dialer for one address: gRPC, or the same frames over WebSocket. */
-function createDialerFor(address: string, { token, pin: pinSha256Hex }: Join): Dialer {
-  if (!isWebSocketAddress(address)) {
-    const hostAndPort = address.replace(/^https?:\/\/|\/$/g, '')
-    return dialGrpc({ address: hostAndPort, path: syncPath, token, pinSha256Hex })
-  }
-  const route = readWebSocketAddress(address)
-  if (!route.ok) throw new Error(`the address in the join string cannot be used: ${route.error}`)
-  return dialWebSocket({ address, token, pinSha256Hex })
-}
-
-/** Dials with the newest join string, which is looked up at each attempt. */
-function createNewestDialer(newest: () => Join): Dialer {
-  let cached: { readonly join: Join; readonly dialer: Dialer } | undefined
-  const dialer = (): Dialer => {
-    const join = newest()
-    if (cached?.join !== join) cached = { join, dialer: createDialer(join) }
-    return cached.dialer
-  }
-  return { dial: async (signal) => dialer().dial(signal), forget: () => cached?.dialer.forget() }
-}
-
-interface Joined {
-  readonly uplink: Uplink
-  /** The join string in use. */
-  join(): Join
-}
-
-/** Keeps the session with the global and reports what this zone serves. Returns undefined for a standalone zone. */
-function startJoined(
-  base: ZoneBase,
-  core: ZoneCore,
-  config: ZoneConfig,
-  join: Join | undefined,
-  shownToGlobal: Required<Pick<UplinkDeps, 'report' | 'queries'>>,
-  closers: Closers,
-): Joined | undefined {
-  if (!join) return undefined
-  const served = createLatest<ServedStatus>(nothingServed)
-  core.reporter.onUpdate((next) => served.set(next))
-  const onApplied: Parameters<typeof startUplink>[0]['onApplied'] = ({ position, localMark }) =>
-    core.reporter.applied(position, localMark.revision)
-  const onUnknownPosition = () => core.reporter.forgetServed()
-  const address = addressesOf(join)
-    .map((one) => one.replace(/^https?:\/\/|\/$/g, ''))
-    .join(', ')
-  const onRelease = (hold: string): boolean => {
-    if (hold !== lostHoldId) return false
-    core.removeLost().catch((cause: unknown) => base.log.warn({ err: cause }, 'cannot remove lost proxies'))
-    return true
-  }
-  // Throws now if the address is invalid, instead of at the first attempt to dial.
-  createDialer(join)
-  const renewed = () => uplink.redial('this zone continues with a newer token')
-  const path = config.joinFile
-  const file = path === undefined ? undefined : followJoinFile(base, { path, zone: base.zone, first: join }, renewed)
-  const newest = () => file?.current() ?? join
-  const dialer = createNewestDialer(newest)
-  const uplink = startUplink(
-    {
-      ...base,
-      log: base.log.child({ address }),
-      rules: sightRules,
-      ...shownToGlobal,
-      served,
-      grants: base.grants,
-      onApplied,
-      onUnknownPosition,
-      onRelease,
-    },
-    {
-      dialer,
-      zone: base.zone,
-      version,
-      hostname: hostname(),
-      ...(config.acceptGlobal === undefined ? {} : { acceptGlobalStore: config.acceptGlobal }),
-    },
-  )
-  closers.add('the uplink', () => uplink[Symbol.asyncDispose]())
-  const grants = base.grants.follow(uplink)
-  closers.add('the grants of numbers', () => grants[Symbol.dispose]())
-  closers.add('the join file', () => file?.close())
-  return { uplink, join: newest }
-}
-
 /**
  * Starts a zone control plane, joined to a global or standalone. It serves from its own store, without waiting for
  * the global.
@@ -196,23 +96,22 @@ export async function startZone(
     const sight = { store: base.store, origin: zone, role, proxySights } as const
     const queries = createZoneQueries({ sight, proxy: proxyViews })
     const joined = startJoined(base, core, config, join, { report, queries }, closers)
-    const uplink = joined?.uplink
     const token = () => joined?.join().token
     const expiry = createExpiry({ ...env, sources: () => expiringOf({ ...base, ...core, token }) })
     closers.add('the report of expiring certificates', () => expiry.close())
     const catalogue = createCatalogue(base.store)
-    const zoneStatus = createZoneStatus({ ...base, ...core, uplink, expiry, catalogue })
+    if (joined) core.showUplink(() => uplinkOf(joined.state(), base.clock.monotonicMs()))
+    const zoneStatus = createZoneStatus({ ...base, ...core, uplink: joined, expiry, catalogue })
     const readReport = (): Readonly<Record<string, JsonObject>> => ({
       ...base.grants.entries(),
-      ...Object.fromEntries(
-        core.status.proxies().map((proxy) => [proxy, zoneStatus.insightOf(proxy, core.secrets) ?? {}]),
-      ),
+      ...zoneStatus.insights(),
     })
     const reportAgain = () => report.set(readReport)
     const numbers = base.grants.onNumbers(reportAgain)
     closers.add('the report of numbers', () => numbers[Symbol.dispose]())
     core.status.onChange(reportAgain)
     core.onIdentity(reportAgain)
+    core.replicas.onChange(reportAgain)
     // Proxies may have connected before this line.
     reportAgain()
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
@@ -226,11 +125,11 @@ export async function startZone(
       instanceId: `${hostname()}-${process.pid.toString(16)}`,
       proxySights,
       askZone: askOwnZone({ zone, queries }),
-      ...(uplink ? { askGlobal: uplink.ask } : {}),
-      insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),
+      ...(joined ? { askGlobal: joined.ask } : {}),
+      insight: (kind, row) => zoneStatus.insight(kind, row),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,
-      releaseHold: (_zone, hold) => releaseHold({ zone, uplink, removeLost: core.removeLost }, hold),
+      releaseHold: (_zone, hold) => releaseHold({ zone, uplink: joined, removeLost: core.removeLost }, hold),
       receipt: ({ revision, level, timeoutMs }) => waitForReceipt(base, core, revision, level, timeoutMs),
       config: {
         mode: 'zone',

@@ -5,6 +5,7 @@ import { type JsonObject, ok } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { leadAlone } from '@zonemesh/shared/leader/election.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import type { Change, Store } from '@zonemesh/shared/store/store.ts'
@@ -13,7 +14,10 @@ import type { Former } from '@zonemesh/shared/sync/formers.ts'
 import { createUplinkState, type UplinkState } from '@zonemesh/shared/sync/uplink-state.ts'
 import { blank, type ZoneStatus } from '@zonemesh/shared/sync/zone-status.ts'
 import { createProgress } from '@zonemesh/zone/engine/progress.ts'
+import { noReplicas } from '@zonemesh/zone/replicas/replicas.ts'
+import { createOwnState } from '@zonemesh/zone/status/own.ts'
 import { createProxyStatus, type Verdict } from '@zonemesh/zone/status/proxies.ts'
+import { createReporter } from '@zonemesh/zone/status/reporter.ts'
 import { createZoneStatus } from '@zonemesh/zone/status/status.ts'
 
 // The statuses of planes at a fixed time. Both planes compose them as they do for the API, from what their parts report.
@@ -128,27 +132,39 @@ export async function zoneLines(parts: ZoneParts): Promise<string[]> {
   const at = { store: 'g', revision: 24, commitId: 'c' }
   state.change({ phase: 'connected', epoch: 2, globalStoreId: 'g', position: at, globalMark: 24, positionCounts: true })
   state.change({ bookmarkAtMs: upMs - 400, confirmedAtMs: upMs - 400, ...parts.uplink })
+  const engine = {
+    mark: createLatest(7),
+    needsOf: () => [],
+    problemsOf: (proxy: string) => parts.problems?.[proxy] ?? [],
+  }
+  const quarantine = {
+    verdicts: () =>
+      (parts.quarantined ?? []).map((one) => ({ ...one, rowVersion: '1.3', software: '0.1.0', atMs: nowMs })),
+  }
+  const reporter = createReporter({
+    ...{ clock, progress, status, quarantine, replicas: () => noReplicas },
+    refusals: { verdicts: () => (parts.refusals ?? []).map((one) => ({ ...one, hash: '', resource: '' })) },
+    certificates: { verdicts: () => [] },
+    leftOut: () => Object.values(parts.problems ?? {}).flat(),
+  })
+  const leases = {
+    isLost: (proxy: string) => parts.lost?.includes(proxy) ?? false,
+    isSuspect: (proxy: string) => parts.suspect?.includes(proxy) ?? false,
+    lost: () => parts.lost ?? [],
+  }
+  const own = createOwnState({
+    ...{ status, engine, leases, progress, reporter },
+    secrets: { identityOf: () => undefined },
+    uses: () => ({}),
+    uplink: () => undefined,
+  })
   const report = createZoneStatus({
     store: await storeWith([], parts.fault),
     catalogue: { report: async () => nothing },
-    engine: {
-      mark: createLatest(7),
-      needsOf: () => [],
-      problemsOf: (proxy) => parts.problems?.[proxy] ?? [],
-      leftOut: () => Object.values(parts.problems ?? {}).flat(),
-    },
-    refusals: { verdicts: () => (parts.refusals ?? []).map((one) => ({ ...one, hash: '', resource: '' })) },
-    quarantine: {
-      verdicts: () =>
-        (parts.quarantined ?? []).map((one) => ({ ...one, rowVersion: '1.3', software: '0.1.0', atMs: nowMs })),
-    },
-    certificates: { verdicts: () => [] },
-    leases: {
-      isLost: (proxy) => parts.lost?.includes(proxy) ?? false,
-      isSuspect: (proxy) => parts.suspect?.includes(proxy) ?? false,
-    },
-    ...{ clock, status, progress, expiry: expiryOf(parts.soon ?? []), rotations: () => [], zone: 'east' },
-    uplink: parts.isStandalone ? undefined : { state: state.latest },
+    ...{ engine, quarantine, leases, reporter, own },
+    ...{ replicas: noReplicas, leadership: leadAlone('east-1'), replica: undefined },
+    ...{ clock, expiry: expiryOf(parts.soon ?? []), rotations: () => [], zone: 'east' },
+    uplink: parts.isStandalone ? undefined : { state: () => state.latest.value },
     role: parts.isStandalone ? 'standalone' : 'zone',
   })
   return linesOf(await report.report())

@@ -52,10 +52,14 @@ export const dataplane = defineCommand({
       short: 'm',
       shownDefault: 'default',
     }),
-    cpAddress: option(text.optional(), 'the proxy port of the zone control plane', {
-      placeholder: 'URL',
-      shownDefault: defaultConfig.address,
-    }),
+    cpAddress: option(
+      text.optional(),
+      'the proxy port of the zone control plane; of several replicas, separated by commas',
+      {
+        placeholder: 'URL[,URL]',
+        shownDefault: defaultConfig.address,
+      },
+    ),
     tokenFile: option(text.optional(), 'file with the token of this proxy', { placeholder: 'FILE' }),
     caCertFile: option(text.optional(), 'the authority of the zone control plane (PEM)', { placeholder: 'FILE' }),
     join: option(text.optional(), 'a join string (address, token and pin in one), or a file that holds it', {
@@ -99,8 +103,11 @@ export const dataplane = defineCommand({
     if ((values.dataplaneFile === undefined) === (values.name === undefined)) {
       throw new CommandError('give --dataplane-file, or --name for a proxy whose resource exists already', 2)
     }
-    if (values.cpAddress !== undefined && !/^https?:$/.test(URL.parse(values.cpAddress)?.protocol ?? ''))
-      throw new CommandError(`--cp-address: expected a URL such as https://zone:5678, found "${values.cpAddress}"`, 2)
+    const given = values.cpAddress?.split(',').map((one) => one.trim())
+    for (const one of given ?? []) {
+      if (!/^https?:$/.test(URL.parse(one)?.protocol ?? ''))
+        throw new CommandError(`--cp-address: expected a URL such as https://zone:5678, found "${one}"`, 2)
+    }
     const known = readJoin(values)?.join
     const token = values.tokenFile === undefined ? known?.token : readText(values.tokenFile).trim()
     const env = createEnv(values.logLevel, 'dataplane')
@@ -118,8 +125,8 @@ export const dataplane = defineCommand({
                 yaml: readText(values.dataplaneFile),
                 variables: readVariables(values.dataplaneVar, '--dataplane-var'),
               },
-        address: values.cpAddress ?? known?.address ?? defaultConfig.address,
-        ...(values.cpAddress === undefined && known?.otherAddresses ? { otherAddresses: known.otherAddresses } : {}),
+        address: given?.[0] ?? known?.address ?? defaultConfig.address,
+        otherAddresses: given?.slice(1) ?? known?.otherAddresses ?? [],
         trust: trustOf(values.caCertFile, known),
         ...(token === undefined ? {} : { token }),
         workDir: values.workDir ?? mkdtempSync(join(tmpdir(), 'zonemesh-dataplane-')),

@@ -1,13 +1,11 @@
-import { type JsonObject, messageOf } from '../base/base.ts'
+import { messageOf } from '../base/base.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
-import type { Origin, ResourceKey } from '../resource/resource.ts'
+import type { Origin } from '../resource/resource.ts'
 import type { Change, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
-import { type Beat, electionStep, type LeaderRow, type Watch } from './step.ts'
-
-/** The process that leads the replicas of a plane: an own row, written when the lead changes. Never sent. */
-export const leaderKind = 'PlaneLeader'
+import { createLeaderRecord } from './record.ts'
+import { electionStep, type Watch } from './step.ts'
 
 /** The right to run what only one replica of a plane may run. */
 export interface Lead {
@@ -65,8 +63,7 @@ export function leadAlone(instance: string): Leadership {
  * later commits. While the store does not answer, the lead stays where it is: nobody can write.
  */
 export function joinElection({ store, clock, log }: Deps, { origin, instance }: Options): Leadership {
-  const key: ResourceKey = { origin, kind: leaderKind, mesh: '', name: 'plane' }
-  const note = `leader/${origin}`
+  const record = createLeaderRecord(store, origin)
   const lead = createLatest<Lead | undefined>(undefined)
   const settled = Promise.withResolvers<void>()
   let leader = ''
@@ -76,66 +73,34 @@ export function joinElection({ store, clock, log }: Deps, { origin, instance }: 
   let isClosed = false
 
   async function look(): Promise<void> {
-    const row = leaderFrom(await store.get(key))
-    const newest = beatFrom((await store.notes.read(note)).get(note))
+    const seen = await record.read()
     if (isClosed) return
-    const next = electionStep(instance, watch, { row, beat: newest }, { nowMs: clock.monotonicMs(), silentMs })
+    const next = electionStep(instance, watch, seen, { nowMs: clock.monotonicMs(), silentMs })
     watch = next.watch
     const { decision } = next
     switch (decision.type) {
-      case 'take':
-        return take(decision.from)
+      case 'take': {
+        const term = await record.take(instance, decision.from)
+        // Without a term, another process was faster: the next look finds it.
+        if (term === undefined || isClosed) return
+        log.warn({ former: decision.from?.instance, term }, 'this replica leads now')
+        return begin(term, 1)
+      }
       case 'lead':
-        // Also after a commit whose answer was lost.
-        if (lead.value?.term !== decision.term) begin(decision.term)
-        return beat(decision.nextCount, decision.term)
+        return begin(decision.term, decision.nextCount)
       case 'follow':
-        return follow(decision.leader)
+        leader = decision.leader
+        if (lead.value) log.warn({ leader }, 'another replica leads now')
+        return lead.value && lead.set(undefined)
     }
   }
 
-  async function take(from: LeaderRow | undefined): Promise<void> {
-    const outcome = await store.commitRound(
-      [
-        {
-          changes: [
-            {
-              ...{ op: 'put', key, labels: {}, spec: { instance } },
-              expect: from ? { revision: from.term } : { absent: true },
-            },
-          ],
-          subject: 'mesh-system:control-plane',
-          intent: `${instance} leads the replicas of this plane`,
-        },
-      ],
-      // Without a mark: no reader needs this row at a snapshot.
-      { unmarked: true },
-    )
-    const term = outcome.ok ? outcome.written[0]?.revision : undefined
-    // Another process was faster: the next look finds it.
-    if (term === undefined || isClosed) return
-    watch = undefined
-    if (from) log.warn({ former: from.instance, term }, 'this replica leads now')
-    else log.info({ term }, 'this replica leads')
-    begin(term)
-    await beat(1, term)
-  }
-
-  function begin(term: number): void {
+  async function begin(term: number, next: number): Promise<void> {
     leader = instance
-    lead.set({ term, guards: [{ op: 'check', key, expect: { revision: term } }] })
-  }
-
-  async function beat(next: number, term: number): Promise<void> {
     count = next
-    await store.notes.put([{ name: note, value: { term, count } }])
-  }
-
-  function follow(other: string): void {
-    leader = other
-    if (!lead.value) return
-    log.warn({ leader: other }, 'another replica leads now')
-    lead.set(undefined)
+    // Also after a commit whose answer was lost.
+    if (lead.value?.term !== term) lead.set({ term, guards: [record.guard(term)] })
+    await record.beat({ term, count, resigned: false })
   }
 
   function lookOnce(): Promise<void> {
@@ -158,22 +123,11 @@ export function joinElection({ store, clock, log }: Deps, { origin, instance }: 
       const own = lead.value
       if (!own) return
       lead.set(undefined)
-      const value = { term: own.term, count: count + 1, resigned: true }
-      await store.notes.put([{ name: note, value }]).catch((cause: unknown) => {
+      await record.beat({ term: own.term, count: count + 1, resigned: true }).catch((cause: unknown) => {
         log.debug({ reason: messageOf(cause) }, 'cannot resign: another replica leads after a while')
       })
     },
   }
-}
-
-function leaderFrom(version: Awaited<ReturnType<Store['get']>>): LeaderRow | undefined {
-  const instance = version?.row?.spec['instance']
-  return version && typeof instance === 'string' ? { instance, term: version.revision } : undefined
-}
-
-function beatFrom(value: JsonObject | undefined): Beat | undefined {
-  if (typeof value?.['term'] !== 'number' || typeof value['count'] !== 'number') return undefined
-  return { term: value['term'], count: value['count'], resigned: value['resigned'] === true }
 }
 
 /**

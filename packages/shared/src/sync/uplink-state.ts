@@ -5,10 +5,13 @@ import type { Hold } from './log/messages.ts'
 import type { Agreement } from './log/protocol.ts'
 import { confirmedMaxMs } from './pulse.ts'
 
-export const uplinkPhases = ['connecting', 'connected', 'waiting', 'refused', 'stopped'] as const
+export const uplinkPhases = ['connecting', 'connected', 'waiting', 'refused', 'standby', 'stopped'] as const
 
 export interface UplinkState {
-  /** `refused`: an operator must act. The zone still dials again, but slowly. */
+  /**
+   * `refused`: an operator must act. The zone still dials again, but slowly. `standby`: another replica of the zone has
+   * the session.
+   */
   readonly phase: (typeof uplinkPhases)[number]
   /** The reason of the phase. In phase `connected`: why nothing is stored. */
   readonly reason: string
@@ -57,25 +60,30 @@ export interface StateKeeper {
   change(next: Partial<UplinkState>): void
 }
 
+const unknown: UplinkState = {
+  phase: 'connecting',
+  reason: '',
+  sinceMs: 0,
+  globalStoreId: undefined,
+  epoch: undefined,
+  agreement: undefined,
+  position: undefined,
+  sent: 0,
+  storedByGlobal: 0,
+  globalMark: 0,
+  bookmarkAtMs: Number.NEGATIVE_INFINITY,
+  confirmedAtMs: Number.NEGATIVE_INFINITY,
+  clockAheadMs: 0,
+  positionCounts: false,
+  hold: undefined,
+}
+
+/** The state of a zone whose session another replica has. */
+export const standbyState = (reason: string): UplinkState => ({ ...unknown, phase: 'standby', reason })
+
 /** The state of an uplink, which starts to connect. */
 export function createUplinkState(clock: Pick<Clock, 'wallMs'>, startedAtMs: number): StateKeeper {
-  const latest = createLatest<UplinkState>({
-    phase: 'connecting',
-    reason: '',
-    sinceMs: startedAtMs,
-    globalStoreId: undefined,
-    epoch: undefined,
-    agreement: undefined,
-    position: undefined,
-    sent: 0,
-    storedByGlobal: 0,
-    globalMark: 0,
-    bookmarkAtMs: Number.NEGATIVE_INFINITY,
-    confirmedAtMs: Number.NEGATIVE_INFINITY,
-    clockAheadMs: 0,
-    positionCounts: false,
-    hold: undefined,
-  })
+  const latest = createLatest<UplinkState>({ ...unknown, sinceMs: startedAtMs })
   return {
     latest,
     change(next) {

@@ -59,7 +59,7 @@ export async function openDerivingStore(
   async function commitRound(parts: readonly Commit[], options?: RoundOptions): Promise<CommitOutcome> {
     for (;;) {
       const head = follower.revision()
-      const outcome = await store.commitRound(await derived(parts), { ...options, head })
+      const outcome = await store.commitRound(await derivedFrom(deps, store, derivations, parts), { ...options, head })
       if (outcome.ok) {
         follower.take(outcome.written, outcome.position.revision)
         apply(outcome.written)
@@ -68,20 +68,6 @@ export async function openDerivingStore(
       if (!outcome.isBehind) return outcome
       await catchUp()
     }
-  }
-
-  async function derived(parts: readonly Commit[]): Promise<readonly Commit[]> {
-    const effectiveParts: Commit[] = []
-    for (const part of parts) effectiveParts.push({ ...part, changes: await effectiveChanges(store, part.changes) })
-    const made = effectiveParts.flatMap(({ changes }) => changes.filter(({ op }) => op !== 'check'))
-    const now = {
-      wallMs: deps.clock.wallMs(),
-      monotonicMs: deps.clock.monotonicMs(),
-      incarnation: store.incarnation,
-    }
-    const changes: Change[] = []
-    for (const derivation of derivations) changes.push(...derivation.preview([...made, ...changes], now))
-    return withDerived(effectiveParts, changes)
   }
 
   await catchUp()
@@ -107,6 +93,22 @@ export async function openDerivingStore(
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
   }
+}
+
+/** The parts with the rows that follow from them. */
+async function derivedFrom(
+  { clock }: Pick<Deps, 'clock'>,
+  store: Store,
+  derivations: readonly Derivation[],
+  parts: readonly Commit[],
+): Promise<readonly Commit[]> {
+  const effectiveParts: Commit[] = []
+  for (const part of parts) effectiveParts.push({ ...part, changes: await effectiveChanges(store, part.changes) })
+  const made = effectiveParts.flatMap(({ changes }) => changes.filter(({ op }) => op !== 'check'))
+  const now = { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs(), incarnation: store.incarnation }
+  const derived: Change[] = []
+  for (const derivation of derivations) derived.push(...derivation.preview([...made, ...derived], now))
+  return withDerived(effectiveParts, derived)
 }
 
 /** Drops received rows that the store would skip: nothing may be derived from them. */

@@ -38,9 +38,14 @@ interface Deps {
   readonly log: Log
   readonly random: Random
   readonly refusals: Refusals
+  /** The name of this process, if other processes of the zone share its store. */
+  readonly replica?: string | undefined
   /** A proxy has answered every table up to this serial. */
   served(proxy: string, mark: number): void
 }
+
+/** A replica that does not catch up within this time refuses a proxy, which then tries another one. */
+const reachWithinMs = 5_000
 
 /**
  * The zone's side of its proxies: admits and registers them, serves their tables and names, and receives their
@@ -82,6 +87,19 @@ export function createDoor(deps: Deps): XdsDeps {
     return replaced.ok ? credentials : replaced
   }
 
+  /**
+   * The proxy may come from another replica, which may have served a newer mark. Everything that was served is in the
+   * store, so its newest mark is at least as new.
+   */
+  async function upToDate(): Promise<Result<void, string>> {
+    if (deps.replica === undefined) return ok(undefined)
+    const { revision } = await store.mark()
+    if (await engine.reaches(revision, reachWithinMs)) return ok(undefined)
+    return err(
+      `this replica has compiled revision ${engine.mark.value}, and the zone is at ${revision}: try another one`,
+    )
+  }
+
   return {
     clock: deps.clock,
     log,
@@ -92,7 +110,9 @@ export function createDoor(deps: Deps): XdsDeps {
       check: createBootstrapCheck({ store, zone, registrations, authenticate }),
     },
     async authenticate(token, proxy, resource) {
-      return authenticate(token, proxy, await specOf(proxy, resource))
+      const credentials = await authenticate(token, proxy, await specOf(proxy, resource))
+      const ready = credentials.ok ? await upToDate() : ok(undefined)
+      return ready.ok ? credentials : ready
     },
     holdToken(token, proxy, end) {
       const who = keyText(proxyKey(zone, proxy))
@@ -163,7 +183,7 @@ export function createDoor(deps: Deps): XdsDeps {
         log.warn({ proxy: key }, `a session may not remove the row of this proxy: ${covered.error}`)
         return covered
       }
-      if (leases.isLive(key)) leaving.add(key)
+      if (status.isConnected(key)) leaving.add(key)
       await leases.draining(key)
       return ok(undefined)
     },

@@ -180,6 +180,15 @@ export function createEngine(deps: Deps) {
     mark: markRead as Pick<Latest<number>, 'value'>,
     /** Reads and compiles the whole store. */
     start: run,
+    /** Resolves to true when this mark is compiled, or to false after this time. */
+    async reaches(mark: number, withinMs: number): Promise<boolean> {
+      if (markRead.value >= mark) return true
+      void run()
+      const stop = new AbortController()
+      using _timer = deps.clock.after(withinMs, () => stop.abort())
+      for await (const newest of markRead.watch(stop.signal)) if (newest >= mark) return true
+      return markRead.value >= mark
+    },
     /** Publishes tables for a proxy that has opened a stream. */
     open(proxy: string, facts: ProxyFacts): { readonly table: Latest<ResolvedTable | undefined>; close(): void } {
       const feed: Feed = { table: createLatest<ResolvedTable | undefined>(undefined), facts, compiled: undefined }

@@ -1,11 +1,15 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Lead } from '@zonemesh/shared/leader/election.ts'
+import type { Change } from '@zonemesh/shared/store/store.ts'
 
 interface Deps {
   readonly clock: Clock
   readonly log: Log
-  /** Removes the row of a proxy that is gone. */
-  remove(proxy: string, why: string): Promise<void>
+  /** The lead of this process among the replicas of the zone: only the leader decides about leases. */
+  lead(): Lead | undefined
+  /** Removes the row of a proxy that is gone. `guards`: what must hold, so that only the leader removes it. */
+  remove(proxy: string, why: string, guards: readonly Change[]): Promise<void>
   /** Labels the rows of proxies that were lost together. Envoys then probe their endpoints. */
   markLost(proxies: readonly string[]): Promise<void>
 }
@@ -27,7 +31,8 @@ const gatherMs = 100
  * it is suspect, and its row is removed when the lease expires. After a restart, rows without a stream hold no lease:
  * they stay until their proxies return or an operator releases them, because the silence of a control plane must never
  * remove an endpoint. If more proxies are lost at once than both limits allow, they are marked as lost instead: the
- * other Envoys probe their endpoints and send no requests to those that accept no connection.
+ * other Envoys probe their endpoints and send no requests to those that accept no connection. Each replica of a zone
+ * follows the streams of all replicas, and the leader decides.
  */
 export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOptions) {
   const streams = new Map<string, Set<string>>()
@@ -62,13 +67,16 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
     return suspects.size > options.lostCountMax && suspects.size > total * options.lostShareMax
   }
 
-  const suspect = (proxy: string) =>
+  const suspect = (proxy: string, leaseMs = options.leaseMs) =>
     suspects.set(
       proxy,
-      deps.clock.after(options.leaseMs, () => expire(proxy)),
+      deps.clock.after(leaseMs, () => expire(proxy)),
     )
 
   function expire(proxy: string): void {
+    const lead = deps.lead()
+    // This process may become the leader later.
+    if (!lead) return void suspect(proxy, options.leaseMs / 10)
     if (tooMany()) {
       deps.log.warn(
         { lost: suspects.size, live: streams.size },
@@ -80,13 +88,15 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
       return
     }
     forget(proxy)
-    deps.remove(proxy, 'it lost its stream and did not return within its lease').catch((thrown: unknown) => {
-      deps.log.warn(
-        { proxy, err: thrown },
-        'cannot remove a proxy whose lease has expired; trying again after another lease',
-      )
-      if (!streams.has(proxy)) suspect(proxy)
-    })
+    deps
+      .remove(proxy, 'it lost its stream and did not return within its lease', lead.guards)
+      .catch((thrown: unknown) => {
+        deps.log.warn(
+          { proxy, err: thrown },
+          'cannot remove a proxy whose lease has expired; trying again after another lease',
+        )
+        if (!streams.has(proxy)) suspect(proxy)
+      })
   }
 
   function forget(proxy: string): void {
@@ -113,12 +123,13 @@ export function createLeases(deps: Deps, options: LeaseOptions = defaultLeaseOpt
     /** The proxy received SIGTERM: its row is removed at once. */
     async draining(proxy: string): Promise<void> {
       forget(proxy)
-      await deps.remove(proxy, 'it is draining')
+      await deps.remove(proxy, 'it is draining', [])
       forget(proxy)
     },
     isLive: (proxy: string): boolean => streams.has(proxy),
     isSuspect: (proxy: string): boolean => suspects.has(proxy),
     isLost: (proxy: string): boolean => lost.has(proxy),
+    lost: (): readonly string[] => [...lost],
     /** An operator has removed the row of the proxy. */
     forget,
     close(): void {

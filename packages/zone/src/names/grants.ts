@@ -41,13 +41,14 @@ export function createGrants({ clock, store, book }: Deps) {
   return {
     ...grants,
     /** Opens a new session, which requests more numbers, whenever few numbers are left. */
-    follow(uplink: Uplink): Disposable {
+    follow(uplink: () => Uplink | undefined): Disposable {
       let lastMs = Number.NEGATIVE_INFINITY
       return store.onDerived(() => {
-        if (uplink.state.value.phase !== 'connected' || !book.isShort(now())) return
+        const session = uplink()
+        if (session?.state.value.phase !== 'connected' || !book.isShort(now())) return
         if (clock.monotonicMs() - lastMs < redialEveryMs) return
         lastMs = clock.monotonicMs()
-        uplink.redial('this zone needs more numbers for its names')
+        session.redial('this zone needs more numbers for its names')
       })
     },
     /** The numbers as entries of the report to the global. */

@@ -18,6 +18,8 @@ interface Deps {
   readonly log: Log
   /** A verdict was added or removed. */
   readonly changed: () => void
+  /** Whether other processes of the zone find guilty parts too. */
+  readonly isShared: boolean
 }
 
 /**
@@ -78,6 +80,24 @@ export function createRefusals(deps: Deps) {
     deps.changed()
   }
 
+  /** Another replica has found a guilty part, or serves one again: this one does the same. */
+  function follow(versions: readonly Version[]): void {
+    const touched = new Set<string>()
+    for (const { key, row } of versions) {
+      if (key.kind !== refusal.name || key.origin !== deps.zone) continue
+      const spec = row && specOf(refusal, row)
+      const known = [...guilty.values()].find(({ source }) => rowKey(source).name === key.name)
+      if (!spec && known) {
+        guilty.delete(known.source)
+        for (const proxy of deps.compiler.readmit(known.source, known.hash)) touched.add(proxy)
+      }
+      if (!spec || guilty.get(spec.source)?.hash === spec.hash) continue
+      guilty.set(spec.source, spec)
+      for (const proxy of deps.compiler.exclude(spec.source, spec.hash)) touched.add(proxy)
+    }
+    if (touched.size > 0) deps.engine().refresh(touched)
+  }
+
   return {
     /** Excludes the refused parts in the store. Called once, before the first proxy is served. */
     async load(): Promise<void> {
@@ -106,6 +126,7 @@ export function createRefusals(deps: Deps) {
     },
     /** Rows were written: their parts are served again and judged again. */
     marked(versions: readonly Version[]): void {
+      if (deps.isShared) follow(versions)
       const ended: Change[] = []
       for (const version of versions) {
         const row = keyText(version.key)

@@ -5,6 +5,7 @@ import type { AuthorityHolder } from '@zonemesh/plane/authority/holder.ts'
 import { canonicalJson } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import { usedTogether } from '../replicas/replica.ts'
 import type { Secrets } from './secrets.ts'
 
 interface Deps {
@@ -14,6 +15,10 @@ interface Deps {
   readonly commit: Store['commit']
   readonly holder: Pick<AuthorityHolder, 'trusted' | 'meshes'>
   readonly secrets: Pick<Secrets, 'identityOf'>
+  /** Whether this process writes the reports of the zone. */
+  readonly leads: () => boolean
+  /** What the other replicas of the zone publish of their proxies. */
+  readonly otherUses: (mesh: string) => readonly AuthorityUseSpec[]
 }
 
 /** The roots that one table of a proxy trusts, and the roots of the certificates that it shows, as fingerprints. */
@@ -116,7 +121,8 @@ export function createAuthorityUse(deps: Deps) {
         const key = { origin: deps.zone, kind: 'AuthorityUse', mesh, name: 'roots' }
         const stored = (await deps.store.get(key))?.row
         if (!former.has(mesh)) former.set(mesh, stored && specOf(authorityUse, stored))
-        const spec = useOf(mesh, nowMs)
+        if (!deps.leads()) continue
+        const spec = usedTogether(useOf(mesh, nowMs), deps.otherUses(mesh))
         if (stored && canonicalJson(stored.spec) === canonicalJson(spec)) continue
         await deps.commit({
           changes: [{ op: 'put', key, labels: {}, spec: { ...spec } }],
@@ -125,6 +131,9 @@ export function createAuthorityUse(deps: Deps) {
         })
       }
     },
+    /** The roots that the proxies of this process trust and show, by mesh. */
+    own: (): Readonly<Record<string, AuthorityUseSpec>> =>
+      Object.fromEntries(deps.holder.meshes().map((mesh) => [mesh, useOf(mesh, deps.clock.monotonicMs())])),
     close: (): void => look?.[Symbol.dispose](),
   }
 }

@@ -20,6 +20,8 @@ interface ProxyState {
   acknowledged: number
   rejected: number
   lastUpdateMs: number
+  readonly connectedAtMs: number
+  readonly isLeased: boolean
   readonly verdicts: Map<string, Verdict>
   envoyExits: number
 }
@@ -80,6 +82,8 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
       states.set(proxy, {
         subscription: { id: stream.id, connectTime: new Date(stream.connectedAtMs).toISOString() },
         metadata: stream.metadata,
+        connectedAtMs: stream.connectedAtMs,
+        isLeased: stream.resource !== undefined,
         acknowledged: 0,
         rejected: 0,
         lastUpdateMs: deps.clock.wallMs(),
@@ -134,6 +138,11 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
     isConnected: (proxy: string): boolean => {
       const state = states.get(proxy)
       return state !== undefined && state.subscription.disconnectTime === undefined
+    },
+    /** When the newest stream of a proxy opened, and whether the proxy registered itself by it. */
+    streamOf(proxy: string): { readonly sinceMs: number; readonly isLeased: boolean } | undefined {
+      const state = states.get(proxy)
+      return state && { sinceMs: state.connectedAtMs, isLeased: state.isLeased }
     },
     proxies: (): readonly string[] => [...states.keys()],
     onChange(listener: () => void): Disposable {

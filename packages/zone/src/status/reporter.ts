@@ -5,6 +5,8 @@ import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Refusals } from '../refusals/refusals.ts'
+import { proxiesOf, type Served, servedTogether } from '../replicas/replica.ts'
+import type { ZoneReplicas } from '../replicas/replicas.ts'
 import type { CertificateVerdict } from '../secrets/certificates.ts'
 import type { ProxyStatus } from './proxies.ts'
 
@@ -16,6 +18,7 @@ interface Deps {
   readonly quarantine: Pick<Quarantine, 'verdicts'>
   readonly certificates: { verdicts(): readonly CertificateVerdict[] }
   readonly leftOut: Engine['leftOut']
+  readonly replicas: () => Pick<ZoneReplicas, 'others'>
 }
 
 const marksMax = 4096
@@ -32,10 +35,32 @@ export function createReporter(deps: Deps) {
   let served: Position | undefined
   let silentCheck: Disposable | undefined
 
-  function read(): ServedStatus {
+  /** What this process knows by itself. Its verdicts have no revision yet. */
+  function own(): Served {
     const { mark, silent } = deps.progress.read()
+    return { mark, silent, verdicts: verdicts() }
+  }
+
+  function read(): ServedStatus {
+    const others = deps.replicas().others()
+    const { mark, silent, verdicts: found } = servedTogether(own(), others)
     while (marks[0] && marks[0].local <= mark) served = marks.shift()?.global
     const revision = served?.revision ?? 0
+    const known = proxiesOf(others)
+    const proxies = new Set([...deps.status.proxies(), ...known.keys()])
+    const isConnected = (proxy: string) => deps.status.isConnected(proxy) || known.get(proxy)?.isConnected === true
+    return {
+      served,
+      verdicts: found.map((verdict) => ({ ...verdict, revision })),
+      silentProxies: silent,
+      proxies: proxies.size,
+      proxiesConnected: [...proxies].filter(isConnected).length,
+    }
+  }
+
+  function verdicts(): ServedStatus['verdicts'] {
+    // The report sets the revision.
+    const revision = 0
     const rejected = [...deps.refusals.verdicts(), ...deps.status.verdicts()].map((verdict) => ({
       key: verdict.source,
       revision,
@@ -67,14 +92,7 @@ export function createReporter(deps: Deps) {
       reason: verdict.reason,
       subject: '',
     }))
-    const proxies = deps.status.proxies()
-    return {
-      served,
-      verdicts: [...rejected, ...unused, ...leftOut, ...quarantined],
-      silentProxies: silent,
-      proxies: proxies.length,
-      proxiesConnected: proxies.filter((proxy) => deps.status.isConnected(proxy)).length,
-    }
+    return [...rejected, ...unused, ...leftOut, ...quarantined]
   }
 
   function update(): void {
@@ -87,6 +105,9 @@ export function createReporter(deps: Deps) {
   deps.status.onChange(update)
   return {
     update,
+    own,
+    /** What all replicas serve together. */
+    together: (): Served => servedTogether(own(), deps.replicas().others()),
     /** The reported verdicts on rows that are not served as they were written. */
     verdicts: (): ServedStatus['verdicts'] => read().verdicts,
     /** At this local mark, the store holds the log of the global up to this position. */
@@ -107,3 +128,4 @@ export function createReporter(deps: Deps) {
     },
   }
 }
+export type Reporter = ReturnType<typeof createReporter>

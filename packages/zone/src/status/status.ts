@@ -1,4 +1,4 @@
-import { findKind } from '@zonemesh/core/registry.ts'
+import { hostname } from 'node:os'
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
@@ -6,31 +6,33 @@ import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
-import { keyText, parseKeyText, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Leadership } from '@zonemesh/shared/leader/election.ts'
+import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
-import type { Uplink } from '@zonemesh/shared/sync/uplink.ts'
 import { isCurrent, type UplinkState } from '@zonemesh/shared/sync/uplink-state.ts'
 import type { Engine } from '../engine/engine.ts'
-import type { Progress } from '../engine/progress.ts'
 import type { Leases } from '../leases/leases.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
-import type { Refusals } from '../refusals/refusals.ts'
-import type { CertificateVerdict } from '../secrets/certificates.ts'
-import type { Secrets } from '../secrets/secrets.ts'
-import type { ProxyStatus } from './proxies.ts'
+import { isNewerProxy, proxiesOf, type ReplicaProxy } from '../replicas/replica.ts'
+import type { ZoneReplicas } from '../replicas/replicas.ts'
+import type { OwnState } from './own.ts'
+import type { Reporter } from './reporter.ts'
 
 interface Deps {
   readonly store: Store
   readonly catalogue: Pick<Catalogue, 'report'>
   readonly clock: Pick<Clock, 'monotonicMs'>
-  readonly engine: Pick<Engine, 'mark' | 'needsOf' | 'problemsOf' | 'leftOut'>
-  readonly status: Pick<ProxyStatus, 'insightOf' | 'isConnected' | 'proxies' | 'verdicts'>
-  readonly refusals: Pick<Refusals, 'verdicts'>
+  readonly engine: Pick<Engine, 'mark'>
+  readonly own: OwnState
+  readonly reporter: Pick<Reporter, 'together'>
   readonly quarantine: Pick<Quarantine, 'verdicts'>
-  readonly certificates: { verdicts(): readonly CertificateVerdict[] }
-  readonly progress: Pick<Progress, 'read' | 'servedBy'>
   readonly leases: Pick<Leases, 'isLost' | 'isSuspect'>
-  readonly uplink: Pick<Uplink, 'state'> | undefined
+  /** The session with the global; undefined for a standalone zone. */
+  readonly uplink: { state(): UplinkState } | undefined
+  readonly replicas: Pick<ZoneReplicas, 'others'>
+  readonly leadership: Pick<Leadership, 'leader'>
+  /** The name of this process, if other processes share its store. */
+  readonly replica: string | undefined
   readonly expiry: Pick<Expiry, 'report' | 'notYetValid'>
   /** The waiting rotations of the authorities of a standalone zone. */
   readonly rotations: AuthorityOwner['waits']
@@ -38,45 +40,38 @@ interface Deps {
   readonly zone: string
 }
 
-/** A row in a reason, by its key text: `MeshGateway default/edge`. A source that is no row stays as it is. */
-function rowText(source: string): string {
-  const { kind, mesh, name } = parseKeyText(source)
-  return findKind(kind) ? `${kind} ${mesh === '' ? '' : `${mesh}/`}${name}` : source
-}
-
 /** The states of a proxy in the status of its zone. */
 export const proxyStates = ['connected', 'silent', 'suspect', 'lost', 'offline'] as const
 
-/** The status of a zone and of its proxies. */
+/** The status of a zone and of its proxies, whichever replica they are connected to. */
 export function createZoneStatus(deps: Deps) {
-  const insightOf = (proxy: string, secrets: Secrets): JsonObject | undefined => {
-    const need = deps.engine.needsOf(proxy).find(({ type }) => type === 'identity')
-    return deps.status.insightOf(proxy, need && secrets.identityOf(need))
+  const { replicas, own } = deps
+  const insightOf = (proxy: string): JsonObject | undefined => {
+    const [here, there] = [own.proxyOf(proxy), proxiesOf(replicas.others()).get(proxy)]
+    return (here && there && isNewerProxy(there, here) ? there : (here ?? there))?.insight
   }
-  function stateOf(proxy: string, silent: readonly string[]): (typeof proxyStates)[number] {
-    if (deps.leases.isLost(proxy)) return 'lost'
+  function stateOf(proxy: string, { isConnected }: ReplicaProxy, silent: readonly string[]) {
+    if (deps.leases.isLost(proxy) || replicas.others().some(({ lost }) => lost.includes(proxy))) return 'lost'
     if (deps.leases.isSuspect(proxy)) return 'suspect'
-    if (!deps.status.isConnected(proxy)) return 'offline'
+    if (!isConnected) return 'offline'
     return silent.includes(proxy) ? 'silent' : 'connected'
+  }
+  function proxyReport([proxy, known]: readonly [string, ReplicaProxy], silent: readonly string[]): JsonObject {
+    const { served, reason } = known
+    const state: (typeof proxyStates)[number] = stateOf(proxy, known, silent)
+    return { proxy, state, served, ...(reason === '' ? {} : { reason }) }
   }
   return {
     insightOf,
-    insight: (_kind: string, row: Row, secrets: Secrets) => insightOf(keyText(row.key), secrets),
+    insight: (_kind: string, row: Row) => insightOf(keyText(row.key)),
+    /** Each proxy of the zone with its insight. */
+    insights: (): Readonly<Record<string, JsonObject>> =>
+      Object.fromEntries(
+        [...proxiesOf([own.replica(), ...replicas.others()])].map(([key, { insight }]) => [key, insight]),
+      ),
     async report(): Promise<JsonObject> {
       const head = await deps.store.head()
-      const { silent } = deps.progress.read()
-      const proxies = deps.status.proxies().map((proxy): JsonObject => {
-        const problems = deps.engine.problemsOf(proxy)
-        const state = stateOf(proxy, silent)
-        return {
-          proxy,
-          state,
-          served: deps.progress.servedBy(proxy),
-          ...(problems.length > 0
-            ? { reason: problems.map(({ source, reason }) => `${rowText(source)}: ${reason}`).join('; ') }
-            : {}),
-        }
-      })
+      const { silent, verdicts } = deps.reporter.together()
       return {
         role: deps.role,
         zone: deps.zone,
@@ -84,18 +79,14 @@ export function createZoneStatus(deps: Deps) {
         ...storeFault(deps.store),
         revision: head.revision,
         compiled: deps.engine.mark.value,
-        ...(deps.uplink ? { uplink: uplinkReport(deps.uplink.state.value, deps.clock.monotonicMs()) } : {}),
-        proxies,
-        verdicts: [
-          ...deps.refusals.verdicts(),
-          ...deps.status.verdicts(),
-          ...[...deps.certificates.verdicts(), ...deps.engine.leftOut()].map((verdict) => ({ ...verdict, proxy: '' })),
-        ].map((verdict) => ({
-          key: verdict.source,
-          outcome: 'rejected',
-          reason: verdict.reason,
-          subject: verdict.proxy,
-        })),
+        ...(deps.uplink
+          ? { uplink: sharedUplink(deps, uplinkReport(deps.uplink.state(), deps.clock.monotonicMs())) }
+          : {}),
+        ...replicasReport(deps),
+        proxies: [...proxiesOf([own.replica(), ...replicas.others()])].map((entry) => proxyReport(entry, silent)),
+        verdicts: verdicts
+          .filter(({ outcome }) => outcome === 'rejected')
+          .map(({ key, outcome, reason, subject }) => ({ key, outcome, reason, subject })),
         quarantined: deps.quarantine.verdicts().map((verdict) => ({
           key: verdict.source,
           reason: verdict.reason,
@@ -108,6 +99,29 @@ export function createZoneStatus(deps: Deps) {
       }
     },
   }
+}
+
+/** The session as other replicas show it; undefined if another replica has it. */
+export const uplinkOf = (state: UplinkState, nowMs: number): JsonObject | undefined =>
+  state.phase === 'standby' ? undefined : uplinkReport(state, nowMs)
+
+/** The session of the zone as the replica shows it that has it. */
+function sharedUplink({ replicas, uplink }: Pick<Deps, 'replicas' | 'uplink'>, own: JsonObject): JsonObject {
+  if (uplink?.state().phase !== 'standby') return own
+  const holder = replicas.others().find((other) => other.uplink !== undefined)
+  return holder?.uplink ? { ...holder.uplink, replica: holder.instance } : own
+}
+
+/** The live processes of the zone, if several share its store. */
+function replicasReport({ replica, leadership, replicas, engine }: Deps): JsonObject {
+  if (replica === undefined) return {}
+  const leader = leadership.leader()
+  const entry = (name: string, host: string, compiled: number): JsonObject => ({
+    ...{ name, host, compiled },
+    leads: name === leader,
+  })
+  const others = replicas.others().map(({ instance, host, compiled }) => entry(instance, host, compiled))
+  return { replicas: [entry(replica, hostname(), engine.mark.value), ...others] }
 }
 
 /**

@@ -102,7 +102,12 @@ async function answerBootstrap(
   const authority = request.caCert || config.authority
   const trust = isAuthority(authority)
   if (!trust.ok) return refuse(400, trust.error)
-  const target = { host: config.xdsHost ?? dialled, port: config.xdsPort, authority }
+  const target = {
+    host: config.xdsHost ?? dialled,
+    port: config.xdsPort,
+    others: request.zonemesh?.addresses ?? [],
+    authority,
+  }
   const text = renderBootstrap(request, checked.value, target)
   return { ok: true, value: { text, address: checked.value.address ?? '' } }
 }

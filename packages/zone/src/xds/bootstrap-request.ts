@@ -40,6 +40,11 @@ export const bootstrapRequestSchema = z.object({
       canBindPort80: z.boolean(),
       /** The port of Envoy's admin interface on 127.0.0.1. Without it, the interface is a socket in the work folder. */
       adminPort: z.number().int().optional(),
+      /** The proxy ports of all replicas of the zone that the proxy knows. */
+      addresses: z
+        .array(z.object({ host: z.string(), port: z.number().int() }))
+        .max(16)
+        .optional(),
     })
     .nullish(),
 })

@@ -4,6 +4,8 @@ export interface BootstrapTarget {
   /** The host of this zone for Envoy: the host that the proxy dialled, or the configured one. */
   readonly host: string
   readonly port: number
+  /** Other replicas of this zone. */
+  readonly others?: readonly { readonly host: string; readonly port: number }[]
   /** The authority that Envoy must trust, in PEM. */
   readonly authority: string
 }
@@ -163,22 +165,47 @@ function http2Cluster(name: string): Record<string, unknown> {
   }
 }
 
-const assignment = (clusterName: string, address: unknown): unknown => ({
+const assignment = (clusterName: string, ...addresses: readonly unknown[]): unknown => ({
   clusterName,
-  endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }],
+  endpoints: [{ lbEndpoints: addresses.map((address) => ({ endpoint: { address } })) }],
 })
 
-function adsCluster({ host, port }: BootstrapTarget): unknown {
+const socketOf = ({ host, port }: { readonly host: string; readonly port: number }): unknown => ({
+  socketAddress: { address: host, portValue: port },
+})
+
+const replicasOf = ({ host, port, others = [] }: BootstrapTarget) => [
+  { host, port },
+  ...others.filter((other) => other.host !== host || other.port !== port),
+]
+
+/** Envoy leaves out a replica that it cannot reach after one attempt, so that the next one reaches another. */
+const leaveOutUnreachable = {
+  outlierDetection: {
+    splitExternalLocalOriginErrors: true,
+    consecutiveLocalOriginFailure: 1,
+    enforcingConsecutiveLocalOriginFailure: 100,
+    ...{ enforcingConsecutive5xx: 0, enforcingConsecutiveGatewayFailure: 0 },
+    ...{ enforcingSuccessRate: 0, enforcingLocalOriginSuccessRate: 0 },
+    ...{ interval: '1s', baseEjectionTime: '3s', maxEjectionTime: '10s', maxEjectionPercent: 90 },
+  },
+  commonLbConfig: { healthyPanicThreshold: { value: 0 } },
+}
+
+function adsCluster(target: BootstrapTarget): unknown {
+  const replicas = replicasOf(target)
+  const areIps = replicas.every(({ host }) => isIp(host))
   return {
     ...http2Cluster('ads_cluster'),
-    type: isIp(host) ? 'STATIC' : 'STRICT_DNS',
-    ...(isIp(host) ? {} : { dnsLookupFamily: 'V4_PREFERRED' }),
-    loadAssignment: assignment('ads_cluster', { socketAddress: { address: host, portValue: port } }),
+    type: areIps ? 'STATIC' : 'STRICT_DNS',
+    ...(areIps ? {} : { dnsLookupFamily: 'V4_PREFERRED' }),
+    loadAssignment: assignment('ads_cluster', ...replicas.map(socketOf)),
+    ...(replicas.length > 1 ? leaveOutUnreachable : {}),
     transportSocket: {
       name: 'envoy.transport_sockets.tls',
       typedConfig: {
         '@type': typeOf('transport_sockets.tls.v3.UpstreamTlsContext'),
-        sni: host,
+        sni: target.host,
         commonTlsContext: {
           alpnProtocols: ['h2'],
           tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_2' },
@@ -198,8 +225,11 @@ function accessLogSink(request: BootstrapRequest): unknown {
   }
 }
 
-function trust({ host, authority }: BootstrapTarget): unknown {
-  const matchTypedSubjectAltNames = ['DNS', 'IP_ADDRESS'].map((sanType) => ({ sanType, matcher: { exact: host } }))
-  const trustedCa = { inlineBytes: Buffer.from(authority).toString('base64') }
+function trust(target: BootstrapTarget): unknown {
+  const hosts = [...new Set(replicasOf(target).map(({ host }) => host))]
+  const matchTypedSubjectAltNames = hosts.flatMap((host) =>
+    ['DNS', 'IP_ADDRESS'].map((sanType) => ({ sanType, matcher: { exact: host } })),
+  )
+  const trustedCa = { inlineBytes: Buffer.from(target.authority).toString('base64') }
   return { name: 'cp_validation_ctx', validationContext: { trustedCa, matchTypedSubjectAltNames } }
 }

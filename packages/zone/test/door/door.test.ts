@@ -17,7 +17,7 @@ const textOf = (proxy: ProxyIdentity) => keyText(proxyKey('east', proxy))
 const nextTurn = () => new Promise(setImmediate)
 
 /** The door of zone east, whose other parts record what they receive. */
-function scene(claims: JsonObject = {}) {
+function scene(claims: JsonObject = {}, replica?: string) {
   const clock = createVirtualClock(0)
   const store = createMemoryStore({ clock, random: createSeededRandom(7) })
   const events: unknown[][] = []
@@ -40,11 +40,14 @@ function scene(claims: JsonObject = {}) {
         return { [Symbol.dispose]: () => undefined }
       },
     },
-    engine: { open: (key: string, facts: unknown) => ({ key, facts }) },
+    engine: {
+      open: (key: string, facts: unknown) => ({ key, facts }),
+      mark: { value: 3 },
+      reaches: async (mark: number) => mark <= 3,
+    },
     leases: {
       opened: record('lease opened'),
       closed: record('lease closed'),
-      isLive: (key: string) => live.has(key),
       draining: async (key: string) => void events.push(['lease draining', key]),
     },
     nameFeeds: {
@@ -55,7 +58,7 @@ function scene(claims: JsonObject = {}) {
       },
     },
     status: {
-      isConnected: () => true,
+      isConnected: (key: string) => live.has(key),
       opened: (key: string) => void events.push(['status opened', key]),
       closed: record('status closed'),
       refused: record('status refused'),
@@ -64,6 +67,7 @@ function scene(claims: JsonObject = {}) {
       envoyExited: record('envoy exited'),
     },
     random: createSeededRandom(1),
+    replica,
     refusals: { gone: record('refusals gone'), refused: record('refusals refused') },
     served: record('served'),
   } as unknown as Parameters<typeof createDoor>[0]) // the door uses only these members
@@ -228,4 +232,20 @@ test('P21 the token of a proxy is watched for its purpose, without the word Bear
     ['hold', { ...held, purpose: 'zone', mesh: '', token: '', who: textOf(egress) }],
   ])
   expect(door.bootstrap.tokenRequired('dataplane')).toBe(true)
+})
+
+test('ZR6 a replica that has not compiled the newest mark refuses a proxy, and a zone of one process does not ask', async () => {
+  for (const [replica, isRefused] of [
+    ['one', true],
+    [undefined, false],
+  ] as const) {
+    const { door, put } = scene({}, replica)
+    for (const name of ['a', 'b', 'c']) await put({ ...web, name }, inbound(name))
+    expect((await door.authenticate('good', web, dataplaneOf('web'))).ok).toBe(true)
+    await put({ ...web, name: 'd' }, inbound('d'))
+    const outcome = await door.authenticate('good', web, dataplaneOf('web'))
+    const reason = 'this replica has compiled revision 3, and the zone is at 4: try another one'
+    if (isRefused) expect(outcome).toEqual(err(reason))
+    else expect(outcome.ok).toBe(true)
+  }
 })

@@ -442,3 +442,16 @@ test('Z35 an engine that is closed during a read compiles nothing more', async (
   await running
   expect([engine.mark.value, marked.length, reads()]).toEqual([first, 1, before])
 })
+
+test('ZR6 the engine reports when it has compiled a mark, and gives up after a while', async () => {
+  const { engine, clock, put, settle } = scene()
+  await put([own('Mesh', 'default'), {}])
+  await settle()
+  const later = engine.reaches(engine.mark.value + 1, 5_000)
+  await put([own('Mesh', 'other'), {}])
+  expect(await later).toBe(true)
+  expect(await engine.reaches(engine.mark.value, 0)).toBe(true)
+  const never = engine.reaches(engine.mark.value + 1, 5_000)
+  clock.advance(5_000)
+  expect(await never).toBe(false)
+})

@@ -1,7 +1,11 @@
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
+import type { Lead } from '@zonemesh/shared/leader/election.ts'
+import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import { expect, test } from 'vitest'
 import { createLeases, defaultLeaseOptions } from '../../src/leases/leases.ts'
+
+const alone = { term: 0, guards: [] }
 
 const { leaseMs } = defaultLeaseOptions
 
@@ -10,6 +14,7 @@ function scene() {
   const removed: string[] = []
   const marked: (readonly string[])[] = []
   const leases = createLeases({
+    lead: () => alone,
     clock,
     log: silentLog,
     remove: async (proxy) => void removed.push(proxy),
@@ -135,6 +140,7 @@ test.each([
   const clock = createVirtualClock()
   let tries = 0
   const leases = createLeases({
+    lead: () => alone,
     clock,
     log: silentLog,
     async remove() {
@@ -159,6 +165,7 @@ test('Z5 a draining proxy has no lease, also if its stream closes while its row 
   const removed: string[] = []
   const removal = Promise.withResolvers<void>()
   const leases = createLeases({
+    lead: () => alone,
     clock,
     log: silentLog,
     async remove(proxy) {
@@ -209,6 +216,7 @@ test('Z26 a mark that cannot be written is written after another lease', async (
   const clock = createVirtualClock()
   let tries = 0
   const leases = createLeases({
+    lead: () => alone,
     clock,
     log: silentLog,
     remove: async () => {},
@@ -225,4 +233,27 @@ test('Z26 a mark that cannot be written is written after another lease', async (
     await new Promise((resolve) => setImmediate(resolve))
   }
   expect(tries).toBe(2)
+})
+
+test('ZR8 only the leader of the replicas removes a proxy, and a later leader does so within 3 s', () => {
+  const clock = createVirtualClock()
+  const removed: unknown[] = []
+  let lead: Lead | undefined
+  const guards: Lead['guards'] = [
+    { op: 'check', key: parseKeyText('east/PlaneLeader//plane'), expect: { revision: 7 } },
+  ]
+  const leases = createLeases({
+    lead: () => lead,
+    clock,
+    log: silentLog,
+    remove: async (...given) => void removed.push(given),
+    markLost: async () => {},
+  })
+  leases.opened('a', '1')
+  leases.closed('a', '1', true)
+  clock.advance(10 * leaseMs)
+  expect([removed, leases.isSuspect('a')]).toEqual([[], true])
+  lead = { term: 7, guards }
+  clock.advance(3_000)
+  expect(removed).toEqual([['a', 'it lost its stream and did not return within its lease', guards]])
 })

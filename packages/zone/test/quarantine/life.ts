@@ -8,6 +8,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { silentLog } from '@zonemesh/shared/env/log.ts'
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { leadAlone } from '@zonemesh/shared/leader/election.ts'
 import { globalOrigin, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import { createMemoryStore, type MemoryContents } from '@zonemesh/shared/store/memory.ts'
 import type { Change } from '@zonemesh/shared/store/store.ts'
@@ -17,10 +18,14 @@ import { createProgress } from '../../src/engine/progress.ts'
 import { createLeases } from '../../src/leases/leases.ts'
 import { createQuarantine } from '../../src/quarantine/quarantine.ts'
 import { waitForReceipt } from '../../src/receipt.ts'
+import { noReplicas } from '../../src/replicas/replicas.ts'
 import { createSecrets } from '../../src/secrets/secrets.ts'
+import { createOwnState } from '../../src/status/own.ts'
 import { createProxyStatus } from '../../src/status/proxies.ts'
 import { createReporter } from '../../src/status/reporter.ts'
 import { createZoneStatus } from '../../src/status/status.ts'
+
+const alone = { term: 0, guards: [] }
 
 export const global = (kind: string, name: string, mesh = 'default'): ResourceKey => ({
   origin: globalOrigin,
@@ -77,6 +82,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
   const reporter = createReporter({
     ...{ clock, progress, status, refusals, quarantine, certificates },
     leftOut: () => engine.leftOut(),
+    replicas: () => noReplicas,
   })
   const served: ServedStatus[] = []
   reporter.onUpdate((next) => served.push(next))
@@ -102,19 +108,25 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
       settleWaiting()
     },
   })
-  const leases = createLeases({ clock, log, remove: async () => undefined, markLost: async () => {} })
+  const leases = createLeases({
+    lead: () => alone,
+    clock,
+    log,
+    remove: async () => undefined,
+    markLost: async () => {},
+  })
+  const own = createOwnState({
+    ...{ status, engine, leases, progress, reporter },
+    secrets: { identityOf: () => undefined },
+    uses: () => ({}),
+    uplink: () => undefined,
+  })
   const zoneStatus = createZoneStatus({
     clock,
     store,
     catalogue: createCatalogue(store),
-    engine,
-    status,
-    refusals,
-    quarantine,
-    certificates,
-    progress,
-    leases,
-    uplink: undefined,
+    ...{ engine, quarantine, leases, reporter, own },
+    ...{ uplink: undefined, replicas: noReplicas, leadership: leadAlone('life'), replica: undefined },
     rotations: () => [],
     expiry: { report: async () => [], notYetValid: () => [] },
     role: 'zone',
@@ -130,8 +142,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     /** The verdicts in the newest bookmark. */
     verdicts: () => served.at(-1)?.verdicts ?? [],
     report: () => zoneStatus.report(),
-    receipt: (revision: number) =>
-      waitForReceipt({ clock, zone, store }, { engine, progress, reporter }, revision, 'stored', 0),
+    receipt: (revision: number) => waitForReceipt({ clock, zone, store }, { engine, reporter }, revision, 'stored', 0),
     /** Resolves when the rows, and all commits that they cause, are compiled. */
     async put(...rows: readonly (readonly [ResourceKey, unknown])[]): Promise<void> {
       const changes = rows.map(([key, spec]): Change => {

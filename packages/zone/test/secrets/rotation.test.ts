@@ -87,7 +87,7 @@ function createZone(base: Omit<Parameters<typeof createAuthorityHolder>[0], 'own
   const secrets = createSecrets({ holder, certificates, clock: base.clock, log: silentLog }, () => {
     for (const wake of waiting.splice(0)) wake()
   })
-  const use = createAuthorityUse({ ...base, holder, secrets })
+  const use = createAuthorityUse({ ...base, holder, secrets, leads: () => true, otherUses: () => [] })
   const needsOf = (proxy: string): readonly SecretNeed[] => [
     { type: 'identity', name: 'identity_cert:secret:default', mesh, services: [proxy], tags: [] },
     { type: 'authority', name: 'mesh_ca:secret:default', mesh },

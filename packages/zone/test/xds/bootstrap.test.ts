@@ -111,6 +111,27 @@ test('P25 Envoy trusts only the authority and the host of the zone, and resolves
   )
 })
 
+test('ZR11 Envoy knows every replica of the zone once, trusts their names, and leaves out one that it cannot reach', () => {
+  const addresses = [
+    { host: '10.0.0.1', port: 5678 },
+    { host: '10.0.0.1', port: 5679 },
+    { host: 'zone-2.example', port: 5678 },
+  ]
+  const { clusters, secrets } = render({ zonemesh: { ...ours, addresses } }, {}, { others: addresses }).staticResources
+  const [cluster] = clusters
+  const endpoints = cluster.loadAssignment.endpoints[0].lbEndpoints
+  expect(
+    endpoints.map((one: { endpoint: { address: { socketAddress: unknown } } }) => one.endpoint.address.socketAddress),
+  ).toEqual(addresses.map(({ host, port }) => ({ address: host, portValue: port })))
+  expect(cluster).toMatchObject({ type: 'STRICT_DNS', outlierDetection: { consecutiveLocalOriginFailure: 1 } })
+  expect(
+    secrets[0].validationContext.matchTypedSubjectAltNames.map(
+      (one: { matcher: { exact: string } }) => one.matcher.exact,
+    ),
+  ).toEqual([...['10.0.0.1', '10.0.0.1', 'zone-2.example', 'zone-2.example']])
+  expect(render({}).staticResources.clusters[0]).not.toHaveProperty('outlierDetection')
+})
+
 test('P25 only kuma-dp gets a cluster for access logs, and only a builtin gateway a layer of runtime values', () => {
   const names = (request: object) => render(request).staticResources.clusters.map(({ name }: { name: string }) => name)
   expect(names({ zonemesh: ours })).toEqual(['ads_cluster'])

@@ -1,0 +1,85 @@
+import type { AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
+import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
+import { createPeers, goneAfterMs, type RemoteStream } from './peers.ts'
+import { createPublication, removePublication, type Sources } from './publication.ts'
+import type { OtherReplica } from './replica.ts'
+
+export interface ZoneReplicas extends AsyncDisposable {
+  /** The other live replicas. */
+  others(): readonly OtherReplica[]
+  /** The roots in use at other replicas, in a mesh, also at those that have just gone: their Envoys run on. */
+  otherUses(mesh: string): readonly AuthorityUseSpec[]
+  /** The proxies of this process have changed. */
+  changed(): void
+  /** Called after something was read that was not known before. */
+  onChange(listener: () => void): Disposable
+  onStream(listener: (stream: RemoteStream) => void): Disposable
+}
+
+/** How often a replica publishes what has changed, and reads what the others have published. */
+const exchangeEveryMs = 250
+/** How long proxies of a replica that is gone may still show what it had issued: see `stayMs` of secrets/use.ts. */
+const usesStayMs = 35_000
+
+/** The exchange of a zone with one process. */
+export const noReplicas: ZoneReplicas = {
+  others: () => [],
+  otherUses: () => [],
+  changed: () => undefined,
+  onChange: () => ({ [Symbol.dispose]: () => undefined }),
+  onStream: () => ({ [Symbol.dispose]: () => undefined }),
+  [Symbol.asyncDispose]: async () => undefined,
+}
+
+/**
+ * Exchanges what the replicas of a zone know between them, in notes of their store: which marks their proxies serve, and
+ * which proxies are connected to which replica. Notes are state and never enter the log.
+ */
+export function joinReplicas(
+  { store, clock, log }: { readonly store: Pick<Store, 'notes'>; readonly clock: Clock; readonly log: Log },
+  instance: string,
+  sources: Sources,
+): ZoneReplicas {
+  const { notes } = store
+  const listeners = new Set<() => void>()
+  const streamListeners = new Set<(stream: RemoteStream) => void>()
+  const publication = createPublication({ notes, clock }, instance, sources)
+  const peers = createPeers({ notes, clock, log }, instance, (stream) => {
+    for (const listener of streamListeners) listener(stream)
+  })
+
+  async function exchange(): Promise<void> {
+    try {
+      await publication.publish()
+      if (!(await peers.collect())) return
+    } catch (cause) {
+      publication.forget()
+      return log.debug({ reason: messageOf(cause) }, 'cannot exchange state with the other replicas of this zone')
+    }
+    for (const listener of [...listeners]) listener()
+  }
+
+  let running = Promise.resolve()
+  const exchanging = repeat(clock, exchangeEveryMs, () => (running = exchange()), 0)
+  return {
+    others: () => peers.within(goneAfterMs),
+    otherUses: (mesh) => peers.within(usesStayMs).flatMap(({ uses }) => (uses[mesh] ? [uses[mesh]] : [])),
+    changed: publication.proxiesChanged,
+    onChange: (listener) => added(listeners, listener),
+    onStream: (listener) => added(streamListeners, listener),
+    async [Symbol.asyncDispose]() {
+      exchanging[Symbol.dispose]()
+      await running
+      // The others find out after a while if the store does not answer.
+      await removePublication(notes, instance).catch(() => undefined)
+    },
+  }
+}
+
+function added<T>(set: Set<T>, listener: T): Disposable {
+  set.add(listener)
+  return { [Symbol.dispose]: () => void set.delete(listener) }
+}
