@@ -13,7 +13,14 @@ import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/certificates/keeper.ts'
 import { shownValues, type Values } from '@zonemesh/plane/config/options.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
-import { createClosers, createReconciler, type Env, openStore, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
+import {
+  createClosers,
+  createReconciler,
+  type Env,
+  instanceName,
+  openStore,
+  renewalEveryMs,
+} from '@zonemesh/plane/lifecycle.ts'
 import { type PlanePorts, type RunningPlane, startServers } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
@@ -26,6 +33,7 @@ import { observeCommits } from '@zonemesh/plane/with-commit.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { version } from '@zonemesh/shared/base/version.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
+import { asLeader, joinElection, leadAlone, whileLeading } from '@zonemesh/shared/leader/election.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Admitted } from '@zonemesh/shared/sync/handshake.ts'
@@ -115,12 +123,20 @@ export async function startGlobal(
     const raw = await openStore(env, config, 'the global')
     closers.add('the store', () => raw.close())
     await requireKnownStore(env, raw, { dataDir: config.dataDir, role: 'global', accepts: config.acceptNewStore })
+    const instance = instanceName(clock)
+    const isShared = config.store !== undefined
+    const leadership = isShared
+      ? joinElection({ store: raw, clock, log }, { origin: globalOrigin, instance })
+      : leadAlone(instance)
+    closers.add('the lead', () => leadership.close())
+    await leadership.settled
+    const lead = () => leadership.lead.value
     const trail = await openTrail({ store: raw, clock, log })
     closers.add('the trail', () => trail[Symbol.asyncDispose]())
     const quotas = createZoneQuotas(
       raw,
       { rowsMax: config.zoneRowsMax, bytesMax: config.zoneBytesMax },
-      { log, isShared: config.store !== undefined, onRoom: () => void zoneQuotas?.wake() },
+      { log, isShared, onRoom: () => void zoneQuotas?.wake() },
     )
     const limits = createZoneLimits(quotas.store)
     const store = observeCommits(limits.store, (versions) => {
@@ -130,7 +146,7 @@ export async function startGlobal(
     /** Reconcilers, with the kinds whose changes wake them. */
     const followers: { readonly kinds: readonly string[]; wake(): unknown }[] = []
     // `observeCommits` does not see the commits of other processes, so every mark wakes all followers.
-    if (config.store !== undefined) {
+    if (isShared) {
       const marks = raw.onMark(() => {
         for (const follower of followers) void follower.wake()
       })
@@ -140,22 +156,32 @@ export async function startGlobal(
       ...config,
       origin: globalOrigin,
       recoveryFile: keysFileName,
-      shared: config.store !== undefined,
+      shared: isShared,
     })
     await ensureDefaults(store)
     await sealStoredInlineKeys({ store, sealer, origin: globalOrigin })
     const commit: Store['commit'] = (input) => store.commit(input)
     const base = { store, sealer, origin: globalOrigin, clock, log, commit }
     const tokens = createTokens(env, createKeySource({ ...base, owns: () => true }))
-    const keeper = createTokenKeeper(base)
-    const publicTokens = createReconciler(log, 'public token keys and revocations', () => keeper.reconcile())
+    /** What the leader alone may write: a former leader is refused. */
+    const commitAsLeader: Store['commit'] = async (input) => {
+      const own = lead()
+      return own ? store.commit(asLeader(own, input)) : { ok: false, conflicts: [] }
+    }
+    const led = { ...base, commit: commitAsLeader }
+    const keeper = createTokenKeeper(led)
+    const publicTokens = createReconciler(log, 'public token keys and revocations', async () => {
+      if (lead()) await keeper.reconcile()
+    })
     followers.push({ kinds: secretKinds, wake: publicTokens.wake })
     await publicTokens.wake()
     const watch = createTokenWatch({ store, tokens, clock, log })
     closers.add('the watch over tokens', () => watch.close())
     followers.push({ kinds: publicTokenKinds, wake: watch.wake })
-    const owner = createAuthorityOwner(base)
-    const authorities = createReconciler(log, 'the authorities of meshes', () => owner.reconcile())
+    const owner = createAuthorityOwner(led)
+    const authorities = createReconciler(log, 'the authorities of meshes', async () => {
+      if (lead()) await owner.reconcile()
+    })
     followers.push({ kinds: ['Mesh', 'AuthorityRequest', 'AuthorityUse', 'Secret', 'Zone'], wake: authorities.wake })
     const certificates = createCertificateKeeper(base)
     const listeners = createReconciler(log, 'the certificates of listeners', () => certificates.reconcile())
@@ -170,6 +196,12 @@ export async function startGlobal(
       void recovery.wake()
     })
     closers.add('renewal', () => renewal[Symbol.dispose]())
+    // A new leader does what the former one may have left.
+    const leading = whileLeading(leadership, () => {
+      for (const follower of followers) void follower.wake()
+      return { [Symbol.asyncDispose]: async () => undefined }
+    })
+    closers.add('what the leader does', () => leading[Symbol.asyncDispose]())
     await authorities.wake()
     await listeners.wake()
 
@@ -184,6 +216,7 @@ export async function startGlobal(
         rules: sightRules,
         authenticate: (token) => authenticateZone(tokens, watch, store, token),
         recall: recallOf,
+        lead,
         onStatus: trail.record,
         queries: { handlersFor: createZoneQueries({ store, tokens, log }) },
       },
@@ -202,7 +235,7 @@ export async function startGlobal(
         inflow: { bytesPerSecond: config.zoneBytesPerSecondMax, burstBytes: 16 * config.zoneBytesPerSecondMax },
         reportBytesMax: config.zoneReportBytesMax,
         // Several processes may serve zones from one database.
-        ...(config.store === undefined ? {} : { replica: `${instanceId}-${clock.wallMs()}` }),
+        ...(isShared ? { replica: instance } : {}),
       },
     )
     const syncPort = sync.ports[0] ?? config.syncPort

@@ -2,7 +2,7 @@ import { messageOf } from '../base/base.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
-import type { Change, Store } from '../store/store.ts'
+import type { Change, Commit, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
 import { createLeaderRecord } from './record.ts'
 import { electionStep, type Watch } from './step.ts'
@@ -41,6 +41,12 @@ interface Options {
   /** The name of this process. No process ever reuses a name. */
   readonly instance: string
 }
+
+/** A commit that is refused once another process leads. */
+export const asLeader = ({ guards }: Lead, commit: Commit): Commit => ({
+  ...commit,
+  changes: [...guards, ...commit.changes],
+})
 
 /** How often each process looks, and how often the leader shows that it lives. */
 export const lookEveryMs = 400

@@ -1,6 +1,7 @@
 import { messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import { asLeader, type Lead } from '../leader/election.ts'
 import { globalOrigin, type ResourceKey } from '../resource/resource.ts'
 import type { Change, Store, Version } from '../store/store.ts'
 import { formerKind } from './log/rounds.ts'
@@ -11,6 +12,8 @@ interface Deps {
   readonly log: Log
   /** How long rows of a former incarnation stay after the global has all rows of the new one. */
   readonly stayMs: number
+  /** The lead of this process among the replicas of the global: only the leader removes rows. */
+  readonly lead: () => Lead | undefined
 }
 
 export const formerStayMs = 300_000
@@ -29,7 +32,7 @@ const formerKey = (zone: string): ResourceKey => ({ origin: globalOrigin, kind: 
  * Keeps rows that remain of a zone whose store was lost. The new incarnation does not contain them, perhaps only
  * because their proxies have not reconnected yet. They stay for five minutes unless an operator keeps them.
  */
-export function createFormers({ store, clock, log, stayMs }: Deps) {
+export function createFormers({ store, clock, log, stayMs, lead }: Deps) {
   /**
    * When this process first saw the row of a zone. Monotonic, because wall clocks jump; a restart begins the time
    * again.
@@ -42,7 +45,7 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
     return rows.filter(({ stamp }) => stamp.incarnation < incarnation).map(({ key }) => key)
   }
 
-  async function expire(zone: string, version: Version): Promise<void> {
+  async function expire(zone: string, version: Version, own: Lead): Promise<void> {
     const keys = await remains(zone, Number(version.row?.spec['incarnation'] ?? 0))
     const guard: Change = { op: 'check', key: formerKey(zone), expect: { revision: version.revision } }
     const why = {
@@ -51,12 +54,10 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
     }
     for (let at = 0; at < keys.length; at += changesMax) {
       const part = keys.slice(at, at + changesMax).map((key): Change => ({ op: 'forget', key }))
-      if (!(await store.commit({ ...why, changes: [guard, ...part] })).ok) return
+      if (!(await store.commit(asLeader(own, { ...why, changes: [guard, ...part] }))).ok) return
     }
-    await store.commit({
-      ...why,
-      changes: [{ op: 'delete', key: formerKey(zone), expect: { revision: version.revision } }],
-    })
+    const ended: Change = { op: 'delete', key: formerKey(zone), expect: { revision: version.revision } }
+    if (!(await store.commit(asLeader(own, { ...why, changes: [ended] }))).ok) return
     log.warn({ zone, rows: keys.length }, 'removed the expired rows of a former store of the zone')
   }
 
@@ -76,8 +77,11 @@ export function createFormers({ store, clock, log, stayMs }: Deps) {
         const known = seen.get(key.name)
         if (known?.revision !== version.revision) {
           seen.set(key.name, { revision: version.revision, atMs: clock.monotonicMs() })
-        } else if (clock.monotonicMs() - known.atMs >= stayMs) {
-          await expire(key.name, version).catch((cause: unknown) =>
+          continue
+        }
+        const own = lead()
+        if (own && clock.monotonicMs() - known.atMs >= stayMs) {
+          await expire(key.name, version, own).catch((cause: unknown) =>
             log.error({ zone: key.name, reason: messageOf(cause) }, 'cannot remove the expired rows of a former store'),
           )
         }

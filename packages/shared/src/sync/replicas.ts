@@ -18,6 +18,8 @@ const beatEveryMs = 2_000
 const silentMs = 10_000
 const prefix = 'replica/'
 const reportPrefix = 'replica-report/'
+/** The notes of the replicas of a zone. */
+export const zoneReplicaPrefix = 'zone-replica/'
 
 /** What a replica publishes of a zone if it had the newest known session of the zone. */
 export interface PublishedZone extends KnownZone {
@@ -174,8 +176,10 @@ export function createReplicas({ store, clock, instance }: Deps) {
 }
 
 /** The processes that use a shared store, including killed ones whose notes no other replica has removed yet. */
-export const replicaNames = async ({ notes }: Pick<Store, 'notes'>): Promise<readonly string[]> =>
-  [...(await notes.read(prefix)).keys()].map((name) => name.slice(prefix.length))
+export async function replicaNames({ notes }: Pick<Store, 'notes'>): Promise<readonly string[]> {
+  const named = async (start: string) => [...(await notes.read(start)).keys()].map((name) => name.slice(start.length))
+  return [...(await named(prefix)), ...(await named(zoneReplicaPrefix))]
+}
 
 export type Replicas = ReturnType<typeof createReplicas>
 

@@ -1,6 +1,7 @@
 import { type JsonObject, messageOf, type Result } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import type { Lead } from '../leader/election.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
 import type { Listen, OnCall } from '../transport/transport.ts'
@@ -30,6 +31,8 @@ export interface SyncServerDeps {
   /** The part of its last report that a zone gets back after it has lost its store. */
   readonly recall?: (report: ZoneStatus['report']) => JsonObject | undefined
   readonly onStatus?: (status: ZoneStatus) => void
+  /** The lead of this process among the replicas of the global. Default: there is one process. */
+  readonly lead?: () => Lead | undefined
   /** Default: the global answers no queries of zones. */
   readonly queries?: ZoneQueries
 }
@@ -84,7 +87,8 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const closed = new AbortController()
   const board = createZoneBoard(clock, deps.onStatus ?? (() => {}), options.reportBytesMax)
   const marks = createMarks(store)
-  const formers = createFormers({ store, clock, log, stayMs: options.formerStayMs ?? formerStayMs })
+  const { lead = () => ({ term: 0, guards: [] }) } = deps
+  const formers = createFormers({ store, clock, log, lead, stayMs: options.formerStayMs ?? formerStayMs })
   const replicas = replica === undefined ? undefined : createReplicas({ store, clock, instance: replica })
   const remote = () => polling.remote()
   const parts = { store, clock, log, rules, derive, board, formers, marks }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { createVirtualClock } from '../../src/env/clock.ts'
 import { silentLog } from '../../src/env/log.ts'
 import { createSeededRandom } from '../../src/env/random.ts'
+import type { Lead } from '../../src/leader/election.ts'
 import { StoreUnavailableError } from '../../src/store/errors.ts'
 import { createMemoryStore } from '../../src/store/memory.ts'
 import type { Change, Store } from '../../src/store/store.ts'
@@ -22,6 +23,7 @@ async function createGlobal(formers = 1) {
   const clock = createVirtualClock(1_000)
   const store = createMemoryStore({ clock, random: createSeededRandom(1) })
   let fault: Error | undefined
+  let lead: Lead | undefined = { term: 0, guards: [] }
   const commits: number[] = []
   const faulty: Store = {
     ...store,
@@ -31,7 +33,7 @@ async function createGlobal(formers = 1) {
       return store.commit(commit)
     },
   }
-  const stock = createFormers({ store: faulty, clock, log: silentLog, stayMs: formerStayMs })
+  const stock = createFormers({ store: faulty, clock, log: silentLog, stayMs: formerStayMs, lead: () => lead })
   const old = Array.from({ length: formers }, (_, index) => received('east', `former-${index}`, 1))
   for (let at = 0; at < old.length; at += 1000) await write(store, ...old.slice(at, at + 1000))
   await write(store, received('east', 'new', 2), received('west', 'other', 1), ...stock.stays('east', 2, formers))
@@ -43,6 +45,9 @@ async function createGlobal(formers = 1) {
     dataplanes: () => names(store, 'Dataplane'),
     setFault(next: Error | undefined) {
       fault = next
+    },
+    setLead(next: Lead | undefined) {
+      lead = next
     },
   }
 }
@@ -114,12 +119,31 @@ test('Y11 rows that were kept during their removal are not removed further', asy
     clock,
     log: silentLog,
     stayMs: 0,
+    lead: () => ({ term: 0, guards: [] }),
   })
   await racing.look()
   await stock.keep('east', 'user anna')
   await write(store, ...stock.stays('east', 2, 1))
   await racing.look()
   expect(await dataplanes()).toHaveLength(3)
+})
+
+test('ZR1 only the leader of the replicas of a global removes expired rows, and a former leader is refused', async () => {
+  const { clock, store, stock, dataplanes, setLead } = await createGlobal()
+  const key = { origin: 'global', kind: 'PlaneLeader', mesh: '', name: 'plane' }
+  await write(store, { op: 'put', key, labels: {}, spec: { instance: 'other' } })
+  const term = (await store.get(key))?.revision ?? 0
+  await stock.look()
+  clock.advance(stayMs)
+  const guard = (revision: number): Lead => ({ term: revision, guards: [{ op: 'check', key, expect: { revision } }] })
+  for (const lead of [undefined, guard(term - 1)]) {
+    setLead(lead)
+    await stock.look()
+    expect(await dataplanes()).toHaveLength(3)
+  }
+  setLead(guard(term))
+  await stock.look()
+  expect(await dataplanes()).toEqual(['east/new', 'west/other'])
 })
 
 test('Y11 a removal that fails is repeated at the next look', async () => {

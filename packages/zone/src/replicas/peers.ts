@@ -2,7 +2,8 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Notes } from '@zonemesh/shared/store/store.ts'
-import { type Note, type PageNote, pageName, removePublication, statePrefix } from './publication.ts'
+import { zoneReplicaPrefix } from '@zonemesh/shared/sync/replicas.ts'
+import { type Note, type PageNote, pageName, removePublication } from './publication.ts'
 import type { OtherReplica } from './replica.ts'
 
 /** A stream of a proxy with another replica was opened, or has ended. */
@@ -72,8 +73,8 @@ export function createPeers(
     async collect(): Promise<boolean> {
       const nowMs = clock.monotonicMs()
       let isNew = false
-      for (const [name, value] of await notes.read(statePrefix)) {
-        const other = name.slice(statePrefix.length)
+      for (const [name, value] of await notes.read(zoneReplicaPrefix)) {
+        const other = name.slice(zoneReplicaPrefix.length)
         if (other === instance) continue
         isNew = (await read(other, value, nowMs)) || isNew
       }

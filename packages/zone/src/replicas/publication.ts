@@ -1,9 +1,9 @@
 import { canonicalJson, type JsonObject, shortHash } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Notes } from '@zonemesh/shared/store/store.ts'
+import { zoneReplicaPrefix } from '@zonemesh/shared/sync/replicas.ts'
 import type { ReplicaProxy, ReplicaState } from './replica.ts'
 
-export const statePrefix = 'zone-replica/'
 const pagePrefix = 'zone-proxies/'
 export const pageName = (instance: string, page: string): string => `${pagePrefix}${instance}/${page}`
 /** Proxies are published in pages, so that a change of one does not write all of them. */
@@ -81,7 +81,7 @@ export function createPublication(
       if (text === lastText && entries.length === 0 && nowMs - beatAtMs < beatEveryMs) return
       beat += 1
       const counts = Object.fromEntries([...written].map(([page, { count }]) => [page, count]))
-      await notes.put([...entries, { name: statePrefix + instance, value: json({ beat, state, pages: counts }) }])
+      await notes.put([...entries, { name: zoneReplicaPrefix + instance, value: json({ beat, state, pages: counts }) }])
       lastText = text
       beatAtMs = nowMs
     },
@@ -96,7 +96,7 @@ export function createPublication(
 
 /** Removes what a process has published. */
 export async function removePublication(notes: Notes, instance: string): Promise<void> {
-  const names = [...(await notes.read(pageName(instance, ''))).keys(), statePrefix + instance]
+  const names = [...(await notes.read(pageName(instance, ''))).keys(), zoneReplicaPrefix + instance]
   await notes.put(names.map((name) => ({ name, value: undefined })))
 }
 
