@@ -1,0 +1,151 @@
+import type { Cluster, Redis } from 'ioredis'
+import { messageOf } from '../base/base.ts'
+import { type Clock, repeat } from '../env/clock.ts'
+import type { Log } from '../env/log.ts'
+import { type Topic, topics, type Wakeups } from '../store/wakeups.ts'
+import { connectRedis, type RedisSecrets } from './client.ts'
+import { createPeerKeys } from './peer-keys.ts'
+import type { RedisPlace } from './place.ts'
+
+/** Whether Redis answers, as this process knows it. */
+export interface RedisState {
+  readonly phase: 'connected' | 'away'
+  /** Why it does not answer; '' in phase `connected`. */
+  readonly reason: string
+  /** The wall clock of the last change of phase. */
+  readonly sinceMs: number
+}
+
+export interface RedisCounts {
+  /** Wake-ups that were sent, and those that could not be sent. */
+  readonly sent: number
+  readonly failed: number
+  readonly received: number
+  /** Messages that are no wake-up. */
+  readonly ignored: number
+}
+
+export interface RedisLink extends Wakeups, AsyncDisposable {
+  state(): RedisState
+  counts(): RedisCounts
+  /** Publishes which peers are connected to this process. The entries expire soon after it ends. */
+  setPeers(peers: Iterable<string>): void
+  /** The peers of other processes, by peer. Empty if Redis does not answer. */
+  peersOf(instances: readonly string[]): Promise<ReadonlyMap<string, string>>
+}
+
+interface Deps {
+  readonly clock: Clock
+  readonly log: Log
+}
+
+interface Options {
+  readonly place: RedisPlace
+  readonly secrets?: RedisSecrets
+  /** The id of the store that the processes share: several stores may use one Redis. */
+  readonly store: string
+  /** The name of this process. No process ever reuses a name. */
+  readonly instance: string
+}
+
+const checkEveryMs = 2_000
+
+/**
+ * Wakes the other processes of a store by Redis, and shows them which peers are connected here. Nothing depends on it:
+ * a wake-up is a hint, which may be lost, late, repeated or invented, and every peer is also in the notes of the store.
+ * No caller waits for Redis. After each new connection, and while Redis does not answer, the other ways count.
+ */
+export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store, instance }: Options): RedisLink {
+  const commands = connectRedis(place, secrets)
+  const subscriber = connectRedis(place, secrets)
+  const channel = `zonemesh:{${store}}:wake`
+  const listeners = new Set<(topic: Topic) => void>()
+  const counts = { sent: 0, failed: 0, received: 0, ignored: 0 }
+  let state: RedisState = { phase: 'away', reason: 'not connected yet', sinceMs: clock.wallMs() }
+  const peers = createPeerKeys(commands, store, instance)
+
+  const wakeAll = (topic: Topic) => {
+    for (const listener of [...listeners]) listener(topic)
+  }
+
+  function change(phase: RedisState['phase'], reason: string): void {
+    if (state.phase === phase) return
+    state = { phase, reason, sinceMs: clock.wallMs() }
+    if (phase === 'connected') log.info({ redis: place.text }, 'Redis answers')
+    else
+      log.warn({ redis: place.text, reason }, 'Redis does not answer: replicas wake each other by the database alone')
+  }
+
+  function lose(cause: unknown): void {
+    peers.forget()
+    change('away', messageOf(cause))
+  }
+
+  async function check(): Promise<void> {
+    try {
+      await commands.ping()
+      if (subscriber.status !== 'ready') throw new Error(`the subscription is ${subscriber.status}`)
+      change('connected', '')
+      await peers.publish()
+    } catch (cause) {
+      lose(cause)
+    }
+  }
+
+  subscriber.on('message', (_channel: string, text: string) => {
+    const topic = topics.find((one) => one === text.split(' ')[0])
+    if (!topic || text.length > 100) {
+      counts.ignored += 1
+      return
+    }
+    // This process already has what it has written.
+    if (text.split(' ')[1] === instance) return
+    counts.received += 1
+    wakeAll(topic)
+  })
+  subscriber.on('ready', () => {
+    // Wake-ups may have been missed.
+    subscriber.subscribe(channel).then(() => topics.forEach(wakeAll), lose)
+  })
+  const ended = (cause?: unknown) => lose(cause ?? new Error('the connection has ended'))
+  for (const client of [commands, subscriber]) client.on('error', ended).on('close', ended)
+  commands.on('ready', () => void check())
+  const checking = repeat(clock, checkEveryMs, check)
+
+  return {
+    wake(topic) {
+      if (state.phase === 'away') {
+        counts.failed += 1
+        return
+      }
+      counts.sent += 1
+      commands.publish(channel, `${topic} ${instance}`).catch((cause: unknown) => {
+        counts.failed += 1
+        lose(cause)
+      })
+    },
+    onWake(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+    state: () => state,
+    counts: () => ({ ...counts }),
+    setPeers(next) {
+      peers.set(next)
+      if (state.phase === 'connected') peers.publish().catch(lose)
+    },
+    peersOf: (instances) => peers.read(instances).catch(() => new Map<string, string>()),
+    async [Symbol.asyncDispose]() {
+      checking[Symbol.dispose]()
+      await peers.remove().catch(() => undefined)
+      disconnect(commands)
+      disconnect(subscriber)
+    },
+  }
+}
+
+function disconnect(client: Redis | Cluster): void {
+  client.removeAllListeners()
+  client.on('error', () => undefined)
+  client.disconnect()
+}
