@@ -6,6 +6,7 @@ import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
 import type { PostgresDeps, PostgresOptions } from '@zonemesh/shared/store/postgres-open.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { until } from '../e2e/rig.ts'
 import { type Place, startCuttingProxy } from './postgres-proxy.ts'
 import type { PostgresServer } from './postgres-server.ts'
 import { keyOf, put } from './store-samples.ts'
@@ -128,6 +129,55 @@ export function replicasContract(name: string, server: () => PostgresServer): vo
         position: { revision: 2 },
       })
     })
+  })
+
+  describe(`${name}: a server that lost the newest commits`, () => {
+    /** Removes the commits after a revision from the database, as if a standby without them had taken over. */
+    async function loseAfter(revision: number): Promise<void> {
+      const head = `SELECT revision, commit_id FROM ${schema()}.records WHERE revision = ${revision}`
+      await server().sql(`
+        DELETE FROM ${schema()}.versions WHERE revision > ${revision};
+        DELETE FROM ${schema()}.records WHERE revision > ${revision};
+        UPDATE ${schema()}.head SET (revision, commit_id) = (${head}), (mark, mark_commit_id) = (${head})`)
+      await server().sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'zonemesh'")
+    }
+
+    it.each([0, 1, 2])(
+      'S31 a process that has seen a lost commit uses the store no longer and reports it, after %i newer commits',
+      async (newer) => {
+        const failures: string[] = []
+        const store = await replica({}, { clock: systemClock, fail: ({ message }) => failures.push(message) })
+        await store.commit({ ...why, changes: [put('a', 1)] })
+        const kept = await store.mark()
+        const lost = await store.commit({ ...why, changes: [put('a', 2)] })
+        await loseAfter(1)
+        const next = await replica()
+        for (let value = 0; value < newer; value += 1) await next.commit({ ...why, changes: [put('b', value)] })
+        await until(
+          'the process reports it',
+          () => store.mark().catch(() => failures),
+          () => failures.length > 0,
+        )
+        const found = newer === 0 ? 'revision 1' : 'commit [0-9a-f]+'
+        const { commitId } = lost.ok ? lost.position : kept
+        const reason = new RegExp(
+          `expected revision 2 with commit ${commitId}, .*, found ${found}: .* rolled back; start`,
+        )
+        const asks = [
+          () => store.commit({ ...why, changes: [put('a', 3)] }),
+          () => store.get(keyOf('a')),
+          () => store.scan({}),
+          () => store.changesSince(0, 1),
+          () => store.notes.read(''),
+          () => store.standing(kept),
+        ]
+        for (const ask of asks) await expect(ask()).rejects.toThrow(reason)
+        expect(failures).toEqual([expect.stringMatching(reason)])
+        // The next process has not seen the lost commit.
+        expect(await next.standing(kept)).toBe('valid')
+        expect((await next.head()).revision).toBe(newer + 1)
+      },
+    )
   })
 
   describe(`${name}: errors at opening`, () => {
