@@ -1,7 +1,7 @@
 # One image for every role: `zonemesh global`, `zonemesh zone`, `zonemesh dataplane`, with Envoy inside.
 FROM node:24-bookworm-slim AS build
 WORKDIR /zonemesh
-COPY package.json package-lock.json ./
+COPY package.json package-lock.json .npmrc ./
 COPY packages/shared/package.json packages/shared/
 COPY packages/core/package.json packages/core/
 COPY packages/plane/package.json packages/plane/

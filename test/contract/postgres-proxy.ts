@@ -7,17 +7,23 @@ import { connect, createServer, type Socket } from 'node:net'
  */
 export type Cut = 'lost' | 'unanswered' | 'late'
 
+/** Where a server listens. */
+export interface Place {
+  readonly host: string
+  readonly port: number
+}
+
 /**
  * Relays between a store and its server, and cuts a connection at a point where the client cannot know the outcome of a
  * commit.
  */
-export async function startCuttingProxy(port: number) {
+export async function startCuttingProxy({ host, port }: Place) {
   let next: Cut | undefined
   let release: (() => void) | undefined
   const sockets = new Set<Socket>()
 
   function pass(client: Socket): void {
-    const server = connect(port, '127.0.0.1')
+    const server = connect(port, host)
     let deaf = false
     for (const socket of [client, server]) {
       sockets.add(socket)
@@ -51,6 +57,7 @@ export async function startCuttingProxy(port: number) {
   await once(listener, 'listening')
   const address = listener.address()
   return {
+    host: '127.0.0.1',
     port: address !== null && typeof address === 'object' ? address.port : 0,
     cutNext(cut: Cut): void {
       next = cut

@@ -7,13 +7,13 @@ import { fileURLToPath } from 'node:url'
 import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import pg from 'pg'
+import type { Place } from './postgres-proxy.ts'
 
 /** A separate real server, in a folder that is removed with it. */
-export interface PostgresServer extends AsyncDisposable {
-  readonly port: number
+export interface PostgresServer extends Place, AsyncDisposable {
   readonly password: string
-  /** The URL of its database, with another port if a proxy is in front of it. */
-  url(schema: string, port?: number): string
+  /** The URL of its database, with another place if a proxy is in front of it. */
+  url(schema: string, place?: Place): string
   /** Runs a statement as the administrator of the server. */
   sql(text: string): Promise<readonly Record<string, unknown>[]>
   /** Stops the server at once, as in a crash. */
@@ -38,7 +38,7 @@ function programsFolder(): string {
 }
 
 /** A copy that every user may read, wherever the checkout is, with the links between its libraries. */
-function copyPrograms(folder: string): string {
+export function copyPrograms(folder: string): string {
   const from = programsFolder()
   const to = join(folder, 'native')
   cpSync(from, to, { recursive: true, filter: (path) => !path.endsWith('.a') })
@@ -118,26 +118,35 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     })
   }
 
-  const url = (schema: string, at = port) => `postgres://${user}:${password}@${host}:${at}/postgres?schema=${schema}`
+  const url = (schema: string, place: Place = { host, port }) => urlOf({ user, password, place, schema })
   await start()
   return {
-    port,
-    password,
-    url,
-    async sql(text) {
-      const client = new pg.Client(url('public'))
-      await client.connect()
-      try {
-        return (await client.query<Record<string, unknown>>(text)).rows
-      } finally {
-        await client.end()
-      }
-    },
+    ...{ host, port, password, url },
+    sql: (text) => runStatement(url('public'), text),
     crash: () => stop('SIGQUIT'),
     start,
     async [Symbol.asyncDispose]() {
       await stop('SIGINT')
       rmSync(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** The URL of the database that every server has. */
+export const urlOf = (of: {
+  readonly user: string
+  readonly password: string
+  readonly place: Place
+  readonly schema: string
+}) => `postgres://${of.user}:${of.password}@${of.place.host}:${of.place.port}/postgres?schema=${of.schema}`
+
+/** Runs a statement over a connection of its own. */
+export async function runStatement(url: string, text: string): Promise<readonly Record<string, unknown>[]> {
+  const client = new pg.Client(url)
+  await client.connect()
+  try {
+    return (await client.query<Record<string, unknown>>(text)).rows
+  } finally {
+    await client.end()
   }
 }

@@ -13,6 +13,8 @@ export interface Env {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Ends this plane, because what it has in memory no longer counts. Default: it continues with errors. */
+  readonly fail?: (reason: Error) => void
 }
 
 /**

@@ -4,17 +4,28 @@ import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { createLog, type LogLevel } from '@zonemesh/shared/env/log.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 
-/** The real clock, randomness and log for a process that runs until it is stopped. */
-export const createEnv = (level: LogLevel, name: string): Env => ({
-  clock: systemClock,
-  random: systemRandom,
-  log: createLog({ level, name }),
-})
+/** `failed` is aborted with the reason when the plane has to end by itself. */
+export interface ProcessEnv extends Env {
+  readonly failed: AbortSignal
+}
 
-/** Waits for SIGINT or SIGTERM, then closes. */
-export async function untilStopped(env: Env, signal: AbortSignal, close: () => Promise<void>): Promise<void> {
-  await untilAborted(signal)
+/** The real clock, randomness and log for a process that runs until it is stopped. */
+export function createEnv(level: LogLevel, name: string): ProcessEnv {
+  const failure = new AbortController()
+  return {
+    clock: systemClock,
+    random: systemRandom,
+    log: createLog({ level, name }),
+    fail: (reason) => failure.abort(reason),
+    failed: failure.signal,
+  }
+}
+
+/** Waits for SIGINT or SIGTERM, then closes. If the plane fails, it closes and throws the reason. */
+export async function untilStopped(env: ProcessEnv, signal: AbortSignal, close: () => Promise<void>): Promise<void> {
+  await untilAborted(AbortSignal.any([signal, env.failed]))
   env.log.info({}, 'stopping')
   await close()
   env.log.info({}, 'stopped')
+  if (!signal.aborted) env.failed.throwIfAborted()
 }

@@ -81,18 +81,28 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** The connections that reads and commits share. The pool reconnects by itself after an outage of the server. */
-export function createDatabase(place: PostgresPlace): Database {
+/**
+ * The connections that reads and commits share. The pool reconnects by itself after an outage of the server. `check`
+ * may refuse a connection before a task uses it.
+ */
+export function createDatabase(
+  place: PostgresPlace,
+  check: (ask: Ask, isNew: boolean) => void | Promise<void>,
+): Database {
   const pool = new pg.Pool({ ...place.config, max: connectionsMax, idleTimeoutMillis: 30_000 })
   pool.on('error', () => undefined)
   pool.on('connect', (client) => void client.on('error', () => undefined))
+  const checked = new WeakSet<pg.ClientBase>()
 
   async function session<T>(task: (ask: Ask) => Promise<T>): Promise<T> {
     const client = await pool.connect().catch((cause: unknown) => {
       throw failure(place, cause)
     })
     try {
-      const value = await task(askOf(client, place))
+      const ask = askOf(client, place)
+      await check(ask, !checked.has(client))
+      checked.add(client)
+      const value = await task(ask)
       client.release()
       return value
     } catch (cause) {

@@ -1,11 +1,14 @@
 import type { FaultHook } from './faults.ts'
 import { createDatabase, type Database, type Found, type PostgresPlace, placeOf } from './postgres-connection.ts'
+import { createHistory, type History } from './postgres-history.ts'
 import { prepareSchema, type SchemaDeps } from './postgres-schema.ts'
 import { statementsOf } from './postgres-statements.ts'
 import type { Position } from './store.ts'
 
 export interface PostgresDeps extends SchemaDeps {
   readonly faultPoint?: FaultHook
+  /** The store lacks commits that this process has seen, so the process must end. Every call of the store rejects. */
+  readonly fail?: (reason: Error) => void
 }
 
 export interface PostgresOptions {
@@ -22,6 +25,7 @@ export interface OpenPostgres {
   readonly place: PostgresPlace
   readonly sql: ReturnType<typeof statementsOf>
   readonly database: Database
+  readonly history: History
   readonly id: string
   readonly horizonRevisions: number
   /** Aborted when the store is closed. */
@@ -44,9 +48,10 @@ export async function openPostgres(deps: PostgresDeps, options: PostgresOptions)
   const place = placeOf(options.url)
   const sql = statementsOf(place.schema)
   const { id } = await prepareSchema(deps, place, options.owner)
-  const database = createDatabase(place)
+  const history = createHistory(place, sql, deps.fail ?? (() => undefined))
+  const database = createDatabase(place, (ask, isNew) => (isNew ? history.require(ask) : history.requireNothingLost()))
   const opened: OpenPostgres = {
-    ...{ deps, place, sql, database, id },
+    ...{ deps, place, sql, database, history, id },
     horizonRevisions: options.horizonRevisions ?? 20_000,
     closing: new AbortController(),
     readHead: shareReads(async () => headFrom(opened, (await database.ask(sql.head))[0])),
@@ -56,10 +61,11 @@ export async function openPostgres(deps: PostgresDeps, options: PostgresOptions)
 }
 
 /**
- * Reads the line of the head table, and with it the incarnation. Throws if the store is not the one that was opened.
+ * Reads the line of the head table, and with it the incarnation. Throws if the store is not the one that was opened, or
+ * has another history.
  */
 export function headFrom(opened: OpenPostgres, found: Found | undefined): Head {
-  const { id, place } = opened
+  const { id, place, history } = opened
   const store = String(found?.['store'])
   if (store !== id) {
     const expected = `cannot use store ${place.text}: expected store ${id}`
@@ -72,10 +78,11 @@ export function headFrom(opened: OpenPostgres, found: Found | undefined): Head {
     revision: Number(found?.[revision]),
     commitId: String(found?.[commitId]),
   })
+  const head = at('revision', 'commit_id')
+  history.saw(head)
   return {
-    incarnation,
+    ...{ incarnation, head },
     horizon: Number(found?.['horizon']),
-    head: at('revision', 'commit_id'),
     mark: at('mark', 'mark_commit_id'),
   }
 }

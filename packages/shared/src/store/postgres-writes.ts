@@ -26,6 +26,7 @@ export function createCommits(opened: OpenPostgres, announce: (mark: Position) =
 
   async function commitGroup(rounds: readonly Round[]): Promise<Transacted> {
     const plan = await transact(opened, rounds)
+    opened.history.saw(plan.head)
     const newMark = announce(plan.mark)
     if (plan.head.revision - plan.before.horizon > opened.horizonRevisions * 1.25)
       pruning ??= prune(opened).finally(() => {

@@ -1,0 +1,3 @@
+import { contractsInContainer } from './contracts.ts'
+
+contractsInContainer(15)
