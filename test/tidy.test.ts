@@ -94,6 +94,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     transport: ['base', 'env', 'streams', 'resource'],
     query: ['base', 'env'],
     leader: ['base', 'env', 'streams', 'resource', 'store'],
+    redis: ['base', 'env', 'store'],
     sync: ['base', 'env', 'streams', 'resource', 'store', 'transport', 'delta', 'auth', 'query', 'leader'],
   },
   core: {

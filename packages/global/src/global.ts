@@ -120,10 +120,11 @@ export async function startGlobal(
   const closers = createClosers(log)
   let zoneQuotas: ReturnType<typeof createReconciler> | undefined
   try {
-    const raw = await openStore(env, config, 'the global')
+    const instance = instanceName(clock)
+    const { store: raw, redis } = await openStore(env, config, { owner: 'the global', instance })
+    closers.add('Redis', () => redis?.[Symbol.asyncDispose]())
     closers.add('the store', () => raw.close())
     await requireKnownStore(env, raw, { dataDir: config.dataDir, role: 'global', accepts: config.acceptNewStore })
-    const instance = instanceName(clock)
     const isShared = config.store !== undefined
     const leadership = isShared
       ? joinElection({ store: raw, clock, log }, { origin: globalOrigin, instance })
@@ -238,6 +239,10 @@ export async function startGlobal(
         ...(isShared ? { replica: instance } : {}),
       },
     )
+    const peersHere = sync.onChange(() =>
+      redis?.setPeers([...sync.zones().values()].flatMap(({ zone, connected }) => (connected ? [zone] : []))),
+    )
+    closers.add('the view of connected zones', () => peersHere[Symbol.dispose]())
     const syncPort = sync.ports[0] ?? config.syncPort
     closers.add('sync', () => sync[Symbol.asyncDispose]())
     // Ends the sessions of disabled and deleted zones. Their next session is refused with the reason.
@@ -267,6 +272,7 @@ export async function startGlobal(
       expiry,
       owner,
       catalogue,
+      redis,
     })
     const localhostIsAdmin = config.localhostIsAdmin ?? isLoopback(config.host)
     const placement = createPlacement(config.host, [])

@@ -16,6 +16,7 @@ async function scene() {
     const memory = createMemoryStore(deps, { contents })
     const notes: Store['notes'] = {
       read: (prefix) => memory.notes.read(prefix),
+      onWake: memory.notes.onWake,
       put: (entries) => {
         puts.push(entries.length)
         return memory.notes.put(entries)

@@ -5,9 +5,11 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
+import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import { type RedisConfig, redisOpener } from './redis.ts'
 
 export interface Env {
   readonly clock: Clock
@@ -31,19 +33,27 @@ function makeFolder(path: string): void {
   }
 }
 
+interface StoreConfig extends RedisConfig {
+  readonly store?: string | undefined
+  readonly dataDir?: string | undefined
+  readonly historyRevisions: number
+}
+
+interface OpenedStore {
+  readonly store: Store
+  /** The link to Redis, if the settings name one. */
+  readonly redis: RedisLink | undefined
+}
+
 /**
  * Opens the store of a plane: the database in the settings, else a file in its data folder, else memory. `owner`
- * names the plane: only its replicas may share its database.
+ * names the plane: only its replicas may share its database. `instance` is the name of this process.
  */
 export async function openStore(
   env: Env,
-  config: {
-    readonly store?: string | undefined
-    readonly dataDir?: string | undefined
-    readonly historyRevisions: number
-  },
-  owner: string,
-): Promise<Store> {
+  config: StoreConfig,
+  { owner, instance }: { readonly owner: string; readonly instance: string },
+): Promise<OpenedStore> {
   const { store: url, dataDir, historyRevisions: horizonRevisions } = config
   if (dataDir !== undefined) makeFolder(resolve(dataDir))
   if (url !== undefined) {
@@ -54,10 +64,17 @@ export async function openStore(
       )
     // Loaded late: a plane with a file needs no driver.
     const { openPostgresStore } = await import('@zonemesh/shared/store/postgres.ts')
-    return openPostgresStore(env, { url, owner, horizonRevisions })
+    const openRedis = await redisOpener(env, config, instance)
+    let redis: RedisLink | undefined
+    const wakeups = openRedis && ((store: string) => (redis = openRedis(store)))
+    const store = await openPostgresStore(env, { url, owner, horizonRevisions, ...(wakeups ? { wakeups } : {}) })
+    return { store, redis }
   }
-  if (dataDir === undefined) return createMemoryStore(env, { horizonRevisions })
-  return openSqliteStore(env, { path: join(dataDir, 'store.db'), horizonRevisions })
+  if (config.redis !== undefined)
+    throw new Error('--redis: expected --store postgres://… too: only replicas over one database wake each other')
+  if (dataDir === undefined) return { store: createMemoryStore(env, { horizonRevisions }), redis: undefined }
+  const store = await openSqliteStore(env, { path: join(dataDir, 'store.db'), horizonRevisions })
+  return { store, redis: undefined }
 }
 
 /** A name of this process that no other process ever has. */

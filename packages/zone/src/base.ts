@@ -13,6 +13,7 @@ import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
 import { joinElection, type Leadership, leadAlone } from '@zonemesh/shared/leader/election.ts'
+import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
@@ -39,6 +40,7 @@ export interface ZoneBase extends Env {
   readonly leadership: Leadership
   /** The name of this process, if other processes share its store. */
   readonly replica: string | undefined
+  readonly redis: RedisLink | undefined
 }
 
 /** Writes the default mesh and the zone's own row: a zone without a global owns both. */
@@ -93,10 +95,11 @@ export async function openBase(
   role: Role,
   closers: Closers,
 ): Promise<ZoneBase> {
-  const raw = await openStore(env, config, `zone "${zone}"`)
-  closers.add('the store', () => raw.close())
   const isShared = config.store !== undefined
   const instance = instanceName(env.clock)
+  const { store: raw, redis } = await openStore(env, config, { owner: `zone "${zone}"`, instance })
+  closers.add('Redis', () => redis?.[Symbol.asyncDispose]())
+  closers.add('the store', () => raw.close())
   await requireOwnStore(raw, zone, config.store === undefined ? config.dataDir : 'its database')
   await requireKnownStore(env, raw, { dataDir: config.dataDir, role, accepts: true })
   const { sealer, tls, adminKey } = await openFolderKeys(env, raw, {
@@ -150,5 +153,6 @@ export async function openBase(
     grants: createGrants({ ...env, store, book }),
     leadership,
     replica: isShared ? instance : undefined,
+    redis,
   }
 }

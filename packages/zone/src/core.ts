@@ -12,6 +12,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { version } from '@zonemesh/shared/base/version.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Leadership } from '@zonemesh/shared/leader/election.ts'
+import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
@@ -20,6 +21,7 @@ import { createEngine } from './engine/engine.ts'
 import { createProgress, type Progress } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
 import { markLost, removeLost } from './leases/lost.ts'
+import { createSparing } from './leases/sparing.ts'
 import { createNameFeeds } from './names/feeds.ts'
 import { createDnsClients } from './names/resolver.ts'
 import { createQuarantine, type Quarantine } from './quarantine/quarantine.ts'
@@ -50,6 +52,8 @@ export interface CoreBase extends Env {
   readonly leadership: Leadership
   /** The name of this process, if other processes share the store. No process ever reuses a name. */
   readonly replica?: string | undefined
+  /** Shows which proxies are connected to which replica, sooner than the store does. */
+  readonly redis?: Pick<RedisLink, 'setPeers' | 'peersOf'> | undefined
 }
 
 /** The source of certificates, which also renews them. */
@@ -234,6 +238,8 @@ export async function startCore(
     log,
     lead: () => leadership.lead.value,
     async remove(proxy, why, guards) {
+      const elsewhere = guards.length > 0 ? await spare(proxy) : undefined
+      if (elsewhere !== undefined) throw new Error(`it is connected to the replica ${elsewhere}`)
       log.info({ proxy }, `removing a proxy: ${why}`)
       const outcome = await store.commit({
         changes: [...guards, { op: 'delete', key: parseKeyText(proxy) }],
@@ -246,6 +252,10 @@ export async function startCore(
     markLost: (proxies) => markLost(store, proxies),
   })
   closers.add('leases', () => leases.close())
+  const spare = createSparing(async (proxy) => {
+    const others = replicas.others().map(({ instance }) => instance)
+    return (await base.redis?.peersOf(others))?.get(proxy)
+  })
   /** Proxies whose rows were removed, by any process, are no longer awaited. */
   function forgetRemoved(versions: readonly Version[]): void {
     for (const { key, state } of versions) {
@@ -261,8 +271,7 @@ export async function startCore(
   const replicas = replica === undefined ? noReplicas : joinReplicas({ store, clock, log }, replica, own)
   closers.add('the exchange with other replicas', () => replicas[Symbol.asyncDispose]())
   const following = followReplicas({
-    ...{ replicas, status, leases, leadership },
-    update: reporter.update,
+    ...{ replicas, status, leases, leadership, reporter, redis: base.redis },
     wake: () => keys.wake(),
   })
   closers.add('the streams of other replicas', () => following[Symbol.asyncDispose]())

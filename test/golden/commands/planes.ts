@@ -162,7 +162,7 @@ export async function zoneLines(parts: ZoneParts): Promise<string[]> {
     store: await storeWith([], parts.fault),
     catalogue: { report: async () => nothing },
     ...{ engine, quarantine, leases, reporter, own },
-    ...{ replicas: noReplicas, leadership: leadAlone('east-1'), replica: undefined },
+    ...{ replicas: noReplicas, leadership: leadAlone('east-1'), replica: undefined, redis: undefined },
     ...{ clock, expiry: expiryOf(parts.soon ?? []), rotations: () => [], zone: 'east' },
     uplink: parts.isStandalone ? undefined : { state: () => state.latest.value },
     role: parts.isStandalone ? 'standalone' : 'zone',

@@ -221,6 +221,11 @@ const planeText = ({ role, zone }: JsonObject): string =>
 export function showStatus({ print }: Pick<Context, 'print'>, body: JsonObject): void {
   print(`${planeText(body)}, store ${text(body['store'])}, revision ${text(body['revision'])}`)
   if (body['storeFault'] !== undefined) print(`the store takes no writes: ${text(body['storeFault'])}`)
+  const redis = part(body['redis'])
+  if (redis['phase'] === 'away')
+    print(
+      `Redis does not answer since ${text(redis['since'])}: ${text(redis['reason'])}; replicas wake each other by the database`,
+    )
   if (body['role'] === 'global') {
     showZones({ print }, rows(body['zones']))
     for (const zone of values(body['deletedZones'])) print(painted(deletedLine(text(zone)), 'behind'))

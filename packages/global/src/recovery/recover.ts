@@ -6,7 +6,7 @@ import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { folderFiles } from '@zonemesh/plane/authority/folder-keys.ts'
 import { createKeyFile } from '@zonemesh/plane/authority/key-file.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
-import { type Env, openStore } from '@zonemesh/plane/lifecycle.ts'
+import { type Env, instanceName, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { publicName, signingKeyOf } from '@zonemesh/plane/tokens/keys.ts'
 import { globalOrigin, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -67,7 +67,8 @@ export async function recoverGlobal(
 
 /** Opens an empty store with a given id: a new store takes its id from `random.uuid`. */
 async function openNew(env: Env, config: RecoverConfig, id: string): Promise<Store> {
-  const store = await openStore({ ...env, random: { ...env.random, uuid: () => id } }, config, 'the global')
+  const naming = { ...env, random: { ...env.random, uuid: () => id } }
+  const { store } = await openStore(naming, config, { owner: 'the global', instance: instanceName(env.clock) })
   if (store.id === id && (await store.head()).revision === 0) return store
   await store.close()
   throw new Error(`expected an empty database, found store ${store.id} in it`)

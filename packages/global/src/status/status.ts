@@ -3,11 +3,13 @@ import { isEnabled, zone } from '@zonemesh/core/kinds/zone.ts'
 import { deletedZones } from '@zonemesh/plane/api/forget.ts'
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
+import { redisStatus } from '@zonemesh/plane/redis.ts'
 import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import { globalOrigin, keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { newestEpochs } from '@zonemesh/shared/sync/epochs.ts'
@@ -24,6 +26,7 @@ interface Deps {
   readonly expiry: Pick<Expiry, 'report' | 'notYetValid'>
   readonly owner: Pick<AuthorityOwner, 'waits'>
   readonly catalogue: Pick<Catalogue, 'report'>
+  readonly redis?: Pick<RedisLink, 'state' | 'counts'> | undefined
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()
@@ -61,7 +64,7 @@ function zoneInsight(status: ZoneStatus): JsonObject {
 }
 
 /** The state of zones and proxies. It comes from bookmarks, is kept in memory only, and has no history. */
-export function createStatus({ store, sync, refused, clock, expiry, owner, catalogue }: Deps) {
+export function createStatus({ store, sync, refused, clock, expiry, owner, catalogue, redis }: Deps) {
   return {
     insight(kind: string, row: Row): JsonObject | undefined {
       if (kind === 'Zone') {
@@ -90,7 +93,8 @@ export function createStatus({ store, sync, refused, clock, expiry, owner, catal
           ...(former ? { remains: { ...former } } : {}),
         }
       })
-      const facts = { role: 'global', store: store.id, ...storeFault(store), revision: head.revision }
+      const faults = { ...storeFault(store), ...redisStatus(redis) }
+      const facts = { role: 'global', store: store.id, ...faults, revision: head.revision }
       return {
         ...facts,
         zones,

@@ -1,4 +1,5 @@
 import { logLevels } from '@zonemesh/shared/env/log.ts'
+import { redisPlaceOf } from '@zonemesh/shared/redis/place.ts'
 import { z } from 'zod'
 import { count, list, option, port, text, toggle } from './options.ts'
 
@@ -18,6 +19,25 @@ export const planeOptions = {
     'PostgreSQL database of the store, which several processes may share; keys stay in the data folder',
     { placeholder: 'URL', secret: true, shownDefault: 'a file in the data folder' },
   ),
+  redis: option(
+    text
+      .refine((url) => redisPlaceOf(url).ok, {
+        error: ({ input }) => {
+          const read = redisPlaceOf(String(input))
+          return read.ok ? '' : read.error
+        },
+      })
+      .optional(),
+    'Redis with which the replicas of a plane wake each other faster; the plane is correct without it',
+    { placeholder: 'URL', secret: true, shownDefault: 'none: the database wakes them' },
+  ),
+  redisPasswordFile: option(text.optional(), 'file with the password for Redis, instead of one in its URL', {
+    placeholder: 'FILE',
+  }),
+  redisCaCertFile: option(text.optional(), 'the authority of Redis (PEM), for rediss://', {
+    placeholder: 'FILE',
+    shownDefault: 'those of the system',
+  }),
   host: option(text.default('0.0.0.0'), 'address to listen on', { placeholder: 'ADDRESS', shownDefault: '0.0.0.0' }),
   apiPort: option(port.default(5681), 'port of the HTTP API', { placeholder: 'PORT', shownDefault: '5681' }),
   apiTlsPort: option(port.default(5682), 'port of the HTTP API over TLS', {

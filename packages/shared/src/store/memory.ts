@@ -7,6 +7,7 @@ import type { FaultHook } from './faults.ts'
 import { createCommitGroup, type Round, type Transacted } from './group.ts'
 import { type PlannedCommit, planRound } from './plan.ts'
 import type { CommitRecord, Position, Selection, Store, Version } from './store.ts'
+import { neverWoken } from './wakeups.ts'
 
 /** The contents of a memory store. A new store over the same contents behaves like the old one after a restart. */
 export interface MemoryContents {
@@ -114,6 +115,7 @@ export function createMemoryStore(
       async read(prefix) {
         return new Map([...contents.notes].filter(([name]) => name.startsWith(prefix)))
       },
+      onWake: neverWoken,
     },
     fault: () => undefined,
     async head() {

@@ -4,30 +4,31 @@ import type { Log } from '../env/log.ts'
 import { supervise } from '../env/supervise.ts'
 import { StoreOpenError } from './errors.ts'
 import { createClient, type PostgresPlace, reasonOf } from './postgres-connection.ts'
+import type { Topic } from './wakeups.ts'
 
 /** The longest delay that a lost hint causes. */
 const pollEveryMs = 30_000
 const redialEveryMs = 500
 
 export interface Hints {
-  /** Notifies the other processes of a newer mark. Several calls may share one notification. */
-  notify(): void
+  /** Notifies the other processes. Several calls may share one notification. */
+  notify(topic: Topic): void
   close(): Promise<void>
 }
 
 /**
- * One connection with which the processes of a store wake each other. `onHint` is called with 'notified' if another
- * process announces a newer mark, and with 'lost' if an announcement may have been missed: after a lost connection, and
- * every half minute.
+ * One connection with which the processes of a store wake each other. `onHint` is called with the topic of a
+ * notification of another process, and with 'lost' if one may have been missed: after a lost connection, and every half
+ * minute.
  *
  * NOTIFY is not part of a commit. A transaction with NOTIFY holds a lock of the whole server until it ends, so such
  * commits would wait for each other's disks in every database of the server. Here NOTIFY is a separate transaction
- * after the commit. It writes nothing, has no payload, and many commits share one.
+ * after the commit. It writes nothing, and many commits share one. Its payload is empty for a mark, as in former builds.
  */
 export async function openHints(
   deps: { readonly clock: Clock; readonly log: Log },
   place: PostgresPlace,
-  onHint: (what: 'notified' | 'lost') => void,
+  onHint: (what: Topic | 'lost') => void,
 ): Promise<Hints> {
   const { clock, log } = deps
   const channel = `zonemesh_${place.schema}`
@@ -35,7 +36,8 @@ export async function openHints(
   /** Ends the wait in `keepConnection`. */
   let resumed = () => {}
   let notifying: Promise<void> | undefined
-  let again = false
+  /** The topics that wait for the next notification. */
+  const waiting = new Set<Topic>()
   const closing = new AbortController()
 
   async function dial(): Promise<void> {
@@ -43,9 +45,9 @@ export async function openHints(
     try {
       await next.connect()
       const self = Number((await next.query('SELECT pg_backend_pid() AS pid')).rows[0]?.pid)
-      next.on('notification', ({ processId }) => {
+      next.on('notification', ({ processId, payload }) => {
         // The listeners of this process already have its own marks.
-        if (processId !== self) onHint('notified')
+        if (processId !== self) onHint(payload === 'notes' ? 'notes' : 'mark')
       })
       await next.query(`LISTEN ${channel}`)
     } catch (cause) {
@@ -70,7 +72,7 @@ export async function openHints(
       await dial()
       closing.signal.throwIfAborted()
       log.info({ store: place.text }, 'the store answers again')
-      notify()
+      notify('mark')
       onHint('lost')
     }
     await new Promise<void>((resolve) => {
@@ -88,25 +90,24 @@ export async function openHints(
   }
 
   async function send(): Promise<void> {
-    do {
-      again = false
+    while (waiting.size > 0 && !closing.signal.aborted) {
       const current = client
+      const topics = [...waiting]
+      waiting.clear()
       if (!current) return
       try {
-        await current.query(`NOTIFY ${channel}`)
+        const texts = topics.map((topic) => (topic === 'mark' ? `NOTIFY ${channel}` : `NOTIFY ${channel}, '${topic}'`))
+        await current.query(texts.join('; '))
       } catch (cause) {
         // The other processes find the mark with their poll.
         lose(current, reasonOf(cause))
       }
-    } while (again && !closing.signal.aborted)
+    }
   }
 
-  function notify(): void {
-    if (notifying) {
-      again = true
-      return
-    }
-    notifying = send().finally(() => {
+  function notify(topic: Topic): void {
+    waiting.add(topic)
+    notifying ??= send().finally(() => {
       notifying = undefined
     })
   }

@@ -1,8 +1,9 @@
 import { openHints } from './postgres-hints.ts'
 import type { OpenPostgres } from './postgres-open.ts'
 import type { Position } from './store.ts'
+import type { Topic, Wakeups } from './wakeups.ts'
 
-export interface Marks {
+export interface Marks extends Wakeups {
   /** Notifies the other processes if the mark of a commit is newer than every known mark, and returns whether it is. */
   announce(mark: Position): boolean
   close(): Promise<void>
@@ -10,9 +11,15 @@ export interface Marks {
 
 /**
  * Follows the newest mark of all processes that share the store. Calls `wake` if another process has made a newer one.
- * The listeners of a commit of this process are woken by its commit group.
+ * The listeners of a commit of this process are woken by its commit group. `others` is a second way for wake-ups, which
+ * may be faster; both are used.
  */
-export async function openMarks({ deps, place, readHead }: OpenPostgres, wake: () => void): Promise<Marks> {
+export async function openMarks(
+  { deps, place, readHead }: OpenPostgres,
+  wake: () => void,
+  others: Wakeups | undefined,
+): Promise<Marks> {
+  const listeners = new Set<(topic: Topic) => void>()
   let newestRevision = 0
 
   function isNews(mark: Position): boolean {
@@ -31,7 +38,18 @@ export async function openMarks({ deps, place, readHead }: OpenPostgres, wake: (
     }
   }
 
-  const hints = await openHints(deps, place, (what) => void lookForMark(what === 'lost'))
+  function woken(what: Topic | 'lost'): void {
+    for (const listener of listeners) listener(what === 'notes' ? 'notes' : 'mark')
+    if (what !== 'notes') void lookForMark(what === 'lost')
+  }
+
+  function wakeOthers(topic: Topic): void {
+    hints.notify(topic)
+    others?.wake(topic)
+  }
+
+  const hints = await openHints(deps, place, woken)
+  const listening = others?.onWake(woken)
   try {
     newestRevision = (await readHead()).mark.revision
   } catch (cause) {
@@ -41,9 +59,18 @@ export async function openMarks({ deps, place, readHead }: OpenPostgres, wake: (
   return {
     announce(mark) {
       const isNew = isNews(mark)
-      if (isNew) hints.notify()
+      if (isNew) wakeOthers('mark')
       return isNew
     },
-    close: hints.close,
+    wake: wakeOthers,
+    onWake(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+    async close() {
+      listening?.[Symbol.dispose]()
+      listeners.clear()
+      await hints.close()
+    },
   }
 }

@@ -4,6 +4,7 @@ import { createHistory, type History } from './postgres-history.ts'
 import { prepareSchema, type SchemaDeps } from './postgres-schema.ts'
 import { statementsOf } from './postgres-statements.ts'
 import type { Position } from './store.ts'
+import type { Wakeups } from './wakeups.ts'
 
 export interface PostgresDeps extends SchemaDeps {
   readonly faultPoint?: FaultHook
@@ -17,6 +18,8 @@ export interface PostgresOptions {
   /** The expected owner of the store. A store of another owner is not opened. */
   readonly owner?: string
   readonly horizonRevisions?: number
+  /** Opens a second way for wake-ups between the processes of the store with this id. */
+  readonly wakeups?: (store: string) => Wakeups
 }
 
 /** An open store, which its reads and writes share. */

@@ -18,7 +18,8 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
   const opened = await openPostgres(deps, options)
   const { place, sql, database, id, closing, readHead } = opened
   const commits = createCommits(opened, (mark) => marks.announce(mark))
-  const marks = await openMarks(opened, commits.wake).catch(async (cause: unknown) => {
+  const wakeups = options.wakeups?.(id)
+  const marks = await openMarks(opened, commits.wake, wakeups).catch(async (cause: unknown) => {
     await database.close()
     throw cause
   })
@@ -30,7 +31,7 @@ export async function openPostgresStore(deps: PostgresDeps, options: PostgresOpt
     async raiseIncarnation(atLeast) {
       headFrom(opened, (await database.ask(sql.raiseIncarnation, [atLeast]))[0])
     },
-    notes: notesOf(opened),
+    notes: notesOf(opened, marks),
     fault: () => undefined,
     head: async () => (await readHead()).head,
     mark: async () => (await readHead()).mark,

@@ -6,6 +6,7 @@ import { readsOf } from './sqlite-reads.ts'
 import { transact } from './sqlite-writes.ts'
 import type { Store } from './store.ts'
 import { afterEveryKey, versionFrom } from './stored.ts'
+import { neverWoken } from './wakeups.ts'
 
 /**
  * The store in one SQLite file. Rows are read from the file on demand. Only the head, the mark, the horizon and the
@@ -54,6 +55,7 @@ export async function openSqliteStore(
         // `put` has written each value as the JSON text of an object.
         return new Map(found.map(({ name, value }) => [String(name), JSON.parse(String(value)) as JsonObject]))
       },
+      onWake: neverWoken,
     },
     fault: () => files.fault(),
     head: async () => store.head,

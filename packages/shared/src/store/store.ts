@@ -122,9 +122,17 @@ export interface Selection {
  */
 export interface Notes {
   /** Writes the entries, and drops those whose value is undefined. */
-  put(entries: readonly { readonly name: string; readonly value: JsonObject | undefined }[]): Promise<void>
+  put(
+    entries: readonly { readonly name: string; readonly value: JsonObject | undefined }[],
+    options?: {
+      /** Wakes the other processes, because they should read these notes soon. */
+      readonly wake?: true
+    },
+  ): Promise<void>
   /** All entries whose name starts with the prefix. */
   read(prefix: string): Promise<ReadonlyMap<string, JsonObject>>
+  /** A hint that another process has put notes and wakes the readers. It may be lost, so readers look by themselves too. */
+  onWake(listener: () => void): Disposable
 }
 
 /** How a reader's position relates to this store. */

@@ -1,3 +1,6 @@
+/** For stores that no other process uses. */
+export const neverWoken = (): Disposable => ({ [Symbol.dispose]: () => undefined })
+
 /** What may be new in a store: a mark, or notes. */
 export const topics = ['mark', 'notes'] as const
 export type Topic = (typeof topics)[number]

@@ -5,7 +5,7 @@ import type { Store } from '../store/store.ts'
 import { newestEpochs } from './epochs.ts'
 import type { Formers } from './formers.ts'
 import type { Marks } from './marks.ts'
-import { exchangeEveryMs, type RemoteZone, type Replicas } from './replicas.ts'
+import { exchangeEveryMs, gatherMs, type RemoteZone, type Replicas } from './replicas.ts'
 import type { ZoneSessions } from './zone-sessions.ts'
 import type { ZoneBoard } from './zone-status.ts'
 
@@ -38,8 +38,24 @@ export function startPolling({ store, clock, log, board, marks, formers, session
   const looking = repeat(clock, lookEveryMs, () =>
     look().catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot read the store')),
   )
+  let turn: Promise<unknown> = Promise.resolve()
   // `look` above already logs a store that does not answer.
-  const exchanging = replicas && repeat(clock, exchangeEveryMs, () => exchange(replicas).catch(() => undefined))
+  const exchangeInTurn = async (): Promise<void> => {
+    turn = turn.then(() => replicas && exchange(replicas).catch(() => undefined))
+    await turn
+  }
+  let soon: Disposable | undefined
+  function exchangeSoon(): void {
+    soon ??= clock.after(gatherMs, () => {
+      soon = undefined
+      void exchangeInTurn()
+    })
+  }
+  const exchanging = replicas && [
+    repeat(clock, exchangeEveryMs, exchangeInTurn),
+    store.notes.onWake(exchangeSoon),
+    board.onChange(exchangeSoon),
+  ]
 
   /** Finds what a lost wake-up has missed: commits and sessions of other processes, and rows that have expired. */
   async function look(): Promise<void> {
@@ -77,7 +93,7 @@ export function startPolling({ store, clock, log, board, marks, formers, session
     [Symbol.dispose](): void {
       listening[Symbol.dispose]()
       looking[Symbol.dispose]()
-      exchanging?.[Symbol.dispose]()
+      for (const one of [...(exchanging ?? []), soon]) one?.[Symbol.dispose]()
     },
   }
 }

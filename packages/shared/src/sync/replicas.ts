@@ -10,8 +10,10 @@ interface Deps {
   readonly instance: string
 }
 
-/** Other replicas show a change of a zone's status after at most two of these intervals. */
+/** Other replicas show a change of a zone's status after at most two of these intervals, also if a wake-up is lost. */
 export const exchangeEveryMs = 250
+/** Changes and wake-ups within this time share an exchange. */
+export const gatherMs = 50
 /** How often a replica publishes without a change: the interval of its zones' bookmarks. */
 const beatEveryMs = 2_000
 /** A replica without a beat for this long counts as gone, and its statuses are dropped. */
@@ -105,7 +107,8 @@ export function createReplicas({ store, clock, instance }: Deps) {
         value: { report },
       }),
     )
-    await store.notes.put([...reportNotes, { name: prefix + instance, value }])
+    const isNews = text !== lastText || changed.length > 0
+    await store.notes.put([...reportNotes, { name: prefix + instance, value }], isNews ? { wake: true } : {})
     published = reports
     lastText = text
     beatMs = nowMs

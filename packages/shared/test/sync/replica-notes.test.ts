@@ -27,6 +27,7 @@ function createGlobals() {
         reads.push(prefix)
         return store.notes.read(prefix)
       },
+      onWake: store.notes.onWake,
     },
   }
   const create = (instance: string) => createReplicas({ store: shared, clock, instance })

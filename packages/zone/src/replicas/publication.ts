@@ -81,7 +81,8 @@ export function createPublication(
       if (text === lastText && entries.length === 0 && nowMs - beatAtMs < beatEveryMs) return
       beat += 1
       const counts = Object.fromEntries([...written].map(([page, { count }]) => [page, count]))
-      await notes.put([...entries, { name: zoneReplicaPrefix + instance, value: json({ beat, state, pages: counts }) }])
+      const note = { name: zoneReplicaPrefix + instance, value: json({ beat, state, pages: counts }) }
+      await notes.put([...entries, note], text === lastText ? {} : { wake: true })
       lastText = text
       beatAtMs = nowMs
     },

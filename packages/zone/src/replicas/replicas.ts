@@ -14,13 +14,17 @@ export interface ZoneReplicas extends AsyncDisposable {
   otherUses(mesh: string): readonly AuthorityUseSpec[]
   /** The proxies of this process have changed. */
   changed(): void
+  /** What this process serves may have changed: it is published soon. */
+  hurry(): void
   /** Called after something was read that was not known before. */
   onChange(listener: () => void): Disposable
   onStream(listener: (stream: RemoteStream) => void): Disposable
 }
 
-/** How often a replica publishes what has changed, and reads what the others have published. */
+/** How often a replica publishes what has changed, and reads what the others have published, without a wake-up. */
 const exchangeEveryMs = 250
+/** Changes and wake-ups within this time share an exchange. */
+const gatherMs = 20
 /** How long proxies of a replica that is gone may still show what it had issued: see `stayMs` of secrets/use.ts. */
 const usesStayMs = 35_000
 
@@ -29,6 +33,7 @@ export const noReplicas: ZoneReplicas = {
   others: () => [],
   otherUses: () => [],
   changed: () => undefined,
+  hurry: () => undefined,
   onChange: () => ({ [Symbol.dispose]: () => undefined }),
   onStream: () => ({ [Symbol.dispose]: () => undefined }),
   [Symbol.asyncDispose]: async () => undefined,
@@ -63,15 +68,28 @@ export function joinReplicas(
   }
 
   let running = Promise.resolve()
-  const exchanging = repeat(clock, exchangeEveryMs, () => (running = exchange()), 0)
+  const inTurn = (): Promise<void> => {
+    running = running.then(exchange)
+    return running
+  }
+  let soon: Disposable | undefined
+  function hurry(): void {
+    soon ??= clock.after(gatherMs, () => {
+      soon = undefined
+      void inTurn()
+    })
+  }
+  const exchanging = repeat(clock, exchangeEveryMs, inTurn, 0)
+  const woken = notes.onWake(hurry)
   return {
     others: () => peers.within(goneAfterMs),
     otherUses: (mesh) => peers.within(usesStayMs).flatMap(({ uses }) => (uses[mesh] ? [uses[mesh]] : [])),
     changed: publication.proxiesChanged,
+    hurry,
     onChange: (listener) => added(listeners, listener),
     onStream: (listener) => added(streamListeners, listener),
     async [Symbol.asyncDispose]() {
-      exchanging[Symbol.dispose]()
+      for (const one of [exchanging, woken, soon]) one?.[Symbol.dispose]()
       await running
       // The others find out after a while if the store does not answer.
       await removePublication(notes, instance).catch(() => undefined)

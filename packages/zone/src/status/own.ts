@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Leadership } from '@zonemesh/shared/leader/election.ts'
+import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
 import type { Leases } from '../leases/leases.ts'
@@ -66,17 +67,21 @@ export function followReplicas({
   ...deps
 }: {
   readonly replicas: ZoneReplicas
-  readonly status: Pick<ProxyStatus, 'onChange'>
+  readonly status: Pick<ProxyStatus, 'onChange' | 'proxies' | 'isConnected'>
   readonly leases: Pick<Leases, 'opened' | 'closed'>
   readonly leadership: Pick<Leadership, 'lead'>
-  /** Reports again what the zone serves. */
-  update(): void
+  readonly reporter: Pick<Reporter, 'onUpdate' | 'update'>
+  readonly redis: Pick<RedisLink, 'setPeers'> | undefined
   /** Checks everything that only the leader writes. */
   wake(): void
 }): AsyncDisposable {
   const stop = new AbortController()
-  status.onChange(replicas.changed)
-  replicas.onChange(deps.update)
+  status.onChange(() => {
+    replicas.changed()
+    deps.redis?.setPeers(status.proxies().filter(status.isConnected))
+  })
+  replicas.onChange(deps.reporter.update)
+  deps.reporter.onUpdate(replicas.hurry)
   replicas.onStream(({ proxy, instance, isOpen, isLeased }) => {
     if (isOpen) leases.opened(proxy, instance)
     else leases.closed(proxy, instance, isLeased)

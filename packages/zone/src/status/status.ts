@@ -1,12 +1,14 @@
 import { hostname } from 'node:os'
 import type { AuthorityOwner } from '@zonemesh/plane/authority/owner.ts'
 import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
+import { redisStatus } from '@zonemesh/plane/redis.ts'
 import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Leadership } from '@zonemesh/shared/leader/election.ts'
+import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import { keyText, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { isCurrent, type UplinkState } from '@zonemesh/shared/sync/uplink-state.ts'
@@ -33,6 +35,7 @@ interface Deps {
   readonly leadership: Pick<Leadership, 'leader'>
   /** The name of this process, if other processes share its store. */
   readonly replica: string | undefined
+  readonly redis: Pick<RedisLink, 'state' | 'counts'> | undefined
   readonly expiry: Pick<Expiry, 'report' | 'notYetValid'>
   /** The waiting rotations of the authorities of a standalone zone. */
   readonly rotations: AuthorityOwner['waits']
@@ -77,6 +80,7 @@ export function createZoneStatus(deps: Deps) {
         zone: deps.zone,
         store: deps.store.id,
         ...storeFault(deps.store),
+        ...redisStatus(deps.redis),
         revision: head.revision,
         compiled: deps.engine.mark.value,
         ...(deps.uplink
@@ -101,9 +105,15 @@ export function createZoneStatus(deps: Deps) {
   }
 }
 
-/** The session as other replicas show it; undefined if another replica has it. */
-export const uplinkOf = (state: UplinkState, nowMs: number): JsonObject | undefined =>
-  state.phase === 'standby' ? undefined : uplinkReport(state, nowMs)
+/**
+ * The session as other replicas show it; undefined if another replica has it. Without the age of the bookmark, which
+ * would change with each look.
+ */
+export function uplinkOf(state: UplinkState, nowMs: number): JsonObject | undefined {
+  if (state.phase === 'standby') return undefined
+  const { bookmarkMsAgo: _, ...report } = uplinkReport(state, nowMs)
+  return report
+}
 
 /** The session of the zone as the replica shows it that has it. */
 function sharedUplink({ replicas, uplink }: Pick<Deps, 'replicas' | 'uplink'>, own: JsonObject): JsonObject {

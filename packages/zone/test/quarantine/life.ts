@@ -126,7 +126,7 @@ export async function startLife({ contents, clock, software = '1', poisonous = [
     store,
     catalogue: createCatalogue(store),
     ...{ engine, quarantine, leases, reporter, own },
-    ...{ uplink: undefined, replicas: noReplicas, leadership: leadAlone('life'), replica: undefined },
+    ...{ uplink: undefined, replicas: noReplicas, leadership: leadAlone('life'), replica: undefined, redis: undefined },
     rotations: () => [],
     expiry: { report: async () => [], notYetValid: () => [] },
     role: 'zone',

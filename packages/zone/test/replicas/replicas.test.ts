@@ -43,6 +43,7 @@ function createZone() {
     const counted = {
       notes: {
         read: store.notes.read,
+        onWake: store.notes.onWake,
         async put(entries: Parameters<typeof store.notes.put>[0]) {
           state.writes += 1
           await store.notes.put(entries)
