@@ -26,6 +26,18 @@ export interface Container extends AsyncDisposable {
 /** A network of its own. It has to outlive its containers. */
 export const startNetwork = (): Promise<StartedNetwork> => new Network().start()
 
+/** The address of this machine in a network of containers. */
+export async function gatewayOf(network: StartedNetwork): Promise<string> {
+  const { container } = await getContainerRuntimeClient()
+  // The type of the client has no such member. A network without a gateway is refused here.
+  const { IPAM } = (await container.dockerode.getNetwork(network.getId()).inspect()) as {
+    readonly IPAM?: { readonly Config?: readonly { readonly Gateway?: string }[] }
+  }
+  const gateway = IPAM?.Config?.[0]?.Gateway
+  if (!gateway) throw new Error(`the network ${network.getName()} has no gateway`)
+  return gateway
+}
+
 /**
  * Starts a container whose service listens on this port. If this process dies, Ryuk removes the container. The address
  * in the network is used, because publishing a port adds a process that ends connections when the network is cut.

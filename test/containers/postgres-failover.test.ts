@@ -28,7 +28,7 @@ beforeEach(async () => {
   network = parts.use(await startNetwork())
   primary = parts.use(await startPostgres({ network, durable: true }))
   standby = parts.use(await startPostgres({ network, durable: true, follows: primary }))
-  scene = parts.use(await startScene(primary.url('mesh')))
+  scene = parts.use(await startScene({ storeUrl: primary.url('mesh') }))
 })
 afterEach(() => parts.disposeAsync())
 

@@ -11,9 +11,9 @@ export interface Relay extends Place, Disposable {
 
 /**
  * A balancer in front of a server: its address stays while the server gets another one, or another server takes its
- * place. It passes bytes and ends, and never answers for a server that is silent.
+ * place. It passes bytes and ends, and never answers for a server that is silent. `host` is an address of this machine.
  */
-export async function startRelay(first: () => Promise<Place>): Promise<Relay> {
+export async function startRelay(first: () => Promise<Place>, host = '127.0.0.1'): Promise<Relay> {
   let target = first
   const sockets = new Set<Socket>()
   const keep = (socket: Socket): Socket => {
@@ -33,11 +33,11 @@ export async function startRelay(first: () => Promise<Place>): Promise<Relay> {
     server.on('close', () => client.destroy())
   }
 
-  const listener = createServer((client) => void pass(client).catch(() => client.destroy())).listen(0, '127.0.0.1')
+  const listener = createServer((client) => void pass(client).catch(() => client.destroy())).listen(0, host)
   await once(listener, 'listening')
   const address = listener.address()
   return {
-    host: '127.0.0.1',
+    host,
     port: address !== null && typeof address === 'object' ? address.port : 0,
     pointTo(next) {
       target = next

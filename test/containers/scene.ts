@@ -5,7 +5,7 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { expect } from 'vitest'
 import { api, type Folder, local, statusOf, temporaryFolder, until, zonemesh } from '../e2e/rig.ts'
 
-/** A global whose store is in a database, and a zone with its store in a file, as processes that are kept running. */
+/** A global and a zone with its store in a file, as processes that are kept running. */
 export interface Scene extends AsyncDisposable {
   readonly global: string
   readonly zone: string
@@ -15,9 +15,16 @@ export interface Scene extends AsyncDisposable {
   readonly exits: readonly (number | string)[]
 }
 
+interface SceneOptions {
+  /** The database of the global. Default: a file. */
+  readonly storeUrl?: string
+  /** The address at which the zone reaches the port of the global's API, and an authority that the zone trusts. */
+  readonly through?: (apiPort: number) => Promise<{ readonly address: string; readonly authorityFile: string }>
+}
+
 const anyPorts = ['--host', local, '--api-tls-port', '0', '--health-port', '0']
 
-export async function startScene(storeUrl: string): Promise<Scene> {
+export async function startScene({ storeUrl, through }: SceneOptions): Promise<Scene> {
   const folder = temporaryFolder()
   const processes = createProcesses(folder.path)
   const [globalPort = 0, syncPort = 0, zonePort = 0] = await freePorts(systemRandom, 3)
@@ -32,14 +39,17 @@ export async function startScene(storeUrl: string): Promise<Scene> {
     },
   }
   try {
-    const places = ['--store', storeUrl, '--data-dir', `${folder.path}/global`]
-    const ports = ['--api-port', `${globalPort}`, '--sync-port', `${syncPort}`]
-    processes.startOwn('global', ['global', ...places, ...anyPorts, ...ports])
+    const store = storeUrl === undefined ? [] : ['--store', storeUrl]
+    const ports = ['--data-dir', `${folder.path}/global`, '--api-port', `${globalPort}`, '--sync-port', `${syncPort}`]
+    processes.startOwn('global', ['global', ...store, ...anyPorts, ...ports])
     await untilAnswers(scene.global)
-    const { stdout } = await zonemesh('token', 'zone', 'east', '--address', scene.global)
+    const line = await through?.(globalPort)
+    const joinAddress = line ? ['--join-address', line.address] : []
+    const { stdout } = await zonemesh('token', 'zone', 'east', '--address', scene.global, ...joinAddress)
     const joined = ['--join-file', folder.file('east.join', stdout), '--data-dir', `${folder.path}/east`]
     const zonePorts = ['--api-port', `${zonePort}`, '--proxy-port', '0', '--dns-port', '0']
-    processes.startOwn('zone-east', ['zone', ...joined, ...anyPorts, ...zonePorts])
+    const environment = { ...process.env, ...(line ? { NODE_EXTRA_CA_CERTS: line.authorityFile } : {}) }
+    processes.startOwn('zone-east', ['zone', ...joined, ...anyPorts, ...zonePorts], environment)
     processes.keepRunning((name, how) => {
       if (name === 'global') exits.push(how)
     })
@@ -58,15 +68,21 @@ export const untilAnswers = (address: string) =>
     ({ status }) => status === 200,
   )
 
-/** Both ends report that the zone is current. */
-export const untilCurrent = (scene: Scene, limitMs = 30_000) =>
-  until(
+/** The number of the session in which both ends report that the zone is current; `after`: of a later session. */
+export async function untilCurrent(scene: Scene, after = 0): Promise<number> {
+  const [epoch] = await until(
     'the zone is current',
-    async () => [(await statusOf(scene.global)).zones[0]?.current, (await statusOf(scene.zone)).uplink],
-    // An uplink has more fields than other tests read.
-    ([seen, uplink]) => seen === true && (uplink as JsonObject)['current'] === true,
-    limitMs,
+    async () => {
+      const [seen] = (await statusOf(scene.global)).zones
+      // An uplink has more fields than other tests read.
+      const { current } = (await statusOf(scene.zone)).uplink as unknown as JsonObject
+      return [seen?.epoch ?? 0, seen?.current, current] as const
+    },
+    ([number, atGlobal, atZone]) => atGlobal === true && atZone === true && number > after,
+    30_000,
   )
+  return epoch
+}
 
 /** A policy whose only value is this number of seconds. */
 const timeout = (name: string, seconds: number): JsonObject => ({

@@ -8,4 +8,4 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-postgresContract('PostgreSQL', () => server)
+postgresContract('PostgreSQL', () => server, { asZone: true })

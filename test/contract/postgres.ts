@@ -7,8 +7,15 @@ import { roundContract } from './store-rounds.ts'
 import { createTickingClock } from './ticking-clock.ts'
 import { openAsZone } from './zone-store.ts'
 
-/** The contract of every store, for a PostgreSQL server. Each store has its own schema. */
-export function postgresContract(name: string, server: () => PostgresServer): void {
+/**
+ * The contract of every store, for a PostgreSQL server. Each store has its own schema. `asZone`: also with the rows that
+ * a zone derives, which takes longer and sends the same statements.
+ */
+export function postgresContract(
+  name: string,
+  server: () => PostgresServer,
+  { asZone = false }: { readonly asZone?: boolean } = {},
+): void {
   let schemas = 0
   const open: OpenStore = async ({ faultPoint, ...options }) => {
     const base = { clock: createTickingClock(), random: createSeededRandom(1), log: silentLog }
@@ -34,5 +41,5 @@ export function postgresContract(name: string, server: () => PostgresServer): vo
 
   storeContract(name, open)
   roundContract(name, open, false)
-  roundContract(`${name}, as a zone opens it`, openAsZone(createTickingClock(), open), true)
+  if (asZone) roundContract(`${name}, as a zone opens it`, openAsZone(createTickingClock(), open), true)
 }
