@@ -213,7 +213,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'global/recovery': ['keys-file.ts', 'recover.ts'],
   'global/status': ['enabled-zones.ts', 'expiring.ts', 'status.ts'],
   'global/trail': ['trail.ts'],
-  plane: ['identity-file.ts', 'lifecycle.ts', 'servers.ts', 'sight.ts', 'with-commit.ts'],
+  plane: ['identity-file.ts', 'lifecycle.ts', 'redis.ts', 'servers.ts', 'sight.ts', 'with-commit.ts'],
   'plane/api': [
     'answers.ts',
     'errors.ts',
@@ -273,6 +273,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   ],
   'shared/leader': ['election.ts'],
   'shared/query': ['exchange.ts', 'frames.ts', 'packing.ts', 'query.ts'],
+  'shared/redis': ['link.ts', 'place.ts'],
   'shared/resource': ['resource.ts'],
   'shared/store': [
     'errors.ts',
@@ -283,6 +284,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'sqlite.ts',
     'state.ts',
     'store.ts',
+    'wakeups.ts',
   ],
   'shared/streams': ['latest.ts'],
   'shared/sync': [
@@ -314,7 +316,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'zone/commits': ['deriving-store.ts'],
   'zone/door': ['door.ts'],
   'zone/engine': ['engine.ts', 'progress.ts'],
-  'zone/leases': ['leases.ts', 'lost.ts'],
+  'zone/leases': ['leases.ts', 'lost.ts', 'sparing.ts'],
   'zone/names': ['feeds.ts', 'grants.ts', 'names-feed.ts', 'resolver.ts'],
   'zone/quarantine': ['quarantine.ts'],
   'zone/refusals': ['refusals.ts'],

@@ -239,9 +239,7 @@ export async function startGlobal(
         ...(isShared ? { replica: instance } : {}),
       },
     )
-    const peersHere = sync.onChange(() =>
-      redis?.setPeers([...sync.zones().values()].flatMap(({ zone, connected }) => (connected ? [zone] : []))),
-    )
+    const peersHere = sync.onChange(() => redis?.setPeers(sync.connectedHere()))
     closers.add('the view of connected zones', () => peersHere[Symbol.dispose]())
     const syncPort = sync.ports[0] ?? config.syncPort
     closers.add('sync', () => sync[Symbol.asyncDispose]())

@@ -61,31 +61,23 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
   const channel = `zonemesh:{${store}}:wake`
   const listeners = new Set<(topic: Topic) => void>()
   const counts = { sent: 0, failed: 0, received: 0, ignored: 0 }
-  let state: RedisState = { phase: 'away', reason: 'not connected yet', sinceMs: clock.wallMs() }
+  const state = createPhases({ clock, log }, place)
   const peers = createPeerKeys(commands, store, instance)
 
   const wakeAll = (topic: Topic) => {
     for (const listener of [...listeners]) listener(topic)
   }
 
-  function change(phase: RedisState['phase'], reason: string): void {
-    if (state.phase === phase) return
-    state = { phase, reason, sinceMs: clock.wallMs() }
-    if (phase === 'connected') log.info({ redis: place.text }, 'Redis answers')
-    else
-      log.warn({ redis: place.text, reason }, 'Redis does not answer: replicas wake each other by the database alone')
-  }
-
   function lose(cause: unknown): void {
     peers.forget()
-    change('away', messageOf(cause))
+    state.change('away', messageOf(cause))
   }
 
   async function check(): Promise<void> {
     try {
       await commands.ping()
       if (subscriber.status !== 'ready') throw new Error(`the subscription is ${subscriber.status}`)
-      change('connected', '')
+      state.change('connected', '')
       await peers.publish()
     } catch (cause) {
       lose(cause)
@@ -114,7 +106,7 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
 
   return {
     wake(topic) {
-      if (state.phase === 'away') {
+      if (state.now().phase === 'away') {
         counts.failed += 1
         return
       }
@@ -128,11 +120,11 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
       listeners.add(listener)
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
-    state: () => state,
+    state: state.now,
     counts: () => ({ ...counts }),
     setPeers(next) {
       peers.set(next)
-      if (state.phase === 'connected') peers.publish().catch(lose)
+      if (state.now().phase === 'connected') peers.publish().catch(lose)
     },
     peersOf: (instances) => peers.read(instances).catch(() => new Map<string, string>()),
     async [Symbol.asyncDispose]() {
@@ -140,6 +132,20 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
       await peers.remove().catch(() => undefined)
       disconnect(commands)
       disconnect(subscriber)
+    },
+  }
+}
+
+/** Whether Redis answers. Each change is logged once. */
+function createPhases({ clock, log }: Deps, place: RedisPlace) {
+  let state: RedisState = { phase: 'away', reason: 'not connected yet', sinceMs: clock.wallMs() }
+  return {
+    now: (): RedisState => state,
+    change(phase: RedisState['phase'], reason: string): void {
+      if (state.phase === phase) return
+      state = { phase, reason, sinceMs: clock.wallMs() }
+      if (phase === 'connected') return log.info({ redis: place.text }, 'Redis answers')
+      log.warn({ redis: place.text, reason }, 'Redis does not answer: replicas wake each other by the database alone')
     },
   }
 }

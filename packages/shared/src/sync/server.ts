@@ -60,6 +60,8 @@ export interface SyncServer extends AsyncDisposable {
   readonly ports: readonly number[]
   /** Every zone that has had a status in this process, connected or not. */
   zones(): ReadonlyMap<string, ZoneStatus>
+  /** The zones with a session with this process. */
+  connectedHere(): readonly string[]
   onChange(listener: () => void): Disposable
   /** Waits until zones have stored or served a revision of this store. */
   waitFor(options: WaitOptions, signal: AbortSignal): Promise<readonly Receipt[]>
@@ -115,6 +117,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   return {
     ports: doors.map((door) => door.port),
     zones: () => board.zones(),
+    connectedHere: () => [...sessions.byZone.keys()],
     onChange: (listen) => board.onChange(listen),
     waitFor: (wait, signal) => waitForReceipts(clock, board, wait, signal),
     keepPace: (written) => keepPace(written, closed.signal),
