@@ -85,15 +85,10 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
   }
 
   subscriber.on('message', (_channel: string, text: string) => {
-    const topic = topics.find((one) => one === text.split(' ')[0])
-    if (!topic || text.length > 100) {
-      counts.ignored += 1
-      return
-    }
-    // This process already has what it has written.
-    if (text.split(' ')[1] === instance) return
-    counts.received += 1
-    wakeAll(topic)
+    const read = topicOf(text, instance)
+    if (read === 'own') return
+    counts[read === 'unknown' ? 'ignored' : 'received'] += 1
+    if (read !== 'unknown') wakeAll(read)
   })
   subscriber.on('ready', () => {
     // Wake-ups may have been missed.
@@ -134,6 +129,14 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
       disconnect(subscriber)
     },
   }
+}
+
+/** The topic of a message. This process already has what it has written itself. */
+function topicOf(text: string, instance: string): Topic | 'own' | 'unknown' {
+  const [topic, sender] = text.split(' ')
+  const known = text.length > 100 ? undefined : topics.find((one) => one === topic)
+  if (!known) return 'unknown'
+  return sender === instance ? 'own' : known
 }
 
 /** Whether Redis answers. Each change is logged once. */
