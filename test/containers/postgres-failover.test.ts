@@ -92,6 +92,16 @@ test('F18 the primary of the database dies before its standby has the newest com
   await promote()
   expect(await revisionOf(standby)).toBeLessThan(newest)
 
+  // What the global had in memory was of the lost history, so it starts again. It notices this without a write.
+  await until(
+    'the global has ended',
+    () => scene.exits,
+    (exits) => exits.length === 1,
+  )
+  expect(scene.exits).toEqual([1])
+  expect(readFileSync(`${scene.folder.path}/global.log`, 'utf8')).toMatch(
+    /expected revision \d+ with commit \w+, which this process has seen, found .*: its history was rolled back/,
+  )
   // More commits than were lost: the revisions alone show nothing.
   for (let seconds = 11; seconds < 20; seconds += 1) await untilWritten('newer', seconds)
   expect(await revisionOf(standby)).toBeGreaterThan(newest)
@@ -105,11 +115,6 @@ test('F18 the primary of the database dies before its standby has the newest com
     30_000,
   )
   expect(reason).toMatch(/^the store of the global (is rolled back|has another history): /)
-  // What the global had in memory was of the lost history, so it has started again.
-  expect(scene.exits).toEqual([1])
-  expect(readFileSync(`${scene.folder.path}/global.log`, 'utf8')).toMatch(
-    /expected revision \d+ with commit \w+, which this process has seen, found .*: its history was rolled back/,
-  )
   expect(await policiesOf(scene.zone)).toEqual(ofTheTail)
   await untilAnswers(scene.global)
   const ofTheGlobal = { kept: 1, changed: 1, removed: 1, newer: 19 }
