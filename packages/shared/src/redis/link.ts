@@ -64,13 +64,16 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
   const state = createPhases({ clock, log }, place)
   const peers = createPeerKeys(commands, store, instance)
 
-  const wakeAll = (topic: Topic) => {
-    for (const listener of [...listeners]) listener(topic)
-  }
+  const wakeAll = (topic: Topic) => [...listeners].forEach((listener) => listener(topic))
 
   function lose(cause: unknown): void {
     peers.forget()
     state.change('away', messageOf(cause))
+  }
+
+  function failed(cause: unknown): void {
+    counts.failed += 1
+    lose(cause)
   }
 
   async function check(): Promise<void> {
@@ -94,27 +97,18 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
     // Wake-ups may have been missed.
     subscriber.subscribe(channel).then(() => topics.forEach(wakeAll), lose)
   })
-  const ended = (cause?: unknown) => lose(cause ?? new Error('the connection has ended'))
-  for (const client of [commands, subscriber]) client.on('error', ended).on('close', ended)
+  for (const client of [commands, subscriber])
+    client.on('error', lose).on('close', () => lose(new Error('the connection has ended')))
   commands.on('ready', () => void check())
   const checking = repeat(clock, checkEveryMs, check)
 
   return {
     wake(topic) {
-      if (state.now().phase === 'away') {
-        counts.failed += 1
-        return
-      }
-      counts.sent += 1
-      commands.publish(channel, `${topic} ${instance}`).catch((cause: unknown) => {
-        counts.failed += 1
-        lose(cause)
-      })
+      const isAway = state.now().phase === 'away'
+      counts[isAway ? 'failed' : 'sent'] += 1
+      if (!isAway) commands.publish(channel, `${topic} ${instance}`).catch(failed)
     },
-    onWake(listener) {
-      listeners.add(listener)
-      return { [Symbol.dispose]: () => void listeners.delete(listener) }
-    },
+    onWake: (listener) => added(listeners, listener),
     state: state.now,
     counts: () => ({ ...counts }),
     setPeers(next) {
@@ -129,6 +123,11 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
       disconnect(subscriber)
     },
   }
+}
+
+function added<T>(set: Set<T>, listener: T): Disposable {
+  set.add(listener)
+  return { [Symbol.dispose]: () => void set.delete(listener) }
 }
 
 /** The topic of a message. This process already has what it has written itself. */
@@ -147,8 +146,8 @@ function createPhases({ clock, log }: Deps, place: RedisPlace) {
     change(phase: RedisState['phase'], reason: string): void {
       if (state.phase === phase) return
       state = { phase, reason, sinceMs: clock.wallMs() }
-      if (phase === 'connected') return log.info({ redis: place.text }, 'Redis answers')
-      log.warn({ redis: place.text, reason }, 'Redis does not answer: replicas wake each other by the database alone')
+      if (phase === 'connected') log.info({ redis: place.text }, 'Redis answers')
+      else log.warn({ redis: place.text, reason }, 'Redis does not answer: the database alone wakes replicas')
     },
   }
 }
