@@ -33,6 +33,7 @@ COPY --from=envoy /usr/local/bin/envoy /usr/local/bin/envoy
 COPY --from=build /image/runtime /zonemesh
 COPY --from=build /image/zonemesh /zonemesh
 COPY packaging/health /usr/local/bin/zonemesh-health
+COPY packaging/step /usr/local/bin/zonemesh-step
 # Commands that run in the container of a plane find its admin key below XDG_STATE_HOME. The readiness port is for the health
 # check of a proxy.
 ENV NODE_ENV=production HOME=/home/zonemesh XDG_STATE_HOME=/tmp/state ZONEMESH_READINESS_PORT=9902 \

@@ -39,7 +39,7 @@ function keepLicences(): void {
 /** Joins all modules into few files, so that a process starts in two thirds of the time. Entry files keep their places. */
 async function bundle(): Promise<void> {
   const source = inFolder('files/packages/cli/src')
-  const entries = ['main', 'demo/name-gateway-main']
+  const entries = ['main', 'demo/name-gateway-main', 'fleet/keys-main', 'fleet/setup-main']
   const built = await rolldown({
     input: Object.fromEntries(entries.map((name) => [name, join(source, `${name}.js`)])),
     platform: 'node',
