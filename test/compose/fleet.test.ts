@@ -144,7 +144,7 @@ test('K22 keys and tokens are readable only for their owner and group, and a lat
       'sh',
       'keys',
       '-c',
-      `cd /data; stat -c '%U %a %n' ${folders}; find ${folders} -name work -prune -o -type f -perm /o+rwx -print; sha256sum */*.key */password */proxy.join user/token`,
+      `cd /data; stat -c '%U %a %n' ${folders}; find ${folders} -name work -prune -o -type f -perm /o+rwx -print; sha256sum */seal.key */ca.key */admin.key */password */proxy.join user/token`,
     )
   const before = await listed()
   expect(before.split('\n').slice(0, 5)).toEqual(folders.split(' ').map((name) => `zonemesh 750 ${name}`))
@@ -162,4 +162,4 @@ test('K22 keys and tokens are readable only for their owner and group, and a lat
     ({ body }) => body,
   )
   expect(await zonemesh('get', 'timeouts')).toContain('patient')
-})
+}, 240_000)
