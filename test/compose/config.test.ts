@@ -78,10 +78,11 @@ test.each<[string, (service: Service, name: string) => boolean]>([
     },
   ],
   [
-    'reaches the databases only if it is one, or a plane that keeps its store there',
+    'reaches the databases only if it is a plane that keeps its store there, and the databases reach nothing else',
     ({ networks = {} }, name) => {
       const stored = planes.filter(({ schema }) => schema !== undefined).flatMap(({ replicas }) => replicas)
-      return 'database' in networks === [...stored, 'postgres', 'redis'].includes(name)
+      if (['postgres', 'redis'].includes(name)) return Object.keys(networks).join() === 'database'
+      return 'database' in networks === stored.includes(name)
     },
   ],
 ])('K19 each container of the fleet %s', (_title, holds) => {
