@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { requestOnce, untilAnswer } from '@zonemesh/cli/base/http.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { root } from '../../packaging/project.ts'
-import { run as runCommand } from '../e2e/rig.ts'
+import { run as runCommand, until } from '../e2e/rig.ts'
 import { compose } from './rig.ts'
 
 const limitMs = 60_000
@@ -18,9 +18,14 @@ const ask = (entrance: Entrance, path = '/') =>
 type Answer = Awaited<ReturnType<typeof ask>>
 const isFromWest = ({ status, headers }: Answer): boolean => status === 200 && headers['x-zone'] === 'west'
 
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const [, block = ''] = /^## The fleet$[\s\S]*?^```sh\n([\s\S]*?)^```/m.exec(readme) ?? []
+const [starting = '', ...others] = block.split('\n').map((line) => line.replace(/ {2,}#.*/, ''))
+
 beforeAll(async () => {
   await compose('down', '--volumes', '--timeout', '5')
-  await compose('up', '--build', '--detach', '--wait')
+  // As README says; then the tests wait for what they need.
+  await compose(...starting.replace('docker compose ', '').split(' '))
 })
 afterAll(async () => {
   await compose('down', '--volumes', '--timeout', '5')
@@ -42,7 +47,12 @@ async function states(): Promise<readonly State[]> {
 }
 
 test('K14 after `docker compose up --build -d` every container is healthy, and the steps have ended', async () => {
-  const found = await states()
+  const found = await until(
+    'every container is healthy',
+    states,
+    (all) => !all.some(({ Health: health }) => health === 'starting' || health === 'unhealthy'),
+    limitMs,
+  )
   const steps = found.filter(({ Service: name }) => ['keys', 'setup'].includes(name))
   expect(steps.map(({ State: state, ExitCode: code }) => [state, code])).toEqual([
     ['exited', 0],
@@ -100,15 +110,18 @@ test('K17 one command prints every address with what to try', async () => {
   expect(published.filter((port) => !urls.includes(`localhost:${port}`) && !urls.includes(`:${port}`))).toEqual([])
 })
 
-test.each(printed)('K17 what the fleet prints works as typed: %s', async (command) => {
-  const typed = command
-    .replace('curl ', 'curl -fsS ')
-    .replace('compose exec', 'compose exec -T')
-    .replace('compose run', 'compose run -T')
-  const { code, stdout, stderr } = await runCommand('bash', ['-c', `cd '${root}' && ${typed}`], '', limitMs)
-  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout.trim()).not.toBe('')
-})
+test.each([...new Set([...printed, ...others.filter(Boolean)])])(
+  'K17 what the fleet prints works as typed, and so does README: %s',
+  async (command) => {
+    const typed = command
+      .replace('curl ', 'curl -fsS ')
+      .replace('compose exec', 'compose exec -T')
+      .replace('compose run', 'compose run -T')
+    const { code, stdout, stderr } = await runCommand('bash', ['-c', `cd '${root}' && ${typed}`], '', limitMs)
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout.trim()).not.toBe('')
+  },
+)
 
 test('K18 one global is killed: status answers, requests pass, and a receipt is complete', async () => {
   for (const victim of ['global-1', 'global-2']) {
