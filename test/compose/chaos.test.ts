@@ -3,13 +3,13 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { compose } from './rig.ts'
 
-const files = ['-f', 'docker-compose.yml', '-f', 'docker-compose.chaos.yml']
+const files = ['-f', 'compose.small.yml', '-f', 'compose.small.chaos.yml']
 const door = fileURLToPath(new URL('../../bin/zonemesh', import.meta.url))
 
 /** Runs a command as a user does on the host of the containers. */
 function chaos(...args: string[]): Promise<{ readonly code: number | null; readonly out: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(door, ['chaos', ...args, '--compose', 'zonemesh'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(door, ['chaos', ...args, '--compose', 'zonemesh-small'], { stdio: ['ignore', 'pipe', 'pipe'] })
     let out = ''
     const take = (text: Buffer) => {
       out += text.toString()

@@ -14,7 +14,7 @@ test('IN1 the version of package.json is that of every package, page, label and 
     'zonemesh version': ownVersion,
     'package-lock.json': JSON.parse(textOf('package-lock.json')).version,
     'CHANGELOG.md': /^## (.*)$/m.exec(textOf('CHANGELOG.md'))?.[1],
-    Dockerfile: /^LABEL org\.opencontainers\.image\.version=(.*)$/m.exec(textOf('Dockerfile'))?.[1],
+    Dockerfile: /^ARG VERSION=(.*)$/m.exec(textOf('Dockerfile'))?.[1],
     ...Object.fromEntries(
       readdirSync(join(root, 'packages')).map((name) => [
         `packages/${name}`,

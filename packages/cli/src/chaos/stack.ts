@@ -9,7 +9,7 @@ import { destination, target } from './targets.ts'
 
 /**
  * The addresses and tokens of a running stack, with which another process injects faults and observes it. Written by
- * `zonemesh demo --chaos` and by docker-compose.chaos.yml.
+ * `zonemesh demo --chaos` and by compose.small.chaos.yml.
  */
 export const stackFile = z.object({
   version: z.literal(1),
@@ -45,7 +45,7 @@ export function writeStack(folder: string, stack: Stack): string {
   return path
 }
 
-/** The location of the stack file in a compose project with relays; see docker-compose.chaos.yml. */
+/** The location of the stack file in a compose project with relays; see compose.small.chaos.yml. */
 const composePlace = { service: 'relay', path: '/secrets/stack.json' }
 
 /** Reads a stack file: the given one, that of a compose project, or that of this user's newest demo. */

@@ -35,7 +35,7 @@ const runOptions = {
   stack: option(text.optional(), 'the file of the stack; without it, the newest demo of this user', {
     placeholder: 'FILE',
   }),
-  compose: option(text.optional(), 'a compose project on this machine that runs docker-compose.chaos.yml', {
+  compose: option(text.optional(), 'a compose project on this machine that runs compose.small.chaos.yml', {
     placeholder: 'PROJECT',
   }),
   json: option(text.optional(), 'write the verdict to this file, as JSON', { placeholder: 'FILE' }),

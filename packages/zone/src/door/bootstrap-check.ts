@@ -73,7 +73,13 @@ export function createBootstrapCheck({ store, zone, registrations, authenticate 
 
   return async ({ proxyType: type, mesh, name, dataplaneToken: token, dataplaneResource }) => {
     if (!isProxyType(type)) return refuse(422, `proxy type "${type}" is not served`)
-    if (type === 'dataplane' && !(await meshExists(mesh))) return refuse(422, `mesh "${mesh}" does not exist`)
+    if (type === 'dataplane' && !(await meshExists(mesh))) {
+      // Both come from the global. Without the key, the zone may not have the mesh yet, and the proxy must try again.
+      const refused = await refusedToken(token, { type, mesh, name }, undefined)
+      return refused?.ok === false && refused.error.status === 503
+        ? refused
+        : refuse(422, `mesh "${mesh}" does not exist`)
+    }
     // Before anything of the zone is looked up: without a good token, a proxy that exists looks like one that does not.
     if (token.trim() === '')
       return refuse(422, 'A token is required: pass one with --dataplane-token-file or --dataplane-token')

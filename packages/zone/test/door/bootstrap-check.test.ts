@@ -98,3 +98,11 @@ test('P20 a refused token returns 422, or 503 while its key is unknown, before t
     expect(await check({ dataplaneResource })).toEqual(err({ status, text: reason }))
   }
 })
+
+test('P31 an absent mesh returns 503 while the key of the token is unknown, because both come from the global', async () => {
+  const unknown = 'there is no dataplane token signing key with serial 1'
+  const { check } = await scene(unknown)
+  expect(await check({ mesh: 'none' })).toEqual(err({ status: 503, text: unknown }))
+  const { check: later } = await scene('the token was revoked')
+  expect(await later({ mesh: 'none' })).toEqual(err({ status: 422, text: 'mesh "none" does not exist' }))
+})

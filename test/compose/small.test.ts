@@ -1,12 +1,13 @@
 import { requestOnce, untilAnswer } from '@zonemesh/cli/base/http.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { compose } from './rig.ts'
+import { compose as composeWith } from './rig.ts'
 
 const local = '127.0.0.1'
 const limitMs = 60_000
 const hostname = 'shop.example.com'
 
+const compose = (...args: string[]): Promise<string> => composeWith('-f', 'compose.small.yml', ...args)
 const zonemesh = (...args: string[]): Promise<string> => compose('exec', '-T', 'global', 'zonemesh', ...args)
 const gateway = (path: string) => () => requestOnce({ host: local, port: 8080, hostname, path })
 const fromWest = (answer: { status: number; headers: Record<string, unknown> }) =>

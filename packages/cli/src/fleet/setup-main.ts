@@ -1,0 +1,72 @@
+// The second step of the fleet in compose: setup-main.ts FOLDER POLICIES, when a global answers. It writes the policies, the join
+// string of each zone and proxy, and the token of the user. All in one process, because each start of Node costs as much as
+// everything here. A later start finds the token, and changes nothing.
+
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fingerprint } from '@zonemesh/plane/authority/x509.ts'
+import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
+import { createClient } from '../base/client.ts'
+import { CommandError } from '../base/command.ts'
+import { sendCommit } from '../files/commit.ts'
+import { readDocuments } from '../files/documents.ts'
+import { planes, proxies, zones } from './members.ts'
+
+const [folder = '', policies = ''] = process.argv.slice(2)
+const client = createClient({
+  address: 'http://global:5681',
+  adminKeyFile: join(folder, 'global-1/admin.key'),
+  ...{ context: undefined, token: undefined, tokenFile: undefined, caCertFile: undefined },
+})
+
+if (!existsSync(join(folder, 'user/token'))) {
+  await writePolicies()
+  await writeJoins()
+  write('user/token', await token('user', { name: 'fleet', groups: ['mesh-system:admin'], validFor: '8760h' }))
+}
+// Kept connections must not keep the process.
+process.exit()
+
+async function writePolicies(): Promise<void> {
+  const found = await readDocuments([policies], {})
+  const documents = [
+    ...zones.map(({ name }) => ({ type: 'Zone', name, enabled: true })),
+    ...found.map(({ content }) => content),
+  ]
+  const { outcomes } = await sendCommit(client, { documents, atomic: true, intent: 'set up the fleet' })
+  for (const { type, name, outcome, detail = '' } of outcomes) console.log(`${type} ${name}: ${outcome} ${detail}`)
+  if (outcomes.some(({ outcome }) => outcome === 'refused')) throw new CommandError('a policy of the fleet was refused')
+}
+
+async function writeJoins(): Promise<void> {
+  for (const { name: zone, replicas } of zones) {
+    const text = await joinString('global', 5685, await token('zone', { zone, scope: ['cp'] }))
+    for (const replica of replicas) write(`${replica}/zone.join`, text)
+  }
+  for (const { name, zone, scope } of proxies) {
+    const own =
+      scope === 'dataplane'
+        ? await token('dataplane', { mesh: 'default', name, type: 'dataplane' })
+        : await token('zone', { zone, scope: [scope] })
+    write(`${name}/proxy.join`, await joinString(zone, 5678, own))
+  }
+}
+
+async function token(purpose: 'zone' | 'dataplane' | 'user', claims: object): Promise<string> {
+  return (await client.need('POST', `/tokens/${purpose}`, claims)).text.trim()
+}
+
+/** The join string of a plane. It has the addresses of its replicas, or that of the balancer in front of the globals. */
+async function joinString(name: string, port: number, own: string): Promise<string> {
+  const replicas = planes.find((plane) => plane.name === name)?.replicas ?? []
+  const hosts = name === 'global' ? [name] : replicas
+  const [address = '', ...otherAddresses] = hosts.map((host) => `https://${host}:${port}`)
+  const pin = await fingerprint(readFileSync(join(folder, replicas[0] ?? '', 'ca.crt'), 'utf8'))
+  return encodeJoin({ address, otherAddresses, token: own, pin })
+}
+
+function write(name: string, text: string): void {
+  const path = join(folder, name)
+  writeFileSync(`${path}.draft`, `${text}\n`, { mode: 0o640 })
+  renameSync(`${path}.draft`, path)
+}
