@@ -13,8 +13,8 @@ import { parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { Role, ZoneBase } from './base.ts'
-import { createEngine } from './engine/engine.ts'
-import { createProgress, type Progress } from './engine/progress.ts'
+import { createEngine, type EngineObserver } from './engine/engine.ts'
+import { createProgress, type Progress, type ProgressObserver } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
 import { markLost, removeLost } from './leases/lost.ts'
 import { createNameFeeds } from './names/feeds.ts'
@@ -22,7 +22,7 @@ import { createDnsClients } from './names/resolver.ts'
 import { createQuarantine, type Quarantine } from './quarantine/quarantine.ts'
 import { createRefusals, type Refusals } from './refusals/refusals.ts'
 import { type Certificates, createCertificates } from './secrets/certificates.ts'
-import { createSecrets, type Secrets } from './secrets/secrets.ts'
+import { createSecrets, type Secrets, type SecretsObserver } from './secrets/secrets.ts'
 import { createAuthorityUse } from './secrets/use.ts'
 import { createProxyStatus } from './status/proxies.ts'
 import { createReporter } from './status/reporter.ts'
@@ -40,6 +40,8 @@ export interface CoreBase extends Env {
   readonly zone: string
   readonly role: Role
   readonly store: Store
+  /** For metrics; the simulator has none. */
+  readonly observer?: EngineObserver & ProgressObserver & SecretsObserver
 }
 
 /** The source of certificates, which also renews them. */
@@ -72,14 +74,14 @@ export interface KeyHooks {
 }
 
 /** Keys of this zone, made by Web Crypto. */
-export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
+export function createKeys(base: ZoneBase & Pick<CoreBase, 'observer'>, hooks: KeyHooks): CoreKeys {
   const { clock, log, role } = base
   const holder = createAuthorityHolder(base)
   const owner = base.role === 'standalone' ? createAuthorityOwner(base) : undefined
   const keeper = base.role === 'standalone' ? createTokenKeeper(base) : undefined
   const certificateKeeper = role === 'standalone' ? createCertificateKeeper(base) : undefined
   const certificates = createCertificates(base, { ...hooks, changed: hooks.refresh })
-  const secrets = createSecrets({ holder, certificates, clock, log }, hooks.refresh)
+  const secrets = createSecrets({ holder, certificates, clock, log, observer: base.observer }, hooks.refresh)
   const use = createAuthorityUse({ ...base, holder, secrets })
   const authorities = createReconciler(log, 'the authorities of meshes', async () => {
     await keeper?.reconcile()
@@ -136,7 +138,7 @@ export async function startCore(
 ) {
   const { clock, log, zone, store } = base
   const status = createProxyStatus({ clock, instanceId: hostname() })
-  const counted = createProgress(clock)
+  const counted = createProgress(clock, base.observer)
   const identityListeners = new Set<() => void>()
   const names = createNames()
   const dnsClients = createDnsClients()
@@ -195,6 +197,7 @@ export async function startCore(
     secrets,
     progress,
     log,
+    observer: base.observer,
     namesChanged: (meshes) => nameFeeds.changed(meshes),
     marked(versions) {
       refusals.marked(versions)
