@@ -7,11 +7,15 @@ import type { Random } from '@zonemesh/shared/env/random.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { Metrics } from './metrics/metrics.ts'
+import { observeStore } from './metrics/observed-store.ts'
 
 export interface Env {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Every running plane has metrics; commands and tests that only open a store need none. */
+  readonly metrics?: Metrics
 }
 
 /**
@@ -32,15 +36,21 @@ function makeFolder(path: string): void {
  * Opens the store of a plane: the database in the settings, else a file in its data folder, else memory. `owner`
  * names the plane: only its replicas may share its database.
  */
-export async function openStore(
-  env: Env,
-  config: {
-    readonly store?: string | undefined
-    readonly dataDir?: string | undefined
-    readonly historyRevisions: number
-  },
-  owner: string,
-): Promise<Store> {
+export async function openStore(env: Env, config: StoreConfig, owner: string): Promise<Store> {
+  const store = await openUnobserved(env, config, owner)
+  const { clock, metrics } = env
+  if (!metrics) return store
+  metrics.set('zonemesh_store_durable', {}, config.store === undefined && config.dataDir === undefined ? 0 : 1)
+  return observeStore(store, clock, metrics)
+}
+
+interface StoreConfig {
+  readonly store?: string | undefined
+  readonly dataDir?: string | undefined
+  readonly historyRevisions: number
+}
+
+async function openUnobserved(env: Env, config: StoreConfig, owner: string): Promise<Store> {
   const { store: url, dataDir, historyRevisions: horizonRevisions } = config
   if (dataDir !== undefined) makeFolder(resolve(dataDir))
   if (url !== undefined) {

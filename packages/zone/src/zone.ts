@@ -5,6 +5,7 @@ import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { shownValues } from '@zonemesh/plane/config/options.ts'
 import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle.ts'
+import { createMetrics } from '@zonemesh/plane/metrics/metrics.ts'
 import type { RunningPlane } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
@@ -27,6 +28,8 @@ import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
 import { globalApiOf } from './global-api.ts'
 import { followJoinFile, zoneNameOf } from './join-file.ts'
+import { showUplink, showZone } from './metrics/figures.ts'
+import { createZoneObserver, type ZoneObserver } from './metrics/observer.ts'
 import { startResolver } from './names/resolver.ts'
 import type { ZoneConfig } from './options.ts'
 import { askOwnZone, createZoneQueries } from './queries.ts'
@@ -47,7 +50,12 @@ export interface RunningZone extends RunningPlane {
 }
 
 /** Opens the resolver and the port for proxies. Both serve what the core has already compiled. */
-async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, closers: Closers) {
+async function startDoors(
+  base: ZoneBase & { readonly observer: ZoneObserver },
+  core: ZoneCore,
+  config: ZoneConfig,
+  closers: Closers,
+) {
   const { tls } = base
   const resolver = await startResolver(
     { ...base, names: core.nameFeeds, dnsClients: core.dnsClients },
@@ -69,11 +77,14 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
       core.reporter.update()
     },
   })
-  const xds = await startXdsServer(door, {
-    host: config.host,
-    port: config.proxyPort,
-    tls: { key: tls.key, certificate: tls.certificate, authority: tls.authority },
-  })
+  const xds = await startXdsServer(
+    { ...door, observer: base.observer },
+    {
+      host: config.host,
+      port: config.proxyPort,
+      tls: { key: tls.key, certificate: tls.certificate, authority: tls.authority },
+    },
+  )
   closers.add('the proxy port', () => xds[Symbol.asyncDispose]())
   const ports = { proxyPort: xds.port, dnsPort: resolver.port }
   const { zone } = base
@@ -179,16 +190,19 @@ function startJoined(
  * the global.
  */
 export async function startZone(
-  env: Env,
+  given: Env,
   config: ZoneConfig,
   join: Join | undefined,
   shown: Parameters<typeof shownValues>[0],
 ): Promise<RunningZone> {
+  const metrics = createMetrics(join ? 'zone' : 'standalone')
+  const env = { ...given, metrics }
   const closers = createClosers(env.log)
   try {
     const zone = join ? zoneNameOf(join.token) : (config.name ?? '')
     const role = join ? 'zone' : 'standalone'
-    const base = await openBase(env, config, zone, role, closers)
+    const observer = createZoneObserver(metrics, env.clock)
+    const base = { ...(await openBase(env, config, zone, role, closers)), observer }
     const core = await startCore(base, closers, (hooks) => createKeys(base, hooks))
     const { ports: doors, proxySights, proxyViews } = await startDoors(base, core, config, closers)
     base.placement.opened(doors.proxyPort, doors.dnsPort)
@@ -230,7 +244,11 @@ export async function startZone(
       insight: (kind, row) => zoneStatus.insight(kind, row, core.secrets),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,
-      releaseHold: (_zone, hold) => releaseHold({ zone, uplink, removeLost: core.removeLost }, hold),
+      async releaseHold(_zone, hold) {
+        const released = await releaseHold({ zone, uplink, removeLost: core.removeLost }, hold)
+        if (released.ok && uplink) metrics.count('zonemesh_uplink_releases_total', {})
+        return released
+      },
       receipt: ({ revision, level, timeoutMs }) => waitForReceipt(base, core, revision, level, timeoutMs),
       config: {
         mode: 'zone',
@@ -241,14 +259,12 @@ export async function startZone(
       join: { pin: base.tls.pin, host: config.host, proxyPort: doors.proxyPort },
       decorate: (kind, row) => shownSpec(base, kind, row),
     }
-    const meter = () => ({
-      zonemesh_units_compiled_total: core.compiler.counters.unitsCompiled,
-      zonemesh_proxies_connected: core.engine.live().length,
-      ...expiry.figures(),
-    })
+    showZone(metrics, { ...core, expiry })
+    const shownUplink = uplink && showUplink(metrics, env.clock, uplink)
+    closers.add('the metrics of the uplink', () => shownUplink?.[Symbol.dispose]())
     // Loaded late: waiting proxies and DNS clients are served before the code of the API is read from disk.
     const { startServers } = await import('@zonemesh/plane/servers.ts')
-    const { ports, routes } = await startServers(plane, config, base.tls, meter, closers)
+    const { ports, routes } = await startServers(plane, config, base.tls, metrics, closers)
     env.log.info(
       { zone, role, ...ports, ...doors, global: join ? addressesOf(join).join(', ') : 'none' },
       'the zone control plane is ready',
