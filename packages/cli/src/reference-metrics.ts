@@ -16,6 +16,9 @@ scrape_configs:
       - targets: [global.example:5680, east.example:5680, west.example:5680]
 \`\`\`
 
+\`monitoring/alerts.yml\` has rules for Prometheus, and ${linkTo('docs/alerts.md')} says what to do for each alert. \`monitoring/dashboard.json\` is a
+dashboard for Grafana; import it and choose a data source.
+
 The values of a label are bounded: names of zones, templates of routes, codes and sorts. No label holds the name of a proxy, a URL or a secret.
 The series of a Zone end when the Zone is deleted. Replicas of a global each show all zones as they know them, so take the maximum of a gauge
 over replicas. A commit is measured only by the replica that has the session of the zone, so add the histograms of replicas.`
