@@ -240,7 +240,7 @@ export const declarations = {
   nodejs_eventloop_delay_seconds: histogram(
     everyPlane,
     [],
-    'How late the event loop runs a timer of 20 ms: the longest time for which any other work can wait',
+    'How late the event loop runs a timer, ten times per second: other work waits as long',
   ),
   nodejs_gc_duration_seconds: histogram(everyPlane, ['kind'], 'Time of each garbage collection, by kind'),
   nodejs_heap_used_bytes: gauge(everyPlane, [], 'Heap in use by objects'),

@@ -28,11 +28,11 @@ test('MT14 a blocked event loop is measured as one delay of that length', async 
   observed[Symbol.dispose]()
 })
 
-test('MT14 the delay is measured 50 times per second, until the plane closes', async () => {
+test('MT14 the delay is measured ten times per second, until the plane closes', async () => {
   const clock = createVirtualClock()
   const { observed, delaysUpTo } = scene(clock)
   for (let turn = 0; turn < 5; turn += 1) {
-    clock.advance(20)
+    clock.advance(100)
     await new Promise(setImmediate)
   }
   expect([await delaysUpTo('0.0005'), await delaysUpTo('\\+Inf')]).toEqual([5, 5])
