@@ -163,7 +163,7 @@ function brokenLinks(document: string): readonly string[] {
 
 /** Paths in code spans, from the root or from a package: `test/sim/run.ts`, `shared/src/store/store.ts`. */
 function brokenPaths(document: string): readonly string[] {
-  const folders = ['packages', 'packaging', 'test', 'docs', 'proto', 'demo', 'changes'].join('|')
+  const folders = ['packages', 'packaging', 'test', 'docs', 'proto', 'demo', 'changes', 'monitoring'].join('|')
   const pattern = new RegExp(`\`((?:(${packages.join('|')})/(?:src|test)|${folders})/[^\`\\s*]*)\``, 'g')
   const paths = [...textOf(document).matchAll(pattern)].map(([, path = '', own]) => (own ? `packages/${path}` : path))
   return paths.filter((path) => !existsSync(join(root, path)))

@@ -115,10 +115,11 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     explain: ['', 'kinds', 'policies', 'match', 'view', 'edge', 'gateway', 'names', 'emit', 'compile', 'model'],
   },
   plane: {
-    '': ['api', 'authority', 'health'],
+    '': ['api', 'authority', 'health', 'metrics'],
     authority: [],
     config: [],
     health: [],
+    metrics: ['api'],
     history: [],
     tokens: ['authority'],
     catalogue: [],

@@ -2,12 +2,14 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { admit } from '@zonemesh/core/admit/admit.ts'
 import { publicKinds } from '@zonemesh/core/registry.ts'
 import { problems } from '@zonemesh/plane/api/problems.ts'
+import { declarations } from '@zonemesh/plane/metrics/declarations.ts'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { loadCommands } from '../src/command-line.ts'
 import { referencePage } from '../src/reference.ts'
 import { apiPage } from '../src/reference-api.ts'
 import { errorsPage } from '../src/reference-errors.ts'
+import { metricsPage } from '../src/reference-metrics.ts'
 import { examplesOf, resourcesPage } from '../src/reference-resources.ts'
 import { schemaFiles } from '../src/reference-schemas.ts'
 
@@ -49,6 +51,12 @@ test('R85 docs/errors.md has every refusal of the API and every exit code, and e
     return !here.test(source)
   })
   expect(unused).toEqual([])
+})
+
+test('MT2 docs/metrics.md lists each metric once, as it is declared', () => {
+  expect(page('docs/metrics.md')).toBe(metricsPage())
+  const listed = [...page('docs/metrics.md').matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)
+  expect(listed.sort()).toEqual(Object.keys(declarations).sort())
 })
 
 test('GD3 docs/schemas has the schemas of resources and scenes, and each example names the one for editors', () => {

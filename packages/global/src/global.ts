@@ -21,6 +21,7 @@ import {
   openStore,
   renewalEveryMs,
 } from '@zonemesh/plane/lifecycle.ts'
+import { createMetrics } from '@zonemesh/plane/metrics/metrics.ts'
 import { type PlanePorts, type RunningPlane, startServers } from '@zonemesh/plane/servers.ts'
 import { sightRules } from '@zonemesh/plane/sight.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
@@ -43,6 +44,8 @@ import { listenGrpc } from '@zonemesh/shared/transport/grpc.ts'
 import { createWebSocketDoor } from '@zonemesh/shared/transport/websocket.ts'
 import { createZoneLimits } from './limits/limits.ts'
 import { createZoneQuotas } from './limits/quotas.ts'
+import { createGlobalFigures } from './metrics/figures.ts'
+import { createSyncObserver } from './metrics/sync-observer.ts'
 import type { globalOptions } from './options.ts'
 import { waitForReceipt } from './receipt.ts'
 import { createKeysFile, keptKinds, keysFileName } from './recovery/keys-file.ts'
@@ -111,11 +114,13 @@ async function authenticateZone(
 
 /** Starts a global control plane. Throws one sentence if a store, a key or a port cannot be opened. */
 export async function startGlobal(
-  env: Env,
+  given: Env,
   config: GlobalConfig,
   shown: Parameters<typeof shownValues>[0],
 ): Promise<RunningGlobal> {
-  const { clock, log } = env
+  const { clock, log } = given
+  const metrics = createMetrics('global')
+  const env = { ...given, metrics }
   const instanceId = `${hostname()}-${process.pid.toString(16)}`
   const closers = createClosers(log)
   let zoneQuotas: ReturnType<typeof createReconciler> | undefined
@@ -219,6 +224,7 @@ export async function startGlobal(
         recall: recallOf,
         lead,
         onStatus: trail.record,
+        observer: createSyncObserver(metrics),
         queries: { handlersFor: createZoneQueries({ store, tokens, log }) },
       },
       {
@@ -299,7 +305,11 @@ export async function startGlobal(
       status: () => status.report(),
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
       receipt: (wait) => waitForReceipt({ store, sync, derived: listeners.idle }, wait),
-      releaseHold: (zone, hold) => requestRelease({ store, sync }, zone, hold),
+      async releaseHold(zone, hold) {
+        const released = await requestRelease({ store, sync }, zone, hold)
+        if (released.ok) metrics.count('zonemesh_zone_releases_total', { zone })
+        return released
+      },
       keepFormer: (zone, subject) => sync.keep(zone, subject),
       trail: trail.timesOf,
       askZone: (zone, name, request, signal) => sync.ask(zone, name, request, signal),
@@ -319,12 +329,11 @@ export async function startGlobal(
       },
       decorate: (kind, row) => shownSpec({ store, sealer, origin: globalOrigin }, kind, row),
     }
-    const meter = () => ({
-      ...quotas.figures(),
-      zonemesh_zones_connected: [...sync.zones().values()].filter((zone) => zone.connected).length,
-      ...expiry.figures(),
-    })
-    const servers = await startServers(plane, config, tls, meter, closers, webSocket)
+    const figures = createGlobalFigures(metrics, { store, sync, quotas, limits, expiry })
+    const knownZones = createReconciler(log, 'the metrics of zones', () => figures.reconcile())
+    followers.push({ kinds: ['Zone'], wake: knownZones.wake })
+    await knownZones.wake()
+    const servers = await startServers(plane, config, tls, metrics, closers, webSocket)
     ports = servers.ports
     // Closes before the API, which waits for its connections, so that zones over WebSocket receive the reason.
     closers.add('the sessions of zones', () => sync[Symbol.asyncDispose]())

@@ -9,12 +9,16 @@ import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
+import type { Metrics } from './metrics/metrics.ts'
+import { observeStore } from './metrics/observed-store.ts'
 import { type RedisConfig, redisOpener } from './redis.ts'
 
 export interface Env {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Every running plane has metrics; commands and tests that only open a store need none. */
+  readonly metrics?: Metrics
   /** Ends this plane, because what it has in memory no longer counts. Default: it continues with errors. */
   readonly fail?: (reason: Error) => void
 }
@@ -49,11 +53,20 @@ interface OpenedStore {
  * Opens the store of a plane: the database in the settings, else a file in its data folder, else memory. `owner`
  * names the plane: only its replicas may share its database. `instance` is the name of this process.
  */
-export async function openStore(
-  env: Env,
-  config: StoreConfig,
-  { owner, instance }: { readonly owner: string; readonly instance: string },
-): Promise<OpenedStore> {
+export async function openStore(env: Env, config: StoreConfig, process: OwnProcess): Promise<OpenedStore> {
+  const opened = await openUnobserved(env, config, process)
+  const { clock, metrics } = env
+  if (!metrics) return opened
+  metrics.set('zonemesh_store_durable', {}, config.store === undefined && config.dataDir === undefined ? 0 : 1)
+  return { ...opened, store: observeStore(opened.store, clock, metrics) }
+}
+
+interface OwnProcess {
+  readonly owner: string
+  readonly instance: string
+}
+
+async function openUnobserved(env: Env, config: StoreConfig, { owner, instance }: OwnProcess): Promise<OpenedStore> {
   const { store: url, dataDir, historyRevisions: horizonRevisions } = config
   if (dataDir !== undefined) makeFolder(resolve(dataDir))
   if (url !== undefined) {

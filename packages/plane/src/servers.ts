@@ -2,8 +2,11 @@ import type { ApiPlane } from './api/plane.ts'
 import type { ApiRoute } from './api/route.ts'
 import { startApi, type Upgrades } from './api/server.ts'
 import type { ServerTls } from './authority/server-tls.ts'
-import { type Meter, startHealth } from './health/health.ts'
+import { startHealth } from './health/health.ts'
 import type { Closers } from './lifecycle.ts'
+import { observeRequests } from './metrics/api.ts'
+import type { Metrics } from './metrics/metrics.ts'
+import { observeProcess } from './metrics/process.ts'
 
 interface Config {
   readonly host: string
@@ -31,7 +34,7 @@ export async function startServers(
   plane: ApiPlane,
   config: Config,
   tls: ServerTls,
-  meter: Meter,
+  metrics: Metrics,
   closers: Closers,
   upgrades?: Upgrades,
 ): Promise<{ readonly ports: PlanePorts; readonly routes: readonly ApiRoute[] }> {
@@ -40,9 +43,15 @@ export async function startServers(
     port: config.apiPort,
     tls: { port: config.apiTlsPort, certificate: tls.certificate, key: tls.key },
     ...(upgrades ? { upgrades } : {}),
+    observe: observeRequests(metrics),
   })
   closers.add('the API', () => api.close())
-  const health = await startHealth({ isReady: () => true, meter }, { host: config.host, port: config.healthPort })
+  const observed = observeProcess(metrics, plane.clock)
+  closers.add('the metrics of the process', () => observed[Symbol.dispose]())
+  const health = await startHealth(
+    { isReady: () => true, metrics, log: plane.log },
+    { host: config.host, port: config.healthPort },
+  )
   closers.add('health', () => health.close())
   return {
     ports: { apiPort: api.port, apiTlsPort: api.tlsPort, healthPort: health.port },

@@ -1,3 +1,5 @@
+import { showExpiry } from '@zonemesh/plane/metrics/expiry.ts'
+import { createMetrics } from '@zonemesh/plane/metrics/metrics.ts'
 import { byHand, createExpiry, type Expiring, intermediate, workload } from '@zonemesh/plane/status/expiry.ts'
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { type Log, silentLog } from '@zonemesh/shared/env/log.ts'
@@ -8,11 +10,11 @@ const dayMs = 24 * hourMs
 
 function scene(sources: (nowMs: number) => readonly Expiring[]) {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
-  const items = sources(clock.wallMs())
+  const items = [...sources(clock.wallMs())]
   const warnings: string[] = []
   const log: Log = { ...silentLog, warn: (_fields, message) => void warnings.push(message) }
   const expiry = createExpiry({ clock, log, sources: async () => items })
-  return { clock, expiry, warnings }
+  return { clock, expiry, items, warnings }
 }
 
 test('V6 an expiry without automatic renewal is reported from 24 h before, once an hour, and as expired afterwards', async () => {
@@ -49,17 +51,33 @@ test('V6 an expiry with automatic renewal is reported only after the renewal fai
   expiry.close()
 })
 
-test('V7 the metrics show the next expiry of each sort, due or not', async () => {
-  const { clock, expiry } = scene((now) => [
+test('V7 the metrics show the next expiry of each sort, due or not, and how many are due', async () => {
+  const { clock, expiry, items } = scene((now) => [
     byHand('zone token', 'east', now + 7 * dayMs),
     byHand('zone token', 'west', now + 3 * dayMs),
     byHand('server certificate', 'the global', now + dayMs),
   ])
   await expiry.report()
   clock.advance(1_000)
-  expect(expiry.figures()).toEqual({
-    'zonemesh_expiry_seconds{what="zone token"}': 3 * 86_400 - 1,
-    'zonemesh_expiry_seconds{what="server certificate"}': 86_400 - 1,
-  })
+  const metrics = createMetrics('global')
+  showExpiry(metrics, expiry.figures)
+  const shown = async () => (await metrics.text()).split('\n').filter((line) => /^zonemesh_expir/.test(line))
+  expect(await shown()).toEqual([
+    `zonemesh_expiry_seconds{what="server certificate"} ${86_400 - 1}`,
+    `zonemesh_expiry_seconds{what="zone token"} ${3 * 86_400 - 1}`,
+    'zonemesh_expiring{what="server certificate"} 0',
+    'zonemesh_expiring{what="zone token"} 0',
+  ])
+  // The next check finds that one of them is due, and that another one is gone.
+  clock.advance(1)
+  items.pop()
+  await expiry.report()
+  expect(await shown()).toEqual([
+    `zonemesh_expiry_seconds{what="zone token"} ${3 * 86_400 - 1}`,
+    'zonemesh_expiring{what="zone token"} 0',
+  ])
+  clock.advance(2 * dayMs)
+  await expiry.report()
+  expect((await shown()).at(-1)).toBe('zonemesh_expiring{what="zone token"} 1')
   expiry.close()
 })

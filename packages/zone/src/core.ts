@@ -17,8 +17,8 @@ import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { Role, ZoneBase } from './base.ts'
-import { createEngine } from './engine/engine.ts'
-import { createProgress, type Progress } from './engine/progress.ts'
+import { createEngine, type EngineObserver } from './engine/engine.ts'
+import { createProgress, type Progress, type ProgressObserver } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
 import { markLost, removeLost } from './leases/lost.ts'
 import { createSparing } from './leases/sparing.ts'
@@ -29,7 +29,7 @@ import { createRefusals, type Refusals } from './refusals/refusals.ts'
 import type { ReplicaState } from './replicas/replica.ts'
 import { joinReplicas, noReplicas, type ZoneReplicas } from './replicas/replicas.ts'
 import { type Certificates, createCertificates } from './secrets/certificates.ts'
-import { createSecrets, type Secrets } from './secrets/secrets.ts'
+import { createSecrets, type Secrets, type SecretsObserver } from './secrets/secrets.ts'
 import { createAuthorityUse } from './secrets/use.ts'
 import { createOwnState, followReplicas } from './status/own.ts'
 import { createProxyStatus } from './status/proxies.ts'
@@ -54,6 +54,8 @@ export interface CoreBase extends Env {
   readonly replica?: string | undefined
   /** Shows which proxies are connected to which replica, sooner than the store does. */
   readonly redis?: Pick<RedisLink, 'setPeers' | 'peersOf'> | undefined
+  /** For metrics; the simulator has none. */
+  readonly observer?: EngineObserver & ProgressObserver & SecretsObserver
 }
 
 /** The source of certificates, which also renews them. */
@@ -90,7 +92,7 @@ export interface KeyHooks {
 }
 
 /** Keys of this zone, made by Web Crypto. */
-export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
+export function createKeys(base: ZoneBase & Pick<CoreBase, 'observer'>, hooks: KeyHooks): CoreKeys {
   const { clock, log, role } = base
   const leads = () => base.leadership.lead.value !== undefined
   const holder = createAuthorityHolder(base)
@@ -98,7 +100,7 @@ export function createKeys(base: ZoneBase, hooks: KeyHooks): CoreKeys {
   const keeper = base.role === 'standalone' ? createTokenKeeper(base) : undefined
   const certificateKeeper = role === 'standalone' ? createCertificateKeeper(base) : undefined
   const certificates = createCertificates(base, { ...hooks, changed: hooks.refresh })
-  const secrets = createSecrets({ holder, certificates, clock, log }, hooks.refresh)
+  const secrets = createSecrets({ holder, certificates, clock, log, observer: base.observer }, hooks.refresh)
   const use = createAuthorityUse({ ...base, holder, secrets, leads, otherUses: hooks.otherUses })
   const authorities = createReconciler(log, 'the authorities of meshes', async () => {
     if (leads()) await keeper?.reconcile()
@@ -158,7 +160,7 @@ export async function startCore(
   const { leadership, replica } = base
   let uplink: () => JsonObject | undefined = () => undefined
   const status = createProxyStatus({ clock, instanceId: hostname() })
-  const counted = createProgress(clock)
+  const counted = createProgress(clock, base.observer)
   const identityListeners = new Set<() => void>()
   const names = createNames()
   const dnsClients = createDnsClients()
@@ -222,6 +224,7 @@ export async function startCore(
     secrets,
     progress,
     log,
+    observer: base.observer,
     namesChanged: (meshes) => nameFeeds.changed(meshes),
     marked(versions) {
       refusals.marked(versions)

@@ -25,8 +25,8 @@ export interface Joined extends Pick<Uplink, 'release' | 'ask'> {
 }
 
 /**
- * Keeps the session with the global while this process leads, and reports what this zone serves. Returns undefined for
- * a standalone zone.
+ * Keeps the session with the global while this process leads, and reports what this zone serves. Each new session
+ * keeper is observed until it stops. Returns undefined for a standalone zone.
  */
 export function startJoined(
   base: ZoneBase,
@@ -34,6 +34,7 @@ export function startJoined(
   config: ZoneConfig,
   join: Join | undefined,
   shownToGlobal: Required<Pick<UplinkDeps, 'report' | 'queries'>>,
+  observe: (state: Uplink['state']) => void,
   closers: Closers,
 ): Joined | undefined {
   if (!join) return undefined
@@ -54,8 +55,8 @@ export function startJoined(
   const address = addressesOf(join)
     .map((one) => one.replace(/^https?:\/\/|\/$/g, ''))
     .join(', ')
-  const start = (lead: Lead): Uplink =>
-    startUplink(
+  const start = (lead: Lead): Uplink => {
+    const started = startUplink(
       {
         ...base,
         log: base.log.child({ address }),
@@ -76,6 +77,9 @@ export function startJoined(
         ...(config.acceptGlobal === undefined ? {} : { acceptGlobalStore: config.acceptGlobal }),
       },
     )
+    observe(started.state)
+    return started
+  }
   const led = whileLeading(leadership, start)
   const uplink = () => led.running()
   closers.add('the uplink', () => led[Symbol.asyncDispose]())

@@ -5,6 +5,7 @@ import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { shownValues } from '@zonemesh/plane/config/options.ts'
 import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle.ts'
+import { createMetrics } from '@zonemesh/plane/metrics/metrics.ts'
 import type { RunningPlane } from '@zonemesh/plane/servers.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
@@ -17,6 +18,8 @@ import { createDoor } from './door/door.ts'
 import { globalApiOf } from './global-api.ts'
 import { zoneNameOf } from './join-file.ts'
 import { startJoined } from './joined.ts'
+import { followUplinks, showUplink, showZone } from './metrics/figures.ts'
+import { createZoneObserver, type ZoneObserver } from './metrics/observer.ts'
 import { startResolver } from './names/resolver.ts'
 import type { ZoneConfig } from './options.ts'
 import { askOwnZone, createZoneQueries } from './queries.ts'
@@ -37,7 +40,12 @@ export interface RunningZone extends RunningPlane {
 }
 
 /** Opens the resolver and the port for proxies. Both serve what the core has already compiled. */
-async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, closers: Closers) {
+async function startDoors(
+  base: ZoneBase & { readonly observer: ZoneObserver },
+  core: ZoneCore,
+  config: ZoneConfig,
+  closers: Closers,
+) {
   const { tls } = base
   const resolver = await startResolver(
     { ...base, names: core.nameFeeds, dnsClients: core.dnsClients },
@@ -59,11 +67,14 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
       core.reporter.update()
     },
   })
-  const xds = await startXdsServer(door, {
-    host: config.host,
-    port: config.proxyPort,
-    tls: { key: tls.key, certificate: tls.certificate, authority: tls.authority },
-  })
+  const xds = await startXdsServer(
+    { ...door, observer: base.observer },
+    {
+      host: config.host,
+      port: config.proxyPort,
+      tls: { key: tls.key, certificate: tls.certificate, authority: tls.authority },
+    },
+  )
   closers.add('the proxy port', () => xds[Symbol.asyncDispose]())
   const ports = { proxyPort: xds.port, dnsPort: resolver.port }
   const { zone } = base
@@ -79,23 +90,26 @@ async function startDoors(base: ZoneBase, core: ZoneCore, config: ZoneConfig, cl
  * the global.
  */
 export async function startZone(
-  env: Env,
+  given: Env,
   config: ZoneConfig,
   join: Join | undefined,
   shown: Parameters<typeof shownValues>[0],
 ): Promise<RunningZone> {
+  const metrics = createMetrics(join ? 'zone' : 'standalone')
+  const env = { ...given, metrics }
   const closers = createClosers(env.log)
   try {
     const zone = join ? zoneNameOf(join.token) : (config.name ?? '')
     const role = join ? 'zone' : 'standalone'
-    const base = await openBase(env, config, zone, role, closers)
+    const observer = createZoneObserver(metrics, env.clock)
+    const base = { ...(await openBase(env, config, zone, role, closers)), observer }
     const core = await startCore(base, closers, (hooks) => createKeys(base, hooks))
     const { ports: doors, proxySights, proxyViews } = await startDoors(base, core, config, closers)
     base.placement.opened(doors.proxyPort, doors.dnsPort)
     const report = createLatest(base.grants.entries)
     const sight = { store: base.store, origin: zone, role, proxySights } as const
     const queries = createZoneQueries({ sight, proxy: proxyViews })
-    const joined = startJoined(base, core, config, join, { report, queries }, closers)
+    const joined = startJoined(base, core, config, join, { report, queries }, followUplinks(metrics), closers)
     const token = () => joined?.join().token
     const expiry = createExpiry({ ...env, sources: () => expiringOf({ ...base, ...core, token }) })
     closers.add('the report of expiring certificates', () => expiry.close())
@@ -129,7 +143,11 @@ export async function startZone(
       insight: (kind, row) => zoneStatus.insight(kind, row),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,
-      releaseHold: (_zone, hold) => releaseHold({ zone, uplink: joined, removeLost: core.removeLost }, hold),
+      async releaseHold(_zone, hold) {
+        const released = await releaseHold({ zone, uplink: joined, removeLost: core.removeLost }, hold)
+        if (released.ok && joined) metrics.count('zonemesh_uplink_releases_total', {})
+        return released
+      },
       receipt: ({ revision, level, timeoutMs }) => waitForReceipt(base, core, revision, level, timeoutMs),
       config: {
         mode: 'zone',
@@ -140,14 +158,11 @@ export async function startZone(
       join: { pin: base.tls.pin, host: config.host, proxyPort: doors.proxyPort },
       decorate: (kind, row) => shownSpec(base, kind, row),
     }
-    const meter = () => ({
-      zonemesh_units_compiled_total: core.compiler.counters.unitsCompiled,
-      zonemesh_proxies_connected: core.engine.live().length,
-      ...expiry.figures(),
-    })
+    showZone(metrics, { ...core, expiry })
+    if (joined) showUplink(metrics, env.clock, joined)
     // Loaded late: waiting proxies and DNS clients are served before the code of the API is read from disk.
     const { startServers } = await import('@zonemesh/plane/servers.ts')
-    const { ports, routes } = await startServers(plane, config, base.tls, meter, closers)
+    const { ports, routes } = await startServers(plane, config, base.tls, metrics, closers)
     env.log.info(
       { zone, role, ...ports, ...doors, global: join ? addressesOf(join).join(', ') : 'none' },
       'the zone control plane is ready',

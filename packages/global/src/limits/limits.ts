@@ -63,6 +63,7 @@ export function createZoneLimits(raw: Store) {
   return {
     store,
     refused: refused.of,
+    refusedCount: refused.size,
     /**
      * Applies limits that have changed since the last call. `ended` ends the session of a zone, whose next one starts
      * at the first row.

@@ -1,6 +1,5 @@
 import { rewindOf } from '@zonemesh/plane/api/forget.ts'
 import { withRounds } from '@zonemesh/plane/with-commit.ts'
-import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { globalOrigin, keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
 import type { Change, Commit, Store, Version } from '@zonemesh/shared/store/store.ts'
@@ -25,6 +24,14 @@ interface Usage {
   bytes: number
   /** The stored SyncQuota row, if rows of this zone were refused. */
   refusal: Refusal | undefined
+}
+
+/** What the metrics show of one zone. */
+export interface ZoneFigure {
+  readonly zone: string
+  readonly rows: number
+  readonly bytes: number
+  readonly refused: number
 }
 
 /** The content of a SyncQuota row. */
@@ -175,16 +182,13 @@ export function createZoneQuotas(
     store,
     refused: refused.of,
     /** Metrics of the zones that have written since this process started. */
-    figures(): Readonly<Record<string, number>> {
-      const zones = [...countedByZone].sort(([a], [b]) => byCodeUnit(a, b))
-      return Object.fromEntries(
-        zones.flatMap(([zone, { bytesByKey, bytes }]) => [
-          [`zonemesh_zone_rows{zone="${zone}"}`, bytesByKey.size],
-          [`zonemesh_zone_bytes{zone="${zone}"}`, bytes],
-          [`zonemesh_zone_rows_refused{zone="${zone}"}`, refused.size(zone)],
-        ]),
-      )
-    },
+    figures: (): readonly ZoneFigure[] =>
+      [...countedByZone].map(([zone, { bytesByKey, bytes }]) => ({
+        zone,
+        rows: bytesByKey.size,
+        bytes,
+        refused: refused.size(zone),
+      })),
     /** Makes zones with room again, or with another quota, send all their rows. `ended` ends the session of a zone. */
     async reconcile(ended: (zone: string) => void): Promise<void> {
       for (const { key } of await raw.scan({ origin: globalOrigin, kind: quotaKind })) {

@@ -38,6 +38,19 @@ export interface ApiConfig {
   /** Without this there is no TLS port. */
   readonly tls?: { readonly port: number; readonly certificate: string; readonly key: string }
   readonly upgrades?: Upgrades
+  /** Called for each request that has ended. */
+  readonly observe?: (request: AnsweredRequest) => void
+}
+
+/** A request that has ended, for metrics. */
+export interface AnsweredRequest {
+  readonly method: string
+  /** The template of its route; undefined for a path without a route. */
+  readonly route: string | undefined
+  /** `aborted`: the caller left before the end of the response, as readers of events do. */
+  readonly status: number | 'aborted'
+  /** Undefined if the caller decided how long it took. */
+  readonly durationMs: number | undefined
 }
 
 function sendError(plane: ApiPlane, reply: FastifyReply, thrown: unknown): void {
@@ -138,7 +151,7 @@ const paramLengthMax = 400
 function createApp(
   plane: ApiPlane,
   tls: ApiConfig['tls'],
-  upgrades: Upgrades | undefined,
+  { upgrades, observe }: Pick<ApiConfig, 'upgrades' | 'observe'>,
 ): { readonly app: FastifyInstance; readonly routes: readonly ApiRoute[] } {
   const http = {
     maxHeaderSize: headerBytesMax,
@@ -174,6 +187,7 @@ function createApp(
   app.addHook('preClose', () => events.close())
   boundConnections(app)
   boundBodies(app)
+  if (observe) reportRequests(app, observe)
   const registered: ApiRoute[] = []
   app.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) registered.push({ method: one, path: url })
@@ -198,6 +212,17 @@ function createApp(
     return reply.code(404).type('text/plain; charset=utf-8').send('404: Page Not Found')
   })
   return { app, routes }
+}
+
+function reportRequests(app: FastifyInstance, observe: (request: AnsweredRequest) => void): void {
+  app.addHook('onResponse', async ({ method, routeOptions }, reply) => {
+    const isStream = String(reply.getHeader('content-type')).startsWith('text/event-stream')
+    const durationMs = isStream ? undefined : reply.elapsedTime
+    observe({ method, route: routeOptions.url, status: reply.statusCode, durationMs })
+  })
+  app.addHook('onRequestAbort', async ({ method, routeOptions }) => {
+    observe({ method, route: routeOptions.url, status: 'aborted', durationMs: undefined })
+  })
 }
 
 /** Refuses a caller that accepts neither JSON nor text, or events where there are some. */
@@ -239,8 +264,8 @@ function boundConnections(app: FastifyInstance): void {
 
 /** Starts the REST API on one or two ports. Throws one sentence if a port cannot be opened. */
 export async function startApi(plane: ApiPlane, config: ApiConfig): Promise<ApiServer> {
-  const { app: plain, routes } = createApp(plane, undefined, config.upgrades)
-  const secure = config.tls ? createApp(plane, config.tls, config.upgrades).app : undefined
+  const { app: plain, routes } = createApp(plane, undefined, config)
+  const secure = config.tls ? createApp(plane, config.tls, config).app : undefined
   await listen(plain, config.host, config.port, ['the HTTP API', '--api-port'])
   if (secure && config.tls) await listen(secure, config.host, config.tls.port, ['the HTTPS API', '--api-tls-port'])
   return {

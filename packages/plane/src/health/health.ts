@@ -1,8 +1,12 @@
 import { createServer } from 'node:http'
 import { listenError } from '@zonemesh/shared/env/listen-error.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
 
-/** The metrics of a plane by name, read for each scrape. */
-export type Meter = () => Readonly<Record<string, number>>
+/** The metrics of a plane, as a scrape gets them. */
+export interface Scraped {
+  readonly contentType: string
+  text(): Promise<string>
+}
 
 export interface HealthServer {
   readonly port: number
@@ -11,7 +15,7 @@ export interface HealthServer {
 
 /** Serves `/healthy`, `/ready` and `/metrics` (Prometheus text). Throws one sentence if the port cannot be opened. */
 export async function startHealth(
-  deps: { readonly isReady: () => boolean; readonly meter: Meter },
+  deps: { readonly isReady: () => boolean; readonly metrics: Scraped; readonly log: Log },
   config: { readonly host: string; readonly port: number },
 ): Promise<HealthServer> {
   const server = createServer((request, response) => {
@@ -19,16 +23,13 @@ export async function startHealth(
     if (path === '/healthy') return void response.writeHead(200).end()
     if (path === '/ready') return void response.writeHead(deps.isReady() ? 200 : 503).end()
     if (path !== '/metrics') return void response.writeHead(404).end('404 page not found\n')
-    const { rss, heapUsed } = process.memoryUsage()
-    const cpu = process.cpuUsage()
-    const figures = {
-      ...deps.meter(),
-      process_resident_memory_bytes: rss,
-      nodejs_heap_used_bytes: heapUsed,
-      process_cpu_seconds_total: (cpu.user + cpu.system) / 1e6,
-    }
-    const lines = Object.entries(figures).map(([name, value]) => `${name} ${value}\n`)
-    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(lines.join(''))
+    deps.metrics.text().then(
+      (text) => response.writeHead(200, { 'content-type': deps.metrics.contentType }).end(text),
+      (thrown: unknown) => {
+        deps.log.error({ err: thrown }, 'cannot write the metrics')
+        response.writeHead(500).end()
+      },
+    )
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => reject(listenError(cause, { ...config, what: 'health', option: '--health-port' })))

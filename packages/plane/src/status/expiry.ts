@@ -149,11 +149,20 @@ interface Deps {
   readonly sources: () => Promise<readonly Expiring[]>
 }
 
+/** What the metrics show of one sort. */
+export interface ExpiryFigure {
+  readonly what: string
+  readonly endsInMs: number
+  readonly due: number
+}
+
 const checkEveryMs = 60_000
 
 /** Warns ahead of time about what expires: in the status, as metrics, and in the log at most once per hour. */
 export function createExpiry({ clock, log, sources }: Deps) {
   let entries: readonly Expiring[] = []
+  /** What the metrics show, as of the last check: there may be ten thousand entries. */
+  let sorts: readonly { readonly what: string; readonly endsAtMs: number; readonly due: number }[] = []
   const loggedAtMs = new Map<string, number>()
   const checking = repeat(clock, checkEveryMs, checkAndLogErrors, 0)
 
@@ -171,6 +180,12 @@ export function createExpiry({ clock, log, sources }: Deps) {
       (await sources()).map((entry) => [`${entry.what} of ${entry.who} at ${entry.endsAtMs}`, entry]),
     )
     entries = [...byName.values()].sort((a, b) => a.endsAtMs - b.endsAtMs)
+    // The entries are sorted, so the first of each sort expires next.
+    sorts = [...Map.groupBy(entries, ({ what }) => what)].map(([what, sort]) => ({
+      what,
+      endsAtMs: sort[0]?.endsAtMs ?? 0,
+      due: sort.filter(isDue).length,
+    }))
     for (const { what, who, start } of early()) {
       const begins = new Date(start.atMs).toISOString()
       logOncePerHour(`start of ${what} of ${who}`, () =>
@@ -224,17 +239,10 @@ export function createExpiry({ clock, log, sources }: Deps) {
         beginsInMs: Math.round(start.atMs - clock.wallMs()),
         remedy: start.remedy,
       })),
-    /** Metrics: for each sort, the seconds until its next expiry. */
-    figures(): Record<string, number> {
+    /** Metrics: for each sort, the time until its next expiry, and how many are due. */
+    figures(): readonly ExpiryFigure[] {
       const nowMs = clock.wallMs()
-      return Object.fromEntries(
-        entries
-          .toReversed()
-          .map(({ what, endsAtMs }) => [
-            `zonemesh_expiry_seconds{what="${what}"}`,
-            Math.round((endsAtMs - nowMs) / 1000),
-          ]),
-      )
+      return sorts.map(({ what, endsAtMs, due }) => ({ what, endsInMs: endsAtMs - nowMs, due }))
     },
     close: (): void => checking[Symbol.dispose](),
   }

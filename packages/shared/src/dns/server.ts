@@ -13,6 +13,20 @@ export interface DnsServerDeps {
   readonly clock: Clock
   readonly log: Log
   readonly random: Random
+  readonly observer?: DnsObserver
+}
+
+/** Measures the answers of a server. An answer takes microseconds, so what this costs is a part of it. */
+export interface DnsObserver {
+  /**
+   * When the question came, if its answer is to be measured. Only a sample is: reading a clock twice and observing
+   * costs about as much as the lookup itself.
+   */
+  sampledMs(): number | undefined
+  /** A question about the own domain is answered. `sinceMs`: from `sampledMs`. */
+  answered(reply: Uint8Array, sinceMs: number | undefined): void
+  /** A forwarded question is answered, by an upstream or, if none has answered, by us. */
+  forwarded(reply: Uint8Array, sinceMs: number): void
 }
 
 export interface DnsServerConfig {
@@ -36,6 +50,7 @@ export interface DnsServer extends AsyncDisposable {
  * Answers over UDP and TCP on one address. Rejects if the address is taken, or if an upstream is this server itself.
  */
 export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfig): Promise<DnsServer> {
+  const { observer } = deps
   const { udp, tcp, port } = await bindBoth(config)
   const itself = config.forward?.servers.find((server) => refusesItself(server, config.host, port))
   if (itself) {
@@ -44,14 +59,20 @@ export async function startDnsServer(deps: DnsServerDeps, config: DnsServerConfi
   }
   const forwarder = config.forward && createForwarder(deps, config.forward.servers)
   async function respond(bytes: Uint8Array, context: AnswerContext): Promise<Uint8Array | undefined> {
+    const sinceMs = observer?.sampledMs()
     const answered = answer(bytes, config.table(), context)
     if (answered.type === 'drop') return undefined
     // Own names are answered at once; only forwarding takes time.
-    if (answered.type === 'answer') return answered.bytes
-    if (!forwarder || !config.allowForward(context.clientAddress))
-      return plain(answered.query, rcodes.refused, context).bytes
+    if (answered.type === 'answer' || !forwarder || !config.allowForward(context.clientAddress)) {
+      const own = answered.type === 'answer' ? answered.bytes : plain(answered.query, rcodes.refused, context).bytes
+      observer?.answered(own, sinceMs)
+      return own
+    }
+    const askedMs = deps.clock.monotonicMs()
     const relayed = await forwarder.ask(bytes, context.transport)
-    return relayed ?? plain(answered.query, rcodes.servFail, context).bytes
+    const reply = relayed ?? plain(answered.query, rcodes.servFail, context).bytes
+    observer?.forwarded(reply, askedMs)
+    return reply
   }
   /** No question ends the process: if answering it throws, it is dropped. */
   const respondOver =

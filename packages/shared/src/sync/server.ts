@@ -13,6 +13,7 @@ import type { InflowLimit } from './inflow.ts'
 import { ownProtocol, type ProtocolOffer } from './log/protocol.ts'
 import type { SightRules } from './log/who-sees.ts'
 import { createMarks } from './marks.ts'
+import { nothingObserved, type SyncObserver } from './observer.ts'
 import { createPace, type Written } from './pace.ts'
 import { startPolling } from './polling.ts'
 import { type Receipt, type WaitOptions, waitForReceipts } from './receipts.ts'
@@ -35,6 +36,7 @@ export interface SyncServerDeps {
   readonly lead?: () => Lead | undefined
   /** Default: the global answers no queries of zones. */
   readonly queries?: ZoneQueries
+  readonly observer?: SyncObserver
 }
 
 export interface SyncServerOptions {
@@ -83,11 +85,11 @@ const noQueries: ZoneQueries = { handlersFor: () => ({}) }
 
 /** Accepts zones, one session per zone, and exchanges rows with them. The token determines the name of the zone. */
 export async function startSyncServer(deps: SyncServerDeps, options: SyncServerOptions): Promise<SyncServer> {
-  const { store, clock, rules, derive, recall, queries = noQueries } = deps
+  const { store, clock, rules, derive, recall, queries = noQueries, observer = nothingObserved } = deps
   const { version, hostname, replica, inflow, protocol = ownProtocol } = options
   const log = deps.log.child({ part: 'sync' })
   const closed = new AbortController()
-  const board = createZoneBoard(clock, deps.onStatus ?? (() => {}), options.reportBytesMax)
+  const board = createZoneBoard(clock, deps.onStatus ?? (() => {}), options.reportBytesMax, observer)
   const marks = createMarks(store)
   const { lead = () => ({ term: 0, guards: [] }) } = deps
   const formers = createFormers({ store, clock, log, lead, stayMs: options.formerStayMs ?? formerStayMs })
@@ -108,6 +110,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const onCall: OnCall = (caller, accept, refuse) => {
     void authenticated(deps, caller.token).then((result) => {
       if (result.ok) return admit(result.value, accept())
+      observer.callerRefused()
       log.warn({ address: caller.address }, `refused a caller: ${result.error}`)
       return refuse(result.error)
     })

@@ -13,6 +13,7 @@ import {
   type Verdict,
 } from './log/messages.ts'
 import type { Agreement } from './log/protocol.ts'
+import { nothingObserved, type SyncObserver } from './observer.ts'
 import { clockAheadMs, silenceMaxMs } from './pulse.ts'
 import { createReportStock } from './reports.ts'
 
@@ -90,6 +91,7 @@ export function createZoneBoard(
   clock: Clock,
   onStatus: (status: ZoneStatus) => void,
   reportBytesMax = Number.POSITIVE_INFINITY,
+  observer: SyncObserver = nothingObserved,
 ) {
   const reports = createReportStock(reportBytesMax)
   const statusByZone = new Map<string, ZoneStatus>()
@@ -104,6 +106,12 @@ export function createZoneBoard(
   const followedByZone = new Map<string, ZoneStatus>()
   /** Monotonic time of each zone's last bookmark. */
   const bookmarkMsByZone = new Map<string, number>()
+  /** The newest mark that may be older than this process, so that its time of commit is not known. */
+  let beganAt: number | undefined
+  /** The newest mark when a zone without any known position connected: it gets a replacement, not these commits. */
+  const joinedAtByZone = new Map<string, number>()
+  /** The holds in the last bookmark that had some. A new session begins without its holds and then repeats them. */
+  const holdIdsByZone = new Map<string, ReadonlySet<string>>()
   const committedAtMs = (revision: number) => marks.find((mark) => mark.revision >= revision)?.atMs
 
   /** When the mark of the store was last read. If the store does not answer, it may have a newer mark. */
@@ -134,6 +142,29 @@ export function createZoneBoard(
     return true
   }
 
+  /** Reports the marks that a zone has reached with this bookmark. */
+  function observeReached(zone: string, former: Levels, { stored, served }: Levels): void {
+    const knownFrom = Math.max(beganAt ?? 0, joinedAtByZone.get(zone) ?? 0)
+    const nowMs = clock.monotonicMs()
+    for (const [level, before, after] of [
+      ['stored', former.stored, stored],
+      ['served', former.served, served],
+    ] as const) {
+      for (let index = marks.length - 1; index >= 0; index -= 1) {
+        const mark = marks[index]
+        if (!mark || mark.revision <= Math.max(before, knownFrom)) break
+        if (mark.revision <= after) observer.reached(zone, level, nowMs - mark.atMs)
+      }
+    }
+  }
+
+  function observeHolds(zone: string, holds: readonly Hold[]): void {
+    if (holds.length === 0) return
+    const before = holdIdsByZone.get(zone)
+    for (const { id } of holds) if (!before?.has(id)) observer.held(zone)
+    holdIdsByZone.set(zone, new Set(holds.map(({ id }) => id)))
+  }
+
   function update(zone: string, change: Partial<ZoneStatus>): void {
     const status = withLag({ ...(statusByZone.get(zone) ?? blank(zone)), ...change })
     statusByZone.set(zone, status)
@@ -149,8 +180,11 @@ export function createZoneBoard(
     /** `stored`: the revision of the zone's position; undefined if this store does not hold that position. */
     connected(zone: string, epoch: number, hello: Hello, stored: number | undefined, agreement: Agreement) {
       const { storeId, incarnation, host, startedAtMs, version } = hello
-      const sameStore = statusByZone.get(zone)?.storeId === storeId
+      const former = statusByZone.get(zone)
+      const sameStore = former?.storeId === storeId
       ownZones.add(zone)
+      observer.connected(zone, former !== undefined && former.epoch > 0)
+      if (stored === undefined) joinedAtByZone.set(zone, headRevision())
       const served = sameStore && stored !== undefined ? {} : { served: 0, verdicts: [], silentProxies: [] }
       update(zone, {
         connected: true,
@@ -196,6 +230,7 @@ export function createZoneBoard(
     },
     refused(zone: string, { reason, code }: Goodbye) {
       if (!statusByZone.has(zone)) ownZones.add(zone)
+      observer.refused(zone)
       update(zone, { lastEnd: reason, lastEndCode: code, lastEndAtMs: clock.wallMs() })
     },
     bookmark(zone: string, bookmark: Bookmark, own: { readonly sent: number; readonly stored: number }) {
@@ -203,6 +238,8 @@ export function createZoneBoard(
       const { stored, served, holds, blocked, verdicts, silentProxies, counters } = bookmark
       bookmarkMsByZone.set(zone, clock.monotonicMs())
       const moved = progressed(zone, former, { stored, served })
+      if (moved) observeReached(zone, former, { stored, served })
+      observeHolds(zone, holds)
       const nowMs = clock.wallMs()
       const times = moved ? { lastProgressAtMs: nowMs } : {}
       const up = { sent: bookmark.sent, stored: own.stored }
@@ -226,6 +263,7 @@ export function createZoneBoard(
     /** A mark of the global's store; true if it is a newer one. */
     marked(revision: number): boolean {
       lookedMs = clock.monotonicMs()
+      beganAt ??= revision
       if (revision <= headRevision()) return false
       marks.push({ revision, atMs: clock.monotonicMs() })
       if (marks.length > marksMax) marks.shift()

@@ -7,7 +7,7 @@ import { encodeQuestion, encodeReply, parseAnswer, parseQuery, type Query, readN
 import { createForwarder, nameserversOf, parseDnsAddress } from '../../src/dns/forward.ts'
 import { frame, readFrames } from '../../src/dns/framing.ts'
 import { resolve } from '../../src/dns/resolve.ts'
-import { type DnsServer, type DnsServerConfig, startDnsServer } from '../../src/dns/server.ts'
+import { type DnsObserver, type DnsServer, type DnsServerConfig, startDnsServer } from '../../src/dns/server.ts'
 import { createVirtualClock, systemClock } from '../../src/env/clock.ts'
 import { silentLog } from '../../src/env/log.ts'
 import { systemRandom } from '../../src/env/random.ts'
@@ -438,4 +438,23 @@ test('D11 an upstream that is the server itself, and an address in use, are refu
   const itself = { host: '127.0.0.1', port: server.port }
   await expect(start({ port: server.port, forward: { servers: [itself] } })).rejects.toThrow('is this server itself')
   await start({ port: server.port })
+})
+
+test('MT13 each answer is reported, own ones with the time of their question if it is sampled, forwarded ones always', async () => {
+  const upstream = await start({ served: tableOf('com', 60, new Map([['example.com', ['192.0.2.1']]])) })
+  const seen: string[] = []
+  let questions = 0
+  const rcodeOf = (reply: Uint8Array): number => (reply[3] ?? 0) & 15
+  const observer: DnsObserver = {
+    sampledMs: () => (questions++ % 2 === 0 ? 7 : undefined),
+    answered: (reply, sinceMs) => void seen.push(`answered ${rcodeOf(reply)} since ${sinceMs}`),
+    forwarded: (reply) => void seen.push(`forwarded ${rcodeOf(reply)}`),
+  }
+  const server = await startDnsServer(
+    { ...deps, observer },
+    { host: '127.0.0.1', port: 0, table: () => table, forward: { servers: [upstream] }, allowForward: () => true },
+  )
+  servers.push(server)
+  for (const name of ['web.mesh', 'nope.mesh', 'example.com']) await resolve(name, server, signal)
+  expect(seen).toEqual(['answered 0 since 7', 'answered 3 since undefined', 'forwarded 0'])
 })

@@ -270,3 +270,90 @@ test('Y39 what does not fit into the report of a zone is counted in its status',
   expect(board.status('east')?.report).toEqual({ c: {} })
   expect(board.status('east')?.reportLeftOut).toBe(1)
 })
+
+/** A global that starts at revision 5, and what its board reports for metrics. */
+function createObservedBoard() {
+  const clock = createVirtualClock()
+  const seen: string[] = []
+  const board = createZoneBoard(clock, () => {}, undefined, {
+    reached: (zone, level, delayMs) => void seen.push(`${zone} ${level} after ${delayMs}`),
+    held: (zone) => void seen.push(`${zone} holds`),
+    connected: (zone, isReconnect) => void seen.push(`${zone} ${isReconnect ? 'reconnects' : 'connects'}`),
+    refused: (zone) => void seen.push(`${zone} refused`),
+    callerRefused: () => void seen.push('caller refused'),
+  })
+  const connect = (zone: string, epoch: number, stored: number | undefined) =>
+    board.connected(zone, epoch, hello, stored, { protocol: 1, features: [] })
+  board.marked(5)
+  return { clock, board, connect, seen: () => seen.splice(0) }
+}
+
+test('MT5 each mark is reported once per zone when it is stored and once when it is served, with the time since its commit', () => {
+  const { clock, board, connect, seen } = createObservedBoard()
+  connect('east', 1, 5)
+  board.bookmark('east', bookmark(5), own)
+  expect(seen()).toEqual(['east connects'])
+  clock.advance(100)
+  board.marked(6)
+  clock.advance(10)
+  board.marked(8)
+  clock.advance(5)
+  board.bookmark('east', bookmark(6, { served: 5 }), own)
+  expect(seen()).toEqual(['east stored after 15'])
+  clock.advance(5)
+  board.bookmark('east', bookmark(8, { served: 8 }), own)
+  expect(seen()).toEqual(['east stored after 10', 'east served after 10', 'east served after 20'])
+  board.bookmark('east', bookmark(8, { served: 8 }), own)
+  expect(seen()).toEqual([])
+})
+
+test('MT5 marks from before the start of the global, or from before a zone joined, have no delay', () => {
+  const { clock, board, connect, seen } = createObservedBoard()
+  clock.advance(1_000)
+  connect('east', 1, 3)
+  board.bookmark('east', bookmark(5), own)
+  board.marked(6)
+  clock.advance(1_000)
+  connect('west', 2, undefined)
+  board.bookmark('west', bookmark(6), own)
+  expect(seen()).toEqual(['east connects', 'west connects'])
+  clock.advance(7)
+  board.marked(7)
+  clock.advance(3)
+  board.bookmark('west', bookmark(7), own)
+  expect(seen()).toEqual(['west stored after 3', 'west served after 3'])
+})
+
+test('MT5 the delay of a commit includes the time for which the zone was not connected', () => {
+  const { clock, board, connect, seen } = createObservedBoard()
+  connect('east', 1, 5)
+  board.bookmark('east', bookmark(5), own)
+  board.ended('east', { reason: 'lost', goodbye: undefined })
+  board.marked(6)
+  clock.advance(60_000)
+  connect('east', 2, 5)
+  board.bookmark('east', bookmark(6), own)
+  expect(seen()).toEqual(['east connects', 'east reconnects', 'east stored after 60000', 'east served after 60000'])
+})
+
+test('MT9 a hold is reported once, also if a new session repeats it', () => {
+  const { board, connect, seen } = createObservedBoard()
+  connect('east', 1, 5)
+  board.bookmark('east', bookmark(5, { holds: [hold] }), own)
+  board.bookmark('east', bookmark(5, { holds: [hold] }), own)
+  connect('east', 2, 5)
+  board.bookmark('east', bookmark(5), own)
+  board.bookmark('east', bookmark(5, { holds: [hold] }), own)
+  expect(seen()).toEqual(['east connects', 'east holds', 'east reconnects'])
+  board.bookmark('east', bookmark(5, { holds: [{ ...hold, id: 'h2' }] }), own)
+  expect(seen()).toEqual(['east holds'])
+})
+
+test('MT10 a session is a reconnect if the zone had one before, and a refused session is reported as such', () => {
+  const { board, connect, seen } = createObservedBoard()
+  board.refused('east', { code: 'held-by-another', reason: 'another control plane runs as this zone' })
+  connect('east', 1, 5)
+  connect('west', 1, 5)
+  connect('east', 2, 5)
+  expect(seen()).toEqual(['east refused', 'east connects', 'west connects', 'east reconnects'])
+})

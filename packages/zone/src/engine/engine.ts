@@ -40,6 +40,14 @@ interface Deps {
   readonly namesChanged: (meshes: ReadonlySet<string>) => void
   /** A mark was compiled and its tables were published. */
   readonly marked: (versions: readonly Version[]) => void
+  readonly observer?: EngineObserver | undefined
+}
+
+export interface EngineObserver {
+  /** The tables of all proxies follow a new mark. */
+  compiled(durationMs: number): void
+  /** A table could not be compiled. */
+  failed(): void
 }
 
 /** The tables of one proxy with a stream. */
@@ -123,6 +131,7 @@ export function createEngine(deps: Deps) {
       try {
         publish(proxy, feed)
       } catch (thrown) {
+        deps.observer?.failed()
         // A proxy whose table cannot be compiled keeps its last one. All others are published.
         deps.log.error({ proxy, err: thrown }, `cannot compile the table of a proxy: ${messageOf(thrown)}`)
       }
@@ -137,6 +146,7 @@ export function createEngine(deps: Deps) {
   async function step(): Promise<void> {
     const { revision } = await deps.store.mark()
     if (revision <= markRead.value) return
+    const sinceMs = deps.clock.monotonicMs()
     const versions = await follower.readTo(revision)
     if (closed) return
     const touched = deps.compiler.apply(versions, revision)
@@ -146,6 +156,7 @@ export function createEngine(deps: Deps) {
     complete ||= isFirst
     publishAll(isFirst ? feeds.keys() : touched)
     deps.progress.compiled(revision)
+    deps.observer?.compiled(deps.clock.monotonicMs() - sinceMs)
     if (isFirst) deps.namesChanged(new Set(deps.names.meshes()))
     else if (meshes.size > 0) deps.namesChanged(meshes)
     deps.marked(versions)
@@ -227,6 +238,7 @@ export function createEngine(deps: Deps) {
     /** Whether the store holds a first round of the global, so that the absence of a row means its deletion. */
     isComplete: (): boolean => complete,
     live: (): readonly string[] => [...feeds.keys()],
+    liveCount: (): number => feeds.size,
     close(): void {
       closed = true
       retry?.[Symbol.dispose]()

@@ -10,6 +10,11 @@ export interface Served {
 
 const silentAfterMs = 2_000
 
+export interface ProgressObserver {
+  /** A proxy has answered a table. */
+  tableServed(delayMs: number): void
+}
+
 interface Sent {
   readonly serial: number
   readonly mark: number
@@ -20,7 +25,7 @@ interface Sent {
  * Follows which tables wait for an answer. A mark that changes nothing for a proxy counts as served by it at once. A
  * proxy that does not answer within two seconds does not count, and is listed as silent.
  */
-export function createProgress(clock: Clock) {
+export function createProgress(clock: Clock, observer?: ProgressObserver) {
   let done = 0
   const waiting = new Map<string, readonly Sent[]>()
   /** Proxies that have answered a table on their present stream. */
@@ -33,7 +38,12 @@ export function createProgress(clock: Clock) {
     /** A proxy has answered every table up to this serial. */
     served(proxy: string, serial: number): void {
       answered.add(proxy)
-      const rest = (waiting.get(proxy) ?? []).filter((entry) => entry.serial > serial)
+      const tables = waiting.get(proxy) ?? []
+      const rest = tables.filter((entry) => entry.serial > serial)
+      if (observer && rest.length < tables.length) {
+        const nowMs = clock.monotonicMs()
+        for (const { serial: one, sinceMs } of tables) if (one <= serial) observer.tableServed(nowMs - sinceMs)
+      }
       if (rest.length > 0) waiting.set(proxy, rest)
       else waiting.delete(proxy)
     },

@@ -1,7 +1,7 @@
 import { dataplane } from '@zonemesh/core/kinds/dataplane.ts'
 import { specOf } from '@zonemesh/core/kinds/row.ts'
 import { type DnsAddress, parseDnsAddress, systemServers } from '@zonemesh/shared/dns/forward.ts'
-import { type DnsServer, startDnsServer } from '@zonemesh/shared/dns/server.ts'
+import { type DnsObserver, type DnsServer, startDnsServer } from '@zonemesh/shared/dns/server.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { listenError } from '@zonemesh/shared/env/listen-error.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
@@ -15,6 +15,7 @@ interface Deps {
   readonly random: Random
   readonly names: NameFeeds
   readonly dnsClients: DnsClients
+  readonly observer?: DnsObserver
 }
 
 interface Config {

@@ -100,6 +100,7 @@ export function createQuarantine(deps: Deps) {
       void store(ended, 'end the quarantine of rows that were written again')
       deps.changed()
     },
+    count: (): number => specBySource.size,
     /** All quarantined rows, in the order of their keys. */
     verdicts: (): readonly QuarantineSpec[] =>
       [...specBySource.values()].sort((a, b) => (a.source < b.source ? -1 : 1)),

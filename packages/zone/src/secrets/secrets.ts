@@ -11,6 +11,13 @@ interface Deps {
   readonly certificates: Pick<Certificates, 'resolve'>
   readonly clock: Clock
   readonly log: Log
+  readonly observer?: SecretsObserver | undefined
+}
+
+export interface SecretsObserver {
+  /** A workload certificate was issued. */
+  issued(durationMs: number): void
+  issueFailed(): void
 }
 
 interface Entry {
@@ -53,8 +60,10 @@ export function createSecrets(deps: Deps, changed: () => void) {
     if (issuing.has(key) || closed) return
     issuing.add(key)
     try {
+      const sinceMs = deps.clock.monotonicMs()
       const identity = await deps.holder.issue(need.mesh, need.services, need.tags)
       if (!identity || closed) return
+      deps.observer?.issued(deps.clock.monotonicMs() - sinceMs)
       if (!deps.holder.isCurrent(need.mesh, identity)) {
         renewAt(key, need, 0)
         return
@@ -63,6 +72,7 @@ export function createSecrets(deps: Deps, changed: () => void) {
       entries.set(key, { identity, resource: identitySecret(need.name, identity.certificate, identity.key) })
       changed()
     } catch (thrown) {
+      deps.observer?.issueFailed()
       deps.log.error(
         { mesh: need.mesh, services: need.services, reason: messageOf(thrown) },
         'cannot issue a workload certificate',

@@ -64,12 +64,23 @@ export interface ProxyFeed {
   close(): void
 }
 
+export interface XdsObserver {
+  /** A stream was admitted. */
+  streamOpened(): void
+  /** Everything that follows from one event was encoded and written. */
+  flushed(durationMs: number): void
+  sent(typeUrl: TypeUrl): void
+  /** An Envoy refused a resource. */
+  refused(typeUrl: TypeUrl): void
+}
+
 /** The zone, as the xDS server needs it. */
 export interface XdsDeps {
   readonly clock: Clock
   readonly log: Log
   readonly random: Random
   readonly bootstrap: BootstrapDeps
+  readonly observer?: XdsObserver | undefined
   /** Verifies the token of a proxy. It must cover the stored row, and `resource`, which the proxy registers. */
   authenticate(
     token: string | undefined,

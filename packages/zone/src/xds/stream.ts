@@ -135,6 +135,7 @@ async function runAdmitted(
     const registered = await deps.opened(stream)
     if (!registered.ok) return refuse(call, status.FAILED_PRECONDITION, registered.error)
     opened = true
+    deps.observer?.streamOpened()
     if (ended.signal.aborted) return
     state = createAdsState({
       ...shared.options,
@@ -172,7 +173,12 @@ async function serve(
   // Each caller checks first that the stream has not ended.
   const run = (event: AdsEvent) => {
     deps.trace?.(stream, event)
-    for (const effect of adsStep(state, event)) perform(effect)
+    const sinceMs = deps.clock.monotonicMs()
+    const effects = adsStep(state, event)
+    for (const effect of effects) perform(effect)
+    // Most events are acks, after which nothing is written.
+    if (deps.observer && effects.some(({ type }) => type === 'send'))
+      deps.observer.flushed(deps.clock.monotonicMs() - sinceMs)
     settled.notify()
   }
   const perform = (effect: AdsEffect): void => {
@@ -180,6 +186,7 @@ async function serve(
     switch (effect.type) {
       case 'send':
         call.write(encodeResponse(effect))
+        deps.observer?.sent(effect.typeUrl)
         return
       case 'timer': {
         const timer = deps.clock.after(effect.delayMs, () => {
@@ -193,6 +200,7 @@ async function serve(
         shared.proven.add(effect.versions)
         return
       case 'refused':
+        deps.observer?.refused(effect.refusal.typeUrl)
         logRefusal(deps, stream, effect.refusal)
         deps.refused(stream.proxy, effect.refusal)
         return

@@ -53,7 +53,10 @@ function scene(options: Options = {}) {
   })
   const certificates = { resolve: () => options.certificate?.() }
   const names = createNames()
-  const progress = createProgress(clock)
+  const measured: string[] = []
+  const progress = createProgress(clock, {
+    tableServed: (delayMs) => void measured.push(`table served after ${delayMs}`),
+  })
   const namesChanged: (readonly string[])[] = []
   const marked: (readonly Version[])[] = []
   const kept: HeldRow[] = []
@@ -65,6 +68,10 @@ function scene(options: Options = {}) {
     completes: options.completes ?? (() => true),
     namesChanged: (meshes) => namesChanged.push([...meshes]),
     marked: (versions) => marked.push(versions),
+    observer: {
+      compiled: (durationMs) => void measured.push(`compiled in ${durationMs}`),
+      failed: () => void measured.push('failed'),
+    },
   })
   let originRevision = 0
   const put = async (...rows: readonly (readonly [ResourceKey, unknown])[]): Promise<number> => {
@@ -80,7 +87,7 @@ function scene(options: Options = {}) {
   const forget = (key: ResourceKey) =>
     written.commit({ changes: [{ op: 'forget', key }], subject: 'test', intent: 'test' })
   return {
-    ...{ engine, clock, names, progress, namesChanged, marked, kept, logged, put, forget },
+    ...{ engine, clock, names, progress, namesChanged, marked, kept, logged, measured, put, forget },
     reads: () => reads,
     /** Resolves when the newest mark is compiled. */
     settle: () => engine.start(),
@@ -312,7 +319,7 @@ test('Z29 a proxy whose secret fails keeps its table, and all others get theirs'
   const certificate = (): never => {
     throw new Error('the key is damaged')
   }
-  const { put, settle, open, logged } = scene({ certificate })
+  const { put, settle, open, logged, measured } = scene({ certificate })
   const conf = {
     listeners: [{ port: 443, protocol: 'HTTPS', tls: { mode: 'TERMINATE', certificates: [{ secret: 'shop' }] } }],
   }
@@ -330,6 +337,7 @@ test('Z29 a proxy whose secret fails keeps its table, and all others get theirs'
   await settle()
   expect([failing.mark(), good.mark()]).toEqual([undefined, 1])
   expect(logged).toEqual(['cannot compile the table of a proxy: the key is damaged'])
+  expect(measured).toContain('failed')
 })
 
 const keysIn = (versions: readonly Version[] | undefined) =>
@@ -441,6 +449,22 @@ test('Z35 an engine that is closed during a read compiles nothing more', async (
   gate.release()
   await running
   expect([engine.mark.value, marked.length, reads()]).toEqual([first, 1, before])
+})
+
+test('MT12 each mark is measured once when it is compiled, and each table when its proxy has answered it', async () => {
+  const { clock, progress, put, settle, open, measured } = scene({ read: withoutHints })
+  await put(...world)
+  await settle()
+  await settle()
+  expect(measured.splice(0)).toEqual(['compiled in 0'])
+  open(edge)
+  clock.advance(30)
+  await put([routeKey('more'), route('/more')])
+  await settle()
+  clock.advance(12)
+  progress.served(keyText(edge), 2)
+  progress.served(keyText(edge), 2)
+  expect(measured).toEqual(['compiled in 0', 'table served after 42', 'table served after 12'])
 })
 
 test('ZR6 the engine reports when it has compiled a mark, and gives up after a while', async () => {

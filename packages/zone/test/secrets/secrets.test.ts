@@ -163,3 +163,25 @@ test('GW25 the authorities of all meshes are one bundle, and the own authority r
   expect([textOf(all).includes(root), textOf(all).includes(other)]).toEqual([true, true])
   expect([textOf(ofShop).includes(root), textOf(ofShop).includes(other)]).toEqual([false, true])
 })
+
+test('MT12 each issue of a workload certificate is measured, and each failure is counted', async () => {
+  const { clock, holder } = await scene()
+  const seen: string[] = []
+  const observer = { issued: () => void seen.push('issued'), issueFailed: () => void seen.push('failed') }
+  let fails = true
+  const issue: typeof holder.issue = async (...identity) => {
+    if (fails) throw new Error('the key is damaged')
+    return holder.issue(...identity)
+  }
+  const deps = { certificates: { resolve: () => undefined }, clock, log: silentLog, observer }
+  const changed = Promise.withResolvers<void>()
+  const secrets = createSecrets({ ...deps, holder: { ...holder, issue } }, changed.resolve)
+  secrets.resolve(need)
+  await new Promise(setImmediate)
+  expect(seen).toEqual(['failed'])
+  fails = false
+  clock.advance(5_000)
+  await changed.promise
+  expect(seen).toEqual(['failed', 'issued'])
+  secrets.close()
+})

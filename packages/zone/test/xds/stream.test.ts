@@ -13,7 +13,7 @@ import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import { expect, test } from 'vitest'
 import { defaultAdsOptions, type ResolvedTable } from '../../src/xds/ads-state.ts'
-import type { Credentials, XdsDeps } from '../../src/xds/contract.ts'
+import type { Credentials, XdsDeps, XdsObserver } from '../../src/xds/contract.ts'
 import { createProven } from '../../src/xds/proven.ts'
 import { runStream, type StreamShared } from '../../src/xds/stream.ts'
 import { one } from './ads-script.ts'
@@ -306,4 +306,40 @@ test('L8 a newer table waits while 2,000 responses have no verdict, and of sever
   expect(stream.sent()).toEqual([])
   await stream.ask(ack('1'))
   expect(stream.sent()).toEqual(['2001 c0@4'])
+})
+
+test('MT11 a refused resource is counted by its type, and an event is measured only if something is written after it', async () => {
+  const seen: string[] = []
+  const nameOf = (typeUrl: string) => Object.entries(typeUrls).find(([, url]) => url === typeUrl)?.[0]
+  const observer: XdsObserver = {
+    streamOpened: () => void seen.push('opened'),
+    flushed: (durationMs) => void seen.push(`flushed in ${durationMs}`),
+    sent: (typeUrl) => void seen.push(`sent ${nameOf(typeUrl)}`),
+    refused: (typeUrl) => void seen.push(`refused ${nameOf(typeUrl)}`),
+  }
+  const { open, give } = scene({ observer })
+  const stream = open()
+  await stream.ask(first)
+  expect(seen.splice(0)).toEqual(['opened'])
+  give(1, one('a', 1))
+  await settle()
+  expect(seen.splice(0)).toEqual(['sent cluster', 'flushed in 0'])
+  await stream.ask({ ...ack('1'), errorDetail: create(StatusSchema, { message: 'bad' }) })
+  expect(seen.splice(0)).toEqual(['refused cluster'])
+  give(2, one('a', 2))
+  await settle()
+  await stream.ask(ack('2'))
+  expect(seen).toEqual(['sent cluster', 'flushed in 0'])
+  stream.end()
+  await stream.finished
+})
+
+test('MT11 a stream that is not admitted is not counted', async () => {
+  const seen: string[] = []
+  const observer = { streamOpened: () => void seen.push('opened') } as unknown as XdsObserver // nothing else is called
+  const { open } = scene({ observer, opened: async () => err('the proxy is draining') })
+  const stream = open()
+  await stream.ask(first)
+  await stream.finished
+  expect([seen, stream.statuses[0]?.details]).toEqual([[], 'the proxy is draining'])
 })

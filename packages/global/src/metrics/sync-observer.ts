@@ -1,0 +1,17 @@
+import type { Metrics } from '@zonemesh/plane/metrics/metrics.ts'
+import type { SyncObserver } from '@zonemesh/shared/sync/observer.ts'
+
+/** Counts and measures what the global learns of its zones. */
+export const createSyncObserver = (metrics: Metrics): SyncObserver => ({
+  reached(zone, level, delayMs) {
+    const name = level === 'stored' ? 'zonemesh_commit_to_stored_seconds' : 'zonemesh_commit_to_served_seconds'
+    metrics.observe(name, { zone }, delayMs)
+  },
+  held: (zone) => metrics.count('zonemesh_zone_holds_total', { zone }),
+  connected(zone, isReconnect) {
+    metrics.count('zonemesh_zone_sessions_total', { zone })
+    if (isReconnect) metrics.count('zonemesh_zone_reconnects_total', { zone })
+  },
+  refused: (zone) => metrics.count('zonemesh_zone_sessions_refused_total', { zone }),
+  callerRefused: () => metrics.count('zonemesh_sync_callers_refused_total', {}),
+})

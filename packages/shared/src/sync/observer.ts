@@ -1,0 +1,20 @@
+/** What a global measures of its zones. All calls are about zones with a valid token. */
+export interface SyncObserver {
+  /** A zone reports a mark of the global as stored or served for the first time, by our clock since its commit. */
+  reached(zone: string, level: 'stored' | 'served', delayMs: number): void
+  /** A zone begins to hold a change. */
+  held(zone: string): void
+  connected(zone: string, isReconnect: boolean): void
+  /** A session of the zone was refused. */
+  refused(zone: string): void
+  /** A caller was refused before it had a zone: its token or its Zone is not accepted. */
+  callerRefused(): void
+}
+
+export const nothingObserved: SyncObserver = {
+  reached() {},
+  held() {},
+  connected() {},
+  refused() {},
+  callerRefused() {},
+}
