@@ -91,7 +91,7 @@ test('E25 a global and a zone keep their stores in PostgreSQL, and continue at t
   await untilMesh(zoneAddress, 'first')
 })
 
-test('E26 two globals share a database: a write on one is read on the other and reaches the zone, and both show its status and complete its receipts', async () => {
+test('E26 ZR13 two globals share a database: a write on one is read on the other and reaches the zone, and both show its status and complete its receipts', async () => {
   const one = await startGlobal('global-1')
   const other = await startGlobal('global-2')
   const zoneAddress = await startZone(one)
@@ -113,6 +113,8 @@ test('E26 two globals share a database: a write on one is read on the other and 
       expect(receipt.json).toMatchObject({ complete: true, zones: [{ zone: 'east', state: 'reached' }] })
     }
     const [shown, followed] = await Promise.all([one, other].map(async (address) => (await statusOf(address)).zones[0]))
+    for (const address of [one, other])
+      expect((await api(address).need('GET', '/zones/east/_sight')).json).toMatchObject({ name: 'east', role: 'zone' })
     expect(followed).toMatchObject({ connected: true, current: true, epoch: shown?.epoch, revision: shown?.revision })
   }
 })

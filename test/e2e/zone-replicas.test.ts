@@ -165,7 +165,7 @@ afterAll(async () => {
   folder[Symbol.dispose]()
 })
 
-test('ZR4 ZR7 one replica has the session with the global, and each of them shows it, all proxies and the same names', async () => {
+test('ZR4 ZR7 ZR13 one replica has the session with the global, and each of them shows it, all proxies and the same names', async () => {
   const [leader, other] = await leaderAndOther()
   for (const one of [leader, other]) {
     const shown = await until(
@@ -177,6 +177,16 @@ test('ZR4 ZR7 one replica has the session with the global, and each of them show
     expect(shown.replicas).toHaveLength(2)
     const overview = await api(one.address).need('GET', '/meshes/default/dataplanes+insights')
     expect(JSON.stringify(overview.json).match(/"connectTime"/g)).toHaveLength(2)
+  }
+  for (const { address } of [leader, other]) {
+    const sight = (await api(address).need('GET', '/_sight')).json
+    expect(sight).toMatchObject({
+      proxies: { 'east/Dataplane/default/echo-1': {}, 'east/Dataplane/default/edge-1': {} },
+    })
+    for (const proxy of ['echo-1', 'edge-1'])
+      expect((await api(address).call('GET', `/meshes/default/dataplanes/${proxy}/_config`)).status).toBe(200)
+    const join = await api(address).call('POST', '/tokens/dataplane', { mesh: 'default', name: 'later' })
+    expect(join.status).toBe(200)
   }
   expect(await addressesAt(leader)).toEqual(await addressesAt(other))
   const [zone] = (await statusOf(globalAddress)).zones

@@ -50,6 +50,7 @@ import type { globalOptions } from './options.ts'
 import { waitForReceipt } from './receipt.ts'
 import { createKeysFile, keptKinds, keysFileName } from './recovery/keys-file.ts'
 import { requestRelease } from './release.ts'
+import { createReplicaQueries } from './replica-queries.ts'
 import { enabledZones } from './status/enabled-zones.ts'
 import { expiringOf } from './status/expiring.ts'
 import { createStatus } from './status/status.ts'
@@ -245,6 +246,12 @@ export async function startGlobal(
         ...(isShared ? { replica: instance } : {}),
       },
     )
+    const replicaQueries = createReplicaQueries(
+      { notes: raw.notes, clock, log, random: env.random, sealer },
+      isShared ? instance : undefined,
+      sync,
+    )
+    closers.add('the questions of replicas', () => replicaQueries[Symbol.asyncDispose]())
     const peersHere = sync.onChange(() => redis?.setPeers(sync.connectedHere()))
     closers.add('the view of connected zones', () => peersHere[Symbol.dispose]())
     const syncPort = sync.ports[0] ?? config.syncPort
@@ -306,13 +313,13 @@ export async function startGlobal(
       isZoneOnline: (zone) => sync.zones().get(zone)?.connected ?? false,
       receipt: (wait) => waitForReceipt({ store, sync, derived: listeners.idle }, wait),
       async releaseHold(zone, hold) {
-        const released = await requestRelease({ store, sync }, zone, hold)
+        const released = await requestRelease({ store, sync, release: replicaQueries.release }, zone, hold)
         if (released.ok) metrics.count('zonemesh_zone_releases_total', { zone })
         return released
       },
       keepFormer: (zone, subject) => sync.keep(zone, subject),
       trail: trail.timesOf,
-      askZone: (zone, name, request, signal) => sync.ask(zone, name, request, signal),
+      askZone: replicaQueries.askZone,
       config: {
         mode: 'global',
         environment: 'universal',

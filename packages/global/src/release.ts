@@ -3,10 +3,12 @@ import { err, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import type { SyncServer } from '@zonemesh/shared/sync/server.ts'
+import type { ReplicaQueries } from './replica-queries.ts'
 
 interface Deps {
   readonly store: Store
-  readonly sync: Pick<SyncServer, 'zones' | 'release'>
+  readonly sync: Pick<SyncServer, 'zones'>
+  readonly release: ReplicaQueries['release']
 }
 
 /**
@@ -14,7 +16,7 @@ interface Deps {
  * zone never releases a later one.
  */
 export async function requestRelease(
-  { store, sync }: Deps,
+  { store, sync, release }: Deps,
   zone: string,
   hold: string | undefined,
 ): Promise<Result<Hold, string>> {
@@ -25,12 +27,12 @@ export async function requestRelease(
   if (isForLost(held, hold)) {
     const lost = await lostRows(store, zone)
     if (lost.length === 0) return err(`zone "${zone}" holds nothing`)
-    return sync.release(zone, lostHoldId) ? ok(lostHold(zone, lost.length)) : err(elsewhere(zone))
+    return (await release(zone, lostHoldId)) ? ok(lostHold(zone, lost.length)) : err(elsewhere(zone))
   }
   if (!held) return err(`zone "${zone}" holds nothing`)
   if (hold !== undefined && hold !== held.id) return err(`zone "${zone}" holds "${held.id}", not "${hold}"`)
-  return sync.release(zone, held.id) ? ok(held) : err(elsewhere(zone))
+  return (await release(zone, held.id)) ? ok(held) : err(elsewhere(zone))
 }
 
 const elsewhere = (zone: string): string =>
-  `zone "${zone}" has no session with this process: run the command against the zone itself`
+  `zone "${zone}" has no session with this global: run the command against the zone itself`

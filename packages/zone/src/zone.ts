@@ -10,14 +10,15 @@ import type { RunningPlane } from '@zonemesh/plane/servers.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
 import { addressesOf, type Join } from '@zonemesh/shared/auth/join.ts'
-import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import { openBase, type ZoneBase } from './base.ts'
 import { createKeys, startCore, type ZoneCore } from './core.ts'
 import { createDoor } from './door/door.ts'
 import { globalApiOf } from './global-api.ts'
 import { zoneNameOf } from './join-file.ts'
-import { startJoined } from './joined.ts'
+import { type Joined, startJoined } from './joined.ts'
 import { followUplinks, showUplink, showZone } from './metrics/figures.ts'
 import { createZoneObserver, type ZoneObserver } from './metrics/observer.ts'
 import { startResolver } from './names/resolver.ts'
@@ -25,6 +26,7 @@ import type { ZoneConfig } from './options.ts'
 import { askOwnZone, createZoneQueries } from './queries.ts'
 import { waitForReceipt } from './receipt.ts'
 import { releaseHold } from './release.ts'
+import { createZoneReplicaQueries } from './replica-queries.ts'
 import { expiringOf } from './status/expiring.ts'
 import { createProxyViews } from './status/proxy-views.ts'
 import { proxySights } from './status/sights.ts'
@@ -85,6 +87,8 @@ async function startDoors(
   }
 }
 
+const noGlobal = err({ code: 'ended', reason: 'this zone has no global' } as const)
+
 /**
  * Starts a zone control plane, joined to a global or standalone. It serves from its own store, without waiting for
  * the global.
@@ -104,12 +108,35 @@ export async function startZone(
     const observer = createZoneObserver(metrics, env.clock)
     const base = { ...(await openBase(env, config, zone, role, closers)), observer }
     const core = await startCore(base, closers, (hooks) => createKeys(base, hooks))
-    const { ports: doors, proxySights, proxyViews } = await startDoors(base, core, config, closers)
+    const { ports: doors, ...own } = await startDoors(base, core, config, closers)
     base.placement.opened(doors.proxyPort, doors.dnsPort)
     const report = createLatest(base.grants.entries)
+    const together = createZoneReplicaQueries(
+      { ...base, ...core, relay: { ...base, notes: base.store.notes } },
+      {
+        proxy: own.proxyViews,
+        sights: own.proxySights,
+        askGlobal: async (name, request, signal) => (joined ? joined.ask(name, request, signal) : noGlobal),
+        async release(hold) {
+          const released = await releaseHold({ zone, uplink: joined, removeLost: core.removeLost }, hold)
+          if (released.ok && joined) metrics.count('zonemesh_uplink_releases_total', {})
+          return released.ok ? ok({ ...released.value }) : released
+        },
+      },
+    )
+    closers.add('the questions of replicas', () => together[Symbol.asyncDispose]())
+    const proxySights = together.sights
     const sight = { store: base.store, origin: zone, role, proxySights } as const
-    const queries = createZoneQueries({ sight, proxy: proxyViews })
-    const joined = startJoined(base, core, config, join, { report, queries }, followUplinks(metrics), closers)
+    const queries = createZoneQueries({ sight, proxy: together.proxy })
+    const joined: Joined | undefined = startJoined(
+      base,
+      core,
+      config,
+      join,
+      { report, queries },
+      followUplinks(metrics),
+      closers,
+    )
     const token = () => joined?.join().token
     const expiry = createExpiry({ ...env, sources: () => expiringOf({ ...base, ...core, token }) })
     closers.add('the report of expiring certificates', () => expiry.close())
@@ -139,15 +166,12 @@ export async function startZone(
       instanceId: `${hostname()}-${process.pid.toString(16)}`,
       proxySights,
       askZone: askOwnZone({ zone, queries }),
-      ...(joined ? { askGlobal: joined.ask } : {}),
+      ...(joined ? { askGlobal: together.askGlobal } : {}),
       insight: (kind, row) => zoneStatus.insight(kind, row),
       status: () => zoneStatus.report(),
       isZoneOnline: (name) => name === zone,
-      async releaseHold(_zone, hold) {
-        const released = await releaseHold({ zone, uplink: joined, removeLost: core.removeLost }, hold)
-        if (released.ok && joined) metrics.count('zonemesh_uplink_releases_total', {})
-        return released
-      },
+      // The replica that has released the hold has answered with it.
+      releaseHold: async (_zone, hold) => (await together.release(hold)) as Result<Hold, string>,
       receipt: ({ revision, level, timeoutMs }) => waitForReceipt(base, core, revision, level, timeoutMs),
       config: {
         mode: 'zone',

@@ -66,7 +66,7 @@ export interface ApiPlane {
    * The configuration that the proxies of a zone have accepted, by the key text of their rows; see explain/sources.ts
    * in core.
    */
-  proxySights?(): JsonObject
+  proxySights?(): Promise<JsonObject>
   /** Asks a zone over its session, or answers for the own zone. Resolves with the answer, or why there is none. */
   askZone(
     zone: string,

@@ -26,7 +26,7 @@ export async function readSight({ store, origin, role, proxySights }: Seen): Pro
       labels,
       spec: shown(spec),
     })),
-    proxies: proxySights?.() ?? {},
+    proxies: (await proxySights?.()) ?? {},
   }
 }
 

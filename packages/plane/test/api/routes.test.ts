@@ -183,7 +183,7 @@ test('R45 only a zone that has joined a global serves the rows of the global, an
 })
 
 test('R46 a sight contains the explained rows without sealed content, and what proxies have accepted', async () => {
-  const { plane, call } = await createRoutes({ ...east, proxySights: () => ({ web: {} }) })
+  const { plane, call } = await createRoutes({ ...east, proxySights: async () => ({ web: {} }) })
   await write(plane, [
     { ...key('AuthorityKey', 'default', 'a', 'east'), spec: { sealed: 'hush', of: 1 } },
     { ...key('GatewayCertificate', 'default', 'a', 'east'), spec: { sealed: 'hush', of: 1 } },

@@ -34,6 +34,8 @@ export interface PublishedZone extends KnownZone {
 
 /** A published zone, as the other replicas read it. */
 export interface RemoteZone {
+  /** The replica that has its session. */
+  readonly replica: string
   /** The same object until a newer status is read. */
   readonly status: ZoneStatus
   readonly completeAt: number | undefined
@@ -123,7 +125,7 @@ export function createReplicas({ store, clock, instance }: Deps) {
       const report = await readReport(name, peer, zone, note.reports)
       // An older build leaves out the fields that it does not have.
       const status = { ...blank(zone), ...note.status, report }
-      zones.set(zone, { status, completeAt: note.completeAt, bookmarkAtMs })
+      zones.set(zone, { replica: name, status, completeAt: note.completeAt, bookmarkAtMs })
     }
     return zones
   }

@@ -62,6 +62,8 @@ export interface SyncServer extends AsyncDisposable {
   readonly ports: readonly number[]
   /** Every zone that has had a status in this process, connected or not. */
   zones(): ReadonlyMap<string, ZoneStatus>
+  /** The replica with which a zone has its session; undefined if it is this process, or if the zone has none. */
+  replicaOf(zone: string): string | undefined
   /** The zones with a session with this process. */
   connectedHere(): readonly string[]
   onChange(listener: () => void): Disposable
@@ -120,6 +122,10 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   return {
     ports: doors.map((door) => door.port),
     zones: () => board.zones(),
+    replicaOf(zone) {
+      const found = sessions.byZone.has(zone) ? undefined : polling.remote().get(zone)
+      return found?.status.connected ? found.replica : undefined
+    },
     connectedHere: () => [...sessions.byZone.keys()],
     onChange: (listen) => board.onChange(listen),
     waitFor: (wait, signal) => waitForReceipts(clock, board, wait, signal),
