@@ -255,6 +255,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'plane/health': ['health.ts'],
   'plane/history': ['commits.ts', 'differences.ts', 'documents.ts', 'fields.ts', 'revisions.ts', 'versions.ts'],
   'plane/metrics': ['api.ts', 'declarations.ts', 'expiry.ts', 'metrics.ts', 'observed-store.ts', 'process.ts'],
+  'plane/replicas': ['relay.ts'],
   'plane/status': ['clocks.ts', 'expiry.ts', 'lost.ts', 'shown.ts', 'store-fault.ts'],
   'plane/tokens': ['keeper.ts', 'keys.ts', 'tokens.ts', 'watch.ts'],
   'shared/auth': ['admin-proof.ts', 'join.ts'],

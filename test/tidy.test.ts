@@ -124,6 +124,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     tokens: ['authority'],
     catalogue: [],
     certificates: ['authority'],
+    replicas: ['authority'],
     status: ['authority', 'certificates', 'tokens'],
     api: ['authority', 'catalogue', 'tokens', 'history'],
   },

@@ -4,6 +4,7 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { StoreOpenError, StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
 import type { PostgresDeps, PostgresOptions } from '@zonemesh/shared/store/postgres-open.ts'
+import type { Migration } from '@zonemesh/shared/store/postgres-schema.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../e2e/rig.ts'
@@ -30,6 +31,37 @@ export function replicasContract(name: string, server: () => PostgresServer): vo
     it('S12 processes that start at the same time create one store', async () => {
       const stores = await Promise.all([replica(), replica(), replica(), replica()])
       expect(new Set(stores.map(({ id, incarnation }) => `${id} ${incarnation}`)).size).toBe(1)
+    })
+
+    it('S32 replicas are upgraded one by one and back: older ones go on using tables whose migration they tolerate', async () => {
+      const later: Migration[] = [
+        {
+          statements: (own) => `ALTER TABLE ${own}.records ADD COLUMN trace text`,
+          usableFrom: 1,
+        },
+      ]
+      const [old, other] = [await replica(), await replica()]
+      await old.commit({ ...why, changes: [put('a', 1)] })
+      // One replica is upgraded while the other one is writing.
+      const writing = Array.from({ length: 20 }, (_, index) => other.commit({ ...why, changes: [put('b', index)] }))
+      await old.close()
+      const upgraded = await replica({ migrations: later })
+      expect((await Promise.all(writing)).every(({ ok }) => ok)).toBe(true)
+      const woken = nextMark(other)
+      await upgraded.commit({ ...why, changes: [put('a', 2)] })
+      await woken
+      expect((await other.get(keyOf('a')))?.row?.spec).toEqual({ value: 2 })
+      expect((await other.commit({ ...why, changes: [put('a', 3)] })).ok).toBe(true)
+      expect((await upgraded.get(keyOf('a')))?.row?.spec).toEqual({ value: 3 })
+      // Back: the former software opens the migrated tables again, and an upgraded one migrates nothing twice.
+      const again = await replica()
+      expect((await again.commit({ ...why, changes: [put('a', 4)] })).ok).toBe(true)
+      const twice = await replica({ migrations: later })
+      expect((await twice.get(keyOf('a')))?.row?.spec).toEqual({ value: 4 })
+      const breaking = [...later, { statements: () => 'SELECT 1', usableFrom: 3 }]
+      await (await replica({ migrations: breaking })).close()
+      for (const migrations of [[], later])
+        await expect(replica({ migrations })).rejects.toThrow(/expected schema version [12], found 3/)
     })
 
     it('S14 exactly one of several writers in two processes that expect the same revision wins', async () => {
@@ -214,7 +246,7 @@ export function replicasContract(name: string, server: () => PostgresServer): vo
       const store = await replica({ owner: 'the global' })
       await store.close()
       expect(await refused({ owner: 'zone "east"' })).toMatch(/a store of zone "east", found the one of the global/)
-      await server().sql(`UPDATE ${schema()}.meta SET value = '99' WHERE name = 'schema'`)
+      await server().sql(`UPDATE ${schema()}.meta SET value = '99' WHERE name IN ('schema', 'usable-from')`)
       expect(await refused({ owner: 'the global' })).toMatch(/expected schema version 1, found 99/)
     })
   })

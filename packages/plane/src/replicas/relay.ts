@@ -55,55 +55,23 @@ interface Question {
  */
 export function joinRelay(deps: Deps, instance: string, handlers: RelayHandlers): Relay {
   const { notes, clock, log } = deps
-  const box = boxOf(instance)
+  const mailbox = createMailbox(deps, instance)
   const waiting = new Map<string, (answer: Answer) => void>()
-  const answering = new Map<string, AbortController>()
+  const answering = createAnswering(deps, mailbox, handlers)
   let lookedAtMs = Number.NEGATIVE_INFINITY
   let soon: Disposable | undefined
   let looking: Promise<void> = Promise.resolve()
 
-  const post = (to: string, name: string, content: object, dropped?: string): Promise<void> => {
-    const letter = { atMs: Math.floor(clock.wallMs()), sealed: deps.sealer.seal(JSON.stringify(content)) }
-    const drop = dropped === undefined ? [] : [{ name: dropped, value: undefined }]
-    return notes.put([{ name: boxOf(to) + name, value: letter }, ...drop], { wake: true })
-  }
-  const drop = (name: string): Promise<void> => notes.put([{ name, value: undefined }])
-
   async function look(): Promise<void> {
     lookedAtMs = clock.monotonicMs()
-    for (const [name, value] of await notes.read(box)) {
-      const [kind, id = ''] = name.slice(box.length).split('/')
-      // `post` of another process has written this note.
-      const content = opened(deps.sealer, value as unknown as Letter)
-      if (kind === 'ask' && content !== undefined) void answer(name, id, content as Question)
+    for (const { name, kind, id, content } of await mailbox.read()) {
+      // `post` of another process has sealed the content.
+      if (kind === 'ask' && content !== undefined) void answering.answer(name, id, content as Question)
       else {
-        await drop(name)
+        await mailbox.drop(name)
         if (content !== undefined) waiting.get(id)?.(content as Answer)
       }
     }
-  }
-
-  /** The handler runs while further letters are read. The question stays in the box until its answer is there. */
-  async function answer(name: string, id: string, question: Question): Promise<void> {
-    if (answering.has(id)) return
-    const stop = new AbortController()
-    answering.set(id, stop)
-    using _limit = clock.after(queryMaxMs, () => stop.abort())
-    try {
-      const given = await answerTo(question, answering.size, stop.signal)
-      await post(question.from, `answer/${id}`, given, name)
-    } catch (cause) {
-      log.debug({ reason: messageOf(cause), replica: question.from }, 'cannot answer another replica')
-    } finally {
-      answering.delete(id)
-    }
-  }
-
-  async function answerTo({ name, request }: Question, running: number, signal: AbortSignal): Promise<Answer> {
-    const handler = handlers[name]
-    if (!handler) return err({ code: 'unknown', reason: `this replica does not know the question "${name}"` })
-    if (running > atOnceMax) return err({ code: 'busy', reason: 'this replica answers too many questions' })
-    return handler(request, signal).catch((cause: unknown) => err({ code: 'failed', reason: messageOf(cause) }))
   }
 
   function lookInTurn(): Promise<void> {
@@ -135,7 +103,7 @@ export function joinRelay(deps: Deps, instance: string, handlers: RelayHandlers)
       using _limit = clock.after(queryMaxMs, late)
       signal.addEventListener('abort', left, { once: true })
       try {
-        await post(replica, `ask/${id}`, { from: instance, name, request } satisfies Question)
+        await mailbox.post(replica, `ask/${id}`, { from: instance, name, request } satisfies Question)
         return await promise
       } catch (cause) {
         return err({ code: 'failed', reason: `cannot ask the replica ${replica}: ${messageOf(cause)}` })
@@ -143,13 +111,71 @@ export function joinRelay(deps: Deps, instance: string, handlers: RelayHandlers)
         signal.removeEventListener('abort', left)
         waiting.delete(id)
         // A replica that has answered has removed it already.
-        drop(`${boxOf(replica)}ask/${id}`).catch(() => undefined)
+        mailbox.drop(`${boxOf(replica)}ask/${id}`).catch(() => undefined)
       }
     },
     async [Symbol.asyncDispose]() {
       for (const one of [woken, polling, soon]) one?.[Symbol.dispose]()
-      for (const stop of answering.values()) stop.abort()
+      answering.stop()
       await looking
+    },
+  }
+}
+
+/** Answers letters. A question stays in the box until its answer is there, and is answered once. */
+function createAnswering({ clock, log }: Deps, mailbox: ReturnType<typeof createMailbox>, handlers: RelayHandlers) {
+  const running = new Map<string, AbortController>()
+  return {
+    /** The handler runs while further letters are read. */
+    async answer(name: string, id: string, question: Question): Promise<void> {
+      if (running.has(id)) return
+      const stop = new AbortController()
+      running.set(id, stop)
+      using _limit = clock.after(queryMaxMs, () => stop.abort())
+      try {
+        const given = await answerTo(handlers, question, running.size, stop.signal)
+        await mailbox.post(question.from, `answer/${id}`, given, name)
+      } catch (cause) {
+        log.debug({ reason: messageOf(cause), replica: question.from }, 'cannot answer another replica')
+      } finally {
+        running.delete(id)
+      }
+    },
+    stop(): void {
+      for (const stop of running.values()) stop.abort()
+    },
+  }
+}
+
+async function answerTo(
+  handlers: RelayHandlers,
+  { name, request }: Question,
+  running: number,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const handler = handlers[name]
+  if (!handler) return err({ code: 'unknown', reason: `this replica does not know the question "${name}"` })
+  if (running > atOnceMax) return err({ code: 'busy', reason: 'this replica answers too many questions' })
+  return handler(request, signal).catch((cause: unknown) => err({ code: 'failed', reason: messageOf(cause) }))
+}
+
+/** The letters of a process: notes in a box with its name. */
+function createMailbox({ notes, clock, sealer }: Deps, instance: string) {
+  const box = boxOf(instance)
+  return {
+    post(to: string, name: string, content: object, dropped?: string): Promise<void> {
+      const letter = { atMs: Math.floor(clock.wallMs()), sealed: sealer.seal(JSON.stringify(content)) }
+      const drop = dropped === undefined ? [] : [{ name: dropped, value: undefined }]
+      return notes.put([{ name: boxOf(to) + name, value: letter }, ...drop], { wake: true })
+    },
+    drop: (name: string): Promise<void> => notes.put([{ name, value: undefined }]),
+    /** The letters in the box. The content is undefined if no replica has sealed it. */
+    async read() {
+      return [...(await notes.read(box))].map(([name, value]) => {
+        const [kind, id = ''] = name.slice(box.length).split('/')
+        // `post` of another process has written this note.
+        return { name, kind, id, content: opened(sealer, value as unknown as Letter) }
+      })
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { FaultHook } from './faults.ts'
 import { createDatabase, type Database, type Found, type PostgresPlace, placeOf } from './postgres-connection.ts'
 import { createHistory, type History } from './postgres-history.ts'
-import { prepareSchema, type SchemaDeps } from './postgres-schema.ts'
+import { type Migration, prepareSchema, type SchemaDeps } from './postgres-schema.ts'
 import { statementsOf } from './postgres-statements.ts'
 import type { Position } from './store.ts'
 import type { Wakeups } from './wakeups.ts'
@@ -18,6 +18,8 @@ export interface PostgresOptions {
   /** The expected owner of the store. A store of another owner is not opened. */
   readonly owner?: string
   readonly horizonRevisions?: number
+  /** Default: those of this build. Tests give those of a later one. */
+  readonly migrations?: readonly Migration[]
   /** Opens a second way for wake-ups between the processes of the store with this id. */
   readonly wakeups?: (store: string) => Wakeups
 }
@@ -50,7 +52,7 @@ export interface Head {
 export async function openPostgres(deps: PostgresDeps, options: PostgresOptions): Promise<OpenPostgres> {
   const place = placeOf(options.url)
   const sql = statementsOf(place.schema)
-  const { id } = await prepareSchema(deps, place, options.owner)
+  const { id } = await prepareSchema(deps, place, options.owner, options.migrations)
   const history = createHistory(place, sql, deps.fail ?? (() => undefined))
   const database = createDatabase(place, (ask, isNew) => (isNew ? history.require(ask) : history.requireNothingLost()))
   const opened: OpenPostgres = {

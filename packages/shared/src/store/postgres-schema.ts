@@ -42,9 +42,18 @@ const tables = (schema: string) => `
   INSERT INTO ${schema}.records VALUES (0, '0', '', '', 0, 0);
 `
 
+/** A change of the tables. */
+export interface Migration {
+  readonly statements: (schema: string) => string
+  /**
+   * The oldest schema version whose software can go on using the tables after this migration. In a fleet that is
+   * upgraded replica by replica, and back, older replicas use the migrated tables.
+   */
+  readonly usableFrom: number
+}
+
 /** The migration from schema version n to n + 1 is at index n - 1. `tables` creates the newest version directly. */
-const migrations: readonly ((schema: string) => string)[] = []
-const schemaVersion = 1 + migrations.length
+const ownMigrations: readonly Migration[] = []
 
 /**
  * Connects once, creates the tables at the first start, migrates older ones, and returns the id of the store. A lock
@@ -55,6 +64,7 @@ export async function prepareSchema(
   deps: SchemaDeps,
   place: PostgresPlace,
   owner: string | undefined,
+  migrations: readonly Migration[] = ownMigrations,
 ): Promise<{ readonly id: string }> {
   const client = createClient(place)
   try {
@@ -63,7 +73,7 @@ export async function prepareSchema(
     await requireServer(deps.log, ask, place)
     await ask({ text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' })
     await ask({ text: "SELECT pg_advisory_xact_lock(hashtext('zonemesh'), hashtext($1))" }, [place.schema])
-    const id = await openTables(deps, ask, place, owner)
+    const id = await openTables(deps, ask, place, owner, migrations)
     await ask({ text: 'COMMIT' })
     return { id }
   } catch (thrown) {
@@ -95,7 +105,9 @@ async function openTables(
   ask: Ask,
   { schema, text }: PostgresPlace,
   owner: string | undefined,
+  migrations: readonly Migration[],
 ): Promise<string> {
+  const schemaVersion = 1 + migrations.length
   const wrong = (expected: string, found: string) =>
     new StoreOpenError(`cannot open store ${text}: expected ${expected}, found ${found}`)
   const [seen] = await ask(
@@ -114,15 +126,18 @@ async function openTables(
     const id = random.uuid()
     const incarnation = Math.max(1, Math.floor(clock.wallMs()))
     await ask({ text: `INSERT INTO ${schema}.head VALUES (true, $1, $2, 0, 0, '0', 0, '0')` }, [id, incarnation])
-    await ask({ text: `INSERT INTO ${schema}.meta VALUES ('schema', $1)` }, [schemaVersion])
+    await ask({ text: `INSERT INTO ${schema}.meta VALUES ('schema', $1), ('usable-from', $2)` }, [
+      schemaVersion,
+      usableFromOf(migrations),
+    ])
   }
   const meta = new Map((await ask({ text: `SELECT name, value FROM ${schema}.meta` })).map((one) => [one['name'], one]))
   const version = Number(meta.get('schema')?.['value'])
-  if (!(version >= 1 && version <= schemaVersion))
+  // Newer software has migrated the tables, and states from which version on they can be used.
+  const usableFrom = Number(meta.get('usable-from')?.['value'] ?? version)
+  if (!(version >= 1 && (version <= schemaVersion || usableFrom <= schemaVersion)))
     throw wrong(`schema version ${schemaVersion}`, String(meta.get('schema')?.['value']))
-  for (const migration of migrations.slice(version - 1)) await ask({ text: migration(schema) })
-  if (version < schemaVersion)
-    await ask({ text: `UPDATE ${schema}.meta SET value = $1 WHERE name = 'schema'` }, [schemaVersion])
+  await migrate(ask, schema, { version, usableFrom }, migrations)
   const former = meta.get('owner')?.['value']
   if (owner !== undefined && former !== undefined && former !== owner)
     throw wrong(`a store of ${owner}`, `the one of ${former}; another schema can be named with ?schema=`)
@@ -131,6 +146,23 @@ async function openTables(
   const [head] = await ask({ text: `SELECT store FROM ${schema}.head` })
   if (!head) throw wrong('a Zonemesh store', 'one whose head is missing')
   return String(head['store'])
+}
+
+const usableFromOf = (migrations: readonly Migration[]): number =>
+  Math.max(1, ...migrations.map(({ usableFrom }) => usableFrom))
+
+async function migrate(
+  ask: Ask,
+  schema: string,
+  { version, usableFrom }: { readonly version: number; readonly usableFrom: number },
+  migrations: readonly Migration[],
+): Promise<void> {
+  const due = migrations.slice(version - 1)
+  if (due.length === 0) return
+  for (const { statements } of due) await ask({ text: statements(schema) })
+  const set = `INSERT INTO ${schema}.meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+  await ask({ text: set }, ['schema', String(1 + migrations.length)])
+  await ask({ text: set }, ['usable-from', String(Math.max(usableFrom, usableFromOf(due)))])
 }
 
 function sentence(place: PostgresPlace, cause: unknown): string {
