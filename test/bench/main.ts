@@ -1,7 +1,11 @@
-// npm run bench [-- sync | gateway] [-- --short] [-- --out FILE]: the figures of this machine, as a table and as JSON. Without a word those of
+// npm run bench [-- sync | gateway | fleet] [-- --short] [-- --out FILE]: the figures of this machine, as a table and as JSON. Without a word those of
 // a mesh with its Envoys; with `sync` those of what goes between the global and the zones, with `gateway` those of the gateway's
-// requests and tables. Exits 0 when it measured.
-const mains: Readonly<Record<string, string>> = { sync: './sync/sync-main.ts', gateway: './gateway/gateway-main.ts' }
+// requests and tables, with `fleet` those of replicas over PostgreSQL, with and without Redis. Exits 0 when it measured.
+const mains: Readonly<Record<string, string>> = {
+  sync: './sync/sync-main.ts',
+  gateway: './gateway/gateway-main.ts',
+  fleet: './fleet/fleet-main.ts',
+}
 // Whatever a measure has started ends with this process.
 process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143))
 await import(mains[process.argv[2] ?? ''] ?? './mesh-main.ts')
