@@ -5,6 +5,7 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { status } from '../src/commands/status.ts'
 import { missingIn } from '../src/output/missing.ts'
+import { showStatus } from '../src/output/show-status.ts'
 import { clientOf, startTestGlobal, startTestZone, stoppedTestZone } from './rig.ts'
 
 let global: RunningGlobal
@@ -154,4 +155,23 @@ test('B75 times alone are no change: in a pipe, status --watch prints no block f
   ])
   plane.close()
   plane.closeAllConnections()
+})
+
+test('ZR7 RS6 the status of a zone shows its replicas, whose session it is, and a Redis that does not answer', () => {
+  const lines: string[] = []
+  const replica = (name: string, leads: boolean) => ({ name, host: 'h', compiled: 7, leads })
+  const uplink = { phase: 'connected', current: true, revision: 24, replica: 'east-1' }
+  const redis = { phase: 'away', reason: 'Command timed out', since: '2026-01-01T00:00:00.000Z' }
+  const body = ofZone({ uplink, redis, replicas: [replica('east-2', false), replica('east-1', true)] })
+  showStatus({ print: (line) => void lines.push(line) }, body)
+  expect(lines.slice(1, 6)).toEqual([
+    expect.stringMatching(/^Redis does not answer since 2026-01-01T00:00:00.000Z: Command timed out; /),
+    'uplink connected, current, global revision 24, as replica east-1 reports',
+    'REPLICA  ROLE     COMPILED',
+    'east-2   follows  7',
+    'east-1   leads    7',
+  ])
+  lines.splice(0)
+  showStatus({ print: (line) => void lines.push(line) }, ofZone({ replicas: [replica('east-1', true)] }))
+  expect(lines.join()).not.toContain('REPLICA')
 })

@@ -172,13 +172,25 @@ export function showUplink({ print }: Pick<Context, 'print'>, zone: string, upli
   const hold = uplink['hold'] === undefined ? undefined : part(uplink['hold'])
   const isConnected = uplink['phase'] === 'connected'
   const state = !isConnected ? text(uplink['phase']) : hold ? 'held' : uplink['current'] === true ? 'current' : 'behind'
-  const lastSeen =
+  const here =
     uplink['bookmarkMsAgo'] === undefined ? 'not confirmed yet' : `confirmed ${duration(uplink['bookmarkMsAgo'])} ago`
+  const lastSeen = uplink['replica'] === undefined ? here : `as replica ${text(uplink['replica'])} reports`
   const why = uplink['reason'] ? `: ${text(uplink['reason'])};` : ','
   const line = `uplink ${text(uplink['phase'])}${why} ${isConnected ? `${state}, ` : ''}global revision ${text(uplink['revision'])}, ${lastSeen}`
   print(painted(line, state))
   for (const line of clockLines('the global', uplink['clockAheadMs'])) print(painted(line, 'behind'))
   if (hold) print(painted(holdLine(zone, hold), 'held'))
+}
+
+/** The processes of the zone. One process alone is no replica. */
+function showReplicas({ print }: Pick<Context, 'print'>, replicas: readonly JsonObject[]): void {
+  if (replicas.length < 2) return
+  const cells = replicas.map(({ name, leads, compiled }) => [
+    text(name),
+    leads === true ? 'leads' : 'follows',
+    text(compiled),
+  ])
+  for (const line of table(['REPLICA', 'ROLE', 'COMPILED'], cells)) print(line.trimEnd())
 }
 
 export function showProxies({ print }: Pick<Context, 'print'>, zone: string, proxies: readonly JsonObject[]): void {
@@ -232,6 +244,7 @@ export function showStatus({ print }: Pick<Context, 'print'>, body: JsonObject):
   }
   if (body['role'] !== 'global') {
     if (body['role'] === 'zone') showUplink({ print }, text(body['zone']), part(body['uplink']))
+    showReplicas({ print }, rows(body['replicas']))
     showProxies({ print }, text(body['zone']), rows(body['proxies']))
   }
   const verdicts: readonly JsonObject[] = [
