@@ -88,7 +88,7 @@ test('Y22 a status, its report and its age are read by the other replicas, and n
   const found = await other.collect()
   // The note was written after the last collection, and the bookmark was 30 ms old then.
   const status = { ...blank('east'), epoch: 2, stored: 7, report }
-  expect(found.get('east')).toEqual({ status, completeAt: 7, bookmarkAtMs: startMs - 30 })
+  expect(found.get('east')).toEqual({ replica: 'one', status, completeAt: 7, bookmarkAtMs: startMs - 30 })
   // The same object until a newer status is read, and a report that has not changed is not read again.
   expect((await other.collect()).get('east')).toBe(found.get('east'))
 })
