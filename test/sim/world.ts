@@ -1,5 +1,6 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { createSeededRandom, type Random } from '@zonemesh/shared/env/random.ts'
+import { createHeap } from './heap.ts'
 
 /** One simulated process. Its tasks run only while it lives. */
 export interface Process {
@@ -35,7 +36,7 @@ const drained = () => new Promise<void>((resolve) => setImmediate(resolve))
  */
 export function createWorld(seed: number) {
   const random = createSeededRandom(seed)
-  const heap = createHeap()
+  const heap = createHeap<Task>()
   const stalledUntil = new Map<Process, number>()
   const trace: string[] = []
   let nowMs = 0
@@ -124,45 +125,3 @@ export type World = ReturnType<typeof createWorld>
 
 /** The wall clock at the start, so that incarnations and certificates have realistic times. */
 export const epochMs = 1_800_000_000_000
-
-/** Earliest first; among events at the same time, the one that was scheduled first. */
-function createHeap() {
-  const tasks: Task[] = []
-  const isBefore = (a: Task, b: Task) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
-  const at = (index: number): Task => {
-    const task = tasks[index]
-    if (!task) throw new Error('the heap has no such task')
-    return task
-  }
-  function swap(a: number, b: number): void {
-    const task = at(a)
-    tasks[a] = at(b)
-    tasks[b] = task
-  }
-  return {
-    peek: (): Task | undefined => tasks[0],
-    push(task: Task): void {
-      tasks.push(task)
-      for (let index = tasks.length - 1; index > 0; ) {
-        const parent = (index - 1) >> 1
-        if (!isBefore(at(index), at(parent))) break
-        swap(index, parent)
-        index = parent
-      }
-    },
-    pop(): void {
-      const last = tasks.pop()
-      if (!last || tasks.length === 0) return
-      tasks[0] = last
-      for (let index = 0; ; ) {
-        let least = index
-        for (const child of [2 * index + 1, 2 * index + 2]) {
-          if (child < tasks.length && isBefore(at(child), at(least))) least = child
-        }
-        if (least === index) break
-        swap(index, least)
-        index = least
-      }
-    },
-  }
-}

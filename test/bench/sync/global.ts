@@ -67,7 +67,9 @@ export async function startBenchGlobal(folder: string, name: string): Promise<Be
   }
 
   async function counted(figure: string): Promise<number> {
-    const text = await (await fetch(`http://${local}:${healthPort}/metrics`)).text()
+    // A connection of its own: the global may close a kept one while it is used, after it has stopped for a snapshot.
+    const headers = { connection: 'close' }
+    const text = await (await fetch(`http://${local}:${healthPort}/metrics`, { headers })).text()
     return Number(new RegExp(`^${figure} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
   }
 
