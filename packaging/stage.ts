@@ -5,7 +5,11 @@ import { manPages } from './man.ts'
 import { manifest, root } from './project.ts'
 
 /** Files and folders of the checkout that every form of the installation has as they are. */
-const copied = ['bin/zonemesh', 'demo', 'scenes', 'docs', 'README.md', 'SECURITY.md', 'CHANGELOG.md', 'LICENSE']
+const copied = [
+  ...['bin/zonemesh', 'demo', 'scenes', 'docs', 'README.md', 'SECURITY.md', 'CHANGELOG.md', 'LICENSE'],
+  // The pages about metrics and alerts name these.
+  ...['monitoring/alerts.yml', 'monitoring/dashboard.json'],
+]
 
 /** Writes the layout of the checkout into a folder, as JavaScript, and the manual pages: what `npm pack` packs. */
 export async function stagePackage(folder: string): Promise<void> {

@@ -76,12 +76,14 @@ interface PostgresOptions {
   readonly port?: number
   /** The command that runs the server, for example in another network. It has to leave the rights of root. */
   readonly within?: readonly string[]
+  /** A folder of the programs of another version. Every user may read it. */
+  readonly programs?: string
 }
 
 /** Starts a server, by default on a free port. */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), 'zonemesh-postgres-'))
-  const programs = copyPrograms(folder)
+  const programs = options.programs ?? copyPrograms(folder)
   const { user = 'admin', password = systemRandom.uuid(), within = [] } = options
   const data = initialize(programs, folder, user, password)
   const port = options.port ?? (await freePorts(systemRandom, 1))[0] ?? 0

@@ -1,17 +1,10 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { startPostgres } from '../contract/postgres-server.ts'
-import { createMachine, type Machine } from './machines.ts'
+import { createMachine } from './machines.ts'
+import { startDatabase } from './page-database.ts'
 import { runPage } from './page-steps.ts'
 import { root } from './rig.ts'
-
-/** What a guide asks its reader to have: a PostgreSQL on the usual port. */
-const startDatabase = ({ pid }: Machine) =>
-  startPostgres({
-    ...{ durable: true, user: 'zonemesh', password: 'secret', port: 5432 },
-    within: ['nsenter', '--target', String(pid), '--net', '--setuid', '65534', '--setgid', '65534', '--'],
-  })
 
 const pages = readdirSync(join(root, 'docs/guides'))
   .map((name) => join('docs/guides', name))

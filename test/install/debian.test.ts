@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { stepsOf } from '../e2e/page-steps.ts'
 import { root as sources, until } from '../e2e/rig.ts'
 import { type Container, commandsOf, debianWith, dist, proveFirstMesh, startContainer, version } from './rig.ts'
 
@@ -118,6 +119,15 @@ END
   // The listener has no routes. That Envoy answers on port 80 shows that the proxy has its one capability.
   const ask = "curl -H 'host: shop.example.com' http://127.0.0.1:80/"
   await untilOutput('the gateway answers on port 80', ask, /^HTTP\/1\.1 404/)
+})
+
+test('OP1 the commands of docs/operating.md for the Debian package work as printed', async () => {
+  await root('cd /root; ln -s /packages/zonemesh_*_amd64.deb .')
+  const blocks = stepsOf('docs/operating.md').filter(({ machine }) => machine === 'debian')
+  expect(blocks.length).toBeGreaterThan(2)
+  for (const block of blocks) if (block.type === 'run') await root(`cd /root\n${block.commands}`)
+  expect(await root('ls /root/global-backup')).toContain('store.db')
+  await root('systemctl disable --now zonemesh-zone@west')
 })
 
 test('IN12 a service that is killed is started again, and a stop ends all its processes without a failure', async () => {

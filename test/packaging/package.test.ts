@@ -61,6 +61,17 @@ test('IN3 the package has every file that it imports, the run-time dependencies 
     expect(files).toContain(file)
 })
 
+test('IN19 the package has the files for Prometheus and Grafana that its pages name', () => {
+  const pages = readdirSync(join(folder, 'docs')).filter((name) => name.endsWith('.md'))
+  const named = pages.flatMap((name) =>
+    [...readFileSync(join(folder, 'docs', name), 'utf8').matchAll(/`(monitoring\/[\w.-]+)`/g)].map(
+      ([, file = '']) => file,
+    ),
+  )
+  expect([...new Set(named)].sort()).toEqual(['monitoring/alerts.yml', 'monitoring/dashboard.json'])
+  expect(named.filter((file) => !existsSync(join(folder, file)))).toEqual([])
+})
+
 test('IN3 the dependencies of the lock file that run in production are those of package.json and what they need', () => {
   for (const name of Object.keys(manifest.dependencies)) expect(runtimeFolders).toContain(`node_modules/${name}`)
   const manifests = runtimeFolders.map((name) => JSON.parse(readFileSync(join(root, name, 'package.json'), 'utf8')))

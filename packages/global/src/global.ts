@@ -34,9 +34,10 @@ import { observeCommits } from '@zonemesh/plane/with-commit.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { version } from '@zonemesh/shared/base/version.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
 import { asLeader, joinElection, leadAlone, whileLeading } from '@zonemesh/shared/leader/election.ts'
-import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
-import type { Store } from '@zonemesh/shared/store/store.ts'
+import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
+import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import type { Admitted } from '@zonemesh/shared/sync/handshake.ts'
 import { syncPath } from '@zonemesh/shared/sync/handshake.ts'
 import { startSyncServer } from '@zonemesh/shared/sync/server.ts'
@@ -113,6 +114,14 @@ async function authenticateZone(
   return ok({ zone, watch: (end) => watch.hold(held, end) })
 }
 
+/** The first line about a revision. Those about zones that store and serve it follow. */
+function logRevisions(log: Log, versions: readonly Version[]): void {
+  for (const revision of new Set(versions.map((version) => version.revision))) {
+    const keys = versions.filter((version) => version.revision === revision).map(({ key }) => keyText(key))
+    log.debug({ revision, rows: keys.length, first: keys[0] }, 'committed a revision')
+  }
+}
+
 /** Starts a global control plane. Throws one sentence if a store, a key or a port cannot be opened. */
 export async function startGlobal(
   given: Env,
@@ -147,6 +156,7 @@ export async function startGlobal(
     )
     const limits = createZoneLimits(quotas.store)
     const store = observeCommits(limits.store, (versions) => {
+      logRevisions(log, versions)
       const kinds = new Set(versions.map((version) => version.key.kind))
       for (const follower of followers) if (follower.kinds.some((kind) => kinds.has(kind))) void follower.wake()
     })
@@ -225,7 +235,7 @@ export async function startGlobal(
         recall: recallOf,
         lead,
         onStatus: trail.record,
-        observer: createSyncObserver(metrics),
+        observer: createSyncObserver(metrics, log),
         queries: { handlersFor: createZoneQueries({ store, tokens, log }) },
       },
       {

@@ -5,8 +5,9 @@ import { lostHoldId } from '@zonemesh/plane/status/lost.ts'
 import { addressesOf, type Join } from '@zonemesh/shared/auth/join.ts'
 import { err } from '@zonemesh/shared/base/base.ts'
 import { version } from '@zonemesh/shared/base/version.ts'
+import type { Log } from '@zonemesh/shared/env/log.ts'
 import { type Lead, whileLeading } from '@zonemesh/shared/leader/election.ts'
-import { createLatest } from '@zonemesh/shared/streams/latest.ts'
+import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
 import { nothingServed, type ServedStatus } from '@zonemesh/shared/sync/served-status.ts'
 import { startUplink, type Uplink, type UplinkDeps } from '@zonemesh/shared/sync/uplink.ts'
 import { standbyState, type UplinkState } from '@zonemesh/shared/sync/uplink-state.ts'
@@ -40,7 +41,7 @@ export function startJoined(
   if (!join) return undefined
   const { leadership } = base
   const served = createLatest<ServedStatus>(nothingServed)
-  core.reporter.onUpdate((next) => served.set(next))
+  const onApplied = followProgress(base.log, core.reporter, served)
   const onRelease = (hold: string): boolean => {
     if (hold !== lostHoldId) return false
     core.removeLost().catch((cause: unknown) => base.log.warn({ err: cause }, 'cannot remove lost proxies'))
@@ -64,7 +65,7 @@ export function startJoined(
         ...shownToGlobal,
         served,
         grants: base.grants,
-        onApplied: ({ position, localMark }) => core.reporter.applied(position, localMark.revision),
+        onApplied,
         onUnknownPosition: () => core.reporter.forgetServed(),
         onRelease,
       },
@@ -95,5 +96,23 @@ export function startJoined(
       return own ? own.ask(name, request, signal) : err({ code: 'ended', reason: `${standby()}: ask there` })
     },
     join: newest,
+  }
+}
+
+/** Passes on what this zone serves and, by the returned function, what it has stored. Both are lines of the log. */
+function followProgress(
+  log: Log,
+  reporter: ZoneCore['reporter'],
+  served: Latest<ServedStatus>,
+): NonNullable<UplinkDeps['onApplied']> {
+  reporter.onUpdate((next) => {
+    const now = next.served
+    if (now && now.commitId !== served.value.served?.commitId)
+      log.debug({ revision: now.revision }, 'all proxies serve this revision of the global')
+    served.set(next)
+  })
+  return ({ position, localMark }) => {
+    log.debug({ revision: position.revision }, 'stored the rows of the global up to this revision')
+    reporter.applied(position, localMark.revision)
   }
 }

@@ -100,10 +100,10 @@ export async function startZone(
   shown: Parameters<typeof shownValues>[0],
 ): Promise<RunningZone> {
   const metrics = createMetrics(join ? 'zone' : 'standalone')
-  const env = { ...given, metrics }
+  const zone = join ? zoneNameOf(join.token) : (config.name ?? '')
+  const env = { ...given, metrics, log: given.log.child({ zone }) }
   const closers = createClosers(env.log)
   try {
-    const zone = join ? zoneNameOf(join.token) : (config.name ?? '')
     const role = join ? 'zone' : 'standalone'
     const observer = createZoneObserver(metrics, env.clock)
     const base = { ...(await openBase(env, config, zone, role, closers)), observer }
@@ -188,7 +188,7 @@ export async function startZone(
     const { startServers } = await import('@zonemesh/plane/servers.ts')
     const { ports, routes } = await startServers(plane, config, base.tls, metrics, closers)
     env.log.info(
-      { zone, role, ...ports, ...doors, global: join ? addressesOf(join).join(', ') : 'none' },
+      { role, ...ports, ...doors, global: join ? addressesOf(join).join(', ') : 'none' },
       'the zone control plane is ready',
     )
     catalogue.warm()

@@ -124,7 +124,7 @@ function startWith(parts: Parts, welcomed: Welcomed, own: () => ZoneSession): Se
   const { zone, channel, hello, epoch, position, agreement } = welcomed
   const { store, clock, log, board, completeness, formers, inflow } = parts
   const session = startSession(
-    { store, clock, log },
+    { store, clock, log: log.child({ zone }) },
     {
       channel,
       self: globalOrigin,

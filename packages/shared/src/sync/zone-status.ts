@@ -142,7 +142,7 @@ export function createZoneBoard(
     return true
   }
 
-  /** Reports the marks that a zone has reached with this bookmark. */
+  /** Reports how far a zone is with this bookmark, and the marks that it has reached. */
   function observeReached(zone: string, former: Levels, { stored, served }: Levels): void {
     const knownFrom = Math.max(beganAt ?? 0, joinedAtByZone.get(zone) ?? 0)
     const nowMs = clock.monotonicMs()
@@ -150,6 +150,7 @@ export function createZoneBoard(
       ['stored', former.stored, stored],
       ['served', former.served, served],
     ] as const) {
+      if (after > before) observer.progressed(zone, level, after)
       for (let index = marks.length - 1; index >= 0; index -= 1) {
         const mark = marks[index]
         if (!mark || mark.revision <= Math.max(before, knownFrom)) break

@@ -277,6 +277,7 @@ function createObservedBoard() {
   const seen: string[] = []
   const board = createZoneBoard(clock, () => {}, undefined, {
     reached: (zone, level, delayMs) => void seen.push(`${zone} ${level} after ${delayMs}`),
+    progressed() {},
     held: (zone) => void seen.push(`${zone} holds`),
     connected: (zone, isReconnect) => void seen.push(`${zone} ${isReconnect ? 'reconnects' : 'connects'}`),
     refused: (zone) => void seen.push(`${zone} refused`),
