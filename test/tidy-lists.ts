@@ -28,6 +28,8 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'injector.ts',
     'junit.ts',
     'lines.ts',
+    'part-faults.ts',
+    'parts.ts',
     'progress.ts',
     'relay.ts',
     'run.ts',

@@ -1,24 +1,8 @@
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { compose } from './rig.ts'
+import { chaosOn, compose } from './rig.ts'
 
 const files = ['-f', 'compose.small.yml', '-f', 'compose.small.chaos.yml']
-const door = fileURLToPath(new URL('../../bin/zonemesh', import.meta.url))
-
-/** Runs a command as a user does on the host of the containers. */
-function chaos(...args: string[]): Promise<{ readonly code: number | null; readonly out: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(door, ['chaos', ...args, '--compose', 'zonemesh-small'], { stdio: ['ignore', 'pipe', 'pipe'] })
-    let out = ''
-    const take = (text: Buffer) => {
-      out += text.toString()
-    }
-    child.stdout.on('data', take)
-    child.stderr.on('data', take)
-    child.once('error', reject).once('close', (code) => resolve({ code, out }))
-  })
-}
+const chaos = (...args: string[]) => chaosOn('zonemesh-small', ...args)
 
 beforeAll(async () => {
   await compose(...files, 'down', '--volumes', '--timeout', '5')

@@ -102,7 +102,7 @@ test('K19 the fleet has a service for each plane and proxy that its setup knows,
 
 test('K20 no block of the compose files is written twice', () => {
   const placesByBlock = new Map<string, string[]>()
-  for (const file of ['docker-compose.yml', 'compose.small.yml', 'compose.small.chaos.yml']) {
+  for (const file of ['docker-compose.yml', 'compose.chaos.yml', 'compose.small.yml', 'compose.small.chaos.yml']) {
     const lines = readFileSync(join(root, file), 'utf8')
       .split('\n')
       .map((text, index) => ({ text: text.trim(), line: index + 1 }))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { requestOnce, untilAnswer } from '@zonemesh/cli/base/http.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { root } from '../../packaging/project.ts'
-import { run as runCommand, until } from '../e2e/rig.ts'
+import { run as runCommand, startTraffic, until } from '../e2e/rig.ts'
 import { compose } from './rig.ts'
 
 const limitMs = 60_000
@@ -128,7 +128,6 @@ test('K18 one global is killed: status answers, requests pass, and a receipt is 
     await compose('kill', victim)
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask('east')))
     expect(answers.filter((answer) => !isFromWest(answer))).toEqual([])
-    const timeout = `type: Timeout\nmesh: default\nname: patient\nsources: [{ match: { kuma.io/service: '*' } }]\ndestinations: [{ match: { kuma.io/service: '*' } }]\nconf: { connectTimeout: ${victim === 'global-1' ? 7 : 8}s }\n`
     await untilAnswer(
       'the zones have found the other global',
       limitMs,
@@ -137,14 +136,123 @@ test('K18 one global is killed: status answers, requests pass, and a receipt is 
       (text) => text,
     )
     const apply = `cd '${root}' && docker compose run --rm -T zonemesh apply -f - --wait served@all --timeout 30s`
-    const { code, stdout, stderr } = await runCommand('bash', ['-c', apply], timeout, limitMs)
+    const { code, stdout, stderr } = await runCommand(
+      'bash',
+      ['-c', apply],
+      timeoutOf(victim === 'global-1' ? 7 : 8),
+      limitMs,
+    )
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
     for (const zone of ['east', 'south', 'west'])
       expect(stdout).toMatch(new RegExp(`^${zone}: served after [\\d.]+ ms$`, 'm'))
     await compose('up', '--detach', '--no-recreate', '--wait', victim)
   }
 })
+const timeoutOf = (seconds: number): string =>
+  `type: Timeout\nmesh: default\nname: patient\nsources: [{ match: { kuma.io/service: '*' } }]\ndestinations: [{ match: { kuma.io/service: '*' } }]\nconf: { connectTimeout: ${seconds}s }\n`
 const isCurrent = (text: string): boolean => (text.match(/^\w+ +current /gm) ?? []).length === 3
+
+interface Report {
+  readonly redis?: { readonly phase: string; readonly reason: string }
+  readonly uplink?: { readonly phase: string; readonly current: boolean; readonly epoch: number }
+  readonly replicas?: readonly { readonly host: string; readonly leads: boolean }[]
+  readonly proxies?: readonly { readonly state: string }[]
+}
+const replicasOfWest = ['zone-west-1', 'zone-west-2']
+/** The status of one replica, which it prints in its container. The balancer would choose the replica. */
+const reportOf = async (plane: string): Promise<Report> =>
+  JSON.parse(
+    await compose(
+      ...['exec', '--no-TTY', plane, 'node', '-e'],
+      "fetch('http://127.0.0.1:5681/_status').then((reply) => reply.text()).then(console.log)",
+    ),
+  )
+/** The service of the replica that leads, and that of the other one. The host of a replica is the id of its container. */
+async function leaderAndOther(): Promise<readonly [string, string]> {
+  const { replicas } = await until(
+    'both replicas of west are known, and one leads',
+    () => reportOf('zone-west-1'),
+    ({ replicas: all = [] }) => all.length === 2 && all.filter(({ leads }) => leads).length === 1,
+  )
+  const host = replicas?.find(({ leads }) => leads)?.host ?? 'nobody'
+  const ids = await Promise.all(replicasOfWest.map((name) => compose('ps', '--quiet', '--no-trunc', name)))
+  const [first = '', second = ''] = replicasOfWest
+  return ids[0]?.startsWith(host) ? [first, second] : [second, first]
+}
+const isWhole = ({ uplink, proxies = [] }: Report): boolean =>
+  uplink?.phase === 'connected' && uplink.current && proxies.length === 4 && proxies.every(isConnected)
+const isConnected = ({ state }: { readonly state: string }): boolean => state === 'connected'
+
+test('K23 the status of west shows two replicas at both of them, one of them leads, and each sidecar knows both', async () => {
+  const [leader, other] = await leaderAndOther()
+  for (const name of [leader, other]) {
+    const report = await until(`${name} shows the session and all proxies`, () => reportOf(name), isWhole)
+    expect(report.replicas?.map(({ leads }) => leads)).toEqual(name === leader ? [true, false] : [false, true])
+  }
+  for (const sidecar of ['echo-1-sidecar', 'echo-2-sidecar']) {
+    const bootstrap = await compose('exec', '--no-TTY', sidecar, 'cat', '/data/work/bootstrap.json')
+    expect([...bootstrap.matchAll(/"address":"(zone-\S+?)"/g)].map(([, host]) => host).sort()).toEqual(replicasOfWest)
+  }
+})
+
+test('K24 the replica of west that leads is killed under load: the other one has the session within 5 s, and no request fails', async () => {
+  const [leader, other] = await leaderAndOther()
+  const before = (await reportOf(other)).uplink?.epoch ?? 0
+  await using traffic = startTraffic(() => ask('east'), 4)
+  await traffic.more(100)
+  await compose('kill', leader)
+  const report = await until(
+    `${other} leads and has a session`,
+    () => reportOf(other),
+    (one) =>
+      one.replicas?.length === 1 &&
+      one.replicas[0]?.leads === true &&
+      one.uplink?.phase === 'connected' &&
+      isWhole(one),
+    5_000,
+  )
+  expect(report.uplink?.epoch).toBeGreaterThan(before)
+  await traffic.more(300)
+  await compose('up', '--detach', '--no-recreate', '--wait', leader)
+  await until('both replicas are back', () => reportOf(leader), isWhole)
+  await traffic.more(300)
+  expect((await traffic.stop()).failures).toEqual([])
+})
+
+test('K25 Redis is killed: requests pass, changes are served, and the planes report it until it is back', async () => {
+  const planes = ['global-1', 'global-2', ...replicasOfWest]
+  const everywhere = (phase: string) =>
+    Promise.all(
+      planes.map((name) =>
+        until(
+          name,
+          () => reportOf(name),
+          ({ redis }) => redis?.phase === phase,
+          limitMs,
+        ),
+      ),
+    )
+  await everywhere('connected')
+  await using traffic = startTraffic(() => ask('east'))
+  await compose('kill', 'redis')
+  for (const { redis } of await everywhere('away')) expect(redis?.reason).not.toBe('')
+  const apply = `cd '${root}' && docker compose run --rm -T zonemesh apply -f - --wait served@all --timeout 30s`
+  const { code, stdout, stderr } = await runCommand('bash', ['-c', apply], timeoutOf(9), limitMs)
+  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout.match(/^\w+: served after/gm)).toHaveLength(3)
+  await traffic.more(100)
+  await compose('up', '--detach', '--no-recreate', '--wait', 'redis')
+  await everywhere('connected')
+  expect((await traffic.stop()).failures).toEqual([])
+})
+
+test('K26 Prometheus reads every replica of the fleet, and has the alerts', async () => {
+  const prometheus = async (path: string) =>
+    (await requestOnce({ host: '127.0.0.1', port: 9090, hostname: 'localhost', path: `/api/v1/${path}` })).body
+  const up = () => prometheus('query?query=sum(up)')
+  await until('all planes are up', up, (body) => body.includes('"6"'), limitMs)
+  expect(await prometheus('rules')).toMatch(/"name":"Zonemesh\w+"/)
+})
 
 test('K22 keys and tokens are readable only for their owner and group, and a later start keeps all of it', async () => {
   const folders = 'postgres global-1 zone-east gateway-east user'

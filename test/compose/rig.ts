@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -14,4 +15,23 @@ export async function docker(...args: readonly string[]): Promise<string> {
 export async function compose(...args: readonly string[]): Promise<string> {
   const { stdout } = await run('docker', ['compose', ...args], { maxBuffer })
   return stdout
+}
+
+const door = fileURLToPath(new URL('../../bin/zonemesh', import.meta.url))
+
+/** Injects a fault into a compose project, as a user does on the host of the containers. */
+export function chaosOn(
+  project: string,
+  ...args: readonly string[]
+): Promise<{ readonly code: number | null; readonly out: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(door, ['chaos', ...args, '--compose', project], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let out = ''
+    const take = (text: Buffer) => {
+      out += text.toString()
+    }
+    child.stdout.on('data', take)
+    child.stderr.on('data', take)
+    child.once('error', reject).once('close', (code) => resolve({ code, out }))
+  })
 }

@@ -241,6 +241,11 @@ const loaders: Readonly<
     summary: 'pause a plane, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosPause,
   },
+  'chaos disconnect': {
+    group: 'Inject faults (tests)',
+    summary: 'take a container off its networks, and check the guarantees',
+    load: async () => (await import('./commands/chaos.ts')).chaosDisconnect,
+  },
   'chaos half-open': {
     group: 'Inject faults (tests)',
     summary: 'replace the global while the connection of a zone stays half-open, and check the guarantees',

@@ -19,6 +19,8 @@ const look = (at: number, revision: number, current = false): ZoneSample => ({
   lag: 0,
   bookmarkMsAgo: 0,
   hold: '',
+  isRelayed: false,
+  replicas: 0,
   proxies: {},
 })
 
@@ -48,4 +50,15 @@ test('G1 a release allows one step back, and no step back once the zone is curre
   late.positions.releasing('east', 25)
   for (const one of [look(2, 160, true), look(3, 161, true), look(4, 157)]) late.positions.see(one)
   expect(late.reasons()).toEqual(['zone east took revision 157 after 161 of store a'])
+})
+
+test('G1 what another replica repeats of the session does not count if it is older, and counts if it is newer', () => {
+  const { positions, reasons } = scene()
+  positions.see(look(1, 160))
+  positions.see({ ...look(2, 158), isRelayed: true })
+  expect(positions.newest('east')?.revision).toBe(160)
+  positions.see({ ...look(3, 161), isRelayed: true })
+  expect(reasons()).toEqual([])
+  positions.see(look(4, 159))
+  expect(reasons()).toEqual(['zone east took revision 159 after 161 of store a'])
 })

@@ -37,8 +37,18 @@ export async function readInContainer(project: string, service: string, path: st
 const copyDatabase =
   'copy() { for end in "" -wal -shm; do rm -f "$2$end"; if [ -e "$1$end" ]; then cp -p "$1$end" "$2$end"; fi; done; };'
 
+/** The networks of a service in its compose project, and its names there. */
+export interface Place {
+  readonly networks: readonly string[]
+  readonly aliases: readonly string[]
+}
+
 /** Pauses, stops and starts planes that are services of a compose project. A plane has the name of its service. */
-export function createContainers(project: string, names: readonly string[]): Keeper {
+export function createContainers(
+  project: string,
+  names: readonly string[],
+  placesByName: ReadonlyMap<string, Place>,
+): Keeper {
   const need = (name: string): Promise<string> => {
     if (names.includes(name)) return containerOf(project, name)
     throw new CommandError(`unknown container "${name}"; containers of this stack: ${names.join(', ')}`, 2)
@@ -85,6 +95,7 @@ export function createContainers(project: string, names: readonly string[]): Kee
         throw new CommandError(`cannot start ${name} with another environment: it is a container`, 2)
       await docker('start', await need(name))
     },
+    ...networking(project, need, placesByName),
     // The copy is next to the database, in the plane's volume.
     store: (name, file) => ({
       keep: () => shell(name, file, `${copyDatabase} copy "$FILE" "$FILE.aside"`),
@@ -92,4 +103,39 @@ export function createContainers(project: string, names: readonly string[]): Kee
       forget: () => shell(name, file, 'rm -f "$FILE.aside" "$FILE.aside-wal" "$FILE.aside-shm"'),
     }),
   }
+}
+
+/** Takes a container off its networks and back, and asks whether it answers. */
+function networking(
+  project: string,
+  need: (name: string) => Promise<string>,
+  placesByName: ReadonlyMap<string, Place>,
+): Pick<Keeper, 'disconnect' | 'connect' | 'probe'> {
+  return {
+    async disconnect(name) {
+      const id = await need(name)
+      for (const network of Object.keys(await networksOf(id))) await docker('network', 'disconnect', network, id)
+    },
+    async connect(name) {
+      const id = await need(name)
+      const connected = Object.keys(await networksOf(id))
+      const { networks = [], aliases = [] } = placesByName.get(name) ?? {}
+      const names = aliases.flatMap((alias) => ['--alias', alias])
+      for (const network of networks.map((one) => `${project}_${one}`))
+        if (!connected.includes(network)) await docker('network', 'connect', ...names, network, id)
+    },
+    // The relay asks, because it is in all networks of the stack.
+    async probe(name, port, greeting) {
+      const script = `exec 3<>/dev/tcp/${name}/${port}; printf '${greeting}' >&3; read -r -N 1 -t 1 <&3`
+      const relay = await containerOf(project, 'relay')
+      return docker('exec', relay, 'timeout', '1.5', 'bash', '-c', script).then(
+        () => true,
+        () => false,
+      )
+    },
+  }
+}
+
+async function networksOf(id: string): Promise<Readonly<Record<string, unknown>>> {
+  return JSON.parse(await docker('inspect', '--format', '{{json .NetworkSettings.Networks}}', id))
 }

@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { CommandError } from '../base/command.ts'
 import type { Order, Role, StackState } from './control.ts'
 
 /** Pauses, stops and starts the planes of a stack, whether processes or containers. */
@@ -12,6 +13,11 @@ export interface Keeper {
   end(role: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<unknown>
   /** Starts the plane again with the same command and these additional variables. */
   start(role: string, environment?: Readonly<Record<string, string>>): Promise<unknown>
+  /** Takes a role off all its networks. Its process stays. */
+  disconnect(role: string): Promise<unknown>
+  connect(role: string): Promise<unknown>
+  /** Whether a role answers what is sent to its port. */
+  probe(role: string, port: number, greeting: string): Promise<boolean>
   /** Copies the database file of a plane. Use it only while the plane is stopped. */
   store(role: string, file: string): StoreCopy
 }
@@ -22,6 +28,11 @@ export interface StoreCopy {
   forget(): Promise<void>
 }
 
+const refuse = (): Promise<never> =>
+  Promise.reject(
+    new CommandError('expected a stack of containers, found one of processes, which share their network', 2),
+  )
+
 /** Planes that are child processes of the control, on this machine. */
 export function createChildren(send: (order: Order) => Promise<StackState>): Keeper {
   return {
@@ -30,6 +41,9 @@ export function createChildren(send: (order: Order) => Promise<StackState>): Kee
     resume: (role) => send({ do: 'signal', role, signal: 'SIGCONT' }),
     end: (role, signal) => send({ do: 'end', role, signal }),
     start: (role, environment = {}) => send({ do: 'start', role, environment: { ...environment } }),
+    disconnect: refuse,
+    connect: refuse,
+    probe: refuse,
     store(_role, file) {
       const folder = mkdtempSync(join(dirname(file), 'aside-'))
       const copy = join(folder, 'store.db')

@@ -54,6 +54,7 @@ export const startChaosLines: StartLines = async (stage, syncPort, zones) => {
         folder,
         token: adminToken,
         control: { address: control.address, token },
+        parts: [],
         global: { api: globalAddress, storeFile: join(folder, 'global/store.db') },
         zones: Object.fromEntries(
           Object.entries(places).map(([zone, { apiAddress, dnsPort }]) => [

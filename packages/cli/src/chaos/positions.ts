@@ -26,8 +26,12 @@ export function createPositions(record: (event: HistoryEvent) => void) {
     releasing: (zone: string, atMs: number): void => void releasedAtMs.set(zone, atMs),
     /** Records a report of a zone. */
     see(sample: ZoneSample): void {
+      const { atMs, zone, epoch, store, revision, isRelayed } = sample
+      const before = newest.get(zone)
+      // What another replica repeats may be older than what the one with the session has shown.
+      if (isRelayed && before && (epoch < before.epoch || (epoch === before.epoch && revision < before.revision)))
+        return
       stepBack(sample)
-      const { atMs, zone, epoch, store, revision } = sample
       newest.set(zone, sample)
       if (store !== '') record({ type: 'applied', atMs, zone, session: String(epoch), store, revision })
     },

@@ -172,12 +172,17 @@ async function runFault(
 }
 
 /** Removes all faults and starts all planes again. */
-async function heal({ injector }: Scene, lines: readonly string[]): Promise<void> {
+async function heal({ injector, stack }: Scene, lines: readonly string[]): Promise<void> {
   for (const line of lines) await injector.healLine(line).catch(() => undefined)
-  for (const { name, running } of await injector.roles().catch(() => [])) {
-    if (running) await injector.resume(name).catch(() => undefined)
-    else await injector.start(name).catch(() => undefined)
-  }
+  const roles = await injector.roles().catch(() => [])
+  // At once, because a stack of containers has many.
+  await Promise.all(
+    roles.map(async ({ name, running }) => {
+      if (running) await injector.resume(name).catch(() => undefined)
+      else await injector.start(name).catch(() => undefined)
+      if (stack.parts.some((one) => one.name === name)) await injector.connect(name).catch(() => undefined)
+    }),
+  )
 }
 
 async function servesPaths({ scene }: Stack): Promise<boolean> {

@@ -18,6 +18,10 @@ export interface ZoneSample {
   readonly lag: number
   readonly bookmarkMsAgo: number
   readonly hold: string
+  /** Whether this is the report of another replica, which has the session. It may be a moment old. */
+  readonly isRelayed: boolean
+  /** The live processes of the zone; 0 if it has no replicas. */
+  readonly replicas: number
   /** The state of each proxy, by its name in the status. */
   readonly proxies: Readonly<Record<string, string>>
 }
@@ -39,6 +43,8 @@ export interface GlobalSample {
   readonly answered: boolean
   readonly store: string
   readonly head: number
+  /** Whether Redis answers: `connected`, `away`, or '' without Redis. */
+  readonly redis: string
   readonly zones: readonly ReportedZone[]
 }
 
@@ -76,6 +82,8 @@ export async function readZone(clock: Clock, zone: string, plane: Plane): Promis
     lag: number(uplink['lagRevisions']),
     bookmarkMsAgo: number(uplink['bookmarkMsAgo']),
     hold: text(object(uplink['hold'])['reason']),
+    isRelayed: uplink['replica'] !== undefined,
+    replicas: list(report?.['replicas']).length,
     proxies: Object.fromEntries(list(report?.['proxies']).map((one) => [text(one['proxy']), text(one['state'])])),
   }
 }
@@ -88,6 +96,7 @@ export async function readGlobal(clock: Clock, plane: Plane): Promise<GlobalSamp
     answered: report !== undefined,
     store: text(report?.['store']),
     head: number(report?.['revision']),
+    redis: text(object(report?.['redis'])['phase']),
     zones: zones.map((one) => ({
       zone: text(one['zone']),
       connected: one['connected'] === true,

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { CommandError } from '../base/command.ts'
 import { findDemo } from '../demo/folder.ts'
 import { readInContainer } from './containers.ts'
+import { part } from './parts.ts'
 import { destination, target } from './targets.ts'
 
 /**
@@ -21,6 +22,8 @@ export const stackFile = z.object({
   /** The compose project whose services are the planes. Without it, the planes are child processes of the control. */
   compose: z.string().optional(),
   global: z.object({ api: z.string(), storeFile: z.string().optional() }),
+  /** The containers of the stack that carry no traffic. Without them, each plane is one process. */
+  parts: z.array(part).default([]),
   zones: z.record(z.string(), z.object({ api: z.string(), dns: z.string() })),
   scene: z.object({
     mesh: z.string(),

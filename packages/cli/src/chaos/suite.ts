@@ -1,5 +1,7 @@
 import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
 import { type Fault, kill, late, partition, pause, restoreOldStore, slow } from './faults.ts'
+import { stopPart } from './part-faults.ts'
+import type { Stack } from './stack.ts'
 
 const faultsMin = 4
 const faultsMax = 6
@@ -8,7 +10,12 @@ const aroundMs = 6_000
 const restoreMs = 20_000
 
 /** Draws faults from a seed: each type at most once, at least one that ends sessions, all within the time limit. */
-export function drawSuite(seed: number, zones: readonly string[], hasStore: boolean, limitMs: number): Fault[] {
+export function drawSuite(
+  seed: number,
+  { zones: zonesByName, parts }: Pick<Stack, 'zones' | 'parts'>,
+  hasStore: boolean,
+  limitMs: number,
+): Fault[] {
   const random = createSeededRandom(seed)
   const number = (from: number, to: number) => from + Math.floor(random.fraction() * (to - from + 1))
   const one = <T>(of: readonly T[]): T => {
@@ -16,8 +23,13 @@ export function drawSuite(seed: number, zones: readonly string[], hasStore: bool
     if (found === undefined) throw new Error('invariant broken: drawn from an empty list')
     return found
   }
+  const zones = Object.keys(zonesByName)
   const zone = () => one(zones)
-  const plane = () => one(['global', ...zones.map((name) => `zone-${name}`)])
+  const stop = (how: 'kill' | 'pause', ms: number): Fault => {
+    if (parts.length > 0) return stopPart(how, one(parts), ms)
+    const plane = one(['global', ...zones.map((name) => `zone-${name}`)])
+    return how === 'kill' ? kill(plane, ms) : pause(plane, ms)
+  }
   type Draw = () => { readonly fault: Fault; readonly ms: number }
   const lasting = (ms: number, fault: Fault) => ({ fault, ms: ms + aroundMs })
   const cut: Draw = () => {
@@ -28,11 +40,11 @@ export function drawSuite(seed: number, zones: readonly string[], hasStore: bool
     cut,
     () => {
       const ms = number(500, 5_000)
-      return lasting(ms, kill(plane(), ms))
+      return lasting(ms, stop('kill', ms))
     },
     () => {
       const ms = number(3_000, 11_000)
-      return lasting(ms, pause(plane(), ms))
+      return lasting(ms, stop('pause', ms))
     },
     () => {
       const ms = number(6_000, 10_000)

@@ -18,7 +18,9 @@ import {
   restoreOldStore,
   slow,
 } from '../chaos/faults.ts'
+import { planesOf } from '../chaos/injector.ts'
 import { junitXml } from '../chaos/junit.ts'
+import { stopPart } from '../chaos/part-faults.ts'
 import { createReporter } from '../chaos/progress.ts'
 import { runChaos } from '../chaos/run.ts'
 import { findStack } from '../chaos/stack.ts'
@@ -35,9 +37,13 @@ const runOptions = {
   stack: option(text.optional(), 'the file of the stack; without it, the newest demo of this user', {
     placeholder: 'FILE',
   }),
-  compose: option(text.optional(), 'a compose project on this machine that runs compose.small.chaos.yml', {
-    placeholder: 'PROJECT',
-  }),
+  compose: option(
+    text.optional(),
+    'a compose project on this machine that runs compose.chaos.yml or compose.small.chaos.yml',
+    {
+      placeholder: 'PROJECT',
+    },
+  ),
   json: option(text.optional(), 'write the verdict to this file, as JSON', { placeholder: 'FILE' }),
   junit: option(text.optional(), 'write the verdict to this file, as JUnit XML', { placeholder: 'FILE' }),
   rate: option(count(1, 5_000).default(100), 'requests per second through the gateway', {
@@ -83,6 +89,7 @@ async function run(values: RunValues, context: Context, faults: readonly Fault[]
 async function runOn(
   values: RunValues,
   context: Context,
+  how: 'kill' | 'pause',
   forMs: number,
   faults: {
     readonly plane: (role: string, forMs: number) => Fault
@@ -90,15 +97,33 @@ async function runOn(
   },
 ): Promise<ExitCode> {
   const [role = ''] = context.positionals
-  const { scene, zones } = await findStack(values)
+  const stack = await findStack(values)
+  const { scene } = stack
   const target = scene.targets.find(({ name }) => name === role)
-  const planes = ['global', ...Object.keys(zones).map((zone) => `zone-${zone}`)]
+  const planes = planesOf(stack)
   if (!target && !planes.includes(role)) {
     const others = scene.targets.map(({ name }) => name).join(', ')
     const more = others === '' ? '' : `; proxies and services: ${others}`
     throw new CommandError(`unknown plane "${role}"; planes of this stack: ${planes.join(', ')}${more}`, 2)
   }
+  if (target?.sharesNetwork === true && how === 'kill')
+    return refuse(context, `other containers use the network of ${role}, and a new process would have another one`)
+  const part = stack.parts.find(({ name }) => name === role)
+  if (part) return run(values, context, [stopPart(how, part, forMs)])
   return run(values, context, [target ? faults.other(target, forMs) : faults.plane(role, forMs)])
+}
+
+/** Reports a fault that this stack does not support. */
+function refuse(context: Context, reason: string): ExitCode {
+  context.note(`zonemesh chaos: ${reason}; nothing was done`)
+  return 3
+}
+
+/** Injects a fault that replaces the process or the file of the only global. */
+async function runOnGlobal(values: RunValues, context: Context, fault: Fault): Promise<ExitCode> {
+  const hasOne = (await findStack(values)).parts.every(({ kind }) => kind !== 'global')
+  if (hasOne) return run(values, context, [fault])
+  return refuse(context, 'expected one global with a store of its own, found globals over one database')
 }
 
 export const chaosPartition = defineCommand({
@@ -130,7 +155,7 @@ export const chaosKill = defineCommand({
   examples: ['zonemesh chaos kill global --for 5s', 'zonemesh chaos kill zone-east', 'zonemesh chaos kill gateway-1'],
   arity: { min: 1, max: 1 },
   options: { for: forOption('5s'), ...runOptions },
-  run: (values, context) => runOn(values, context, values.for, { plane: kill, other: killTarget }),
+  run: (values, context) => runOn(values, context, 'kill', values.for, { plane: kill, other: killTarget }),
 })
 
 export const chaosPause = defineCommand({
@@ -140,7 +165,28 @@ export const chaosPause = defineCommand({
   examples: ['zonemesh chaos pause global --for 5s', 'zonemesh chaos pause ingress-west --for 5s'],
   arity: { min: 1, max: 1 },
   options: { for: forOption('5s'), ...runOptions },
-  run: (values, context) => runOn(values, context, values.for, { plane: pause, other: pauseTarget }),
+  run: (values, context) => runOn(values, context, 'pause', values.for, { plane: pause, other: pauseTarget }),
+})
+
+export const chaosDisconnect = defineCommand({
+  name: 'chaos disconnect',
+  summary: 'take a container off its networks, and check the guarantees',
+  usage: 'ROLE [--for TIME]',
+  examples: ['zonemesh chaos disconnect postgres --for 10s --compose zonemesh'],
+  arity: { min: 1, max: 1 },
+  options: { for: forOption('5s'), ...runOptions },
+  async run(values, context) {
+    const [role = ''] = context.positionals
+    const { parts, compose } = await findStack(values)
+    if (compose === undefined || parts.length === 0)
+      return refuse(context, 'this stack has no containers with networks of their own')
+    const part = parts.find(({ name }) => name === role)
+    if (part) return run(values, context, [stopPart('disconnect', part, values.for)])
+    throw new CommandError(
+      `unknown container "${role}"; containers that can be disconnected: ${parts.map(({ name }) => name).join(', ')}`,
+      2,
+    )
+  },
 })
 
 export const chaosHalfOpen = defineCommand({
@@ -150,7 +196,7 @@ export const chaosHalfOpen = defineCommand({
   examples: ['zonemesh chaos half-open east'],
   arity: { min: 1, max: 1 },
   options: runOptions,
-  run: (values, context) => run(values, context, [halfOpen(context.positionals[0] ?? '')]),
+  run: (values, context) => runOnGlobal(values, context, halfOpen(context.positionals[0] ?? '')),
 })
 
 export const chaosFlap = defineCommand({
@@ -254,7 +300,7 @@ export const chaosRestore = defineCommand({
   examples: ['zonemesh chaos restore-old-store'],
   arity: { min: 0, max: 0 },
   options: runOptions,
-  run: (values, context) => run(values, context, [restoreOldStore()]),
+  run: (values, context) => runOnGlobal(values, context, restoreOldStore()),
 })
 
 export const chaosSuite = defineCommand({
@@ -276,12 +322,7 @@ export const chaosSuite = defineCommand({
   },
   async run(values, context) {
     const stack = await findStack(values)
-    const faults = drawSuite(
-      values.seed,
-      Object.keys(stack.zones),
-      stack.global.storeFile !== undefined,
-      values.minutes * 60_000,
-    )
+    const faults = drawSuite(values.seed, stack, stack.global.storeFile !== undefined, values.minutes * 60_000)
     return run(values, context, faults, values.seed)
   },
 })

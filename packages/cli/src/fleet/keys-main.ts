@@ -1,6 +1,6 @@
-// The first step of the fleet in compose: keys-main.ts FOLDER. It creates what must exist before anything starts: the
-// password of PostgreSQL, and a folder for each process with its keys and settings. Replicas of a plane get the same keys.
-// What exists stays as it is.
+// The first step of the fleet in compose: keys-main.ts FOLDER. It creates what must exist before anything starts:
+// passwords of PostgreSQL and Redis, and a folder for each process with its keys and settings. Replicas of a plane get the
+// same keys. What exists stays as it is.
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
@@ -28,8 +28,11 @@ if (!existsSync(done)) {
       'admin.key': secret(),
     }
     for (const replica of replicas) {
-      const store = schema && { store: `postgres://zonemesh:${database}@postgres:5432/zonemesh?schema=${schema}` }
-      const settings = { dataDir: '/data', tlsHosts: [name, replica], ...store }
+      const databases = schema && {
+        store: `postgres://zonemesh:${database}@postgres:5432/zonemesh?schema=${schema}`,
+        redis: `redis://:${cache}@redis:6379`,
+      }
+      const settings = { dataDir: '/data', tlsHosts: [name, replica], ...databases }
       for (const [file, text] of Object.entries(keys)) write(`${replica}/${file}`, text)
       write(`${replica}/settings.yaml`, stringify(settings))
     }

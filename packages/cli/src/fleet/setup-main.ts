@@ -1,8 +1,10 @@
 // The second step of the fleet in compose: setup-main.ts FOLDER POLICIES, when a global answers. It writes the policies, the join
 // string of each zone and proxy, and the token of the user. All in one process, because each start of Node costs as much as
-// everything here. A later start finds the token, and changes nothing.
+// everything here. A later start finds the token, and changes nothing. With the host of a relay as third word (compose.chaos.yml)
+// zones join through it, and it gets the files that `zonemesh chaos` needs.
 
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fingerprint } from '@zonemesh/plane/authority/x509.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
@@ -11,8 +13,9 @@ import { CommandError } from '../base/command.ts'
 import { sendCommit } from '../files/commit.ts'
 import { readDocuments } from '../files/documents.ts'
 import { planes, proxies, zones } from './members.ts'
+import { fleetStack, lineOf } from './stack.ts'
 
-const [folder = '', policies = ''] = process.argv.slice(2)
+const [folder = '', policies = '', relay] = process.argv.slice(2)
 const client = createClient({
   address: 'http://global:5681',
   adminKeyFile: join(folder, 'global-1/admin.key'),
@@ -22,6 +25,7 @@ const client = createClient({
 if (!existsSync(join(folder, 'user/token'))) {
   await writePolicies()
   await writeJoins()
+  if (relay !== undefined) await writeStackFile()
   write('user/token', await token('user', { name: 'fleet', groups: ['mesh-system:admin'], validFor: '8760h' }))
 }
 // Kept connections must not keep the process.
@@ -40,7 +44,8 @@ async function writePolicies(): Promise<void> {
 
 async function writeJoins(): Promise<void> {
   for (const { name: zone, replicas } of zones) {
-    const text = await joinString('global', 5685, await token('zone', { zone, scope: ['cp'] }))
+    const own = await token('zone', { zone, scope: ['cp'] })
+    const text = relay ? await joinString('global', lineOf(zone), own, relay) : await joinString('global', 5685, own)
     for (const replica of replicas) write(`${replica}/zone.join`, text)
   }
   for (const { name, zone, scope } of proxies) {
@@ -52,14 +57,23 @@ async function writeJoins(): Promise<void> {
   }
 }
 
+/** The token of the relay, and the stack file of `zonemesh chaos`. */
+async function writeStackFile(): Promise<void> {
+  mkdirSync(join(folder, 'relay'), { recursive: true, mode: 0o750 })
+  const own = randomBytes(24).toString('base64url')
+  const user = await token('user', { name: 'chaos', groups: ['mesh-system:admin'], validFor: '8760h' })
+  write('relay/relay.token', own)
+  write('relay/stack.json', JSON.stringify(fleetStack({ user, relay: own })))
+}
+
 async function token(purpose: 'zone' | 'dataplane' | 'user', claims: object): Promise<string> {
   return (await client.need('POST', `/tokens/${purpose}`, claims)).text.trim()
 }
 
 /** The join string of a plane. It has the addresses of its replicas, or that of the balancer in front of the globals. */
-async function joinString(name: string, port: number, own: string): Promise<string> {
+async function joinString(name: string, port: number, own: string, relayHost?: string): Promise<string> {
   const replicas = planes.find((plane) => plane.name === name)?.replicas ?? []
-  const hosts = name === 'global' ? [name] : replicas
+  const hosts = name === 'global' ? [relayHost ?? name] : replicas
   const [address = '', ...otherAddresses] = hosts.map((host) => `https://${host}:${port}`)
   const pin = await fingerprint(readFileSync(join(folder, replicas[0] ?? '', 'ca.crt'), 'utf8'))
   return encodeJoin({ address, otherAddresses, token: own, pin })

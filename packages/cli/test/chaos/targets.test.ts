@@ -41,3 +41,23 @@ test('B36 with a second ingress of a zone no request must pass the first one, an
   expect(passes({ gateway: 'edge', targets: more }, ingressWest, anyVersion)).toBe('sometimes')
   expect(new Set(destinations.map(pathOf)).size).toBe(destinations.length)
 })
+
+test('B36 a request enters at one instance of a gateway, and leaves its zone through the egress of it', () => {
+  const [east, south] = ['127.0.0.1:8080', '127.0.0.1:8081']
+  const inEast: Target = { ...gateway, entrance: east }
+  const inSouth: Target = { ...gateway, name: 'gateway-2', zone: 'south', entrance: south }
+  const egressEast: Target = { name: 'egress-east', kind: 'egress', zone: 'east' }
+  const egressSouth: Target = { name: 'egress-south', kind: 'egress', zone: 'south' }
+  const egressWest: Target = { name: 'egress-west', kind: 'egress', zone: 'west' }
+  const instances = [inEast, inSouth, egressEast, egressSouth, egressWest]
+  const fleet = { gateway: 'edge', entrance: east, targets: instances }
+  const fromSouth: Destination = { ...anyVersion, entrance: south, gateway: 'edge' }
+  const [always, never] = ['always', 'never']
+  expect(instances.map((one) => [one.name, ...[anyVersion, fromSouth].map((to) => passes(fleet, one, to))])).toEqual([
+    ['gateway-1', always, never],
+    ['gateway-2', never, always],
+    ['egress-east', always, never],
+    ['egress-south', never, always],
+    ['egress-west', never, never],
+  ])
+})
