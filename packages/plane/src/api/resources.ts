@@ -14,6 +14,7 @@ import { isZoneProxy, proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
+import type { Store } from '@zonemesh/shared/store/store.ts'
 import { type Change, type CommitOutcome, parsePosition, type Selection } from '@zonemesh/shared/store/store.ts'
 import { moveInlineKeys } from '../authority/inline-keys.ts'
 import { checkProvided } from '../authority/provided.ts'
@@ -45,10 +46,27 @@ export async function allRows(plane: ApiPlane, selection: Selection): Promise<Ro
   )
 }
 
-/** The live rows among these keys. */
-export async function rowsOf(plane: Pick<ApiPlane, 'store'>, keys: readonly ResourceKey[]): Promise<Row[]> {
-  const versions = await Promise.all(keys.map((key) => plane.store.get(key)))
-  return versions.flatMap((version) => version?.row ?? [])
+/** A list that commits keep changing is read again so often, and then as a whole. */
+const rowsTries = 5
+
+/**
+ * The live rows among these keys of one kind, all at one revision: a commit between two reads must not show half of
+ * itself (G2). The newest version of a row is also its version at an earlier head that is not older than it.
+ */
+export async function rowsOf(
+  { store }: { readonly store: Pick<Store, 'get' | 'head' | 'scan'> },
+  keys: readonly ResourceKey[],
+): Promise<Row[]> {
+  for (let tries = 1; tries <= rowsTries; tries += 1) {
+    const { revision } = await store.head()
+    const versions = await Promise.all(keys.map((key) => store.get(key)))
+    if (keys.length < 2 || versions.every((version) => (version?.revision ?? 0) <= revision))
+      return versions.flatMap((version) => version?.row ?? [])
+  }
+  const [{ kind } = { kind: '' }] = keys
+  const rows = await store.scan({ kind })
+  const byKey = new Map(rows.map((row) => [keyText(row.key), row]))
+  return keys.flatMap((key) => byKey.get(keyText(key)) ?? [])
 }
 
 /** The origins whose rows are shown under their own name. */

@@ -1,10 +1,13 @@
 import { findKind } from '@zonemesh/core/registry.ts'
 import { hashedName } from '@zonemesh/plane/api/names.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
-import { allRows, committed, completeSpec, ifMatch, isWritable } from '@zonemesh/plane/api/resources.ts'
+import { allRows, committed, completeSpec, ifMatch, isWritable, rowsOf } from '@zonemesh/plane/api/resources.ts'
 import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import { assert, type JsonObject } from '@zonemesh/shared/base/base.ts'
-import { positionText } from '@zonemesh/shared/store/store.ts'
+import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
+import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
+import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
+import { positionText, type Store } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { createPair } from '../pki.ts'
 import { createPlane, createRoutes, dataplane, timeout, write } from './routes.ts'
@@ -345,4 +348,57 @@ test('R18 a missing secret of an authority is a warning, another fault of it is 
   const mtls = { skipValidation: true, enabledBackend: 'own', backends: [{ name: 'own', type: 'provided', conf }] }
   expect((await call('PUT', '/meshes/own', { type: 'Mesh', name: 'own', mtls })).status).toBe(200)
   expect((await plane.store.scan({ kind: 'Secret' })).map(({ key }) => key.mesh)).toEqual(['own'])
+})
+
+/** A store in which `commit` runs before each read of a row, at most so often. */
+function interrupted(
+  store: Store,
+  times: number,
+  commit: () => Promise<unknown>,
+): Pick<Store, 'get' | 'head' | 'scan'> {
+  let left = times
+  return {
+    head: () => store.head(),
+    scan: (selection, options) => store.scan(selection, options),
+    async get(key) {
+      if (left > 0) {
+        left -= 1
+        await commit()
+      }
+      return store.get(key)
+    },
+  }
+}
+
+test.each([1, 5, 1_000])(
+  'R88 a list shows all its rows at one revision, also if %s commits come between its reads',
+  async (times) => {
+    const store = createMemoryStore({ clock: createVirtualClock(), random: createSeededRandom(1) })
+    const keys = ['a', 'b', 'c'].map((name) => ({ origin: 'global', kind: 'Timeout', mesh: 'default', name }))
+    let turn = 0
+    const writeAll = () => {
+      turn += 1
+      const changes = keys.map((key) => ({ op: 'put' as const, key, labels: {}, spec: { turn } }))
+      return store.commit({ changes, subject: 's', intent: 'i' })
+    }
+    await writeAll()
+    const rows = await rowsOf({ store: interrupted(store, times, writeAll) }, keys)
+    expect(rows.map(({ key }) => key.name)).toEqual(['a', 'b', 'c'])
+    expect(new Set(rows.map(({ spec }) => spec['turn'])).size).toBe(1)
+  },
+)
+
+test('R88 a row that is removed while its list is read is in it or not, with all others of its commit', async () => {
+  const store = createMemoryStore({ clock: createVirtualClock(), random: createSeededRandom(1) })
+  const keys = ['a', 'b'].map((name) => ({ origin: 'global', kind: 'Timeout', mesh: 'default', name }))
+  const changes = keys.map((key) => ({ op: 'put' as const, key, labels: {}, spec: {} }))
+  await store.commit({ changes, subject: 's', intent: 'i' })
+  const removeAll = () =>
+    store.commit({ changes: keys.map((key) => ({ op: 'delete' as const, key })), subject: 's', intent: 'i' })
+  let reads = 0
+  const between = interrupted(store, 2, async () => {
+    reads += 1
+    if (reads === 2) await removeAll()
+  })
+  expect(await rowsOf({ store: between }, keys)).toEqual([])
 })
