@@ -12,11 +12,6 @@ export const chaosMesh = 'zonemesh-chaos'
 export const routeName = 'zonemesh-chaos'
 const turningName = 'turning'
 export const pairNames = ['pair-left', 'pair-right'] as const
-/**
- * The list of the pair. A list with a filter is one read of the store. Without a filter each row is a read of its own, and
- * over PostgreSQL a commit may come between two of them.
- */
-export const pairPath = `/meshes/${chaosMesh}/meshgatewayroutes?name=pair-&size=1000`
 
 /** Random bytes cannot be compressed, so that a slow line has an effect. */
 const fillerBytes = 1_200

@@ -3,7 +3,7 @@ import { resolve } from '@zonemesh/shared/dns/resolve.ts'
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import type { HistoryEvent, SeenVersion } from '@zonemesh/shared/guarantees/history.ts'
 import { meshName } from '../demo/names.ts'
-import { pairNames, pairPath } from './changes.ts'
+import { chaosMesh, pairNames } from './changes.ts'
 import type { StackState } from './control.ts'
 import type { Injector } from './injector.ts'
 import type { Plane } from './plane.ts'
@@ -103,7 +103,7 @@ export function startRecorder(deps: Deps, stack: Stack) {
   }
 
   async function readPair(zone: string, plane: Plane): Promise<void> {
-    const { status, body } = await plane.ask('GET', pairPath)
+    const { status, body } = await plane.ask('GET', `/meshes/${chaosMesh}/meshgatewayroutes?size=1000`)
     if (status !== 200) return
     const [left, right] = pairNames.map((name) => turnOf(body['items'], name))
     if (left === undefined && right === undefined) return
