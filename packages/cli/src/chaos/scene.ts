@@ -1,6 +1,6 @@
 import { type Clock, delay } from '@zonemesh/shared/env/clock.ts'
 import { CommandError } from '../base/command.ts'
-import { type Changes, pairNames, pairPath } from './changes.ts'
+import { type Changes, chaosMesh, pairNames } from './changes.ts'
 import type { Injector } from './injector.ts'
 import type { Plane } from './plane.ts'
 import { type Recorder, turnOf } from './recorder.ts'
@@ -53,7 +53,7 @@ export function createScene(deps: Deps, signal: AbortSignal) {
     const own = await plane.ask('GET', '/_status')
     const uplink = Object(own.body['uplink'])
     if (own.status !== 200 || uplink.phase !== 'connected' || uplink.hold !== undefined) return false
-    const { body } = await plane.ask('GET', pairPath)
+    const { body } = await plane.ask('GET', `/meshes/${chaosMesh}/meshgatewayroutes?size=1000`)
     const shown = Number(turnOf(body['items'], pairNames[0])?.slice('turn-'.length))
     return shown >= turns.pair
   }
