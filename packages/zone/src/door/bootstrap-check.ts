@@ -16,6 +16,8 @@ interface Deps {
   readonly store: Store
   readonly zone: string
   readonly registrations: Pick<Registrations, 'stored' | 'read'>
+  /** Whether the zone has a first round of its global, so that the absence of a row means that there is none. */
+  readonly isComplete: () => boolean
   authenticate(
     token: string,
     proxy: ProxyIdentity,
@@ -24,7 +26,8 @@ interface Deps {
 }
 
 /** Judges the request for a bootstrap, so that a proxy learns what is wrong before it starts its Envoy. */
-export function createBootstrapCheck({ store, zone, registrations, authenticate }: Deps): BootstrapDeps['check'] {
+export function createBootstrapCheck(deps: Deps): BootstrapDeps['check'] {
+  const { store, zone, registrations, authenticate } = deps
   async function meshExists(mesh: string): Promise<boolean> {
     for (const origin of [globalOrigin, zone]) {
       if ((await store.get({ origin, kind: 'Mesh', mesh: '', name: mesh }))?.row) return true
@@ -73,13 +76,10 @@ export function createBootstrapCheck({ store, zone, registrations, authenticate 
 
   return async ({ proxyType: type, mesh, name, dataplaneToken: token, dataplaneResource }) => {
     if (!isProxyType(type)) return refuse(422, `proxy type "${type}" is not served`)
-    if (type === 'dataplane' && !(await meshExists(mesh))) {
-      // Both come from the global. Without the key, the zone may not have the mesh yet, and the proxy must try again.
-      const refused = await refusedToken(token, { type, mesh, name }, undefined)
-      return refused?.ok === false && refused.error.status === 503
-        ? refused
-        : refuse(422, `mesh "${mesh}" does not exist`)
-    }
+    if (type === 'dataplane' && !(await meshExists(mesh)))
+      return deps.isComplete()
+        ? refuse(422, `mesh "${mesh}" does not exist`)
+        : refuse(503, `this zone has nothing of its global yet, and no mesh "${mesh}"`)
     // Before anything of the zone is looked up: without a good token, a proxy that exists looks like one that does not.
     if (token.trim() === '')
       return refuse(422, 'A token is required: pass one with --dataplane-token-file or --dataplane-token')

@@ -107,7 +107,10 @@ export function createDoor(deps: Deps): XdsDeps {
     bootstrap: {
       log,
       tokenRequired: () => true,
-      check: createBootstrapCheck({ store, zone, registrations, authenticate }),
+      check: createBootstrapCheck({
+        ...{ store, zone, registrations, authenticate },
+        isComplete: () => engine.isComplete(),
+      }),
     },
     async authenticate(token, proxy, resource) {
       const credentials = await authenticate(token, proxy, await specOf(proxy, resource))
