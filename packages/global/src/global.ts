@@ -215,7 +215,8 @@ export async function startGlobal(
     closers.add('renewal', () => renewal[Symbol.dispose]())
     // A new leader does what the former one may have left.
     const leading = whileLeading(leadership, () => {
-      for (const follower of followers) void follower.wake()
+      void publicTokens.wake()
+      void authorities.wake()
       return { [Symbol.asyncDispose]: async () => undefined }
     })
     closers.add('what the leader does', () => leading[Symbol.asyncDispose]())

@@ -58,7 +58,10 @@ export async function openDerivingStore(
 
   async function commitRound(parts: readonly Commit[], options?: RoundOptions): Promise<CommitOutcome> {
     for (;;) {
+      if (options?.head !== undefined) await catchUp()
       const head = follower.revision()
+      // The caller has derived from another state.
+      if (head !== (options?.head ?? head)) return { ok: false, conflicts: [], isBehind: true }
       const outcome = await store.commitRound(await derivedFrom(deps, store, derivations, parts), { ...options, head })
       if (outcome.ok) {
         follower.take(outcome.written, outcome.position.revision)
