@@ -9,7 +9,7 @@ import { part, resourceName, rows, stateOf, text } from './show-status.ts'
 export function missingIn(status: JsonObject): readonly string[] {
   const ofPlane =
     status['role'] === 'global'
-      ? rows(status['zones']).flatMap((zone) => missingInZone(zone, Number(status['revision'])))
+      ? rows(status['zones']).flatMap((zone) => missingInZone(zone, Number(status['mark'] ?? status['revision'])))
       : missingInOwn(status)
   return [
     ...(status['storeFault'] === undefined ? [] : [`the store takes no writes: ${text(status['storeFault'])}`]),

@@ -94,7 +94,7 @@ export function createStatus({ store, sync, refused, clock, expiry, owner, catal
         }
       })
       const faults = { ...storeFault(store), ...redisStatus(redis) }
-      const facts = { role: 'global', store: store.id, ...faults, revision: head.revision }
+      const facts = { role: 'global', store: store.id, ...faults, revision: head.revision, mark: mark.revision }
       return {
         ...facts,
         zones,
