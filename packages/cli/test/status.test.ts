@@ -105,6 +105,7 @@ test.each<[string, JsonObject, readonly string[]]>([
     { ...ofGlobal({}), unparsed: [{ kind: 'Mesh', name: 'm', reason: 'why' }] },
     ['Mesh m cannot be parsed: why'],
   ],
+  ['a head that is no mark', { ...ofGlobal({}), mark: ofGlobal({})['revision'] ?? 0, revision: 99 }, []],
   ['a joined zone', ofZone({}), []],
   ['a zone without its global', ofZone({ uplink: { phase: 'waiting' } }), ['the uplink is waiting']],
   [
