@@ -59,23 +59,24 @@ export function servedTogether(own: Served, others: readonly OtherReplica[]): Se
   }
 }
 
-/**
- * The newest knowledge of each proxy: of the replica that it is connected to, else of the one that it was connected to
- * last.
- */
+/** What the replicas know of each proxy: see `newerProxy`. */
 export function proxiesOf(others: readonly Pick<OtherReplica, 'proxies'>[]): ReadonlyMap<string, ReplicaProxy> {
   const found = new Map<string, ReplicaProxy>()
   for (const { proxies } of others) {
-    for (const [key, proxy] of proxies) {
-      const known = found.get(key)
-      if (!known || isNewerProxy(proxy, known)) found.set(key, proxy)
-    }
+    for (const [key, proxy] of proxies) found.set(key, newerProxy(found.get(key), proxy) ?? proxy)
   }
   return found
 }
 
-export function isNewerProxy(a: Pick<ReplicaProxy, 'isConnected' | 'sinceMs'>, b: typeof a): boolean {
-  return a.isConnected === b.isConnected ? a.sinceMs > b.sinceMs : a.isConnected
+/** What the replicas know of one proxy: see `newerProxy`. */
+export const proxyOf = (others: readonly Pick<OtherReplica, 'proxies'>[], key: string): ReplicaProxy | undefined =>
+  others.reduce<ReplicaProxy | undefined>((found, { proxies }) => newerProxy(found, proxies.get(key)), undefined)
+
+/** The one of the replica that the proxy is connected to, else of the replica that it was connected to last. */
+export function newerProxy(a: ReplicaProxy | undefined, b: ReplicaProxy | undefined): ReplicaProxy | undefined {
+  if (!a || !b) return a ?? b
+  const isNewer = a.isConnected === b.isConnected ? b.sinceMs > a.sinceMs : b.isConnected
+  return isNewer ? b : a
 }
 
 /** The roots that the proxies of all replicas trust, and those that any of them shows. */

@@ -15,7 +15,7 @@ import { isCurrent, type UplinkState } from '@zonemesh/shared/sync/uplink-state.
 import type { Engine } from '../engine/engine.ts'
 import type { Leases } from '../leases/leases.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
-import { isNewerProxy, proxiesOf, type ReplicaProxy } from '../replicas/replica.ts'
+import { newerProxy, proxiesOf, proxyOf, type ReplicaProxy } from '../replicas/replica.ts'
 import type { ZoneReplicas } from '../replicas/replicas.ts'
 import type { OwnState } from './own.ts'
 import type { Reporter } from './reporter.ts'
@@ -49,10 +49,8 @@ export const proxyStates = ['connected', 'silent', 'suspect', 'lost', 'offline']
 /** The status of a zone and of its proxies, whichever replica they are connected to. */
 export function createZoneStatus(deps: Deps) {
   const { replicas, own } = deps
-  const insightOf = (proxy: string): JsonObject | undefined => {
-    const [here, there] = [own.proxyOf(proxy), proxiesOf(replicas.others()).get(proxy)]
-    return (here && there && isNewerProxy(there, here) ? there : (here ?? there))?.insight
-  }
+  const insightOf = (proxy: string): JsonObject | undefined =>
+    newerProxy(own.proxyOf(proxy), proxyOf(replicas.others(), proxy))?.insight
   function stateOf(proxy: string, { isConnected }: ReplicaProxy, silent: readonly string[]) {
     if (deps.leases.isLost(proxy) || replicas.others().some(({ lost }) => lost.includes(proxy))) return 'lost'
     if (deps.leases.isSuspect(proxy)) return 'suspect'

@@ -5,6 +5,7 @@ import { createMemoryContents, createMemoryStore } from '@zonemesh/shared/store/
 import { expect, test } from 'vitest'
 import {
   proxiesOf,
+  proxyOf,
   type ReplicaProxy,
   type ReplicaState,
   servedTogether,
@@ -193,8 +194,10 @@ test.each([
   ['the newer of two ended streams', { isConnected: false, sinceMs: 3 }, { isConnected: false, sinceMs: 2 }, 0],
 ] as const)('ZR7 of two replicas that know a proxy, this one counts: %s', (_case, first, second, counts) => {
   const both = [proxy(first), proxy(second)]
-  const found = (order: readonly ReplicaProxy[]) =>
-    proxiesOf(order.map((one) => ({ proxies: new Map([['a', one]]) }))).get('a')
-  expect(found(both)).toBe(both[counts])
-  expect(found([...both].reverse())).toBe(both[counts])
+  for (const order of [both, [...both].reverse()]) {
+    const others = order.map((one) => ({ proxies: new Map([['a', one]]) }))
+    expect(proxiesOf(others).get('a')).toBe(both[counts])
+    expect(proxyOf(others, 'a')).toBe(both[counts])
+    expect(proxyOf(others, 'b')).toBeUndefined()
+  }
 })
