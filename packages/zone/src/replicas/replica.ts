@@ -1,5 +1,5 @@
 import type { AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
-import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { canonicalJson, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/served-status.ts'
 
 /** What one replica of a zone knows of a proxy that has, or had, a stream with it. */
@@ -49,7 +49,7 @@ export interface Served {
 export function servedTogether(own: Served, others: readonly OtherReplica[]): Served {
   const verdicts = new Map<string, ServedStatus['verdicts'][number]>()
   for (const verdict of [...own.verdicts, ...others.flatMap((other) => other.verdicts)]) {
-    const id = `${verdict.outcome} ${verdict.key} ${verdict.subject}`
+    const id = canonicalJson(verdict)
     if (!verdicts.has(id)) verdicts.set(id, verdict)
   }
   return {

@@ -186,6 +186,8 @@ test('ZR7 a mark is served when every replica serves it, and a verdict of two re
   ])
   expect(together).toEqual({ mark: 4, silent: ['a', 'b'], verdicts: [verdict('x'), verdict('y')] })
   expect(servedTogether({ mark: 6, silent: [], verdicts: [] }, []).mark).toBe(6)
+  const two = [verdict('x'), { ...verdict('x'), reason: 'another' }]
+  expect(servedTogether({ mark: 6, silent: [], verdicts: two }, []).verdicts).toEqual(two)
 })
 
 test.each([
