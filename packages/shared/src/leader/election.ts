@@ -170,3 +170,10 @@ export function whileLeading<T extends AsyncDisposable>(
     },
   }
 }
+
+/** Runs something once with each new lead of this process, until disposed. */
+export const onLead = (leadership: Pick<Leadership, 'lead'>, run: () => void): AsyncDisposable =>
+  whileLeading(leadership, () => {
+    run()
+    return { [Symbol.asyncDispose]: async () => undefined }
+  })

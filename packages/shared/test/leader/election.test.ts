@@ -9,6 +9,7 @@ import {
   type Leadership,
   leadAlone,
   lookEveryMs,
+  onLead,
   whileLeading,
 } from '../../src/leader/election.ts'
 import { electionStep, type Watch } from '../../src/leader/step.ts'
@@ -203,4 +204,27 @@ test('ZR4 what only the leader runs starts with each lead, one at a time, and st
     await settle()
   }
   expect(events).toEqual(['start 0', 'stop 0', 'start 4', 'stop 4'])
+})
+
+test('ZR4 what a new leader does is done once with each lead', async () => {
+  const leadership: Leadership = leadAlone('p')
+  const { lead } = leadership
+  let runs = 0
+  {
+    await using _led = onLead(leadership, () => {
+      runs += 1
+    })
+    await settle()
+    lead.set({ term: 0, guards: [] })
+    await settle()
+    expect(runs).toBe(1)
+    lead.set(undefined)
+    await settle()
+    lead.set({ term: 3, guards: [] })
+    await settle()
+    expect(runs).toBe(2)
+  }
+  lead.set({ term: 4, guards: [] })
+  await settle()
+  expect(runs).toBe(2)
 })

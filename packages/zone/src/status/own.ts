@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import type { Leadership } from '@zonemesh/shared/leader/election.ts'
+import { type Leadership, onLead } from '@zonemesh/shared/leader/election.ts'
 import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Progress } from '../engine/progress.ts'
@@ -75,7 +75,6 @@ export function followReplicas({
   /** Checks everything that only the leader writes. */
   wake(): void
 }): AsyncDisposable {
-  const stop = new AbortController()
   status.onChange(() => {
     replicas.changed()
     deps.redis?.setPeers(status.proxies().filter(status.isConnected))
@@ -86,14 +85,5 @@ export function followReplicas({
     if (isOpen) leases.opened(proxy, instance)
     else leases.closed(proxy, instance, isLeased)
   })
-  async function followLead(): Promise<void> {
-    for await (const _ of leadership.lead.watch(stop.signal)) if (leadership.lead.value) deps.wake()
-  }
-  const following = followLead()
-  return {
-    async [Symbol.asyncDispose]() {
-      stop.abort()
-      await following
-    },
-  }
+  return onLead(leadership, deps.wake)
 }
