@@ -18,6 +18,7 @@ import {
   createReconciler,
   type Env,
   instanceName,
+  openLeadership,
   openStore,
   renewalEveryMs,
 } from '@zonemesh/plane/lifecycle.ts'
@@ -35,7 +36,7 @@ import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/bas
 import { version } from '@zonemesh/shared/base/version.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
-import { asLeader, joinElection, leadAlone, whileLeading } from '@zonemesh/shared/leader/election.ts'
+import { asLeader, onLead } from '@zonemesh/shared/leader/election.ts'
 import { globalOrigin, keyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import type { Admitted } from '@zonemesh/shared/sync/handshake.ts'
@@ -141,11 +142,7 @@ export async function startGlobal(
     closers.add('the store', () => raw.close())
     await requireKnownStore(env, raw, { dataDir: config.dataDir, role: 'global', accepts: config.acceptNewStore })
     const isShared = config.store !== undefined
-    const leadership = isShared
-      ? joinElection({ store: raw, clock, log }, { origin: globalOrigin, instance })
-      : leadAlone(instance)
-    closers.add('the lead', () => leadership.close())
-    await leadership.settled
+    const leadership = await openLeadership(env, raw, { origin: globalOrigin, instance, isShared }, closers)
     const lead = () => leadership.lead.value
     const trail = await openTrail({ store: raw, clock, log })
     closers.add('the trail', () => trail[Symbol.asyncDispose]())
@@ -214,10 +211,9 @@ export async function startGlobal(
     })
     closers.add('renewal', () => renewal[Symbol.dispose]())
     // A new leader does what the former one may have left.
-    const leading = whileLeading(leadership, () => {
+    const leading = onLead(leadership, () => {
       void publicTokens.wake()
       void authorities.wake()
-      return { [Symbol.asyncDispose]: async () => undefined }
     })
     closers.add('what the leader does', () => leading[Symbol.asyncDispose]())
     await authorities.wake()

@@ -5,7 +5,9 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
+import { joinElection, type Leadership, leadAlone } from '@zonemesh/shared/leader/election.ts'
 import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
+import type { Origin } from '@zonemesh/shared/resource/resource.ts'
 import { createMemoryStore } from '@zonemesh/shared/store/memory.ts'
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -93,6 +95,26 @@ async function openUnobserved(env: Env, config: StoreConfig, { owner, instance }
 /** A name of this process that no other process ever has. */
 export const instanceName = ({ wallMs }: Pick<Clock, 'wallMs'>): string =>
   `${hostname()}-${process.pid.toString(16)}-${wallMs()}`
+
+interface LeadOptions {
+  readonly origin: Origin
+  readonly instance: string
+  /** Other processes may use the store, so one of them is elected. */
+  readonly isShared: boolean
+}
+
+/** The leadership of a plane, after its first look at the store. */
+export async function openLeadership(
+  env: Env,
+  store: Store,
+  { origin, instance, isShared }: LeadOptions,
+  closers: Closers,
+): Promise<Leadership> {
+  const leadership = isShared ? joinElection({ ...env, store }, { origin, instance }) : leadAlone(instance)
+  closers.add('the lead', () => leadership.close())
+  await leadership.settled
+  return leadership
+}
 
 /** Runs `task` on each wake-up, one run at a time. A wake-up during a run causes one more run. Errors are logged. */
 export function createReconciler(log: Log, what: string, task: () => Promise<void>) {

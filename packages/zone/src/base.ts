@@ -6,13 +6,13 @@ import { sealStoredInlineKeys } from '@zonemesh/plane/authority/inline-keys.ts'
 import type { Sealer } from '@zonemesh/plane/authority/seal.ts'
 import type { ServerTls } from '@zonemesh/plane/authority/server-tls.ts'
 import { requireKnownStore } from '@zonemesh/plane/identity-file.ts'
-import { type Closers, type Env, instanceName, openStore } from '@zonemesh/plane/lifecycle.ts'
+import { type Closers, type Env, instanceName, openLeadership, openStore } from '@zonemesh/plane/lifecycle.ts'
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
-import { joinElection, type Leadership, leadAlone } from '@zonemesh/shared/leader/election.ts'
+import type { Leadership } from '@zonemesh/shared/leader/election.ts'
 import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import { globalOrigin } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
@@ -110,9 +110,7 @@ export async function openBase(
   const book = createAddressBook({ zone, isGranted: role !== 'standalone' })
   const derivations = [createAnnouncements({ zone }), book]
   const store: DerivingStore = await openDerivingStore(env, raw, derivations, { isShared })
-  const leadership = isShared ? joinElection({ ...env, store: raw }, { origin: zone, instance }) : leadAlone(instance)
-  closers.add('the lead', () => leadership.close())
-  await leadership.settled
+  const leadership = await openLeadership(env, raw, { origin: zone, instance, isShared }, closers)
   const expiry = repeat(env.clock, expireEveryMs, () => leadership.lead.value && removeExpired(env, store, book))
   closers.add('the expiry of addresses', () => expiry[Symbol.dispose]())
   if (role === 'standalone') {
