@@ -2,6 +2,7 @@ import { err, type JsonObject, messageOf, type Result } from '@zonemesh/shared/b
 import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
+import { createTurns } from '@zonemesh/shared/env/turns.ts'
 import { type QueryFailure, queryMaxMs } from '@zonemesh/shared/query/query.ts'
 import type { Notes } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
@@ -59,8 +60,6 @@ export function joinRelay(deps: Deps, instance: string, handlers: RelayHandlers)
   const waiting = new Map<string, (answer: Answer) => void>()
   const answering = createAnswering(deps, mailbox, handlers)
   let lookedAtMs = Number.NEGATIVE_INFINITY
-  let soon: Disposable | undefined
-  let looking: Promise<void> = Promise.resolve()
 
   async function look(): Promise<void> {
     lookedAtMs = clock.monotonicMs()
@@ -74,22 +73,15 @@ export function joinRelay(deps: Deps, instance: string, handlers: RelayHandlers)
     }
   }
 
-  function lookInTurn(): Promise<void> {
-    looking = looking.then(look).catch((cause: unknown) => {
+  const turns = createTurns(clock, gatherMs, () =>
+    look().catch((cause: unknown) => {
       log.debug({ reason: messageOf(cause) }, 'cannot read the letters of other replicas; trying again')
-    })
-    return looking
-  }
-  function lookSoon(): void {
-    soon ??= clock.after(gatherMs, () => {
-      soon = undefined
-      void lookInTurn()
-    })
-  }
-  const woken = notes.onWake(lookSoon)
+    }),
+  )
+  const woken = notes.onWake(turns.soon)
   const polling = repeat(clock, lookEveryMs.waiting, () => {
     const everyMs = waiting.size > 0 ? lookEveryMs.waiting : lookEveryMs.idle
-    return clock.monotonicMs() - lookedAtMs >= everyMs ? lookInTurn() : undefined
+    return clock.monotonicMs() - lookedAtMs >= everyMs ? turns.run() : undefined
   })
   void removeOld(deps).catch(() => undefined)
 
@@ -115,9 +107,9 @@ export function joinRelay(deps: Deps, instance: string, handlers: RelayHandlers)
       }
     },
     async [Symbol.asyncDispose]() {
-      for (const one of [woken, polling, soon]) one?.[Symbol.dispose]()
+      for (const one of [woken, polling, turns]) one[Symbol.dispose]()
       answering.stop()
-      await looking
+      await turns.idle()
     },
   }
 }

@@ -1,6 +1,7 @@
 import { messageOf } from '../base/base.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import { createTurns } from '../env/turns.ts'
 import type { Store } from '../store/store.ts'
 import { newestEpochs } from './epochs.ts'
 import type { Formers } from './formers.ts'
@@ -38,23 +39,12 @@ export function startPolling({ store, clock, log, board, marks, formers, session
   const looking = repeat(clock, lookEveryMs, () =>
     look().catch((cause: unknown) => log.warn({ reason: messageOf(cause) }, 'cannot read the store')),
   )
-  let turn: Promise<unknown> = Promise.resolve()
   // `look` above already logs a store that does not answer.
-  const exchangeInTurn = async (): Promise<void> => {
-    turn = turn.then(() => replicas && exchange(replicas).catch(() => undefined))
-    await turn
-  }
-  let soon: Disposable | undefined
-  function exchangeSoon(): void {
-    soon ??= clock.after(gatherMs, () => {
-      soon = undefined
-      void exchangeInTurn()
-    })
-  }
+  const turns = createTurns(clock, gatherMs, async () => replicas && exchange(replicas).catch(() => undefined))
   const exchanging = replicas && [
-    repeat(clock, exchangeEveryMs, exchangeInTurn),
-    store.notes.onWake(exchangeSoon),
-    board.onChange(exchangeSoon),
+    repeat(clock, exchangeEveryMs, turns.run),
+    store.notes.onWake(turns.soon),
+    board.onChange(turns.soon),
   ]
 
   /** Finds what a lost wake-up has missed: commits and sessions of other processes, and rows that have expired. */
@@ -93,7 +83,7 @@ export function startPolling({ store, clock, log, board, marks, formers, session
     [Symbol.dispose](): void {
       listening[Symbol.dispose]()
       looking[Symbol.dispose]()
-      for (const one of [...(exchanging ?? []), soon]) one?.[Symbol.dispose]()
+      for (const one of [...(exchanging ?? []), turns]) one[Symbol.dispose]()
     },
   }
 }

@@ -2,6 +2,7 @@ import type { AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import { createTurns } from '@zonemesh/shared/env/turns.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { createPeers, goneAfterMs, type RemoteStream } from './peers.ts'
 import { createPublication, removePublication, type Sources } from './publication.ts'
@@ -67,30 +68,19 @@ export function joinReplicas(
     for (const listener of [...listeners]) listener()
   }
 
-  let running = Promise.resolve()
-  const inTurn = (): Promise<void> => {
-    running = running.then(exchange)
-    return running
-  }
-  let soon: Disposable | undefined
-  function hurry(): void {
-    soon ??= clock.after(gatherMs, () => {
-      soon = undefined
-      void inTurn()
-    })
-  }
-  const exchanging = repeat(clock, exchangeEveryMs, inTurn, 0)
-  const woken = notes.onWake(hurry)
+  const turns = createTurns(clock, gatherMs, exchange)
+  const exchanging = repeat(clock, exchangeEveryMs, turns.run, 0)
+  const woken = notes.onWake(turns.soon)
   return {
     others: () => peers.within(goneAfterMs),
     otherUses: (mesh) => peers.within(usesStayMs).flatMap(({ uses }) => (uses[mesh] ? [uses[mesh]] : [])),
     changed: publication.proxiesChanged,
-    hurry,
+    hurry: turns.soon,
     onChange: (listener) => added(listeners, listener),
     onStream: (listener) => added(streamListeners, listener),
     async [Symbol.asyncDispose]() {
-      for (const one of [exchanging, woken, soon]) one?.[Symbol.dispose]()
-      await running
+      for (const one of [exchanging, woken, turns]) one[Symbol.dispose]()
+      await turns.idle()
       // The others find out after a while if the store does not answer.
       await removePublication(notes, instance).catch(() => undefined)
     },
