@@ -261,7 +261,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'plane/status': ['clocks.ts', 'expiry.ts', 'lost.ts', 'shown.ts', 'store-fault.ts'],
   'plane/tokens': ['keeper.ts', 'keys.ts', 'tokens.ts', 'watch.ts'],
   'shared/auth': ['admin-proof.ts', 'join.ts'],
-  'shared/base': ['base.ts', 'nesting.ts', 'version.ts'],
+  'shared/base': ['base.ts', 'listeners.ts', 'nesting.ts', 'version.ts'],
   'shared/delta': ['delta.ts'],
   'shared/dns': ['answer.ts', 'codec.ts', 'forward.ts', 'resolve.ts', 'server.ts'],
   'shared/env': ['aborted.ts', 'clock.ts', 'listen-error.ts', 'log.ts', 'random.ts', 'supervise.ts', 'turns.ts'],

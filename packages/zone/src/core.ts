@@ -9,6 +9,7 @@ import { certificateSources, createCertificateKeeper } from '@zonemesh/plane/cer
 import { type Closers, createReconciler, type Env, renewalEveryMs } from '@zonemesh/plane/lifecycle.ts'
 import { createTokenKeeper, secretKinds } from '@zonemesh/plane/tokens/keeper.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { createListeners } from '@zonemesh/shared/base/listeners.ts'
 import { version } from '@zonemesh/shared/base/version.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Leadership } from '@zonemesh/shared/leader/election.ts'
@@ -161,7 +162,7 @@ export async function startCore(
   let uplink: () => JsonObject | undefined = () => undefined
   const status = createProxyStatus({ clock, instanceId: hostname() })
   const counted = createProgress(clock, base.observer)
-  const identityListeners = new Set<() => void>()
+  const identityListeners = createListeners()
   const names = createNames()
   const dnsClients = createDnsClients()
   const compiler = createCompiler({ zone, ...(faultPoint ? { faultPoint } : {}) })
@@ -184,7 +185,7 @@ export async function startCore(
     },
     served(proxy, serial) {
       counted.served(proxy, serial)
-      if (keys.served(proxy, serial)) for (const listener of identityListeners) listener()
+      if (keys.served(proxy, serial)) identityListeners.call()
     },
     gone(proxy) {
       counted.gone(proxy)
@@ -302,7 +303,7 @@ export async function startCore(
     secrets,
     certificates,
     /** Calls back when a proxy shows another certificate. */
-    onIdentity: (listener: () => void) => void identityListeners.add(listener),
+    onIdentity: identityListeners.add,
     refusals,
     quarantine,
     reporter,

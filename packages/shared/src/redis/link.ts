@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
 import { messageOf } from '../base/base.ts'
+import { createListeners } from '../base/listeners.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import { type Topic, topics, type Wakeups } from '../store/wakeups.ts'
@@ -59,12 +60,10 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
   const commands = connectRedis(place, secrets)
   const subscriber = connectRedis(place, secrets)
   const channel = `zonemesh:{${store}}:wake`
-  const listeners = new Set<(topic: Topic) => void>()
+  const listeners = createListeners<Topic>()
   const counts = { sent: 0, failed: 0, received: 0, ignored: 0 }
   const state = createPhases({ clock, log }, place)
   const peers = createPeerKeys(commands, store, instance)
-
-  const wakeAll = (topic: Topic) => [...listeners].forEach((listener) => listener(topic))
 
   function lose(cause: unknown): void {
     peers.forget()
@@ -91,11 +90,11 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
     const read = topicOf(text, instance)
     if (read === 'own') return
     counts[read === 'unknown' ? 'ignored' : 'received'] += 1
-    if (read !== 'unknown') wakeAll(read)
+    if (read !== 'unknown') listeners.call(read)
   })
   subscriber.on('ready', () => {
     // Wake-ups may have been missed.
-    subscriber.subscribe(channel).then(() => topics.forEach(wakeAll), lose)
+    subscriber.subscribe(channel).then(() => topics.forEach(listeners.call), lose)
   })
   for (const client of [commands, subscriber])
     client.on('error', lose).on('close', () => lose(new Error('the connection has ended')))
@@ -108,7 +107,7 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
       counts[isAway ? 'failed' : 'sent'] += 1
       if (!isAway) commands.publish(channel, `${topic} ${instance}`).catch(failed)
     },
-    onWake: (listener) => added(listeners, listener),
+    onWake: listeners.add,
     state: state.now,
     counts: () => ({ ...counts }),
     setPeers(next) {
@@ -123,11 +122,6 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
       disconnect(subscriber)
     },
   }
-}
-
-function added<T>(set: Set<T>, listener: T): Disposable {
-  set.add(listener)
-  return { [Symbol.dispose]: () => void set.delete(listener) }
 }
 
 /** The topic of a message. This process already has what it has written itself. */

@@ -1,4 +1,5 @@
 import { assert } from '../base/base.ts'
+import { createListeners } from '../base/listeners.ts'
 import { changesPerCommitMax } from './plan.ts'
 import type { Commit, CommitOutcome, RoundOptions } from './store.ts'
 
@@ -28,7 +29,7 @@ export function createCommitGroup(
   schedule: (run: () => void) => void,
   transact: (rounds: readonly Round[]) => Promise<Transacted>,
 ) {
-  const listeners = new Set<() => void>()
+  const listeners = createListeners()
   let waiting: Waiting[] = []
   let running: Promise<void> | undefined
 
@@ -54,11 +55,7 @@ export function createCommitGroup(
     } catch (cause) {
       for (const entry of group) entry.reject(cause)
     }
-    if (wake) wakeAll()
-  }
-
-  function wakeAll(): void {
-    for (const listener of [...listeners]) listener()
+    if (wake) listeners.call()
   }
 
   /**
@@ -91,12 +88,9 @@ export function createCommitGroup(
       running = work.then(ended, ended).then(drain)
       await work
     },
-    onMark(listener: () => void): Disposable {
-      listeners.add(listener)
-      return { [Symbol.dispose]: () => void listeners.delete(listener) }
-    },
+    onMark: listeners.add,
     /** Calls the listeners, because another process may have made a mark. */
-    wake: wakeAll,
+    wake: () => listeners.call(),
     /** Resolves when all waiting rounds are done. No listener is called after that. */
     async close(): Promise<void> {
       start()

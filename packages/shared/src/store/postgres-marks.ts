@@ -1,3 +1,4 @@
+import { createListeners } from '../base/listeners.ts'
 import { openHints } from './postgres-hints.ts'
 import type { OpenPostgres } from './postgres-open.ts'
 import type { Position } from './store.ts'
@@ -19,7 +20,7 @@ export async function openMarks(
   wake: () => void,
   others: Wakeups | undefined,
 ): Promise<Marks> {
-  const listeners = new Set<(topic: Topic) => void>()
+  const listeners = createListeners<Topic>()
   let newestRevision = 0
 
   function isNews(mark: Position): boolean {
@@ -39,7 +40,7 @@ export async function openMarks(
   }
 
   function woken(what: Topic | 'lost'): void {
-    for (const listener of listeners) listener(what === 'notes' ? 'notes' : 'mark')
+    listeners.call(what === 'notes' ? 'notes' : 'mark')
     if (what !== 'notes') void lookForMark(what === 'lost')
   }
 
@@ -63,10 +64,7 @@ export async function openMarks(
       return isNew
     },
     wake: wakeOthers,
-    onWake(listener) {
-      listeners.add(listener)
-      return { [Symbol.dispose]: () => void listeners.delete(listener) }
-    },
+    onWake: listeners.add,
     async close() {
       listening?.[Symbol.dispose]()
       listeners.clear()

@@ -1,3 +1,4 @@
+import { createListeners } from '../base/listeners.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
@@ -48,7 +49,7 @@ export function createSender({ store, clock, lifetime, patiently, send }: Deps, 
   const read = createReads({ ...options, store })
   const throughput = createThroughput(clock)
   const marks = createSentMarks(clock, send)
-  const waiting = new Set<() => void>()
+  const rested = createListeners()
   let listening: Disposable | undefined
   let poll: Disposable | undefined
 
@@ -62,7 +63,7 @@ export function createSender({ store, clock, lifetime, patiently, send }: Deps, 
         marks.send(effect)
       }
     }
-    if (isResting(state)) for (const rested of waiting) rested()
+    if (isResting(state)) rested.call()
   }
 
   const wake = () => step({ type: 'woken' })
@@ -93,10 +94,7 @@ export function createSender({ store, clock, lifetime, patiently, send }: Deps, 
     sent: marks.sent,
     isResting: (): boolean => isResting(state),
     /** Calls the listener, until it is disposed, whenever this side has nothing to send. */
-    onRest(listener: () => void): Disposable {
-      waiting.add(listener)
-      return { [Symbol.dispose]: () => void waiting.delete(listener) }
-    },
+    onRest: rested.add,
     /** The newest mark that this session has read from the store. */
     newest: (): Position | undefined => state.newest,
     [Symbol.dispose](): void {

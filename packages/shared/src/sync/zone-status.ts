@@ -1,4 +1,5 @@
 import type { JsonObject } from '../base/base.ts'
+import { createListeners } from '../base/listeners.ts'
 import type { Clock } from '../env/clock.ts'
 import type { SessionEnd } from './lifetime.ts'
 import {
@@ -99,7 +100,7 @@ export function createZoneBoard(
   const progressByZone = new Map<string, Progress[]>()
   // Limit: the newest 4,096 marks, oldest first. A receipt for an older revision has no delay.
   const marks: { readonly revision: number; readonly atMs: number }[] = []
-  const listeners = new Set<() => void>()
+  const listeners = createListeners()
   const headRevision = () => marks.at(-1)?.revision ?? 0
   /** Zones whose newest known session is or was with this process. */
   const ownZones = new Set<string>()
@@ -170,7 +171,7 @@ export function createZoneBoard(
     const status = withLag({ ...(statusByZone.get(zone) ?? blank(zone)), ...change })
     statusByZone.set(zone, status)
     onStatus(status)
-    for (const listener of [...listeners]) listener()
+    listeners.call()
   }
 
   return {
@@ -274,10 +275,7 @@ export function createZoneBoard(
     /** Undefined while the store does not answer. */
     newestMark: (): number | undefined => (knowsMark() ? headRevision() : undefined),
     progressOf: (zone: string): readonly Progress[] => progressByZone.get(zone) ?? [],
-    onChange(listener: () => void): Disposable {
-      listeners.add(listener)
-      return { [Symbol.dispose]: () => void listeners.delete(listener) }
-    },
+    onChange: listeners.add,
   }
 }
 

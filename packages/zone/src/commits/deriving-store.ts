@@ -1,6 +1,7 @@
 import type { Now } from '@zonemesh/core/names/address-book.ts'
 import { withRounds } from '@zonemesh/plane/with-commit.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { createListeners } from '@zonemesh/shared/base/listeners.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { isNewer } from '@zonemesh/shared/resource/resource.ts'
@@ -74,14 +75,11 @@ export async function openDerivingStore(
   }
 
   await catchUp()
-  const listeners = new Set<() => void>()
-  const caughtUp = () => {
-    for (const listener of [...listeners]) listener()
-  }
+  const listeners = createListeners()
   // Also takes in the rounds of other processes while this one writes nothing: what it derives from stays recent.
   store.onMark(() => {
-    if (!isShared) return caughtUp()
-    inTurn(catchUp).then(caughtUp, (cause: unknown) =>
+    if (!isShared) return listeners.call()
+    inTurn(catchUp).then(listeners.call, (cause: unknown) =>
       deps.log.debug({ reason: messageOf(cause) }, 'cannot read what other replicas have written; trying again later'),
     )
   })
@@ -91,10 +89,7 @@ export async function openDerivingStore(
     get incarnation() {
       return store.incarnation
     },
-    onDerived(listener) {
-      listeners.add(listener)
-      return { [Symbol.dispose]: () => void listeners.delete(listener) }
-    },
+    onDerived: listeners.add,
   }
 }
 

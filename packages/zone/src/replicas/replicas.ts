@@ -1,5 +1,6 @@
 import type { AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { createListeners } from '@zonemesh/shared/base/listeners.ts'
 import { type Clock, repeat } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import { createTurns } from '@zonemesh/shared/env/turns.ts'
@@ -50,12 +51,10 @@ export function joinReplicas(
   sources: Sources,
 ): ZoneReplicas {
   const { notes } = store
-  const listeners = new Set<() => void>()
-  const streamListeners = new Set<(stream: RemoteStream) => void>()
+  const listeners = createListeners()
+  const streamListeners = createListeners<RemoteStream>()
   const publication = createPublication({ notes, clock }, instance, sources)
-  const peers = createPeers({ notes, clock, log }, instance, (stream) => {
-    for (const listener of streamListeners) listener(stream)
-  })
+  const peers = createPeers({ notes, clock, log }, instance, streamListeners.call)
 
   async function exchange(): Promise<void> {
     try {
@@ -65,7 +64,7 @@ export function joinReplicas(
       publication.forget()
       return log.debug({ reason: messageOf(cause) }, 'cannot exchange state with the other replicas of this zone')
     }
-    for (const listener of [...listeners]) listener()
+    listeners.call()
   }
 
   const turns = createTurns(clock, gatherMs, exchange)
@@ -76,8 +75,8 @@ export function joinReplicas(
     otherUses: (mesh) => peers.within(usesStayMs).flatMap(({ uses }) => (uses[mesh] ? [uses[mesh]] : [])),
     changed: publication.proxiesChanged,
     hurry: turns.soon,
-    onChange: (listener) => added(listeners, listener),
-    onStream: (listener) => added(streamListeners, listener),
+    onChange: listeners.add,
+    onStream: streamListeners.add,
     async [Symbol.asyncDispose]() {
       for (const one of [exchanging, woken, turns]) one[Symbol.dispose]()
       await turns.idle()
@@ -85,9 +84,4 @@ export function joinReplicas(
       await removePublication(notes, instance).catch(() => undefined)
     },
   }
-}
-
-function added<T>(set: Set<T>, listener: T): Disposable {
-  set.add(listener)
-  return { [Symbol.dispose]: () => void set.delete(listener) }
 }

@@ -1,5 +1,6 @@
 import type { WorkloadIdentity } from '@zonemesh/plane/authority/holder.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { createListeners } from '@zonemesh/shared/base/listeners.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Refusal } from '../xds/ads-state.ts'
 import type { ProxyStream } from '../xds/contract.ts'
@@ -34,10 +35,7 @@ const member = (value: unknown, key: string): unknown =>
 /** The state of each proxy, without its history, shown in the shape of Kuma's insights. */
 export function createProxyStatus(deps: { readonly clock: Clock; readonly instanceId: string }) {
   const states = new Map<string, ProxyState>()
-  const listeners = new Set<() => void>()
-  const changed = () => {
-    for (const listener of listeners) listener()
-  }
+  const listeners = createListeners()
   const now = () => new Date(deps.clock.wallMs()).toISOString()
 
   function insight(state: ProxyState, identity: WorkloadIdentity | undefined): JsonObject {
@@ -91,16 +89,16 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
         verdicts: new Map(),
         envoyExits: former?.envoyExits ?? 0,
       })
-      changed()
+      listeners.call()
     },
     closed(proxy: string, streamId: string): void {
       const state = states.get(proxy)
       if (!state || state.subscription.id !== streamId) return
       state.subscription.disconnectTime = now()
-      changed()
+      listeners.call()
     },
     forgotten(proxy: string): void {
-      if (states.delete(proxy)) changed()
+      if (states.delete(proxy)) listeners.call()
     },
     served(proxy: string): void {
       const state = states.get(proxy)
@@ -115,16 +113,16 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
       state.rejected += 1
       state.lastUpdateMs = deps.clock.wallMs()
       state.verdicts.set(`${typeUrl} ${name}`, { source: `resource ${name}`, reason: detail })
-      changed()
+      listeners.call()
     },
     /** A proxy no longer refuses a resource. */
     absolved(proxy: string, { typeUrl, name }: Pick<Refusal, 'typeUrl' | 'name'>): void {
-      if (states.get(proxy)?.verdicts.delete(`${typeUrl} ${name}`)) changed()
+      if (states.get(proxy)?.verdicts.delete(`${typeUrl} ${name}`)) listeners.call()
     },
     envoyExited(proxy: string): void {
       const state = states.get(proxy)
       if (state) state.envoyExits += 1
-      changed()
+      listeners.call()
     },
     insightOf(proxy: string, identity: WorkloadIdentity | undefined): JsonObject | undefined {
       const state = states.get(proxy)
@@ -145,10 +143,7 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
       return state && { sinceMs: state.connectedAtMs, isLeased: state.isLeased }
     },
     proxies: (): readonly string[] => [...states.keys()],
-    onChange(listener: () => void): Disposable {
-      listeners.add(listener)
-      return { [Symbol.dispose]: () => void listeners.delete(listener) }
-    },
+    onChange: listeners.add,
   }
 }
 export type ProxyStatus = ReturnType<typeof createProxyStatus>

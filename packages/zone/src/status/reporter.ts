@@ -1,3 +1,4 @@
+import { createListeners } from '@zonemesh/shared/base/listeners.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Position } from '@zonemesh/shared/store/store.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/served-status.ts'
@@ -31,7 +32,7 @@ const silentCheckMs = 2_100
 export function createReporter(deps: Deps) {
   // Limit: the newest 4,096 marks. A newer mark covers an older one.
   let marks: { readonly global: Position; readonly local: number }[] = []
-  const listeners = new Set<(status: ServedStatus) => void>()
+  const listeners = createListeners<ServedStatus>()
   let served: Position | undefined
   let silentCheck: Disposable | undefined
 
@@ -96,8 +97,7 @@ export function createReporter(deps: Deps) {
   }
 
   function update(): void {
-    const status = read()
-    for (const listener of [...listeners]) listener(status)
+    listeners.call(read())
     silentCheck?.[Symbol.dispose]()
     silentCheck = marks.length > 0 ? deps.clock.after(silentCheckMs, update) : undefined
   }
@@ -122,10 +122,7 @@ export function createReporter(deps: Deps) {
       served = undefined
       update()
     },
-    onUpdate(listener: (status: ServedStatus) => void): Disposable {
-      listeners.add(listener)
-      return { [Symbol.dispose]: () => void listeners.delete(listener) }
-    },
+    onUpdate: listeners.add,
   }
 }
 export type Reporter = ReturnType<typeof createReporter>
