@@ -216,7 +216,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'global/recovery': ['keys-file.ts', 'recover.ts'],
   'global/status': ['enabled-zones.ts', 'expiring.ts', 'status.ts'],
   'global/trail': ['trail.ts'],
-  plane: ['identity-file.ts', 'lifecycle.ts', 'redis.ts', 'servers.ts', 'sight.ts', 'with-commit.ts'],
+  plane: ['identity-file.ts', 'lifecycle.ts', 'redis.ts', 'servers.ts', 'sight.ts'],
   'plane/api': [
     'answers.ts',
     'errors.ts',
@@ -290,6 +290,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'state.ts',
     'store.ts',
     'wakeups.ts',
+    'wrap.ts',
   ],
   'shared/streams': ['latest.ts'],
   'shared/sync': [

@@ -1,6 +1,7 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import { HorizonError } from '@zonemesh/shared/store/errors.ts'
 import type { CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import { wrapStore } from '@zonemesh/shared/store/wrap.ts'
 import type { Metrics } from './metrics.ts'
 
 type Operation = 'commit' | 'head' | 'mark' | 'get' | 'scan' | 'changes' | 'history' | 'records' | 'standing'
@@ -46,14 +47,7 @@ export function observeStore(store: Store, clock: Pick<Clock, 'monotonicMs'>, me
     metrics.set('zonemesh_store_revision', {}, revision)
     metrics.set('zonemesh_store_fault', {}, store.fault() === undefined ? 0 : 1)
   })
-  return {
-    id: store.id,
-    get incarnation() {
-      return store.incarnation
-    },
-    notes: store.notes,
-    raiseIncarnation: (atLeast) => store.raiseIncarnation(atLeast),
-    fault: () => store.fault(),
+  return wrapStore(store, {
     head: () => timed('head', () => store.head()),
     async mark() {
       const mark = await timed('mark', () => store.mark())
@@ -68,7 +62,5 @@ export function observeStore(store: Store, clock: Pick<Clock, 'monotonicMs'>, me
     history: (key) => timed('history', () => store.history(key)),
     records: (options) => timed('records', () => store.records(options)),
     standing: (position) => timed('standing', () => store.standing(position)),
-    onMark: (listener) => store.onMark(listener),
-    close: () => store.close(),
-  }
+  })
 }

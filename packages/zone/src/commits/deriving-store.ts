@@ -1,5 +1,4 @@
 import type { Now } from '@zonemesh/core/names/address-book.ts'
-import { withRounds } from '@zonemesh/plane/with-commit.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
 import { createListeners } from '@zonemesh/shared/base/listeners.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
@@ -8,6 +7,7 @@ import { isNewer } from '@zonemesh/shared/resource/resource.ts'
 import { createFollower } from '@zonemesh/shared/store/follower.ts'
 import { changesPerCommitMax } from '@zonemesh/shared/store/plan.ts'
 import type { Change, Commit, CommitOutcome, RoundOptions, Store, Version } from '@zonemesh/shared/store/store.ts'
+import { withRounds } from '@zonemesh/shared/store/wrap.ts'
 
 /** Rows that the zone derives from other rows: virtual addresses, announced services. */
 export interface Derivation {
@@ -83,14 +83,9 @@ export async function openDerivingStore(
       deps.log.debug({ reason: messageOf(cause) }, 'cannot read what other replicas have written; trying again later'),
     )
   })
-  return {
-    ...withRounds(store, (parts, options) => inTurn(() => commitRound(parts, options))),
-    // The spread would keep the incarnation of now.
-    get incarnation() {
-      return store.incarnation
-    },
-    onDerived: listeners.add,
-  }
+  const deriving = withRounds(store, (parts, options) => inTurn(() => commitRound(parts, options)))
+  // Not a spread, which would keep the incarnation of now.
+  return Object.assign(deriving, { onDerived: listeners.add })
 }
 
 /** The parts with the rows that follow from them. */
