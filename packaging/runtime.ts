@@ -1,56 +1,24 @@
 import { createHash } from 'node:crypto'
-import {
-  chmodSync,
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { dirname, join } from 'node:path'
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { nodeFlags } from '../packages/cli/src/base/node-flags.ts'
-import { lockedByFolder, manifest, root, runtimeFolders } from './project.ts'
+import { lockedByFolder, manifest, root } from './project.ts'
 import { run } from './run.ts'
 
 /** The architectures of Linux with an own tarball and .deb, as Node and as Debian name them. */
 export const debianNames = { x64: 'amd64', arm64: 'arm64' } as const
 export type Architecture = keyof typeof debianNames
 
-/** Adds Node, the dependencies and a launcher for them to a staged package: it then needs nothing but the C library. */
+/** Adds Node and a launcher for it to a staged package: it then needs nothing but the C library. */
 export function stageRuntime(staged: string, folder: string, architecture: Architecture): void {
   rmSync(folder, { recursive: true, force: true })
   cpSync(staged, folder, { recursive: true })
-  for (const name of runtimeFolders) copyDependency(name, folder)
   const node = nodeOf(architecture)
   mkdirSync(join(folder, 'node/bin'), { recursive: true })
   cpSync(join(node, 'bin/node'), join(folder, 'node/bin/node'))
   cpSync(join(node, 'LICENSE'), join(folder, 'node/LICENSE'))
   writeFileSync(join(folder, 'bin/zonemesh'), launcher)
   chmodSync(join(folder, 'bin/zonemesh'), 0o755)
-}
-
-/** What runs, and what the licences require. Types, sources, tests and documents serve developers only. */
-const used = /\.(js|cjs|mjs|json|proto)$|(^|\/)(licen[cs]e|notice|copying)[^/]*$/i
-const unused = /\.d\.[cm]?ts$|(^|\/)(\.[^/]+|tests?|benchmarks?|examples?|integration)(\/|$)/
-
-/** A package inside another one has its own line in the lock file. */
-function copyDependency(name: string, folder: string): void {
-  if (name.startsWith('node_modules/@types/')) return
-  const files = readdirSync(join(root, name), { recursive: true, encoding: 'utf8' })
-  const own = files.filter((file) => !/(^|\/)node_modules\//.test(file))
-  const native = own.find((file) => /\.node$|(^|\/)binding\.gyp$/.test(file))
-  if (native !== undefined) throw new Error(`${name} has native code, which runs on one architecture only: ${native}`)
-  for (const file of own) {
-    if (!used.test(file) || unused.test(file) || !statSync(join(root, name, file)).isFile()) continue
-    const target = join(folder, name, file)
-    mkdirSync(dirname(target), { recursive: true })
-    copyFileSync(join(root, name, file), target)
-    chmodSync(target, 0o644)
-  }
 }
 
 /** The folder of the pinned Node of an architecture. One that is not installed here is fetched and compared with the lock file. */

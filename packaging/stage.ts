@@ -1,5 +1,6 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { copyDependencies } from './dependencies.ts'
 import { toJavaScript } from './javascript.ts'
 import { manPages } from './man.ts'
 import { manifest, root } from './project.ts'
@@ -11,7 +12,10 @@ const copied = [
   ...['monitoring/alerts.yml', 'monitoring/dashboard.json'],
 ]
 
-/** Writes the layout of the checkout into a folder, as JavaScript, and the manual pages: what `npm pack` packs. */
+/**
+ * Writes what `npm pack` packs: the layout of the checkout as JavaScript, the manual pages and the dependencies, so that
+ * an installation has the versions of the lock file and needs no registry.
+ */
 export async function stagePackage(folder: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true })
   for (const name of readdirSync(join(root, 'packages'))) {
@@ -26,7 +30,9 @@ export async function stagePackage(folder: string): Promise<void> {
   const pages = await manPages()
   for (const { file, text } of pages) write(join(folder, 'man', file), text)
   const man = pages.map(({ file }) => `./man/${file}`)
-  const packed = { name, version, description, license, type, bin, man, engines, dependencies }
+  const needs = { engines, dependencies, bundleDependencies: true }
+  const packed = { name, version, description, license, type, bin, man, ...needs }
+  copyDependencies(folder)
   write(join(folder, 'package.json'), `${JSON.stringify(packed, undefined, 2)}\n`)
 }
 

@@ -29,11 +29,11 @@ beforeAll(async () => {
   await stagePackage(at('staged'))
   npm(at('staged'), 'pack', '--silent', '--pack-destination', folder)
   const tarball = at(`zonemesh-${manifest.version}.tgz`)
-  npm(at('empty'), 'install', '--ignore-scripts', '--omit=dev', '--prefer-offline', tarball)
+  npm(at('empty'), 'install', '--ignore-scripts', '--omit=dev', '--offline', '--cache', at('cache'), tarball)
 }, 300_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-test('IN20 the tarball of npm pack is installed in an empty folder with --ignore-scripts --omit=dev, and a global runs from it', async () => {
+test('IN20 the tarball of npm pack is installed in an empty folder with --ignore-scripts --omit=dev and without a registry, and a global runs from it', async () => {
   const installed = at('empty/node_modules/zonemesh')
   expect(readdirSync(at('empty')).sort()).toEqual(['node_modules', 'package-lock.json', 'package.json'])
   expect(existsSync(join(installed, 'packages/cli/src/main.ts'))).toBe(false)

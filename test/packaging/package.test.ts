@@ -38,8 +38,12 @@ const said: string = "from '@zonemesh/shared/base/base.ts'"
 })
 
 test('IN3 the package has every file that it imports, the run-time dependencies and nothing for developers', () => {
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-  expect(files.filter((file) => /\.ts$|\.test\.|(^|\/)(test|node_modules|proto)(\/|$)/.test(file))).toEqual([])
+  const all = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  expect(all.filter((file) => /\.ts$|\.map$|(^|\/)tests?(\/|$)/.test(file))).toEqual([])
+  const files = all.filter((file) => !file.startsWith('node_modules'))
+  expect(files.filter((file) => /\.test\.|(^|\/)proto(\/|$)/.test(file))).toEqual([])
+  const bundled = runtimeFolders.filter((name) => !name.startsWith('node_modules/@types/'))
+  expect(bundled.filter((name) => !all.includes(join(name, 'package.json')))).toEqual([])
   const imports = files
     .filter((file) => file.endsWith('.js') && !file.includes('/gen/'))
     .flatMap((file) =>
@@ -54,7 +58,7 @@ test('IN3 the package has every file that it imports, the run-time dependencies 
   )
   expect(missing).toEqual([])
   const packed = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-  expect(packed.dependencies).toEqual(manifest.dependencies)
+  expect(packed).toMatchObject({ dependencies: manifest.dependencies, bundleDependencies: true })
   expect(Object.keys(packed)).not.toContain('devDependencies')
   // Scenes, the demo and the generated code are read or loaded at run time.
   for (const file of ['bin/zonemesh', 'scenes/two-zones/zonemesh.yaml', 'demo/scene.yaml', 'LICENSE', 'CHANGELOG.md'])
