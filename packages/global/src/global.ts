@@ -20,6 +20,7 @@ import {
   instanceName,
   openLeadership,
   openStore,
+  processName,
   renewalEveryMs,
 } from '@zonemesh/plane/lifecycle.ts'
 import { createMetrics } from '@zonemesh/plane/metrics/metrics.ts'
@@ -132,7 +133,7 @@ export async function startGlobal(
   const { clock, log } = given
   const metrics = createMetrics('global')
   const env = { ...given, metrics }
-  const instanceId = `${hostname()}-${process.pid.toString(16)}`
+  const instanceId = processName()
   const closers = createClosers(log)
   let zoneQuotas: ReturnType<typeof createReconciler> | undefined
   try {

@@ -1,6 +1,6 @@
+import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { joinRelay } from '@zonemesh/plane/replicas/relay.ts'
-import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
-import type { QueryFailure } from '@zonemesh/shared/query/query.ts'
+import { err, ok } from '@zonemesh/shared/base/base.ts'
 import type { SyncServer } from '@zonemesh/shared/sync/server.ts'
 import { z } from 'zod'
 
@@ -9,12 +9,7 @@ type Sync = Pick<SyncServer, 'ask' | 'release' | 'replicaOf'>
 
 /** What a global asks its zones, whichever replica has their sessions. */
 export interface ReplicaQueries extends AsyncDisposable {
-  askZone(
-    zone: string,
-    name: string,
-    request: JsonObject,
-    signal: AbortSignal,
-  ): Promise<Result<JsonObject, QueryFailure>>
+  readonly askZone: ApiPlane['askZone']
   /** Requests that a zone releases a hold. False if no replica has its session. */
   release(zone: string, hold: string): Promise<boolean>
 }

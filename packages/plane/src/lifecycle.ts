@@ -92,9 +92,11 @@ async function openUnobserved(env: Env, config: StoreConfig, { owner, instance }
   return { store, redis: undefined }
 }
 
+/** A name of this process that people read: no other process of this machine has it now. */
+export const processName = (): string => `${hostname()}-${process.pid.toString(16)}`
+
 /** A name of this process that no other process ever has. */
-export const instanceName = ({ wallMs }: Pick<Clock, 'wallMs'>): string =>
-  `${hostname()}-${process.pid.toString(16)}-${wallMs()}`
+export const instanceName = ({ wallMs }: Pick<Clock, 'wallMs'>): string => `${processName()}-${wallMs()}`
 
 interface LeadOptions {
   readonly origin: Origin

@@ -1,10 +1,9 @@
-import { hostname } from 'node:os'
 import { createOwnHosts } from '@zonemesh/plane/api/hosts.ts'
 import { isLoopback } from '@zonemesh/plane/api/identity.ts'
 import type { ApiPlane } from '@zonemesh/plane/api/plane.ts'
 import { createCatalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { shownValues } from '@zonemesh/plane/config/options.ts'
-import { type Closers, createClosers, type Env } from '@zonemesh/plane/lifecycle.ts'
+import { type Closers, createClosers, type Env, processName } from '@zonemesh/plane/lifecycle.ts'
 import { createMetrics } from '@zonemesh/plane/metrics/metrics.ts'
 import type { RunningPlane } from '@zonemesh/plane/servers.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
@@ -163,7 +162,7 @@ export async function startZone(
       globalApi: join ? globalApiOf(join) : '',
       localhostIsAdmin,
       anonymousRules: { anonymous: config.anonymous, isOwnHost },
-      instanceId: `${hostname()}-${process.pid.toString(16)}`,
+      instanceId: processName(),
       proxySights,
       askZone: askOwnZone({ zone, queries }),
       ...(joined ? { askGlobal: together.askGlobal } : {}),

@@ -15,7 +15,7 @@ const placesSchema = z.object({
   host: z.string(),
   resolver: z.string(),
 })
-/** What another command needs to know of a running demo. */
+/** What another command needs from a running demo. */
 export type DemoEnvironment = z.infer<typeof placesSchema>
 
 /**

@@ -32,6 +32,6 @@ export function livenessOf(insight: JsonObject | undefined): Liveness {
   }
 }
 
-/** What a plane knows of something in a zone that is offline may be old. */
+/** The state that a plane has of something in a zone that is offline may be old. */
 export const inZone = (liveness: Liveness, isZoneOffline: boolean): Liveness =>
   isZoneOffline ? { ...liveness, state: 'unknown' } : liveness

@@ -1,5 +1,4 @@
-import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
-import { err, ok } from '@zonemesh/shared/base/base.ts'
+import { err, type JsonObject, ok, type Result, toJson } from '@zonemesh/shared/base/base.ts'
 import { isSubdomain, meshLabel } from '../kinds/common.ts'
 import { type CheckContext, type Kind, nearest, type Violation, violationsOf } from '../kinds/kind.ts'
 import { unservedReason } from '../kinds/unserved.ts'
@@ -148,15 +147,10 @@ export function admit(input: unknown): Result<Admitted, Refusal> {
     labels: Object.fromEntries(
       Object.entries(isObject(labels) ? labels : {}).map(([key, value]) => [key, String(value)]),
     ),
-    spec: withoutUndefined(parsed.data),
+    // Zod may leave absent optional fields as undefined, which JSON cannot represent.
+    spec: toJson(spec),
     warnings: kind.unserved(spec),
   })
-}
-
-/** Zod may leave absent optional fields as undefined, which JSON cannot represent. */
-function withoutUndefined(value: unknown): JsonObject {
-  // A parsed spec consists of JSON values only, so the round trip keeps all of it.
-  return JSON.parse(JSON.stringify(value)) as JsonObject
 }
 
 /** The refusal as text, one line per violation. */

@@ -11,8 +11,7 @@ import type { DataplaneSpec } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import type { Kind, Violation } from '@zonemesh/core/kinds/kind.ts'
 import type { MeshSpec } from '@zonemesh/core/kinds/mesh-spec.ts'
 import { isZoneProxy, proxyTypeOf } from '@zonemesh/core/kinds/proxies.ts'
-import type { JsonObject } from '@zonemesh/shared/base/base.ts'
-import { byCodeUnit } from '@zonemesh/shared/base/base.ts'
+import { byCodeUnit, type JsonObject, toJson } from '@zonemesh/shared/base/base.ts'
 import { globalOrigin, keyText, type ResourceKey, type Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { type Change, type CommitOutcome, parsePosition, type Selection } from '@zonemesh/shared/store/store.ts'
@@ -179,8 +178,7 @@ export function completeSpec(
     ...rest,
     networking: { ...networking, ...(inbound ? { inbound } : {}), ...(gateway ? { gateway } : {}) },
   }
-  // It consists of JSON values; the round trip drops keys that are undefined.
-  return JSON.parse(JSON.stringify(completed)) as JsonObject
+  return toJson(completed)
 }
 
 /** An admitted document, ready to be committed. */

@@ -8,6 +8,9 @@ export type JsonObject = { readonly [key: string]: Json }
 export const isJsonObject = (value: unknown): value is JsonObject =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
 
+/** A copy with the JSON values of an object only: fields that are undefined are left out, numbers that JSON lacks become null. */
+export const toJson = (value: object): JsonObject => JSON.parse(JSON.stringify(value))
+
 /** An outcome that may be an expected refusal. External faults are thrown instead. */
 export type Result<T, E> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: E }
 

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../base/base.ts'
+import { type JsonObject, toJson } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Store } from '../store/store.ts'
 import { blank, type KnownZone, type ZoneStatus } from './zone-status.ts'
@@ -97,7 +97,7 @@ export function createReplicas({ store, clock, instance }: Deps) {
       ]
     })
     // A status contains only JSON values. An infinite age becomes null.
-    const value = { beat, zones: JSON.parse(JSON.stringify(Object.fromEntries(notes))) as JsonObject }
+    const value = { beat, zones: toJson(Object.fromEntries(notes)) }
     const reportNotes = changed.map(
       ([
         zone,

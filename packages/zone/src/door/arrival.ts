@@ -1,7 +1,7 @@
 import { arrivingLabel } from '@zonemesh/core/kinds/common.ts'
 import { type DataplaneSpec, isReady } from '@zonemesh/core/kinds/dataplane-spec.ts'
 import type { ZoneIngressSpec } from '@zonemesh/core/kinds/zone-ingress.ts'
-import { canonicalJson, type JsonObject } from '@zonemesh/shared/base/base.ts'
+import { canonicalJson, type JsonObject, toJson } from '@zonemesh/shared/base/base.ts'
 
 /** The labels and the spec with which a proxy is registered. */
 export interface Registration {
@@ -27,7 +27,7 @@ export function withheld(kind: string, { labels, spec }: Registration): Registra
 function withoutInstances({ networking, ...rest }: DataplaneSpec): JsonObject | undefined {
   const inbound = networking?.inbound ?? []
   if (!inbound.some(isReady)) return undefined
-  return json({
+  return toJson({
     ...rest,
     networking: { ...networking, inbound: inbound.map((one) => (isReady(one) ? { ...one, state: 'NotReady' } : one)) },
   })
@@ -35,14 +35,11 @@ function withoutInstances({ networking, ...rest }: DataplaneSpec): JsonObject | 
 
 function withoutWay({ networking, ...rest }: ZoneIngressSpec): JsonObject | undefined {
   const { advertisedAddress, advertisedPort, ...own } = networking ?? {}
-  return advertisedAddress || advertisedPort ? json({ ...rest, networking: own }) : undefined
+  return advertisedAddress || advertisedPort ? toJson({ ...rest, networking: own }) : undefined
 }
 
 const isSame = (a: Registration, b: Registration): boolean =>
   a.labels[arrivingLabel] === b.labels[arrivingLabel] && canonicalJson(a.spec) === canonicalJson(b.spec)
-
-/** The JSON round trip drops undefined fields. */
-const json = (spec: object): JsonObject => JSON.parse(JSON.stringify(spec))
 
 /**
  * Arriving proxies. A new proxy, or one that a restart of the zone left arriving, is first registered so that no other

@@ -53,7 +53,6 @@ const reachWithinMs = 5_000
  */
 export function createDoor(deps: Deps): XdsDeps {
   const { store, zone, engine, leases, status, log } = deps
-  const leased = new Set<string>()
   /** Draining proxies whose rows are removed. An Envoy that reconnects must not register them again. */
   const leaving = new Set<string>()
   const facts = new Map<string, ProxyFacts>()
@@ -131,10 +130,8 @@ export function createDoor(deps: Deps): XdsDeps {
       if (resource) {
         const registered = await register(proxy, credentials, resource)
         if (!registered.ok) return registered
-        leased.add(key)
       } else if (!(await stored(proxy)))
         return err(`there is no ${kindOfType[proxy.type]} "${proxy.name}", and the proxy brings none`)
-      else leased.delete(key)
       leases.opened(key, stream.id)
       status.opened(key, stream)
       facts.set(key, stream.facts)
@@ -150,7 +147,7 @@ export function createDoor(deps: Deps): XdsDeps {
       const key = keyText(proxyKey(zone, stream.proxy))
       leaving.delete(key)
       registrations.gone(key)
-      leases.closed(key, stream.id, leased.has(key))
+      leases.closed(key, stream.id, stream.resource !== undefined)
       status.closed(key, stream.id)
       deps.refusals.gone(key)
       log.info({ proxy: key }, 'the stream of a proxy ended')

@@ -1,4 +1,4 @@
-import { canonicalJson, type JsonObject, shortHash } from '@zonemesh/shared/base/base.ts'
+import { canonicalJson, shortHash, toJson } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Notes } from '@zonemesh/shared/store/store.ts'
 import { zoneReplicaPrefix } from '@zonemesh/shared/sync/replicas.ts'
@@ -59,7 +59,7 @@ export function createPublication(
       byPage.set(page, content)
     }
     return [...byPage].flatMap(([page, proxies]) => {
-      const value = json({ proxies })
+      const value = toJson({ proxies })
       const text = canonicalJson(value)
       const before = written.get(page)
       if (before?.text === text) return []
@@ -77,11 +77,11 @@ export function createPublication(
       const nowMs = clock.monotonicMs()
       const entries = proxiesChanged && nowMs - pagesAtMs >= pagesEveryMs ? changedPages(nowMs) : []
       const state = sources.state()
-      const text = canonicalJson(json(state))
+      const text = canonicalJson(toJson(state))
       if (text === lastText && entries.length === 0 && nowMs - beatAtMs < beatEveryMs) return
       beat += 1
       const counts = Object.fromEntries([...written].map(([page, { count }]) => [page, count]))
-      const note = { name: zoneReplicaPrefix + instance, value: json({ beat, state, pages: counts }) }
+      const note = { name: zoneReplicaPrefix + instance, value: toJson({ beat, state, pages: counts }) }
       await notes.put([...entries, note], text === lastText ? {} : { wake: true })
       lastText = text
       beatAtMs = nowMs
@@ -100,6 +100,3 @@ export async function removePublication(notes: Notes, instance: string): Promise
   const names = [...(await notes.read(pageName(instance, ''))).keys(), zoneReplicaPrefix + instance]
   await notes.put(names.map((name) => ({ name, value: undefined })))
 }
-
-/** A JSON round trip, which drops fields that are undefined. */
-const json = (value: object): JsonObject => JSON.parse(JSON.stringify(value))

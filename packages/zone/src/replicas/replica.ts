@@ -2,7 +2,7 @@ import type { AuthorityUseSpec } from '@zonemesh/core/kinds/internal.ts'
 import { canonicalJson, type JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { ServedStatus } from '@zonemesh/shared/sync/served-status.ts'
 
-/** What one replica of a zone knows of a proxy that has, or had, a stream with it. */
+/** The state of a proxy that has, or had, a stream with one replica of a zone. */
 export interface ReplicaProxy {
   readonly isConnected: boolean
   /** The proxy registered itself by its stream, so its row ends with its lease. */
@@ -59,7 +59,7 @@ export function servedTogether(own: Served, others: readonly OtherReplica[]): Se
   }
 }
 
-/** What the replicas know of each proxy: see `newerProxy`. */
+/** The state of each proxy over all replicas: see `newerProxy`. */
 export function proxiesOf(others: readonly Pick<OtherReplica, 'proxies'>[]): ReadonlyMap<string, ReplicaProxy> {
   const found = new Map<string, ReplicaProxy>()
   for (const { proxies } of others) {
@@ -68,7 +68,7 @@ export function proxiesOf(others: readonly Pick<OtherReplica, 'proxies'>[]): Rea
   return found
 }
 
-/** What the replicas know of one proxy: see `newerProxy`. */
+/** The state of one proxy over all replicas: see `newerProxy`. */
 export const proxyOf = (others: readonly Pick<OtherReplica, 'proxies'>[], key: string): ReplicaProxy | undefined =>
   others.reduce<ReplicaProxy | undefined>((found, { proxies }) => newerProxy(found, proxies.get(key)), undefined)
 

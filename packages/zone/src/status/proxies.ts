@@ -1,5 +1,5 @@
 import type { WorkloadIdentity } from '@zonemesh/plane/authority/holder.ts'
-import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { type JsonObject, toJson } from '@zonemesh/shared/base/base.ts'
 import { createListeners } from '@zonemesh/shared/base/listeners.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Refusal } from '../xds/ads-state.ts'
@@ -27,8 +27,6 @@ interface ProxyState {
   envoyExits: number
 }
 
-const jsonOf = (value: unknown): JsonObject => JSON.parse(JSON.stringify(value))
-
 const member = (value: unknown, key: string): unknown =>
   value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined
 
@@ -40,7 +38,7 @@ export function createProxyStatus(deps: { readonly clock: Clock; readonly instan
 
   function insight(state: ProxyState, identity: WorkloadIdentity | undefined): JsonObject {
     const version = member(state.metadata, 'version')
-    return jsonOf({
+    return toJson({
       subscriptions: [
         {
           ...state.subscription,

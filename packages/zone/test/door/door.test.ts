@@ -110,7 +110,7 @@ test('P26 a stream with a resource registers it and has its lease, and one witho
     ['status opened', key],
     ['names refreshed', 'default'],
   ])
-  door.closed(streamOf(web))
+  door.closed(streamOf(web, dataplaneOf('web')))
   expect(take()).toEqual([
     ['lease closed', key, 'one', true],
     ['status closed', key, 'one'],
