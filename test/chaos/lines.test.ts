@@ -1,4 +1,4 @@
-import { flap, halfOpen, late, partition, slow } from '@zonemesh/cli/chaos/faults.ts'
+import { flap, halfOpen, late, partition, slow } from '@zonemesh/cli/chaos/faults/faults.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { also, convergedMs, expectHeld, startVictim, type Victim } from './rig.ts'
 

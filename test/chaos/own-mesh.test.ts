@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { pause } from '@zonemesh/cli/chaos/faults.ts'
+import { pause } from '@zonemesh/cli/chaos/faults/faults.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { root, until, zonemesh } from '../e2e/rig.ts'
 import { expectHeld, startVictim, type Victim } from './rig.ts'

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { clockJump, findFaketime, kill, pause, restoreOldStore } from '@zonemesh/cli/chaos/faults.ts'
+import { clockJump, findFaketime, kill, pause, restoreOldStore } from '@zonemesh/cli/chaos/faults/faults.ts'
 import { createInjector } from '@zonemesh/cli/chaos/injector.ts'
 import { meshName } from '@zonemesh/cli/demo/names.ts'
 import { resolve } from '@zonemesh/shared/dns/resolve.ts'

@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fleetStack } from '@zonemesh/cli/fleet/stack.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { chaosOn, compose } from './rig.ts'
@@ -39,6 +42,16 @@ test.each([{ words: ['kill', 'gateway-south'] }, { words: ['kill', 'egress-east'
   },
 )
 
+test('K31 three scenarios of real outages run in the fleet, each with its effect, no request fails, and the page has all of it', async () => {
+  const page = join(mkdtempSync(join(tmpdir(), 'zonemesh-chaos-')), 'verdict.html')
+  const names = ['stale-worker', 'stalled-notify', 'herd']
+  const { code, out } = await chaos('suite', ...names, '--seed', '3', '--html', page)
+  expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('verdict: every guarantee held') })
+  expect(out).toMatch(/traffic: [1-9]\d* requests, 0 failed/)
+  const html = readFileSync(page, 'utf8')
+  for (const name of names) expect(html).toContain(`<span class="passed">✔</span> ${name}`)
+})
+
 test.each([
   { words: ['clock', 'zone-east', '+1h'], reason: 'containers, which keep their environment' },
   { words: ['restore-old-store'], reason: 'found globals over one database' },
@@ -62,4 +75,12 @@ test('K30 the stack file of the fleet names every replica, database and proxy of
     .filter(([name]) => !others.includes(name))
     .map(([name, { networks = {} }]) => [name, Object.keys(networks).sort()] as const)
   expect(new Map(named)).toEqual(new Map(found))
+})
+
+test('K32 `chaos suite --compose` refuses a fleet without relays, and leaves it as it is', async () => {
+  await compose(...files, 'rm', '--stop', '--force', 'relay')
+  const { code, out } = await chaosOn('zonemesh', 'suite')
+  expect({ code, lines: out.trim().split('\n').length }).toEqual({ code: 1, lines: 1 })
+  expect(out).toContain('the compose project "zonemesh" runs without relays')
+  expect(await compose(...files, 'ps', '--services')).toContain('zone-west-1')
 })

@@ -25,7 +25,10 @@ const [starting = '', ...others] = block.split('\n').map((line) => line.replace(
 beforeAll(async () => {
   await compose('down', '--volumes', '--timeout', '5')
   // As README says; then the tests wait for what they need.
-  await compose(...starting.replace('docker compose ', '').split(' '))
+  await compose(...starting.replace('docker compose ', '').split(' ')).catch(async (thrown: unknown) => {
+    // The output of `up` does not state why a step failed.
+    throw new Error(await compose('logs', '--no-color', 'setup', 'global-1', 'global-2'), { cause: thrown })
+  })
 })
 afterAll(async () => {
   await compose('down', '--volumes', '--timeout', '5')

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { findFaketime } from '@zonemesh/cli/chaos/faults.ts'
+import { findFaketime } from '@zonemesh/cli/chaos/faults/faults.ts'
 import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import { createProcesses, type Processes } from '@zonemesh/cli/scene/processes.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'

@@ -266,6 +266,16 @@ const loaders: Readonly<
     summary: 'delay the line between a zone and the global, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosDelay,
   },
+  'chaos loss': {
+    group: 'Inject faults (tests)',
+    summary: 'lose packets between a zone and the global, and check the guarantees',
+    load: async () => (await import('./commands/chaos.ts')).chaosLoss,
+  },
+  'chaos flush': {
+    group: 'Inject faults (tests)',
+    summary: 'remove all keys from Redis, and check the guarantees',
+    load: async () => (await import('./commands/chaos.ts')).chaosFlush,
+  },
   'chaos clock': {
     group: 'Inject faults (tests)',
     summary: 'restart a plane with another wall clock, and check the guarantees',
@@ -278,8 +288,13 @@ const loaders: Readonly<
   },
   'chaos suite': {
     group: 'Inject faults (tests)',
+    summary: 'replay real outages as scenarios, and check the guarantees',
+    load: async () => (await import('./commands/chaos-suite.ts')).chaosSuite,
+  },
+  'chaos random': {
+    group: 'Inject faults (tests)',
     summary: 'inject several faults drawn from a seed, and check the guarantees',
-    load: async () => (await import('./commands/chaos.ts')).chaosSuite,
+    load: async () => (await import('./commands/chaos-suite.ts')).chaosRandom,
   },
   'chaos relay': {
     group: 'Inject faults (tests)',

@@ -43,6 +43,21 @@ test('B3 options can be repeated, short, negated and inline, and nothing after -
   })
 })
 
+test('B94 an option with an assumed value may be given without a value: at the end, or before another option', () => {
+  const own = { project: option(text.optional(), 'project', { placeholder: 'NAME', assumed: 'mine' }), ...options }
+  const read = (...args: string[]) => {
+    const result = readOptions(own, ['-n', 'x', ...args], {})
+    return result.ok ? [result.value.values.project, ...result.value.positionals] : result.error.message
+  }
+  expect(read('--project')).toEqual(['mine'])
+  expect(read('--project', '--atomic')).toEqual(['mine'])
+  expect(read('one', '--project', '--', '--project')).toEqual(['mine', 'one', '--project'])
+  expect(read('--project', 'yours')).toEqual(['yours'])
+  expect(read('--project=yours')).toEqual(['yours'])
+  expect(read('--', '--project')).toEqual([undefined, '--project'])
+  expect(read('--api-port')).toBe('--api-port needs a value: --api-port PORT')
+})
+
 test('B3 a switch may have its value inline, a value may begin with a dash, and the last of several values counts', () => {
   const read = (...args: string[]) => readOptions(options, args, {})
   const values = (...args: string[]) => {

@@ -57,14 +57,14 @@ test('B30 a relay passes bytes, counts them and closes in order', async () => {
   expect(await read(server, 5)).toBe('hello')
   client.end('bye')
   expect(await read(server, 99)).toBe('bye')
-  expect(relay.counters().bytes.up).toEqual({ passed: 8, waiting: 0, lost: 0 })
+  expect(relay.counters().bytes.up).toEqual({ passed: 8, waiting: 0, lost: 0, retransmitted: 0 })
 })
 
 test('B30 a black hole in one direction holds bytes and the close without notice, and delivers both afterwards', async () => {
   relay.set({ ...noFaults, blackHole: ['up'] })
   client.end('late')
   await barrier()
-  expect(relay.counters().bytes.up).toEqual({ passed: 0, waiting: 4, lost: 0 })
+  expect(relay.counters().bytes.up).toEqual({ passed: 0, waiting: 4, lost: 0, retransmitted: 0 })
   expect(server.readableEnded).toBe(false)
   relay.set(noFaults)
   expect(await read(server, 99)).toBe('late')
@@ -90,4 +90,18 @@ test('B30 a delay holds each byte back, a rate limit spreads bytes, and neither 
   expect(await read(server, 1_000)).toBe(sent.join(''))
   // No pause follows the last slice of the 1,000 bytes.
   expect(systemClock.monotonicMs() - startMs).toBeGreaterThan(180)
+})
+
+test('B95 a lost packet is sent again after a time-out that doubles, and no byte is lost or overtakes another', async () => {
+  relay.set({ ...noFaults, lossPercent: 60 })
+  const startMs = systemClock.monotonicMs()
+  const sent = Array.from({ length: 12 }, (_, index) => String(index).padStart(10, '.'))
+  for (const part of sent) {
+    client.write(part)
+    await expect.poll(() => relay.counters().bytes.up).toMatchObject({ lost: 0 })
+  }
+  expect(await read(server, 120)).toBe(sent.join(''))
+  const { passed, lost, retransmitted } = relay.counters().bytes.up
+  expect([passed, lost, retransmitted > 0]).toEqual([120, 0, true])
+  expect(systemClock.monotonicMs() - startMs).toBeGreaterThanOrEqual(200)
 })

@@ -28,6 +28,20 @@ async function containerOf(project: string, service: string): Promise<string> {
   )
 }
 
+/** The services of a compose project that have a container on this machine, running or not. */
+export async function servicesOf(project: string): Promise<readonly string[]> {
+  const format = '{{.Label "com.docker.compose.service"}}'
+  const listed = await docker(
+    'ps',
+    '--all',
+    '--filter',
+    `label=com.docker.compose.project=${project}`,
+    '--format',
+    format,
+  )
+  return [...new Set(listed.split('\n').filter((name) => name !== ''))]
+}
+
 /** The content of a file in a running container of a service. */
 export async function readInContainer(project: string, service: string, path: string): Promise<string> {
   return docker('exec', await containerOf(project, service), 'cat', path)
@@ -95,6 +109,8 @@ export function createContainers(
         throw new CommandError(`cannot start ${name} with another environment: it is a container`, 2)
       await docker('start', await need(name))
     },
+    keys: async (name) => Number(await redisCli(await need(name), 'DBSIZE')),
+    flush: async (name) => redisCli(await need(name), 'FLUSHALL'),
     ...networking(project, need, placesByName),
     // The copy is next to the database, in the plane's volume.
     store: (name, file) => ({
@@ -104,6 +120,16 @@ export function createContainers(
     }),
   }
 }
+
+/** Runs a command of Redis as its configuration file of the fleet allows. The password stays in the container. */
+const redisCli = (id: string, command: 'DBSIZE' | 'FLUSHALL'): Promise<string> =>
+  docker(
+    'exec',
+    id,
+    'sh',
+    '-c',
+    `REDISCLI_AUTH=$(sed -n 's/^requirepass //p' /secrets/redis.conf) exec redis-cli ${command}`,
+  )
 
 /** Takes a container off its networks and back, and asks whether it answers. */
 function networking(

@@ -18,6 +18,10 @@ export interface Keeper {
   connect(role: string): Promise<unknown>
   /** Whether a role answers what is sent to its port. */
   probe(role: string, port: number, greeting: string): Promise<boolean>
+  /** The number of keys of a Redis. */
+  keys(role: string): Promise<number>
+  /** Removes all keys of a Redis. */
+  flush(role: string): Promise<unknown>
   /** Copies the database file of a plane. Use it only while the plane is stopped. */
   store(role: string, file: string): StoreCopy
 }
@@ -44,6 +48,8 @@ export function createChildren(send: (order: Order) => Promise<StackState>): Kee
     disconnect: refuse,
     connect: refuse,
     probe: refuse,
+    keys: refuse,
+    flush: refuse,
     store(_role, file) {
       const folder = mkdtempSync(join(dirname(file), 'aside-'))
       const copy = join(folder, 'store.db')

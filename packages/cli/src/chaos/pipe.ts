@@ -8,8 +8,12 @@ export interface Lane {
   passed: number
   waiting: number
   lost: number
+  /** The packets that were sent again because they were lost. */
+  retransmitted: number
   isClosed(): boolean
   delayMs(): number
+  /** Whether a packet is lost now. */
+  isLost(): boolean
   bytesPerSecond(): number | undefined
 }
 
@@ -17,6 +21,19 @@ export interface Lane {
 const waitingBytesMax = 1_048_576
 /** With a rate limit, the share of a second's bytes that is sent at once. */
 const sliceSeconds = 0.05
+
+/** TCP sends a lost packet again after at least this time, and waits twice as long each time that it is lost again. */
+const retransmitAfterMs = 200
+const retransmissionsMax = 6
+
+function retransmissionMs(lane: Lane): number {
+  let waitMs = 0
+  for (let turn = 0; turn < retransmissionsMax && lane.isLost(); turn += 1) {
+    lane.retransmitted += 1
+    waitMs += retransmitAfterMs * 2 ** turn
+  }
+  return waitMs
+}
 
 /** Forwards bytes from one socket to another in order, with the delay and rate of the lane. */
 export function createPipe(clock: Clock, lane: Lane, from: Socket, to: Socket) {
@@ -33,7 +50,7 @@ export function createPipe(clock: Clock, lane: Lane, from: Socket, to: Socket) {
       return
     }
     // Bytes of one connection stay in order, even if a later delay is shorter.
-    lastDueMs = Math.max(lastDueMs, clock.monotonicMs() + lane.delayMs())
+    lastDueMs = Math.max(lastDueMs, clock.monotonicMs() + lane.delayMs() + retransmissionMs(lane))
     queue.push({ bytes, dueMs: lastDueMs })
     count(bytes.length)
     if (waiting > waitingBytesMax) from.pause()

@@ -14,6 +14,11 @@ export const lineFaults = z.strictObject({
   blackHole: z.array(z.enum(directions)).default([]),
   delayMs: z.number().min(0).max(60_000).default(0),
   jitterMs: z.number().min(0).max(60_000).default(0),
+  /**
+   * How many of a hundred packets are lost. A program never sees that: TCP sends them again after a time-out, so the bytes
+   * wait for it, longer each time that they are lost again.
+   */
+  lossPercent: z.number().min(0).max(90).default(0),
   /** The rate of each direction, shared by all connections. */
   bytesPerSecond: z.number().min(1).optional(),
   /** Acts as a balancer that keeps its side open: when one side of a connection ends, the other side is not closed. */
@@ -28,7 +33,10 @@ export interface RelayCounters {
   /** Connections of which one side has ended while the other is still open. */
   readonly halfOpen: number
   readonly bytes: Readonly<
-    Record<Direction, { readonly passed: number; readonly waiting: number; readonly lost: number }>
+    Record<
+      Direction,
+      { readonly passed: number; readonly waiting: number; readonly lost: number; readonly retransmitted: number }
+    >
   >
 }
 
@@ -70,7 +78,9 @@ export async function startRelay(
     waiting: 0,
     lost: 0,
     isClosed: () => current.blackHole.includes(direction),
+    retransmitted: 0,
     delayMs: () => current.delayMs + deps.random.fraction() * current.jitterMs,
+    isLost: () => current.lossPercent > 0 && deps.random.fraction() * 100 < current.lossPercent,
     bytesPerSecond: () => current.bytesPerSecond,
   })
   const lanes = { up: lane('up'), down: lane('down') }
@@ -150,4 +160,4 @@ export async function startRelay(
   }
 }
 
-const bytesOf = ({ passed, waiting, lost }: Lane) => ({ passed, waiting, lost })
+const bytesOf = ({ passed, waiting, lost, retransmitted }: Lane) => ({ passed, waiting, lost, retransmitted })

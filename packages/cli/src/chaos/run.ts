@@ -5,7 +5,7 @@ import type { Random } from '@zonemesh/shared/env/random.ts'
 import { CommandError } from '../base/command.ts'
 import type { Answer } from './answers.ts'
 import { startChanges } from './changes.ts'
-import type { Fault } from './faults.ts'
+import type { Fault } from './faults/faults.ts'
 import { createInjector } from './injector.ts'
 import { createPlane } from './plane.ts'
 import { type Moment, type Phase, reportEveryMs } from './progress.ts'
@@ -14,6 +14,7 @@ import { compareRows, readRows } from './rows.ts'
 import { createScene, type Planes, type Scene } from './scene.ts'
 import type { Stack } from './stack.ts'
 import { pathOf } from './targets.ts'
+import { timelineOf } from './timeline.ts'
 import { startTraffic, type Traffic } from './traffic.ts'
 import { type FaultReport, judge, type Verdict } from './verdict.ts'
 
@@ -95,7 +96,9 @@ export async function runChaos(
     }
     const facts = { startedAt: new Date(startedAtMs).toISOString(), tookMs: clock.wallMs() - startedAtMs }
     const versions = await versionsOf(planes)
-    return judge(recorder.history(), reports, counts, traffic.answers(), { ...facts, versions })
+    const answers = traffic.answers()
+    const timeline = timelineOf(answers, recorder.global(0), recorder.history())
+    return judge(recorder.history(), reports, counts, answers, { ...facts, versions }, timeline)
   } finally {
     await recorder.stop()
     await changes.clear().catch((thrown: unknown) => deps.warn(messageOf(thrown)))
@@ -162,6 +165,7 @@ async function runFault(
   const proof = fault.prove(scene, fromMs, healedAtMs || recorder.now())
   return {
     title: fault.title,
+    scenario: fault.scenario,
     ...proof,
     problems,
     fromMs,

@@ -8,12 +8,15 @@ import { judgeNameSafety } from '@zonemesh/shared/guarantees/g9-name-safety.ts'
 import { judgeTraffic } from '@zonemesh/shared/guarantees/g10-traffic.ts'
 import type { HistoryEvent, Judge, Violation } from '@zonemesh/shared/guarantees/history.ts'
 import { type Answer, type Times, timesAround } from './answers.ts'
-import type { Allowance, Proof } from './faults.ts'
+import type { Allowance, Proof } from './faults/faults.ts'
+import type { Timeline } from './timeline.ts'
 import type { Failure } from './traffic.ts'
 
 /** The result of one fault: whether it had an effect, and how long the stack took to converge. */
 export interface FaultReport extends Proof {
   readonly title: string
+  /** The scenario that the fault is part of. */
+  readonly scenario?: string | undefined
   readonly fromMs: number
   readonly healedAtMs: number
   readonly convergedMs: number | undefined
@@ -62,6 +65,8 @@ export interface Verdict extends RunFacts {
   readonly counts: Counts
   /** The times of requests that ran during a fault, and of all others. */
   readonly times: { readonly during: Times; readonly outside: Times }
+  /** The course of the run, for the page. */
+  readonly timeline: Timeline
 }
 
 export const isProved = ({ misses, problems }: FaultReport): boolean => misses.length + problems.length === 0
@@ -130,6 +135,7 @@ export function judge(
   counts: Counts,
   answers: readonly Answer[],
   facts: RunFacts,
+  timeline: Timeline,
 ): Verdict {
   const allowances = faults.flatMap((one) => one.allowances ?? [])
   const judged = history.filter((event) => !allowances.some((one) => isAllowed(event, one)))
@@ -141,5 +147,5 @@ export function judge(
     allowed: of === 'G10' ? allowedBy(history, allowances) : [],
   }))
   const ok = faults.every(isProved) && reports.every(holds)
-  return { ok, faults, guarantees: reports, counts, times: timesAround(answers, faults), ...facts }
+  return { ok, faults, guarantees: reports, counts, times: timesAround(answers, faults), timeline, ...facts }
 }

@@ -1,8 +1,5 @@
-import { writeFileSync } from 'node:fs'
 import { spanMs } from '@zonemesh/core/kinds/common.ts'
-import { count, positiveDuration as duration, integer, option, text } from '@zonemesh/plane/config/options.ts'
-import { systemClock } from '@zonemesh/shared/env/clock.ts'
-import { systemRandom } from '@zonemesh/shared/env/random.ts'
+import { count, positiveDuration as duration, option, text } from '@zonemesh/plane/config/options.ts'
 import { z } from 'zod'
 import { CommandError, type Context, defineCommand, type ExitCode } from '../base/command.ts'
 import {
@@ -13,77 +10,26 @@ import {
   halfOpen,
   kill,
   late,
+  loss,
   partition,
   pause,
   restoreOldStore,
   slow,
-} from '../chaos/faults.ts'
+} from '../chaos/faults/faults.ts'
+import { flushRedis } from '../chaos/faults/flush.ts'
+import { stopPart } from '../chaos/faults/part-faults.ts'
+import { killTarget, pauseTarget } from '../chaos/faults/target-faults.ts'
 import { planesOf } from '../chaos/injector.ts'
-import { junitXml } from '../chaos/junit.ts'
-import { stopPart } from '../chaos/part-faults.ts'
-import { createReporter } from '../chaos/progress.ts'
-import { runChaos } from '../chaos/run.ts'
+import { type RunValues, runFaults, runOptions } from '../chaos/run-faults.ts'
 import { findStack } from '../chaos/stack.ts'
-import { drawSuite } from '../chaos/suite.ts'
-import { killTarget, pauseTarget } from '../chaos/target-faults.ts'
 import type { Target } from '../chaos/targets.ts'
-import { verdictLines } from '../chaos/verdict-lines.ts'
 import { readRate } from '../chaos/words.ts'
-
-const minutesExpected = 'expected a number from 0.5 to 60'
-const minutes = z.coerce.number({ error: minutesExpected }).min(0.5, minutesExpected).max(60, minutesExpected)
-
-const runOptions = {
-  stack: option(text.optional(), 'the file of the stack; without it, the newest demo of this user', {
-    placeholder: 'FILE',
-  }),
-  compose: option(
-    text.optional(),
-    'a compose project on this machine that runs compose.chaos.yml or compose.small.chaos.yml',
-    {
-      placeholder: 'PROJECT',
-    },
-  ),
-  json: option(text.optional(), 'write the verdict to this file, as JSON', { placeholder: 'FILE' }),
-  junit: option(text.optional(), 'write the verdict to this file, as JUnit XML', { placeholder: 'FILE' }),
-  rate: option(count(1, 5_000).default(100), 'requests per second through the gateway', {
-    placeholder: 'N',
-    shownDefault: '100',
-  }),
-  within: option(duration.default(15_000), 'how long the stack may take to converge after a fault', {
-    placeholder: 'TIME',
-    shownDefault: '15s',
-  }),
-}
 
 const forOption = (shownDefault: string) =>
   option(duration.default(spanMs(shownDefault) ?? 0), 'how long the fault lasts', {
     placeholder: 'TIME',
     shownDefault,
   })
-
-interface RunValues {
-  readonly stack: string | undefined
-  readonly compose: string | undefined
-  readonly json: string | undefined
-  readonly junit: string | undefined
-  readonly rate: number
-  readonly within: number
-}
-
-async function run(values: RunValues, context: Context, faults: readonly Fault[], seed?: number): Promise<ExitCode> {
-  const { print, signal } = context
-  const reporter = createReporter(context)
-  const deps = { clock: systemClock, random: systemRandom, report: reporter.show, warn: context.note }
-  const options = { perSecond: values.rate, convergeMs: values.within }
-  const verdict = await runChaos(deps, await findStack(values), faults, options, signal).finally(reporter.end)
-  for (const line of verdictLines(verdict)) print(line)
-  const seeds = seed === undefined ? {} : { seed }
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ ...seeds, ...verdict }, null, 2)}\n`)
-  if (values.junit !== undefined)
-    writeFileSync(values.junit, junitXml(verdict, { ...seeds, rate: values.rate, withinMs: values.within }))
-  return verdict.ok ? 0 : 1
-}
 
 /** Injects the fault of a plane, or that of another part of the stack with this name. */
 async function runOn(
@@ -109,8 +55,8 @@ async function runOn(
   if (target?.sharesNetwork === true && how === 'kill')
     return refuse(context, `other containers use the network of ${role}, and a new process would have another one`)
   const part = stack.parts.find(({ name }) => name === role)
-  if (part) return run(values, context, [stopPart(how, part, forMs)])
-  return run(values, context, [target ? faults.other(target, forMs) : faults.plane(role, forMs)])
+  if (part) return runFaults(values, context, [stopPart(how, part, forMs)])
+  return runFaults(values, context, [target ? faults.other(target, forMs) : faults.plane(role, forMs)])
 }
 
 /** Reports a fault that this stack does not support. */
@@ -122,7 +68,7 @@ function refuse(context: Context, reason: string): ExitCode {
 /** Injects a fault that replaces the process or the file of the only global. */
 async function runOnGlobal(values: RunValues, context: Context, fault: Fault): Promise<ExitCode> {
   const hasOne = (await findStack(values)).parts.every(({ kind }) => kind !== 'global')
-  if (hasOne) return run(values, context, [fault])
+  if (hasOne) return runFaults(values, context, [fault])
   return refuse(context, 'expected one global with a store of its own, found globals over one database')
 }
 
@@ -145,7 +91,7 @@ export const chaosPartition = defineCommand({
     ...runOptions,
   },
   run: (values, context) =>
-    run(values, context, [partition(context.positionals[0] ?? '', values.for, values.direction)]),
+    runFaults(values, context, [partition(context.positionals[0] ?? '', values.for, values.direction)]),
 })
 
 export const chaosKill = defineCommand({
@@ -181,7 +127,7 @@ export const chaosDisconnect = defineCommand({
     if (compose === undefined || parts.length === 0)
       return refuse(context, 'this stack has no containers with networks of their own')
     const part = parts.find(({ name }) => name === role)
-    if (part) return run(values, context, [stopPart('disconnect', part, values.for)])
+    if (part) return runFaults(values, context, [stopPart('disconnect', part, values.for)])
     throw new CommandError(
       `unknown container "${role}"; containers that can be disconnected: ${parts.map(({ name }) => name).join(', ')}`,
       2,
@@ -216,7 +162,8 @@ export const chaosFlap = defineCommand({
     }),
     ...runOptions,
   },
-  run: (values, context) => run(values, context, [flap(context.positionals[0] ?? '', values.every, values.times)]),
+  run: (values, context) =>
+    runFaults(values, context, [flap(context.positionals[0] ?? '', values.every, values.times)]),
 })
 
 export const chaosSlow = defineCommand({
@@ -230,7 +177,7 @@ export const chaosSlow = defineCommand({
     const [zone = '', rateText = ''] = context.positionals
     const rate = readRate(rateText)
     if (rate === undefined) throw new CommandError(`expected a rate such as 4kb/s or 800b/s, found "${rateText}"`, 2)
-    return run(values, context, [slow(zone, rate, values.for)])
+    return runFaults(values, context, [slow(zone, rate, values.for)])
   },
 })
 
@@ -252,7 +199,37 @@ export const chaosDelay = defineCommand({
     const delayMs = spanMs(delayText)
     if (delayMs === undefined || delayMs === 0)
       throw new CommandError(`expected a time such as 300ms, found "${delayText}"`, 2)
-    return run(values, context, [late(zone, delayMs, values.jitter ?? 0, values.for)])
+    return runFaults(values, context, [late(zone, delayMs, values.jitter ?? 0, values.for)])
+  },
+})
+
+export const chaosLoss = defineCommand({
+  name: 'chaos loss',
+  summary: 'lose packets between a zone and the global, and check the guarantees',
+  usage: 'ZONE PERCENT [--for TIME]',
+  examples: ['zonemesh chaos loss west 20% --for 30s'],
+  arity: { min: 2, max: 2 },
+  options: { for: forOption('30s'), ...runOptions },
+  async run(values, context) {
+    const [zone = '', percentText = ''] = context.positionals
+    const percent = /^\d+(\.\d+)?%$/.test(percentText) ? Number.parseFloat(percentText) : 0
+    if (percent <= 0 || percent > 90)
+      throw new CommandError(`expected a percentage from 1% to 90%, found "${percentText}"`, 2)
+    return runFaults(values, context, [loss(zone, percent, values.for)])
+  },
+})
+
+export const chaosFlush = defineCommand({
+  name: 'chaos flush',
+  summary: 'remove all keys from Redis, and check the guarantees',
+  usage: '',
+  examples: ['zonemesh chaos flush --compose zonemesh'],
+  arity: { min: 0, max: 0 },
+  options: runOptions,
+  async run(values, context) {
+    const redis = (await findStack(values)).parts.find(({ kind }) => kind === 'redis')
+    if (!redis) return refuse(context, 'this stack has no Redis')
+    return runFaults(values, context, [flushRedis(redis)])
   },
 })
 
@@ -289,7 +266,7 @@ export const chaosClock = defineCommand({
       context.note('zonemesh chaos clock: libfaketime is not installed (apt-get install libfaketime); nothing was done')
       return 3
     }
-    return run(values, context, [clockJump(role, byText, byText.startsWith('-') ? -ms : ms, values.for, library)])
+    return runFaults(values, context, [clockJump(role, byText, byText.startsWith('-') ? -ms : ms, values.for, library)])
   },
 })
 
@@ -301,28 +278,4 @@ export const chaosRestore = defineCommand({
   arity: { min: 0, max: 0 },
   options: runOptions,
   run: (values, context) => runOnGlobal(values, context, restoreOldStore()),
-})
-
-export const chaosSuite = defineCommand({
-  name: 'chaos suite',
-  summary: 'inject four to six faults drawn from a seed, and check the guarantees',
-  usage: '[--seed N] [--minutes M]',
-  examples: ['zonemesh chaos suite --seed 1', 'zonemesh chaos suite --seed 7 --minutes 3 --json verdict.json'],
-  arity: { min: 0, max: 0 },
-  options: {
-    seed: option(integer.default(1), 'the seed that selects the faults and their order', {
-      placeholder: 'N',
-      shownDefault: '1',
-    }),
-    minutes: option(minutes.default(1.5), 'how long the whole suite may take', {
-      placeholder: 'M',
-      shownDefault: '1.5',
-    }),
-    ...runOptions,
-  },
-  async run(values, context) {
-    const stack = await findStack(values)
-    const faults = drawSuite(values.seed, stack, stack.global.storeFile !== undefined, values.minutes * 60_000)
-    return run(values, context, faults, values.seed)
-  },
 })

@@ -6,16 +6,19 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Outcome } from '@zonemesh/plane/api/answers.ts'
 import { fingerprint } from '@zonemesh/plane/authority/x509.ts'
 import { encodeJoin } from '@zonemesh/shared/auth/join.ts'
 import { createClient } from '../base/client.ts'
 import { CommandError } from '../base/command.ts'
+import { untilAnswer } from '../base/http.ts'
 import { sendCommit } from '../files/commit.ts'
 import { readDocuments } from '../files/documents.ts'
 import { planes, proxies, zones } from './members.ts'
 import { fleetStack, lineOf } from './stack.ts'
 
 const [folder = '', policies = '', relay] = process.argv.slice(2)
+const readyMs = 60_000
 const client = createClient({
   address: 'http://global:5681',
   adminKeyFile: join(folder, 'global-1/admin.key'),
@@ -23,23 +26,35 @@ const client = createClient({
 })
 
 if (!existsSync(join(folder, 'user/token'))) {
-  await writePolicies()
-  await writeJoins()
-  if (relay !== undefined) await writeStackFile()
-  write('user/token', await token('user', { name: 'fleet', groups: ['mesh-system:admin'], validFor: '8760h' }))
+  // A balancer may send a request to a global that has just started and is not ready yet. Everything here may be done twice.
+  const outcomes = await untilAnswer('the globals take the settings of the fleet', readyMs, setUp, () => true, String)
+  for (const { type, name, outcome, detail = '' } of outcomes) console.log(`${type} ${name}: ${outcome} ${detail}`)
+  if (outcomes.some(isRefused)) throw new CommandError('a policy of the fleet was refused')
 }
 // Kept connections must not keep the process.
 process.exit()
 
-async function writePolicies(): Promise<void> {
+function isRefused({ outcome }: Outcome): boolean {
+  return outcome === 'refused'
+}
+
+/** Writes everything, or throws if a global does not answer. */
+async function setUp(): Promise<readonly Outcome[]> {
+  const outcomes = await writePolicies()
+  if (outcomes.some(isRefused)) return outcomes
+  await writeJoins()
+  if (relay !== undefined) await writeStackFile()
+  write('user/token', await token('user', { name: 'fleet', groups: ['mesh-system:admin'], validFor: '8760h' }))
+  return outcomes
+}
+
+async function writePolicies(): Promise<readonly Outcome[]> {
   const found = await readDocuments([policies], {})
   const documents = [
     ...zones.map(({ name }) => ({ type: 'Zone', name, enabled: true })),
     ...found.map(({ content }) => content),
   ]
-  const { outcomes } = await sendCommit(client, { documents, atomic: true, intent: 'set up the fleet' })
-  for (const { type, name, outcome, detail = '' } of outcomes) console.log(`${type} ${name}: ${outcome} ${detail}`)
-  if (outcomes.some(({ outcome }) => outcome === 'refused')) throw new CommandError('a policy of the fleet was refused')
+  return (await sendCommit(client, { documents, atomic: true, intent: 'set up the fleet' })).outcomes
 }
 
 async function writeJoins(): Promise<void> {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { junitXml } from '../../src/chaos/junit.ts'
+import { junitXml } from '../../src/chaos/report/junit.ts'
 import { failedRequest, firstFault, secondFault, verdictOf } from './verdicts.ts'
 import { type Element, readXml } from './xml.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { verdictLines } from '../../src/chaos/verdict-lines.ts'
+import { verdictLines } from '../../src/chaos/report/verdict-lines.ts'
 import { failedRequest, firstFault, secondFault, verdictOf } from './verdicts.ts'
 
 test('B32 the verdict has the effect of each fault, one failure of each sort with its number and first time, and the times of requests during a fault and without one', () => {

@@ -1,5 +1,6 @@
 import type { HistoryEvent } from '@zonemesh/shared/guarantees/history.ts'
 import type { Answer } from '../../src/chaos/answers.ts'
+import { timelineOf } from '../../src/chaos/timeline.ts'
 import { type FaultReport, judge, type Verdict } from '../../src/chaos/verdict.ts'
 
 export const secondFault: FaultReport = {
@@ -36,5 +37,5 @@ export function verdictOf(
   )
   const counts = { requests: 100, failures, committed: 7, failed: 0, lastFailure: '', routes: 3, servedRoute: 3 }
   const facts = { startedAt: '2026-01-02T03:04:05.678Z', tookMs: 12_345, versions: { zonemesh: '1.2.3' } }
-  return judge(history, faults, counts, answers, facts)
+  return judge(history, faults, counts, answers, facts, timelineOf(answers, [], history))
 }

@@ -19,6 +19,8 @@ export interface Option<Schema extends z.ZodType = z.ZodType> {
   readonly placeholder?: string
   /** The flag may be given several times. The schema receives the list. */
   readonly repeated?: boolean
+  /** The value of the flag when it is given without one. */
+  readonly assumed?: string
   /** A one-letter flag, for options that users type often. */
   readonly short?: string
   /** The value is shown as "<set>" wherever the configuration is printed. */
@@ -101,6 +103,16 @@ interface Given {
   readonly source: string
 }
 
+/** Adds the values that flags without one have. Nothing after `--` is a flag. */
+function withAssumed(args: readonly string[], assumedOf: (name: string) => string | undefined): string[] {
+  const end = args.includes('--') ? args.indexOf('--') : args.length
+  return args.map((word, index) => {
+    const assumed = word.startsWith('--') && index < end ? assumedOf(word.slice(2)) : undefined
+    const next = args[index + 1]
+    return assumed === undefined || (next !== undefined && !next.startsWith('-')) ? word : `${word}=${assumed}`
+  })
+}
+
 /** Node's `parseArgs` divides the arguments; what a flag means, and every word about a wrong one, is ours. */
 function readFlags(
   options: Options,
@@ -109,7 +121,7 @@ function readFlags(
   const entries = Object.entries(options).map(([name, setting]) => ({ name, setting, flag: flagName(name) }))
   const byFlag = new Map(entries.map((entry) => [entry.flag.slice(2), entry]))
   const { tokens, positionals } = parseArgs({
-    args: [...args],
+    args: withAssumed(args, (name) => byFlag.get(name)?.setting.assumed),
     options: Object.fromEntries(
       entries.map(({ setting, flag }) => [
         flag.slice(2),

@@ -1,7 +1,7 @@
-import { createSeededRandom } from '@zonemesh/shared/env/random.ts'
-import { type Fault, kill, late, partition, pause, restoreOldStore, slow } from './faults.ts'
-import { stopPart } from './part-faults.ts'
-import type { Stack } from './stack.ts'
+import { type Fault, kill, late, partition, pause, restoreOldStore, slow } from '../faults/faults.ts'
+import { stopPart } from '../faults/part-faults.ts'
+import type { Stack } from '../stack.ts'
+import { createDraw } from './draw.ts'
 
 const faultsMin = 4
 const faultsMax = 6
@@ -10,19 +10,13 @@ const aroundMs = 6_000
 const restoreMs = 20_000
 
 /** Draws faults from a seed: each type at most once, at least one that ends sessions, all within the time limit. */
-export function drawSuite(
+export function drawFaults(
   seed: number,
   { zones: zonesByName, parts }: Pick<Stack, 'zones' | 'parts'>,
   hasStore: boolean,
   limitMs: number,
 ): Fault[] {
-  const random = createSeededRandom(seed)
-  const number = (from: number, to: number) => from + Math.floor(random.fraction() * (to - from + 1))
-  const one = <T>(of: readonly T[]): T => {
-    const found = of[number(0, of.length - 1)]
-    if (found === undefined) throw new Error('invariant broken: drawn from an empty list')
-    return found
-  }
+  const { number, one } = createDraw(seed)
   const zones = Object.keys(zonesByName)
   const zone = () => one(zones)
   const stop = (how: 'kill' | 'pause', ms: number): Fault => {

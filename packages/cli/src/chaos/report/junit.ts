@@ -1,4 +1,4 @@
-import { type FaultReport, type GuaranteeReport, holds, isProved, type Verdict } from './verdict.ts'
+import { type FaultReport, type GuaranteeReport, holds, isProved, type Verdict } from '../verdict.ts'
 import { allowedLines, violationLines } from './verdict-lines.ts'
 
 interface Case {

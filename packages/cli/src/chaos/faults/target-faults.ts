@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
+import type { Scene } from '../scene.ts'
+import { passes, pathOf, type Target } from '../targets.ts'
 import { type Allowance, type Fault, ledger, seconds } from './faults.ts'
-import type { Scene } from './scene.ts'
-import { passes, pathOf, type Target } from './targets.ts'
 
 /** After the return of a target, Envoys need this time to connect to it again. */
 const reconnectMs = 2_000

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import type { Direction } from './relay.ts'
-import type { Scene } from './scene.ts'
+import type { Direction } from '../relay.ts'
+import type { Scene } from '../scene.ts'
 
 /** Requests that may fail, because they pass what a fault has stopped. */
 export interface Allowance {
@@ -25,6 +25,8 @@ export interface Proof {
  */
 export interface Fault {
   readonly title: string
+  /** The scenario that the fault is part of. */
+  readonly scenario?: string
   /** How long the fault lasts; absent if that depends on the stack. */
   readonly forMs?: number
   /** Set if the stack needs more time than usual to converge. */
@@ -228,6 +230,30 @@ export function slow(zone: string, bytesPerSecond: number, forMs: number): Fault
         `the global reported zone ${zone} up to ${lag} revisions behind`,
         `the global never reported zone ${zone} 2 revisions behind`,
       )
+      return book
+    },
+  }
+}
+
+/** Loses packets on a line. TCP sends them again, so their bytes and all after them arrive later. */
+export function loss(zone: string, percent: number, forMs: number): Fault {
+  return {
+    title: `lose ${percent} % of the packets of ${zone} for ${seconds(forMs)}`,
+    forMs,
+    convergeMs: 30_000,
+    async run(scene) {
+      await scene.injector.breakLine(needZone(scene, zone), { lossPercent: percent })
+      await scene.wait(forMs)
+      await scene.injector.healLine(zone)
+      return []
+    },
+    prove({ recorder }, fromMs, healedAtMs) {
+      const book = ledger()
+      const sent = recorder
+        .states(fromMs, healedAtMs)
+        .map(({ lines }) => (lines[zone]?.bytes.up.retransmitted ?? 0) + (lines[zone]?.bytes.down.retransmitted ?? 0))
+      const again = (sent.at(-1) ?? 0) - (sent[0] ?? 0)
+      book.expect(again > 0, `${again} packets were sent again`, 'no packet was lost')
       return book
     },
   }

@@ -1,7 +1,7 @@
-import { painted } from '../output/colour.ts'
-import { timesText } from './answers.ts'
+import { painted } from '../../output/colour.ts'
+import { timesText } from '../answers.ts'
+import { type FaultReport, type GuaranteeReport, holds, isProved, type Verdict } from '../verdict.ts'
 import { sortsOf } from './sorts.ts'
-import { type FaultReport, type GuaranteeReport, holds, isProved, type Verdict } from './verdict.ts'
 
 /** The verdict as text: one line for each fault and each guarantee, with the evidence and one failure of each sort below it. */
 export function verdictLines(verdict: Verdict): string[] {
@@ -10,7 +10,10 @@ export function verdictLines(verdict: Verdict): string[] {
   const { during, outside } = verdict.times
   const allowed = verdict.guarantees.flatMap((one) => one.allowed).reduce((sum, { count }) => sum + count, 0)
   return [
-    ...verdict.faults.flatMap(faultLines),
+    ...verdict.faults.flatMap((fault, index) => [
+      ...scenarioLines(fault, verdict.faults[index - 1]),
+      ...faultLines(fault),
+    ]),
     ...verdict.guarantees.flatMap((report) => guaranteeLines(report, startMs)),
     `  traffic: ${requests} requests, ${failures.length} failed; changes: ${committed} committed, ${failed} failed${failed === 0 ? '' : `, the last of them: ${lastFailure}`}`,
     `  routes through the gateway: ${routes} committed, number ${servedRoute} served by its Envoy`,
@@ -27,6 +30,10 @@ export function verdictLines(verdict: Verdict): string[] {
 
 const headline = (isGood: boolean, text: string): string =>
   painted(`${isGood ? '✔' : '✘'} ${text}`, isGood ? 'green' : 'red')
+
+/** The name of a scenario is above its first fault. */
+const scenarioLines = ({ scenario }: FaultReport, before: FaultReport | undefined): string[] =>
+  scenario === undefined || scenario === before?.scenario ? [] : [`scenario ${scenario}`]
 
 function faultLines(report: FaultReport): string[] {
   const { title, evidence, misses, problems, convergedMs, limitMs } = report

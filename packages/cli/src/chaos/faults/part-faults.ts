@@ -1,6 +1,6 @@
+import { greetingOf, type Part } from '../parts.ts'
+import type { Scene } from '../scene.ts'
 import { type Fault, ledger, seconds } from './faults.ts'
-import { greetingOf, type Part } from './parts.ts'
-import type { Scene } from './scene.ts'
 
 export type How = 'kill' | 'pause' | 'disconnect'
 
