@@ -1,8 +1,11 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { noFaults, startRelay } from '@zonemesh/cli/chaos/relay.ts'
 import { freePorts } from '@zonemesh/cli/scene/ports.ts'
 import { createProcesses, type Processes } from '@zonemesh/cli/scene/processes.ts'
+import { systemClock } from '@zonemesh/shared/env/clock.ts'
 import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Place } from '../contract/postgres-proxy.ts'
 import { type PostgresServer, startPostgres } from '../contract/postgres-server.ts'
 import { api, type Folder, local, statusOf, temporaryFolder, until, untilLogged, zonemesh } from './rig.ts'
 
@@ -30,9 +33,9 @@ afterEach(async () => {
 const anyPorts = ['--host', local, '--api-tls-port', '0', '--health-port', '0']
 
 /** Starts a global on the database and waits until it answers. Replicas share the folder with the keys. */
-async function startGlobal(name: string): Promise<string> {
+async function startGlobal(name: string, place: Place = server): Promise<string> {
   const [port = 0, sync = 0] = await freePorts(systemRandom, 2)
-  const places = ['--store', server.url(schema), '--data-dir', `${folder.path}/global`]
+  const places = ['--store', server.url(schema, place), '--data-dir', `${folder.path}/global`]
   processes.startOwn(name, ['global', ...places, ...anyPorts, '--api-port', `${port}`, '--sync-port', `${sync}`])
   const address = `http://${local}:${port}`
   await until(
@@ -43,10 +46,10 @@ async function startGlobal(name: string): Promise<string> {
   return address
 }
 
-async function startZone(globalAddress: string): Promise<string> {
+async function startZone(globalAddress: string, place: Place = server): Promise<string> {
   const [port = 0] = await freePorts(systemRandom, 1)
   const { stdout } = await zonemesh('token', 'zone', 'east', '--address', globalAddress)
-  const places = ['--store', server.url(`${schema}_east`), '--data-dir', `${folder.path}/east`]
+  const places = ['--store', server.url(`${schema}_east`, place), '--data-dir', `${folder.path}/east`]
   const joinFile = folder.file('east.join', stdout)
   const ports = [...anyPorts, '--api-port', `${port}`, '--proxy-port', '0', '--dns-port', '0']
   processes.startOwn('zone-east', ['zone', '--join-file', joinFile, ...places, ...ports])
@@ -116,6 +119,57 @@ test('E26 ZR13 two globals share a database: a write on one is read on the other
     for (const address of [one, other])
       expect((await api(address).need('GET', '/zones/east/_sight')).json).toMatchObject({ name: 'east', role: 'zone' })
     expect(followed).toMatchObject({ connected: true, current: true, epoch: shown?.epoch, revision: shown?.revision })
+  }
+})
+
+test('E54 while the database does not answer, a global and a zone still answer a user for their status, and say since when', async () => {
+  const deps = { clock: systemClock, random: systemRandom }
+  const target = { targetHost: server.host, targetPort: server.port }
+  await using relay = await startRelay(deps, { host: local, port: 0, ...target })
+  const behind = { host: local, port: relay.port }
+  const globalAddress = await startGlobal('global', behind)
+  const zoneAddress = await startZone(globalAddress, behind)
+  const { stdout } = await zonemesh(
+    'token',
+    'user',
+    '--name',
+    'who',
+    '--group',
+    'mesh-system:admin',
+    '--address',
+    globalAddress,
+  )
+  const current = (address: string) =>
+    until(
+      `${address} is current`,
+      () => statusOf(address),
+      (status) => [status.zones?.[0]?.current, status.uplink?.current].includes(true),
+    )
+  const ask = async (address: string) => {
+    const startMs = performance.now()
+    const headers = { authorization: `Bearer ${stdout.trim()}` }
+    const reply = await fetch(`${address}/_status`, { headers, signal: AbortSignal.timeout(5_000) })
+    return { body: JSON.parse(await reply.text()), tookMs: performance.now() - startMs }
+  }
+  // The zone checks the token when it has the key of the global.
+  for (const address of [globalAddress, zoneAddress]) {
+    await current(address)
+    expect((await ask(address)).body).not.toHaveProperty('storeFault')
+  }
+  relay.set({ ...noFaults, blackHole: ['up', 'down'] })
+  for (const address of [globalAddress, zoneAddress, globalAddress, zoneAddress]) {
+    const { body, tookMs } = await ask(address)
+    expect(body.storeFault).toMatch(
+      /^it has not answered since 20\d\d-.*Z, and what this status shows of it is from that time$/,
+    )
+    // Each of the two reads waits half a second, and no read waits for the time limit of the database.
+    expect(tookMs).toBeLessThan(3_000)
+    if (body.zones) expect(body.zones).toMatchObject([{ zone: 'east', connected: true, current: false }])
+  }
+  relay.set(noFaults)
+  for (const address of [globalAddress, zoneAddress]) {
+    await current(address)
+    expect((await ask(address)).body).not.toHaveProperty('storeFault')
   }
 })
 

@@ -119,7 +119,7 @@ export interface Status extends JsonObject {
   }[]
   readonly proxies: { readonly proxy: string; readonly state: string; readonly served: number }[]
   readonly verdicts: { readonly key: string; readonly reason: string }[]
-  readonly uplink: { readonly phase: string; readonly reason: string }
+  readonly uplink: { readonly phase: string; readonly reason: string; readonly current?: boolean }
 }
 
 /** The status of a control plane. */

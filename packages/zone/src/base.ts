@@ -119,6 +119,7 @@ export async function openBase(
   }
   const commit: Store['commit'] = (input) => store.commit(input)
   const keys = createKeySource({
+    clock: env.clock,
     store,
     sealer,
     origin: zone,

@@ -6,7 +6,7 @@ import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { redisStatus } from '@zonemesh/plane/redis.ts'
 import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
-import { storeFault } from '@zonemesh/plane/status/store-fault.ts'
+import { createStatusReader, storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
@@ -22,7 +22,7 @@ interface Deps {
   readonly sync: Pick<SyncServer, 'zones' | 'formers'>
   /** The rows of a zone that limits or quotas have refused. */
   readonly refused: (zone: string) => readonly RefusedRow[]
-  readonly clock: Pick<Clock, 'wallMs'>
+  readonly clock: Pick<Clock, 'wallMs' | 'after'>
   readonly expiry: Pick<Expiry, 'report' | 'notYetValid'>
   readonly owner: Pick<AuthorityOwner, 'waits'>
   readonly catalogue: Pick<Catalogue, 'report'>
@@ -65,6 +65,15 @@ function zoneInsight(status: ZoneStatus): JsonObject {
 
 /** The state of zones and proxies. It comes from bookmarks, is kept in memory only, and has no history. */
 export function createStatus({ store, sync, refused, clock, expiry, owner, catalogue, redis }: Deps) {
+  const readStored = createStatusReader(clock, async () => ({
+    head: await store.head(),
+    mark: await store.mark(),
+    rows: await store.scan({ kind: 'Zone', origin: globalOrigin }),
+    started: await newestEpochs(store),
+    deletedZones: await deletedZones({ store }),
+    expiring: await expiry.report(),
+    fields: await catalogue.report(),
+  }))
   return {
     insight(kind: string, row: Row): JsonObject | undefined {
       if (kind === 'Zone') {
@@ -74,13 +83,12 @@ export function createStatus({ store, sync, refused, clock, expiry, owner, catal
       return reported(sync.zones().get(row.key.origin))[keyText(row.key)]
     },
     async report(): Promise<JsonObject> {
-      const head = await store.head()
-      const mark = await store.mark()
-      const rows = await store.scan({ kind: 'Zone', origin: globalOrigin })
-      const now: Now = { head: head.revision, mark: mark.revision, wallMs: clock.wallMs() }
+      const known = await readStored()
+      const { head, mark, rows, started, expiring, fields } = known.value
+      const isSilent = known.silentSinceMs !== undefined
+      const now: Now = { head: head.revision, mark: mark.revision, wallMs: clock.wallMs(), isSilent }
       const seen = sync.zones()
       const formers = sync.formers()
-      const started = await newestEpochs(store)
       const zones = rows.map((row): JsonObject => {
         const { name } = row.key
         const status = seen.get(name)
@@ -93,16 +101,16 @@ export function createStatus({ store, sync, refused, clock, expiry, owner, catal
           ...(former ? { remains: { ...former } } : {}),
         }
       })
-      const faults = { ...storeFault(store), ...redisStatus(redis) }
+      const faults = { ...storeFault(store, known), ...redisStatus(redis) }
       const facts = { role: 'global', store: store.id, ...faults, revision: head.revision, mark: mark.revision }
       return {
         ...facts,
         zones,
-        deletedZones: await deletedZones({ store }),
+        deletedZones: known.value.deletedZones,
         rotations: owner.waits().map((rotation) => ({ ...rotation })),
-        expiring: await expiry.report(),
+        expiring,
         notYetValid: expiry.notYetValid(),
-        ...(await catalogue.report()),
+        ...fields,
       }
     },
   }
@@ -119,6 +127,8 @@ interface Now {
   /** The mark that a current zone has stored. Other processes of the store also move it. */
   readonly mark: number
   readonly wallMs: number
+  /** The store does not answer, so other processes may have committed newer rows. */
+  readonly isSilent: boolean
 }
 
 const unseen: JsonObject = {
@@ -142,7 +152,7 @@ function zoneReport(status: ZoneStatus, now: Now): JsonObject {
     version: status.version,
     protocol: status.agreement.protocol,
     revision: { head: now.head, sent: status.sent, stored: status.stored, served: status.served },
-    current: status.current && lag === 0,
+    current: status.current && lag === 0 && !now.isSilent,
     lagRevisions: lag,
     lagMs: status.lagMs,
     lastProgressMsAgo: status.lastProgressAtMs > 0 ? Math.round(now.wallMs - status.lastProgressAtMs) : -1,

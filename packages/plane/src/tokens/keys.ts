@@ -1,12 +1,15 @@
 import { type TokenKeySpec, tokenKey, tokenRevocation } from '@zonemesh/core/kinds/internal.ts'
 import { parseSpec, specOf } from '@zonemesh/core/kinds/row.ts'
-import type { ResourceKey } from '@zonemesh/shared/resource/resource.ts'
-import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { createLastKnown } from '@zonemesh/shared/env/last-known.ts'
+import { keyText, type ResourceKey } from '@zonemesh/shared/resource/resource.ts'
+import type { Commit, CommitOutcome, Store, Version } from '@zonemesh/shared/store/store.ts'
 import type { Sealer } from '../authority/seal.ts'
 import { secretText } from '../authority/secret.ts'
 import { createSigningKey, type KeySource, type Purpose, publicKeyOf } from './tokens.ts'
 
 interface Deps {
+  readonly clock: Pick<Clock, 'after' | 'wallMs'>
   readonly store: Store
   readonly sealer: Sealer
   readonly origin: string
@@ -36,12 +39,19 @@ export function signingKeyOf({ kind, mesh, name }: ResourceKey) {
 export const publicName = (purpose: Purpose, mesh: string, kid = ''): string =>
   [purpose, mesh, kid].filter((part) => part !== '').join('-')
 
+const silentAfterMs = 500
+const rememberedMax = 1_000
+
 /** Keeps keys in rows. A signing key is created when it is first needed, and sealed in the store. */
 export function createKeySource(deps: Deps): KeySource {
   const { store } = deps
   const creating = new Map<string, Promise<string>>()
   /** Opened private keys, valid while the sealed text is the same. Limit: one per purpose and mesh. */
   const opened = new Map<string, { readonly sealed: unknown; readonly privateKey: string }>()
+
+  /** While the database does not answer, a token that was checked before is checked with what was known then. */
+  const remember = createLastKnown<Version | undefined>(deps.clock, { waitMs: silentAfterMs, keysMax: rememberedMax })
+  const read = async (key: ResourceKey) => (await remember(keyText(key), () => store.get(key))).value
 
   async function create(purpose: Purpose, mesh: string): Promise<string> {
     const kid = String(firstSerial)
@@ -108,7 +118,7 @@ export function createKeySource(deps: Deps): KeySource {
     async publicKey(purpose, mesh, kid) {
       for (const origin of new Set([deps.origin, 'global'])) {
         const key = { origin, kind: 'TokenKey', mesh: '', name: publicName(purpose, mesh, kid) }
-        const row = (await store.get(key))?.row
+        const row = (await read(key))?.row
         const spec = row && specOf(tokenKey, row)
         if (spec?.purpose === purpose && spec.mesh === mesh) return spec.publicKey
       }
@@ -117,7 +127,7 @@ export function createKeySource(deps: Deps): KeySource {
     async isRevoked(purpose, mesh, id) {
       for (const origin of new Set([deps.origin, 'global'])) {
         const key = { origin, kind: 'TokenRevocation', mesh: '', name: publicName(purpose, mesh) }
-        const row = (await store.get(key))?.row
+        const row = (await read(key))?.row
         const parsed = row && parseSpec(tokenRevocation, row)
         // A list that cannot be parsed may name every token.
         if (parsed && (!parsed.ok || parsed.value.ids.includes(id))) return true

@@ -22,7 +22,7 @@ export async function createPlane(changes: Partial<ApiPlane> = {}) {
   const sealer = createMemorySealer()
   const origin = changes.origin ?? globalOrigin
   const commit = store.commit
-  const tokens = createTokens({ clock }, createKeySource({ store, sealer, origin, owns: () => true, commit }))
+  const tokens = createTokens({ clock }, createKeySource({ clock, store, sealer, origin, owns: () => true, commit }))
   const plane: ApiPlane = {
     role: 'global',
     origin,

@@ -2,6 +2,7 @@ import { createMemorySealer } from '@zonemesh/plane/authority/seal.ts'
 import { createKeySource, publicName, signingKeyOf } from '@zonemesh/plane/tokens/keys.ts'
 import { createSigningKey, publicKeyOf } from '@zonemesh/plane/tokens/tokens.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import type { Commit } from '@zonemesh/shared/store/store.ts'
 import { expect, test } from 'vitest'
 import { createScene, key } from './scene.ts'
@@ -88,7 +89,14 @@ test('V2 each mesh has its own signing key, and a failed creation is tried again
     commits.push(one)
     return failures-- > 0 ? Promise.reject(new Error('the disk is full')) : store.commit(one)
   }
-  const keys = createKeySource({ store, sealer, origin: 'global', owns: () => true, commit })
+  const keys = createKeySource({
+    clock: createVirtualClock(),
+    store,
+    sealer,
+    origin: 'global',
+    owns: () => true,
+    commit,
+  })
   await expect(keys.signingKey('dataplane', 'home')).rejects.toThrow('the disk is full')
   const created = await keys.signingKey('dataplane', 'home')
   expect(await keys.signingKey('dataplane', 'home')).toEqual(created)
@@ -108,7 +116,14 @@ test('V2 if another process creates the signing key first, its key is used', asy
     await store.commit({ changes: [change], subject: 'other', intent: 'other' })
     return store.commit(one)
   }
-  const keys = createKeySource({ store, sealer, origin: 'global', owns: () => true, commit })
+  const keys = createKeySource({
+    clock: createVirtualClock(),
+    store,
+    sealer,
+    origin: 'global',
+    owns: () => true,
+    commit,
+  })
   expect(await keys.signingKey('zone', '')).toEqual({ kid: '1', privateKey: keyA })
 })
 
@@ -146,4 +161,25 @@ test('V1 a token is revoked if its id is in a list of this plane or the global, 
   expect(await keys.isRevoked('zone', '', 'b')).toBe(false)
   expect(await keys.isRevoked('user', '', 'a')).toBe(true)
   expect(await keys.isRevoked('dataplane', 'shop', 'a')).toBe(false)
+})
+
+test('TR15 while the store does not answer, a token that was checked before is still accepted, and no other', async () => {
+  const { clock, store } = createScene()
+  const sealer = createMemorySealer()
+  const commit = (one: Commit) => store.commit(one)
+  let isSilent = false
+  const get: typeof store.get = (name) => (isSilent ? new Promise(() => undefined) : store.get(name))
+  const keys = createKeySource({ clock, store: { ...store, get }, sealer, origin: 'global', owns: () => true, commit })
+  const signed = await keys.signingKey('zone', '')
+  const publicKey = await keys.publicKey('zone', '', signed?.kid ?? '')
+  expect([publicKey === undefined, await keys.isRevoked('zone', '', 'a')]).toEqual([false, false])
+  isSilent = true
+  const answers: unknown[] = []
+  const ask = (answer: Promise<unknown>) => void answer.then((value) => answers.push(value))
+  ask(keys.publicKey('zone', '', signed?.kid ?? ''))
+  ask(keys.isRevoked('zone', '', 'a'))
+  ask(keys.publicKey('user', '', '1'))
+  clock.advance(500)
+  await expect.poll(() => answers.length).toBe(2)
+  expect(answers).toEqual([publicKey, false])
 })

@@ -28,7 +28,7 @@ export function createScene() {
     return store.commit(one)
   }
   const log = { ...silentLog, error: (fields: unknown) => void errors.push(fields) } as Log
-  const base = { store, sealer, origin: 'global', log, commit }
+  const base = { clock, store, sealer, origin: 'global', log, commit }
   const keeper = createTokenKeeper(base)
   const source = (owns: (purpose: string) => boolean = () => true, origin = 'global') =>
     createKeySource({ ...base, origin, owns })

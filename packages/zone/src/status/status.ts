@@ -4,7 +4,7 @@ import type { Catalogue } from '@zonemesh/plane/catalogue/catalogue.ts'
 import { redisStatus } from '@zonemesh/plane/redis.ts'
 import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
-import { storeFault } from '@zonemesh/plane/status/store-fault.ts'
+import { createStatusReader, storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Leadership } from '@zonemesh/shared/leader/election.ts'
@@ -23,7 +23,7 @@ import type { Reporter } from './reporter.ts'
 interface Deps {
   readonly store: Store
   readonly catalogue: Pick<Catalogue, 'report'>
-  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly clock: Pick<Clock, 'monotonicMs' | 'wallMs' | 'after'>
   readonly engine: Pick<Engine, 'mark'>
   readonly own: OwnState
   readonly reporter: Pick<Reporter, 'together'>
@@ -49,6 +49,11 @@ export const proxyStates = ['connected', 'silent', 'suspect', 'lost', 'offline']
 /** The status of a zone and of its proxies, whichever replica they are connected to. */
 export function createZoneStatus(deps: Deps) {
   const { replicas, own } = deps
+  const readStored = createStatusReader(deps.clock, async () => ({
+    revision: (await deps.store.head()).revision,
+    expiring: await deps.expiry.report(),
+    fields: await deps.catalogue.report(),
+  }))
   const insightOf = (proxy: string): JsonObject | undefined =>
     newerProxy(own.proxyOf(proxy), proxyOf(replicas.others(), proxy))?.insight
   function stateOf(proxy: string, { isConnected }: ReplicaProxy, silent: readonly string[]) {
@@ -71,15 +76,16 @@ export function createZoneStatus(deps: Deps) {
         [...proxiesOf([own.replica(), ...replicas.others()])].map(([key, { insight }]) => [key, insight]),
       ),
     async report(): Promise<JsonObject> {
-      const head = await deps.store.head()
+      const known = await readStored()
+      const { revision, expiring, fields } = known.value
       const { silent, verdicts } = deps.reporter.together()
       return {
         role: deps.role,
         zone: deps.zone,
         store: deps.store.id,
-        ...storeFault(deps.store),
+        ...storeFault(deps.store, known),
         ...redisStatus(deps.redis),
-        revision: head.revision,
+        revision,
         compiled: deps.engine.mark.value,
         ...(deps.uplink
           ? { uplink: sharedUplink(deps, uplinkReport(deps.uplink.state(), deps.clock.monotonicMs())) }
@@ -95,9 +101,9 @@ export function createZoneStatus(deps: Deps) {
           since: new Date(verdict.atMs).toISOString(),
         })),
         rotations: deps.rotations().map((rotation) => ({ ...rotation })),
-        expiring: await deps.expiry.report(),
+        expiring,
         notYetValid: deps.expiry.notYetValid(),
-        ...(await deps.catalogue.report()),
+        ...fields,
       }
     },
   }
