@@ -17,7 +17,8 @@ export function createLastKnown<Value>(
   { waitMs, keysMax }: { readonly waitMs: number; readonly keysMax: number },
 ) {
   const lastByKey = new Map<string, { readonly value: Value; readonly atMs: number }>()
-  const silent = new Map<string, Promise<unknown>>()
+  /** The keys of questions that wait for longer. One of them is enough to know that the source is silent. */
+  const late = new Set<string>()
 
   async function ask(key: string, read: () => Promise<Value>): Promise<Value> {
     const value = await read()
@@ -31,18 +32,18 @@ export function createLastKnown<Value>(
   return async (key: string, read: () => Promise<Value>): Promise<Known<Value>> => {
     const found = lastByKey.get(key)
     const last = found && { value: found.value, silentSinceMs: found.atMs }
-    if (last && silent.has(key)) return last
+    if (last && late.size > 0) return last
     const asked = ask(key, read)
     const answer = asked.then((value) => ({ value, silentSinceMs: undefined }))
-    const late = Promise.withResolvers<undefined>()
-    using _timer = clock.after(waitMs, () => late.resolve(undefined))
-    const first = await Promise.race([answer, late.promise]).catch((thrown: unknown) => {
+    const over = Promise.withResolvers<undefined>()
+    using _timer = clock.after(waitMs, () => over.resolve(undefined))
+    const first = await Promise.race([answer, over.promise]).catch((thrown: unknown) => {
       if (last) return last
       throw thrown
     })
     if (first) return first
-    const ended = asked.catch(() => undefined).finally(() => silent.delete(key))
-    silent.set(key, ended)
+    late.add(key)
+    void asked.catch(() => undefined).finally(() => late.delete(key))
     return last ?? answer
   }
 }

@@ -52,6 +52,18 @@ test('RT9 a silent source is not asked again, and its late answer counts', async
   expect(await next).toEqual({ value: 'two', silentSinceMs: 1_500 })
 })
 
+test('RT9 a source that is silent about one key is not asked about others whose answer is known', async () => {
+  const { clock, asked, ask } = sourceOf()
+  const known = [ask('a'), ask('b')]
+  for (const one of asked) one.resolve('one')
+  await Promise.all(known)
+  const silent = ask('a')
+  clock.advance(500)
+  await silent
+  expect(await ask('b')).toEqual({ value: 'one', silentSinceMs: 1_000 })
+  expect(asked.length).toBe(3)
+})
+
 test('RT9 without a last answer the caller waits, and receives the failure', async () => {
   const { clock, asked, ask } = sourceOf()
   const first = ask()
