@@ -25,7 +25,8 @@ async function measure(how: string, redis: string | undefined): Promise<void> {
   say(`${how}: route changes`)
   figures.push(...(await measureChanges(scene, how, counts.changes)))
   say(`${how}: writers`)
-  figures.push(await measureWriters(scene, how, counts.writeMs))
+  for (const perCommit of [1, 100])
+    figures.push(await measureWriters(scene, how, { durationMs: counts.writeMs, perCommit }))
   if (redis !== undefined) return
   say('faults')
   figures.push(...(await measureFaults(scene, server, counts.kills)))
