@@ -278,7 +278,7 @@ const loaders: Readonly<
   },
   'chaos clock': {
     group: 'Inject faults (tests)',
-    summary: 'restart a plane with another wall clock, and check the guarantees',
+    summary: 'give a plane another wall clock, and check the guarantees',
     load: async () => (await import('./commands/chaos.ts')).chaosClock,
   },
   'chaos restore-old-store': {

@@ -109,6 +109,13 @@ export function createContainers(
         throw new CommandError(`cannot start ${name} with another environment: it is a container`, 2)
       await docker('start', await need(name))
     },
+    // compose.chaos.yml preloads libfaketime, which reads this file every second.
+    shiftClock: async (name, byMs) =>
+      docker('exec', await need(name), 'bash', '-c', `printf '%+d' ${byMs / 1_000} > /tmp/clock`),
+    async clockOf(name) {
+      const ask = `exec 3<>/dev/tcp/${name}/5681; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 2 sed -n 's/^date: //Ip' <&3`
+      return Date.parse(await docker('exec', await containerOf(project, 'relay'), 'bash', '-c', ask))
+    },
     keys: async (name) => Number(await redisCli(await need(name), 'DBSIZE')),
     flush: async (name) => redisCli(await need(name), 'FLUSHALL'),
     ...networking(project, need, placesByName),

@@ -18,6 +18,10 @@ export interface Keeper {
   connect(role: string): Promise<unknown>
   /** Whether a role answers what is sent to its port. */
   probe(role: string, port: number, greeting: string): Promise<boolean>
+  /** Moves the wall clock of a running plane by this much, or back by 0. */
+  shiftClock(role: string, byMs: number): Promise<unknown>
+  /** The wall clock of a plane, as a header of its API shows it. */
+  clockOf(role: string): Promise<number>
   /** The number of keys of a Redis. */
   keys(role: string): Promise<number>
   /** Removes all keys of a Redis. */
@@ -48,6 +52,8 @@ export function createChildren(send: (order: Order) => Promise<StackState>): Kee
     disconnect: refuse,
     connect: refuse,
     probe: refuse,
+    shiftClock: refuse,
+    clockOf: refuse,
     keys: refuse,
     flush: refuse,
     store(_role, file) {

@@ -17,6 +17,7 @@ import {
   slow,
 } from '../chaos/faults/faults.ts'
 import { flushRedis } from '../chaos/faults/flush.ts'
+import { shiftPartClock } from '../chaos/faults/part-clock.ts'
 import { stopPart } from '../chaos/faults/part-faults.ts'
 import { killTarget, pauseTarget } from '../chaos/faults/target-faults.ts'
 import { planesOf } from '../chaos/injector.ts'
@@ -235,7 +236,7 @@ export const chaosFlush = defineCommand({
 
 export const chaosClock = defineCommand({
   name: 'chaos clock',
-  summary: 'restart a plane with another wall clock (needs libfaketime), and check the guarantees',
+  summary: 'give a plane another wall clock (needs libfaketime), and check the guarantees',
   usage: 'ROLE +TIME|--by -TIME [--for TIME]',
   examples: ['zonemesh chaos clock zone-east +1h', 'zonemesh chaos clock global --by -10m --for 20s'],
   arity: { min: 1, max: 2 },
@@ -255,18 +256,22 @@ export const chaosClock = defineCommand({
     const ms = spanMs(byText.replace(/^[+-]/, ''))
     if (ms === undefined || !/^[+-]/.test(byText))
       throw new CommandError(`expected how far the clock jumps, such as +1h or -10m, found "${byText}"`, 2)
-    if ((await findStack(values)).compose !== undefined) {
-      context.note(
-        'zonemesh chaos clock: the planes of this stack are containers, which keep their environment; nothing was done',
-      )
-      return 3
+    const by = byText.startsWith('-') ? -ms : ms
+    const { compose, parts } = await findStack(values)
+    const part = parts.find(({ name, kind }) => name === role && (kind === 'global' || kind === 'zone'))
+    if (part) return runFaults(values, context, [shiftPartClock(part, byText, by, values.for)])
+    if (compose !== undefined && parts.length === 0)
+      return refuse(context, 'the planes of this stack are containers that do not preload libfaketime')
+    if (compose !== undefined) {
+      const planes = parts.filter(({ kind }) => kind === 'global' || kind === 'zone').map(({ name }) => name)
+      throw new CommandError(`unknown plane "${role}"; planes of this stack: ${planes.join(', ')}`, 2)
     }
     const library = findFaketime(values.library)
     if (library === undefined) {
       context.note('zonemesh chaos clock: libfaketime is not installed (apt-get install libfaketime); nothing was done')
       return 3
     }
-    return runFaults(values, context, [clockJump(role, byText, byText.startsWith('-') ? -ms : ms, values.for, library)])
+    return runFaults(values, context, [clockJump(role, byText, by, values.for, library)])
   },
 })
 
