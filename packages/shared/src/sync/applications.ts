@@ -1,4 +1,4 @@
-import { inSpan, noTracer, type Span, type Traceparent, type Tracer } from '../env/trace.ts'
+import { inSpan, noSpan, noTracer, type Span, type Traceparent, type Tracer } from '../env/trace.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Change, Commit, Position, Store, Version } from '../store/store.ts'
 import type { Lifetime } from './lifetime.ts'
@@ -96,8 +96,9 @@ export function createApplications({ store, lifetime, tracer = noTracer }: Deps,
       return { type: 'listed', rows, otherOrigins: [...others] }
     },
     /** Undefined if the store refused the round. The session has ended then. */
-    async apply(application: Application): Promise<InboundEvent | undefined> {
-      const { changes, causes = [], position } = application
+    apply(application: Application): Promise<InboundEvent | undefined> {
+      const { changes, causes, position } = application
+      if (!causes) return write(application, noSpan)
       const span = tracer.startWork('apply a round', causes, {
         'zonemesh.peer': peer,
         'zonemesh.rows': changes.length,

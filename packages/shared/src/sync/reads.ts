@@ -31,23 +31,23 @@ export function createReads({ store, sight, originsAt, changesSince, marks, caus
     return before ? { version, before } : { version }
   }
 
-  const marked = async (
-    after: number | undefined,
-  ): Promise<{ readonly mark: Position; readonly through?: Position }> =>
-    marks ? marks.read(after) : { mark: await store.mark() }
-
-  /** Only a round of changes starts after a revision. */
-  async function withCauses<T extends Awaited<ReturnType<typeof marked>>>(after: number | undefined, found: T) {
-    const { revision } = found.through ?? found.mark
-    if (!causesBetween || after === undefined || revision <= after) return found
-    const traceparents = await causesBetween(after, revision)
-    return traceparents.length > 0 ? { ...found, traceparents } : found
+  async function traced(
+    after: number,
+    { mark, through = mark }: { readonly mark: Position; readonly through?: Position },
+  ) {
+    const traceparents = (await causesBetween?.(after, through.revision)) ?? []
+    return traceparents.length > 0 ? { traceparents } : {}
   }
 
   async function read(effect: Exclude<OutboundEffect, { type: 'send' }>): Promise<OutboundEvent> {
     switch (effect.type) {
-      case 'read-mark':
-        return { type: 'marked', ...(await withCauses(effect.after, await marked(effect.after))) }
+      case 'read-mark': {
+        const { after } = effect
+        const found = marks ? await marks.read(after) : { mark: await store.mark() }
+        // Only a round of changes starts after a revision.
+        const isTraced = causesBetween && after !== undefined && found.mark.revision > after
+        return { type: 'marked', ...found, ...(isTraced ? await traced(after, found) : {}) }
+      }
       case 'read-origins':
         return { type: 'origins', origins: await originsAt(effect.at, effect.reason) }
       case 'read-rows': {
