@@ -76,7 +76,7 @@ export function errorLines(reply: Reply): string {
 }
 
 /** An HTTP client for the API of one control plane. */
-export function createClient(given: TargetValues): Client {
+export function createClient(given: TargetValues, environment: NodeJS.ProcessEnv = process.env): Client {
   const values = targetOf(given)
   const where = placeOf(values)
   if (!URL.canParse(values.address))
@@ -98,7 +98,7 @@ export function createClient(given: TargetValues): Client {
   const start = isTls ? httpsRequest : httpRequest
   // Idle connections are unreferenced, so they do not keep a finished command alive.
   // A script that is traced sets TRACEPARENT, so that its trace continues in the planes.
-  const traceparent = parseTraceparent(process.env['TRACEPARENT'])
+  const traceparent = parseTraceparent(environment['TRACEPARENT'])
   const agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true })
 
   const request = (method: string, path: string, accept: string, payload: string | undefined, proofKey?: string) => {

@@ -51,6 +51,9 @@ export function createCompileTrace(tracer: Tracer, store: Pick<Store, 'records'>
       compilation = current
       try {
         run()
+      } catch (thrown) {
+        span.end('it failed; the log has the reason')
+        throw thrown
       } finally {
         compilation = undefined
         span.set({ 'zonemesh.proxies': current.proxies, 'zonemesh.proxies_traced': current.traced })
