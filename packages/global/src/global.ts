@@ -137,7 +137,8 @@ export async function startGlobal(
   const closers = createClosers(log)
   let zoneQuotas: ReturnType<typeof createReconciler> | undefined
   try {
-    const tracer = await openTracing(given, { service: 'zonemesh-global', attributes: {} }, closers)
+    const identity = { service: 'zonemesh-global', instance: instanceId, attributes: {} }
+    const tracer = await openTracing(given, identity, closers)
     const env = { ...given, metrics, tracer }
     const instance = instanceName(clock)
     const { store: raw, redis } = await openStore(env, config, { owner: 'the global', instance })

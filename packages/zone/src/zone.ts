@@ -116,7 +116,7 @@ export async function startZone(
     const role = join ? 'zone' : 'standalone'
     const tracer = await openTracing(
       { ...given, log },
-      { service: 'zonemesh-zone', attributes: { 'zonemesh.zone': zone } },
+      { service: 'zonemesh-zone', instance: processName(), attributes: { 'zonemesh.zone': zone } },
       closers,
     )
     const env = { ...given, metrics, log, tracer }

@@ -41,7 +41,6 @@ import {
   type Traceparent,
   type Tracer,
 } from '@zonemesh/shared/env/trace.ts'
-import { processName } from '../lifecycle.ts'
 import type { ExporterName, SamplerName, TracingSettings } from './settings.ts'
 
 interface Deps {
@@ -53,6 +52,8 @@ interface Deps {
 export interface Identity {
   /** The name of the service, unless OTEL_SERVICE_NAME has another. */
   readonly service: string
+  /** The name of this process. */
+  readonly instance: string
   /** Attributes of every span. */
   readonly attributes: Attributes
 }
@@ -127,14 +128,14 @@ const samplerOf: Readonly<Record<SamplerName, (ratio: number) => Sampler>> = {
 }
 
 /** The variables OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over our own values. */
-const resourceOf = ({ service, attributes }: Identity): Resource =>
+const resourceOf = ({ service, instance, attributes }: Identity): Resource =>
   defaultResource()
     .merge(
       resourceFromAttributes({
         ...attributes,
         'service.name': service,
         'service.version': version,
-        'service.instance.id': processName(),
+        'service.instance.id': instance,
       }),
     )
     .merge(detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] }))

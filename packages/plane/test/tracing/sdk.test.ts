@@ -9,7 +9,7 @@ import { startSdk } from '../../src/tracing/sdk.ts'
 import type { TracingSettings } from '../../src/tracing/settings.ts'
 
 const settings: TracingSettings = { exporters: [], sampler: 'parentbased_always_on', ratio: 1, batch: {} }
-const identity = { service: 'zonemesh-zone', attributes: { 'zonemesh.zone': 'east' } }
+const identity = { service: 'zonemesh-zone', instance: 'host-1', attributes: { 'zonemesh.zone': 'east' } }
 
 function traced(changes: Partial<TracingSettings> = {}, exporter: SpanExporter = new InMemorySpanExporter()) {
   const logged = createLatest<readonly string[]>([])

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { createClosers } from '../../src/lifecycle.ts'
 import { openTracing } from '../../src/tracing/tracing.ts'
 
-const identity = { service: 'zonemesh-global', attributes: {} }
+const identity = { service: 'zonemesh-global', instance: 'host-1', attributes: {} }
 
 /** Opens tracing in a process of its own, and prints which packages of OpenTelemetry it has loaded. */
 const program = (environment: object) => `

@@ -97,13 +97,8 @@ export function createApplications({ store, lifetime, tracer = noTracer }: Deps,
     },
     /** Undefined if the store refused the round. The session has ended then. */
     apply(application: Application): Promise<InboundEvent | undefined> {
-      const { changes, causes, position } = application
-      if (!causes) return write(application, noSpan)
-      const span = tracer.startWork('apply a round', causes, {
-        'zonemesh.peer': peer,
-        'zonemesh.rows': changes.length,
-        ...(position ? { 'zonemesh.peer_revision': position.revision } : {}),
-      })
+      if (!application.causes) return write(application, noSpan)
+      const span = spanOf(tracer, peer, application)
       return inSpan(span, () => write(application, span))
     },
     /** The store has everything up to this position of the peer. */
@@ -118,6 +113,13 @@ export function createApplications({ store, lifetime, tracer = noTracer }: Deps,
     rowsApplied: (): number => rowsApplied,
   }
 }
+
+const spanOf = (tracer: Tracer, peer: Origin, { changes, causes = [], position }: Application): Span =>
+  tracer.startWork('apply a round', causes, {
+    'zonemesh.peer': peer,
+    'zonemesh.rows': changes.length,
+    ...(position ? { 'zonemesh.peer_revision': position.revision } : {}),
+  })
 
 /** The last commit also moves the position. */
 function commitsOf(
