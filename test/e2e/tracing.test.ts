@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createClient } from '@zonemesh/cli/base/client.ts'
 import { freePorts } from '@zonemesh/cli/scene/ports.ts'
@@ -91,7 +93,7 @@ const portsIn = (folder: string): Readonly<Record<string, number>> =>
 
 const target = (address: string) => ({ address, token: undefined, tokenFile: undefined, caCertFile: undefined })
 
-test('OT11 one trace leads from a PUT at the global over sync and compilation to the ack of an Envoy in each zone', async () => {
+test('OT9 OT11 one trace leads from a PUT at the global over sync and compilation to the ack of an Envoy in each zone', async () => {
   await using receiver = await startOtlpReceiver()
   await using mesh = await startTracedScene({ ...quick, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint })
   const caller = traceparentOf(77)
@@ -136,6 +138,27 @@ test('OT11 one trace leads from a PUT at the global over sync and compilation to
     (found) => found.length > 0,
   )
   expect(roots.map((root) => root.traceId)).not.toContain(traceId)
+  // An Envoy refuses a listener whose address is in use.
+  const taken = createServer().listen(0, '0.0.0.0')
+  await once(taken, 'listening')
+  const bound = taken.address()
+  const port = bound !== null && typeof bound === 'object' ? bound.port : 0
+  await api(mesh.address).need('PUT', '/meshes/default/meshgateways/edge-east', {
+    type: 'MeshGateway',
+    mesh: 'default',
+    name: 'edge-east',
+    selectors: [{ match: { 'kuma.io/service': 'edge-east' } }],
+    conf: { listeners: [{ port, protocol: 'HTTP', hostname: 'shop.example.com', tags: { port: 'http' } }] },
+  })
+  const refused = await until(
+    'the refusal has arrived',
+    () => receiver.spans.filter(({ error }) => error !== undefined),
+    (found) => found.length > 0,
+  )
+  taken.close()
+  expect(refused).toMatchObject([
+    { name: 'push to a proxy', error: expect.stringMatching(/^Envoy refused the resource "/) },
+  ])
 })
 
 test('OT12 if no receiver answers, changes succeed and are served, and the log states it once', async () => {

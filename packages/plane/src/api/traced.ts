@@ -74,6 +74,7 @@ function attributesOf(parts: readonly Commit[]): Record<string, string | number>
   const first = changes.find(({ op }) => op !== 'check')?.key
   return {
     'zonemesh.changes': changes.length,
-    ...(first ? { 'zonemesh.kind': first.kind, 'zonemesh.mesh': first.mesh, 'zonemesh.name': first.name } : {}),
+    ...(first ? { 'zonemesh.kind': first.kind, 'zonemesh.name': first.name } : {}),
+    ...(first?.mesh ? { 'zonemesh.mesh': first.mesh } : {}),
   }
 }
