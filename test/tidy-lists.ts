@@ -263,6 +263,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'plane/replicas': ['relay.ts'],
   'plane/status': ['clocks.ts', 'expiry.ts', 'lost.ts', 'shown.ts', 'store-fault.ts'],
   'plane/tokens': ['keeper.ts', 'keys.ts', 'tokens.ts', 'watch.ts'],
+  'plane/tracing': ['tracing.ts'],
   'shared/auth': ['admin-proof.ts', 'join.ts'],
   'shared/base': ['base.ts', 'listeners.ts', 'nesting.ts', 'version.ts'],
   'shared/delta': ['delta.ts'],
@@ -275,6 +276,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
     'log.ts',
     'random.ts',
     'supervise.ts',
+    'trace.ts',
     'turns.ts',
   ],
   'shared/guarantees': [
@@ -293,6 +295,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'shared/redis': ['link.ts', 'place.ts'],
   'shared/resource': ['resource.ts'],
   'shared/store': [
+    'causes.ts',
     'errors.ts',
     'follower.ts',
     'memory.ts',
@@ -334,7 +337,7 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   zone: ['options.ts', 'zone.ts'],
   'zone/commits': ['deriving-store.ts'],
   'zone/door': ['door.ts'],
-  'zone/engine': ['engine.ts', 'progress.ts'],
+  'zone/engine': ['compile-trace.ts', 'engine.ts', 'progress.ts'],
   'zone/leases': ['leases.ts', 'lost.ts', 'sparing.ts'],
   'zone/metrics': ['figures.ts', 'observer.ts'],
   'zone/names': ['feeds.ts', 'grants.ts', 'names-feed.ts', 'resolver.ts'],

@@ -122,6 +122,7 @@ const foldersSeen: Readonly<Record<string, Readonly<Record<string, readonly stri
     metrics: ['api'],
     history: [],
     tokens: ['authority'],
+    tracing: [],
     catalogue: [],
     certificates: ['authority'],
     replicas: ['authority'],

@@ -4,9 +4,10 @@ import { systemRandom } from '@zonemesh/shared/env/random.ts'
 import { StoreOpenError, StoreUnavailableError } from '@zonemesh/shared/store/errors.ts'
 import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
 import type { PostgresDeps, PostgresOptions } from '@zonemesh/shared/store/postgres-open.ts'
-import type { Migration } from '@zonemesh/shared/store/postgres-schema.ts'
+import { type Migration, ownMigrations } from '@zonemesh/shared/store/postgres-schema.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { traceparentOf } from '../../packages/shared/test/env/recording-tracer.ts'
 import { until } from '../e2e/rig.ts'
 import { type Place, startCuttingProxy } from './postgres-proxy.ts'
 import type { PostgresServer } from './postgres-server.ts'
@@ -35,6 +36,7 @@ export function replicasContract(name: string, server: () => PostgresServer): vo
 
     it('S32 replicas are upgraded one by one and back: older ones go on using tables whose migration they tolerate', async () => {
       const later: Migration[] = [
+        ...ownMigrations,
         {
           statements: (own) => `ALTER TABLE ${own}.records ADD COLUMN trace text`,
           usableFrom: 1,
@@ -58,10 +60,32 @@ export function replicasContract(name: string, server: () => PostgresServer): vo
       expect((await again.commit({ ...why, changes: [put('a', 4)] })).ok).toBe(true)
       const twice = await replica({ migrations: later })
       expect((await twice.get(keyOf('a')))?.row?.spec).toEqual({ value: 4 })
-      const breaking = [...later, { statements: () => 'SELECT 1', usableFrom: 3 }]
+      const breaking = [...later, { statements: () => 'SELECT 1', usableFrom: 4 }]
       await (await replica({ migrations: breaking })).close()
-      for (const migrations of [[], later])
-        await expect(replica({ migrations })).rejects.toThrow(/expected schema version [12], found 3/)
+      for (const migrations of [[], ownMigrations, later])
+        await expect(replica({ migrations })).rejects.toThrow(/expected schema version [123], found 4/)
+    })
+
+    it('OT3 a store of software without tracing is migrated, and that software goes on using it', async () => {
+      const store = await replica()
+      await store.commit({ ...why, changes: [put('a', 1)] })
+      await store.close()
+      await server().sql(`ALTER TABLE ${schema()}.records DROP COLUMN traceparent;
+        UPDATE ${schema()}.meta SET value = '1' WHERE name = 'schema'`)
+      const upgraded = await replica()
+      await upgraded.commit({ ...why, changes: [put('a', 2)], traceparent: traceparentOf(2) })
+      // What the former software does: it accepts the version of the tables, and adds records of six columns.
+      const meta = await server().sql(
+        `SELECT name, value FROM ${schema()}.meta WHERE name IN ('schema', 'usable-from')`,
+      )
+      expect(Object.fromEntries(meta.map(({ name, value }) => [name, value]))).toEqual({
+        schema: '2',
+        'usable-from': '1',
+      })
+      await server().sql(`INSERT INTO ${schema()}.records SELECT * FROM unnest(ARRAY[3::bigint], ARRAY['ab'], ARRAY['s'],
+        ARRAY['i'], ARRAY[1::bigint], ARRAY[0::bigint])`)
+      const records = await upgraded.records({ after: 0, limit: 10 })
+      expect(records.map(({ traceparent }) => traceparent)).toEqual([undefined, traceparentOf(2), undefined])
     })
 
     it('S14 exactly one of several writers in two processes that expect the same revision wins', async () => {
@@ -247,7 +271,7 @@ export function replicasContract(name: string, server: () => PostgresServer): vo
       await store.close()
       expect(await refused({ owner: 'zone "east"' })).toMatch(/a store of zone "east", found the one of the global/)
       await server().sql(`UPDATE ${schema()}.meta SET value = '99' WHERE name IN ('schema', 'usable-from')`)
-      expect(await refused({ owner: 'the global' })).toMatch(/expected schema version 1, found 99/)
+      expect(await refused({ owner: 'the global' })).toMatch(/expected schema version 2, found 99/)
     })
   })
 }

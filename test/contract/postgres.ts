@@ -4,6 +4,7 @@ import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
 import type { PostgresServer } from './postgres-server.ts'
 import { type OpenedStore, type OpenStore, storeContract } from './store.ts'
 import { roundContract } from './store-rounds.ts'
+import { traceContract } from './store-traces.ts'
 import { createTickingClock } from './ticking-clock.ts'
 import { openAsZone } from './zone-store.ts'
 
@@ -41,5 +42,6 @@ export function postgresContract(
 
   storeContract(name, open)
   roundContract(name, open, false)
+  traceContract(name, open)
   if (asZone) roundContract(`${name}, as a zone opens it`, openAsZone(createTickingClock(), open), true)
 }

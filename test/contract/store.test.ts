@@ -7,6 +7,7 @@ import { createMemoryContents, createMemoryStore } from '@zonemesh/shared/store/
 import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import { type OpenedStore, type OpenStore, storeContract } from './store.ts'
 import { roundContract } from './store-rounds.ts'
+import { traceContract } from './store-traces.ts'
 import { createTickingClock } from './ticking-clock.ts'
 import { openAsZone } from './zone-store.ts'
 
@@ -56,6 +57,8 @@ for (const [name, open] of stores) {
   const openZone = openAsZone(createTickingClock(), open)
   storeContract(name, open)
   roundContract(name, open, false)
+  traceContract(name, open)
   storeContract(`${name}, as a zone opens it`, openZone)
   roundContract(`${name}, as a zone opens it`, openZone, true)
+  traceContract(`${name}, as a zone opens it`, openZone)
 }

@@ -18,14 +18,20 @@ destinations: [{ match: { kuma.io/service: '*' } }]
 `
 
 /** Starts the zone "home" without a global and waits until its API answers. `port` returns a free port. */
-export async function startHomeZone(processes: Processes, folder: Folder, port: () => number) {
+export async function startHomeZone(
+  processes: Processes,
+  folder: Folder,
+  port: () => number,
+  environment?: NodeJS.ProcessEnv,
+) {
   const [apiPort, proxyPort] = [port(), port()]
   const address = `http://${local}:${apiPort}`
-  processes.startOwn('zone-home', [
+  const words = [
     ...['zone', '--name', 'home', '--data-dir', join(folder.path, 'home'), '--host', local],
     ...['--api-port', `${apiPort}`, '--api-tls-port', '0', '--health-port', '0'],
     ...['--proxy-port', `${proxyPort}`, '--dns-port', '0'],
-  ])
+  ]
+  processes.startOwn('zone-home', words, environment)
   await until(
     'the zone answers',
     () => api(address).call('GET', '/'),

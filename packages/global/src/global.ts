@@ -32,6 +32,7 @@ import { createTokenKeeper, publicTokenKinds, secretKinds } from '@zonemesh/plan
 import { createKeySource } from '@zonemesh/plane/tokens/keys.ts'
 import { createTokens, type Tokens } from '@zonemesh/plane/tokens/tokens.ts'
 import { createTokenWatch, type TokenWatch } from '@zonemesh/plane/tokens/watch.ts'
+import { openTracing } from '@zonemesh/plane/tracing/tracing.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
 import { version } from '@zonemesh/shared/base/version.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
@@ -132,11 +133,13 @@ export async function startGlobal(
 ): Promise<RunningGlobal> {
   const { clock, log } = given
   const metrics = createMetrics('global')
-  const env = { ...given, metrics }
   const instanceId = processName()
   const closers = createClosers(log)
   let zoneQuotas: ReturnType<typeof createReconciler> | undefined
   try {
+    const identity = { service: 'zonemesh-global', instance: instanceId, attributes: {} }
+    const tracer = await openTracing(given, identity, closers)
+    const env = { ...given, metrics, tracer }
     const instance = instanceName(clock)
     const { store: raw, redis } = await openStore(env, config, { owner: 'the global', instance })
     closers.add('Redis', () => redis?.[Symbol.asyncDispose]())
@@ -234,6 +237,7 @@ export async function startGlobal(
         lead,
         onStatus: trail.record,
         observer: createSyncObserver(metrics, log),
+        tracer,
         queries: { handlersFor: createZoneQueries({ store, tokens, log }) },
       },
       {
@@ -306,6 +310,7 @@ export async function startGlobal(
       sealer,
       clock,
       log,
+      tracer,
       localhostIsAdmin,
       anonymousRules: { anonymous: config.anonymous, isOwnHost },
       adminKey,

@@ -5,6 +5,7 @@ import { messageOf } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
 import type { Random } from '@zonemesh/shared/env/random.ts'
+import type { Tracer } from '@zonemesh/shared/env/trace.ts'
 import { joinElection, type Leadership, leadAlone } from '@zonemesh/shared/leader/election.ts'
 import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import type { Origin } from '@zonemesh/shared/resource/resource.ts'
@@ -21,6 +22,10 @@ export interface Env {
   readonly log: Log
   /** Every running plane has metrics; commands and tests that only open a store need none. */
   readonly metrics?: Metrics
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer
+  /** The variables of the process, for tracing. Default: none. */
+  readonly environment?: NodeJS.ProcessEnv
   /** Ends this plane, because what it has in memory no longer counts. Default: it continues with errors. */
   readonly fail?: (reason: Error) => void
 }

@@ -12,12 +12,14 @@ import type { JsonObject } from '@zonemesh/shared/base/base.ts'
 import { createListeners } from '@zonemesh/shared/base/listeners.ts'
 import { version } from '@zonemesh/shared/base/version.ts'
 import { repeat } from '@zonemesh/shared/env/clock.ts'
+import { noTracer } from '@zonemesh/shared/env/trace.ts'
 import type { Leadership } from '@zonemesh/shared/leader/election.ts'
 import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import { keyText, parseKeyText } from '@zonemesh/shared/resource/resource.ts'
 import type { Store, Version } from '@zonemesh/shared/store/store.ts'
 import { positionKind } from '@zonemesh/shared/sync/log/rounds.ts'
 import type { Role, ZoneBase } from './base.ts'
+import { createCompileTrace } from './engine/compile-trace.ts'
 import { createEngine, type EngineObserver } from './engine/engine.ts'
 import { createProgress, type Progress, type ProgressObserver } from './engine/progress.ts'
 import { createLeases } from './leases/leases.ts'
@@ -162,6 +164,7 @@ export async function startCore(
   let uplink: () => JsonObject | undefined = () => undefined
   const status = createProxyStatus({ clock, instanceId: hostname() })
   const counted = createProgress(clock, base.observer)
+  const trace = createCompileTrace(base.tracer ?? noTracer, store)
   const identityListeners = createListeners()
   const names = createNames()
   const dnsClients = createDnsClients()
@@ -181,14 +184,17 @@ export async function startCore(
     ...counted,
     sent(proxy, serial, mark) {
       counted.sent(proxy, serial, mark)
+      trace.sent(proxy, serial)
       keys.sent(proxy, serial, engine.needsOf(proxy))
     },
     served(proxy, serial) {
       counted.served(proxy, serial)
+      trace.served(proxy, serial)
       if (keys.served(proxy, serial)) identityListeners.call()
     },
     gone(proxy) {
       counted.gone(proxy)
+      trace.gone(proxy)
       keys.gone(proxy)
     },
   }
@@ -225,6 +231,7 @@ export async function startCore(
     secrets,
     progress,
     log,
+    trace,
     observer: base.observer,
     namesChanged: (meshes) => nameFeeds.changed(meshes),
     marked(versions) {
@@ -297,6 +304,7 @@ export async function startCore(
   return {
     status,
     progress,
+    trace,
     dnsClients,
     compiler,
     nameFeeds,

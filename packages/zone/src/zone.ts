@@ -8,8 +8,10 @@ import { createMetrics } from '@zonemesh/plane/metrics/metrics.ts'
 import type { RunningPlane } from '@zonemesh/plane/servers.ts'
 import { createExpiry } from '@zonemesh/plane/status/expiry.ts'
 import { shownSpec } from '@zonemesh/plane/status/shown.ts'
+import { openTracing } from '@zonemesh/plane/tracing/tracing.ts'
 import { addressesOf, type Join } from '@zonemesh/shared/auth/join.ts'
 import { err, type JsonObject, ok, type Result } from '@zonemesh/shared/base/base.ts'
+import { keyText } from '@zonemesh/shared/resource/resource.ts'
 import { createLatest } from '@zonemesh/shared/streams/latest.ts'
 import type { Hold } from '@zonemesh/shared/sync/log/messages.ts'
 import { openBase, type ZoneBase } from './base.ts'
@@ -30,6 +32,7 @@ import { expiringOf } from './status/expiring.ts'
 import { createProxyViews } from './status/proxy-views.ts'
 import { proxySights } from './status/sights.ts'
 import { createZoneStatus, uplinkOf } from './status/status.ts'
+import { proxyKey } from './xds/contract.ts'
 import { startXdsServer } from './xds/server.ts'
 
 export interface RunningZone extends RunningPlane {
@@ -69,7 +72,14 @@ async function startDoors(
     },
   })
   const xds = await startXdsServer(
-    { ...door, observer: base.observer },
+    {
+      ...door,
+      observer: base.observer,
+      refused(proxy, refusal) {
+        core.trace.refused(keyText(proxyKey(base.zone, proxy)), refusal.name)
+        door.refused(proxy, refusal)
+      },
+    },
     {
       host: config.host,
       port: config.proxyPort,
@@ -100,10 +110,16 @@ export async function startZone(
 ): Promise<RunningZone> {
   const metrics = createMetrics(join ? 'zone' : 'standalone')
   const zone = join ? zoneNameOf(join.token) : (config.name ?? '')
-  const env = { ...given, metrics, log: given.log.child({ zone }) }
-  const closers = createClosers(env.log)
+  const log = given.log.child({ zone })
+  const closers = createClosers(log)
   try {
     const role = join ? 'zone' : 'standalone'
+    const tracer = await openTracing(
+      { ...given, log },
+      { service: 'zonemesh-zone', instance: processName(), attributes: { 'zonemesh.zone': zone } },
+      closers,
+    )
+    const env = { ...given, metrics, log, tracer }
     const observer = createZoneObserver(metrics, env.clock)
     const base = { ...(await openBase(env, config, zone, role, closers)), observer }
     const core = await startCore(base, closers, (hooks) => createKeys(base, hooks))

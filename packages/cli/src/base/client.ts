@@ -5,6 +5,7 @@ import { bodyBytesMax } from '@zonemesh/plane/api/limits.ts'
 import { option, text } from '@zonemesh/plane/config/options.ts'
 import { adminProof } from '@zonemesh/shared/auth/admin-proof.ts'
 import { messageOf } from '@zonemesh/shared/base/base.ts'
+import { parseTraceparent } from '@zonemesh/shared/env/trace.ts'
 import { certificateReason } from '@zonemesh/shared/transport/certificates.ts'
 import { findAdminKey } from './admin-keys.ts'
 import { CommandError } from './command.ts'
@@ -75,7 +76,7 @@ export function errorLines(reply: Reply): string {
 }
 
 /** An HTTP client for the API of one control plane. */
-export function createClient(given: TargetValues): Client {
+export function createClient(given: TargetValues, environment: NodeJS.ProcessEnv = process.env): Client {
   const values = targetOf(given)
   const where = placeOf(values)
   if (!URL.canParse(values.address))
@@ -96,6 +97,8 @@ export function createClient(given: TargetValues): Client {
   const isTls = base.protocol === 'https:'
   const start = isTls ? httpsRequest : httpRequest
   // Idle connections are unreferenced, so they do not keep a finished command alive.
+  // A script that is traced sets TRACEPARENT, so that its trace continues in the planes.
+  const traceparent = parseTraceparent(environment['TRACEPARENT'])
   const agent = new (isTls ? HttpsAgent : HttpAgent)({ keepAlive: true })
 
   const request = (method: string, path: string, accept: string, payload: string | undefined, proofKey?: string) => {
@@ -108,6 +111,7 @@ export function createClient(given: TargetValues): Client {
       headers: {
         accept,
         ...type,
+        ...(traceparent === undefined ? {} : { traceparent }),
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...(proofKey === undefined ? {} : { authorization: adminProof(proofKey, Date.now(), proven) }),
       },

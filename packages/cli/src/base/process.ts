@@ -16,6 +16,7 @@ export function createEnv(level: LogLevel, name: string): ProcessEnv {
     clock: systemClock,
     random: systemRandom,
     log: createLog({ level, name }),
+    environment: process.env,
     fail: (reason) => failure.abort(reason),
     failed: failure.signal,
   }

@@ -2,6 +2,7 @@ import type { Kind } from '@zonemesh/core/kinds/kind.ts'
 import type { JsonObject, Result } from '@zonemesh/shared/base/base.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Log } from '@zonemesh/shared/env/log.ts'
+import type { Tracer } from '@zonemesh/shared/env/trace.ts'
 import type { QueryFailure } from '@zonemesh/shared/query/query.ts'
 import type { Row } from '@zonemesh/shared/resource/resource.ts'
 import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
@@ -37,6 +38,8 @@ export interface ApiPlane {
   readonly sealer: Sealer
   readonly clock: Clock
   readonly log: Log
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer
   readonly localhostIsAdmin: boolean
   /** A caller that proves that it can read this key is an administrator. */
   readonly adminKey: string

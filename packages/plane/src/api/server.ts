@@ -15,6 +15,7 @@ import type { ApiPlane } from './plane.ts'
 import { jsonText } from './render.ts'
 import type { Answer, ApiRoute, Call, DeclaredRoute } from './route.ts'
 import { declareRoutes } from './routes.ts'
+import { traced } from './traced.ts'
 
 export interface ApiServer {
   /** Every registered route, for tests that call all of them. */
@@ -122,7 +123,13 @@ function serveRoute(
         },
         openEvents: () => events.open(call),
       }
-      const answer = await handler(plane, call)
+      const asked = { method, path, traceparent: headers['traceparent'] }
+      const answer = await traced(
+        plane,
+        asked,
+        (own) => handler(own, call),
+        (thrown) => errorOf(thrown).status,
+      )
       reply.code(answer.status).headers(answer.headers ?? {})
       if (answer.stream) return sendEvents(reply, answer.stream)
       if (answer.text !== undefined) return reply.type('text/plain').send(answer.text)

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Random } from '../env/random.ts'
+import type { Traceparent } from '../env/trace.ts'
 import { isNewer, keyText, type ResourceKey, type Stamp } from '../resource/resource.ts'
 import type { Change, Commit, CommitOutcome, Expect, Position, Version } from './store.ts'
 
@@ -33,6 +34,7 @@ export interface PlannedCommit {
   readonly intent: string
   readonly atMs: number
   readonly versions: readonly Version[]
+  readonly traceparent?: Traceparent
 }
 
 export interface RoundPlan {
@@ -58,7 +60,9 @@ export function planRound(parts: readonly Commit[], context: RoundContext): Roun
     if (plan.versions.length === 0) continue
     position = { store: position.store, revision, commitId: commitIdFrom(random.bytes(8)) }
     for (const version of plan.versions) written.set(keyText(version.key), version)
-    commits.push({ position, subject: part.subject, intent: part.intent, atMs: nowMs, versions: plan.versions })
+    const { subject, intent, traceparent } = part
+    const record = { position, subject, intent, atMs: nowMs, ...(traceparent ? { traceparent } : {}) }
+    commits.push({ ...record, versions: plan.versions })
   }
   return { outcome: { ok: true, position, written: commits.flatMap(({ versions }) => versions) }, commits }
 }

@@ -3,7 +3,7 @@ import { HorizonError } from './errors.ts'
 import type { Found } from './postgres-connection.ts'
 import type { OpenPostgres } from './postgres-open.ts'
 import type { Store } from './store.ts'
-import { keyRange, resumeFrom, versionFrom } from './stored.ts'
+import { keyRange, recordFrom, resumeFrom, versionFrom } from './stored.ts'
 
 const rowsPerPage = 500
 
@@ -41,13 +41,7 @@ export function readsOf(opened: OpenPostgres): Pick<Store, 'scan' | 'changesSinc
       return versions.length === limit && end ? { versions, next: `${end.revision}/${keyText(end.key)}` } : { versions }
     },
     async records({ after, limit }) {
-      return (await database.ask(sql.records, [after, limit])).map((record) => ({
-        position: { store: id, revision: Number(record['revision']), commitId: String(record['commit_id']) },
-        subject: String(record['subject']),
-        intent: String(record['intent']),
-        atMs: Number(record['at_ms']),
-        rows: Number(record['rows']),
-      }))
+      return (await database.ask(sql.records, [after, limit])).map((record) => recordFrom(id, record))
     },
   }
 }

@@ -28,7 +28,7 @@ const tables = (schema: string) => `
   ) WITH (fillfactor = 10);
   CREATE TABLE ${schema}.records (
     revision bigint PRIMARY KEY, commit_id text NOT NULL, subject text NOT NULL, intent text NOT NULL, at_ms bigint NOT NULL,
-    rows bigint NOT NULL
+    rows bigint NOT NULL, traceparent text
   );
   CREATE TABLE ${schema}.versions (
     key text COLLATE "C" NOT NULL, revision bigint NOT NULL, kind text COLLATE "C" NOT NULL,
@@ -53,7 +53,13 @@ export interface Migration {
 }
 
 /** The migration from schema version n to n + 1 is at index n - 1. `tables` creates the newest version directly. */
-const ownMigrations: readonly Migration[] = []
+export const ownMigrations: readonly Migration[] = [
+  // The spans of traced commits. Older software names no column when it adds a record, so the new one stays empty.
+  {
+    statements: (schema) => `ALTER TABLE ${schema}.records ADD COLUMN IF NOT EXISTS traceparent text`,
+    usableFrom: 1,
+  },
+]
 
 /**
  * Connects once, creates the tables at the first start, migrates older ones, and returns the id of the store. A lock

@@ -35,8 +35,9 @@ export function statementsOf(schema: string) {
       name: 'add-all',
       text: `WITH added AS (${insertVersions}), recorded AS (
           INSERT INTO ${schema}.records
-          SELECT * FROM unnest($13::bigint[], $14::text[], $15::text[], $16::text[], $17::bigint[], $18::bigint[]))
-        UPDATE ${schema}.head SET revision = $19, commit_id = $20, mark = $21, mark_commit_id = $22`,
+          SELECT * FROM unnest($13::bigint[], $14::text[], $15::text[], $16::text[], $17::bigint[], $18::bigint[],
+            $19::text[]))
+        UPDATE ${schema}.head SET revision = $20, commit_id = $21, mark = $22, mark_commit_id = $23`,
     },
     newest: {
       name: 'newest',
@@ -118,7 +119,7 @@ export const versionColumns = (versions: readonly Version[]): readonly (readonly
 /** PostgreSQL cannot store the zero character in a text. */
 const keepable = (text: string) => text.replaceAll('\0', '')
 
-/** Records as the columns of their table, $13 to $18. */
+/** Records as the columns of their table, $13 to $19. */
 export const recordColumns = (records: readonly CommitRecord[]): readonly (readonly unknown[])[] => [
   records.map(({ position }) => position.revision),
   records.map(({ position }) => position.commitId),
@@ -126,4 +127,5 @@ export const recordColumns = (records: readonly CommitRecord[]): readonly (reado
   records.map(({ intent }) => keepable(intent)),
   records.map(({ atMs }) => atMs),
   records.map(({ rows }) => rows),
+  records.map(({ traceparent }) => traceparent ?? null),
 ]

@@ -25,6 +25,13 @@ const versionsTable = `
     PRIMARY KEY (key, revision)
   );
 `
+/**
+ * The spans of traced commits. It is a table of its own and part of no schema version, so that an older version, which
+ * does not know it, still opens the file.
+ */
+const tracesTable = `
+  CREATE TABLE IF NOT EXISTS traces (revision INTEGER PRIMARY KEY, traceparent TEXT NOT NULL);
+`
 const versionsIndexes = 'CREATE INDEX versions_by_revision ON versions (revision, key);'
 
 const schema = `
@@ -73,6 +80,7 @@ export function openSqliteFile(deps: { readonly clock: Clock; readonly random: R
     database.exec('BEGIN IMMEDIATE')
     requireSound(database, path)
     prepareSchema(deps, database, path)
+    database.exec(tracesTable)
     database.exec('COMMIT')
     return database
   } catch (cause) {

@@ -2,7 +2,7 @@ import { keyText, parseKeyText, type Row } from '../resource/resource.ts'
 import { HorizonError } from './errors.ts'
 import { nextTurn, type OpenSqlite } from './sqlite-open.ts'
 import type { Selection, Store } from './store.ts'
-import { keyRange, resumeFrom, versionFrom } from './stored.ts'
+import { keyRange, recordFrom, resumeFrom, versionFrom } from './stored.ts'
 
 /** A long read lets other tasks run after this many rows. */
 const rowsPerTurn = 500
@@ -51,13 +51,7 @@ export function readsOf(store: OpenSqlite): Reads {
       return versions.length === limit && end ? { versions, next: `${end.revision}/${keyText(end.key)}` } : { versions }
     },
     async records({ after, limit }) {
-      return statements.records.all(after, limit, store.head.revision).map((record) => ({
-        position: { store: store.id, revision: Number(record['revision']), commitId: String(record['commit_id']) },
-        subject: String(record['subject']),
-        intent: String(record['intent']),
-        atMs: Number(record['at_ms']),
-        rows: Number(record['rows']),
-      }))
+      return statements.records.all(after, limit, store.head.revision).map((record) => recordFrom(store.id, record))
     },
   }
 }

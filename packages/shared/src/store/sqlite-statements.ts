@@ -12,8 +12,12 @@ export function prepareStatements(database: DatabaseSync) {
   return {
     lastRecord: prepare('SELECT revision, commit_id, mark FROM records ORDER BY revision DESC LIMIT 1'),
     record: prepare('SELECT revision, commit_id FROM records WHERE revision = ?'),
-    records: prepare('SELECT * FROM records WHERE revision > ?1 AND revision <= ?3 ORDER BY revision LIMIT ?2'),
+    records: prepare(
+      `SELECT r.*, t.traceparent FROM records r LEFT JOIN traces t ON t.revision = r.revision
+       WHERE r.revision > ?1 AND r.revision <= ?3 ORDER BY r.revision LIMIT ?2`,
+    ),
     addRecord: prepare('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    addTrace: prepare('INSERT OR REPLACE INTO traces VALUES (?, ?)'),
     moveMark: prepare('UPDATE records SET mark = ?2 WHERE revision = ?1'),
     newest: prepare(
       `SELECT ${columns} FROM versions v WHERE v.key = ?1 AND v.revision <= ?2 ORDER BY v.revision DESC LIMIT 1`,
@@ -49,6 +53,7 @@ export function prepareStatements(database: DatabaseSync) {
     ),
     dropRemoved: prepare("DELETE FROM versions WHERE revision > ?1 AND revision <= ?2 AND state <> 'live'"),
     dropRecords: prepare('DELETE FROM records WHERE revision < ?'),
+    dropTraces: prepare('DELETE FROM traces WHERE revision < ?'),
     setHorizon: prepare("UPDATE meta SET value = ? WHERE name = 'horizon'"),
     setIncarnation: prepare("UPDATE meta SET value = ? WHERE name = 'incarnation'"),
     notes: prepare('SELECT name, value FROM notes WHERE name >= ?1 AND name < ?2 ORDER BY name'),

@@ -94,7 +94,7 @@ async function write(store: OpenSqlite, round: Round, next: Next): Promise<Commi
 
 async function writeCommit(
   { deps, statements }: OpenSqlite,
-  { position, subject, intent, atMs, versions }: PlannedCommit,
+  { position, subject, intent, atMs, versions, traceparent }: PlannedCommit,
   mark: Position,
   next: Next,
 ): Promise<void> {
@@ -108,6 +108,7 @@ async function writeCommit(
   const { revision, commitId } = position
   next.written.push({ revision, versions, contentLength })
   statements.addRecord.run(revision, commitId, subject, intent, atMs, versions.length, mark.revision)
+  if (traceparent) statements.addTrace.run(revision, traceparent)
 }
 
 /** Inserts a version and returns the length of its content. */
@@ -142,6 +143,7 @@ function prune(store: OpenSqlite): void {
     statements.dropSuperseded.run(horizon, next)
     statements.dropRemoved.run(horizon, next)
     statements.dropRecords.run(next)
+    statements.dropTraces.run(next)
     statements.setHorizon.run(next)
     database.exec('COMMIT')
     store.horizon = next

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../base/base.ts'
+import type { Traceparent } from '../env/trace.ts'
 import type { ResourceKey, Row, Stamp } from '../resource/resource.ts'
 
 /** The position of a reader in one store. Valid only if that store holds this commit at this revision. */
@@ -56,6 +57,8 @@ export interface Commit {
   readonly intent: string
   /** All removals of this commit are intended, regardless of their number, so readers do not hold them. */
   readonly declared?: true
+  /** The span that makes this commit. It is no part of the rows, and nothing is compared with it. */
+  readonly traceparent?: Traceparent
 }
 
 /** The outcome of a commit or of a round. */
@@ -108,6 +111,8 @@ export interface CommitRecord {
   readonly intent: string
   readonly atMs: number
   readonly rows: number
+  /** The span that made this commit, if it is traced. */
+  readonly traceparent?: Traceparent
 }
 
 export interface Selection {

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../base/base.ts'
+import { parseTraceparent } from '../env/trace.ts'
 import { parseKeyText } from '../resource/resource.ts'
-import type { Selection, Version } from './store.ts'
+import type { CommitRecord, Selection, Version } from './store.ts'
 
 /** Greater than every key text, because no key contains this character. */
 export const afterEveryKey = '\u{10ffff}'
@@ -26,6 +27,19 @@ export function versionFrom(found: Found): Version {
   const labels = JSON.parse(String(found['labels'])) as Record<string, string>
   const spec = JSON.parse(String(found['spec'])) as JsonObject
   return { key, revision, state: 'live', stamp, row: { key, stamp, labels, spec } }
+}
+
+/** Reads a line of the records table. */
+export function recordFrom(store: string, found: Found): CommitRecord {
+  const traceparent = parseTraceparent(found['traceparent'])
+  return {
+    position: { store, revision: Number(found['revision']), commitId: String(found['commit_id']) },
+    subject: String(found['subject']),
+    intent: String(found['intent']),
+    atMs: Number(found['at_ms']),
+    rows: Number(found['rows']),
+    ...(traceparent ? { traceparent } : {}),
+  }
 }
 
 /** A page of changes resumes after this revision and key. */

@@ -1,3 +1,4 @@
+import { inSpan, noSpan, noTracer, type Span, type Traceparent, type Tracer } from '../env/trace.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Change, Commit, Position, Store, Version } from '../store/store.ts'
 import type { Lifetime } from './lifetime.ts'
@@ -18,6 +19,7 @@ export interface Applied {
 interface Deps {
   readonly store: Store
   readonly lifetime: Lifetime
+  readonly tracer: Tracer | undefined
 }
 
 export interface ApplicationOptions {
@@ -42,13 +44,31 @@ export interface ApplicationOptions {
  * The work on the store for the inbound step: lists the rows that a replacement is compared with, and commits rounds.
  * It reports a round as applied once its position is stored, with everything that was written since the last report.
  */
-export function createApplications({ store, lifetime }: Deps, options: ApplicationOptions) {
+export function createApplications({ store, lifetime, tracer = noTracer }: Deps, options: ApplicationOptions) {
   const { self, peer, relays } = options
   /** Includes everything that this session has written. Undefined before the session opens. */
   let localMark: Position | undefined
   let written: readonly Version[] = []
   let rowsApplied = 0
   let { positionCounts } = options
+
+  async function write(application: Application, span: Span): Promise<InboundEvent | undefined> {
+    const { changes } = application
+    const derived = changes.length > 0 ? await options.derive(changes) : []
+    const outcome = await store.commitRound(commitsOf(application, derived, options, span.traceparent))
+    if (!outcome.ok) {
+      if (options.guards.length === 0)
+        throw new Error(`the store refused a round of ${peer}: ${JSON.stringify(outcome.conflicts)}`)
+      span.end('a newer session of this zone was opened elsewhere')
+      lifetime.end('fenced', 'a newer session of this zone was opened elsewhere')
+      return undefined
+    }
+    span.set({ 'zonemesh.revision': outcome.position.revision })
+    localMark = outcome.position
+    rowsApplied += outcome.written.length
+    written = [...written, ...outcome.written]
+    return { type: 'applied' }
+  }
 
   return {
     /** The session opens at this mark of the store and resumes at its position. */
@@ -76,20 +96,10 @@ export function createApplications({ store, lifetime }: Deps, options: Applicati
       return { type: 'listed', rows, otherOrigins: [...others] }
     },
     /** Undefined if the store refused the round. The session has ended then. */
-    async apply(application: Application): Promise<InboundEvent | undefined> {
-      const { changes } = application
-      const derived = changes.length > 0 ? await options.derive(changes) : []
-      const outcome = await store.commitRound(commitsOf(application, derived, options))
-      if (!outcome.ok) {
-        if (options.guards.length === 0)
-          throw new Error(`the store refused a round of ${peer}: ${JSON.stringify(outcome.conflicts)}`)
-        lifetime.end('fenced', 'a newer session of this zone was opened elsewhere')
-        return undefined
-      }
-      localMark = outcome.position
-      rowsApplied += outcome.written.length
-      written = [...written, ...outcome.written]
-      return { type: 'applied' }
+    apply(application: Application): Promise<InboundEvent | undefined> {
+      if (!application.causes) return write(application, noSpan)
+      const span = spanOf(tracer, peer, application)
+      return inSpan(span, () => write(application, span))
     },
     /** The store has everything up to this position of the peer. */
     stored(position: Position): void {
@@ -104,15 +114,24 @@ export function createApplications({ store, lifetime }: Deps, options: Applicati
   }
 }
 
+const spanOf = (tracer: Tracer, peer: Origin, { changes, causes = [], position }: Application): Span =>
+  tracer.startWork('apply a round', causes, {
+    'zonemesh.peer': peer,
+    'zonemesh.rows': changes.length,
+    ...(position ? { 'zonemesh.peer_revision': position.revision } : {}),
+  })
+
 /** The last commit also moves the position. */
 function commitsOf(
   { changes, bytes, position, uncovered, ahead, former }: Application,
   derived: readonly Change[],
   { self, peer, guards, formerStays }: ApplicationOptions,
+  traceparent: Traceparent | undefined,
 ): readonly Commit[] {
   const why = {
     subject: peer,
     intent: position ? `sync up to ${position.revision}` : 'sync the rows that are not held',
+    ...(traceparent ? { traceparent } : {}),
   }
   const last = [
     ...(position ? [positionChange(self, peer, position, uncovered)] : []),

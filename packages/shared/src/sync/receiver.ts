@@ -1,5 +1,6 @@
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import type { Tracer } from '../env/trace.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import { type ApplicationOptions, createApplications } from './applications.ts'
@@ -15,6 +16,7 @@ interface Deps {
   readonly store: Store
   readonly clock: Clock
   readonly log: Log
+  readonly tracer: Tracer | undefined
   readonly lifetime: Lifetime
   readonly patiently: Patience['patiently']
   readonly send: (message: Message) => void
@@ -39,12 +41,12 @@ export interface ReceiverOptions extends ApplicationOptions {
 
 /** The receiving half of a session: performs the effects of the inbound step, and pays credit for the rows. */
 export function createReceiver(deps: Deps, options: ReceiverOptions) {
-  const { store, clock, log, lifetime, patiently, send, announce } = deps
+  const { store, clock, log, tracer, lifetime, patiently, send, announce } = deps
   const { sight, peer, holds, relays, formerBelow } = options
   const state = createInbound(options.peerStore, options.position, options.uncovered)
   const stepDeps = { ...inboundDefaults, sight, owner: peer, holds, relays, formerBelow }
   const credit = createCredit({ clock, inflow: options.inflow, send: (bytes) => send({ type: 'credit', bytes }) })
-  const applications = createApplications({ store, lifetime }, options)
+  const applications = createApplications({ store, lifetime, tracer }, options)
   const count = { rowsReceived: 0, rowsRefused: 0, bytesReceived: 0 }
 
   function step(event: InboundEvent): void {

@@ -10,7 +10,7 @@ import { createOutbound, isResting, type OutboundDeps, type OutboundEvent, outbo
 import type { Sight } from './log/who-sees.ts'
 import type { Marks } from './marks.ts'
 import type { Patience } from './patience.ts'
-import { createReads } from './reads.ts'
+import { type CausesBetween, createReads } from './reads.ts'
 import { createSentMarks } from './sent-marks.ts'
 import { createThroughput } from './throughput.ts'
 
@@ -36,6 +36,8 @@ export interface SenderOptions {
   readonly changesSince: Store['changesSince']
   /** Selects the mark at which a round of changes ends. Default: the newest mark. */
   readonly marks?: Pick<Marks, 'read'>
+  /** The trace contexts to send with a round. Default: none. */
+  readonly causesBetween?: CausesBetween
 }
 
 /** Wake-ups are hints and may be lost: the sender also looks for a newer mark at this interval. */

@@ -1,6 +1,7 @@
 import { type JsonObject, messageOf, type Result } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import type { Tracer } from '../env/trace.ts'
 import type { Lead } from '../leader/election.ts'
 import { globalOrigin } from '../resource/resource.ts'
 import type { Store } from '../store/store.ts'
@@ -37,6 +38,8 @@ export interface SyncServerDeps {
   /** Default: the global answers no queries of zones. */
   readonly queries?: ZoneQueries
   readonly observer?: SyncObserver
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer | undefined
 }
 
 export interface SyncServerOptions {
@@ -98,7 +101,7 @@ export async function startSyncServer(deps: SyncServerDeps, options: SyncServerO
   const replicas = replica === undefined ? undefined : createReplicas({ store, clock, instance: replica })
   const remote = () => polling.remote()
   const parts = { store, clock, log, rules, derive, board, formers, marks }
-  const sessions = createZoneSessions({ ...parts, remote, inflow, queries })
+  const sessions = createZoneSessions({ ...parts, remote, inflow, queries, tracer: deps.tracer })
   const keepPace = createPace(clock, board, () => sessions.byZone.keys())
   const admit = createAdmission(
     { store, clock, log, board, sessions, recall },

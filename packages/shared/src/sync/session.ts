@@ -1,5 +1,6 @@
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import type { Tracer } from '../env/trace.ts'
 import type { Origin } from '../resource/resource.ts'
 import type { Position, Store } from '../store/store.ts'
 import type { Channel } from '../transport/transport.ts'
@@ -16,6 +17,8 @@ export interface SessionDeps {
   readonly store: Store
   readonly clock: Clock
   readonly log: Log
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer | undefined
 }
 
 export interface SessionOptions extends SenderOptions, ReceiverOptions, BookmarkOptions {
@@ -58,7 +61,7 @@ export interface Session {
  * one for each direction. The session connects them with the channel and opens them at the mark of its store.
  */
 export function startSession(deps: SessionDeps, options: SessionOptions): Session {
-  const { store, clock, log } = deps
+  const { store, clock, log, tracer } = deps
   const { channel, peer } = options
   const { send, read } = createFrameOrder(channel)
   const lifetime = createLifetime({ log, channel, peer, send, close })
@@ -66,7 +69,7 @@ export function startSession(deps: SessionDeps, options: SessionOptions): Sessio
   const { patiently, blocked } = createPatience(clock, signal, blockedChanged)
   const sender = createSender({ store, clock, lifetime, patiently, send }, options)
   const announce = () => bookmarks.pulse.announce()
-  const receiver = createReceiver({ store, clock, log, lifetime, patiently, send, announce }, options)
+  const receiver = createReceiver({ store, clock, log, tracer, lifetime, patiently, send, announce }, options)
   const bookmarks = startBookmarks({ clock, lifetime, sender, receiver, send, blocked, silent }, options)
   const queries = startQueries({ clock, channel, sender, lifetime, peer, send }, options.queries)
 

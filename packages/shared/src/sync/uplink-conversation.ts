@@ -1,8 +1,10 @@
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import type { Tracer } from '../env/trace.ts'
 import type { QueryHandlers } from '../query/exchange.ts'
 import type { Packing } from '../query/packing.ts'
 import { globalOrigin } from '../resource/resource.ts'
+import { causesBetween } from '../store/causes.ts'
 import type { Change, Store } from '../store/store.ts'
 import type { Latest } from '../streams/latest.ts'
 import type { Applied, Derive } from './applications.ts'
@@ -32,6 +34,8 @@ export interface ConversationDeps {
   /** What this zone answers when the global asks. Default: nothing. */
   readonly queries?: QueryHandlers
   readonly packing?: Packing
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer | undefined
   /**
    * This store has committed a mark of the global. Also called once per session with the position from which it
    * resumes.
@@ -94,14 +98,14 @@ export function createConversation(deps: Deps) {
 const countsPosition = ({ welcome }: Opened): boolean => welcome.standing === 'valid'
 
 function startWith(deps: Deps, opened: Opened): Session {
-  const { store, clock, log, rules, served, state, zone } = deps
+  const { store, clock, log, tracer, rules, served, state, zone } = deps
   const { channel, welcome, standing, uncovered, helloAtMs } = opened
   // The global has made every bookmark of this session after it had read the hello.
   const echoes = welcome.features.includes('echo')
   const confirmedAt = ({ echoMs }: Bookmark) =>
     madeAfterMs(echoes ? Math.max(helloAtMs, echoMs ?? 0) : undefined, clock.monotonicMs())
   const session = startSession(
-    { store, clock, log },
+    { store, clock, log, tracer },
     {
       channel,
       self: zone,
@@ -121,6 +125,7 @@ function startWith(deps: Deps, opened: Opened): Session {
       guards: deps.guards,
       originsAt: async () => [zone],
       changesSince: store.changesSince.bind(store),
+      ...(tracer?.isOn ? { causesBetween: (after, through) => causesBetween(store, after, through) } : {}),
       derive: deps.derive ?? (async () => []),
       served: () => served.value,
       onApplied(applied) {

@@ -1,6 +1,7 @@
 import { err } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
+import type { Tracer } from '../env/trace.ts'
 import type { QueryHandlers } from '../query/exchange.ts'
 import type { Packing } from '../query/packing.ts'
 import { globalOrigin } from '../resource/resource.ts'
@@ -16,6 +17,7 @@ import type { Hello } from './log/messages.ts'
 import type { Agreement } from './log/protocol.ts'
 import { type SightRules, sightOfZone } from './log/who-sees.ts'
 import type { Marks } from './marks.ts'
+import type { CausesBetween } from './reads.ts'
 import type { RemoteZone } from './replicas.ts'
 import { nothingServed } from './served-status.ts'
 import { type Session, startSession } from './session.ts'
@@ -37,6 +39,7 @@ interface Deps {
   /** How fast a zone may send rows. Default: no limit. */
   readonly inflow: InflowLimit | undefined
   readonly queries: ZoneQueries
+  readonly tracer: Tracer | undefined
 }
 
 /** What the global answers to zones. */
@@ -81,7 +84,11 @@ export function createZoneSessions(deps: Deps): ZoneSessions {
   const { store, log, board, remote } = deps
   const byZone = new Map<string, ZoneSession>()
   const completeness = createCompleteness({ store, sessions: byZone, remote })
-  const parts = { ...deps, completeness, changesSince: createSharedReads(store) }
+  const { changesSince, causesBetween } = createSharedReads(store)
+  const parts = {
+    ...{ ...deps, completeness, changesSince },
+    ...(deps.tracer?.isOn ? { causesBetween } : {}),
+  }
   return {
     byZone,
     announce: completeness.announce,
@@ -117,6 +124,7 @@ export function createZoneSessions(deps: Deps): ZoneSessions {
 interface Parts extends Deps {
   readonly completeness: Completeness
   readonly changesSince: Store['changesSince']
+  readonly causesBetween?: CausesBetween
 }
 
 /** `own` returns the entry of the session. It exists once the session has started. */
@@ -124,7 +132,7 @@ function startWith(parts: Parts, welcomed: Welcomed, own: () => ZoneSession): Se
   const { zone, channel, hello, epoch, position, agreement } = welcomed
   const { store, clock, log, board, completeness, formers, inflow } = parts
   const session = startSession(
-    { store, clock, log: log.child({ zone }) },
+    { store, clock, log: log.child({ zone }), tracer: parts.tracer },
     {
       channel,
       self: globalOrigin,
@@ -147,6 +155,7 @@ function startWith(parts: Parts, welcomed: Welcomed, own: () => ZoneSession): Se
       originsAt: (at, reason) => completeness.name(zone, own(), at, reason),
       changesSince: parts.changesSince,
       marks: parts.marks,
+      ...(parts.causesBetween ? { causesBetween: parts.causesBetween } : {}),
       derive: parts.derive ?? (async () => []),
       served: () => nothingServed,
       onApplied({ localMark }) {

@@ -126,6 +126,7 @@ export function createScene(authority: TestAuthority) {
         onUnknownPosition,
         report,
         queries,
+        tracer,
         ...others
       } = overrides
       const { token = `token-of-${zone}`, pinSha256Hex = authority.pinSha256Hex, ...options } = others
@@ -136,6 +137,7 @@ export function createScene(authority: TestAuthority) {
         ...(onUnknownPosition ? { onUnknownPosition } : {}),
         ...(report ? { report } : {}),
         ...(queries ? { queries } : {}),
+        ...(tracer ? { tracer } : {}),
       }
       const uplink = startUplink(
         { ...deps, store, rules, served, ...hooks },

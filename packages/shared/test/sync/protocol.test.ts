@@ -26,7 +26,7 @@ const memory = () => createMemoryStore(scene.deps)
 /** The wire schema that was last considered, and the version that it had then. */
 const considered = {
   version: 1,
-  sha256: '3c2ddecbcff416c9dff384f42feb1900ac65079bfa3aafd20adf7b33ea787370',
+  sha256: 'f029bd5ee5cb02243db81ce6eb7ba005b61bd876f2d5082c2bf36ab518d7a004',
 }
 
 describe('versions of the sync protocol', () => {

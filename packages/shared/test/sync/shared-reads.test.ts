@@ -10,7 +10,7 @@ function createReads() {
   const store = createMemoryStore({ clock: createVirtualClock(), random: createSeededRandom(1) })
   const ranges: string[] = []
   let fault: Error | undefined
-  const changesSince = createSharedReads({
+  const { changesSince } = createSharedReads({
     ...store,
     async changesSince(after, through, options) {
       ranges.push(`${after}-${through}`)

@@ -17,6 +17,7 @@ import { createLatest, type Latest } from '@zonemesh/shared/streams/latest.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
 import type { Secrets } from '../secrets/secrets.ts'
 import type { ResolvedTable } from '../xds/ads-state.ts'
+import type { CompileTrace } from './compile-trace.ts'
 import { type LeftOut, leftOutOf } from './left-out.ts'
 import type { Progress } from './progress.ts'
 
@@ -41,6 +42,8 @@ interface Deps {
   /** A mark was compiled and its tables were published. */
   readonly marked: (versions: readonly Version[]) => void
   readonly observer?: EngineObserver | undefined
+  /** Default: nothing is traced. */
+  readonly trace?: Pick<CompileTrace, 'isOn' | 'causes' | 'compile'>
 }
 
 export interface EngineObserver {
@@ -147,8 +150,15 @@ export function createEngine(deps: Deps) {
     const { revision } = await deps.store.mark()
     if (revision <= markRead.value) return
     const sinceMs = deps.clock.monotonicMs()
+    const causes = deps.trace?.isOn ? await deps.trace.causes(markRead.value, revision) : []
     const versions = await follower.readTo(revision)
     if (closed) return
+    if (deps.trace) deps.trace.compile(causes, revision, versions.length, () => compile(versions, revision, sinceMs))
+    else compile(versions, revision, sinceMs)
+    deps.marked(versions)
+  }
+
+  function compile(versions: readonly Version[], revision: number, sinceMs: number): void {
     const touched = deps.compiler.apply(versions, revision)
     const meshes = deps.names.apply(versions.map(withoutHeld))
     markRead.set(revision)
@@ -159,7 +169,6 @@ export function createEngine(deps: Deps) {
     deps.observer?.compiled(deps.clock.monotonicMs() - sinceMs)
     if (isFirst) deps.namesChanged(new Set(deps.names.meshes()))
     else if (meshes.size > 0) deps.namesChanged(meshes)
-    deps.marked(versions)
   }
 
   /** Resolves when everything up to the newest mark is compiled. Concurrent calls share one loop. */

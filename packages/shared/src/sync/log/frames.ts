@@ -12,6 +12,7 @@ import {
 } from '../../../gen/zonemesh/sync/v1/sync_pb.js'
 import type { JsonObject } from '../../base/base.ts'
 import { nestingMax, nestsDeeper } from '../../base/nesting.ts'
+import { causesMax, parseTraceparent, type Traceparent } from '../../env/trace.ts'
 import { queryFrom, queryMessage } from '../../query/frames.ts'
 import type { Position } from '../../store/store.ts'
 import {
@@ -109,7 +110,10 @@ type FrameInit = NonNullable<MessageInitShape<typeof FrameSchema>['message']>
 function frameOf(message: Exclude<Message, { readonly type: 'rows' }>): FrameInit {
   switch (message.type) {
     case 'mark':
-      return { case: 'mark', value: { position: positionFrame(message.position) } }
+      return {
+        case: 'mark',
+        value: { position: positionFrame(message.position), traceparents: [...(message.traceparents ?? [])] },
+      }
     case 'replace': {
       const { origins, position, reason } = message
       return {
@@ -223,7 +227,11 @@ function messageFrom(message: Frame['message']): Message | undefined {
       return { type: 'rows', rows: message.value.rows.map(decodeRow), bytes: size }
     }
     case 'mark':
-      return { type: 'mark', position: requiredPosition(message.value.position) }
+      return {
+        type: 'mark',
+        position: requiredPosition(message.value.position),
+        ...traceparentsFrom(message.value.traceparents),
+      }
     case 'replaceBegin': {
       const { origins, position, reason } = message.value
       return { type: 'replace', origins, position: requiredPosition(position), reason: reasonFrom(reason) }
@@ -323,6 +331,12 @@ const positionFrom = ({ store, revision, commitId }: PositionFrame): Position =>
   revision: Number(revision),
   commitId,
 })
+
+/** A peer may send anything: only well-formed contexts count, and only the last ones. */
+function traceparentsFrom(texts: readonly string[]): { readonly traceparents?: readonly Traceparent[] } {
+  const traceparents = texts.slice(-causesMax).flatMap((text) => parseTraceparent(text) ?? [])
+  return traceparents.length > 0 ? { traceparents } : {}
+}
 
 function requiredPosition(frame: PositionFrame | undefined): Position {
   if (!frame) throw new Error('a mark without a position')

@@ -1,4 +1,5 @@
 import { unreachable } from '../../base/base.ts'
+import { type Traceparent, withCauses } from '../../env/trace.ts'
 import { keyText, type Origin, type ResourceKey } from '../../resource/resource.ts'
 import type { Change, Position } from '../../store/store.ts'
 import { isSuspicious, judgeHold, type Listed } from './holds.ts'
@@ -29,6 +30,8 @@ export interface Application {
   readonly ahead?: { readonly position: Position; readonly uncovered: readonly Origin[] }
   /** How many rows of a former incarnation the replacement did not contain. They stay for a while. */
   readonly former: number
+  /** The spans of the commits that the round consists of, the newest last. Absent if none is traced. */
+  readonly causes?: readonly Traceparent[]
 }
 
 export type InboundEffect =
@@ -56,6 +59,7 @@ interface Round {
   replacement: Replacement | undefined
   mark: Position | undefined
   bytes: number
+  causes: readonly Traceparent[]
 }
 
 /** Plain data, so that a walk can copy it. Only `inboundStep` changes it. */
@@ -121,7 +125,7 @@ export const createInbound = (
   released: undefined,
 })
 
-const emptyRound = (): Round => ({ rows: new Map(), replacement: undefined, mark: undefined, bytes: 0 })
+const emptyRound = (): Round => ({ rows: new Map(), replacement: undefined, mark: undefined, bytes: 0, causes: [] })
 
 /**
  * The receiver of a log. It stages rows until their mark, then commits the whole round together with the new position.
@@ -139,7 +143,7 @@ export function inboundStep(state: InboundState, event: InboundEvent, deps: Inbo
       return []
     }
     case 'mark':
-      return endRound(state, event.position, deps)
+      return endRound(state, event, deps)
     case 'listed':
       return state.ready[0] ? judge(state, state.ready[0], event, deps) : []
     case 'applied': {
@@ -177,7 +181,11 @@ function stage(state: InboundState, rows: readonly Delivered[], bytes: number, d
   return refused.length > 0 ? [{ type: 'refused', keys: refused }, ...effects] : effects
 }
 
-function endRound(state: InboundState, mark: Position, deps: InboundDeps): InboundEffect[] {
+function endRound(
+  state: InboundState,
+  { position: mark, traceparents = [] }: Extract<RowMessage, { readonly type: 'mark' }>,
+  deps: InboundDeps,
+): InboundEffect[] {
   if (mark.store !== state.peerStore) {
     const reason = `a mark of store ${mark.store} in a session with store ${state.peerStore}`
     return [{ type: 'goodbye', code: 'protocol', reason }]
@@ -185,6 +193,7 @@ function endRound(state: InboundState, mark: Position, deps: InboundDeps): Inbou
   const round = state.open
   state.open = emptyRound()
   round.mark = mark
+  round.causes = traceparents
   const newest = state.ready.at(-1)?.mark ?? state.held?.mark ?? state.position
   if (!round.replacement && newest?.store === mark.store && mark.revision <= newest.revision) return []
   const last = state.ready.at(-1)
@@ -192,6 +201,7 @@ function endRound(state: InboundState, mark: Position, deps: InboundDeps): Inbou
   if (last && !round.replacement && !(state.busy && state.ready.length === 1)) {
     for (const [text, row] of round.rows) last.rows.set(text, row)
     last.bytes += round.bytes
+    last.causes = withCauses(last.causes, round.causes)
     last.mark = mark
   } else state.ready.push(round)
   return applyNext(state, deps)
@@ -255,6 +265,7 @@ function together(held: Round, next: Round, deps: InboundDeps): Round {
     replacement: origins.length > 0 ? { origins, covered: both('covered'), reason } : undefined,
     mark: next.mark,
     bytes: held.bytes + next.bytes,
+    causes: withCauses(held.causes, next.causes),
   }
 }
 
@@ -346,6 +357,7 @@ function application(
     uncovered: state.uncovered,
     ...(position || !state.position ? {} : { ahead: { position: state.position, uncovered } }),
     former: missing.length - forgotten.length,
+    ...(round.causes.length > 0 ? { causes: round.causes } : {}),
   }
 }
 

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../base/base.ts'
+import type { Traceparent } from '../../env/trace.ts'
 import type { QueryFrame } from '../../query/query.ts'
 import type { Origin } from '../../resource/resource.ts'
 import type { Position, Standing, Version } from '../../store/store.ts'
@@ -155,7 +156,12 @@ export interface Goodbye {
 /** The messages that the steps exchange: the frames of rows without their encoding. */
 export type RowMessage =
   | { readonly type: 'rows'; readonly rows: readonly Delivered[]; readonly bytes: number }
-  | { readonly type: 'mark'; readonly position: Position }
+  | {
+      readonly type: 'mark'
+      readonly position: Position
+      /** The spans of the commits of the round, the newest last. Absent if none is traced. */
+      readonly traceparents?: readonly Traceparent[]
+    }
   | {
       readonly type: 'replace'
       readonly origins: readonly Origin[]

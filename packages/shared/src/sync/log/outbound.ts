@@ -1,4 +1,5 @@
 import { unreachable } from '../../base/base.ts'
+import type { Traceparent } from '../../env/trace.ts'
 import type { Origin, Row } from '../../resource/resource.ts'
 import type { Position, Version } from '../../store/store.ts'
 import type { Delivered, ReplaceReason, RowMessage } from './messages.ts'
@@ -28,8 +29,16 @@ export type OutboundEvent =
   /** From revision `at` on, this store has all rows of these origins, of which the reader had rows before. */
   | { readonly type: 'late'; readonly origins: readonly Origin[]; readonly at: number }
   // The events below answer the reads. At most one read is pending at a time.
-  /** The newest mark; `through`: an earlier mark at which a round of changes should end. */
-  | { readonly type: 'marked'; readonly mark: Position; readonly through?: Position }
+  /**
+   * The newest mark; `through`: an earlier mark at which a round of changes should end; `traceparents`: the spans of the
+   * commits of that round.
+   */
+  | {
+      readonly type: 'marked'
+      readonly mark: Position
+      readonly through?: Position
+      readonly traceparents?: readonly Traceparent[]
+    }
   | { readonly type: 'origins'; readonly origins: readonly Origin[] }
   | { readonly type: 'changes'; readonly candidates: readonly Candidate[]; readonly next?: string }
   | { readonly type: 'rows'; readonly rows: readonly Row[]; readonly next?: string }
@@ -58,6 +67,8 @@ interface Round {
   readonly pending: Delivered[]
   /** The round has sent nothing yet. */
   idle: boolean
+  /** The spans of the commits of a round of changes. Its mark carries them, if the peer sees anything of the round. */
+  readonly traceparents?: readonly Traceparent[]
 }
 
 /** Plain data, so that a walk can copy it. Only `outboundStep` changes it. */
@@ -134,7 +145,7 @@ export function outboundStep(state: OutboundState, event: OutboundEvent, deps: O
     case 'marked':
       state.reading = false
       state.newest = event.mark
-      return beginRound(state, event.mark, event.through ?? event.mark, deps)
+      return beginRound(state, event, deps)
     case 'origins':
       return withRound(state, (round) => {
         state.late = state.late.filter((origin) => !event.origins.includes(origin))
@@ -176,17 +187,23 @@ function startRound(state: OutboundState): OutboundEffect[] {
   return [{ type: 'read-mark', ...(isOfChanges && state.position ? { after: state.position.revision } : {}) }]
 }
 
-function beginRound(state: OutboundState, mark: Position, near: Position, deps: OutboundDeps): OutboundEffect[] {
+function beginRound(
+  state: OutboundState,
+  { mark, through: near = mark, traceparents }: Extract<OutboundEvent, { readonly type: 'marked' }>,
+  deps: OutboundDeps,
+): OutboundEffect[] {
   // A mark that was read before the rows of the late origins came does not have all of them. Its wake-up reads a newer
   // mark.
   const isLate = state.late.length > 0 && mark.revision >= state.lateAt
+  const isOfChanges = state.reason === undefined && !isLate
   const round: Round = {
-    through: state.reason === undefined && !isLate ? near : mark,
+    through: isOfChanges ? near : mark,
     origins: undefined,
     next: undefined,
     late: [],
     pending: [],
     idle: true,
+    ...(isOfChanges && traceparents ? { traceparents } : {}),
   }
   if (state.reason !== undefined || state.position === undefined) {
     state.reason ??= 'new'
@@ -236,7 +253,9 @@ function advance(state: OutboundState, round: Round, deps: OutboundDeps): Outbou
     return effects
   }
   const mark = { type: 'mark', position: round.through } as const
-  effects.push(round.idle ? { type: 'send', message: mark, idle: true } : { type: 'send', message: mark })
+  const { traceparents } = round
+  if (round.idle) effects.push({ type: 'send', message: mark, idle: true })
+  else effects.push({ type: 'send', message: traceparents ? { ...mark, traceparents } : mark })
   state.position = round.through
   state.reason = undefined
   state.late = state.late.filter((origin) => !round.late.includes(origin))

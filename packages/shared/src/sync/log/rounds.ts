@@ -71,7 +71,7 @@ const roundLimits: RoundLimits = { changesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 export function partsOf(
   changes: readonly Change[],
   last: readonly Change[],
-  why: { readonly subject: string; readonly intent: string },
+  why: Omit<Commit, 'changes' | 'declared'>,
   options: {
     readonly guards?: readonly Change[]
     readonly limits?: RoundLimits
