@@ -75,6 +75,7 @@ export function startJoined(
         version,
         hostname: hostname(),
         lead,
+        confirmLead: leadership.confirm,
         ...(config.acceptGlobal === undefined ? {} : { acceptGlobalStore: config.acceptGlobal }),
       },
     )

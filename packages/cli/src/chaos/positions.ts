@@ -33,7 +33,8 @@ export function createPositions(record: (event: HistoryEvent) => void) {
         return
       stepBack(sample)
       newest.set(zone, sample)
-      if (store !== '') record({ type: 'applied', atMs, zone, session: String(epoch), store, revision })
+      // Without a session, each replica shows the position that it had last.
+      if (store !== '' && epoch > 0) record({ type: 'applied', atMs, zone, session: String(epoch), store, revision })
     },
   }
 }

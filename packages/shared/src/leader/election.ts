@@ -25,6 +25,11 @@ export interface Leadership {
   leader(): string
   /** Resolves after the first look at the store. */
   readonly settled: Promise<void>
+  /**
+   * Looks at the store now. Rejects if another process leads, or if the store does not answer, so that nobody can say who
+   * leads.
+   */
+  confirm(): Promise<void>
   /** Gives up the lead, so that another replica takes it at its next look. */
   close(): Promise<void>
 }
@@ -52,6 +57,8 @@ export const asLeader = ({ guards }: Lead, commit: Commit): Commit => ({
 export const lookEveryMs = 400
 /** A leader without a beat for this long is replaced. With the look, another process leads after 2 s. */
 export const silentMs = 1_600
+/** What counts of the time between two looks. */
+const gapMaxMs = 2 * lookEveryMs
 
 /** The leadership of a plane whose store no other process can use. */
 export function leadAlone(instance: string): Leadership {
@@ -59,6 +66,7 @@ export function leadAlone(instance: string): Leadership {
     lead: createLatest<Lead | undefined>({ term: 0, guards: [] }),
     leader: () => instance,
     settled: Promise.resolve(),
+    confirm: async () => undefined,
     close: async () => undefined,
   }
 }
@@ -81,7 +89,7 @@ export function joinElection({ store, clock, log }: Deps, { origin, instance }: 
   async function look(): Promise<void> {
     const seen = await record.read()
     if (isClosed) return
-    const next = electionStep(instance, watch, seen, { nowMs: clock.monotonicMs(), silentMs })
+    const next = electionStep(instance, watch, seen, { nowMs: clock.monotonicMs(), silentMs, gapMaxMs })
     watch = next.watch
     const { decision } = next
     switch (decision.type) {
@@ -121,6 +129,13 @@ export function joinElection({ store, clock, log }: Deps, { origin, instance }: 
     lead,
     leader: () => leader,
     settled: settled.promise,
+    async confirm() {
+      await looking
+      const asked = look()
+      looking = asked.catch(() => undefined)
+      await asked
+      if (!lead.value) throw new Error(`the replica ${leader || '(not yet known)'} leads`)
+    },
     async close() {
       isClosed = true
       timer[Symbol.dispose]()

@@ -20,9 +20,11 @@ export interface Seen {
 
 /** What a process remembers between two looks. */
 export interface Watch {
-  /** The term and count of the newest sign of life, and when this process first saw it, by its monotonic clock. */
+  /** The term and count of the newest sign of life. */
   readonly sign: string
-  readonly sinceMs: number
+  /** When this process last looked, by its monotonic clock, and for how long it has seen the same sign. */
+  readonly lookedAtMs: number
+  readonly silentForMs: number
 }
 
 export type Decision =
@@ -35,13 +37,14 @@ export type Decision =
 
 /**
  * Decides what a process does after one look at the store. It judges silence by its own monotonic clock only, so clocks
- * of different machines are never compared. Two processes may both decide to take the lead: the store accepts one.
+ * of different machines are never compared. Of the time between two looks, at most `gapMaxMs` counts: while the store did
+ * not answer this process, it did not answer the leader either, which needs a moment for its next beat. Two processes may both decide to take the lead: the store accepts one.
  */
 export function electionStep(
   self: string,
   watch: Watch | undefined,
   { row, beat }: Seen,
-  { nowMs, silentMs }: { readonly nowMs: number; readonly silentMs: number },
+  { nowMs, silentMs, gapMaxMs }: { readonly nowMs: number; readonly silentMs: number; readonly gapMaxMs: number },
 ): { readonly watch: Watch | undefined; readonly decision: Decision } {
   if (!row) return { watch: undefined, decision: { type: 'take', from: undefined } }
   const current = beat?.term === row.term ? beat : undefined
@@ -49,7 +52,8 @@ export function electionStep(
     return { watch: undefined, decision: { type: 'lead', term: row.term, nextCount: (current?.count ?? 0) + 1 } }
   if (current?.resigned) return { watch: undefined, decision: { type: 'take', from: row } }
   const sign = `${row.term} ${current?.count ?? 0}`
-  const next = watch?.sign === sign ? watch : { sign, sinceMs: nowMs }
-  if (nowMs - next.sinceMs >= silentMs) return { watch: next, decision: { type: 'take', from: row } }
+  const silentForMs = watch?.sign === sign ? watch.silentForMs + Math.min(nowMs - watch.lookedAtMs, gapMaxMs) : 0
+  const next = { sign, lookedAtMs: nowMs, silentForMs }
+  if (silentForMs >= silentMs) return { watch: next, decision: { type: 'take', from: row } }
   return { watch: next, decision: { type: 'follow', leader: row.instance } }
 }

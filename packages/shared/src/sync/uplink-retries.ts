@@ -11,6 +11,8 @@ export interface Outcome {
   readonly refused: boolean
   readonly reason: string
   readonly wasConnected: boolean
+  /** A newer session of the zone took its place. */
+  readonly isFenced?: true
 }
 
 class SessionEnded extends Error {
@@ -91,5 +93,6 @@ export function createRetries({ random, log, state, dialer }: Deps, openSession:
 export function refusedBy(goodbye: Goodbye, wasConnected: boolean): Outcome {
   const passing: readonly GoodbyeCode[] = ['shutdown', 'failed', 'fenced', 'gap']
   const refused = !passing.includes(goodbye.code)
-  return { refused, reason: goodbye.reason, wasConnected: wasConnected && !refused }
+  const fenced = goodbye.code === 'fenced' ? { isFenced: true as const } : {}
+  return { refused, reason: goodbye.reason, wasConnected: wasConnected && !refused, ...fenced }
 }

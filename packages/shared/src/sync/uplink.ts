@@ -25,6 +25,11 @@ export interface UplinkOptions {
   readonly hostname: string
   /** The lead of this process among the replicas of its zone. Default: the zone has one process. */
   readonly lead?: Lead
+  /**
+   * Asks the store whether this process still leads, and rejects if it does not. A session that was replaced by a newer one
+   * opens again only after this: a former leader that does not know of it would replace the session of the leader.
+   */
+  readonly confirmLead?: () => Promise<void>
   /** The store of another global, which an operator has accepted instead of the known one. */
   readonly acceptGlobalStore?: string
   /** The protocol versions and features of this zone. Default: those of this build. */
@@ -71,7 +76,13 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     { ...deps, log, state, acceptedStore: () => acceptedStore, converse },
     { dialer, zone, protocol, self },
   )
-  const retries = createRetries({ random, log, state, dialer }, () => open(stop.signal))
+  let isFenced = false
+  const retries = createRetries({ random, log, state, dialer }, async () => {
+    if (isFenced) await options.confirmLead?.()
+    const outcome = await open(stop.signal)
+    isFenced = outcome.isFenced === true
+    return outcome
+  })
 
   function release(hold: string | undefined): boolean {
     const held = state.latest.value.hold

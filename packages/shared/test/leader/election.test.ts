@@ -121,6 +121,52 @@ test('ZR2 the lead stays while the store is away from all processes', async () =
   expect(leads(all)).toEqual(before)
 })
 
+test('ZR2 after an outage of the store, the leader keeps the lead also if another process reaches the store before it', async () => {
+  const fleet = createFleet()
+  const [first, second] = [fleet.start(), fleet.start()]
+  await runAll([first, second], 1_000)
+  for (const { state } of [first, second]) state.isDown = true
+  await runAll([first, second], 20_000)
+  second.state.isDown = false
+  await runAll([first, second], lookEveryMs)
+  expect(leads([first, second])).toEqual(['p1'])
+  first.state.isDown = false
+  await runAll([first, second], 4_000)
+  expect(leads([first, second])).toEqual(['p1'])
+  // A leader that does not come back is replaced after its usual time of silence.
+  first.state.isDown = true
+  await runAll([first, second], 2_400)
+  expect(await mayWrite(first)).toBe(false)
+  expect(await mayWrite(second)).toBe(true)
+})
+
+test('ZR2 of the time between two looks only a part counts as silence, so a process that was paused does not take the lead at once', () => {
+  const row = { instance: 'other', term: 7 }
+  let watch: Watch | undefined
+  const look = (nowMs: number) => {
+    const beat = { term: 7, count: 1, resigned: false }
+    const next = electionStep('self', watch, { row, beat }, { nowMs, silentMs: 1_600, gapMaxMs: 800 })
+    watch = next.watch
+    return next.decision.type
+  }
+  expect([look(0), look(60_000), look(60_400), look(60_700)]).toEqual(Array(4).fill('follow'))
+  expect(look(60_800)).toBe('take')
+})
+
+test('ZR17 a leader confirms its lead at the store, and a former one or one without a store cannot', async () => {
+  const fleet = createFleet()
+  const [first, second] = [fleet.start(), fleet.start()]
+  await run(first, lookEveryMs)
+  await expect(first.leadership.confirm()).resolves.toBeUndefined()
+  first.state.isDown = true
+  await expect(first.leadership.confirm()).rejects.toThrow('the store is away')
+  expect(leads([first])).toEqual(['p1'])
+  await run(second, 3_000)
+  first.state.isDown = false
+  await expect(first.leadership.confirm()).rejects.toThrow('the replica p2 leads')
+  expect(leads([first, second])).toEqual(['p2'])
+})
+
 test('ZR1 in any order of looks, pauses and kills at most one process may write, and one leads after a while', async () => {
   const event = fc.oneof(
     fc.record({ type: fc.constant('run' as const), who: fc.nat(2), ms: fc.constantFrom(100, 400, 900, 2_400) }),
@@ -156,7 +202,7 @@ test('ZR1 in any order of looks, pauses and kills at most one process may write,
 
 test('ZR1 a process that leads without knowing it, because the answer was lost, finds out at its next look', () => {
   const seen = { row: { instance: 'self', term: 7 }, beat: { term: 5, count: 9, resigned: false } }
-  const { decision } = electionStep('self', undefined, seen, { nowMs: 0, silentMs: 1_600 })
+  const { decision } = electionStep('self', undefined, seen, { nowMs: 0, silentMs: 1_600, gapMaxMs: 800 })
   expect(decision).toEqual({ type: 'lead', term: 7, nextCount: 1 })
 })
 
@@ -168,7 +214,7 @@ test('ZR2 a beat of a former term is no sign of life, and each new beat is one',
       'self',
       watch,
       { row, beat: { term, count, resigned: term !== 7 } },
-      { nowMs, silentMs: 1_600 },
+      { nowMs, silentMs: 1_600, gapMaxMs: 1_600 },
     )
     watch = next.watch
     return next.decision.type

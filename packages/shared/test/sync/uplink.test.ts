@@ -241,6 +241,30 @@ describe('the attempts of a zone', () => {
     },
   )
 
+  it('ZR17 a session that a newer one replaced opens again only once the store confirms the lead', async () => {
+    let reason: string | undefined
+    let asked = 0
+    const confirmLead = async () => {
+      asked += 1
+      if (reason !== undefined) throw new Error(reason)
+    }
+    const west = createWest({}, { confirmLead })
+    await west.settle()
+    await west.receive(goodbye('shutdown', 'the global stops'))
+    await west.advance(5_000)
+    expect([west.dialledAtMs.length, asked]).toEqual([2, 0])
+    reason = 'the replica p2 leads'
+    await west.receive(goodbye('fenced', 'a newer session of this zone was opened elsewhere'))
+    await west.advance(20_000)
+    expect(west.dialledAtMs.length).toBe(2)
+    expect(west.state()).toMatchObject({ phase: 'waiting', reason: 'the replica p2 leads' })
+    reason = undefined
+    await west.advance(5_000)
+    expect(west.dialledAtMs.length).toBe(3)
+    expect(west.state()).toMatchObject({ phase: 'connected' })
+    await west.stop()
+  })
+
   it('Y34 a call that ends before its welcome is named, and counts as refused only if the global refused it', async () => {
     const west = createWest()
     west.control.answer = () => undefined
