@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
-import { StoreOpenError } from './errors.ts'
+import { foundVersion, StoreOpenError } from './errors.ts'
 import { type Ask, askOf, createClient, type PostgresPlace, reasonOf } from './postgres-connection.ts'
 
 export interface SchemaDeps {
@@ -53,7 +53,7 @@ export interface Migration {
 }
 
 /** The migration from schema version n to n + 1 is at index n - 1. `tables` creates the newest version directly. */
-const ownMigrations: readonly Migration[] = []
+export const ownMigrations: readonly Migration[] = []
 
 /**
  * Connects once, creates the tables at the first start, migrates older ones, and returns the id of the store. A lock
@@ -136,7 +136,7 @@ async function openTables(
   // Newer software has migrated the tables, and states from which version on they can be used.
   const usableFrom = Number(meta.get('usable-from')?.['value'] ?? version)
   if (!(version >= 1 && (version <= schemaVersion || usableFrom <= schemaVersion)))
-    throw wrong(`schema version ${schemaVersion}`, String(meta.get('schema')?.['value']))
+    throw wrong(`schema version ${schemaVersion}`, foundVersion(version, schemaVersion))
   await migrate(ask, schema, { version, usableFrom }, migrations)
   const former = meta.get('owner')?.['value']
   if (owner !== undefined && former !== undefined && former !== owner)
