@@ -2,9 +2,9 @@ import { messageOf } from '../base/base.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
-import type { Change, Commit, Store } from '../store/store.ts'
+import type { Change, Commit, CommitOutcome, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
-import { createLeaderRecord } from './record.ts'
+import { createLeaderRecord, leaderKind } from './record.ts'
 import { electionStep, type Watch } from './step.ts'
 
 /** The right to run what only one replica of a plane may run. */
@@ -47,6 +47,15 @@ export const asLeader = ({ guards }: Lead, commit: Commit): Commit => ({
   ...commit,
   changes: [...guards, ...commit.changes],
 })
+
+/** Whether a round was refused because another process leads by now. */
+export function isRefusedByLead(parts: readonly Commit[], outcome: CommitOutcome): boolean {
+  // A process that is too late to take the lead is refused as well, but by the row that it writes.
+  const isGuarded = parts.some(({ changes }) =>
+    changes.some(({ op, key }) => op === 'check' && key.kind === leaderKind),
+  )
+  return !outcome.ok && isGuarded && outcome.conflicts.some(({ key }) => key.kind === leaderKind)
+}
 
 /** How often each process looks, and how often the leader shows that it lives. */
 export const lookEveryMs = 400
