@@ -28,12 +28,15 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]()
 })
 
-const versionOf = async ({ address }: Replica): Promise<unknown> =>
-  Object(
-    await api(address)
-      .need('GET', '/')
-      .then(({ json }) => json),
-  )['version']
+const versionOf = async (address: string): Promise<unknown> =>
+  Object((await api(address).need('GET', '/')).json)['version']
+/** Waits until the process at this address runs the software. Its API shows every version as a preview. */
+const untilRuns = (address: string, { version }: Software) =>
+  until(
+    `${address} runs version ${version}`,
+    () => versionOf(address),
+    (found) => found === `${version}-preview`,
+  )
 const schemaVersionOf = async (schema: string): Promise<number> =>
   Number((await server.sql(`SELECT value FROM ${schema}.meta WHERE name = 'schema'`))[0]?.['value'])
 
@@ -45,11 +48,7 @@ async function replace({ processes }: ReplicaScene, { name, address }: Replica, 
   expect(await former.exited).toBe(0)
   const args = former.args.map((arg) => (arg.endsWith('packages/cli/src/main.ts') ? software.mainFile : arg))
   processes.start(name, former.command, args)
-  await until(
-    `${name} runs version ${software.version}`,
-    () => versionOf({ name, address }),
-    (version) => version === software.version,
-  )
+  await untilRuns(address, software)
 }
 
 /** Waits until both zones are current, and both replicas of east show both of their proxies. */
@@ -104,12 +103,13 @@ test('ZR15 replicas are upgraded one by one and back over migrated tables: no re
     ownSchemaVersion + 1,
     ownSchemaVersion,
   ])
-  expect(await Promise.all([one, two].map(versionOf))).toEqual([next.version, thisSoftware.version])
   for (const [{ address }, { version }] of [
     [one, next],
     [two, thisSoftware],
   ] as const)
-    expect((await zonemesh('version', '--address', address)).stdout).toContain(`server ${version} at ${address}`)
+    expect((await zonemesh('version', '--address', address)).stdout).toContain(
+      `server ${version}-preview at ${address}`,
+    )
   await step(two, next)
   await step(east1, next)
   expect(await schemaVersionOf('east')).toBe(ownSchemaVersion + 1)
@@ -139,7 +139,7 @@ test('ZR15 replicas are upgraded one by one and back over migrated tables: no re
     expect(readFileSync(join(scene.folder.path, `${name}.log`), 'utf8')).not.toMatch(
       /a change is held|incarnation begins/,
     )
-}, 180_000)
+}, 240_000)
 
 test('ZR16 software that does not tolerate a migration refuses to start with the way on, and changes no table', async () => {
   using own = temporaryFolder()
@@ -154,11 +154,7 @@ test('ZR16 software that does not tolerate a migration refuses to start with the
   const words = ({ mainFile }: Software) => ['--disable-warning=ExperimentalWarning', mainFile, ...args]
   async function start(software: Software): Promise<void> {
     processes.start('global', process.execPath, words(software))
-    await until(
-      `the global runs version ${software.version}`,
-      () => versionOf({ name: 'global', address }),
-      (version) => version === software.version,
-    )
+    await untilRuns(address, software)
   }
   await start(thisSoftware)
   await api(address).need('PUT', '/meshes/kept', { type: 'Mesh', name: 'kept' })

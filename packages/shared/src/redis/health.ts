@@ -52,3 +52,4 @@ export function createHealth(
     lose: (cause: unknown): void => change('away', messageOf(cause)),
   }
 }
+export type Health = ReturnType<typeof createHealth>

@@ -4,7 +4,7 @@ import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import { type Topic, topics, type Wakeups } from '../store/wakeups.ts'
 import { connectRedis, type RedisSecrets } from './client.ts'
-import { createHealth, type RedisCounts, type RedisState } from './health.ts'
+import { createHealth, type Health, type RedisCounts, type RedisState } from './health.ts'
 import { createPeerKeys } from './peer-keys.ts'
 import type { RedisPlace } from './place.ts'
 import { openSubscription } from './subscription.ts'
@@ -41,8 +41,7 @@ const checkEveryMs = 2_000
  * No caller waits for Redis. After each new connection, and while Redis does not answer, the other ways count.
  */
 export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store, instance }: Options): RedisLink {
-  const commands = connectRedis(place, secrets)
-  const subscriber = connectRedis(place, secrets)
+  const [commands, subscriber] = [connectRedis(place, secrets), connectRedis(place, secrets)]
   const channel = `zonemesh:{${store}}:wake`
   const listeners = createListeners<Topic>()
   const health = createHealth({ clock, log }, place)
@@ -58,19 +57,8 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
     lose(cause)
   }
 
-  async function publish(topic: Topic): Promise<void> {
-    try {
-      await commands.publish(channel, `${topic} ${instance}`)
-      health.count('sent')
-    } catch (cause) {
-      health.count('failed')
-      failed(cause)
-    }
-  }
-
   async function check(): Promise<void> {
     try {
-      await commands.ping()
       await subscription.check()
       await peers.publish()
       health.answers()
@@ -79,29 +67,25 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
     }
   }
 
+  async function wake(topic: Topic): Promise<void> {
+    const sent = health.now().phase === 'connected' && commands.publish(channel, `${topic} ${instance}`)
+    health.count(sent && (await sent.then(() => true, failed)) ? 'sent' : 'failed')
+  }
+
   /** As soon as both connections are there. */
   function checkSoon(): void {
     if (commands.status === 'ready' && subscriber.status === 'ready') void check()
   }
 
-  const channels = { channel, ownChannel: `${channel}:${instance}` }
-  const subscription = openSubscription(
-    clock,
-    { subscriber, commands, ...channels },
-    {
-      subscribed() {
-        topics.forEach(listeners.call)
-        checkSoon()
-      },
-      message(text) {
-        const read = topicOf(text, instance)
-        if (read === 'own') return
-        health.count(read === 'unknown' ? 'ignored' : 'received')
-        if (read !== 'unknown') listeners.call(read)
-      },
-      failed,
+  const options = { subscriber, commands, channel, ownChannel: `${channel}:${instance}` }
+  const subscription = openSubscription(clock, options, {
+    subscribed() {
+      topics.forEach(listeners.call)
+      checkSoon()
     },
-  )
+    message: (text) => receive(topicOf(text, instance), health, listeners.call),
+    failed,
+  })
   for (const client of [commands, subscriber])
     client.on('error', failed).on('close', () => lose(new Error('the connection has ended')))
   commands.on('ready', checkSoon)
@@ -109,10 +93,7 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
 
   return {
     form: place.form,
-    wake(topic) {
-      if (health.now().phase === 'away') health.count('failed')
-      else void publish(topic)
-    },
+    wake: (topic) => void wake(topic),
     onWake: listeners.add,
     state: health.now,
     counts: health.counts,
@@ -128,6 +109,11 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
       disconnect(subscriber)
     },
   }
+}
+
+function receive(read: ReturnType<typeof topicOf>, health: Health, woken: (topic: Topic) => void): void {
+  if (read !== 'own') health.count(read === 'unknown' ? 'ignored' : 'received')
+  if (read === 'mark' || read === 'notes') woken(read)
 }
 
 /** The topic of a message. This process already has what it has written itself. */
