@@ -6,13 +6,23 @@ const port = 6379
 const sentinelPort = 26379
 const ready = 'redis-cli ping | grep -q PONG'
 
-/** A server that keeps nothing on the disk. */
+/** Nothing is kept on the disk, and a replica has its first copy at once: it cannot take over without one. */
+const settingsOfTests = ['--save', '', '--appendonly', 'no', '--repl-diskless-sync-delay', '0']
+
 const startServer = (network: StartedNetwork, ...words: readonly string[]): Promise<Container> =>
   startContainer(
-    new GenericContainer('redis:7').withCommand(['redis-server', '--save', '', '--appendonly', 'no', ...words]),
+    new GenericContainer('redis:7').withCommand(['redis-server', ...settingsOfTests, ...words]),
     port,
     network,
     ready,
+  )
+
+const untilFollows = (replica: Container, limitMs = 30_000) =>
+  until(
+    'a replica has a copy of its primary',
+    () => replica.run('redis-cli', 'info', 'replication'),
+    (text) => text.includes('role:slave') && text.includes('master_link_status:up'),
+    limitMs,
   )
 
 /** Starts a Redis server in a container. */
@@ -40,6 +50,7 @@ export async function startSentinelledRedis(network: StartedNetwork): Promise<Se
   const primary = parts.use(await startServer(network))
   const { host } = await primary.place()
   const replica = parts.use(await startServer(network, '--replicaof', host, `${port}`))
+  await untilFollows(replica)
   const settings = [
     `sentinel monitor main ${host} ${port} 2`,
     'sentinel down-after-milliseconds main 1000',
@@ -68,13 +79,7 @@ export async function startSentinelledRedis(network: StartedNetwork): Promise<Se
   return {
     url: `redis-sentinel://${textOf(sentinels)}/main`,
     ...{ primary, replica },
-    primaryFollows: () =>
-      until(
-        'the former primary follows the new one',
-        () => primary.run('redis-cli', 'info', 'replication'),
-        (text) => text.includes('role:slave') && text.includes('master_link_status:up'),
-        40_000,
-      ),
+    primaryFollows: () => untilFollows(primary, 40_000),
     async reported() {
       const [first] = sentinels
       return first ? ((await ask(first, 'get-master-addr-by-name', 'main')).split('\n')[0] ?? '').trim() : ''
@@ -105,9 +110,10 @@ export async function startRedisCluster(network: StartedNetwork): Promise<RedisC
     'every node knows the cluster, and each primary has its replica',
     () => Promise.all(nodes.map((one) => one.run('redis-cli', 'cluster', 'nodes'))),
     (answers) =>
-      answers.every((text) => text.match(/ slave .* connected$/gm)?.length === 3 && !/fail|handshake/.test(text)),
+      answers.every((text) => text.match(/\bslave .* connected$/gm)?.length === 3 && !/fail|handshake/.test(text)),
     30_000,
   )
+  for (const one of nodes) if ((await one.run('redis-cli', 'role')).startsWith('slave')) await untilFollows(one)
   const all = parts.move()
   return {
     url: `redis-cluster://${textOf(nodes)}`,
@@ -115,7 +121,7 @@ export async function startRedisCluster(network: StartedNetwork): Promise<RedisC
     async primaryOf(key) {
       const slot = Number(await first.run('redis-cli', 'cluster', 'keyslot', key))
       const known = await first.run('redis-cli', 'cluster', 'nodes')
-      const line = known.split('\n').find((one) => / master /.test(one) && ownsSlot(one, slot))
+      const line = known.split('\n').find((one) => /\bmaster /.test(one) && ownsSlot(one, slot))
       const node = nodes[hosts.findIndex((host) => line?.includes(` ${host}:${port}@`))]
       if (!node) throw new Error(`no node has slot ${slot}:\n${known}`)
       return node
