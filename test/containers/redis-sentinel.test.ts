@@ -45,7 +45,7 @@ test.each(['killed', 'paused'] as const)(
   },
 )
 
-test('RS7 two processes of a store see all commits of each other while the primary is killed, its replica promoted, and the former primary returns', async () => {
+test('RS7 MT22 two processes of a store see all commits of each other while the primary is killed, its replica promoted, and the former primary returns', async () => {
   const stores = await commitsOfTwoStores(parts, redis.url)
   await stores.cross(5)
   await redis.primary.kill()
@@ -56,4 +56,11 @@ test('RS7 two processes of a store see all commits of each other while the prima
   await redis.primaryFollows()
   await stores.cross(5)
   await stores.expectAll()
+  const shown = await stores.figures()
+  for (const figures of shown) {
+    expect(figures).toContain('zonemesh_redis_connected{form="sentinel"} 1')
+    expect(figures).toContain('zonemesh_redis_reconnects_total 1')
+    expect(figures.join()).toMatch(/errors_total [1-9]/)
+  }
+  expect(shown.join()).toMatch(/"sent"\} [1-9].*"failed"\} [1-9].*"received"\} [1-9]/)
 })

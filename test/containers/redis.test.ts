@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { until } from '../e2e/rig.ts'
 import { startNetwork } from './container.ts'
-import { openLink, openTwo, untilPhase } from './redis-links.ts'
+import { expectPeers, openLink, openTwo, untilPhase, untilWakeUpsPass } from './redis-links.ts'
 import { startRedis } from './redis-rig.ts'
 import { commitsOfTwoStores } from './redis-stores.ts'
 
@@ -98,6 +98,21 @@ test.each([
   },
   60_000,
 )
+
+test('RS3 Redis becomes a replica, and its address leads to the new primary: the link follows it', async () => {
+  const network = parts.use(await startNetwork())
+  const [former, next] = [parts.use(await startRedis(network)), parts.use(await startRedis(network))]
+  const { one, two } = await startTwo(former)
+  await expectPeers(one, two, ['a'])
+  const { host, port } = await next.place()
+  await former.run('redis-cli', 'replicaof', host, `${port}`)
+  former.relay.pointTo(next.place)
+  await Promise.all([untilPhase(one, 'away'), untilPhase(two, 'away')])
+  await Promise.all([untilPhase(one, 'connected'), untilPhase(two, 'connected')])
+  await expectPeers(one, two, ['a', 'b'])
+  expect(Number(await next.run('redis-cli', 'scard', 'zonemesh:{store-1}:peers:one'))).toBe(2)
+  await untilWakeUpsPass(one, two)
+})
 
 test('RS4 Redis is flushed: each process publishes its peers again, and those of a process that ended expire', async () => {
   const redis = await start()

@@ -14,7 +14,6 @@ const connectWaitMs = 3_000
 /** A connection on which nothing arrives after a command is renewed: its server hangs, or another one took its place. */
 const silentMs = 3_000
 const retryMaxMs = 2_000
-const slotsEveryMs = 2_000
 
 /** A connection that dials again for ever. Commands fail at once while it is not connected: nobody waits for Redis. */
 export function connectRedis(place: RedisPlace, secrets: RedisSecrets): Redis | Cluster {
@@ -43,8 +42,6 @@ export function connectRedis(place: RedisPlace, secrets: RedisSecrets): Redis | 
         enableOfflineQueue: false,
         clusterRetryStrategy: retry,
         slotsRefreshTimeout: connectWaitMs,
-        // A node that hangs causes no error that makes the client look for its successor.
-        slotsRefreshInterval: slotsEveryMs,
       })
     case 'sentinel':
       return new Redis({
