@@ -274,7 +274,16 @@ export const publicFiles: Readonly<Record<string, readonly string[]>> = {
   'shared/base': ['base.ts', 'listeners.ts', 'nesting.ts', 'version.ts'],
   'shared/delta': ['delta.ts'],
   'shared/dns': ['answer.ts', 'codec.ts', 'forward.ts', 'resolve.ts', 'server.ts'],
-  'shared/env': ['aborted.ts', 'clock.ts', 'last-known.ts', 'listen-error.ts', 'log.ts', 'random.ts', 'supervise.ts', 'turns.ts'],
+  'shared/env': [
+    'aborted.ts',
+    'clock.ts',
+    'last-known.ts',
+    'listen-error.ts',
+    'log.ts',
+    'random.ts',
+    'supervise.ts',
+    'turns.ts',
+  ],
   'shared/guarantees': [
     'g1-ordered.ts',
     'g10-traffic.ts',

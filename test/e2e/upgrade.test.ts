@@ -141,7 +141,7 @@ test('ZR15 replicas are upgraded one by one and back over migrated tables: no re
     )
 }, 240_000)
 
-test('ZR16 software that does not tolerate a migration refuses to start with the way on, and changes no table', async () => {
+test('ZR16 S33 software that does not tolerate a migration refuses to start with the way on, and changes no table', async () => {
   using own = temporaryFolder()
   const processes = createProcesses(own.path)
   await using _stop = { [Symbol.asyncDispose]: () => processes.stop() }
@@ -158,6 +158,12 @@ test('ZR16 software that does not tolerate a migration refuses to start with the
   }
   await start(thisSoftware)
   await api(address).need('PUT', '/meshes/kept', { type: 'Mesh', name: 'kept' })
+  const tooEarly = await run(process.execPath, words(breaking))
+  expect([tooEarly.code, tooEarly.stderr]).toEqual([
+    1,
+    expect.stringMatching(/expected no running replica of schema version \d+, found one: .*; stop all replicas, then/),
+  ])
+  expect(await schemaVersionOf('breaking')).toBe(ownSchemaVersion)
   await processes.kill('global', 'SIGTERM')
   await start(breaking)
   await api(address).need('PUT', '/meshes/later', { type: 'Mesh', name: 'later' })
