@@ -158,7 +158,10 @@ test('ZR16 S33 software that does not tolerate a migration refuses to start with
   }
   await start(thisSoftware)
   await api(address).need('PUT', '/meshes/kept', { type: 'Mesh', name: 'kept' })
-  const tooEarly = await run(process.execPath, words(breaking))
+  const tooEarly = await run(
+    process.execPath,
+    words(breaking).map((word) => (word === `${port}` ? '0' : word)),
+  )
   expect([tooEarly.code, tooEarly.stderr]).toEqual([
     1,
     expect.stringMatching(/expected no running replica of schema version \d+, found one: .*; stop all replicas, then/),
