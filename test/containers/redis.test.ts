@@ -1,17 +1,11 @@
-import { systemClock } from '@zonemesh/shared/env/clock.ts'
-import { silentLog } from '@zonemesh/shared/env/log.ts'
-import { systemRandom } from '@zonemesh/shared/env/random.ts'
-import { openRedisLink, type RedisLink } from '@zonemesh/shared/redis/link.ts'
-import { redisPlaceOf } from '@zonemesh/shared/redis/place.ts'
-import { openPostgresStore } from '@zonemesh/shared/store/postgres.ts'
-import type { Store } from '@zonemesh/shared/store/store.ts'
-import type { Topic } from '@zonemesh/shared/store/wakeups.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { keyOf, put } from '../contract/store-samples.ts'
-import { nextMark } from '../contract/wake-ups.ts'
 import { until } from '../e2e/rig.ts'
-import { type Container, startNetwork } from './container.ts'
-import { startPostgres, startRedis } from './rig.ts'
+import { startNetwork } from './container.ts'
+import { expectPeers, openLink, openTwo, untilPhase, untilWakeUpsPass } from './redis-links.ts'
+import { startRedis } from './redis-rig.ts'
+import { commitsOfTwoStores } from './redis-stores.ts'
+
+type Redis = Awaited<ReturnType<typeof startRedis>>
 
 let parts: AsyncDisposableStack
 beforeEach(() => {
@@ -19,47 +13,16 @@ beforeEach(() => {
 })
 afterEach(() => parts.disposeAsync())
 
-/** A link of another process to the Redis of this test. */
-function link(redis: Container, instance: string, store = 'store-1'): RedisLink & { readonly woken: Topic[] } {
-  const { host, port } = redis.relay
-  const place = redisPlaceOf(`redis://${host}:${port}`)
-  if (!place.ok) throw new Error(place.error)
-  const deps = { clock: systemClock, log: silentLog }
-  const opened = parts.use(openRedisLink(deps, { place: place.value, store, instance }))
-  const woken: Topic[] = []
-  opened.onWake((topic) => void woken.push(topic))
-  return Object.assign(opened, { woken })
-}
-
-const untilPhase = (one: RedisLink, phase: string) =>
-  until(
-    `Redis is ${phase}`,
-    () => one.state(),
-    (state) => state.phase === phase,
-    15_000,
-  )
-
-async function start(): Promise<Container> {
+async function start(): Promise<Redis> {
   return parts.use(await startRedis(parts.use(await startNetwork())))
 }
 
-/** Two links that are connected and have read the wake-ups of their start. */
-async function startTwo(redis: Container) {
-  const [one, two] = [link(redis, 'one'), link(redis, 'two')]
-  await Promise.all([untilPhase(one, 'connected'), untilPhase(two, 'connected')])
-  await until(
-    'both listen',
-    () => two.woken.length + one.woken.length,
-    (count) => count === 4,
-  )
-  for (const { woken } of [one, two]) woken.splice(0)
-  return { one, two }
-}
+const startTwo = (redis: Redis) => openTwo(parts, redis.url)
 
 test('RS2 a wake-up reaches the other processes of the store, with its topic, and neither its sender nor another store', async () => {
   const redis = await start()
   const { one, two } = await startTwo(redis)
-  const foreign = link(redis, 'three', 'store-2')
+  const foreign = openLink(parts, redis.url, { instance: 'three', store: 'store-2' })
   await untilPhase(foreign, 'connected')
   await until(
     'it listens',
@@ -97,9 +60,9 @@ test('RS3 messages that are no wake-up are counted and ignored', async () => {
 })
 
 test.each([
-  ['killed', (redis: Container) => redis.kill(), (redis: Container) => redis.start()],
-  ['paused', (redis: Container) => redis.pause(), (redis: Container) => redis.unpause()],
-  ['disconnected', (redis: Container) => redis.disconnect(), (redis: Container) => redis.connect()],
+  ['killed', (redis: Redis) => redis.kill(), (redis: Redis) => redis.start()],
+  ['paused', (redis: Redis) => redis.pause(), (redis: Redis) => redis.unpause()],
+  ['disconnected', (redis: Redis) => redis.disconnect(), (redis: Redis) => redis.connect()],
 ] as const)(
   'RS3 Redis is %s: the link reports it, waits for nothing, and wakes its readers when Redis is back',
   async (_how, harm, heal) => {
@@ -136,6 +99,21 @@ test.each([
   60_000,
 )
 
+test('RS3 Redis becomes a replica, and its address leads to the new primary: the link follows it', async () => {
+  const network = parts.use(await startNetwork())
+  const [former, next] = [parts.use(await startRedis(network)), parts.use(await startRedis(network))]
+  const { one, two } = await startTwo(former)
+  await expectPeers(one, two, ['a'])
+  const { host, port } = await next.place()
+  await former.run('redis-cli', 'replicaof', host, `${port}`)
+  former.relay.pointTo(next.place)
+  await Promise.all([untilPhase(one, 'away'), untilPhase(two, 'away')])
+  await Promise.all([untilPhase(one, 'connected'), untilPhase(two, 'connected')])
+  await expectPeers(one, two, ['a', 'b'])
+  expect(Number(await next.run('redis-cli', 'scard', 'zonemesh:{store-1}:peers:one'))).toBe(2)
+  await untilWakeUpsPass(one, two)
+})
+
 test('RS4 Redis is flushed: each process publishes its peers again, and those of a process that ended expire', async () => {
   const redis = await start()
   const { one, two } = await startTwo(redis)
@@ -165,28 +143,10 @@ test('RS4 Redis is flushed: each process publishes its peers again, and those of
 })
 
 test('RS5 two processes of a store see all commits of each other while Redis is killed, flushed, paused and sends nonsense', async () => {
-  const network = parts.use(await startNetwork())
-  const postgres = parts.use(await startPostgres({ network }))
-  const redis = parts.use(await startRedis(network))
-  const open = async (instance: string): Promise<Store> => {
-    const deps = { clock: systemClock, random: systemRandom, log: silentLog }
-    const wakeups = (store: string) => link(redis, instance, store)
-    const store = await openPostgresStore(deps, { url: postgres.url('redis'), wakeups })
-    parts.defer(() => store.close())
-    return store
-  }
-  const [one, two] = [await open('one'), await open('two')]
-  let turn = 0
-  /** A commit of one process is read by the other as soon as it is woken. */
-  async function cross(): Promise<void> {
-    turn += 1
-    const woken = nextMark(two)
-    await one.commit({ changes: [put('row', turn)], subject: 's', intent: 'i' })
-    await woken
-    expect((await two.get(keyOf('row')))?.row?.spec).toEqual({ value: turn })
-  }
-  await cross()
-  const channel = `zonemesh:{${one.id}}:wake`
+  const redis = await start()
+  const stores = await commitsOfTwoStores(parts, redis.url)
+  await stores.cross(1)
+  const channel = `zonemesh:{${stores.storeId}}:wake`
   for (const harm of [
     () => redis.run('redis-cli', 'flushall'),
     () => redis.run('redis-cli', 'publish', channel, 'mark 99999999'),
@@ -196,7 +156,7 @@ test('RS5 two processes of a store see all commits of each other while Redis is 
     () => redis.start(),
   ]) {
     await harm()
-    for (let times = 0; times < 5; times += 1) await cross()
+    await stores.cross(5)
   }
-  expect((await one.head()).revision).toBe(turn)
+  await stores.expectAll()
 }, 60_000)

@@ -86,13 +86,6 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresC
   }
 }
 
-/** Starts a Redis server in a container. Its configuration keeps nothing on the disk. */
-export async function startRedis(network: StartedNetwork): Promise<Container & { readonly url: string }> {
-  const image = new GenericContainer('redis:7').withCommand(['redis-server', '--save', '', '--appendonly', 'no'])
-  const container = await startContainer(image, 6379, network, 'redis-cli ping | grep -q PONG')
-  return { ...container, url: `redis://${container.relay.host}:${container.relay.port}` }
-}
-
 /** Starts nginx in a container with this configuration, which listens on a port. */
 export async function startNginx(
   network: StartedNetwork,

@@ -61,6 +61,7 @@ export function replicasContract(name: string, server: () => PostgresServer): vo
       const twice = await replica({ migrations: later })
       expect((await twice.get(keyOf('a')))?.row?.spec).toEqual({ value: 4 })
       const breaking = [...later, { statements: () => 'SELECT 1', usableFrom: 4 }]
+      for (const one of [other, upgraded, again, twice]) await one.close()
       await (await replica({ migrations: breaking })).close()
       for (const migrations of [[], ownMigrations, later])
         await expect(replica({ migrations })).rejects.toThrow(/expected schema version [123], found 4/)
@@ -86,6 +87,26 @@ export function replicasContract(name: string, server: () => PostgresServer): vo
         ARRAY['i'], ARRAY[1::bigint], ARRAY[0::bigint])`)
       const records = await upgraded.records({ after: 0, limit: 10 })
       expect(records.map(({ traceparent }) => traceparent)).toEqual([undefined, traceparentOf(2), undefined])
+    })
+
+    it('S33 a migration that running replicas do not tolerate waits until they have stopped, and one that missed it ends', async () => {
+      const breaking: Migration[] = [...ownMigrations, { statements: () => 'SELECT 1', usableFrom: 3 }]
+      const failures: string[] = []
+      const old = await replica({}, { clock: systemClock, fail: ({ message }) => failures.push(message) })
+      await expect(replica({ migrations: breaking })).rejects.toThrow(
+        /expected no running replica of schema version [12], found one: .*; stop all replicas, then start this one/,
+      )
+      expect((await old.commit({ ...why, changes: [put('a', 1)] })).ok).toBe(true)
+      // The server is away, and the tables change before this replica has connected again.
+      await server().sql(`UPDATE ${schema()}.meta SET value = '3' WHERE name = 'usable-from'`)
+      await server().sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'zonemesh'")
+      await until(
+        'it ends',
+        () => old.mark().catch(() => failures),
+        () => failures.length > 0,
+      )
+      expect(failures[0]).toMatch(/expected tables for schema version 2, found ones for 3 or newer; start the version/)
+      await expect(old.commit({ ...why, changes: [put('a', 2)] })).rejects.toBeInstanceOf(StoreUnavailableError)
     })
 
     it('S14 exactly one of several writers in two processes that expect the same revision wins', async () => {

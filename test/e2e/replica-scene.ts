@@ -14,6 +14,10 @@ export interface Replica {
   readonly address: string
 }
 
+export interface GlobalReplica extends Replica {
+  readonly syncUrl: string
+}
+
 export interface ZoneReplica extends Replica {
   readonly proxyUrl: string
   readonly dnsPort: number
@@ -26,16 +30,25 @@ export interface ReplicaStatus extends Status {
 
 /** Globals and a zone with two processes each over one database, a builtin gateway and a service behind it. */
 export interface ReplicaScene extends AsyncDisposable {
-  readonly globals: readonly Replica[]
+  readonly globals: readonly GlobalReplica[]
   readonly zones: readonly [ZoneReplica, ZoneReplica]
   readonly folder: Folder
   readonly processes: Processes
   /** A request through the gateway, on a new connection. */
-  ask(): Promise<HttpAnswer>
+  ask(path?: string): Promise<HttpAnswer>
   /** A request on a connection of this agent. */
   askOn(agent: Agent): Promise<HttpAnswer>
-  /** Writes the route of the gateway, which answers with this value of the header `x-turn`, at one of the globals. */
-  writeRoute(globalAddress: string, turn: string): Promise<unknown>
+  /**
+   * Writes a route of the gateway at one of the globals. Its answers have this value of the header `x-turn`. By default
+   * it leads to the service of the scene.
+   */
+  writeRoute(globalAddress: string, turn: string, to?: Destination): Promise<unknown>
+}
+
+/** The service of a route. The route has its name, and matches the path with this name. */
+export interface Destination {
+  readonly name: string
+  readonly service: string
 }
 
 interface Options {
@@ -46,6 +59,7 @@ interface Options {
 }
 
 const hostname = 'echo.example.com'
+const own: Destination = { name: 'echo', service: 'echo_demo_svc_8080' }
 const anyPorts = ['--host', local, '--api-tls-port', '0', '--health-port', '0']
 
 export const zoneStatusOf = async ({ address }: Replica) => (await statusOf(address)) as ReplicaStatus
@@ -76,7 +90,7 @@ export async function startReplicaScene({ server, globals: count, redis }: Optio
     const [port = 0, sync = 0] = await freePorts(systemRandom, 2)
     const store = count === 1 ? [] : shared('the_global')
     const words = ['global', ...store, '--data-dir', `${folder.path}/global`, '--sync-port', `${sync}`]
-    return { ...(await startPlane(name, words, port)), sync: `https://${local}:${sync}` }
+    return { ...(await startPlane(name, words, port)), syncUrl: `https://${local}:${sync}` }
   }
   /** Replicas share the folder with the keys. */
   async function startZone(name: string): Promise<ZoneReplica> {
@@ -90,7 +104,7 @@ export async function startReplicaScene({ server, globals: count, redis }: Optio
   const globals = [await startGlobal('global-1')]
   if (count === 2) globals.push(await startGlobal('global-2'))
   const [{ address: globalAddress } = { address: '' }] = globals
-  const join = ['--join-address', globals.map(({ sync }) => sync).join(',')]
+  const join = ['--join-address', globals.map(({ syncUrl }) => syncUrl).join(',')]
   folder.file('east.join', (await zonemesh('token', 'zone', 'east', '--address', globalAddress, ...join)).stdout)
   const zones = [await startZone('east-1'), await startZone('east-2')] as const
   const policies = folder.file('policies.yaml', policiesOf(gatewayPort))
@@ -108,34 +122,39 @@ export async function startReplicaScene({ server, globals: count, redis }: Optio
       ...['--work-dir', `${folder.path}/${name}`, '--drain-time', '1s', '--no-dns'],
     ])
   }
-  const askOn = (agent: Agent) => requestOnce({ host: local, port: gatewayPort, hostname, path: '/', agent })
+  const askOn = (agent: Agent, path = '/') => requestOnce({ host: local, port: gatewayPort, hostname, path, agent })
   const scene = {
     ...{ globals, zones, folder, processes, askOn },
-    async ask() {
+    async ask(path?: string) {
       const agent = new Agent({ keepAlive: false })
-      return askOn(agent).finally(() => agent.destroy())
+      return askOn(agent, path).finally(() => agent.destroy())
     },
-    writeRoute: (address: string, turn: string) =>
-      api(address).need('PUT', '/meshes/default/meshgatewayroutes/echo', routeOf(turn)),
+    writeRoute: (address: string, turn: string, to = own) =>
+      api(address).need('PUT', `/meshes/default/meshgatewayroutes/${to.name}`, routeOf(turn, to)),
   }
-  await until('the gateway answers', scene.ask, ({ status }) => status === 200, 60_000)
+  await until(
+    'the gateway answers',
+    () => scene.ask(),
+    ({ status }) => status === 200,
+    60_000,
+  )
   const all = parts.move()
   return { ...scene, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
 
-const routeOf = (turn: string) => ({
+const routeOf = (turn: string, { name, service }: Destination) => ({
   type: 'MeshGatewayRoute',
   mesh: 'default',
-  name: 'echo',
+  name,
   selectors: [{ match: { 'kuma.io/service': 'edge' } }],
   conf: {
     http: {
       hostnames: [hostname],
       rules: [
         {
-          matches: [{ path: { match: 'PREFIX', value: '/' } }],
+          matches: [{ path: { match: 'PREFIX', value: name === own.name ? '/' : `/${name}` } }],
           filters: [{ responseHeader: { set: [{ name: 'x-turn', value: turn }] } }],
-          backends: [{ destination: { 'kuma.io/service': 'echo_demo_svc_8080' }, weight: 1 }],
+          backends: [{ destination: { 'kuma.io/service': service }, weight: 1 }],
         },
       ],
     },
@@ -167,5 +186,5 @@ name: edge
 selectors: [{ match: { kuma.io/service: edge } }]
 conf: { listeners: [{ port: ${gatewayPort}, protocol: HTTP, hostname: ${hostname} }] }
 ---
-${JSON.stringify(routeOf('0'))}
+${JSON.stringify(routeOf('0', own))}
 `

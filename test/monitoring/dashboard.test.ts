@@ -38,7 +38,7 @@ const targets = panels.flatMap((one) =>
 
 test('MT20 the dashboard has its rows, and each panel has a title, a unit, a description and the chosen data source', () => {
   expect(panels.filter(({ type }) => type === 'row').map(({ title }) => title)).toEqual([
-    ...['Fleet', 'Zones', 'Latency', 'Store', 'xDS', 'Names and certificates', 'Process'],
+    ...['Fleet', 'Zones', 'Latency', 'Store', 'Replicas', 'xDS', 'Names and certificates', 'Process'],
   ])
   expect(templating.list[0]).toMatchObject({ name: 'datasource', type: 'datasource' })
   expect(templating.list.map(({ name }) => name)).toEqual(['datasource', 'zone', 'instance'])

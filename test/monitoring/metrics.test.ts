@@ -63,7 +63,7 @@ async function joinZone(global: RunningGlobal): Promise<RunningZone> {
 const expectAccepted = (text: string): void =>
   expect(promtool(['check', 'metrics'], text)).toEqual({ code: 0, output: '' })
 
-test('MT3 the metrics of a global, of its zone and of a standalone zone pass promtool without a complaint', async () => {
+test('MT3 MT21 the metrics of a global, of its zone and of a standalone zone pass promtool without a complaint', async () => {
   const global = await startOwnGlobal()
   const east = await joinZone(global)
   const home = await startOwnZone(undefined)
@@ -73,6 +73,8 @@ test('MT3 the metrics of a global, of its zone and of a standalone zone pass pro
   const texts = { global: await scrape(global), zone: await scrape(east), standalone: await scrape(home) }
   for (const text of Object.values(texts)) expectAccepted(text)
   expect(texts.zone).toMatch(/^zonemesh_uplink_current 1$/m)
+  expect(texts.zone).toMatch(/^zonemesh_leader\{plane="east"\} 1$/m)
+  expect(texts.global).toMatch(/^zonemesh_leads_total\{plane="global"\} 1$/m)
   expect(texts.zone).toMatch(/^zonemesh_compile_duration_seconds_count [1-9]/m)
   expect(texts.zone).toMatch(/^zonemesh_dns_answers_total\{rcode="nxdomain"\} 1$/m)
   expect(texts.zone).toMatch(/^zonemesh_store_operation_duration_seconds_count\{operation="commit"\} [1-9]/m)

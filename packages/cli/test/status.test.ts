@@ -160,7 +160,13 @@ test('B75 times alone are no change: in a pipe, status --watch prints no block f
 
 test('ZR7 RS6 the status of a zone shows its replicas, whose session it is, and a Redis that does not answer', () => {
   const lines: string[] = []
-  const replica = (name: string, leads: boolean) => ({ name, host: 'h', compiled: 7, leads })
+  const replica = (name: string, leads: boolean) => ({
+    name,
+    host: 'h',
+    compiled: 7,
+    leads,
+    ...(leads ? { version: '0.2.0' } : {}),
+  })
   const uplink = { phase: 'connected', current: true, revision: 24, replica: 'east-1' }
   const redis = { phase: 'away', reason: 'Command timed out', since: '2026-01-01T00:00:00.000Z' }
   const body = ofZone({ uplink, redis, replicas: [replica('east-2', false), replica('east-1', true)] })
@@ -168,9 +174,9 @@ test('ZR7 RS6 the status of a zone shows its replicas, whose session it is, and 
   expect(lines.slice(1, 6)).toEqual([
     expect.stringMatching(/^Redis does not answer since 2026-01-01T00:00:00.000Z: Command timed out; /),
     'uplink connected, current, global revision 24, as replica east-1 reports',
-    'REPLICA  ROLE     COMPILED',
-    'east-2   follows  7',
-    'east-1   leads    7',
+    'REPLICA  ROLE     COMPILED  VERSION',
+    'east-2   follows  7         -',
+    'east-1   leads    7         0.2.0',
   ])
   lines.splice(0)
   showStatus({ print: (line) => void lines.push(line) }, ofZone({ replicas: [replica('east-1', true)] }))

@@ -14,6 +14,7 @@ import { openSqliteStore } from '@zonemesh/shared/store/sqlite.ts'
 import type { Store } from '@zonemesh/shared/store/store.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { observeStore } from './metrics/observed-store.ts'
+import { showLead, showRedis } from './metrics/replicas.ts'
 import { type RedisConfig, redisOpener } from './redis.ts'
 
 export interface Env {
@@ -65,6 +66,7 @@ export async function openStore(env: Env, config: StoreConfig, process: OwnProce
   const { clock, metrics } = env
   if (!metrics) return opened
   metrics.set('zonemesh_store_durable', {}, config.store === undefined && config.dataDir === undefined ? 0 : 1)
+  if (opened.redis) showRedis(metrics, opened.redis)
   return { ...opened, store: observeStore(opened.store, clock, metrics) }
 }
 
@@ -119,6 +121,10 @@ export async function openLeadership(
 ): Promise<Leadership> {
   const leadership = isShared ? joinElection({ ...env, store }, { origin, instance }) : leadAlone(instance)
   closers.add('the lead', () => leadership.close())
+  if (env.metrics) {
+    const shown = showLead(env.metrics, origin, leadership)
+    closers.add('the metrics of the lead', () => shown[Symbol.asyncDispose]())
+  }
   await leadership.settled
   return leadership
 }

@@ -27,7 +27,7 @@ test('RS1 a wrong URL of Redis is an error of its setting, and its value is a se
 })
 
 test('RS6 the status shows whether Redis answers, and nothing without Redis', () => {
-  const counts = { sent: 1, failed: 2, received: 3, ignored: 4 }
+  const counts = { sent: 1, failed: 2, received: 3, ignored: 4, reconnects: 5, errors: 6 }
   const state = { phase: 'away', reason: 'Command timed out', sinceMs: 0 } as const
   expect(redisStatus({ state: () => state, counts: () => counts })).toEqual({
     redis: { phase: 'away', reason: 'Command timed out', since: '1970-01-01T00:00:00.000Z', ...counts },

@@ -185,12 +185,13 @@ export function showUplink({ print }: Pick<Context, 'print'>, zone: string, upli
 /** The processes of the zone. One process alone is no replica. */
 function showReplicas({ print }: Pick<Context, 'print'>, replicas: readonly JsonObject[]): void {
   if (replicas.length < 2) return
-  const cells = replicas.map(({ name, leads, compiled }) => [
+  const cells = replicas.map(({ name, leads, compiled, version = '-' }) => [
     text(name),
     leads === true ? 'leads' : 'follows',
     text(compiled),
+    text(version),
   ])
-  for (const line of table(['REPLICA', 'ROLE', 'COMPILED'], cells)) print(line.trimEnd())
+  for (const line of table(['REPLICA', 'ROLE', 'COMPILED', 'VERSION'], cells)) print(line.trimEnd())
 }
 
 export function showProxies({ print }: Pick<Context, 'print'>, zone: string, proxies: readonly JsonObject[]): void {

@@ -71,6 +71,37 @@ export const declarations = {
   zonemesh_store_revision: gauge(everyPlane, [], 'The newest revision of the store that this plane has seen'),
   zonemesh_store_fault: gauge(everyPlane, [], '1 while the store has noticed that it cannot write'),
   zonemesh_store_durable: gauge(everyPlane, [], '0 if the store is in memory only and is lost when the plane stops'),
+  zonemesh_leader: gauge(
+    everyPlane,
+    ['plane'],
+    '1 while this process leads the replicas of the plane ("global" or the name of the zone); 1 if it has no replicas',
+  ),
+  zonemesh_leads_total: counter(
+    everyPlane,
+    ['plane'],
+    'How often this process began to lead the replicas of the plane',
+  ),
+  zonemesh_lead_commits_refused_total: counter(
+    everyPlane,
+    [],
+    'Rounds of commits of this process that were refused because another process leads by now',
+  ),
+  zonemesh_redis_connected: gauge(
+    everyPlane,
+    ['form'],
+    '1 while Redis answers; without a series if no Redis is set. The form is single, sentinel or cluster',
+  ),
+  zonemesh_redis_wakeups_total: counter(
+    everyPlane,
+    ['result'],
+    'Wake-ups by Redis: sent, failed (the database alone wakes the others), received, or ignored (no wake-up)',
+  ),
+  zonemesh_redis_reconnects_total: counter(everyPlane, [], 'How often Redis answered again after it had not'),
+  zonemesh_redis_errors_total: counter(
+    everyPlane,
+    [],
+    'Errors of the connections with Redis, and commands that it refused or did not answer',
+  ),
   zonemesh_expiry_seconds: gauge(
     everyPlane,
     ['what'],

@@ -1,6 +1,7 @@
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
+import { isRefusedByLead } from '@zonemesh/shared/leader/election.ts'
 import { HorizonError } from '@zonemesh/shared/store/errors.ts'
-import type { CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
+import type { Commit, CommitOutcome, Store } from '@zonemesh/shared/store/store.ts'
 import { wrapStore } from '@zonemesh/shared/store/wrap.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -29,10 +30,11 @@ export function observeStore(store: Store, clock: Pick<Clock, 'monotonicMs'>, me
     }
   }
 
-  async function counted(run: () => Promise<CommitOutcome>): Promise<CommitOutcome> {
+  async function counted(parts: readonly Commit[], run: () => Promise<CommitOutcome>): Promise<CommitOutcome> {
     try {
       const outcome = await timed('commit', run)
       metrics.count('zonemesh_store_commits_total', { result: resultOf(outcome) })
+      if (isRefusedByLead(parts, outcome)) metrics.count('zonemesh_lead_commits_refused_total', {})
       if (!outcome.ok) return outcome
       metrics.count('zonemesh_store_rows_written_total', {}, outcome.written.length)
       revision = Math.max(revision, outcome.position.revision)
@@ -54,8 +56,8 @@ export function observeStore(store: Store, clock: Pick<Clock, 'monotonicMs'>, me
       revision = Math.max(revision, mark.revision)
       return mark
     },
-    commitRound: (parts, options) => counted(() => store.commitRound(parts, options)),
-    commit: (commit) => counted(() => store.commit(commit)),
+    commitRound: (parts, options) => counted(parts, () => store.commitRound(parts, options)),
+    commit: (commit) => counted([commit], () => store.commit(commit)),
     get: (key) => timed('get', () => store.get(key)),
     scan: (selection, options) => timed('scan', () => store.scan(selection, options)),
     changesSince: (after, through, options) => timed('changes', () => store.changesSince(after, through, options)),

@@ -8,12 +8,12 @@ const namesOf = (wrong: (name: string, declaration: Declaration) => boolean): re
 
 /** The labels whose values are bounded by the software or by what operators have created. */
 const boundedLabels = [
-  ...['kind', 'method', 'operation', 'rcode', 'result', 'role', 'route'],
+  ...['form', 'kind', 'method', 'operation', 'plane', 'rcode', 'result', 'role', 'route'],
   ...['status', 'type', 'version', 'what', 'zone'],
 ]
 /** Amounts without a unit. */
 const counted = [
-  ...['ahead', 'blocked', 'connected', 'current', 'durable', 'enabled', 'expiring', 'fault', 'held', 'info'],
+  ...['ahead', 'blocked', 'connected', 'current', 'durable', 'enabled', 'expiring', 'fault', 'held', 'info', 'leader'],
   ...['proxies', 'quarantined', 'refused', 'revision', 'revisions', 'rows', 'silent', 'standby', 'zones'],
 ]
 

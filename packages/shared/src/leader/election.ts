@@ -2,9 +2,9 @@ import { messageOf } from '../base/base.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Origin } from '../resource/resource.ts'
-import type { Change, Commit, Store } from '../store/store.ts'
+import type { Change, Commit, CommitOutcome, Store } from '../store/store.ts'
 import { createLatest, type Latest } from '../streams/latest.ts'
-import { createLeaderRecord } from './record.ts'
+import { createLeaderRecord, leaderKind } from './record.ts'
 import { electionStep, type Watch } from './step.ts'
 
 /** The right to run what only one replica of a plane may run. */
@@ -52,6 +52,15 @@ export const asLeader = ({ guards }: Lead, commit: Commit): Commit => ({
   ...commit,
   changes: [...guards, ...commit.changes],
 })
+
+/** Whether a round was refused because another process leads by now. */
+export function isRefusedByLead(parts: readonly Commit[], outcome: CommitOutcome): boolean {
+  // A process that is too late to take the lead is refused as well, but by the row that it writes.
+  const isGuarded = parts.some(({ changes }) =>
+    changes.some(({ op, key }) => op === 'check' && key.kind === leaderKind),
+  )
+  return !outcome.ok && isGuarded && outcome.conflicts.some(({ key }) => key.kind === leaderKind)
+}
 
 /** How often each process looks, and how often the leader shows that it lives. */
 export const lookEveryMs = 400
@@ -130,8 +139,7 @@ export function joinElection({ store, clock, log }: Deps, { origin, instance }: 
     leader: () => leader,
     settled: settled.promise,
     async confirm() {
-      await looking
-      const asked = look()
+      const asked = looking.then(look)
       looking = asked.catch(() => undefined)
       await asked
       if (!lead.value) throw new Error(`the replica ${leader || '(not yet known)'} leads`)
@@ -142,14 +150,18 @@ export function joinElection({ store, clock, log }: Deps, { origin, instance }: 
       await looking
       settled.resolve()
       const own = lead.value
-      if (!own) return
       lead.set(undefined)
-      await record.beat({ term: own.term, count: count + 1, resigned: true }).catch((cause: unknown) => {
-        log.debug({ reason: messageOf(cause) }, 'cannot resign: another replica leads after a while')
-      })
+      if (own) await resign(record, { term: own.term, count: count + 1 }, log)
     },
   }
 }
+
+type LeaderRecord = ReturnType<typeof createLeaderRecord>
+
+const resign = (record: LeaderRecord, last: { readonly term: number; readonly count: number }, log: Log) =>
+  record.beat({ ...last, resigned: true }).catch((cause: unknown) => {
+    log.debug({ reason: messageOf(cause) }, 'cannot resign: another replica leads after a while')
+  })
 
 /**
  * Runs something while this process leads: starts it with each new lead, and disposes it when the lead is lost. One runs

@@ -4,7 +4,7 @@ import type { Change, Store, Version } from '../store/store.ts'
 import type { Beat, LeaderRow, Seen } from './step.ts'
 
 /** The process that leads the replicas of a plane: an own row, written when the lead changes. Never sent. */
-const leaderKind = 'PlaneLeader'
+export const leaderKind = 'PlaneLeader'
 
 /** What a store holds of the leader of a plane: a row that names it, and a note with its beats. */
 export function createLeaderRecord(store: Store, origin: Origin) {

@@ -9,8 +9,10 @@ export interface RedisSecrets {
 }
 
 /** A command without an answer fails after this time. */
-const answerWaitMs = 1_000
+export const answerWaitMs = 1_000
 const connectWaitMs = 3_000
+/** A connection on which nothing arrives after a command is renewed: its server hangs, or another one took its place. */
+const silentMs = 3_000
 const retryMaxMs = 2_000
 
 /** A connection that dials again for ever. Commands fail at once while it is not connected: nobody waits for Redis. */
@@ -28,8 +30,10 @@ export function connectRedis(place: RedisPlace, secrets: RedisSecrets): Redis | 
     connectTimeout: connectWaitMs,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    // Detects a Redis that is connected and does not answer.
+    socketTimeout: silentMs,
     keepAlive: 5_000,
+    // A primary that became a replica accepts connections and refuses writes: the next connection finds the new one.
+    reconnectOnError: ({ message }) => message.startsWith('READONLY'),
   } satisfies RedisOptions
   switch (place.form) {
     case 'cluster':
@@ -47,6 +51,7 @@ export function connectRedis(place: RedisPlace, secrets: RedisSecrets): Redis | 
         ...(place.tls ? { enableTLSForSentinelMode: true } : {}),
         retryStrategy: retry,
         sentinelRetryStrategy: retry,
+        sentinelCommandTimeout: answerWaitMs,
       })
     case 'single': {
       const [{ host, port }] = servers

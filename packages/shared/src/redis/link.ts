@@ -1,32 +1,16 @@
 import type { Cluster, Redis } from 'ioredis'
-import { messageOf } from '../base/base.ts'
 import { createListeners } from '../base/listeners.ts'
 import { type Clock, repeat } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import { type Topic, topics, type Wakeups } from '../store/wakeups.ts'
 import { connectRedis, type RedisSecrets } from './client.ts'
+import { createHealth, type Health, type RedisCounts, type RedisState } from './health.ts'
 import { createPeerKeys } from './peer-keys.ts'
 import type { RedisPlace } from './place.ts'
-
-/** Whether Redis answers, as this process knows it. */
-export interface RedisState {
-  readonly phase: 'connected' | 'away'
-  /** Why it does not answer; '' in phase `connected`. */
-  readonly reason: string
-  /** The wall clock of the last change of phase. */
-  readonly sinceMs: number
-}
-
-export interface RedisCounts {
-  /** Wake-ups that were sent, and those that could not be sent. */
-  readonly sent: number
-  readonly failed: number
-  readonly received: number
-  /** Messages that are no wake-up. */
-  readonly ignored: number
-}
+import { openSubscription } from './subscription.ts'
 
 export interface RedisLink extends Wakeups, AsyncDisposable {
+  readonly form: RedisPlace['form']
   state(): RedisState
   counts(): RedisCounts
   /** Publishes which peers are connected to this process. The entries expire soon after it ends. */
@@ -57,62 +41,65 @@ const checkEveryMs = 2_000
  * No caller waits for Redis. After each new connection, and while Redis does not answer, the other ways count.
  */
 export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store, instance }: Options): RedisLink {
-  const commands = connectRedis(place, secrets)
-  const subscriber = connectRedis(place, secrets)
+  const [commands, subscriber] = [connectRedis(place, secrets), connectRedis(place, secrets)]
   const channel = `zonemesh:{${store}}:wake`
   const listeners = createListeners<Topic>()
-  const counts = { sent: 0, failed: 0, received: 0, ignored: 0 }
-  const state = createPhases({ clock, log }, place)
+  const health = createHealth({ clock, log }, place)
   const peers = createPeerKeys(commands, store, instance)
 
   function lose(cause: unknown): void {
     peers.forget()
-    state.change('away', messageOf(cause))
+    health.lose(cause)
   }
 
   function failed(cause: unknown): void {
-    counts.failed += 1
+    health.count('errors')
     lose(cause)
   }
 
   async function check(): Promise<void> {
     try {
-      await commands.ping()
-      if (subscriber.status !== 'ready') throw new Error(`the subscription is ${subscriber.status}`)
-      state.change('connected', '')
+      await subscription.check()
       await peers.publish()
+      health.answers()
     } catch (cause) {
-      lose(cause)
+      failed(cause)
     }
   }
 
-  subscriber.on('message', (_channel: string, text: string) => {
-    const read = topicOf(text, instance)
-    if (read === 'own') return
-    counts[read === 'unknown' ? 'ignored' : 'received'] += 1
-    if (read !== 'unknown') listeners.call(read)
-  })
-  subscriber.on('ready', () => {
-    // Wake-ups may have been missed.
-    subscriber.subscribe(channel).then(() => topics.forEach(listeners.call), lose)
+  async function wake(topic: Topic): Promise<void> {
+    const sent = health.now().phase === 'connected' && commands.publish(channel, `${topic} ${instance}`)
+    health.count(sent && (await sent.then(() => true, failed)) ? 'sent' : 'failed')
+  }
+
+  /** As soon as both connections are there. */
+  function checkSoon(): void {
+    if (commands.status === 'ready' && subscriber.status === 'ready') void check()
+  }
+
+  const options = { subscriber, commands, channel, ownChannel: `${channel}:${instance}` }
+  const subscription = openSubscription(clock, options, {
+    subscribed() {
+      topics.forEach(listeners.call)
+      checkSoon()
+    },
+    message: (text) => receive(topicOf(text, instance), health, listeners.call),
+    failed,
   })
   for (const client of [commands, subscriber])
-    client.on('error', lose).on('close', () => lose(new Error('the connection has ended')))
-  commands.on('ready', () => void check())
+    client.on('error', failed).on('close', () => lose(new Error('the connection has ended')))
+  commands.on('ready', checkSoon)
   const checking = repeat(clock, checkEveryMs, check)
 
   return {
-    wake(topic) {
-      const isAway = state.now().phase === 'away'
-      counts[isAway ? 'failed' : 'sent'] += 1
-      if (!isAway) commands.publish(channel, `${topic} ${instance}`).catch(failed)
-    },
+    form: place.form,
+    wake: (topic) => void wake(topic),
     onWake: listeners.add,
-    state: state.now,
-    counts: () => ({ ...counts }),
+    state: health.now,
+    counts: health.counts,
     setPeers(next) {
       peers.set(next)
-      if (state.now().phase === 'connected') peers.publish().catch(lose)
+      if (health.now().phase === 'connected') peers.publish().catch(failed)
     },
     peersOf: (instances) => peers.read(instances).catch(() => new Map<string, string>()),
     async [Symbol.asyncDispose]() {
@@ -124,26 +111,17 @@ export function openRedisLink({ clock, log }: Deps, { place, secrets = {}, store
   }
 }
 
+function receive(read: ReturnType<typeof topicOf>, health: Health, woken: (topic: Topic) => void): void {
+  if (read !== 'own') health.count(read === 'unknown' ? 'ignored' : 'received')
+  if (read === 'mark' || read === 'notes') woken(read)
+}
+
 /** The topic of a message. This process already has what it has written itself. */
 function topicOf(text: string, instance: string): Topic | 'own' | 'unknown' {
   const [topic, sender] = text.split(' ')
   const known = text.length > 100 ? undefined : topics.find((one) => one === topic)
   if (!known) return 'unknown'
   return sender === instance ? 'own' : known
-}
-
-/** Whether Redis answers. Each change is logged once. */
-function createPhases({ clock, log }: Deps, place: RedisPlace) {
-  let state: RedisState = { phase: 'away', reason: 'not connected yet', sinceMs: clock.wallMs() }
-  return {
-    now: (): RedisState => state,
-    change(phase: RedisState['phase'], reason: string): void {
-      if (state.phase === phase) return
-      state = { phase, reason, sinceMs: clock.wallMs() }
-      if (phase === 'connected') log.info({ redis: place.text }, 'Redis answers')
-      else log.warn({ redis: place.text, reason }, 'Redis does not answer: the database alone wakes replicas')
-    },
-  }
 }
 
 function disconnect(client: Redis | Cluster): void {

@@ -18,7 +18,8 @@ export function createPeerKeys(redis: Redis | Cluster, store: string, instance: 
   async function publishNow(): Promise<void> {
     const next = peers
     const known = published
-    const isThere = known !== undefined && (known.size === 0 || (await redis.pexpire(key, expireMs)) === 1)
+    const isThere = known !== undefined && known.size > 0 && (await redis.pexpire(key, expireMs)) === 1
+    // Also without peers: a server that refuses writes is found at once.
     if (!isThere) await redis.del(key)
     const before = isThere ? known : new Set<string>()
     const removed = inParts([...before].filter((peer) => !next.has(peer)))

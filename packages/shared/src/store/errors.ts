@@ -3,6 +3,12 @@ export class StoreOpenError extends Error {
   override readonly name = 'StoreOpenError'
 }
 
+/** What a store has whose schema version does not fit, and what to do about tables that are too new. */
+export const foundVersion = (found: number, own: number): string =>
+  found > own
+    ? `${found}: a newer version of Zonemesh has changed the tables; start that version, or restore a backup from before`
+    : String(found)
+
 /** A reader requested a revision whose versions were pruned. It must start again from a newer revision. */
 export class HorizonError extends Error {
   override readonly name = 'HorizonError'

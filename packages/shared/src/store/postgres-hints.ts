@@ -4,6 +4,7 @@ import type { Log } from '../env/log.ts'
 import { supervise } from '../env/supervise.ts'
 import { StoreOpenError } from './errors.ts'
 import { createClient, type PostgresPlace, reasonOf } from './postgres-connection.ts'
+import { lockWhileOpen } from './postgres-schema.ts'
 import type { Topic } from './wakeups.ts'
 
 /** The longest delay that a lost hint causes. */
@@ -49,7 +50,7 @@ export async function openHints(
         // The listeners of this process already have its own marks.
         if (processId !== self) onHint(payload === 'notes' ? 'notes' : 'mark')
       })
-      await next.query(`LISTEN ${channel}`)
+      await next.query(`${lockWhileOpen(place.schema)}; LISTEN ${channel}`)
     } catch (cause) {
       void next.end().catch(() => undefined)
       throw cause

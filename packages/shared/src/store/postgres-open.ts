@@ -1,7 +1,14 @@
 import type { FaultHook } from './faults.ts'
-import { createDatabase, type Database, type Found, type PostgresPlace, placeOf } from './postgres-connection.ts'
+import {
+  type Ask,
+  createDatabase,
+  type Database,
+  type Found,
+  type PostgresPlace,
+  placeOf,
+} from './postgres-connection.ts'
 import { createHistory, type History } from './postgres-history.ts'
-import { type Migration, prepareSchema, type SchemaDeps } from './postgres-schema.ts'
+import { type Migration, ownMigrations, prepareSchema, requireUsable, type SchemaDeps } from './postgres-schema.ts'
 import { statementsOf } from './postgres-statements.ts'
 import type { Position } from './store.ts'
 import type { Wakeups } from './wakeups.ts'
@@ -53,8 +60,15 @@ export async function openPostgres(deps: PostgresDeps, options: PostgresOptions)
   const place = placeOf(options.url)
   const sql = statementsOf(place.schema)
   const { id } = await prepareSchema(deps, place, options.owner, options.migrations)
-  const history = createHistory(place, sql, deps.fail ?? (() => undefined))
-  const database = createDatabase(place, (ask, isNew) => (isNew ? history.require(ask) : history.requireNothingLost()))
+  const fail = deps.fail ?? (() => undefined)
+  const history = createHistory(place, sql, fail)
+  const own = 1 + (options.migrations ?? ownMigrations).length
+  /** After an outage, the server may be another one, or its tables may have changed meanwhile. */
+  async function requireSame(ask: Ask): Promise<void> {
+    await requireUsable(ask, place, own, fail)
+    await history.require(ask)
+  }
+  const database = createDatabase(place, (ask, isNew) => (isNew ? requireSame(ask) : history.requireNothingLost()))
   const opened: OpenPostgres = {
     ...{ deps, place, sql, database, history, id },
     horizonRevisions: options.horizonRevisions ?? 20_000,

@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { Clock } from '../env/clock.ts'
 import type { Log } from '../env/log.ts'
 import type { Random } from '../env/random.ts'
-import { StoreOpenError } from './errors.ts'
+import { foundVersion, StoreOpenError, StoreUnavailableError } from './errors.ts'
 import { type Ask, askOf, createClient, type PostgresPlace, reasonOf } from './postgres-connection.ts'
 
 export interface SchemaDeps {
@@ -109,10 +109,11 @@ async function requireServer(log: Log, ask: Ask, place: PostgresPlace): Promise<
 async function openTables(
   { clock, random }: SchemaDeps,
   ask: Ask,
-  { schema, text }: PostgresPlace,
+  place: PostgresPlace,
   owner: string | undefined,
   migrations: readonly Migration[],
 ): Promise<string> {
+  const { schema, text } = place
   const schemaVersion = 1 + migrations.length
   const wrong = (expected: string, found: string) =>
     new StoreOpenError(`cannot open store ${text}: expected ${expected}, found ${found}`)
@@ -142,8 +143,8 @@ async function openTables(
   // Newer software has migrated the tables, and states from which version on they can be used.
   const usableFrom = Number(meta.get('usable-from')?.['value'] ?? version)
   if (!(version >= 1 && (version <= schemaVersion || usableFrom <= schemaVersion)))
-    throw wrong(`schema version ${schemaVersion}`, String(meta.get('schema')?.['value']))
-  await migrate(ask, schema, { version, usableFrom }, migrations)
+    throw wrong(`schema version ${schemaVersion}`, foundVersion(version, schemaVersion))
+  await migrate(ask, place, { version, usableFrom }, migrations)
   const former = meta.get('owner')?.['value']
   if (owner !== undefined && former !== undefined && former !== owner)
     throw wrong(`a store of ${owner}`, `the one of ${former}; another schema can be named with ?schema=`)
@@ -157,14 +158,50 @@ async function openTables(
 const usableFromOf = (migrations: readonly Migration[]): number =>
   Math.max(1, ...migrations.map(({ usableFrom }) => usableFrom))
 
+/**
+ * A running process holds this lock, so that tables that it cannot use do not come into being beneath it. Its holder has
+ * one connection for that, which listens to notifications as well.
+ */
+export const lockWhileOpen = (schema: string): string =>
+  `SELECT pg_advisory_lock_shared(hashtext('zonemesh-open'), hashtext('${schema}'))`
+
+async function requireAlone(ask: Ask, { schema, text }: PostgresPlace, version: number): Promise<void> {
+  const lock = "SELECT pg_try_advisory_xact_lock(hashtext('zonemesh-open'), hashtext($1)) AS alone"
+  const [found] = await ask({ text: lock }, [schema])
+  if (found?.['alone']) return
+  const expected = `expected no running replica of schema version ${version}, found one`
+  const remedy = 'this version changes the tables in a way that it cannot use; stop all replicas, then start this one'
+  throw new StoreOpenError(`cannot open store ${text}: ${expected}: ${remedy}`)
+}
+
+/** Throws, and reports it, if newer software has changed the tables so that this one cannot use them. */
+export async function requireUsable(
+  ask: Ask,
+  { schema, text }: PostgresPlace,
+  own: number,
+  fail: (reason: Error) => void,
+): Promise<void> {
+  const [found] = await ask({ text: `SELECT value FROM ${schema}.meta WHERE name = 'usable-from'` })
+  const usableFrom = Number(found?.['value'] ?? 0)
+  if (usableFrom <= own) return
+  const expected = `expected tables for schema version ${own}, found ones for ${usableFrom} or newer`
+  const reason = new StoreUnavailableError(
+    `cannot use store ${text}: ${expected}; start the version that changed them, or restore a backup from before`,
+  )
+  fail(reason)
+  throw reason
+}
+
 async function migrate(
   ask: Ask,
-  schema: string,
+  place: PostgresPlace,
   { version, usableFrom }: { readonly version: number; readonly usableFrom: number },
   migrations: readonly Migration[],
 ): Promise<void> {
+  const { schema } = place
   const due = migrations.slice(version - 1)
   if (due.length === 0) return
+  if (usableFromOf(due) > version) await requireAlone(ask, place, version)
   for (const { statements } of due) await ask({ text: statements(schema) })
   const set = `INSERT INTO ${schema}.meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
   await ask({ text: set }, ['schema', String(1 + migrations.length)])

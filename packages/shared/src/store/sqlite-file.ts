@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../base/base.ts'
 import type { Clock } from '../env/clock.ts'
 import type { Random } from '../env/random.ts'
-import { StoreOpenError } from './errors.ts'
+import { foundVersion, StoreOpenError } from './errors.ts'
 
 /** "ZMST": distinguishes our files from other SQLite databases. */
 const applicationId = 0x5a4d5354
@@ -129,9 +129,8 @@ function prepareSchema(
     )
   }
   if (found.version < 1 || found.version > schemaVersion) {
-    throw new StoreOpenError(
-      `cannot open store ${path}: expected schema version ${schemaVersion}, found ${found.version}`,
-    )
+    const newer = foundVersion(found.version, schemaVersion)
+    throw new StoreOpenError(`cannot open store ${path}: expected schema version ${schemaVersion}, found ${newer}`)
   }
   for (const step of steps.slice(found.version - 1)) database.exec(step)
   if (found.version < schemaVersion) database.exec(`PRAGMA user_version = ${schemaVersion}`)

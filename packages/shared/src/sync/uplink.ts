@@ -8,7 +8,7 @@ import { ownProtocol, type ProtocolOffer } from './log/protocol.ts'
 import type { Ask } from './session-queries.ts'
 import { type ConversationDeps, createConversation } from './uplink-conversation.ts'
 import { createOpening, type OpeningDeps } from './uplink-opening.ts'
-import { createRetries } from './uplink-retries.ts'
+import { createRetries, type Outcome } from './uplink-retries.ts'
 import { createUplinkState, type UplinkState } from './uplink-state.ts'
 import { storeOfForeign } from './welcome.ts'
 
@@ -76,13 +76,8 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
     { ...deps, log, state, acceptedStore: () => acceptedStore, converse },
     { dialer, zone, protocol, self },
   )
-  let isFenced = false
-  const retries = createRetries({ random, log, state, dialer }, async () => {
-    if (isFenced) await options.confirmLead?.()
-    const outcome = await open(stop.signal)
-    isFenced = outcome.isFenced === true
-    return outcome
-  })
+  const openAsLeader = confirmAfterFence(() => open(stop.signal), options.confirmLead)
+  const retries = createRetries({ random, log, state, dialer }, openAsLeader)
 
   function release(hold: string | undefined): boolean {
     const held = state.latest.value.hold
@@ -118,5 +113,16 @@ export function startUplink(deps: UplinkDeps, options: UplinkOptions): Uplink {
       await running.catch(() => undefined)
       state.change({ phase: 'stopped', reason: '' })
     },
+  }
+}
+
+/** Opens a session. After one that a newer session replaced, it opens another one only as the leader. */
+function confirmAfterFence(open: () => Promise<Outcome>, confirmLead: UplinkOptions['confirmLead']) {
+  let isFenced = false
+  return async (): Promise<Outcome> => {
+    if (isFenced) await confirmLead?.()
+    const outcome = await open()
+    isFenced = outcome.isFenced === true
+    return outcome
   }
 }

@@ -122,7 +122,9 @@ describe('opening a SQLite store', () => {
     const other = new DatabaseSync(path)
     other.exec('PRAGMA user_version = 7')
     other.close()
-    expect(await openError()).toBe(`cannot open store ${path}: expected schema version 3, found 7`)
+    expect(await openError()).toBe(
+      `cannot open store ${path}: expected schema version 3, found 7: a newer version of Zonemesh has changed the tables; start that version, or restore a backup from before`,
+    )
   })
 
   it('S7 a missing folder, or a folder in place of the file, is refused with the reason', async () => {

@@ -19,6 +19,8 @@ export interface ReplicaProxy {
 /** What a replica knows, without its proxies. */
 export interface ReplicaState {
   readonly host: string
+  /** The version of its software. Older versions did not publish it. */
+  readonly version?: string
   /** The newest mark that it has compiled. */
   readonly compiled: number
   /** Its responsive proxies have answered all tables up to this mark. */

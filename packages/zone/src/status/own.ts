@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { version } from '@zonemesh/shared/base/version.ts'
 import { type Leadership, onLead } from '@zonemesh/shared/leader/election.ts'
 import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
 import type { Engine } from '../engine/engine.ts'
@@ -51,7 +52,7 @@ export function createOwnState(deps: Deps) {
     state(): ReplicaState {
       const { mark, silent, verdicts } = deps.reporter.own()
       const uplink = deps.uplink()
-      const facts = { host: hostname(), compiled: engine.mark.value, served: mark, silent, verdicts }
+      const facts = { host: hostname(), version, compiled: engine.mark.value, served: mark, silent, verdicts }
       return { ...facts, lost: deps.leases.lost(), uses: deps.uses(), ...(uplink ? { uplink } : {}) }
     },
   }

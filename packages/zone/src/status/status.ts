@@ -6,6 +6,7 @@ import { clockWarning } from '@zonemesh/plane/status/clocks.ts'
 import type { Expiry } from '@zonemesh/plane/status/expiry.ts'
 import { createStatusReader, storeFault } from '@zonemesh/plane/status/store-fault.ts'
 import type { JsonObject } from '@zonemesh/shared/base/base.ts'
+import { version as ownVersion } from '@zonemesh/shared/base/version.ts'
 import type { Clock } from '@zonemesh/shared/env/clock.ts'
 import type { Leadership } from '@zonemesh/shared/leader/election.ts'
 import type { RedisLink } from '@zonemesh/shared/redis/link.ts'
@@ -15,7 +16,7 @@ import { isCurrent, type UplinkState } from '@zonemesh/shared/sync/uplink-state.
 import type { Engine } from '../engine/engine.ts'
 import type { Leases } from '../leases/leases.ts'
 import type { Quarantine } from '../quarantine/quarantine.ts'
-import { newerProxy, proxiesOf, proxyOf, type ReplicaProxy } from '../replicas/replica.ts'
+import { newerProxy, type OtherReplica, proxiesOf, proxyOf, type ReplicaProxy } from '../replicas/replica.ts'
 import type { ZoneReplicas } from '../replicas/replicas.ts'
 import type { OwnState } from './own.ts'
 import type { Reporter } from './reporter.ts'
@@ -126,16 +127,19 @@ function sharedUplink({ replicas, uplink }: Pick<Deps, 'replicas' | 'uplink'>, o
   return holder?.uplink ? { ...holder.uplink, replica: holder.instance } : own
 }
 
+type Shown = Pick<OtherReplica, 'instance' | 'host' | 'version' | 'compiled'>
+
 /** The live processes of the zone, if several share its store. */
 function replicasReport({ replica, leadership, replicas, engine }: Deps): JsonObject {
   if (replica === undefined) return {}
   const leader = leadership.leader()
-  const entry = (name: string, host: string, compiled: number): JsonObject => ({
-    ...{ name, host, compiled },
-    leads: name === leader,
+  const entry = ({ instance, host, version, compiled }: Shown): JsonObject => ({
+    ...{ name: instance, host, compiled },
+    ...(version === undefined ? {} : { version }),
+    leads: instance === leader,
   })
-  const others = replicas.others().map(({ instance, host, compiled }) => entry(instance, host, compiled))
-  return { replicas: [entry(replica, hostname(), engine.mark.value), ...others] }
+  const own = { instance: replica, host: hostname(), version: ownVersion, compiled: engine.mark.value }
+  return { replicas: [own, ...replicas.others()].map(entry) }
 }
 
 /**
