@@ -37,7 +37,7 @@ test('K7 a gateway that is a container is killed, and only requests that pass it
 
 test('K8 a fault that containers do not support, or an absent target, is one sentence with its exit code', async () => {
   const clock = await chaos('clock', 'zone-east', '+1h')
-  expect(clock).toEqual({ code: 3, out: expect.stringContaining('containers, which keep their environment') })
+  expect(clock).toEqual({ code: 3, out: expect.stringContaining('containers that do not preload libfaketime') })
   const nobody = await chaos('kill', 'zone-north')
   expect(nobody).toEqual({
     code: 2,
