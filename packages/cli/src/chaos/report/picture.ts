@@ -52,12 +52,14 @@ function faultBand(faults: readonly FaultReport[], x: Place): Band {
   const ends: number[] = []
   const marks = faults.flatMap(({ title, fromMs, healedAtMs }) => {
     const [from, to] = [x(fromMs), x(healedAtMs)]
-    const lane = ends.findIndex((end) => end <= from)
-    const own = lane < 0 ? ends.length : lane
     const short = title.length > 44 ? `${title.slice(0, 43)}…` : title
-    // A character is about six units wide.
-    ends[own] = Math.max(to, from + short.length * 6) + 8
-    const anchor = from > left + width * 0.75 ? ` text-anchor="end" x="${to}"` : ` x="${from}"`
+    // A character is about six units wide. Near the right edge, a title ends with its fault.
+    const textWidth = short.length * 6
+    const isAtEnd = from + textWidth > left + width
+    const lane = ends.findIndex((end) => end <= (isAtEnd ? Math.min(from, to - textWidth) : from))
+    const own = lane < 0 ? ends.length : lane
+    ends[own] = Math.max(to, isAtEnd ? to : from + textWidth) + 8
+    const anchor = isAtEnd ? ` text-anchor="end" x="${to}"` : ` x="${from}"`
     return [
       `<rect class="fault" x="${from}" y="${own * laneHeight + 13}" width="${Math.max(2, round(to - from))}" height="5"><title>${escaped(title)}</title></rect>`,
       `<text class="small"${anchor} y="${own * laneHeight + 10}">${escaped(short)}</text>`,
