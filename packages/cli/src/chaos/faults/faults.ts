@@ -439,10 +439,10 @@ export function flap(zone: string, everyMs: number, times: number): Fault {
     },
     prove({ recorder }, fromMs, healedAtMs) {
       const book = ledger()
-      const samples = recorder.zone(zone, fromMs, healedAtMs).filter(({ answered }) => answered)
-      const quiet = samples.filter(({ bookmarkMsAgo }) => bookmarkMsAgo > everyMs / 2).length
-      const text = `zone ${zone} had received no bookmark for ${seconds(everyMs / 2)} in ${quiet} of ${samples.length} samples`
-      book.expect(quiet >= times, text, `${text}, expected at least ${times}`)
+      const samples = recorder.states(fromMs, healedAtMs).flatMap(({ lines }) => lines[zone]?.bytes ?? [])
+      const held = samples.filter(({ up, down }) => up.waiting + down.waiting > 0).length
+      const text = `the relay held bytes in ${held} of ${samples.length} samples`
+      book.expect(held >= times, text, `${text}, expected at least ${times}`)
       return book
     },
   }
