@@ -96,8 +96,8 @@ export function createContainers(
           return { name, pid: Number(pid), running: running === 'true' }
         }),
       ),
-    pause: async (name) => void (await docker('pause', await need(name))),
-    resume: async (name) => void (await docker('unpause', await need(name))),
+    pause: async (name) => signalAll(await need(name), 'STOP'),
+    resume: async (name) => signalAll(await need(name), 'CONT'),
     async end(name, signal) {
       const id = await need(name)
       if (signal === 'SIGTERM') await docker('stop', id)
@@ -126,6 +126,15 @@ export function createContainers(
       forget: () => shell(name, file, 'rm -f "$FILE.aside" "$FILE.aside-wal" "$FILE.aside-shm"'),
     }),
   }
+}
+
+/**
+ * Stops or continues every process of a container. Not by `docker pause`: it also freezes a health check that has just
+ * begun, and the engine then waits for that one forever. The first process gets signals only from outside.
+ */
+async function signalAll(id: string, signal: 'STOP' | 'CONT'): Promise<void> {
+  await docker('kill', '--signal', signal, id)
+  await docker('exec', id, 'sh', '-c', `kill -${signal} -1 2>/dev/null || true`)
 }
 
 /** Runs a command of Redis as its configuration file of the fleet allows. The password stays in the container. */
