@@ -23,7 +23,8 @@ const [, block = ''] = /^## The fleet$[\s\S]*?^```sh\n([\s\S]*?)^```/m.exec(read
 const [starting = '', ...others] = block.split('\n').map((line) => line.replace(/ {2,}#.*/, ''))
 
 beforeAll(async () => {
-  await compose('down', '--volumes', '--timeout', '5')
+  // Also the relay of a fleet for chaos, which would keep the volume with the keys.
+  await compose('down', '--volumes', '--remove-orphans', '--timeout', '5')
   // As README says; then the tests wait for what they need.
   await compose(...starting.replace('docker compose ', '').split(' ')).catch(async (thrown: unknown) => {
     // The output of `up` does not state why a step failed.
