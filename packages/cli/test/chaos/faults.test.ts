@@ -1,6 +1,6 @@
 import { createVirtualClock } from '@zonemesh/shared/env/clock.ts'
 import { expect, test } from 'vitest'
-import { whileCommitsSucceed, whileSessionsStay, whileStatusAnswers } from '../../src/chaos/faults/conditions.ts'
+import { whileCommitsGoOn, whileSessionsStay, whileStatusAnswers } from '../../src/chaos/faults/conditions.ts'
 import type { Fault } from '../../src/chaos/faults/faults.ts'
 import { together } from '../../src/chaos/faults/together.ts'
 import type { Scene } from '../../src/chaos/scene.ts'
@@ -86,13 +86,13 @@ test.each([
   },
   {
     name: 'commits that stall for more than 5 s',
-    of: whileCommitsSucceed,
+    of: whileCommitsGoOn,
     change: { stalledAfterMs: 3_000 },
     problem: 'no commit succeeded for 8.0 s, expected at most 5.0 s; the last failure: 503 no store',
   },
   {
     name: 'no commit at all',
-    of: whileCommitsSucceed,
+    of: whileCommitsGoOn,
     change: { stalledAfterMs: 0 },
     problem: 'no commit succeeded for 10.0 s, expected at most 5.0 s; the last failure: 503 no store',
   },
@@ -128,6 +128,6 @@ test('B98 conditions that hold add no problem, and what was wrong before the fau
       return []
     },
   })
-  for (const of of [whileStatusAnswers, whileCommitsSucceed, whileSessionsStay])
+  for (const of of [whileStatusAnswers, whileCommitsGoOn, whileSessionsStay])
     expect(await of(good).run(scene)).toEqual([])
 })

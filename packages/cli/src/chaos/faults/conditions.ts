@@ -61,7 +61,7 @@ export const whileSessionsStay = (fault: Fault): Fault =>
   })
 
 /** During the fault, commits must go on. */
-export const whileCommitsSucceed = (fault: Fault): Fault =>
+export const whileCommitsGoOn = (fault: Fault): Fault =>
   during(fault, ({ changes }) => ({ recorder }, fromMs, healedAtMs) => {
     const committed = recorder.history().filter((event) => event.type === 'written' && event.mark)
     const gapMs = longestGapMs(

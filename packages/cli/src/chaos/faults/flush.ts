@@ -11,8 +11,14 @@ export function flushRedis(one: Part): Fault {
     title: `flush ${one.name}`,
     async run(scene) {
       const { injector } = scene
-      await scene.until(`${one.name} has keys`, async () => (await injector.keys(one.name)) > 0, refillMs)
-      removed = await injector.keys(one.name)
+      await scene.until(
+        `${one.name} has keys`,
+        async () => {
+          removed = await injector.keys(one.name)
+          return removed > 0
+        },
+        refillMs,
+      )
       await injector.flush(one.name)
       await scene.until(
         `the replicas have written keys to ${one.name} again`,

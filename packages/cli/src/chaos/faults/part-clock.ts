@@ -1,5 +1,6 @@
 import type { Part } from '../parts.ts'
 import { type Fault, ledger, seconds } from './faults.ts'
+import { pidOf } from './part-faults.ts'
 
 /** How far a clock that was read over a network may be off. */
 const readWithinMs = 10_000
@@ -15,12 +16,11 @@ export function shiftPartClock(one: Part, byText: string, byMs: number, forMs: n
     convergeMs: 30_000,
     async run(scene) {
       const { injector } = scene
-      const pidOf = async () => (await injector.roles()).find(({ name }) => name === one.name)?.pid ?? 0
       const isShifted = async (ms: number) => {
         differenceMs = (await injector.clockOf(one.name)) - scene.clock.wallMs()
         return Math.abs(differenceMs - ms) < readWithinMs
       }
-      const before = await pidOf()
+      const before = await pidOf(scene, one.name)
       await injector.shiftClock(one.name, byMs)
       await scene.until(
         `the clock of ${one.name} is ${byText} from that of this machine`,
@@ -32,7 +32,7 @@ export function shiftPartClock(one: Part, byText: string, byMs: number, forMs: n
       await injector.shiftClock(one.name, 0)
       await scene.until(`the clock of ${one.name} is that of this machine`, () => isShifted(0), shiftedWithinMs)
       differenceMs = shownMs
-      pids = [before, await pidOf()]
+      pids = [before, await pidOf(scene, one.name)]
       return []
     },
     prove() {

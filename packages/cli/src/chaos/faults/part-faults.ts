@@ -71,7 +71,8 @@ function actionsOf({ injector }: Scene, how: How, name: string) {
   }
 }
 
-const pidOf = async ({ injector }: Scene, name: string): Promise<number> =>
+/** The process of a part or a target; 0 if it does not run. */
+export const pidOf = async ({ injector }: Pick<Scene, 'injector'>, name: string): Promise<number> =>
   (await injector.roles()).find((role) => role.name === name)?.pid ?? 0
 
 interface Period {

@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import type { Scene } from '../scene.ts'
 import { passes, pathOf, type Target } from '../targets.ts'
 import { type Allowance, type Fault, ledger, seconds } from './faults.ts'
+import { pidOf } from './part-faults.ts'
 
 /** After the return of a target, Envoys need this time to connect to it again. */
 const reconnectMs = 2_000
@@ -21,12 +22,11 @@ export function killTarget(one: Target, forMs: number): Fault {
   const course = emptyCourse()
   let [before, after] = [0, 0]
   let refused = ''
-  const pidOf = async ({ injector }: Scene) => (await injector.roles()).find(({ name }) => name === one.name)?.pid ?? 0
   return {
     title: `kill ${one.name} for ${seconds(forMs)}`,
     forMs,
     async run(scene) {
-      before = await pidOf(scene)
+      before = await pidOf(scene, one.name)
       course.beganMs = scene.recorder.now()
       await scene.injector.end(one.name, 'SIGKILL')
       course.stoppedMs = scene.recorder.now()
@@ -34,7 +34,7 @@ export function killTarget(one: Target, forMs: number): Fault {
       await scene.wait(forMs)
       course.startingMs = scene.recorder.now()
       await scene.injector.start(one.name)
-      after = await pidOf(scene)
+      after = await pidOf(scene, one.name)
       await untilReturned(scene, one, course)
       return []
     },
